@@ -1,0 +1,1 @@
+"""Lightship: train an image classifier and know what every deployable file of it costs."""

@@ -1,0 +1,1 @@
+"""Files in, measurements out: each row in a process of its own."""

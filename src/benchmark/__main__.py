@@ -1,0 +1,29 @@
+"""Measure the exported files of a finished run, without training.
+
+python -m src.benchmark lightning_logs/convnext_t/version_0 --batch_sizes '[1,32]'
+"""
+
+from __future__ import annotations
+
+from src.commands import parse
+from src.console import StageDisplay, open_console
+from src.entry import run_command
+
+
+def main() -> None:
+    from src.benchmark.options import BenchmarkOptions
+    from src.benchmark.suite import measure, require_success
+    from src.data.restore import data_of
+    from src.report.stage import report_run
+
+    run, options = parse("benchmark", __doc__, BenchmarkOptions)
+    data = data_of(run)
+    console = open_console()
+    with StageDisplay(console) as report:
+        results = measure(run, data, options, report)
+    report_run(run, console)
+    require_success(results, options)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,1 @@
+"""Adapters: they turn the Trainer's hooks into calls of the stages."""

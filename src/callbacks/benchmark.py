@@ -1,0 +1,37 @@
+"""At fit end, after the export: measure every file, then report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from src.benchmark.options import BenchmarkOptions
+from src.benchmark.suite import measure, require_success
+from src.callbacks.export import data_of, finished_checkpoint, run_of
+from src.console import StageDisplay, open_console
+from src.report.stage import report_run
+
+
+class BenchmarkCallback(Callback):
+    """Measures what the export wrote, in the process of rank 0 only.
+
+    Args:
+        enabled: measure at all.
+        options: those of :class:`BenchmarkOptions`.
+    """
+
+    def __init__(self, enabled: bool = True, **options: Any) -> None:
+        self.enabled = enabled
+        self.options = BenchmarkOptions(**options)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        checkpoint = finished_checkpoint(trainer)
+        if not (self.enabled and trainer.is_global_zero) or checkpoint is None:
+            return
+        run = run_of(checkpoint)
+        console = open_console()
+        with StageDisplay(console) as report:
+            results = measure(run, data_of(trainer), self.options, report)
+        report_run(run, console)
+        require_success(results, self.options)

@@ -1,0 +1,89 @@
+"""At fit start: can it be exported? At fit end: export the best checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from src.callbacks.checkpoint import BestCheckpoint
+from src.console import StageDisplay, open_console
+from src.data.images import ImageDataModule
+from src.export.options import ExportOptions
+from src.export.source import Checkpoint
+from src.export.stage import export_run, preflight
+from src.models.classifier import Classifier
+from src.runs import Run
+
+
+class ExportCallback(Callback):
+    """Writes the best checkpoint in every format, in the process of rank 0 only.
+
+    Args:
+        enabled: export at all.
+        preflight: export random weights before the first epoch, so that a format that
+            cannot be exported is known then.
+        options: those of :class:`ExportOptions`.
+    """
+
+    def __init__(self, enabled: bool = True, preflight: bool = True, **options: Any) -> None:
+        self.enabled = enabled
+        self.preflight = preflight
+        self.options = ExportOptions(**options)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not (self.enabled and self.preflight and trainer.is_global_zero):
+            return
+        model, data = _ours(trainer, pl_module)
+        with StageDisplay(open_console()) as report:
+            preflight(
+                model.spec,
+                model.class_names,
+                data.preprocessing.input_shape,
+                data.preprocessing.to_dict(),
+                self.options.formats,
+                report,
+            )
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not (self.enabled and trainer.is_global_zero):
+            return
+        checkpoint = finished_checkpoint(trainer)
+        if checkpoint is None:
+            return
+        _, data = _ours(trainer, pl_module)
+        with StageDisplay(open_console()) as report:
+            export_run(
+                run_of(checkpoint),
+                Checkpoint.read(checkpoint),
+                data.calibration_images(self.options.calibration_images),
+                data.preprocessing.to_dict(),
+                self.options.formats,
+                report,
+            )
+
+
+def finished_checkpoint(trainer: Trainer) -> Path | None:
+    """The best checkpoint of a training that ended well, if it wrote one."""
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, BestCheckpoint) and callback.best_model_path:
+            return Path(callback.best_model_path).resolve()
+    return None
+
+
+def run_of(checkpoint: Path) -> Run:
+    """The run that a checkpoint of this training belongs to.
+
+    Not by ``trainer.log_dir``, which waits for the other processes: they have ended.
+    """
+    return Run(checkpoint.parent.parent)
+
+
+def data_of(trainer: Trainer) -> ImageDataModule:
+    """The data of this training."""
+    return cast("ImageDataModule", cast("Any", trainer).datamodule)
+
+
+def _ours(trainer: Trainer, pl_module: LightningModule) -> tuple[Classifier, ImageDataModule]:
+    return cast("Classifier", pl_module), data_of(trainer)

@@ -1,0 +1,50 @@
+"""Writes what ``predict`` found, one line an image."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from torch import Tensor
+
+from src.models.classifier import Classifier
+
+
+class PredictionWriter(BasePredictionWriter):
+    """A CSV file with the position in the split, the true class, the top-1 and its probability.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(write_interval="epoch")
+        self.path = path
+
+    def write_on_epoch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        predictions: Sequence[Any],
+        batch_indices: Sequence[Any],
+    ) -> None:
+        names = cast("Classifier", pl_module).class_names
+        probabilities: Tensor = torch.cat(list(predictions)).float()  # (N, K)
+        best, labels = probabilities.max(dim=1)
+        positions = [index for batch in batch_indices[0] for index in batch]
+        targets = cast("Any", trainer.predict_dataloaders).dataset.targets
+        path = self.path
+        if trainer.world_size > 1:
+            path = path.with_suffix(f".rank{trainer.global_rank}.csv")
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["position", "true", "predicted", "probability"])
+            for position, label, value in zip(positions, labels, best, strict=True):
+                true = names[int(targets[position])]
+                writer.writerow([position, true, names[int(label)], f"{value:.6f}"])
+        print(f"predictions: {path}")

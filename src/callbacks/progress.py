@@ -1,0 +1,33 @@
+"""A line an epoch, on a terminal and in a log file alike."""
+
+from __future__ import annotations
+
+import time
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class EpochLines(Callback):
+    """Says after each epoch how long it took and what it reached."""
+
+    def __init__(self) -> None:
+        self._started = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        shown = ("train/loss", "val/loss", "val/top1")
+        figures = "  ".join(
+            f"{name} {trainer.callback_metrics[name]:.4f}"
+            for name in shown
+            if name in trainer.callback_metrics
+        )
+        last = f"/{trainer.max_epochs}" if trainer.max_epochs else ""
+        seconds = time.perf_counter() - self._started
+        line = f"epoch {trainer.current_epoch + 1}{last}  {seconds:.1f} s  {figures}"
+        bar = trainer.progress_bar_callback
+        # Printed through the bar, so that it is not drawn over.
+        (bar.print if bar else print)(line)

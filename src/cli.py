@@ -1,0 +1,249 @@
+"""The command line: LightningCLI with the groups that this project adds to it."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+import src.models  # noqa: F401  # so that --model finds the architectures by class name
+from src import complaint, conflicts, grammar, runs
+from src.callbacks.benchmark import BenchmarkCallback
+from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
+from src.callbacks.export import ExportCallback
+from src.callbacks.predictions import PredictionWriter
+from src.callbacks.progress import EpochLines
+from src.console import open_console
+from src.data.images import ImageDataModule
+from src.errors import LightshipError, UsageError
+from src.models.classifier import Classifier
+from src.models.network import count
+from src.precision import choose_precision
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+class Parser(LightningArgumentParser):
+    """Says what is wrong in one line, and takes no abbreviated options."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # An abbreviation of today is another option's name tomorrow.
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:
+            # A parser within the parser: the outer one gets this message into its own.
+            super().error(message, ex)
+        parser = getattr(ex, "subcommand_parser", None) or self
+        raise complaint.from_parser(message, _options(parser)) from ex
+
+
+class CLI(LightningCLI):
+    """``fit``, ``validate``, ``test`` and ``predict``, each with all groups of options."""
+
+    run: runs.Run | None = None
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(ExportCallback, "export")
+        parser.add_lightning_class_args(BenchmarkCallback, "benchmark")
+        parser.link_arguments(
+            "data.class_names", "model.init_args.class_names", apply_on="instantiate"
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        # The inherited one warns when it is given arguments: ours are argv, translated.
+        self.config = parser.parse_args(args)
+        conflicts.check(self.config[self.config.subcommand], args)
+
+    def _parse_ckpt_path(self) -> None:
+        # The inherited one lays the checkpoint's hyperparameters over the command line's, so
+        # that an option given with ckpt_path would be ignored without a word.
+        return
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except Exception as error:
+            # The parser wraps what a class raises into a complaint about the class.
+            ours = _in_chain(error)
+            if ours is None:
+                raise
+            raise ours from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        settings = self._get(self.config_init, "trainer")
+        self._open_run(Path(settings["default_root_dir"] or "."))
+        kwargs["logger"] = self._loggers(settings["logger"])
+        kwargs["callbacks"] = self._callbacks(settings)
+        bar = settings["enable_progress_bar"]
+        kwargs["enable_progress_bar"] = _on_terminal() if bar is None else bar
+        if settings["precision"] is None:
+            kwargs["precision"] = choose_precision(settings["accelerator"], self.model)
+        return super().instantiate_trainer(**kwargs)
+
+    def _open_run(self, root: Path) -> None:
+        """Make or find the run folder, and what ``best`` and ``last`` mean in it."""
+        config = self.config_init[self.subcommand]
+        self.run = self._run(root, self.model.name, config.ckpt_path)
+        if self.run and config.ckpt_path in {"best", "last"}:
+            best = config.ckpt_path == "best"
+            config.ckpt_path = str(self.run.best_checkpoint if best else self.run.last_checkpoint)
+        # The run's folder may exist: it was made to reserve it, or training goes on in it.
+        self.save_config_kwargs = {"overwrite": True}
+        if self.subcommand != "fit":
+            self.save_config_callback = None
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except BaseException:
+            if self.run is not None:
+                # What went wrong before anything was written leaves no empty run behind.
+                with contextlib.suppress(OSError):
+                    self.run.folder.rmdir()
+            raise
+
+    def _run(self, root: Path, model: str, ckpt_path: str | None) -> runs.Run | None:
+        """The run folder of this command: a new one, or the newest that has the checkpoint."""
+        if ckpt_path in {"best", "last"}:
+            found = runs.newest(root, model, having=f"checkpoints/{ckpt_path}.ckpt")
+            if found is None:
+                raise UsageError(
+                    "ckpt_path",
+                    expected=f"a run of {model} with checkpoints/{ckpt_path}.ckpt",
+                    found=f"none in {root / runs.LOG_FOLDER / model}",
+                    remedy="train without ckpt_path first, or name the file",
+                )
+            return found
+        if ckpt_path is None and self.subcommand != "fit":
+            raise UsageError(
+                "ckpt_path",
+                expected="best, last or a checkpoint's path, for new weights know nothing",
+                found="nothing",
+                remedy="add ckpt_path=best",
+            )
+        if ckpt_path is not None and not Path(ckpt_path).is_file():
+            raise UsageError(
+                "ckpt_path",
+                expected="best, last or a checkpoint's path",
+                found=f"{ckpt_path}, which is no file",
+                remedy="see lightning_logs/",
+            )
+        if ckpt_path is not None and self.subcommand != "fit":
+            return runs.Run(Path(ckpt_path).resolve().parent.parent)
+        if self.config.fit.trainer.fast_dev_run:
+            return None
+        if not _is_rank_zero():
+            return None  # the folder that rank 0 made is broadcast
+        return runs.create(root, model)
+
+    def _callbacks(self, settings: Any) -> list[Callback]:
+        callbacks = [*_as_list(settings["callbacks"]), EpochLines(), LastCheckpoint()]
+        if self.subcommand == "predict" and self.run:
+            callbacks.append(PredictionWriter(self.run.folder / "predictions.csv"))
+        has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
+        if not has_bar and settings["enable_progress_bar"] is not False and _on_terminal():
+            # Unlike Rich's, it is gone when training ends, before the next stage shows its own.
+            callbacks.append(TQDMProgressBar(leave=False))
+        return callbacks
+
+    def _loggers(self, configured: Any) -> list[Logger]:
+        if any(isinstance(logger, TensorBoardLogger) for logger in _as_list(configured)):
+            return _as_list(configured)
+        folder = self.run.folder if self.run else Path(runs.LOG_FOLDER) / self.model.name / "none"
+        ours = TensorBoardLogger(
+            str(folder.parent.parent),
+            name=folder.parent.name,
+            version=folder.name,
+            default_hp_metric=False,
+        )
+        return [ours, *(logger for logger in _as_list(configured) if isinstance(logger, Logger))]
+
+    @staticmethod
+    def configure_optimizers(
+        lightning_module: Any, optimizer: torch.optim.Optimizer, lr_scheduler: Any = None
+    ) -> Any:
+        """A replaced optimizer keeps the warm-up and cosine unless these are replaced too."""
+        if lr_scheduler is None:
+            return [optimizer], [lightning_module.schedule(optimizer)]
+        return LightningCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
+
+    def before_fit(self) -> None:
+        if _is_rank_zero():
+            shape = self.datamodule.preprocessing.input_shape
+            complexity = count(self.model.network, shape)
+            open_console().print(
+                f"{self.model.name}: {complexity.parameters / 1e6:.2f} M parameters, "
+                f"{complexity.macs / 1e9:.3f} GMACs for {shape[1]}x{shape[2]} pixels, "
+                f"{len(self.model.class_names)} classes; precision {self.trainer.precision}",
+                soft_wrap=True,
+            )
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run one command line, without the program's name.
+
+    Raises:
+        LightshipError: what a user can mend, or a training that diverged.
+    """
+    # Lightning's advertisements and its account of the accelerators it has not found.
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
+    # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")
+    # Digits are in memory: loading them in processes would be slower.
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    # Denormal numbers, which activations and optimizer states drift into, take the
+    # processor's slow path and never matter to the result.
+    torch.set_flush_denormal(True)
+    CLI(
+        Classifier,
+        ImageDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        parser_class=Parser,
+        args=grammar.translate(argv, CONFIGS),
+    )
+
+
+def _is_rank_zero() -> bool:
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]  # set at its import
+
+
+def _options(parser: Any) -> list[str]:
+    """The names of all options, those of the architectures and data sets included."""
+    names = [action.dest for action in parser._actions]  # noqa: SLF001  # argparse has no other way
+    for group, base in (("model", Classifier), ("data", ImageDataModule)):
+        for kind in [base, *base.__subclasses__()]:
+            names += [f"{group}.{name}" for name in inspect.signature(kind).parameters]
+    return names
+
+
+def _on_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+def _in_chain(error: BaseException | None) -> LightshipError | None:
+    """The error of ours among an exception and what led to it."""
+    while error is not None and not isinstance(error, LightshipError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _as_list(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    return [] if value is None or isinstance(value, bool) else [value]

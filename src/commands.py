@@ -1,0 +1,57 @@
+"""The command line of a stage that is run alone: a run folder, and the stage's own options."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import NoReturn, TypeVar
+
+from jsonargparse import ArgumentParser
+
+from src import complaint
+from src.errors import UsageError
+from src.runs import Run
+
+Options = TypeVar("Options")
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:
+            super().error(message, ex)
+        options = [action.dest for action in self._actions]
+        raise complaint.from_parser(message, options, help_command=f"{self.prog} --help") from ex
+
+
+def parse(stage: str, description: str | None, options: type[Options]) -> tuple[Run, Options]:
+    """The run and the options that a stage's command line names.
+
+    ``a=v`` is the same as ``--a=v``.
+
+    Args:
+        stage: the package in ``src`` that is run.
+        description: for ``--help``.
+        options: the stage's options, a dataclass.
+
+    Raises:
+        UsageError: the command line is wrong, or names no run.
+    """
+    parser = _Parser(prog=f"python -m src.{stage}", description=description, allow_abbrev=False)
+    parser.add_argument("run", type=str, metavar="RUN", help="the run's folder")
+    parser.add_class_arguments(options, as_group=False)
+    words = [
+        f"--{word}" if "=" in word and not word.startswith("-") else word for word in sys.argv[1:]
+    ]
+    if not words:
+        raise UsageError(
+            "RUN",
+            expected="a run folder",
+            found="nothing",
+            remedy=f"see python -m src.{stage} --help",
+        )
+    config = parser.parse_args(words)
+    run = Run.open(config.pop("run"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40
+        chosen = parser.instantiate_classes(config)
+    return run, options(**chosen.as_dict())

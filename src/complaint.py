@@ -1,0 +1,97 @@
+"""The parser's complaints, each brought into one line: argument, expected, found, remedy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from src.errors import UsageError, one_line
+from src.grammar import nearest
+
+_HELP = "python -m src.train fit --help"
+
+_KEY = re.compile(r'Parser key "([^"]+)"')
+_UNKNOWN = re.compile(r"unrecognized arguments: (\S+)")
+_NOT_ACCEPTED = re.compile(r"Option '([^']+)' is not accepted")
+_MISSING = re.compile(r"the following arguments are required: ([\w.]+)")
+_CLASS = re.compile(r"Problem with given class_path '([^']+)'")
+_EXPECTED = re.compile(r"Expected an? ([^\n]+?)(?:\. Got value: [^\n]*)?$", re.MULTILINE)
+_GOT = re.compile(r"(?:Got value: |Given value: )(.*)$", re.MULTILINE)
+_NO_FILE = re.compile(r"File does not exist: '([^']+)'")
+_NO_CLASS = re.compile(r"Expected a path but (\S+) either not accessible or invalid")
+
+
+def from_parser(  # noqa: PLR0911  # a kind each
+    message: str, options: Iterable[str], help_command: str = _HELP
+) -> UsageError:
+    """What jsonargparse says, over several lines and with its types, as one line.
+
+    Args:
+        message: jsonargparse's.
+        options: the names of all options there are, as in ``trainer.max_epochs``.
+        help_command: prints them.
+    """
+    see_help = f"see {help_command}"
+    key = ".".join(match for match in _KEY.findall(message) if match != "config")
+    if found := _UNKNOWN.search(message):
+        return _unknown(found[1].lstrip("-").partition("=")[0], options, see_help)
+    if found := _NOT_ACCEPTED.search(message):
+        group = f"{key}." if key else ""
+        owner = _CLASS.search(message)
+        return _unknown(f"{group}{found[1]}", options, see_help, owner[1] if owner else None)
+    if found := _MISSING.search(message):
+        name = f"{key}.{found[1]}" if key else found[1]
+        return UsageError(name, expected="a value", found="none", remedy=f"add {name}=VALUE")
+    if found := _NO_FILE.search(message):
+        return UsageError(
+            "--config",
+            expected="a YAML file",
+            found=f"{found[1]}, which does not exist",
+            remedy=see_help,
+        )
+    if found := _NO_CLASS.search(message):
+        return UsageError(
+            key,
+            expected="a class that can be imported, or a YAML file",
+            found=found[1],
+            remedy="give a class name, its full path as in torch.optim.SGD, or the file's path",
+        )
+    # Of nested complaints the inner one is about the value, and stands before the outer's end.
+    expected = list(dict.fromkeys(_plain(match) for match in _inner(message, _EXPECTED)))
+    given = _GOT.search(message)
+    if key and expected and given:
+        return UsageError(
+            key, expected=" or ".join(expected), found=given[1] or "nothing", remedy=see_help
+        )
+    return UsageError(
+        key or "command line",
+        expected="what the parser takes",
+        found=one_line(message),
+        remedy=see_help,
+    )
+
+
+def _unknown(
+    name: str, options: Iterable[str], see_help: str, owner: str | None = None
+) -> UsageError:
+    close = nearest(name, options)
+    return UsageError(
+        name,
+        expected=f"an option of {owner}" if owner else "an option that exists",
+        found="one that does not",
+        remedy=f"did you mean {close}?" if close else see_help,
+    )
+
+
+def _inner(message: str, pattern: re.Pattern[str]) -> list[str]:
+    """Matches within the first complaint about a value, up to the value it was given."""
+    start = max((match.end() for match in _KEY.finditer(message)), default=0)
+    end = _GOT.search(message, start)
+    return pattern.findall(message[start : end.end() if end else len(message)])
+
+
+def _plain(kind: str) -> str:
+    """A type as a person writes it: ``<class 'int'>`` is int, NoneType is null."""
+    kind = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", kind)
+    kind = re.sub(r"typing\.Literal\[(.*)\]", r"one of \1", kind).replace("'", "")
+    return {"NoneType": "null"}.get(kind, kind)

@@ -1,0 +1,104 @@
+"""CIFAR-10 (Krizhevsky, 2009): 60,000 images of 32x32 pixels, by torchvision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.datasets import CIFAR10
+from torchvision.transforms import v2
+
+from src.data.images import ImageDataModule, LabelledImages
+from src.data.preprocessing import ResizeRule
+from src.data.split import Split, hold_out
+from src.errors import UsageError, describe
+
+_VAL_SHARE = 0.1
+
+
+class CIFAR10Images:
+    """torchvision's data set in memory, 50,000 or 10,000 images."""
+
+    def __init__(self, root: Path, *, train: bool) -> None:
+        self._source = CIFAR10(str(root), train=train)
+        self.targets: NDArray[np.int64] = np.asarray(self._source.targets, dtype=np.int64)
+
+    def image(self, index: int) -> Image.Image:
+        return Image.fromarray(self._source.data[index])
+
+
+class CIFAR10Data(ImageDataModule):
+    """CIFAR-10 with its own test split; a tenth of its training split validates.
+
+    Args:
+        root: folder that holds ``cifar-10-python.tar.gz`` or what is in it; downloaded
+            there when it is not.
+    """
+
+    def __init__(
+        self,
+        root: str = "data",
+        image_size: int = 64,
+        batch_size: int = 128,
+        num_workers: int | None = None,
+        resize: ResizeRule = "squash",
+        mean: tuple[float, float, float] = (0.4914, 0.4822, 0.4465),
+        std: tuple[float, float, float] = (0.2470, 0.2435, 0.2616),
+        split_seed: int = 0,
+    ) -> None:
+        super().__init__(image_size, batch_size, num_workers, resize, mean, std, split_seed)
+        self.root = Path(root)
+
+    @property
+    def class_names(self) -> list[str]:
+        return [
+            "airplane",
+            "automobile",
+            "bird",
+            "cat",
+            "deer",
+            "dog",
+            "frog",
+            "horse",
+            "ship",
+            "truck",
+        ]
+
+    def prepare_data(self) -> None:
+        """Download or unpack the archive where that has not been done.
+
+        Raises:
+            UsageError: the archive is not there and cannot be downloaded.
+        """
+        try:
+            CIFAR10(str(self.root), download=True)
+        except (OSError, RuntimeError) as error:
+            raise UsageError(
+                "data.root",
+                expected=f"{CIFAR10.filename} in {self.root}, or a network to download it",
+                found=describe(error),
+                remedy=f"put the file from {CIFAR10.url} there",
+            ) from error
+
+    def load(self) -> dict[Split, tuple[LabelledImages, NDArray[np.int64]]]:
+        self.prepare_data()
+        training = CIFAR10Images(self.root, train=True)
+        test = CIFAR10Images(self.root, train=False)
+        everything = np.arange(len(training.targets))
+        kept, held_out = hold_out(everything, training.targets, _VAL_SHARE, self.split_seed)
+        return {
+            "train": (training, kept),
+            "val": (training, held_out),
+            "test": (test, np.arange(len(test.targets))),
+        }
+
+    def augmentation(self) -> v2.Transform:
+        return v2.Compose(
+            [
+                v2.RandomCrop(32, padding=4, padding_mode="reflect"),
+                v2.RandomHorizontalFlip(),
+                v2.Resize((self.preprocessing.image_size, self.preprocessing.image_size)),
+            ]
+        )

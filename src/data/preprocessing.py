@@ -1,0 +1,82 @@
+"""The evaluation preprocessing: one object that training, export and prediction share."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+    from torchvision.transforms import v2
+
+# squash: both sides to image_size, the aspect ratio is not kept.
+# crop: the shorter side to image_size / CROP_SHARE, then the middle image_size x image_size.
+ResizeRule = Literal["squash", "crop"]
+
+CROP_SHARE = 0.875  # torchvision's: 224 of 256
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From a picture to the network's input.
+
+    RGB, resized by Pillow (bilinear, antialiased), scaled to [0, 1], then
+    ``(value - mean) / std`` per channel.
+    """
+
+    image_size: int  # pixels
+    resize: ResizeRule = "squash"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """One image as the network sees it: (3, H, W)."""
+        return (3, self.image_size, self.image_size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as they travel inside every exported file."""
+        return {
+            **asdict(self),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "color": "RGB",
+            "interpolation": "bilinear",
+            "crop_share": CROP_SHARE if self.resize == "crop" else None,
+            "scale": 1 / 255,
+            "layout": "NCHW",
+        }
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """The network's input for one picture: (3, H, W) float32."""
+        from torchvision.transforms import v2
+
+        tensor: Tensor = v2.Compose([self.spatial(), self.to_tensor()])(image)
+        return tensor
+
+    def spatial(self) -> v2.Transform:
+        """The resizing alone: picture in, picture out."""
+        from torchvision.transforms import v2
+
+        if self.resize == "squash":
+            return v2.Resize((self.image_size, self.image_size))
+        return v2.Compose(
+            [v2.Resize(round(self.image_size / CROP_SHARE)), v2.CenterCrop(self.image_size)]
+        )
+
+    def to_tensor(self) -> v2.Transform:
+        """What follows resizing and augmentation: uint8 picture to normalised (3, H, W) float32."""
+        import torch
+        from torchvision.transforms import v2
+
+        return v2.Compose(
+            [
+                v2.ToImage(),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(list(self.mean), list(self.std)),
+            ]
+        )

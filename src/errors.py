@@ -1,0 +1,48 @@
+"""What can go wrong for a user, each told in one line.
+
+    LightshipError            exit code 1
+    ├── UsageError            exit code 2: an argument, a path or a file that is not as expected
+    └── NonFiniteLossError    training diverged
+
+Anything else that escapes is a defect of Lightship and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class LightshipError(Exception):
+    """A failure whose whole explanation is its one-line message."""
+
+    exit_code = 1
+
+
+class UsageError(LightshipError):
+    """A user's mistake: which argument, what was expected, what was found, what to do."""
+
+    exit_code = 2
+
+    def __init__(self, argument: str, *, expected: str, found: str, remedy: str) -> None:
+        super().__init__(one_line(f"{argument}: expected {expected}; found {found}; {remedy}"))
+
+
+class NonFiniteLossError(LightshipError):
+    """The loss became NaN or infinite; nothing is saved or exported from such weights."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(
+            f"the loss is not finite at step {step}: training stopped, nothing is exported from "
+            "these weights; lower model.lr, raise model.warmup_fraction or set "
+            "trainer.gradient_clip_val=1.0"
+        )
+
+
+def one_line(text: str) -> str:
+    """``text`` with every run of white space, line breaks included, as one space."""
+    return " ".join(text.split())
+
+
+def describe(error: BaseException) -> str:
+    """An exception as one line: its own message for ours, type and message for all others."""
+    if isinstance(error, LightshipError):
+        return str(error)
+    return one_line(f"{type(error).__name__}: {error}").rstrip(": ")

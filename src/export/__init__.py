@@ -1,0 +1,1 @@
+"""From the best checkpoint to one folder a format."""

@@ -1,0 +1,39 @@
+"""Export a finished run again, without training.
+
+python -m src.export lightning_logs/convnext_t/version_0 --formats '[onnx_int8]'
+"""
+
+from __future__ import annotations
+
+from src.commands import parse
+from src.console import StageDisplay, open_console
+from src.entry import run_command
+
+
+def main() -> None:
+    from src.data.restore import data_of
+    from src.export.options import ExportOptions
+    from src.export.source import Checkpoint
+    from src.export.stage import export_run
+
+    run, options = parse("export", __doc__, ExportOptions)
+    checkpoint = run.require(run.best_checkpoint, "train it again")
+    data = data_of(run)
+    console = open_console()
+    with StageDisplay(console) as report:
+        manifest = export_run(
+            run,
+            Checkpoint.read(checkpoint),
+            data.calibration_images(options.calibration_images),
+            data.preprocessing.to_dict(),
+            options.formats,
+            report,
+        )
+    for name, entry in manifest["formats"].items():
+        size = sum(file["bytes"] for file in entry["files"])
+        result = f"{size / 1e6:.1f} MB" if entry["status"] == "ok" else entry["reason"]
+        console.print(f"{name}: {entry['status']}, {result}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,117 @@
+"""From a checkpoint to the export source: a fresh network with the best weights."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from src import files
+from src.errors import UsageError, describe
+from src.formats.base import ExportSource
+from src.models.network import NetworkSpec
+
+_PREFIX = "network."  # of the bare network's weights in the LightningModule's state dict
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a Lightning checkpoint of ours says, read without unpickling anything but tensors."""
+
+    path: Path
+    sha256: str
+    epoch: int
+    model: str  # the architecture: the name of its module in src/models
+    spec: NetworkSpec
+    class_names: list[str]
+    weights: dict[str, Tensor]
+
+    @classmethod
+    def read(cls, path: Path) -> Checkpoint:
+        """The checkpoint in ``path``.
+
+        Raises:
+            UsageError: it is not a checkpoint of Lightship, or it is damaged.
+        """
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            ours = content["lightship"]
+            return cls(
+                path=path,
+                sha256=files.sha256(path),
+                epoch=int(content["epoch"]),
+                model=str(ours["model"]),
+                spec=NetworkSpec(**ours["network"]),
+                class_names=[str(name) for name in ours["class_names"]],
+                weights={
+                    name.removeprefix(_PREFIX): value
+                    for name, value in content["state_dict"].items()
+                    if name.startswith(_PREFIX)
+                },
+            )
+        except (
+            OSError,
+            RuntimeError,
+            pickle.UnpicklingError,
+            zipfile.BadZipFile,
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            EOFError,
+        ) as error:
+            raise UsageError(
+                str(path),
+                expected="a whole checkpoint that Lightship wrote",
+                found=describe(error),
+                remedy="name another checkpoint or train again",
+            ) from error
+
+    def network(self) -> nn.Module:
+        """A fresh network with these weights: eval mode, CPU, fp32, no hooks.
+
+        Raises:
+            UsageError: the weights do not fit the network that the checkpoint names.
+        """
+        try:
+            network = self.spec.build()
+            network.load_state_dict(self.weights)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise UsageError(
+                str(self.path),
+                expected=f"the weights of {self.spec.builder} with {self.spec.num_classes} classes",
+                found=describe(error)[:300],
+                remedy="name another checkpoint or train again",
+            ) from error
+        return network.float().eval()
+
+
+def make_source(
+    network: nn.Module,
+    spec: NetworkSpec,
+    class_names: list[str],
+    calibration: Tensor,
+    preprocessing: dict[str, Any],
+    scratch: Path,
+) -> ExportSource:
+    """The export source of a network, which is in eval mode on the CPU.
+
+    Args:
+        calibration: training images, (M, 3, H, W) with M of at least 2.
+        scratch: an empty folder that outlives the export and no more.
+    """
+    return ExportSource(
+        network=network,
+        builder=spec.builder,
+        builder_options={"num_classes": spec.num_classes, **spec.options},
+        example=calibration[:2],
+        calibration=calibration,
+        class_names=class_names,
+        preprocessing=preprocessing,
+        scratch=scratch,
+    )

@@ -1,0 +1,166 @@
+"""The export stage: every format of one source, each in its folder, and the manifest of them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from src import files, formats
+from src.console import Report
+from src.errors import UsageError, describe
+from src.export import probe
+from src.export.source import Checkpoint, make_source
+from src.formats.base import ExportSource, Format, missing_packages
+from src.models.network import NetworkSpec, count
+from src.runs import Run
+
+PROBE = "probe.npz"
+_TALKATIVE = ("", "torch.onnx", "onnxscript", "onnx_ir", "torch.export")
+
+
+def export_run(
+    run: Run,
+    checkpoint: Checkpoint,
+    calibration: torch.Tensor,
+    preprocessing: dict[str, Any],
+    names: Sequence[str],
+    report: Report,
+) -> dict[str, Any]:
+    """Write every named format of ``checkpoint`` into the run's ``exports/`` folder.
+
+    A format that fails is recorded with its error; the others go on.
+
+    Args:
+        calibration: training images, (M, 3, H, W).
+        preprocessing: what was done to a picture to become one of those.
+        names: the formats.
+        report: told what comes next.
+
+    Returns:
+        The manifest, as it was written to ``exports/manifest.json``.
+    """
+    with _scratch() as scratch:
+        source = make_source(
+            checkpoint.network(),
+            checkpoint.spec,
+            checkpoint.class_names,
+            calibration,
+            preprocessing,
+            scratch,
+        )
+        complexity = count(source.network, tuple(calibration.shape[1:]))
+        manifest: dict[str, Any] = {
+            "schema_version": 1,
+            "run": run.name,
+            "model": checkpoint.model,
+            "parameters": complexity.parameters,
+            "macs": complexity.macs,
+            "input_shape": list(calibration.shape[1:]),
+            "num_classes": len(checkpoint.class_names),
+            "class_names": checkpoint.class_names,
+            "preprocessing": preprocessing,
+            "checkpoint": {
+                "path": str(checkpoint.path.relative_to(run.folder)),
+                "sha256": checkpoint.sha256,
+                "epoch": checkpoint.epoch,
+            },
+            "calibration": {"split": "train", "images": len(calibration)},
+            "formats": {},
+        }
+        run.exports.mkdir(exist_ok=True)
+        probe.write(run.exports / PROBE, source)
+        for number, name in enumerate(names):
+            report("exporting", name, number, len(names))
+            manifest["formats"][name] = export_one(name, source, run.exports / name)
+            # After each, so that what was exported is known whatever comes next.
+            files.write_json(run.manifest, manifest)
+    return manifest
+
+
+def export_one(name: str, source: ExportSource, folder: Path) -> dict[str, Any]:
+    """One format into ``folder``: its entry in the manifest, with status, files and seconds."""
+    kind = formats.get(name)
+    entry: dict[str, Any] = {"precision": kind.precision, "reason": None, "files": []}
+    missing = missing_packages(kind.requires)
+    if missing:
+        return {**entry, "status": "skipped", "reason": f"not installed: {', '.join(missing)}"}
+    started = time.perf_counter()
+    try:
+        with files.whole_folder(folder) as fresh:
+            _export_quietly(kind, source, fresh)
+    except Exception as error:  # whatever a format raises is that row's failure, told in it
+        return {**entry, "status": "failed", "reason": describe(error)}
+    entry["export_seconds"] = time.perf_counter() - started
+    entry["files"] = [
+        {"path": str(path.relative_to(folder)), "bytes": path.stat().st_size}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+    return {**entry, "status": "ok"}
+
+
+def preflight(
+    spec: NetworkSpec,
+    class_names: list[str],
+    input_shape: tuple[int, ...],
+    preprocessing: dict[str, Any],
+    names: Sequence[str],
+    report: Report,
+) -> None:
+    """Export random weights in every format, to know before training that it can be done.
+
+    Raises:
+        UsageError: a format failed.
+    """
+    # A generator of its own: whether there was a preflight must not change the training.
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(4, *input_shape, generator=generator)
+    with _scratch() as scratch, torch.random.fork_rng(devices=[]):
+        network = spec.build().eval()
+        source = make_source(network, spec, class_names, images, preprocessing, scratch)
+        for number, name in enumerate(names):
+            report("preflight: exporting random weights", name, number, len(names))
+            entry = export_one(name, source, scratch / "exports" / name)
+            if entry["status"] == "failed":
+                raise UsageError(
+                    "export.formats",
+                    expected=f"formats that {spec.builder} can be exported to",
+                    found=f"{name}, which failed: {entry['reason'][:300]}",
+                    remedy="leave it out of export.formats, or set export.preflight=false",
+                )
+            if entry["status"] == "skipped":
+                report(f"{name} will be skipped: {entry['reason']}")
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="lightship-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _export_quietly(kind: Format, source: ExportSource, folder: Path) -> None:
+    """Export without the chatter of the libraries; their errors come out as exceptions."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            kind.export(source, folder)
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

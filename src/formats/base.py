@@ -1,0 +1,83 @@
+"""What a format offers, what it is given, and what it gives back."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+
+class Unavailable(Exception):  # noqa: N818  # it is a state of the machine, not an error
+    """This format cannot run here, for the reason given: its row is skipped, not failed."""
+
+
+@dataclass(frozen=True)
+class ExportSource:
+    """The best weights, ready to be written in any format.
+
+    ``network`` is a bare module in eval mode, on the CPU, in fp32, free of hooks. A format
+    leaves it as it found it.
+    """
+
+    network: nn.Module  # (N, 3, H, W) float32 -> (N, K) float32 logits
+    builder: str  # torchvision's name for the network
+    builder_options: dict[str, Any]  # the builder's further arguments, num_classes among them
+    example: Tensor  # (2, 3, H, W): two images, for a batch of one can freeze the batch size
+    calibration: Tensor  # (M, 3, H, W): training images
+    class_names: Sequence[str]  # K, in label order
+    preprocessing: dict[str, Any]  # what was done to a picture to become the network's input
+    scratch: Path  # a folder of this export alone, for what several formats are made from
+
+    def metadata(self) -> dict[str, Any]:
+        """What travels inside each file, as plain values."""
+        return {"class_names": list(self.class_names), "preprocessing": self.preprocessing}
+
+
+class Runtime(Protocol):
+    """An exported file, loaded on a device."""
+
+    settings: dict[str, str]  # what the runtime says it really runs with
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (N, K) for images (N, 3, H, W), both in the host's memory."""
+
+    def synchronize(self) -> None:
+        """Return when all that was asked of the device is done."""
+
+
+class Format(Protocol):
+    """A module of this package.
+
+    ``tolerance`` is the largest difference of a logit from eager's that this format's
+    arithmetic explains, as a share of eager's largest logit. It is None for a format that
+    changes the numbers on purpose (quantization): its accuracy is measured instead.
+    """
+
+    requires: tuple[str, ...]  # packages to export, by import name
+    runs_with: tuple[str, ...]  # packages to load and run what was exported
+    devices: tuple[str, ...]  # of "cpu" and "cuda", where it can run
+    precision: str  # of the weights and products: "fp32", "int8", ...
+    tolerance: float | None
+
+    def export(self, source: ExportSource, folder: Path) -> None:
+        """Write everything that is needed to run into the empty ``folder``."""
+
+    def load(self, folder: Path, device: str, threads: int) -> Runtime:
+        """The runtime of an exported folder, which sees nothing but that folder.
+
+        Raises:
+            Unavailable: it cannot run on ``device`` here.
+        """
+
+
+def missing_packages(names: Sequence[str]) -> list[str]:
+    """Those of the packages, by import name, that are not installed."""
+    return [name for name in names if importlib.util.find_spec(name) is None]

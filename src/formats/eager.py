@@ -1,0 +1,46 @@
+"""The baseline: torchvision's network and a state dict in safetensors, loadable without pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from src.formats._torch import TorchRuntime, open_device
+from src.formats.base import ExportSource
+
+requires = ("torch", "torchvision", "safetensors")
+runs_with = ("torch", "torchvision", "safetensors")
+devices = ("cpu", "cuda")
+precision = "fp32"
+# The same weights in another process, or on another device with other kernels (TF32
+# convolutions, torch's default on CUDA, keep 10 bits of mantissa).
+tolerance = 5e-3
+
+_WEIGHTS = "model.safetensors"
+_NETWORK = "network.json"
+
+
+def export(source: ExportSource, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    state = {name: value.contiguous() for name, value in source.network.state_dict().items()}
+    save_file(state, folder / _WEIGHTS)
+    network = {
+        "library": "torchvision",
+        "builder": source.builder,
+        "options": source.builder_options,
+        **source.metadata(),
+    }
+    (folder / _NETWORK).write_text(json.dumps(network, indent=1), encoding="utf-8")
+
+
+def load(folder: Path, device: str, threads: int) -> TorchRuntime:
+    import torchvision
+    from safetensors.torch import load_file
+
+    place = open_device(device, threads)
+    network = json.loads((folder / _NETWORK).read_text(encoding="utf-8"))
+    # get_model looks the name up in torchvision's own registry: a file cannot name other code.
+    module = torchvision.models.get_model(network["builder"], weights=None, **network["options"])
+    module.load_state_dict(load_file(folder / _WEIGHTS))
+    return TorchRuntime(module.eval().to(place), place)

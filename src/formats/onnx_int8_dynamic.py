@@ -1,0 +1,29 @@
+"""ONNX with int8 weights and activations quantized at run time: the source report's recipe.
+
+It is here to be measured. Convolutions become ``ConvInteger``, for which ONNX Runtime has no
+fast kernel, so a convolutional network is usually slower than in fp32.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from src.formats import _onnx
+from src.formats.base import ExportSource
+
+requires = ("onnx", "onnxscript", "onnxruntime", "sympy")
+runs_with = ("onnxruntime",)
+devices = ("cpu",)
+precision = "int8"
+tolerance = None
+
+load = _onnx.load
+
+
+def export(source: ExportSource, folder: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    # ConvInteger is implemented for unsigned weights only.
+    # https://github.com/microsoft/onnxruntime/issues/15888
+    model = _onnx.quantized(quantize_dynamic, source, weight_type=QuantType.QUInt8)
+    _onnx.write(model, source, folder)

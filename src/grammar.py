@@ -1,0 +1,157 @@
+"""The command line's short grammar, as a translation of argv and no more.
+
+    model=convnext_t            --config configs/model/convnext_t.yaml
+    trainer.max_epochs=20       --trainer.max_epochs=20
+    ckpt_path=last              --ckpt_path=last
+
+``group=name`` names a file in ``configs/<group>/``. Whatever their place on the line, files
+come first and single values last, so that a value always wins: the base configuration, the
+default groups, ``--config`` files, chosen groups, the experiment, then everything else.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from src.errors import UsageError
+
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+DEFAULT_GROUPS = {"model": "resnet34", "data": "digits"}
+
+_FLAGS = {"-h", "--help", "--print_config"}  # options that take no value of their own
+_EXPERIMENT = "experiment"
+
+
+@dataclass
+class _Words:
+    """What argv asks for, sorted by kind."""
+
+    groups: dict[str, str] = field(default_factory=dict)
+    configs: list[str] = field(default_factory=list)
+    rest: list[str] = field(default_factory=list)
+
+
+def translate(argv: Sequence[str], configs: Path) -> list[str]:
+    """``argv`` as LightningCLI understands it.
+
+    Args:
+        argv: the arguments, without the program's name.
+        configs: the folder of configuration files, one folder in it a group.
+
+    Raises:
+        UsageError: a word is not understood, or a group has no such name.
+    """
+    if argv and argv[0] in {"-h", "--help"}:
+        return ["--help"]
+    subcommand, words = _subcommand(argv)
+    sorted_words = _sort(words, configs)
+    files = [configs / "train.yaml"]
+    taken = {*sorted_words.groups, *_groups_set_in(sorted_words)}
+    files += [_file(configs, *item) for item in DEFAULT_GROUPS.items() if item[0] not in taken]
+    chosen = sorted(sorted_words.groups.items(), key=lambda item: item[0] == _EXPERIMENT)
+    return [
+        subcommand,
+        *_as_configs(files),
+        *_as_configs(sorted_words.configs),
+        *_as_configs(_file(configs, *item) for item in chosen),
+        *sorted_words.rest,
+    ]
+
+
+def names(configs: Path, group: str) -> list[str]:
+    """The names that ``group=`` accepts."""
+    return sorted(path.stem for path in (configs / group).glob("*.yaml"))
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """What a misspelt word may have meant."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
+
+
+def _subcommand(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
+    if argv and not argv[0].startswith("-") and "=" not in argv[0]:
+        if argv[0] not in SUBCOMMANDS:
+            raise UsageError(
+                "subcommand",
+                expected=f"one of {', '.join(SUBCOMMANDS)}, group=name or a.b=value",
+                found=argv[0],
+                remedy="see python -m src.train --help",
+            )
+        return argv[0], argv[1:]
+    return "fit", argv
+
+
+def _sort(argv: Sequence[str], configs: Path) -> _Words:
+    words = _Words()
+    pending = iter(argv)
+    for word in pending:
+        if word in {"--config", "-c"}:
+            words.configs.append(next(pending, ""))
+        elif word.startswith("--config="):
+            words.configs.append(word.removeprefix("--config="))
+        elif word.startswith("-"):
+            words.rest.append(word)
+            if "=" not in word and word not in _FLAGS:
+                words.rest += [value for value in [next(pending, None)] if value is not None]
+        else:
+            _short(word, words, configs)
+    return words
+
+
+def _short(word: str, words: _Words, configs: Path) -> None:
+    name, equals, value = word.partition("=")
+    if not equals or not name:
+        raise UsageError(
+            "command line",
+            expected="group=name, a.b=value or --option value",
+            found=word,
+            remedy="see python -m src.train --help",
+        )
+    if (configs / name).is_dir():
+        words.groups[name] = value
+    else:
+        words.rest.append(f"--{word}")
+
+
+def _file(configs: Path, group: str, name: str) -> Path:
+    known = names(configs, group)
+    if name not in known:
+        close = nearest(name, known)
+        raise UsageError(
+            group,
+            expected=f"one of {', '.join(known)}",
+            found=name or "nothing",
+            remedy=f"did you mean {group}={close}?" if close else f"see configs/{group}/",
+        )
+    return configs / group / f"{name}.yaml"
+
+
+def _groups_set_in(words: _Words) -> set[str]:
+    """The default groups that the user's own files or options already choose a class for."""
+    chosen = {
+        group
+        for group in DEFAULT_GROUPS
+        for word in words.rest
+        if word == f"--{group}" or word.startswith((f"--{group}=", f"--{group}.class_path"))
+    }
+    for file in words.configs:
+        try:
+            content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue  # the parser opens it again and says what is wrong with it
+        if isinstance(content, dict):
+            chosen |= {
+                group
+                for group in DEFAULT_GROUPS
+                if isinstance(content.get(group), dict) and "class_path" in content[group]
+            }
+    return chosen
+
+
+def _as_configs(files: Iterable[Path | str]) -> list[str]:
+    return [f"--config={file}" for file in files]

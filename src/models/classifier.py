@@ -1,0 +1,232 @@
+"""The LightningModule that all architectures share: loss, metrics, optimizer, schedule."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from src.errors import NonFiniteLossError, UsageError
+from src.models.network import NetworkSpec
+
+# Shapes: N images, K classes, H = W = data.image_size.
+
+CHECK_EVERY = 50  # steps between two looks at the loss on an accelerator: each one waits for it
+
+
+class Classifier(LightningModule):
+    """An image classifier: cross-entropy, AdamW, warm-up and cosine.
+
+    An architecture is a subclass that names torchvision's builder.
+
+    Args:
+        class_names: in label order; taken from the data.
+        lr: peak learning rate.
+        weight_decay: on the weights of convolutions and linear layers only.
+        label_smoothing: share of the target spread over all classes (Szegedy et al., 2016).
+        warmup_fraction: share of all steps over which the learning rate rises to ``lr``.
+        pretrained: start from torchvision's weights instead of random ones.
+        channels_last: store images and weights as NHWC, which convolutions prefer.
+        compile: train through ``torch.compile``.
+        network_options: further arguments of torchvision's builder.
+    """
+
+    builder: ClassVar[str]
+    faster_in_bfloat16: ClassVar[bool] = True  # than in fp32, on a CPU that has both
+
+    def __init__(
+        self,
+        class_names: list[str],
+        lr: float = 1e-3,
+        weight_decay: float = 0.05,
+        label_smoothing: float = 0.1,
+        warmup_fraction: float = 0.1,
+        pretrained: bool = False,
+        channels_last: bool = True,
+        compile: bool = False,  # noqa: A002  # torch's own word for it
+        network_options: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        _require_range("model.lr", lr, 0, math.inf)
+        _require_range("model.label_smoothing", label_smoothing, 0, 1)
+        _require_range("model.warmup_fraction", warmup_fraction, 0, 1)
+        self.save_hyperparameters()
+        self.class_names = list(class_names)
+        self.spec = NetworkSpec(self.builder, len(class_names), network_options or {})
+        self.network = self.spec.build_pretrained() if pretrained else self.spec.build()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network.to(memory_format=self.memory_format)
+        if compile:
+            self.network.compile()
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.warmup_fraction = warmup_fraction
+        self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+        self.val_metrics = _metrics(len(class_names), "val/")
+        self.test_metrics = _metrics(len(class_names), "test/")
+        self.per_class = MulticlassAccuracy(len(class_names), average=None)
+        # The first step whose loss was not finite, -1 for none. It stays on the device.
+        self.register_buffer("_non_finite_step", torch.tensor(-1), persistent=False)
+
+    @property
+    def name(self) -> str:
+        """The architecture's name: that of its module."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, K) for images (N, 3, H, W)."""
+        logits: Tensor = self.network(images.contiguous(memory_format=self.memory_format))
+        return logits
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, targets = batch  # (N, 3, H, W), (N,)
+        loss: Tensor = self.loss(self(images), targets)
+        self._watch(loss.detach())
+        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.device.type == "cpu" or batch_idx % CHECK_EVERY == CHECK_EVERY - 1:
+            self._require_finite()
+
+    def on_validation_start(self) -> None:
+        self._require_finite()
+
+    def on_train_epoch_end(self) -> None:
+        self._require_finite()
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self._evaluate(batch, self.val_metrics, "val/loss")
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        logits = self._evaluate(batch, self.test_metrics, "test/loss")
+        self.per_class.update(logits, batch[1])
+
+    def on_test_epoch_end(self) -> None:
+        accuracies: Tensor = self.per_class.compute()  # (K,)
+        for name, accuracy in zip(self.class_names, accuracies, strict=True):
+            self.log(f"test/top1_of/{name}", accuracy)
+        self.per_class.reset()
+
+    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Probabilities, (N, K)."""
+        probabilities: Tensor = self(batch[0]).softmax(dim=1)
+        return probabilities
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = torch.optim.AdamW(
+            self._parameter_groups(),
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            fused=not self._scales_gradients(),
+        )
+        return [optimizer], [self.schedule(optimizer)]  # type: ignore[return-value]
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        if self._scales_gradients() or not gradient_clip_val:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        # Lightning refuses a fused optimizer under any autocast, as it would unscale fp16's
+        # gradients by itself, after the clipping; bf16's are not scaled.
+        elif gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+        else:
+            nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+    def _scales_gradients(self) -> bool:
+        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
+
+    def schedule(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        """Linear warm-up, then a cosine to zero (Loshchilov & Hutter, 2017), step by step."""
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise UsageError(
+                "trainer.max_epochs",
+                expected="a limit, for the learning rate falls to zero at the end",
+                found="training without end",
+                remedy="set trainer.max_epochs or trainer.max_steps",
+            )
+        warmup = max(1, round(self.warmup_fraction * steps))
+        rest = max(1, steps - warmup)
+
+        def factor(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / warmup
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / rest)))
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"scheduler": scheduler, "interval": "step"}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # What an export needs, as plain values: no class is looked up to read it.
+        checkpoint["lightship"] = {
+            "model": self.name,
+            "network": self.spec.to_dict(),
+            "class_names": self.class_names,
+        }
+
+    def _evaluate(
+        self, batch: tuple[Tensor, Tensor], metrics: MetricCollection, loss_name: str
+    ) -> Tensor:
+        images, targets = batch
+        logits: Tensor = self(images).float()  # (N, K)
+        metrics.update(logits, targets)
+        loss = self.loss(logits, targets)
+        self.log(loss_name, loss, prog_bar=True, batch_size=len(targets), sync_dist=True)
+        self.log_dict(metrics, prog_bar=True)
+        return logits
+
+    def _watch(self, loss: Tensor) -> None:
+        # Without branching on the value, which would wait for the device at each step.
+        first = (self._non_finite_step < 0) & ~torch.isfinite(loss)
+        self._non_finite_step: Tensor = torch.where(
+            first, torch.full_like(self._non_finite_step, self.global_step), self._non_finite_step
+        )
+
+    def _require_finite(self) -> None:
+        step = int(self._non_finite_step)
+        if step >= 0:
+            raise NonFiniteLossError(step)
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        decayed = [
+            module.weight
+            for module in self.network.modules()
+            if isinstance(module, _ConvNd | nn.Linear)
+        ]
+        known = {id(parameter) for parameter in decayed}
+        others = [value for value in self.network.parameters() if id(value) not in known]
+        return [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+
+
+def _metrics(num_classes: int, prefix: str) -> MetricCollection:
+    return MetricCollection(
+        {
+            "top1": MulticlassAccuracy(num_classes, average="micro"),
+            "top5": MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes)),
+            "f1": MulticlassF1Score(num_classes, average="macro"),
+        },
+        prefix=prefix,
+    )
+
+
+def _require_range(argument: str, value: float, low: float, high: float) -> None:
+    if not low <= value < high:
+        raise UsageError(
+            argument,
+            expected=f"a number from {low} up to {high}, not included",
+            found=str(value),
+            remedy=f"leave out {argument} for its default",
+        )

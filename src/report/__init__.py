@@ -1,0 +1,1 @@
+"""Measurements in, table and TensorBoard out. It never runs a model."""

@@ -1,0 +1,23 @@
+"""The report stage: from a run's ``benchmark.json`` to everything that people read."""
+
+from __future__ import annotations
+
+import yaml
+from rich.console import Console
+
+from src import files
+from src.report import page, table, tensorboard
+from src.runs import Run
+
+
+def report_run(run: Run, console: Console) -> None:
+    """Write ``report.md`` and the TensorBoard events of a run, and print the table."""
+    results = run.read_benchmark()
+    files.write_text(run.report, page.markdown(results))
+    config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    sections = {name: config.get(name) or {} for name in ("model", "data", "trainer")}
+    tensorboard.write(results, run.folder, sections)
+    console.print(table.console_table(results))
+    for note in table.footnotes(results):
+        console.print(note, soft_wrap=True)
+    console.print(f"Run folder: {run.folder}", soft_wrap=True)

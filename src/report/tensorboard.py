@@ -1,0 +1,53 @@
+"""The measurements in TensorBoard: the table as text, a scalar a figure, the hyperparameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from src.report.table import markdown_table
+
+
+def write(results: dict[str, Any], folder: Path, hyperparameters: dict[str, Any]) -> None:
+    """Add one event file to the run's folder.
+
+    Args:
+        results: the content of ``benchmark.json``.
+        folder: the run's.
+        hyperparameters: nested values of the configuration; those that are numbers, texts or
+            truth values become columns of the HParams tab.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    figures = dict(_figures(results))
+    with SummaryWriter(str(folder)) as writer:
+        writer.add_text("benchmark/table", markdown_table(results))
+        for tag, value in figures.items():
+            writer.add_scalar(tag, value)
+        writer.add_hparams(dict(_flat(hyperparameters)), figures, run_name=".")
+
+
+def _figures(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    for row in results["rows"]:
+        if row["status"] != "ok":
+            continue
+        tag = f"benchmark/{row['format']}/{row['device']}"
+        yield f"{tag}/size_bytes", row["size_bytes"]
+        yield f"{tag}/load_seconds", row["load_seconds"]
+        yield f"{tag}/peak_rss_bytes", row["peak_rss_bytes"]
+        for name in ("top1", "top5", "delta_top1", "agreement"):
+            if name in row["accuracy"]:
+                yield f"{tag}/{name}", row["accuracy"][name]
+        for cell in row["latency"]:
+            for name in ("mean_s", "p50_s", "p90_s", "p99_s"):
+                if cell[name] is not None:
+                    yield f"{tag}/batch_{cell['batch_size']}/{name}", cell[name]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | float | str]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, bool | int | float | str):
+            yield prefix + name, value

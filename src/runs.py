@@ -1,0 +1,159 @@
+"""The run folder: what is where, what it is called, and which one is the newest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from src import files
+from src.errors import UsageError
+
+LOG_FOLDER = "lightning_logs"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: ``lightning_logs/<model>/version_N``."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The run as people call it: ``convnext_t/version_0``."""
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yaml"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        return self.folder / "checkpoints" / "best.ckpt"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    @property
+    def exports(self) -> Path:
+        return self.folder / "exports"
+
+    @property
+    def manifest(self) -> Path:
+        return self.exports / "manifest.json"
+
+    @property
+    def benchmark(self) -> Path:
+        return self.folder / "benchmark.json"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.md"
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """The run in ``folder``.
+
+        Raises:
+            UsageError: ``folder`` is not a run folder.
+        """
+        path = Path(folder).resolve()
+        if not (path / "config.yaml").is_file():
+            raise UsageError(
+                "RUN",
+                expected=f"a run folder such as {LOG_FOLDER}/resnet34/version_0",
+                found=f"{folder} without a config.yaml",
+                remedy="train one with python -m src.train",
+            )
+        return cls(path)
+
+    def require(self, file: Path, remedy: str) -> Path:
+        """``file``, which an earlier stage wrote.
+
+        Raises:
+            UsageError: it is not there.
+        """
+        if not file.is_file():
+            raise UsageError(
+                "RUN",
+                expected=f"{file.relative_to(self.folder)} in {self.folder}",
+                found="no such file",
+                remedy=remedy,
+            )
+        return file
+
+    def read_manifest(self) -> dict[str, Any]:
+        """What was exported: see :mod:`src.export.manifest`."""
+        return _read_json(self.require(self.manifest, f"run python -m src.export {self.folder}"))
+
+    def read_benchmark(self) -> dict[str, Any]:
+        """Every measurement of this run: see :mod:`src.benchmark.results`."""
+        return _read_json(
+            self.require(self.benchmark, f"run python -m src.benchmark {self.folder}")
+        )
+
+    def write_benchmark(self, results: dict[str, Any]) -> None:
+        files.write_json(self.benchmark, results)
+
+
+def newest(root: Path, model: str, *, having: str) -> Run | None:
+    """The newest run of ``model`` below ``root`` that has the file ``having``, if there is one."""
+    versions = (
+        (int(folder.name.removeprefix("version_")), folder)
+        for folder in (root / LOG_FOLDER / model).glob("version_*")
+        if folder.name.removeprefix("version_").isdecimal() and (folder / having).is_file()
+    )
+    found = max(versions, default=None)
+    return Run(found[1].resolve()) if found else None
+
+
+def create(root: Path, model: str) -> Run:
+    """A new, empty run folder of ``model`` below ``root``, with the next free number.
+
+    Two trainings that start at once get two folders: making a folder is atomic.
+
+    Raises:
+        UsageError: the folder cannot be made.
+    """
+    parent = root / LOG_FOLDER / model
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        taken = (folder.name.removeprefix("version_") for folder in parent.glob("version_*"))
+        number = max((int(name) + 1 for name in taken if name.isdecimal()), default=0)
+        while True:
+            folder = parent / f"version_{number}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return Run(folder.resolve())
+    except OSError as error:
+        raise UsageError(
+            "trainer.default_root_dir",
+            expected="a folder that can be written",
+            found=f"{parent} ({error.strerror})",
+            remedy="make it writable or name another with trainer.default_root_dir=PATH",
+        ) from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UsageError(
+            str(path),
+            expected="a JSON file that Lightship wrote",
+            found=str(error),
+            remedy="run the stage that writes it again",
+        ) from error
+    if not isinstance(content, dict) or content.get("schema_version") != 1:
+        raise UsageError(
+            str(path),
+            expected="schema_version 1",
+            found=repr(content.get("schema_version") if isinstance(content, dict) else content),
+            remedy="run the stage that writes it again",
+        )
+    return content

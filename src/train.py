@@ -1,0 +1,24 @@
+"""Train a classifier; then export, measure and report every deployable file of it.
+
+python -m src.train model=convnext_t
+python -m src.train model=convnext_t data=cifar10 trainer=gpu trainer.max_epochs=20
+python -m src.train test model=convnext_t ckpt_path=best
+python -m src.train fit --help
+"""
+
+from __future__ import annotations
+
+import sys
+
+from src.entry import run_command
+
+
+def main() -> None:
+    # Imported here, so that Ctrl-C during the seconds this takes is no traceback either.
+    from src import cli
+
+    cli.main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,204 @@
+"""The measuring stage over planted formats: those that crash, hang, lie or do not run here."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src import formats
+from src.benchmark import process
+from src.benchmark.options import BenchmarkOptions
+from src.benchmark.suite import measure, require_success
+from src.errors import LightshipError, UsageError
+from src.export.stage import PROBE
+from src.runs import Run
+
+# A format whose network is a matrix, as a module that a worker can import. How it misbehaves
+# is its folder's name.
+PLANTED = """
+import os, time
+import numpy as np
+from src.formats.base import Unavailable
+
+requires = runs_with = ("numpy",)
+devices = ("cpu",)
+precision = "fp32"
+tolerance = 1e-3
+
+def load(folder, device, threads):
+    if folder.name == "elsewhere":
+        raise Unavailable("not on this machine")
+    if folder.name == "unloadable":
+        raise ValueError("no such\\nfile")
+    return Runtime(folder.name)
+
+class Runtime:
+    settings = {"runtime": "numpy"}
+    def __init__(self, name):
+        self.name, self.calls = name, 0
+        self.weights = np.arange(3 * 4 * 4 * 3, dtype=np.float32).reshape(-1, 3) % 7
+    def __call__(self, images):
+        self.calls += 1
+        logits = images.reshape(len(images), -1) @ self.weights
+        if self.name == "shifted":
+            logits = np.roll(logits, 1, axis=1)
+        if self.name == "crashing" and self.calls > 3:
+            os.abort()
+        if self.name == "hanging" and self.calls > 3:
+            time.sleep(3600)
+        if self.name == "talking":
+            print("a runtime's own words", flush=True)
+        return logits
+    def synchronize(self):
+        pass
+"""
+NAMES = ["eager", "talking", "shifted", "crashing", "hanging", "elsewhere", "unloadable", "broken"]
+
+
+class Data:
+    """Random images, labelled by the planted network itself."""
+
+    dataset_name = "planted"
+
+    def __init__(self) -> None:
+        self.images = np.random.default_rng(0).normal(size=(50, 3, 4, 4)).astype(np.float32)
+        weights = np.arange(3 * 4 * 4 * 3, dtype=np.float32).reshape(-1, 3) % 7
+        self.logits = self.images.reshape(50, -1) @ weights
+
+    def batches(self, split: str, batch_size: int = 64) -> Iterator[Any]:
+        labels = self.logits.argmax(axis=1)
+        for start in range(0, 50, batch_size):
+            part = slice(start, start + batch_size)
+            yield self.images[part], labels[part]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run folder with planted exports, and workers that find the planted formats."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "planted.py").write_text(PLANTED)
+    (site / "sitecustomize.py").write_text(
+        "import importlib\n"
+        "from src import formats\n"
+        "formats.get = lambda name: importlib.import_module('planted')\n"
+    )
+    path = os.pathsep.join([str(site), str(process._ROOT)])
+    monkeypatch.setenv("PYTHONPATH", path)
+    planted = ModuleType("planted")
+    exec(PLANTED, planted.__dict__)  # noqa: S102  # our own text
+    monkeypatch.setattr(formats, "get", lambda _: planted)
+
+    run = Run(tmp_path / "planted" / "version_0")
+    entries = {}
+    for name in NAMES:
+        (run.exports / name).mkdir(parents=True)
+        failed = name == "broken"
+        entries[name] = {
+            "precision": "fp32",
+            "status": "failed" if failed else "ok",
+            "reason": "it could not be exported" if failed else None,
+            "files": [] if failed else [{"path": "weights", "bytes": 123}],
+        }
+    manifest = {
+        "schema_version": 1,
+        "run": run.name,
+        "model": "planted",
+        "parameters": 1,
+        "macs": 1,
+        "input_shape": [3, 4, 4],
+        "num_classes": 3,
+        "class_names": ["a", "b", "c"],
+        "checkpoint": {"path": "none", "sha256": "0", "epoch": 0},
+        "calibration": {"split": "train", "images": 0},
+        "formats": entries,
+    }
+    run.manifest.write_text(json.dumps(manifest))
+    data = Data()
+    np.savez(run.exports / PROBE, images=data.images[:8], logits=data.logits[:8])
+    return run
+
+
+OPTIONS = BenchmarkOptions(
+    batch_sizes=[1, 3], threads=1, rounds=3, samples=5, warmup_seconds=0, timeout_seconds=15
+)
+
+
+def silent(*_: object) -> None:
+    pass
+
+
+def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    results = measure(run, Data(), OPTIONS, silent)
+
+    rows = {row["format"]: row for row in results["rows"]}
+    assert list(rows) == NAMES
+    status = {name: row["status"] for name, row in rows.items()}
+    assert status == {
+        "eager": "ok",
+        "talking": "ok",
+        "shifted": "failed",
+        "crashing": "failed",
+        "hanging": "failed",
+        "elsewhere": "skipped",
+        "unloadable": "failed",
+        "broken": "failed",
+    }
+    assert "logits differ by" in rows["shifted"]["reason"]
+    assert "SIGABRT" in rows["crashing"]["reason"]
+    assert "within 15 s" in rows["hanging"]["reason"]
+    assert rows["elsewhere"]["reason"] == "not on this machine"
+    assert rows["unloadable"]["reason"] == "ValueError: no such file"
+    assert rows["broken"]["reason"] == "it could not be exported"
+    for name, row in rows.items():
+        timed = [(cell["batch_size"], cell["samples"], cell["rounds"]) for cell in row["latency"]]
+        assert timed == ([(1, 15, 3), (3, 15, 3)] if status[name] == "ok" else [])
+    assert rows["talking"]["accuracy"]["top1"] == 1.0
+    assert rows["talking"]["accuracy"]["delta_top1"] == 0.0
+    assert rows["talking"]["size_bytes"] == 123
+    assert rows["talking"]["latency"][0]["speedup"]["low"] > 0
+    assert results["dataset"] == {"name": "planted", "split": "test", "images": 50}
+    # On disk as returned, and nothing of it on standard output.
+    assert run.read_benchmark() == json.loads(json.dumps(results))
+    assert "own words" not in capfd.readouterr().out
+
+
+def test_no_process_is_left_behind(run: Run) -> None:
+    measure(run, Data(), OPTIONS, silent)
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    if not children.exists():
+        pytest.skip("no /proc to ask")
+    alive = [Path(f"/proc/{child}/cmdline").read_text() for child in children.read_text().split()]
+    assert not [command for command in alive if "src.benchmark.worker" in command]
+
+
+def test_failed_rows_fail_the_command_only_when_asked_to(run: Run) -> None:
+    results = {"rows": [{"format": "eager", "device": "cpu", "status": "failed"}]}
+    require_success(results, BenchmarkOptions())
+    with pytest.raises(LightshipError, match=r"1 rows failed \(eager on cpu\)"):
+        require_success(results, BenchmarkOptions(strict=True))
+    skipped = {"rows": [{"format": "eager", "device": "cuda", "status": "skipped"}]}
+    require_success(skipped, BenchmarkOptions(strict=True))
+
+
+def test_a_baseline_that_was_not_exported_is_refused(run: Run) -> None:
+    with pytest.raises(UsageError, match=r"benchmark.baseline: .*found onnx_fp32"):
+        measure(run, Data(), BenchmarkOptions(baseline="onnx_fp32"), silent)
+
+
+def test_the_worker_of_an_onnx_file_never_imports_torch() -> None:
+    import subprocess
+
+    program = (
+        "import sys, src.benchmark.worker, src.formats.onnx_fp32, src.formats.onnx_int8;"
+        "assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=process._ROOT, check=True)

@@ -1,0 +1,145 @@
+"""Every format with every architecture: exported, loaded elsewhere, compared, source untouched.
+
+Formats and architectures are found, not listed: a new one is put through the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from src import formats, models
+from src.benchmark import fidelity
+from src.benchmark.process import WorkerProcess
+from src.export.source import make_source
+from src.export.stage import export_one
+from src.formats.base import ExportSource
+from src.models.network import NetworkSpec
+from tests.conftest import ROOT
+
+CLASSES = ["zero", "one", "two", "a | <b>", "four"]
+PREPROCESSING = {"image_size": 32, "resize": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}
+BUILDERS = sorted({getattr(models, name).builder for name in models.__all__})
+
+
+def trained_network(spec: NetworkSpec, images: torch.Tensor) -> torch.nn.Module:
+    """Random weights whose BatchNorm statistics fit, so that logits are of a trained size."""
+    network = spec.build().train()
+    with torch.no_grad():
+        for _ in range(20):
+            network(images)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ExportSource]:
+    """One source an architecture, made when it is first asked for."""
+
+    @functools.cache
+    def source(builder: str) -> ExportSource:
+        torch.manual_seed(0)
+        images = torch.randn(24, 3, 32, 32)
+        spec = NetworkSpec(builder, len(CLASSES))
+        network = trained_network(spec, images)
+        scratch = tmp_path_factory.mktemp("scratch")
+        return make_source(network, spec, CLASSES, images, PREPROCESSING, scratch)
+
+    return source
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(builder, name) for builder in BUILDERS for name in formats.names()],
+    ids="-".join,
+)
+def exported(
+    request: pytest.FixtureRequest,
+    sources: Callable[[str], ExportSource],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[str, Path, ExportSource]:
+    builder, name = request.param
+    source = sources(builder)
+    folder = tmp_path_factory.mktemp(builder) / name
+    before = {key: value.clone() for key, value in source.network.state_dict().items()}
+    entry = export_one(name, source, folder)
+    assert entry["status"] == "ok", entry["reason"]
+    assert not source.network.training
+    after = source.network.state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert all(not module._forward_hooks for module in source.network.modules())
+    assert sum(file["bytes"] for file in entry["files"]) == sum(
+        path.stat().st_size for path in folder.rglob("*")
+    )
+    return name, folder, source
+
+
+def test_it_runs_in_a_fresh_process_and_agrees(exported: tuple[str, Path, ExportSource]) -> None:
+    name, folder, source = exported
+    images = source.calibration[:9].numpy()
+    with torch.inference_mode():
+        expected = source.network(source.calibration[:9]).numpy()
+    with WorkerProcess(name, folder, "cpu", threads=1, timeout=120) as worker:
+        worker.ask("load")
+        logits = worker.predict(images)
+        single = np.concatenate([worker.predict(image[None]) for image in images])
+        assert worker.ask("memory")["peak_rss_bytes"] > 0
+    tolerance = formats.get(name).tolerance
+    assert fidelity.what_is_wrong(logits, expected, tolerance) is None
+    assert fidelity.what_is_wrong(single, expected, tolerance) is None
+    # Quantized formats change the numbers; not so much that they are another network's.
+    cosine = (logits * expected).sum() / np.linalg.norm(logits) / np.linalg.norm(expected)
+    assert cosine > 0.95
+
+
+def test_class_names_and_preprocessing_travel_inside(
+    exported: tuple[str, Path, ExportSource],
+) -> None:
+    name, folder, _ = exported
+    content = b"".join(path.read_bytes() for path in folder.rglob("*"))
+    assert json.dumps(CLASSES).encode() in content or b'"a | <b>"' in content, name
+
+
+def test_onnx_files_are_one_file_that_needs_no_torch(
+    exported: tuple[str, Path, ExportSource], tmp_path: Path
+) -> None:
+    name, folder, source = exported
+    if not name.startswith("onnx"):
+        pytest.skip("not an ONNX format")
+    assert [path.name for path in folder.iterdir()] == ["model.onnx"]
+    assert str(ROOT).encode() not in (folder / "model.onnx").read_bytes()
+    np.save(tmp_path / "images.npy", source.calibration[:5].numpy())
+    program = """
+import json, sys
+import numpy, onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+metadata = session.get_modelmeta().custom_metadata_map
+logits = session.run(["logits"], {"images": numpy.load(sys.argv[2])})[0]
+assert not {"torch", "src"} & set(sys.modules)
+print(json.dumps([logits.shape, json.loads(metadata["class_names"]),
+                  json.loads(metadata["preprocessing"])]))
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", program, folder / "model.onnx", tmp_path / "images.npy"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(answer.stdout) == [[5, len(CLASSES)], CLASSES, PREPROCESSING]
+
+
+def test_quantized_files_are_smaller(exported: tuple[str, Path, ExportSource]) -> None:
+    name, folder, source = exported
+    if formats.get(name).precision != "int8":
+        pytest.skip("not quantized")
+    weights = sum(value.numel() * 4 for value in source.network.parameters())
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 0.30 * weights

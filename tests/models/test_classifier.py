@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from src import models
+from src.errors import NonFiniteLossError, UsageError
+from src.models.classifier import Classifier
+from src.models.network import NetworkSpec
+
+CLASSES = ["ant", "bee", "cat"]
+
+
+class TinyNet(Classifier):
+    """A Classifier whose network is a few weights."""
+
+    builder = "tiny"
+
+    def __init__(self, **options: Any) -> None:
+        monkey = pytest.MonkeyPatch()
+        with monkey.context() as patch:
+            patch.setattr(NetworkSpec, "build", lambda _: tiny())
+            super().__init__(CLASSES, **options)
+
+
+def tiny() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    )
+
+
+def loader(images: Tensor | None = None) -> DataLoader[tuple[Tensor, ...]]:
+    images = torch.randn(12, 3, 8, 8) if images is None else images
+    return DataLoader(TensorDataset(images, torch.arange(len(images)) % 3), batch_size=4)
+
+
+def trainer(folder: Path, **options: Any) -> Trainer:
+    settings: dict[str, Any] = {
+        "default_root_dir": folder,
+        "accelerator": "cpu",
+        "max_epochs": 2,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return Trainer(**(settings | options))
+
+
+def test_every_architecture_is_named_by_its_module() -> None:
+    for name in models.__all__:
+        kind = getattr(models, name)
+        assert kind.__module__ == f"src.models.{kind.__module__.split('.')[-1]}"
+        model = kind(CLASSES)
+        assert model.name == kind.__module__.split(".")[-1]
+        assert model.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, len(CLASSES))
+
+
+def test_only_weights_of_products_decay(tmp_path: Path) -> None:
+    model = models.ConvNeXtTiny(CLASSES, weight_decay=0.3)
+    model._trainer = trainer(tmp_path)
+    decayed, others = model._parameter_groups()
+    names = {id(value): name for name, value in model.network.named_parameters()}
+    assert all(names[id(value)].endswith("weight") for value in decayed["params"])
+    kept = [names[id(value)] for value in others["params"]]
+    assert others["weight_decay"] == 0
+    assert any(name.endswith("layer_scale") for name in kept)
+    assert any(name.endswith("bias") for name in kept)
+    assert len(decayed["params"]) + len(kept) == len(names)
+
+
+def test_the_learning_rate_rises_then_falls_to_zero(tmp_path: Path) -> None:
+    rates: list[float] = []
+
+    class Recording(TinyNet):
+        def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+            rates.append(self.optimizers().param_groups[0]["lr"])
+
+    fit = trainer(tmp_path, max_epochs=10)
+    fit.fit(Recording(lr=0.5, warmup_fraction=0.2), loader(), loader())
+    assert len(rates) == 30
+    # Read after the step, so the first is the second step's rate: 2/6 of the peak.
+    assert rates[:5] == pytest.approx([0.5 * step / 6 for step in (2, 3, 4, 5, 6)])
+    assert rates[17] == pytest.approx(0.25)
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+    assert all(later <= earlier for earlier, later in pairwise(rates[5:]))
+
+
+def test_training_without_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"trainer.max_epochs: expected a limit"):
+        trainer(tmp_path, max_epochs=-1).fit(TinyNet(), loader(), loader())
+
+
+def test_a_loss_that_is_not_finite_stops_at_its_step(tmp_path: Path) -> None:
+    images = torch.randn(12, 3, 8, 8)
+    images[9] = math.nan  # of the third batch
+    fit = trainer(tmp_path)
+    with pytest.raises(NonFiniteLossError, match="not finite at step 2:"):
+        fit.fit(TinyNet(), loader(images), loader())
+
+
+def test_gradients_are_clipped_under_a_fused_optimizer(tmp_path: Path) -> None:
+    norms: list[float] = []
+
+    class Recording(TinyNet):
+        def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+            norms.append(
+                float(nn.utils.get_total_norm([value.grad for value in self.parameters()]))
+            )
+
+    options = {"gradient_clip_val": 1e-3, "precision": "bf16-mixed"}
+    trainer(tmp_path, **options).fit(Recording(), loader(), loader())
+    assert norms
+    assert max(norms) <= 1.001e-3
+
+
+def test_metrics_are_those_of_the_whole_split(tmp_path: Path) -> None:
+    model = TinyNet()
+    fit = trainer(tmp_path)
+    data = loader()
+    logged = fit.test(model, data, verbose=False)[0]
+    images, targets = (torch.cat(part) for part in zip(*data, strict=True))
+    right = model.eval()(images).argmax(dim=1) == targets
+    assert logged["test/top1"] == pytest.approx(float(right.float().mean()))
+    assert logged["test/top5"] == 1.0  # of three classes
+    for label, name in enumerate(CLASSES):
+        expected = float(right[targets == label].float().mean())
+        assert logged[f"test/top1_of/{name}"] == pytest.approx(expected)
+
+
+def test_same_seed_same_weights(tmp_path: Path) -> None:
+    weights = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        model = TinyNet()
+        trainer(tmp_path).fit(model, loader(), loader())
+        weights.append(model.network[0].weight.detach().clone())
+    assert torch.equal(*weights)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from src.errors import UsageError
+from src.models.network import NetworkSpec, count
+
+# Parameters and G multiply-accumulates at 224x224 as torchvision's own documentation has them.
+# https://docs.pytorch.org/vision/stable/models.html
+PUBLISHED = {
+    "resnet34": (21_797_672, 3.66),
+    "densenet121": (7_978_856, 2.83),
+    "efficientnet_b0": (5_288_548, 0.39),
+    "convnext_tiny": (28_589_128, 4.46),
+}
+
+
+@pytest.mark.parametrize("builder", PUBLISHED)
+def test_counts_are_the_published_ones(builder: str) -> None:
+    complexity = count(NetworkSpec(builder, 1000).build(), (3, 224, 224))
+    parameters, giga_macs = PUBLISHED[builder]
+    assert complexity.parameters == parameters
+    assert complexity.macs / 1e9 == pytest.approx(giga_macs, abs=0.011)
+
+
+def test_counting_changes_nothing() -> None:
+    network = NetworkSpec("resnet34", 3).build().train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    count(network, (3, 32, 32))
+    assert network.training
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_options_that_the_builder_does_not_take_are_named() -> None:
+    with pytest.raises(UsageError, match=r"model.network_options: .*resnet34.*'depth'"):
+        NetworkSpec("resnet34", 3, {"depth": 3}).build()
+
+
+def test_pretrained_weights_fill_all_but_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # torchvision's file of weights, as its cache holds it: a state dict with 1,000 classes.
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    weights = torchvision.models.get_model_weights("efficientnet_b0")["DEFAULT"]
+    source = torchvision.models.efficientnet_b0()
+    nn.init.constant_(source.features[0][0].weight, 0.25)
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(source.state_dict(), tmp_path / "checkpoints" / Path(weights.url).name)
+
+    network = NetworkSpec("efficientnet_b0", 7).build_pretrained()
+
+    state, head = network.state_dict(), ("classifier.1.weight", "classifier.1.bias")
+    assert (state["features.0.0.weight"] == 0.25).all()
+    assert all(
+        torch.equal(value, source.state_dict()[name])
+        for name, value in state.items()
+        if name not in head
+    )
+    assert state["classifier.1.weight"].shape == (7, 1280)
+
+
+def test_weights_that_cannot_be_downloaded_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(UsageError, match=r"model.pretrained: .*no network.*resnet34-.*pth"):
+        NetworkSpec("resnet34", 3).build_pretrained()

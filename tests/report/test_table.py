@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from src.report import page, table
+
+
+def latency(batch_size: int, p50: float, **changes: Any) -> dict[str, Any]:
+    return {
+        "batch_size": batch_size,
+        "samples": 100,
+        "rounds": 10,
+        "mean_s": p50,
+        "p50_s": p50,
+        "p90_s": p50 * 1.1,
+        "p99_s": None,
+        "iqr_s": 0.0,
+        "stable": True,
+        "speedup": {"value": 2.0, "low": 1.9, "high": 2.1},
+        "seconds": [[p50]],
+        **changes,
+    }
+
+
+def row(name: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "format": name,
+        "device": "cpu",
+        "precision": "fp32",
+        "status": "ok",
+        "reason": None,
+        "size_bytes": 12_345_678,
+        "load_seconds": 0.5,
+        "peak_rss_bytes": 200_000_000,
+        "latency": [latency(1, 0.0123), latency(8, 0.05)],
+        "accuracy": {"top1": 0.9876, "top5": 1.0, "delta_top1": -0.0123, "agreement": 0.99},
+        **changes,
+    }
+
+
+FAILED = {"status": "failed", "reason": "it <b>broke</b> | badly", "latency": [], "accuracy": None}
+
+
+def results(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "run": "planted/version_0",
+        "model": "planted",
+        "parameters": 1_000_000,
+        "macs": 2_000_000,
+        "input_shape": [3, 64, 64],
+        "num_classes": 10,
+        "checkpoint": {"path": "checkpoints/best.ckpt", "sha256": "abc", "epoch": 3},
+        "calibration": {"split": "train", "images": 128},
+        "dataset": {"name": "digits", "split": "test", "images": 540},
+        "baseline": "eager",
+        "environment": {
+            "cpu": "a CPU",
+            "isa": [],
+            "usable_cores": 2,
+            "threads": 2,
+            "gpu": None,
+            "system": "Linux",
+            "python": "3.11",
+            "packages": {"torch": "2.15"},
+        },
+        "rows": list(rows),
+    }
+
+
+def cells(measured: dict[str, Any], name: str) -> dict[str, str]:
+    found = next(each for each in measured["rows"] if each["format"] == name)
+    return {
+        column.head.replace("\n", " "): column.cell(found) for column in table.columns(measured)
+    }
+
+
+def test_a_rows_cells_are_its_figures_in_the_units_of_their_heads() -> None:
+    assert cells(results(row("eager"), row("onnx")), "onnx") == {
+        "format": "onnx",
+        "device": "cpu",
+        "size MB": "12.3",
+        "top-1 %": "98.76",
+        "delta points": "-1.23",
+        "batch 1 p50 ms": "12.30",
+        "batch 1 p90 ms": "13.53",
+        "batch 1 p99 ms": "-",
+        "batch 1 times eager": "2.00 [1.90, 2.10]",
+        "batch 8 p50 ms": "50.00",
+        "batch 8 p90 ms": "55.00",
+        "batch 8 p99 ms": "-",
+        "batch 8 times eager": "2.00 [1.90, 2.10]",
+        "load s": "0.50",
+        "peak MB": "200",
+    }
+
+
+def test_an_interval_that_holds_one_is_no_difference() -> None:
+    even = [latency(1, 0.01, speedup={"value": 1.01, "low": 0.98, "high": 1.04})]
+    measured = results(row("eager"), row("onnx", latency=even))
+    assert cells(measured, "onnx")["batch 1 times eager"] == "no difference [0.98, 1.04]"
+
+
+def test_an_unstable_cell_is_marked_and_the_mark_explained() -> None:
+    measured = results(row("eager", latency=[latency(1, 0.01, stable=False)]))
+    assert cells(measured, "eager")["batch 1 p50 ms"] == "10.00 ~"
+    assert any(note.startswith("~ unstable") for note in table.footnotes(measured))
+    assert not list(table.footnotes(results(row("eager"))))
+
+
+def test_a_row_that_was_not_measured_says_why_and_takes_no_line() -> None:
+    measured = results(row("eager"), row("onnx", **FAILED))
+    assert list(table.footnotes(measured)) == ["onnx on cpu: failed (it <b>broke</b> | badly)"]
+    assert table.markdown_table(measured).count("\n") == 2
+
+
+@pytest.mark.parametrize("rows", [[row("eager")], [row("eager", **FAILED)], []])
+def test_any_set_of_rows_can_be_shown(rows: list[dict[str, Any]]) -> None:
+    measured = results(*rows)
+    console = Console(record=True, width=130)
+    console.print(table.console_table(measured))
+    assert "planted/version_0" in console.export_text()
+    assert "540 images" in page.markdown(measured)
+
+
+def test_the_console_table_fits_a_terminal() -> None:
+    console = Console(record=True, width=120)
+    console.print(table.console_table(results(row("eager"), row("onnx_int8_dynamic"))))
+    text = console.export_text()
+    assert "…" not in text
+    assert max(len(line) for line in text.splitlines()) <= 120
+    assert "2.00 [1.90, 2.10]" in text
+    assert "50.00" in text
+
+
+def test_markup_in_a_name_stays_text() -> None:
+    measured = results(row("a|<script>"))
+    assert "| a\\|&lt;script> |" in table.markdown_table(measured)
+    assert "<script>" not in page.markdown(measured)

@@ -1,0 +1,149 @@
+"""The command line as a user meets it: every file of configs/, every kind of mistake."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src import cli, grammar
+from src.entry import run_command
+from src.errors import LightshipError, UsageError
+from src.models.classifier import Classifier
+from tests.conftest import CONFIGS
+
+
+class ParseOnly(cli.CLI):
+    """The command line without what it starts."""
+
+    def instantiate_classes(self) -> None:
+        pass
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+def parse(*argv: str) -> Any:
+    parsed = ParseOnly(
+        Classifier,
+        cli.ImageDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        parser_class=cli.Parser,
+        args=grammar.translate(argv, CONFIGS),
+    )
+    return parsed.config[parsed.subcommand]
+
+
+GROUP_FILES = sorted((path.parent.name, path.stem) for path in CONFIGS.glob("*/*.yaml"))
+
+
+@pytest.mark.parametrize(("group", "name"), GROUP_FILES)
+@pytest.mark.usefixtures("elsewhere")
+def test_every_shipped_file_parses(group: str, name: str) -> None:
+    needed = ["data.root=photos"] if name == "image_folder" else []
+    config = parse(f"{group}={name}", *needed)
+    if group in {"model", "data"}:
+        assert name in config[group].class_path
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_file_opens_with_its_command(path: Path) -> None:
+    head = path.read_text().split("\n\n")[0]
+    assert "#   python -m src.train" in head
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_values_win_over_files() -> None:
+    config = parse(
+        "model.lr=0.5", "trainer.max_epochs=3", "model=convnext_t", "export.formats=[eager]"
+    )
+    assert config.model.class_path == "src.models.convnext_t.ConvNeXtTiny"
+    assert config.model.init_args.lr == 0.5
+    assert config.trainer.max_epochs == 3
+    assert config.export.formats == ["eager"]
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_model_by_its_class_name_gets_nothing_of_another_models_file() -> None:
+    config = parse("fit", "--config", str(CONFIGS / "train.yaml"), "--model", "ConvNeXtTiny")
+    assert config.model.class_path.endswith(".ConvNeXtTiny")
+    assert config.model.init_args.network_options is None
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_baseline_is_exported_beside_what_is_asked_for() -> None:
+    config = parse("export.formats=[onnx_int8]", "benchmark.baseline=onnx_fp32")
+    assert config.export.formats == ["onnx_fp32", "onnx_int8"]
+
+
+MISTAKES: list[tuple[list[str], str]] = [
+    (["model=convnxt"], "model: expected one of convnext_t, densenet121"),
+    (["trainer.max_epoch=3"], "did you mean trainer.max_epochs?"),
+    (["trainer.max_epochs=abc"], "trainer.max_epochs: expected int or null; found abc"),
+    (["model.lrr=1"], "did you mean model.lr?"),
+    (["model.lr=abc"], "model.lr: expected float; found abc"),
+    (["model.lr=-1"], "model.lr: expected a number from 0"),
+    (["data.batch_size=0"], "data.batch_size: expected a positive number; found 0"),
+    (["data.mean=[1,2]"], "data.mean: expected tuple with 3 elements"),
+    (["data=image_folder"], "data.root: expected a value; found none"),
+    (["data=image_folder", "data.root=missing"], "found missing (No such file or directory)"),
+    (["export.formats=[onnx]"], "export.formats: expected names among eager, onnx_fp32"),
+    (["benchmark.baseline=onnx"], "benchmark.baseline: expected names among eager, onnx_fp32"),
+    (["export.enabled=false"], "benchmark.enabled: expected false where export.enabled is"),
+    (["benchmark.batch_sizes=[0]"], "benchmark.batch_sizes: expected a positive number; found 0"),
+    (["lr_scheduler=CosineAnnealingLR", "lr_scheduler.T_max=3"], "expected an optimizer"),
+    (["optimizer=SGD", "optimizer.lr=0.1", "model.lr=1"], "model.lr: expected no replacement"),
+    (["trainer.logger=false"], "trainer.logger: expected a logger"),
+    (["trainer.enable_checkpointing=false"], "trainer.enable_checkpointing: expected true"),
+    (["--config", "missing.yaml"], "missing.yaml, which does not exist"),
+    (["ckpt_path=last"], "ckpt_path: expected a run of resnet34 with checkpoints/last.ckpt"),
+    (["test"], "ckpt_path: expected best, last or a checkpoint's path"),
+    (["ckpt_path=missing.ckpt"], "ckpt_path: expected best, last or a checkpoint's path"),
+    (["model.network_options={depth: 3}"], "options of torchvision's resnet34"),
+    (["trainer.default_root_dir=file"], "found file/lightning_logs"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("argv", "message"), MISTAKES, ids=lambda value: str(value)[:40])
+def test_a_mistake_is_one_line_and_a_non_zero_exit(
+    argv: list[str], message: str, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (elsewhere / "file").touch()
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: cli.main(argv))
+    assert ended.value.code == UsageError.exit_code
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+    # A mistake leaves no empty run folder behind.
+    assert not list(elsewhere.glob("lightning_logs/*/*"))
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["fit", "--help"], ["fit", "--print_config"]])
+@pytest.mark.usefixtures("elsewhere")
+def test_help_and_configuration_are_printed(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(argv)
+    assert ended.value.code == 0
+    assert "fit" in (printed := capsys.readouterr().out) or "trainer:" in printed
+
+
+def test_an_error_of_ours_has_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise LightshipError("it went wrong")
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(fail)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: it went wrong\n"
+
+
+def test_a_defect_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_command(lambda: sys.exit(1 // 0))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from src import runs
+from src.errors import UsageError
+from src.runs import Run
+
+
+def test_runs_are_numbered_on(tmp_path: Path) -> None:
+    created = [runs.create(tmp_path, "resnet34").name for _ in range(3)]
+    assert created == ["resnet34/version_0", "resnet34/version_1", "resnet34/version_2"]
+
+
+def test_two_that_start_at_once_get_two_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.create(tmp_path, "resnet34")
+    # The other one made its folder after this one had looked.
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
+    assert runs.create(tmp_path, "resnet34").name == "resnet34/version_1"
+
+
+def test_the_newest_is_by_number_and_must_have_the_file(tmp_path: Path) -> None:
+    for _ in range(11):
+        runs.create(tmp_path, "resnet34")
+    for number in (2, 9, 10):
+        run = Run(tmp_path / "lightning_logs" / "resnet34" / f"version_{number}")
+        run.last_checkpoint.parent.mkdir()
+        run.last_checkpoint.touch()
+    newest = runs.newest(tmp_path, "resnet34", having="checkpoints/last.ckpt")
+    assert newest is not None
+    assert newest.name == "resnet34/version_10"
+    assert runs.newest(tmp_path, "resnet34", having="checkpoints/best.ckpt") is None
+    assert runs.newest(tmp_path, "convnext_t", having="config.yaml") is None
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "lightning_logs").touch()
+    with pytest.raises(UsageError, match=r"trainer.default_root_dir: expected a folder"):
+        runs.create(tmp_path, "resnet34")
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"RUN: expected a run folder.*without a config.yaml"):
+        Run.open(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"schema_version": 2}', "null"])
+def test_a_damaged_file_is_one_line(tmp_path: Path, content: str) -> None:
+    run = Run(tmp_path)
+    run.benchmark.write_text(content)
+    with pytest.raises(UsageError, match=r"benchmark.json: expected .*run the stage"):
+        run.read_benchmark()
