@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 import warnings
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
+import yaml
 from jsonargparse import ArgumentParser
 
-from src import complaint
+from src import complaint, grammar
 from src.errors import UsageError
 from src.runs import Run
+
+CONFIGS = Path(__file__).parent.parent / "configs"
 
 Options = TypeVar("Options")
 
@@ -26,7 +30,8 @@ class _Parser(ArgumentParser):
 def parse(stage: str, description: str | None, options: type[Options]) -> tuple[Run, Options]:
     """The run and the options that a stage's command line names.
 
-    ``a=v`` is the same as ``--a=v``.
+    ``a=v`` is the same as ``--a=v``; ``stage=name`` takes the values of
+    ``configs/<stage>/<name>.yaml``, over which others on the command line win.
 
     Args:
         stage: the package in ``src`` that is run.
@@ -49,7 +54,11 @@ def parse(stage: str, description: str | None, options: type[Options]) -> tuple[
             found="nothing",
             remedy=f"see python -m src.{stage} --help",
         )
-    config = parser.parse_args(words)
+    presets = [word for word in words if word.startswith(f"--{stage}=")]
+    for word in presets:
+        file = grammar.preset(CONFIGS, stage, word.partition("=")[2])
+        parser.set_defaults(yaml.safe_load(file.read_text(encoding="utf-8"))[stage])
+    config = parser.parse_args([word for word in words if word not in presets])
     run = Run.open(config.pop("run"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40

@@ -52,13 +52,13 @@ def translate(argv: Sequence[str], configs: Path) -> list[str]:
     sorted_words = _sort(words, configs)
     files = [configs / "train.yaml"]
     taken = {*sorted_words.groups, *_groups_set_in(sorted_words)}
-    files += [_file(configs, *item) for item in DEFAULT_GROUPS.items() if item[0] not in taken]
+    files += [preset(configs, *item) for item in DEFAULT_GROUPS.items() if item[0] not in taken]
     chosen = sorted(sorted_words.groups.items(), key=lambda item: item[0] == _EXPERIMENT)
     return [
         subcommand,
         *_as_configs(files),
         *_as_configs(sorted_words.configs),
-        *_as_configs(_file(configs, *item) for item in chosen),
+        *_as_configs(preset(configs, *item) for item in chosen),
         *sorted_words.rest,
     ]
 
@@ -118,7 +118,12 @@ def _short(word: str, words: _Words, configs: Path) -> None:
         words.rest.append(f"--{word}")
 
 
-def _file(configs: Path, group: str, name: str) -> Path:
+def preset(configs: Path, group: str, name: str) -> Path:
+    """The file that ``group=name`` means.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
     known = names(configs, group)
     if name not in known:
         close = nearest(name, known)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
+_CPU = Path("/sys/devices/system/cpu")
 
 # The kernel's flag name -> the name the field uses. Only those that decide which
 # kernels a runtime picks for fp32, bf16 and int8.
@@ -39,6 +41,43 @@ def usable_cores() -> int:
     else:
         cores = os.cpu_count() or 1
     return max(1, min(cores, _quota(cores)))
+
+
+def usable_core_numbers() -> set[int]:
+    """The numbers of the cores this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def frequency_hz() -> float | None:
+    """The present frequency of the usable cores on average; None where it can't be read."""
+    values = []
+    for core in usable_core_numbers():
+        try:
+            text = (_CPU / f"cpu{core}/cpufreq/scaling_cur_freq").read_text(encoding="ascii")
+        except OSError:
+            return None  # a virtual machine, mostly
+        values.append(int(text) * 1e3)
+    return sum(values) / len(values)
+
+
+def frequency_governor() -> str | None:
+    """The kernel's policy for the first core's frequency, as in "powersave"; None if unknown."""
+    try:
+        return (_CPU / "cpu0/cpufreq/scaling_governor").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+
+
+def memory_bytes() -> int:
+    """The memory this process may use: the machine's, or the container's limit."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = _CGROUP_MEMORY.read_text(encoding="ascii").strip()
+    except OSError:
+        return whole
+    return min(whole, int(limit)) if limit.isdecimal() else whole
 
 
 def _quota(default: int) -> int:
@@ -88,6 +127,15 @@ def has_int8_dot_product() -> bool:
 def has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 matrices natively."""
     return bool(set(instruction_sets()) & {"AVX-512 BF16", "AMX-BF16", "NEON BF16"})
+
+
+def is_virtual() -> bool | None:
+    """Whether a hypervisor shares this processor with others; None where that is not told."""
+    for line in _cpuinfo():
+        key, _, value = line.partition(":")
+        if key.strip() == "flags":
+            return "hypervisor" in value.split()
+    return None
 
 
 def is_arm() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,11 @@ class Run:
     @property
     def benchmark(self) -> Path:
         return self.folder / "benchmark.json"
+
+    @property
+    def measurements(self) -> Path:
+        """Every measurement there was, a file each, by machine and time."""
+        return self.folder / "measurements"
 
     @property
     def report(self) -> Path:
@@ -94,8 +100,26 @@ class Run:
             self.require(self.benchmark, f"run python -m src.benchmark {self.folder}")
         )
 
-    def write_benchmark(self, results: dict[str, Any]) -> None:
+    def write_benchmark(self, results: dict[str, Any], machine: str) -> Path:
+        """Keep a measurement: as the present one, and for good in a file of its own.
+
+        Args:
+            results: see ``docs/architecture.md`` for their schema.
+            machine: where it was measured, as a word of a file's name.
+
+        Returns:
+            The file of its own, in ``measurements/``.
+        """
+        self.measurements.mkdir(exist_ok=True)
+        stem = re.sub(r"[^a-z0-9]+", "-", f"{machine}_{results['measured_at'][:19]}".lower())
+        number = 1
+        while (
+            file := self.measurements / f"{stem}{f'-{number}' if number > 1 else ''}.json"
+        ).exists():
+            number += 1
+        files.write_json(file, results)
         files.write_json(self.benchmark, results)
+        return file
 
 
 def newest(root: Path, model: str, *, having: str) -> Run | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from src import machine
+from src.benchmark import nvml
 
 _PACKAGES = (
     "lightning",
@@ -19,6 +20,8 @@ _PACKAGES = (
     "onnxruntime-gpu",
     "onnxscript",
     "pillow",
+    "safetensors",
+    "torchmetrics",
     "torch",
     "torchvision",
 )
@@ -32,7 +35,10 @@ def describe(threads: int) -> dict[str, Any]:
         "architecture": platform.machine(),
         "usable_cores": machine.usable_cores(),
         "threads": threads,
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "machine_cores": os.cpu_count(),
+        "frequency_governor": machine.frequency_governor(),
+        "virtual_machine": machine.is_virtual(),
+        "memory_bytes": machine.memory_bytes(),
         "gpu": _gpu(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -51,12 +57,17 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _gpu() -> dict[str, str] | None:
+def _gpu() -> dict[str, Any] | None:
     import torch
 
     if not torch.cuda.is_available():
         return None
-    return {"name": torch.cuda.get_device_name(), "cuda": str(torch.version.cuda)}
+    return {
+        "name": torch.cuda.get_device_name(),
+        "cuda": str(torch.version.cuda),
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        **nvml.describe(),
+    }
 
 
 def _git_commit() -> str | None:

@@ -1,19 +1,40 @@
-"""From raw samples to percentiles and speed-ups."""
+"""From raw samples to percentiles, speed-ups and what disturbed them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from src.benchmark.disturbance import Disturbance
 
 # Samples behind a percentile before it says anything, from MLPerf Inference's rules:
 # https://github.com/mlcommons/inference_policies/blob/master/inference_rules.adoc
 LEAST_SAMPLES = {50: 1, 90: 64, 99: 662}
 STABLE_IQR = 0.10  # of the median, as in torch.utils.benchmark
-_RESAMPLES = 10_000
+_RESAMPLES = 4_000
+_TRIMMED = 0.2  # of the rounds, at each end
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one row gave in one round."""
+
+    seconds: Sequence[float]  # of each call
+    elapsed_seconds: float
+    cpu_seconds: float  # of the worker, all its threads
+    device_seconds: Sequence[float] | None = None  # by the device's own clock
+    energy_joules: float | None = None  # of the whole machine
+    disturbance: Disturbance | None = None
+
+
+Rounds = Mapping[int, Turn]  # by the round's number: rows leave when they are precise enough
 
 
 @dataclass(frozen=True)
@@ -24,52 +45,125 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def half_width(self) -> float:
+        """Half the interval, as a share of the value."""
+        return (self.high - self.low) / 2 / self.value
+
     def to_dict(self) -> dict[str, float]:
-        return {"value": self.value, "low": self.low, "high": self.high}
+        return asdict(self)
 
 
-def summarize(batch_size: int, rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
-    """One cell of the table, in seconds, from its raw samples round by round.
+def summarize(batch_size: int, rounds: Rounds, *, warm: bool = True) -> dict[str, Any]:
+    """One cell of the table, in SI units, from its raw samples round by round.
 
-    A percentile without enough samples behind it is None.
+    A percentile without enough samples behind it is None. ``images_per_second`` is what was
+    done in the time that went by, and not made from a percentile. ``unstable`` lists why the
+    cell is not to be trusted to the last digit, the likeliest cause first: ``steal``, ``busy``,
+    ``clock`` (see :class:`Disturbance`), ``cold`` (no steady speed was reached before), and
+    ``spread``, an interquartile range of more than a tenth of the median.
+
+    Args:
+        batch_size: images a call.
+        rounds: what was measured.
+        warm: whether the warm-up reached a steady speed.
     """
-    samples = np.concatenate([np.asarray(each, dtype=np.float64) for each in rounds])
+    turns = list(rounds.values())
+    samples = np.concatenate([np.asarray(turn.seconds, dtype=np.float64) for turn in turns])
     low, median, high = np.percentile(samples, [25, 50, 75])
+    elapsed = sum(turn.elapsed_seconds for turn in turns)
+    disturbance = _disturbance(turns)
+    unstable = [*(disturbance.causes() if disturbance else ()), *([] if warm else ["cold"])]
+    if high - low > STABLE_IQR * median:
+        unstable.append("spread")
     return {
         "batch_size": batch_size,
         "samples": len(samples),
-        "rounds": len(rounds),
+        "rounds": len(turns),
         "mean_s": float(samples.mean()),
         **{f"p{percent}_s": _percentile(samples, percent) for percent in LEAST_SAMPLES},
         "iqr_s": float(high - low),
-        "stable": bool((high - low) <= STABLE_IQR * median),
+        "images_per_second": batch_size * len(samples) / elapsed,
+        "busy_cores": sum(turn.cpu_seconds for turn in turns) / elapsed,
+        **_device(turns),
+        "joules_per_image": _energy(turns, batch_size * len(samples)),
+        "stable": not unstable,
+        "unstable": unstable,
+        "disturbance": disturbance.to_dict() if disturbance else None,
         "speedup": None,
-        "seconds": [[round(value, 9) for value in each] for each in rounds],
+        "speedup_same_runtime": None,
+        "seconds": {
+            str(number): [round(value, 7) for value in turn.seconds]
+            for number, turn in rounds.items()
+        },
     }
 
 
-def speedup(
-    baseline: Sequence[Sequence[float]], rounds: Sequence[Sequence[float]], seed: int = 0
-) -> Interval:
+def speedup(baseline: Rounds, rounds: Rounds, seed: int = 0) -> Interval | None:
     """How many times faster ``rounds`` are than ``baseline``, paired round by round.
 
-    The ratio of the two medians in each round, so that the machine's drift, which both saw,
-    cancels; the geometric mean of these ratios; and its 95 % interval by bootstrap over rounds
-    (Efron & Tibshirani, 1993, percentile method).
+    The ratio of the two medians in each round that both took part in, so that the machine's
+    drift, which both saw, cancels. The logarithms of the ratios are averaged without the fifth
+    at each end, for one interrupted turn says nothing about a file. The 95 % interval is a
+    bootstrap over rounds (Efron & Tibshirani, 1993), by percentiles that are expanded for the
+    small number of rounds (Hesterberg, 2015, "What Teachers Should Know About the Bootstrap",
+    section 5.3).
 
     Args:
-        baseline: raw samples, a sequence a round, in seconds.
-        rounds: the same for what is compared, as many rounds.
+        baseline: what it is compared with.
+        rounds: what is compared.
         seed: of the resampling, so that the same samples give the same interval.
+
+    Returns:
+        None with fewer than two rounds in common.
     """
-    ratios = np.log([np.median(a) / np.median(b) for a, b in zip(baseline, rounds, strict=True)])
-    generator = np.random.default_rng(seed)
-    means = generator.choice(ratios, size=(_RESAMPLES, len(ratios))).mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(np.exp(ratios.mean())), float(np.exp(low)), float(np.exp(high)))
+    common = [number for number in rounds if number in baseline]
+    if len(common) < 2:  # noqa: PLR2004  # a single round has no spread
+        return None
+    ratios = np.log(
+        [
+            np.median(baseline[number].seconds) / np.median(rounds[number].seconds)
+            for number in common
+        ]
+    )
+    count = len(ratios)
+    resampled = np.random.default_rng(seed).choice(ratios, size=(_RESAMPLES, count))
+    means = _trimmed_mean(resampled)
+    # The percentile interval is too narrow by sqrt(1 - 1/n) and for the t quantile; this tail
+    # makes it the t interval where the means are normal.
+    tail = NormalDist().cdf(float(stdtrit(count - 1, 0.025)) * math.sqrt(count / (count - 1)))
+    low, high = np.quantile(means, [tail, 1 - tail])
+    value = float(_trimmed_mean(ratios[None])[0])
+    return Interval(math.exp(value), float(np.exp(low)), float(np.exp(high)))
+
+
+def _trimmed_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of each row without its smallest and largest: (B, n) -> (B,)."""
+    cut = int(_TRIMMED * values.shape[1])
+    kept = np.sort(values, axis=1)[:, cut : values.shape[1] - cut]
+    return np.asarray(kept.mean(axis=1))
 
 
 def _percentile(samples: NDArray[np.float64], percent: int) -> float | None:
     if len(samples) < LEAST_SAMPLES[percent]:
         return None
     return float(np.percentile(samples, percent))
+
+
+def _device(turns: Sequence[Turn]) -> dict[str, Any]:
+    """The same percentiles by the device's own clock, None for a device that has none."""
+    samples = np.asarray([value for turn in turns for value in turn.device_seconds or ()])
+    return {
+        f"device_p{percent}_s": _percentile(samples, percent) if len(samples) else None
+        for percent in LEAST_SAMPLES
+    }
+
+
+def _energy(turns: Sequence[Turn], images: int) -> float | None:
+    joules = [turn.energy_joules for turn in turns if turn.energy_joules is not None]
+    return sum(joules) / images if len(joules) == len(turns) else None
+
+
+def _disturbance(turns: Sequence[Turn]) -> Disturbance | None:
+    seen = [turn.disturbance for turn in turns if turn.disturbance is not None]
+    return Disturbance.over(seen) if seen else None

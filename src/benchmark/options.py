@@ -15,30 +15,43 @@ class BenchmarkOptions:
     Args:
         batch_sizes: images at once, a latency figure for each.
         threads: intra-op threads of every runtime; by default all usable cores.
-        rounds: turns that each row gets, in an order that rotates.
+        precision: rounds go on until each speed-up's 95 % interval is within this share of it.
+        rounds: turns that each row gets, in an order that rotates, at most.
         samples: timed calls in each turn, at most.
         turn_seconds: timed seconds in each turn, at most.
         max_seconds: for all timing together; once it is spent there are no further rounds,
-            but for the second of each batch size.
-        warmup_seconds: untimed calls at the start of each turn.
+            but for the first few of each batch size.
+        warmup_seconds: what a row may take to reach a steady speed at each batch size.
         timeout_seconds: what one answer of a row may take before the row fails.
+        max_memory_bytes: what a row's process may hold before it fails; by default nine
+            tenths of the memory of the machine or container.
         baseline: the format that speed and accuracy are compared with.
         strict: exit with an error when a row failed.
     """
 
     batch_sizes: list[int] = field(default_factory=lambda: [1, 8])
     threads: int | None = None
-    rounds: int = 10
-    samples: int = 70
-    turn_seconds: float = 0.4
-    warmup_seconds: float = 0.05
-    max_seconds: float = 60.0
+    precision: float = 0.02
+    rounds: int = 60
+    samples: int = 100
+    turn_seconds: float = 0.2
+    max_seconds: float = 45.0
+    warmup_seconds: float = 1.0
     timeout_seconds: float = 120.0
+    max_memory_bytes: int | None = None
     baseline: str = "eager"
     strict: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "samples", "turn_seconds", "max_seconds", "timeout_seconds"):
+        for name in (
+            "precision",
+            "rounds",
+            "samples",
+            "turn_seconds",
+            "max_seconds",
+            "warmup_seconds",
+            "timeout_seconds",
+        ):
             _require_positive(name, getattr(self, name))
         for size in self.batch_sizes:
             _require_positive("batch_sizes", size)
@@ -49,13 +62,27 @@ class BenchmarkOptions:
                 found="none",
                 remedy="set for example benchmark.batch_sizes=[1]",
             )
-        if self.threads is not None:
-            _require_positive("threads", self.threads)
+        if len(set(self.batch_sizes)) < len(self.batch_sizes):
+            raise UsageError(
+                "benchmark.batch_sizes",
+                expected="each size once",
+                found=str(self.batch_sizes),
+                remedy="name each size once",
+            )
+        for name in ("threads", "max_memory_bytes"):
+            value = getattr(self, name)
+            if value is not None:
+                _require_positive(name, value)
 
     @property
     def effective_threads(self) -> int:
         """Intra-op threads that every runtime is told to use."""
         return self.threads or machine.usable_cores()
+
+    @property
+    def memory_limit(self) -> int:
+        """Resident bytes of one worker process."""
+        return self.max_memory_bytes or machine.memory_bytes() * 9 // 10
 
 
 def _require_positive(name: str, value: float) -> None:

@@ -1,4 +1,4 @@
-"""The parent's hold on a worker process: start, ask, end."""
+"""The parent's hold on a worker process: start, ask, watch, end."""
 
 from __future__ import annotations
 
@@ -8,23 +8,36 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import src
+from src.benchmark import nvml
 from src.errors import one_line
 from src.formats.base import Unavailable
 
 _ROOT = Path(src.__file__).parent.parent
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_LOOK_SECONDS = 0.2  # between two looks at a worker that has not answered yet
 
 
 class WorkerError(Exception):
     """A worker raised, died or did not answer in time; the message says which, in one line."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one worker may use."""
+
+    threads: int
+    answer_seconds: float
+    resident_bytes: int
 
 
 class WorkerProcess:
@@ -34,26 +47,31 @@ class WorkerProcess:
         name: the format.
         folder: where it was exported to.
         device: ``cpu`` or ``cuda``.
-        threads: intra-op threads.
-        timeout: seconds that an answer may take before the worker is killed.
+        limits: past which it is killed; and its intra-op threads.
     """
 
-    def __init__(self, name: str, folder: Path, device: str, threads: int, timeout: float) -> None:
-        self._timeout = timeout
+    def __init__(self, name: str, folder: Path, device: str, limits: Limits) -> None:
+        self._limits = limits
+        self._device_memory = nvml.GrowthMeter() if device == "cuda" else None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         self._connection, theirs = Pipe()
         command = [sys.executable, "-m", "src.benchmark.worker", name, str(folder), device]
         with theirs:
             self._process = subprocess.Popen(
-                [*command, str(threads), str(theirs.fileno())],
+                [*command, str(limits.threads), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
                 cwd=_ROOT,
                 # Thread pools are sized when a runtime is imported.
-                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+                env={**os.environ, "OMP_NUM_THREADS": str(limits.threads)},
             )
+
+    @property
+    def peak_device_bytes(self) -> int | None:
+        """The most memory it had on the GPU; None on a CPU, and where no driver tells."""
+        return self._device_memory.peak_bytes if self._device_memory else None
 
     def ask(
         self, do: str, images: NDArray[np.float32] | None = None, **arguments: Any
@@ -67,6 +85,8 @@ class WorkerProcess:
         request = {"do": do, **arguments}
         if images is not None:
             request["shape"] = images.shape
+        if self._device_memory:
+            self._device_memory.begin()
         try:
             self._connection.send_bytes(json.dumps(request).encode())
             if images is not None:
@@ -74,8 +94,10 @@ class WorkerProcess:
                     np.ascontiguousarray(images, dtype=np.float32).tobytes()
                 )
             answer: dict[str, Any] = json.loads(self._receive(do))
-        except (EOFError, ConnectionError, BrokenPipeError) as error:
+        except (EOFError, ConnectionError) as error:
             raise WorkerError(self._death()) from error
+        if self._device_memory:
+            self._device_memory.end()
         if "unavailable" in answer:
             raise Unavailable(answer["unavailable"])
         if "error" in answer:
@@ -102,26 +124,42 @@ class WorkerProcess:
         self._process.wait()
         self._log.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _receive(self, doing: str) -> bytes:
-        if not self._connection.poll(self._timeout):
-            self._process.kill()
-            raise WorkerError(f"no answer to {doing} within {self._timeout:g} s; killed")
+        """The next message, unless the worker passes a limit first."""
+        end = time.monotonic() + self._limits.answer_seconds
+        while not self._connection.poll(_LOOK_SECONDS):
+            resident = resident_bytes(self._process.pid)
+            if resident > self._limits.resident_bytes:
+                self._kill(
+                    f"{resident / 1e9:.1f} GB resident during {doing}, over "
+                    f"benchmark.max_memory_bytes={self._limits.resident_bytes}; killed"
+                )
+            if time.monotonic() > end:
+                self._kill(
+                    f"no answer to {doing} within {self._limits.answer_seconds:g} s "
+                    "(benchmark.timeout_seconds); killed"
+                )
+            if self._device_memory:
+                self._device_memory.sample()
         return self._connection.recv_bytes()
+
+    def _kill(self, reason: str) -> None:
+        self._process.kill()
+        raise WorkerError(reason)
 
     def _death(self) -> str:
         code = self._process.wait()
         self._log.seek(0)
         last = one_line(self._log.read().decode(errors="replace"))[-300:]
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        if code == -signal.SIGKILL:
+            cause += " (the kernel does so when memory runs out)"
         return f"the worker process ended with {cause}" + (f": {last}" if last else "")
+
+
+def resident_bytes(pid: int) -> int:
+    """The resident set of a process; 0 where there is no ``/proc`` that tells, or no process."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
+    except (OSError, IndexError):
+        return 0

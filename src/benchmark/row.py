@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ from numpy.typing import NDArray
 
 from src import formats
 from src.benchmark import fidelity
-from src.benchmark.latency import speedup, summarize
-from src.benchmark.process import WorkerError, WorkerProcess
+from src.benchmark.disturbance import Observation
+from src.benchmark.latency import Interval, Turn, speedup, summarize
+from src.benchmark.options import BenchmarkOptions
+from src.benchmark.process import Limits, WorkerError, WorkerProcess
 from src.formats.base import Unavailable
 
 Images = NDArray[np.float32]
+
+WARM = 0.02  # two windows of the warm-up agree within this share
 
 
 class Row:
@@ -45,22 +50,28 @@ class Row:
             "accuracy": None,
         }
         self._worker: WorkerProcess | None = None
-        self.rounds: dict[int, list[list[float]]] = {}  # by batch size
+        self.rounds: dict[int, dict[int, Turn]] = {}  # by batch size, by number of the round
+        self._warm: dict[int, bool] = {}  # by batch size: a steady speed was reached
+        self._settled = True  # it burnt no CPU between its turns
         self._predictions: dict[str, list[Images]] = {}  # by split
 
     @property
     def ok(self) -> bool:
         return bool(self.figures["status"] == "ok")
 
-    def start(
-        self, exports: Path, threads: int, timeout: float, probe: tuple[Images, Images]
-    ) -> None:
+    @property
+    def runtime(self) -> str | None:
+        """What runs it, with its version; None if it never ran."""
+        effective: dict[str, str] = self.figures.get("effective", {})
+        return effective.get("runtime")
+
+    def start(self, exports: Path, limits: Limits, probe: tuple[Images, Images]) -> None:
         """Load the file in a process of its own, and check it against the trained network."""
 
         def act() -> None:
-            folder = exports / self.name
-            self._worker = WorkerProcess(self.name, folder, self.device, threads, timeout)
+            self._worker = WorkerProcess(self.name, exports / self.name, self.device, limits)
             self.figures |= self._worker.ask("load")
+            self._fail_if(_other_settings(self.figures["requested"], self.figures["effective"]))
             self.figures |= self._worker.ask("hold", probe[0][:1])
             self._fail_if(
                 fidelity.what_is_wrong(self._worker.predict(probe[0]), probe[1], self.tolerance)
@@ -98,39 +109,62 @@ class Row:
 
         self._guard(act)
 
-    def time(
-        self,
-        images: Images,
-        *,
-        first: bool,
-        samples: int,
-        warmup_seconds: float,
-        max_seconds: float,
-    ) -> None:
-        """One turn at timing a batch; the first turn hands it over."""
+    def time(self, images: Images, number: int, options: BenchmarkOptions) -> None:
+        """One turn at timing a batch; the first one hands it over and warms up."""
+        size = len(images)
 
         def act() -> None:
-            if first:
-                self._alive().ask("hold", images)
-            answer = self._alive().ask(
-                "time", samples=samples, warmup_seconds=warmup_seconds, max_seconds=max_seconds
+            worker = self._alive()
+            if size not in self.rounds:
+                worker.ask("hold", images)
+                steady = worker.ask("warm_up", tolerance=WARM, max_seconds=options.warmup_seconds)
+                self._warm[size] = steady["warm"]
+                self.rounds[size] = {}
+            before, own = Observation.now(), time.process_time()
+            answer = worker.ask("time", samples=options.samples, max_seconds=options.turn_seconds)
+            after, own = Observation.now(), time.process_time() - own
+            own += answer.pop("request_cpu_seconds")
+            self._settled &= answer.pop("settled")
+            self.rounds[size][number] = Turn(
+                **answer, disturbance=before.until(after, own) if before and after else None
             )
-            self.rounds.setdefault(len(images), []).append(answer["seconds"])
 
         self._guard(act)
 
-    def finish(self, baseline: Row | None) -> dict[str, Any]:
-        """Every figure of this row; its process ends."""
+    def speedup(self, other: Row, size: int) -> Interval | None:
+        """How many times faster than ``other`` at a batch size; None where it can't be told."""
+        return speedup(other.rounds.get(size, {}), self.rounds.get(size, {}))
+
+    def finish(self, baseline: Row | None, counterpart: Row | None) -> dict[str, Any]:
+        """Every figure of this row; its process ends.
+
+        Args:
+            baseline: what its speed is compared with.
+            counterpart: the fp32 file that the same runtime runs, for a row that isn't fp32.
+        """
         if self.ok:
-            self._guard(lambda: self.figures.update(self._alive().ask("memory")))
+            self._guard(self._last_figures)
         if self.ok:
             for size, rounds in self.rounds.items():
-                cell = summarize(size, rounds)
-                if baseline is not None and size in baseline.rounds:
-                    cell["speedup"] = speedup(baseline.rounds[size], rounds).to_dict()
+                cell = summarize(size, rounds, warm=self._warm[size])
+                if baseline is not None and (found := self.speedup(baseline, size)):
+                    cell["speedup"] = found.to_dict()
+                if counterpart is not None and (found := self.speedup(counterpart, size)):
+                    cell["speedup_same_runtime"] = {
+                        "format": counterpart.name,
+                        **found.to_dict(),
+                    }
                 self.figures["latency"].append(cell)
         self.close()
         return self.figures
+
+    def _last_figures(self) -> None:
+        worker = self._alive()
+        answer = worker.ask("finish")
+        self.figures["effective"]["ran_in"] = answer["ran_in"]
+        self.figures["peak_rss_bytes"] = answer["peak_rss_bytes"]
+        self.figures["peak_device_bytes"] = worker.peak_device_bytes
+        self.figures["idle_between_turns"] = self._settled
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -167,3 +201,11 @@ def planned(manifest: dict[str, Any]) -> list[Row]:
         for name, entry in json.loads(json.dumps(manifest["formats"])).items()
         for device in formats.get(name).devices
     ]
+
+
+def _other_settings(requested: dict[str, Any], effective: dict[str, Any]) -> str | None:
+    """Why a row does not run as it was asked to, or None if it does."""
+    for name, wanted in requested.items():
+        if name in effective and effective[name] != wanted:
+            return f"asked for {name} {wanted}, runs with {effective[name]}"
+    return None

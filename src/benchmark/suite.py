@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -11,15 +13,15 @@ from numpy.typing import NDArray
 
 from src.benchmark import environment
 from src.benchmark.options import BenchmarkOptions
+from src.benchmark.process import Limits
 from src.benchmark.row import Row, planned
+from src.benchmark.schedule import Schedule
 from src.console import Report
 from src.data.split import Split
 from src.errors import LightshipError, UsageError
 from src.export import probe
 from src.export.stage import PROBE
 from src.runs import Run
-
-LEAST_ROUNDS = 2
 
 _CHECKED: Split = "val"
 _SCORED: Split = "test"
@@ -61,25 +63,32 @@ def measure(
             found=options.baseline,
             remedy="export it, or name another baseline",
         )
+    started = time.monotonic()
     try:
         _start(rows, run, options, report)
-        baselines = {row.device: row for row in rows if row.name == options.baseline and row.ok}
-        _check(rows, data, baselines, report)
-        images = _score(rows, data, baselines, report)
-        _time(rows, _timing_batches(data, options.batch_sizes), options, report)
-        finished = [row.finish(_baseline_of(row, baselines)) for row in rows]
+        schedule = Schedule(rows, options, report)
+        _check(rows, data, schedule, report)
+        images = _score(rows, data, schedule, report)
+        schedule.run(_timing_batches(data, options.batch_sizes))
+        finished = [
+            row.finish(schedule.baseline_of(row), schedule.counterpart_of(row)) for row in rows
+        ]
     finally:
         for row in rows:
             row.close()
     results = {
         "schema_version": 1,
         **{key: manifest[key] for key in _FROM_MANIFEST},
+        "measured_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "measured_seconds": time.monotonic() - started,
+        "options": dataclasses.asdict(options),
         "dataset": {"name": data.dataset_name, "split": _SCORED, "images": images},
         "environment": environment.describe(options.effective_threads),
         "baseline": options.baseline,
         "rows": finished,
     }
-    run.write_benchmark(results)
+    where = results["environment"]["gpu"] or {"name": results["environment"]["cpu"]}
+    run.write_benchmark(results, f"{where['name']} {options.effective_threads} threads")
     return results
 
 
@@ -116,27 +125,24 @@ def require_success(results: dict[str, Any], options: BenchmarkOptions) -> None:
 
 def _start(rows: Sequence[Row], run: Run, options: BenchmarkOptions, report: Report) -> None:
     known = probe.read(run.require(run.exports / PROBE, f"run python -m src.export {run.folder}"))
+    limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
     for number, row in enumerate(rows):
         report("loading", f"{row.name} on {row.device}", number, len(rows))
-        row.start(run.exports, options.effective_threads, options.timeout_seconds, known)
+        row.start(run.exports, limits, known)
 
 
-def _check(
-    rows: Sequence[Row], data: EvaluationData, baselines: dict[str, Row], report: Report
-) -> None:
+def _check(rows: Sequence[Row], data: EvaluationData, schedule: Schedule, report: Report) -> None:
     for number, (images, _) in enumerate(data.batches(_CHECKED)):
         report("checking against the baseline", f"validation batch {number + 1}")
         for row in rows:
             row.predict(_CHECKED, images)
     for row in rows:
-        baseline = _baseline_of(row, baselines)
+        baseline = schedule.baseline_of(row)
         if baseline is not None and baseline.ok:
             row.compare(_CHECKED, baseline)
 
 
-def _score(
-    rows: Sequence[Row], data: EvaluationData, baselines: dict[str, Row], report: Report
-) -> int:
+def _score(rows: Sequence[Row], data: EvaluationData, schedule: Schedule, report: Report) -> int:
     targets = []
     for number, (images, labels) in enumerate(data.batches(_SCORED)):
         report("scoring", f"test batch {number + 1}")
@@ -145,48 +151,11 @@ def _score(
             row.predict(_SCORED, images)
     labels = np.concatenate(targets)
     for row in rows:
-        row.score(_SCORED, labels, _baseline_of(row, baselines))
+        row.score(_SCORED, labels, schedule.baseline_of(row))
     return len(labels)
-
-
-def _time(
-    rows: Sequence[Row],
-    batches: Sequence[NDArray[np.float32]],
-    options: BenchmarkOptions,
-    report: Report,
-) -> None:
-    total = len(batches) * options.rounds
-    started = time.monotonic()
-    for number, images in enumerate(batches):
-        deadline = started + options.max_seconds * (number + 1) / len(batches)
-        for turn in range(options.rounds):
-            # A single round would have no interval.
-            if turn >= LEAST_ROUNDS and time.monotonic() > deadline:
-                break
-            done = number * options.rounds + turn
-            # A B C, C B A, then from the next row on: no row always follows the same one.
-            start = (turn // 2) % len(rows)
-            order = [*rows[start:], *rows[:start]]
-            for row in order if turn % 2 == 0 else reversed(order):
-                if row.ok:
-                    report(
-                        "timing", f"{row.name} on {row.device}, batch {len(images)}", done, total
-                    )
-                row.time(
-                    images,
-                    first=turn == 0,
-                    samples=options.samples,
-                    warmup_seconds=options.warmup_seconds,
-                    max_seconds=options.turn_seconds,
-                )
 
 
 def _timing_batches(data: EvaluationData, sizes: Sequence[int]) -> list[NDArray[np.float32]]:
     """Real images of the validation split, repeated where a batch wants more than there are."""
     images, _ = next(data.batches(_CHECKED, batch_size=max(sizes)))
     return [np.resize(images, (size, *images.shape[1:])) for size in sizes]
-
-
-def _baseline_of(row: Row, baselines: dict[str, Row]) -> Row | None:
-    """The baseline on the row's own device, else on the CPU; None where neither ran."""
-    return baselines.get(row.device) or baselines.get("cpu")

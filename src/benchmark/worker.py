@@ -9,26 +9,33 @@ a ``shape``. So is a reply. Nothing is pickled.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
 import resource
 import sys
-import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src import formats
+from src.benchmark.energy import EnergyMeter
+from src.benchmark.stopwatch import Stopwatch
 from src.errors import describe
 from src.formats.base import Runtime, Unavailable, missing_packages
 
 Images = NDArray[np.float32]
 
-LEAST_WARMUP_CALLS = 3
+# A thread pool may spin for a while after its last task. A worker answers only when this
+# has ended, so that it burns nothing during the turns of others.
+_IDLE_CHECK_SECONDS = 0.005
+_IDLE_SHARE = 0.1  # of one core
+_IDLE_CEILING_SECONDS = 0.5
 
 
 class Worker:
@@ -41,6 +48,7 @@ class Worker:
         self._threads = threads
         self._runtime: Runtime | None = None
         self._held: Images | None = None
+        self._energy = EnergyMeter(device)
         self._empty_rss = peak_rss()
 
     def load(self) -> dict[str, Any]:
@@ -48,17 +56,18 @@ class Worker:
         missing = missing_packages(self._kind.runs_with)
         if missing:
             raise Unavailable(f"not installed: {', '.join(missing)}")
-        started = time.perf_counter()
+        started = perf_counter()
         for package in self._kind.runs_with:
             importlib.import_module(package)
-        imported = time.perf_counter()
+        imported = perf_counter()
         self._runtime = self._kind.load(self._folder, self._device, self._threads)
         self._runtime.synchronize()
-        loaded = time.perf_counter()
+        loaded = perf_counter()
         return {
             "import_seconds": imported - started,
             "load_seconds": loaded - imported,
-            "settings": self._runtime.settings,
+            "requested": {"device": self._device, "threads": self._threads},
+            "effective": self._runtime.settings,
         }
 
     def predict(self, images: Images) -> Images:
@@ -68,38 +77,47 @@ class Worker:
     def hold(self, images: Images) -> dict[str, Any]:
         """Keep a batch, to time it; how long the first inference of it took, in seconds."""
         self._held = images
-        return {"first_inference_seconds": self._once()}
+        return {"first_inference_seconds": self._stopwatch().once()}
 
-    def time(self, samples: int, warmup_seconds: float, max_seconds: float) -> dict[str, Any]:
-        """Seconds of each of at most ``samples`` calls on the held batch, one after another.
+    def warm_up(self, tolerance: float, max_seconds: float) -> dict[str, Any]:
+        """Call until the speed no longer changes: see :meth:`Stopwatch.warm_up`."""
+        answer = self._stopwatch().warm_up(tolerance, max_seconds)
+        self._settle()
+        return answer
 
-        Calls of the first ``warmup_seconds``, ``LEAST_WARMUP_CALLS`` at least, are not
-        counted. At least one call is, and no further one starts after ``max_seconds``.
+    def time(self, samples: int, max_seconds: float) -> dict[str, Any]:
+        """Time one turn: see :meth:`Stopwatch.time`."""
+        busy = process_time()
+        answer = self._stopwatch().time(samples, max_seconds)
+        settled = self._settle()
+        # Of the whole request, so that the parent can tell this worker's part from others'.
+        return {**answer, "settled": settled, "request_cpu_seconds": process_time() - busy}
+
+    def finish(self) -> dict[str, Any]:
+        """What is known once all timing is over.
+
+        ``peak_rss_bytes`` is the peak resident memory since the start, above that of the empty
+        worker. ``ran_in`` is read afterwards, for that may take memory of its own.
         """
-        warm = time.perf_counter() + warmup_seconds
-        calls = 0
-        while calls < LEAST_WARMUP_CALLS or time.perf_counter() < warm:
-            self._once()
-            calls += 1
-        end = time.perf_counter() + max_seconds
-        seconds = [self._once()]
-        while len(seconds) < samples and time.perf_counter() < end:
-            seconds.append(self._once())
-        return {"seconds": seconds}
+        peak = peak_rss() - self._empty_rss
+        images = self._held if self._held is None else self._held[:1]
+        shares = {} if images is None else self._loaded().ran_in(images)
+        return {"peak_rss_bytes": peak, "ran_in": shares}
 
-    def memory(self) -> dict[str, Any]:
-        """Peak resident memory since the start, above that of the empty worker, in bytes."""
-        return {"peak_rss_bytes": peak_rss() - self._empty_rss}
+    def _settle(self) -> bool:
+        """Wait until this process burns no CPU; False where it still does at the ceiling."""
+        end = perf_counter() + _IDLE_CEILING_SECONDS
+        while perf_counter() < end:
+            wall, busy = perf_counter(), process_time()
+            sleep(_IDLE_CHECK_SECONDS)
+            if process_time() - busy < _IDLE_SHARE * (perf_counter() - wall):
+                return True
+        return False
 
-    def _once(self) -> float:
-        runtime, images = self._loaded(), self._held
-        if images is None:
+    def _stopwatch(self) -> Stopwatch:
+        if self._held is None:
             raise RuntimeError("no batch is held")
-        runtime.synchronize()
-        started = time.perf_counter()
-        runtime(images)
-        runtime.synchronize()
-        return time.perf_counter() - started
+        return Stopwatch(self._loaded(), self._held, energy=self._energy)
 
     def _loaded(self) -> Runtime:
         if self._runtime is None:
@@ -151,6 +169,9 @@ def _send(connection: Connection, message: dict[str, Any]) -> None:
 
 def main(argv: list[str]) -> None:
     name, folder, device, threads, descriptor = argv
+    # Where memory runs out, the kernel ends this process and not the one that trained.
+    with contextlib.suppress(OSError):  # not Linux
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     # A runtime that prints must not mix with what this project prints on standard output.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     connection = Connection(int(descriptor))

@@ -1,23 +1,19 @@
-"""What runs in ONNX Runtime: the fp32 graph, its metadata, a session as a runtime."""
+"""What becomes an ONNX file: the fp32 graph, its metadata, its quantization."""
 
 from __future__ import annotations
 
 import json
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from src.formats.base import ExportSource, Unavailable
+from src.formats._onnx_session import INPUT, OUTPUT, OnnxRuntime
+from src.formats.base import ExportSource
 
 if TYPE_CHECKING:
     import onnx
 
 FILE = "model.onnx"
-INPUT, OUTPUT = "images", "logits"
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 def fp32_file(source: ExportSource) -> Path:
@@ -72,38 +68,6 @@ def write(model: onnx.ModelProto, source: ExportSource, folder: Path) -> None:
     )
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, folder / FILE)
-
-
-class OnnxRuntime:
-    """An ONNX Runtime session on one execution provider."""
-
-    def __init__(self, path: Path, device: str, threads: int) -> None:
-        import onnxruntime as ort
-
-        provider = _PROVIDERS[device]
-        if provider not in ort.get_available_providers():
-            raise Unavailable(f"this onnxruntime has no {provider}")
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        self._session = ort.InferenceSession(path, options, providers=[provider])
-        actual = self._session.get_providers()
-        if actual[0] != provider:
-            # It falls back to the CPU with a log line only, and would be timed as a GPU.
-            raise Unavailable(
-                f"onnxruntime could not start {provider} and fell back to {actual[0]}"
-            )
-        self.settings: dict[str, str] = {
-            "runtime": f"onnxruntime {ort.__version__}",
-            "providers": ", ".join(actual),
-            "threads": str(self._session.get_session_options().intra_op_num_threads),
-        }
-
-    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        return cast("NDArray[np.float32]", self._session.run([OUTPUT], {INPUT: images})[0])
-
-    def synchronize(self) -> None:
-        """Nothing to wait for: ``run`` returns when the logits are in the host's memory."""
 
 
 def load(folder: Path, device: str, threads: int) -> OnnxRuntime:

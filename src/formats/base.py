@@ -44,13 +44,24 @@ class ExportSource:
 class Runtime(Protocol):
     """An exported file, loaded on a device."""
 
-    settings: dict[str, str]  # what the runtime says it really runs with
+    # What the runtime says it really runs with: "runtime" (its name and version), and "device"
+    # and "threads" as far as it tells. Where these differ from what was asked, the row fails.
+    settings: dict[str, Any]
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (N, K) for images (N, 3, H, W), both in the host's memory."""
 
     def synchronize(self) -> None:
         """Return when all that was asked of the device is done."""
+
+    def device_seconds(self, images: NDArray[np.float32]) -> float | None:
+        """Seconds of one call without the copies to and from the device; None on a CPU."""
+
+    def ran_in(self, images: NDArray[np.float32]) -> dict[str, float]:
+        """How the time of a call is shared among the precisions of its operators.
+
+        For example ``{"int8": 0.7, "fp32": 0.2, "conversion": 0.1}``; empty if it can't tell.
+        """
 
 
 class Format(Protocol):

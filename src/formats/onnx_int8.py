@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from src import machine
 from src.formats import _onnx
+from src.formats._onnx_session import INPUT
 from src.formats.base import ExportSource
 
 if TYPE_CHECKING:
@@ -65,4 +66,4 @@ def _feeds(images: Tensor) -> Iterator[dict[str, NDArray[np.float32]]]:
     import torch
 
     for batch in torch.split(images, _CALIBRATION_BATCH):
-        yield {_onnx.INPUT: batch.numpy()}
+        yield {INPUT: batch.numpy()}

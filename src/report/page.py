@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from src.report.table import footnotes, markdown_table
+from src.report.table import MISSING, columns, footnotes, markdown_table, more_columns
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -21,7 +21,7 @@ def markdown(results: dict[str, Any]) -> str:
         f"{results['macs'] / 1e9:.3f} G multiply-accumulates for one image of "
         f"{height}x{width} pixels, {results['num_classes']} classes.",
         "",
-        markdown_table(results),
+        markdown_table(results, columns(results)),
         "",
         *(f"- {note}" for note in footnotes(results)),
         "- Size: all files of the export folder.",
@@ -31,15 +31,31 @@ def markdown(results: dict[str, Any]) -> str:
         f"- Latency: one call, images in and logits out, {environment['threads']} threads, each "
         "row in a process of its own, in turns. A percentile with too few samples behind it is "
         "missing.",
-        "- Speed-up: the ratio of medians paired round by round, with its 95 % interval, at "
-        "the first batch size.",
+        f"- Times {results['baseline']}: the ratio of medians paired round by round, with its "
+        "95 % interval. Times fp32 there: against the fp32 file of the same runtime, so that "
+        "the runtime's own gain is not credited to the format.",
         f"- Calibration of static int8: {results['calibration']['images']} images of the "
         f"{results['calibration']['split']} split.",
         "",
+        "## More figures",
+        "",
+        markdown_table(results, more_columns(results)),
+        "",
+        f"- {MISSING}: not measured here, or too few samples.",
+        "- Peak memory: of the process, above that of one that has loaded nothing yet.",
+        "- Images/s: done in the time that went by, copies included.",
+        "- Energy: of the whole processor package or GPU, where the system lets it be read.",
+        "- Ran in: the share of time by the precision of the operators that really ran, batch 1.",
+        "",
         "## Where it was measured",
         "",
-        f"- CPU: {environment['cpu']}, {environment['usable_cores']} usable cores "
-        f"({', '.join(environment['isa']) or 'instruction sets unknown'})",
+        f"- {results['measured_at']}, in {results['measured_seconds']:.0f} s",
+        f"- CPU: {environment['cpu']}, {environment['usable_cores']} usable of "
+        f"{environment['machine_cores']} cores "
+        f"({', '.join(environment['isa']) or 'instruction sets unknown'})"
+        + (", in a virtual machine" if environment["virtual_machine"] else "")
+        + f"; frequency governor {environment['frequency_governor'] or 'unknown'}",
+        f"- Memory: {environment['memory_bytes'] / 1e9:.1f} GB",
         f"- GPU: {environment['gpu']['name'] if environment['gpu'] else 'none'}",
         f"- System: {environment['system']}, Python {environment['python']}",
         f"- Packages: {packages}",

@@ -11,6 +11,13 @@ from rich.table import Table
 
 MISSING = "-"
 UNSTABLE = "~"
+_CAUSES = {
+    "steal": "the hypervisor gave over 2 % of the cores' time to other machines",
+    "busy": "other processes kept more than 0.15 cores busy",
+    "clock": "the processor's frequency changed by over 5 %",
+    "cold": "no steady speed was reached in benchmark.warmup_seconds",
+    "spread": "the interquartile range is over a tenth of the median, for no cause that was seen",
+}
 
 Row = dict[str, Any]
 
@@ -27,10 +34,8 @@ class Column:
 
 def columns(results: Row) -> list[Column]:
     """What the table shows, from left to right."""
-    sizes = batch_sizes(results)
     found = [
-        Column("format", lambda row: str(row["format"]), text=True),
-        Column("device", lambda row: str(row["device"]), text=True),
+        *_names(),
         Column("size\nMB", lambda row: _number(row["size_bytes"], 1e-6, 1)),
         Column("top-1\n%", lambda row: _number(row["accuracy"]["top1"], 100, 2)),
         Column(
@@ -38,19 +43,37 @@ def columns(results: Row) -> list[Column]:
             lambda row: _number(row["accuracy"].get("delta_top1"), 100, 2, sign=True),
         ),
     ]
-    for number, size in enumerate(sizes):
+    for number, size in enumerate(batch_sizes(results)):
         for name in ("p50", "p90", "p99"):
-            detail = name == "p99" or (number > 0 and name == "p90")
             head = f"batch {size}\n{name} ms"
-            found.append(Column(head, _latency(size, f"{name}_s"), detail=detail))
-        baseline = results["baseline"]
-        head = f"batch {size}\ntimes {baseline}"
-        found.append(Column(head, _speedup(size, baseline), detail=number > 0))
-    return [
-        *found,
-        Column("load\ns", lambda row: _number(row["load_seconds"], 1, 2), detail=True),
-        Column("peak\nMB", lambda row: _number(row["peak_rss_bytes"], 1e-6, 0), detail=True),
+            found.append(Column(head, _latency(size, f"{name}_s"), detail=name != "p50"))
+        times = f"batch {size}\ntimes {results['baseline']}"
+        found.append(Column(times, _speedup(size, "speedup"), detail=number > 0))
+        same = f"batch {size}\ntimes fp32 there"
+        found.append(Column(same, _speedup(size, "speedup_same_runtime"), detail=number > 0))
+    return found
+
+
+def more_columns(results: Row) -> list[Column]:
+    """What else was measured, for the page."""
+    found = [
+        *_names(),
+        Column("load s", lambda row: _number(row["load_seconds"], 1, 2)),
+        Column("first call ms", lambda row: _number(row["first_inference_seconds"], 1e3, 1)),
+        Column("peak memory MB", lambda row: _number(row["peak_rss_bytes"], 1e-6, 0)),
+        Column("peak on GPU MB", lambda row: _number(row["peak_device_bytes"], 1e-6, 0)),
     ]
+    for size in batch_sizes(results):
+        for head, key, scale, digits in (
+            ("images/s", "images_per_second", 1, 1),
+            ("mean ms", "mean_s", 1e3, 2),
+            ("IQR ms", "iqr_s", 1e3, 2),
+            ("on GPU p50 ms", "device_p50_s", 1e3, 3),
+            ("mJ an image", "joules_per_image", 1e3, 1),
+            ("busy cores", "busy_cores", 1, 2),
+        ):
+            found.append(Column(f"batch {size} {head}", _figure(size, key, scale, digits)))
+    return [*found, Column("ran in", _precisions, text=True)]
 
 
 def measured(results: Row) -> list[Row]:
@@ -63,11 +86,13 @@ def footnotes(results: Row) -> Iterator[str]:
     for row in results["rows"]:
         if row["status"] != "ok":
             yield f"{row['format']} on {row['device']}: {row['status']} ({row['reason']})"
-    if any(not cell["stable"] for row in results["rows"] for cell in row["latency"]):
-        yield (
-            f"{UNSTABLE} unstable: the interquartile range is over a tenth of the median, as "
-            "when something else runs on the machine"
-        )
+    marks = {_cause(cell) for row in results["rows"] for cell in row["latency"]}
+    for cause, meaning in _CAUSES.items():
+        if cause in marks:
+            yield f"{UNSTABLE}{cause}: unstable, {meaning}"
+    for row in measured(results):
+        if not row["idle_between_turns"]:
+            yield f"{row['format']} on {row['device']} went on using the CPU between its turns"
 
 
 def console_table(results: Row) -> Table:
@@ -79,16 +104,15 @@ def console_table(results: Row) -> Table:
         table.add_column(
             column.head,
             justify="left" if column.text else "right",
-            no_wrap=True,
+            no_wrap="times" not in column.head,
         )
     for row in measured(results):
         table.add_row(*(column.cell(row) for column in shown))
     return table
 
 
-def markdown_table(results: Row) -> str:
-    """The table in GitHub's Markdown."""
-    shown = columns(results)
+def markdown_table(results: Row, shown: Sequence[Column]) -> str:
+    """Columns in GitHub's Markdown."""
     lines = [
         [column.head.replace("\n", " ") for column in shown],
         ["---" if column.text else "---:" for column in shown],
@@ -102,26 +126,48 @@ def batch_sizes(results: Row) -> list[int]:
     return sorted({cell["batch_size"] for row in results["rows"] for cell in row["latency"]})
 
 
+def _names() -> list[Column]:
+    return [
+        Column("format", lambda row: str(row["format"]), text=True),
+        Column("device", lambda row: str(row["device"]), text=True),
+    ]
+
+
 def _latency(size: int, name: str) -> Callable[[Row], str]:
     def cell(row: Row) -> str:
         timed = _timed(row, size)
         text = _number(timed.get(name), 1e3, 2)
-        return text if text == MISSING or timed["stable"] else f"{text} {UNSTABLE}"
+        cause = _cause(timed)
+        return text if text == MISSING or cause is None else f"{text} {UNSTABLE}{cause}"
 
     return cell
 
 
-def _speedup(size: int, baseline: str) -> Callable[[Row], str]:
+def _cause(cell: Row) -> str | None:
+    """The likeliest cause of an unstable cell."""
+    return next(iter(cell.get("unstable", ())), None)
+
+
+def _speedup(size: int, name: str) -> Callable[[Row], str]:
     def cell(row: Row) -> str:
-        value = _timed(row, size).get("speedup")
-        if value is None or row["format"] == baseline:
+        value = _timed(row, size).get(name)
+        if value is None:
             return MISSING
         interval = f"[{value['low']:.2f}, {value['high']:.2f}]"
         if value["low"] <= 1.0 <= value["high"]:
-            return f"no difference {interval}"
+            return f"no measurable difference {interval}"
         return f"{value['value']:.2f} {interval}"
 
     return cell
+
+
+def _figure(size: int, name: str, scale: float, digits: int) -> Callable[[Row], str]:
+    return lambda row: _number(_timed(row, size).get(name), scale, digits)
+
+
+def _precisions(row: Row) -> str:
+    shares = row["effective"]["ran_in"]
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items()) or MISSING
 
 
 def _timed(row: Row, size: int) -> Row:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from src.report.table import markdown_table
+from src.report.table import columns, markdown_table, more_columns
 
 
 def write(results: dict[str, Any], folder: Path, hyperparameters: dict[str, Any]) -> None:
@@ -22,7 +22,8 @@ def write(results: dict[str, Any], folder: Path, hyperparameters: dict[str, Any]
 
     figures = dict(_figures(results))
     with SummaryWriter(str(folder)) as writer:
-        writer.add_text("benchmark/table", markdown_table(results))
+        writer.add_text("benchmark/table", markdown_table(results, columns(results)))
+        writer.add_text("benchmark/more", markdown_table(results, more_columns(results)))
         for tag, value in figures.items():
             writer.add_scalar(tag, value)
         writer.add_hparams(dict(_flat(hyperparameters)), figures, run_name=".")
@@ -40,9 +41,12 @@ def _figures(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
             if name in row["accuracy"]:
                 yield f"{tag}/{name}", row["accuracy"][name]
         for cell in row["latency"]:
-            for name in ("mean_s", "p50_s", "p90_s", "p99_s"):
+            batch = f"{tag}/batch_{cell['batch_size']}"
+            for name in ("mean_s", "p50_s", "p90_s", "p99_s", "images_per_second"):
                 if cell[name] is not None:
-                    yield f"{tag}/batch_{cell['batch_size']}/{name}", cell[name]
+                    yield f"{batch}/{name}", cell[name]
+            if cell["speedup"] is not None:
+                yield f"{batch}/speedup", cell["speedup"]["value"]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | float | str]]:

@@ -1,19 +1,41 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from src.benchmark.latency import speedup, summarize
+from src.benchmark.disturbance import Disturbance
+from src.benchmark.latency import Turn, speedup, summarize
+
+
+def turns(samples: Sequence[Sequence[float]], first: int = 0) -> dict[int, Turn]:
+    return {
+        number: Turn(each, elapsed_seconds=sum(each), cpu_seconds=2 * sum(each))
+        for number, each in enumerate(samples, start=first)
+    }
 
 
 def test_a_cell_is_its_samples() -> None:
-    cell = summarize(1, [[1.0, 2.0], [3.0, 4.0, 5.0]])
+    cell = summarize(4, turns([[1.0, 2.0], [3.0, 4.0, 5.0]]))
     assert cell["samples"] == 5
     assert cell["rounds"] == 2
     assert cell["mean_s"] == 3.0
     assert cell["p50_s"] == 3.0
     assert cell["iqr_s"] == 2.0
-    assert cell["seconds"] == [[1.0, 2.0], [3.0, 4.0, 5.0]]
+    assert cell["images_per_second"] == pytest.approx(4 * 5 / 15)
+    assert cell["busy_cores"] == pytest.approx(2)
+    assert cell["seconds"] == {"0": [1.0, 2.0], "1": [3.0, 4.0, 5.0]}
+    assert cell["device_p50_s"] is None
+    assert cell["joules_per_image"] is None
+
+
+def test_device_time_and_energy_are_kept_apart() -> None:
+    turn = Turn([2.0] * 3, 6.0, 1.0, device_seconds=[0.5] * 3, energy_joules=30.0)
+    cell = summarize(2, {0: turn, 1: turn})
+    assert cell["device_p50_s"] == 0.5
+    assert cell["p50_s"] == 2.0
+    assert cell["joules_per_image"] == pytest.approx(60 / 12)
 
 
 @pytest.mark.parametrize(
@@ -21,36 +43,83 @@ def test_a_cell_is_its_samples() -> None:
     [(63, {"p50_s"}), (64, {"p50_s", "p90_s"}), (662, {"p50_s", "p90_s", "p99_s"})],
 )
 def test_a_percentile_without_samples_behind_it_is_missing(samples: int, present: set[str]) -> None:
-    cell = summarize(1, [list(np.linspace(1, 2, samples))])
+    cell = summarize(1, turns([list(np.linspace(1, 2, samples))]))
     assert {name for name in ("p50_s", "p90_s", "p99_s") if cell[name] is not None} == present
 
 
-@pytest.mark.parametrize(("spread", "stable"), [(0.05, True), (0.5, False)])
-def test_a_wide_cell_says_that_it_is_unstable(spread: float, stable: bool) -> None:
-    assert summarize(1, [list(np.linspace(1, 1 + spread, 100))])["stable"] is stable
+@pytest.mark.parametrize(("spread", "causes"), [(0.05, []), (0.5, ["spread"])])
+def test_a_wide_cell_says_that_it_is_unstable(spread: float, causes: list[str]) -> None:
+    cell = summarize(1, turns([list(np.linspace(1, 1 + spread, 100))]))
+    assert cell["unstable"] == causes
+    assert cell["stable"] is not causes
+
+
+def test_what_disturbed_a_cell_comes_before_its_spread() -> None:
+    disturbed = Disturbance(1.0, steal_share=0.0, other_cores=0.9, frequency_hz=None)
+    turn = Turn([1.0, 2.0, 3.0], 6.0, 6.0, disturbance=disturbed)
+    cell = summarize(1, {0: turn}, warm=False)
+    assert cell["unstable"] == ["busy", "cold", "spread"]
+    assert cell["stable"] is False
+    assert cell["disturbance"]["other_cores"] == pytest.approx(0.9)
 
 
 def test_drift_that_both_saw_cancels() -> None:
     drift = [1.0, 1.3, 2.0, 1.1]
-    interval = speedup([[2 * each] * 3 for each in drift], [[each] * 3 for each in drift])
+    interval = speedup(
+        turns([[2 * each] * 3 for each in drift]), turns([[each] * 3 for each in drift])
+    )
+    assert interval
     assert interval.value == pytest.approx(2)
     assert interval.low == pytest.approx(2)
     assert interval.high == pytest.approx(2)
+    assert interval.half_width == pytest.approx(0)
 
 
-def test_the_interval_holds_one_for_equals_and_not_for_a_clear_difference() -> None:
+def test_only_rounds_in_common_are_compared() -> None:
+    baseline = turns([[1.0], [2.0], [30.0], [40.0]])
+    interval = speedup(baseline, turns([[1.0], [2.0]]))
+    assert interval
+    assert interval.value == pytest.approx(1)
+    assert speedup(baseline, turns([[1.0]])) is None
+    assert speedup(baseline, turns([[1.0], [1.0]], first=4)) is None
+
+
+def test_one_interrupted_turn_does_not_move_the_speedup() -> None:
+    baseline = turns([[1.0]] * 10)
+    interrupted = turns([[0.5]] * 9 + [[50.0]])
+    interval = speedup(baseline, interrupted)
+    assert interval
+    assert interval.value == pytest.approx(2)
+
+
+def rounds(generator: np.random.Generator, level: float, count: int) -> dict[int, Turn]:
+    return turns([list(level * generator.normal(1, 0.02, 20)) for _ in range(count)])
+
+
+def test_a_clear_difference_is_told_from_none() -> None:
     generator = np.random.default_rng(1)
-
-    def rounds(level: float) -> list[list[float]]:
-        return [list(level * generator.normal(1, 0.02, 50)) for _ in range(10)]
-
-    same = speedup(rounds(1), rounds(1))
+    same = speedup(rounds(generator, 1, 10), rounds(generator, 1, 10))
+    assert same
     assert same.low < 1 < same.high
-    slower = speedup(rounds(1), rounds(1.05))
+    slower = speedup(rounds(generator, 1, 10), rounds(generator, 1.05, 10))
+    assert slower
     assert slower.high < 1
     assert slower.value == pytest.approx(1 / 1.05, rel=0.01)
 
 
+def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    held = 0
+    for _ in range(300):
+        interval = speedup(rounds(generator, 1, 10), rounds(generator, 1, 10))
+        assert interval
+        held += interval.low <= 1 <= interval.high
+    # 95 % of 300 is 285; four standard deviations of a binomial are 15.
+    assert 270 <= held <= 300
+
+
 def test_the_same_samples_give_the_same_interval() -> None:
     samples = [[1.0, 2.0], [1.5, 1.0], [1.2, 1.3]]
-    assert speedup(samples, samples[::-1]) == speedup(samples, samples[::-1])
+    assert speedup(turns(samples), turns(samples[::-1])) == speedup(
+        turns(samples), turns(samples[::-1])
+    )

@@ -41,8 +41,9 @@ def load(folder, device, threads):
     return Runtime(folder.name)
 
 class Runtime:
-    settings = {"runtime": "numpy"}
     def __init__(self, name):
+        device = "gpu" if name == "elsewhere-silently" else "cpu"
+        self.settings = {"runtime": "numpy", "device": device}
         self.name, self.calls = name, 0
         self.weights = np.arange(3 * 4 * 4 * 3, dtype=np.float32).reshape(-1, 3) % 7
     def __call__(self, images):
@@ -54,13 +55,25 @@ class Runtime:
             os.abort()
         if self.name == "hanging" and self.calls > 3:
             time.sleep(3600)
+        if self.name == "eating" and self.calls > 3:
+            hoard = []
+            while True:
+                hoard.append(np.ones(1_000_000))
+                time.sleep(0.001)
         if self.name == "talking":
             print("a runtime's own words", flush=True)
         return logits
     def synchronize(self):
         pass
+    def device_seconds(self, images):
+        return None
+    def ran_in(self, images):
+        return {"fp32": 1.0}
 """
-NAMES = ["eager", "talking", "shifted", "crashing", "hanging", "elsewhere", "unloadable", "broken"]
+NAMES = [
+    *("eager", "talking", "shifted", "crashing", "hanging", "eating"),
+    *("elsewhere", "elsewhere-silently", "unloadable", "broken"),
+]
 
 
 class Data:
@@ -128,7 +141,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 OPTIONS = BenchmarkOptions(
-    batch_sizes=[1, 3], threads=1, rounds=3, samples=5, warmup_seconds=0, timeout_seconds=15
+    batch_sizes=[1, 3],
+    threads=1,
+    rounds=3,
+    samples=5,
+    warmup_seconds=0.01,
+    timeout_seconds=15,
+    max_memory_bytes=1_000_000_000,
 )
 
 
@@ -148,13 +167,17 @@ def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]
         "shifted": "failed",
         "crashing": "failed",
         "hanging": "failed",
+        "eating": "failed",
         "elsewhere": "skipped",
+        "elsewhere-silently": "failed",
         "unloadable": "failed",
         "broken": "failed",
     }
     assert "logits differ by" in rows["shifted"]["reason"]
     assert "SIGABRT" in rows["crashing"]["reason"]
     assert "within 15 s" in rows["hanging"]["reason"]
+    assert "over benchmark.max_memory_bytes=1000000000; killed" in rows["eating"]["reason"]
+    assert rows["elsewhere-silently"]["reason"] == "asked for device cpu, runs with gpu"
     assert rows["elsewhere"]["reason"] == "not on this machine"
     assert rows["unloadable"]["reason"] == "ValueError: no such file"
     assert rows["broken"]["reason"] == "it could not be exported"
@@ -168,7 +191,25 @@ def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]
     assert results["dataset"] == {"name": "planted", "split": "test", "images": 50}
     # On disk as returned, and nothing of it on standard output.
     assert run.read_benchmark() == json.loads(json.dumps(results))
+    assert rows["talking"]["idle_between_turns"] is True
+    assert rows["talking"]["effective"]["ran_in"] == {"fp32": 1.0}
     assert "own words" not in capfd.readouterr().out
+
+
+def test_a_second_measurement_leaves_the_first_in_its_place(run: Run) -> None:
+    few = BenchmarkOptions(batch_sizes=[1], threads=1, rounds=2, samples=2, warmup_seconds=0.01)
+    for name in NAMES:
+        if name != "eager":
+            entries = run.read_manifest()
+            entries["formats"].pop(name)
+            run.manifest.write_text(json.dumps(entries))
+    first = measure(run, Data(), few, silent)
+    second = measure(run, Data(), few, silent)
+    kept = [json.loads(file.read_text()) for file in sorted(run.measurements.iterdir())]
+    assert sorted(each["measured_seconds"] for each in kept) == sorted(
+        each["measured_seconds"] for each in (first, second)
+    )
+    assert run.read_benchmark()["measured_seconds"] == second["measured_seconds"]
 
 
 def test_no_process_is_left_behind(run: Run) -> None:

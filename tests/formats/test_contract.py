@@ -5,6 +5,7 @@ Formats and architectures are found, not listed: a new one is put through the sa
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import subprocess
@@ -18,7 +19,7 @@ import torch
 
 from src import formats, models
 from src.benchmark import fidelity
-from src.benchmark.process import WorkerProcess
+from src.benchmark.process import Limits, WorkerProcess
 from src.export.source import make_source
 from src.export.stage import export_one
 from src.formats.base import ExportSource
@@ -87,11 +88,19 @@ def test_it_runs_in_a_fresh_process_and_agrees(exported: tuple[str, Path, Export
     images = source.calibration[:9].numpy()
     with torch.inference_mode():
         expected = source.network(source.calibration[:9]).numpy()
-    with WorkerProcess(name, folder, "cpu", threads=1, timeout=120) as worker:
-        worker.ask("load")
+    limits = Limits(threads=1, answer_seconds=120, resident_bytes=10**11)
+    with contextlib.closing(WorkerProcess(name, folder, "cpu", limits)) as worker:
+        loaded = worker.ask("load")
         logits = worker.predict(images)
         single = np.concatenate([worker.predict(image[None]) for image in images])
-        assert worker.ask("memory")["peak_rss_bytes"] > 0
+        worker.ask("hold", images[:1])
+        finished = worker.ask("finish")
+    effective = loaded["effective"]
+    assert effective["runtime"]
+    assert (effective["device"], effective["threads"]) == ("cpu", 1)
+    assert finished["peak_rss_bytes"] > 0
+    assert sum(finished["ran_in"].values()) == pytest.approx(1)
+    assert ("int8" in finished["ran_in"]) is (formats.get(name).precision == "int8")
     tolerance = formats.get(name).tolerance
     assert fidelity.what_is_wrong(logits, expected, tolerance) is None
     assert fidelity.what_is_wrong(single, expected, tolerance) is None

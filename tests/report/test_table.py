@@ -18,9 +18,16 @@ def latency(batch_size: int, p50: float, **changes: Any) -> dict[str, Any]:
         "p90_s": p50 * 1.1,
         "p99_s": None,
         "iqr_s": 0.0,
+        "images_per_second": batch_size / p50,
+        "busy_cores": 1.9,
+        "device_p50_s": None,
+        "joules_per_image": None,
         "stable": True,
+        "unstable": [],
+        "disturbance": None,
         "speedup": {"value": 2.0, "low": 1.9, "high": 2.1},
-        "seconds": [[p50]],
+        "speedup_same_runtime": None,
+        "seconds": {"0": [p50]},
         **changes,
     }
 
@@ -34,7 +41,11 @@ def row(name: str, **changes: Any) -> dict[str, Any]:
         "reason": None,
         "size_bytes": 12_345_678,
         "load_seconds": 0.5,
+        "first_inference_seconds": 0.045,
         "peak_rss_bytes": 200_000_000,
+        "peak_device_bytes": None,
+        "effective": {"runtime": "fast 1.0", "ran_in": {"fp32": 0.25, "int8": 0.75}},
+        "idle_between_turns": True,
         "latency": [latency(1, 0.0123), latency(8, 0.05)],
         "accuracy": {"top1": 0.9876, "top5": 1.0, "delta_top1": -0.0123, "agreement": 0.99},
         **changes,
@@ -56,10 +67,16 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
         "calibration": {"split": "train", "images": 128},
         "dataset": {"name": "digits", "split": "test", "images": 540},
         "baseline": "eager",
+        "measured_at": "2026-01-02T03:04:05+00:00",
+        "measured_seconds": 61.2,
         "environment": {
             "cpu": "a CPU",
             "isa": [],
             "usable_cores": 2,
+            "machine_cores": 4,
+            "virtual_machine": True,
+            "frequency_governor": None,
+            "memory_bytes": 8_000_000_000,
             "threads": 2,
             "gpu": None,
             "system": "Linux",
@@ -70,16 +87,16 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def cells(measured: dict[str, Any], name: str) -> dict[str, str]:
+def cells(measured: dict[str, Any], name: str, which: Any = table.columns) -> dict[str, str]:
     found = next(each for each in measured["rows"] if each["format"] == name)
-    return {
-        column.head.replace("\n", " "): column.cell(found) for column in table.columns(measured)
-    }
+    return {column.head.replace("\n", " "): column.cell(found) for column in which(measured)}
 
 
 def test_a_rows_cells_are_its_figures_in_the_units_of_their_heads() -> None:
-    assert cells(results(row("eager"), row("onnx")), "onnx") == {
-        "format": "onnx",
+    same = {"format": "onnx", "value": 3.0, "low": 2.9, "high": 3.1}
+    int8 = row("onnx_int8", latency=[latency(1, 0.0123, speedup_same_runtime=same)])
+    assert cells(results(row("eager"), int8), "onnx_int8") == {
+        "format": "onnx_int8",
         "device": "cpu",
         "size MB": "12.3",
         "top-1 %": "98.76",
@@ -88,32 +105,60 @@ def test_a_rows_cells_are_its_figures_in_the_units_of_their_heads() -> None:
         "batch 1 p90 ms": "13.53",
         "batch 1 p99 ms": "-",
         "batch 1 times eager": "2.00 [1.90, 2.10]",
-        "batch 8 p50 ms": "50.00",
-        "batch 8 p90 ms": "55.00",
+        "batch 1 times fp32 there": "3.00 [2.90, 3.10]",
+        "batch 8 p50 ms": "-",
+        "batch 8 p90 ms": "-",
         "batch 8 p99 ms": "-",
-        "batch 8 times eager": "2.00 [1.90, 2.10]",
+        "batch 8 times eager": "-",
+        "batch 8 times fp32 there": "-",
+    }
+
+
+def test_what_else_was_measured_is_a_table_of_its_own() -> None:
+    only = row("onnx", latency=[latency(8, 0.05, joules_per_image=0.002)])
+    assert cells(results(only), "onnx", table.more_columns) == {
+        "format": "onnx",
+        "device": "cpu",
         "load s": "0.50",
-        "peak MB": "200",
+        "first call ms": "45.0",
+        "peak memory MB": "200",
+        "peak on GPU MB": "-",
+        "batch 8 images/s": "160.0",
+        "batch 8 mean ms": "50.00",
+        "batch 8 IQR ms": "0.00",
+        "batch 8 on GPU p50 ms": "-",
+        "batch 8 mJ an image": "2.0",
+        "batch 8 busy cores": "1.90",
+        "ran in": "fp32 25%, int8 75%",
     }
 
 
 def test_an_interval_that_holds_one_is_no_difference() -> None:
     even = [latency(1, 0.01, speedup={"value": 1.01, "low": 0.98, "high": 1.04})]
     measured = results(row("eager"), row("onnx", latency=even))
-    assert cells(measured, "onnx")["batch 1 times eager"] == "no difference [0.98, 1.04]"
+    cell = cells(measured, "onnx")["batch 1 times eager"]
+    assert cell == "no measurable difference [0.98, 1.04]"
 
 
-def test_an_unstable_cell_is_marked_and_the_mark_explained() -> None:
-    measured = results(row("eager", latency=[latency(1, 0.01, stable=False)]))
-    assert cells(measured, "eager")["batch 1 p50 ms"] == "10.00 ~"
-    assert any(note.startswith("~ unstable") for note in table.footnotes(measured))
+def test_an_unstable_cell_is_marked_with_its_cause_and_the_mark_explained() -> None:
+    shaken = latency(1, 0.01, stable=False, unstable=["busy", "spread"])
+    measured = results(row("eager", latency=[shaken]))
+    assert cells(measured, "eager")["batch 1 p50 ms"] == "10.00 ~busy"
+    assert [note for note in table.footnotes(measured) if note.startswith("~busy: unstable")]
     assert not list(table.footnotes(results(row("eager"))))
+
+
+def test_a_row_that_burnt_cpu_while_it_waited_is_named() -> None:
+    measured = results(row("eager", idle_between_turns=False))
+    assert list(table.footnotes(measured)) == [
+        "eager on cpu went on using the CPU between its turns"
+    ]
 
 
 def test_a_row_that_was_not_measured_says_why_and_takes_no_line() -> None:
     measured = results(row("eager"), row("onnx", **FAILED))
     assert list(table.footnotes(measured)) == ["onnx on cpu: failed (it <b>broke</b> | badly)"]
-    assert table.markdown_table(measured).count("\n") == 2
+    assert table.markdown_table(measured, table.columns(measured)).count("\n") == 2
 
 
 @pytest.mark.parametrize("rows", [[row("eager")], [row("eager", **FAILED)], []])
@@ -137,5 +182,5 @@ def test_the_console_table_fits_a_terminal() -> None:
 
 def test_markup_in_a_name_stays_text() -> None:
     measured = results(row("a|<script>"))
-    assert "| a\\|&lt;script> |" in table.markdown_table(measured)
+    assert "| a\\|&lt;script> |" in table.markdown_table(measured, table.columns(measured))
     assert "<script>" not in page.markdown(measured)

@@ -1,0 +1,287 @@
+"""Puts the benchmark itself to the test: can its figures be believed?
+
+python scripts/audit_benchmark.py RUN [--only aa,load,independent,crash]
+
+A/A: the same file under two names; a planted slow-down of 5 %; a planted load on one core; a
+bare timing loop in a fresh process, taken in turn with ours; formats that crash, hang and eat
+memory. It measures on a copy of the run folder's exports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src import formats
+from src.benchmark.options import BenchmarkOptions
+from src.benchmark.suite import measure
+from src.data.restore import data_of
+from src.runs import Run
+
+ROOT = Path(__file__).parent.parent
+PLANTED = Path(__file__).parent / "planted_formats"
+DEFAULT = BenchmarkOptions()
+MEASUREMENTS = 10  # of A/A, at two batch sizes each
+ALTERNATIONS = 5
+
+BARE_ONNX = """
+import json, sys, time
+import numpy, onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = int(sys.argv[3])
+options.inter_op_num_threads = 1
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+images = numpy.load(sys.argv[2])
+end = time.perf_counter() + 1
+while time.perf_counter() < end:
+    session.run(None, {"images": images})
+seconds = []
+end = time.perf_counter() + 3
+while time.perf_counter() < end:
+    started = time.perf_counter()
+    session.run(None, {"images": images})
+    seconds.append(time.perf_counter() - started)
+print(json.dumps(float(numpy.median(seconds))))
+"""
+BARE_EAGER = """
+import json, sys
+import numpy, torch, torchvision
+from safetensors.torch import load_file
+from torch.utils.benchmark import Timer
+folder, threads = sys.argv[1], int(sys.argv[3])
+network = json.load(open(folder + "/network.json"))
+module = torchvision.models.get_model(network["builder"], weights=None, **network["options"])
+module.load_state_dict(load_file(folder + "/model.safetensors"))
+module.eval()
+images = torch.from_numpy(numpy.load(sys.argv[2]))
+with torch.inference_mode():
+    timer = Timer("module(images)", globals={"module": module, "images": images},
+                  num_threads=threads)
+    timer.blocked_autorange(min_run_time=1)
+    print(json.dumps(timer.blocked_autorange(min_run_time=3).median))
+"""
+
+Check = tuple[str, str, str, bool]  # what was planted, the demand, what was found, met
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", help="a finished run's folder")
+    parser.add_argument("--only", default="aa,load,independent,crash")
+    chosen = parser.parse_args()
+    parts: dict[str, Callable[[Audit], Iterator[Check]]] = {
+        "aa": Audit.same_and_slower,
+        "load": Audit.load,
+        "independent": Audit.independent,
+        "crash": Audit.crash,
+    }
+    met = True
+    with tempfile.TemporaryDirectory() as folder:
+        audit = Audit(Run.open(chosen.run), Path(folder))
+        lines = ["| planted | demanded | found | |", "|---|---|---|---|"]
+        for name in chosen.only.split(","):
+            for planted, demand, found, good in parts[name](audit):
+                lines.append(f"| {planted} | {demand} | {found} | {'met' if good else 'MISSED'} |")
+                print(lines[-1], flush=True)
+                met &= good
+    environment = audit.environment
+    print(f"\n{environment['cpu']}, {environment['threads']} threads, {environment['packages']}\n")
+    print("\n".join(lines))
+    sys.exit(0 if met else 1)
+
+
+class Audit:
+    """One run's exports, copied, with formats planted beside them."""
+
+    def __init__(self, run: Run, scratch: Path) -> None:
+        self._original = run
+        self._data = data_of(run)
+        self._scratch = scratch
+        self._images = scratch / "image.npy"
+        images, _ = next(self._data.batches("val", batch_size=1))
+        np.save(self._images, images)
+        self.environment: dict[str, Any] = {}
+        formats.__path__.append(str(PLANTED))
+        (scratch / "site").mkdir()
+        (scratch / "site" / "sitecustomize.py").write_text(
+            f"from src import formats\nformats.__path__.append({str(PLANTED)!r})\n"
+        )
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(scratch / "site"), str(ROOT)])
+
+    def measure(self, names: dict[str, str], options: BenchmarkOptions) -> dict[str, Any]:
+        """Rows by name, of formats whose files are those of another: ``{name: whose files}``."""
+        folder = Path(tempfile.mkdtemp(dir=self._scratch)) / "version_0"
+        run = Run(folder)
+        run.exports.mkdir(parents=True)
+        shutil.copy(self._original.exports / "probe.npz", run.exports)
+        manifest = self._original.read_manifest()
+        entries = manifest["formats"]
+        for name, whose in names.items():
+            shutil.copytree(self._original.exports / whose, run.exports / name)
+        manifest["formats"] = {name: entries[whose] for name, whose in names.items()}
+        run.manifest.write_text(json.dumps(manifest), encoding="utf-8")
+        results = measure(run, self._data, options, lambda *_: None)
+        self.environment = results["environment"]
+        shutil.rmtree(folder.parent)
+        return {row["format"]: row for row in results["rows"] if row["device"] == "cpu"}
+
+    def same_and_slower(self) -> Iterator[Check]:
+        """The same file under another name, and one that takes 5 % longer."""
+        names = dict.fromkeys(("onnx_fp32", "again", "slower"), "onnx_fp32")
+        options = replace(DEFAULT, baseline="onnx_fp32")
+        same, slower = [], []
+        for number in range(MEASUREMENTS):
+            rows = self.measure(names, options)
+            same += [cell["speedup"] for cell in rows["again"]["latency"]]
+            slower += [cell["speedup"] for cell in rows["slower"]["latency"]]
+            print(
+                f"A/A {number + 1}/{MEASUREMENTS}", _show(same[-2:]), _show(slower[-2:]), flush=True
+            )
+        hold = sum(each["low"] <= 1 <= each["high"] for each in same)
+        yield (
+            "the same file under two names", f"1.0 within at least 19 of {len(same)} intervals",
+            f"{hold} of {len(same)}", hold >= len(same) - 1,
+        )  # fmt: skip
+        widths = statistics.median((each["high"] - each["low"]) / 2 for each in same)
+        yield (
+            "the same file under two names", "median half-width at most 2 %", f"{widths:.2%}",
+            widths <= DEFAULT.precision,
+        )  # fmt: skip
+        seen = sum(each["high"] < 1 for each in slower)
+        middle = statistics.median(each["value"] for each in slower)
+        yield (
+            "a runtime that takes 5 % longer", f"slower in at least 19 of {len(slower)} intervals",
+            f"{seen} of {len(slower)}, median ratio {middle:.3f} (planted 0.952)",
+            seen >= len(slower) - 1,
+        )  # fmt: skip
+
+    def load(self) -> Iterator[Check]:
+        """Another process that keeps one core busy."""
+        names = {"onnx_fp32": "onnx_fp32", "onnx_int8": "onnx_int8"}
+        options = replace(DEFAULT, baseline="onnx_fp32", batch_sizes=[1])
+        quiet, loaded, marked = [], [], 0
+        for number in range(ALTERNATIONS):
+            quiet.append(_ratio(self.measure(names, options)))
+            with _busy_core():
+                rows = self.measure(names, options)
+            loaded.append(_ratio(rows))
+            marked += all("busy" in row["latency"][0]["unstable"] for row in rows.values())
+            print(f"load {number + 1}: {quiet[-1]:.3f} quiet, {loaded[-1]:.3f} loaded", flush=True)
+        moved = statistics.median(loaded) / statistics.median(quiet) - 1
+        yield (
+            "another process on one core", "onnx_int8 to onnx_fp32 moves by less than 10 %",
+            f"{moved:+.1%} ({statistics.median(quiet):.2f} quiet, "
+            f"{statistics.median(loaded):.2f} loaded, medians of {ALTERNATIONS})",
+            abs(moved) < 0.1,  # noqa: PLR2004
+        )  # fmt: skip
+        yield (
+            "another process on one core", "the rows are marked as disturbed",
+            f"in {marked} of {ALTERNATIONS}", marked == ALTERNATIONS,
+        )  # fmt: skip
+
+    def independent(self) -> Iterator[Check]:
+        """A bare loop around the same file, in a fresh process, in turn with ours."""
+        names = {"eager": "eager", "onnx_fp32": "onnx_fp32"}
+        bare = {
+            "eager": (BARE_EAGER, self._original.exports / "eager"),
+            "onnx_fp32": (BARE_ONNX, self._original.exports / "onnx_fp32" / "model.onnx"),
+        }
+        ratios: dict[str, list[float]] = {name: [] for name in names}
+        for number in range(ALTERNATIONS):
+            rows = self.measure(names, replace(DEFAULT, batch_sizes=[1], max_seconds=10))
+            for name, (program, path) in bare.items():
+                theirs = self._bare(program, path)
+                ratios[name].append(rows[name]["latency"][0]["p50_s"] / theirs)
+            print(f"independent {number + 1}:", {k: f"{v[-1]:.3f}" for k, v in ratios.items()})
+        for name, each in ratios.items():
+            middle = statistics.median(each)
+            yield (
+                f"a bare loop, {name}", "p50 within 5 %",
+                f"{middle - 1:+.1%} (from {min(each) - 1:+.1%} to {max(each) - 1:+.1%})",
+                abs(middle - 1) <= 0.05,  # noqa: PLR2004
+            )  # fmt: skip
+
+    def crash(self) -> Iterator[Check]:
+        """Formats that abort, never return, or eat memory."""
+        broken = {"aborting": "SIGABRT", "endless": "within 10 s", "eating": "GB resident"}
+        names = dict.fromkeys(("onnx_fp32", *broken), "onnx_fp32")
+        options = replace(
+            DEFAULT, baseline="onnx_fp32", max_seconds=5, timeout_seconds=10,
+            max_memory_bytes=4 * 10**9,
+        )  # fmt: skip
+        rows = self.measure(names, options)
+        for name, cause in broken.items():
+            row = rows[name]
+            yield (
+                f"a format: {name}", "failed with its cause", f"{row['status']}: {row['reason']}",
+                row["status"] == "failed" and cause in row["reason"],
+            )  # fmt: skip
+        left = _workers()
+        yield (
+            "all three", "the other row complete, no process left behind",
+            f"{rows['onnx_fp32']['status']}, {len(left)} left",
+            rows["onnx_fp32"]["status"] == "ok" and not left,
+        )  # fmt: skip
+
+    def _bare(self, program: str, path: Path) -> float:
+        threads = str(DEFAULT.effective_threads)
+        answer = subprocess.run(
+            [sys.executable, "-c", program, str(path), str(self._images), threads],
+            capture_output=True, text=True, check=True, cwd="/",
+            env={**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": ""},
+        )  # fmt: skip
+        return float(json.loads(answer.stdout))
+
+
+def _ratio(rows: dict[str, Any]) -> float:
+    return float(rows["onnx_int8"]["latency"][0]["speedup"]["value"])
+
+
+def _show(intervals: list[dict[str, float]]) -> str:
+    return " ".join(
+        f"{each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]" for each in intervals
+    )
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+@contextmanager
+def _busy_core() -> Iterator[None]:
+    process = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def _workers() -> list[str]:
+    commands = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            commands.append((folder / "cmdline").read_bytes().decode())
+        except OSError:
+            continue  # it ended in the meantime
+    return [command for command in commands if "src.benchmark.worker" in command]
+
+
+if __name__ == "__main__":
+    main()

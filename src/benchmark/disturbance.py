@@ -1,0 +1,107 @@
+"""What else happened on the cores during a turn: steal time, other processes, frequency."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+
+from src import machine
+
+_STAT = Path("/proc/stat")
+
+STEAL_SHARE = 0.02
+OTHER_CORES = 0.15
+FREQUENCY_SPREAD = 0.05
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What others took of the cores that this process may use."""
+
+    seconds: float
+    steal_share: float  # of the cores' time: the hypervisor gave it to another machine
+    other_cores: float  # cores kept busy by other processes on average
+    frequency_hz: float | None  # mean over the cores at the end, None where it can't be read
+    frequency_spread: float | None = None  # (highest - lowest) / mean of several turns
+
+    @classmethod
+    def over(cls, turns: Sequence[Disturbance]) -> Disturbance:
+        """That of several turns together."""
+        total = sum(turn.seconds for turn in turns)
+        frequencies = [turn.frequency_hz for turn in turns if turn.frequency_hz is not None]
+        mean = sum(frequencies) / len(frequencies) if frequencies else None
+        return cls(
+            seconds=total,
+            steal_share=sum(turn.steal_share * turn.seconds for turn in turns) / total,
+            other_cores=sum(turn.other_cores * turn.seconds for turn in turns) / total,
+            frequency_hz=mean,
+            frequency_spread=(max(frequencies) - min(frequencies)) / mean if mean else None,
+        )
+
+    def causes(self) -> list[str]:
+        """What of it was enough to be seen in a figure, the likeliest cause first."""
+        found = []
+        if self.steal_share > STEAL_SHARE:
+            found.append("steal")
+        if self.other_cores > OTHER_CORES:
+            found.append("busy")
+        if (self.frequency_spread or 0) > FREQUENCY_SPREAD:
+            found.append("clock")
+        return found
+
+    def to_dict(self) -> dict[str, float | None]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The counters of the usable cores at one moment."""
+
+    at: float
+    busy: float  # seconds, this process and its workers included
+    steal: float  # seconds
+    cores: int
+
+    @classmethod
+    def now(cls) -> Observation | None:
+        """Read the counters; None where the system has none (it is not Linux)."""
+        try:
+            text = _STAT.read_text(encoding="ascii")
+        except OSError:
+            return None
+        return cls.parse(text, machine.usable_core_numbers(), perf_counter())
+
+    @classmethod
+    def parse(cls, text: str, cores: set[int], at: float) -> Observation:
+        """Read the content of ``/proc/stat``, of which the lines of ``cores`` count.
+
+        Its columns: https://docs.kernel.org/filesystems/proc.html#miscellaneous-kernel-statistics-in-proc-stat
+        """
+        tick = 1 / os.sysconf("SC_CLK_TCK")
+        busy = steal = 0
+        for line in text.splitlines():
+            name, _, values = line.partition(" ")
+            if name.startswith("cpu") and name[3:].isdecimal() and int(name[3:]) in cores:
+                user, nice, system, _, _, irq, softirq, stolen = map(int, values.split()[:8])
+                busy += user + nice + system + irq + softirq
+                steal += stolen
+        return cls(at, busy * tick, steal * tick, len(cores))
+
+    def until(self, later: Observation, own_seconds: float) -> Disturbance:
+        """What happened between this moment and a later one.
+
+        Args:
+            later: the counters at the end.
+            own_seconds: processor time that the measurement itself spent in between.
+        """
+        seconds = max(later.at - self.at, 1e-9)
+        others = later.busy - self.busy - own_seconds
+        return Disturbance(
+            seconds=seconds,
+            steal_share=(later.steal - self.steal) / (self.cores * seconds),
+            other_cores=max(0.0, others / seconds),
+            frequency_hz=machine.frequency_hz(),
+        )

@@ -1,0 +1,133 @@
+"""How far a row's outputs are from the baseline's, on the same images in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.benchmark.fidelity import Labels, Logits
+
+# Shapes: n images, K classes.
+Right = NDArray[np.bool_]  # (n,), whether top-1 is the target
+
+
+def logit_sqnr_db(logits: Logits, baseline: Logits) -> float | None:
+    """Signal to quantization noise of the logits (n, K), in decibels.
+
+    10 log10 of the baseline's sum of squares over the difference's; 20 dB is a noise of a tenth.
+    None where that is no finite number, as JSON has none: logits that are identical, or a
+    baseline of zeros.
+    """
+    reference = baseline.astype(np.float64)
+    signal = float(np.square(reference).sum())
+    noise = float(np.square(logits - reference).sum())
+    if signal == 0 or noise == 0:
+        return None
+    return float(10 * (np.log10(signal) - np.log10(noise)))
+
+
+def kl_divergence(logits: Logits, baseline: Logits) -> float:
+    """KL(softmax(baseline) || softmax(logits)) in nats, the mean over n images, of (n, K).
+
+    Kullback & Leibler, "On information and sufficiency", Annals of Mathematical Statistics 22
+    (1951): what is lost by taking the row's probabilities for the baseline's.
+    """
+    before, after = _log_softmax(baseline), _log_softmax(logits)  # (n, K)
+    each = (np.exp(before) * (before - after)).sum(axis=1)  # (n,)
+    return max(0.0, float(each.mean()))  # rounding leaves -1e-17 where they are the same
+
+
+def calibration_error(logits: Logits, targets: Labels, bins: int = 15) -> float:
+    """Expected calibration error of top-1, as a share of 1: |accuracy - confidence| by bin.
+
+    Guo et al., "On calibration of modern neural networks", ICML 2017: equal-width bins of the
+    confidence, each closed above, weighted by their images. torchmetrics closes them below and
+    puts a confidence of exactly 1 into a bin of its own.
+
+    Args:
+        logits: (n, K).
+        targets: (n,).
+    """
+    # The top of the softmax, which this way can't round to above 1.
+    confidence = 1 / np.exp(_below_top(logits)).sum(axis=1)  # (n,)
+    right = logits.argmax(axis=1) == targets  # (n,)
+    bin_of = np.searchsorted(np.linspace(0, 1, bins + 1), confidence, side="left") - 1  # (n,)
+    # A bin's images times its gap is the sum of its images' gaps.
+    gaps = np.bincount(bin_of, weights=right - confidence, minlength=bins)  # (bins,)
+    return float(np.abs(gaps).sum() / len(targets))
+
+
+def per_class(
+    before_right: Right, after_right: Right, targets: Labels, class_names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Accuracy of each class before and after, as shares of 1, in the order of the classes.
+
+    Classes without images are left out.
+
+    Args:
+        before_right: (n,), the baseline's.
+        after_right: (n,), the row's.
+        targets: (n,), indices into ``class_names``.
+    """
+    images, before, after = _counts(before_right, after_right, targets, len(class_names))
+    return [
+        {
+            "name": name,
+            "index": index,
+            "images": int(images[index]),
+            "before": float(before[index] / images[index]),
+            "after": float(after[index] / images[index]),
+        }
+        for index, name in enumerate(class_names)
+        if images[index]
+    ]
+
+
+def worst_class(
+    before_right: Right, after_right: Right, targets: Labels, class_names: Sequence[str]
+) -> dict[str, Any] | None:
+    """The entry of ``per_class`` whose accuracy changes the worst, and that change as "delta".
+
+    Of equals the first. The delta is 0 or above if no class falls. None without images.
+    """
+    images, before, after = _counts(before_right, after_right, targets, len(class_names))
+    entries = per_class(before_right, after_right, targets, class_names)
+    # From the counts: equal changes must be equal numbers, which differences of shares are not.
+    changes = after - before
+    for entry in entries:
+        entry["delta"] = float(changes[entry["index"]] / images[entry["index"]])
+    return min(entries, key=lambda entry: entry["delta"], default=None)
+
+
+def largest_difference(logits: Logits, baseline: Logits) -> dict[str, float]:
+    """The maximum and the 99th percentile of |logits - baseline| over all n K logits."""
+    difference = np.abs(logits - baseline)
+    return {
+        "max_abs_logit_diff": float(difference.max()),
+        "p99_abs_logit_diff": float(np.percentile(difference, 99)),
+    }
+
+
+def _counts(
+    before_right: Right, after_right: Right, targets: Labels, classes: int
+) -> tuple[Labels, Labels, Labels]:
+    """Images, and how many of them were right before and after, by class: (K,) each."""
+
+    def count(labels: Labels) -> Labels:
+        return np.bincount(labels, minlength=classes).astype(np.int64)
+
+    return count(targets), count(targets[before_right]), count(targets[after_right])
+
+
+def _log_softmax(logits: Logits) -> NDArray[np.float64]:
+    below = _below_top(logits)
+    return np.asarray(below - np.log(np.exp(below).sum(axis=1, keepdims=True)))
+
+
+def _below_top(logits: Logits) -> NDArray[np.float64]:
+    """Each image's logits less its largest, in float64: exp of these can't overflow. (n, K)."""
+    wide = logits.astype(np.float64)
+    return np.asarray(wide - wide.max(axis=1, keepdims=True))

@@ -1,0 +1,94 @@
+"""What the NVIDIA driver says about the first GPU, whichever runtime uses it.
+
+The package ``nvidia-ml-py`` is optional (``pip install lightship[gpu]``); without it, or
+without a GPU, everything here is None.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+
+@functools.cache
+def _device() -> tuple[Any, Any] | None:
+    """The library and the first GPU's handle."""
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+        return pynvml, pynvml.nvmlDeviceGetHandleByIndex(0)
+    except pynvml.NVMLError:
+        return None  # no driver, or no GPU
+
+
+def _ask(question: Callable[[Any, Any], Any]) -> Any:
+    found = _device()
+    if found is None:
+        return None
+    library, handle = found
+    try:
+        return question(library, handle)
+    except library.NVMLError:
+        return None  # this GPU does not tell
+
+
+def used_bytes() -> int | None:
+    """Memory in use on the GPU by all processes."""
+    value = _ask(lambda library, handle: library.nvmlDeviceGetMemoryInfo(handle).used)
+    return None if value is None else int(value)
+
+
+def energy_millijoules() -> int | None:
+    """Energy since the driver was loaded (Volta and newer)."""
+    value = _ask(lambda library, handle: library.nvmlDeviceGetTotalEnergyConsumption(handle))
+    return None if value is None else int(value)
+
+
+def describe() -> dict[str, Any]:
+    """Driver version, current and highest clocks of the multiprocessors in Hz, power limit in W."""
+
+    def ask(library: Any, handle: Any) -> dict[str, Any]:
+        clock = library.NVML_CLOCK_SM
+        return {
+            "driver": str(library.nvmlSystemGetDriverVersion()),
+            "clock_hz": library.nvmlDeviceGetClockInfo(handle, clock) * 1e6,
+            "highest_clock_hz": library.nvmlDeviceGetMaxClockInfo(handle, clock) * 1e6,
+            "power_limit_watts": library.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3,
+        }
+
+    return _ask(ask) or {}
+
+
+class GrowthMeter:
+    """The peak device memory of one process, from what all processes use together.
+
+    Per-process figures of NVML are missing in containers. But workers are taken in turn: while
+    one is asked, the growth of the sum is its own.
+    """
+
+    def __init__(self, read: Callable[[], int | None] = used_bytes) -> None:
+        self._read = read
+        self._own = 0
+        self._start: int | None = None
+        self.peak_bytes: int | None = None
+
+    def begin(self) -> None:
+        """The process is about to be asked."""
+        self._start = self._read()
+
+    def sample(self) -> None:
+        """Look at the sum now."""
+        used = self._read()
+        if self._start is not None and used is not None:
+            self.peak_bytes = max(self.peak_bytes or 0, self._own + used - self._start)
+
+    def end(self) -> None:
+        """It has answered."""
+        self.sample()
+        used = self._read()
+        if self._start is not None and used is not None:
+            self._own += used - self._start

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from src.benchmark.disturbance import Disturbance, Observation
+
+# user nice system idle iowait irq softirq steal, in ticks of 10 ms
+BEFORE = """cpu  0 0 0 0 0 0 0 0 0 0
+cpu0 100 0 10 500 0 0 0 5 0 0
+cpu1 200 0 20 500 0 0 0 5 0 0
+cpu2 900 0 90 500 0 0 0 0 0 0
+intr 1
+"""
+AFTER = """cpu  0 0 0 0 0 0 0 0 0 0
+cpu0 180 0 20 510 0 0 0 15 0 0
+cpu1 260 0 30 530 0 0 0 5 0 0
+cpu2 999 0 99 500 0 0 0 99 0 0
+intr 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def _ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sysconf", lambda _: 100)
+    monkeypatch.setattr("src.machine.frequency_hz", lambda: None)
+
+
+def test_what_others_took_is_told_from_what_was_measured() -> None:
+    before = Observation.parse(BEFORE, {0, 1}, at=10.0)
+    after = Observation.parse(AFTER, {0, 1}, at=11.0)
+    # 0.9 + 0.7 s busy on the usable cores, of which 1.2 s are the measurement's own.
+    seen = before.until(after, own_seconds=1.2)
+    assert seen.other_cores == pytest.approx(0.4)
+    assert seen.steal_share == pytest.approx(0.1 / 2)
+    assert seen.causes() == ["steal", "busy"]
+
+
+def test_a_quiet_turn_has_no_causes() -> None:
+    before = Observation.parse(BEFORE, {0, 1}, at=10.0)
+    seen = before.until(Observation.parse(BEFORE, {0, 1}, at=11.0), own_seconds=0.3)
+    assert seen.other_cores == 0
+    assert seen.causes() == []
+
+
+def test_turns_together_are_weighted_by_their_length() -> None:
+    short = Disturbance(1.0, 0.0, 0.0, frequency_hz=2e9)
+    long = Disturbance(3.0, 0.1, 0.4, frequency_hz=3e9)
+    both = Disturbance.over([short, long])
+    assert both.seconds == 4.0
+    assert both.steal_share == pytest.approx(0.075)
+    assert both.other_cores == pytest.approx(0.3)
+    assert both.frequency_spread == pytest.approx(0.4)
+    assert both.causes() == ["steal", "busy", "clock"]

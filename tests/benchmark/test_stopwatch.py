@@ -1,0 +1,123 @@
+"""The stopwatch on a runtime whose calls take what a list says, by a faked clock."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src.benchmark.energy import EnergyMeter
+from src.benchmark.stopwatch import TURN_WARMUP_CALLS, WINDOW_CALLS, Stopwatch
+
+IMAGES = np.zeros((1, 3, 2, 2), np.float32)
+
+
+class Fake:
+    """A runtime and its clock: each call takes the next of ``durations``."""
+
+    def __init__(self, durations: Iterable[float], device: float | None = None) -> None:
+        self.settings: dict[str, Any] = {}
+        self.now = 0.0
+        self.durations = iter(durations)
+        self.synchronized = 0
+        self.device = device
+        self.collecting: list[bool] = []
+
+    def __call__(self, images: Any) -> Any:
+        self.now += next(self.durations)
+        self.collecting.append(gc.isenabled())
+
+    def synchronize(self) -> None:
+        self.synchronized += 1
+
+    def device_seconds(self, images: Any) -> float | None:
+        return self.device
+
+    def ran_in(self, images: Any) -> dict[str, float]:
+        return {}
+
+    def clock(self) -> float:
+        return self.now
+
+    def stopwatch(self) -> Stopwatch:
+        return Stopwatch(self, IMAGES, clock=self.clock, cpu_clock=lambda: 2 * self.now)
+
+
+def test_a_call_is_timed_between_two_synchronisations() -> None:
+    fake = Fake([0.5])
+    assert fake.stopwatch().once() == 0.5
+    assert fake.synchronized == 2
+
+
+def test_warm_up_ends_when_two_windows_agree() -> None:
+    # Windows with medians 4, 2, 1, 1.
+    slow = [[seconds] * WINDOW_CALLS for seconds in (4.0, 2.0, 1.0, 1.0)]
+    answer = Fake(chain.from_iterable(slow)).stopwatch().warm_up(0.02, 1000)
+    assert answer == {"warm": True, "seconds": 8.0 * WINDOW_CALLS}
+
+
+def test_warm_up_that_never_settles_is_marked_at_its_ceiling() -> None:
+    falling = (100 * 0.9**number for number in range(10_000))
+    answer = Fake(falling).stopwatch().warm_up(0.02, 700)
+    assert answer["warm"] is False
+    assert answer["seconds"] >= 700
+
+
+def test_a_turn_ends_at_its_samples_or_its_seconds() -> None:
+    few = Fake(repeat(1.0)).stopwatch().time(samples=4, max_seconds=100)
+    assert few["seconds"] == [1.0] * 4
+    assert few["elapsed_seconds"] == 4.0
+    assert few["cpu_seconds"] == 8.0
+    assert few["device_seconds"] is None
+    long = Fake(repeat(1.0)).stopwatch().time(samples=100, max_seconds=2.5)
+    assert long["seconds"] == [1.0] * 3
+
+
+def test_calls_before_a_turn_are_not_counted() -> None:
+    fake = Fake([*[9.0] * TURN_WARMUP_CALLS, *[1.0] * 2])
+    assert fake.stopwatch().time(samples=2, max_seconds=100)["seconds"] == [1.0, 1.0]
+
+
+def test_the_device_is_asked_as_often_as_the_host_was() -> None:
+    answer = Fake(repeat(1.0), device=0.25).stopwatch().time(samples=3, max_seconds=100)
+    assert answer["device_seconds"] == [0.25] * 3
+
+
+def test_garbage_is_not_collected_in_a_turn_and_is_after_it() -> None:
+    fake = Fake(repeat(1.0))
+    fake.stopwatch().time(samples=2, max_seconds=100)
+    assert fake.collecting[TURN_WARMUP_CALLS:] == [False, False]
+    assert gc.isenabled()
+
+
+def zone(folder: Path, name: str, microjoules: int) -> Path:
+    counter = folder / name
+    counter.mkdir(exist_ok=True)
+    (counter / "energy_uj").write_text(f"{microjoules}\n")
+    (counter / "max_energy_range_uj").write_text("1000000\n")
+    return counter
+
+
+def test_energy_is_the_sum_of_the_packages(tmp_path: Path) -> None:
+    zone(tmp_path, "intel-rapl:0", 100)
+    zone(tmp_path, "intel-rapl:1", 999_000)
+    zone(tmp_path, "intel-rapl:0:0", 5)  # the cores of package 0, in its sum already
+    meter = EnergyMeter("cpu", tmp_path)
+    before = meter.read()
+    zone(tmp_path, "intel-rapl:0", 300_100)
+    zone(tmp_path, "intel-rapl:1", 1_000)  # it wrapped
+    zone(tmp_path, "intel-rapl:0:0", 99_999)
+    assert meter.since(before) == pytest.approx(0.300 + 0.002)
+
+
+def test_energy_that_cannot_be_read_is_missing(tmp_path: Path) -> None:
+    assert EnergyMeter("cpu", tmp_path).read() is None
+    assert EnergyMeter("cpu", tmp_path).since(None) is None
+    counter = zone(tmp_path, "intel-rapl:0", 1)
+    (counter / "energy_uj").unlink()
+    assert EnergyMeter("cpu", tmp_path).read() is None
