@@ -36,7 +36,7 @@ ROOT = Path(__file__).parent.parent
 PLANTED = Path(__file__).parent / "planted_formats"
 DEFAULT = BenchmarkOptions()
 MEASUREMENTS = 10  # of A/A, at two batch sizes each
-ALTERNATIONS = 5
+ALTERNATIONS = 4
 
 BARE_ONNX = """
 import json, sys, time

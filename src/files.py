@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` in one step that either happens or does not."""
@@ -55,6 +58,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
     finally:
         if fresh.exists():
             shutil.rmtree(fresh)
+
+
+def sha256_of(values: NDArray[np.float32]) -> str:
+    """The SHA-256 of an array's values, in hexadecimal."""
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
 def sha256(path: Path) -> str:

@@ -55,6 +55,11 @@ class Run:
         return self.folder / "measurements"
 
     @property
+    def flipped(self) -> Path:
+        """Pictures of the test images that some row answers otherwise than the baseline."""
+        return self.folder / "flipped"
+
+    @property
     def report(self) -> Path:
         return self.folder / "report.md"
 

@@ -14,50 +14,73 @@ from src.benchmark.fidelity import Labels, Logits
 Right = NDArray[np.bool_]  # (n,), whether top-1 is the target
 
 
-def logit_sqnr_db(logits: Logits, baseline: Logits) -> float | None:
-    """Signal to quantization noise of the logits (n, K), in decibels.
+class Distance:
+    """How far logits are from the baseline's, batch by batch, over all images so far."""
 
-    10 log10 of the baseline's sum of squares over the difference's; 20 dB is a noise of a tenth.
-    None where that is no finite number, as JSON has none: logits that are identical, or a
-    baseline of zeros.
-    """
-    reference = baseline.astype(np.float64)
-    signal = float(np.square(reference).sum())
-    noise = float(np.square(logits - reference).sum())
-    if signal == 0 or noise == 0:
-        return None
-    return float(10 * (np.log10(signal) - np.log10(noise)))
+    def __init__(self) -> None:
+        self._signal = self._noise = self._kl = 0.0
+        self._largest: list[NDArray[np.float32]] = []
+
+    def add(self, logits: Logits, baseline: Logits) -> None:
+        """One more batch: (n, K) each."""
+        reference = baseline.astype(np.float64)
+        self._signal += float(np.square(reference).sum())
+        self._noise += float(np.square(logits - reference).sum())
+        before, after = _log_softmax(baseline), _log_softmax(logits)  # (n, K)
+        self._kl += float((np.exp(before) * (before - after)).sum())
+        self._largest.append(np.abs(logits - baseline).max(axis=1))  # (n,)
+
+    def result(self) -> dict[str, float | None]:
+        """The figures.
+
+        - ``logit_sqnr_db``: signal to quantization noise, 10 log10 of the baseline's sum of
+          squares over the difference's; 20 dB is a noise of a tenth. None where that is no finite
+          number, as JSON has none: logits that are identical, or a baseline of zeros.
+        - ``kl``: KL(softmax(baseline) || softmax(logits)) in nats, the mean over the images
+          (Kullback & Leibler, "On information and sufficiency", Annals of Mathematical
+          Statistics 22, 1951): what is lost by taking the row's probabilities for the baseline's.
+        - ``max_abs_logit_diff``, ``p99_abs_logit_diff``: the maximum, and the 99th percentile over
+          the images, of each image's largest |logits - baseline|.
+        """
+        largest = np.concatenate(self._largest)
+        finite = self._signal > 0 and self._noise > 0
+        return {
+            "logit_sqnr_db": (
+                float(10 * (np.log10(self._signal) - np.log10(self._noise))) if finite else None
+            ),
+            # Rounding leaves -1e-17 where they are the same.
+            "kl": max(0.0, self._kl / len(largest)),
+            "max_abs_logit_diff": float(largest.max()),
+            "p99_abs_logit_diff": float(np.percentile(largest, 99)),
+        }
 
 
-def kl_divergence(logits: Logits, baseline: Logits) -> float:
-    """KL(softmax(baseline) || softmax(logits)) in nats, the mean over n images, of (n, K).
-
-    Kullback & Leibler, "On information and sufficiency", Annals of Mathematical Statistics 22
-    (1951): what is lost by taking the row's probabilities for the baseline's.
-    """
-    before, after = _log_softmax(baseline), _log_softmax(logits)  # (n, K)
-    each = (np.exp(before) * (before - after)).sum(axis=1)  # (n,)
-    return max(0.0, float(each.mean()))  # rounding leaves -1e-17 where they are the same
-
-
-def calibration_error(logits: Logits, targets: Labels, bins: int = 15) -> float:
-    """Expected calibration error of top-1, as a share of 1: |accuracy - confidence| by bin.
+class Calibration:
+    """Expected calibration error of top-1, batch by batch: |accuracy - confidence| by bin.
 
     Guo et al., "On calibration of modern neural networks", ICML 2017: equal-width bins of the
     confidence, each closed above, weighted by their images. torchmetrics closes them below and
     puts a confidence of exactly 1 into a bin of its own.
-
-    Args:
-        logits: (n, K).
-        targets: (n,).
     """
-    # The top of the softmax, which this way can't round to above 1.
-    confidence = 1 / np.exp(_below_top(logits)).sum(axis=1)  # (n,)
-    right = logits.argmax(axis=1) == targets  # (n,)
-    bin_of = np.searchsorted(np.linspace(0, 1, bins + 1), confidence, side="left") - 1  # (n,)
-    # A bin's images times its gap is the sum of its images' gaps.
-    gaps = np.bincount(bin_of, weights=right - confidence, minlength=bins)  # (bins,)
-    return float(np.abs(gaps).sum() / len(targets))
+
+    def __init__(self, bins: int = 15) -> None:
+        self._edges = np.linspace(0, 1, bins + 1)
+        self._gaps = np.zeros(bins)
+        self._images = 0
+
+    def add(self, logits: Logits, targets: Labels) -> None:
+        """One more batch: logits (n, K), targets (n,)."""
+        # The top of the softmax, which this way can't round to above 1.
+        confidence = 1 / np.exp(_below_top(logits)).sum(axis=1)  # (n,)
+        right = logits.argmax(axis=1) == targets  # (n,)
+        bin_of = np.searchsorted(self._edges, confidence, side="left") - 1  # (n,)
+        # A bin's images times its gap is the sum of its images' gaps.
+        self._gaps += np.bincount(bin_of, weights=right - confidence, minlength=len(self._gaps))
+        self._images += len(targets)
+
+    def error(self) -> float:
+        """The error so far, a share of 1."""
+        return float(np.abs(self._gaps).sum() / self._images)
 
 
 def per_class(
@@ -100,15 +123,6 @@ def worst_class(
     for entry in entries:
         entry["delta"] = float(changes[entry["index"]] / images[entry["index"]])
     return min(entries, key=lambda entry: entry["delta"], default=None)
-
-
-def largest_difference(logits: Logits, baseline: Logits) -> dict[str, float]:
-    """The maximum and the 99th percentile of |logits - baseline| over all n K logits."""
-    difference = np.abs(logits - baseline)
-    return {
-        "max_abs_logit_diff": float(difference.max()),
-        "p99_abs_logit_diff": float(np.percentile(difference, 99)),
-    }
 
 
 def _counts(

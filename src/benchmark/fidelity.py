@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,36 +36,6 @@ def what_is_wrong(logits: Logits, reference: Logits, tolerance: float | None) ->
     if flipped.any():
         return f"another top-1 than the baseline for {int(flipped.sum())} of {len(logits)} images"
     return None
-
-
-def accuracy(logits: Logits, targets: Labels, baseline: Logits | None) -> dict[str, Any]:
-    """Accuracy of one row, and what changed from the baseline on the same images.
-
-    All are shares of 1, but for counts of images and logit differences.
-
-    Args:
-        baseline: the baseline's logits for the same images in the same order, or None where
-            the baseline could not be measured.
-    """
-    classes = logits.shape[1]
-    ranked = np.argsort(-logits, axis=1, kind="stable")[:, : min(5, classes)]  # (n, 5)
-    right = ranked[:, 0] == targets
-    result: dict[str, Any] = {
-        "images": len(targets),
-        "top1": float(right.mean()),
-        "top5": float((ranked == targets[:, None]).any(axis=1).mean()),
-    }
-    if baseline is not None:
-        before = baseline.argmax(axis=1)
-        was_right = before == targets
-        result |= {
-            "delta_top1": float(right.mean() - was_right.mean()),
-            "agreement": float((before == ranked[:, 0]).mean()),
-            "lost": int((was_right & ~right).sum()),
-            "gained": int((right & ~was_right).sum()),
-            "max_abs_logit_diff": float(np.abs(logits - baseline).max()),
-        }
-    return result
 
 
 def _margin(logits: Logits) -> NDArray[np.float32]:

@@ -18,8 +18,9 @@ from src.benchmark.disturbance import Disturbance
 # https://github.com/mlcommons/inference_policies/blob/master/inference_rules.adoc
 LEAST_SAMPLES = {50: 1, 90: 64, 99: 662}
 STABLE_IQR = 0.10  # of the median, as in torch.utils.benchmark
+ROUNDS_A_LOAD = 2
 _RESAMPLES = 4_000
-_TRIMMED = 0.2  # of the rounds, at each end
+_TRIMMED = 0.2  # of the loads, at each end
 
 
 @dataclass(frozen=True)
@@ -99,15 +100,27 @@ def summarize(batch_size: int, rounds: Rounds, *, warm: bool = True) -> dict[str
     }
 
 
+def load_of(number: int) -> int:
+    """Which load of its file a round is measured on.
+
+    Where a file's weights come to lie in memory moves its speed by a percent or two for as long
+    as it is loaded (Mytkowicz et al., 2009, "Producing wrong data without doing anything obviously
+    wrong"), which no number of rounds on one load would show.
+    """
+    return number // ROUNDS_A_LOAD
+
+
 def speedup(baseline: Rounds, rounds: Rounds, seed: int = 0) -> Interval | None:
     """How many times faster ``rounds`` are than ``baseline``, paired round by round.
 
-    The ratio of the two medians in each round that both took part in, so that the machine's
-    drift, which both saw, cancels. The logarithms of the ratios are averaged without the fifth
-    at each end, for one interrupted turn says nothing about a file. The 95 % interval is a
-    bootstrap over rounds (Efron & Tibshirani, 1993), by percentiles that are expanded for the
-    small number of rounds (Hesterberg, 2015, "What Teachers Should Know About the Bootstrap",
-    section 5.3).
+    The ratio of the two mean times in each round that both took part in, so that the machine's
+    drift, which both saw, cancels. Means and not medians: where another process takes a core
+    from time to time, it falls between the calls of a fast file and into every call of a slow
+    one, so that medians move further apart than means do. The logarithms of the ratios are
+    averaged for each load of the files, and these averages without the fifth at each end, for
+    one interrupted turn says nothing about a file. The 95 % interval is a bootstrap over the
+    loads (Efron & Tibshirani, 1993), by percentiles that are expanded for their small number
+    (Hesterberg, 2015, "What Teachers Should Know About the Bootstrap", section 5.3).
 
     Args:
         baseline: what it is compared with.
@@ -115,18 +128,17 @@ def speedup(baseline: Rounds, rounds: Rounds, seed: int = 0) -> Interval | None:
         seed: of the resampling, so that the same samples give the same interval.
 
     Returns:
-        None with fewer than two rounds in common.
+        None with rounds of fewer than two loads in common.
     """
-    common = [number for number in rounds if number in baseline]
-    if len(common) < 2:  # noqa: PLR2004  # a single round has no spread
+    loads: dict[int, list[float]] = {}
+    for number, turn in rounds.items():
+        if number in baseline:
+            ratio = np.mean(baseline[number].seconds) / np.mean(turn.seconds)
+            loads.setdefault(load_of(number), []).append(math.log(ratio))
+    count = len(loads)
+    if count < 2:  # noqa: PLR2004  # a single load has no spread
         return None
-    ratios = np.log(
-        [
-            np.median(baseline[number].seconds) / np.median(rounds[number].seconds)
-            for number in common
-        ]
-    )
-    count = len(ratios)
+    ratios = np.array([np.mean(each) for each in loads.values()])
     resampled = np.random.default_rng(seed).choice(ratios, size=(_RESAMPLES, count))
     means = _trimmed_mean(resampled)
     # The percentile interval is too narrow by sqrt(1 - 1/n) and for the t quantile; this tail

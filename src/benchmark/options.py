@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from src import machine
 from src.errors import UsageError
+
+Objective = Literal["latency", "size", "throughput", "memory"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,10 @@ class BenchmarkOptions:
         timeout_seconds: what one answer of a row may take before the row fails.
         max_memory_bytes: what a row's process may hold before it fails; by default nine
             tenths of the memory of the machine or container.
+        max_accuracy_drop: the top-1 accuracy that a row may give up, a share of 1: 0.01 is one
+            point. A row passes when the test images show, at a risk of 5 %, that it gives up
+            no more.
+        objective: what the recommendation is the best at.
         baseline: the format that speed and accuracy are compared with.
         strict: exit with an error when a row failed.
     """
@@ -32,13 +39,15 @@ class BenchmarkOptions:
     batch_sizes: list[int] = field(default_factory=lambda: [1, 8])
     threads: int | None = None
     precision: float = 0.02
-    rounds: int = 60
+    rounds: int = 100
     samples: int = 100
-    turn_seconds: float = 0.2
+    turn_seconds: float = 0.1
     max_seconds: float = 45.0
-    warmup_seconds: float = 1.0
+    warmup_seconds: float = 2.0
     timeout_seconds: float = 120.0
     max_memory_bytes: int | None = None
+    max_accuracy_drop: float = 0.01
+    objective: Objective = "latency"
     baseline: str = "eager"
     strict: bool = False
 
@@ -53,6 +62,13 @@ class BenchmarkOptions:
             "timeout_seconds",
         ):
             _require_positive(name, getattr(self, name))
+        if not 0 <= self.max_accuracy_drop < 1:
+            raise UsageError(
+                "benchmark.max_accuracy_drop",
+                expected="a share of 1, as 0.01 for one point",
+                found=str(self.max_accuracy_drop),
+                remedy="leave it out for one point",
+            )
         for size in self.batch_sizes:
             _require_positive("batch_sizes", size)
         if not self.batch_sizes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from numpy.typing import NDArray
 from src import formats
 from src.benchmark import fidelity
 from src.benchmark.disturbance import Observation
-from src.benchmark.latency import Interval, Turn, speedup, summarize
+from src.benchmark.latency import Interval, Turn, load_of, speedup, summarize
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.process import Limits, WorkerError, WorkerProcess
+from src.benchmark.scorecard import Scorecard
 from src.formats.base import Unavailable
 
 Images = NDArray[np.float32]
 
 WARM = 0.02  # two windows of the warm-up agree within this share
+MOST_DAMAGED = 15  # tensors that the report names
 
 
 class Row:
@@ -31,9 +34,12 @@ class Row:
         name: the format.
         device: ``cpu`` or ``cuda``.
         entry: the format's entry in the manifest.
+        class_names: K, in label order.
     """
 
-    def __init__(self, name: str, device: str, entry: dict[str, Any]) -> None:
+    def __init__(
+        self, name: str, device: str, entry: dict[str, Any], class_names: Sequence[str]
+    ) -> None:
         self.name = name
         self.device = device
         self.tolerance = formats.get(name).tolerance
@@ -48,12 +54,16 @@ class Row:
             "export_seconds": entry.get("export_seconds"),
             "latency": [],
             "accuracy": None,
+            "verdict": None,
         }
         self._worker: WorkerProcess | None = None
         self.rounds: dict[int, dict[int, Turn]] = {}  # by batch size, by number of the round
         self._warm: dict[int, bool] = {}  # by batch size: a steady speed was reached
+        self._exports: Path | None = None
+        self._probe: Images | None = None
+        self._loads: list[float] = []  # seconds of each
         self._settled = True  # it burnt no CPU between its turns
-        self._predictions: dict[str, list[Images]] = {}  # by split
+        self.scorecard = Scorecard(class_names)
 
     @property
     def ok(self) -> bool:
@@ -67,10 +77,12 @@ class Row:
 
     def start(self, exports: Path, limits: Limits, probe: tuple[Images, Images]) -> None:
         """Load the file in a process of its own, and check it against the trained network."""
+        self._exports, self._probe = exports, probe[0]
 
         def act() -> None:
             self._worker = WorkerProcess(self.name, exports / self.name, self.device, limits)
             self.figures |= self._worker.ask("load")
+            self._loads.append(self.figures["load_seconds"])
             self._fail_if(_other_settings(self.figures["requested"], self.figures["effective"]))
             self.figures |= self._worker.ask("hold", probe[0][:1])
             self._fail_if(
@@ -79,53 +91,38 @@ class Row:
 
         self._guard(act)
 
-    def predict(self, split: str, images: Images) -> None:
-        """Keep the logits for one more batch of a split."""
+    def predict(self, images: Images) -> fidelity.Logits | None:
+        """Logits (n, K) of a batch (n, 3, H, W); None if the row is not ok, or no longer."""
+        found: list[fidelity.Logits] = []
+        self._guard(lambda: found.append(self._alive().predict(images)))
+        return found[0] if found else None
 
-        def act() -> None:
-            logits = self._alive().predict(images)
-            self._predictions.setdefault(split, []).append(logits)
-
-        self._guard(act)
-
-    def logits(self, split: str) -> fidelity.Logits:
-        """The logits of all batches of a split so far: (n, K)."""
-        return np.concatenate(self._predictions[split])
-
-    def compare(self, split: str, baseline: Row) -> None:
-        """Fail unless the logits of ``split`` are those of the baseline, as far as due."""
-        self._guard(
-            lambda: self._fail_if(
-                fidelity.what_is_wrong(self.logits(split), baseline.logits(split), self.tolerance)
-            )
-        )
-
-    def score(self, split: str, targets: fidelity.Labels, baseline: Row | None) -> None:
-        """Accuracy on a split, and what changed from the baseline."""
-
-        def act() -> None:
-            before = baseline.logits(split) if baseline else None
-            self.figures["accuracy"] = fidelity.accuracy(self.logits(split), targets, before)
-
-        self._guard(act)
+    def require_same(self, logits: fidelity.Logits, baseline: fidelity.Logits) -> None:
+        """Fail unless the logits are those of the baseline, as far as due."""
+        self._guard(lambda: self._fail_if(fidelity.what_is_wrong(logits, baseline, self.tolerance)))
 
     def time(self, images: Images, number: int, options: BenchmarkOptions) -> None:
-        """One turn at timing a batch; the first one hands it over and warms up."""
+        """One turn at timing a batch; the first one hands it over and warms up.
+
+        The file is loaded again every few rounds: see :func:`src.benchmark.latency.load_of`.
+        """
         size = len(images)
 
         def act() -> None:
             worker = self._alive()
-            if size not in self.rounds:
+            rounds = self.rounds.setdefault(size, {})
+            if not rounds:
                 worker.ask("hold", images)
                 steady = worker.ask("warm_up", tolerance=WARM, max_seconds=options.warmup_seconds)
                 self._warm[size] = steady["warm"]
-                self.rounds[size] = {}
+            elif load_of(number) != load_of(next(reversed(rounds))):
+                self._loads.append(worker.ask("reload")["load_seconds"])
             before, own = Observation.now(), time.process_time()
             answer = worker.ask("time", samples=options.samples, max_seconds=options.turn_seconds)
             after, own = Observation.now(), time.process_time() - own
             own += answer.pop("request_cpu_seconds")
             self._settled &= answer.pop("settled")
-            self.rounds[size][number] = Turn(
+            rounds[number] = Turn(
                 **answer, disturbance=before.until(after, own) if before and after else None
             )
 
@@ -135,19 +132,26 @@ class Row:
         """How many times faster than ``other`` at a batch size; None where it can't be told."""
         return speedup(other.rounds.get(size, {}), self.rounds.get(size, {}))
 
-    def finish(self, baseline: Row | None, counterpart: Row | None) -> dict[str, Any]:
+    def finish(
+        self, baseline: Row | None, counterpart: Row | None, max_drop: float
+    ) -> dict[str, Any]:
         """Every figure of this row; its process ends.
 
         Args:
+            max_drop: the accuracy that may be given up, a share of 1.
             baseline: what its speed is compared with.
             counterpart: the fp32 file that the same runtime runs, for a row that isn't fp32.
         """
         if self.ok:
             self._guard(self._last_figures)
         if self.ok:
+            self.figures["accuracy"] = self.scorecard.result(max_drop)
+            self.figures["verdict"] = self.figures["accuracy"].get("verdict")
+            if self.tolerance is None and self.figures["verdict"] in {"fail", "inconclusive"}:
+                self._look_for_damage()
             for size, rounds in self.rounds.items():
                 cell = summarize(size, rounds, warm=self._warm[size])
-                if baseline is not None and (found := self.speedup(baseline, size)):
+                if baseline not in {None, self} and (found := self.speedup(baseline, size)):
                     cell["speedup"] = found.to_dict()
                 if counterpart is not None and (found := self.speedup(counterpart, size)):
                     cell["speedup_same_runtime"] = {
@@ -164,7 +168,19 @@ class Row:
         self.figures["effective"]["ran_in"] = answer["ran_in"]
         self.figures["peak_rss_bytes"] = answer["peak_rss_bytes"]
         self.figures["peak_device_bytes"] = worker.peak_device_bytes
+        self.figures["load_seconds"] = statistics.median(self._loads)
+        self.figures["loads_seconds"] = self._loads
         self.figures["idle_between_turns"] = self._settled
+
+    def _look_for_damage(self) -> None:
+        """Which tensors depart the most from what was quantized, if the format can tell."""
+        try:
+            answer = self._alive().ask("damage", self._probe, exports=str(self._exports))
+        except WorkerError as error:
+            # The row is measured; only this is missing from it, and says so.
+            self.figures["damage_reason"] = str(error)
+        else:
+            self.figures["damage"] = answer["damage"][:MOST_DAMAGED]
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -197,7 +213,7 @@ class Row:
 def planned(manifest: dict[str, Any]) -> list[Row]:
     """A row for each exported format and each device that it can run on."""
     return [
-        Row(name, device, entry)
+        Row(name, device, entry, manifest["class_names"])
         for name, entry in json.loads(json.dumps(manifest["formats"])).items()
         for device in formats.get(name).devices
     ]

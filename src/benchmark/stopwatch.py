@@ -16,7 +16,7 @@ from src.formats.base import Runtime
 
 WINDOW_CALLS = 5  # of a warm-up window, at least
 WINDOW_SECONDS = 0.05
-TURN_WARMUP_CALLS = 3  # caches were another worker's in the meantime
+TURN_WARMUP_SECONDS = 0.02  # caches were another worker's in the meantime
 
 
 class Stopwatch:
@@ -82,7 +82,9 @@ class Stopwatch:
             ``device_seconds`` of as many calls again by the clock of the runtime's device, None
             where it has none.
         """
-        for _ in range(TURN_WARMUP_CALLS):
+        end = self._clock() + TURN_WARMUP_SECONDS
+        self.once()
+        while self._clock() < end:
             self.once()
         was_enabled = gc.isenabled()
         gc.disable()

@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.benchmark import environment
+from src.benchmark.flipped import FlippedPictures
+from src.benchmark.leak import LeakDetector
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.process import Limits
+from src.benchmark.recommendation import recommend
 from src.benchmark.row import Row, planned
 from src.benchmark.schedule import Schedule
 from src.console import Report
@@ -22,6 +25,8 @@ from src.errors import LightshipError, UsageError
 from src.export import probe
 from src.export.stage import PROBE
 from src.runs import Run
+
+Images = NDArray[np.float32]
 
 _CHECKED: Split = "val"
 _SCORED: Split = "test"
@@ -32,6 +37,9 @@ class EvaluationData(Protocol):
 
     @property
     def dataset_name(self) -> str: ...
+
+    def count(self, split: Split) -> int:
+        """How many images a split has."""
 
     def batches(
         self, split: Split, batch_size: int = 64
@@ -52,7 +60,8 @@ def measure(
         The results, as they were written.
 
     Raises:
-        UsageError: the run has nothing exported, or no format like ``options.baseline``.
+        UsageError: the run has nothing exported, or no format like ``options.baseline``, or it
+            was calibrated on the images that it is scored on.
     """
     manifest = run.read_manifest()
     rows = planned(manifest)
@@ -64,28 +73,46 @@ def measure(
             remedy="export it, or name another baseline",
         )
     started = time.monotonic()
+    pictures = FlippedPictures(run.flipped, manifest["preprocessing"])
+    leak = LeakDetector(manifest["calibration"]["images_sha256"], _SCORED)
     try:
         _start(rows, run, options, report)
         schedule = Schedule(rows, options, report)
         _check(rows, data, schedule, report)
-        images = _score(rows, data, schedule, report)
+        images = _score(rows, data, schedule, pictures, leak, report)
+        leak.require_none()
         schedule.run(_timing_batches(data, options.batch_sizes))
         finished = [
-            row.finish(schedule.baseline_of(row), schedule.counterpart_of(row)) for row in rows
+            row.finish(
+                schedule.baseline_of(row), schedule.counterpart_of(row), options.max_accuracy_drop
+            )
+            for row in rows
         ]
     finally:
         for row in rows:
             row.close()
-    results = {
+    results: dict[str, Any] = {
         "schema_version": 1,
         **{key: manifest[key] for key in _FROM_MANIFEST},
         "measured_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "measured_seconds": time.monotonic() - started,
         "options": dataclasses.asdict(options),
-        "dataset": {"name": data.dataset_name, "split": _SCORED, "images": images},
+        "dataset": {
+            "name": data.dataset_name,
+            "split": _SCORED,
+            "images": images,
+            "also_in_calibration": leak.found,
+        },
         "environment": environment.describe(options.effective_threads),
         "baseline": options.baseline,
         "rows": finished,
+    }
+    results["recommendation"] = {
+        device: recommend(results, device, options.objective)
+        for device in dict.fromkeys(row.device for row in rows if row.ok)
+    }
+    results["recommended"] = {
+        device: advice["format"] for device, advice in results["recommendation"].items()
     }
     where = results["environment"]["gpu"] or {"name": results["environment"]["cpu"]}
     run.write_benchmark(results, f"{where['name']} {options.effective_threads} threads")
@@ -131,28 +158,45 @@ def _start(rows: Sequence[Row], run: Run, options: BenchmarkOptions, report: Rep
         row.start(run.exports, limits, known)
 
 
-def _check(rows: Sequence[Row], data: EvaluationData, schedule: Schedule, report: Report) -> None:
-    for number, (images, _) in enumerate(data.batches(_CHECKED)):
-        report("checking against the baseline", f"validation batch {number + 1}")
-        for row in rows:
-            row.predict(_CHECKED, images)
-    for row in rows:
+def _answers(
+    rows: Sequence[Row], schedule: Schedule, images: Images
+) -> Iterator[tuple[Row, Images, Images | None]]:
+    """Each row's logits for a batch, with those of its baseline, if there are any."""
+    logits = {row: row.predict(images) for row in rows}
+    for row, ours in logits.items():
         baseline = schedule.baseline_of(row)
-        if baseline is not None and baseline.ok:
-            row.compare(_CHECKED, baseline)
+        if ours is not None:
+            yield row, ours, logits[baseline] if baseline else None
 
 
-def _score(rows: Sequence[Row], data: EvaluationData, schedule: Schedule, report: Report) -> int:
-    targets = []
-    for number, (images, labels) in enumerate(data.batches(_SCORED)):
-        report("scoring", f"test batch {number + 1}")
-        targets.append(labels)
-        for row in rows:
-            row.predict(_SCORED, images)
-    labels = np.concatenate(targets)
-    for row in rows:
-        row.score(_SCORED, labels, schedule.baseline_of(row))
-    return len(labels)
+def _check(rows: Sequence[Row], data: EvaluationData, schedule: Schedule, report: Report) -> None:
+    total, done = data.count(_CHECKED), 0
+    for images, _ in data.batches(_CHECKED):
+        report("checking against the baseline", f"{done} of {total} images", done, total)
+        for row, logits, baseline in _answers(rows, schedule, images):
+            if baseline is not None:
+                row.require_same(logits, baseline)
+        done += len(images)
+
+
+def _score(
+    rows: Sequence[Row],
+    data: EvaluationData,
+    schedule: Schedule,
+    pictures: FlippedPictures,
+    leak: LeakDetector,
+    report: Report,
+) -> int:
+    total, done = data.count(_SCORED), 0
+    for images, labels in data.batches(_SCORED):
+        report("scoring", f"{done} of {total} images", done, total)
+        leak.look_at(images)
+        for row, logits, baseline in _answers(rows, schedule, images):
+            row.scorecard.add(logits, labels, baseline)
+            if baseline is not None:
+                pictures.keep(images, logits.argmax(axis=1) != baseline.argmax(axis=1), done)
+        done += len(images)
+    return done
 
 
 def _timing_batches(data: EvaluationData, sizes: Sequence[int]) -> list[NDArray[np.float32]]:

@@ -10,6 +10,7 @@ a ``shape``. So is a reply. Nothing is pickled.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -36,6 +37,9 @@ Images = NDArray[np.float32]
 _IDLE_CHECK_SECONDS = 0.005
 _IDLE_SHARE = 0.1  # of one core
 _IDLE_CEILING_SECONDS = 0.5
+
+# The first calls allocate, and TorchScript optimises in its second.
+CALLS_AFTER_RELOAD = 3
 
 
 class Worker:
@@ -70,6 +74,18 @@ class Worker:
             "effective": self._runtime.settings,
         }
 
+    def reload(self) -> dict[str, Any]:
+        """Load the file once more, in the place of what was loaded."""
+        self._runtime = None
+        gc.collect()  # a module that is in a cycle would stay, and its memory with it
+        started = perf_counter()
+        self._runtime = self._kind.load(self._folder, self._device, self._threads)
+        self._runtime.synchronize()
+        seconds = perf_counter() - started
+        for _ in range(CALLS_AFTER_RELOAD):
+            self._stopwatch().once()
+        return {"load_seconds": seconds}
+
     def predict(self, images: Images) -> Images:
         """Logits (N, K) for images (N, 3, H, W)."""
         return np.ascontiguousarray(self._loaded()(images), dtype=np.float32)
@@ -103,6 +119,16 @@ class Worker:
         images = self._held if self._held is None else self._held[:1]
         shares = {} if images is None else self._loaded().ran_in(images)
         return {"peak_rss_bytes": peak, "ran_in": shares}
+
+    def damage(self, images: Images, exports: str) -> dict[str, Any]:
+        """Where the file departs from what it was made from, if its format can tell.
+
+        Args:
+            images: (n, 3, H, W), to run both on.
+            exports: the folder that holds the other formats' folders.
+        """
+        tell = getattr(self._kind, "damage", None)
+        return {"damage": [] if tell is None else tell(self._folder, Path(exports), images)}
 
     def _settle(self) -> bool:
         """Wait until this process burns no CPU; False where it still does at the ceiling."""

@@ -115,6 +115,10 @@ class ImageDataModule(LightningDataModule, ABC):
         transform = v2.Compose([first, self.preprocessing.to_tensor()])
         return TransformedImages(images, indices, transform)
 
+    def count(self, split: Split) -> int:
+        """How many images a split has."""
+        return len(self.dataset(split))
+
     def batches(
         self, split: Split, batch_size: int = 64
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:

@@ -74,7 +74,12 @@ def export_run(
                 "sha256": checkpoint.sha256,
                 "epoch": checkpoint.epoch,
             },
-            "calibration": {"split": "train", "images": len(calibration)},
+            "calibration": {
+                "split": "train",
+                "images": len(calibration),
+                # So that whoever measures can see that these images are not among the measured.
+                "images_sha256": [files.sha256_of(image.numpy()) for image in calibration],
+            },
             "formats": {},
         }
         run.exports.mkdir(exist_ok=True)

@@ -70,6 +70,9 @@ class Format(Protocol):
     ``tolerance`` is the largest difference of a logit from eager's that this format's
     arithmetic explains, as a share of eager's largest logit. It is None for a format that
     changes the numbers on purpose (quantization): its accuracy is measured instead.
+
+    Such a format may also have a function ``damage(folder, exports, images)``, which tells what
+    departs the most from the file it was made from: ``tensor``, ``kind`` and ``sqnr_db`` of each.
     """
 
     requires: tuple[str, ...]  # packages to export, by import name

@@ -47,6 +47,16 @@ def export(source: ExportSource, folder: Path) -> None:
     _onnx.write(model, source, folder)
 
 
+def damage(folder: Path, exports: Path, images: NDArray[np.float32]) -> list[dict[str, Any]]:
+    """Where this file departs from ``onnx_fp32``: see :func:`src.formats._onnx_damage.damage`."""
+    from src.formats import _onnx_damage
+
+    original = exports / "onnx_fp32" / _onnx.FILE
+    if not original.is_file():
+        raise FileNotFoundError("it is compared with onnx_fp32, which was not exported")
+    return _onnx_damage.damage(original, folder / _onnx.FILE, images)
+
+
 def settings() -> dict[str, Any]:
     """The quantizer's options for this processor."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType

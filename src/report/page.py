@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from src.report.table import MISSING, columns, footnotes, markdown_table, more_columns
+from src.report.advice import sentences
+from src.report.table import (
+    MISSING,
+    accuracy_columns,
+    columns,
+    escape,
+    footnotes,
+    markdown_table,
+    more_columns,
+)
 
 
-def markdown(results: dict[str, Any]) -> str:
-    """The page for one run, made from its ``benchmark.json`` alone."""
+def markdown(results: dict[str, Any], figures: Sequence[str] = ()) -> str:
+    """The page for one run, made from its ``benchmark.json`` alone.
+
+    Args:
+        results: the content of that file.
+        figures: the names of the pictures beside the page, without ``.png``.
+    """
     environment = results["environment"]
     dataset = results["dataset"]
     checkpoint = results["checkpoint"]
@@ -21,13 +36,18 @@ def markdown(results: dict[str, Any]) -> str:
         f"{results['macs'] / 1e9:.3f} G multiply-accumulates for one image of "
         f"{height}x{width} pixels, {results['num_classes']} classes.",
         "",
+        *(f"**{escape(sentence)}**" for sentence in sentences(results)),
+        "",
         markdown_table(results, columns(results)),
         "",
         *(f"- {note}" for note in footnotes(results)),
         "- Size: all files of the export folder.",
         f"- Top-1: on the {dataset['split']} split of {dataset['name']}, {dataset['images']} "
         "images that neither training nor calibration has seen; delta to "
-        f"{results['baseline']}, on the same images.",
+        f"{results['baseline']}, on the same images, with Tango's 95 % score interval.",
+        "- Verdict: pass if the images show that no more than "
+        f"{100 * results['options']['max_accuracy_drop']:g} points are lost, fail if they show "
+        "that more are (one-sided tests at 5 %), inconclusive between.",
         f"- Latency: one call, images in and logits out, {environment['threads']} threads, each "
         "row in a process of its own, in turns. A percentile with too few samples behind it is "
         "missing.",
@@ -36,6 +56,17 @@ def markdown(results: dict[str, Any]) -> str:
         "the runtime's own gain is not credited to the format.",
         f"- Calibration of static int8: {results['calibration']['images']} images of the "
         f"{results['calibration']['split']} split.",
+        "",
+        "## What changed in the answers",
+        "",
+        markdown_table(results, accuracy_columns(results)),
+        "",
+        "- Lost and gained: images that only the baseline, or only this row, has right. McNemar p: "
+        "exact, two-sided. ECE: expected calibration error, 15 bins.",
+        "- SQNR: the baseline's logits over their difference. KL: of the row's probabilities from "
+        "the baseline's.",
+        *_damage(results),
+        *(line for name in figures for line in ("", f"![{name.replace('_', ' ')}]({name}.png)")),
         "",
         "## More figures",
         "",
@@ -63,3 +94,23 @@ def markdown(results: dict[str, Any]) -> str:
         f"SHA-256 {checkpoint['sha256']}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _damage(results: dict[str, Any]) -> list[str]:
+    """Where quantization hurts, for each row that has it told."""
+    lines = []
+    for row in results["rows"]:
+        if not row.get("damage"):
+            continue
+        lines += [
+            "",
+            f"### Where {row['format']} on {row['device']} loses the most",
+            "",
+            "| tensor | kind | SQNR dB |",
+            "| --- | --- | ---: |",
+            *(
+                f"| {escape(each['tensor'])} | {each['kind']} | {each['sqnr_db']:.1f} |"
+                for each in row["damage"]
+            ),
+        ]
+    return lines

@@ -6,18 +6,23 @@ import yaml
 from rich.console import Console
 
 from src import files
-from src.report import page, table, tensorboard
+from src.report import advice, figures, page, table, tensorboard
 from src.runs import Run
 
 
 def report_run(run: Run, console: Console) -> None:
     """Write ``report.md`` and the TensorBoard events of a run, and print the table."""
     results = run.read_benchmark()
-    files.write_text(run.report, page.markdown(results))
+    drawn = dict(figures.draw(results, run.flipped))
+    for name, figure in drawn.items():
+        figures.save(figure, run.folder / f"{name}.png")
+    files.write_text(run.report, page.markdown(results, list(drawn)))
     config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
     sections = {name: config.get(name) or {} for name in ("model", "data", "trainer")}
-    tensorboard.write(results, run.folder, sections)
+    tensorboard.write(results, run.folder, sections, drawn)
     console.print(table.console_table(results))
     for note in table.footnotes(results):
         console.print(note, soft_wrap=True)
+    for sentence in advice.sentences(results):
+        console.print(sentence, soft_wrap=True, style="bold")
     console.print(f"Run folder: {run.folder}", soft_wrap=True)

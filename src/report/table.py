@@ -35,13 +35,11 @@ class Column:
 def columns(results: Row) -> list[Column]:
     """What the table shows, from left to right."""
     found = [
-        *_names(),
+        *_names(results),
         Column("size\nMB", lambda row: _number(row["size_bytes"], 1e-6, 1)),
         Column("top-1\n%", lambda row: _number(row["accuracy"]["top1"], 100, 2)),
-        Column(
-            "delta\npoints",
-            lambda row: _number(row["accuracy"].get("delta_top1"), 100, 2, sign=True),
-        ),
+        Column("delta\npoints", _delta(results["baseline"])),
+        Column("verdict", lambda row: row["verdict"] or MISSING, text=True),
     ]
     for number, size in enumerate(batch_sizes(results)):
         for name in ("p50", "p90", "p99"):
@@ -57,7 +55,7 @@ def columns(results: Row) -> list[Column]:
 def more_columns(results: Row) -> list[Column]:
     """What else was measured, for the page."""
     found = [
-        *_names(),
+        *_names(results),
         Column("load s", lambda row: _number(row["load_seconds"], 1, 2)),
         Column("first call ms", lambda row: _number(row["first_inference_seconds"], 1e3, 1)),
         Column("peak memory MB", lambda row: _number(row["peak_rss_bytes"], 1e-6, 0)),
@@ -105,9 +103,11 @@ def console_table(results: Row) -> Table:
             column.head,
             justify="left" if column.text else "right",
             no_wrap="times" not in column.head,
+            vertical="bottom",
         )
     for row in measured(results):
-        table.add_row(*(column.cell(row) for column in shown))
+        # An interval goes below its value, for a terminal is narrow.
+        table.add_row(*(column.cell(row).replace(" [", "\n[") for column in shown))
     return table
 
 
@@ -126,11 +126,66 @@ def batch_sizes(results: Row) -> list[int]:
     return sorted({cell["batch_size"] for row in results["rows"] for cell in row["latency"]})
 
 
-def _names() -> list[Column]:
+def accuracy_columns(results: Row) -> list[Column]:
+    """What changed in the answers, for the page."""
+
+    def figure(head: str, key: str, scale: float, digits: int, *, sign: bool = False) -> Column:
+        def cell(row: Row) -> str:
+            return _number(row["accuracy"].get(key), scale, digits, sign=sign)
+
+        return Column(head, cell)
+
+    return [
+        *_names(results),
+        figure("top-5 %", "top5", 100, 2),
+        figure("lost", "lost", 1, 0),
+        figure("gained", "gained", 1, 0),
+        figure("McNemar p", "mcnemar_p", 1, 3),
+        figure("agreement %", "agreement", 100, 2),
+        Column("worst class, points", _worst_class, text=True),
+        figure("ECE %", "ece", 100, 2),
+        figure("delta ECE points", "delta_ece", 100, 2, sign=True),
+        figure("largest logit difference", "max_abs_logit_diff", 1, 4),
+        figure("its p99", "p99_abs_logit_diff", 1, 4),
+        figure("logit SQNR dB", "logit_sqnr_db", 1, 1),
+        figure("KL nats", "kl", 1, 6),
+        Column("images that would settle it", _images_needed),
+    ]
+
+
+def _names(results: Row) -> list[Column]:
+    devices = {row["device"] for row in measured(results)}
     return [
         Column("format", lambda row: str(row["format"]), text=True),
-        Column("device", lambda row: str(row["device"]), text=True),
+        Column("device", lambda row: str(row["device"]), text=True, detail=len(devices) < 2),  # noqa: PLR2004
     ]
+
+
+def _delta(baseline: str) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        accuracy = row["accuracy"]
+        if row["format"] == baseline or "delta_top1" not in accuracy:
+            return MISSING
+        low, high = (
+            _number(accuracy[key], 100, 2, sign=True) for key in ("delta_low", "delta_high")
+        )
+        return f"{_number(accuracy['delta_top1'], 100, 2, sign=True)} [{low}, {high}]"
+
+    return cell
+
+
+def _worst_class(row: Row) -> str:
+    worst = row["accuracy"].get("worst_class")
+    if not worst or worst["delta"] >= 0:
+        return MISSING
+    return f"{worst['name']} {_number(worst['delta'], 100, 1, sign=True)}"
+
+
+def _images_needed(row: Row) -> str:
+    if row["verdict"] != "inconclusive":
+        return MISSING
+    needed = row["accuracy"]["images_needed"]
+    return f"{needed:,}" if needed else "none would"
 
 
 def _latency(size: int, name: str) -> Callable[[Row], str]:
@@ -182,5 +237,9 @@ def _number(value: float | None, scale: float, digits: int, *, sign: bool = Fals
 
 
 def _markdown_line(line: Sequence[str]) -> str:
-    escaped = (cell.replace("|", "\\|").replace("<", "&lt;") for cell in line)
-    return f"| {' | '.join(escaped)} |"
+    return f"| {' | '.join(map(escape, line))} |"
+
+
+def escape(text: str) -> str:
+    """``text`` as a cell of a Markdown table, in which it makes no cell and no tag."""
+    return text.replace("|", "\\|").replace("<", "&lt;")

@@ -6,10 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from src.report.table import columns, markdown_table, more_columns
+from matplotlib.figure import Figure
+
+from src.report.advice import sentences
+from src.report.table import accuracy_columns, columns, markdown_table, more_columns
 
 
-def write(results: dict[str, Any], folder: Path, hyperparameters: dict[str, Any]) -> None:
+def write(
+    results: dict[str, Any],
+    folder: Path,
+    hyperparameters: dict[str, Any],
+    drawn: dict[str, Figure],
+) -> None:
     """Add one event file to the run's folder.
 
     Args:
@@ -17,13 +25,18 @@ def write(results: dict[str, Any], folder: Path, hyperparameters: dict[str, Any]
         folder: the run's.
         hyperparameters: nested values of the configuration; those that are numbers, texts or
             truth values become columns of the HParams tab.
+        drawn: figures by name, for the Images tab.
     """
     from torch.utils.tensorboard import SummaryWriter
 
     figures = dict(_figures(results))
     with SummaryWriter(str(folder)) as writer:
         writer.add_text("benchmark/table", markdown_table(results, columns(results)))
+        writer.add_text("benchmark/recommendation", "\n\n".join(sentences(results)))
+        writer.add_text("benchmark/answers", markdown_table(results, accuracy_columns(results)))
         writer.add_text("benchmark/more", markdown_table(results, more_columns(results)))
+        for name, figure in drawn.items():
+            writer.add_figure(f"benchmark/{name}", figure)
         for tag, value in figures.items():
             writer.add_scalar(tag, value)
         writer.add_hparams(dict(_flat(hyperparameters)), figures, run_name=".")
@@ -37,7 +50,7 @@ def _figures(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
         yield f"{tag}/size_bytes", row["size_bytes"]
         yield f"{tag}/load_seconds", row["load_seconds"]
         yield f"{tag}/peak_rss_bytes", row["peak_rss_bytes"]
-        for name in ("top1", "top5", "delta_top1", "agreement"):
+        for name in ("top1", "top5", "delta_top1", "agreement", "ece", "kl"):
             if name in row["accuracy"]:
                 yield f"{tag}/{name}", row["accuracy"][name]
         for cell in row["latency"]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src.benchmark.disturbance import Disturbance
-from src.benchmark.latency import Turn, speedup, summarize
+from src.benchmark.latency import Turn, load_of, speedup, summarize
 
 
 def turns(samples: Sequence[Sequence[float]], first: int = 0) -> dict[int, Turn]:
@@ -64,7 +64,7 @@ def test_what_disturbed_a_cell_comes_before_its_spread() -> None:
 
 
 def test_drift_that_both_saw_cancels() -> None:
-    drift = [1.0, 1.3, 2.0, 1.1]
+    drift = [1.0, 1.3, 2.0, 1.1, 1.7]
     interval = speedup(
         turns([[2 * each] * 3 for each in drift]), turns([[each] * 3 for each in drift])
     )
@@ -76,17 +76,42 @@ def test_drift_that_both_saw_cancels() -> None:
 
 
 def test_only_rounds_in_common_are_compared() -> None:
-    baseline = turns([[1.0], [2.0], [30.0], [40.0]])
-    interval = speedup(baseline, turns([[1.0], [2.0]]))
+    baseline = turns([[1.0], [2.0], [3.0], [4.0], [50.0], [60.0]])
+    interval = speedup(baseline, turns([[1.0], [2.0], [3.0], [4.0]]))
     assert interval
     assert interval.value == pytest.approx(1)
-    assert speedup(baseline, turns([[1.0]])) is None
-    assert speedup(baseline, turns([[1.0], [1.0]], first=4)) is None
+    assert speedup(baseline, turns([[1.0], [1.0], [1.0], [1.0]], first=6)) is None
+
+
+def test_rounds_on_a_single_load_have_no_interval() -> None:
+    assert load_of(0) == load_of(1) != load_of(2)
+    baseline = turns([[1.0]] * 4)
+    assert speedup(baseline, turns([[1.0]] * 2)) is None
+    assert speedup(baseline, turns([[1.0]] * 3)) is not None
+
+
+def test_what_differs_from_load_to_load_widens_the_interval() -> None:
+    # Twenty rounds that agree to the last digit on each of ten loads, which do not.
+    baseline = turns([[1.0]] * 20)
+    loads = turns([[1 + 0.01 * (-1) ** load_of(number)] for number in range(20)])
+    interval = speedup(baseline, loads)
+    assert interval
+    assert interval.low < 0.995
+    assert interval.high > 1.005
+
+
+def test_calls_that_others_fall_into_weigh_as_much_as_the_time_they_took() -> None:
+    # A third of the time is taken from both; it falls into one of three quick calls.
+    slow = turns([[30.0, 30.0]] * 10)
+    quick = turns([[5.0, 5.0, 20.0] * 2] * 10)
+    interval = speedup(slow, quick)
+    assert interval
+    assert interval.value == pytest.approx(3)
 
 
 def test_one_interrupted_turn_does_not_move_the_speedup() -> None:
-    baseline = turns([[1.0]] * 10)
-    interrupted = turns([[0.5]] * 9 + [[50.0]])
+    baseline = turns([[1.0]] * 20)
+    interrupted = turns([[0.5]] * 19 + [[50.0]])
     interval = speedup(baseline, interrupted)
     assert interval
     assert interval.value == pytest.approx(2)
@@ -98,10 +123,10 @@ def rounds(generator: np.random.Generator, level: float, count: int) -> dict[int
 
 def test_a_clear_difference_is_told_from_none() -> None:
     generator = np.random.default_rng(1)
-    same = speedup(rounds(generator, 1, 10), rounds(generator, 1, 10))
+    same = speedup(rounds(generator, 1, 20), rounds(generator, 1, 20))
     assert same
     assert same.low < 1 < same.high
-    slower = speedup(rounds(generator, 1, 10), rounds(generator, 1.05, 10))
+    slower = speedup(rounds(generator, 1, 20), rounds(generator, 1.05, 20))
     assert slower
     assert slower.high < 1
     assert slower.value == pytest.approx(1 / 1.05, rel=0.01)
@@ -111,7 +136,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     generator = np.random.default_rng(0)
     held = 0
     for _ in range(300):
-        interval = speedup(rounds(generator, 1, 10), rounds(generator, 1, 10))
+        interval = speedup(rounds(generator, 1, 12), rounds(generator, 1, 12))
         assert interval
         held += interval.low <= 1 <= interval.high
     # 95 % of 300 is 285; four standard deviations of a binomial are 15.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src import formats
+from src import files, formats
 from src.benchmark import process
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure, require_success
@@ -86,6 +86,9 @@ class Data:
         weights = np.arange(3 * 4 * 4 * 3, dtype=np.float32).reshape(-1, 3) % 7
         self.logits = self.images.reshape(50, -1) @ weights
 
+    def count(self, split: str) -> int:
+        return 50
+
     def batches(self, split: str, batch_size: int = 64) -> Iterator[Any]:
         labels = self.logits.argmax(axis=1)
         for start in range(0, 50, batch_size):
@@ -131,7 +134,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         "num_classes": 3,
         "class_names": ["a", "b", "c"],
         "checkpoint": {"path": "none", "sha256": "0", "epoch": 0},
-        "calibration": {"split": "train", "images": 0},
+        "preprocessing": {"mean": [0.5] * 3, "std": [0.5] * 3},
+        "calibration": {"split": "train", "images": 0, "images_sha256": []},
         "formats": entries,
     }
     run.manifest.write_text(json.dumps(manifest))
@@ -188,12 +192,26 @@ def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]
     assert rows["talking"]["accuracy"]["delta_top1"] == 0.0
     assert rows["talking"]["size_bytes"] == 123
     assert rows["talking"]["latency"][0]["speedup"]["low"] > 0
-    assert results["dataset"] == {"name": "planted", "split": "test", "images": 50}
+    scored = results["dataset"]
+    assert (scored["name"], scored["split"], scored["images"]) == ("planted", "test", 50)
+    assert scored["also_in_calibration"] == 0
     # On disk as returned, and nothing of it on standard output.
     assert run.read_benchmark() == json.loads(json.dumps(results))
     assert rows["talking"]["idle_between_turns"] is True
     assert rows["talking"]["effective"]["ran_in"] == {"fp32": 1.0}
     assert "own words" not in capfd.readouterr().out
+
+
+def test_a_run_that_was_calibrated_on_the_scored_images_is_refused(run: Run) -> None:
+    manifest = run.read_manifest()
+    manifest["formats"] = {"eager": manifest["formats"]["eager"]}
+    manifest["calibration"]["images_sha256"] = [
+        files.sha256_of(image) for image in Data().images[:20]
+    ]
+    run.manifest.write_text(json.dumps(manifest))
+    with pytest.raises(UsageError, match="found 20 of 20 that are"):
+        measure(run, Data(), OPTIONS, silent)
+    assert not run.benchmark.exists()
 
 
 def test_a_second_measurement_leaves_the_first_in_its_place(run: Run) -> None:

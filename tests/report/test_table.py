@@ -47,7 +47,32 @@ def row(name: str, **changes: Any) -> dict[str, Any]:
         "effective": {"runtime": "fast 1.0", "ran_in": {"fp32": 0.25, "int8": 0.75}},
         "idle_between_turns": True,
         "latency": [latency(1, 0.0123), latency(8, 0.05)],
-        "accuracy": {"top1": 0.9876, "top5": 1.0, "delta_top1": -0.0123, "agreement": 0.99},
+        "accuracy": {
+            "images": 540,
+            "top1": 0.9876,
+            "top5": 1.0,
+            "ece": 0.02,
+            "delta_top1": -0.0123,
+            "delta_low": -0.0234,
+            "delta_high": 0.0012,
+            "mcnemar_p": 0.07,
+            "agreement": 0.99,
+            "lost": 8,
+            "gained": 1,
+            "delta_ece": 0.001,
+            "worst_class": {"name": "7", "index": 7, "images": 54, "delta": -0.05},
+            "per_class": [
+                {"name": "0", "index": 0, "images": 54, "before": 1.0, "after": 1.0},
+                {"name": "7", "index": 7, "images": 54, "before": 1.0, "after": 0.95},
+            ],
+            "max_abs_logit_diff": 0.5,
+            "p99_abs_logit_diff": 0.4,
+            "logit_sqnr_db": None,
+            "kl": 0.001,
+            "images_needed": 1234,
+            "flips": [],
+        },
+        "verdict": "inconclusive",
         **changes,
     }
 
@@ -66,7 +91,18 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
         "checkpoint": {"path": "checkpoints/best.ckpt", "sha256": "abc", "epoch": 3},
         "calibration": {"split": "train", "images": 128},
         "dataset": {"name": "digits", "split": "test", "images": 540},
+        "class_names": [str(digit) for digit in range(10)],
         "baseline": "eager",
+        "options": {"max_accuracy_drop": 0.01},
+        "recommendation": {
+            "cpu": {
+                "format": rows[0]["format"] if rows else None,
+                "objective": "latency",
+                "batch_size": 1,
+                "equals": [],
+                "inconclusive": [],
+            }
+        },
         "measured_at": "2026-01-02T03:04:05+00:00",
         "measured_seconds": 61.2,
         "environment": {
@@ -100,7 +136,8 @@ def test_a_rows_cells_are_its_figures_in_the_units_of_their_heads() -> None:
         "device": "cpu",
         "size MB": "12.3",
         "top-1 %": "98.76",
-        "delta points": "-1.23",
+        "delta points": "-1.23 [-2.34, +0.12]",
+        "verdict": "inconclusive",
         "batch 1 p50 ms": "12.30",
         "batch 1 p90 ms": "13.53",
         "batch 1 p99 ms": "-",
@@ -131,6 +168,30 @@ def test_what_else_was_measured_is_a_table_of_its_own() -> None:
         "batch 8 busy cores": "1.90",
         "ran in": "fp32 25%, int8 75%",
     }
+
+
+def test_what_changed_in_the_answers_is_a_table_of_its_own() -> None:
+    assert cells(results(row("onnx")), "onnx", table.accuracy_columns) == {
+        "format": "onnx",
+        "device": "cpu",
+        "top-5 %": "100.00",
+        "lost": "8",
+        "gained": "1",
+        "McNemar p": "0.070",
+        "agreement %": "99.00",
+        "worst class, points": "7 -5.0",
+        "ECE %": "2.00",
+        "delta ECE points": "+0.10",
+        "largest logit difference": "0.5000",
+        "its p99": "0.4000",
+        "logit SQNR dB": "-",
+        "KL nats": "0.001000",
+        "images that would settle it": "1,234",
+    }
+
+
+def test_the_baseline_has_no_delta_to_itself() -> None:
+    assert cells(results(row("eager")), "eager")["delta points"] == "-"
 
 
 def test_an_interval_that_holds_one_is_no_difference() -> None:
@@ -176,11 +237,12 @@ def test_the_console_table_fits_a_terminal() -> None:
     text = console.export_text()
     assert "…" not in text
     assert max(len(line) for line in text.splitlines()) <= 120
-    assert "2.00 [1.90, 2.10]" in text
+    assert "[1.90, 2.10]" in text
+    assert "[-2.34, +0.12]" in text
     assert "50.00" in text
 
 
 def test_markup_in_a_name_stays_text() -> None:
-    measured = results(row("a|<script>"))
+    measured = results(row("eager"), row("a|<script>"))
     assert "| a\\|&lt;script> |" in table.markdown_table(measured, table.columns(measured))
     assert "<script>" not in page.markdown(measured)

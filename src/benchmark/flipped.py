@@ -1,0 +1,46 @@
+"""Pictures of the images that some row answers otherwise than the baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST = 24  # of each row: enough to see what they have in common
+SIDE = 96  # pixels
+
+
+class FlippedPictures:
+    """Keeps a small picture of each such image, as the network saw it.
+
+    Args:
+        folder: gets ``<position>.png``.
+        preprocessing: with ``mean`` and ``std``, by which the pictures were normalised.
+    """
+
+    def __init__(self, folder: Path, preprocessing: dict[str, Any]) -> None:
+        self._folder = folder
+        self._mean = np.asarray(preprocessing["mean"], np.float32)[:, None, None]
+        self._std = np.asarray(preprocessing["std"], np.float32)[:, None, None]
+
+    def keep(self, images: NDArray[np.float32], flipped: NDArray[np.bool_], start: int) -> None:
+        """Keep those of a batch that flipped.
+
+        Args:
+            images: (n, 3, H, W), normalised.
+            flipped: (n,).
+            start: the first one's position in its split.
+        """
+        from PIL import Image
+
+        for index in np.flatnonzero(flipped)[:MOST]:
+            path = self._folder / f"{start + index}.png"
+            if path.exists():
+                continue
+            self._folder.mkdir(exist_ok=True)
+            levels = (images[index] * self._std + self._mean).clip(0, 1) * 255  # (3, H, W)
+            picture = Image.fromarray(levels.round().astype(np.uint8).transpose(1, 2, 0))
+            picture.thumbnail((SIDE, SIDE))
+            picture.save(path)

@@ -1,0 +1,105 @@
+"""Accuracy of one row on a split, batch by batch, paired with the baseline's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.benchmark import divergence, paired
+from src.benchmark.fidelity import Labels, Logits
+
+TOP = 5
+
+
+class Scorecard:
+    """Takes the logits of a split as they come and keeps a few bytes an image of them.
+
+    Args:
+        class_names: K, in label order.
+    """
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self._names = class_names
+        self._targets: list[Labels] = []
+        self._predicted: list[Labels] = []
+        self._before: list[Labels] = []
+        self._in_top5: list[NDArray[np.bool_]] = []
+        self._calibration = divergence.Calibration()
+        self._calibration_before = divergence.Calibration()
+        self._distance = divergence.Distance()
+
+    def add(self, logits: Logits, targets: Labels, baseline: Logits | None) -> None:
+        """One more batch of n images.
+
+        Args:
+            logits: of this row, (n, K).
+            targets: (n,).
+            baseline: the baseline's logits for the same images, (n, K); None without one.
+        """
+        top = np.argsort(-logits, axis=1, kind="stable")[:, :TOP]  # (n, 5)
+        self._targets.append(targets)
+        self._predicted.append(top[:, 0])
+        self._in_top5.append((top == targets[:, None]).any(axis=1))
+        self._calibration.add(logits, targets)
+        if baseline is not None:
+            self._before.append(baseline.argmax(axis=1))
+            self._calibration_before.add(baseline, targets)
+            self._distance.add(logits, baseline)
+
+    def result(self, max_drop: float) -> dict[str, Any]:
+        """Every figure of the split so far. Shares are of 1, ``kl`` is in nats.
+
+        Without a baseline for every image, what compares with it is missing.
+
+        Args:
+            max_drop: the accuracy that may be given up, a share of 1.
+        """
+        targets = np.concatenate(self._targets)
+        predicted = np.concatenate(self._predicted)
+        right = predicted == targets
+        result: dict[str, Any] = {
+            "images": len(targets),
+            "top1": float(right.mean()),
+            "top5": float(np.concatenate(self._in_top5).mean()),
+            "ece": self._calibration.error(),
+        }
+        before = np.concatenate(self._before) if self._before else np.empty(0, np.int64)
+        if len(before) == len(targets):
+            result |= self._compared(before, predicted, targets, max_drop)
+        return result
+
+    def _compared(
+        self, before: Labels, predicted: Labels, targets: Labels, max_drop: float
+    ) -> dict[str, Any]:
+        was_right, right = before == targets, predicted == targets
+        lost, gained = int((was_right & ~right).sum()), int((right & ~was_right).sum())
+        low, high = paired.score_interval(lost, gained, len(targets))
+        judgement = paired.judge(lost, gained, len(targets), max_drop)
+        return {
+            "delta_top1": (gained - lost) / len(targets),
+            "delta_low": low,
+            "delta_high": high,
+            "mcnemar_p": paired.mcnemar_p(lost, gained),
+            "agreement": float((before == predicted).mean()),
+            "lost": lost,
+            "gained": gained,
+            "verdict": judgement.verdict,
+            "images_needed": judgement.images_needed,
+            "max_drop": max_drop,
+            "delta_ece": self._calibration.error() - self._calibration_before.error(),
+            "worst_class": divergence.worst_class(was_right, right, targets, self._names),
+            "per_class": divergence.per_class(was_right, right, targets, self._names),
+            **self._distance.result(),
+            "flips": [
+                {
+                    "position": int(position),
+                    "true": int(targets[position]),
+                    "before": int(before[position]),
+                    "after": int(predicted[position]),
+                }
+                for position in np.flatnonzero(before != predicted)
+            ],
+        }

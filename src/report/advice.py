@@ -1,0 +1,72 @@
+"""The recommendation as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+_WHERE = {"cpu": "this CPU", "cuda": "this GPU"}
+_BEST = {
+    "latency": "faster",
+    "throughput": "of a higher throughput",
+    "size": "smaller",
+    "memory": "smaller in memory",
+}
+
+
+def sentences(results: dict[str, Any]) -> Iterator[str]:
+    """What to ship on each device that has rows, and why."""
+    for device in results["recommendation"]:
+        yield _sentence(results, device)
+
+
+def _sentence(results: dict[str, Any], device: str) -> str:
+    advice = results["recommendation"][device]
+    rows = {row["format"]: row for row in results["rows"] if row["device"] == device}
+    baseline = results["baseline"]
+    budget = f"{100 * results['options']['max_accuracy_drop']:g} points"
+    if advice["format"] is None:
+        return f"On {_WHERE[device]} nothing can be recommended: {baseline} was not measured."
+    row = rows[advice["format"]]
+    if advice["format"] == baseline:
+        better = _BEST[advice["objective"]]
+        text = f"On {_WHERE[device]} ship {baseline}: nothing {better} keeps within {budget} of it"
+    else:
+        reasons = [*_reasons(row, rows.get(baseline), baseline, advice["batch_size"])]
+        text = f"On {_WHERE[device]} ship {advice['format']}: {', '.join(reasons)}"
+    if advice["equals"]:
+        text += f"; the speed of {' and '.join(advice['equals'])} is not measurably another"
+    for other in advice["inconclusive"]:
+        needed = other["images_needed"]
+        enough = f"about {needed:,} test images would" if needed else "no number of images would"
+        text += (
+            f"; {other['format']} is {_BEST[advice['objective']]}, but whether it keeps within "
+            f"{budget} is open: {enough} tell"
+        )
+    return text + "."
+
+
+def _reasons(
+    row: dict[str, Any], baseline: dict[str, Any] | None, name: str, size: int | None
+) -> Iterator[str]:
+    cells = [cell for cell in row["latency"] if size is None or cell["batch_size"] == size]
+    speedup = cells[0]["speedup"] if cells else None
+    if speedup:
+        interval = f"[{speedup['low']:.2f}, {speedup['high']:.2f}]"
+        at = f"at batch {cells[0]['batch_size']}"
+        if speedup["low"] > 1:
+            yield f"{speedup['value']:.1f}x faster than {name} {interval} {at}"
+        elif speedup["high"] < 1:
+            yield f"{1 / speedup['value']:.1f}x slower than {name} {interval} {at}"
+        else:
+            yield f"as fast as {name} {interval} {at}"
+    if baseline and row["size_bytes"] and baseline["size_bytes"]:
+        ratio = baseline["size_bytes"] / row["size_bytes"]
+        yield f"{ratio:.1f}x smaller" if ratio > 1.05 else "of the same size"  # noqa: PLR2004
+    accuracy = row["accuracy"]
+    interval = f"[{100 * accuracy['delta_low']:+.1f}, {100 * accuracy['delta_high']:+.1f}]"
+    real = accuracy["delta_low"] > 0 or accuracy["delta_high"] < 0
+    yield (
+        f"accuracy {'changed' if real else 'unchanged'} ({100 * accuracy['delta_top1']:+.1f} "
+        f"points {interval}, n={accuracy['images']})"
+    )

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import yaml
+
+from src.benchmark.options import BenchmarkOptions
+from src.errors import UsageError
+from tests.conftest import CONFIGS
+
+PRESETS = sorted((CONFIGS / "benchmark").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_has_options_that_there_are(path: object) -> None:
+    BenchmarkOptions(**yaml.safe_load(path.read_text())["benchmark"])  # type: ignore[attr-defined]
+
+
+def test_the_default_preset_is_what_a_run_does_by_itself() -> None:
+    values = yaml.safe_load((CONFIGS / "benchmark" / "default.yaml").read_text())["benchmark"]
+    assert BenchmarkOptions(**values) == BenchmarkOptions()
+    assert set(values) <= {field.name for field in dataclasses.fields(BenchmarkOptions)}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rounds": 0}, "benchmark.rounds: expected a positive number; found 0"),
+        ({"precision": -0.1}, "benchmark.precision: expected a positive number"),
+        ({"batch_sizes": []}, "benchmark.batch_sizes: expected at least one size"),
+        ({"batch_sizes": [1, 0]}, "benchmark.batch_sizes: expected a positive number; found 0"),
+        ({"batch_sizes": [2, 2]}, "benchmark.batch_sizes: expected each size once"),
+        ({"threads": 0}, "benchmark.threads: expected a positive number"),
+        ({"max_memory_bytes": -1}, "benchmark.max_memory_bytes: expected a positive number"),
+        ({"max_accuracy_drop": 1.5}, "benchmark.max_accuracy_drop: expected a share of 1"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(options: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        BenchmarkOptions(**options)

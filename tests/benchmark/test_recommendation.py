@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from src.benchmark.recommendation import recommend
+
+
+def cell(size: int, seconds: float, noise: float = 0.0) -> dict[str, Any]:
+    """Twenty rounds, alternately slower and faster by ``noise`` from load to load."""
+    samples = {str(number): [seconds * (1 + noise * (-1) ** (number // 2))] for number in range(20)}
+    return {
+        "batch_size": size,
+        "p50_s": seconds,
+        "images_per_second": size / seconds,
+        "seconds": samples,
+    }
+
+
+def row(
+    name: str, seconds: float, size: int = 100, verdict: str = "pass", **changes: Any
+) -> dict[str, Any]:
+    return {
+        "format": name,
+        "device": "cpu",
+        "status": "ok",
+        "size_bytes": size,
+        "peak_rss_bytes": size,
+        "verdict": verdict,
+        "accuracy": {"images_needed": 4321 if verdict == "inconclusive" else None},
+        "latency": [cell(1, seconds), cell(8, 8 * seconds)],
+        **changes,
+    }
+
+
+def best(*rows: dict[str, Any], objective: Any = "latency") -> dict[str, Any]:
+    return recommend({"rows": list(rows), "baseline": "eager"}, "cpu", objective)
+
+
+def test_the_fastest_that_passes_is_recommended() -> None:
+    advice = best(
+        row("eager", 4.0), row("good", 2.0), row("bad", 1.0, verdict="fail"), row("slow", 3.0)
+    )
+    assert advice == {
+        "format": "good",
+        "objective": "latency",
+        "batch_size": 1,
+        "equals": [],
+        "inconclusive": [],
+    }
+
+
+def test_of_equally_fast_files_the_smaller_is_recommended() -> None:
+    noisy = row("small", 1.01, size=10, latency=[cell(1, 1.01, noise=0.1)])
+    advice = best(row("eager", 4.0), row("large", 1.0), noisy)
+    assert (advice["format"], advice["equals"]) == ("small", ["large"])
+
+
+def test_a_faster_one_that_is_not_settled_is_named_with_what_it_takes() -> None:
+    advice = best(row("eager", 4.0), row("good", 2.0), row("open", 1.0, verdict="inconclusive"))
+    assert advice["format"] == "good"
+    assert advice["inconclusive"] == [{"format": "open", "images_needed": 4321}]
+    slower = best(row("eager", 4.0), row("good", 2.0), row("open", 3.0, verdict="inconclusive"))
+    assert slower["inconclusive"] == []
+
+
+def test_where_nothing_beats_it_the_baseline_is_recommended() -> None:
+    advice = best(row("eager", 1.0, verdict="inconclusive"), row("slow", 2.0))
+    assert advice["format"] == "eager"
+    alone = best(row("eager", 1.0), row("wrong", 0.1, verdict="fail"))
+    assert alone["format"] == "eager"
+
+
+@pytest.mark.parametrize(
+    ("objective", "expected", "batch_size"),
+    [
+        ("latency", "quick", 1),
+        ("throughput", "wide", 8),
+        ("size", "tiny", None),
+        ("memory", "lean", None),
+    ],
+)
+def test_every_objective_has_its_own_best(
+    objective: str, expected: str, batch_size: int | None
+) -> None:
+    advice = best(
+        row("eager", 4.0),
+        row("quick", 1.0),
+        row("wide", 2.0, latency=[cell(1, 2.0), cell(8, 4.0)]),
+        row("tiny", 3.0, size=10, peak_rss_bytes=50),
+        row("lean", 3.0, size=20, peak_rss_bytes=5),
+        objective=objective,
+    )
+    assert (advice["format"], advice["batch_size"]) == (expected, batch_size)
+
+
+def test_rows_of_other_devices_and_failed_rows_do_not_compete() -> None:
+    broken = {**row("broken", 0.1), "status": "failed"}
+    advice = best(row("eager", 4.0), row("gpu", 0.1, device="cuda"), broken)
+    assert advice["format"] == "eager"
+
+
+def test_without_a_baseline_nothing_is_recommended() -> None:
+    assert best(row("other", 1.0, verdict=None))["format"] is None  # type: ignore[arg-type]

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from typing import Any
+
+from src.report.advice import sentences
+from tests.report.test_table import latency, results, row
+
+CLOSE = {"value": 1.0, "low": 0.97, "high": 1.02}
+
+
+def advice(*rows: dict[str, Any], chosen: str, **changes: Any) -> str:
+    measured = results(*rows)
+    measured["recommendation"]["cpu"] |= {"format": chosen, **changes}
+    (only,) = sentences(measured)
+    return only
+
+
+def unchanged(accuracy: dict[str, Any]) -> dict[str, Any]:
+    return {**accuracy, "delta_top1": 0.0, "delta_low": -0.0071, "delta_high": 0.0071}
+
+
+def test_a_recommendation_gives_its_reasons() -> None:
+    small = row("onnx_int8", size_bytes=3_086_420)
+    small["accuracy"] = unchanged(small["accuracy"])
+    assert advice(row("eager"), small, chosen="onnx_int8") == (
+        "On this CPU ship onnx_int8: 2.0x faster than eager [1.90, 2.10] at batch 1, "
+        "4.0x smaller, accuracy unchanged (+0.0 points [-0.7, +0.7], n=540)."
+    )
+
+
+def test_what_is_not_faster_is_not_called_so() -> None:
+    even = row("onnx", latency=[latency(1, 0.01, speedup=CLOSE)])
+    assert "as fast as eager [0.97, 1.02] at batch 1, of the same size" in advice(
+        row("eager"), even, chosen="onnx"
+    )
+    slower = {"value": 0.5, "low": 0.4, "high": 0.6}
+    slow = row("onnx", latency=[latency(1, 0.01, speedup=slower)])
+    assert "2.0x slower than eager" in advice(row("eager"), slow, chosen="onnx")
+
+
+def test_a_real_change_of_accuracy_is_called_one() -> None:
+    better = row("onnx")
+    better["accuracy"] |= {"delta_top1": 0.02, "delta_low": 0.01, "delta_high": 0.03}
+    assert "accuracy changed (+2.0 points [+1.0, +3.0]" in advice(
+        row("eager"), better, chosen="onnx"
+    )
+
+
+def test_where_nothing_beats_the_baseline_it_says_so_and_what_is_open() -> None:
+    inconclusive = [
+        {"format": "onnx_int8", "images_needed": 4321},
+        {"format": "other", "images_needed": None},
+    ]
+    text = advice(
+        row("eager"), row("onnx_int8"), chosen="eager", equals=["onnx"], inconclusive=inconclusive
+    )
+    assert text == (
+        "On this CPU ship eager: nothing faster keeps within 1 points of it; the speed of onnx is "
+        "not measurably another; onnx_int8 is faster, but whether it keeps within 1 points is "
+        "open: about 4,321 test images would tell; other is faster, but whether it keeps within "
+        "1 points is open: no number of images would tell."
+    )
+
+
+def test_without_a_measured_baseline_there_is_no_advice() -> None:
+    assert "nothing can be recommended" in advice(row("onnx"), chosen=None)  # type: ignore[arg-type]

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from src.benchmark.flipped import MOST, SIDE, FlippedPictures
+from src.report import figures
+from tests.report.test_table import results, row
+
+GREY = {"mean": [0.5] * 3, "std": [0.25] * 3}
+
+
+def test_a_picture_is_kept_as_the_network_saw_it(tmp_path: Path) -> None:
+    images = np.zeros((3, 3, 8, 6), np.float32)
+    images[1] = 1.0  # 0.5 + 0.25
+    pictures = FlippedPictures(tmp_path / "flipped", GREY)
+    pictures.keep(images, np.array([False, True, False]), start=10)
+    (path,) = (tmp_path / "flipped").iterdir()
+    assert path.name == "11.png"
+    with Image.open(path) as picture:
+        assert picture.size == (6, 8)
+        assert set(np.asarray(picture).ravel()) == {191}
+
+
+def test_large_pictures_are_made_small_and_few_are_kept(tmp_path: Path) -> None:
+    images = np.zeros((40, 3, 200, 100), np.float32)
+    FlippedPictures(tmp_path, GREY).keep(images, np.ones(40, dtype=bool), start=0)
+    assert len(list(tmp_path.iterdir())) == MOST
+    with Image.open(tmp_path / "0.png") as picture:
+        assert max(picture.size) == SIDE
+
+
+def test_what_flipped_and_what_each_class_lost_is_drawn(tmp_path: Path) -> None:
+    measured = results(row("eager"), row("onnx"))
+    measured["class_names"][3] = "$3 & a very long <name>"
+    flips = [
+        {"position": 0, "true": 3, "before": 3, "after": 7},
+        {"position": 1, "true": 7, "before": 3, "after": 7},
+        {"position": 2, "true": 1, "before": 3, "after": 7},
+        {"position": 99, "true": 1, "before": 3, "after": 7},  # of which there is no picture
+    ]
+    measured["rows"][1]["accuracy"]["flips"] = flips
+    FlippedPictures(tmp_path, GREY).keep(
+        np.zeros((3, 3, 8, 8), np.float32), np.ones(3, dtype=bool), start=0
+    )
+    drawn = dict(figures.draw(measured, tmp_path))
+    assert list(drawn) == ["flipped_onnx_cpu", "per_class"]
+    for name, figure in drawn.items():
+        figures.save(figure, tmp_path / f"{name}.png")
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert min(picture.size) > 100
+    titles = [place.get_title() for place in drawn["flipped_onnx_cpu"].axes if place.get_title()]
+    assert [title.splitlines()[0] for title in titles] == ["lost", "gained", "still wrong"]
+
+
+def test_where_nothing_flipped_there_is_nothing_to_see(tmp_path: Path) -> None:
+    failed = {"status": "failed", "reason": "it broke", "latency": [], "accuracy": None}
+    assert not dict(figures.draw(results(row("eager", **failed)), tmp_path))
