@@ -95,7 +95,9 @@ def test_every_cpu_row_is_ok_and_gpu_rows_say_why_not(results: dict[str, Any]) -
             assert rows[name, "cuda"]["status"] == "skipped"
             assert "CUDA" in rows[name, "cuda"]["reason"]
     assert results["schema_version"] == 1
-    assert results["dataset"] == {"name": "digits", "split": "test", "images": 540}
+    scored = results["dataset"]
+    assert (scored["name"], scored["split"], scored["images"]) == ("digits", "test", 540)
+    assert scored["also_in_calibration"] == 0
     assert results["environment"]["threads"] == 1
 
 

@@ -104,10 +104,11 @@ class Classifier(LightningModule):
         self._require_finite()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._evaluate(batch, self.val_metrics, "val/loss")
+        self._evaluate(self(batch[0]), batch[1], self.val_metrics, "val/loss")
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        logits = self._evaluate(batch, self.test_metrics, "test/loss")
+        logits = self._as_exported(batch[0])
+        self._evaluate(logits, batch[1], self.test_metrics, "test/loss")
         self.per_class.update(logits, batch[1])
 
     def on_test_epoch_end(self) -> None:
@@ -118,8 +119,7 @@ class Classifier(LightningModule):
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Probabilities, (N, K)."""
-        probabilities: Tensor = self(batch[0]).softmax(dim=1)
-        return probabilities
+        return self._as_exported(batch[0]).softmax(dim=1)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(
@@ -177,16 +177,20 @@ class Classifier(LightningModule):
             "class_names": self.class_names,
         }
 
+    def _as_exported(self, images: Tensor) -> Tensor:
+        """Logits (N, K) without autocast, whose eight bits make ties of near-ties."""
+        with torch.autocast(self.device.type, enabled=False):
+            logits: Tensor = self(images)
+        return logits.float()
+
     def _evaluate(
-        self, batch: tuple[Tensor, Tensor], metrics: MetricCollection, loss_name: str
-    ) -> Tensor:
-        images, targets = batch
-        logits: Tensor = self(images).float()  # (N, K)
+        self, logits: Tensor, targets: Tensor, metrics: MetricCollection, loss_name: str
+    ) -> None:
+        logits = logits.float()  # (N, K)
         metrics.update(logits, targets)
         loss = self.loss(logits, targets)
         self.log(loss_name, loss, prog_bar=True, batch_size=len(targets), sync_dist=True)
         self.log_dict(metrics, prog_bar=True)
-        return logits
 
     def _watch(self, loss: Tensor) -> None:
         # Without branching on the value, which would wait for the device at each step.
