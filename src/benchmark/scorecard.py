@@ -41,7 +41,8 @@ class Scorecard:
         """
         top = np.argsort(-logits, axis=1, kind="stable")[:, :TOP]  # (n, 5)
         self._targets.append(targets)
-        self._predicted.append(top[:, 0])
+        # A copy: a view would keep the whole order of all K classes.
+        self._predicted.append(top[:, 0].copy())
         self._in_top5.append((top == targets[:, None]).any(axis=1))
         self._calibration.add(logits, targets)
         if baseline is not None:

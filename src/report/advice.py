@@ -24,7 +24,7 @@ def _sentence(results: dict[str, Any], device: str) -> str:
     advice = results["recommendation"][device]
     rows = {row["format"]: row for row in results["rows"] if row["device"] == device}
     baseline = results["baseline"]
-    budget = f"{100 * results['options']['max_accuracy_drop']:g} points"
+    budget = points(results["options"]["max_accuracy_drop"])
     if advice["format"] is None:
         return f"On {_WHERE[device]} nothing can be recommended: {baseline} was not measured."
     row = rows[advice["format"]]
@@ -44,6 +44,11 @@ def _sentence(results: dict[str, Any], device: str) -> str:
             f"{budget} is open: {enough} tell"
         )
     return text + "."
+
+
+def points(share: float) -> str:
+    """A share of 1 as points of percent: 0.01 is "1 point"."""
+    return f"{100 * share:g} point{'' if share == 0.01 else 's'}"  # noqa: PLR2004
 
 
 def _reasons(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from src.report.advice import sentences
+from src.report.advice import points, sentences
 from src.report.table import (
     MISSING,
     accuracy_columns,
@@ -46,8 +46,8 @@ def markdown(results: dict[str, Any], figures: Sequence[str] = ()) -> str:
         "images that neither training nor calibration has seen; delta to "
         f"{results['baseline']}, on the same images, with Tango's 95 % score interval.",
         "- Verdict: pass if the images show that no more than "
-        f"{100 * results['options']['max_accuracy_drop']:g} points are lost, fail if they show "
-        "that more are (one-sided tests at 5 %), inconclusive between.",
+        f"{points(results['options']['max_accuracy_drop'])} of top-1 is lost, fail if they show "
+        "that more is (one-sided tests at 5 %), inconclusive between.",
         f"- Latency: one call, images in and logits out, {environment['threads']} threads, each "
         "row in a process of its own, in turns. A percentile with too few samples behind it is "
         "missing.",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -85,3 +86,14 @@ def test_planted_noise_is_judged_by_what_it_flips(flipped: float, verdict: str) 
     result = scored(before + np.float32(scale) * noise, targets, before, batch=64)
     assert result["lost"] == pytest.approx(flipped * 2000, abs=6)
     assert result["verdict"] == verdict
+
+
+def test_what_is_kept_of_an_image_does_not_grow_with_the_classes() -> None:
+    card = Scorecard([str(index) for index in range(1000)])
+    logits = np.random.default_rng(0).normal(size=(64, 1000)).astype(np.float32)
+    tracemalloc.start()
+    for _ in range(30):
+        card.add(logits, np.zeros(64, dtype=np.int64), logits)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 100 * 30 * 64  # bytes an image; its logits alone are 4,000

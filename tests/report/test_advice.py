@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from src.report.advice import sentences
+from src.report.advice import points, sentences
 from tests.report.test_table import latency, results, row
 
 CLOSE = {"value": 1.0, "low": 0.97, "high": 1.02}
@@ -55,12 +55,16 @@ def test_where_nothing_beats_the_baseline_it_says_so_and_what_is_open() -> None:
         row("eager"), row("onnx_int8"), chosen="eager", equals=["onnx"], inconclusive=inconclusive
     )
     assert text == (
-        "On this CPU ship eager: nothing faster keeps within 1 points of it; the speed of onnx is "
-        "not measurably another; onnx_int8 is faster, but whether it keeps within 1 points is "
+        "On this CPU ship eager: nothing faster keeps within 1 point of it; the speed of onnx is "
+        "not measurably another; onnx_int8 is faster, but whether it keeps within 1 point is "
         "open: about 4,321 test images would tell; other is faster, but whether it keeps within "
-        "1 points is open: no number of images would tell."
+        "1 point is open: no number of images would tell."
     )
 
 
 def test_without_a_measured_baseline_there_is_no_advice() -> None:
     assert "nothing can be recommended" in advice(row("onnx"), chosen=None)  # type: ignore[arg-type]
+
+
+def test_points_are_points_of_percent() -> None:
+    assert [points(share) for share in (0.01, 0.005, 0.02)] == ["1 point", "0.5 points", "2 points"]
