@@ -143,6 +143,16 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     assert 270 <= held <= 300
 
 
+def test_an_interval_from_two_loads_is_as_wide_as_so_little_deserves() -> None:
+    # Logarithms of the ratios 0 and 0.02: 0.01 -+ 12.7 * 0.01.
+    baseline = turns([[1.0]] * 4)
+    interval = speedup(baseline, turns([[1.0]] * 2 + [[float(np.exp(-0.02))]] * 2))
+    assert interval
+    assert np.log([interval.low, interval.value, interval.high]) == pytest.approx(
+        [0.01 - 0.12706, 0.01, 0.01 + 0.12706], abs=1e-4
+    )
+
+
 def test_the_same_samples_give_the_same_interval() -> None:
     samples = [[1.0, 2.0], [1.5, 1.0], [1.2, 1.3]]
     assert speedup(turns(samples), turns(samples[::-1])) == speedup(
