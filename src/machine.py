@@ -13,6 +13,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 _CPU = Path("/sys/devices/system/cpu")
+_DEVICES = Path("/dev")
 
 # The kernel's flag name -> the name the field uses. Only those that decide which
 # kernels a runtime picks for fp32, bf16 and int8.
@@ -40,7 +41,7 @@ def usable_cores() -> int:
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return max(1, min(cores, _quota(cores)))
+    return max(1, min(cores, math.ceil(container_cores() or cores)))
 
 
 def usable_core_numbers() -> set[int]:
@@ -73,21 +74,29 @@ def frequency_governor() -> str | None:
 def memory_bytes() -> int:
     """The memory this process may use: the machine's, or the container's limit."""
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(whole, container_memory_bytes() or whole)
+
+
+def container_memory_bytes() -> int | None:
+    """The container's limit of memory; None without one."""
     try:
         limit = _CGROUP_MEMORY.read_text(encoding="ascii").strip()
     except OSError:
-        return whole
-    return min(whole, int(limit)) if limit.isdecimal() else whole
+        return None
+    return int(limit) if limit.isdecimal() else None
 
 
-def _quota(default: int) -> int:
-    # cgroup v2, "max 100000" or "150000 100000": microseconds of CPU per period.
-    # https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
+def container_cores() -> float | None:
+    """The container's limit of processor time, in cores; None without one.
+
+    cgroup v2, "max 100000" or "150000 100000": microseconds of CPU per period.
+    https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
+    """
     try:
-        limit, period = _CGROUP_QUOTA.read_text().split()
+        limit, period = _CGROUP_QUOTA.read_text(encoding="ascii").split()
+        return None if limit == "max" else int(limit) / int(period)
     except (OSError, ValueError):
-        return default
-    return default if limit == "max" else math.ceil(int(limit) / int(period))
+        return None
 
 
 @functools.cache
@@ -127,6 +136,16 @@ def has_int8_dot_product() -> bool:
 def has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 matrices natively."""
     return bool(set(instruction_sets()) & {"AVX-512 BF16", "AMX-BF16", "NEON BF16"})
+
+
+def may_have_gpu() -> bool:
+    """Whether a GPU that torch calls ``cuda`` can be here: on Linux, a driver's device file is.
+
+    NVIDIA's, that of WSL, and AMD's. Elsewhere only a runtime can tell, so it is True.
+    """
+    if platform.system() != "Linux":
+        return True
+    return any((_DEVICES / name).exists() for name in ("nvidiactl", "nvidia0", "dxg", "kfd"))
 
 
 def is_virtual() -> bool | None:

@@ -43,3 +43,28 @@ def test_instruction_sets_are_read_from_the_kernels_flags(
     finally:
         machine.cpu_model.cache_clear()
         machine.instruction_sets.cache_clear()
+
+
+@pytest.mark.parametrize(("file", "found"), [("nvidiactl", True), ("dxg", True), ("sda", False)])
+def test_a_gpu_without_its_drivers_device_is_not_looked_for(
+    file: str, found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / file).touch()
+    monkeypatch.setattr(machine, "_DEVICES", tmp_path)
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    assert machine.may_have_gpu() is found
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    assert machine.may_have_gpu()
+
+
+def test_a_container_without_limits_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_CGROUP_QUOTA", "_CGROUP_MEMORY"):
+        (tmp_path / name).write_text("max 100000" if name == "_CGROUP_QUOTA" else "max")
+        monkeypatch.setattr(machine, name, tmp_path / name)
+    assert machine.container_cores() is machine.container_memory_bytes() is None
+    (tmp_path / "_CGROUP_QUOTA").write_text("150000 100000")
+    (tmp_path / "_CGROUP_MEMORY").write_text("4096")
+    assert machine.container_cores() == 1.5
+    assert machine.memory_bytes() == machine.container_memory_bytes() == 4096

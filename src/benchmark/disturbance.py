@@ -41,6 +41,10 @@ class Disturbance:
             frequency_spread=(max(frequencies) - min(frequencies)) / mean if mean else None,
         )
 
+    def interrupts(self) -> bool:
+        """Whether others took the cores away often enough for calls to have waited for them."""
+        return self.steal_share > STEAL_SHARE or self.other_cores > OTHER_CORES
+
     def causes(self) -> list[str]:
         """What of it was enough to be seen in a figure, the likeliest cause first."""
         found = []

@@ -39,6 +39,10 @@ def describe(threads: int) -> dict[str, Any]:
         "frequency_governor": machine.frequency_governor(),
         "virtual_machine": machine.is_virtual(),
         "memory_bytes": machine.memory_bytes(),
+        "container": {
+            "cores": machine.container_cores(),
+            "memory_bytes": machine.container_memory_bytes(),
+        },
         "gpu": _gpu(),
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -21,7 +21,7 @@ STABLE_IQR = 0.10  # of the median, as in torch.utils.benchmark
 ROUNDS_A_LOAD = 2
 BOOTSTRAP_LOADS = 6
 _RESAMPLES = 4_000
-_TRIMMED = 0.2  # of the loads, at each end
+_TRIMMED = 0.2  # of the rounds, at each end
 
 
 @dataclass(frozen=True)
@@ -114,16 +114,17 @@ def load_of(number: int) -> int:
 def speedup(baseline: Rounds, rounds: Rounds, seed: int = 0) -> Interval | None:
     """How many times faster ``rounds`` are than ``baseline``, paired round by round.
 
-    The ratio of the two mean times in each round that both took part in, so that the machine's
-    drift, which both saw, cancels. Means and not medians: where another process takes a core
-    from time to time, it falls between the calls of a fast file and into every call of a slow
-    one, so that medians move further apart than means do. The logarithms of the ratios are
-    averaged for each load of the files, and these averages without the fifth at each end, for
-    one interrupted turn says nothing about a file. The 95 % interval is a bootstrap over the
-    loads (Efron & Tibshirani, 1993), by percentiles that are expanded for their small number
-    (Hesterberg, 2015, "What Teachers Should Know About the Bootstrap", section 5.3). No bootstrap
-    reaches beyond the smallest and the largest load, and of fewer than six these hold the truth
-    too seldom: there it is the t interval.
+    The ratio of the two median times in each round that both took part in, so that the machine's
+    drift, which both saw, cancels. Of the two mean times where others were at work on the cores:
+    what takes a core from time to time falls between the calls of a fast file and into every
+    call of a slow one, so that medians move further apart than means do. Logarithms of the
+    ratios are averaged without the fifth at each end, for one interrupted turn says nothing about
+    a file. The 95 % interval is a bootstrap over the loads of the files, each with all its rounds
+    (a cluster bootstrap: Davison & Hinkley, 1997, section 3.8), by percentiles that are expanded
+    for the small number of loads (Hesterberg, 2015, "What Teachers Should Know About the
+    Bootstrap", section 5.3). No bootstrap reaches beyond the smallest and the largest load, and
+    of fewer than six these hold the truth too seldom: there it is the t interval of their
+    averages.
 
     Args:
         baseline: what it is compared with.
@@ -133,22 +134,24 @@ def speedup(baseline: Rounds, rounds: Rounds, seed: int = 0) -> Interval | None:
     Returns:
         None with rounds of fewer than two loads in common.
     """
-    loads: dict[int, list[float]] = {}
-    for number, turn in rounds.items():
-        if number in baseline:
-            ratio = np.mean(baseline[number].seconds) / np.mean(turn.seconds)
-            loads.setdefault(load_of(number), []).append(math.log(ratio))
+    common = [number for number in rounds if number in baseline]
+    loads = sorted({load_of(number) for number in common})
     count = len(loads)
     if count < 2:  # noqa: PLR2004  # a single load has no spread
         return None
-    ratios = np.array([np.mean(each) for each in loads.values()])
-    value = float(_trimmed_mean(ratios[None])[0])
+    middle = np.mean if _interrupted(baseline) or _interrupted(rounds) else np.median
+    ratios = np.full((count, ROUNDS_A_LOAD), np.nan)  # rows are loads; a round may be missing
+    for number in common:
+        ratio = middle(baseline[number].seconds) / middle(rounds[number].seconds)
+        ratios[loads.index(load_of(number)), number % ROUNDS_A_LOAD] = math.log(ratio)
+    value = float(_trimmed_mean(ratios.reshape(1, -1))[0])
     quantile = float(stdtrit(count - 1, 0.025))
     if count < BOOTSTRAP_LOADS:
-        reach = -quantile * float(ratios.std(ddof=1)) / math.sqrt(count)
+        averages = np.nanmean(ratios, axis=1)
+        reach = -quantile * float(averages.std(ddof=1)) / math.sqrt(count)
         return Interval(math.exp(value), math.exp(value - reach), math.exp(value + reach))
-    resampled = np.random.default_rng(seed).choice(ratios, size=(_RESAMPLES, count))
-    means = _trimmed_mean(resampled)
+    drawn = np.random.default_rng(seed).integers(count, size=(_RESAMPLES, count))
+    means = _trimmed_mean(ratios[drawn].reshape(_RESAMPLES, -1))
     # The percentile interval is too narrow by sqrt(1 - 1/n) and for the t quantile; this tail
     # makes it the t interval where the means are normal.
     tail = NormalDist().cdf(quantile * math.sqrt(count / (count - 1)))
@@ -156,11 +159,23 @@ def speedup(baseline: Rounds, rounds: Rounds, seed: int = 0) -> Interval | None:
     return Interval(math.exp(value), float(np.exp(low)), float(np.exp(high)))
 
 
+def _interrupted(rounds: Rounds) -> bool:
+    """Whether others took the cores from these calls, so that some of them hold waiting."""
+    disturbance = _disturbance(list(rounds.values()))
+    return disturbance is not None and disturbance.interrupts()
+
+
 def _trimmed_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of each row without its smallest and largest: (B, n) -> (B,)."""
-    cut = int(_TRIMMED * values.shape[1])
-    kept = np.sort(values, axis=1)[:, cut : values.shape[1] - cut]
-    return np.asarray(kept.mean(axis=1))
+    """The mean of each row without its smallest and largest fifth; NaN is missing: (B, n) -> (B,).
+
+    A row has one value at least.
+    """
+    ordered = np.sort(values, axis=1)  # NaN last
+    present = np.isfinite(ordered).sum(axis=1, keepdims=True)
+    cut = (_TRIMMED * present).astype(int)
+    place = np.arange(values.shape[1])
+    kept = (place >= cut) & (place < present - cut)
+    return np.asarray(np.where(kept, ordered, 0.0).sum(axis=1) / kept.sum(axis=1))
 
 
 def _percentile(samples: NDArray[np.float64], percent: int) -> float | None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src import formats
+from src import formats, machine
 from src.benchmark import fidelity
 from src.benchmark.disturbance import Observation
 from src.benchmark.latency import Interval, Turn, load_of, speedup, summarize
@@ -80,6 +80,9 @@ class Row:
         self._exports, self._probe = exports, probe[0]
 
         def act() -> None:
+            if self.device == "cuda" and not machine.may_have_gpu():
+                # Known without a process that imports a runtime only to say so.
+                raise Unavailable("no GPU: this system has no driver of one")
             self._worker = WorkerProcess(self.name, exports / self.name, self.device, limits)
             self.figures |= self._worker.ask("load")
             self._loads.append(self.figures["load_seconds"])

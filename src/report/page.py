@@ -87,6 +87,8 @@ def markdown(results: dict[str, Any], figures: Sequence[str] = ()) -> str:
         + (", in a virtual machine" if environment["virtual_machine"] else "")
         + f"; frequency governor {environment['frequency_governor'] or 'unknown'}",
         f"- Memory: {environment['memory_bytes'] / 1e9:.1f} GB",
+        f"- Container: {_limits(environment['container'])}",
+        f"- Priority of the measured processes: {_priority(results['rows'])}",
         f"- GPU: {environment['gpu']['name'] if environment['gpu'] else 'none'}",
         f"- System: {environment['system']}, Python {environment['python']}",
         f"- Packages: {packages}",
@@ -94,6 +96,25 @@ def markdown(results: dict[str, Any], figures: Sequence[str] = ()) -> str:
         f"SHA-256 {checkpoint['sha256']}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _limits(container: dict[str, Any]) -> str:
+    """What a container allows, in words."""
+    limits = []
+    if container["cores"] is not None:
+        limits.append(f"{container['cores']:g} cores")
+    if container["memory_bytes"] is not None:
+        limits.append(f"{container['memory_bytes'] / 1e9:.1f} GB")
+    return ", ".join(limits) or "no limits seen"
+
+
+def _priority(rows: list[dict[str, Any]]) -> str:
+    """How far the measured processes went before others, in words."""
+    values = sorted({row["nice"] for row in rows if "nice" in row})
+    if not values:
+        return "unknown"
+    raised = "raised" if values[0] < 0 else "not raised, for the system does not allow it"
+    return f"{raised} (nice {', '.join(map(str, values))})"
 
 
 def _damage(results: dict[str, Any]) -> list[str]:

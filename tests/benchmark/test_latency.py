@@ -1,17 +1,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from src.benchmark.disturbance import Disturbance
-from src.benchmark.latency import Turn, load_of, speedup, summarize
+from src.benchmark.latency import ROUNDS_A_LOAD, Turn, load_of, speedup, summarize
 
 
-def turns(samples: Sequence[Sequence[float]], first: int = 0) -> dict[int, Turn]:
+QUIET = Disturbance(1.0, steal_share=0.0, other_cores=0.0, frequency_hz=None)
+BUSY = Disturbance(1.0, steal_share=0.0, other_cores=0.9, frequency_hz=None)
+
+
+def turns(
+    samples: Sequence[Sequence[float]], first: int = 0, disturbance: Disturbance | None = None
+) -> dict[int, Turn]:
     return {
-        number: Turn(each, elapsed_seconds=sum(each), cpu_seconds=2 * sum(each))
+        number: Turn(
+            each,
+            elapsed_seconds=sum(each),
+            cpu_seconds=2 * sum(each),
+            disturbance=disturbance,
+        )
         for number, each in enumerate(samples, start=first)
     }
 
@@ -55,8 +67,7 @@ def test_a_wide_cell_says_that_it_is_unstable(spread: float, causes: list[str]) 
 
 
 def test_what_disturbed_a_cell_comes_before_its_spread() -> None:
-    disturbed = Disturbance(1.0, steal_share=0.0, other_cores=0.9, frequency_hz=None)
-    turn = Turn([1.0, 2.0, 3.0], 6.0, 6.0, disturbance=disturbed)
+    turn = Turn([1.0, 2.0, 3.0], 6.0, 6.0, disturbance=BUSY)
     cell = summarize(1, {0: turn}, warm=False)
     assert cell["unstable"] == ["busy", "cold", "spread"]
     assert cell["stable"] is False
@@ -102,11 +113,32 @@ def test_what_differs_from_load_to_load_widens_the_interval() -> None:
 
 def test_calls_that_others_fall_into_weigh_as_much_as_the_time_they_took() -> None:
     # A third of the time is taken from both; it falls into one of three quick calls.
-    slow = turns([[30.0, 30.0]] * 10)
-    quick = turns([[5.0, 5.0, 20.0] * 2] * 10)
-    interval = speedup(slow, quick)
+    slow = [[30.0, 30.0]] * 10
+    quick = [[5.0, 5.0, 20.0] * 2] * 10
+    for one, other in ((BUSY, BUSY), (BUSY, QUIET), (QUIET, BUSY)):
+        interval = speedup(turns(slow, disturbance=one), turns(quick, disturbance=other))
+        assert interval
+        assert interval.value == pytest.approx(3)
+
+
+@pytest.mark.parametrize("disturbance", [QUIET, None])
+def test_without_others_on_the_cores_a_slow_call_now_and_then_does_not_count(
+    disturbance: Disturbance | None,
+) -> None:
+    interval = speedup(
+        turns([[2.0, 2.0, 2.0]] * 10),
+        turns([[1.0, 1.0, 9.0]] * 10, disturbance=disturbance),
+    )
     assert interval
-    assert interval.value == pytest.approx(3)
+    assert interval.value == pytest.approx(2)
+
+
+def test_a_load_of_which_a_round_is_missing_still_counts() -> None:
+    whole = turns([[2.0]] * 14)
+    rounds = turns([[1.0]] * 13)
+    interval = speedup(whole, rounds)
+    assert interval
+    assert (interval.low, interval.value, interval.high) == pytest.approx((2, 2, 2))
 
 
 def test_one_interrupted_turn_does_not_move_the_speedup() -> None:
@@ -132,11 +164,19 @@ def test_a_clear_difference_is_told_from_none() -> None:
     assert slower.value == pytest.approx(1 / 1.05, rel=0.01)
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+def loads(generator: np.random.Generator, level: float, count: int) -> dict[int, Turn]:
+    """Rounds on loads of a file that differ by 2 %, with a disturbed turn now and then."""
+    speeds = np.repeat(generator.normal(1, 0.02, count), ROUNDS_A_LOAD)
+    slow = 1 + 0.2 * (generator.random(len(speeds)) < 0.05)
+    return turns([list(level * each * generator.normal(1, 0.02, 20)) for each in speeds * slow])
+
+
+@pytest.mark.parametrize("kind", [rounds, loads])
+def test_the_interval_holds_the_truth_as_often_as_it_says(kind: Any) -> None:
     generator = np.random.default_rng(0)
     held = 0
     for _ in range(300):
-        interval = speedup(rounds(generator, 1, 12), rounds(generator, 1, 12))
+        interval = speedup(kind(generator, 1, 12), kind(generator, 1, 12))
         assert interval
         held += interval.low <= 1 <= interval.high
     # 95 % of 300 is 285; four standard deviations of a binomial are 15.

@@ -113,6 +113,7 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
             "virtual_machine": True,
             "frequency_governor": None,
             "memory_bytes": 8_000_000_000,
+            "container": {"cores": None, "memory_bytes": None},
             "threads": 2,
             "gpu": None,
             "system": "Linux",
