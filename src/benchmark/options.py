@@ -42,7 +42,7 @@ class BenchmarkOptions:
     rounds: int = 100
     samples: int = 100
     turn_seconds: float = 0.1
-    max_seconds: float = 38.0
+    max_seconds: float = 45.0
     warmup_seconds: float = 2.0
     timeout_seconds: float = 120.0
     max_memory_bytes: int | None = None
