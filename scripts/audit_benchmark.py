@@ -25,18 +25,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from more_formats import plant
 
-from src import formats
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
 from src.data.restore import data_of
 from src.runs import Run
 
-ROOT = Path(__file__).parent.parent
 PLANTED = Path(__file__).parent / "planted_formats"
 DEFAULT = BenchmarkOptions()
 MEASUREMENTS = 10  # of A/A, at two batch sizes each
 ALTERNATIONS = 4
+BARE_ALTERNATIONS = 8  # a process of torch's is a quarter slower now and then, ours and theirs
 
 BARE_ONNX = """
 import json, sys, time
@@ -115,12 +115,7 @@ class Audit:
         images, _ = next(self._data.batches("val", batch_size=1))
         np.save(self._images, images)
         self.environment: dict[str, Any] = {}
-        formats.__path__.append(str(PLANTED))
-        (scratch / "site").mkdir()
-        (scratch / "site" / "sitecustomize.py").write_text(
-            f"from src import formats\nformats.__path__.append({str(PLANTED)!r})\n"
-        )
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(scratch / "site"), str(ROOT)])
+        plant(PLANTED, scratch)
 
     def measure(self, names: dict[str, str], options: BenchmarkOptions) -> dict[str, Any]:
         """Rows by name, of formats whose files are those of another: ``{name: whose files}``."""
@@ -201,7 +196,7 @@ class Audit:
             "onnx_fp32": (BARE_ONNX, self._original.exports / "onnx_fp32" / "model.onnx"),
         }
         ratios: dict[str, list[float]] = {name: [] for name in names}
-        for number in range(ALTERNATIONS):
+        for number in range(BARE_ALTERNATIONS):
             rows = self.measure(names, replace(DEFAULT, batch_sizes=[1], max_seconds=10))
             for name, (program, path) in bare.items():
                 theirs = self._bare(program, path)

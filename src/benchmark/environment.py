@@ -32,6 +32,7 @@ def describe(threads: int) -> dict[str, Any]:
     return {
         "cpu": machine.cpu_model(),
         "isa": list(machine.instruction_sets()),
+        "int8_dot_product": machine.has_int8_dot_product(),
         "architecture": platform.machine(),
         "usable_cores": machine.usable_cores(),
         "threads": threads,

@@ -111,6 +111,16 @@ def load_of(number: int) -> int:
     return number // ROUNDS_A_LOAD
 
 
+def rounds_of(cell: Mapping[str, Any]) -> dict[int, Turn]:
+    """The rounds that a cell of ``benchmark.json`` was made from, to compute on."""
+    seen = cell["disturbance"]
+    disturbance = Disturbance(**seen) if seen else None
+    return {
+        int(number): Turn(seconds, sum(seconds), cpu_seconds=0.0, disturbance=disturbance)
+        for number, seconds in cell["seconds"].items()
+    }
+
+
 def speedup(baseline: Rounds, rounds: Rounds, seed: int = 0) -> Interval | None:
     """How many times faster ``rounds`` are than ``baseline``, paired round by round.
 

@@ -24,6 +24,7 @@ from src.formats.base import Unavailable
 Images = NDArray[np.float32]
 
 WARM = 0.02  # two windows of the warm-up agree within this share
+MOST_RELOAD_SECONDS = 2.0
 MOST_DAMAGED = 15  # tensors that the report names
 
 
@@ -70,6 +71,10 @@ class Row:
         return bool(self.figures["status"] == "ok")
 
     @property
+    def _reloads(self) -> bool:
+        return self._loads[0] <= MOST_RELOAD_SECONDS
+
+    @property
     def runtime(self) -> str | None:
         """What runs it, with its version; None if it never ran."""
         effective: dict[str, str] = self.figures.get("effective", {})
@@ -107,7 +112,8 @@ class Row:
     def time(self, images: Images, number: int, options: BenchmarkOptions) -> None:
         """One turn at timing a batch; the first one hands it over and warms up.
 
-        The file is loaded again every few rounds: see :func:`src.benchmark.latency.load_of`.
+        The file is loaded again every few rounds: see :func:`src.benchmark.latency.load_of`. Not
+        one that takes long, as what is compiled when it is loaded: it would only be loaded.
         """
         size = len(images)
 
@@ -118,7 +124,7 @@ class Row:
                 worker.ask("hold", images)
                 steady = worker.ask("warm_up", tolerance=WARM, max_seconds=options.warmup_seconds)
                 self._warm[size] = steady["warm"]
-            elif load_of(number) != load_of(next(reversed(rounds))):
+            elif self._reloads and load_of(number) != load_of(next(reversed(rounds))):
                 self._loads.append(worker.ask("reload")["load_seconds"])
             before, own = Observation.now(), time.process_time()
             answer = worker.ask("time", samples=options.samples, max_seconds=options.turn_seconds)
@@ -168,7 +174,7 @@ class Row:
     def _last_figures(self) -> None:
         worker = self._alive()
         answer = worker.ask("finish")
-        self.figures["effective"]["ran_in"] = answer["ran_in"]
+        self.figures["profile"] = answer["profile"]
         self.figures["peak_rss_bytes"] = answer["peak_rss_bytes"]
         self.figures["peak_device_bytes"] = worker.peak_device_bytes
         self.figures["load_seconds"] = statistics.median(self._loads)

@@ -10,6 +10,7 @@ a ``shape``. So is a reply. Nothing is pickled.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import importlib
 import json
@@ -28,7 +29,7 @@ from src import formats
 from src.benchmark.energy import EnergyMeter
 from src.benchmark.stopwatch import Stopwatch
 from src.errors import describe
-from src.formats.base import Runtime, Unavailable, missing_packages
+from src.formats.base import Profile, Runtime, Unavailable, missing_packages
 
 Images = NDArray[np.float32]
 
@@ -116,12 +117,12 @@ class Worker:
         """What is known once all timing is over.
 
         ``peak_rss_bytes`` is the peak resident memory since the start, above that of the empty
-        worker. ``ran_in`` is read afterwards, for that may take memory of its own.
+        worker. The profile is taken afterwards, for that may take memory of its own.
         """
         peak = peak_rss() - self._empty_rss
         images = self._held if self._held is None else self._held[:1]
-        shares = {} if images is None else self._loaded().ran_in(images)
-        return {"peak_rss_bytes": peak, "ran_in": shares}
+        profile = Profile() if images is None else self._loaded().profile(images)
+        return {"peak_rss_bytes": peak, "profile": dataclasses.asdict(profile)}
 
     def damage(self, images: Images, exports: str) -> dict[str, Any]:
         """Where the file departs from what it was made from, if its format can tell.

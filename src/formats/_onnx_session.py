@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from src.formats.base import Unavailable
+from src.formats.base import Profile, Unavailable
 
 INPUT, OUTPUT = "images", "logits"
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -72,7 +72,7 @@ class OnnxRuntime:
         binding.synchronize_outputs()
         return time.perf_counter() - started
 
-    def ran_in(self, images: NDArray[np.float32]) -> dict[str, float]:
+    def profile(self, images: NDArray[np.float32]) -> Profile:
         """From ONNX Runtime's own profile of a few calls, by the types that operators take."""
         with tempfile.TemporaryDirectory() as folder:
             options = self._options()
@@ -82,7 +82,7 @@ class OnnxRuntime:
             for _ in range(_PROFILED_CALLS):
                 session.run([OUTPUT], {INPUT: images})
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-        return shares(events)
+        return profile_of(events)
 
     def _options(self) -> Any:
         import onnxruntime as ort
@@ -98,8 +98,8 @@ class OnnxRuntime:
         return ort.InferenceSession(self._path, options, providers=[self._provider])
 
 
-def shares(events: list[dict[str, Any]]) -> dict[str, float]:
-    """The share of time of each precision, from the events of an ONNX Runtime profile.
+def profile_of(events: list[dict[str, Any]]) -> Profile:
+    """The events of an ONNX Runtime profile, by precision and by operator.
 
     An operator that takes an 8-bit tensor works in int8; those that only convert between
     8 bits and float are apart. The first call is left out: it allocates.
@@ -107,20 +107,31 @@ def shares(events: list[dict[str, Any]]) -> dict[str, float]:
     kernels = [event for event in events if str(event.get("name", "")).endswith("_kernel_time")]
     runs = sorted(event["ts"] for event in events if event.get("name") == "model_run")
     second = runs[1] if len(runs) > 1 else 0
-    seconds: dict[str, float] = defaultdict(float)
+    time: dict[str, float] = defaultdict(float)
+    nodes: dict[str, set[str]] = defaultdict(set)
+    operators: dict[str, float] = defaultdict(float)
     for event in kernels:
         if event["ts"] < second:
             continue
-        details = event["args"]
-        types = {name for each in details.get("input_type_shape", ()) for name in each}
-        if details["op_name"] in _CONVERSIONS:
-            precision = "conversion"
-        elif types & _INT8:
-            precision = "int8"
-        elif "float16" in types or "bfloat16" in types:
-            precision = "16 bit"
-        else:
-            precision = "fp32"
-        seconds[precision] += event["dur"]
-    total = sum(seconds.values())
-    return {name: value / total for name, value in sorted(seconds.items())} if total else {}
+        precision, operator = _precision(event["args"]), event["args"]["op_name"]
+        time[precision] += event["dur"]
+        nodes[precision].add(event["name"])
+        operators[operator] += event["dur"]
+    total = sum(time.values())
+    if not total:
+        return Profile()
+    ranked = sorted(operators.items(), key=lambda item: -item[1])
+    return Profile(
+        time={name: value / total for name, value in sorted(time.items())},
+        nodes={name: len(found) for name, found in sorted(nodes.items())},
+        operators={name: value / total for name, value in ranked},
+    )
+
+
+def _precision(details: dict[str, Any]) -> str:
+    types = {name for each in details.get("input_type_shape", ()) for name in each}
+    if details["op_name"] in _CONVERSIONS:
+        return "conversion"
+    if types & _INT8:
+        return "int8"
+    return "16 bit" if types & {"float16", "bfloat16"} else "fp32"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from src.formats.base import Unavailable
+from src.formats.base import Profile, Unavailable
 
 if TYPE_CHECKING:
     import torch
@@ -63,9 +63,9 @@ class TorchRuntime:
             milliseconds: float = start.elapsed_time(end)
         return milliseconds / 1e3
 
-    def ran_in(self, images: NDArray[np.float32]) -> dict[str, float]:
+    def profile(self, images: NDArray[np.float32]) -> Profile:
         """Torch runs an operator in the type of its tensors, and these are float32."""
-        return {"fp32": 1.0}
+        return Profile(time={"fp32": 1.0})
 
 
 def _event() -> Any:

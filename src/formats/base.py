@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,6 +41,19 @@ class ExportSource:
         return {"class_names": list(self.class_names), "preprocessing": self.preprocessing}
 
 
+@dataclass(frozen=True)
+class Profile:
+    """Where the time of a call goes, as the runtime itself tells; empty where it can't.
+
+    A precision is ``fp32``, ``int8`` and the like, or ``conversion`` for what only takes values
+    from one to another.
+    """
+
+    time: dict[str, float] = field(default_factory=dict)  # share of each precision
+    nodes: dict[str, int] = field(default_factory=dict)  # operators in each precision
+    operators: dict[str, float] = field(default_factory=dict)  # share of each kind, largest first
+
+
 class Runtime(Protocol):
     """An exported file, loaded on a device."""
 
@@ -57,11 +70,8 @@ class Runtime(Protocol):
     def device_seconds(self, images: NDArray[np.float32]) -> float | None:
         """Seconds of one call without the copies to and from the device; None on a CPU."""
 
-    def ran_in(self, images: NDArray[np.float32]) -> dict[str, float]:
-        """How the time of a call is shared among the precisions of its operators.
-
-        For example ``{"int8": 0.7, "fp32": 0.2, "conversion": 0.1}``; empty if it can't tell.
-        """
+    def profile(self, images: NDArray[np.float32]) -> Profile:
+        """Where the time of a call goes, from a few calls that are not timed."""
 
 
 class Format(Protocol):

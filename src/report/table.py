@@ -9,6 +9,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from src.report.explanation import explanations
+
 MISSING = "-"
 UNSTABLE = "~"
 _CAUSES = {
@@ -88,6 +90,7 @@ def footnotes(results: Row) -> Iterator[str]:
     for cause, meaning in _CAUSES.items():
         if cause in marks:
             yield f"{UNSTABLE}{cause}: unstable, {meaning}"
+    yield from explanations(results)
     for row in measured(results):
         if not row["idle_between_turns"]:
             yield f"{row['format']} on {row['device']} went on using the CPU between its turns"
@@ -221,7 +224,7 @@ def _figure(size: int, name: str, scale: float, digits: int) -> Callable[[Row], 
 
 
 def _precisions(row: Row) -> str:
-    shares = row["effective"]["ran_in"]
+    shares = row["profile"]["time"]
     return ", ".join(f"{name} {share:.0%}" for name, share in shares.items()) or MISSING
 
 

@@ -9,7 +9,6 @@ import pytest
 from src.benchmark.disturbance import Disturbance
 from src.benchmark.latency import ROUNDS_A_LOAD, Turn, load_of, speedup, summarize
 
-
 QUIET = Disturbance(1.0, steal_share=0.0, other_cores=0.0, frequency_hz=None)
 BUSY = Disturbance(1.0, steal_share=0.0, other_cores=0.9, frequency_hz=None)
 

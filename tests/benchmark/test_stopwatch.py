@@ -13,6 +13,7 @@ import pytest
 
 from src.benchmark.energy import EnergyMeter
 from src.benchmark.stopwatch import TURN_WARMUP_SECONDS, WINDOW_CALLS, Stopwatch
+from src.formats.base import Profile
 
 IMAGES = np.zeros((1, 3, 2, 2), np.float32)
 
@@ -38,8 +39,8 @@ class Fake:
     def device_seconds(self, images: Any) -> float | None:
         return self.device
 
-    def ran_in(self, images: Any) -> dict[str, float]:
-        return {}
+    def profile(self, images: Any) -> Profile:
+        return Profile()
 
     def clock(self) -> float:
         return self.now

@@ -15,6 +15,7 @@ import pytest
 
 from src import files, formats
 from src.benchmark import process
+from src.benchmark.latency import ROUNDS_A_LOAD, rounds_of, speedup
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure, require_success
 from src.errors import LightshipError, UsageError
@@ -26,7 +27,7 @@ from src.runs import Run
 PLANTED = """
 import os, time
 import numpy as np
-from src.formats.base import Unavailable
+from src.formats.base import Profile, Unavailable
 
 requires = runs_with = ("numpy",)
 devices = ("cpu",)
@@ -67,8 +68,8 @@ class Runtime:
         pass
     def device_seconds(self, images):
         return None
-    def ran_in(self, images):
-        return {"fp32": 1.0}
+    def profile(self, images):
+        return Profile(time={"fp32": 1.0})
 """
 NAMES = [
     *("eager", "talking", "shifted", "crashing", "hanging", "eating"),
@@ -198,7 +199,7 @@ def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]
     # On disk as returned, and nothing of it on standard output.
     assert run.read_benchmark() == json.loads(json.dumps(results))
     assert rows["talking"]["idle_between_turns"] is True
-    assert rows["talking"]["effective"]["ran_in"] == {"fp32": 1.0}
+    assert rows["talking"]["profile"]["time"] == {"fp32": 1.0}
     assert "own words" not in capfd.readouterr().out
 
 
@@ -261,3 +262,24 @@ def test_the_worker_of_an_onnx_file_never_imports_torch() -> None:
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     subprocess.run([sys.executable, "-c", program], cwd=process._ROOT, check=True)
+
+
+@pytest.mark.parametrize(("most_seconds", "loads"), [(1000.0, 3), (0.0, 1)])
+def test_a_file_that_is_slow_to_load_is_loaded_once(
+    run: Run, monkeypatch: pytest.MonkeyPatch, most_seconds: float, loads: int
+) -> None:
+    monkeypatch.setattr("src.benchmark.row.MOST_RELOAD_SECONDS", most_seconds)
+    options = BenchmarkOptions(batch_sizes=[1], rounds=2 * ROUNDS_A_LOAD + 1, max_seconds=60)
+    rows = measure(run, Data(), options, lambda *_: None)["rows"]
+    assert len(rows[0]["loads_seconds"]) == loads
+
+
+def test_a_stored_cell_gives_the_same_speedup(run: Run) -> None:
+    rows = measure(run, Data(), OPTIONS, lambda *_: None)["rows"]
+    ours, baseline = (
+        next(row["latency"][0] for row in rows if row["format"] == name)
+        for name in ("talking", "eager")
+    )
+    found = speedup(rounds_of(baseline), rounds_of(ours))
+    assert found
+    assert found.to_dict() == pytest.approx(ours["speedup"], rel=1e-3)

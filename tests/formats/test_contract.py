@@ -99,8 +99,9 @@ def test_it_runs_in_a_fresh_process_and_agrees(exported: tuple[str, Path, Export
     assert effective["runtime"]
     assert (effective["device"], effective["threads"]) == ("cpu", 1)
     assert finished["peak_rss_bytes"] > 0
-    assert sum(finished["ran_in"].values()) == pytest.approx(1)
-    assert ("int8" in finished["ran_in"]) is (formats.get(name).precision == "int8")
+    shares = finished["profile"]["time"]
+    assert sum(shares.values()) == pytest.approx(1)
+    assert ("int8" in shares) is (formats.get(name).precision == "int8")
     tolerance = formats.get(name).tolerance
     assert fidelity.what_is_wrong(logits, expected, tolerance) is None
     assert fidelity.what_is_wrong(single, expected, tolerance) is None

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from src.formats._onnx_session import shares
+from src.formats._onnx_session import profile_of
+from src.formats.base import Profile
 
 
 def kernel(at: int, operator: str, microseconds: int, *types: str) -> dict[str, Any]:
     return {
-        "name": f"{operator}_kernel_time",
+        "name": f"{operator}_{at % 200}_kernel_time",
         "ts": at,
         "dur": microseconds,
         "args": {"op_name": operator, "input_type_shape": [{each: [1, 3]} for each in types]},
@@ -29,13 +30,23 @@ def test_time_is_shared_by_what_operators_take_without_the_first_call() -> None:
         kernel(281, "Gelu", 15, "float"),
         kernel(296, "MatMul", 5, "float16", "float16"),
     ]
-    assert shares(events) == {
+    profile = profile_of(events)
+    assert profile.time == {
         "16 bit": pytest.approx(0.05),
         "conversion": pytest.approx(0.20),
         "fp32": pytest.approx(0.15),
         "int8": pytest.approx(0.60),
     }
+    assert profile.nodes == {"16 bit": 1, "conversion": 2, "fp32": 1, "int8": 1}
+    assert list(profile.operators)[:2] == ["QLinearConv", "Gelu"]
+    assert profile.operators["QLinearConv"] == pytest.approx(0.60)
+
+
+def test_a_node_that_runs_in_each_call_is_one_node() -> None:
+    runs = [{"name": "model_run", "ts": at, "dur": 9} for at in (0, 200, 400)]
+    calls = [kernel(at, "Conv", 5, "float") for at in (1, 201, 401)]
+    assert profile_of([*runs, *calls]).nodes == {"fp32": 1}
 
 
 def test_a_profile_without_kernels_tells_nothing() -> None:
-    assert shares([{"name": "model_run", "ts": 1, "dur": 2}]) == {}
+    assert profile_of([{"name": "model_run", "ts": 1, "dur": 2}]) == Profile()

@@ -44,7 +44,12 @@ def row(name: str, **changes: Any) -> dict[str, Any]:
         "first_inference_seconds": 0.045,
         "peak_rss_bytes": 200_000_000,
         "peak_device_bytes": None,
-        "effective": {"runtime": "fast 1.0", "ran_in": {"fp32": 0.25, "int8": 0.75}},
+        "effective": {"runtime": "fast 1.0"},
+        "profile": {
+            "time": {"fp32": 0.25, "int8": 0.75},
+            "nodes": {"fp32": 3, "int8": 9},
+            "operators": {"QLinearConv": 0.75, "Gelu": 0.25},
+        },
         "idle_between_turns": True,
         "latency": [latency(1, 0.0123), latency(8, 0.05)],
         "accuracy": {
@@ -108,6 +113,7 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
         "environment": {
             "cpu": "a CPU",
             "isa": [],
+            "int8_dot_product": True,
             "usable_cores": 2,
             "machine_cores": 4,
             "virtual_machine": True,

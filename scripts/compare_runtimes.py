@@ -1,0 +1,185 @@
+"""Our files against what a user gets by following each runtime's own quick start.
+
+python scripts/compare_runtimes.py [--models resnet34 ...] [--root FOLDER] [--seconds 240]
+
+The four networks at 224 pixels, batch 1, all cores, trained on the digits so that accuracy is
+real. All files of a network are timed in one run, taken in turn; speed-ups are over plain ONNX
+Runtime in fp32, with 95 % intervals. A quick start is a format like any other, in
+scripts/quick_starts/; one whose package is not installed is skipped with that reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from more_formats import plant
+
+from src import formats, runs
+from src.benchmark.latency import rounds_of, speedup
+from src.benchmark.options import BenchmarkOptions
+from src.benchmark.suite import measure
+from src.data.restore import data_of
+from src.errors import LightshipError
+from src.export.options import ExportOptions
+from src.export.source import Checkpoint
+from src.export.stage import export_run
+
+QUICK_STARTS = Path(__file__).parent / "quick_starts"
+PLAIN = "quick_onnx"
+INT8 = "onnx_int8"
+OURS = (
+    "torchscript", "torch_export", "onnx_fp32", INT8,
+    "openvino_fp32", "openvino_bf16", "openvino_int8",
+)  # fmt: skip
+# Epochs at 224 pixels, and the speed-ups over plain ONNX Runtime that this project aims at on two
+# cores with an int8 dot product: of its best file, and of onnx_int8 alone.
+NETWORKS = {
+    "resnet34": (4, 3.7, 3.0),
+    "densenet121": (4, 2.8, 1.75),
+    "efficientnet_b0": (5, 1.5, 1.0),
+    "convnext_t": (4, 2.6, 2.1),
+}
+MOST_DROP = 0.01  # of top-1: a file that loses more is no candidate
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--root", type=Path, help="where runs are kept and found again")
+    parser.add_argument("--seconds", type=float, default=240, help="of timing, a network")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        plant(QUICK_STARTS, scratch)
+        summary = ["| network | | speed-up | aim | |", "|---|---|---:|---:|---|"]
+        met = True
+        for model in chosen.models:
+            results = compare(trained(model, chosen.root or scratch), chosen.seconds)
+            print(f"\n### {model}\n\n" + "\n".join(table(results)), flush=True)
+            for line, good in verdicts(model, results):
+                summary.append(line)
+                met &= good
+    environment = results["environment"]
+    isa = ", ".join(environment["isa"])
+    print(f"\n{environment['cpu']} ({isa}), {environment['threads']} threads")
+    print(f"{environment['packages']}\n")
+    print("\n".join(summary))
+    sys.exit(0 if met else 1)
+
+
+def trained(model: str, root: Path) -> runs.Run:
+    """The newest run of ``model`` below ``root``, or a new one."""
+    found = runs.newest(root, model, having="checkpoints/best.ckpt")
+    if found is None:
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "src.train", f"model={model}", "data.image_size=224"),
+                *("data.batch_size=32", f"trainer.max_epochs={NETWORKS[model][0]}"),
+                *(f"trainer.default_root_dir={root}", "export.enabled=false"),
+                "benchmark.enabled=false",
+            ],
+            check=True,
+        )
+        found = runs.newest(root, model, having="checkpoints/best.ckpt")
+    if found is None:
+        raise LightshipError(f"{model}: the training left no checkpoint in {root}")
+    return found
+
+
+def compare(run: runs.Run, seconds: float) -> dict[str, Any]:
+    """Export in every way and measure side by side."""
+    data = data_of(run)
+    quick = sorted(each.stem for each in QUICK_STARTS.glob("quick_*.py"))
+    ours = [name for name in OURS if name in formats.names()]
+    export_run(
+        run, Checkpoint.read(run.best_checkpoint), data, ExportOptions(formats=[*quick, *ours]),
+        lambda *_: None,
+    )  # fmt: skip
+    options = BenchmarkOptions(
+        batch_sizes=[1], baseline=PLAIN, max_seconds=seconds, rounds=1000,
+        max_accuracy_drop=MOST_DROP,
+    )  # fmt: skip
+    results = measure(run, data, options, _say)
+    results["rows"] = [row for row in results["rows"] if row["device"] == "cpu"]
+    return results
+
+
+def table(results: dict[str, Any]) -> list[str]:
+    """Every file, the fastest first."""
+    lines = [
+        "| file | from | times plain ONNX Runtime | p50 ms | top-1 delta, points | size MB |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    done = [row for row in results["rows"] if row["status"] == "ok"]
+    for row in sorted(done, key=lambda row: row["latency"][0]["p50_s"]):
+        cell = row["latency"][0]
+        gain, accuracy = cell["speedup"], row["accuracy"]
+        times = f"{gain['value']:.2f} [{gain['low']:.2f}, {gain['high']:.2f}]" if gain else "1"
+        delta = f"{100 * accuracy['delta_top1']:+.2f}" if "delta_top1" in accuracy else "-"
+        lines.append(
+            f"| `{row['format']}` | {'quick start' if is_quick(row) else 'Lightship'} | {times} | "
+            f"{cell['p50_s'] * 1e3:.2f}{'' if cell['stable'] else ' ~' + cell['unstable'][0]} | "
+            f"{delta} | {row['size_bytes'] / 1e6:.1f} |"
+        )
+    lines += [
+        f"\n`{row['format']}`: {row['status']} ({row['reason']})"
+        for row in results["rows"]
+        if row["status"] != "ok"
+    ]
+    return lines
+
+
+def verdicts(model: str, results: dict[str, Any]) -> list[tuple[str, bool]]:
+    """Each aim, what was found, and whether it is met."""
+    _, best_aim, int8_aim = NETWORKS[model]
+    rows = {row["format"]: row for row in results["rows"] if row["status"] == "ok"}
+    ours = best([row for row in rows.values() if not is_quick(row)])
+    theirs = best([row for row in rows.values() if is_quick(row)])
+    found = []
+    for what, row, aim in (
+        (f"best file: `{ours['format']}`", ours, best_aim),
+        (f"`{INT8}`", rows.get(INT8), int8_aim),
+    ):
+        value = row["latency"][0]["speedup"]["value"] if row and within(row) else 0.0
+        found.append(_line(model, what, f"{value:.2f}", f"{aim:g}", value >= aim))
+    ratio = speedup(rounds_of(theirs["latency"][0]), rounds_of(ours["latency"][0]))
+    if ratio is not None:
+        shown = f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+        what = f"`{ours['format']}` over the best quick start, `{theirs['format']}`"
+        # Slower is what the interval shows to be slower.
+        found.append(_line(model, what, shown, "not slower", ratio.high >= 1))
+    return found
+
+
+def best(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fastest of those that keep the accuracy."""
+    return min((row for row in rows if within(row)), key=lambda row: row["latency"][0]["p50_s"])
+
+
+def within(row: dict[str, Any]) -> bool:
+    """Whether it gives up no more than a point of top-1."""
+    return bool(row["accuracy"].get("delta_top1", 0.0) >= -MOST_DROP)
+
+
+def is_quick(row: dict[str, Any]) -> bool:
+    """Whether it is one of the quick starts."""
+    return bool(row["format"].startswith("quick_"))
+
+
+def _line(model: str, what: str, found: str, aim: str, met: bool) -> tuple[str, bool]:
+    return f"| {model} | {what} | {found} | {aim} | {'met' if met else 'MISSED'} |", met
+
+
+def _say(stage: str, what: str = "", done: int = 0, total: int = 0) -> None:
+    """Progress, a line for each format and stage, on standard error."""
+    if stage in {"exporting", "loading"} or done == 0:
+        print(f"{stage}: {what} ({done + 1} of {total})", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
