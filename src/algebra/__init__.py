@@ -18,6 +18,7 @@ from torch import fx, nn
 from src.algebra import (
     batch_norm_as_convolution,
     batch_norm_into_convolution,
+    concatenations,
     identities,
     layer_norm_into_next,
     linear_as_convolution,
@@ -28,6 +29,7 @@ from src.algebra import (
 # What the later ones look for, the earlier ones lay bare.
 _REWRITES = (
     identities,
+    concatenations,
     batch_norm_into_convolution,
     batch_norm_as_convolution,
     scale_into_last,
@@ -58,9 +60,9 @@ def simplify(network: nn.Module) -> nn.Module:
     try:
         graph_module = fx.symbolic_trace(duplicate)
     except Exception as error:  # tracing runs the network's own code, which may raise anything
-        reason = f"{type(error).__name__}: {error}"
         warnings.warn(
-            f"{type(network).__name__} is exported as it is, for torch.fx cannot trace it: {reason}",
+            f"{type(network).__name__} is exported as it is, for torch.fx cannot trace it: "
+            f"{type(error).__name__}: {error}",
             NotSimplifiedWarning,
             stacklevel=2,
         )

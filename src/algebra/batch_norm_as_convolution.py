@@ -29,8 +29,7 @@ def rewrite(graph_module: fx.GraphModule) -> int:
         channels = norm.num_features
         convolution = nn.Conv2d(channels, channels, 1, groups=channels)
         convolution.weight.copy_(scale.reshape(channels, 1, 1, 1))
-        assert convolution.bias is not None
-        convolution.bias.copy_(shift)
+        convolution.bias = nn.Parameter(shift.to(convolution.weight.dtype))
         _graph.put(graph_module, node, convolution)
         count += 1
     return count

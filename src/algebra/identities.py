@@ -40,11 +40,12 @@ def _passed_on(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node | None:
 
 
 def _is_stochastic_depth(node: fx.Node) -> bool:
-    """torchvision's function with ``training`` false, known by its name: torch alone is needed."""
+    """Torchvision's function with ``training`` false, known by its name: torch alone is needed."""
     function = node.target
     name = f"{getattr(function, '__module__', '')}.{getattr(function, '__name__', '')}"
-    training = node.args[3] if len(node.args) > 3 else node.kwargs.get("training", True)
-    return name == "torchvision.ops.stochastic_depth.stochastic_depth" and training is False
+    given = dict(zip(("input", "p", "mode", "training"), node.args, strict=False)) | node.kwargs
+    off = given.get("training") is False
+    return off and name == "torchvision.ops.stochastic_depth.stochastic_depth"
 
 
 def _is_changed(graph_module: fx.GraphModule, node: fx.Node) -> bool:

@@ -39,8 +39,8 @@ def _as_modules(graph_module: fx.GraphModule) -> None:
     for node in list(graph_module.graph.nodes):
         if node.op != "call_function" or node.target is not functional.layer_norm:
             continue
-        given = dict(zip(("input", "normalized_shape", "weight", "bias", "eps"), node.args))
-        given.update(node.kwargs)
+        names = ("input", "normalized_shape", "weight", "bias", "eps")
+        given = dict(zip(names, node.args, strict=False)) | node.kwargs
         value, shape = given["input"], given["normalized_shape"]
         weight, bias = (_graph.constant_at(graph_module, given.get(k)) for k in ("weight", "bias"))
         if not isinstance(value, fx.Node) or weight is None or bias is None:
@@ -56,7 +56,8 @@ def _reader(
     graph_module: fx.GraphModule, norm: fx.Node, channels: int
 ) -> tuple[fx.Node, nn.Linear | nn.Conv2d] | None:
     """The layer that reads ``norm`` through permutations or a flattening of 1x1 images."""
-    axis, rank = -1, None  # of the channels; the rank is known after a permutation
+    axis = -1  # of the channels
+    rank: int | None = None  # known after a permutation
     before, node = norm, _graph.only_user(norm)
     while node is not None and _graph.input_of(node) is before:
         linear = _graph.module_at(graph_module, node, nn.Linear)
@@ -72,16 +73,20 @@ def _reader(
         if order is not None:
             rank = len(order)
             axis = order.index(axis % rank)
-        elif _graph.module_at(graph_module, node, nn.Flatten) is not None and axis == 1:
-            # The linear layer's width tells whether each image is one pixel.
-            flatten = graph_module.get_submodule(str(node.target))
-            if (flatten.start_dim, flatten.end_dim) != (1, -1):
-                return None
-            axis, rank = 1, 2
+        elif axis == 1 and _flattens_images(graph_module, node):
+            rank = 2  # and the linear layer's width tells whether each image is one pixel
         else:
             return None
         before, node = node, _graph.only_user(node)
     return None
+
+
+def _flattens_images(graph_module: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether ``node`` makes (N, C, H, W) to (N, C * H * W)."""
+    flatten = _graph.module_at(graph_module, node, nn.Flatten)
+    if flatten is not None:
+        return flatten.start_dim == 1 and flatten.end_dim == -1
+    return node.target is torch.flatten and node.args[1:] in {(1,), (1, -1)} and not node.kwargs
 
 
 def _with_affine(

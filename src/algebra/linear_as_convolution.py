@@ -22,10 +22,10 @@ def rewrite(graph_module: fx.GraphModule) -> int:
         before = _graph.input_of(node)
         if _graph.permutation_of(node) == TO_LAST:
             last.add(node)
-        elif before in last:
+        elif before is not None and before in last:
             linear = _graph.module_at(graph_module, node, nn.Linear)
             if linear is not None:
-                last.add(_replace(graph_module, node, linear))
+                last.add(_replace(graph_module, node, before, linear))
                 count += 1
             elif (
                 _graph.is_elementwise(graph_module, node)
@@ -35,10 +35,10 @@ def rewrite(graph_module: fx.GraphModule) -> int:
     return count
 
 
-def _replace(graph_module: fx.GraphModule, node: fx.Node, linear: nn.Linear) -> fx.Node:
+def _replace(
+    graph_module: fx.GraphModule, node: fx.Node, before: fx.Node, linear: nn.Linear
+) -> fx.Node:
     """Put permutation, convolution, permutation in the place of ``node``: the last of them."""
-    before = _graph.input_of(node)
-    assert before is not None
     convolution = nn.Conv2d(
         linear.in_features, linear.out_features, 1, bias=linear.bias is not None
     )

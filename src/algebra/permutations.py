@@ -32,7 +32,9 @@ def _move(graph_module: fx.GraphModule) -> bool:
             continue
         user.replace_input_with(node, value)
         after = _graph.insert_permutation(graph_module, user, order)
-        user.replace_all_uses_with(after, delete_user_cb=lambda each, new=after: each is not new)
+        for reader in list(user.users):
+            if reader is not after:
+                reader.replace_input_with(user, after)
         graph_module.graph.erase_node(node)
         return True
     return False

@@ -23,8 +23,6 @@ def rewrite(graph_module: fx.GraphModule) -> int:
     for node in list(graph_module.graph.nodes):
         if node.op != "call_function" or node.target not in {operator.mul, torch.mul}:
             continue
-        if node.kwargs or len(node.args) != 2:
-            continue
         for factor, value in (node.args, node.args[::-1]):
             constant = _graph.constant_at(graph_module, factor)
             if constant is None or not isinstance(value, fx.Node):
@@ -48,22 +46,19 @@ def _fold(graph_module: fx.GraphModule, constant: Tensor, value: fx.Node) -> boo
             return False
         orders.append(order)
         layer = before
-    convolution = _graph.module_at(graph_module, layer, nn.Conv2d)
-    linear = _graph.module_at(graph_module, layer, nn.Linear)
-    if convolution is not None:
-        rank, axis, channels = _IMAGE_AXES, 1, convolution.out_channels
-    elif linear is not None and orders:
-        rank, axis, channels = len(orders[0]), len(orders[0]) - 1, linear.out_features
-    else:
+    old: nn.Conv2d | nn.Linear | None = _graph.module_at(graph_module, layer, nn.Conv2d)
+    rank, axis = _IMAGE_AXES, 1
+    if old is None and orders:
+        old = _graph.module_at(graph_module, layer, nn.Linear)
+        rank, axis = len(orders[0]), len(orders[0]) - 1
+    if old is None:
         return False
     for order in reversed(orders):  # where the channels end up
         axis = order.index(axis)
     shape = [1] * rank
-    shape[axis] = channels
+    shape[axis] = old.weight.shape[0]
     if [1] * (rank - constant.dim()) + list(constant.shape) != shape:
         return False
-    old = convolution if convolution is not None else linear
-    assert old is not None
     new = copy.deepcopy(old)
     factors = constant.flatten()
     new.weight.copy_(old.weight * factors.reshape(-1, *[1] * (old.weight.dim() - 1)))
