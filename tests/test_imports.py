@@ -19,11 +19,12 @@ ALLOWED = {
     "grammar": {"errors"},
     "complaint": {"errors", "grammar"},
     "conflicts": {"errors", "formats"},
+    "algebra": set(),
     "formats": {"errors", "machine"},
     "data": {"errors", "machine", "runs"},
     "models": {"errors"},
     "precision": {"machine", "models"},
-    "export": {"console", "errors", "files", "formats", "models", "runs"},
+    "export": {"algebra", "console", "errors", "files", "formats", "models", "runs"},
     "benchmark": {
         *("console", "data", "errors", "export", "files", "formats", "machine", "runs"),
         "",

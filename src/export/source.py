@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from src import files
+from src.algebra import simplify
 from src.errors import UsageError, describe
 from src.formats.base import ExportSource
 from src.models.network import NetworkSpec
@@ -107,6 +108,7 @@ def make_source(
     """
     return ExportSource(
         network=network,
+        simplified=simplify(network),
         builder=spec.builder,
         builder_options={"num_classes": spec.num_classes, **spec.options},
         example=calibration[:2],

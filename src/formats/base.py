@@ -24,10 +24,12 @@ class ExportSource:
     """The best weights, ready to be written in any format.
 
     ``network`` is a bare module in eval mode, on the CPU, in fp32, free of hooks. A format
-    leaves it as it found it.
+    leaves it as it found it. ``simplified`` computes the same in parts that run faster: a format
+    whose file holds a graph writes that one, a format whose file holds weights the other.
     """
 
     network: nn.Module  # (N, 3, H, W) float32 -> (N, K) float32 logits
+    simplified: nn.Module  # the same logits to fp32 rounding, by src/algebra; may be scripted
     builder: str  # torchvision's name for the network
     builder_options: dict[str, Any]  # the builder's further arguments, num_classes among them
     example: Tensor  # (2, 3, H, W): two images, for a batch of one can freeze the batch size

@@ -1,0 +1,285 @@
+"""Exact algebra: the same logits, in the parts that it promises, whatever the parameters are."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+
+from src import algebra, models
+from src.models.network import NetworkSpec
+
+BUILDERS = sorted({getattr(models, name).builder for name in models.__all__})
+# Rounding of fp32; the rewrites differ by 1e-6 from torchvision's networks.
+TOLERANCE = 1e-5
+
+
+def with_random_parameters(network: nn.Module) -> nn.Module:
+    """Every parameter and statistic away from its start, so that a forgotten term shows."""
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
+                module.running_mean.normal_(0, 0.3)
+                module.running_var.uniform_(0.5, 2)
+            if isinstance(module, nn.BatchNorm2d | nn.LayerNorm) and module.weight is not None:
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.normal_(0, 0.3)
+            if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
+                module.bias.normal_(0, 0.2)
+            if hasattr(module, "layer_scale"):
+                module.layer_scale.uniform_(-1, 1)
+    return network.eval()
+
+
+def simplified_alike(network: nn.Module, images: Tensor) -> fx.GraphModule:
+    """The simplified network, after both have given the same logits."""
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    simplified = algebra.simplify(network)
+    with torch.no_grad():
+        expected, logits = network(images), simplified(images)
+    assert (logits - expected).abs().max() <= TOLERANCE * expected.abs().max()
+    after = network.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    shared = {value.data_ptr() for value in network.parameters()}
+    assert not shared & {value.data_ptr() for value in simplified.parameters()}
+    assert not any(module.training for module in simplified.modules())
+    assert isinstance(simplified, fx.GraphModule)
+    return simplified
+
+
+def parts(simplified: fx.GraphModule) -> Counter[str]:
+    """How often each class of module or function is called."""
+    names = dict(simplified.named_modules())
+    return Counter(
+        type(names[node.target]).__name__
+        if node.op == "call_module"
+        else getattr(node.target, "__name__", str(node.target))
+        for node in simplified.graph.nodes
+        if node.op.startswith("call")
+    )
+
+
+EXPECTED = {
+    "resnet34": {"BatchNorm2d": 0, "Conv2d": 36},
+    # 120 convolutions, and the 62 BatchNorms that follow a concatenation or pooling.
+    "densenet121": {"BatchNorm2d": 0, "Conv2d": 182},
+    "efficientnet_b0": {"BatchNorm2d": 0, "Conv2d": 81, "stochastic_depth": 0, "Dropout": 0},
+    # Two for each of the 18 blocks' linear layers; the classifier's linear layer stays.
+    "convnext_tiny": {"Conv2d": 22 + 36, "Linear": 1, "mul": 0, "LayerNorm": 23, "layer_norm": 0},
+}
+
+
+@pytest.mark.parametrize("random", [False, True], ids=["fresh", "random"])
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_logits_stay_and_parts_go(builder: str, random: bool) -> None:
+    network = NetworkSpec(builder, 5).build().eval()
+    if random:
+        with_random_parameters(network)
+    simplified = simplified_alike(network, torch.randn(3, 3, 64, 64))
+    found = parts(simplified)
+    assert {name: found[name] for name in EXPECTED[builder]} == EXPECTED[builder]
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_it_can_be_scripted_and_takes_any_batch_and_image(builder: str) -> None:
+    network = with_random_parameters(NetworkSpec(builder, 5).build())
+    simplified = algebra.simplify(network)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates its own scripting
+        scripted = torch.jit.script(simplified)
+    for shape in ((1, 3, 64, 64), (2, 3, 96, 64)):
+        images = torch.randn(shape)
+        with torch.no_grad():
+            expected, logits = network(images), scripted(images)
+        assert (logits - expected).abs().max() <= TOLERANCE * expected.abs().max(), shape
+
+
+def test_convnexts_layer_norms_lose_their_affine_part_where_a_layer_follows() -> None:
+    network = with_random_parameters(NetworkSpec("convnext_tiny", 5).build())
+    simplified = simplified_alike(network, torch.randn(2, 3, 64, 64))
+    kept = [
+        module.elementwise_affine
+        for module in simplified.modules()
+        if isinstance(module, nn.LayerNorm)
+    ]
+    # The stem's is read by a padded convolution and by the residual sum.
+    assert Counter(kept) == {False: 22, True: 1}
+
+
+def test_a_network_that_cannot_be_traced_is_copied_and_told() -> None:
+    class Choosing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(3)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.norm(images) if images.sum() > 0 else images
+
+    network = Choosing().train()
+    with pytest.warns(algebra.NotSimplifiedWarning, match=r"Choosing is exported as it is.*trace"):
+        copied = algebra.simplify(network)
+    assert copied is not network
+    assert isinstance(copied, Choosing)
+    assert not copied.training
+    assert network.training
+
+
+class Residual(nn.Module):
+    """A convolution that two read: its BatchNorm cannot be folded into it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        value = self.convolution(images)
+        return value + self.norm(value)
+
+
+class Scaled(nn.Module):
+    """A factor for each channel on the output of ``layer``."""
+
+    def __init__(self, layer: nn.Module, *shape: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.layer_scale = nn.Parameter(torch.randn(shape))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layer(images) * self.layer_scale
+
+
+class Permuted(nn.Module):
+    def __init__(self, *order: int) -> None:
+        super().__init__()
+        self.order = order
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.permute(self.order)
+
+
+class Shared(nn.Module):
+    """One convolution called twice, with a BatchNorm after one of the calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 1)
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.convolution(self.norm(self.convolution(images)))
+
+
+class OneConcatenated(nn.Module):
+    """A copy of its input, written into by an activation, and the input itself."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.relu_(torch.cat([images], 1)) + images
+
+
+class Concatenated(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        first = torch.cat([images, images + 1], 1)
+        other_axis = torch.cat([images, images + 2], 2)
+        third = torch.cat([images, images + 3, images], 1)
+        return first.sum() * other_axis.sum() * third
+
+
+def to_last(*layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(Permuted(0, 2, 3, 1), *layers, Permuted(0, 3, 1, 2))
+
+
+CASES: dict[str, tuple[Callable[[], nn.Module], dict[str, int]]] = {
+    "BatchNorm behind what two read": (Residual, {"Conv2d": 2, "BatchNorm2d": 0}),
+    "one convolution called twice": (Shared, {"Conv2d": 2, "BatchNorm2d": 0}),
+    "BatchNorm without affine part": (
+        lambda: nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3, affine=False)),
+        {"Conv2d": 1, "BatchNorm2d": 0},
+    ),
+    "BatchNorm with the batch's statistics": (
+        lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False)),
+        {"Conv2d": 1, "BatchNorm2d": 1},
+    ),
+    "a transposed convolution": (
+        lambda: nn.Sequential(nn.ConvTranspose2d(3, 4, 2), nn.BatchNorm2d(4)),
+        {"ConvTranspose2d": 1, "Conv2d": 1, "BatchNorm2d": 0},
+    ),
+    "a factor for each channel": (lambda: Scaled(nn.Conv2d(3, 4, 1), 4, 1, 1), {"mul": 0}),
+    "a factor for each channel, and the batch": (
+        lambda: Scaled(nn.Conv2d(3, 4, 1), 1, 4, 1, 1),
+        {"mul": 0},
+    ),
+    "a factor for each row": (lambda: Scaled(nn.Conv2d(3, 8, 1), 8, 1), {"mul": 1}),
+    "a factor for each channel of a linear layer": (
+        lambda: Scaled(to_last(nn.Linear(3, 4)), 4, 1, 1),
+        {"mul": 0, "Linear": 0, "Conv2d": 1, "permute": 0},
+    ),
+    "LayerNorm before a padded convolution": (
+        lambda: nn.Sequential(to_last(nn.LayerNorm(3)), nn.Conv2d(3, 4, 3, padding=1)),
+        {"LayerNorm": 1},
+    ),
+    "LayerNorm before a grouped convolution": (
+        lambda: nn.Sequential(to_last(nn.LayerNorm(3)), nn.Conv2d(3, 3, 3, groups=3)),
+        {"LayerNorm": 1},
+    ),
+    "LayerNorm before a convolution": (
+        lambda: nn.Sequential(to_last(nn.LayerNorm(3)), nn.Conv2d(3, 4, 2, bias=False)),
+        {"LayerNorm": 1},
+    ),
+    "LayerNorm over the width before a linear layer": (
+        lambda: nn.Sequential(nn.LayerNorm(8), nn.GELU(), nn.Linear(8, 2)),
+        {"LayerNorm": 1, "Linear": 1},
+    ),
+    "LayerNorm before a linear layer": (
+        lambda: nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 2)),
+        {"LayerNorm": 1, "Linear": 1},
+    ),
+    "LayerNorm before the flattening of an image": (
+        lambda: nn.Sequential(to_last(nn.LayerNorm(3)), nn.Flatten(1), nn.Linear(3 * 64, 2)),
+        {"LayerNorm": 1, "Linear": 1},
+    ),
+    "LayerNorm over the axis that becomes the channels": (
+        lambda: nn.Sequential(nn.LayerNorm(8), Permuted(0, 3, 2, 1), nn.Conv2d(8, 2, 1)),
+        {"LayerNorm": 1},
+    ),
+    "a permutation that does not undo the first": (
+        lambda: nn.Sequential(Permuted(0, 2, 3, 1), nn.ReLU(), Permuted(0, 2, 3, 1)),
+        {"permute": 2},
+    ),
+    "a concatenation of one that is written into": (OneConcatenated, {"cat": 1}),
+    "concatenations that begin otherwise": (Concatenated, {"cat": 3}),
+    "nothing to do": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), {"Conv2d": 1}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_part_is_rewritten_only_where_it_may_be(case: str) -> None:
+    build, expected = CASES[case]
+    simplified = simplified_alike(with_random_parameters(build()), torch.randn(2, 3, 8, 8))
+    found = parts(simplified)
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_a_concatenation_takes_the_one_it_begins_with() -> None:
+    network = with_random_parameters(NetworkSpec("densenet121", 5).build())
+    simplified = simplified_alike(network, torch.randn(2, 3, 64, 64))
+    widths = Counter(
+        len(node.args[0]) for node in simplified.graph.nodes if node.target is torch.cat
+    )
+    # Of the four blocks' 58 concatenations of several none is left that copies more than two.
+    assert widths == {2: 58}
+
+
+def test_a_subclass_of_a_layer_is_left_alone() -> None:
+    class Standardized(nn.Conv2d):
+        def forward(self, images: Tensor) -> Tensor:
+            weight = self.weight - self.weight.mean()
+            return nn.functional.conv2d(images, weight, self.bias)
+
+    network = with_random_parameters(nn.Sequential(Standardized(3, 4, 1), nn.BatchNorm2d(4)))
+    simplified_alike(network, torch.randn(2, 3, 8, 8))
