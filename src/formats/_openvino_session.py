@@ -1,0 +1,148 @@
+"""What runs in OpenVINO: a compiled model as a runtime."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.formats.base import Profile, Unavailable
+
+if TYPE_CHECKING:
+    import openvino
+
+# That it is imported, what it converts and what NNCF quantizes, OpenVINO tells its maker over
+# the network, without having asked (openvino/tools/ovc/telemetry_utils.py). It has a silent
+# stand-in for the case that the package that sends is not there. So here it is not there; at
+# this module's import, for the first message is sent by the import of openvino.
+sys.modules.setdefault("openvino_telemetry", cast("Any", None))
+
+_DEVICES = {"cpu": "CPU"}
+_PROFILED_CALLS = 5
+# The last part of the name of the primitive that ran a layer, as in brgconv_avx512_1x1_i8.
+_PRECISIONS = {
+    **dict.fromkeys(("f32", "fp32"), "fp32"),
+    "bf16": "bf16",
+    **dict.fromkeys(("f16", "fp16"), "fp16"),
+    **dict.fromkeys(("i8", "u8"), "int8"),
+}
+_CONVERSIONS = {"FakeQuantize", "Quantize", "Convert"}
+
+
+class Layer(NamedTuple):
+    """What a profile says of one layer."""
+
+    name: str
+    kind: str  # as in Convolution
+    primitive: str  # what ran it
+    seconds: float
+
+
+class OpenVinoRuntime:
+    """A model in OpenVINO's intermediate representation, compiled for one device.
+
+    Args:
+        path: the ``.xml`` file; the ``.bin`` file lies beside it.
+        device: ``cpu``.
+        threads: intra-op threads.
+        precision: of what is not quantized, "f32" or "bf16". Left to itself OpenVINO takes
+            bf16 on a processor that has it.
+            https://docs.openvino.ai/2026/openvino-workflow/running-inference/optimize-inference/precision-control.html
+
+    Raises:
+        Unavailable: OpenVINO would run in another precision here.
+    """
+
+    def __init__(self, path: Path, device: str, threads: int, precision: str) -> None:
+        import openvino
+
+        self._path = path
+        self._core = openvino.Core()
+        self._device = _DEVICES[device]
+        self._options = {
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": precision,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        compiled = self._compile()
+        effective = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        if effective != precision:
+            raise Unavailable(f"asked for {precision}, OpenVINO would run in {effective} here")
+        used = compiled.get_property("EXECUTION_DEVICES")
+        self.settings: dict[str, Any] = {
+            "runtime": f"openvino {openvino.get_version()}",
+            "device": next((name for name, each in _DEVICES.items() if used == [each]), None),
+            "threads": compiled.get_property("INFERENCE_NUM_THREADS"),
+            "streams": compiled.get_property("NUM_STREAMS"),
+            "performance_hint": compiled.get_property("PERFORMANCE_HINT"),
+            "inference_precision": effective,
+            "cpu_pinning": compiled.get_property("ENABLE_CPU_PINNING"),
+        }
+        self._request = compiled.create_infer_request()
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        # The images are read where they are; the logits are copied out of the request.
+        answer = self._request.infer([images], share_inputs=True)
+        return cast("NDArray[np.float32]", answer[0])
+
+    def synchronize(self) -> None:
+        """Nothing to wait for: ``infer`` returns when the logits are there."""
+
+    def device_seconds(self, images: NDArray[np.float32]) -> float | None:
+        return None
+
+    def profile(self, images: NDArray[np.float32]) -> Profile:
+        """From OpenVINO's own profile of a few calls, by the primitives that ran the layers."""
+        request = self._compile(PERF_COUNT=True).create_infer_request()
+        layers: list[Layer] = []
+        request.infer([images])  # the first call allocates
+        for _ in range(_PROFILED_CALLS):
+            request.infer([images])
+            layers += _layers(request)
+        return profile_of(layers)
+
+    def _compile(self, **more: Any) -> openvino.CompiledModel:
+        return self._core.compile_model(self._path, self._device, {**self._options, **more})
+
+
+def _layers(request: openvino.InferRequest) -> Iterator[Layer]:
+    for layer in request.profiling_info:
+        yield Layer(
+            layer.node_name, layer.node_type, layer.exec_type, layer.real_time.total_seconds()
+        )
+
+
+def profile_of(layers: Iterable[Layer]) -> Profile:
+    """The layers of OpenVINO profiles, by precision and by type.
+
+    Layers that only convert between precisions are apart, and so are those that compute with
+    indices ("other"). A layer that was fused into another took no time, and is none.
+    """
+    time: dict[str, float] = defaultdict(float)
+    nodes: dict[str, set[str]] = defaultdict(set)
+    operators: dict[str, float] = defaultdict(float)
+    for layer in layers:
+        if not layer.seconds:
+            continue
+        if layer.kind in _CONVERSIONS:
+            precision = "conversion"
+        else:
+            precision = _PRECISIONS.get(layer.primitive.lower().rpartition("_")[2], "other")
+        time[precision] += layer.seconds
+        nodes[precision].add(layer.name)
+        operators[layer.kind] += layer.seconds
+    total = sum(time.values())
+    if not total:
+        return Profile()
+    ranked = sorted(operators.items(), key=lambda item: -item[1])
+    return Profile(
+        time={name: each / total for name, each in sorted(time.items())},
+        nodes={name: len(found) for name, found in sorted(nodes.items())},
+        operators={name: each / total for name, each in ranked},
+    )

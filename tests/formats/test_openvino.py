@@ -1,0 +1,139 @@
+"""OpenVINO's files: what is in them, what they run in, and what is not told to anyone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from src import formats, machine
+from src.export.source import make_source
+from src.export.stage import export_one
+from src.formats._openvino_session import Layer, profile_of
+from src.formats.base import ExportSource, Profile, Unavailable
+from src.models.network import NetworkSpec
+from tests.conftest import ROOT
+from tests.formats.test_contract import CLASSES, PREPROCESSING, trained_network
+
+NAMES = [name for name in formats.names() if name.startswith("openvino")]
+IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> ExportSource:
+    spec = NetworkSpec("resnet34", len(CLASSES))
+    scratch = tmp_path_factory.mktemp("scratch")
+    return make_source(trained_network(spec, IMAGES), spec, CLASSES, IMAGES, PREPROCESSING, scratch)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_needs_openvino_and_nothing_else(
+    name: str, source: ExportSource, tmp_path: Path
+) -> None:
+    assert export_one(name, source, tmp_path / name)["status"] == "ok"
+    assert sorted(path.name for path in (tmp_path / name).iterdir()) == ["model.bin", "model.xml"]
+    text = (tmp_path / name / "model.xml").read_text()
+    assert str(ROOT) not in text
+    assert str(source.scratch) not in text
+    program = """
+import json, sys
+sys.modules["openvino_telemetry"] = None
+import numpy, openvino
+model = openvino.Core().read_model(sys.argv[1])
+logits = openvino.compile_model(model, "CPU")({"images": numpy.zeros((5, 3, 32, 32), "f")})
+assert "torch" not in sys.modules
+print(json.dumps([logits["logits"].shape, *(
+    json.loads(model.get_rt_info(["lightship", key]).astype(str))
+    for key in ("class_names", "preprocessing"))]))
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / name / "model.xml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(answer.stdout) == [[5, len(CLASSES)], CLASSES, PREPROCESSING]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_settings_are_those_of_the_compiled_model(
+    name: str, source: ExportSource, tmp_path: Path
+) -> None:
+    if name == "openvino_bf16" and not machine.has_bfloat16():
+        pytest.skip("this processor has no bfloat16")
+    assert export_one(name, source, tmp_path / name)["status"] == "ok"
+    settings = formats.get(name).load(tmp_path / name, "cpu", 1).settings
+    assert settings["runtime"].startswith("openvino 20")
+    assert (settings["device"], settings["threads"], settings["streams"]) == ("cpu", 1, 1)
+    assert settings["inference_precision"] == ("bf16" if name == "openvino_bf16" else "f32")
+
+
+def test_bf16_is_unavailable_where_the_processor_does_not_multiply_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "instruction_sets", lambda: ("AVX2", "AVX-512"))
+    with pytest.raises(Unavailable, match="does not multiply bfloat16 natively"):
+        formats.get("openvino_bf16").load(tmp_path, "cpu", 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_sent_to_anyone(name: str, tmp_path: Path) -> None:
+    program = """
+import importlib, sys
+from src import formats
+kind = formats.get(sys.argv[1])
+for package in {*kind.requires, *kind.runs_with} - {"onnx", "onnxscript"}:
+    importlib.import_module(package)
+print([name for name in sys.modules if name.startswith("openvino_telemetry.")])
+"""
+    (tmp_path / "intel").mkdir()
+    (tmp_path / "intel" / "openvino_telemetry").write_text("0")  # even if this test is to fail
+    answer = subprocess.run(
+        [sys.executable, "-c", program, name],
+        cwd=ROOT,
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.strip() == "[]"
+
+
+def test_int8_gives_up_a_bit_where_sums_saturate(monkeypatch: pytest.MonkeyPatch) -> None:
+    from src.formats import openvino_int8
+
+    monkeypatch.setattr(machine, "is_arm", lambda: False)
+    for isa, expected in ((("AVX2",), "enable"), (("AVX2", "AVX-512 VNNI"), "disable")):
+        monkeypatch.setattr(machine, "instruction_sets", lambda isa=isa: isa)
+        settings = openvino_int8.settings()
+        assert settings["advanced_parameters"].overflow_fix.value.startswith(expected)
+
+
+def test_time_is_shared_by_the_primitives_that_ran() -> None:
+    layers = [
+        Layer("1", "Convolution", "brgconv_avx512_1x1_I8", 0.4),
+        Layer("2", "FullyConnected", "brgemm_avx512_i8", 0.2),
+        Layer("3", "FakeQuantize", "jit_avx512_I8", 0.1),
+        Layer("4", "MVN", "jit_avx512_f32", 0.1),
+        Layer("5", "Convolution", "brgconv_avx512_bf16", 0.1),
+        Layer("6", "MVN", "ref_FP32", 0.05),
+        Layer("7", "Gather", "ref_any_i32", 0.05),
+        Layer("8", "Relu", "undef", 0.0),
+    ]
+    profile = profile_of(layers)
+    assert profile.time == {
+        "bf16": pytest.approx(0.1),
+        "conversion": pytest.approx(0.1),
+        "fp32": pytest.approx(0.15),
+        "int8": pytest.approx(0.6),
+        "other": pytest.approx(0.05),
+    }
+    assert sum(profile.nodes.values()) == sum(layer.seconds > 0 for layer in layers)
+    assert sum(profile.operators.values()) == pytest.approx(1)
+    assert profile_of([]) == Profile()
