@@ -96,15 +96,21 @@ def compare(run: runs.Run, seconds: float) -> dict[str, Any]:
     data = data_of(run)
     quick = sorted(each.stem for each in QUICK_STARTS.glob("quick_*.py"))
     ours = [name for name in OURS if name in formats.names()]
+    options = ExportOptions(formats=[*quick, *ours], max_accuracy_drop=MOST_DROP)
     export_run(
-        run, Checkpoint.read(run.best_checkpoint), data, ExportOptions(formats=[*quick, *ours]),
-        lambda *_: None,
-    )  # fmt: skip
-    options = BenchmarkOptions(
+        run,
+        Checkpoint.read(run.best_checkpoint),
+        data.calibration_images(options.calibration_images),
+        data.judging_images(options.calibration_images, options.judging_images),
+        data.preprocessing.to_dict(),
+        options,
+        _say,
+    )
+    timing = BenchmarkOptions(
         batch_sizes=[1], baseline=PLAIN, max_seconds=seconds, rounds=1000,
         max_accuracy_drop=MOST_DROP,
     )  # fmt: skip
-    results = measure(run, data, options, _say)
+    results = measure(run, data, timing, _say)
     results["rows"] = [row for row in results["rows"] if row["device"] == "cpu"]
     return results
 

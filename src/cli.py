@@ -59,6 +59,8 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(ExportCallback, "export")
         parser.add_lightning_class_args(BenchmarkCallback, "benchmark")
+        # One budget, set once: what an export may choose is what the measurement lets pass.
+        parser.link_arguments("benchmark.max_accuracy_drop", "export.max_accuracy_drop")
         parser.link_arguments(
             "data.class_names", "model.init_args.class_names", apply_on="instantiate"
         )

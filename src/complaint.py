@@ -13,6 +13,7 @@ _HELP = "python -m src.train fit --help"
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _UNKNOWN = re.compile(r"unrecognized arguments: (\S+)")
 _NOT_ACCEPTED = re.compile(r"Option '([^']+)' is not accepted")
+_LINKED = re.compile(r'Linked "([^"]+)" must be given via "([^"]+)"')
 _MISSING = re.compile(r"the following arguments are required: ([\w.]+)")
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
 _EXPECTED = re.compile(r"Expected an? ([^\n]+?)(?:\. Got value: [^\n]*)?$", re.MULTILINE)
@@ -39,6 +40,13 @@ def from_parser(  # noqa: PLR0911  # a kind each
         group = f"{key}." if key else ""
         owner = _CLASS.search(message)
         return _unknown(f"{group}{found[1]}", options, see_help, owner[1] if owner else None)
+    if found := _LINKED.search(message):
+        return UsageError(
+            found[1],
+            expected=f"no value of its own, for it is that of {found[2]}",
+            found="one",
+            remedy=f"set {found[2]} instead",
+        )
     if found := _MISSING.search(message):
         name = f"{key}.{found[1]}" if key else found[1]
         return UsageError(name, expected="a value", found="none", remedy=f"add {name}=VALUE")

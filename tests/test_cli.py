@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from src import cli, grammar
+from src import cli, commands, grammar
 from src.entry import run_command
 from src.errors import LightshipError, UsageError
+from src.export.options import ExportOptions
+from src.formats._int8_options import Int8Options
 from src.models.classifier import Classifier
 from tests.conftest import CONFIGS
 
@@ -25,8 +27,8 @@ class ParseOnly(cli.CLI):
         pass
 
 
-def parse(*argv: str) -> Any:
-    parsed = ParseOnly(
+def parsed_command_line(*argv: str) -> ParseOnly:
+    return ParseOnly(
         Classifier,
         cli.ImageDataModule,
         subclass_mode_model=True,
@@ -34,6 +36,10 @@ def parse(*argv: str) -> Any:
         parser_class=cli.Parser,
         args=grammar.translate(argv, CONFIGS),
     )
+
+
+def parse(*argv: str) -> Any:
+    parsed = parsed_command_line(*argv)
     return parsed.config[parsed.subcommand]
 
 
@@ -79,6 +85,46 @@ def test_the_baseline_is_exported_beside_what_is_asked_for() -> None:
     assert config.export.formats == ["onnx_fp32", "onnx_int8"]
 
 
+@pytest.mark.usefixtures("elsewhere")
+def test_a_formats_own_options_and_the_one_budget_reach_the_export() -> None:
+    parsed = parsed_command_line(
+        "export.onnx_int8.target=avx2",
+        "export.onnx_int8.search_seconds=7",
+        "benchmark.max_accuracy_drop=0.03",
+    )
+    made = parsed._parser("fit").instantiate_classes(parsed.config["fit"])
+    assert made.export.options.by_format == {"onnx_int8": Int8Options("avx2", 7.0)}
+    assert made.export.options.max_accuracy_drop == 0.03
+    assert made.benchmark.options.max_accuracy_drop == 0.03
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_configuration_that_is_printed_can_be_given_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        parse("fit", "--print_config", "benchmark.max_accuracy_drop=0.03")
+    Path("printed.yaml").write_text(capsys.readouterr().out)
+    config = parse("fit", "--config", "printed.yaml")
+    assert config.export.max_accuracy_drop == 0.03
+
+
+def test_the_export_command_takes_a_formats_own_options(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["src.export", ".", "onnx_int8.target=arm", "max_accuracy_drop=0.05"]
+    monkeypatch.setattr(sys, "argv", words)
+    (elsewhere / "config.yaml").touch()
+    _, options = commands.parse("export", None, ExportOptions)
+    assert options.by_format == {"onnx_int8": Int8Options("arm", 120.0)}
+    assert options.max_accuracy_drop == 0.05
+    monkeypatch.setattr(sys, "argv", [*words, "onnx_int8.target=vax"])
+    with pytest.raises(
+        UsageError, match=r"onnx_int8.target: expected one of auto, vnni, avx2, arm"
+    ):
+        commands.parse("export", None, ExportOptions)
+
+
 MISTAKES: list[tuple[list[str], str]] = [
     (["model=convnxt"], "model: expected one of convnext_t, densenet121"),
     (["trainer.max_epoch=3"], "did you mean trainer.max_epochs?"),
@@ -92,6 +138,11 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["data=image_folder", "data.root=missing"], "found missing (No such file or directory)"),
     (["export.formats=[onnx]"], "export.formats: expected names among eager, onnx_fp32"),
     (["benchmark.baseline=onnx"], "benchmark.baseline: expected names among eager, onnx_fp32"),
+    (["export.onnx_int8.target=vax"], "export.onnx_int8.target: expected one of auto, vnni, avx2"),
+    (["export.onnx_int8.search_seconds=-1"], "search_seconds: expected seconds, or 0"),
+    (["export.onnx_int8.tarket=arm"], "did you mean export.onnx_int8.target?"),
+    (["export.judging_images=-1"], "export.judging_images: expected a number of images, or 0"),
+    (["export.max_accuracy_drop=0.1"], "set benchmark.max_accuracy_drop instead"),
     (["export.enabled=false"], "benchmark.enabled: expected false where export.enabled is"),
     (["benchmark.batch_sizes=[0]"], "benchmark.batch_sizes: expected a positive number; found 0"),
     (["lr_scheduler=CosineAnnealingLR", "lr_scheduler.T_max=3"], "expected an optimizer"),

@@ -53,6 +53,7 @@ class Row:
             "size_bytes": sum(file["bytes"] for file in entry["files"]) or None,
             "files": [file["path"] for file in entry["files"]],
             "export_seconds": entry.get("export_seconds"),
+            "details": entry.get("details"),
             "latency": [],
             "accuracy": None,
             "verdict": None,

@@ -42,7 +42,7 @@ class ExportCallback(Callback):
                 model.class_names,
                 data.preprocessing.input_shape,
                 data.preprocessing.to_dict(),
-                self.options.formats,
+                self.options,
                 report,
             )
 
@@ -58,8 +58,9 @@ class ExportCallback(Callback):
                 run_of(checkpoint),
                 Checkpoint.read(checkpoint),
                 data.calibration_images(self.options.calibration_images),
+                data.judging_images(self.options.calibration_images, self.options.judging_images),
                 data.preprocessing.to_dict(),
-                self.options.formats,
+                self.options,
                 report,
             )
 

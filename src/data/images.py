@@ -141,8 +141,29 @@ class ImageDataModule(LightningDataModule, ABC):
         Drawn by ``split_seed``, so that an export made again calibrates on the same images.
         """
         training = self.dataset("train")
-        order = np.random.default_rng(self.split_seed).permutation(len(training))
-        return torch.stack([training[int(position)][0] for position in order[:count]])
+        return torch.stack([training[position][0] for position in self._drawn()[:count]])
+
+    def judging_images(self, calibration: int, count: int) -> tuple[Tensor, Tensor] | None:
+        """At most ``count`` other *training* images, to choose a quantization by.
+
+        They come after the first ``calibration`` in the order that calibration images are drawn
+        in, so none is among these.
+
+        Returns:
+            images (n, 3, H, W) in evaluation's preprocessing and labels (n,); None if there are
+            no others, or none were asked for.
+        """
+        training = self.dataset("train")
+        positions = self._drawn()[calibration : calibration + count]
+        if not positions:
+            return None
+        images, labels = zip(*(training[position] for position in positions), strict=True)
+        return torch.stack(images), torch.tensor(labels)
+
+    def _drawn(self) -> list[int]:
+        """The positions of the training split in an order that ``split_seed`` decides."""
+        order = np.random.default_rng(self.split_seed).permutation(self.count("train"))
+        return [int(position) for position in order]
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         training = self.dataset("train", augment=True)

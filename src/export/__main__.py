@@ -25,8 +25,9 @@ def main() -> None:
             run,
             Checkpoint.read(checkpoint),
             data.calibration_images(options.calibration_images),
+            data.judging_images(options.calibration_images, options.judging_images),
             data.preprocessing.to_dict(),
-            options.formats,
+            options,
             report,
         )
     for name, entry in manifest["formats"].items():

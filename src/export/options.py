@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from src import formats
 from src.errors import UsageError
+from src.formats._int8_options import Int8Options
 
 LEAST_IMAGES = 2  # the example batch is the first of them
 
@@ -17,6 +19,10 @@ class ExportOptions:
     Args:
         formats: names of modules in ``src/formats``.
         calibration_images: training images that static quantization calibrates on.
+        judging_images: further training images, by which a recipe of static quantization is
+            chosen; as many of them as there are.
+        max_accuracy_drop: the top-1 accuracy that a quantized file may give up, a share of 1.
+        onnx_int8: options of that format.
     """
 
     formats: list[str] = field(
@@ -29,6 +35,9 @@ class ExportOptions:
         ]
     )
     calibration_images: int = 128
+    judging_images: int = 256
+    max_accuracy_drop: float = 0.01
+    onnx_int8: Int8Options = field(default_factory=Int8Options)
 
     def __post_init__(self) -> None:
         for name in self.formats:
@@ -48,3 +57,22 @@ class ExportOptions:
                 found=str(self.calibration_images),
                 remedy="leave out export.calibration_images for its default",
             )
+        if self.judging_images < 0:
+            raise UsageError(
+                "export.judging_images",
+                expected="a number of images, or 0 for none",
+                found=str(self.judging_images),
+                remedy="leave out export.judging_images for its default",
+            )
+        if not 0 <= self.max_accuracy_drop < 1:
+            raise UsageError(
+                "export.max_accuracy_drop",
+                expected="a share of 1, as 0.01 for one point",
+                found=str(self.max_accuracy_drop),
+                remedy="leave it out for one point",
+            )
+
+    @property
+    def by_format(self) -> dict[str, Any]:
+        """The options of single formats, by the format's name."""
+        return {name: value for name, value in vars(self).items() if name in formats.names()}

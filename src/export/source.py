@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from src import files
 from src.algebra import simplify
 from src.errors import UsageError, describe
+from src.export.options import ExportOptions
 from src.formats.base import ExportSource
 from src.models.network import NetworkSpec
 
@@ -99,13 +100,19 @@ def make_source(
     calibration: Tensor,
     preprocessing: dict[str, Any],
     scratch: Path,
+    judging: tuple[Tensor, Tensor] | None = None,
+    options: ExportOptions | None = None,
 ) -> ExportSource:
     """The export source of a network, which is in eval mode on the CPU.
 
     Args:
         calibration: training images, (M, 3, H, W) with M of at least 2.
         scratch: an empty folder that outlives the export and no more.
+        judging: other training images, (M, 3, H, W), and their labels, (M,); without them no
+            format chooses between recipes.
+        options: of the export; by default none that a format has is changed.
     """
+    options = options or ExportOptions()
     return ExportSource(
         network=network,
         simplified=simplify(network),
@@ -116,4 +123,7 @@ def make_source(
         class_names=class_names,
         preprocessing=preprocessing,
         scratch=scratch,
+        judging=judging,
+        options=options.by_format,
+        max_accuracy_drop=options.max_accuracy_drop,
     )

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from src import files, formats
 from src.console import Report
 from src.errors import UsageError, describe
 from src.export import probe
+from src.export.options import ExportOptions
 from src.export.source import Checkpoint, make_source
 from src.formats.base import ExportSource, Format, missing_packages
 from src.models.network import NetworkSpec, count
@@ -32,8 +33,9 @@ def export_run(
     run: Run,
     checkpoint: Checkpoint,
     calibration: torch.Tensor,
+    judging: tuple[torch.Tensor, torch.Tensor] | None,
     preprocessing: dict[str, Any],
-    names: Sequence[str],
+    options: ExportOptions,
     report: Report,
 ) -> dict[str, Any]:
     """Write every named format of ``checkpoint`` into the run's ``exports/`` folder.
@@ -42,8 +44,9 @@ def export_run(
 
     Args:
         calibration: training images, (M, 3, H, W).
+        judging: other training images, (M, 3, H, W), and their labels, (M,).
         preprocessing: what was done to a picture to become one of those.
-        names: the formats.
+        options: which formats, and how.
         report: told what comes next.
 
     Returns:
@@ -57,6 +60,8 @@ def export_run(
             calibration,
             preprocessing,
             scratch,
+            judging,
+            options,
         )
         complexity = count(source.network, tuple(calibration.shape[1:]))
         manifest: dict[str, Any] = {
@@ -80,12 +85,13 @@ def export_run(
                 # So that whoever measures can see that these images are not among the measured.
                 "images_sha256": [files.sha256_of(image.numpy()) for image in calibration],
             },
+            "judging": {"split": "train", "images": len(judging[1]) if judging else 0},
             "formats": {},
         }
         run.exports.mkdir(exist_ok=True)
         probe.write(run.exports / PROBE, source)
-        for number, name in enumerate(names):
-            report("exporting", name, number, len(names))
+        for number, name in enumerate(options.formats):
+            report("exporting", name, number, len(options.formats))
             manifest["formats"][name] = export_one(name, source, run.exports / name)
             # After each, so that what was exported is known whatever comes next.
             files.write_json(run.manifest, manifest)
@@ -95,14 +101,19 @@ def export_run(
 def export_one(name: str, source: ExportSource, folder: Path) -> dict[str, Any]:
     """One format into ``folder``: its entry in the manifest, with status, files and seconds."""
     kind = formats.get(name)
-    entry: dict[str, Any] = {"precision": kind.precision, "reason": None, "files": []}
+    entry: dict[str, Any] = {
+        "precision": kind.precision,
+        "reason": None,
+        "files": [],
+        "details": None,
+    }
     missing = missing_packages(kind.requires)
     if missing:
         return {**entry, "status": "skipped", "reason": f"not installed: {', '.join(missing)}"}
     started = time.perf_counter()
     try:
         with files.whole_folder(folder) as fresh:
-            _export_quietly(kind, source, fresh)
+            entry["details"] = _export_quietly(kind, source, fresh)
     except Exception as error:  # whatever a format raises is that row's failure, told in it
         return {**entry, "status": "failed", "reason": describe(error)}
     entry["export_seconds"] = time.perf_counter() - started
@@ -119,10 +130,12 @@ def preflight(
     class_names: list[str],
     input_shape: tuple[int, ...],
     preprocessing: dict[str, Any],
-    names: Sequence[str],
+    options: ExportOptions,
     report: Report,
 ) -> None:
     """Export random weights in every format, to know before training that it can be done.
+
+    There are no judging images, so no format spends time on a search.
 
     Raises:
         UsageError: a format failed.
@@ -132,9 +145,11 @@ def preflight(
     images = torch.randn(4, *input_shape, generator=generator)
     with _scratch() as scratch, torch.random.fork_rng(devices=[]):
         network = spec.build().eval()
-        source = make_source(network, spec, class_names, images, preprocessing, scratch)
-        for number, name in enumerate(names):
-            report("preflight: exporting random weights", name, number, len(names))
+        source = make_source(
+            network, spec, class_names, images, preprocessing, scratch, options=options
+        )
+        for number, name in enumerate(options.formats):
+            report("preflight: exporting random weights", name, number, len(options.formats))
             entry = export_one(name, source, scratch / "exports" / name)
             if entry["status"] == "failed":
                 raise UsageError(
@@ -156,7 +171,7 @@ def _scratch() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _export_quietly(kind: Format, source: ExportSource, folder: Path) -> None:
+def _export_quietly(kind: Format, source: ExportSource, folder: Path) -> dict[str, Any] | None:
     """Export without the chatter of the libraries; their errors come out as exceptions."""
     loggers = [logging.getLogger(name) for name in _TALKATIVE]
     levels = [logger.level for logger in loggers]
@@ -165,7 +180,7 @@ def _export_quietly(kind: Format, source: ExportSource, folder: Path) -> None:
             logger.setLevel(logging.ERROR)
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            kind.export(source, folder)
+            return kind.export(source, folder)
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,6 +37,10 @@ class ExportSource:
     class_names: Sequence[str]  # K, in label order
     preprocessing: dict[str, Any]  # what was done to a picture to become the network's input
     scratch: Path  # a folder of this export alone, for what several formats are made from
+    # Other training images, (M, 3, H, W), and their labels, (M,): to choose between recipes by.
+    judging: tuple[Tensor, Tensor] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)  # a format's own, by its name
+    max_accuracy_drop: float = 0.01  # that a quantized file may give up, a share of 1
 
     def metadata(self) -> dict[str, Any]:
         """What travels inside each file, as plain values."""
@@ -93,8 +97,17 @@ class Format(Protocol):
     precision: str  # of the weights and products: "fp32", "int8", ...
     tolerance: float | None
 
-    def export(self, source: ExportSource, folder: Path) -> None:
-        """Write everything that is needed to run into the empty ``folder``."""
+    def export(self, source: ExportSource, folder: Path) -> dict[str, Any] | None:
+        """Write everything that is needed to run into the empty ``folder``.
+
+        Returns:
+            What should be known about how the file was made, as plain values in base units, or
+            None. The report shows: ``summary``, a list of sentences; ``within_budget``, whether
+            it kept ``max_accuracy_drop`` on the judging images (None: not judged); ``table``,
+            what was tried, with ``head`` (pairs of a name and a unit: "text", "share",
+            "seconds" or "truth"), ``rows`` of such values, and ``chosen``, the index of a row.
+            Further keys are kept as they are.
+        """
 
     def load(self, folder: Path, device: str, threads: int) -> Runtime:
         """The runtime of an exported folder, which sees nothing but that folder.

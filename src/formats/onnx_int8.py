@@ -1,8 +1,5 @@
-"""ONNX in int8: static quantization (QDQ), calibrated on training images, for this CPU.
+"""ONNX in int8: static quantization (QDQ), calibrated on training images, for one kind of CPU.
 
-x86 multiplies unsigned activations with signed weights (U8S8) at full speed; ARM prefers both
-signed. Weights have a scale per output channel. Where the CPU lacks an int8 dot product, x86
-adds pairs of products in saturating 16 bits, so weights give up one bit (``reduce_range``).
 https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 """
 
@@ -12,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src import machine
-from src.formats import _onnx
+from src.formats import _int8_target, _onnx
+from src.formats._int8_options import Int8Options
 from src.formats._onnx_session import INPUT
 from src.formats.base import ExportSource
 
@@ -33,8 +30,16 @@ _CALIBRATION_BATCH = 16
 load = _onnx.load
 
 
-def export(source: ExportSource, folder: Path) -> None:
-    from onnxruntime.quantization import CalibrationDataReader, quantize_static
+def export(source: ExportSource, folder: Path) -> dict[str, Any]:
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        quantize_static,
+    )
+
+    options: Int8Options = source.options.get("onnx_int8", Int8Options())
+    choice = _int8_target.choose(options.target)
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
         def __init__(self) -> None:
@@ -43,8 +48,16 @@ def export(source: ExportSource, folder: Path) -> None:
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             return next(self._feeds, None)
 
-    model = _onnx.quantized(quantize_static, source, calibration_data_reader=Reader(), **settings())
+    model = _onnx.quantized(
+        quantize_static,
+        source,
+        calibration_data_reader=Reader(),
+        quant_format=QuantFormat.QDQ,
+        calibrate_method=CalibrationMethod.MinMax,
+        **choice.quantizer_options(),
+    )
     _onnx.write(model, source, folder)
+    return {**choice.details(), "summary": [choice.sentence()]}
 
 
 def damage(folder: Path, exports: Path, images: NDArray[np.float32]) -> list[dict[str, Any]]:
@@ -55,21 +68,6 @@ def damage(folder: Path, exports: Path, images: NDArray[np.float32]) -> list[dic
     if not original.is_file():
         raise FileNotFoundError("it is compared with onnx_fp32, which was not exported")
     return _onnx_damage.damage(original, folder / _onnx.FILE, images)
-
-
-def settings() -> dict[str, Any]:
-    """The quantizer's options for this processor."""
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType
-
-    signed = machine.is_arm()
-    return {
-        "quant_format": QuantFormat.QDQ,
-        "activation_type": QuantType.QInt8 if signed else QuantType.QUInt8,
-        "weight_type": QuantType.QInt8,
-        "per_channel": True,
-        "reduce_range": not signed and not machine.has_int8_dot_product(),
-        "calibrate_method": CalibrationMethod.MinMax,
-    }
 
 
 def _feeds(images: Tensor) -> Iterator[dict[str, NDArray[np.float32]]]:

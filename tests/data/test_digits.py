@@ -48,6 +48,25 @@ def test_training_is_augmented_and_evaluation_is_not() -> None:
     assert torch.equal(plain[0][0], plain[0][0])
 
 
+def test_judging_images_are_training_images_that_are_not_calibrated_on() -> None:
+    data = Digits(image_size=8)
+    calibration = {image.numpy().tobytes() for image in data.calibration_images(100)}
+    found = data.judging_images(100, 60)
+    assert found is not None
+    images, labels = found
+    assert images.shape == (60, 3, 8, 8)
+    drawn = [image.numpy().tobytes() for image in images]
+    assert not calibration & set(drawn)
+    training = {image.numpy().tobytes(): label for image, label in data.dataset("train")}
+    assert [training[image] for image in drawn] == labels.tolist()
+    # As many as there are, and none rather than those that were calibrated on.
+    rest = data.judging_images(1070, 60)
+    assert rest is not None
+    assert len(rest[0]) == 7
+    assert data.judging_images(1077, 60) is None
+    assert data.judging_images(100, 0) is None
+
+
 def test_calibration_sees_training_images_only_and_always_the_same() -> None:
     data = Digits(image_size=8)
     drawn = data.calibration_images(50)

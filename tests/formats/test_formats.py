@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from src import formats, machine
+from src import formats
 from src.errors import UsageError
 from src.formats.base import missing_packages
 
@@ -30,28 +30,3 @@ def test_an_unknown_name_lists_those_there_are() -> None:
 
 def test_a_missing_package_is_named() -> None:
     assert missing_packages(["json", "no_such_package"]) == ["no_such_package"]
-
-
-@pytest.mark.parametrize(
-    ("isa", "arm", "expected"),
-    [
-        (("AVX2",), False, ("QUInt8", True)),
-        (("AVX2", "AVX-512 VNNI"), False, ("QUInt8", False)),
-        (("AVX-VNNI",), False, ("QUInt8", False)),
-        (("NEON",), True, ("QInt8", False)),
-    ],
-)
-def test_int8_settings_follow_the_processor(
-    isa: tuple[str, ...],
-    arm: bool,
-    expected: tuple[str, bool],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from src.formats import onnx_int8
-
-    monkeypatch.setattr(machine, "instruction_sets", lambda: isa)
-    monkeypatch.setattr(machine, "is_arm", lambda: arm)
-    settings = onnx_int8.settings()
-    assert (settings["activation_type"].name, settings["reduce_range"]) == expected
-    assert settings["weight_type"].name == "QInt8"
-    assert settings["per_channel"]
