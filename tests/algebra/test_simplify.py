@@ -184,10 +184,11 @@ class OneConcatenated(nn.Module):
 
 class Concatenated(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
-        first = torch.cat([images, images + 1], 1)
-        other_axis = torch.cat([images, images + 2], 2)
-        third = torch.cat([images, images + 3, images], 1)
-        return first.sum() * other_axis.sum() * third
+        other = images + 1
+        first = torch.cat([images, other], 1)
+        other_axis = torch.cat([images, other, images], 2)
+        other_order = torch.cat([other, images, images], 1)
+        return other_order * (first.mean() + other_axis.mean())
 
 
 def to_last(*layers: nn.Module) -> nn.Sequential:
@@ -283,3 +284,10 @@ def test_a_subclass_of_a_layer_is_left_alone() -> None:
 
     network = with_random_parameters(nn.Sequential(Standardized(3, 4, 1), nn.BatchNorm2d(4)))
     simplified_alike(network, torch.randn(2, 3, 8, 8))
+
+
+def test_a_parametrized_layer_is_left_alone() -> None:
+    convolution = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 1))
+    network = nn.Sequential(convolution, nn.BatchNorm2d(4)).eval()
+    simplified = simplified_alike(network, torch.randn(2, 3, 8, 8))
+    assert parts(simplified) == {"ParametrizedConv2d": 1, "Conv2d": 1}
