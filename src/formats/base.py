@@ -24,8 +24,8 @@ class ExportSource:
     """The best weights, ready to be written in any format.
 
     ``network`` is a bare module in eval mode, on the CPU, in fp32, free of hooks. A format
-    leaves it as it found it. ``simplified`` computes the same in parts that run faster: a format
-    whose file holds a graph writes that one, a format whose file holds weights the other.
+    leaves it as it found it. ``simplified`` computes the same in parts that run faster, where a
+    runtime's own optimiser does not find them; a file of weights needs ``network``.
     """
 
     network: nn.Module  # (N, 3, H, W) float32 -> (N, K) float32 logits
