@@ -119,7 +119,9 @@ def test_the_export_command_takes_a_formats_own_options(
     assert options.by_format == {"onnx_int8": Int8Options("arm", 120.0)}
     assert options.max_accuracy_drop == 0.05
     monkeypatch.setattr(sys, "argv", [*words, "onnx_int8.target=vax"])
-    with pytest.raises(UsageError, match=r"onnx_int8.target: expected one of auto, vnni, avx2, arm"):
+    with pytest.raises(
+        UsageError, match=r"onnx_int8.target: expected one of auto, vnni, avx2, arm"
+    ):
         commands.parse("export", None, ExportOptions)
 
 
