@@ -62,13 +62,12 @@ def _tidy(path: Path) -> None:
     onnx.save_model(model, path)
 
 
-def write(model: onnx.ModelProto, source: ExportSource, folder: Path) -> None:
-    """Check ``model``, put the metadata in, and write it as the folder's only file."""
+def write(model: onnx.ModelProto, source: ExportSource, folder: Path, **more: Any) -> None:
+    """Check ``model``, put the metadata and ``more`` in, and write it as the folder's only file."""
     import onnx
 
-    onnx.helper.set_model_props(
-        model, {key: json.dumps(value) for key, value in source.metadata().items()}
-    )
+    metadata = {**source.metadata(), **more}
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, folder / FILE)
 
@@ -81,16 +80,21 @@ def quantized(quantize: Any, source: ExportSource, **options: Any) -> onnx.Model
     """The fp32 graph through one of ONNX Runtime's quantizers, after its pre-processing.
 
     Args:
-        quantize: ``quantize_static`` or ``quantize_dynamic``.
+        quantize: ``quantize_dynamic``, or one like it.
         options: further arguments of it.
     """
     import onnx
+
+    path = source.scratch / "quantized.onnx"
+    quantize(prepared(source), path, **options)
+    return onnx.load(path)
+
+
+def prepared(source: ExportSource) -> Path:
+    """The fp32 graph with its shapes and the runtime's own fusions, so that products are seen."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    prepared = source.scratch / "prepared.onnx"
-    if not prepared.exists():
-        # Shapes and the runtime's own fusions first, so that each product is recognised.
-        quant_pre_process(fp32_file(source), prepared)
-    path = source.scratch / "quantized.onnx"
-    quantize(prepared, path, **options)
-    return onnx.load(path)
+    path = source.scratch / "prepared.onnx"
+    if not path.exists():
+        quant_pre_process(fp32_file(source), path)
+    return path

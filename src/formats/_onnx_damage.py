@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.formats._onnx_session import INPUT
 
+if TYPE_CHECKING:
+    import onnx
+
 Damage = dict[str, Any]
 _BATCH = 8
 
 
-def damage(float_file: Path, quantized_file: Path, images: NDArray[np.float32]) -> list[Damage]:
+def damage(
+    float_file: Path,
+    quantized_file: Path,
+    images: NDArray[np.float32],
+    change: Callable[[onnx.ModelProto], object] | None = None,
+) -> list[Damage]:
     """Activations and weights by their signal to quantization noise, the worst first.
 
     By ONNX Runtime's ``qdq_loss_debug``:
@@ -27,11 +35,13 @@ def damage(float_file: Path, quantized_file: Path, images: NDArray[np.float32]) 
         float_file: the fp32 file that was quantized.
         quantized_file: with QuantizeLinear and DequantizeLinear around what is quantized.
         images: (n, 3, H, W), on which activations are compared.
+        change: what was done to the float model before it was quantized, in place.
 
     Returns:
         ``tensor``, ``kind`` ("activation", with all the noise of the tensors before it, or
         "weight") and ``sqnr_db`` of each, for those that both files have.
     """
+    import onnx
     from onnxruntime.quantization import CalibrationDataReader
     from onnxruntime.quantization import qdq_loss_debug as debug
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -47,6 +57,10 @@ def damage(float_file: Path, quantized_file: Path, images: NDArray[np.float32]) 
         folder = Path(name)
         # What was quantized is this file: its tensors have the same names.
         quant_pre_process(float_file, folder / "float.onnx")
+        if change is not None:
+            changed = onnx.load(folder / "float.onnx")
+            change(changed)
+            onnx.save_model(changed, folder / "float.onnx")
         outputs = []
         for kind, file in (("float", folder / "float.onnx"), ("quantized", quantized_file)):
             more = folder / f"{kind}_all.onnx"

@@ -1,23 +1,29 @@
 """ONNX in int8: static quantization (QDQ), calibrated on training images, for one kind of CPU.
 
+The types follow ``export.onnx_int8.target``. If the plain recipe changes too many answers, others
+are tried until one keeps the accuracy budget.
 https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.formats import _int8_target, _onnx
+from src import machine
+from src.formats import _int8_account, _int8_target, _onnx
+from src.formats._int8_builder import Builder
+from src.formats._int8_equalization import equalise
+from src.formats._int8_judge import Judge
 from src.formats._int8_options import Int8Options
-from src.formats._onnx_session import INPUT
+from src.formats._int8_recipe import Recipe
+from src.formats._int8_search import search
 from src.formats.base import ExportSource
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
 requires = ("onnx", "onnxscript", "onnxruntime", "sympy")
 runs_with = ("onnxruntime",)
@@ -25,53 +31,55 @@ devices = ("cpu",)
 precision = "int8"
 tolerance = None
 
-_CALIBRATION_BATCH = 16
-
 load = _onnx.load
 
 
 def export(source: ExportSource, folder: Path) -> dict[str, Any]:
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        quantize_static,
-    )
-
     options: Int8Options = source.options.get("onnx_int8", Int8Options())
     choice = _int8_target.choose(options.target)
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
-        def __init__(self) -> None:
-            self._feeds = _feeds(source.calibration)
-
-        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-            return next(self._feeds, None)
-
-    model = _onnx.quantized(
-        quantize_static,
-        source,
-        calibration_data_reader=Reader(),
-        quant_format=QuantFormat.QDQ,
-        calibrate_method=CalibrationMethod.MinMax,
-        **choice.quantizer_options(),
-    )
-    _onnx.write(model, source, folder)
-    return {**choice.details(), "summary": [choice.sentence()]}
+    builder = Builder(source, choice)
+    if source.judging is None or options.search_seconds == 0:
+        model = builder.build(Recipe())
+        details = _int8_account.of_no_search(choice, _why_no_search(options))
+    else:
+        images, labels = (part.numpy() for part in source.judging)
+        cores = machine.usable_cores()
+        judge = Judge(_onnx.fp32_file(source), images, labels, cores, source.scratch)
+        found = search(
+            builder.build,
+            judge,
+            builder.rank,
+            accuracy=judge.reference.accuracy,
+            max_drop=source.max_accuracy_drop,
+            seconds=options.search_seconds,
+            equalisable=builder.equalisable,
+        )
+        model = found.model
+        details = _int8_account.of_search(choice, found, judge.reference, len(images))
+    _onnx.write(model, source, folder, quantization=details["recipe"])
+    return details
 
 
 def damage(folder: Path, exports: Path, images: NDArray[np.float32]) -> list[dict[str, Any]]:
     """Where this file departs from ``onnx_fp32``: see :func:`src.formats._onnx_damage.damage`."""
+    import onnx
+
     from src.formats import _onnx_damage
 
     original = exports / "onnx_fp32" / _onnx.FILE
     if not original.is_file():
         raise FileNotFoundError("it is compared with onnx_fp32, which was not exported")
-    return _onnx_damage.damage(original, folder / _onnx.FILE, images)
+    file = folder / _onnx.FILE
+    metadata = {each.key: each.value for each in onnx.load(file).metadata_props}
+    # Equalised, its tensors are others than those of onnx_fp32, by a factor a channel.
+    change = equalise if json.loads(metadata["quantization"])["equalised"] else None
+    return _onnx_damage.damage(original, file, images, change)
 
 
-def _feeds(images: Tensor) -> Iterator[dict[str, NDArray[np.float32]]]:
-    import torch
-
-    for batch in torch.split(images, _CALIBRATION_BATCH):
-        yield {INPUT: batch.numpy()}
+def _why_no_search(options: Int8Options) -> str:
+    if options.search_seconds == 0:
+        return "export.onnx_int8.search_seconds is 0"
+    return (
+        "there are no images to judge by, for the training split has none beyond those that are "
+        "calibrated on, or export.judging_images is 0"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from src.report import making
 from src.report.advice import points, sentences
 from src.report.table import (
     MISSING,
@@ -66,6 +67,7 @@ def markdown(results: dict[str, Any], figures: Sequence[str] = ()) -> str:
         "- SQNR: the baseline's logits over their difference. KL: of the row's probabilities from "
         "the baseline's.",
         *_damage(results),
+        *making.sections(results),
         *(line for name in figures for line in ("", f"![{name.replace('_', ' ')}]({name}.png)")),
         "",
         "## More figures",

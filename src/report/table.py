@@ -86,6 +86,11 @@ def footnotes(results: Row) -> Iterator[str]:
     for row in results["rows"]:
         if row["status"] != "ok":
             yield f"{row['format']} on {row['device']}: {row['status']} ({row['reason']})"
+    for name in dict.fromkeys(row["format"] for row in results["rows"] if _over_budget(row)):
+        yield (
+            f"{name}: no way of making it that was tried kept the accuracy budget on the judging "
+            "images; report.md says what was tried"
+        )
     marks = {_cause(cell) for row in results["rows"] for cell in row["latency"]}
     for cause, meaning in _CAUSES.items():
         if cause in marks:
@@ -94,6 +99,10 @@ def footnotes(results: Row) -> Iterator[str]:
     for row in measured(results):
         if not row["idle_between_turns"]:
             yield f"{row['format']} on {row['device']} went on using the CPU between its turns"
+
+
+def _over_budget(row: Row) -> bool:
+    return (row.get("details") or {}).get("within_budget") is False
 
 
 def console_table(results: Row) -> Table:

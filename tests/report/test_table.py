@@ -39,6 +39,7 @@ def row(name: str, **changes: Any) -> dict[str, Any]:
         "precision": "fp32",
         "status": "ok",
         "reason": None,
+        "details": None,
         "size_bytes": 12_345_678,
         "load_seconds": 0.5,
         "first_inference_seconds": 0.045,

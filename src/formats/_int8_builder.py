@@ -1,0 +1,124 @@
+"""From a recipe to the int8 model, by ONNX Runtime's quantizer."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.formats import _int8_bias, _onnx, _onnx_tensors
+from src.formats._int8_calibration import Calibrations, operators
+from src.formats._int8_damage_order import damage_order
+from src.formats._int8_equalization import equalise
+from src.formats._int8_recipe import Recipe
+from src.formats._int8_target import Choice
+from src.formats.base import ExportSource
+
+if TYPE_CHECKING:
+    import onnx
+    from onnxruntime.quantization.calibrate import TensorsData
+
+_RANKED_BY = 8  # images
+
+
+@dataclass
+class _Original:
+    """A float model that is quantized, with what was found out about it."""
+
+    file: Path
+    calibrations: Calibrations
+    means: dict[str, _onnx_tensors.Array] | None = None
+
+
+class Builder:
+    """Builds recipes of one source; what several of them need is found out once.
+
+    Args:
+        source: whose fp32 file is quantized, calibrated on its calibration images.
+        choice: the types.
+    """
+
+    def __init__(self, source: ExportSource, choice: Choice) -> None:
+        self._source = source
+        self._choice = choice
+        self._images: NDArray[np.float32] = source.calibration.numpy()
+        self._originals: dict[bool, _Original] = {}  # by whether it is equalised
+
+    @property
+    def equalisable(self) -> bool:
+        """Whether equalisation changes anything."""
+        return self._equalised[1] > 0
+
+    def build(self, recipe: Recipe) -> onnx.ModelProto:
+        """The int8 model of a recipe."""
+        import onnx
+
+        original = self._original(recipe)
+        ranges = original.calibrations.ranges(recipe.calibration)
+        model = onnx.load(original.file)
+        if recipe.bias_corrected:
+            if original.means is None:
+                original.means = _int8_bias.mean_inputs(model, self._images)
+            weights = _onnx_tensors.dequantized_weights(self._quantize(model, ranges, recipe))
+            model = onnx.load(original.file)
+            _int8_bias.correct(model, weights, original.means)
+            ranges = original.calibrations.ranges(recipe.calibration)
+        return self._quantize(model, ranges, recipe)
+
+    def rank(self, recipe: Recipe) -> list[str]:
+        """The nodes that a recipe quantizes, the most hurt first."""
+        import onnx
+
+        model = onnx.load(self._original(recipe).file)
+        return damage_order(model, self.build(recipe), self._images[:_RANKED_BY])
+
+    def _original(self, recipe: Recipe) -> _Original:
+        key = recipe.equalised
+        if key not in self._originals:
+            file = self._equalised[0] if key else _onnx.prepared(self._source)
+            calibrations = Calibrations(file, self._images, self._source.scratch)
+            self._originals[key] = _Original(file, calibrations)
+        return self._originals[key]
+
+    def _quantize(
+        self, model: onnx.ModelProto, ranges: TensorsData, recipe: Recipe
+    ) -> onnx.ModelProto:
+        """What ``quantize_static`` does once it has the ranges; both are changed by it."""
+        import onnx
+        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+        from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
+
+        path = self._source.scratch / "to_quantize.onnx"
+        onnx.save_model(model, path)
+        options = self._choice.quantizer_options()
+        quantizer = QDQQuantizer(
+            load_model_with_shape_infer(path),
+            options["per_channel"],
+            options["reduce_range"],
+            options["weight_type"],
+            options["activation_type"],
+            ranges,
+            [],
+            list(recipe.kept_in_float),
+            operators(),
+            options["extra_options"],
+        )
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+        made: onnx.ModelProto = quantizer.model.model
+        return made
+
+    @functools.cached_property
+    def _equalised(self) -> tuple[Path, int]:
+        """The file, and how many pairs were equalised in it."""
+        import onnx
+
+        model = onnx.load(_onnx.prepared(self._source))
+        pairs = equalise(model)
+        path = self._source.scratch / "equalised.onnx"
+        onnx.save_model(model, path)
+        return path, pairs

@@ -1,0 +1,42 @@
+"""How the files were made: what each format's export says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from src.report.table import MISSING, escape
+
+_CELLS: dict[str, Callable[[Any], str]] = {
+    "text": str,
+    "share": lambda value: f"{100 * value:.2f} %",
+    "seconds": lambda value: f"{1e3 * value:.2f} ms",
+    "truth": lambda value: "yes" if value else "no",
+}
+
+
+def sections(results: dict[str, Any]) -> Iterator[str]:
+    """The lines of a section of ``report.md`` for each format that tells how it was made."""
+    told = {row["format"]: row["details"] for row in results["rows"] if row.get("details")}
+    for name, details in told.items():
+        yield from ("", f"## How {name} was made", "")
+        yield from (f"- {escape(sentence)}" for sentence in details.get("summary", ()))
+        if "table" in details:
+            yield ""
+            yield from _table(**details["table"])
+
+
+def _table(head: list[list[str]], rows: list[list[Any]], chosen: int) -> Iterator[str]:
+    """What was tried, the chosen row in bold."""
+    yield _line([name for name, _ in head])
+    yield _line(["---" if unit == "text" else "---:" for _, unit in head])
+    for number, row in enumerate(rows):
+        cells = [
+            MISSING if value is None else _CELLS[unit](value)
+            for value, (_, unit) in zip(row, head, strict=True)
+        ]
+        yield _line([f"**{cell}**" for cell in cells] if number == chosen else cells)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(map(escape, cells))} |"

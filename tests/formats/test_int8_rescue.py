@@ -1,0 +1,176 @@
+"""Networks that the plain recipe ruins by construction, from the source to the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from src.export.options import ExportOptions
+from src.export.source import make_source
+from src.export.stage import export_one
+from src.formats import _int8_judge, onnx_int8
+from src.formats._int8_options import Int8Options
+from src.formats._onnx import FILE
+from src.models.network import NetworkSpec
+
+SIZE = 16
+
+
+@pytest.fixture(autouse=True)
+def _short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_int8_judge, "_TIMED_SECONDS", 0.01)
+
+
+class Fragile(nn.Module):
+    """Tells two classes by a channel of 0.8 or 1.6, beside one that reaches ``outlier``.
+
+    In steps of ``outlier / 255`` both are 0.
+
+    Args:
+        outlier: what the second channel reaches where the image's second channel is 1.
+        branches: two layers read the channels, so that they cannot be equalised.
+    """
+
+    def __init__(self, outlier: float, *, branches: bool) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 2, 1)
+        self.heads = nn.ModuleList(nn.Conv2d(2, 2, 1) for _ in range(2 if branches else 1))
+        with torch.no_grad():
+            self.stem.weight.copy_(torch.tensor([[0.4, 0, 0], [0, outlier, 0]])[..., None, None])
+            self.stem.bias.copy_(torch.tensor([1.2, 0]))
+            for number, head in enumerate(self.heads, start=1):  # two alike would become one
+                head.weight.copy_(number * torch.tensor([[1, 1e-5], [-1, 1e-5]])[..., None, None])
+                head.bias.copy_(number * torch.tensor([-1.2, 1.2]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = torch.relu(self.stem(images))
+        return sum(head(features) for head in self.heads).mean(dim=(2, 3))
+
+
+def pictures(count: int, *, always: bool) -> tuple[Tensor, Tensor]:
+    """Images of either class; the outlier in each of them, or in one pixel of the first alone."""
+    labels = torch.arange(count) % 2
+    found = torch.zeros(count, 3, SIZE, SIZE)
+    found[:, 0] = 1 - 2 * labels[:, None, None]
+    if always:
+        found[:, 1, ::2] = 1
+    else:
+        found[0, 1, 3, 3] = 1
+    return found, labels
+
+
+def export(
+    folder: Path, outlier: float, *, branches: bool = False, always: bool = False, **options: Any
+) -> dict[str, Any]:
+    """The manifest's entry of a fragile network in int8, written to ``folder / "onnx_int8"``."""
+    calibration, _ = pictures(64, always=always)
+    judging = pictures(64, always=always)
+    if not always:
+        judging[0][0, 1] = 0
+    (folder / "scratch").mkdir()
+    source = make_source(
+        Fragile(outlier, branches=branches).eval(), NetworkSpec("planted", 2), ["a", "b"],
+        calibration, {}, folder / "scratch", judging,
+        ExportOptions(onnx_int8=Int8Options(target="vnni", **options)),
+    )  # fmt: skip
+    assert export_one("onnx_fp32", source, folder / "onnx_fp32")["status"] == "ok"
+    entry = export_one("onnx_int8", source, folder / "onnx_int8")
+    assert entry["status"] == "ok", entry["reason"]
+    json.dumps(entry)  # plain values, for the manifest
+    return entry["details"]
+
+
+def accuracy(folder: Path, *, always: bool) -> float:
+    images, labels = pictures(32, always=always)
+    runtime = onnx_int8.load(folder / "onnx_int8", "cpu", 1)
+    return float((runtime(images.numpy()).argmax(axis=1) == labels.numpy()).mean())
+
+
+def test_the_plain_recipe_ruins_it_when_nothing_is_searched(tmp_path: Path) -> None:
+    details = export(tmp_path, 16_000, search_seconds=0)
+    assert details["recipe"]["calibration"] == "minmax"
+    assert details["within_budget"] is None
+    assert "search_seconds is 0" in details["summary"][1]
+    assert accuracy(tmp_path, always=False) == 0.5
+
+
+def test_a_rare_outlier_is_clipped(tmp_path: Path) -> None:
+    details = export(tmp_path, 16_000)
+    rows = details["table"]["rows"]
+    assert rows[0][:3] == ["the fp32 file", 1.0, 1.0]
+    assert rows[1][0] == "minmax"
+    assert rows[1][1:3] == [0.5, 0.5]
+    assert rows[1][4] is False
+    assert details["within_budget"] is True
+    assert details["recipe"]["calibration"].startswith("percentile")
+    assert not details["recipe"]["kept_in_float"]
+    assert rows[details["table"]["chosen"]][0] == details["recipe"]["calibration"]
+    assert all(seconds > 0 for *_, seconds, _ in rows)
+    assert accuracy(tmp_path, always=False) == 1.0
+
+
+def test_a_channel_that_is_always_large_is_equalised(tmp_path: Path) -> None:
+    details = export(tmp_path, 1_000, always=True)
+    assert details["within_budget"] is True
+    assert details["recipe"]["equalised"]
+    assert not details["recipe"]["kept_in_float"]
+    assert accuracy(tmp_path, always=True) == 1.0
+    # Its tensors are compared with those of the network that was equalised alike.
+    images, _ = pictures(8, always=True)
+    found = onnx_int8.damage(tmp_path / "onnx_int8", tmp_path, images.numpy())
+    assert min(each["sqnr_db"] for each in found) > 20
+
+
+def test_what_cannot_be_equalised_is_kept_in_float(tmp_path: Path) -> None:
+    details = export(tmp_path, 1_000, branches=True, always=True)
+    assert details["within_budget"] is True
+    kept = details["recipe"]["kept_in_float"]
+    assert kept
+    assert f"In float: {', '.join(kept)}" in " ".join(details["summary"])
+    assert accuracy(tmp_path, always=True) == 1.0
+    types = {each.data_type for each in onnx.load(tmp_path / "onnx_int8" / FILE).graph.initializer}
+    assert onnx.TensorProto.INT8 in types or onnx.TensorProto.UINT8 in types
+    metadata = onnx.load(tmp_path / "onnx_int8" / FILE).metadata_props
+    recipe = next(json.loads(each.value) for each in metadata if each.key == "quantization")
+    assert recipe == details["recipe"]
+
+
+def test_without_judging_images_nothing_is_searched_and_it_says_so(tmp_path: Path) -> None:
+    calibration, _ = pictures(16, always=False)
+    source = make_source(
+        Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration, {},
+        tmp_path,
+    )  # fmt: skip
+    details = export_one("onnx_int8", source, tmp_path / "onnx_int8")["details"]
+    assert details["within_budget"] is None
+    assert "no images to judge by" in details["summary"][1]
+    assert "table" not in details
+
+
+def test_the_first_recipe_is_shipped_when_the_time_is_up(tmp_path: Path) -> None:
+    details = export(tmp_path, 16_000, search_seconds=1e-6)
+    assert details["within_budget"] is False
+    assert len(details["table"]["rows"]) == 2
+    assert "was up before all was tried" in details["summary"][-1]
+    assert np.isclose(accuracy(tmp_path, always=False), 0.5)
+
+
+@pytest.mark.parametrize("target", ["vnni", "avx2", "arm"])
+def test_a_network_that_int8_does_not_hurt_is_judged_once(tmp_path: Path, target: Any) -> None:
+    calibration, _ = pictures(16, always=False)
+    source = make_source(
+        Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration, {},
+        tmp_path, pictures(20, always=False),
+        ExportOptions(onnx_int8=Int8Options(target=target)),
+    )  # fmt: skip
+    details = export_one("onnx_int8", source, tmp_path / "onnx_int8")["details"]
+    assert [row[0] for row in details["table"]["rows"]] == ["the fp32 file", "minmax"]
+    assert details["judging_images"] == 20
+    assert details["within_budget"] is True

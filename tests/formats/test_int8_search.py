@@ -1,0 +1,169 @@
+"""The climb with planted recipes: each branch, and the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from src.formats._int8_recipe import Recipe
+from src.formats._int8_search import CLIPPING, Found, Judgement, search
+
+NODES = [f"node {number}" for number in range(20)]
+CALIBRATIONS = ["minmax", *CLIPPING]
+
+
+class Planted:
+    """A network that answers as ``agreement`` of a recipe says, and a clock of its own."""
+
+    def __init__(self, agreement: Callable[[Recipe], float], **options: Any) -> None:
+        self.agreement = agreement
+        self.seconds_a_rung = 1.0
+        self.now = 100.0
+        self.ranked: list[Recipe] = []
+        self.options = {"accuracy": 0.9, "max_drop": 0.01, "seconds": 1e9, **options}
+
+    def build(self, recipe: Recipe) -> Recipe:
+        self.now += self.seconds_a_rung
+        return recipe
+
+    def judge(self, model: Recipe) -> Judgement:
+        share = self.agreement(model)
+        return Judgement(0.9 - (1 - share), share, 1e-3 * (1 + len(model.kept_in_float)))
+
+    def rank(self, recipe: Recipe) -> list[str]:
+        self.ranked.append(recipe)
+        return NODES
+
+    def search(self) -> Found[Recipe]:
+        found = search(self.build, self.judge, self.rank, clock=lambda: self.now, **self.options)
+        assert found.model is found.winner.recipe
+        assert found.winner in found.rungs
+        return found
+
+
+def test_extremes_that_hold_end_the_search() -> None:
+    found = Planted(lambda recipe: 0.99).search()
+    assert [str(rung.recipe) for rung in found.rungs] == ["minmax"]
+    assert found.winner.holds
+    assert not found.out_of_time
+
+
+@pytest.mark.parametrize("wanted", CLIPPING)
+def test_calibrations_are_tried_until_one_holds(wanted: str) -> None:
+    found = Planted(lambda recipe: 1.0 if recipe.calibration == wanted else 0.5).search()
+    tried = [rung.recipe.calibration for rung in found.rungs]
+    assert tried == CALIBRATIONS[: CALIBRATIONS.index(wanted) + 1]
+    assert found.winner.recipe == Recipe(wanted)  # type: ignore[arg-type]
+
+
+def test_the_closest_calibration_gets_its_biases_corrected() -> None:
+    def agreement(recipe: Recipe) -> float:
+        if recipe.bias_corrected:
+            return 1.0
+        return 0.8 if recipe.calibration == "percentile 99.99" else 0.7
+
+    found = Planted(agreement).search()
+    assert len(found.rungs) == len(CALIBRATIONS) + 1
+    assert found.winner.recipe == Recipe("percentile 99.99", bias_corrected=True)
+
+
+@pytest.mark.parametrize("equalisable", [True, False])
+def test_equalising_is_tried_only_where_there_is_something_to_equalise(equalisable: bool) -> None:
+    planted = Planted(lambda recipe: 1.0 if recipe.equalised else 0.7, equalisable=equalisable)
+    found = planted.search()
+    expected = Recipe("minmax", bias_corrected=True, equalised=True)
+    assert (found.winner.recipe == expected) is equalisable
+    assert any(rung.recipe.equalised for rung in found.rungs) is equalisable
+    assert (planted.ranked == []) is equalisable
+
+
+@pytest.mark.parametrize("needed", [1, 2, 3, 5, 8, 11, 13, 16])
+def test_as_few_nodes_as_hold_stay_in_float(needed: int) -> None:
+    planted = Planted(lambda recipe: 1.0 if len(recipe.kept_in_float) >= needed else 0.7)
+    found = planted.search()
+    assert found.winner.recipe.kept_in_float == tuple(NODES[:needed])
+    counts = [len(rung.recipe.kept_in_float) for rung in found.rungs if rung.recipe.kept_in_float]
+    doubling = [1, 2, 4, 8, 16]
+    end = next(index for index, count in enumerate(doubling) if count >= needed)
+    assert counts[: end + 1] == doubling[: end + 1]
+    assert len(counts) == len(set(counts)) <= 9
+
+
+def test_the_nodes_are_those_of_the_closest_recipe() -> None:
+    def agreement(recipe: Recipe) -> float:
+        if recipe.kept_in_float:
+            return 1.0
+        return 0.8 if recipe.bias_corrected and not recipe.equalised else 0.7
+
+    planted = Planted(agreement)
+    found = planted.search()
+    assert planted.ranked == [Recipe("minmax", bias_corrected=True)]
+    assert found.winner.recipe == Recipe("minmax", (NODES[0],), bias_corrected=True)
+
+
+def test_of_those_that_hold_the_fastest_wins() -> None:
+    planted = Planted(lambda recipe: 1.0 if len(recipe.kept_in_float) >= 3 else 0.7)
+
+    def judge(model: Recipe) -> Judgement:
+        honest = Planted.judge(planted, model)
+        seconds = 1e-4 if len(model.kept_in_float) == 4 else honest.seconds
+        return Judgement(honest.accuracy, honest.agreement, seconds)
+
+    planted.judge = judge  # type: ignore[method-assign]
+    found = planted.search()
+    assert {len(rung.recipe.kept_in_float) for rung in found.rungs if rung.holds} == {3, 4}
+    assert len(found.winner.recipe.kept_in_float) == 4
+
+
+def test_when_none_holds_the_closest_is_shipped_and_never_all_is_in_float() -> None:
+    planted = Planted(lambda recipe: 0.9 if recipe == Recipe("entropy") else 0.7)
+    found = planted.search()
+    assert not found.winner.holds
+    assert not found.out_of_time
+    assert found.winner.recipe == Recipe("entropy")
+    assert max(len(rung.recipe.kept_in_float) for rung in found.rungs) == 16 < len(NODES)
+
+
+@pytest.mark.parametrize(("seconds", "tried"), [(0.5, 1), (1.0, 1), (3.5, 4), (6.5, 7)])
+def test_nothing_is_begun_when_the_time_is_up(seconds: float, tried: int) -> None:
+    planted = Planted(lambda recipe: 0.7, seconds=seconds)
+    found = planted.search()
+    assert len(found.rungs) == tried
+    assert found.out_of_time
+    assert not planted.ranked
+
+
+def test_the_best_so_far_is_shipped_when_the_time_is_up() -> None:
+    # The sixteenth holds; eight and twelve are still to be looked at when time is up.
+    planted = Planted(lambda recipe: 1.0 if len(recipe.kept_in_float) >= 9 else 0.7, seconds=11.5)
+    found = planted.search()
+    assert found.out_of_time
+    assert found.winner.holds
+    assert len(found.winner.recipe.kept_in_float) == 16
+
+
+def test_a_flattered_accuracy_does_not_hide_answers_that_change() -> None:
+    planted = Planted(lambda recipe: 0.7)
+    planted.judge = lambda model: Judgement(0.95, 0.98, 1e-3)  # type: ignore[method-assign]
+    assert not planted.search().winner.holds
+
+
+def test_a_lost_accuracy_does_not_hold_either() -> None:
+    planted = Planted(lambda recipe: 0.7, max_drop=0.02)
+    planted.judge = lambda model: Judgement(0.85, 0.99, 1e-3)  # type: ignore[method-assign]
+    assert not planted.search().winner.holds
+
+
+def test_the_budget_itself_is_within_it() -> None:
+    planted = Planted(lambda recipe: 97 / 100, max_drop=0.03)
+    assert planted.search().winner.holds
+    assert not Planted(lambda recipe: 96 / 100, max_drop=0.03).search().winner.holds
+
+
+def test_a_recipe_says_what_it_is() -> None:
+    assert str(Recipe("entropy", ("a",), bias_corrected=True, equalised=True)) == (
+        "entropy, bias corrected, equalised, 1 node in float"
+    )
+    assert str(Recipe(kept_in_float=("a", "b"))) == "minmax, 2 nodes in float"
