@@ -9,7 +9,7 @@ from src.formats._int8_recipe import Recipe
 from src.formats._int8_search import Found, Judgement
 from src.formats._int8_target import Choice
 
-_HEAD = [
+HEAD = [
     ["recipe", "text"],
     ["top-1", "share"],
     ["agreement with fp32", "share"],
@@ -46,7 +46,7 @@ def of_search(
         "summary": [choice.sentence(), *_sentences(found, images)],
         "within_budget": found.winner.holds,
         "table": {
-            "head": _HEAD,
+            "head": HEAD,
             "rows": [["the fp32 file", *_values(reference), None], *rungs],
             "chosen": 1 + found.rungs.index(found.winner),
         },

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.formats._int8_search import Judgement
-from src.formats._onnx_session import OnnxRuntime
-
-if TYPE_CHECKING:
-    import onnx
+from src.formats.base import Runtime
 
 _BATCH = 32
 _WARM_UP_CALLS = 3
@@ -28,50 +23,45 @@ class Judge:
     enough to see what nodes in float cost, and no more.
 
     Args:
-        float_file: the file that agreement is with.
+        reference: the fp32 file, that agreement is with.
         images: (n, 3, H, W).
         labels: (n,).
-        threads: of the runtime.
-        scratch: a folder for the files that are judged.
     """
 
     def __init__(
-        self,
-        float_file: Path,
-        images: NDArray[np.float32],
-        labels: NDArray[np.int64],
-        threads: int,
-        scratch: Path,
+        self, reference: Runtime, images: NDArray[np.float32], labels: NDArray[np.int64]
     ) -> None:
         self._images, self._labels = images, labels
-        self._threads = threads
-        self._file = scratch / "judged.onnx"
-        runtime = OnnxRuntime(float_file, "cpu", threads)
-        self._expected = self._answers(runtime)
-        self.reference = self._judgement(self._expected, runtime)
+        self._expected = self._answers(reference)
+        self.reference = self._judgement(self._expected, seconds_of_a_call(reference, images[:1]))
 
-    def __call__(self, model: onnx.ModelProto) -> Judgement:
-        import onnx
+    def __call__(self, runtime: Runtime, seconds: float | None = None) -> Judgement:
+        """What a file does with the images.
 
-        onnx.save_model(model, self._file)
-        runtime = OnnxRuntime(self._file, "cpu", self._threads)
-        return self._judgement(self._answers(runtime), runtime)
+        Args:
+            runtime: the file.
+            seconds: of a call, where that is known already.
+        """
+        if seconds is None:
+            seconds = seconds_of_a_call(runtime, self._images[:1])
+        return self._judgement(self._answers(runtime), seconds)
 
-    def _answers(self, runtime: OnnxRuntime) -> NDArray[np.int64]:
+    def _answers(self, runtime: Runtime) -> NDArray[np.int64]:
         """The top-1 of each image, (n,)."""
         starts = range(0, len(self._images), _BATCH)
         parts = [runtime(self._images[start : start + _BATCH]).argmax(axis=1) for start in starts]
         return np.concatenate(parts)
 
-    def _judgement(self, answers: NDArray[np.int64], runtime: OnnxRuntime) -> Judgement:
+    def _judgement(self, answers: NDArray[np.int64], seconds: float) -> Judgement:
         return Judgement(
             accuracy=float((answers == self._labels).mean()),
             agreement=float((answers == self._expected).mean()),
-            seconds=_seconds_of_a_call(runtime, self._images[:1]),
+            seconds=seconds,
         )
 
 
-def _seconds_of_a_call(runtime: OnnxRuntime, image: NDArray[np.float32]) -> float:
+def seconds_of_a_call(runtime: Runtime, image: NDArray[np.float32]) -> float:
+    """The median of a few calls in this process, roughly."""
     for _ in range(_WARM_UP_CALLS):
         runtime(image)
     seconds: list[float] = []

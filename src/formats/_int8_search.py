@@ -32,6 +32,18 @@ class Judgement:
     seconds: float  # of one call with one image, roughly
 
 
+def holds(judgement: Judgement, accuracy: float, max_drop: float) -> bool:
+    """Whether a file keeps the budget: by its answers, and by their accuracy.
+
+    Args:
+        judgement: the file's.
+        accuracy: the fp32 file's.
+        max_drop: the budget, a share of 1.
+    """
+    worst = max_drop + 1e-9  # shares of a few hundred images are not exact in binary
+    return 1 - judgement.agreement <= worst and accuracy - judgement.accuracy <= worst
+
+
 @dataclass(frozen=True)
 class Rung:
     """A recipe that was tried, and whether it keeps the budget."""
@@ -137,13 +149,11 @@ class _Ladder(Generic[Model]):
             self.require_time()
         model = self._build(recipe)
         judgement = self._judge(model)
-        worst = self._max_drop + 1e-9  # shares of a few hundred images are not exact in binary
-        holds = 1 - judgement.agreement <= worst and self._accuracy - judgement.accuracy <= worst
-        rung = Rung(recipe, judgement, holds)
+        rung = Rung(recipe, judgement, holds(judgement, self._accuracy, self._max_drop))
         self.rungs.append(rung)
         if self._best is None or rung.beats(self._best[0]):
             self._best = rung, model
-        return holds
+        return rung.holds
 
 
 def _climb(

@@ -47,7 +47,7 @@ class OpenVinoRuntime:
     """A model in OpenVINO's intermediate representation, compiled for one device.
 
     Args:
-        path: the ``.xml`` file; the ``.bin`` file lies beside it.
+        model: the ``.xml`` file, beside which the ``.bin`` file lies, or a graph in memory.
         device: ``cpu``.
         threads: intra-op threads.
         precision: of what is not quantized, "f32" or "bf16". Left to itself OpenVINO takes
@@ -58,10 +58,12 @@ class OpenVinoRuntime:
         Unavailable: OpenVINO would run in another precision here.
     """
 
-    def __init__(self, path: Path, device: str, threads: int, precision: str) -> None:
+    def __init__(
+        self, model: Path | openvino.Model, device: str, threads: int, precision: str
+    ) -> None:
         import openvino
 
-        self._path = path
+        self._model = model
         self._core = openvino.Core()
         self._device = _DEVICES[device]
         self._options = {
@@ -108,7 +110,7 @@ class OpenVinoRuntime:
         return profile_of(layers)
 
     def _compile(self, **more: Any) -> openvino.CompiledModel:
-        return self._core.compile_model(self._path, self._device, {**self._options, **more})
+        return self._core.compile_model(self._model, self._device, {**self._options, **more})
 
 
 def _layers(request: openvino.InferRequest) -> Iterator[Layer]:

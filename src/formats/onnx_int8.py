@@ -18,11 +18,13 @@ from src.formats._int8_equalization import equalise
 from src.formats._int8_judge import Judge
 from src.formats._int8_options import Int8Options
 from src.formats._int8_recipe import Recipe
-from src.formats._int8_search import search
+from src.formats._int8_search import Judgement, search
+from src.formats._onnx_session import OnnxRuntime
 from src.formats.base import ExportSource
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnx
     from numpy.typing import NDArray
 
 requires = ("onnx", "onnxscript", "onnxruntime", "sympy")
@@ -43,11 +45,18 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
         details = _int8_account.of_no_search(choice, _why_no_search(options))
     else:
         images, labels = (part.numpy() for part in source.judging)
-        cores = machine.usable_cores()
-        judge = Judge(_onnx.fp32_file(source), images, labels, cores, source.scratch)
+        judge = Judge(_opened(_onnx.fp32_file(source)), images, labels)
+        file = source.scratch / "judged.onnx"
+
+        def judgement(model: onnx.ModelProto) -> Judgement:
+            import onnx
+
+            onnx.save_model(model, file)
+            return judge(_opened(file))
+
         found = search(
             builder.build,
-            judge,
+            judgement,
             builder.rank,
             accuracy=judge.reference.accuracy,
             max_drop=source.max_accuracy_drop,
@@ -58,6 +67,10 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
         details = _int8_account.of_search(choice, found, judge.reference, len(images))
     _onnx.write(model, source, folder, quantization=details["recipe"])
     return details
+
+
+def _opened(file: Path) -> OnnxRuntime:
+    return OnnxRuntime(file, "cpu", machine.usable_cores())
 
 
 def damage(folder: Path, exports: Path, images: NDArray[np.float32]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -111,8 +112,27 @@ def test_int8_gives_up_a_bit_where_sums_saturate(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(machine, "is_arm", lambda: False)
     for isa, expected in ((("AVX2",), "enable"), (("AVX2", "AVX-512 VNNI"), "disable")):
         monkeypatch.setattr(machine, "instruction_sets", lambda isa=isa: isa)
-        settings = openvino_int8.settings()
-        assert settings["advanced_parameters"].overflow_fix.value.startswith(expected)
+        for recipe in openvino_int8.RECIPES:
+            settings = openvino_int8.settings(recipe)
+            assert settings["advanced_parameters"].overflow_fix.value.startswith(expected)
+
+
+def test_the_int8_recipe_is_chosen_by_images_that_it_was_not_calibrated_on(
+    source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from src.formats import _openvino_choice, openvino_int8
+
+    monkeypatch.setattr(_openvino_choice, "_TURN_SECONDS", 0.001)
+    images = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        labels = source.network(images).argmax(dim=1)
+    judged = dataclasses.replace(source, judging=(images, labels), max_accuracy_drop=0.99)
+    details = export_one("openvino_int8", judged, tmp_path / "openvino_int8")["details"]
+    names = [row[0] for row in details["table"]["rows"]]
+    assert names == ["the fp32 graph", *openvino_int8.RECIPES]
+    assert details["recipe"] == names[details["table"]["chosen"]]
+    assert details["within_budget"] is True
+    assert details["table"]["rows"][0][1:3] == [1.0, 1.0]  # the labels are its own answers
 
 
 def test_time_is_shared_by_the_primitives_that_ran() -> None:
