@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections import defaultdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -107,24 +106,10 @@ def profile_of(events: list[dict[str, Any]]) -> Profile:
     kernels = [event for event in events if str(event.get("name", "")).endswith("_kernel_time")]
     runs = sorted(event["ts"] for event in events if event.get("name") == "model_run")
     second = runs[1] if len(runs) > 1 else 0
-    time: dict[str, float] = defaultdict(float)
-    nodes: dict[str, set[str]] = defaultdict(set)
-    operators: dict[str, float] = defaultdict(float)
-    for event in kernels:
-        if event["ts"] < second:
-            continue
-        precision, operator = _precision(event["args"]), event["args"]["op_name"]
-        time[precision] += event["dur"]
-        nodes[precision].add(event["name"])
-        operators[operator] += event["dur"]
-    total = sum(time.values())
-    if not total:
-        return Profile()
-    ranked = sorted(operators.items(), key=lambda item: -item[1])
-    return Profile(
-        time={name: value / total for name, value in sorted(time.items())},
-        nodes={name: len(found) for name, found in sorted(nodes.items())},
-        operators={name: value / total for name, value in ranked},
+    return Profile.of(
+        (_precision(event["args"]), event["args"]["op_name"], event["name"], event["dur"])
+        for event in kernels
+        if event["ts"] >= second
     )
 
 

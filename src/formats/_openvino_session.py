@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -126,25 +125,14 @@ def profile_of(layers: Iterable[Layer]) -> Profile:
     Layers that only convert between precisions are apart, and so are those that compute with
     indices ("other"). A layer that was fused into another took no time, and is none.
     """
-    time: dict[str, float] = defaultdict(float)
-    nodes: dict[str, set[str]] = defaultdict(set)
-    operators: dict[str, float] = defaultdict(float)
-    for layer in layers:
-        if not layer.seconds:
-            continue
-        if layer.kind in _CONVERSIONS:
-            precision = "conversion"
-        else:
-            precision = _PRECISIONS.get(layer.primitive.lower().rpartition("_")[2], "other")
-        time[precision] += layer.seconds
-        nodes[precision].add(layer.name)
-        operators[layer.kind] += layer.seconds
-    total = sum(time.values())
-    if not total:
-        return Profile()
-    ranked = sorted(operators.items(), key=lambda item: -item[1])
-    return Profile(
-        time={name: each / total for name, each in sorted(time.items())},
-        nodes={name: len(found) for name, found in sorted(nodes.items())},
-        operators={name: each / total for name, each in ranked},
+    return Profile.of(
+        (_precision(layer), layer.kind, layer.name, layer.seconds)
+        for layer in layers
+        if layer.seconds
     )
+
+
+def _precision(layer: Layer) -> str:
+    if layer.kind in _CONVERSIONS:
+        return "conversion"
+    return _PRECISIONS.get(layer.primitive.lower().rpartition("_")[2], "other")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -58,6 +59,26 @@ class Profile:
     time: dict[str, float] = field(default_factory=dict)  # share of each precision
     nodes: dict[str, int] = field(default_factory=dict)  # operators in each precision
     operators: dict[str, float] = field(default_factory=dict)  # share of each kind, largest first
+
+    @classmethod
+    def of(cls, parts: Iterable[tuple[str, str, str, float]]) -> Profile:
+        """From what each operator took: its precision, its kind, its name and any unit of time."""
+        time: dict[str, float] = defaultdict(float)
+        nodes: dict[str, set[str]] = defaultdict(set)
+        operators: dict[str, float] = defaultdict(float)
+        for precision, kind, name, duration in parts:
+            time[precision] += duration
+            nodes[precision].add(name)
+            operators[kind] += duration
+        total = sum(time.values())
+        if not total:
+            return cls()
+        ranked = sorted(operators.items(), key=lambda item: -item[1])
+        return cls(
+            time={name: value / total for name, value in sorted(time.items())},
+            nodes={name: len(found) for name, found in sorted(nodes.items())},
+            operators={name: value / total for name, value in ranked},
+        )
 
 
 class Runtime(Protocol):
