@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from src.benchmark.disturbance import Disturbance
-from src.benchmark.latency import ROUNDS_A_LOAD, Turn, load_of, speedup, summarize
+from src.benchmark.latency import ROUNDS_A_LOAD, Turn, load_of, rounds_of, speedup, summarize
 
 QUIET = Disturbance(1.0, steal_share=0.0, other_cores=0.0, frequency_hz=None)
 BUSY = Disturbance(1.0, steal_share=0.0, other_cores=0.9, frequency_hz=None)
@@ -197,3 +198,18 @@ def test_the_same_samples_give_the_same_interval() -> None:
     assert speedup(turns(samples), turns(samples[::-1])) == speedup(
         turns(samples), turns(samples[::-1])
     )
+
+
+@pytest.mark.parametrize("disturbance", [None, QUIET, BUSY])
+def test_a_stored_cell_gives_the_same_speedup(disturbance: Disturbance | None) -> None:
+    generator = np.random.default_rng(0)
+    one, other = (
+        turns([list(level * generator.exponential(size=5)) for _ in range(14)], 0, disturbance)
+        for level in (1.0, 2.0)
+    )
+    stored = [rounds_of(json.loads(json.dumps(summarize(1, each)))) for each in (one, other)]
+    found, expected = speedup(*stored), speedup(one, other)
+    assert found
+    assert expected
+    # What is stored is rounded to a tenth of a microsecond.
+    assert found.to_dict() == pytest.approx(expected.to_dict(), rel=1e-5)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from src import files, formats
 from src.benchmark import process
-from src.benchmark.latency import ROUNDS_A_LOAD, rounds_of, speedup
+from src.benchmark.latency import ROUNDS_A_LOAD
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure, require_success
 from src.errors import LightshipError, UsageError
@@ -264,22 +265,21 @@ def test_the_worker_of_an_onnx_file_never_imports_torch() -> None:
     subprocess.run([sys.executable, "-c", program], cwd=process._ROOT, check=True)
 
 
+@pytest.fixture
+def well_behaved(run: Run) -> Run:
+    """The run with the two formats that nothing is wrong with."""
+    manifest = run.read_manifest()
+    manifest["formats"] = {name: manifest["formats"][name] for name in ("eager", "talking")}
+    files.write_json(run.manifest, manifest)
+    return run
+
+
 @pytest.mark.parametrize(("most_seconds", "loads"), [(1000.0, 3), (0.0, 1)])
 def test_a_file_that_is_slow_to_load_is_loaded_once(
-    run: Run, monkeypatch: pytest.MonkeyPatch, most_seconds: float, loads: int
+    well_behaved: Run, monkeypatch: pytest.MonkeyPatch, most_seconds: float, loads: int
 ) -> None:
     monkeypatch.setattr("src.benchmark.row.MOST_RELOAD_SECONDS", most_seconds)
-    options = BenchmarkOptions(batch_sizes=[1], rounds=2 * ROUNDS_A_LOAD + 1, max_seconds=60)
-    rows = measure(run, Data(), options, lambda *_: None)["rows"]
+    # No ratio is as precise as that, so that no row leaves early.
+    options = replace(OPTIONS, batch_sizes=[1], rounds=2 * ROUNDS_A_LOAD + 1, precision=1e-9)
+    rows = measure(well_behaved, Data(), options, silent)["rows"]
     assert len(rows[0]["loads_seconds"]) == loads
-
-
-def test_a_stored_cell_gives_the_same_speedup(run: Run) -> None:
-    rows = measure(run, Data(), OPTIONS, lambda *_: None)["rows"]
-    ours, baseline = (
-        next(row["latency"][0] for row in rows if row["format"] == name)
-        for name in ("talking", "eager")
-    )
-    found = speedup(rounds_of(baseline), rounds_of(ours))
-    assert found
-    assert found.to_dict() == pytest.approx(ours["speedup"], rel=1e-3)
