@@ -35,8 +35,9 @@ CLASSES = ["zero", "one", "two", "a | <b>", "four"]
 PREPROCESSING = {"image_size": 32, "resize": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}
 BUILDERS = sorted({getattr(models, name).builder for name in models.__all__})
 # The size of a file by its precision, as a share of the weights in fp32: 1/2 and 1/4, and what
-# the graph, the scales and the weights that stay in fp32 take.
-NARROW = {"fp16": 0.55, "bf16": 0.55, "int8": 0.30}
+# the graph, the scales and the weights that stay in fp32 take. Not of bf16: OpenVINO stores it as
+# fp16, and in fp32 what is too small for that, as ConvNeXt's last weights times a new layer scale.
+NARROW = {"fp16": 0.55, "int8": 0.30}
 
 
 def cases() -> Iterator[ParameterSet]:
