@@ -38,21 +38,30 @@ def damage_order(
         images: a few, (n, 3, H, W).
     """
     noise = _noise_of_activations(model, quantized, images)
-    constants = _onnx_tensors.constants(model)
-    for name, value in _onnx_tensors.dequantized_weights(quantized).items():
-        if name in constants and value.ndim > 1:
-            noise[name] = _share(*_energies(constants[name], value, 0))
     for node in model.graph.node:
         if node.op_type in _ABSORBED and node.output[0] in noise:
             # It may be gone, and what is before it writes its output.
             noise.setdefault(node.input[0], noise[node.output[0]])
+    weights = _noise_of_weights(model, quantized)
     kinds = set(operators())
     damage: dict[str, float] = {}
     for node in model.graph.node:
-        found = [noise[name] for name in (*node.input, *node.output) if name in noise]
-        if found and node.op_type in kinds:
-            damage[node.name] = sum(found)
+        # The worst of them, for a concatenation of many is not hurt the more for that.
+        read = max((noise.get(name, 0) for name in node.input), default=0)
+        written = max((noise.get(name, 0) for name in node.output), default=0)
+        own = max((weights.get(name, 0) for name in node.input), default=0)
+        if node.op_type in kinds and read + written + own > 0:
+            damage[node.name] = read + written + own
     return sorted(damage, key=lambda name: -damage[name])
+
+
+def _noise_of_weights(model: onnx.ModelProto, quantized: onnx.ModelProto) -> dict[str, float]:
+    constants = _onnx_tensors.constants(model)
+    return {
+        name: _share(*_energies(constants[name], value, 0))
+        for name, value in _onnx_tensors.dequantized_weights(quantized).items()
+        if name in constants and value.ndim > 1
+    }
 
 
 def _noise_of_activations(

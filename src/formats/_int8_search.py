@@ -20,6 +20,7 @@ from typing import Generic, TypeVar, get_args
 from src.formats._int8_recipe import Calibration, Recipe
 
 Model = TypeVar("Model")
+_TIMING = 0.1  # the share of a latency that its timing may be wrong by
 CLIPPING: tuple[Calibration, ...] = get_args(Calibration)[1:]
 
 
@@ -53,12 +54,20 @@ class Rung:
     holds: bool
 
     def beats(self, other: Rung) -> bool:
-        """Whether this is the one to ship of the two: holding, then speed; else closeness."""
+        """Whether this is the one to ship of the two.
+
+        One that holds; of two that hold the faster one, or where the rough timing can't tell
+        the one with less in float; of two that don't hold the closer one.
+        """
         if self.holds != other.holds:
             return self.holds
         ours, theirs = self.judgement, other.judgement
         if self.holds:
-            return ours.seconds < theirs.seconds
+            if min(ours.seconds, theirs.seconds) < (1 - _TIMING) * max(
+                ours.seconds, theirs.seconds
+            ):
+                return ours.seconds < theirs.seconds
+            return len(self.recipe.kept_in_float) < len(other.recipe.kept_in_float)
         return (ours.agreement, ours.accuracy) > (theirs.agreement, theirs.accuracy)
 
 

@@ -117,6 +117,15 @@ def test_of_those_that_hold_the_fastest_wins() -> None:
     assert len(found.winner.recipe.kept_in_float) == 4
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.95, 3), (0.85, 4)])
+def test_a_lead_that_rough_timing_cannot_tell_is_none(share: float, expected: int) -> None:
+    planted = Planted(lambda recipe: 1.0 if len(recipe.kept_in_float) >= 3 else 0.7)
+    planted.judge = lambda model: Judgement(  # type: ignore[method-assign]
+        0.9, planted.agreement(model), share if len(model.kept_in_float) == 4 else 1.0
+    )
+    assert len(planted.search().winner.recipe.kept_in_float) == expected
+
+
 def test_when_none_holds_the_closest_is_shipped_and_never_all_is_in_float() -> None:
     planted = Planted(lambda recipe: 0.9 if recipe == Recipe("entropy") else 0.7)
     found = planted.search()
