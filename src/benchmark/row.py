@@ -88,7 +88,7 @@ class Row:
         def act() -> None:
             if self.device == "cuda" and not machine.may_have_gpu():
                 # Known without a process that imports a runtime only to say so.
-                raise Unavailable("no GPU: this system has no driver of one")
+                raise Unavailable("no CUDA device: this system has no driver of a GPU")
             self._worker = WorkerProcess(self.name, exports / self.name, self.device, limits)
             self.figures |= self._worker.ask("load")
             self._loads.append(self.figures["load_seconds"])
