@@ -137,7 +137,10 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["data=image_folder"], "data.root: expected a value; found none"),
     (["data=image_folder", "data.root=missing"], "found missing (No such file or directory)"),
     (["export.formats=[onnx]"], "export.formats: expected names among eager, onnx_fp16, onnx_fp32"),
-    (["benchmark.baseline=onnx"], "benchmark.baseline: expected names among eager, onnx_fp16"),
+    (
+        ["benchmark.baseline=onnx"],
+        "benchmark.baseline: expected names among eager, onnx_fp16, onnx_fp32",
+    ),
     (["export.onnx_int8.target=vax"], "export.onnx_int8.target: expected one of auto, vnni, avx2"),
     (["export.onnx_int8.search_seconds=-1"], "search_seconds: expected seconds, or 0"),
     (["export.onnx_int8.tarket=arm"], "did you mean export.onnx_int8.target?"),
