@@ -4,8 +4,9 @@ NNCF has one set of settings for networks of convolutions and ReLU, its default,
 transformers, which leaves what surrounds LayerNorm and GELU in float and gives activations an
 asymmetric range. Neither is the better one for all networks: on the digits, a ConvNeXt-T of 97.4 %
 top-1 kept 51.9 % with the first and keeps 97.4 % with the second, while ResNet-34 and
-EfficientNet-B0 keep what they have with either and run faster with the first. So both files are made, judged by training images that they were not calibrated on, and the faster one of
-those that keep the accuracy budget is shipped.
+EfficientNet-B0 keep what they have with either and run faster with the first. So both files are
+made, judged by training images that they were not calibrated on, and the faster one of those that
+keep the accuracy budget is shipped.
 
 SmoothQuant, which comes with the second, is off: it took 22 dB of EfficientNet-B0's signal to
 noise and gave ConvNeXt-T 3 dB, without another answer in either. Ranges are NNCF's default, those
