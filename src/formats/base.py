@@ -85,6 +85,9 @@ class Format(Protocol):
 
     Such a format may also have a function ``damage(folder, exports, images)``, which tells what
     departs the most from the file it was made from: ``tensor``, ``kind`` and ``sqnr_db`` of each.
+
+    A format that calls a C++ compiler when it exports or loads, which takes it from half a minute
+    to minutes, has ``compiles = True``: its tests run by default with one architecture only.
     """
 
     requires: tuple[str, ...]  # packages to export, by import name
@@ -94,7 +97,11 @@ class Format(Protocol):
     tolerance: float | None
 
     def export(self, source: ExportSource, folder: Path) -> None:
-        """Write everything that is needed to run into the empty ``folder``."""
+        """Write everything that is needed to run into the empty ``folder``.
+
+        Raises:
+            Unavailable: it cannot be exported here.
+        """
 
     def load(self, folder: Path, device: str, threads: int) -> Runtime:
         """The runtime of an exported folder, which sees nothing but that folder.
