@@ -21,7 +21,7 @@ from src.errors import UsageError, describe
 from src.export import probe
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint, make_source
-from src.formats.base import ExportSource, Format, missing_packages
+from src.formats.base import ExportSource, Format, Unavailable, missing_packages
 from src.models.network import NetworkSpec, count
 from src.runs import Run
 
@@ -114,6 +114,8 @@ def export_one(name: str, source: ExportSource, folder: Path) -> dict[str, Any]:
     try:
         with files.whole_folder(folder) as fresh:
             entry["details"] = _export_quietly(kind, source, fresh)
+    except Unavailable as reason:
+        return {**entry, "status": "skipped", "reason": str(reason)}
     except Exception as error:  # whatever a format raises is that row's failure, told in it
         return {**entry, "status": "failed", "reason": describe(error)}
     entry["export_seconds"] = time.perf_counter() - started

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,13 +15,17 @@ from src.formats.base import Profile, Unavailable
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor
 
 
 class TorchRuntime:
-    """A module on a device, called without autograd."""
+    """A network on a device, called without autograd.
 
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
+    Args:
+        network: images (N, 3, H, W) to logits (N, K), both on ``device``.
+    """
+
+    def __init__(self, network: Callable[[Tensor], Tensor], device: torch.device) -> None:
         import torch
 
         self._network = network
@@ -89,3 +96,36 @@ def open_device(device: str, threads: int) -> torch.device:
         # Refused once something ran between operators; the settings say what holds.
         torch.set_num_interop_threads(1)
     return torch.device(device)
+
+
+def require_compiler() -> None:
+    """Refuse where torch cannot compile C++.
+
+    Raises:
+        Unavailable: there is no compiler.
+    """
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler as error:
+        raise Unavailable("no C++ compiler: install g++ or clang++, or name it in CXX") from error
+
+
+@contextlib.contextmanager
+def fresh_compiler_cache(parent: Path | None = None) -> Iterator[None]:
+    """Compile from nothing and leave nothing: what was compiled before would make it look cheap.
+
+    Libraries that are loaded meanwhile stay loaded when their files are gone.
+
+    Args:
+        parent: a folder for it; by default the system's for temporary files.
+    """
+    from torch._inductor.utils import fresh_cache
+
+    with (
+        tempfile.TemporaryDirectory(prefix="lightship-", dir=parent) as folder,
+        fresh_cache(dir=folder, delete=False),
+    ):
+        yield

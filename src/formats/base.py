@@ -110,6 +110,9 @@ class Format(Protocol):
 
     Such a format may also have a function ``damage(folder, exports, images)``, which tells what
     departs the most from the file it was made from: ``tensor``, ``kind`` and ``sqnr_db`` of each.
+
+    A format that calls a C++ compiler when it exports or loads, which takes it from half a minute
+    to minutes, has ``compiles = True``: its tests run by default with one architecture only.
     """
 
     requires: tuple[str, ...]  # packages to export, by import name
@@ -128,6 +131,9 @@ class Format(Protocol):
             what was tried, with ``head`` (pairs of a name and a unit: "text", "share",
             "seconds" or "truth"), ``rows`` of such values, and ``chosen``, the index of a row.
             Further keys are kept as they are.
+
+        Raises:
+            Unavailable: it cannot be exported here.
         """
 
     def load(self, folder: Path, device: str, threads: int) -> Runtime:

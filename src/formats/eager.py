@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from src.formats._torch import TorchRuntime, open_device
 from src.formats.base import ExportSource
+
+if TYPE_CHECKING:
+    from torch import nn
 
 requires = ("torch", "torchvision", "safetensors")
 runs_with = ("torch", "torchvision", "safetensors")
@@ -35,12 +39,23 @@ def export(source: ExportSource, folder: Path) -> None:
 
 
 def load(folder: Path, device: str, threads: int) -> TorchRuntime:
+    place = open_device(device, threads)
+    return TorchRuntime(open_network(folder).to(place), place)
+
+
+def open_network(folder: Path) -> nn.Module:
+    """The exported network, in eval mode, on the CPU."""
     import torchvision
     from safetensors.torch import load_file
 
-    place = open_device(device, threads)
-    network = json.loads((folder / _NETWORK).read_text(encoding="utf-8"))
+    network = read_metadata(folder)
     # get_model looks the name up in torchvision's own registry: a file cannot name other code.
     module = torchvision.models.get_model(network["builder"], weights=None, **network["options"])
     module.load_state_dict(load_file(folder / _WEIGHTS))
-    return TorchRuntime(module.eval().to(place), place)
+    return cast("nn.Module", module.eval())
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """What the file says beside the weights: the builder, the class names, the preprocessing."""
+    content: dict[str, Any] = json.loads((folder / _NETWORK).read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,57 @@
+"""Eager's files, compiled by torch.compile when they are loaded: nothing new to ship.
+
+Loading takes as long as compiling does, and a C++ compiler, wherever the file runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from src.formats import eager
+from src.formats._torch import TorchRuntime, fresh_compiler_cache, open_device, require_compiler
+from src.formats.base import Unavailable, missing_packages
+
+requires = eager.requires
+runs_with = eager.runs_with
+devices = ("cpu", "cuda")
+precision = "fp32"
+tolerance = 5e-3  # as eager's, and BatchNorm folded
+compiles = True
+
+export = eager.export
+
+
+def load(folder: Path, device: str, threads: int) -> TorchRuntime:
+    import torch
+    from torch._dynamo import mark_dynamic
+
+    place = open_device(device, threads)
+    require_compiler()
+    if device == "cuda" and missing_packages(["triton"]):
+        raise Unavailable("not installed: triton, which torch.compile needs on a GPU")
+    # What an earlier load compiled: torch gives up compiling the same code a few times, and one
+    # that is told to take the whole graph fails then.
+    torch.compiler.reset()
+    network = eager.open_network(folder).to(place)
+    compiled = torch.compile(
+        network,
+        fullgraph=True,  # or fail: a part that is not compiled would be timed under this name
+        options={
+            "freezing": True,  # the weights are constants, laid out for the kernels that read them
+            # One library instead of one a kernel: a third of the time that compiling takes.
+            "cpp_wrapper": device == "cpu",
+            "compile_threads": 1,  # more are processes that stay, beside rows that are timed
+            # They would be left behind, in a cache that no setting moves.
+            "cpp_cache_precompile_headers": False,
+        },
+    )
+    size = eager.read_metadata(folder)["preprocessing"]["image_size"]
+    with torch.inference_mode(), fresh_compiler_cache():
+        # Torch takes a batch of one as another graph than all larger ones.
+        compiled(torch.zeros(1, 3, size, size, device=place))
+        images = torch.zeros(2, 3, size, size, device=place)
+        mark_dynamic(images, 0)
+        compiled(images)
+    runtime = TorchRuntime(compiled, place)
+    runtime.settings["compiler"] = "inductor"
+    return runtime
