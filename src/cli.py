@@ -24,7 +24,9 @@ from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.export import ExportCallback
 from src.callbacks.predictions import PredictionWriter
+from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.progress import EpochLines
+from src.callbacks.throughput import Throughput
 from src.console import open_console
 from src.data.images import ImageDataModule
 from src.errors import LightshipError, UsageError
@@ -57,6 +59,8 @@ class CLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
+        # Before the export: at the end it is closed and tells of the training first.
+        parser.add_lightning_class_args(ProfilerCallback, "profiler")
         parser.add_lightning_class_args(ExportCallback, "export")
         parser.add_lightning_class_args(BenchmarkCallback, "benchmark")
         # One budget, set once: what an export may choose is what the measurement lets pass.
@@ -68,7 +72,7 @@ class CLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         # The inherited one warns when it is given arguments: ours are argv, translated.
         self.config = parser.parse_args(args)
-        conflicts.check(self.config[self.config.subcommand], args)
+        conflicts.check(self.config[self.config.subcommand], self.config.subcommand, args)
 
     def _parse_ckpt_path(self) -> None:
         # The inherited one lays the checkpoint's hyperparameters over the command line's, so
@@ -92,6 +96,8 @@ class CLI(LightningCLI):
         kwargs["callbacks"] = self._callbacks(settings)
         bar = settings["enable_progress_bar"]
         kwargs["enable_progress_bar"] = _on_terminal() if bar is None else bar
+        if settings["profiler"] is None:
+            kwargs["profiler"] = self._get(self.config_init, "profiler").profiler
         if settings["precision"] is None:
             kwargs["precision"] = choose_precision(settings["accelerator"], self.model)
         return super().instantiate_trainer(**kwargs)
@@ -153,7 +159,12 @@ class CLI(LightningCLI):
         return runs.create(root, model)
 
     def _callbacks(self, settings: Any) -> list[Callback]:
-        callbacks = [*_as_list(settings["callbacks"]), EpochLines(), LastCheckpoint()]
+        callbacks = [
+            *_as_list(settings["callbacks"]),
+            EpochLines(),
+            Throughput(),
+            LastCheckpoint(),
+        ]
         if self.subcommand == "predict" and self.run:
             callbacks.append(PredictionWriter(self.run.folder / "predictions.csv"))
         has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)

@@ -8,12 +8,15 @@ from typing import Any
 from src import formats
 from src.errors import UsageError
 
+FIT_ONLY = ("checkpoint", "profiler", "export", "benchmark")  # groups of options
 
-def check(config: Any, args: Sequence[str]) -> None:
+
+def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
     """Refuse a configuration of which a part would be ignored; export the baseline as well.
 
     Args:
         config: of one subcommand, parsed.
+        subcommand: its name.
         args: the command line it came from, translated.
 
     Raises:
@@ -33,9 +36,39 @@ def check(config: Any, args: Sequence[str]) -> None:
             found="false",
             remedy="leave it out",
         )
+    if subcommand != "fit":
+        _check_fit_only(subcommand, args)
+    _check_profiler(config, args)
     _check_optimizer(config, args)
     if config.benchmark.enabled:
         _check_benchmark(config)
+
+
+def _check_fit_only(subcommand: str, args: Sequence[str]) -> None:
+    for word in args:
+        name = word.partition("=")[0].removeprefix("--")
+        if name.partition(".")[0] in FIT_ONLY:
+            raise UsageError(
+                name,
+                expected="no such option, for only fit looks at it",
+                found=f"it, with {subcommand}",
+                remedy="leave it out",
+            )
+
+
+def _check_profiler(config: Any, args: Sequence[str]) -> None:
+    if config.trainer.profiler is None:
+        return
+    for word in args:
+        name = word.partition("=")[0].removeprefix("--")
+        if name.startswith("profiler."):
+            raise UsageError(
+                "trainer.profiler",
+                expected=f"nothing, where {name} is set: there is one profiler",
+                found=str(config.trainer.profiler),
+                remedy="set one of the two",
+            )
+    config.profiler.enabled = False
 
 
 def _check_optimizer(config: Any, args: Sequence[str]) -> None:

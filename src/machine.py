@@ -6,6 +6,7 @@ import functools
 import math
 import os
 import platform
+import resource
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,7 @@ _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 _CPU = Path("/sys/devices/system/cpu")
 _DEVICES = Path("/dev")
+_STATUS = Path("/proc/self/status")
 
 # The kernel's flag name -> the name the field uses. Only those that decide which
 # kernels a runtime picks for fp32, bf16 and int8.
@@ -146,6 +148,19 @@ def may_have_gpu() -> bool:
     if platform.system() != "Linux":
         return True
     return any((_DEVICES / name).exists() for name in ("nvidiactl", "nvidia0", "dxg", "kfd"))
+
+
+def peak_rss_bytes() -> int:
+    """The largest resident set that this process has had."""
+    try:
+        # getrusage's ru_maxrss also counts what the parent held before exec.
+        with _STATUS.open(encoding="ascii") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass  # no /proc: macOS, where ru_maxrss is in bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def is_virtual() -> bool | None:

@@ -55,6 +55,16 @@ class Run:
         return self.folder / "measurements"
 
     @property
+    def profile(self) -> Path:
+        """Traces of the training, and what they say."""
+        return self.folder / "profile"
+
+    @property
+    def inference_traces(self) -> Path:
+        """A trace of some calls of each exported file."""
+        return self.profile / "inference"
+
+    @property
     def flipped(self) -> Path:
         """Pictures of the test images that some row answers otherwise than the baseline."""
         return self.folder / "flipped"

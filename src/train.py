@@ -8,12 +8,16 @@ python -m src.train fit --help
 
 from __future__ import annotations
 
+import os
 import sys
 
 from src.entry import run_command
 
 
 def main() -> None:
+    # What torch's profiler says of itself on standard error, in C++, as that it starts.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # Imported here, so that Ctrl-C during the seconds this takes is no traceback either.
     from src import cli
 

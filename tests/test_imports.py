@@ -29,9 +29,11 @@ ALLOWED = {
         *("console", "data", "errors", "export", "files", "formats", "machine", "runs"),
         "",
     },
+    "profiling": {"errors", "files"},
     "report": {"files", "runs"},
     "callbacks": {
-        *("benchmark", "console", "data", "errors", "export", "models", "report", "runs"),
+        *("benchmark", "console", "data", "errors", "export", "machine", "models"),
+        *("profiling", "report", "runs"),
     },
 }
 # The ends of the command line may import whatever they start.

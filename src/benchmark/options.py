@@ -33,6 +33,8 @@ class BenchmarkOptions:
             no more.
         objective: what the recommendation is the best at.
         baseline: the format that speed and accuracy are compared with.
+        trace: write a trace of some calls of each row, after it was timed, into the run's
+            ``profile/inference``, and show its operators.
         strict: exit with an error when a row failed.
     """
 
@@ -49,6 +51,7 @@ class BenchmarkOptions:
     max_accuracy_drop: float = 0.01
     objective: Objective = "latency"
     baseline: str = "eager"
+    trace: bool = False
     strict: bool = False
 
     def __post_init__(self) -> None:

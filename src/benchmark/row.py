@@ -25,6 +25,7 @@ Images = NDArray[np.float32]
 
 WARM = 0.02  # two windows of the warm-up agree within this share
 MOST_RELOAD_SECONDS = 2.0
+TRACE_SUFFIX = ".pt.trace.json.gz"  # by which TensorBoard's plugin finds traces
 MOST_DAMAGED = 15  # tensors that the report names
 
 
@@ -143,13 +144,18 @@ class Row:
         return speedup(other.rounds.get(size, {}), self.rounds.get(size, {}))
 
     def finish(
-        self, baseline: Row | None, counterpart: Row | None, max_drop: float
+        self,
+        baseline: Row | None,
+        counterpart: Row | None,
+        max_drop: float,
+        traces: Path | None = None,
     ) -> dict[str, Any]:
         """Every figure of this row; its process ends.
 
         Args:
             max_drop: the accuracy that may be given up, a share of 1.
             baseline: what its speed is compared with.
+            traces: a folder to write a trace of some calls into.
             counterpart: the fp32 file that the same runtime runs, for a row that isn't fp32.
         """
         if self.ok:
@@ -157,6 +163,8 @@ class Row:
         if self.ok:
             self.figures["accuracy"] = self.scorecard.result(max_drop)
             self.figures["verdict"] = self.figures["accuracy"].get("verdict")
+            if traces is not None:
+                self._trace(traces)
             if self.tolerance is None and self.figures["verdict"] in {"fail", "inconclusive"}:
                 self._look_for_damage()
             for size, rounds in self.rounds.items():
@@ -181,6 +189,21 @@ class Row:
         self.figures["load_seconds"] = statistics.median(self._loads)
         self.figures["loads_seconds"] = self._loads
         self.figures["idle_between_turns"] = self._settled
+
+    def _trace(self, folder: Path) -> None:
+        """A trace of some calls, and the profile that it gives."""
+        path = folder / f"{self.name}-{self.device}{TRACE_SUFFIX}"
+        # Under a name by which no viewer looks for it until it is whole.
+        temporary = folder / f".{self.name}-{self.device}.json.gz"
+        try:
+            self.figures["profile"] = self._alive().ask("trace", path=str(temporary))["profile"]
+            temporary.replace(path)
+        except (WorkerError, OSError) as error:
+            # The row is measured; only this is missing from it, and says so.
+            self.figures["trace_reason"] = str(error)
+            temporary.unlink(missing_ok=True)
+        else:
+            self.figures["trace"] = {"file": path.name, "bytes": path.stat().st_size}
 
     def _look_for_damage(self) -> None:
         """Which tensors depart the most from what was quantized, if the format can tell."""

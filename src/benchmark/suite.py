@@ -82,9 +82,15 @@ def measure(
         images = _score(rows, data, schedule, pictures, leak, report)
         leak.require_none()
         schedule.run(_timing_batches(data, options.batch_sizes))
+        traces = run.inference_traces if options.trace else None
+        if traces is not None:
+            traces.mkdir(parents=True, exist_ok=True)
         finished = [
             row.finish(
-                schedule.baseline_of(row), schedule.counterpart_of(row), options.max_accuracy_drop
+                schedule.baseline_of(row),
+                schedule.counterpart_of(row),
+                options.max_accuracy_drop,
+                traces,
             )
             for row in rows
         ]

@@ -15,7 +15,6 @@ import gc
 import importlib
 import json
 import os
-import resource
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src import formats
+from src import formats, machine
 from src.benchmark.energy import EnergyMeter
 from src.benchmark.stopwatch import Stopwatch
 from src.errors import describe
@@ -56,7 +55,7 @@ class Worker:
         self._runtime: Runtime | None = None
         self._held: Images | None = None
         self._energy = EnergyMeter(device)
-        self._empty_rss = peak_rss()
+        self._empty_rss = machine.peak_rss_bytes()
 
     def load(self) -> dict[str, Any]:
         """Import the runtime, then load the file; both timed, in seconds."""
@@ -119,10 +118,17 @@ class Worker:
         ``peak_rss_bytes`` is the peak resident memory since the start, above that of the empty
         worker. The profile is taken afterwards, for that may take memory of its own.
         """
-        peak = peak_rss() - self._empty_rss
+        peak = machine.peak_rss_bytes() - self._empty_rss
         images = self._held if self._held is None else self._held[:1]
         profile = Profile() if images is None else self._loaded().profile(images)
         return {"peak_rss_bytes": peak, "profile": dataclasses.asdict(profile)}
+
+    def trace(self, path: str) -> dict[str, Any]:
+        """The profile once more, with the calls that it comes from written to ``path``."""
+        if self._held is None:
+            raise RuntimeError("no batch is held")
+        profile = self._loaded().profile(self._held[:1], Path(path))
+        return {"profile": dataclasses.asdict(profile)}
 
     def damage(self, images: Images, exports: str) -> dict[str, Any]:
         """Where the file departs from what it was made from, if its format can tell.
@@ -153,19 +159,6 @@ class Worker:
         if self._runtime is None:
             raise RuntimeError("nothing is loaded")
         return self._runtime
-
-
-def peak_rss() -> int:
-    """The largest resident set this process has had, in bytes."""
-    try:
-        # getrusage's ru_maxrss also counts what the parent held before exec.
-        with Path("/proc/self/status").open(encoding="ascii") as status:
-            for line in status:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass  # no /proc: macOS, where ru_maxrss is in bytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def serve(connection: Connection, worker: Worker) -> None:

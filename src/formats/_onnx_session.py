@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 import tempfile
 import time
@@ -11,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from src.formats._chrome_trace import Operation, write
 from src.formats.base import Profile, Unavailable
 
 INPUT, OUTPUT = "images", "logits"
@@ -18,6 +20,7 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _PROFILED_CALLS = 5
 _CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
 _INT8 = {"int8", "uint8"}
+_MICROSECOND = 1e-6
 
 
 class OnnxRuntime:
@@ -71,7 +74,7 @@ class OnnxRuntime:
         binding.synchronize_outputs()
         return time.perf_counter() - started
 
-    def profile(self, images: NDArray[np.float32]) -> Profile:
+    def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
         """From ONNX Runtime's own profile of a few calls, by the types that operators take."""
         with tempfile.TemporaryDirectory() as folder:
             options = self._options()
@@ -81,7 +84,10 @@ class OnnxRuntime:
             for _ in range(_PROFILED_CALLS):
                 session.run([OUTPUT], {INPUT: images})
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-        return profile_of(events)
+        found = operations(events)
+        if trace is not None:
+            write(trace, found, self.settings["runtime"])
+        return Profile.of(found)
 
     def _options(self) -> Any:
         import onnxruntime as ort
@@ -97,20 +103,26 @@ class OnnxRuntime:
         return ort.InferenceSession(self._path, options, providers=[self._provider])
 
 
-def profile_of(events: list[dict[str, Any]]) -> Profile:
-    """The events of an ONNX Runtime profile, by precision and by operator.
+def operations(events: list[dict[str, Any]]) -> list[Operation]:
+    """The operators of an ONNX Runtime profile, in order.
 
     An operator that takes an 8-bit tensor works in int8; those that only convert between
     8 bits and float are apart. The first call is left out: it allocates.
     """
     kernels = [event for event in events if str(event.get("name", "")).endswith("_kernel_time")]
     runs = sorted(event["ts"] for event in events if event.get("name") == "model_run")
-    second = runs[1] if len(runs) > 1 else 0
-    return Profile.of(
-        (_precision(event["args"]), event["args"]["op_name"], event["name"], event["dur"])
-        for event in kernels
-        if event["ts"] >= second
-    )
+    return [
+        Operation(
+            call=max(0, call - 2),
+            name=event["name"],
+            kind=event["args"]["op_name"],
+            precision=_precision(event["args"]),
+            start=event["ts"] * _MICROSECOND,
+            seconds=event["dur"] * _MICROSECOND,
+        )
+        for event in sorted(kernels, key=lambda event: event["ts"])
+        if (call := bisect.bisect_right(runs, event["ts"])) > 1 or len(runs) < 2  # noqa: PLR2004
+    ]
 
 
 def _precision(details: dict[str, Any]) -> str:

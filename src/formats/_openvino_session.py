@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from src.formats._chrome_trace import Operation, write
 from src.formats.base import Profile, Unavailable
 
 if TYPE_CHECKING:
@@ -34,12 +35,13 @@ _CONVERSIONS = {"FakeQuantize", "Quantize", "Convert"}
 
 
 class Layer(NamedTuple):
-    """What a profile says of one layer."""
+    """What a profile says of one layer in one call."""
 
     name: str
     kind: str  # as in Convolution
     primitive: str  # what ran it
     seconds: float
+    call: int = 0
 
 
 class OpenVinoRuntime:
@@ -98,38 +100,44 @@ class OpenVinoRuntime:
     def device_seconds(self, images: NDArray[np.float32]) -> float | None:
         return None
 
-    def profile(self, images: NDArray[np.float32]) -> Profile:
+    def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
         """From OpenVINO's own profile of a few calls, by the primitives that ran the layers."""
         request = self._compile(PERF_COUNT=True).create_infer_request()
         layers: list[Layer] = []
         request.infer([images])  # the first call allocates
-        for _ in range(_PROFILED_CALLS):
+        for call in range(_PROFILED_CALLS):
             request.infer([images])
-            layers += _layers(request)
-        return profile_of(layers)
+            layers += _layers(request, call)
+        found = operations(layers)
+        if trace is not None:
+            write(trace, found, self.settings["runtime"])
+        return Profile.of(found)
 
     def _compile(self, **more: Any) -> openvino.CompiledModel:
         return self._core.compile_model(self._model, self._device, {**self._options, **more})
 
 
-def _layers(request: openvino.InferRequest) -> Iterator[Layer]:
+def _layers(request: openvino.InferRequest, call: int) -> Iterator[Layer]:
     for layer in request.profiling_info:
-        yield Layer(
-            layer.node_name, layer.node_type, layer.exec_type, layer.real_time.total_seconds()
-        )
+        seconds = layer.real_time.total_seconds()
+        yield Layer(layer.node_name, layer.node_type, layer.exec_type, seconds, call)
 
 
-def profile_of(layers: Iterable[Layer]) -> Profile:
-    """The layers of OpenVINO profiles, by precision and by type.
+def operations(layers: Iterable[Layer]) -> list[Operation]:
+    """The layers of OpenVINO profiles, one after the other: it tells how long, but not when.
 
     Layers that only convert between precisions are apart, and so are those that compute with
     indices ("other"). A layer that was fused into another took no time, and is none.
     """
-    return Profile.of(
-        (_precision(layer), layer.kind, layer.name, layer.seconds)
-        for layer in layers
-        if layer.seconds
-    )
+    found: list[Operation] = []
+    now = 0.0
+    for layer in layers:
+        if layer.seconds:
+            found.append(
+                Operation(layer.call, layer.name, layer.kind, _precision(layer), now, layer.seconds)
+            )
+            now += layer.seconds
+    return found
 
 
 def _precision(layer: Layer) -> str:

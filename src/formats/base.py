@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
+
+from src.formats._chrome_trace import Operation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,26 +62,46 @@ class Profile:
     time: dict[str, float] = field(default_factory=dict)  # share of each precision
     nodes: dict[str, int] = field(default_factory=dict)  # operators in each precision
     operators: dict[str, float] = field(default_factory=dict)  # share of each kind, largest first
+    # The same within each precision, as shares of the whole call.
+    by_precision: dict[str, dict[str, float]] = field(default_factory=dict)
+    call_seconds: float | None = None  # of one call, profiled
 
     @classmethod
-    def of(cls, parts: Iterable[tuple[str, str, str, float]]) -> Profile:
-        """From what each operator took: its precision, its kind, its name and any unit of time."""
+    def of(cls, operations: Iterable[Operation]) -> Profile:
+        """From the operators of some calls."""
         time: dict[str, float] = defaultdict(float)
         nodes: dict[str, set[str]] = defaultdict(set)
         operators: dict[str, float] = defaultdict(float)
-        for precision, kind, name, duration in parts:
-            time[precision] += duration
-            nodes[precision].add(name)
-            operators[kind] += duration
+        within: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        calls = set()
+        for each in operations:
+            calls.add(each.call)
+            time[each.precision] += each.seconds
+            nodes[each.precision].add(each.name)
+            operators[each.kind] += each.seconds
+            within[each.precision][each.kind] += each.seconds
         total = sum(time.values())
         if not total:
             return cls()
-        ranked = sorted(operators.items(), key=lambda item: -item[1])
         return cls(
             time={name: value / total for name, value in sorted(time.items())},
             nodes={name: len(found) for name, found in sorted(nodes.items())},
-            operators={name: value / total for name, value in ranked},
+            operators=_ranked(operators, total),
+            by_precision={name: _ranked(kinds, total) for name, kinds in sorted(within.items())},
+            call_seconds=total / len(calls),
         )
+
+    def shared_by(self, calls: int) -> Profile:
+        """The same where what was taken for one call were ``calls``."""
+        seconds = None if self.call_seconds is None else self.call_seconds / calls
+        return dataclasses.replace(self, call_seconds=seconds)
+
+
+def _ranked(seconds: dict[str, float], total: float) -> dict[str, float]:
+    """Shares of the total, the largest first."""
+    return {
+        name: value / total for name, value in sorted(seconds.items(), key=lambda item: -item[1])
+    }
 
 
 class Runtime(Protocol):
@@ -97,8 +120,13 @@ class Runtime(Protocol):
     def device_seconds(self, images: NDArray[np.float32]) -> float | None:
         """Seconds of one call without the copies to and from the device; None on a CPU."""
 
-    def profile(self, images: NDArray[np.float32]) -> Profile:
-        """Where the time of a call goes, from a few calls that are not timed."""
+    def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
+        """Where the time of a call goes, from a few calls that are not timed.
+
+        Args:
+            images: (N, 3, H, W).
+            trace: a ``.json.gz`` file to write these calls to, in the format of torch's profiler.
+        """
 
 
 class Format(Protocol):

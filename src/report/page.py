@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from src.report import making
+from src.report import making, operators
 from src.report.advice import points, sentences
 from src.report.table import (
     MISSING,
@@ -68,6 +68,7 @@ def markdown(results: dict[str, Any], figures: Sequence[str] = ()) -> str:
         "the baseline's.",
         *_damage(results),
         *making.sections(results),
+        *operators.sections(results),
         *(line for name in figures for line in ("", f"![{name.replace('_', ' ')}]({name}.png)")),
         "",
         "## More figures",

@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from src.report import operators
 from src.report.advice import sentences
 from src.report.table import accuracy_columns, columns, markdown_table, more_columns
 
@@ -34,6 +35,8 @@ def write(
         writer.add_text("benchmark/table", markdown_table(results, columns(results)))
         writer.add_text("benchmark/recommendation", "\n\n".join(sentences(results)))
         writer.add_text("benchmark/answers", markdown_table(results, accuracy_columns(results)))
+        if any(row.get("trace") for row in results["rows"]):
+            writer.add_text("benchmark/operators", "\n".join(operators.sections(results)))
         writer.add_text("benchmark/more", markdown_table(results, more_columns(results)))
         for name, figure in drawn.items():
             writer.add_figure(f"benchmark/{name}", figure)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from src.formats._onnx_session import profile_of
+from src.formats._onnx_session import operations
 from src.formats.base import Profile
 
 
@@ -30,7 +30,7 @@ def test_time_is_shared_by_what_operators_take_without_the_first_call() -> None:
         kernel(281, "Gelu", 15, "float"),
         kernel(296, "MatMul", 5, "float16", "float16"),
     ]
-    profile = profile_of(events)
+    profile = Profile.of(operations(events))
     assert profile.time == {
         "16 bit": pytest.approx(0.05),
         "conversion": pytest.approx(0.20),
@@ -45,8 +45,8 @@ def test_time_is_shared_by_what_operators_take_without_the_first_call() -> None:
 def test_a_node_that_runs_in_each_call_is_one_node() -> None:
     runs = [{"name": "model_run", "ts": at, "dur": 9} for at in (0, 200, 400)]
     calls = [kernel(at, "Conv", 5, "float") for at in (1, 201, 401)]
-    assert profile_of([*runs, *calls]).nodes == {"fp32": 1}
+    assert Profile.of(operations([*runs, *calls])).nodes == {"fp32": 1}
 
 
 def test_a_profile_without_kernels_tells_nothing() -> None:
-    assert profile_of([{"name": "model_run", "ts": 1, "dur": 2}]) == Profile()
+    assert Profile.of(operations([{"name": "model_run", "ts": 1, "dur": 2}])) == Profile()

@@ -15,7 +15,7 @@ import torch
 from src import formats, machine
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats._openvino_session import Layer, profile_of
+from src.formats._openvino_session import Layer, operations
 from src.formats.base import ExportSource, Profile, Unavailable
 from src.models.network import NetworkSpec
 from tests.conftest import ROOT
@@ -146,7 +146,7 @@ def test_time_is_shared_by_the_primitives_that_ran() -> None:
         Layer("7", "Gather", "ref_any_i32", 0.05),
         Layer("8", "Relu", "undef", 0.0),
     ]
-    profile = profile_of(layers)
+    profile = Profile.of(operations(layers))
     assert profile.time == {
         "bf16": pytest.approx(0.1),
         "conversion": pytest.approx(0.1),
@@ -156,4 +156,4 @@ def test_time_is_shared_by_the_primitives_that_ran() -> None:
     }
     assert sum(profile.nodes.values()) == sum(layer.seconds > 0 for layer in layers)
     assert sum(profile.operators.values()) == pytest.approx(1)
-    assert profile_of([]) == Profile()
+    assert Profile.of(operations([])) == Profile()

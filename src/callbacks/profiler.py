@@ -1,0 +1,192 @@
+"""The profile of a training: Lightning's actions and hooks as calls of the recorder."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.profilers import Profiler
+
+from src.callbacks.export import data_of
+from src.console import open_console
+from src.profiling.options import ProfilingOptions
+from src.profiling.plan import Window, training_windows, window_at
+from src.profiling.recorder import Recorder
+from src.profiling.regions import region_of
+from src.report import training
+
+
+class RegionProfiler(Profiler):
+    """Hands the named parts of a step to the recorder while that records, and does nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recorder: Recorder | None = None
+
+    @property
+    def recording(self) -> bool:
+        """Whether a window is open."""
+        return self.recorder is not None and self.recorder.recording
+
+    def start(self, action_name: str) -> None:
+        if self.recording and (region := region_of(action_name)):
+            self.recorder.enter(region)  # type: ignore[union-attr]  # it is there while recording
+
+    def stop(self, action_name: str) -> None:
+        if self.recording and (region := region_of(action_name)):
+            self.recorder.leave(region)  # type: ignore[union-attr]
+
+
+class ProfilerCallback(Callback):
+    """Records a few steps of the training and of the validation, and closes before the export.
+
+    Args:
+        enabled: profile at all.
+        options: those of :class:`ProfilingOptions`.
+    """
+
+    def __init__(self, enabled: bool = True, **options: Any) -> None:
+        self.enabled = enabled
+        self.options = ProfilingOptions(**options)
+        self.profiler = RegionProfiler()
+        self._first_epoch = 0
+        self._windows: list[Window] = []
+        self._validation = 0  # windows of the validation that are still to come in this epoch
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Every process must ask for the folder: it is told to all by the first.
+        folder = trainer.log_dir
+        if not self.enabled or folder is None or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        self._first_epoch = trainer.current_epoch
+        self.profiler.recorder = Recorder(
+            Path(folder) / "profile",
+            trainer.global_rank,
+            trainer.world_size,
+            self.options,
+            _context(trainer),
+        )
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.profiler.recorder is None:
+            return
+        steps = _steps(trainer.num_training_batches)
+        self._windows = training_windows(
+            trainer.current_epoch - self._first_epoch, self._epochs(trainer), steps, self.options
+        )
+        self._validation = min(1, len(self._windows))
+        self._open_training(trainer, 0)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        recorder = self.profiler.recorder
+        if recorder is None:
+            return
+        if recorder.recording:
+            recorder.step()
+            self._told(trainer)
+        if not recorder.recording:
+            self._open_training(trainer, batch_idx + 1)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        recorder = self.profiler.recorder
+        if recorder is None or trainer.sanity_checking:
+            return
+        self._close(trainer)  # a window of the training does not reach into a validation
+        window = window_at(0, _steps(sum(trainer.num_val_batches)), self.options)
+        if self._validation and window is not None:
+            self._validation -= 1
+            recorder.open(window, "val", trainer.current_epoch, 0, trainer.global_step)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self.profiler.recording:
+            self.profiler.recorder.step()  # type: ignore[union-attr]
+            self._told(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        recorder = self.profiler.recorder
+        if recorder is None:
+            return
+        self._close(trainer)
+        recorder.save()
+        self.profiler.recorder = None
+        if trainer.is_global_zero and trainer.log_dir is not None:
+            training.report(recorder.content, Path(trainer.log_dir), open_console())
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        if self.profiler.recorder is not None:
+            self.profiler.recorder.close()
+            self.profiler.recorder.save()
+            self.profiler.recorder = None
+
+    def _open_training(self, trainer: Trainer, step: int) -> None:
+        if self._windows and self._windows[0].first == step:
+            recorder = self.profiler.recorder
+            window = self._windows.pop(0)
+            if recorder is not None:
+                now = trainer.global_step
+                recorder.open(window, "train", trainer.current_epoch, now, now)
+
+    def _close(self, trainer: Trainer) -> None:
+        if self.profiler.recording:
+            self.profiler.recorder.close()  # type: ignore[union-attr]
+            self._told(trainer)
+
+    def _told(self, trainer: Trainer) -> None:
+        """The split of a step as scalars, once its window is closed."""
+        recorder = self.profiler.recorder
+        if recorder is None or recorder.recording or not recorder.windows:
+            return
+        window = recorder.windows[-1]
+        if trainer.logger is not None and trainer.is_global_zero:
+            trainer.logger.log_metrics(
+                {
+                    f"profile/{window['stage']}/{name.replace(' ', '_')}_seconds": seconds
+                    for name, seconds in window["regions"].items()
+                },
+                window["global_step"],
+            )
+
+    def _epochs(self, trainer: Trainer) -> int:
+        """How many epochs this process trains in all; 1 where there is no end."""
+        last = trainer.max_epochs
+        if last is None or last < 0:
+            steps = trainer.estimated_stepping_batches
+            batches = _steps(trainer.num_training_batches)
+            last = math.ceil(steps / batches) if batches and math.isfinite(steps) else 1
+        return max(1, last - self._first_epoch)
+
+
+def _steps(batches: float) -> int:
+    """Batches of an epoch; a data set without an end has more than any window needs."""
+    return int(min(batches, 10**9))
+
+
+def _context(trainer: Trainer) -> dict[str, Any]:
+    data = data_of(trainer)
+    return {
+        "batch_size": data.batch_size,
+        "num_workers": data.num_workers,
+        "device": trainer.strategy.root_device.type,
+        "precision": str(trainer.precision),
+        "log_every_n_steps": trainer.log_every_n_steps,  # type: ignore[attr-defined]
+    }

@@ -1,0 +1,67 @@
+"""The operators of a few calls, as a trace in the format that torch's profiler writes.
+
+So that TensorBoard's plugin, Perfetto and chrome://tracing show a file of any runtime alike.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_MICROSECONDS = 1e6
+
+
+class Operation(NamedTuple):
+    """One operator in one call."""
+
+    call: int  # from 0
+    name: str  # of the node
+    kind: str  # as in Conv
+    precision: str
+    start: float  # seconds from any one moment
+    seconds: float
+
+
+def write(path: Path, operations: Iterable[Operation], runtime: str) -> None:
+    """Write ``path``, a ``.json.gz``, with a step for each call and a span for each operator."""
+    operations = list(operations)
+    origin = min((each.start for each in operations), default=0.0)
+    calls: dict[int, tuple[float, float]] = {}
+    events: list[dict[str, Any]] = [
+        {"ph": "M", "name": "process_name", "pid": 1, "tid": 0, "ts": 0, "args": {"name": runtime}}
+    ]
+    for number, each in enumerate(operations):
+        start, end = calls.get(each.call, (each.start, each.start))
+        calls[each.call] = min(start, each.start), max(end, each.start + each.seconds)
+        arguments = {"External id": number, "node": each.name, "precision": each.precision}
+        events.append(_span("cpu_op", each.kind, each.start - origin, each.seconds, arguments))
+    for call, (start, end) in calls.items():
+        events.append(
+            _span("user_annotation", f"ProfilerStep#{call}", start - origin, end - start, {})
+        )
+    content = {
+        "schemaVersion": 1,
+        "deviceProperties": [],
+        "displayTimeUnit": "ms",
+        "traceEvents": events,
+    }
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        json.dump(content, file)
+
+
+def _span(
+    category: str, name: str, start: float, seconds: float, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "ph": "X",
+        "cat": category,
+        "name": name,
+        "pid": 1,
+        "tid": 1,
+        "ts": start * _MICROSECONDS,
+        "dur": seconds * _MICROSECONDS,
+        "args": arguments,
+    }

@@ -1,0 +1,55 @@
+"""What is profiled, and how much of it: the options, wherever they are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from src.errors import UsageError
+
+
+@dataclass(frozen=True)
+class ProfilingOptions:
+    """When to record, and what.
+
+    A window is ``warmup`` steps of which nothing is kept and ``active`` steps that are. Each
+    window of the training is followed by one of the validation behind it.
+
+    Args:
+        windows: how many windows of the training there are, at most.
+        spread: ``start`` puts one into each of the first epochs, ``throughout`` spreads them
+            evenly over the training.
+        wait: steps of an epoch that pass before its first window.
+        warmup: steps in which the profiler is on already, for its start distorts the first.
+        active: steps that are recorded.
+        record_shapes: with the shapes of each operator's inputs.
+        profile_memory: with each allocation, for the memory over time.
+        with_stack: with the Python stack of each operator; traces get several times larger.
+        max_trace_bytes: that all trace files of the run take together, compressed.
+    """
+
+    windows: int = 2
+    spread: Literal["start", "throughout"] = "start"
+    wait: int = 5
+    warmup: int = 1
+    active: int = 3
+    record_shapes: bool = False
+    profile_memory: bool = True
+    with_stack: bool = False
+    max_trace_bytes: int = 50_000_000
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("windows", 1),
+            ("wait", 0),
+            ("warmup", 0),
+            ("active", 1),
+            ("max_trace_bytes", 1),
+        ):
+            if getattr(self, name) < least:
+                raise UsageError(
+                    f"profiler.{name}",
+                    expected=f"{least} or more",
+                    found=str(getattr(self, name)),
+                    remedy="for no profile at all, profiler=none",
+                )

@@ -1,0 +1,154 @@
+"""A trace file, read back: is it whole, and what is in it.
+
+The format is Chrome's, which TensorBoard's plugin, Perfetto and chrome://tracing open:
+https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+STEP = "ProfilerStep#"
+OPTIMIZER = "Optimizer.step#"  # torch's own region; with Lightning it holds the whole step
+MICROSECOND = 1e-6
+_REGIONS = "user_annotation"
+_OPERATORS = "cpu_op"
+_KERNELS = {"kernel", "gpu_memcpy", "gpu_memset"}
+_LAUNCHES = {"cuda_runtime", "cuda_driver"}
+_MEMORY = "[memory]"
+_ROUNDING = 1e-9  # seconds: a trace's clock counts microseconds, in floating point
+_CPU = 0  # kineto's number of that type of device
+
+
+@dataclass(frozen=True)
+class Span:
+    """Something that took a while, in seconds from the start of the trace."""
+
+    name: str
+    start: float
+    end: float
+    thread: Any = None
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
+    def holds(self, other: Span) -> bool:
+        """Whether it began no later and ended no earlier, but for rounding."""
+        return self.start - _ROUNDING <= other.start and other.end <= self.end + _ROUNDING
+
+
+class Allocation(NamedTuple):
+    """Memory that is taken, or given back where ``size`` is negative."""
+
+    moment: float  # seconds from the start of the trace
+    size: int  # bytes
+    on_cpu: bool
+    thread: Any
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The spans of a trace, each kind in the order of its start.
+
+    Of spans that begin at once, the longer one comes first: it holds the others.
+    """
+
+    steps: list[Span]
+    regions: list[Span]  # named parts of the steps, the optimizer's among them
+    operators: list[Span]
+    launches: dict[int, float]  # of work on a device: when it was asked for, by correlation
+    kernels: list[tuple[int, Span]]  # work on a device, with that number
+    memory: list[Allocation]
+
+    def without_last_step(self) -> Self:
+        """The same, the last step not marked as one."""
+        return dataclasses.replace(self, steps=self.steps[:-1])
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The trace in a ``.json.gz`` file.
+
+        Raises:
+            ValueError: it is not whole, or not a trace.
+        """
+        try:
+            with gzip.open(path, "rt", encoding="utf-8") as file:
+                content = json.load(file)
+            return cls.of(content["traceEvents"])
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"not a whole gzip file ({error})") from error
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a trace ({error!r})") from error
+
+    @classmethod
+    def of(cls, events: list[dict[str, Any]]) -> Self:
+        """From a trace's events.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if not events:
+            raise ValueError("it holds no events")
+        origin = min(event["ts"] for event in events if event.get("ph") in {"X", "i"})
+        annotations = list(_spans(events, {_REGIONS}, origin))
+        kernels = [
+            (event["args"].get("correlation", 0), _span(event, origin))
+            for event in events
+            if event.get("cat") in _KERNELS and event.get("ph") == "X"
+        ]
+        return cls(
+            steps=_in_order(span for span in annotations if span.name.startswith(STEP)),
+            regions=_in_order(span for span in annotations if not span.name.startswith(STEP)),
+            operators=_in_order(_spans(events, {_OPERATORS}, origin)),
+            launches={
+                event["args"]["correlation"]: (event["ts"] - origin) * MICROSECOND
+                for event in events
+                if event.get("cat") in _LAUNCHES and "correlation" in event.get("args", {})
+            },
+            kernels=sorted(kernels, key=lambda pair: pair[1].start),
+            memory=sorted(
+                (
+                    Allocation(
+                        (event["ts"] - origin) * MICROSECOND,
+                        int(event["args"]["Bytes"]),
+                        event["args"].get("Device Type") == _CPU,
+                        _thread(event),
+                    )
+                    for event in events
+                    if event.get("name") == _MEMORY
+                ),
+                key=lambda allocation: allocation.moment,
+            ),
+        )
+
+
+def _spans(events: list[dict[str, Any]], kinds: set[str], origin: float) -> Iterator[Span]:
+    for event in events:
+        if event.get("ph") == "X" and event.get("cat") in kinds:
+            yield _span(event, origin)
+
+
+def _span(event: dict[str, Any], origin: float) -> Span:
+    start = (event["ts"] - origin) * MICROSECOND
+    return Span(
+        str(event["name"]),
+        start,
+        start + event["dur"] * MICROSECOND,
+        _thread(event),
+    )
+
+
+def _thread(event: dict[str, Any]) -> tuple[Any, Any]:
+    return event.get("pid"), event.get("tid")
+
+
+def _in_order(spans: Iterator[Span]) -> list[Span]:
+    return sorted(spans, key=lambda span: (span.start, -span.end))

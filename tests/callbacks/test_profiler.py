@@ -1,0 +1,153 @@
+"""The profile and the throughput of real trainings, small ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from src.callbacks.profiler import ProfilerCallback
+from src.callbacks.throughput import Throughput
+from src.data.digits import Digits
+from src.models.classifier import Classifier
+
+
+class Tiny(Classifier):
+    builder = "resnet18"
+
+
+class AtTheEnd(Callback):
+    """What an export would find."""
+
+    def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self.hooks = sum(len(module._forward_hooks) for module in pl_module.modules())
+        self.profiling = torch.autograd._profiler_enabled()
+        self.recorder = trainer.profiler.recorder
+
+
+def fit(folder: Path, *, batches: int = 8, **options: Any) -> tuple[Path, AtTheEnd]:
+    """The run's folder, and what was there when the training had ended."""
+    callback, end = ProfilerCallback(**options), AtTheEnd()
+    data = Digits(image_size=32, batch_size=16, num_workers=0)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=3,
+        limit_train_batches=batches,
+        limit_val_batches=4,
+        log_every_n_steps=2,
+        logger=TensorBoardLogger(str(folder), name="tiny", version=0, default_hp_metric=False),
+        callbacks=[Throughput(), callback, end],
+        profiler=callback.profiler,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    trainer.fit(Tiny(data.class_names), datamodule=data)
+    return folder / "tiny" / "version_0", end
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AtTheEnd]:
+    return fit(tmp_path_factory.mktemp("light"))
+
+
+def profile_of(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "profile" / "rank0.json").read_text())
+    return content
+
+
+def test_a_light_profile_is_of_training_and_validation_in_the_first_epochs(
+    light: tuple[Path, AtTheEnd],
+) -> None:
+    profile = profile_of(light[0])
+    assert profile["notes"] == []
+    assert [(each["stage"], each["epoch"]) for each in profile["windows"]] == [
+        *(("train", 0), ("val", 0), ("train", 1), ("val", 1)),
+    ]
+    for window in profile["windows"]:
+        assert len(window["step_seconds"]) == 3
+        assert window["problems"] == []
+        assert (light[0] / "profile" / window["file"]).stat().st_size == window["bytes"]
+    training = profile["windows"][0]
+    assert training["first_step"] == 5
+    assert {"data loading", "forward", "backward", "optimizer", "other"} <= set(training["regions"])
+    assert training["memory"]["cpu"]
+    assert profile["context"]["num_workers"] == 0
+
+
+def test_nothing_of_the_profiler_is_left_when_the_export_begins(
+    light: tuple[Path, AtTheEnd],
+) -> None:
+    end = light[1]
+    assert (end.hooks, end.profiling, end.recorder) == (0, False, None)
+
+
+def test_tensorboard_has_the_profile_without_the_plugin(light: tuple[Path, AtTheEnd]) -> None:
+    events = EventAccumulator(str(light[0]))
+    events.Reload()
+    tags = events.Tags()
+    assert "profile/train/forward_seconds" in tags["scalars"]
+    assert {"profile/steps", "profile/memory"} <= set(tags["images"])
+    texts = {tag.removesuffix("/text_summary") for tag in tags["tensors"]}
+    assert {"profile/summary", "profile/steps", "profile/operators/train"} <= texts
+
+
+def test_throughput_leaves_out_what_was_profiled(light: tuple[Path, AtTheEnd]) -> None:
+    events = EventAccumulator(str(light[0]))
+    events.Reload()
+    rates = events.Scalars("throughput/images_per_second")
+    # Steps 4 to 7 of the first two epochs are profiled, and the pair 2, 3 has been told before.
+    assert [event.step for event in rates] == [2, 4, 10, 12, 18, 20, 22, 24]
+    profiled = max(profile_of(light[0])["windows"][0]["step_seconds"])
+    assert profiled > 0
+    for name in ("step_seconds", "data_share", "peak_rss_bytes"):
+        values = [event.value for event in events.Scalars(f"throughput/{name}")]
+        assert all(value > 0 for value in values)
+
+
+@pytest.mark.parametrize("batches", [1, 2, 4])
+def test_a_training_shorter_than_the_schedule_still_has_a_trace(
+    batches: int, tmp_path: Path
+) -> None:
+    run, _ = fit(tmp_path, batches=batches)
+    training = [each for each in profile_of(run)["windows"] if each["stage"] == "train"]
+    assert training
+    assert all(each["problems"] == [] for each in training)
+
+
+def test_a_training_that_fails_within_a_window_keeps_its_trace(tmp_path: Path) -> None:
+    class Failing(Tiny):
+        def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+            if batch_idx == 8:
+                raise RuntimeError("the sky has fallen")
+
+    callback = ProfilerCallback()
+    data = Digits(image_size=32, batch_size=16, num_workers=0)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        limit_val_batches=0,
+        logger=TensorBoardLogger(str(tmp_path), name="tiny", version=0),
+        callbacks=[callback],
+        profiler=callback.profiler,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    with pytest.raises(RuntimeError, match="the sky has fallen"):
+        trainer.fit(Failing(data.class_names), datamodule=data)
+    assert not torch.autograd._profiler_enabled()
+    [window] = profile_of(tmp_path / "tiny" / "version_0")["windows"]
+    assert len(window["step_seconds"]) == 2
+
+
+def test_none_is_none(tmp_path: Path) -> None:
+    run, end = fit(tmp_path, enabled=False)
+    assert not (run / "profile").exists()
+    assert end.recorder is None

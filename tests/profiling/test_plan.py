@@ -1,0 +1,62 @@
+"""Where the windows lie."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.errors import UsageError
+from src.profiling.options import ProfilingOptions
+from src.profiling.plan import Window, training_windows, window_at
+
+LIGHT = ProfilingOptions()
+SPREAD = ProfilingOptions(windows=5, spread="throughout")
+
+
+def all_windows(epochs: int, steps: int, options: ProfilingOptions) -> list[tuple[int, Window]]:
+    return [
+        (epoch, window)
+        for epoch in range(epochs)
+        for window in training_windows(epoch, epochs, steps, options)
+    ]
+
+
+def test_a_light_profile_has_one_window_in_each_of_the_first_epochs() -> None:
+    assert all_windows(8, 33, LIGHT) == [(0, Window(5, 1, 3)), (1, Window(5, 1, 3))]
+
+
+def test_a_spread_one_has_its_windows_evenly_over_the_training() -> None:
+    assert [epoch for epoch, _ in all_windows(50, 33, SPREAD)] == [0, 10, 20, 30, 40]
+
+
+@pytest.mark.parametrize("epochs", [2, 3, 50, 400])
+def test_a_long_training_has_no_more_windows_than_a_short_one(epochs: int) -> None:
+    assert len(all_windows(epochs, 33, SPREAD)) == 5
+
+
+@pytest.mark.parametrize("steps", range(1, 60))
+@pytest.mark.parametrize("options", [LIGHT, SPREAD], ids=["light", "spread"])
+def test_windows_lie_within_their_epoch_and_do_not_overlap(
+    steps: int, options: ProfilingOptions
+) -> None:
+    windows = all_windows(3, steps, options)
+    assert windows
+    ends = dict.fromkeys(range(3), 0)
+    for epoch, window in windows:
+        assert ends[epoch] <= window.first
+        assert window.end <= steps
+        assert window.active >= 1
+        ends[epoch] = window.end
+
+
+def test_a_short_epoch_gives_up_the_wait_first_then_the_warm_up_then_steps() -> None:
+    assert window_at(5, 6, LIGHT) == Window(2, 1, 3)
+    assert window_at(5, 4, LIGHT) == Window(0, 1, 3)
+    assert window_at(5, 3, LIGHT) == Window(0, 0, 3)
+    assert window_at(5, 1, LIGHT) == Window(0, 0, 1)
+    assert window_at(5, 0, LIGHT) is None
+
+
+@pytest.mark.parametrize("name", ["windows", "active", "max_trace_bytes", "wait"])
+def test_a_negative_option_is_refused_by_its_name(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"profiler\.{name}: expected . or more; found -1"):
+        ProfilingOptions(**{name: -1})
