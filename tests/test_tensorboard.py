@@ -1,0 +1,160 @@
+"""A run in the real TensorBoard server: what its own tabs and the profiler's plugin answer."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.test_train import command
+
+TRAINING = (
+    *("model=resnet34", "data.image_size=32", "trainer.max_epochs=2"),
+    *("trainer.limit_train_batches=8", "trainer.limit_val_batches=4", "profiler=tensorboard"),
+    *("profiler.windows=2", "profiler.with_stack=false"),  # 90 % of the bytes are stacks
+    *("export.formats=[eager,onnx_fp32]", "benchmark=quick", "benchmark.threads=1"),
+)
+Get = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("user")
+    ended = command(folder, "src.train", *TRAINING)
+    assert ended.returncode == 0, ended.stderr
+    assert "profiler_start" not in ended.stderr  # torch's own talk
+    return folder / "lightning_logs" / "resnet34" / "version_0"
+
+
+@pytest.fixture(scope="module")
+def get(run: Path) -> Iterator[Get]:
+    """What the server answers to a path, as JSON or else as it is."""
+    arguments = ("--logdir", run.parent.parent, "--port", "0", "--host", "127.0.0.1")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tensorboard.main", *arguments, "--load_fast=false"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stderr is not None
+        found = next(filter(None, (re.search(r"http://\S+:\d+/", line) for line in server.stderr)))
+        base = found.group()
+
+        def ask(path: str, **arguments: Any) -> Any:
+            address = f"{base}data/{path}?{urllib.parse.urlencode(arguments)}"
+            with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310  # our own
+                content = answer.read()
+                if answer.headers.get("Content-Encoding") == "gzip":
+                    content = gzip.decompress(content)
+            return json.loads(content)
+
+        yield ask
+    finally:
+        server.kill()
+        server.wait()
+
+
+def eventually(ask: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
+    """The first answer that is enough; the server loads in the background."""
+    for _ in range(120):
+        answer = ask()
+        if enough(answer):
+            return answer
+        time.sleep(0.5)
+    pytest.fail(f"the server's last answer: {answer}")
+
+
+def test_its_own_tabs_show_the_profile_without_the_plugin(get: Get) -> None:
+    name = "resnet34/version_0"
+    text = eventually(lambda: get("plugin/text/tags"), lambda tags: "profile/summary" in str(tags))
+    assert {"profile/summary", "profile/steps", "profile/operators/train"} <= {
+        tag.removesuffix("/text_summary") for tag in text[name]
+    }
+    assert any("benchmark/operators" in tag for tag in text[name])
+    shown = get("plugin/text/text", run=name, tag="profile/steps/text_summary")
+    assert "<table>" in shown[-1]["text"]
+    assert "data loading" in shown[-1]["text"]
+    scalars = eventually(
+        lambda: get("plugin/scalars/tags"), lambda tags: "profile/train" in str(tags)
+    )[name]
+    assert {"profile/train/backward_seconds", "throughput/images_per_second"} <= set(scalars)
+    images = get("plugin/images/tags")[name]
+    assert {"profile/steps", "profile/memory"} <= set(images)
+
+
+VIEWS = {
+    "overview": "overview",
+    "operation": "operation",
+    "operation table": "operation/table",
+    "memory": "memory",
+    "memory curve": "memory_curve",
+    "memory events": "memory_events",
+    "operator tree": "tree",
+}
+
+
+def spans(get: Get, run: str) -> Iterator[tuple[str, str]]:
+    for worker in get("plugin/pytorch_profiler/workers", run=run, view="Overview"):
+        for span in get("plugin/pytorch_profiler/spans", run=run, worker=worker):
+            yield worker, span
+
+
+def test_every_view_of_the_plugin_answers_with_this_runs_operators(get: Get, run: Path) -> None:
+    plugin = "plugin/pytorch_profiler"
+    name = "resnet34/version_0/profile"
+    eventually(
+        lambda: get(f"{plugin}/runs"),
+        lambda answer: {name, f"{name}/inference"} <= set(answer["runs"]),
+    )
+    views = get(f"{plugin}/views", run=name)
+    assert {"Overview", "Operator", "Trace", "Memory"} <= set(views)
+    workers = {worker for worker, _ in spans(get, name)}
+    assert workers == {"train-rank0", "val-rank0"}
+    for worker, span in spans(get, name):
+        where = {"run": name, "worker": worker, "span": span}
+        answers = {
+            view: json.dumps(get(f"{plugin}/{path}", **where, view="Overview"))
+            for view, path in VIEWS.items()
+        }
+        assert "aten::" in answers["operation"]
+        assert "convolution" in answers["operation table"]
+        assert "aten::" in answers["operator tree"]
+        assert "aten::" in answers["memory"]
+        trace = get(f"{plugin}/trace", **where)
+        assert any(event["name"].startswith("ProfilerStep#") for event in trace["traceEvents"])
+
+
+def test_the_exported_files_are_in_the_plugin_too(get: Get, run: Path) -> None:
+    plugin = "plugin/pytorch_profiler"
+    name = "resnet34/version_0/profile/inference"
+    eventually(lambda: get(f"{plugin}/runs"), lambda answer: name in answer["runs"])
+    kinds = {"eager-cpu": "aten::mkldnn_convolution", "onnx_fp32-cpu": "Conv"}
+    assert {worker for worker, _ in spans(get, name)} == set(kinds)
+    for worker, span in spans(get, name):
+        where = {"run": name, "worker": worker, "span": span}
+        operators = get(f"{plugin}/operation/table", **where)["data"]
+        assert kinds[worker] in {operator["name"] for operator in operators}
+
+
+def test_the_benchmark_knows_the_traces(run: Path) -> None:
+    rows = json.loads((run / "benchmark.json").read_text())["rows"]
+    traced = {row["format"]: row for row in rows if row["status"] == "ok"}
+    assert set(traced) == {"eager", "onnx_fp32"}
+    for name, row in traced.items():
+        assert (run / "profile" / "inference" / row["trace"]["file"]).is_file(), name
+        assert row["profile"]["call_seconds"] > 0
+        assert sum(row["profile"]["operators"].values()) == pytest.approx(1)
+    page = (run / "report.md").read_text()
+    assert "## Where the time of a call goes" in page
+    assert "aten::mkldnn_convolution" in page
