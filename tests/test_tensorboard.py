@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -41,12 +40,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def get(run: Path) -> Iterator[Get]:
     """What the server answers to a path, as JSON or else as it is."""
     arguments = ("--logdir", run.parent.parent, "--port", "0", "--host", "127.0.0.1")
-    server = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "tensorboard.main", *arguments, "--load_fast=false"],
         stderr=subprocess.PIPE,
         text=True,
-    )
-    try:
+    ) as server:
         assert server.stderr is not None
         found = next(filter(None, (re.search(r"http://\S+:\d+/", line) for line in server.stderr)))
         base = found.group()
@@ -60,9 +58,7 @@ def get(run: Path) -> Iterator[Get]:
             return json.loads(content)
 
         yield ask
-    finally:
         server.kill()
-        server.wait()
 
 
 def eventually(ask: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
