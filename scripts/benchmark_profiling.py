@@ -1,9 +1,9 @@
 """What profiling costs: time outside its windows, memory and disk over many epochs.
 
-python scripts/benchmark_profiling.py [--pairs 5] [--epochs 50]
+python scripts/benchmark_profiling.py [--pairs 20] [--epochs 50]
 
-Time: trainings with the light profile and with none, in processes of their own, in the order
-A B B A; the ratio of the seconds a step that TensorBoard's scalars give, profiled steps left out.
+Time: epochs of one training with the light profile, whose windows are over, and without any
+profiler, in the order A B B A; the ratio of the median seconds of their steps.
 Memory and disk: one long training with the full profile; the resident set at each epoch's end.
 """
 
@@ -15,11 +15,22 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.profilers import PassThroughProfiler
 
 from src.benchmark.process import resident_bytes
+from src.callbacks.profiler import ProfilerCallback
+from src.data.digits import Digits
+from src.models.resnet34 import ResNet34
+from src.profiling.recorder import Recorder
+
+PROFILED_EPOCHS = 2  # the light profile's
 
 TRAINING = (
     *("model=resnet34", "data.image_size=32", "export.enabled=false"),
@@ -29,7 +40,7 @@ TRAINING = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=5, help="of trainings, with and without")
+    parser.add_argument("--pairs", type=int, default=20, help="of epochs, with and without")
     parser.add_argument("--epochs", type=int, default=50, help="of the long training")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -38,28 +49,66 @@ def main() -> None:
 
 
 def cost(folder: Path, pairs: int) -> None:
-    """Print how much longer a step takes with the light profile on, outside its windows."""
-    ratios = []
-    for pair in range(pairs):
-        order = ("light", "none") if pair % 2 == 0 else ("none", "light")
-        seconds = {kind: step_seconds(folder / f"{pair}-{kind}", kind) for kind in order}
-        ratios.append(seconds["light"] / seconds["none"])
-        print(f"pair {pair + 1}: {ratios[-1]:.3f}", flush=True)
+    """Print how much longer a step takes with the light profile on, outside its windows.
+
+    One training, whose epochs have the profiler and Lightning's own empty one in turn: two
+    trainings in two processes differ by more than what is looked for.
+    """
+    turns = Turns()
+    data = Digits(image_size=32, batch_size=32, num_workers=0)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=2 * pairs + PROFILED_EPOCHS,
+        limit_val_batches=0,
+        logger=TensorBoardLogger(str(folder)),
+        callbacks=[turns.profile, turns],
+        profiler=turns.profile.profiler,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    trainer.fit(ResNet34(data.class_names), datamodule=data)
+    medians = [statistics.median(taken) for taken in turns.seconds[PROFILED_EPOCHS:]]
+    ratios = [
+        medians[number + (number // 2) % 2] / medians[number + 1 - (number // 2) % 2]
+        for number in range(0, 2 * pairs, 2)
+    ]
+    low, high = np.quantile(
+        np.median(np.random.default_rng(0).choice(ratios, (10_000, pairs)), axis=1), [0.025, 0.975]
+    )
     print(
-        f"a step with the light profile over one without: median {statistics.median(ratios):.3f}, "
-        f"from {min(ratios):.3f} to {max(ratios):.3f} ({pairs} pairs)\n",
+        f"a step with the light profile on, outside its windows, over one without a profiler: "
+        f"{statistics.median(ratios):.4f} [{low:.4f}, {high:.4f}], {pairs} pairs of epochs\n",
         flush=True,
     )
 
 
-def step_seconds(root: Path, profiler: str) -> float:
-    """The median of a training's logged seconds a step, the first epoch left out."""
-    command = train(root, f"profiler={profiler}", "trainer.max_epochs=4")
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    [run] = root.glob("lightning_logs/*/version_0")
-    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
-    logged = events.Scalars("throughput/step_seconds")
-    return statistics.median(event.value for event in logged[len(logged) // 4 :])
+class Turns(Callback):
+    """Gives the epochs of a training the profiler and none in the order A B B A."""
+
+    def __init__(self) -> None:
+        self.profile = ProfilerCallback(windows=PROFILED_EPOCHS)
+        self.seconds: list[list[float]] = []
+        self._recorder: Recorder | None = None
+        self._before = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        ours = self.profile.profiler
+        self._recorder = self._recorder or ours.recorder
+        number = trainer.current_epoch - PROFILED_EPOCHS
+        on = number < 0 or number % 4 in {0, 3}
+        ours.recorder = self._recorder if on else None
+        trainer.profiler = ours if on else PassThroughProfiler()
+        self.seconds.append([])
+        self._before = 0.0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now = time.perf_counter()
+        if self._before:
+            self.seconds[-1].append(now - self._before)
+        self._before = now
 
 
 def growth(root: Path, epochs: int) -> None:

@@ -28,6 +28,18 @@ TABS = {
     "hparams": "hparams",
     "profiler": "pytorch_profiler",
 }
+# The plugin's charts stay empty without a network; its page goes on all the same.
+CHARTS = """
+const nothing = new Proxy(function () {}, {
+  get: (_, name) => (name === Symbol.toPrimitive ? () => "" : nothing),
+  apply: () => nothing,
+  construct: () => nothing,
+});
+window.google = {
+  charts: {load() {}, setOnLoadCallback: (ready) => setTimeout(ready)},
+  visualization: nothing,
+};
+"""
 
 
 def main() -> None:
@@ -41,6 +53,7 @@ def main() -> None:
     with served(chosen.run) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chosen.chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: print(f"page error: {error}", file=sys.stderr))
         page.route(re.compile(r"https?://(?!127\.0\.0\.1)"), outside(chosen.webcomponents))
         for name, tab in TABS.items():
@@ -73,6 +86,8 @@ def outside(webcomponents: Path | None) -> Any:
     def answer(route: Route) -> None:
         if webcomponents is not None and "webcomponents" in route.request.url:
             route.fulfill(path=webcomponents, content_type="text/javascript")
+        elif "charts/loader.js" in route.request.url:
+            route.fulfill(body=CHARTS, content_type="text/javascript")
         else:
             route.abort()
 
@@ -81,10 +96,8 @@ def outside(webcomponents: Path | None) -> Any:
 
 def trace_view(page: Page, path: Path) -> None:
     """Choose the Trace view in the plugin's own page, and take its picture."""
-    frame = next(frame for frame in page.frames if "pytorch_profiler" in frame.url)
-    frame.get_by_label("Views").or_(frame.locator("[aria-labelledby*=view], .MuiSelect-root")).nth(
-        1
-    ).click()
+    frame = next(frame for frame in page.frames[1:] if "pytorch_profiler" in frame.url)
+    frame.locator(".MuiSelect-root").nth(1).click()  # runs, views, workers, spans
     frame.get_by_role("option", name="Trace").click()
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
