@@ -237,6 +237,11 @@ def test_two_processes_train_and_one_exports(tmp_path: Path) -> None:
     results = run.read_benchmark()
     assert results["dataset"]["images"] == 540
     assert [row["status"] for row in results["rows"] if row["device"] == "cpu"] == ["ok", "ok"]
+    for rank in (0, 1):
+        profile = json.loads((run.profile / f"rank{rank}.json").read_text())
+        assert (profile["rank"], profile["notes"]) == (rank, [])
+        assert all((run.profile / window["file"]).is_file() for window in profile["windows"])
+        assert {f"-rank{rank}." in window["file"] for window in profile["windows"]} == {True}
 
 
 def test_a_corrupt_image_is_one_line_before_training(tmp_path: Path) -> None:

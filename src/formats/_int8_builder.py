@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from src.formats import _int8_bias, _onnx, _onnx_tensors
+from src.formats import _int8_bias, _int8_gelu, _onnx, _onnx_tensors
 from src.formats._int8_calibration import Calibrations, operators
 from src.formats._int8_damage_order import damage_order
 from src.formats._int8_equalization import equalise
@@ -53,6 +53,13 @@ class Builder:
         """Whether equalisation changes anything."""
         return self._equalised[1] > 0
 
+    @functools.cached_property
+    def has_gelu(self) -> bool:
+        """Whether there is a GELU to compute by a sigmoid."""
+        import onnx
+
+        return _int8_gelu.gelus(onnx.load(_onnx.prepared(self._source))) > 0
+
     def build(self, recipe: Recipe) -> onnx.ModelProto:
         """The int8 model of a recipe."""
         import onnx
@@ -67,7 +74,10 @@ class Builder:
             model = onnx.load(original.file)
             _int8_bias.correct(model, weights, original.means)
             ranges = original.calibrations.ranges(recipe.calibration)
-        return self._quantize(model, ranges, recipe)
+        made = self._quantize(model, ranges, recipe)
+        if recipe.sigmoid_gelu:
+            _int8_gelu.replace_gelus(made)
+        return made
 
     def rank(self, recipe: Recipe) -> list[str]:
         """The nodes that a recipe quantizes, the most hurt first."""

@@ -16,6 +16,7 @@ class Recipe:
     kept_in_float: tuple[str, ...] = ()  # names of nodes
     bias_corrected: bool = False
     equalised: bool = False
+    sigmoid_gelu: bool = False  # GELU as x times a sigmoid, in int8
 
     def __str__(self) -> str:
         parts: list[str] = [self.calibration]
@@ -23,6 +24,8 @@ class Recipe:
             parts.append("bias corrected")
         if self.equalised:
             parts.append("equalised")
+        if self.sigmoid_gelu:
+            parts.append("GELU by a sigmoid")
         if count := len(self.kept_in_float):
             parts.append(f"{count} {'node' if count == 1 else 'nodes'} in float")
         return ", ".join(parts)

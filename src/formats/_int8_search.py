@@ -7,6 +7,9 @@ Recipes are tried like the rungs of a ladder, the cheapest first, until one hold
 3. the best of them with corrected biases, then equalised as well: still free at run time;
 4. the nodes that quantization hurts the most in float, 1, 2, 4, ... of them; when that holds,
    as few as hold, by bisection. These cost time, each of them.
+
+What holds is tried once more with GELU by a sigmoid, where there is one: an approximation that is
+faster, and is taken if it holds and is.
 """
 
 from __future__ import annotations
@@ -57,7 +60,7 @@ class Rung:
         """Whether this is the one to ship of the two.
 
         One that holds; of two that hold the faster one, or where the rough timing can't tell
-        the one with less in float; of two that don't hold the closer one.
+        the one with less in float if they differ in that; of two that don't hold the closer one.
         """
         if self.holds != other.holds:
             return self.holds
@@ -67,7 +70,12 @@ class Rung:
                 ours.seconds, theirs.seconds
             ):
                 return ours.seconds < theirs.seconds
-            return len(self.recipe.kept_in_float) < len(other.recipe.kept_in_float)
+            ours_in_float, theirs_in_float = (
+                len(rung.recipe.kept_in_float) for rung in (self, other)
+            )
+            if ours_in_float == theirs_in_float:
+                return ours.seconds < theirs.seconds
+            return ours_in_float < theirs_in_float
         return (ours.agreement, ours.accuracy) > (theirs.agreement, theirs.accuracy)
 
 
@@ -94,6 +102,7 @@ def search(
     max_drop: float,
     seconds: float,
     equalisable: bool = True,
+    has_gelu: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Found[Model]:
     """Climb until a recipe holds, or the time is up.
@@ -111,12 +120,15 @@ def search(
         max_drop: the budget, a share of 1.
         seconds: after which nothing further is begun; the first recipe is tried in any case.
         equalisable: whether there is anything to equalise.
+        has_gelu: whether there is a GELU to approximate.
         clock: seconds that pass.
     """
     ladder = _Ladder(build, judge, accuracy, max_drop, seconds, clock)
     out_of_time = False
     try:
         _climb(ladder, rank, equalisable)
+        if has_gelu and ladder.best[0].holds:
+            ladder.holds(dataclasses.replace(ladder.best[0].recipe, sigmoid_gelu=True))
     except _OutOfTimeError:
         out_of_time = True
     winner, model = ladder.best

@@ -62,6 +62,7 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
             max_drop=source.max_accuracy_drop,
             seconds=options.search_seconds,
             equalisable=builder.equalisable,
+            has_gelu=builder.has_gelu,
         )
         model = found.model
         details = _int8_account.of_search(choice, found, judge.reference, len(images))
