@@ -14,6 +14,8 @@ from src.formats.base import Runtime
 _BATCH = 32
 _WARM_UP_CALLS = 3
 _TIMED_SECONDS = 0.3
+_TURNS = 20
+_CALLS_A_TURN = 3
 
 
 class Judge:
@@ -70,3 +72,22 @@ def seconds_of_a_call(runtime: Runtime, image: NDArray[np.float32]) -> float:
         runtime(image)
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)
+
+
+def speedup_in_turn(runtime: Runtime, other: Runtime, image: NDArray[np.float32]) -> float:
+    """How many times faster a file is than another: the median over pairs of turns, A B B A.
+
+    In one process, so that each disturbs the other alike.
+    """
+    seconds_of_a_call(runtime, image)
+    seconds_of_a_call(other, image)
+    ratios = []
+    for turn in range(_TURNS):
+        taken = {}
+        for each in (runtime, other) if turn % 2 else (other, runtime):
+            started = time.perf_counter()
+            for _ in range(_CALLS_A_TURN):
+                each(image)
+            taken[each] = time.perf_counter() - started
+        ratios.append(taken[other] / taken[runtime])
+    return statistics.median(ratios)

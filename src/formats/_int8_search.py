@@ -8,8 +8,8 @@ Recipes are tried like the rungs of a ladder, the cheapest first, until one hold
 4. the nodes that quantization hurts the most in float, 1, 2, 4, ... of them; when that holds,
    as few as hold, by bisection. These cost time, each of them.
 
-What holds is tried once more with GELU by a sigmoid, where there is one: an approximation that is
-faster, and is taken if it holds and is.
+What holds is tried once more with GELU by a sigmoid, where there is one: an approximation, taken if
+it holds as well and is the faster one of the two side by side.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Rung:
         """Whether this is the one to ship of the two.
 
         One that holds; of two that hold the faster one, or where the rough timing can't tell
-        the one with less in float if they differ in that; of two that don't hold the closer one.
+        the one with less in float; of two that don't hold the closer one.
         """
         if self.holds != other.holds:
             return self.holds
@@ -70,12 +70,7 @@ class Rung:
                 ours.seconds, theirs.seconds
             ):
                 return ours.seconds < theirs.seconds
-            ours_in_float, theirs_in_float = (
-                len(rung.recipe.kept_in_float) for rung in (self, other)
-            )
-            if ours_in_float == theirs_in_float:
-                return ours.seconds < theirs.seconds
-            return ours_in_float < theirs_in_float
+            return len(self.recipe.kept_in_float) < len(other.recipe.kept_in_float)
         return (ours.agreement, ours.accuracy) > (theirs.agreement, theirs.accuracy)
 
 
@@ -102,7 +97,7 @@ def search(
     max_drop: float,
     seconds: float,
     equalisable: bool = True,
-    has_gelu: bool = False,
+    faster: Callable[[Model, Model], bool] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Found[Model]:
     """Climb until a recipe holds, or the time is up.
@@ -120,15 +115,16 @@ def search(
         max_drop: the budget, a share of 1.
         seconds: after which nothing further is begun; the first recipe is tried in any case.
         equalisable: whether there is anything to equalise.
-        has_gelu: whether there is a GELU to approximate.
+        faster: whether the first of two files is, timed in turn; None where there is no GELU to
+            approximate.
         clock: seconds that pass.
     """
     ladder = _Ladder(build, judge, accuracy, max_drop, seconds, clock)
     out_of_time = False
     try:
         _climb(ladder, rank, equalisable)
-        if has_gelu and ladder.best[0].holds:
-            ladder.holds(dataclasses.replace(ladder.best[0].recipe, sigmoid_gelu=True))
+        if faster is not None:
+            ladder.approximate(faster)
     except _OutOfTimeError:
         out_of_time = True
     winner, model = ladder.best
@@ -166,15 +162,28 @@ class _Ladder(Generic[Model]):
 
     def holds(self, recipe: Recipe) -> bool:
         """Try a recipe."""
+        rung, model = self._try(recipe)
+        if self._best is None or rung.beats(self._best[0]):
+            self._best = rung, model
+        return rung.holds
+
+    def approximate(self, faster: Callable[[Model, Model], bool]) -> None:
+        """Try the best recipe with GELU by a sigmoid, if it holds."""
+        best, exact = self.best
+        if not best.holds:
+            return
+        rung, model = self._try(dataclasses.replace(best.recipe, sigmoid_gelu=True))
+        if rung.holds and faster(model, exact):
+            self._best = rung, model
+
+    def _try(self, recipe: Recipe) -> tuple[Rung, Model]:
         if self.rungs:
             self.require_time()
         model = self._build(recipe)
         judgement = self._judge(model)
         rung = Rung(recipe, judgement, holds(judgement, self._accuracy, self._max_drop))
         self.rungs.append(rung)
-        if self._best is None or rung.beats(self._best[0]):
-            self._best = rung, model
-        return rung.holds
+        return rung, model
 
 
 def _climb(

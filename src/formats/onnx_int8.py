@@ -15,7 +15,7 @@ from src import machine
 from src.formats import _int8_account, _int8_target, _onnx
 from src.formats._int8_builder import Builder
 from src.formats._int8_equalization import equalise
-from src.formats._int8_judge import Judge
+from src.formats._int8_judge import Judge, speedup_in_turn
 from src.formats._int8_options import Int8Options
 from src.formats._int8_recipe import Recipe
 from src.formats._int8_search import Judgement, search
@@ -54,6 +54,15 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
             onnx.save_model(model, file)
             return judge(_opened(file))
 
+        def faster(model: onnx.ModelProto, other: onnx.ModelProto) -> bool:
+            import onnx
+
+            runtimes = []
+            for each in (model, other):
+                onnx.save_model(each, file)
+                runtimes.append(_opened(file))
+            return speedup_in_turn(*runtimes, images[:1]) > 1
+
         found = search(
             builder.build,
             judgement,
@@ -62,7 +71,7 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
             max_drop=source.max_accuracy_drop,
             seconds=options.search_seconds,
             equalisable=builder.equalisable,
-            has_gelu=builder.has_gelu,
+            faster=faster if builder.has_gelu else None,
         )
         model = found.model
         details = _int8_account.of_search(choice, found, judge.reference, len(images))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,7 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from src import machine
+from src.formats import _int8_judge
 from src.formats._int8_gelu import gelus, replace_gelus
+from src.formats._int8_judge import speedup_in_turn
 from src.formats._onnx_session import OnnxRuntime
 
 STEP = np.float32(8 / 255)
@@ -63,3 +66,17 @@ def test_a_gelu_that_is_kept_in_float_stays() -> None:
     before = model.SerializeToString()
     assert replace_gelus(model) == 0
     assert model.SerializeToString() == before
+
+
+def test_the_faster_of_two_is_told_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(_int8_judge.time, "perf_counter", lambda: now[0])
+
+    def runtime(seconds: float) -> Any:
+        def call(_: object) -> None:
+            now[0] += seconds
+
+        return call
+
+    image = np.zeros((1, 3, 4, 4), np.float32)
+    assert speedup_in_turn(runtime(0.02), runtime(0.03), image) == pytest.approx(1.5)
