@@ -57,11 +57,10 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
         def faster(model: onnx.ModelProto, other: onnx.ModelProto) -> bool:
             import onnx
 
-            runtimes = []
-            for each in (model, other):
-                onnx.save_model(each, file)
-                runtimes.append(_opened(file))
-            return speedup_in_turn(*runtimes, images[:1]) > 1
+            onnx.save_model(model, file)
+            one = _opened(file)
+            onnx.save_model(other, file)
+            return speedup_in_turn(one, _opened(file), images[:1]) > 1
 
         found = search(
             builder.build,
