@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 import src.models  # noqa: F401  # so that --model finds the architectures by class name
-from src import complaint, conflicts, grammar, runs
+from src import complaint, conflicts, files, grammar, runs
 from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.export import ExportCallback
@@ -56,6 +57,7 @@ class CLI(LightningCLI):
     """``fit``, ``validate``, ``test`` and ``predict``, each with all groups of options."""
 
     run: runs.Run | None = None
+    typed = ""  # the command line, as the user typed it
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
@@ -196,6 +198,8 @@ class CLI(LightningCLI):
 
     def before_fit(self) -> None:
         if _is_rank_zero():
+            if self.run is not None:
+                files.write_text(self.run.command, f"{self.typed}\n")
             shape = self.datamodule.preprocessing.input_shape
             complexity = count(self.model.network, shape)
             open_console().print(
@@ -206,8 +210,11 @@ class CLI(LightningCLI):
             )
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> runs.Run | None:
     """Run one command line, without the program's name.
+
+    Returns:
+        The run that it worked in, if there was one.
 
     Raises:
         LightshipError: what a user can mend, or a training that diverged.
@@ -222,14 +229,15 @@ def main(argv: Sequence[str]) -> None:
     # Denormal numbers, which activations and optimizer states drift into, take the
     # processor's slow path and never matter to the result.
     torch.set_flush_denormal(True)
-    CLI(
+    CLI.typed = shlex.join(["python", "-m", "src.train", *argv])
+    return CLI(
         Classifier,
         ImageDataModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
         parser_class=Parser,
         args=grammar.translate(argv, CONFIGS),
-    )
+    ).run
 
 
 def _is_rank_zero() -> bool:
