@@ -126,9 +126,7 @@ class Run:
 
     def read_benchmark(self) -> dict[str, Any]:
         """Every measurement of this run: see :mod:`src.benchmark.results`."""
-        return read_json(
-            self.require(self.benchmark, f"run python -m src.benchmark {self.folder}")
-        )
+        return read_json(self.require(self.benchmark, f"run python -m src.benchmark {self.folder}"))
 
     def write_benchmark(self, results: dict[str, Any], machine: str) -> Path:
         """Keep a measurement: as the present one, and for good in a file of its own.

@@ -57,6 +57,7 @@ class Row:
             "export_seconds": entry.get("export_seconds"),
             "details": entry.get("details"),
             "usage": entry.get("usage"),
+            "runs_with": entry.get("runs_with", []),
             "latency": [],
             "accuracy": None,
             "verdict": None,

@@ -111,6 +111,7 @@ def export_one(name: str, source: ExportSource, folder: Path) -> dict[str, Any]:
         "files": [],
         "details": None,
         "usage": _usage(kind, source),
+        "runs_with": list(kind.runs_with),
     }
     missing = missing_packages(kind.requires)
     if missing:

@@ -42,9 +42,7 @@ def usage(preprocessing: dict[str, Any]) -> str:
         f'model = torch.jit.load("{_usage.FOLDER}/model.pt", "cpu", _extra_files=inside)',
         f'names = json.loads(inside["{_METADATA}"])["class_names"]',
     ]
-    return _usage.lines(
-        ["import torch"], opening, preprocessing, "model(torch.from_numpy(images))"
-    )
+    return _usage.lines(["import torch"], opening, preprocessing, "model(torch.from_numpy(images))")
 
 
 def load(folder: Path, device: str, threads: int) -> TorchRuntime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from src.report import pareto
 from src.report.labels import place
-from src.report.style import FAINT, INK, NARROW, WIDE, colors, house, plain
+from src.report.style import FAINT, INK, WIDE, colors, house, plain
 from src.report.table import batch_sizes, measured
 
 Row = dict[str, Any]
@@ -78,24 +79,20 @@ def charts(results: Row) -> Iterator[Chart]:
                 f"{cell['samples']} calls."
                 for row, cell in timed
             ),
-            lambda width, timed=timed: _distributions(timed, rows, tint, width),
+            functools.partial(_distributions, timed, rows, tint),
         )
     if rows:
         yield Chart(
             "size",
             "Size of the files",
-            " ".join(
-                f"{row['format']}: {row['size_bytes'] / 1e6:.1f} MB." for row in _once(rows)
-            ),
+            " ".join(f"{row['format']}: {row['size_bytes'] / 1e6:.1f} MB." for row in _once(rows)),
             lambda width: _sizes(_once(rows), tint, width),
         )
     if results.get("training"):
         yield _training(results)
 
 
-def points_of(
-    results: Row, rows: Sequence[Row], size: int, tint: dict[str, str]
-) -> list[Point]:
+def points_of(results: Row, rows: Sequence[Row], size: int, tint: dict[str, str]) -> list[Point]:
     """Where each row stands, with the middle half of its calls and its accuracy's interval."""
     found = []
     for row in rows:
@@ -339,6 +336,3 @@ def _milliseconds(axes: Axes, seconds: Sequence[float]) -> None:
 def _label(name: str) -> str:
     """A row's name on an axis, broken where a phone has no room."""
     return plain(name if len(name) <= 14 else name.replace("_", "_\n", 2).replace("_\n", "_", 1))  # noqa: PLR2004
-
-
-__all__ = ["NARROW", "WIDE", "Chart", "Point", "charts", "points_of", "tradeoff"]

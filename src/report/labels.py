@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -27,7 +28,7 @@ def place(axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[str
     """
     figure = axes.get_figure(root=True)
     assert figure is not None  # noqa: S101  # an axes is made by a figure
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()  # so that the axes have their place on the page
     renderer = canvas.get_renderer()
     scale = figure.dpi / 72

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -20,7 +21,7 @@ INK, FAINT, GRID = "#1a1c1f", "#5b6067", "#c9ced6"  # text and axes; notes; line
 _VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", GRID: "var(--line)"}
 
 NARROW, WIDE = 4.4, 8.4  # inches: a phone's width, and a table's
-_SETTINGS = {
+_SETTINGS: Any = {
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.labelsize": 10,
@@ -67,13 +68,14 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def inline(figure: Figure, name: str, description: str) -> Markup:
+def inline(figure: Figure, name: str, description: str, kind: str = "slim") -> Markup:
     """A figure as an SVG element of a page, in the page's colours.
 
     Args:
         figure: drawn in the house's style.
         name: unique within the page, for what the element refers to within itself.
         description: what there is to see, for who cannot.
+        kind: the element's class: ``slim`` for a phone, ``broad`` for a wider page.
     """
     buffer = io.StringIO()
     with house():
@@ -89,5 +91,5 @@ def inline(figure: Figure, name: str, description: str) -> Markup:
     text = text.replace("url(#", f"url(#{name}-")
     for color, variable in _VARIABLES.items():
         text = text.replace(color, variable)
-    label = Markup(' role="img" aria-label="{}"').format(description)
+    label = Markup(' class="{}" role="img" aria-label="{}"').format(kind, description)
     return Markup(text.replace("<svg", f"<svg{label}", 1))  # noqa: S704  # matplotlib escapes text

@@ -115,10 +115,15 @@ def measured(results: Row) -> list[Row]:
     return [row for row in results["rows"] if row["status"] == "ok"]
 
 
-def footnotes(results: Row) -> Iterator[str]:
-    """What the table cannot say: the rows that were not measured, and what its marks mean."""
+def footnotes(results: Row, *, unmeasured: bool = True) -> Iterator[str]:
+    """What the table cannot say: what its marks mean, and which rows were not measured.
+
+    Args:
+        results: the content of ``benchmark.json``.
+        unmeasured: name these rows; a table that has them need not.
+    """
     for row in results["rows"]:
-        if row["status"] != "ok":
+        if unmeasured and row["status"] != "ok":
             yield f"{row['format']} on {row['device']}: {row['status']} ({row['reason']})"
     for name in dict.fromkeys(row["format"] for row in results["rows"] if _over_budget(row)):
         yield (
