@@ -56,7 +56,8 @@ def usage(preprocessing: dict[str, Any], *compiling: str) -> str:
         'names = network["class_names"]',
         'model = torchvision.models.get_model(network["builder"], **network["options"])',
         f'model.load_state_dict(load_file("{_usage.FOLDER}/{_WEIGHTS}"))',
-        "model = model.eval().requires_grad_(False)",
+        "model.eval()",
+        "torch.set_grad_enabled(False)",
         *compiling,
     ]
     imports = ["import torch", "import torchvision", "from safetensors.torch import load_file"]
