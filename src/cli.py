@@ -8,9 +8,9 @@ import logging
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -58,6 +58,7 @@ class CLI(LightningCLI):
 
     run: runs.Run | None = None
     typed = ""  # the command line, as the user typed it
+    on_run: ClassVar[Callable[[runs.Run], object] | None] = None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
@@ -122,6 +123,8 @@ class CLI(LightningCLI):
         except BaseException:
             if self.run is not None:
                 # What went wrong before anything was written leaves no empty run behind.
+                if not self.run.config.is_file():
+                    self.run.command.unlink(missing_ok=True)
                 with contextlib.suppress(OSError):
                     self.run.folder.rmdir()
             raise
@@ -200,6 +203,9 @@ class CLI(LightningCLI):
         if _is_rank_zero():
             if self.run is not None:
                 files.write_text(self.run.command, f"{self.typed}\n")
+                told = type(self).on_run
+                if told is not None:
+                    told(self.run)
             shape = self.datamodule.preprocessing.input_shape
             complexity = count(self.model.network, shape)
             open_console().print(
@@ -210,11 +216,12 @@ class CLI(LightningCLI):
             )
 
 
-def main(argv: Sequence[str]) -> runs.Run | None:
+def main(argv: Sequence[str], on_run: Callable[[runs.Run], object] | None = None) -> None:
     """Run one command line, without the program's name.
 
-    Returns:
-        The run that it worked in, if there was one.
+    Args:
+        argv: the command line.
+        on_run: told of the run before it is trained.
 
     Raises:
         LightshipError: what a user can mend, or a training that diverged.
@@ -230,14 +237,15 @@ def main(argv: Sequence[str]) -> runs.Run | None:
     # processor's slow path and never matter to the result.
     torch.set_flush_denormal(True)
     CLI.typed = shlex.join(["python", "-m", "src.train", *argv])
-    return CLI(
+    CLI.on_run = on_run
+    CLI(
         Classifier,
         ImageDataModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
         parser_class=Parser,
         args=grammar.translate(argv, CONFIGS),
-    ).run
+    )
 
 
 def _is_rank_zero() -> bool:

@@ -4,8 +4,8 @@ Two measurements are two sessions on a machine whose speed changes from hour to 
 any regression worth catching, and alike for all that runs on it. So a row's slowdown by the clock
 decides nothing alone. Three yardsticks are put beside each other, each with a 95 % interval:
 
-- **peers**: the row's slowdown over that of the median other row of the same measurement. What slows
-  the machine slows the median as well, and neither one row that regressed nor a restless baseline
+- **peers**: the row's slowdown over that of the median of the others. What slows the machine
+  slows the median as well, and neither one row that regressed nor a restless baseline
   moves a median. It is blind where half of the rows regress alike.
 - **baseline**: over the baseline's slowdown. It sees that, but takes the baseline's own luck in a
   session for everybody's.
@@ -34,8 +34,9 @@ from src.errors import UsageError
 Outcome = Literal["regressed", "inconclusive", "ok"]
 Row = dict[str, Any]
 
-# The standard deviation of the logarithm of a row's speed from one process to the next, where
-# memory and the system treat it otherwise; half of what reloading shows in docs/measuring.md.
+# The standard deviation of the logarithm of a row's speed from one process to the next, beyond
+# what reloading the file within a process shows. Assumed, not measured: one measurement has one
+# process a row.
 PROCESS_SPREAD = 0.005
 LEAST_PEERS = 3  # rows in common, for a median of which one may regress
 _Z = NormalDist().inv_cdf(0.975)

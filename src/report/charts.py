@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ Row = dict[str, Any]
 _LARGEST = 900.0  # points^2, the bubble of the largest file
 _SMALLEST = 28.0  # below this a bubble can't be seen
 _BINS = 48
+MOST_NAMES = 12  # beside bubbles; of more only those on the front have one
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def charts(results: Row) -> Iterator[Chart]:
     rows = [row for row in measured(results) if row["latency"]]
     tint = colors([row["format"] for row in results["rows"]])
     sizes = batch_sizes(results)
-    points = points_of(results, rows, sizes[0], tint) if sizes else []
+    points = standing(results, rows, sizes[0], tint) if sizes else []
     if points:
         yield Chart(
             "tradeoff",
@@ -92,33 +94,50 @@ def charts(results: Row) -> Iterator[Chart]:
         yield _training(results)
 
 
-def points_of(results: Row, rows: Sequence[Row], size: int, tint: dict[str, str]) -> list[Point]:
-    """Where each row stands, with the middle half of its calls and its accuracy's interval."""
+def points_of(rows: Sequence[tuple[str, Row, Row, str]]) -> list[Point]:
+    """Where each row stands, with the middle half of its calls and its accuracy's interval.
+
+    Args:
+        rows: a label, the row, its cell at one batch size, and its colour.
+    """
     found = []
-    for row in rows:
-        cell, accuracy = _cell(row, size), row["accuracy"]
-        if cell is None or not accuracy:
-            continue
+    for label, row, cell, color in rows:
+        accuracy = row["accuracy"]
         low, high = np.percentile(samples_of(cell), [25, 75])
-        delta = accuracy.get("delta_top1")
-        reaches = (0.0, 0.0)
-        if delta is not None and row["format"] != results["baseline"]:
-            reaches = (accuracy["delta_low"] - delta, accuracy["delta_high"] - delta)
+        delta = accuracy.get("delta_top1", 0.0)
         found.append(
             Point(
-                label=name_of(row, rows),
+                label=label,
                 seconds=cell["p50_s"],
                 low_seconds=min(float(low), cell["p50_s"]),
                 high_seconds=max(float(high), cell["p50_s"]),
                 top1=accuracy["top1"],
-                low_top1=accuracy["top1"] + reaches[0],
-                high_top1=accuracy["top1"] + reaches[1],
+                low_top1=accuracy["top1"] + accuracy.get("delta_low", delta) - delta,
+                high_top1=accuracy["top1"] + accuracy.get("delta_high", delta) - delta,
                 bytes=row["size_bytes"],
-                color=tint[row["format"]],
+                color=color,
                 marker="o" if row["device"] == "cpu" else "D",
             )
         )
     return found
+
+
+def standing(results: Row, rows: Sequence[Row], size: int, tint: dict[str, str]) -> list[Point]:
+    """The points of one run; its baseline has no interval to itself."""
+    found = points_of(
+        [
+            (name_of(row, rows), row, cell, tint[row["format"]])
+            for row in rows
+            if row["accuracy"] and (cell := _cell(row, size)) is not None
+        ]
+    )
+    names = {name_of(row, rows) for row in rows if row["format"] == results["baseline"]}
+    return [
+        dataclasses.replace(each, low_top1=each.top1, high_top1=each.top1)
+        if each.label in names
+        else each
+        for each in found
+    ]
 
 
 def tradeoff(points: Sequence[Point], width: float) -> Figure:
@@ -170,10 +189,11 @@ def tradeoff(points: Sequence[Point], width: float) -> Figure:
     axes.set_xlabel("latency, p50, ms (less is better)")
     axes.set_ylabel("top-1, %")
     axes.grid(visible=True, axis="both")
+    named = points if len(points) <= MOST_NAMES else best
     place(
         axes,
-        [(1e3 * point.seconds, 100 * point.top1) for point in points],
-        [f"{plain(point.label)}\n{point.bytes / 1e6:.1f} MB" for point in points],
+        [(1e3 * point.seconds, 100 * point.top1) for point in named],
+        [f"{plain(point.label)}\n{point.bytes / 1e6:.1f} MB" for point in named],
     )
     return figure
 

@@ -49,8 +49,8 @@ def page(results: Row, flipped: Path) -> str:
         results: the content of ``benchmark.json``.
         flipped: the folder of the pictures that some row answers otherwise than the baseline.
     """
-    drawn = {chart.name: _drawn(chart) for chart in charts(results)}
-    tradeoff, training = drawn.pop("tradeoff", None), drawn.pop("training", None)
+    found = {chart.name: drawn(chart) for chart in charts(results)}
+    tradeoff, training = found.pop("tradeoff", None), found.pop("training", None)
     named = {name: text for name, text, there in _SECTIONS if there(results)}
     return (
         environment()
@@ -65,12 +65,10 @@ def page(results: Row, flipped: Path) -> str:
             table=grid(results, columns(results), everything=True),
             notes=[*footnotes(results, unmeasured=False), *notes.definitions(results)],
             tradeoff=tradeoff,
-            charts=list(drawn.values()),
+            charts=list(found.values()),
             answers=grid(results, accuracy_columns(results)),
             answer_notes=notes.ANSWERS,
-            flipped=[
-                found for row in measured(results) if (found := _flips(results, row, flipped))
-            ],
+            flipped=[each for row in measured(results) if (each := _flips(results, row, flipped))],
             per_class=_per_class(results),
             damage=_damage(results),
             training=training,
@@ -221,7 +219,8 @@ def plain(
     }
 
 
-def _drawn(chart: Chart) -> Row:
+def drawn(chart: Chart) -> Row:
+    """A chart as the templates take it, for a phone and for a wider page."""
     return {
         "title": chart.title,
         "slim": inline(chart.draw(NARROW), f"{chart.name}-slim", chart.description),

@@ -30,6 +30,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.rows: dict[str, list[tuple[str, str | None]]] = {}  # of the first table, by name
+        self.rows_in_order: list[list[tuple[str, str | None]]] = []
         self.heads: list[str] = []
         self.words: list[str] = []
         self._tables = 0
@@ -45,6 +46,7 @@ class Page(HTMLParser):
         self._tables += tag == "table"
         if tag == "tr" and found.get("data-row") and self._tables == 1:
             self._row = self.rows[str(found["data-row"])] = []
+            self.rows_in_order.append(self._row)
         if tag in {"td", "th"}:
             self._text, self._value = [], found.get("data-value")
 
@@ -134,7 +136,7 @@ def test_the_plots_points_are_those_of_the_file() -> None:
     figures = {chart.name: chart for chart in charts.charts(measured)}
     assert list(figures) == ["tradeoff", "latency_batch_1", "latency_batch_8", "size", "training"]
     rows = table.measured(measured)
-    points = charts.points_of(measured, rows, 1, style.colors(["eager", "onnx_int8"]))
+    points = charts.standing(measured, rows, 1, style.colors(["eager", "onnx_int8"]))
     for point, each in zip(points, rows, strict=True):
         cell, accuracy = each["latency"][0], each["accuracy"]
         assert (point.seconds, point.top1) == (cell["p50_s"], accuracy["top1"])
