@@ -44,7 +44,8 @@ def _picture(preprocessing: dict[str, Any]) -> list[str]:
         'picture = Image.open("picture.png").convert("RGB")',
         *(_squash(size) if preprocessing["resize"] == "squash" else _crop(size, preprocessing)),
         f"pixels = (numpy.asarray(picture) / 255 - {mean}) / {std}  # (H, W, 3)",
-        'images = pixels.transpose(2, 0, 1)[None].astype("float32")  # (1, 3, H, W)',
+        # Contiguous: a compiled network reads memory as it lies.
+        'images = numpy.ascontiguousarray(pixels.transpose(2, 0, 1)[None], "float32")',
     ]
 
 

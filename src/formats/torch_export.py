@@ -106,7 +106,8 @@ def load(folder: Path, device: str, threads: int) -> TorchRuntime:
         runner = _aoti.AOTIModelContainerRunnerCpu(package.extract(library, scratch), 1)
 
     def network(images: Tensor) -> Tensor:
-        [logits] = runner.run([images])
+        # It reads memory in the order that it was compiled for, whatever the strides say.
+        [logits] = runner.run([images.contiguous()])
         return logits
 
     return TorchRuntime(network, place)

@@ -33,6 +33,7 @@ def test_a_picture_is_prepared_as_in_evaluation(
     exec(program, {"network": network, "print": printed.append})  # noqa: S102  # our own text
     assert printed == ["b"]
     assert seen[0].dtype == np.float32
+    assert seen[0].flags.c_contiguous
     assert np.allclose(seen[0], evaluation(picture)[None].numpy(), atol=1e-5)
 
 
