@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
+import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -19,7 +20,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 import src.models  # noqa: F401  # so that --model finds the architectures by class name
-from src import complaint, conflicts, grammar, runs
+from src import complaint, conflicts, files, grammar, runs
 from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.export import ExportCallback
@@ -56,6 +57,8 @@ class CLI(LightningCLI):
     """``fit``, ``validate``, ``test`` and ``predict``, each with all groups of options."""
 
     run: runs.Run | None = None
+    typed = ""  # the command line, as the user typed it
+    on_run: ClassVar[Callable[[runs.Run], object] | None] = None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
@@ -120,6 +123,8 @@ class CLI(LightningCLI):
         except BaseException:
             if self.run is not None:
                 # What went wrong before anything was written leaves no empty run behind.
+                if not self.run.config.is_file():
+                    self.run.command.unlink(missing_ok=True)
                 with contextlib.suppress(OSError):
                     self.run.folder.rmdir()
             raise
@@ -196,6 +201,11 @@ class CLI(LightningCLI):
 
     def before_fit(self) -> None:
         if _is_rank_zero():
+            if self.run is not None:
+                files.write_text(self.run.command, f"{self.typed}\n")
+                told = type(self).on_run
+                if told is not None:
+                    told(self.run)
             shape = self.datamodule.preprocessing.input_shape
             complexity = count(self.model.network, shape)
             open_console().print(
@@ -206,8 +216,12 @@ class CLI(LightningCLI):
             )
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str], on_run: Callable[[runs.Run], object] | None = None) -> None:
     """Run one command line, without the program's name.
+
+    Args:
+        argv: the command line.
+        on_run: told of the run before it is trained.
 
     Raises:
         LightshipError: what a user can mend, or a training that diverged.
@@ -222,6 +236,8 @@ def main(argv: Sequence[str]) -> None:
     # Denormal numbers, which activations and optimizer states drift into, take the
     # processor's slow path and never matter to the result.
     torch.set_flush_denormal(True)
+    CLI.typed = shlex.join(["python", "-m", "src.train", *argv])
+    CLI.on_run = on_run
     CLI(
         Classifier,
         ImageDataModule,

@@ -30,6 +30,11 @@ class Run:
         return self.folder / "config.yaml"
 
     @property
+    def command(self) -> Path:
+        """The command that it was trained with, as it was typed."""
+        return self.folder / "command.txt"
+
+    @property
     def best_checkpoint(self) -> Path:
         return self.folder / "checkpoints" / "best.ckpt"
 
@@ -73,6 +78,10 @@ class Run:
     def report(self) -> Path:
         return self.folder / "report.md"
 
+    @property
+    def page(self) -> Path:
+        return self.folder / "report.html"
+
     @classmethod
     def open(cls, folder: str | Path) -> Run:
         """The run in ``folder``.
@@ -105,15 +114,19 @@ class Run:
             )
         return file
 
+    def read_command(self) -> str | None:
+        """The command that it was trained with, as it was typed; None if that was not kept."""
+        if not self.command.is_file():
+            return None
+        return self.command.read_text(encoding="utf-8").strip()
+
     def read_manifest(self) -> dict[str, Any]:
         """What was exported: see :mod:`src.export.manifest`."""
-        return _read_json(self.require(self.manifest, f"run python -m src.export {self.folder}"))
+        return read_json(self.require(self.manifest, f"run python -m src.export {self.folder}"))
 
     def read_benchmark(self) -> dict[str, Any]:
         """Every measurement of this run: see :mod:`src.benchmark.results`."""
-        return _read_json(
-            self.require(self.benchmark, f"run python -m src.benchmark {self.folder}")
-        )
+        return read_json(self.require(self.benchmark, f"run python -m src.benchmark {self.folder}"))
 
     def write_benchmark(self, results: dict[str, Any], machine: str) -> Path:
         """Keep a measurement: as the present one, and for good in a file of its own.
@@ -178,7 +191,12 @@ def create(root: Path, model: str) -> Run:
         ) from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The content of a JSON file that a stage wrote.
+
+    Raises:
+        UsageError: it is no such file, or of another schema version.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:

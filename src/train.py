@@ -1,6 +1,7 @@
 """Train a classifier; then export, measure and report every deployable file of it.
 
 python -m src.train model=convnext_t
+python -m src.train model=resnet34,densenet121,efficientnet_b0,convnext_t
 python -m src.train model=convnext_t data=cifar10 trainer=gpu trainer.max_epochs=20
 python -m src.train test model=convnext_t ckpt_path=best
 python -m src.train fit --help
@@ -19,6 +20,12 @@ def main() -> None:
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # Imported here, so that Ctrl-C during the seconds this takes is no traceback either.
+    from src import sweep
+
+    models = sweep.models_in(sys.argv[1:])
+    if models:
+        sweep.main(models, sys.argv[1:])
+        return
     from src import cli
 
     cli.main(sys.argv[1:])

@@ -14,11 +14,13 @@ from src.benchmark import nvml
 
 _PACKAGES = (
     "lightning",
+    "nncf",
     "numpy",
     "onnx",
     "onnxruntime",
     "onnxruntime-gpu",
     "onnxscript",
+    "openvino",
     "pillow",
     "safetensors",
     "torchmetrics",

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from src.benchmark import environment
+from src.benchmark import curves, environment
 from src.benchmark.flipped import FlippedPictures
 from src.benchmark.leak import LeakDetector
 from src.benchmark.options import BenchmarkOptions
@@ -99,7 +99,9 @@ def measure(
             row.close()
     results: dict[str, Any] = {
         "schema_version": 1,
-        **{key: manifest[key] for key in _FROM_MANIFEST},
+        **{key: manifest.get(key) for key in _FROM_MANIFEST},
+        "command": run.read_command(),
+        "training": curves.read(run.folder),
         "measured_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "measured_seconds": time.monotonic() - started,
         "options": dataclasses.asdict(options),
@@ -133,6 +135,8 @@ _FROM_MANIFEST = (
     "input_shape",
     "num_classes",
     "class_names",
+    "preprocessing",
+    "origin",
     "checkpoint",
     "calibration",
 )

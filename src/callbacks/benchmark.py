@@ -30,6 +30,8 @@ class BenchmarkCallback(Callback):
         if not (self.enabled and trainer.is_global_zero) or checkpoint is None:
             return
         run = run_of(checkpoint)
+        for logger in trainer.loggers:
+            logger.save()  # the curves of the training are read from its events
         console = open_console()
         with StageDisplay(console) as report:
             results = measure(run, data_of(trainer), self.options, report)

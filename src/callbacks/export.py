@@ -14,6 +14,7 @@ from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.export.stage import export_run, preflight
 from src.models.classifier import Classifier
+from src.report import cards
 from src.runs import Run
 
 
@@ -62,7 +63,9 @@ class ExportCallback(Callback):
                 data.preprocessing.to_dict(),
                 self.options,
                 report,
+                data.origin,
             )
+        cards.write(run_of(checkpoint))
 
 
 def finished_checkpoint(trainer: Trainer) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,9 @@ class DigitImages:
 
 class Digits(ImageDataModule):
     """The embedded data set, split 60/10/30 by seed, stratified."""
+
+    # https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits
+    licence: ClassVar[str] = "CC BY 4.0: Alpaydin and Kaynak, UCI Machine Learning Repository, 1998"
 
     def __init__(
         self,

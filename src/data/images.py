@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -93,6 +93,9 @@ class ImageDataModule(LightningDataModule, ABC):
         """The data set's name: that of its module."""
         return type(self).__module__.rpartition(".")[2]
 
+    # On what terms the images may be used, as whoever gets a network trained on them must know.
+    licence: ClassVar[str] = "that of your own images"
+
     @property
     @abstractmethod
     def class_names(self) -> list[str]:
@@ -114,6 +117,15 @@ class ImageDataModule(LightningDataModule, ABC):
         first = self.augmentation() if augment else self.preprocessing.spatial()
         transform = v2.Compose([first, self.preprocessing.to_tensor()])
         return TransformedImages(images, indices, transform)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What is trained on, as plain values: name, number of images, licence."""
+        return {
+            "dataset": self.dataset_name,
+            "images": self.count("train"),
+            "licence": self.licence,
+        }
 
     def count(self, split: Split) -> int:
         """How many images a split has."""

@@ -15,6 +15,7 @@ def main() -> None:
     from src.export.options import ExportOptions
     from src.export.source import Checkpoint
     from src.export.stage import export_run
+    from src.report import cards
 
     run, options = parse("export", __doc__, ExportOptions)
     checkpoint = run.require(run.best_checkpoint, "train it again")
@@ -29,7 +30,9 @@ def main() -> None:
             data.preprocessing.to_dict(),
             options,
             report,
+            data.origin,
         )
+    cards.write(run)
     for name, entry in manifest["formats"].items():
         size = sum(file["bytes"] for file in entry["files"])
         result = f"{size / 1e6:.1f} MB" if entry["status"] == "ok" else entry["reason"]

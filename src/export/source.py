@@ -32,6 +32,7 @@ class Checkpoint:
     spec: NetworkSpec
     class_names: list[str]
     weights: dict[str, Tensor]
+    pretrained: bool | None = None  # it began with published weights; None if that is unknown
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
@@ -55,6 +56,7 @@ class Checkpoint:
                     for name, value in content["state_dict"].items()
                     if name.startswith(_PREFIX)
                 },
+                pretrained=ours.get("pretrained"),
             )
         except (
             OSError,

@@ -37,6 +37,7 @@ def export_run(
     preprocessing: dict[str, Any],
     options: ExportOptions,
     report: Report,
+    origin: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write every named format of ``checkpoint`` into the run's ``exports/`` folder.
 
@@ -48,6 +49,8 @@ def export_run(
         preprocessing: what was done to a picture to become one of those.
         options: which formats, and how.
         report: told what comes next.
+        origin: what the weights were trained on, for whoever gets a file: ``dataset``,
+            ``images`` and ``licence``.
 
     Returns:
         The manifest, as it was written to ``exports/manifest.json``.
@@ -74,6 +77,7 @@ def export_run(
             "num_classes": len(checkpoint.class_names),
             "class_names": checkpoint.class_names,
             "preprocessing": preprocessing,
+            "origin": {**(origin or {}), "pretrained": checkpoint.pretrained},
             "checkpoint": {
                 "path": str(checkpoint.path.relative_to(run.folder)),
                 "sha256": checkpoint.sha256,
@@ -106,6 +110,8 @@ def export_one(name: str, source: ExportSource, folder: Path) -> dict[str, Any]:
         "reason": None,
         "files": [],
         "details": None,
+        "usage": _usage(kind, source),
+        "runs_with": list(kind.runs_with),
     }
     missing = missing_packages(kind.requires)
     if missing:
@@ -120,11 +126,21 @@ def export_one(name: str, source: ExportSource, folder: Path) -> dict[str, Any]:
         return {**entry, "status": "failed", "reason": describe(error)}
     entry["export_seconds"] = time.perf_counter() - started
     entry["files"] = [
-        {"path": str(path.relative_to(folder)), "bytes": path.stat().st_size}
+        {
+            "path": str(path.relative_to(folder)),
+            "bytes": path.stat().st_size,
+            "sha256": files.sha256(path),
+        }
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     ]
     return {**entry, "status": "ok"}
+
+
+def _usage(kind: Format, source: ExportSource) -> str | None:
+    """The format's own lines of how its files are used, if it has any."""
+    usage = getattr(kind, "usage", None)
+    return usage(source.preprocessing) if usage else None
 
 
 def preflight(

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.formats import _onnx_pooling
+from src.formats import _onnx_pooling, _usage
 from src.formats._onnx_session import INPUT, OUTPUT, OnnxRuntime
 from src.formats.base import ExportSource
 
@@ -74,6 +74,17 @@ def write(model: onnx.ModelProto, source: ExportSource, folder: Path, **more: An
 
 def load(folder: Path, device: str, threads: int) -> OnnxRuntime:
     return OnnxRuntime(folder / FILE, device, threads)
+
+
+def usage(preprocessing: dict[str, Any], provider: str = "CPUExecutionProvider") -> str:
+    """Lines of Python that use the file: see :meth:`src.formats.base.Format.usage`."""
+    file = f"{_usage.FOLDER}/{FILE}"
+    opening = [
+        f'session = onnxruntime.InferenceSession("{file}", providers=["{provider}"])',
+        'names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])',
+    ]
+    call = f'session.run(["{OUTPUT}"], {{"{INPUT}": images}})[0]'
+    return _usage.lines(["import onnxruntime"], opening, preprocessing, call)
 
 
 def quantized(quantize: Any, source: ExportSource, **options: Any) -> onnx.ModelProto:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from src.formats import _onnx
+from src.formats import _onnx, _usage
 from src.formats._openvino_session import OpenVinoRuntime
 from src.formats.base import ExportSource
 
@@ -43,6 +43,18 @@ def write(graph: openvino.Model, source: ExportSource, folder: Path, *, half: bo
     for key, value in source.metadata().items():
         graph.set_rt_info(json.dumps(value), ["lightship", key])
     openvino.save_model(graph, folder / FILE, compress_to_fp16=half)
+
+
+def usage(preprocessing: dict[str, Any], precision: str = "f32") -> str:
+    """Lines of Python that use the files: see :meth:`src.formats.base.Format.usage`."""
+    opening = [
+        "core = openvino.Core()",
+        f'graph = core.read_model("{_usage.FOLDER}/{FILE}")',
+        'names = json.loads(graph.get_rt_info(["lightship", "class_names"]).value)',
+        # It would take bf16 by itself where the processor has it.
+        f'model = core.compile_model(graph, "CPU", {{"INFERENCE_PRECISION_HINT": "{precision}"}})',
+    ]
+    return _usage.lines(["import openvino"], opening, preprocessing, "model(images)[0]")
 
 
 def load(folder: Path, device: str, threads: int, precision: str) -> OpenVinoRuntime:

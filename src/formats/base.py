@@ -139,6 +139,9 @@ class Format(Protocol):
     Such a format may also have a function ``damage(folder, exports, images)``, which tells what
     departs the most from the file it was made from: ``tensor``, ``kind`` and ``sqnr_db`` of each.
 
+    A format may have a function ``usage(preprocessing)``, which gives lines of Python that classify
+    ``picture.png`` with its files and without this project, with ``{folder}`` for their folder.
+
     A format that calls a C++ compiler when it exports or loads, which takes it from half a minute
     to minutes, has ``compiles = True``: its tests run by default with one architecture only.
     """

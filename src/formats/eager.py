@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from src.formats import _usage
 from src.formats._torch import TorchRuntime, open_device
 from src.formats.base import ExportSource
 
@@ -41,6 +42,26 @@ def export(source: ExportSource, folder: Path) -> None:
 def load(folder: Path, device: str, threads: int) -> TorchRuntime:
     place = open_device(device, threads)
     return TorchRuntime(open_network(folder).to(place), place)
+
+
+def usage(preprocessing: dict[str, Any], *compiling: str) -> str:
+    """Lines of Python that use the files.
+
+    Args:
+        preprocessing: as it travels inside the file.
+        compiling: further lines, of what is done to ``model`` before it is called.
+    """
+    opening = [
+        f'network = json.load(open("{_usage.FOLDER}/{_NETWORK}", encoding="utf-8"))',
+        'names = network["class_names"]',
+        'model = torchvision.models.get_model(network["builder"], **network["options"])',
+        f'model.load_state_dict(load_file("{_usage.FOLDER}/{_WEIGHTS}"))',
+        "model.eval()",
+        "torch.set_grad_enabled(False)",
+        *compiling,
+    ]
+    imports = ["import torch", "import torchvision", "from safetensors.torch import load_file"]
+    return _usage.lines(imports, opening, preprocessing, "model(torch.from_numpy(images))")
 
 
 def open_network(folder: Path) -> nn.Module:

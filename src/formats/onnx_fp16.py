@@ -7,6 +7,7 @@ after every operator.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from src.formats import _onnx
 from src.formats.base import ExportSource
@@ -29,3 +30,7 @@ def export(source: ExportSource, folder: Path) -> None:
     # It puts the conversion of the images behind the nodes that read it, which is not valid ONNX.
     OnnxModel(model).topological_sort()
     _onnx.write(model, source, folder)
+
+
+def usage(preprocessing: dict[str, Any]) -> str:
+    return _onnx.usage(preprocessing, "CUDAExecutionProvider")

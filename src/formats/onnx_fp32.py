@@ -14,6 +14,7 @@ precision = "fp32"
 tolerance = 5e-3  # other kernels, BatchNorm folded, TF32 on CUDA
 
 load = _onnx.load
+usage = _onnx.usage
 
 
 def export(source: ExportSource, folder: Path) -> None:

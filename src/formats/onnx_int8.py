@@ -34,6 +34,7 @@ precision = "int8"
 tolerance = None
 
 load = _onnx.load
+usage = _onnx.usage
 
 
 def export(source: ExportSource, folder: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ precision = "int8"
 tolerance = None
 
 load = _onnx.load
+usage = _onnx.usage
 
 
 def export(source: ExportSource, folder: Path) -> None:

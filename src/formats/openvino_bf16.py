@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from src import machine
 from src.formats import _openvino
@@ -22,6 +23,10 @@ def export(source: ExportSource, folder: Path) -> None:
     # OpenVINO stores 16 bits as float16, which has three bits of mantissa more than bfloat16;
     # what is out of its range stays in float32.
     _openvino.write(_openvino.model(source), source, folder, half=True)
+
+
+def usage(preprocessing: dict[str, Any]) -> str:
+    return _openvino.usage(preprocessing, "bf16")
 
 
 def load(folder: Path, device: str, threads: int) -> OpenVinoRuntime:

@@ -14,6 +14,8 @@ devices = ("cpu",)
 precision = "fp32"
 tolerance = 5e-3  # other kernels, BatchNorm folded
 
+usage = _openvino.usage
+
 
 def export(source: ExportSource, folder: Path) -> None:
     _openvino.write(_openvino.model(source), source, folder, half=False)

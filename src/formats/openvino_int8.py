@@ -37,6 +37,8 @@ devices = ("cpu",)
 precision = "int8"
 tolerance = None
 
+usage = _openvino.usage
+
 RECIPES = ("convolutional", "transformer")
 _SAFEST = "transformer"  # where there is nothing to judge by
 

@@ -6,6 +6,7 @@ Loading takes as long as compiling does, and a C++ compiler, wherever the file r
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from src.formats import eager
 from src.formats._torch import TorchRuntime, fresh_compiler_cache, open_device, require_compiler
@@ -19,6 +20,10 @@ tolerance = 5e-3  # as eager's, and BatchNorm folded
 compiles = True
 
 export = eager.export
+
+
+def usage(preprocessing: dict[str, Any]) -> str:
+    return eager.usage(preprocessing, 'model = torch.compile(model, options={"freezing": True})')
 
 
 def load(folder: Path, device: str, threads: int) -> TorchRuntime:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src import machine
+from src.formats import _usage
 from src.formats._torch import TorchRuntime, fresh_compiler_cache, open_device, require_compiler
 from src.formats.base import ExportSource, Unavailable
 
@@ -63,6 +64,18 @@ def export(source: ExportSource, folder: Path) -> None:
     _pack(package, folder / _FILE, json.dumps(metadata))
 
 
+def usage(preprocessing: dict[str, Any]) -> str:
+    opening = [
+        f'path = "{_usage.FOLDER}/{_FILE}"  # holds machine code: load only what you trust',
+        "with zipfile.ZipFile(path) as package:",
+        f'    [inside] = [name for name in package.namelist() if name.endswith("{_METADATA}")]',
+        '    names = json.loads(package.read(inside))["class_names"]',
+        "model = torch._inductor.aoti_load_package(path)",
+    ]
+    imports = ["import zipfile", "import torch", "import torch._inductor"]
+    return _usage.lines(imports, opening, preprocessing, "model(torch.from_numpy(images))")
+
+
 def _pack(package: Path, path: Path, metadata: str) -> None:
     """Write ``package`` to ``path`` with the metadata, and without what was compiled.
 
@@ -93,7 +106,8 @@ def load(folder: Path, device: str, threads: int) -> TorchRuntime:
         runner = _aoti.AOTIModelContainerRunnerCpu(package.extract(library, scratch), 1)
 
     def network(images: Tensor) -> Tensor:
-        [logits] = runner.run([images])
+        # It reads memory in the order that it was compiled for, whatever the strides say.
+        [logits] = runner.run([images.contiguous()])
         return logits
 
     return TorchRuntime(network, place)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
+from src.formats import _usage
 from src.formats._torch import TorchRuntime, open_device
 from src.formats.base import ExportSource
 
@@ -32,6 +34,15 @@ def export(source: ExportSource, folder: Path) -> None:
         frozen = torch.jit.freeze(scripted)
         extra = {_METADATA: json.dumps(source.metadata())}
         torch.jit.save(frozen, folder / "model.pt", _extra_files=extra)
+
+
+def usage(preprocessing: dict[str, Any]) -> str:
+    opening = [
+        f'inside = {{"{_METADATA}": ""}}',
+        f'model = torch.jit.load("{_usage.FOLDER}/model.pt", "cpu", _extra_files=inside)',
+        f'names = json.loads(inside["{_METADATA}"])["class_names"]',
+    ]
+    return _usage.lines(["import torch"], opening, preprocessing, "model(torch.from_numpy(images))")
 
 
 def load(folder: Path, device: str, threads: int) -> TorchRuntime:

@@ -59,6 +59,7 @@ class Classifier(LightningModule):
         _require_range("model.warmup_fraction", warmup_fraction, 0, 1)
         self.save_hyperparameters()
         self.class_names = list(class_names)
+        self.pretrained = pretrained
         self.spec = NetworkSpec(self.builder, len(class_names), network_options or {})
         self.network = self.spec.build_pretrained() if pretrained else self.spec.build()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -175,6 +176,7 @@ class Classifier(LightningModule):
             "model": self.name,
             "network": self.spec.to_dict(),
             "class_names": self.class_names,
+            "pretrained": self.pretrained,
         }
 
     def _as_exported(self, images: Tensor) -> Tensor:

@@ -11,9 +11,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from src.report.style import WIDE, colors, plain
+
 COLUMNS = 8
 MOST_PICTURES = 24
 MOST_CLASSES = 20
+FEW_CLASSES = 6
 
 
 def draw(results: dict[str, Any], flipped: Path) -> Iterator[tuple[str, Figure]]:
@@ -35,9 +38,8 @@ def draw(results: dict[str, Any], flipped: Path) -> Iterator[tuple[str, Figure]]
                 f"flipped_{row['format']}_{row['device']}",
                 _pictures(results, row, flips, flipped),
             )
-    compared = [row for row in rows if row["accuracy"].get("per_class")]
-    if compared:
-        yield "per_class", _classes(results, compared)
+    if found := compared(results):
+        yield "per_class", classes(results, found)
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -50,12 +52,6 @@ def _pictures(
     results: dict[str, Any], row: dict[str, Any], flips: list[dict[str, int]], folder: Path
 ) -> Figure:
     """The images that changed their answer: the lost first, then the gained, then the rest."""
-
-    def rank(flip: dict[str, int]) -> int:
-        if flip["before"] == flip["true"]:
-            return 0
-        return 1 if flip["after"] == flip["true"] else 2
-
     shown = sorted(flips, key=rank)[:MOST_PICTURES]
     lines = math.ceil(len(shown) / COLUMNS)
     columns = min(COLUMNS, max(4, len(shown)))
@@ -86,16 +82,44 @@ def _pictures(
     return figure
 
 
-def _classes(results: dict[str, Any], rows: list[dict[str, Any]]) -> Figure:
-    """Each class's accuracy by the baseline and by each row, the worst hit classes first."""
+def rank(flip: dict[str, int]) -> int:
+    """0 for an image that was lost, 1 for one that was gained, 2 for one that is wrong still."""
+    if flip["before"] == flip["true"]:
+        return 0
+    return 1 if flip["after"] == flip["true"] else 2
+
+
+def compared(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of which the accuracy of each class is known."""
+    return [
+        row
+        for row in results["rows"]
+        if row["status"] == "ok" and (row["accuracy"] or {}).get("per_class")
+    ]
+
+
+def classes(
+    results: dict[str, Any],
+    rows: list[dict[str, Any]],
+    width: float = WIDE,
+    most: int = MOST_CLASSES,
+) -> Figure:
+    """Each class's accuracy by each row, the classes that lose the most first.
+
+    Args:
+        results: the content of ``benchmark.json``.
+        rows: what is shown of it.
+        width: in inches.
+        most: how many classes are shown.
+    """
     drops: dict[int, float] = {}
     for row in rows:
         for entry in row["accuracy"]["per_class"]:
             drop = entry["after"] - entry["before"]
             drops[entry["index"]] = min(drops.get(entry["index"], 0.0), drop)
-    shown = sorted(drops, key=lambda index: (drops[index], index))[:MOST_CLASSES]
-    width = max(5.0, 0.3 * len(shown) * max(2, len(rows)) / 2 + 2)
-    figure = Figure(figsize=(min(width, 14), 3.6), layout="constrained")
+    shown = sorted(drops, key=lambda index: (drops[index], index))[:most]
+    figure = Figure(figsize=(width, 3.6), layout="constrained")
+    tint = colors([row["format"] for row in results["rows"]])
     place = figure.subplots()
     step = 0.8 / len(rows)
     for number, row in enumerate(rows):
@@ -105,22 +129,27 @@ def _classes(results: dict[str, Any], rows: list[dict[str, Any]]) -> Figure:
             [100 * after[index] for index in shown],
             width=step,
             label=f"{row['format']} {row['device']}",
+            color=tint[row["format"]],
         )
-    place.set_xticks(range(len(shown)), [_short(results["class_names"][index]) for index in shown])
+    names = [_short(results["class_names"][index]) for index in shown]
+    slanted = sum(map(len, names)) > 9 * width  # characters to an inch of the axis
+    place.set_xticks(
+        range(len(shown)), names, rotation=40 if slanted else 0, ha="right" if slanted else "center"
+    )
     lowest = min(entry["after"] for row in rows for entry in row["accuracy"]["per_class"])
     # Bars that all end near 100 tell nothing from 0 on; the axis says where it starts.
     place.set_ylim(max(0.0, math.floor(10 * lowest) * 10 - 10), 100)
     place.set_ylabel("top-1, %")
     place.set_title(
         "Accuracy of each class"
-        + (f", the {MOST_CLASSES} that lose the most" if len(drops) > MOST_CLASSES else ""),
+        + (f", the {most} that lose the most" if len(drops) > most else ""),
         fontsize=9,
     )
-    figure.legend(fontsize=7, loc="outside lower center", ncols=min(len(rows), 4))
+    columns = 2 if width < WIDE else 4
+    figure.legend(fontsize=8, loc="outside lower center", ncols=min(len(rows), columns))
     return figure
 
 
 def _short(name: str) -> str:
     """A class's name as a label: no markup of matplotlib's, no more than fits."""
-    plain = name.replace("$", r"\$")
-    return plain if len(name) <= 12 else plain[:11] + "…"  # noqa: PLR2004
+    return plain(name if len(name) <= 12 else name[:11] + "…")  # noqa: PLR2004

@@ -17,24 +17,37 @@ _CELLS: dict[str, Callable[[Any], str]] = {
 
 def sections(results: dict[str, Any]) -> Iterator[str]:
     """The lines of a section of ``report.md`` for each format that tells how it was made."""
-    told = {row["format"]: row["details"] for row in results["rows"] if row.get("details")}
-    for name, details in told.items():
+    for name, details in told(results).items():
         yield from ("", f"## How {name} was made", "")
         yield from (f"- {escape(sentence)}" for sentence in details.get("summary", ()))
         if "table" in details:
             yield ""
-            yield from _table(**details["table"])
+            yield from _table(*table_of(details))
 
 
-def _table(head: list[list[str]], rows: list[list[Any]], chosen: int) -> Iterator[str]:
+def table_of(details: dict[str, Any]) -> tuple[list[list[str]], list[list[str]], int]:
+    """What was tried: the head, with units, the cells as text, and which row was chosen."""
+    found = details["table"]
+    cells = [
+        [
+            MISSING if value is None else _CELLS[unit](value)
+            for value, (_, unit) in zip(row, found["head"], strict=True)
+        ]
+        for row in found["rows"]
+    ]
+    return found["head"], cells, found["chosen"]
+
+
+def told(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What each format's export says, by format."""
+    return {row["format"]: row["details"] for row in results["rows"] if row.get("details")}
+
+
+def _table(head: list[list[str]], rows: list[list[str]], chosen: int) -> Iterator[str]:
     """What was tried, the chosen row in bold."""
     yield _line([name for name, _ in head])
     yield _line(["---" if unit == "text" else "---:" for _, unit in head])
-    for number, row in enumerate(rows):
-        cells = [
-            MISSING if value is None else _CELLS[unit](value)
-            for value, (_, unit) in zip(row, head, strict=True)
-        ]
+    for number, cells in enumerate(rows):
         yield _line([f"**{cell}**" for cell in cells] if number == chosen else cells)
 
 

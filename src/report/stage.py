@@ -6,17 +6,23 @@ import yaml
 from rich.console import Console
 
 from src import files
-from src.report import advice, figures, page, table, tensorboard
+from src.report import advice, cards, figures, html, page, table, tensorboard
+from src.report.charts import charts
+from src.report.style import house
 from src.runs import Run
 
 
 def report_run(run: Run, console: Console) -> None:
-    """Write ``report.md`` and the TensorBoard events of a run, and print the table."""
+    """Write the pages, the cards and the TensorBoard events of a run, and print the table."""
     results = run.read_benchmark()
-    drawn = dict(figures.draw(results, run.flipped))
+    drawn = {chart.name: chart.draw() for chart in charts(results)}
+    with house():
+        drawn |= dict(figures.draw(results, run.flipped))
     for name, figure in drawn.items():
         figures.save(figure, run.folder / f"{name}.png")
     files.write_text(run.report, page.markdown(results, list(drawn)))
+    files.write_text(run.page, html.page(results, run.flipped))
+    cards.write(run)
     config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
     sections = {name: config.get(name) or {} for name in ("model", "data", "trainer")}
     tensorboard.write(results, run.folder, sections, drawn)

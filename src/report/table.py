@@ -31,6 +31,8 @@ class Column:
     head: str  # with its unit; a line break where a terminal breaks it
     cell: Callable[[Row], str]
     text: bool = False  # aligned to the left, as text is
+    value: Callable[[Row], Any] | None = None  # what the cell shows, as it was measured
+    best: Callable[..., Any] | None = None  # of the values: min or max
     detail: bool = False  # for the page only: a terminal is narrow
 
 
@@ -38,19 +40,51 @@ def columns(results: Row) -> list[Column]:
     """What the table shows, from left to right."""
     found = [
         *_names(results),
-        Column("size\nMB", lambda row: _number(row["size_bytes"], 1e-6, 1)),
-        Column("top-1\n%", lambda row: _number(row["accuracy"]["top1"], 100, 2)),
-        Column("delta\npoints", _delta(results["baseline"])),
+        Column(
+            "size\nMB",
+            lambda row: _number(row["size_bytes"], 1e-6, 1),
+            value=lambda row: row["size_bytes"],
+            best=min,
+        ),
+        Column(
+            "top-1\n%",
+            lambda row: _number(row["accuracy"]["top1"], 100, 2),
+            value=lambda row: row["accuracy"]["top1"],
+            best=max,
+        ),
+        Column(
+            "delta\npoints",
+            _delta(results["baseline"]),
+            value=lambda row: row["accuracy"].get("delta_top1"),
+        ),
         Column("verdict", lambda row: row["verdict"] or MISSING, text=True),
     ]
     for number, size in enumerate(batch_sizes(results)):
         for name in ("p50", "p90", "p99"):
             head = f"batch {size}\n{name} ms"
-            found.append(Column(head, _latency(size, f"{name}_s"), detail=name != "p50"))
-        times = f"batch {size}\ntimes {results['baseline']}"
-        found.append(Column(times, _speedup(size, "speedup"), detail=number > 0))
-        same = f"batch {size}\ntimes fp32 there"
-        found.append(Column(same, _speedup(size, "speedup_same_runtime"), detail=number > 0))
+            figure = f"{name}_s"
+            found.append(
+                Column(
+                    head,
+                    _latency(size, figure),
+                    detail=name != "p50",
+                    value=_value(size, figure),
+                    best=min,
+                )
+            )
+        for head, figure, best in (
+            (f"batch {size}\ntimes {results['baseline']}", "speedup", max),
+            (f"batch {size}\ntimes fp32 there", "speedup_same_runtime", None),
+        ):
+            found.append(
+                Column(
+                    head,
+                    _speedup(size, figure),
+                    detail=number > 0,
+                    value=_value(size, figure, "value"),
+                    best=best,
+                )
+            )
     return found
 
 
@@ -81,10 +115,15 @@ def measured(results: Row) -> list[Row]:
     return [row for row in results["rows"] if row["status"] == "ok"]
 
 
-def footnotes(results: Row) -> Iterator[str]:
-    """What the table cannot say: the rows that were not measured, and what its marks mean."""
+def footnotes(results: Row, *, unmeasured: bool = True) -> Iterator[str]:
+    """What the table cannot say: what its marks mean, and which rows were not measured.
+
+    Args:
+        results: the content of ``benchmark.json``.
+        unmeasured: name these rows; a table that has them need not.
+    """
     for row in results["rows"]:
-        if row["status"] != "ok":
+        if unmeasured and row["status"] != "ok":
             yield f"{row['format']} on {row['device']}: {row['status']} ({row['reason']})"
     for name in dict.fromkeys(row["format"] for row in results["rows"] if _over_budget(row)):
         yield (
@@ -230,6 +269,18 @@ def _speedup(size: int, name: str) -> Callable[[Row], str]:
 
 def _figure(size: int, name: str, scale: float, digits: int) -> Callable[[Row], str]:
     return lambda row: _number(_timed(row, size).get(name), scale, digits)
+
+
+def _value(size: int, *path: str) -> Callable[[Row], float | None]:
+    """What stands in a cell of ``benchmark.json``, as it stands there."""
+
+    def value(row: Row) -> Any:
+        found: Any = _timed(row, size)
+        for name in path:
+            found = (found or {}).get(name)
+        return found
+
+    return value
 
 
 def _precisions(row: Row) -> str:

@@ -13,6 +13,7 @@ import itertools
 import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,10 +22,12 @@ import pytest
 import torch
 from _pytest.mark import ParameterSet
 from numpy.typing import NDArray
+from PIL import Image
 
 from src import formats, models
 from src.benchmark import fidelity
 from src.benchmark.process import Limits, WorkerProcess
+from src.data.preprocessing import Preprocessing
 from src.export.source import make_source
 from src.export.stage import export_one
 from src.formats.base import ExportSource
@@ -172,6 +175,36 @@ print(json.dumps([logits.tolist(), json.loads(metadata["class_names"]),
     expected = trained_logits(source, 5)
     found = np.array(logits, np.float32)
     assert fidelity.what_is_wrong(found, expected, formats.get(name).tolerance) is None
+
+
+def test_a_few_lines_without_this_project_give_the_files_answer(
+    exported: tuple[str, Path, ExportSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, folder, source = exported
+    if source.builder != BUILDERS[0] or "cpu" not in formats.get(name).devices:
+        pytest.skip("checked with one architecture, on a CPU")
+    # What it compiles is checked above; here it would be compiled once more.
+    monkeypatch.setattr(torch, "compile", lambda model, **_: model)
+    noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    picture = Image.fromarray(noise)
+    picture.save(tmp_path / "picture.png")
+    monkeypatch.chdir(tmp_path)
+    usage = formats.get(name).usage(PREPROCESSING)
+    assert "src" not in usage
+    printed: list[object] = []
+    names: dict[str, object]
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit's, of its own end
+        program = usage.replace("{folder}", str(folder))
+        exec(program, names := {"print": printed.append})  # noqa: S102  # our own text
+    evaluation = Preprocessing(32, "squash", (0.5,) * 3, (0.5,) * 3)
+    images = evaluation(picture)[None].numpy()
+    if formats.get(name).tolerance is not None:
+        logits = source.network(torch.from_numpy(images)).detach().numpy()
+    else:
+        logits = formats.get(name).load(folder, "cpu", 1)(images)
+    assert np.allclose(np.asarray(names["logits"]), logits, atol=0.02 * np.abs(logits).max())
+    assert printed == [CLASSES[int(np.asarray(names["logits"]).argmax())]]
 
 
 def test_files_in_few_bits_are_smaller(exported: tuple[str, Path, ExportSource]) -> None:

@@ -1,0 +1,78 @@
+"""The comparison on a screen, as Markdown and as a page that needs nothing but itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from src.compare.comparison import Comparison
+from src.report import html
+from src.report.charts import Chart, points_of, tradeoff, tradeoff_in_words
+from src.report.style import colors
+from src.report.table import escape, markdown_table
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """Print the table, what it means, and the answer last."""
+    shown = comparison.columns()
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    for column in shown:
+        table.add_column(column.head, justify="left" if column.text else "right", vertical="bottom")
+    for row in comparison.rows():
+        table.add_row(*(column.cell(row) for column in shown), style="bold" if row["front"] else "")
+    console.print(table)
+    for note in comparison.notes():
+        console.print(note, soft_wrap=True)
+    for answer in comparison.answers():
+        console.print(answer, soft_wrap=True, style="bold")
+
+
+def markdown(comparison: Comparison) -> str:
+    """The comparison in GitHub's Markdown."""
+    results = {"rows": comparison.rows()}
+    lines = [
+        "# Comparison",
+        "",
+        *(f"**{escape(answer)}**\n" for answer in comparison.answers()),
+        markdown_table(results, comparison.columns()),
+        "",
+        *(f"- {escape(note)}" for note in comparison.notes()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def page(comparison: Comparison) -> str:
+    """The comparison as HTML."""
+    results: dict[str, Any] = {"rows": comparison.rows()}
+    return (
+        html.environment()
+        .get_template("compare.html")
+        .render(
+            title="Comparison",
+            about=", ".join(each.name for each in comparison.found),
+            sentences=comparison.answers(),
+            table=html.grid(results, comparison.columns()),
+            notes=comparison.notes(),
+            charts=[html.drawn(chart) for chart in _charts(comparison)],
+        )
+    )
+
+
+def _charts(comparison: Comparison) -> list[Chart]:
+    """Latency against accuracy, one for each place and set of images."""
+    found = []
+    tint = colors([each.model for each in comparison.candidates])
+    for number, ((place, exam), group) in enumerate(comparison.groups.items()):
+        points = points_of([(each.name, each.row, each.cell, tint[each.model]) for each in group])
+        found.append(
+            Chart(
+                f"tradeoff-{number}",
+                f"Latency against accuracy, batch {comparison.size}, on {place}; {exam}",
+                tradeoff_in_words(points),
+                lambda width, points=points: tradeoff(points, width),  # type: ignore[misc]
+            )
+        )
+    return found

@@ -1,0 +1,90 @@
+"""A card in each export folder: what the file is, what goes in, comes out and was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from src import files
+from src.report.table import columns, escape, measured
+from src.runs import Run
+
+NAME = "README.md"
+MOST_CLASSES = 50  # names; a file has them all in it
+
+_UNKNOWN = dict.fromkeys(("dataset", "images", "licence", "pretrained"))
+_RESIZE = {
+    "squash": "both sides to {size} pixels, whatever the aspect ratio",
+    "crop": "the shorter side to {side} pixels, then the middle {size}x{size}",
+}
+
+
+def write(run: Run) -> None:
+    """A ``README.md`` beside each exported file, from the manifest and what was measured of it.
+
+    What was measured of another file under the same name, before it was exported again, is left
+    out. The card is no part of the export: no figure of a size holds it.
+    """
+    manifest = run.read_manifest()
+    results = run.read_benchmark() if run.benchmark.is_file() else None
+    for name, entry in manifest["formats"].items():
+        folder = run.exports / name
+        if entry["status"] == "ok" and folder.is_dir():
+            files.write_text(folder / NAME, card(name, manifest, results))
+
+
+def card(name: str, manifest: dict[str, Any], results: dict[str, Any] | None) -> str:
+    """The card of one format, in Markdown.
+
+    Args:
+        name: the format.
+        manifest: the content of ``exports/manifest.json``.
+        results: the content of ``benchmark.json``; None if nothing was measured yet.
+    """
+    entry = manifest["formats"][name]
+    how = manifest["preprocessing"]
+    size = how["image_size"]
+    side = round(size / how["crop_share"]) if how.get("crop_share") else size
+    shown = manifest["class_names"][:MOST_CLASSES]
+    template = Environment(
+        loader=PackageLoader("src.report"),
+        autoescape=False,  # noqa: S701  # Markdown, not HTML: names go through escape
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    ).get_template("card.md")
+    return template.render(
+        name=name,
+        manifest=manifest,
+        entry=entry,
+        origin={**_UNKNOWN, **(manifest.get("origin") or {})},
+        size=size,
+        channels=manifest["input_shape"][0],
+        mean=", ".join(f"{value:g}" for value in how["mean"]),
+        std=", ".join(f"{value:g}" for value in how["std"]),
+        resize=_RESIZE[how["resize"]].format(size=size, side=side),
+        classes=", ".join(escape(each) for each in shown),
+        more=len(manifest["class_names"]) - len(shown),
+        megabytes=f"{sum(file['bytes'] for file in entry['files']) / 1e6:.1f}",
+        usage=(entry.get("usage") or "").replace("{folder}/", ""),
+        needs=", ".join([*entry.get("runs_with", []), "numpy", "pillow"]),
+        rows=_measured(name, manifest, results) if results else [],
+        results=results,
+    )
+
+
+def _measured(
+    name: str, manifest: dict[str, Any], results: dict[str, Any]
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Each device's figures of this very file, as the report's table has them."""
+    exported = {file["path"]: file.get("sha256") for file in manifest["formats"][name]["files"]}
+    return [
+        (
+            row["device"],
+            [(each.head.replace("\n", " "), each.cell(row)) for each in columns(results)[2:]],
+        )
+        for row in measured(results)
+        if row["format"] == name and row.get("sha256") == exported and None not in exported.values()
+    ]

@@ -1,0 +1,347 @@
+"""``report.html``: one page that needs nothing but itself, from ``benchmark.json`` alone."""
+
+from __future__ import annotations
+
+import base64
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from src.report import figures, making, notes
+from src.report.advice import sentences
+from src.report.charts import Chart, charts
+from src.report.style import NARROW, WIDE, house, inline
+from src.report.table import (
+    MISSING,
+    Column,
+    accuracy_columns,
+    columns,
+    footnotes,
+    measured,
+    more_columns,
+)
+from src.runs import LOG_FOLDER
+
+Row = dict[str, Any]
+
+MOST_PICTURES = 12  # of a row: each is in the page
+_KINDS = (("fail", "lost"), ("pass", "gained"), ("inconclusive", "still wrong"))
+
+
+def environment() -> Environment:
+    """The templates, in which every name is text: none of it becomes markup."""
+    return Environment(
+        loader=PackageLoader("src.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def page(results: Row, flipped: Path) -> str:
+    """The page of one run.
+
+    Args:
+        results: the content of ``benchmark.json``.
+        flipped: the folder of the pictures that some row answers otherwise than the baseline.
+    """
+    found = {chart.name: drawn(chart) for chart in charts(results)}
+    tradeoff, training = found.pop("tradeoff", None), found.pop("training", None)
+    named = {name: text for name, text, there in _SECTIONS if there(results)}
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            title=results["run"],
+            about=notes.about(results),
+            sentences=list(sentences(results)),
+            sections=named.items(),
+            baseline=results["baseline"],
+            missing=MISSING,
+            table=grid(results, columns(results), everything=True),
+            notes=[*footnotes(results, unmeasured=False), *notes.definitions(results)],
+            tradeoff=tradeoff,
+            charts=list(found.values()),
+            answers=grid(results, accuracy_columns(results)),
+            answer_notes=notes.ANSWERS,
+            flipped=[each for row in measured(results) if (each := _flips(results, row, flipped))],
+            per_class=_per_class(results),
+            damage=_damage(results),
+            training=training,
+            making=[_made(name, details) for name, details in making.told(results).items()],
+            more=grid(results, more_columns(results)),
+            more_notes=notes.MORE,
+            environment=notes.environment(results),
+            again=_again(results),
+            hashes=_hashes(results),
+            logs=LOG_FOLDER,
+            usage=_usage(results),
+        )
+    )
+
+
+_SECTIONS: tuple[tuple[str, str, Callable[[Row], bool]], ...] = (
+    ("table", "Table", lambda _: True),
+    ("tradeoff", "Speed against accuracy", lambda results: any(map(_timed, results["rows"]))),
+    ("worse", "What got worse", lambda _: True),
+    ("training", "Training", lambda results: bool(results.get("training"))),
+    ("environment", "Environment", lambda _: True),
+    ("again", "Reproduce", lambda _: True),
+    ("use", "Use the files", lambda _: True),
+)
+
+
+def _timed(row: Row) -> bool:
+    return bool(row["latency"])
+
+
+def grid(results: Row, shown: Sequence[Column], *, everything: bool = False) -> Row:
+    """A table as the templates take it.
+
+    Args:
+        results: the content of ``benchmark.json``.
+        shown: its columns, the first of which names the row.
+        everything: with the rows that were not measured, and why.
+
+    Returns:
+        ``heads`` and ``rows``, without the columns in which nothing was measured.
+    """
+    rows = measured(results)
+    named = 2 if everything else 1  # columns, which rows without figures have as well
+    shown = [
+        column
+        for number, column in enumerate(shown)
+        if number < named
+        or (
+            (everything or not column.detail or not column.text)
+            and any(column.cell(row) != MISSING for row in rows)
+        )
+    ]
+    best = {column.head: _best(column, rows) for column in shown if column.best}
+    recommended = {(name, device) for device, name in results.get("recommended", {}).items()}
+    lines = []
+    for row in results["rows"]:
+        line: Row = {
+            "name": f"{row['format']} {row['device']}",
+            "status": row["status"],
+            "reason": None,
+            "chosen": False,
+        }
+        if row["status"] == "ok":
+            line["cells"] = [_cell(column, row, best.get(column.head)) for column in shown]
+            line["chosen"] = everything and (row["format"], row["device"]) in recommended
+        elif everything:
+            line["cells"] = [_cell(column, row, None) for column in shown[:named]]
+            line["reason"] = row["reason"]
+        else:
+            continue
+        lines.append(line)
+    heads = [{"name": _broken(column.head), "text": column.text} for column in shown]
+    return {"heads": heads, "rows": lines}
+
+
+def _broken(head: str) -> str:
+    """A head in short lines: a column is as wide as its figures."""
+    return head if "\n" in head else textwrap.fill(head, 12)
+
+
+def _cell(column: Column, row: Row, best: str | None) -> Row:
+    text = column.cell(row)
+    figure, _, cause = text.partition(" ~")
+    value, _, interval = figure.partition(" [") if not column.text else (figure, "", "")
+    raw = column.value(row) if column.value else None
+    if raw is None and value != MISSING:
+        raw = value
+    return {
+        "text": value,
+        "interval": f"[{interval}" if interval else "",
+        "cause": cause,
+        "value": raw,
+        "best": best is not None and value == best,
+        "kind": " ".join(
+            [
+                *(["text"] if column.text else []),
+                *([text] if text in {"pass", "fail", "inconclusive"} else []),
+                *(["best"] if best is not None and value == best else []),
+            ]
+        ),
+    }
+
+
+def _best(column: Column, rows: Sequence[Row]) -> str | None:
+    """The best of a column as it is shown, so that what looks the same is marked the same."""
+    values = [
+        (value, column.cell(row).partition(" ")[0])
+        for row in rows
+        if column.value and (value := column.value(row)) is not None
+    ]
+    if len(values) < 2 or column.best is None:  # noqa: PLR2004  # one alone is not better
+        return None
+    return str(column.best(values, key=lambda pair: pair[0])[1])
+
+
+def plain(
+    heads: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]], chosen: int = -1
+) -> Row:
+    """A table of texts.
+
+    Args:
+        heads: the name of each column, and whether it is text.
+        rows: their cells, the first of which names the row.
+        chosen: the number of a row to point out.
+    """
+    return {
+        "heads": [{"name": name, "text": text} for name, text in heads],
+        "rows": [
+            {
+                "name": row[0],
+                "status": "ok",
+                "reason": None,
+                "chosen": number == chosen,
+                "cells": [
+                    {
+                        "text": cell,
+                        "value": None,
+                        "kind": "text" if text else "",
+                        "best": False,
+                        "interval": "",
+                        "cause": "",
+                    }
+                    for cell, (_, text) in zip(row, heads, strict=True)
+                ],
+            }
+            for number, row in enumerate(rows)
+        ],
+    }
+
+
+def drawn(chart: Chart) -> Row:
+    """A chart as the templates take it, for a phone and for a wider page."""
+    return {
+        "title": chart.title,
+        "slim": inline(chart.draw(NARROW), f"{chart.name}-slim", chart.description),
+        "broad": inline(chart.draw(WIDE), f"{chart.name}-broad", chart.description, "broad"),
+    }
+
+
+def _flips(results: Row, row: Row, folder: Path) -> Row | None:
+    accuracy = row["accuracy"]
+    flips = (accuracy or {}).get("flips", [])
+    if not flips:
+        return None
+    ranked = sorted(flips, key=figures.rank)[:MOST_PICTURES]
+    names = results["class_names"]
+    return {
+        "name": f"{row['format']} on {row['device']}",
+        "lost": accuracy["lost"],
+        "gained": accuracy["gained"],
+        "flips": len(flips),
+        "images": accuracy["images"],
+        "more": len(flips) - len(ranked),
+        "pictures": [
+            {
+                "position": flip["position"],
+                "kind": _KINDS[figures.rank(flip)][0],
+                "word": _KINDS[figures.rank(flip)][1],
+                "data": _data(folder / f"{flip['position']}.png"),
+                **{name: names[flip[name]] for name in ("true", "before", "after")},
+            }
+            for flip in ranked
+        ],
+    }
+
+
+def _data(picture: Path) -> str | None:
+    """A picture as the address of itself; None where there is none."""
+    if not picture.is_file():
+        return None
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode('ascii')}"
+
+
+def _per_class(results: Row) -> Row | None:
+    rows = figures.compared(results)
+    if not rows:
+        return None
+    words = "Top-1 of each class by each file; benchmark.json has the figures."
+    with house():
+        slim = figures.classes(results, rows, NARROW, figures.FEW_CLASSES)
+        broad = figures.classes(results, rows, WIDE)
+    return {
+        "title": "Accuracy of each class",
+        "slim": inline(slim, "classes-slim", words),
+        "broad": inline(broad, "classes-broad", words, "broad"),
+    }
+
+
+def _damage(results: Row) -> list[Row]:
+    return [
+        {
+            "name": f"{row['format']} on {row['device']}",
+            "table": plain(
+                [("tensor", True), ("kind", True), ("SQNR dB", False)],
+                [
+                    [each["tensor"], each["kind"], f"{each['sqnr_db']:.1f}"]
+                    for each in row["damage"]
+                ],
+            ),
+        }
+        for row in results["rows"]
+        if row.get("damage")
+    ]
+
+
+def _made(name: str, details: Row) -> Row:
+    found: Row = {"name": name, "sentences": details.get("summary", []), "table": None}
+    if "table" in details:
+        heads, rows, chosen = making.table_of(details)
+        found["table"] = plain([(head, unit == "text") for head, unit in heads], rows, chosen)
+    return found
+
+
+def _again(results: Row) -> list[tuple[str, str]]:
+    folder = f"{LOG_FOLDER}/{results['run']}"
+    steps = []
+    if commit := results["environment"].get("git_commit"):
+        steps.append(("The code:", f"git checkout {commit}"))
+    if results.get("command"):
+        steps.append(("As it was typed:", results["command"]))
+    return [
+        *steps,
+        (
+            "With every option as it was, from the configuration that the run keeps:",
+            f"python -m src.train fit --config {folder}/config.yaml",
+        ),
+        ("Only the measurement, and only this page:", _stages(folder)),
+    ]
+
+
+def _stages(folder: str) -> str:
+    return f"python -m src.benchmark {folder}\npython -m src.report {folder}"
+
+
+def _hashes(results: Row) -> list[tuple[str, str]]:
+    return [("Checkpoint", notes.checkpoint(results))]
+
+
+def _usage(results: Row) -> list[Row]:
+    """How each file is used, once a format: on every device it is the same file."""
+    rows = {row["format"]: row for row in results["rows"] if row.get("usage") and row["files"]}
+    packages = results["environment"]["packages"]
+    return [
+        {
+            "name": name,
+            "needs": ", ".join(
+                f"{package} {packages.get(package, '')}".strip()
+                for package in (*row["runs_with"], "numpy", "pillow")
+            ),
+            "code": row["usage"].replace(
+                "{folder}", f"{LOG_FOLDER}/{results['run']}/exports/{name}"
+            ),
+            "files": list(row["sha256"].items()),
+        }
+        for name, row in rows.items()
+    ]

@@ -1,0 +1,67 @@
+"""Where labels go beside points, so that they hide neither each other nor the points."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.transforms import Bbox
+
+# Around a point, in points: right, left, above, below, and further off.
+_OFFSETS = [
+    *((dx, dy) for dx, dy in ((14, 0), (-14, 0), (0, 16), (0, -16))),
+    *itertools.product((12, -12), (18, -18)),
+    *((dx, dy) for dx, dy in ((0, 34), (0, -34), (16, 36), (-16, 36), (16, -36), (-16, -36))),
+]
+
+
+def place(axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[str]) -> None:
+    """Write each text beside its point, at the first of a few places where it is in nobody's way.
+
+    Args:
+        axes: with everything else drawn and its limits set.
+        points: in the axes' data.
+        texts: one a point.
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # noqa: S101  # an axes is made by a figure
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()  # so that the axes have their place on the page
+    renderer = canvas.get_renderer()
+    scale = figure.dpi / 72
+    frame = axes.get_window_extent(renderer)
+    here = [axes.transData.transform(point) for point in points]
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in here]
+    for point, text in zip(points, texts, strict=True):
+        best, cost = None, float("inf")
+        for number, (dx, dy) in enumerate(_OFFSETS):
+            label = axes.annotate(
+                text,
+                point,
+                xytext=(dx, dy),
+                textcoords="offset points",
+                ha="center" if dx == 0 else ("left" if dx > 0 else "right"),
+                va="center" if dy == 0 else ("bottom" if dy > 0 else "top"),
+                fontsize=8.5,
+                linespacing=1.15,
+                zorder=4,
+            )
+            box = label.get_window_extent(renderer).padded(2 * scale)
+            overlap = sum(_shared(box, other) for other in taken)
+            found = overlap + 5 * (box.width * box.height - _shared(box, frame)) + number
+            if found < cost:
+                if best is not None:
+                    best.remove()
+                best, cost, kept = label, found, box
+            else:
+                label.remove()
+        taken.append(kept)
+
+
+def _shared(one: Bbox, other: Bbox) -> float:
+    """The area that two boxes have in common, in square pixels."""
+    common = Bbox.intersection(one, other)
+    return float(common.width * common.height) if common is not None else 0.0

@@ -1,0 +1,109 @@
+"""Several architectures trained one after the other, each in a process of its own, then compared.
+
+python -m src.train model=resnet34,densenet121,efficientnet_b0,convnext_t
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from src import grammar
+from src.console import open_console
+from src.entry import run_command
+from src.errors import LightshipError, UsageError
+from src.runs import Run
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+_GROUP = "model="
+
+Train = Callable[[Sequence[str], Path], int]
+
+
+def models_in(argv: Sequence[str]) -> list[str]:
+    """The architectures of ``model=a,b``; none where the command trains but one.
+
+    Raises:
+        UsageError: one of several has no such name, or is named twice, or is not to be trained.
+    """
+    chosen = [word.removeprefix(_GROUP) for word in argv if word.startswith(_GROUP)]
+    names = chosen[-1].split(",") if chosen else []
+    if len(names) < 2:  # noqa: PLR2004  # one is no sweep
+        return []
+    for name in names:
+        # Before the first one is trained for minutes.
+        grammar.preset(CONFIGS, "model", name)
+    if len(set(names)) < len(names):
+        raise UsageError(
+            "model", expected="each name once", found=chosen[-1], remedy="name each once"
+        )
+    subcommand = argv[0] if argv[0] in grammar.SUBCOMMANDS else "fit"
+    if subcommand != "fit":
+        raise UsageError(
+            "model",
+            expected=f"one name with {subcommand}, for only fit takes several",
+            found=chosen[-1],
+            remedy=f"run {subcommand} once for each",
+        )
+    return names
+
+
+def main(models: Sequence[str], argv: Sequence[str], train: Train | None = None) -> None:
+    """Train each, whatever becomes of the others, and compare those that were measured.
+
+    Args:
+        models: the architectures.
+        argv: the command line, without the program's name; its ``model=`` is replaced.
+        train: trains by a command line and writes the run's folder into a file; replaced in tests.
+
+    Raises:
+        LightshipError: one of them failed.
+    """
+    console = open_console()
+    failed, measured = [], []
+    with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
+        for number, model in enumerate(models, 1):
+            console.print(f"[bold]{model}, {number} of {len(models)}[/bold]")
+            told = Path(scratch) / model
+            others = [word for word in argv if not word.startswith(_GROUP)]
+            code = (train or _train)([*others, f"{_GROUP}{model}"], told)
+            if code:
+                failed.append(f"{model} (exit code {code})")
+            if told.is_file() and (run := Run(Path(told.read_text("utf-8")))).benchmark.is_file():
+                measured.append(str(run.folder))
+    if measured:
+        from src.compare.collection import collect
+        from src.compare.stage import compare_runs
+
+        compare_runs(collect(measured), console)
+    else:
+        console.print("Nothing was measured, so there is nothing to compare.")
+    if failed:
+        raise LightshipError(f"{len(failed)} of {len(models)} failed: {', '.join(failed)}")
+
+
+def _train(argv: Sequence[str], told: Path) -> int:
+    """In a process of its own: what one leaves in memory, or dies of, is not the next one's."""
+    given = os.environ.get("PYTHONPATH")
+    paths = [str(CONFIGS.parent), *([given] if given else [])]  # wherever it is started
+    return subprocess.run(
+        [sys.executable, "-m", "src.sweep", str(told), *argv],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        check=False,
+    ).returncode
+
+
+def _one() -> None:
+    """A single training, that of the child: where its run is, is known before it begins."""
+    from src import cli
+
+    told, *argv = sys.argv[1:]
+    cli.main(argv, on_run=lambda run: Path(told).write_text(str(run.folder), "utf-8"))
+
+
+if __name__ == "__main__":
+    run_command(_one)

@@ -1,0 +1,205 @@
+"""Runs side by side: what is ranked with what, and the answer to what one came for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from src.compare import __main__ as command
+from src.compare.collection import collect
+from src.compare.comparison import Comparison
+from src.compare.page import markdown, page
+from src.compare.stage import compare_runs
+from src.errors import LightshipError, UsageError
+from tests.compare.test_guard import measurement, same_hour
+from tests.report.test_html import SCRIPT, Page
+from tests.report.test_table import FAILED, latency, results, row
+
+
+def keep(folder: Path, name: str, measured: dict[str, Any]) -> Path:
+    """A run folder with a measurement."""
+    run = folder / name / "version_0"
+    run.mkdir(parents=True)
+    content = {**measured, "schema_version": 1, "run": f"{name}/version_0", "model": name}
+    (run / "benchmark.json").write_text(json.dumps(content))
+    return run
+
+
+def file(name: str, p50: float, top1: float, verdict: str = "pass") -> dict[str, Any]:
+    found = row(name, latency=[latency(1, p50), latency(8, 8 * p50)], verdict=verdict)
+    found["accuracy"]["top1"] = top1
+    return found
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """Two networks measured in one place, and one in another."""
+    keep(tmp_path, "small", results(file("eager", 0.008, 0.95), file("int8", 0.002, 0.94)))
+    large = results(file("eager", 0.03, 0.99), file("int8", 0.006, 0.985), row("onnx", **FAILED))
+    keep(tmp_path, "large", large)
+    elsewhere = results(file("eager", 0.001, 0.99))
+    elsewhere["environment"] |= {"threads": 8}
+    keep(tmp_path, "there", elsewhere)
+    return tmp_path
+
+
+def comparison(folder: Path, seconds: float | None = None) -> Comparison:
+    return Comparison.of(collect([str(folder)]), None, seconds)
+
+
+def table(found: Comparison) -> dict[str, dict[str, str]]:
+    shown = found.columns()
+    return {
+        f"{each['model']} {each['format']}": {
+            column.head.replace("\n", " "): column.cell(each) for column in shown
+        }
+        for each in found.rows()
+    }
+
+
+def test_latencies_of_two_places_stand_in_two_columns_and_it_says_why(three: Path) -> None:
+    found = comparison(three)
+    cells = table(found)
+    assert cells["large int8"]["batch 1 p50 ms place A"] == "6.00"
+    assert cells["large int8"]["batch 1 p50 ms place B"] == "-"
+    assert cells["there eager"]["batch 1 p50 ms place A"] == "-"
+    assert cells["there eager"]["batch 1 p50 ms place B"] == "1.00"
+    (why,) = [note for note in found.notes() if "not ranked together" in note]
+    assert "place A: a CPU, 2 threads; place B: a CPU, 8 threads" in why
+    assert "large/version_0, onnx on cpu: failed (it <b>broke</b> | badly)" in found.notes()
+
+
+def test_accuracies_on_other_images_stand_in_two_columns(three: Path) -> None:
+    other = results(file("eager", 0.004, 0.5))
+    other["dataset"] |= {"name": "cifar10", "images": 10_000}
+    keep(three, "other", other)
+    found = comparison(three)
+    assert table(found)["other eager"]["top-1 % set A"] == "50.00"
+    assert table(found)["large eager"]["top-1 % set A"] == "-"
+    assert [note for note in found.notes() if "not equally hard" in note]
+    # Nothing of one set of images keeps what was scored on another off the front.
+    assert table(found)["other eager"]["on the front"] == "yes"
+
+
+def test_the_front_is_over_every_model_and_format_of_a_place(three: Path) -> None:
+    cells = table(comparison(three))
+    on_front = [name for name in cells if cells[name]["on the front"] == "yes"]
+    assert on_front == ["there eager", "small int8", "large int8", "large eager"]
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "answer"),
+    [
+        (10, "large as int8, p50 6.00 ms, top-1 98.50 %"),
+        (100, "large as eager, p50 30.00 ms, top-1 99.00 %"),
+        (4, "small as int8"),
+        (6, "small as int8"),  # under means under
+        (1, "nothing that keeps its accuracy budget; the fastest is small as int8"),
+    ],
+)
+def test_which_file_to_ship_below_a_latency(three: Path, milliseconds: int, answer: str) -> None:
+    first, second = comparison(three, milliseconds / 1e3).answers()
+    assert first.startswith(f"Under {milliseconds} ms at batch 1 on a CPU, 2 threads: {answer}")
+    assert "on a CPU, 8 threads" in second
+
+
+def test_what_is_not_shown_to_keep_the_budget_is_no_answer(tmp_path: Path) -> None:
+    quick = file("int8", 0.001, 0.99, verdict="inconclusive")
+    keep(tmp_path, "one", results(file("eager", 0.008, 0.95, verdict="fail"), quick))
+    assert "one as eager" in comparison(tmp_path, 0.01).answers()[0]
+    assert "nothing that keeps" in comparison(tmp_path, 0.005).answers()[0]
+
+
+def test_a_batch_size_that_one_run_lacks_is_refused(three: Path) -> None:
+    keep(three, "batches", results(row("eager", latency=[latency(4, 0.1)])))
+    with pytest.raises(UsageError, match=r"--batch: .*none in common: .*batches/version_0 \[4\]"):
+        comparison(three)
+
+
+def test_runs_that_are_called_the_same_go_by_their_path(tmp_path: Path) -> None:
+    for place in ("old", "new"):
+        keep(tmp_path / place, "small", results(file("eager", 0.008, 0.95)))
+    names = [each.name for each in collect([str(tmp_path / "old"), str(tmp_path / "new")])]
+    assert [Path(name).parts[-3:] for name in names] == [
+        ("old", "small", "version_0"),
+        ("new", "small", "version_0"),
+    ]
+
+
+def test_the_page_has_the_same_figures_and_asks_for_nothing(three: Path) -> None:
+    found = comparison(three, 0.01)
+    seen = Page(page(found))
+    for each, cells in zip(found.rows(), seen.rows_in_order, strict=True):
+        p50 = [value for (_, value), head in zip(cells, seen.heads, strict=True) if "p50" in head]
+        assert [float(str(value)) for value in p50 if value] == [each["candidate"].cell["p50_s"]]
+    addresses = [attributes.get(name) for _, attributes in seen.tags for name in ("src", "href")]
+    assert {str(it)[0] for it in addresses if it} <= {"#"}
+    for answer in found.answers():
+        assert answer in "".join(seen.words)
+        assert answer in markdown(found)
+
+
+def test_markup_in_names_stays_text(tmp_path: Path) -> None:
+    run = keep(tmp_path, "small", results(file("eager", 0.008, 0.95)))
+    content = json.loads((run / "benchmark.json").read_text())
+    content |= {"model": SCRIPT, "run": SCRIPT}
+    (run / "benchmark.json").write_text(json.dumps(content))
+    found = comparison(tmp_path, 0.01)
+    assert [tag for tag, _ in Page(page(found)).tags].count("script") == 1
+    assert "<script" not in markdown(found)
+
+
+def test_a_comparison_is_written_and_printed(three: Path) -> None:
+    console = Console(record=True, width=200)
+    compare_runs(collect([str(three)]), console, seconds=0.01)
+    printed = console.export_text()
+    assert "Under 10 ms" in printed
+    assert (three / "comparison.html").read_text().startswith("<!doctype html>")
+    assert "| large as int8 |" in (three / "comparison.md").read_text()
+
+
+def guarded(folder: Path, times: float, *options: str) -> None:
+    old = measurement(3)
+    keep(folder / "old", "run", old)
+    keep(folder / "new", "run", same_hour(old, {"onnx_int8": times}))
+    command.main([str(folder / "old"), str(folder / "new"), *options])
+
+
+def test_the_command_fails_on_a_regression_and_names_the_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(LightshipError, match=r"1 of \d+ comparisons regressed"):
+        guarded(tmp_path, 1.2, "--max-slowdown", "5%", "--max-drop", "0.5")
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("regressed: onnx_int8 on cpu, batch 1: +20.0 %")
+
+
+def test_the_command_is_content_without_one(tmp_path: Path) -> None:
+    guarded(tmp_path, 1.0, "--max-slowdown=5%", "--max-drop=0.5", "--strict")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--max-slowdown", "5"], r"--max-slowdown: expected a percentage as 5%; found 5;"),
+        (["--max-drop", "5%"], r"--max-drop: expected points of percent"),
+        (["--max-drop", "1", "--under", "10ms"], r"--under: .*no effect"),
+        (["--clock", "--max-drop", "1"], r"--clock: .*no effect"),
+        (["--strict"], r"--strict: .*no effect"),
+        (["--under", "10"], r"--under: expected a time as 10ms"),
+        (["--under", "0ms"], r"--under: expected a time as 10ms"),
+        (["--bath", "8"], r"command line: .*--bath"),
+        (["--batch", "3"], r"--batch: .*found 3: run/version_0 \[1\]"),
+        (["--output", "/nowhere"], r"--output: expected a folder"),
+        (["--max-drop", "1"], r"RUN: expected two"),
+        (["missing"], r"RUN: .*missing, which does not exist"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path: Path, options: list[str], message: str) -> None:
+    keep(tmp_path, "run", measurement(3))
+    with pytest.raises(UsageError, match=message):
+        command.main([str(tmp_path), *options])

@@ -1,0 +1,157 @@
+"""The guard: planted regressions are caught, noise is not. Samples as machines give them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src.compare import guard
+from src.errors import UsageError
+from tests.report.test_table import FAILED, latency, results, row
+
+LEVELS = {"eager": 0.016, "torchscript": 0.012, "onnx_fp32": 0.005, "onnx_int8": 0.002}
+ROUNDS = 20
+
+
+def measurement(seed: int, **slower: float) -> dict[str, Any]:
+    """A measurement of four files, some of them so many times slower than usual.
+
+    The machine is up to 1.3 times slower in one session than in another, has phases in which all
+    is slower by up to a third for some rounds, each process and each load of a file is its own,
+    the baseline's most of all, and a call now and then is interrupted.
+    """
+    generator = np.random.default_rng(seed)
+    session = generator.uniform(1, 1.3)
+    phase = np.where(generator.random(ROUNDS) < 0.25, generator.uniform(1.1, 1.35), 1.0)
+    rows = []
+    for name, level in LEVELS.items():
+        restless = 0.01 if name == "eager" else 0.004
+        process = np.exp(generator.normal(0, restless))
+        loads = np.repeat(np.exp(generator.normal(0, 0.01, ROUNDS // 2)), 2)
+        seconds = {}
+        for number in range(ROUNDS):
+            usual = level * slower.get(name, 1) * session * process * phase[number] * loads[number]
+            calls = max(4, int(0.1 / usual))
+            noise = np.exp(generator.normal(0, 0.03, calls))
+            spikes = np.where(generator.random(calls) < 0.02, 2.0, 1.0)
+            seconds[str(number)] = [float(value) for value in usual * noise * spikes]
+        p50 = float(np.median(np.concatenate(list(seconds.values()))))
+        rows.append(row(name, latency=[latency(1, p50, seconds=seconds)]))
+    return results(*rows)
+
+
+def outcomes(old: dict[str, Any], new: dict[str, Any], **options: Any) -> dict[str, str]:
+    found = guard.compare(old, new, **{"max_slowdown": 0.05, "max_drop": None, **options})
+    return {each.format: each.outcome for each in found}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_same_files_measured_again_have_not_regressed(seed: int) -> None:
+    found = outcomes(measurement(2 * seed), measurement(2 * seed + 1))
+    assert "regressed" not in found.values()
+
+
+@pytest.mark.parametrize("name", ["eager", "onnx_int8"])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_file_that_takes_a_tenth_longer_is_caught_and_alone(seed: int, name: str) -> None:
+    found = outcomes(measurement(2 * seed), measurement(2 * seed + 1, **{name: 1.10}))
+    assert [each for each in found if found[each] == "regressed"] == [name]
+
+
+def test_what_slows_all_but_the_baseline_is_caught_where_the_clock_agrees() -> None:
+    slower = dict.fromkeys(["torchscript", "onnx_fp32", "onnx_int8"], 1.2)
+    found = outcomes(measurement(1), same_hour(measurement(1), slower))
+    assert [name for name in found if found[name] == "regressed"] == list(slower)
+
+
+def same_hour(measured: dict[str, Any], slower: dict[str, float]) -> dict[str, Any]:
+    changed = copy.deepcopy(measured)
+    for each in changed["rows"]:
+        for cell in each["latency"]:
+            times = slower.get(each["format"], 1.0)
+            cell["seconds"] = {
+                number: [times * value for value in seconds]
+                for number, seconds in cell["seconds"].items()
+            }
+    return changed
+
+
+def test_a_slower_machine_is_no_regression_unless_the_clock_is_trusted() -> None:
+    old = measurement(3)
+    new = same_hour(old, dict.fromkeys(LEVELS, 1.2))
+    assert set(outcomes(old, new).values()) == {"ok"}
+    assert set(outcomes(old, new, clock=True).values()) == {"regressed"}
+
+
+def test_a_slowdown_that_is_not_shown_is_inconclusive_and_told() -> None:
+    old, new = measurement(5), measurement(5)
+    for measured in (old, new):  # two loads, which tell next to nothing
+        for each in measured["rows"]:
+            seconds = each["latency"][0]["seconds"]
+            each["latency"][0]["seconds"] = {number: seconds[number] for number in "0123"}
+    found = guard.compare(
+        old, same_hour(new, {"onnx_int8": 1.07}), max_slowdown=0.05, max_drop=None
+    )
+    (unsure,) = [each for each in found if each.outcome == "inconclusive"]
+    assert unsure.format == "onnx_int8"
+    assert "benchmark=thorough" in str(unsure)
+
+
+def test_with_the_baseline_alone_beside_it_that_decides() -> None:
+    def pair(measured: dict[str, Any]) -> dict[str, Any]:
+        measured["rows"] = [it for it in measured["rows"] if it["format"] in {"eager", "onnx_int8"}]
+        return measured
+
+    old = pair(measurement(7))
+    assert outcomes(old, same_hour(old, {"onnx_int8": 1.2}))["onnx_int8"] == "regressed"
+    assert outcomes(old, same_hour(old, {"eager": 1.2, "onnx_int8": 1.2}))["onnx_int8"] == "ok"
+
+
+def test_a_row_without_figures_any_more_has_regressed() -> None:
+    old = measurement(1)
+    new = copy.deepcopy(old)
+    new["rows"][3] = row("onnx_int8", **FAILED)
+    del new["rows"][2]
+    found = guard.compare(old, new, max_slowdown=None, max_drop=None)
+    assert [(each.outcome, each.format) for each in found] == [
+        ("regressed", "onnx_fp32"),
+        ("regressed", "onnx_int8"),
+    ]
+    assert "it <b>broke</b>" in str(found[1])
+
+
+def test_latencies_of_two_machines_are_not_compared() -> None:
+    old, new = measurement(1), measurement(2)
+    new["environment"]["threads"] = 4
+    with pytest.raises(UsageError, match=r"--max-slowdown: .* 2 threads; NEW on a CPU, 4 threads"):
+        outcomes(old, new)
+    assert set(outcomes(old, new, max_slowdown=None, max_drop=0.005).values()) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("top1", "images", "outcome"),
+    [
+        (0.985, 540, "ok"),
+        (0.975, 540, "inconclusive"),
+        (0.93, 540, "regressed"),
+        (0.975, 10_000, "regressed"),
+    ],
+)
+def test_a_drop_of_accuracy_counts_when_it_is_shown(top1: float, images: int, outcome: str) -> None:
+    old = results(row("eager"))
+    old["dataset"]["images"] = old["rows"][0]["accuracy"]["images"] = images
+    new = json.loads(json.dumps(old))
+    new["rows"][0]["accuracy"]["top1"] = top1
+    (found,) = guard.compare(old, new, max_slowdown=None, max_drop=0.005)
+    assert (found.what, found.outcome) == ("top-1", outcome)
+
+
+def test_accuracies_on_other_images_are_not_compared() -> None:
+    old, new = results(row("eager")), results(row("eager"))
+    new["dataset"]["images"] = 1000
+    with pytest.raises(UsageError, match=r"--max-drop: .*OLD on 540 test images.*NEW on 1000"):
+        guard.compare(old, new, max_slowdown=None, max_drop=0.005)

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from src.report import cards
+from src.runs import Run
+from tests.report.test_table import results, row
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    entry = {
+        "precision": "int8",
+        "status": "ok",
+        "files": [{"path": "model", "bytes": 1_500_000, "sha256": "sha of onnx"}],
+        "usage": 'open("{folder}/model")',
+        "runs_with": ["fast"],
+    }
+    return {
+        "schema_version": 1,
+        "run": "planted/version_0",
+        "model": "planted",
+        "parameters": 1_000_000,
+        "input_shape": [3, 64, 64],
+        "num_classes": 2,
+        "class_names": ["cat", "a | <b>"],
+        "preprocessing": {
+            "image_size": 64,
+            "resize": "crop",
+            "crop_share": 0.875,
+            "mean": [0.5] * 3,
+            "std": [0.25] * 3,
+        },
+        "origin": {"dataset": "pets", "images": 99, "licence": "CC0", "pretrained": True},
+        "checkpoint": {"epoch": 3},
+        "formats": {"onnx": entry, "broken": {**entry, "status": "failed"}},
+        **changes,
+    }
+
+
+def test_a_card_says_what_goes_in_and_out_and_on_what_terms() -> None:
+    text = cards.card("onnx", manifest(), None)
+    for part in (
+        "# planted as onnx",
+        "pets, 99 images, from torchvision's published weights",
+        "`(N, 3, 64, 64)` float32",
+        "the shorter side to 73 pixels, then the middle 64x64",
+        "mean 0.5, 0.5, 0.5, std 0.25, 0.25, 0.25",
+        "`(N, 2)` float32 logits",
+        "cat, a \\| &lt;b>",
+        "Images: CC0.",
+        "ImageNet",
+        'open("model")',
+        "Needs fast, numpy, pillow",
+        "| model | 1500000 | sha of onnx |",
+        "Nothing was measured of this very file yet",
+    ):
+        assert part in text, part
+
+
+def test_a_card_has_the_figures_of_this_very_file_only() -> None:
+    measured = results(row("onnx"))
+    assert "| batch 1 p50 ms | 12.30 |" in cards.card("onnx", manifest(), measured)
+    again = manifest()
+    again["formats"]["onnx"]["files"][0]["sha256"] = "another"
+    text = cards.card("onnx", again, measured)
+    assert "p50" not in text
+    assert "Nothing was measured" in text
+
+
+def test_cards_are_written_beside_files_that_are_there(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for name in ("onnx", "broken"):
+        (run.exports / name).mkdir(parents=True)
+    run.manifest.write_text(json.dumps(manifest()))
+    cards.write(run)
+    assert "# planted as onnx" in (run.exports / "onnx" / "README.md").read_text()
+    assert not list((run.exports / "broken").iterdir())
+
+
+def test_a_manifest_of_before_there_were_cards_has_one() -> None:
+    old = manifest()
+    del old["origin"]
+    for name in ("usage", "runs_with"):
+        del old["formats"]["onnx"][name]
+    del old["formats"]["onnx"]["files"][0]["sha256"]
+    text = cards.card("onnx", old, results(row("onnx")))
+    assert "not kept" in text
+    assert "How to load it" not in text
+    assert "Nothing was measured of this very file" in text

@@ -1,0 +1,130 @@
+"""Several architectures in one command: each in turn, none stopped by another, then compared."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from src import cli, sweep
+from src.errors import LightshipError, UsageError
+from src.runs import Run
+from tests.compare.test_comparison import file, keep
+from tests.conftest import ROOT
+from tests.report.test_table import results
+
+
+class Trainer:
+    """Leaves a measured run of each, but of those that fail."""
+
+    def __init__(self, folder: Path, *failing: str) -> None:
+        self.folder, self.failing = folder, failing
+        self.commands: list[list[str]] = []
+
+    def __call__(self, argv: Sequence[str], told: Path) -> int:
+        self.commands.append([*argv])
+        model = argv[-1].removeprefix("model=")
+        if model in self.failing:
+            return 3
+        run = keep(self.folder, model, results(file("eager", 0.008, 0.95)))
+        told.write_text(str(run))
+        return 0
+
+
+def test_one_architecture_is_no_sweep() -> None:
+    assert sweep.models_in(["model=resnet34", "model.lr=1,2"]) == []
+    assert sweep.models_in([]) == []
+    assert sweep.models_in(["fit", "model=resnet34,convnext_t"]) == ["resnet34", "convnext_t"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["model=resnet34,resnet43"], r"model: .*found resnet43; did you mean model=resnet34"),
+        (["model=resnet34,"], r"model: .*found nothing"),
+        (["model=resnet34,resnet34"], r"model: expected each name once"),
+        (["test", "model=resnet34,convnext_t"], r"model: expected one name with test"),
+    ],
+)
+def test_a_mistake_is_found_before_the_first_training(argv: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        sweep.models_in(argv)
+
+
+def test_each_is_trained_with_the_same_options_and_then_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = Trainer(tmp_path)
+    sweep.main(["a", "b"], ["fit", "model=a,b", "trainer.max_epochs=2"], train)
+    assert train.commands == [
+        ["fit", "trainer.max_epochs=2", "model=a"],
+        ["fit", "trainer.max_epochs=2", "model=b"],
+    ]
+    printed = capsys.readouterr().out
+    assert "a as eager" in printed
+    assert "b as eager" in printed
+    assert (tmp_path / "comparison.html").is_file()
+
+
+def test_one_that_fails_stops_no_other_and_is_told_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = Trainer(tmp_path, "a")
+    with pytest.raises(LightshipError, match=r"1 of 3 failed: a \(exit code 3\)"):
+        sweep.main(["a", "b", "c"], ["model=a,b,c"], train)
+    printed = capsys.readouterr().out
+    assert "c as eager" in printed
+    assert "a as eager" not in printed
+
+
+def test_where_all_fail_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    with pytest.raises(LightshipError, match="2 of 2 failed"):
+        sweep.main(["a", "b"], [], Trainer(tmp_path, "a", "b"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_was_not_measured_is_not_compared(tmp_path: Path) -> None:
+    def train(argv: Sequence[str], told: Path) -> int:
+        (tmp_path / "run").mkdir(exist_ok=True)
+        told.write_text(str(tmp_path / "run"))
+        return 0
+
+    sweep.main(["a", "b"], [], train)
+    assert not list(tmp_path.glob("comparison*"))
+
+
+def test_a_child_tells_its_run_before_it_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def main(argv: Sequence[str], on_run: Callable[[Run], object]) -> None:
+        assert argv == ["model=resnet34"]
+        on_run(Run(tmp_path / "run"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", main)
+    monkeypatch.setattr(sys, "argv", ["sweep", str(tmp_path / "told"), "model=resnet34"])
+    with pytest.raises(KeyboardInterrupt):
+        sweep._one()
+    assert (tmp_path / "told").read_text() == str(tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_childs_mistake_is_its_own_line_and_exit_code(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "src.train", "model=resnet34,convnext_t", "trainer.epochs=3"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 1
+    lines = ended.stderr.strip().splitlines()
+    assert len(lines) == 3, json.dumps(lines)
+    assert all("trainer.epochs" in line for line in lines[:2])
+    assert lines[2] == "error: 2 of 2 failed: resnet34 (exit code 2), convnext_t (exit code 2)"
