@@ -26,15 +26,22 @@ class FindLearningRate(LearningRateFinder):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         _require_start(trainer, "finetune.find_lr")
         model = cast("Classifier", pl_module)
+        last = trainer.fit_loop.max_epochs
         model.watching = False  # the test ends where the loss diverges
+        trainer.fit_loop.max_epochs = -1  # or after its steps, over as many epochs as they take
         try:
             self.lr_find(trainer, model)
         finally:
+            trainer.fit_loop.max_epochs = last
             model.watching = True
         found = self.optimal_lr.suggestion() if self.optimal_lr else None
         if found is None:
-            print(f"learning rate: the test had too few steps; model.lr={model.lr:.2g} stays")
-            return
+            raise UsageError(
+                "finetune.find_lr",
+                expected="more steps, for the test needs a dozen before the loss diverges",
+                found=f"{len(self.optimal_lr.results['loss']) if self.optimal_lr else 0}",
+                remedy="set a smaller data.batch_size, more epochs, or model.lr yourself",
+            )
         model.lr = found
         trainer.strategy.setup_optimizers(trainer)  # with the schedule of the new rate
         if trainer.is_global_zero:
@@ -48,6 +55,10 @@ class FindBatchSize(BatchSizeFinder):
         super().__init__(mode="power", init_val=8)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str | None = None) -> None:
+        self._refuse(trainer)
+        super().setup(trainer, pl_module, stage)
+
+    def _refuse(self, trainer: Trainer) -> None:
         expected = None
         if trainer.world_size > 1:
             expected = "false where several processes train"
@@ -60,7 +71,6 @@ class FindBatchSize(BatchSizeFinder):
                 found="true",
                 remedy="set data.batch_size instead",
             )
-        super().setup(trainer, pl_module, stage)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         _require_start(trainer, "finetune.find_batch_size")
