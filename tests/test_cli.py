@@ -175,6 +175,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["model.weights=missing.pt"], "model.weights: expected a state dict"),
     (["finetune.patience=-1"], "finetune.patience: expected a number of epochs, or 0"),
     (["finetune.pacience=1"], "did you mean finetune.patience?"),
+    (["finetune.find_lr=true", "model.lr=1"], "expected no value beside finetune.find_lr"),
     (["data.mixup=-1"], "data.mixup: expected the alpha of a beta distribution"),
     (["data.crop_share=2"], "data.crop_share: expected a share above 0"),
     (["data.balance=even"], "data.balance: expected one of none, weights, sampler"),
