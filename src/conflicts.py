@@ -8,7 +8,7 @@ from typing import Any
 from src import formats
 from src.errors import UsageError
 
-FIT_ONLY = ("checkpoint", "profiler", "export", "benchmark")  # groups of options
+FIT_ONLY = ("checkpoint", "profiler", "finetune", "export", "benchmark")  # groups of options
 
 
 def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
@@ -40,6 +40,7 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
         _check_fit_only(subcommand, args)
     _check_profiler(config, args)
     _check_optimizer(config, args)
+    _check_finders(config, args)
     if config.benchmark.enabled:
         _check_benchmark(config)
 
@@ -80,7 +81,8 @@ def _check_optimizer(config: Any, args: Sequence[str]) -> None:
             found="none",
             remedy="add for example optimizer=AdamW optimizer.lr=1e-3",
         )
-    ours = ["model.lr", "model.weight_decay", *(["model.warmup_fraction"] if schedule else [])]
+    ours = ["model.lr", "model.weight_decay", "model.layer_decay", "finetune.find_lr"]
+    ours += ["model.warmup_fraction"] if schedule else []
     for name in ours if optimizer else []:
         if any(word.partition("=")[0] == f"--{name}" for word in args):
             raise UsageError(
@@ -88,6 +90,19 @@ def _check_optimizer(config: Any, args: Sequence[str]) -> None:
                 expected="no replacement of what it belongs to",
                 found=f"optimizer={optimizer.class_path}",
                 remedy="set optimizer.lr and the like instead",
+            )
+
+
+def _check_finders(config: Any, args: Sequence[str]) -> None:
+    found = {"model.lr": "find_lr", "data.batch_size": "find_batch_size"}
+    given = {word.partition("=")[0].removeprefix("--") for word in args}
+    for name, finder in found.items():
+        if name in given and config.finetune[finder]:
+            raise UsageError(
+                name,
+                expected=f"no value beside finetune.{finder}=true, which finds one",
+                found="one",
+                remedy="leave out one of the two",
             )
 
 
