@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.formats import _onnx
+from src.formats import _onnx, _onnx_embedding
 from src.formats.base import ExportSource
 
 requires = ("onnx", "onnxscript", "onnxruntime")
@@ -18,6 +18,7 @@ precision = "fp16"
 tolerance = 2e-2  # 11 bits of mantissa; DenseNet-121 departs the most, by 1 %
 
 load = _onnx.load
+embed = _onnx_embedding.embed
 
 
 def export(source: ExportSource, folder: Path) -> None:

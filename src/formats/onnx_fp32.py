@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.formats import _onnx
+from src.formats import _onnx, _onnx_embedding
 from src.formats.base import ExportSource
 
 requires = ("onnx", "onnxscript", "onnxruntime")
@@ -14,6 +14,7 @@ precision = "fp32"
 tolerance = 5e-3  # other kernels, BatchNorm folded, TF32 on CUDA
 
 load = _onnx.load
+embed = _onnx_embedding.embed
 
 
 def export(source: ExportSource, folder: Path) -> None:
