@@ -55,8 +55,12 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The preprocessing that an exported file names: see :meth:`to_dict`."""
-        given = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+        given: dict[str, Any] = {
+            field.name: tuple(value) if isinstance(value := values[field.name], list) else value
+            for field in fields(cls)
+            if field.name in values
+        }
+        return cls(**given)
 
     def __call__(self, image: Image.Image) -> Tensor:
         """The network's input for one picture: (3, H, W) float32."""
