@@ -18,7 +18,7 @@ def main() -> None:
     contents = bundle(run, options)
     console = open_console()
     for name, size in contents.items():
-        console.print(f"{name}: {size / 1e6:.2f} MB" if size > 1e5 else name)
+        console.print(f"{name}: {size / 1e6:.3f} MB")
     console.print(f"Bundle: {options.output}, to be checked with python predict.py --check")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import io
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL
 from PIL import Image
 
 from src import formats
@@ -25,7 +26,6 @@ from src.runs import Run
 CONTENTS = Path(__file__).parent / "contents"
 MODEL = "model.onnx"
 TEST_IMAGE = "test_image.png"  # without loss: every decoder gives the same pixels
-REQUIREMENTS = ("numpy", "onnxruntime", "pillow")
 
 # Largest difference of a probability from where the bundle was made. Other processors round
 # otherwise; where a quantized value falls on the other side of a rounding, it is a whole step.
@@ -140,8 +140,14 @@ def _measured(
 
 def _requirements() -> bytes:
     """The packages of ``predict.py``, from the versions on that the bundle was checked with."""
-    lines = [f"{package}>={importlib.metadata.version(package)}" for package in REQUIREMENTS]
-    return ("\n".join(lines) + "\n").encode()
+    import onnxruntime
+
+    versions = {
+        "numpy": np.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "pillow": PIL.__version__,
+    }
+    return "".join(f"{name}>={version}\n" for name, version in versions.items()).encode()
 
 
 def _json(value: Any) -> bytes:

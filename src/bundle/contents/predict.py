@@ -9,12 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import onnxruntime as ort
 from PIL import Image, ImageOps
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 HERE = Path(__file__).resolve().parent
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -30,19 +33,26 @@ class Model:
         self._preprocessing: dict[str, Any] = json.loads(metadata["preprocessing"])
         self._embedded = "preprocessing_embedded" in metadata
 
-    def probabilities(self, path: str | Path) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def probabilities(self, file: str | Path | IO[bytes]) -> Array:
         """The probability of each class, (K,), for an image file of any kind and size."""
-        picture = read_image(path)
+        return self.answer([self.prepare(file)])[0]
+
+    def prepare(self, file: str | Path | IO[bytes]) -> Array:
+        """An image file as the model takes it."""
+        picture = read_image(file)
+        return np.asarray(picture) if self._embedded else preprocess(picture, self._preprocessing)
+
+    def answer(self, images: Sequence[Array]) -> Array:
+        """Probabilities (n, K) for n prepared images, at once if they are of one size."""
         if self._embedded:
-            answer = self._session.run(None, {"image": np.asarray(picture)})[0]
-            return np.asarray(answer, dtype=np.float64)
-        images = preprocess(picture, self._preprocessing)[None]
-        logits = self._session.run(None, {"images": images})[0][0].astype(np.float64)
-        exponentials = np.exp(logits - logits.max())
-        return np.asarray(exponentials / exponentials.sum())
+            answers = [self._session.run(None, {"image": image})[0] for image in images]
+            return np.stack(answers).astype(np.float64)
+        logits = self._session.run(None, {"images": np.stack(images)})[0].astype(np.float64)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def read_image(path: str | Path) -> Image.Image:
+def read_image(path: str | Path | IO[bytes]) -> Image.Image:
     """The picture in a file, upright by its EXIF orientation, as RGB of 8 bits."""
     with Image.open(path) as file:
         image = ImageOps.exif_transpose(file)
@@ -52,7 +62,7 @@ def read_image(path: str | Path) -> Image.Image:
         return image.convert("RGB")
 
 
-def preprocess(image: Image.Image, rule: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+def preprocess(image: Image.Image, rule: dict[str, Any]) -> Array:
     """The model's input, (3, H, W): resized, scaled and normalised as in the evaluation."""
     size = rule["image_size"]
     filter_ = RESAMPLING[rule["interpolation"]]
