@@ -15,7 +15,7 @@ from src import formats
 from src.bundle import archive
 from src.bundle.card import card
 from src.bundle.options import BundleOptions
-from src.data.image_folder import read_image
+from src.data.picture import read_image
 from src.data.restore import data_of
 from src.errors import UsageError
 from src.predict.exported import open_file, recommended, require_exported

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from torchvision.transforms import v2
 
 # squash: both sides to image_size, the aspect ratio is not kept.
-# crop: the shorter side to image_size / CROP_SHARE, then the middle image_size x image_size.
+# crop: the shorter side to image_size / crop_share, then the middle image_size x image_size.
 ResizeRule = Literal["squash", "crop"]
+Interpolation = Literal["bilinear", "bicubic"]
 
 CROP_SHARE = 0.875  # torchvision's: 224 of 256
 
@@ -25,14 +26,16 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Preprocessing:
     """From a picture to the network's input.
 
-    RGB, resized by Pillow (bilinear, antialiased), scaled to [0, 1], then
-    ``(value - mean) / std`` per channel.
+    RGB, resized by Pillow (antialiased), scaled to [0, 1], then ``(value - mean) / std`` per
+    channel.
     """
 
     image_size: int  # pixels
     resize: ResizeRule = "squash"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    interpolation: Interpolation = "bilinear"
+    crop_share: float = CROP_SHARE  # of the resized picture's side that is cropped out
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -46,8 +49,7 @@ class Preprocessing:
             "mean": list(self.mean),
             "std": list(self.std),
             "color": "RGB",
-            "interpolation": "bilinear",
-            "crop_share": CROP_SHARE if self.resize == "crop" else None,
+            "crop_share": self.crop_share if self.resize == "crop" else None,
             "scale": 1 / 255,
             "layout": "NCHW",
         }
@@ -56,9 +58,9 @@ class Preprocessing:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The preprocessing that an exported file names: see :meth:`to_dict`."""
         given: dict[str, Any] = {
-            field.name: tuple(value) if isinstance(value := values[field.name], list) else value
+            field.name: tuple(value) if isinstance(value, list) else value
             for field in fields(cls)
-            if field.name in values
+            if (value := values.get(field.name)) is not None
         }
         return cls(**given)
 
@@ -73,21 +75,23 @@ class Preprocessing:
         """The resizing alone: picture in, picture out."""
         from torchvision.transforms import v2
 
+        rule = v2.InterpolationMode(self.interpolation)
         if self.resize == "squash":
-            return v2.Resize((self.image_size, self.image_size))
-        return v2.Compose(
-            [v2.Resize(round(self.image_size / CROP_SHARE)), v2.CenterCrop(self.image_size)]
-        )
+            return v2.Resize((self.image_size, self.image_size), interpolation=rule)
+        side = round(self.image_size / self.crop_share)
+        return v2.Compose([v2.Resize(side, interpolation=rule), v2.CenterCrop(self.image_size)])
 
     def to_tensor(self) -> v2.Transform:
         """What follows resizing and augmentation: uint8 picture to normalised (3, H, W) float32."""
-        import torch
         from torchvision.transforms import v2
 
-        return v2.Compose(
-            [
-                v2.ToImage(),
-                v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize(list(self.mean), list(self.std)),
-            ]
-        )
+        return v2.Compose([v2.ToImage(), v2.Lambda(self.normalised)])
+
+    def normalised(self, levels: Tensor) -> Tensor:
+        """Levels from 0 to 255, uint8 (..., 3, H, W), as the network's input, float32."""
+        import torch
+        from torchvision.transforms.v2 import functional
+
+        scaled = functional.to_dtype(levels, torch.float32, scale=True)
+        normalised: Tensor = functional.normalize(scaled, list(self.mean), list(self.std))
+        return normalised

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from src import machine
-from src.data.image_folder import read_image
+from src.data.picture import read_image
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 

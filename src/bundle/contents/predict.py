@@ -56,9 +56,15 @@ def read_image(path: str | Path | IO[bytes]) -> Image.Image:
     """The picture in a file, upright by its EXIF orientation, as RGB of 8 bits."""
     with Image.open(path) as file:
         image = ImageOps.exif_transpose(file)
-        if image.mode.startswith("I") or image.mode == "F":  # 16 bits: Pillow would only clip them
-            values = np.asarray(image, dtype=np.float64)
-            image = Image.fromarray((values.clip(0, 65535) / 257).round().astype(np.uint8))
+        if image.mode.startswith("I"):  # 16 bits, which Pillow would clip to 8
+            values = np.asarray(image).astype(np.int64)
+            if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
+                raise ValueError("pixels beyond 16 bits")
+            image = Image.fromarray(np.round(values / 257).astype(np.uint8))
+        elif image.mode == "F":
+            raise ValueError("floating-point pixels")
+        elif image.mode in {"P", "PA"}:
+            image = image.convert("RGBA")
         return image.convert("RGB")
 
 

@@ -1,0 +1,94 @@
+"""Every kind of image file that people have, opened in one way."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from src.data.picture import UnreadableImageError, as_rgb, read_image
+
+
+def test_sixteen_bits_are_scaled_and_not_cut_off(tmp_path: Path) -> None:
+    levels = np.array([[0, 257, 32896, 65535]], dtype=np.uint16)
+    for ending in (".png", ".tif", ".pgm"):
+        path = tmp_path / f"deep{ending}"
+        Image.fromarray(levels).save(path)
+        assert np.asarray(read_image(path))[0, :, 0].tolist() == [0, 1, 128, 255], ending
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("L", 90), ("1", 1), ("LA", (90, 10))])
+def test_grey_becomes_three_equal_channels(mode: str, colour: object) -> None:
+    pixel = as_rgb(Image.new(mode, (1, 1), colour)).getpixel((0, 0))
+    assert len(set(pixel)) == 1
+
+
+def test_a_palette_with_transparency_gives_its_colours(tmp_path: Path) -> None:
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([10, 20, 30, 200, 100, 50])
+    picture.putpixel((1, 0), 1)
+    picture.save(tmp_path / "p.png", transparency=b"\x00\x80")
+    read = read_image(tmp_path / "p.png")
+    assert [read.getpixel((x, 0)) for x in (0, 1)] == [(10, 20, 30), (200, 100, 50)]
+
+
+def test_cmyk_keeps_its_colours_about(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), (250, 10, 10)).convert("CMYK").save(tmp_path / "c.jpg", quality=95)
+    red, green, blue = read_image(tmp_path / "c.jpg").getpixel((4, 4))
+    assert (red > 200, green < 60, blue < 60) == (True, True, True)
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_pixels_of_unknown_range_are_refused(tmp_path: Path, mode: str) -> None:
+    Image.new(mode, (2, 2), 70_000).save(tmp_path / "x.tif")
+    with pytest.raises(UnreadableImageError, match=r"x.tif: .*range is not known"):
+        read_image(tmp_path / "x.tif")
+
+
+def test_a_decompression_bomb_is_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (100, 100)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(UnreadableImageError, match=r"bomb.png: .*decompression bomb"):
+        read_image(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4000), (6000, 4000)])
+def test_one_pixel_and_many_are_images(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("L", size).save(tmp_path / "x.png")
+    assert read_image(tmp_path / "x.png").size == size
+
+
+def test_a_large_jpeg_can_be_decoded_smaller_but_not_below_what_is_needed(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (800, 640)).save(tmp_path / "x.jpg", exif=exif)
+    sizes = {side: read_image(tmp_path / "x.jpg", side).size for side in (100, 320, 321, 2000)}
+    assert sizes == {100: (160, 200), 320: (320, 400), 321: (640, 800), 2000: (640, 800)}
+
+
+class Broken(Dataset[int]):
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> int:
+        return read_image(self.path).width
+
+
+def test_a_worker_hands_the_error_over_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(b"\xff\xd8 no more")
+    with pytest.raises(UnreadableImageError) as caught:
+        list(DataLoader(Broken(path), num_workers=1))
+    assert str(caught.value).startswith(f"{path}: expected an image that Pillow can decode")
+    assert "\n" not in str(caught.value)
+    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  # our own
+    assert str(again) == str(caught.value)
