@@ -19,13 +19,15 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 import src.models  # noqa: F401  # so that --model finds the architectures by class name
-from src import complaint, conflicts, grammar, runs
+from src import complaint, conflicts, grammar, pretraining, runs
 from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.export import ExportCallback
+from src.callbacks.finetune import ClassWeights, FinetuneOptions
 from src.callbacks.predictions import PredictionWriter
 from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.progress import EpochLines
+from src.callbacks.skipped import SkippedImages
 from src.callbacks.throughput import Throughput
 from src.console import open_console
 from src.data.images import ImageDataModule
@@ -63,6 +65,7 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(ProfilerCallback, "profiler")
         parser.add_lightning_class_args(ExportCallback, "export")
         parser.add_lightning_class_args(BenchmarkCallback, "benchmark")
+        parser.add_class_arguments(FinetuneOptions, "finetune")
         # One budget, set once: what an export may choose is what the measurement lets pass.
         parser.link_arguments("benchmark.max_accuracy_drop", "export.max_accuracy_drop")
         parser.link_arguments(
@@ -72,7 +75,9 @@ class CLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         # The inherited one warns when it is given arguments: ours are argv, translated.
         self.config = parser.parse_args(args)
-        conflicts.check(self.config[self.config.subcommand], self.config.subcommand, args)
+        config = self.config[self.config.subcommand]
+        conflicts.check(config, self.config.subcommand, args)
+        pretraining.adopt_preprocessing(config, args, CONFIGS / "data")
 
     def _parse_ckpt_path(self) -> None:
         # The inherited one lays the checkpoint's hyperparameters over the command line's, so
@@ -161,7 +166,9 @@ class CLI(LightningCLI):
     def _callbacks(self, settings: Any) -> list[Callback]:
         callbacks = [
             *_as_list(settings["callbacks"]),
+            *self._finetuning(),
             EpochLines(),
+            SkippedImages(),
             Throughput(),
             LastCheckpoint(),
         ]
@@ -172,6 +179,13 @@ class CLI(LightningCLI):
             # Unlike Rich's, it is gone when training ends, before the next stage shows its own.
             callbacks.append(TQDMProgressBar(leave=False))
         return callbacks
+
+    def _finetuning(self) -> list[Callback]:
+        if self.subcommand != "fit":
+            return []
+        best = self._get(self.config_init, "checkpoint")
+        options: FinetuneOptions = self._get(self.config_init, "finetune")
+        return [ClassWeights(), *options.callbacks(best.monitor, best.mode)]
 
     def _loggers(self, configured: Any) -> list[Logger]:
         if any(isinstance(logger, TensorBoardLogger) for logger in _as_list(configured)):
@@ -204,6 +218,8 @@ class CLI(LightningCLI):
                 f"{len(self.model.class_names)} classes; precision {self.trainer.precision}",
                 soft_wrap=True,
             )
+            for line in self.model.loaded.lines() if self.model.loaded else []:
+                open_console().print(line, soft_wrap=True, markup=False)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import yaml
 from jsonargparse import ArgumentParser
@@ -14,6 +14,9 @@ from jsonargparse import ArgumentParser
 from src import complaint, grammar
 from src.errors import UsageError
 from src.runs import Run
+
+if TYPE_CHECKING:
+    from src.data.images import ImageDataModule
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -29,6 +32,27 @@ class _Parser(ArgumentParser):
             super().error(message, ex)
         options = [action.dest for action in self._actions]
         raise complaint.from_parser(message, options, help_command=f"{self.prog} --help") from ex
+
+
+def parse_data(words: Sequence[str]) -> ImageDataModule:
+    """The data set that ``data=name data.option=value ...`` names, as in training.
+
+    Raises:
+        UsageError: the words are wrong.
+    """
+    from src.data.images import ImageDataModule  # with Lightning, which not all commands need
+
+    parser = _Parser(prog="python -m src.data", allow_abbrev=False)
+    parser.add_argument("--config", action="config")
+    parser.add_subclass_arguments(ImageDataModule, "data", required=True)
+    chosen = [word for word in words if word.startswith("data=")] or ["data="]
+    files = [grammar.preset(CONFIGS, "data", word.partition("=")[2]) for word in chosen]
+    rest = [word if word.startswith("-") else f"--{word}" for word in words if word not in chosen]
+    config = parser.parse_args([*(f"--config={file}" for file in files), *rest])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40
+        module: ImageDataModule = parser.instantiate_classes(config).data
+    return module
 
 
 def parse(stage: str, description: str | None, options: type[Options]) -> tuple[Run, Options]:

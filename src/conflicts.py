@@ -8,7 +8,7 @@ from typing import Any
 from src import formats
 from src.errors import UsageError
 
-FIT_ONLY = ("checkpoint", "profiler", "export", "benchmark")  # groups of options
+FIT_ONLY = ("checkpoint", "profiler", "finetune", "export", "benchmark")  # groups of options
 
 
 def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
@@ -80,7 +80,8 @@ def _check_optimizer(config: Any, args: Sequence[str]) -> None:
             found="none",
             remedy="add for example optimizer=AdamW optimizer.lr=1e-3",
         )
-    ours = ["model.lr", "model.weight_decay", *(["model.warmup_fraction"] if schedule else [])]
+    ours = ["model.lr", "model.weight_decay", "model.layer_decay", "finetune.find_lr"]
+    ours += ["model.warmup_fraction"] if schedule else []
     for name in ours if optimizer else []:
         if any(word.partition("=")[0] == f"--{name}" for word in args):
             raise UsageError(

@@ -18,8 +18,13 @@ from numpy.typing import NDArray
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` in one step that either happens or does not."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` in one step that either happens or does not."""
     with whole_file(path) as file:
-        file.write(text.encode())
+        file.write(content)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -49,7 +49,7 @@ GROUP_FILES = sorted((path.parent.name, path.stem) for path in CONFIGS.glob("*/*
 @pytest.mark.parametrize(("group", "name"), GROUP_FILES)
 @pytest.mark.usefixtures("elsewhere")
 def test_every_shipped_file_parses(group: str, name: str) -> None:
-    needed = ["data.root=photos"] if name == "image_folder" else []
+    needed = {"image_folder": ["data.root=photos"], "csv": ["data.file=labels.csv"]}.get(name, [])
     config = parse(f"{group}={name}", *needed)
     if group in {"model", "data"}:
         assert name in config[group].class_path

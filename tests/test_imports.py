@@ -24,6 +24,7 @@ ALLOWED = {
     "data": {"errors", "machine", "runs"},
     "models": {"errors"},
     "precision": {"machine", "models"},
+    "pretraining": {"models"},
     "export": {"algebra", "console", "errors", "files", "formats", "models", "runs"},
     "benchmark": {
         *("console", "data", "errors", "export", "files", "formats", "machine", "runs"),

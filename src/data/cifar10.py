@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,32 +11,37 @@ from PIL import Image
 from torchvision.datasets import CIFAR10
 from torchvision.transforms import v2
 
-from src.data.images import ImageDataModule, LabelledImages
+from src.data.download import downloaded
+from src.data.images import ImageDataModule
 from src.data.preprocessing import ResizeRule
 from src.data.split import Split, hold_out
-from src.errors import UsageError, describe
+from src.data.transformed import LabelledImages
 
 _VAL_SHARE = 0.1
 
 
-class CIFAR10Images:
+class CIFARImages:
     """torchvision's data set in memory, 50,000 or 10,000 images."""
 
-    def __init__(self, root: Path, *, train: bool) -> None:
-        self._source = CIFAR10(str(root), train=train)
-        self.targets: NDArray[np.int64] = np.asarray(self._source.targets, dtype=np.int64)
+    def __init__(self, source: CIFAR10) -> None:
+        self._source = source
+        self.targets: NDArray[np.int64] = np.asarray(source.targets, dtype=np.int64)
 
     def image(self, index: int) -> Image.Image:
         return Image.fromarray(self._source.data[index])
+
+    def name(self, index: int) -> str:
+        return f"{type(self._source).__name__} {index}"
 
 
 class CIFAR10Data(ImageDataModule):
     """CIFAR-10 with its own test split; a tenth of its training split validates.
 
     Args:
-        root: folder that holds ``cifar-10-python.tar.gz`` or what is in it; downloaded
-            there when it is not.
+        root: folder that holds the archive or what is in it; downloaded there when it is not.
     """
+
+    kind: ClassVar[type[CIFAR10]] = CIFAR10
 
     def __init__(
         self,
@@ -47,8 +53,11 @@ class CIFAR10Data(ImageDataModule):
         mean: tuple[float, float, float] = (0.4914, 0.4822, 0.4465),
         std: tuple[float, float, float] = (0.2470, 0.2435, 0.2616),
         split_seed: int = 0,
+        **shared: Any,
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, resize, mean, std, split_seed)
+        super().__init__(
+            image_size, batch_size, num_workers, resize, mean, std, split_seed, **shared
+        )
         self.root = Path(root)
 
     @property
@@ -72,20 +81,16 @@ class CIFAR10Data(ImageDataModule):
         Raises:
             UsageError: the archive is not there and cannot be downloaded.
         """
-        try:
-            CIFAR10(str(self.root), download=True)
-        except (OSError, RuntimeError) as error:
-            raise UsageError(
-                "data.root",
-                expected=f"{CIFAR10.filename} in {self.root}, or a network to download it",
-                found=describe(error),
-                remedy=f"put the file from {CIFAR10.url} there",
-            ) from error
+        downloaded(
+            lambda: self.kind(str(self.root), download=True),
+            self.root,
+            {self.kind.filename: self.kind.url},
+        )
 
     def load(self) -> dict[Split, tuple[LabelledImages, NDArray[np.int64]]]:
         self.prepare_data()
-        training = CIFAR10Images(self.root, train=True)
-        test = CIFAR10Images(self.root, train=False)
+        training = CIFARImages(self.kind(str(self.root), train=True))
+        test = CIFARImages(self.kind(str(self.root), train=False))
         everything = np.arange(len(training.targets))
         kept, held_out = hold_out(everything, training.targets, _VAL_SHARE, self.split_seed)
         return {

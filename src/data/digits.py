@@ -10,9 +10,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torchvision.transforms import v2
 
-from src.data.images import ImageDataModule, LabelledImages
+from src.data.images import ImageDataModule
 from src.data.preprocessing import ResizeRule
 from src.data.split import Split, three_ways
+from src.data.transformed import LabelledImages
 
 _HIGHEST = 16  # the set's pixels are counts from 0 to 16
 _VAL_SHARE = 0.1
@@ -32,6 +33,9 @@ class DigitImages:
     def image(self, index: int) -> Image.Image:
         return Image.fromarray(self._pixels[index]).convert("RGB")
 
+    def name(self, index: int) -> str:
+        return f"digit {index}"
+
 
 class Digits(ImageDataModule):
     """The embedded data set, split 60/10/30 by seed, stratified."""
@@ -45,8 +49,11 @@ class Digits(ImageDataModule):
         mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
         std: tuple[float, float, float] = (0.5, 0.5, 0.5),
         split_seed: int = 0,
+        **shared: Any,
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, resize, mean, std, split_seed)
+        super().__init__(
+            image_size, batch_size, num_workers, resize, mean, std, split_seed, **shared
+        )
 
     @property
     def class_names(self) -> list[str]:

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from torchvision.transforms import v2
 
-from src import machine
-from src.data.images import ImageDataModule, LabelledImages, require_classes
+from src.data.folder import class_folders, pictures_in, require_inside
+from src.data.images import ImageDataModule, require_classes
+from src.data.picture_files import PictureFiles, require_readable
 from src.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ResizeRule
-from src.data.split import Split, hold_out, three_ways
-from src.errors import UsageError, describe
-
-_LARGEST_SHARE = 0.5  # of the images that may go to one of val and test
-_SPLITS: tuple[Split, ...] = ("train", "val", "test")
-
-
-class FolderImages:
-    """Image files with the class of each; opened when asked for."""
-
-    def __init__(self, paths: list[Path], targets: Iterable[int]) -> None:
-        self.paths = paths
-        self.targets: NDArray[np.int64] = np.fromiter(targets, dtype=np.int64)
-
-    def image(self, index: int) -> Image.Image:
-        return read_image(self.paths[index])
+from src.data.split import SPLITS, Parts, Split, fill_in, require_share
+from src.data.transformed import LabelledImages
+from src.errors import UsageError
 
 
 class ImageFolder(ImageDataModule):
@@ -44,7 +30,8 @@ class ImageFolder(ImageDataModule):
         val_share: part of the images to validate on where there is no ``val/``.
         test_share: part of the images to test on where there is no ``test/``.
         verify: decode every image before training starts, so that a broken one is named
-            then and not in the middle of an epoch.
+            then and not in the middle of an epoch; by default where there are 10,000 images or
+            fewer.
     """
 
     def __init__(
@@ -52,7 +39,7 @@ class ImageFolder(ImageDataModule):
         root: str,
         val_share: float = 0.1,
         test_share: float = 0.2,
-        verify: bool = True,
+        verify: bool | None = None,
         image_size: int = 224,
         batch_size: int = 32,
         num_workers: int | None = None,
@@ -60,17 +47,20 @@ class ImageFolder(ImageDataModule):
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
         split_seed: int = 0,
+        **shared: Any,
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, resize, mean, std, split_seed)
+        super().__init__(
+            image_size, batch_size, num_workers, resize, mean, std, split_seed, **shared
+        )
         self.root = Path(root)
-        self.val_share = _require_share("data.val_share", val_share)
-        self.test_share = _require_share("data.test_share", test_share)
+        self.val_share = require_share("data.val_share", val_share)
+        self.test_share = require_share("data.test_share", test_share)
         self.verify = verify
 
     @functools.cached_property
     def class_names(self) -> list[str]:
         folder = self.root / "train" if self._has("train") else self.root
-        return require_classes("data.root", [path.name for path in _folders(folder)])
+        return require_classes("data.root", class_folders(folder, self.root))
 
     def prepare_data(self) -> None:
         """Look at every image once, so that what is wrong is known before training.
@@ -78,15 +68,13 @@ class ImageFolder(ImageDataModule):
         Raises:
             UsageError: a folder is missing or empty, or an image cannot be decoded.
         """
-        parts = self._list()
-        if self.verify:
-            paths = {id(images): images.paths for images, _ in parts.values()}
-            with ThreadPoolExecutor(machine.usable_cores()) as pool:
-                # Pillow decodes without the interpreter lock; list() raises the first error.
-                list(pool.map(_decode, (path for each in paths.values() for path in each)))
+        if self.on_error == "raise":
+            sources = {id(images): images for images, _ in self._listed.values()}
+            paths = [path for images in sources.values() for path in images.paths]
+            require_readable(paths, self.verify)
 
     def load(self) -> dict[Split, tuple[LabelledImages, NDArray[np.int64]]]:
-        return dict(self._list())
+        return dict(self._listed)
 
     def augmentation(self) -> v2.Transform:
         # ImageNet's standard pair, with a larger least crop, which suits small sets.
@@ -97,25 +85,20 @@ class ImageFolder(ImageDataModule):
             ]
         )
 
-    def _list(self) -> dict[Split, tuple[FolderImages, NDArray[np.int64]]]:
+    @functools.cached_property
+    def _listed(self) -> Parts[PictureFiles]:
         if not self._has("train"):
-            images = self._images(self.root)
-            parts = three_ways(images.targets, self.val_share, self.test_share, self.split_seed)
-            return {split: (images, indices) for split, indices in parts.items()}
-        given = {split: self._images(self.root / split) for split in _SPLITS if self._has(split)}
-        found = {split: (images, np.arange(len(images.paths))) for split, images in given.items()}
-        training, rest = found["train"]
-        shares: dict[Split, float] = {"test": self.test_share, "val": self.val_share}
-        for split, share in shares.items():
-            if split not in found:
-                rest, held_out = hold_out(rest, training.targets, share, self.split_seed)
-                found[split] = (training, held_out)
-        found["train"] = (training, rest)
-        return found
+            given: Parts[PictureFiles] = {}
+            whole = self._images(self.root)
+        else:
+            files = {split: self._images(self.root / split) for split in SPLITS if self._has(split)}
+            given = {split: (files[split], np.arange(len(files[split].paths))) for split in files}
+            whole = files["train"]
+        return fill_in(given, whole, self.val_share, self.test_share, self.split_seed)
 
-    def _images(self, folder: Path) -> FolderImages:
-        classes = _folders(folder)
-        names = [path.name for path in classes]
+    def _images(self, folder: Path) -> PictureFiles:
+        require_inside(str(folder), self.root)
+        names = class_folders(folder, self.root)
         if names != self.class_names:
             raise UsageError(
                 "data.root",
@@ -123,72 +106,20 @@ class ImageFolder(ImageDataModule):
                 found=", ".join(names),
                 remedy="give every split the same class folders",
             )
-        extensions = Image.registered_extensions()
-        paths: list[Path] = []
+        paths: list[str] = []
         targets: list[int] = []
-        for label, path in enumerate(classes):
-            files = sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix.lower() in extensions and not file.name.startswith(".")
-            )
+        for label, name in enumerate(names):
+            files = pictures_in(folder / name, self.root)
             if not files:
                 raise UsageError(
                     "data.root",
                     expected="images in every class folder",
-                    found=f"none in {path}",
+                    found=f"none in {folder / name}",
                     remedy="add images or remove the folder",
                 )
             paths += files
             targets += [label] * len(files)
-        return FolderImages(paths, targets)
+        return PictureFiles(paths, targets)
 
     def _has(self, split: str) -> bool:
         return (self.root / split).is_dir()
-
-
-def read_image(path: Path) -> Image.Image:
-    """The picture in a file, upright by its EXIF orientation, as RGB.
-
-    Raises:
-        UsageError: the file is not an image that Pillow can decode.
-    """
-    try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UsageError(
-            str(path),
-            expected="an image that Pillow can decode",
-            found=describe(error),
-            remedy="replace or remove the file",
-        ) from error
-
-
-def _decode(path: Path) -> None:
-    read_image(path)
-
-
-def _folders(folder: Path) -> list[Path]:
-    try:
-        return sorted(
-            path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-        )
-    except OSError as error:
-        raise UsageError(
-            "data.root",
-            expected="a folder of class folders",
-            found=f"{folder} ({error.strerror})",
-            remedy="set data.root=PATH",
-        ) from error
-
-
-def _require_share(argument: str, value: float) -> float:
-    if not 0 < value < _LARGEST_SHARE:
-        raise UsageError(
-            argument,
-            expected=f"a share between 0 and {_LARGEST_SHARE}",
-            found=str(value),
-            remedy=f"set for example {argument}=0.1",
-        )
-    return value

@@ -2,55 +2,45 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from src import machine
-from src.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, ResizeRule
+from src.data.balance import Balance, balanced_sampler, class_weights
+from src.data.cached import CachedImages
+from src.data.picture_files import PictureFiles, unreadable
+from src.data.preprocessing import (
+    CROP_SHARE,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Interpolation,
+    Preprocessing,
+    ResizeRule,
+)
 from src.data.split import Split
+from src.data.transformed import ForgivingImages, LabelledImages, TransformedImages
+from src.data.variation import Augment, further, mixing
 from src.errors import UsageError
 
+# raise: the first image that cannot be read ends the training, and is named.
+# skip: training takes the next one in its place, evaluation leaves it out; they are counted.
+OnError = Literal["raise", "skip"]
 
-class LabelledImages(Protocol):
-    """A data set as its file sees it: pictures by position, and all labels at once."""
+Cache = Literal["none", "memory"]
 
-    targets: NDArray[np.int64]  # (N,)
-
-    def image(self, index: int) -> Image.Image:
-        """The picture at ``index``, RGB, of any size."""
-
-
-class TransformedImages(Dataset[tuple[Tensor, int]]):
-    """Some positions of a data set, seen through a transform."""
-
-    def __init__(
-        self, images: LabelledImages, indices: NDArray[np.int64], transform: v2.Transform
-    ) -> None:
-        self.images = images
-        self.indices = indices
-        self.transform = transform
-
-    @property
-    def targets(self) -> NDArray[np.int64]:
-        """The labels, (N,), in this data set's order."""
-        return self.images.targets[self.indices]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, position: int) -> tuple[Tensor, int]:
-        index = int(self.indices[position])
-        return self.transform(self.images.image(index)), int(self.images.targets[index])
+# Of a picture's side that the smallest of training's crops shows, as a rule: see
+# ImageFolder.augmentation. A picture that is decoded smaller still fills the crop.
+_LEAST_SIDE = math.sqrt(0.35)
 
 
 class ImageDataModule(LightningDataModule, ABC):
@@ -67,6 +57,15 @@ class ImageDataModule(LightningDataModule, ABC):
         mean: subtracted per channel, on the [0, 1] scale.
         std: divided by per channel, on the [0, 1] scale.
         split_seed: decides which image is in which split, where the data set does not.
+        interpolation: of the resizing.
+        crop_share: of the resized picture's side that ``crop`` leaves.
+        augment: how training varies a picture beyond what the data set says.
+        mixup: alpha by which two pictures of a training batch are blended; 0 for none.
+        cutmix: alpha by which a part of a training picture is taken from another; 0 for none.
+        balance: what evens out classes of uneven size.
+        on_error: what happens when an image cannot be read.
+        cache: keep the decoded pictures of training and validation in memory.
+        fast_decode: let training decode a large JPEG at a fraction of its size.
     """
 
     def __init__(
@@ -78,15 +77,42 @@ class ImageDataModule(LightningDataModule, ABC):
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
         split_seed: int = 0,
+        interpolation: Interpolation = "bilinear",
+        crop_share: float = CROP_SHARE,
+        augment: Augment = "default",
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+        balance: Balance = "none",
+        on_error: OnError = "raise",
+        cache: Cache = "none",
+        fast_decode: bool = False,
     ) -> None:
         super().__init__()
         _require_positive("data.image_size", image_size)
         _require_positive("data.batch_size", batch_size)
-        self.preprocessing = Preprocessing(image_size, resize, mean, std)
+        if not 0 < crop_share <= 1:
+            raise UsageError(
+                "data.crop_share",
+                expected="a share above 0 and up to 1",
+                found=str(crop_share),
+                remedy="leave it out for 0.875",
+            )
+        mixing(mixup, cutmix, 2)  # says what is wrong with them now
+        self.preprocessing = Preprocessing(image_size, resize, mean, std, interpolation, crop_share)
+        self.augment = augment
+        self.mixup = mixup
+        self.cutmix = cutmix
+        self.balance = balance
+        self.on_error = on_error
+        self.cache = cache
+        self.fast_decode = fast_decode
         self.batch_size = batch_size
         self.num_workers = min(machine.usable_cores(), 8) if num_workers is None else num_workers
         self.split_seed = split_seed
         self._parts: dict[Split, tuple[LabelledImages, NDArray[np.int64]]] | None = None
+        self._left_out: list[str] = []  # of the evaluation splits
+        self._forgiving: ForgivingImages | None = None  # what training reads
+        self._cached: dict[Split, CachedImages] = {}
 
     @property
     def dataset_name(self) -> str:
@@ -108,12 +134,21 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def dataset(self, split: Split, *, augment: bool = False) -> TransformedImages:
         """One split, by evaluation's preprocessing or by training's augmentation."""
-        if self._parts is None:
-            self._parts = self.load()
-        images, indices = self._parts[split]
-        first = self.augmentation() if augment else self.preprocessing.spatial()
+        images, indices = self._part(split)
+        first = self._variation() if augment else self.preprocessing.spatial()
         transform = v2.Compose([first, self.preprocessing.to_tensor()])
+        if split == "train" and self.on_error == "skip":
+            return ForgivingImages(images, indices, transform)
         return TransformedImages(images, indices, transform)
+
+    @property
+    def skipped(self) -> list[str]:
+        """The names of the images that could not be read so far, with ``on_error=skip``."""
+        return [*self._left_out, *(self._forgiving.skipped if self._forgiving else [])]
+
+    def class_weights(self) -> Tensor:
+        """What an image of each class counts in the loss with ``balance=weights``, (K,)."""
+        return class_weights(self.dataset("train").targets, len(self.class_names))
 
     def count(self, split: Split) -> int:
         """How many images a split has."""
@@ -166,22 +201,96 @@ class ImageDataModule(LightningDataModule, ABC):
         return [int(position) for position in order]
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
-        training = self.dataset("train", augment=True)
+        """Augmented pictures as uint8: they are normalised on the device, a batch at once."""
+        images, indices = self._part("train")
+        if self.fast_decode and isinstance(images, PictureFiles):
+            images = images.shrunk(math.ceil(self.preprocessing.image_size / _LEAST_SIDE))
+        transform = v2.Compose([self._variation(), v2.ToImage()])
+        training = TransformedImages(self._maybe_cached("train", images), indices, transform)
+        if self.on_error == "skip":
+            training = self._forgiving = ForgivingImages(training.images, indices, transform)
         return self._loader(
             training,
-            shuffle=True,
+            **self._order(training),
             # A last batch of one image would break BatchNorm.
             drop_last=len(training) >= self.batch_size,
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
-        return self._loader(self.dataset("val"))
+        validation = self.dataset("val")
+        validation.images = self._maybe_cached("val", validation.images)
+        return self._loader(validation)
 
     def test_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         return self._loader(self.dataset("test"))
 
     def predict_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         return self.test_dataloader()
+
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> Any:
+        """Normalise what comes as uint8, which is training's, and mix it."""
+        images, labels = batch
+        if images.dtype != torch.uint8:
+            return batch
+        images = self.preprocessing.normalised(images)
+        mixed = mixing(self.mixup, self.cutmix, len(self.class_names))
+        if mixed is not None:
+            images, labels = mixed(images, labels)
+        # The Trainer has converted the batch to its precision already, but for the integers.
+        return [self.trainer.precision_plugin.convert_input(images), labels]  # type: ignore[union-attr]
+
+    def _part(self, split: Split) -> tuple[LabelledImages, NDArray[np.int64]]:
+        if self._parts is None:
+            self._parts = self.load()
+            if self.on_error == "skip":
+                for each in ("val", "test"):
+                    self._parts[each] = self._readable(*self._parts[each])
+        return self._parts[split]
+
+    def _readable(
+        self, images: LabelledImages, indices: NDArray[np.int64]
+    ) -> tuple[LabelledImages, NDArray[np.int64]]:
+        """An evaluation split without the images that cannot be read.
+
+        They are found before, for evaluation is of each image once, in order, and it is known
+        beforehand how many there are.
+        """
+        if not isinstance(images, PictureFiles):
+            return images, indices
+        broken = {path for path, _ in unreadable(images.paths[index] for index in indices)}
+        self._left_out += sorted(broken)
+        kept = [index for index in indices.tolist() if images.paths[index] not in broken]
+        return images, np.array(kept, dtype=np.int64)
+
+    def _variation(self) -> v2.Transform:
+        if self.augment == "none":
+            return self.preprocessing.spatial()
+        return v2.Compose([self.augmentation(), *further(self.augment)])
+
+    def _order(self, training: TransformedImages) -> dict[str, Any]:
+        if self.balance != "sampler":
+            return {"shuffle": True}
+        if self.trainer is not None and self.trainer.world_size > 1:
+            raise UsageError(
+                "data.balance",
+                expected="weights, where several processes train: each draws its own images",
+                found="sampler",
+                remedy="set data.balance=weights or trainer.devices=1",
+            )
+        return {"sampler": balanced_sampler(training.targets, len(self.class_names))}
+
+    def _maybe_cached(self, split: Split, images: LabelledImages) -> LabelledImages:
+        if self.cache == "none":
+            return images
+        if split not in self._cached:
+            processes = 1 if self.trainer is None else self.trainer.num_devices
+            self._cached[split] = CachedImages(
+                images,
+                self._part(split)[1],
+                forgiving=self.on_error == "skip",
+                processes=processes,
+            )
+        return self._cached[split]
 
     def _loader(self, dataset: TransformedImages, **options: Any) -> DataLoader[tuple[Tensor, int]]:
         return DataLoader(

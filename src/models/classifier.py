@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from src.errors import NonFiniteLossError, UsageError
 from src.models.network import NetworkSpec
+from src.models.stages import stages
+from src.models.weights import Fit, load_into
 
 # Shapes: N images, K classes, H = W = data.image_size.
 
@@ -36,6 +40,11 @@ class Classifier(LightningModule):
         channels_last: store images and weights as NHWC, which convolutions prefer.
         compile: train through ``torch.compile``.
         network_options: further arguments of torchvision's builder.
+        weights: a file of weights to start from, with or without those of the head.
+        layer_decay: the learning rate of a stage is this times that of the next one nearer to
+            the head (Clark et al., 2020, arXiv 2003.10555); 1 for the same everywhere.
+        test_time_augmentation: ``flip`` averages the probabilities for an image and its mirror
+            image in ``test`` and ``predict``; what is exported and measured does not.
     """
 
     builder: ClassVar[str]
@@ -52,15 +61,27 @@ class Classifier(LightningModule):
         channels_last: bool = True,
         compile: bool = False,  # noqa: A002  # torch's own word for it
         network_options: dict[str, Any] | None = None,
+        weights: str | None = None,
+        layer_decay: float = 1.0,
+        test_time_augmentation: Literal["none", "flip"] = "none",
     ) -> None:
         super().__init__()
         _require_range("model.lr", lr, 0, math.inf)
         _require_range("model.label_smoothing", label_smoothing, 0, 1)
         _require_range("model.warmup_fraction", warmup_fraction, 0, 1)
+        _require_range("model.layer_decay", layer_decay, math.ulp(0), math.nextafter(1, 2))
+        if pretrained and weights:
+            raise UsageError(
+                "model.weights",
+                expected="no file, where model.pretrained=true",
+                found=weights,
+                remedy="set one of the two",
+            )
         self.save_hyperparameters()
         self.class_names = list(class_names)
         self.spec = NetworkSpec(self.builder, len(class_names), network_options or {})
         self.network = self.spec.build_pretrained() if pretrained else self.spec.build()
+        self.loaded: Fit | None = load_into(self.network, Path(weights)) if weights else None
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=self.memory_format)
         if compile:
@@ -68,7 +89,12 @@ class Classifier(LightningModule):
         self.lr = lr
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
+        self.layer_decay = layer_decay
+        self.test_time_augmentation = test_time_augmentation
         self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+        # What an image of each class counts in training's loss, (K,); all the same without.
+        self.class_weights: Tensor | None = None
+        self.watching = True  # for a loss that is not finite
         self.val_metrics = _metrics(len(class_names), "val/")
         self.test_metrics = _metrics(len(class_names), "test/")
         self.per_class = MulticlassAccuracy(len(class_names), average=None)
@@ -86,8 +112,13 @@ class Classifier(LightningModule):
         return logits
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, targets = batch  # (N, 3, H, W), (N,)
-        loss: Tensor = self.loss(self(images), targets)
+        images, targets = batch  # (N, 3, H, W), (N,) or where images are mixed (N, K)
+        loss = functional.cross_entropy(
+            self(images),
+            targets,
+            weight=self.class_weights,
+            label_smoothing=self.loss.label_smoothing,
+        )
         self._watch(loss.detach())
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
@@ -107,7 +138,7 @@ class Classifier(LightningModule):
         self._evaluate(self(batch[0]), batch[1], self.val_metrics, "val/loss")
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        logits = self._as_exported(batch[0])
+        logits = self._answer(batch[0])
         self._evaluate(logits, batch[1], self.test_metrics, "test/loss")
         self.per_class.update(logits, batch[1])
 
@@ -119,7 +150,7 @@ class Classifier(LightningModule):
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Probabilities, (N, K)."""
-        return self._as_exported(batch[0]).softmax(dim=1)
+        return self._answer(batch[0]).softmax(dim=1)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(
@@ -183,6 +214,15 @@ class Classifier(LightningModule):
             logits: Tensor = self(images)
         return logits.float()
 
+    def _answer(self, images: Tensor) -> Tensor:
+        """Logits (N, K), with test-time augmentation those of the mean probabilities."""
+        logits = self._as_exported(images)
+        if self.test_time_augmentation == "none":
+            return logits
+        mirrored = self._as_exported(images.flip(-1))
+        both = torch.stack([logits.log_softmax(dim=1), mirrored.log_softmax(dim=1)])  # (2, N, K)
+        return both.logsumexp(dim=0) - math.log(2)
+
     def _evaluate(
         self, logits: Tensor, targets: Tensor, metrics: MetricCollection, loss_name: str
     ) -> None:
@@ -200,19 +240,30 @@ class Classifier(LightningModule):
         )
 
     def _require_finite(self) -> None:
+        if not self.watching:
+            return
         step = int(self._non_finite_step)
         if step >= 0:
             raise NonFiniteLossError(step)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        decayed = [
-            module.weight
-            for module in self.network.modules()
-            if isinstance(module, _ConvNd | nn.Linear)
-        ]
-        known = {id(parameter) for parameter in decayed}
-        others = [value for value in self.network.parameters() if id(value) not in known]
-        return [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+        if self.layer_decay == 1:
+            return _decayed_and_others(self.network)
+        groups = []
+        # The head first, whose learning rate is the one that is logged.
+        for distance, stage in enumerate(reversed(stages(self.network))):
+            rate = self.lr * self.layer_decay**distance
+            groups += [{**group, "lr": rate} for group in _decayed_and_others(stage)]
+        return [group for group in groups if group["params"]]
+
+
+def _decayed_and_others(part: nn.Module) -> list[dict[str, Any]]:
+    decayed = [
+        module.weight for module in part.modules() if isinstance(module, _ConvNd | nn.Linear)
+    ]
+    known = {id(parameter) for parameter in decayed}
+    others = [value for value in part.parameters() if id(value) not in known]
+    return [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
 
 
 def _metrics(num_classes: int, prefix: str) -> MetricCollection:

@@ -73,6 +73,25 @@ class NetworkSpec:
         return network
 
 
+def published_preprocessing(builder: str) -> dict[str, Any]:
+    """What the pictures went through that torchvision's best weights of ``builder`` were made for.
+
+    Returns:
+        Options of the data of the same names: ``image_size``, ``resize``, ``crop_share``,
+        ``interpolation``, ``mean`` and ``std``.
+    """
+    preset = torchvision.models.get_model_weights(builder)["DEFAULT"].transforms()
+    size, side = int(preset.crop_size[0]), int(preset.resize_size[0])
+    return {
+        "image_size": size,
+        "resize": "crop",
+        "crop_share": size / side,
+        "interpolation": str(preset.interpolation.value),
+        "mean": tuple(float(value) for value in preset.mean),
+        "std": tuple(float(value) for value in preset.std),
+    }
+
+
 @dataclass(frozen=True)
 class Complexity:
     """What a network costs by counting, whatever runs it."""

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torchvision.datasets import CIFAR10
+from torchvision.datasets import CIFAR10, CIFAR100
 
 from src.data.cifar10 import CIFAR10Data
+from src.data.cifar100 import CIFAR100Data
 from src.errors import UsageError
 
 PER_BATCH = 40
@@ -81,3 +82,33 @@ def test_a_missing_archive_without_a_network_is_one_line(
     monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", refuse)
     with pytest.raises(UsageError, match=r"data.root: .*cifar-10-python.tar.gz.*no network"):
         CIFAR10Data(str(tmp_path)).prepare_data()
+
+
+def test_cifar100_takes_its_fine_classes_from_its_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    names = [f"thing {number}" for number in range(100)]
+    contents = {"meta": pickle.dumps({"fine_label_names": names})}
+    for split, per_class in (("train", 10), ("test", 2)):
+        labels = [index % 100 for index in range(100 * per_class)]
+        pixels = generator.integers(0, 256, (len(labels), 3072), dtype=np.uint8)
+        contents[split] = pickle.dumps({"data": pixels, "fine_labels": labels})
+    archive = tmp_path / CIFAR100.filename
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, content in contents.items():
+            member = tarfile.TarInfo(f"{CIFAR100.base_folder}/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+    def digest(content: bytes) -> str:
+        return hashlib.md5(content).hexdigest()  # noqa: S324  # torchvision's choice
+
+    monkeypatch.setattr(CIFAR100, "tgz_md5", digest(archive.read_bytes()))
+    monkeypatch.setattr(CIFAR100, "train_list", [["train", digest(contents["train"])]])
+    monkeypatch.setattr(CIFAR100, "test_list", [["test", digest(contents["test"])]])
+    monkeypatch.setattr(CIFAR100, "meta", {**CIFAR100.meta, "md5": digest(contents["meta"])})
+    monkeypatch.setattr("torchvision.datasets.utils.urllib.request.urlopen", None)
+    data = CIFAR100Data(str(tmp_path), image_size=32, num_workers=0)
+    assert data.class_names == names
+    assert [data.count(split) for split in ("train", "val", "test")] == [900, 100, 200]

@@ -35,7 +35,8 @@ class Model:
 
     def probabilities(self, file: str | Path | IO[bytes]) -> Array:
         """The probability of each class, (K,), for an image file of any kind and size."""
-        return self.answer([self.prepare(file)])[0]
+        probabilities: Array = self.answer([self.prepare(file)])[0]
+        return probabilities
 
     def prepare(self, file: str | Path | IO[bytes]) -> Array:
         """An image file as the model takes it."""

@@ -1,0 +1,93 @@
+"""The options that make a training a fine-tuning, and the callbacks they stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+
+from src.callbacks.averaging import MovingAverage
+from src.callbacks.export import data_of
+from src.callbacks.finders import FindBatchSize, FindLearningRate
+from src.callbacks.unfreezing import GradualUnfreezing
+from src.errors import UsageError
+from src.models.classifier import Classifier
+
+
+@dataclass
+class FinetuneOptions:
+    """All of it is off by default.
+
+    Args:
+        freeze_epochs: epochs of the head alone.
+        unfreeze_epochs: after these, epochs from the unfreezing of a stage to that of the one
+            before it; 0 for all at once.
+        ema_decay: of the moving average of the weights, which is then what is validated and
+            exported; 0 for none.
+        patience: epochs without a better validation after which training ends; 0 for never.
+        find_lr: look for a learning rate before the first epoch, instead of model.lr.
+        find_batch_size: look for the largest batch that the GPU holds, instead of data.batch_size.
+    """
+
+    freeze_epochs: int = 0
+    unfreeze_epochs: int = 0
+    ema_decay: float = 0.0
+    patience: int = 0
+    find_lr: bool = False
+    find_batch_size: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("freeze_epochs", "unfreeze_epochs", "patience"):
+            value = getattr(self, name)
+            if value < 0:
+                raise UsageError(
+                    f"finetune.{name}",
+                    expected="a number of epochs, or 0",
+                    found=str(value),
+                    remedy="leave it out for 0",
+                )
+        if self.unfreeze_epochs and not self.freeze_epochs:
+            raise UsageError(
+                "finetune.unfreeze_epochs",
+                expected="finetune.freeze_epochs beside it, for nothing is frozen without",
+                found=str(self.unfreeze_epochs),
+                remedy="add finetune.freeze_epochs=1",
+            )
+        if not 0 <= self.ema_decay < 1:
+            raise UsageError(
+                "finetune.ema_decay",
+                expected="a share below 1, or 0 for no average",
+                found=str(self.ema_decay),
+                remedy="set for example finetune.ema_decay=0.999",
+            )
+
+    def callbacks(self, monitor: str, mode: Literal["min", "max"]) -> list[Callback]:
+        """What does it.
+
+        Args:
+            monitor: the metric that says what is best.
+            mode: whether it is to be large or small.
+        """
+        found: list[Callback] = []
+        if self.find_batch_size:
+            found.append(FindBatchSize())
+        if self.find_lr:
+            found.append(FindLearningRate())
+        if self.freeze_epochs:
+            found.append(GradualUnfreezing(self.freeze_epochs, self.unfreeze_epochs))
+        if self.ema_decay:
+            found.append(MovingAverage(self.ema_decay))
+        if self.patience:
+            found.append(EarlyStopping(monitor=monitor, mode=mode, patience=self.patience))
+        return found
+
+
+class ClassWeights(Callback):
+    """Hands the data's class weights to the model's loss, with ``data.balance=weights``."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data = data_of(trainer)
+        if data.balance == "weights" and isinstance(pl_module, Classifier):
+            pl_module.class_weights = data.class_weights().to(pl_module.device)

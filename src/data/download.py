@@ -1,0 +1,44 @@
+"""What can go wrong when torchvision fetches a data set, told in one line."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import TypeVar
+
+from src.errors import UsageError, describe
+
+Source = TypeVar("Source")
+
+
+def downloaded(fetch: Callable[[], Source], root: Path, files: Mapping[str, str]) -> Source:
+    """What ``fetch`` gives, which downloads and unpacks what is not there.
+
+    Args:
+        fetch: torchvision's class, called with ``download=True``.
+        root: the folder.
+        files: names of the archives and where they come from, for the message.
+
+    Raises:
+        UsageError: they are not there and cannot be downloaded, or are damaged.
+    """
+    try:
+        return fetch()
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        HTTPException,
+        tarfile.TarError,
+        zlib.error,
+    ) as error:
+        raise UsageError(
+            "data.root",
+            expected=f"{', '.join(files)} in {root}, or a network to download it",
+            found=describe(error),
+            remedy=f"put there what is at {', '.join(files.values())}, and remove what is damaged",
+        ) from error

@@ -1,0 +1,160 @@
+"""Published data sets of photographs from small files in their true formats, and no network."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+from torchvision.datasets import Flowers102, Food101, Imagenette, OxfordIIITPet
+
+from src.data.flowers102 import Flowers102Data
+from src.data.food101 import Food101Data
+from src.data.imagenette import ImagenetteData
+from src.data.pets import PetsData
+from src.data.published import PublishedImages
+from src.data.split import SPLITS
+from src.errors import UsageError
+
+BREEDS = ("Abyssinian", "great_pyrenees", "pug")
+KINDS: list[type[PublishedImages]] = [Flowers102Data, PetsData, Food101Data, ImagenetteData]
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.utils.urllib.request.urlopen", refuse)
+
+
+def jpeg(level: int) -> bytes:
+    """A small photograph of one grey, which says which image it is."""
+    content = io.BytesIO()
+    Image.new("RGB", (24, 16), (level, level, level)).save(content, "JPEG")
+    return content.getvalue()
+
+
+def pack(path: Path, files: dict[str, bytes]) -> str:
+    """Write an archive; its MD5, as torchvision checks it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return digest(path.read_bytes())
+
+
+def digest(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()  # noqa: S324  # torchvision's choice
+
+
+def levels(data: PublishedImages) -> dict[str, set[tuple[str, int]]]:
+    """The classes and greys of each split."""
+    found = {}
+    for split in SPLITS:
+        images, indices = data.load()[split]
+        found[split] = {
+            (
+                data.class_names[images.targets[index]],
+                images.image(int(index)).getpixel((0, 0))[0],
+            )
+            for index in indices
+        }
+    return found
+
+
+def test_flowers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "flowers-102"
+    pictures = {f"jpg/image_{number:05d}.jpg": jpeg(number) for number in range(1, 7)}
+    files = {"image": pack(folder / "102flowers.tgz", pictures)}
+    matrices = {
+        "label": ("imagelabels.mat", {"labels": [[2, 1, 2, 1, 2, 1]]}),
+        "setid": ("setid.mat", {"trnid": [[1, 2]], "valid": [[3, 4]], "tstid": [[5, 6]]}),
+    }
+    for key, (name, content) in matrices.items():
+        savemat(folder / name, content)
+        files[key] = digest((folder / name).read_bytes())
+    names = {key: name for key, (name, _) in Flowers102._file_dict.items()}
+    monkeypatch.setattr(Flowers102, "_file_dict", {key: (names[key], files[key]) for key in names})
+    data = Flowers102Data(str(tmp_path), num_workers=0)
+    assert len(data.class_names) == 102
+    found = levels(data)
+    assert found["train"] == {("hard-leaved pocket orchid", 1), ("pink primrose", 2)}
+    assert found["test"] == {("hard-leaved pocket orchid", 5), ("pink primrose", 6)}
+
+
+def test_pets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "oxford-iiit-pet"
+    pictures, lists = {}, {"trainval": "", "test": ""}
+    for label, breed in enumerate(BREEDS):
+        for number in range(15):
+            pictures[f"images/{breed}_{number}.jpg"] = jpeg(label * 20 + number)
+            lists["trainval" if number < 10 else "test"] += f"{breed}_{number} {label + 1} 1 1\n"
+    texts = {f"annotations/{name}.txt": text.encode() for name, text in lists.items()}
+    sums = [pack(folder / "images.tar.gz", pictures), pack(folder / "annotations.tar.gz", texts)]
+    resources = [(url, each) for (url, _), each in zip(OxfordIIITPet._RESOURCES, sums, strict=True)]
+    monkeypatch.setattr(OxfordIIITPet, "_RESOURCES", resources)
+    data = PetsData(str(tmp_path), num_workers=0)
+    assert data.class_names == ["Abyssinian", "Great Pyrenees", "Pug"]
+    found = levels(data)
+    assert [len(found[split]) for split in SPLITS] == [27, 3, 15]
+    assert ("Pug", 40 + 12) in found["test"]
+    assert not found["train"] & found["val"]
+
+
+def test_food(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dishes = ("apple_pie", "waffles")
+    listed: dict[str, dict[str, list[str]]] = {"train": {}, "test": {}}
+    files = {}
+    for label, dish in enumerate(dishes):
+        names = [f"{dish}/{number}" for number in range(14)]
+        listed["train"][dish], listed["test"][dish] = names[:10], names[10:]
+        for number, name in enumerate(names):
+            files[f"food-101/images/{name}.jpg"] = jpeg(label * 20 + number)
+    for split, content in listed.items():
+        files[f"food-101/meta/{split}.json"] = json.dumps(content).encode()
+    monkeypatch.setattr(Food101, "_MD5", pack(tmp_path / "food-101.tar.gz", files))
+    data = Food101Data(str(tmp_path), num_workers=0)
+    assert data.class_names == list(dishes)
+    found = levels(data)
+    assert [len(found[split]) for split in SPLITS] == [18, 2, 8]
+    assert ("waffles", 20 + 13) in found["test"]
+
+
+def test_imagenette(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {}
+    for label, name in enumerate(Imagenette._WNID_TO_CLASS):
+        for number in range(12):
+            split = "train" if number < 10 else "val"
+            path = f"imagenette2-160/{split}/{name}/{name}_{number}.JPEG"
+            files[path] = jpeg(label * 12 + number)
+    sums = pack(tmp_path / "imagenette2-160.tgz", files)
+    archives = {**Imagenette._ARCHIVES, "160px": (Imagenette._ARCHIVES["160px"][0], sums)}
+    monkeypatch.setattr(Imagenette, "_ARCHIVES", archives)
+    data = ImagenetteData(str(tmp_path), size="160px", num_workers=0)
+    assert data.class_names[:2] == ["tench", "English springer"]
+    found = levels(data)
+    assert [len(found[split]) for split in SPLITS] == [90, 10, 20]
+    assert ("tench", 11) in found["test"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_cannot_be_downloaded_is_one_line(kind: type[PublishedImages], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"data.root: expected .*or a network") as caught:
+        kind(str(tmp_path)).prepare_data()
+    assert "no network" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_their_pictures_are_varied_in_training(tmp_path: Path) -> None:
+    data = PetsData(str(tmp_path), image_size=32, num_workers=0)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
+    assert data.augmentation()(picture).size == (32, 32)

@@ -1,0 +1,115 @@
+"""The check of the data: what is broken, what is there twice, and the sheet of pictures."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.data.__main__ import check
+from src.data.contact_sheet import COLUMNS, ContactSheet
+from src.data.digits import Digits
+from src.data.survey import survey
+from src.entry import run_command
+from src.report.survey import lines, verdict
+from tests.data.test_image_folder import fill, module
+
+
+def splits(root: Path) -> Path:
+    seeds = iter(range(10))
+    for split, count in {"train": 6, "val": 2, "test": 3}.items():
+        for name in ("cat", "dog"):
+            fill(root / split / name, count, next(seeds))
+    return root
+
+
+def test_a_clean_data_set_has_no_verdict_and_all_its_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = splits(tmp_path / "photos")
+    check(["data=image_folder", f"data.root={root}", f"sheet={tmp_path / 'sheet.png'}"])
+    printed = capsys.readouterr().out
+    assert "image_folder: 22 images in 2 classes" in printed
+    assert [line.split() for line in printed.splitlines() if line.startswith(("cat", "train"))] == [
+        ["train", "12", "30/30/30", "20/22/25"],
+        ["cat", "6", "2", "3"],
+    ]
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.height == 200
+
+
+def test_leaks_and_broken_files_are_named_and_end_with_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = splits(tmp_path / "photos")
+    # The same pixels, in another format and under another class.
+    with Image.open(root / "train" / "cat" / "1.png") as image:
+        image.save(root / "test" / "dog" / "copy.bmp")
+    shutil.copy(root / "train" / "dog" / "0.png", root / "train" / "dog" / "again.png")
+    (root / "val" / "cat" / "0.png").write_bytes(b"nothing")
+    argv = ["data=image_folder", f"data.root={root}", f"sheet={tmp_path / 'sheet.png'}"]
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: check(argv))
+    assert ended.value.code == 1
+    out, err = capsys.readouterr()
+    assert err == "error: 1 pictures are in more than one split and 1 files cannot be read\n"
+    leak = f"{root}/train/cat/1.png (train, cat) = {root}/test/dog/copy.bmp (test, dog)"
+    assert f"leaks, the same picture in more than one split: 1\n  {leak}" in out
+    assert f"contradictions, the same picture in more than one class: 1\n  {leak}" in out
+    assert "repeated, the same picture more than once in a split: 1" in out
+    assert f"unreadable: 1\n  {root}/val/cat/0.png: expected an image" in out
+
+
+def test_pictures_in_memory_are_surveyed_too() -> None:
+    data = Digits(image_size=8)
+    told: list[tuple[str, int, int]] = []
+    sheet = ContactSheet(data.class_names, data.preprocessing)
+    found = survey(data, sheet, lambda *progress: told.append(progress))
+    assert [found["splits"][split]["images"] for split in ("train", "val", "test")] == [
+        *(1077, 180, 540),
+    ]
+    assert found["splits"]["test"]["width"] == [8, 8, 8]
+    assert told[0] == ("train", 0, 1077)
+    assert verdict(found) is None
+    assert any("images a class in train: 1" in line for line in lines(found))
+
+
+def test_the_sheet_shows_a_row_a_class(tmp_path: Path) -> None:
+    for level, name in enumerate(("dark", "light")):
+        (tmp_path / name).mkdir()
+        for number in range(20):
+            colour = (10 + 200 * level, number, 0)
+            Image.new("RGB", (20, 20), colour).save(tmp_path / name / f"{number}.png")
+    data = module(tmp_path)
+    sheet = ContactSheet(data.class_names, data.preprocessing)
+    survey(data, sheet, lambda *_: None)
+    with Image.open(io.BytesIO(sheet.png())) as image:
+        cells = np.asarray(image)[50::100, 230::100, 0]
+    assert cells.shape == (2, COLUMNS)
+    assert (cells[0] == 10).all()
+    assert (cells[1] == 210).all()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "expected a run folder or data=NAME"),
+        (["data=image_foldr"], "did you mean data=image_folder?"),
+        (["data=image_folder"], "data.root: expected a value"),
+        (["data=digits", "data.imagesize=3"], "expected an option of src.data.digits.Digits"),
+        (["nowhere"], "RUN: expected a run folder"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: check(argv))
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
