@@ -5,8 +5,8 @@
 The rule is that of :mod:`src.data.preprocessing`, whose resizing is Pillow's. ``Resize`` is it:
 with ``antialias`` the filter is stretched with the scale, with ``exclude_outside`` its weights at
 a border add up to one, as Pillow's do. On uint8, ONNX Runtime computes in fixed point and rounds
-between the two axes, as Pillow does; its scale is a float32, which now and then moves a value by
-one of 255. https://onnx.ai/onnx/operators/onnx__Resize.html
+between the two axes, as Pillow does; its weights come from float32, which moves some values, a
+fifth of them at the worst of sizes, by one of 255. https://onnx.ai/onnx/operators/onnx__Resize.html
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def embed(folder: Path, target: Path) -> None:
 
 def _joined(network: onnx.ModelProto, preprocessing: dict[str, Any]) -> onnx.ModelProto:
     """The network between what comes before it and what comes after."""
+    import onnx
     from onnx import compose, parser
 
     [opset] = [each.version for each in network.opset_import if each.domain in {"", "ai.onnx"}]
@@ -54,6 +55,10 @@ def _joined(network: onnx.ModelProto, preprocessing: dict[str, Any]) -> onnx.Mod
     after = parser.parse_model(head + _AFTER)
     first = compose.merge_models(before, network, [(_PREFIX + INPUT, INPUT)])
     model = compose.merge_models(first, after, [(OUTPUT, "scores")])
+    # Each of the three named its operators' version, and merging keeps all.
+    versions = {each.domain or "": each.version for each in model.opset_import}
+    del model.opset_import[:]
+    model.opset_import.extend(onnx.helper.make_opsetid(*each) for each in versions.items())
     model.graph.name = "picture_to_probabilities"
     model.producer_name = network.producer_name
     model.producer_version = network.producer_version
