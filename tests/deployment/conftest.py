@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,13 +23,23 @@ from src.runs import Run
 from tests import photos
 from tests.conftest import ROOT
 
-FORMATS = ("eager", "onnx_fp32", "onnx_int8")
+FORMATS = ("onnx_fp32", "onnx_int8")
+# What takes a process with torch in it, or an extra, and so seconds a test.
+MORE_FORMATS = (
+    *("eager", "torchscript", "onnx_int8_dynamic"),
+    *(["openvino_fp32"] if importlib.util.find_spec("openvino") else []),
+)
 TRAINING = (
     *("model=resnet34", "data=image_folder", "data.root=photos", "data.image_size=32"),
-    *("data.batch_size=8", "data.num_workers=0", "data.test_share=0.3", "trainer.max_epochs=2"),
+    *("data.batch_size=8", "data.num_workers=0", "data.test_share=0.3", "trainer.max_epochs=1"),
     *("trainer.limit_train_batches=8", "trainer.enable_progress_bar=false", "profiler=none"),
     *(f"export.formats=[{','.join(FORMATS)}]", "export.embed_preprocessing=true"),
-    *("export.preflight=false", "export.onnx_int8.search_seconds=0", "benchmark=quick"),
+    *(
+        "export.preflight=false",
+        "benchmark.baseline=onnx_fp32",
+        "export.onnx_int8.search_seconds=0",
+        "benchmark=quick",
+    ),
     *("export.calibration_images=16", "benchmark.threads=1", "benchmark.rounds=1"),
     *("benchmark.max_seconds=0.1", "benchmark.warmup_seconds=0.1", "benchmark.samples=3"),
 )
@@ -55,6 +67,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(folder / "lightning_logs" / "resnet34" / "version_0")
 
 
+@pytest.fixture(scope="package")
+def complete_run(run: Run, started_in: None) -> Run:
+    """The same with more formats exported, and not measured."""
+    folder = run.folder.with_name("version_1")
+    shutil.copytree(run.folder, folder)
+    names = ",".join((*MORE_FORMATS, "onnx_fp32"))
+    options = ("embed_preprocessing=true", "calibration_images=16")
+    ended = command(Path.cwd(), "src.export", str(folder), f"formats=[{names}]", *options)
+    assert ended.returncode == 0, ended.stderr
+    return Run(folder)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What evaluation says of the test split, an image a row, by a format."""
@@ -69,26 +93,27 @@ class Evaluation:
 
 
 @pytest.fixture(scope="package")
-def evaluation(run: Run, monkeypatch_package: None) -> Callable[[str], Evaluation]:
+def evaluation(run: Run, started_in: None) -> Callable[[str], Evaluation]:
     """The evaluation by a format, which the benchmark stage has made before."""
     found: dict[str, Evaluation] = {}
 
     def evaluated(name: str) -> Evaluation:
         if name not in found:
-            found[name] = _evaluate(run, name)
+            found[name] = evaluate(run, name)
         return found[name]
 
     return evaluated
 
 
 @pytest.fixture(scope="package")
-def monkeypatch_package(run: Run) -> Iterator[None]:
+def started_in(run: Run) -> Iterator[None]:
     """The folder that the training was started in, in which its configuration's paths hold."""
     with contextlib.chdir(run.folder.parent.parent.parent):
         yield
 
 
-def _evaluate(run: Run, name: str) -> Evaluation:
+def evaluate(run: Run, name: str) -> Evaluation:
+    """The test split's answers, as the benchmark stage gets them."""
     data = data_of(run)
     test = data.dataset("test")
     paths = [Path(test.images.name(int(index))) for index in test.indices]

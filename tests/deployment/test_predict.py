@@ -14,7 +14,7 @@ import pytest
 from src.errors import UsageError
 from src.predict.__main__ import main
 from src.runs import Run
-from tests.deployment.conftest import FORMATS, Evaluation
+from tests.deployment.conftest import FORMATS, MORE_FORMATS, Evaluation, evaluate
 
 Evaluated = Callable[[str], Evaluation]
 
@@ -35,6 +35,16 @@ def test_a_picture_has_the_answer_that_evaluation_gave(
     # What is compared with is what the report says.
     right = expected.probabilities.argmax(axis=1) == expected.labels
     assert right.mean() == row["accuracy"]["top1"]
+    require_same_bits(run, name, expected, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MORE_FORMATS)
+def test_so_it_has_by_every_runtime(complete_run: Run, name: str, tmp_path: Path) -> None:
+    require_same_bits(complete_run, name, evaluate(complete_run, name), tmp_path)
+
+
+def require_same_bits(run: Run, name: str, expected: Evaluation, tmp_path: Path) -> None:
     # Fewer pictures, in another order: other neighbours, and another number of them.
     chosen = np.random.default_rng(0).permutation(len(expected.paths))[:7]
     output = tmp_path / "answers.json"
@@ -85,14 +95,16 @@ def test_a_folder_is_answered_with_the_recommended_file(
 
 
 def test_what_was_not_exported_is_named(run: Run) -> None:
-    with pytest.raises(UsageError, match=r"format: expected one of the exported formats eager, "):
+    with pytest.raises(
+        UsageError, match=r"format: expected one of the exported formats onnx_fp32, "
+    ):
         predict(run, "photos", "format=torchscript")
 
 
 def test_a_run_that_was_not_measured_recommends_nothing(run: Run) -> None:
     hidden = run.benchmark.rename(run.folder / "hidden.json")
     try:
-        with pytest.raises(UsageError, match=r"format: .*; name one of eager, onnx_fp32"):
+        with pytest.raises(UsageError, match=r"format: .*; name one of onnx_fp32, onnx_int8"):
             predict(run, "photos")
     finally:
         hidden.rename(run.benchmark)
