@@ -12,7 +12,8 @@ const [bundle, ...paths] = process.argv.slice(2);
 const classNames = JSON.parse(readFileSync(join(bundle, "class_names.json"), "utf8"));
 const session = await InferenceSession.create(join(bundle, "model.onnx"));
 for (const path of paths) {
-  // Upright by its EXIF orientation, three channels of eight bits, whatever it was.
+  // Upright by its EXIF orientation, three channels of eight bits, whatever it was. CMYK is
+  // converted by a colour profile here, which Pillow does not do.
   const { data, info } = await sharp(path)
     .rotate()
     .toColourspace("srgb")

@@ -19,5 +19,6 @@ def write(path: Path, contents: Mapping[str, bytes]) -> None:
             entry = zipfile.ZipInfo(f"{path.stem}/{name}", _WHEN)
             entry.external_attr = _MODE
             entry.create_system = 3  # Unix, wherever it is made
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            # Weights hardly shrink, and what deflates them differs from machine to machine.
+            entry.compress_type = zipfile.ZIP_STORED
             archive.writestr(entry, contents[name])

@@ -34,13 +34,9 @@ TRAINING = (
     *("data.batch_size=8", "data.num_workers=0", "data.test_share=0.3", "trainer.max_epochs=1"),
     *("trainer.limit_train_batches=8", "trainer.enable_progress_bar=false", "profiler=none"),
     *(f"export.formats=[{','.join(FORMATS)}]", "export.embed_preprocessing=true"),
-    *(
-        "export.preflight=false",
-        "benchmark.baseline=onnx_fp32",
-        "export.onnx_int8.search_seconds=0",
-        "benchmark=quick",
-    ),
-    *("export.calibration_images=16", "benchmark.threads=1", "benchmark.rounds=1"),
+    *("export.preflight=false", "export.onnx_int8.search_seconds=0", "benchmark=quick"),
+    *("export.calibration_images=16", "benchmark.baseline=onnx_fp32", "benchmark.threads=1"),
+    *("benchmark.rounds=1",),
     *("benchmark.max_seconds=0.1", "benchmark.warmup_seconds=0.1", "benchmark.samples=3"),
 )
 
