@@ -6,19 +6,24 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import yaml
 from jsonargparse import ArgumentParser
 
 from src import complaint, grammar
-from src.data.images import ImageDataModule
 from src.errors import UsageError
 from src.runs import Run
+
+if TYPE_CHECKING:
+    from src.data.images import ImageDataModule
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 Options = TypeVar("Options")
+
+_FLAGS = {"-h", "--help"}  # options that take no value
+_SHORT = {"-o": "--output"}
 
 
 class _Parser(ArgumentParser):
@@ -35,6 +40,8 @@ def parse_data(words: Sequence[str]) -> ImageDataModule:
     Raises:
         UsageError: the words are wrong.
     """
+    from src.data.images import ImageDataModule  # with Lightning, which not all commands need
+
     parser = _Parser(prog="python -m src.data", allow_abbrev=False)
     parser.add_argument("--config", action="config")
     parser.add_subclass_arguments(ImageDataModule, "data", required=True)
@@ -62,26 +69,75 @@ def parse(stage: str, description: str | None, options: type[Options]) -> tuple[
     Raises:
         UsageError: the command line is wrong, or names no run.
     """
+    run, _, chosen = _parse(stage, description, options, operand=None)
+    return run, chosen
+
+
+def parse_with(
+    operand: str, stage: str, description: str | None, options: type[Options]
+) -> tuple[Run, list[str], Options]:
+    """The same for a stage that is given more than a run, as images: with these, in order.
+
+    Args:
+        operand: what it is given, as ``--help`` calls one of them.
+
+    Raises:
+        UsageError: the command line is wrong, names no run, or no operand.
+    """
+    run, operands, chosen = _parse(stage, description, options, operand)
+    if not operands:
+        raise UsageError(
+            operand,
+            expected="at least one",
+            found="none",
+            remedy=f"see python -m src.{stage} --help",
+        )
+    return run, operands, chosen
+
+
+def _parse(
+    stage: str, description: str | None, options: type[Options], operand: str | None
+) -> tuple[Run, list[str], Options]:
     parser = _Parser(prog=f"python -m src.{stage}", description=description, allow_abbrev=False)
     parser.add_argument("run", type=str, metavar="RUN", help="the run's folder")
+    if operand:
+        parser.add_argument("operands", type=str, metavar=operand, nargs="*", help="one or more")
     parser.add_class_arguments(options, as_group=False)
-    words = [
-        f"--{word}" if "=" in word and not word.startswith("-") else word for word in sys.argv[1:]
-    ]
-    if not words:
+    given, operands = _sorted(sys.argv[1:])
+    if not given and not operands:
         raise UsageError(
             "RUN",
             expected="a run folder",
             found="nothing",
             remedy=f"see python -m src.{stage} --help",
         )
-    presets = [word for word in words if word.startswith(f"--{stage}=")]
+    presets = [word for word in given if word.startswith(f"--{stage}=")]
     for word in presets:
         file = grammar.preset(CONFIGS, stage, word.partition("=")[2])
         parser.set_defaults(yaml.safe_load(file.read_text(encoding="utf-8"))[stage])
-    config = parser.parse_args([word for word in words if word not in presets])
+    config = parser.parse_args([*(word for word in given if word not in presets), *operands])
     run = Run.open(config.pop("run"))
+    rest = config.pop("operands", None) or []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40
         chosen = parser.instantiate_classes(config)
-    return run, options(**chosen.as_dict())
+    return run, rest, options(**chosen.as_dict())
+
+
+def _sorted(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The options, each with its value, and what is none, wherever they stand."""
+    options: list[str] = []
+    operands: list[str] = []
+    pending = iter(argv)
+    for word in pending:
+        if word in _FLAGS:
+            options.append(word)
+        elif word.startswith("-"):
+            options.append(_SHORT.get(word, word))
+            if "=" not in word:
+                options += [value for value in [next(pending, None)] if value is not None]
+        elif "=" in word and not Path(word).exists():  # a picture's name may have one as well
+            options.append(f"--{word}")
+        else:
+            operands.append(word)
+    return options, operands

@@ -30,6 +30,12 @@ ALLOWED = {
         *("console", "data", "errors", "export", "files", "formats", "machine", "runs"),
         "",
     },
+    "predict": {
+        *("benchmark", "console", "data", "errors", "files", "formats", "machine", "runs"),
+    },
+    "bundle": {
+        *("benchmark", "console", "data", "errors", "files", "formats", "predict", "runs"),
+    },
     "profiling": {"errors", "files"},
     "report": {"files", "runs"},
     "compare": {"benchmark", "console", "errors", "files", "report", "runs"},

@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import src
+from src import formats
 from src.benchmark import nvml
 from src.errors import one_line
 from src.formats.base import Unavailable
 
 _ROOT = Path(src.__file__).parent.parent
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+EVALUATION_BATCH = 64  # images that evaluation and prediction give a file at once
 _LOOK_SECONDS = 0.2  # between two looks at a worker that has not answered yet
 
 
@@ -33,11 +35,21 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one worker may use."""
+    """What one worker may use.
+
+    Args:
+        threads: intra-op.
+        answer_seconds: what one answer may take before it is killed.
+        resident_bytes: what it may hold before it is killed.
+        group: of the options that set these, as messages name them.
+        first: run before other processes, where the system allows it, as what is timed must.
+    """
 
     threads: int
     answer_seconds: float
     resident_bytes: int
+    group: str = "benchmark."
+    first: bool = True
 
 
 class WorkerProcess:
@@ -52,13 +64,19 @@ class WorkerProcess:
 
     def __init__(self, name: str, folder: Path, device: str, limits: Limits) -> None:
         self._limits = limits
+        self._mixes_batch = getattr(formats.get(name), "mixes_batch", False)
         self._device_memory = nvml.GrowthMeter() if device == "cuda" else None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         self._connection, theirs = Pipe()
         command = [sys.executable, "-m", "src.benchmark.worker", name, str(folder), device]
         with theirs:
             self._process = subprocess.Popen(
-                [*command, str(limits.threads), str(theirs.fileno())],
+                [
+                    *command,
+                    str(limits.threads),
+                    str(theirs.fileno()),
+                    "first" if limits.first else "ordinary",
+                ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -104,8 +122,26 @@ class WorkerProcess:
             raise WorkerError(answer["error"])
         return answer
 
+    def answer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (N, K) for images (N, 3, H, W), each the same whatever comes with it.
+
+        A runtime takes other kernels for another number of images, which changes the last bits,
+        so it is always given as many: the last image again where there are fewer. Evaluation
+        and prediction both ask here, and so have the same answer for the same image.
+
+        Raises:
+            WorkerError: the request failed.
+        """
+        size = 1 if self._mixes_batch else EVALUATION_BATCH
+        answers = []
+        for start in range(0, len(images), size):
+            batch = images[start : start + size]
+            repeated = np.repeat(batch[-1:], size - len(batch), axis=0)
+            answers.append(self.predict(np.concatenate([batch, repeated]))[: len(batch)])
+        return np.concatenate(answers)
+
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (N, K) for images (N, 3, H, W).
+        """Logits (N, K) for images (N, 3, H, W), in one call of the runtime.
 
         Raises:
             WorkerError: the request failed.
@@ -132,12 +168,12 @@ class WorkerProcess:
             if resident > self._limits.resident_bytes:
                 self._kill(
                     f"{resident / 1e9:.1f} GB resident during {doing}, over "
-                    f"benchmark.max_memory_bytes={self._limits.resident_bytes}; killed"
+                    f"{self._limits.group}max_memory_bytes={self._limits.resident_bytes}; killed"
                 )
             if time.monotonic() > end:
                 self._kill(
                     f"no answer to {doing} within {self._limits.answer_seconds:g} s "
-                    "(benchmark.timeout_seconds); killed"
+                    f"({self._limits.group}timeout_seconds); killed"
                 )
             if self._device_memory:
                 self._device_memory.sample()

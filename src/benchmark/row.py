@@ -107,7 +107,7 @@ class Row:
     def predict(self, images: Images) -> fidelity.Logits | None:
         """Logits (n, K) of a batch (n, 3, H, W); None if the row is not ok, or no longer."""
         found: list[fidelity.Logits] = []
-        self._guard(lambda: found.append(self._alive().predict(images)))
+        self._guard(lambda: found.append(self._alive().answer(images)))
         return found[0] if found else None
 
     def require_same(self, logits: fidelity.Logits, baseline: fidelity.Logits) -> None:

@@ -15,7 +15,7 @@ from src.benchmark import curves, environment
 from src.benchmark.flipped import FlippedPictures
 from src.benchmark.leak import LeakDetector
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.process import Limits
+from src.benchmark.process import EVALUATION_BATCH, Limits
 from src.benchmark.recommendation import recommend
 from src.benchmark.row import Row, planned
 from src.benchmark.schedule import Schedule
@@ -181,7 +181,7 @@ def _answers(
 
 def _check(rows: Sequence[Row], data: EvaluationData, schedule: Schedule, report: Report) -> None:
     total, done = data.count(_CHECKED), 0
-    for images, _ in data.batches(_CHECKED):
+    for images, _ in data.batches(_CHECKED, EVALUATION_BATCH):
         report("checking against the baseline", f"{done} of {total} images", done, total)
         for row, logits, baseline in _answers(rows, schedule, images):
             if baseline is not None:
@@ -198,7 +198,7 @@ def _score(
     report: Report,
 ) -> int:
     total, done = data.count(_SCORED), 0
-    for images, labels in data.batches(_SCORED):
+    for images, labels in data.batches(_SCORED, EVALUATION_BATCH):
         report("scoring", f"{done} of {total} images", done, total)
         leak.look_at(images)
         for row, logits, baseline in _answers(rows, schedule, images):

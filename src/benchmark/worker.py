@@ -1,6 +1,6 @@
 """The process that holds one exported file and does what it is told with it.
 
-    python -m src.benchmark.worker FORMAT FOLDER DEVICE THREADS CONNECTION
+    python -m src.benchmark.worker FORMAT FOLDER DEVICE THREADS CONNECTION first|ordinary
 
 It imports the format's module and, when told to load, the format's runtime: nothing else. A
 request is one JSON message, followed by one message with the raw float32 images where it has
@@ -191,14 +191,15 @@ def _send(connection: Connection, message: dict[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> None:
-    name, folder, device, threads, descriptor = argv
+    name, folder, device, threads, descriptor, priority = argv
     # Where memory runs out, the kernel ends this process and not the one that trained.
     with contextlib.suppress(OSError):  # not Linux
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     # Where the system allows it, other processes get what this one leaves: their work would be
     # timed as the file's. Before any thread is there, for threads inherit it.
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+    if priority == "first":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, _NICE)
     # A runtime that prints must not mix with what this project prints on standard output.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     connection = Connection(int(descriptor))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,6 +53,16 @@ class Preprocessing:
             "scale": 1 / 255,
             "layout": "NCHW",
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The preprocessing that an exported file names: see :meth:`to_dict`."""
+        given: dict[str, Any] = {
+            field.name: tuple(value) if isinstance(value, list) else value
+            for field in fields(cls)
+            if (value := values.get(field.name)) is not None
+        }
+        return cls(**given)
 
     def __call__(self, image: Image.Image) -> Tensor:
         """The network's input for one picture: (3, H, W) float32."""

@@ -37,6 +37,8 @@ def main() -> None:
         size = sum(file["bytes"] for file in entry["files"])
         result = f"{size / 1e6:.1f} MB" if entry["status"] == "ok" else entry["reason"]
         console.print(f"{name}: {entry['status']}, {result}")
+        if embedded := entry["embedded"]:
+            console.print(f"{embedded['folder']}: {embedded['reason'] or embedded['status']}")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ class ExportOptions:
         judging_images: further training images, by which a recipe of static quantization is
             chosen; as many of them as there are.
         max_accuracy_drop: the top-1 accuracy that a quantized file may give up, a share of 1.
+        embed_preprocessing: write each ONNX file once more, with the preprocessing and the softmax
+            inside: a picture of any size in, probabilities out.
         onnx_int8: options of that format.
     """
 
@@ -37,17 +39,25 @@ class ExportOptions:
     calibration_images: int = 128
     judging_images: int = 256
     max_accuracy_drop: float = 0.01
+    embed_preprocessing: bool = False
     onnx_int8: Int8Options = field(default_factory=Int8Options)
 
     def __post_init__(self) -> None:
-        for name in self.formats:
-            formats.get(name)
+        kinds = [formats.get(name) for name in self.formats]
         if not self.formats:
             raise UsageError(
                 "export.formats",
                 expected=f"names among {', '.join(formats.names())}",
                 found="none",
                 remedy="name one, as in export.formats=[eager,onnx_int8]",
+            )
+        if self.embed_preprocessing and not any(hasattr(kind, "embed") for kind in kinds):
+            can = [name for name in formats.names() if hasattr(formats.get(name), "embed")]
+            raise UsageError(
+                "export.embed_preprocessing",
+                expected=f"a format that can hold its preprocessing: {', '.join(can)}",
+                found=", ".join(self.formats),
+                remedy=f"add one, as in export.formats=[{can[0]}], or leave it out",
             )
         self.formats = list(dict.fromkeys(self.formats))
         if self.calibration_images < LEAST_IMAGES:

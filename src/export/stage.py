@@ -96,14 +96,23 @@ def export_run(
         probe.write(run.exports / PROBE, source)
         for number, name in enumerate(options.formats):
             report("exporting", name, number, len(options.formats))
-            manifest["formats"][name] = export_one(name, source, run.exports / name)
+            manifest["formats"][name] = export_one(
+                name, source, run.exports / name, embed=options.embed_preprocessing
+            )
             # After each, so that what was exported is known whatever comes next.
             files.write_json(run.manifest, manifest)
     return manifest
 
 
-def export_one(name: str, source: ExportSource, folder: Path) -> dict[str, Any]:
-    """One format into ``folder``: its entry in the manifest, with status, files and seconds."""
+def export_one(
+    name: str, source: ExportSource, folder: Path, *, embed: bool = False
+) -> dict[str, Any]:
+    """One format into ``folder``: its entry in the manifest, with status, files and seconds.
+
+    Args:
+        embed: where the format can, write it once more with its preprocessing inside, into a
+            folder beside, so that the size of the format stays that of what is measured.
+    """
     kind = formats.get(name)
     entry: dict[str, Any] = {
         "precision": kind.precision,
@@ -112,6 +121,7 @@ def export_one(name: str, source: ExportSource, folder: Path) -> dict[str, Any]:
         "details": None,
         "usage": _usage(kind, source),
         "runs_with": list(kind.runs_with),
+        "embedded": None,
     }
     missing = missing_packages(kind.requires)
     if missing:
@@ -125,7 +135,31 @@ def export_one(name: str, source: ExportSource, folder: Path) -> dict[str, Any]:
     except Exception as error:  # whatever a format raises is that row's failure, told in it
         return {**entry, "status": "failed", "reason": describe(error)}
     entry["export_seconds"] = time.perf_counter() - started
-    entry["files"] = [
+    entry["files"] = _files_in(folder)
+    embedded = folder.with_name(f"{name}_embedded")
+    if embed and hasattr(kind, "embed"):
+        entry["embedded"] = _embed(kind, folder, embedded)
+    elif embedded.is_dir():
+        shutil.rmtree(embedded)  # it holds the weights of the file that was replaced
+    return {**entry, "status": "ok"}
+
+
+def _embed(kind: Any, folder: Path, target: Path) -> dict[str, Any]:
+    """The file in ``folder`` with its preprocessing inside: which folder, which files.
+
+    What fails here fails here only: the file without is whole.
+    """
+    entry: dict[str, Any] = {"folder": target.name, "files": [], "status": "ok", "reason": None}
+    try:
+        with files.whole_folder(target) as fresh:
+            kind.embed(folder, fresh)
+    except Exception as error:  # told in the manifest, as for a format
+        return {**entry, "status": "failed", "reason": describe(error)}
+    return {**entry, "files": _files_in(target)}
+
+
+def _files_in(folder: Path) -> list[dict[str, Any]]:
+    return [
         {
             "path": str(path.relative_to(folder)),
             "bytes": path.stat().st_size,
@@ -134,7 +168,6 @@ def export_one(name: str, source: ExportSource, folder: Path) -> dict[str, Any]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     ]
-    return {**entry, "status": "ok"}
 
 
 def _usage(kind: Format, source: ExportSource) -> str | None:
@@ -168,7 +201,17 @@ def preflight(
         )
         for number, name in enumerate(options.formats):
             report("preflight: exporting random weights", name, number, len(options.formats))
-            entry = export_one(name, source, scratch / "exports" / name)
+            entry = export_one(
+                name, source, scratch / "exports" / name, embed=options.embed_preprocessing
+            )
+            embedded = entry["embedded"]
+            if embedded and embedded["status"] == "failed":
+                raise UsageError(
+                    "export.embed_preprocessing",
+                    expected="formats that can hold their preprocessing",
+                    found=f"{name}, which failed: {embedded['reason'][:300]}",
+                    remedy="leave it out, or set export.preflight=false",
+                )
             if entry["status"] == "failed":
                 raise UsageError(
                     "export.formats",

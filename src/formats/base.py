@@ -144,6 +144,13 @@ class Format(Protocol):
 
     A format that calls a C++ compiler when it exports or loads, which takes it from half a minute
     to minutes, has ``compiles = True``: its tests run by default with one architecture only.
+
+    A format whose answer for an image depends on the other images of its batch has
+    ``mixes_batch = True``: it is scored, and predicts, one image at a time.
+
+    A format may have a function ``embed(folder, target)``, which writes the file in ``folder``
+    into ``target`` with the preprocessing and the softmax inside: one uint8 picture of any size
+    (height, width, 3) in, probabilities (K,) out.
     """
 
     requires: tuple[str, ...]  # packages to export, by import name

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from src.formats import _onnx
+from src.formats import _onnx, _onnx_embedding
 from src.formats.base import ExportSource
 
 requires = ("onnx", "onnxscript", "onnxruntime")
@@ -19,6 +19,7 @@ precision = "fp16"
 tolerance = 2e-2  # 11 bits of mantissa; DenseNet-121 departs the most, by 1 %
 
 load = _onnx.load
+embed = _onnx_embedding.embed
 
 
 def export(source: ExportSource, folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.formats import _onnx
+from src.formats import _onnx, _onnx_embedding
 from src.formats.base import ExportSource
 
 requires = ("onnx", "onnxscript", "onnxruntime")
@@ -15,6 +15,7 @@ tolerance = 5e-3  # other kernels, BatchNorm folded, TF32 on CUDA
 
 load = _onnx.load
 usage = _onnx.usage
+embed = _onnx_embedding.embed
 
 
 def export(source: ExportSource, folder: Path) -> None:

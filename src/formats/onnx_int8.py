@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src import machine
-from src.formats import _int8_account, _int8_target, _onnx
+from src.formats import _int8_account, _int8_target, _onnx, _onnx_embedding
 from src.formats._int8_builder import Builder
 from src.formats._int8_equalization import equalise
 from src.formats._int8_judge import Judge, speedup_in_turn
@@ -35,6 +35,7 @@ tolerance = None
 
 load = _onnx.load
 usage = _onnx.usage
+embed = _onnx_embedding.embed
 
 
 def export(source: ExportSource, folder: Path) -> dict[str, Any]:

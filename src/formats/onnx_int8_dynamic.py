@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.formats import _onnx
+from src.formats import _onnx, _onnx_embedding
 from src.formats.base import ExportSource
 
 requires = ("onnx", "onnxscript", "onnxruntime", "sympy")
@@ -16,9 +16,11 @@ runs_with = ("onnxruntime",)
 devices = ("cpu",)
 precision = "int8"
 tolerance = None
+mixes_batch = True  # one range of each activation, over all images of the batch
 
 load = _onnx.load
 usage = _onnx.usage
+embed = _onnx_embedding.embed
 
 
 def export(source: ExportSource, folder: Path) -> None:

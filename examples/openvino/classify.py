@@ -1,0 +1,53 @@
+"""An OpenVINO file from OpenVINO, without PyTorch.
+
+python -m src.export RUN formats=[openvino_fp32]
+python examples/openvino/classify.py RUN/exports/openvino_fp32/model.xml IMAGE...
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from PIL import Image, ImageOps
+
+
+def preprocess(picture: Image.Image, rule: dict[str, Any]) -> np.ndarray:
+    """What the file's metadata say: resized, the middle cut out, scaled, normalised."""
+    size = rule["image_size"]
+    resampling = Image.Resampling[rule["interpolation"].upper()]
+    if rule["resize"] == "squash":
+        picture = picture.resize((size, size), resampling)
+    else:
+        to, shorter = round(size / rule["crop_share"]), min(picture.size)
+        width, height = (int(to * side / shorter) for side in picture.size)
+        picture = picture.resize((width, height), resampling)
+        left, top = round((width - size) / 2), round((height - size) / 2)
+        picture = picture.crop((left, top, left + size, top + size))
+    values = np.asarray(picture, np.float32) * np.float32(rule["scale"])
+    mean, std = (np.asarray(rule[name], np.float32) for name in ("mean", "std"))
+    return ((values - mean) / std).transpose(2, 0, 1)  # (3, H, W)
+
+
+path, *images = sys.argv[1:]
+core = ov.Core()
+model = core.read_model(path)
+rule = json.loads(model.get_rt_info(["lightship", "preprocessing"]).value)
+class_names = json.loads(model.get_rt_info(["lightship", "class_names"]).value)
+# Where the processor has bf16, OpenVINO would run a file of fp32 in it.
+compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+for image in images:
+    with Image.open(image) as file:
+        picture = ImageOps.exif_transpose(file).convert("RGB")
+    logits = compiled(preprocess(picture, rule)[None])[0][0].astype(np.float64)
+    probabilities = np.exp(logits - logits.max())
+    probabilities /= probabilities.sum()
+    answer = {
+        "image": image,
+        "class": class_names[int(probabilities.argmax())],
+        "probabilities": probabilities.tolist(),
+    }
+    print(json.dumps(answer))

@@ -1,0 +1,1 @@
+"""One zip file that holds all that is needed to use an exported file elsewhere."""

@@ -1,0 +1,133 @@
+"""Classify images with the model beside this file. It needs onnxruntime, numpy and Pillow.
+
+python predict.py IMAGE...     the likeliest classes of each image
+python predict.py --check      does the model give here what it gave where it was made?
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import onnxruntime as ort
+from PIL import Image, ImageOps
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+HERE = Path(__file__).resolve().parent
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+class Model:
+    """The model, with what its metadata say of the classes and of the preprocessing."""
+
+    def __init__(self, path: Path = HERE / "model.onnx") -> None:
+        self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.class_names: list[str] = json.loads(metadata["class_names"])
+        self._preprocessing: dict[str, Any] = json.loads(metadata["preprocessing"])
+        self._embedded = "preprocessing_embedded" in metadata
+
+    def probabilities(self, file: str | Path | IO[bytes]) -> Array:
+        """The probability of each class, (K,), for an image file of any kind and size."""
+        probabilities: Array = self.answer([self.prepare(file)])[0]
+        return probabilities
+
+    def prepare(self, file: str | Path | IO[bytes]) -> Array:
+        """An image file as the model takes it."""
+        picture = read_image(file)
+        return np.asarray(picture) if self._embedded else preprocess(picture, self._preprocessing)
+
+    def answer(self, images: Sequence[Array]) -> Array:
+        """Probabilities (n, K) for n prepared images, at once if they are of one size."""
+        if self._embedded:
+            answers = [self._session.run(None, {"image": image})[0] for image in images]
+            return np.stack(answers).astype(np.float64)
+        logits = self._session.run(None, {"images": np.stack(images)})[0].astype(np.float64)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def read_image(path: str | Path | IO[bytes]) -> Image.Image:
+    """The picture in a file, upright by its EXIF orientation, as RGB of 8 bits."""
+    with Image.open(path) as file:
+        image = ImageOps.exif_transpose(file)
+        if image.mode.startswith("I"):  # 16 bits, which Pillow would clip to 8
+            values = np.asarray(image).astype(np.int64)
+            if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
+                raise ValueError("pixels beyond 16 bits")
+            image = Image.fromarray(np.round(values / 257).astype(np.uint8))
+        elif image.mode == "F":
+            raise ValueError("floating-point pixels")
+        elif image.mode in {"P", "PA"}:
+            image = image.convert("RGBA")
+        return image.convert("RGB")
+
+
+def preprocess(image: Image.Image, rule: dict[str, Any]) -> Array:
+    """The model's input, (3, H, W): resized, scaled and normalised as in the evaluation."""
+    size = rule["image_size"]
+    filter_ = RESAMPLING[rule["interpolation"]]
+    if rule["resize"] == "squash":
+        image = image.resize((size, size), filter_)
+    else:  # the shorter side to its size, then the middle
+        shorter = min(image.size)
+        to = round(size / rule["crop_share"])
+        width, height = (int(to * side / shorter) for side in image.size)
+        image = image.resize((width, height), filter_)
+        left, top = round((width - size) / 2), round((height - size) / 2)
+        image = image.crop((left, top, left + size, top + size))
+    values = np.asarray(image, dtype=np.float32) * np.float32(rule["scale"])
+    mean, std = (np.asarray(rule[name], dtype=np.float32) for name in ("mean", "std"))
+    return np.ascontiguousarray(((values - mean) / std).transpose(2, 0, 1))
+
+
+def check(model: Model) -> str | None:
+    """What is wrong with this model on this machine, or None."""
+    expected = json.loads((HERE / "expected.json").read_text(encoding="utf-8"))
+    found = model.probabilities(HERE / expected["image"])
+    difference = float(np.abs(found - np.asarray(expected["probabilities"])).max())
+    best = model.class_names[int(found.argmax())]
+    print(f"{expected['image']}: {best}, probabilities within {difference:.2g} of the expected")
+    if best != expected["class"]:
+        return f"expected the class {expected['class']}"
+    if difference > expected["tolerance"]:
+        return f"expected a difference of {expected['tolerance']} at most"
+    return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("images", nargs="*", metavar="IMAGE")
+    parser.add_argument("--check", action="store_true", help="try the image that came with it")
+    parser.add_argument("--top", type=int, default=5, help="classes to name for each image")
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each image")
+    arguments = parser.parse_args()
+    if not arguments.images and not arguments.check:
+        parser.error("name an image, or --check")
+    model = Model()
+    if arguments.check and (problem := check(model)):
+        sys.exit(f"error: {problem}")
+    for path in arguments.images:
+        try:
+            probabilities = model.probabilities(path)
+        except (OSError, ValueError, SyntaxError) as error:
+            sys.exit(f"error: {path}: {error}")
+        best = np.argsort(-probabilities, kind="stable")[: arguments.top]
+        top = [(model.class_names[index], float(probabilities[index])) for index in best]
+        if arguments.json:
+            named = [{"class": name, "probability": value} for name, value in top]
+            print(json.dumps({"image": path, "top": named}))
+        else:
+            print(f"{path}: " + ", ".join(f"{name} {value:.2%}" for name, value in top))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""What to bundle: the options of the command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.errors import UsageError
+
+
+@dataclass(frozen=True)
+class BundleOptions:
+    """What goes into the zip file.
+
+    Args:
+        output: the zip file, as in ``-o model.zip``.
+        format: the exported ONNX file to ship; by default the one that the run's report
+            recommends.
+        embedded: ship the file that has its preprocessing inside, which
+            ``export.embed_preprocessing=true`` writes.
+        test_image: an image file to check the model with elsewhere; by default the run's first
+            test image. It can be seen by whoever gets the bundle.
+    """
+
+    output: str
+    format: str | None = None
+    embedded: bool = False
+    test_image: str | None = None
+
+    def __post_init__(self) -> None:
+        path = Path(self.output)
+        if path.suffix != ".zip" or not path.parent.is_dir():
+            raise UsageError(
+                "output",
+                expected="a .zip file in a folder that exists",
+                found=self.output,
+                remedy="name it for example -o model.zip",
+            )

@@ -1,0 +1,154 @@
+"""The bundle stage: a run's exported file and what it takes to use it, as one zip file."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+from PIL import Image
+
+from src import formats
+from src.bundle import archive
+from src.bundle.card import card
+from src.bundle.options import BundleOptions
+from src.data.picture import read_image
+from src.data.restore import data_of
+from src.errors import UsageError
+from src.predict.exported import open_file, recommended, require_exported
+from src.predict.options import PredictOptions
+from src.predict.stage import softmax
+from src.runs import Run
+
+CONTENTS = Path(__file__).parent / "contents"
+MODEL = "model.onnx"
+TEST_IMAGE = "test_image.png"  # without loss: every decoder gives the same pixels
+
+# Largest difference of a probability from where the bundle was made. Other processors round
+# otherwise; where a quantized value falls on the other side of a rounding, it is a whole step.
+_TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2, "int8": 5e-2}
+
+
+def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
+    """Write the zip file.
+
+    Returns:
+        The bytes of each file in it, by name.
+
+    Raises:
+        UsageError: there is no such file to bundle, or no image to check it with.
+        LightshipError: the exported file does not run here.
+    """
+    manifest = run.read_manifest()
+    name = options.format or recommended(run, "cpu")
+    require_exported(manifest, name)
+    picture = _picture(run, options)
+    row, dataset = _measured(run, manifest, name)
+    contents = {
+        MODEL: _model(run, manifest, name, embedded=options.embedded).read_bytes(),
+        TEST_IMAGE: _png(picture),
+        "expected.json": _json(_expected(run, name, picture)),
+        "class_names.json": _json(manifest["class_names"]),
+        "requirements.txt": _requirements(),
+        "README.md": card(manifest, name, row, dataset, TEST_IMAGE).encode(),
+        **{file.name: file.read_bytes() for file in sorted(CONTENTS.iterdir()) if file.is_file()},
+    }
+    archive.write(Path(options.output), contents)
+    return {each: len(contents[each]) for each in sorted(contents)}
+
+
+def _model(run: Run, manifest: dict[str, Any], name: str, *, embedded: bool) -> Path:
+    """The ONNX file to ship."""
+    kind = formats.get(name)
+    if kind.runs_with != ("onnxruntime",) or "cpu" not in kind.devices:
+        fitting = [
+            each
+            for each, entry in manifest["formats"].items()
+            if entry["status"] == "ok" and formats.get(each).runs_with == ("onnxruntime",)
+        ]
+        raise UsageError(
+            "format",
+            expected=f"an ONNX file for a CPU, of which the run has {', '.join(fitting) or 'none'}",
+            found=name,
+            remedy="name one, as in format=onnx_fp32",
+        )
+    if not embedded:
+        return run.exports / name / MODEL
+    entry = manifest["formats"][name].get("embedded")
+    if not entry or entry["status"] != "ok":
+        raise UsageError(
+            "embedded",
+            expected=f"{name} with its preprocessing inside",
+            found=entry["reason"] if entry else "none",
+            remedy=f"run python -m src.export RUN formats=[{name}] embed_preprocessing=true",
+        )
+    return run.exports / str(entry["folder"]) / MODEL
+
+
+def _picture(run: Run, options: BundleOptions) -> Image.Image:
+    """The picture to check with."""
+    if options.test_image:
+        return read_image(Path(options.test_image))
+    try:
+        test = data_of(run).dataset("test")
+        return test.images.image(int(test.indices[0]))
+    except UsageError as error:
+        raise UsageError(
+            "test_image",
+            expected="an image, for the run's data cannot be read",
+            found=str(error),
+            remedy="name one with test_image=FILE",
+        ) from error
+
+
+def _png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.convert("RGB").save(file, "PNG")
+    return file.getvalue()
+
+
+def _expected(run: Run, name: str, picture: Image.Image) -> dict[str, Any]:
+    """What the file itself gives for the picture, by the evaluation's preprocessing."""
+    with open_file(run, PredictOptions(format=name)) as file:
+        pixels = file.preprocessing(picture.convert("RGB")).numpy()
+        probabilities = softmax(file.logits(pixels[None]))[0]
+    return {
+        "image": TEST_IMAGE,
+        "class": file.class_names[int(probabilities.argmax())],
+        "probabilities": probabilities.tolist(),
+        "tolerance": _TOLERANCE[formats.get(name).precision],
+    }
+
+
+def _measured(
+    run: Run, manifest: dict[str, Any], name: str
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """What was measured of this file on a CPU, and on which data."""
+    if not run.benchmark.is_file():
+        return None, None
+    results = run.read_benchmark()
+    if results["checkpoint"] != manifest["checkpoint"]:
+        return None, None  # measured before it was exported again from other weights
+    for row in results["rows"]:
+        if (row["format"], row["device"], row["status"]) == (name, "cpu", "ok"):
+            return row, results["dataset"]
+    return None, None
+
+
+def _requirements() -> bytes:
+    """The packages of ``predict.py``, from the versions on that the bundle was checked with."""
+    import onnxruntime
+
+    versions = {
+        "numpy": np.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "pillow": PIL.__version__,
+    }
+    return "".join(f"{name}>={version}\n" for name, version in versions.items()).encode()
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,0 +1,134 @@
+"""An ONNX file with its preprocessing and the softmax inside, by standard operators only.
+
+``image``, uint8 (height, width, 3), RGB, of any size, to ``probabilities``, float (K,).
+
+The rule is that of :mod:`src.data.preprocessing`, whose resizing is Pillow's. ``Resize`` is it:
+with ``antialias`` the filter is stretched with the scale, with ``exclude_outside`` its weights at
+a border add up to one, as Pillow's do. On uint8, ONNX Runtime computes in fixed point and rounds
+between the two axes, as Pillow does; its weights come from float32, which moves some values, a
+fifth of them at the worst of sizes, by one of 255. https://onnx.ai/onnx/operators/onnx__Resize.html
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.formats import _onnx
+from src.formats._onnx_session import INPUT, OUTPUT
+
+if TYPE_CHECKING:
+    import onnx
+
+PICTURE, PROBABILITIES = "image", "probabilities"
+EMBEDDED = "preprocessing_embedded"  # the metadata's word for it, so that none does it twice
+_PREFIX = "preprocessing/"
+
+# Pillow's names to those of Resize; Pillow's bicubic has a = -0.5, where Resize has -0.75.
+# https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
+_MODES = {"bilinear": 'mode = "linear"', "bicubic": 'mode = "cubic", cubic_coeff_a = -0.5'}
+
+
+def embed(folder: Path, target: Path) -> None:
+    """Write the file in ``folder`` into ``target``, with its preprocessing and softmax inside."""
+    import onnx
+
+    network = onnx.load(folder / _onnx.FILE)
+    metadata = {each.key: each.value for each in network.metadata_props}
+    model = _joined(network, json.loads(metadata["preprocessing"]))
+    onnx.helper.set_model_props(model, {**metadata, EMBEDDED: "true"})
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save_model(model, target / _onnx.FILE)
+
+
+def _joined(network: onnx.ModelProto, preprocessing: dict[str, Any]) -> onnx.ModelProto:
+    """The network between what comes before it and what comes after."""
+    import onnx
+    from onnx import compose, parser
+
+    [opset] = [each.version for each in network.opset_import if each.domain in {"", "ai.onnx"}]
+    head = f'<ir_version: {network.ir_version}, opset_import: ["" : {opset}]>'
+    before = compose.add_prefix(
+        parser.parse_model(head + _before(preprocessing)), _PREFIX, rename_inputs=False
+    )
+    after = parser.parse_model(head + _AFTER)
+    first = compose.merge_models(before, network, [(_PREFIX + INPUT, INPUT)])
+    model = compose.merge_models(first, after, [(OUTPUT, "scores")])
+    # Each of the three named its operators' version, and merging keeps all.
+    versions = {each.domain or "": each.version for each in model.opset_import}
+    del model.opset_import[:]
+    model.opset_import.extend(onnx.helper.make_opsetid(*each) for each in versions.items())
+    model.graph.name = "picture_to_probabilities"
+    model.producer_name = network.producer_name
+    model.producer_version = network.producer_version
+    return model
+
+
+def _before(preprocessing: dict[str, Any]) -> str:
+    size = preprocessing["image_size"]
+    mean, std = (_column(preprocessing[name]) for name in ("mean", "std"))
+    constants, nodes = _CROP if preprocessing["resize"] == "crop" else _SQUASH
+    resized = round(size / (preprocessing.get("crop_share") or 1))
+    return f"""
+before (uint8[height, width, 3] {PICTURE}) => (float[1, 3, {size}, {size}] {INPUT})
+<int64[1] zero = {{0}}, int64[2] outer = {{1, 3}}, int64[2] square = {{{size}, {size}}},
+ {constants.replace("RESIZED", str(resized))} float scale = {{{preprocessing["scale"]!r}}},
+ float[1, 3, 1, 1] mean = {{{mean}}}, float[1, 3, 1, 1] std = {{{std}}},
+ int64[4] shape = {{1, 3, {size}, {size}}}>
+{{
+    planes = Transpose <perm = [2, 0, 1]> ({PICTURE})
+    batch = Unsqueeze (planes, zero)
+    {nodes.replace("MODE", _MODES[preprocessing["interpolation"]])}
+    whole = Reshape (fitted, shape)
+    values = Cast <to = 1> (whole)
+    scaled = Mul (values, scale)
+    centred = Sub (scaled, mean)
+    {INPUT} = Div (centred, std)
+}}"""
+
+
+_RESIZE = (
+    "Resize <MODE, antialias = 1, exclude_outside = 1, "
+    'coordinate_transformation_mode = "half_pixel"> (batch, , , sizes)'
+)
+
+# Constants and nodes of each rule.
+_SQUASH = (
+    "",
+    f"""
+    sizes = Concat <axis = 0> (outer, square)
+    fitted = {_RESIZE}""",
+)
+
+# The shorter side to its size, the longer by the same ratio, rounded down; then the middle, whose
+# margin is rounded to even. In whole numbers: both are what torchvision computes.
+_CROP = (
+    "int64[1] resized_to = {RESIZED}, float half = {0.5}, int64[2] axes = {2, 3},",
+    f"""
+    sides = Shape <start = 2> (batch)
+    shorter = ReduceMin <keepdims = 1> (sides)
+    enlarged = Mul (sides, resized_to)
+    new_sides = Div (enlarged, shorter)
+    sizes = Concat <axis = 0> (outer, new_sides)
+    whole_picture = {_RESIZE}
+    excess = Sub (new_sides, square)
+    excess_float = Cast <to = 1> (excess)
+    margin_float = Mul (excess_float, half)
+    margin_whole = Round (margin_float)
+    margin = Cast <to = 7> (margin_whole)
+    far = Add (margin, square)
+    fitted = Slice (whole_picture, margin, far, axes)""",
+)
+
+_AFTER = f"""
+after (float[batch, classes] scores) => (float[classes] {PROBABILITIES})
+<int64[1] first = {{0}}>
+{{
+    shares = Softmax <axis = 1> (scores)
+    {PROBABILITIES} = Squeeze (shares, first)
+}}"""
+
+
+def _column(values: list[float]) -> str:
+    return ", ".join(repr(float(value)) for value in values)

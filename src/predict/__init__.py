@@ -1,0 +1,1 @@
+"""From pictures to their classes, by an exported file."""

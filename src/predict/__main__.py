@@ -1,0 +1,56 @@
+"""Classify images by an exported file of a finished run.
+
+python -m src.predict lightning_logs/convnext_t/version_0 photos/ cat.jpg --output answers.csv
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from src.commands import parse_with
+from src.console import StageDisplay, open_console
+from src.entry import run_command
+from src.errors import one_line
+
+
+def main() -> None:
+    from src.predict import pictures
+    from src.predict.exported import open_file
+    from src.predict.options import PredictOptions
+    from src.predict.output import open_writer
+    from src.predict.stage import predictions
+
+    run, names, options = parse_with("IMAGE", "predict", __doc__, PredictOptions)
+    paths = pictures.find(names)
+    console = open_console()
+    skipped = 0
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open_file(run, options))
+        writer = options.output and stack.enter_context(
+            open_writer(Path(options.output), file.class_names, options.top)
+        )
+        # What is printed may go into another program: a bar goes to a terminal or nowhere.
+        screen = console if console.is_terminal else Console(stderr=True)
+        display = stack.enter_context(StageDisplay(screen)) if screen.is_terminal else None
+        for each in predictions(file, paths, options.on_error, display):
+            if each.problem:
+                skipped += 1
+                print(f"skipped: {each.problem}", file=sys.stderr)
+            else:
+                answer = ", ".join(
+                    f"{name} {probability:.2%}"
+                    for name, probability in each.top(file.class_names, options.top)
+                )
+                console.print(one_line(f"{each.path}: {answer}"), soft_wrap=True, markup=False)
+            if writer:
+                writer(each)
+    if skipped:
+        print(f"{skipped} of {len(paths)} images skipped", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,72 @@
+"""How to predict: the options of the command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from src import machine
+from src.errors import UsageError
+
+WRITTEN = (".csv", ".json")
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What predicts, and what becomes of it.
+
+    Args:
+        format: the exported file to use; by default the one that the run's report recommends.
+        device: ``cpu`` or ``cuda``.
+        top: classes to name for each image, the likeliest first.
+        output: a ``.csv`` or ``.json`` file to write the same to; its name says which.
+        on_error: at an image that cannot be read, ``raise`` an error or ``skip`` it and count.
+        threads: intra-op threads; by default those that the run was measured with, as far as
+            there are cores.
+        timeout_seconds: what one answer may take.
+        max_memory_bytes: what the file's process may hold; by default nine tenths of the
+            memory of the machine or container.
+    """
+
+    format: str | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
+    top: int = 5
+    output: str | None = None
+    on_error: Literal["raise", "skip"] = "raise"
+    threads: int | None = None
+    timeout_seconds: float = 300.0
+    max_memory_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("top", "threads", "timeout_seconds", "max_memory_bytes"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise UsageError(
+                    name,
+                    expected="a positive number",
+                    found=str(value),
+                    remedy=f"leave out {name} for its default",
+                )
+        if self.output is None:
+            return
+        path = Path(self.output)
+        if path.suffix not in WRITTEN:
+            raise UsageError(
+                "output",
+                expected=f"a name that ends with {' or '.join(WRITTEN)}",
+                found=self.output,
+                remedy="name it for example predictions.csv",
+            )
+        if not path.parent.is_dir():
+            raise UsageError(
+                "output",
+                expected="a file in a folder that exists",
+                found=self.output,
+                remedy=f"make the folder {path.parent}",
+            )
+
+    @property
+    def memory_limit(self) -> int:
+        """Resident bytes of the file's process."""
+        return self.max_memory_bytes or machine.memory_bytes() * 9 // 10

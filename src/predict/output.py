@@ -1,0 +1,67 @@
+"""Predictions into a file, one after the other as they come: CSV or JSON by its name."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Protocol
+
+from src import files
+from src.predict.stage import Prediction
+
+
+class Writer(Protocol):
+    """Takes one prediction after the other."""
+
+    def __call__(self, prediction: Prediction) -> None: ...
+
+
+@contextlib.contextmanager
+def open_writer(path: Path, class_names: Sequence[str], top: int) -> Iterator[Writer]:
+    """Write to ``path``, which appears when the block ends well."""
+    kind = _csv if path.suffix == ".csv" else _json
+    with files.whole_file(path) as binary:
+        text = io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True)
+        with kind(text, class_names, min(top, len(class_names))) as writer:
+            yield writer
+        text.detach()
+
+
+@contextlib.contextmanager
+def _csv(file: IO[str], class_names: Sequence[str], top: int) -> Iterator[Writer]:
+    """A line an image: its path, ``top`` classes each with its probability, what was wrong."""
+    lines = csv.writer(file, lineterminator="\n")
+    ranks = ["", *(f"_{rank}" for rank in range(2, top + 1))]
+    heads = [f"{name}{rank}" for rank in ranks for name in ("predicted", "probability")]
+    lines.writerow(["image", *heads, "error"])
+
+    def write(prediction: Prediction) -> None:
+        cells = [cell for pair in prediction.top(class_names, top) for cell in pair]
+        blank = [""] * (len(heads) - len(cells))
+        lines.writerow([prediction.path, *cells, *blank, prediction.problem or ""])
+
+    yield write
+
+
+@contextlib.contextmanager
+def _json(file: IO[str], class_names: Sequence[str], top: int) -> Iterator[Writer]:
+    """A list with an object an image: ``image``, ``top``, ``error``."""
+    separator = "[\n"
+
+    def write(prediction: Prediction) -> None:
+        nonlocal separator
+        named = [
+            {"class": name, "probability": probability}
+            for name, probability in prediction.top(class_names, top)
+        ]
+        error = str(prediction.problem) if prediction.problem else None
+        file.write(separator)
+        json.dump({"image": str(prediction.path), "top": named, "error": error}, file)
+        separator = ",\n"
+
+    yield write
+    file.write("[]\n" if separator == "[\n" else "\n]\n")

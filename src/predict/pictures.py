@@ -1,0 +1,88 @@
+"""The pictures that a command line names: found, and read a batch ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from src import machine
+from src.data.picture import read_image
+from src.data.preprocessing import Preprocessing
+from src.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image file: its pixels as the network takes them, or why there are none."""
+
+    path: Path
+    pixels: NDArray[np.float32] | None  # (3, H, W)
+    problem: UsageError | None = None
+
+
+def find(names: Sequence[str]) -> list[Path]:
+    """The image files that are named, and those in named folders, at any depth, sorted.
+
+    Raises:
+        UsageError: a name is neither a file nor a folder, or a folder has no images.
+    """
+    found: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            found += _in_folder(path)
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise UsageError(
+                "IMAGE",
+                expected="an image file or a folder of them",
+                found=f"{name}, which is neither",
+                remedy="mend the path",
+            )
+    return found
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    extensions = Image.registered_extensions()
+    files = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in extensions and not file.name.startswith(".") and file.is_file()
+    )
+    if not files:
+        raise UsageError(
+            "IMAGE", expected="images in a folder", found=f"none in {folder}", remedy="name another"
+        )
+    return files
+
+
+def batches(
+    paths: Sequence[Path], preprocessing: Preprocessing, size: int
+) -> Iterator[list[Picture]]:
+    """All pictures in order, ``size`` at a time; the next ones are read meanwhile.
+
+    No more than two batches are in memory at once.
+    """
+
+    def picture(path: Path) -> Picture:
+        try:
+            return Picture(path, preprocessing(read_image(path)).numpy())
+        except UsageError as error:
+            return Picture(path, None, error)
+
+    with ThreadPoolExecutor(machine.usable_cores()) as pool:
+
+        def begin(start: int) -> list[Future[Picture]]:
+            return [pool.submit(picture, path) for path in paths[start : start + size]]
+
+        ahead = begin(0)
+        for start in range(0, len(paths), size):
+            ready, ahead = [each.result() for each in ahead], begin(start + size)
+            yield ready

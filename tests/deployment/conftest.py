@@ -1,0 +1,122 @@
+"""A run trained on a folder of photo-like pictures, and what evaluation says of each of them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from src.benchmark.process import EVALUATION_BATCH, Limits, WorkerProcess
+from src.data.restore import data_of
+from src.predict.stage import softmax
+from src.runs import Run
+from tests import photos
+from tests.conftest import ROOT
+
+FORMATS = ("onnx_fp32", "onnx_int8")
+# What takes a process with torch in it, or an extra, and so seconds a test.
+MORE_FORMATS = (
+    *("eager", "torchscript", "onnx_int8_dynamic"),
+    *(["openvino_fp32"] if importlib.util.find_spec("openvino") else []),
+)
+TRAINING = (
+    *("model=resnet34", "data=image_folder", "data.root=photos", "data.image_size=32"),
+    *("data.batch_size=8", "data.num_workers=0", "data.test_share=0.3", "trainer.max_epochs=1"),
+    *("trainer.limit_train_batches=8", "trainer.enable_progress_bar=false", "profiler=none"),
+    *(f"export.formats=[{','.join(FORMATS)}]", "export.embed_preprocessing=true"),
+    *("export.preflight=false", "export.onnx_int8.search_seconds=0", "benchmark=quick"),
+    *("export.calibration_images=16", "benchmark.baseline=onnx_fp32", "benchmark.threads=1"),
+    *("benchmark.rounds=1",),
+    *("benchmark.max_seconds=0.1", "benchmark.warmup_seconds=0.1", "benchmark.samples=3"),
+)
+
+
+def command(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    """A command of this project, run in ``folder``."""
+    return subprocess.run(
+        [sys.executable, "-m", *argv],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="package")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("deployment")
+    photos.write(folder / "photos", 14)
+    ended = command(folder, "src.train", *TRAINING)
+    assert ended.returncode == 0, ended.stderr
+    return Run(folder / "lightning_logs" / "resnet34" / "version_0")
+
+
+@pytest.fixture(scope="package")
+def complete_run(run: Run, started_in: None) -> Run:
+    """The same with more formats exported, and not measured."""
+    folder = run.folder.with_name("version_1")
+    shutil.copytree(run.folder, folder)
+    names = ",".join((*MORE_FORMATS, "onnx_fp32"))
+    options = ("embed_preprocessing=true", "calibration_images=16")
+    ended = command(Path.cwd(), "src.export", str(folder), f"formats=[{names}]", *options)
+    assert ended.returncode == 0, ended.stderr
+    return Run(folder)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluation says of the test split, an image a row, by a format."""
+
+    paths: list[Path]
+    probabilities: NDArray[np.float64]  # (N, K)
+    labels: NDArray[np.int64]  # (N,)
+
+    @property
+    def classes(self) -> list[str]:
+        return [photos.CLASSES[label] for label in self.probabilities.argmax(axis=1)]
+
+
+@pytest.fixture(scope="package")
+def evaluation(run: Run, started_in: None) -> Callable[[str], Evaluation]:
+    """The evaluation by a format, which the benchmark stage has made before."""
+    found: dict[str, Evaluation] = {}
+
+    def evaluated(name: str) -> Evaluation:
+        if name not in found:
+            found[name] = evaluate(run, name)
+        return found[name]
+
+    return evaluated
+
+
+@pytest.fixture(scope="package")
+def started_in(run: Run) -> Iterator[None]:
+    """The folder that the training was started in, in which its configuration's paths hold."""
+    with contextlib.chdir(run.folder.parent.parent.parent):
+        yield
+
+
+def evaluate(run: Run, name: str) -> Evaluation:
+    """The test split's answers, as the benchmark stage gets them."""
+    data = data_of(run)
+    test = data.dataset("test")
+    paths = [Path(test.images.name(int(index))) for index in test.indices]
+    limits = Limits(threads=1, answer_seconds=100, resident_bytes=10**11)
+    with contextlib.closing(WorkerProcess(name, run.exports / name, "cpu", limits)) as worker:
+        worker.ask("load")
+        batches = list(data.batches("test", EVALUATION_BATCH))
+        logits = np.concatenate([worker.answer(images) for images, _ in batches])
+    labels = np.concatenate([labels for _, labels in batches])
+    return Evaluation(paths, softmax(logits), labels)

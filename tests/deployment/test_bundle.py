@@ -1,0 +1,213 @@
+"""From a folder of photos to a zip file that classifies them where there is no torch."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.bundle.__main__ import main
+from src.bundle.stage import CONTENTS
+from src.data.picture import read_image
+from src.data.preprocessing import Preprocessing
+from src.errors import UsageError
+from src.runs import Run
+from tests import photos
+from tests.deployment.conftest import Evaluation
+
+Evaluated = Callable[[str], Evaluation]
+FILES = [
+    *("README.md", "class_names.json", "expected.json", "model.onnx", "predict.py"),
+    *("requirements.txt", "test_image.png"),
+]
+# predict.py as a user runs it, and a look at what it imported.
+RUNNER = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+assert not {"torch", "torchvision", "lightning", "src"} & set(sys.modules)
+"""
+
+
+def bundled(run: Run, output: Path, *argv: str) -> Path:
+    """The folder of an unpacked bundle."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["bundle", str(run.folder), "-o", str(output), *argv])
+        main()
+    with zipfile.ZipFile(output) as archive:
+        archive.extractall(output.parent)
+    return output.with_suffix("")
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Run, evaluation: Evaluated, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bundled(run, tmp_path_factory.mktemp("plain") / "model.zip", "--format", "onnx_fp32")
+
+
+def classify(
+    bundle: Path, *argv: str | Path, python: str = sys.executable
+) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(
+        [python, "-c", RUNNER, bundle / "predict.py", *argv],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+
+
+def require_answers_of(
+    evaluation: Evaluation, ended: subprocess.CompletedProcess[str], within: float
+) -> None:
+    assert ended.returncode == 0, ended.stderr
+    answers = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
+    assert len(answers) == len(evaluation.paths)
+    for answer, name, expected in zip(
+        answers, evaluation.classes, evaluation.probabilities, strict=True
+    ):
+        assert answer["top"][0]["class"] == name, answer["image"]
+        found = sorted(each["probability"] for each in answer["top"])
+        assert np.abs(np.array(found) - np.sort(expected)).max() < within
+
+
+def test_it_gives_the_reports_answer_for_every_test_image_without_torch(
+    bundle: Path, evaluation: Evaluated
+) -> None:
+    expected = evaluation("onnx_fp32")
+    suffixes = {path.suffix for path in expected.paths}
+    assert suffixes == {".jpg", ".png"}
+    ended = classify(bundle, "--check", "--json", *expected.paths)
+    require_answers_of(expected, ended, 1e-6)
+
+
+def test_so_it_does_with_the_preprocessing_inside(
+    run: Run, evaluation: Evaluated, tmp_path: Path
+) -> None:
+    words = ("format=onnx_fp32", "embedded=true")
+    folder = bundled(run, tmp_path / "model.zip", *words)
+    expected = evaluation("onnx_fp32")
+    require_answers_of(expected, classify(folder, "--check", "--json", *expected.paths), 1e-3)
+
+
+def test_it_is_the_same_byte_for_byte_when_made_again(run: Run, bundle: Path) -> None:
+    first = bundle.with_suffix(".zip")
+    (bundle.parent / "again").mkdir()
+    bundled(run, bundle.parent / "again" / "model.zip", "format=onnx_fp32")
+    assert (bundle.parent / "again" / "model.zip").read_bytes() == first.read_bytes()
+    with zipfile.ZipFile(first) as archive:
+        assert archive.namelist() == [f"model/{name}" for name in FILES]
+
+
+def test_the_card_says_what_was_measured(run: Run, bundle: Path) -> None:
+    card = (bundle / "README.md").read_text(encoding="utf-8")
+    results = run.read_benchmark()
+    row = next(row for row in results["rows"] if row["format"] == "onnx_fp32")
+    assert f"{row['accuracy']['top1']:.2%} of the {results['dataset']['images']} images" in card
+    assert ", ".join(photos.CLASSES) in card
+    assert results["checkpoint"]["sha256"] in card
+    assert json.loads((bundle / "class_names.json").read_text()) == list(photos.CLASSES)
+
+
+def test_a_model_that_answers_otherwise_does_not_pass_the_check(
+    bundle: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(bundle, tmp_path / "model")
+    expected = json.loads((folder / "expected.json").read_text())
+    expected["probabilities"] = [value + 0.002 for value in expected["probabilities"]]
+    (folder / "expected.json").write_text(json.dumps(expected))
+    ended = classify(folder, "--check")
+    assert ended.returncode == 1
+    assert "error: expected a difference of 0.001 at most" in ended.stderr
+
+
+def test_what_is_no_image_is_named(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("hello")
+    ended = classify(bundle, tmp_path / "text.jpg")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"error: {tmp_path / 'text.jpg'}: cannot identify image file")
+
+
+def test_only_a_file_that_onnx_runtime_opens_is_bundled(run: Run, tmp_path: Path) -> None:
+    manifest = run.manifest.read_text()
+    run.manifest.write_text(manifest.replace('"onnx_int8"', '"eager"'))
+    try:
+        with pytest.raises(UsageError, match=r"format: .*the run has onnx_fp32; found eager"):
+            bundled(run, tmp_path / "model.zip", "format=eager")
+    finally:
+        run.manifest.write_text(manifest)
+    with pytest.raises(UsageError, match=r"output: expected a .zip file"):
+        bundled(run, tmp_path / "model.tar")
+    assert not list(tmp_path.iterdir())
+
+
+def shipped() -> ModuleType:
+    """The bundle's predict.py as a module."""
+    spec = importlib.util.spec_from_file_location("shipped", CONTENTS / "predict.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_it_preprocesses_bit_for_bit_as_the_evaluation(resize: str, interpolation: str) -> None:
+    rule = Preprocessing(24, resize, interpolation=interpolation)
+    for seed, sides in enumerate([(80, 61), (33, 24), (9, 100), (24, 24), (27, 28), (301, 75)]):
+        picture = Image.fromarray(photos.pixels(*sides, seed))
+        theirs = rule(picture).numpy()
+        assert np.array_equal(shipped().preprocess(picture, rule.to_dict()), theirs), sides
+
+
+def test_it_reads_every_kind_of_picture_as_the_data_do(tmp_path: Path) -> None:
+    photos.write(tmp_path, 8)
+    for path in sorted(tmp_path.rglob("*.*")):
+        assert np.array_equal(shipped().read_image(path), read_image(path)), path
+
+
+def test_it_imports_nothing_but_what_it_requires() -> None:
+    tree = ast.parse((CONTENTS / "predict.py").read_text(encoding="utf-8"))
+    names = {
+        name.partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+        )
+    }
+    assert names - set(sys.stdlib_module_names) == {"numpy", "onnxruntime", "PIL"}
+
+
+@pytest.mark.slow
+def test_a_fresh_environment_with_its_requirements_is_enough(
+    bundle: Path, evaluation: Evaluated, tmp_path: Path
+) -> None:
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("no uv to make an environment with")
+    environment = tmp_path / "environment"
+    python = environment / "bin" / "python"
+    subprocess.run([uv, "venv", "--python", sys.executable, environment], check=True)
+    install = [uv, "pip", "install", "--python", python, "-r", bundle / "requirements.txt"]
+    subprocess.run(install, check=True)
+    ended = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False)
+    assert ended.returncode == 1
+    expected = evaluation("onnx_fp32")
+    ended = classify(bundle, "--check", "--json", *expected.paths, python=str(python))
+    require_answers_of(expected, ended, 1e-6)

@@ -1,0 +1,194 @@
+"""Each example as its head says to run it: the classes and probabilities of the evaluation."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.data.picture import read_image
+from src.runs import Run
+from tests import photos
+from tests.conftest import ROOT
+from tests.deployment.conftest import Evaluation, evaluate
+from tests.deployment.test_bundle import bundled
+
+Evaluated = Callable[[str], Evaluation]
+EXAMPLES = ROOT / "examples"
+WITHIN = 1e-3
+# Without what this project needs on the path: an example stands alone.
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+
+def lines(command: list[str | Path], **options: Any) -> list[str]:
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=ENVIRONMENT, **options
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
+
+def require_answers(expected: Evaluation, answers: list[dict[str, Any]]) -> None:
+    assert [answer["image"] for answer in answers] == [str(path) for path in expected.paths]
+    assert [answer["class"] for answer in answers] == expected.classes
+    found = np.array([answer["probabilities"] for answer in answers])
+    assert np.abs(found - expected.probabilities).max() < WITHIN
+
+
+def upright(paths: list[Path], folder: Path, suffix: str) -> list[Path]:
+    """The pictures as 8 bit RGB files of a kind without loss."""
+    folder.mkdir()
+    written = [folder / f"{number:03}{suffix}" for number in range(len(paths))]
+    for path, target in zip(paths, written, strict=True):
+        read_image(path).save(target)
+    return written
+
+
+def renamed(expected: Evaluation, paths: list[Path]) -> Evaluation:
+    return Evaluation(paths, expected.probabilities, expected.labels)
+
+
+def test_python_without_torch(run: Run, evaluation: Evaluated, tmp_path: Path) -> None:
+    expected = evaluation("onnx_fp32")
+    pictures = upright(expected.paths, tmp_path / "pictures", ".png")
+    model = run.exports / "onnx_fp32_embedded" / "model.onnx"
+    answers = lines([sys.executable, EXAMPLES / "python" / "classify.py", model, *pictures])
+    require_answers(renamed(expected, pictures), [json.loads(line) for line in answers])
+
+
+@contextlib.contextmanager
+def service(bundle: Path) -> Iterator[str]:
+    """The service's address, while it runs."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", EXAMPLES / "http_service"]
+    with subprocess.Popen(
+        [*command, "--port", str(port), "--log-level", "warning", "service:app"],
+        env={**ENVIRONMENT, "BUNDLE": str(bundle)},
+    ) as process:
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_for(address, process)
+            yield address
+        finally:
+            process.terminate()
+
+
+def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=5):  # noqa: S310  # loopback
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the service did not start")
+
+
+def ask(address: str, body: bytes | None = None) -> Any:
+    with urllib.request.urlopen(address, body, timeout=60) as answer:  # noqa: S310  # loopback
+        return json.load(answer)
+
+
+def test_http_service(run: Run, evaluation: Evaluated, tmp_path: Path) -> None:
+    for package in ("fastapi", "uvicorn"):
+        pytest.importorskip(package)
+    bundle = bundled(run, tmp_path / "model.zip", "format=onnx_fp32")
+    expected = evaluation("onnx_fp32")
+    bodies = [path.read_bytes() for path in expected.paths]
+    with service(bundle) as address, ThreadPoolExecutor(len(bodies)) as pool:
+        answers = list(pool.map(lambda body: ask(f"{address}/classify", body), bodies))
+        batches = ask(f"{address}/health")["batches"]
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(f"{address}/classify", b"no picture")
+        assert refused.value.code == 415
+        refused.value.close()
+    for answer, name, probabilities in zip(
+        answers, expected.classes, expected.probabilities, strict=True
+    ):
+        assert answer["top"][0]["class"] == name
+        found = {each["class"]: each["probability"] for each in answer["top"]}
+        assert np.abs([found[name] for name in photos.CLASSES] - probabilities).max() < WITHIN
+    assert sum(batches) == len(bodies)
+    assert max(batches) > 1
+
+
+@pytest.mark.slow
+def test_openvino(complete_run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    expected = evaluate(complete_run, "openvino_fp32")
+    model = complete_run.exports / "openvino_fp32" / "model.xml"
+    program = EXAMPLES / "openvino" / "classify.py"
+    pictures = upright(expected.paths, tmp_path / "pictures", ".png")
+    answers = lines([sys.executable, program, model, *pictures])
+    require_answers(renamed(expected, pictures), [json.loads(line) for line in answers])
+
+
+@pytest.mark.slow
+def test_node(run: Run, evaluation: Evaluated, tmp_path: Path) -> None:
+    if shutil.which("npm") is None:
+        pytest.skip("no node and npm")
+    bundle = bundled(run, tmp_path / "model.zip", "format=onnx_fp32", "embedded=true")
+    folder = shutil.copytree(
+        EXAMPLES / "node", tmp_path / "node", ignore=shutil.ignore_patterns("node_modules")
+    )
+    installed = subprocess.run(
+        ["npm", "install", "--no-audit", "--no-fund"],
+        cwd=folder,
+        # Its installer would fetch CUDA's libraries from elsewhere.
+        env={**ENVIRONMENT, "ONNXRUNTIME_NODE_INSTALL": "skip"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if installed.returncode != 0:
+        pytest.skip(f"npm could not install: {installed.stderr.strip().splitlines()[-1]}")
+    expected = evaluation("onnx_fp32")
+    pictures = upright(expected.paths, tmp_path / "pictures", ".png")
+    answers = lines(["node", "classify.mjs", bundle, *pictures], cwd=folder)
+    require_answers(renamed(expected, pictures), [json.loads(line) for line in answers])
+    # As they are: turned, grey, with alpha, in 16 bits.
+    answers = lines(
+        ["node", "classify.mjs", bundle, *map(Path.absolute, expected.paths)], cwd=folder
+    )
+    for path, name, line in zip(expected.paths, expected.classes, answers, strict=True):
+        with Image.open(path) as picture:
+            if picture.mode != "CMYK":  # which sharp converts by a colour profile
+                assert json.loads(line)["class"] == name, path
+
+
+@pytest.mark.slow
+def test_cpp(complete_run: Run, tmp_path: Path) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("no g++")
+    built = subprocess.run(
+        [EXAMPLES / "cpp" / "build", tmp_path / "classify"],
+        env={**ENVIRONMENT, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    expected = evaluate(complete_run, "torchscript")
+    pictures = upright(expected.paths, tmp_path / "pictures", ".ppm")
+    model = complete_run.exports / "torchscript" / "model.pt"
+    answers = [line.split() for line in lines([tmp_path / "classify", model, *pictures])]
+    assert [photos.CLASSES[int(answer[0])] for answer in answers] == expected.classes
+    found = np.array([[float(value) for value in answer[1:]] for answer in answers])
+    assert np.abs(found - expected.probabilities).max() < WITHIN

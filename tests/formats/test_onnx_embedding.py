@@ -1,0 +1,113 @@
+"""The preprocessing inside an ONNX file, beside Pillow's and torchvision's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import parser
+from PIL import Image
+
+from src import formats
+from src.data.preprocessing import Preprocessing
+from src.errors import UsageError
+from src.export.options import ExportOptions
+from src.formats import _onnx, _onnx_embedding
+from tests import photos
+
+SIZE = 24
+SIDES = [(200, 320), (321, 167), (24, 24), (27, 28), (19, 13), (9, 150), (400, 301), (25, 60)]
+RULES = [
+    Preprocessing(SIZE, "squash"),
+    Preprocessing(SIZE, "crop"),
+    Preprocessing(SIZE, "squash", interpolation="bicubic"),
+    Preprocessing(SIZE, "crop", (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), "bicubic", 0.9),
+]
+
+
+def seen(model: onnx.ModelProto, feed: dict[str, Any]) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    return ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    ).run(None, feed)[0]
+
+
+def looking_glass(rule: Preprocessing, folder: Path) -> onnx.ModelProto:
+    """An embedded file whose "network" gives its own input, flat, as the logits."""
+    shape = f"float[batch, 3, {SIZE}, {SIZE}]"
+    model = parser.parse_model(
+        f'<ir_version: 10, opset_import: ["" : 20]> g ({shape} images) => (float[batch, k] logits)'
+        " { logits = Flatten (images) }"
+    )
+    onnx.helper.set_model_props(model, {"preprocessing": json.dumps(rule.to_dict())})
+    for name in ("plain", "embedded"):
+        (folder / name).mkdir(exist_ok=True)
+    onnx.save_model(model, folder / "plain" / _onnx.FILE)
+    _onnx_embedding.embed(folder / "plain", folder / "embedded")
+    return onnx.load(folder / "embedded" / _onnx.FILE)
+
+
+def levels(model: onnx.ModelProto, rule: Preprocessing, picture: np.ndarray) -> np.ndarray:
+    """What the graph gives its network, back on the scale of 0 to 255, (H, W, 3)."""
+    shape = [1, 3, SIZE, SIZE]
+    [logits] = [node.input[0] for node in model.graph.node if node.op_type == "Flatten"]
+    model.graph.output.append(onnx.helper.make_tensor_value_info(logits, 1, shape))
+    values = seen_last(model, {"image": picture})[0].transpose(1, 2, 0)
+    return (values * np.array(rule.std) + np.array(rule.mean)) * 255
+
+
+def seen_last(model: onnx.ModelProto, feed: dict[str, Any]) -> Any:
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, feed)[-1]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.resize}-{rule.interpolation}")
+def test_the_graph_resizes_as_pillow_does(rule: Preprocessing, tmp_path: Path) -> None:
+    for seed, (height, width) in enumerate(SIDES):
+        picture = photos.pixels(height, width, seed)
+        model = looking_glass(rule, tmp_path)
+        ours = levels(model, rule, picture)
+        theirs = np.asarray(rule.spatial()(Image.fromarray(picture))).astype(float)
+        difference = np.abs(ours - theirs)
+        # One of 255, where a float32 rounds to the other side: more of them at odd ratios.
+        assert difference.max() < 1.01, (height, width)
+        assert (difference > 0.5).mean() < 0.25, (height, width)
+        assert np.abs(difference - difference.round()).max() < 1e-3
+
+
+def test_only_standard_operators_are_used(tmp_path: Path) -> None:
+    for rule in RULES:
+        model = looking_glass(rule, tmp_path)
+        assert {node.domain for node in model.graph.node} == {""}
+        assert [each.domain for each in model.opset_import] == [""]
+
+
+def test_the_file_says_that_its_preprocessing_is_inside(tmp_path: Path) -> None:
+    model = looking_glass(RULES[0], tmp_path)
+    metadata = {each.key: each.value for each in model.metadata_props}
+    assert metadata["preprocessing_embedded"] == "true"
+    assert json.loads(metadata["preprocessing"])["image_size"] == SIZE
+    [given], [answer] = model.graph.input, model.graph.output
+    assert (given.name, answer.name) == ("image", "probabilities")
+    assert given.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    probabilities = seen(model, {"image": photos.pixels(30, 40)})
+    assert probabilities.shape == (3 * SIZE * SIZE,)
+    assert probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_every_onnx_format_can_hold_its_preprocessing() -> None:
+    for name in formats.names():
+        onnx_file = formats.get(name).runs_with == ("onnxruntime",)
+        assert hasattr(formats.get(name), "embed") is onnx_file, name
+
+
+def test_the_option_is_refused_where_no_format_could_follow_it() -> None:
+    with pytest.raises(UsageError, match=r"export.embed_preprocessing: .*found eager, torchscript"):
+        ExportOptions(formats=["eager", "torchscript"], embed_preprocessing=True)
+    ExportOptions(formats=["eager", "onnx_int8"], embed_preprocessing=True)

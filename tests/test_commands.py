@@ -1,0 +1,62 @@
+"""The command line of a stage: options wherever they stand, and what is none."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from src.commands import parse_with
+from src.errors import UsageError
+
+
+@dataclass
+class Options:
+    """What a stage is told.
+
+    Args:
+        size: a number.
+        output: a name.
+    """
+
+    size: int = 1
+    output: str | None = None
+
+
+def parsed(folder: Path, *words: str) -> tuple[list[str], Options]:
+    (folder / "config.yaml").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["stage", str(folder), *words])
+        _, operands, options = parse_with("THING", "stage", None, Options)
+    return operands, options
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--size", "2", "one", "two", "-o", "x"),
+        ("one", "--size=2", "two", "--output", "x"),
+        ("one", "two", "size=2", "output=x"),
+        ("size=2", "one", "output=x", "two"),
+    ],
+)
+def test_options_stand_anywhere(tmp_path: Path, words: tuple[str, ...]) -> None:
+    assert parsed(tmp_path, *words) == (["one", "two"], Options(2, "x"))
+
+
+def test_a_file_may_be_called_like_an_option(tmp_path: Path) -> None:
+    file = tmp_path / "size=3"
+    file.touch()
+    assert parsed(tmp_path, str(file), "size=2") == ([str(file)], Options(2))
+
+
+def test_nothing_to_work_on_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="THING: expected at least one; found none"):
+        parsed(tmp_path, "size=2")
+
+
+def test_a_misspelt_option_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"sise: expected an option that exists.*mean size"):
+        parsed(tmp_path, "one", "sise=2")
