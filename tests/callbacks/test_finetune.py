@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningDataModule
@@ -13,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from src.callbacks.averaging import MovingAverage
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
-from src.callbacks.finders import FindBatchSize, FindLearningRate
+from src.callbacks.finders import FindBatchSize, FindLearningRate, steepest
 from src.callbacks.finetune import ClassWeights, FinetuneOptions
 from src.callbacks.unfreezing import GradualUnfreezing
 from src.data.digits import Digits
@@ -220,6 +221,17 @@ def test_a_learning_rate_is_found_and_the_training_is_as_if_it_had_been_given(
     for one, other in zip(first.weights, second.weights, strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
     assert not list(tmp_path.glob(".lr_find*"))
+
+
+def test_the_steepest_fall_is_found_beside_noise_at_small_rates() -> None:
+    rates = np.logspace(-6, 0, 100)
+    fall = 1 / (1 + np.exp(4 * (np.log10(rates) + 2.5)))  # steepest at 10**-2.5
+    noise = np.random.default_rng(0).normal(0, 0.003, 100)
+    losses = fall + noise + np.where(rates > 0.1, (np.log10(rates) + 1) * 5, 0)
+    found = steepest(rates.tolist(), losses.tolist())
+    assert found is not None
+    assert -2.8 < np.log10(found) < -2.2
+    assert steepest([1e-6] * 12, [1.0] * 12) is None
 
 
 def test_the_batch_is_doubled_until_the_memory_is_full(
