@@ -135,7 +135,7 @@ def written(path: Path, content: bytes) -> Path:
     return path
 
 
-WHOLE = gzip.compress(json.dumps({"traceEvents": STEP}).encode())
+WHOLE = gzip.compress(json.dumps({"traceEvents": STEP}).encode(), mtime=0)
 
 
 def test_a_whole_file_is_read(tmp_path: Path) -> None:
@@ -149,12 +149,13 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         b"no gzip at all",
         WHOLE[: len(WHOLE) // 2],
         WHOLE[:-12] + b"\0" * 12,
-        gzip.compress(b"no json"),
-        gzip.compress(b"[]"),
-        gzip.compress(b'{"traceEvents": []}'),
-        gzip.compress(b'{"traceEvents": [{"ph": "X"}]}'),
-        gzip.compress(b'{"traceEvents": 3}'),
+        gzip.compress(b"no json", mtime=0),
+        gzip.compress(b"[]", mtime=0),
+        gzip.compress(b'{"traceEvents": []}', mtime=0),
+        gzip.compress(b'{"traceEvents": [{"ph": "X"}]}', mtime=0),
+        gzip.compress(b'{"traceEvents": 3}', mtime=0),
     ],
+    ids=range(9),
 )
 def test_a_broken_file_is_a_value_error(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ValueError, match=r"gzip|trace|events|Expecting"):
