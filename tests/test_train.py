@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,10 @@ import torch
 import yaml
 
 from src.data.restore import data_of
+from src.files import sha256
 from src.runs import Run
 from tests.conftest import ROOT
+from tests.report.test_html import Page
 
 SHORT = (
     "model=resnet34",
@@ -80,13 +83,42 @@ def held_out(run: Run, folder: Path) -> tuple[Path, np.ndarray]:
 def test_the_run_folder_is_whole(trained: tuple[Run, str]) -> None:
     run, printed = trained
     assert {path.name for path in run.exports.iterdir()} == {*FORMATS, "manifest.json", "probe.npz"}
-    for file in (run.config, run.best_checkpoint, run.last_checkpoint, run.benchmark, run.report):
-        assert file.is_file()
+    for file in (
+        *(run.config, run.best_checkpoint, run.last_checkpoint, run.benchmark, run.report),
+        *(run.page, run.command),
+        *(
+            run.folder / f"{name}.png"
+            for name in ("tradeoff", "latency_batch_1", "size", "training")
+        ),
+        *(run.exports / name / "README.md" for name in FORMATS),
+    ):
+        assert file.is_file(), file
     assert list(run.folder.glob("events.out.tfevents*"))
     assert printed.strip().endswith(str(run.folder))
     for name in FORMATS:
         assert name in printed
         assert name in run.report.read_text()
+
+
+def test_what_a_page_needs_is_measured_with_it(
+    trained: tuple[Run, str], results: dict[str, Any]
+) -> None:
+    run, _ = trained
+    words = "".join(Page(run.page.read_text()).words)
+    assert results["command"] == f"python -m src.train {shlex.join(SHORT)}"
+    assert results["training"]["val_top1"]["epochs"] == [1.0, 2.0]
+    assert results["origin"]["dataset"] == "digits"
+    assert results["origin"]["pretrained"] is False
+    for row in results["rows"]:
+        folder = run.exports / row["format"]
+        # The card beside a file is no part of it.
+        assert "README.md" not in row["files"]
+        assert row["size_bytes"] == sum((folder / name).stat().st_size for name in row["files"])
+        assert row["sha256"] == {name: sha256(folder / name) for name in row["files"]}
+        exports = f"lightning_logs/{run.name}/exports"
+        assert row["usage"].replace("{folder}", f"{exports}/{row['format']}") in words
+        if row["status"] == "ok":
+            assert f"{1e3 * row['latency'][0]['p50_s']:.2f}" in (folder / "README.md").read_text()
 
 
 def test_every_cpu_row_is_ok_and_gpu_rows_say_why_not(results: dict[str, Any]) -> None:

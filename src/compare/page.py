@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from rich import box
@@ -66,7 +67,14 @@ def _charts(comparison: Comparison) -> list[Chart]:
     found = []
     tint = colors([each.model for each in comparison.candidates])
     for number, ((place, exam), group) in enumerate(comparison.groups.items()):
-        points = points_of([(each.name, each.row, each.cell, tint[each.model]) for each in group])
+        points = [
+            # A baseline has no interval to itself.
+            dataclasses.replace(point, low_top1=point.top1, high_top1=point.top1)
+            if each.is_baseline
+            else point
+            for each in group
+            for point in points_of([(each.name, each.row, each.cell, tint[each.model])])
+        ]
         found.append(
             Chart(
                 f"tradeoff-{number}",

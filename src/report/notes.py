@@ -44,7 +44,7 @@ def definitions(results: dict[str, Any]) -> list[str]:
         f"{points(results['options']['max_accuracy_drop'])} of top-1 is lost, fail if they show "
         "that more is (one-sided tests at 5 %), inconclusive between.",
         "Latency: one call, images in and logits out, "
-        f"{results['environment']['threads']} threads, each row in a process of its own, in "
+        f"{_threads(results)}, each row in a process of its own, in "
         "turns. A percentile with too few samples behind it is missing.",
         f"Times {baseline}: the ratio of medians paired round by round, with its "
         "95 % interval. Times fp32 there: against the fp32 file of the same runtime, so that "
@@ -79,6 +79,11 @@ def checkpoint(results: dict[str, Any]) -> str:
     """The weights that everything was made from."""
     found = results["checkpoint"]
     return f"{found['path']}, epoch {found['epoch']}, SHA-256 {found['sha256']}"
+
+
+def _threads(results: dict[str, Any]) -> str:
+    number = results["environment"]["threads"]
+    return f"{number} thread{'' if number == 1 else 's'}"
 
 
 def _limits(container: dict[str, Any]) -> str:

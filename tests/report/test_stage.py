@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from src.report.stage import report_run
+from src.runs import Run
+from tests.report.test_cards import manifest
+from tests.report.test_table import results, row
+
+
+def test_everything_people_read_comes_from_what_was_measured(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    (run.exports / "onnx").mkdir(parents=True)
+    run.manifest.write_text(json.dumps(manifest()))
+    run.config.write_text("model: {init_args: {lr: 0.1}}\n")
+    measured = results(row("eager"), row("onnx"))
+    run.benchmark.write_text(json.dumps({**measured, "schema_version": 1}))
+    console = Console(record=True, width=130)
+    report_run(run, console)
+    names = {path.stem for path in tmp_path.glob("*.png")}
+    charts = {"tradeoff", "latency_batch_1", "latency_batch_8", "size", "training", "per_class"}
+    assert names == charts
+    for name in names:
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert min(picture.size) > 100
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert set(events.Tags()["images"]) == {f"benchmark/{name}" for name in names}
+    assert "12.30" in run.page.read_text()
+    assert "12.30" in run.report.read_text()
+    assert "12.30" in (run.exports / "onnx" / "README.md").read_text()
+    assert "12.30" in console.export_text()
+    first = run.page.read_text()
+    (tmp_path / "report.html").unlink()
+    report_run(run, console)
+    assert run.page.read_text() == first
