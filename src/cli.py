@@ -118,6 +118,8 @@ class CLI(LightningCLI):
         self.save_config_kwargs = {"overwrite": True}
         if self.subcommand != "fit":
             self.save_config_callback = None
+            # Those of a fine-tuning, which have nothing to do here.
+            warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint")
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
@@ -230,6 +232,8 @@ def main(argv: Sequence[str]) -> None:
     """
     # Lightning's advertisements and its account of the accelerators it has not found.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    connectors = "lightning.pytorch.trainer.connectors.checkpoint_connector"
+    logging.getLogger(connectors).setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
     # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")

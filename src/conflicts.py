@@ -40,6 +40,7 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
         _check_fit_only(subcommand, args)
     _check_profiler(config, args)
     _check_optimizer(config, args)
+    _check_finders(config, args)
     if config.benchmark.enabled:
         _check_benchmark(config)
 
@@ -89,6 +90,19 @@ def _check_optimizer(config: Any, args: Sequence[str]) -> None:
                 expected="no replacement of what it belongs to",
                 found=f"optimizer={optimizer.class_path}",
                 remedy="set optimizer.lr and the like instead",
+            )
+
+
+def _check_finders(config: Any, args: Sequence[str]) -> None:
+    found = {"model.lr": "find_lr", "data.batch_size": "find_batch_size"}
+    given = {word.partition("=")[0].removeprefix("--") for word in args}
+    for name, finder in found.items():
+        if name in given and config.finetune[finder]:
+            raise UsageError(
+                name,
+                expected=f"no value beside finetune.{finder}=true, which finds one",
+                found="one",
+                remedy="leave out one of the two",
             )
 
 

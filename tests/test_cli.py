@@ -73,6 +73,29 @@ def test_values_win_over_files() -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
+def test_pretrained_weights_bring_their_preprocessing_unless_the_user_says_otherwise() -> None:
+    plain = parse("model=efficientnet_b0").data.init_args
+    assert (plain.image_size, plain.resize, plain.interpolation) == (64, "squash", "bilinear")
+    adopted = parse("model=efficientnet_b0", "model.pretrained=true").data.init_args
+    assert (adopted.image_size, adopted.resize, adopted.interpolation) == (224, "crop", "bicubic")
+    assert adopted.mean == (0.485, 0.456, 0.406)
+    Path("mine.yaml").write_text("data: {init_args: {resize: squash}}")
+    words = ("model.pretrained=true", "data.image_size=32", "--config", "mine.yaml")
+    mine = parse(*words).data.init_args
+    assert (mine.image_size, mine.resize, mine.mean) == (32, "squash", (0.485, 0.456, 0.406))
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_recipe_of_fine_tuning_is_laid_over_any_data_and_model() -> None:
+    config = parse("experiment=finetune", "model=convnext_t", "data=csv", "data.file=x.csv")
+    assert config.data.class_path == "src.data.csv_file.CSVFile"
+    assert config.data.init_args.cutmix == 1.0
+    assert config.model.class_path == "src.models.convnext_t.ConvNeXtTiny"
+    assert config.model.init_args.pretrained
+    assert config.finetune.ema_decay == 0.998
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_a_model_by_its_class_name_gets_nothing_of_another_models_file() -> None:
     config = parse("fit", "--config", str(CONFIGS / "train.yaml"), "--model", "ConvNeXtTiny")
     assert config.model.class_path.endswith(".ConvNeXtTiny")
@@ -148,6 +171,15 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["benchmark.batch_sizes=[0]"], "benchmark.batch_sizes: expected a positive number; found 0"),
     (["lr_scheduler=CosineAnnealingLR", "lr_scheduler.T_max=3"], "expected an optimizer"),
     (["optimizer=SGD", "optimizer.lr=0.1", "model.lr=1"], "model.lr: expected no replacement"),
+    (["model.layer_decay=1.5"], "model.layer_decay: expected a number from"),
+    (["model.weights=missing.pt"], "model.weights: expected a state dict"),
+    (["finetune.patience=-1"], "finetune.patience: expected a number of epochs, or 0"),
+    (["finetune.pacience=1"], "did you mean finetune.patience?"),
+    (["finetune.find_lr=true", "model.lr=1"], "expected no value beside finetune.find_lr"),
+    (["data.mixup=-1"], "data.mixup: expected the alpha of a beta distribution"),
+    (["data.crop_share=2"], "data.crop_share: expected a share above 0"),
+    (["data.balance=even"], "data.balance: expected one of none, weights, sampler"),
+    (["test", "finetune.ema_decay=0.9"], "finetune.ema_decay: expected no such option"),
     (["trainer.logger=false"], "trainer.logger: expected a logger"),
     (["trainer.enable_checkpointing=false"], "trainer.enable_checkpointing: expected true"),
     (["--config", "missing.yaml"], "missing.yaml, which does not exist"),

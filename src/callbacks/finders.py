@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+import numpy as np
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder
 from lightning.pytorch.utilities.seed import isolate_rng
@@ -11,6 +16,9 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from src.callbacks.export import data_of
 from src.errors import UsageError
 from src.models.classifier import Classifier
+
+_SKIPPED = 10  # of the first losses, whose running mean is of few
+_LEAST = 5  # losses that a slope is worth looking for in
 
 
 class FindLearningRate(LearningRateFinder):
@@ -26,15 +34,24 @@ class FindLearningRate(LearningRateFinder):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         _require_start(trainer, "finetune.find_lr")
         model = cast("Classifier", pl_module)
+        last = trainer.fit_loop.max_epochs
         model.watching = False  # the test ends where the loss diverges
+        trainer.fit_loop.max_epochs = -1  # or after its steps, over as many epochs as they take
         try:
-            self.lr_find(trainer, model)
+            with _bar_on_a_terminal_only():
+                self.lr_find(trainer, model)
         finally:
+            trainer.fit_loop.max_epochs = last
             model.watching = True
-        found = self.optimal_lr.suggestion() if self.optimal_lr else None
+        results = self.optimal_lr.results if self.optimal_lr else {"lr": [], "loss": []}
+        found = steepest(results["lr"], results["loss"])
         if found is None:
-            print(f"learning rate: the test had too few steps; model.lr={model.lr:.2g} stays")
-            return
+            raise UsageError(
+                "finetune.find_lr",
+                expected="more steps, for the test needs a dozen before the loss diverges",
+                found=str(len(results["loss"])),
+                remedy="set a smaller data.batch_size, more epochs, or model.lr yourself",
+            )
         model.lr = found
         trainer.strategy.setup_optimizers(trainer)  # with the schedule of the new rate
         if trainer.is_global_zero:
@@ -48,6 +65,10 @@ class FindBatchSize(BatchSizeFinder):
         super().__init__(mode="power", init_val=8)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str | None = None) -> None:
+        self._refuse(trainer)
+        super().setup(trainer, pl_module, stage)
+
+    def _refuse(self, trainer: Trainer) -> None:
         expected = None
         if trainer.world_size > 1:
             expected = "false where several processes train"
@@ -60,7 +81,6 @@ class FindBatchSize(BatchSizeFinder):
                 found="true",
                 remedy="set data.batch_size instead",
             )
-        super().setup(trainer, pl_module, stage)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         _require_start(trainer, "finetune.find_batch_size")
@@ -69,6 +89,40 @@ class FindBatchSize(BatchSizeFinder):
         data_of(trainer).batch_size = cast("Any", self.optimal_batch_size)
         trainer.strategy.setup_optimizers(trainer)  # with a schedule of as many steps as there are
         print(f"batch size found: data.batch_size={self.optimal_batch_size}")
+
+
+def steepest(rates: Sequence[float], losses: Sequence[float]) -> float | None:
+    """The learning rate at which the loss falls fastest for a rate that grows by a factor.
+
+    Lightning's own suggestion is the steepest fall for a rate that grows by a difference, which is
+    where the rates are smallest and lie closest, whatever the noise of the losses there.
+
+    Args:
+        rates: that grow exponentially, (n,).
+        losses: their running mean, (n,).
+
+    Returns:
+        None where there are too few finite losses.
+    """
+    rate, loss = np.asarray(rates[_SKIPPED:]), np.asarray(losses[_SKIPPED:])
+    finite = np.isfinite(loss)
+    rate, loss = rate[finite], loss[finite]
+    if len(loss) < _LEAST:
+        return None
+    # Beyond the least loss there is nothing to be gained, only what diverges and comes back.
+    end = max(int(loss.argmin()) + 1, _LEAST)
+    slopes = np.gradient(loss[:end], np.log(rate[:end]))
+    return float(rate[int(slopes.argmin())])
+
+
+@contextlib.contextmanager
+def _bar_on_a_terminal_only() -> Iterator[None]:
+    """Lightning's finder draws a bar wherever it is."""
+    if sys.stderr.isatty():
+        yield
+        return
+    with contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def _require_start(trainer: Trainer, argument: str) -> None:

@@ -127,8 +127,9 @@ class ProfilerCallback(Callback):
         self._close(trainer)
         recorder.save()
         self.profiler.recorder = None
-        if trainer.is_global_zero and trainer.log_dir is not None:
-            training.report(recorder.content, Path(trainer.log_dir), open_console())
+        folder = trainer.log_dir  # asked for by every process, as at the start
+        if trainer.is_global_zero and folder is not None:
+            training.report(recorder.content, Path(folder), open_console())
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException

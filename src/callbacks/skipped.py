@@ -10,14 +10,17 @@ _NAMED = 10  # in one line; the check of the data lists all
 
 
 class SkippedImages(Callback):
-    """A line and a scalar after each epoch in which an image was found that cannot be read."""
+    """A line and a scalar after each epoch in which an image was found that cannot be read.
+
+    Where several processes train, of those that the first one met.
+    """
 
     def __init__(self) -> None:
         self._told = 0
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         skipped = data_of(trainer).skipped
-        if len(skipped) == self._told:
+        if len(skipped) == self._told or not trainer.is_global_zero:
             return
         self._told = len(skipped)
         if trainer.logger is not None:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torchvision.transforms import v2
 
+from src.data.classes import require_classes
 from src.data.folder import require_inside
-from src.data.images import ImageDataModule, require_classes
+from src.data.images import ImageDataModule
 from src.data.picture_files import PictureFiles, require_readable
 from src.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ResizeRule
 from src.data.split import SPLITS, Parts, Split, fill_in, require_share

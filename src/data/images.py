@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 from src import machine
 from src.data.balance import Balance, balanced_sampler, class_weights
 from src.data.cached import CachedImages
-from src.data.picture_files import PictureFiles, unreadable
+from src.data.picture_files import PictureFiles, readable
 from src.data.preprocessing import (
     CROP_SHARE,
     IMAGENET_MEAN,
@@ -243,24 +243,14 @@ class ImageDataModule(LightningDataModule, ABC):
         if self._parts is None:
             self._parts = self.load()
             if self.on_error == "skip":
+                # Evaluation is of each image once, and it is known beforehand how many there are.
                 for each in ("val", "test"):
-                    self._parts[each] = self._readable(*self._parts[each])
+                    images, indices = self._parts[each]
+                    if isinstance(images, PictureFiles):
+                        kept, left_out = readable(images, indices)
+                        self._parts[each] = (images, kept)
+                        self._left_out += left_out
         return self._parts[split]
-
-    def _readable(
-        self, images: LabelledImages, indices: NDArray[np.int64]
-    ) -> tuple[LabelledImages, NDArray[np.int64]]:
-        """An evaluation split without the images that cannot be read.
-
-        They are found before, for evaluation is of each image once, in order, and it is known
-        beforehand how many there are.
-        """
-        if not isinstance(images, PictureFiles):
-            return images, indices
-        broken = {path for path, _ in unreadable(images.paths[index] for index in indices)}
-        self._left_out += sorted(broken)
-        kept = [index for index in indices.tolist() if images.paths[index] not in broken]
-        return images, np.array(kept, dtype=np.int64)
 
     def _variation(self) -> v2.Transform:
         if self.augment == "none":
@@ -301,22 +291,6 @@ class ImageDataModule(LightningDataModule, ABC):
             pin_memory=torch.cuda.is_available(),
             **options,
         )
-
-
-def require_classes(argument: str, names: Sequence[str]) -> list[str]:
-    """The class names, of which a classifier needs two.
-
-    Raises:
-        UsageError: there are fewer.
-    """
-    if len(names) < 2:  # noqa: PLR2004
-        raise UsageError(
-            argument,
-            expected="at least 2 classes",
-            found=f"{len(names)}: {', '.join(names) or 'none'}",
-            remedy="give each class a folder of its own",
-        )
-    return list(names)
 
 
 def _require_positive(argument: str, value: int) -> None:

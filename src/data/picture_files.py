@@ -56,6 +56,15 @@ def unreadable(paths: Iterable[str]) -> Iterator[tuple[str, UnreadableImageError
                     yield path, error
 
 
+def readable(
+    images: PictureFiles, indices: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Those of ``indices`` whose files can be decoded, and the paths of the others."""
+    broken = {path for path, _ in unreadable(images.paths[index] for index in indices)}
+    kept = [index for index in indices.tolist() if images.paths[index] not in broken]
+    return np.array(kept, dtype=np.int64), sorted(broken)
+
+
 def require_readable(paths: Sequence[str], verify: bool | None) -> None:
     """Decode every file, or none.
 

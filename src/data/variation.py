@@ -45,7 +45,7 @@ def mixing(mixup: float, cutmix: float, classes: int) -> v2.Transform | None:
             )
     chosen: list[v2.Transform] = []
     if mixup:
-        chosen.append(v2.MixUp(alpha=mixup, num_classes=classes))
+        chosen.append(v2.MixUp(alpha=float(mixup), num_classes=classes))
     if cutmix:
-        chosen.append(v2.CutMix(alpha=cutmix, num_classes=classes))
+        chosen.append(v2.CutMix(alpha=float(cutmix), num_classes=classes))
     return v2.RandomChoice(chosen) if chosen else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,10 @@ def _content(path: Path) -> dict[str, Any]:
             return dict(load_file(path))
         except SafetensorError as error:
             raise ValueError(str(error)) from error
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        # Of pickle's protocol, in a file that is refused in the next moment, or that is whole.
+        warnings.simplefilter("ignore", UserWarning)
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return content
 
 

@@ -1,0 +1,23 @@
+"""The names of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from src.errors import UsageError
+
+
+def require_classes(argument: str, names: Sequence[str]) -> list[str]:
+    """The class names, of which a classifier needs two.
+
+    Raises:
+        UsageError: there are fewer.
+    """
+    if len(names) < 2:  # noqa: PLR2004
+        raise UsageError(
+            argument,
+            expected="at least 2 classes",
+            found=f"{len(names)}: {', '.join(names) or 'none'}",
+            remedy="give each class a folder of its own",
+        )
+    return list(names)

@@ -1,0 +1,149 @@
+"""Weights from whatever file a user has."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from src.errors import UsageError
+from src.models.network import published_preprocessing
+from src.models.weights import load_into
+
+State = dict[str, Tensor]
+
+
+def network(classes: int = 3, value: float = 0.5) -> nn.Module:
+    made = torchvision.models.resnet18(num_classes=classes)
+    for parameter in made.parameters():
+        nn.init.constant_(parameter, value)
+    return made
+
+
+def plain(state: State, path: Path) -> Path:
+    torch.save(state, path / "x.pt")
+    return path / "x.pt"
+
+
+def safetensors(state: State, path: Path) -> Path:
+    save_file(state, path / "x.safetensors")
+    return path / "x.safetensors"
+
+
+def lightning(state: State, path: Path) -> Path:
+    ours = {f"network.{name}": value for name, value in state.items()}
+    content = {"state_dict": {**ours, "loss.weight": torch.ones(3)}, "epoch": 1, "lightship": {}}
+    torch.save(content, path / "x.ckpt")
+    return path / "x.ckpt"
+
+
+def compiled_and_distributed(state: State, path: Path) -> Path:
+    return plain({f"module._orig_mod.{name}": value for name, value in state.items()}, path)
+
+
+KINDS: list[Callable[[State, Path], Path]] = [
+    plain,
+    safetensors,
+    lightning,
+    compiled_and_distributed,
+]
+
+
+@pytest.mark.parametrize("write", KINDS)
+def test_every_kind_of_file_fills_the_whole_network(
+    write: Callable[[State, Path], Path], tmp_path: Path
+) -> None:
+    path = write(network().state_dict(), tmp_path)
+    into = torchvision.models.resnet18(num_classes=3)
+    fit = load_into(into, path)
+    assert all((value == 0.5).all() for value in into.parameters())
+    assert (fit.missing, fit.unknown, fit.other_shape) == ([], [], [])
+    assert fit.lines() == [f"weights: 122 of 122 tensors from {path}"]
+
+
+@pytest.mark.parametrize("write", KINDS)
+def test_a_head_of_other_classes_is_left_and_said(
+    write: Callable[[State, Path], Path], tmp_path: Path
+) -> None:
+    into = network(value=0.25)
+    fit = load_into(into, write(network(7).state_dict(), tmp_path))
+    assert (into.fc.weight == 0.25).all()
+    assert (into.conv1.weight == 0.5).all()
+    assert fit.other_shape == ["fc.weight (7, 512) for (3, 512)", "fc.bias (7,) for (3,)"]
+    assert "weights: 120 of 122 tensors" in fit.lines()[0]
+
+
+def test_without_a_head_what_is_missing_and_unknown_is_listed(tmp_path: Path) -> None:
+    state = network().state_dict()
+    del state["fc.weight"], state["fc.bias"]
+    state["projection.weight"] = torch.zeros(4)
+    fit = load_into(network(), plain(state, tmp_path))
+    assert fit.missing == ["fc.weight", "fc.bias"]
+    assert fit.unknown == ["projection.weight"]
+    assert any("projection.weight" in line for line in fit.lines())
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return (print, ("unpickled",))
+
+
+def evil(path: Path) -> Path:
+    (path / "x.pt").write_bytes(pickle.dumps({"a": Evil()}))
+    return path / "x.pt"
+
+
+def torn(path: Path) -> Path:
+    file = plain(network().state_dict(), path)
+    file.write_bytes(file.read_bytes()[:1000])
+    return file
+
+
+def torn_safetensors(path: Path) -> Path:
+    file = safetensors(network().state_dict(), path)
+    file.write_bytes(file.read_bytes()[:1000])
+    return file
+
+
+def other(path: Path) -> Path:
+    return plain({"a": torch.zeros(3)}, path)
+
+
+def empty(path: Path) -> Path:
+    torch.save({"a": 1}, path / "x.pt")
+    return path / "x.pt"
+
+
+def absent(path: Path) -> Path:
+    return path / "none.pt"
+
+
+@pytest.mark.parametrize("write", [evil, torn, torn_safetensors, other, empty, absent])
+def test_a_file_that_will_not_do_is_one_line(
+    write: Callable[[Path], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path)
+    with pytest.raises(UsageError, match=r"model.weights: expected") as caught:
+        load_into(network(), path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "unpickled" not in capsys.readouterr().out
+
+
+def test_the_preprocessing_of_published_weights_is_torchvisions() -> None:
+    from PIL import Image
+
+    from src.data.preprocessing import Preprocessing
+
+    picture = Image.effect_noise((300, 260), 80).convert("RGB")
+    for builder in ("resnet34", "efficientnet_b0", "convnext_tiny", "densenet121"):
+        ours = Preprocessing(**published_preprocessing(builder))
+        theirs = torchvision.models.get_model_weights(builder)["DEFAULT"].transforms()
+        torch.testing.assert_close(ours(picture), theirs(picture), atol=1e-6, rtol=0)
