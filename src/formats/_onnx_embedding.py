@@ -5,8 +5,8 @@
 The rule is that of :mod:`src.data.preprocessing`, whose resizing is Pillow's. ``Resize`` is it:
 with ``antialias`` the filter is stretched with the scale, with ``exclude_outside`` its weights at
 a border add up to one, as Pillow's do. On uint8, ONNX Runtime computes in fixed point and rounds
-between the two axes, as Pillow does; its weights come from float32, which moves some values, a
-fifth of them at the worst of sizes, by one of 255. https://onnx.ai/onnx/operators/onnx__Resize.html
+between the two axes, as Pillow does; its weights come from float32, which moves a percent of the
+values, or a tenth where a ratio of sides makes ties, by one of 255. https://onnx.ai/onnx/operators/onnx__Resize.html
 """
 
 from __future__ import annotations
@@ -68,8 +68,10 @@ def _joined(network: onnx.ModelProto, preprocessing: dict[str, Any]) -> onnx.Mod
 def _before(preprocessing: dict[str, Any]) -> str:
     size = preprocessing["image_size"]
     mean, std = (_column(preprocessing[name]) for name in ("mean", "std"))
-    constants, nodes = _CROP if preprocessing["resize"] == "crop" else _SQUASH
+    constants, sides, middle = _CROP if preprocessing["resize"] == "crop" else _SQUASH
     resized = round(size / (preprocessing.get("crop_share") or 1))
+    resize = _RESIZE.replace("MODE", _MODES[preprocessing["interpolation"]])
+    resize = resize.replace("FIRST", _VERTICAL_FIRST if _pillow() >= 13 else _NEVER)  # noqa: PLR2004
     return f"""
 before (uint8[height, width, 3] {PICTURE}) => (float[1, 3, {size}, {size}] {INPUT})
 <int64[1] zero = {{0}}, int64[2] outer = {{1, 3}}, int64[2] square = {{{size}, {size}}},
@@ -79,7 +81,10 @@ before (uint8[height, width, 3] {PICTURE}) => (float[1, 3, {size}, {size}] {INPU
 {{
     planes = Transpose <perm = [2, 0, 1]> ({PICTURE})
     batch = Unsqueeze (planes, zero)
-    {nodes.replace("MODE", _MODES[preprocessing["interpolation"]])}
+    old_sides = Shape <start = 2> (batch)
+    {sides}
+    {resize}
+    {middle}
     whole = Reshape (fitted, shape)
     values = Cast <to = 1> (whole)
     scaled = Mul (values, scale)
@@ -88,37 +93,56 @@ before (uint8[height, width, 3] {PICTURE}) => (float[1, 3, {size}, {size}] {INPU
 }}"""
 
 
-_RESIZE = (
+# One axis after the other, as Pillow does it, which rounds in between. From version 13 on it
+# begins with the vertical where that loses more than twice as many rows as columns are lost;
+# before, always with the horizontal. https://github.com/python-pillow/Pillow/pull/9549
+_ONE_AXIS = (
     "Resize <MODE, antialias = 1, exclude_outside = 1, "
-    'coordinate_transformation_mode = "half_pixel"> (batch, , , sizes)'
+    'coordinate_transformation_mode = "half_pixel">'
 )
+_RESIZE = f"""
+    old_rows, old_columns = Split <num_outputs = 2> (old_sides)
+    new_rows, new_columns = Split <num_outputs = 2> (new_sides)
+    FIRST
+    if_vertical = Concat <axis = 0> (new_rows, old_columns)
+    if_horizontal = Concat <axis = 0> (old_rows, new_columns)
+    halfway = Where (vertical_first, if_vertical, if_horizontal)
+    first_sizes = Concat <axis = 0> (outer, halfway)
+    sizes = Concat <axis = 0> (outer, new_sides)
+    first_pass = {_ONE_AXIS} (batch, , , first_sizes)
+    resized = {_ONE_AXIS} (first_pass, , , sizes)"""
 
-# Constants and nodes of each rule.
+_VERTICAL_FIRST = """
+    lost_rows = Sub (old_rows, new_rows)
+    lost_columns = Sub (old_columns, new_columns)
+    twice_lost_columns = Add (lost_columns, lost_columns)
+    least = Max (twice_lost_columns, zero)
+    vertical_first = Greater (lost_rows, least)"""
+_NEVER = "vertical_first = Less (zero, zero)"
+
+# Constants, the new sides, and what is taken of the resized picture, by each rule.
 _SQUASH = (
     "",
-    f"""
-    sizes = Concat <axis = 0> (outer, square)
-    fitted = {_RESIZE}""",
+    "new_sides = Identity (square)",
+    "fitted = Identity (resized)",
 )
 
 # The shorter side to its size, the longer by the same ratio, rounded down; then the middle, whose
 # margin is rounded to even. In whole numbers: both are what torchvision computes.
 _CROP = (
     "int64[1] resized_to = {RESIZED}, float half = {0.5}, int64[2] axes = {2, 3},",
-    f"""
-    sides = Shape <start = 2> (batch)
-    shorter = ReduceMin <keepdims = 1> (sides)
-    enlarged = Mul (sides, resized_to)
-    new_sides = Div (enlarged, shorter)
-    sizes = Concat <axis = 0> (outer, new_sides)
-    whole_picture = {_RESIZE}
+    """
+    shorter = ReduceMin <keepdims = 1> (old_sides)
+    enlarged = Mul (old_sides, resized_to)
+    new_sides = Div (enlarged, shorter)""",
+    """
     excess = Sub (new_sides, square)
     excess_float = Cast <to = 1> (excess)
     margin_float = Mul (excess_float, half)
     margin_whole = Round (margin_float)
     margin = Cast <to = 7> (margin_whole)
     far = Add (margin, square)
-    fitted = Slice (whole_picture, margin, far, axes)""",
+    fitted = Slice (resized, margin, far, axes)""",
 )
 
 _AFTER = f"""
@@ -128,6 +152,13 @@ after (float[batch, classes] scores) => (float[classes] {PROBABILITIES})
     shares = Softmax <axis = 1> (scores)
     {PROBABILITIES} = Squeeze (shares, first)
 }}"""
+
+
+def _pillow() -> int:
+    """The version that resizes in this project's own preprocessing."""
+    import PIL
+
+    return int(PIL.__version__.partition(".")[0])
 
 
 def _column(values: list[float]) -> str:

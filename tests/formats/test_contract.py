@@ -35,7 +35,7 @@ from src.models.network import NetworkSpec
 from tests.conftest import ROOT
 
 CLASSES = ["zero", "one", "two", "a | <b>", "four"]
-PREPROCESSING = {"image_size": 32, "resize": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}
+PREPROCESSING = Preprocessing(32, "squash", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).to_dict()
 BUILDERS = sorted({getattr(models, name).builder for name in models.__all__})
 # The size of a file by its precision, as a share of the weights in fp32: 1/2 and 1/4, and what
 # the graph, the scales and the weights that stay in fp32 take. Not of bf16: OpenVINO stores it as
@@ -213,3 +213,27 @@ def test_files_in_few_bits_are_smaller(exported: tuple[str, Path, ExportSource])
         pytest.skip("not in few bits")
     weights = sum(value.numel() * 4 for value in source.network.parameters())
     assert sum(path.stat().st_size for path in folder.iterdir()) <= share * weights
+
+
+@pytest.mark.slow
+def test_with_its_preprocessing_inside_it_answers_the_same(
+    exported: tuple[str, Path, ExportSource], tmp_path: Path
+) -> None:
+    name, folder, _ = exported
+    embed = getattr(formats.get(name), "embed", None)
+    if embed is None:
+        pytest.skip(f"{name} holds no preprocessing")
+    import onnxruntime as ort
+
+    embed(folder, tmp_path)
+    plain, embedded = (
+        ort.InferenceSession(each / "model.onnx", providers=["CPUExecutionProvider"])
+        for each in (folder, tmp_path)
+    )
+    # Of the network's own size, so that nothing is resized and even int8 has no other input.
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    images = Preprocessing.from_dict(PREPROCESSING)(Image.fromarray(picture))[None].numpy()
+    logits = plain.run(None, {"images": images})[0][0]
+    expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    found = embedded.run(None, {"image": picture})[0]
+    assert np.abs(found - expected).max() < 1e-3

@@ -75,9 +75,10 @@ def test_the_graph_resizes_as_pillow_does(rule: Preprocessing, tmp_path: Path) -
         ours = levels(model, rule, picture)
         theirs = np.asarray(rule.spatial()(Image.fromarray(picture))).astype(float)
         difference = np.abs(ours - theirs)
-        # One of 255, where a float32 rounds to the other side: more of them at odd ratios.
+        # One of 255 where a float32 rounds to the other side. Enlarging 24 to 27 gives eighteenths,
+        # of which every ninth or so is a tie; other sizes have a percent.
         assert difference.max() < 1.01, (height, width)
-        assert (difference > 0.5).mean() < 0.25, (height, width)
+        assert (difference > 0.5).mean() < (0.12 if height == 24 else 0.03), (height, width)
         assert np.abs(difference - difference.round()).max() < 1e-3
 
 
