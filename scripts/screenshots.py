@@ -10,7 +10,9 @@ given in its place (webcomponents.min.js of the npm package webcomponents.js 0.7
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -70,13 +72,16 @@ def served(run: Path) -> Iterator[str]:
     """TensorBoard's address for the folder of a run."""
     arguments = ("--logdir", str(run), "--port", "0", "--host", "127.0.0.1", "--load_fast=false")
     server = subprocess.Popen(
-        [sys.executable, "-m", "tensorboard.main", *arguments], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tensorboard.main", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         lines = server.stderr or ()
         yield next(filter(None, (re.search(r"http://\S+:\d+/", line) for line in lines))).group()
     finally:
-        server.kill()
+        os.killpg(server.pid, signal.SIGKILL)  # the plugin's own processes as well
         server.wait()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -44,6 +46,7 @@ def get(run: Path) -> Iterator[Get]:
         [sys.executable, "-m", "tensorboard.main", *arguments, "--load_fast=false"],
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # the plugin starts processes of its own, which would stay
     ) as server:
         assert server.stderr is not None
         found = next(filter(None, (re.search(r"http://\S+:\d+/", line) for line in server.stderr)))
@@ -57,8 +60,10 @@ def get(run: Path) -> Iterator[Get]:
                     content = gzip.decompress(content)
             return json.loads(content)
 
-        yield ask
-        server.kill()
+        try:
+            yield ask
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 def eventually(ask: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
