@@ -23,6 +23,7 @@ def _restore_global_state() -> Iterator[None]:
         torch.manual_seed(0)
         yield
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)  # which the command line sets for a training
 
 
 @pytest.fixture

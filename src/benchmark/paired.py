@@ -17,6 +17,9 @@ Verdict = Literal["pass", "fail", "inconclusive"]
 
 ERROR_RATE = 0.05  # one-sided, of a pass that isn't one and of a fail that isn't one
 MOST_IMAGES = 10_000_000  # beyond this, no data set will settle it
+# Beside an observed delta: far below any bound, and no denormal number, which a process that
+# trains flushes to 0.
+_BESIDE = 1e-15
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def _upper(lost: float, gained: float, images: float, z: float) -> float:
 
     # Where all images were lost or none flipped, the variance is 0 at the observed delta too,
     # a root that is no bound; beside it the excess is negative.
-    start = nextafter(observed, 2.0) if observed < 1 else 1.0
+    start = max(nextafter(observed, 2.0), observed + _BESIDE) if observed < 1 else 1.0
     return float(brentq(excess, start, 1.0, xtol=1e-15, rtol=1e-14))
 
 

@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import xlogy
 from scipy.stats import binomtest
@@ -58,6 +59,18 @@ def test_with_many_images_it_is_the_interval_of_wald() -> None:
     lower, upper = score_interval(20_000, 30_000, 10**6)
     half = Z95 * np.sqrt(0.05 - 0.01**2) / 1000
     assert (lower, upper) == pytest.approx((0.01 - half, 0.01 + half), abs=1e-6)
+
+
+def test_an_interval_is_the_same_where_denormal_numbers_are_flushed() -> None:
+    expected = score_interval(0, 0, 540)
+    torch.set_flush_denormal(True)  # as a training does
+    try:
+        found = score_interval(0, 0, 540)
+    finally:
+        torch.set_flush_denormal(False)
+    assert found == pytest.approx(expected, rel=1e-9)
+    assert found[0] < -0.007
+    assert found[1] > 0.007
 
 
 def test_each_interval_of_a_small_table_holds_its_delta_and_mirrors() -> None:
