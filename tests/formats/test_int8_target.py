@@ -13,6 +13,7 @@ from src.export.stage import export_one
 from src.formats import _int8_target
 from src.formats._int8_options import Int8Options
 from src.models.network import NetworkSpec
+from tests.formats.test_contract import PREPROCESSING
 
 PROCESSORS = {
     "avx2": (("AVX2",), False),
@@ -74,7 +75,7 @@ def test_the_files_types_and_the_manifests_entry_are_the_targets(
     spec = NetworkSpec("resnet18", 3)
     options = ExportOptions(onnx_int8=Int8Options(target=target))
     source = make_source(
-        spec.build().eval(), spec, list("abc"), images, {}, tmp_path, options=options
+        spec.build().eval(), spec, list("abc"), images, PREPROCESSING, tmp_path, options=options
     )
     entry = export_one("onnx_int8", source, tmp_path / "file")
     assert entry["status"] == "ok", entry["reason"]
