@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.profilers import PassThroughProfiler
@@ -54,6 +55,7 @@ def cost(folder: Path, pairs: int) -> None:
     One training, whose epochs have the profiler and Lightning's own empty one in turn: two
     trainings in two processes differ by more than what is looked for.
     """
+    torch.set_flush_denormal(True)  # as the command line does
     turns = Turns()
     data = Digits(image_size=32, batch_size=32, num_workers=0)
     trainer = Trainer(
