@@ -157,6 +157,8 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["model.lr=abc"], "model.lr: expected float; found abc"),
     (["model.lr=-1"], "model.lr: expected a number from 0"),
     (["data.batch_size=0"], "data.batch_size: expected a positive number; found 0"),
+    (["test", "export.formats=[eager]"], "export.formats: expected no such option, for only fit"),
+    (["trainer.profiler=simple", "profiler.windows=3"], "trainer.profiler: expected nothing"),
     (["data.mean=[1,2]"], "data.mean: expected tuple with 3 elements"),
     (["data=image_folder"], "data.root: expected a value; found none"),
     (["data=image_folder", "data.root=missing"], "found missing (No such file or directory)"),

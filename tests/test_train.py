@@ -32,6 +32,8 @@ SHORT = (
     "benchmark=quick",
     "benchmark.threads=1",
 )
+# What test and predict look at.
+READING = tuple(word for word in SHORT if not word.startswith(("export.", "benchmark.")))
 FORMATS = ["eager", "torchscript", "onnx_fp32", "onnx_int8_dynamic", "onnx_int8"]
 
 
@@ -231,12 +233,12 @@ def test_training_goes_on_in_its_run_and_predicts(trained: tuple[Run, str]) -> N
     assert [path.name for path in run.folder.parent.iterdir()] == ["version_0"]
     assert torch.load(run.last_checkpoint, weights_only=True)["epoch"] == 2
 
-    ended = command(root, "src.train", "predict", *SHORT, "ckpt_path=best")
+    ended = command(root, "src.train", "predict", *READING, "ckpt_path=best")
     assert ended.returncode == 0, ended.stderr
     lines = (run.folder / "predictions.csv").read_text().splitlines()
     assert lines[0] == "position,true,predicted,probability"
     assert len(lines) == 541
-    ended = command(root, "src.train", "test", *SHORT, "ckpt_path=best")
+    ended = command(root, "src.train", "test", *READING, "ckpt_path=best")
     assert ended.returncode == 0, ended.stderr
     right = sum(line.split(",")[1] == line.split(",")[2] for line in lines[1:])
     printed = re.search(r"test/top1\W+([\d.]+)", ended.stdout)
