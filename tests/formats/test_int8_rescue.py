@@ -19,6 +19,7 @@ from src.formats import _int8_judge, onnx_int8
 from src.formats._int8_options import Int8Options
 from src.formats._onnx import FILE
 from src.models.network import NetworkSpec
+from tests.formats.test_contract import PREPROCESSING
 
 SIZE = 16
 
@@ -77,7 +78,7 @@ def export(
     (folder / "scratch").mkdir()
     source = make_source(
         Fragile(outlier, branches=branches).eval(), NetworkSpec("planted", 2), ["a", "b"],
-        calibration, {}, folder / "scratch", judging,
+        calibration, PREPROCESSING, folder / "scratch", judging,
         ExportOptions(onnx_int8=Int8Options(target="vnni", **options)),
     )  # fmt: skip
     assert export_one("onnx_fp32", source, folder / "onnx_fp32")["status"] == "ok"
@@ -145,7 +146,7 @@ def test_what_cannot_be_equalised_is_kept_in_float(tmp_path: Path) -> None:
 def test_without_judging_images_nothing_is_searched_and_it_says_so(tmp_path: Path) -> None:
     calibration, _ = pictures(16, always=False)
     source = make_source(
-        Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration, {},
+        Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration, PREPROCESSING,
         tmp_path,
     )  # fmt: skip
     details = export_one("onnx_int8", source, tmp_path / "onnx_int8")["details"]
@@ -166,7 +167,7 @@ def test_the_first_recipe_is_shipped_when_the_time_is_up(tmp_path: Path) -> None
 def test_a_network_that_int8_does_not_hurt_is_judged_once(tmp_path: Path, target: Any) -> None:
     calibration, _ = pictures(16, always=False)
     source = make_source(
-        Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration, {},
+        Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration, PREPROCESSING,
         tmp_path, pictures(20, always=False),
         ExportOptions(onnx_int8=Int8Options(target=target)),
     )  # fmt: skip
