@@ -146,7 +146,8 @@ def test_what_cannot_be_equalised_is_kept_in_float(tmp_path: Path) -> None:
 def test_without_judging_images_nothing_is_searched_and_it_says_so(tmp_path: Path) -> None:
     calibration, _ = pictures(16, always=False)
     source = make_source(
-        Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration, PREPROCESSING,
+        Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration,
+        PREPROCESSING,
         tmp_path,
     )  # fmt: skip
     details = export_one("onnx_int8", source, tmp_path / "onnx_int8")["details"]
@@ -167,7 +168,8 @@ def test_the_first_recipe_is_shipped_when_the_time_is_up(tmp_path: Path) -> None
 def test_a_network_that_int8_does_not_hurt_is_judged_once(tmp_path: Path, target: Any) -> None:
     calibration, _ = pictures(16, always=False)
     source = make_source(
-        Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration, PREPROCESSING,
+        Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration,
+        PREPROCESSING,
         tmp_path, pictures(20, always=False),
         ExportOptions(onnx_int8=Int8Options(target=target)),
     )  # fmt: skip
