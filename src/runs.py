@@ -12,6 +12,7 @@ from src import files
 from src.errors import UsageError
 
 LOG_FOLDER = "lightning_logs"
+TRACE_SUFFIX = ".pt.trace.json.gz"  # by which TensorBoard's plugin finds traces
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ ALLOWED = {
     "bundle": {
         *("benchmark", "console", "data", "errors", "files", "formats", "predict", "runs"),
     },
-    "profiling": {"errors", "files"},
+    "profiling": {"errors", "files", "runs"},
     "report": {"files", "runs"},
     "compare": {"benchmark", "console", "errors", "files", "report", "runs"},
     "callbacks": {

@@ -20,12 +20,12 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.process import Limits, WorkerError, WorkerProcess
 from src.benchmark.scorecard import Scorecard
 from src.formats.base import Unavailable
+from src.runs import TRACE_SUFFIX
 
 Images = NDArray[np.float32]
 
 WARM = 0.02  # two windows of the warm-up agree within this share
 MOST_RELOAD_SECONDS = 2.0
-TRACE_SUFFIX = ".pt.trace.json.gz"  # by which TensorBoard's plugin finds traces
 MOST_DAMAGED = 15  # tensors that the report names
 
 

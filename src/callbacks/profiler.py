@@ -16,6 +16,7 @@ from src.profiling.plan import Window, training_windows, window_at
 from src.profiling.recorder import Recorder
 from src.profiling.regions import region_of
 from src.report import training
+from src.runs import Run
 
 
 class RegionProfiler(Profiler):
@@ -62,7 +63,7 @@ class ProfilerCallback(Callback):
             return
         self._first_epoch = trainer.current_epoch
         self.profiler.recorder = Recorder(
-            Path(folder) / "profile",
+            Run(Path(folder)).profile,
             trainer.global_rank,
             trainer.world_size,
             self.options,

@@ -1,7 +1,7 @@
 """GELU between two int8 layers as x times a sigmoid, which ONNX Runtime computes in int8.
 
 It has no int8 kernel for GELU: the tensor is dequantized, GELU runs in float, and the result is
-quantized again, which takes a sixth of ConvNeXt's time. For sigmoid and product there are kernels.
+quantized again. For sigmoid and product there are kernels.
 x sigmoid(1.702 x) differs from x Phi(x) by 0.02 at most, which is about a step of the 8 bits;
 Hendrycks and Gimpel, Gaussian Error Linear Units, 2016, section 2, https://arxiv.org/abs/1606.08415.
 """

@@ -14,8 +14,7 @@ from src.profiling.options import ProfilingOptions
 from src.profiling.plan import Window
 from src.profiling.summary import summarize
 from src.profiling.trace import Trace
-
-SUFFIX = ".pt.trace.json.gz"  # by which TensorBoard's plugin finds traces
+from src.runs import TRACE_SUFFIX
 
 
 class Recorder:
@@ -177,7 +176,7 @@ class Recorder:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             profiler.export_chrome_trace(str(temporary))
-            self._written = temporary.replace(self._folder / f"{name}{SUFFIX}")
+            self._written = temporary.replace(self._folder / f"{name}{TRACE_SUFFIX}")
         except (OSError, RuntimeError) as error:  # the disk is full, or torch has nothing to write
             self._note(f"a trace could not be written: {error}")
             with contextlib.suppress(OSError):
