@@ -11,9 +11,11 @@ from rich.table import Table
 
 from src.compare.comparison import Comparison
 from src.report import html
-from src.report.charts import Chart, points_of, tradeoff, tradeoff_in_words
+from src.report.chart import Chart
+from src.report.grid import grid
 from src.report.style import colors
 from src.report.table import escape, markdown_table
+from src.report.tradeoff import points_of, tradeoff, tradeoff_in_words
 
 
 def show(comparison: Comparison, console: Console) -> None:
@@ -55,7 +57,7 @@ def page(comparison: Comparison) -> str:
             title="Comparison",
             about=", ".join(each.name for each in comparison.found),
             sentences=comparison.answers(),
-            table=html.grid(results, comparison.columns()),
+            table=grid(results, comparison.columns()),
             notes=comparison.notes(),
             charts=[html.drawn(chart) for chart in _charts(comparison)],
         )

@@ -10,40 +10,61 @@ from src.report.table import escape
 MOST = 8
 _INTEGERS = "int8"
 _LEAST_SHARE = 0.005  # of a call that an operator in float is named for
+TITLE = "Where the time of a call goes"
 
 
 def sections(results: dict[str, Any]) -> list[str]:
     """The lines of a page: for each row its costliest operators, and what int8 left in float."""
-    traced = [row for row in results["rows"] if row.get("trace")]
-    failed = [row for row in results["rows"] if row.get("trace_reason")]
-    if not traced and not failed:
+    found, said = traced(results), notes(results)
+    if not said:
         return []
-    lines = ["", "## Where the time of a call goes", ""]
-    if traced:
-        lines += [
-            side_by_side(traced),
-            "",
-            "- Batch 1, by the profiler of each runtime; profiling makes calls slower. The traces "
+    lines = ["", f"## {TITLE}", ""]
+    if found:
+        lines += [side_by_side(found), ""]
+    return [*lines, *(f"- {escape(line)}" for line in said)]
+
+
+def traced(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows that have a trace."""
+    return [row for row in results["rows"] if row.get("trace")]
+
+
+def notes(results: dict[str, Any]) -> list[str]:
+    """How the traces were taken, what int8 left in float, and which row has no trace, and why."""
+    found = traced(results)
+    lines = []
+    if found:
+        lines = [
+            "Batch 1, by the profiler of each runtime; profiling makes calls slower. The traces "
             "are in profile/inference/, for TensorBoard's profiler tab, ui.perfetto.dev and "
             "chrome://tracing.",
-            *(f"- {line}" for row in traced for line in left_in_float(row)),
+            *(line for row in found for line in left_in_float(row)),
         ]
-    lines += [
-        f"- No trace of {row['format']} on {row['device']}: {escape(row['trace_reason'])}"
-        for row in failed
+    return lines + [
+        f"No trace of {row['format']} on {row['device']}: {row['trace_reason']}"
+        for row in results["rows"]
+        if row.get("trace_reason")
     ]
-    return lines
+
+
+def columns(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """A column a row: their heads, and line by line the operators from the costliest on.
+
+    Each cell holds the operator's milliseconds of a call and their share.
+    """
+    heads = [f"{row['format']} {row['device']}" for row in rows]
+    cells = [_cells(row["profile"]) for row in rows]
+    return heads, [list(line) for line in zip_longest(*cells, fillvalue="")]
 
 
 def side_by_side(rows: list[dict[str, Any]]) -> str:
-    """A column a row, its operators from the costliest on, with ms a call and share."""
-    columns = [list(_cells(row["profile"])) for row in rows]
-    heads = [f"{row['format']} {row['device']}" for row in rows]
+    """The same as a table of Markdown."""
+    heads, lines = columns(rows)
     return "\n".join(
         [
             f"| {' | '.join(heads)} |",
             f"| {' | '.join('---' for _ in rows)} |",
-            *(f"| {' | '.join(line)} |" for line in zip_longest(*columns, fillvalue="")),
+            *(f"| {' | '.join(map(escape, line))} |" for line in lines),
         ]
     )
 
@@ -54,7 +75,7 @@ def left_in_float(row: dict[str, Any]) -> list[str]:
     if row["precision"] != _INTEGERS or _INTEGERS not in within:
         return []
     others = {
-        f"{escape(kind)} {share:.1%}": share
+        f"{kind} {share:.1%}": share
         for precision, kinds in within.items()
         if precision != _INTEGERS
         for kind, share in kinds.items()
@@ -68,6 +89,6 @@ def left_in_float(row: dict[str, Any]) -> list[str]:
 def _cells(profile: dict[str, Any]) -> list[str]:
     seconds = profile["call_seconds"]
     return [
-        f"{escape(kind)} {1e3 * share * seconds:.2f} ms ({share:.0%})"
+        f"{kind} {1e3 * share * seconds:.2f} ms ({share:.0%})"
         for kind, share in list(profile["operators"].items())[:MOST]
     ]

@@ -16,7 +16,7 @@ from matplotlib.collections import PathCollection
 from PIL import Image
 
 from src.benchmark.flipped import FlippedPictures
-from src.report import charts, html, style, table
+from src.report import chart, charts, html, style, table, tradeoff
 from tests.report.test_figures import GREY
 from tests.report.test_table import FAILED, latency, results, row
 
@@ -143,7 +143,7 @@ def test_the_plots_points_are_those_of_the_file() -> None:
     figures = {chart.name: chart for chart in charts.charts(measured)}
     assert list(figures) == ["tradeoff", "latency_batch_1", "latency_batch_8", "size", "training"]
     rows = table.measured(measured)
-    points = charts.standing(measured, rows, 1, style.colors(["eager", "onnx_int8"]))
+    points = tradeoff.standing(measured, rows, 1, style.colors(["eager", "onnx_int8"]))
     for point, each in zip(points, rows, strict=True):
         cell, accuracy = each["latency"][0], each["accuracy"]
         assert (point.seconds, point.top1) == (cell["p50_s"], accuracy["top1"])
@@ -153,7 +153,7 @@ def test_the_plots_points_are_those_of_the_file() -> None:
         int8["delta_high"] - int8["delta_low"]
     )
     assert points[0].low_top1 == points[0].high_top1 == points[0].top1  # the baseline to itself
-    quarter = np.percentile(charts.samples_of(rows[1]["latency"][0]), 25)
+    quarter = np.percentile(chart.samples_of(rows[1]["latency"][0]), 25)
     assert points[1].low_seconds == pytest.approx(min(quarter, points[1].seconds))
 
     (axes,) = figures["tradeoff"].draw().axes
@@ -216,6 +216,29 @@ def test_markup_in_a_name_stays_text_wherever_it_stands(tmp_path: Path) -> None:
     assert [tag for tag, _ in page.tags].count("script") == 1  # its own
     assert not [name for _, found in page.tags for name in found if name.startswith("on")]
     assert "".join(page.words).count(SCRIPT) > 10
+
+
+def test_the_page_says_where_the_time_of_a_call_goes(tmp_path: Path) -> None:
+    profile = {
+        "time": {"int8": 0.75, "fp32": 0.25},
+        "nodes": {"int8": 1, "fp32": 1},
+        "call_seconds": 0.01,
+        "operators": {"QLinearConv": 0.75, SCRIPT: 0.25},
+        "by_precision": {"int8": {"QLinearConv": 0.75}, "fp32": {SCRIPT: 0.25}},
+    }
+    measured = results(
+        row("onnx_int8", precision="int8", trace="a.json.gz", profile=profile),
+        row("other", trace_reason=f"no profiler for {SCRIPT}"),
+    )
+    page = page_of(measured, tmp_path)
+    words = "".join(page.words)
+    assert "QLinearConv 7.50 ms (75%)" in words
+    assert f"{SCRIPT} 2.50 ms (25%)" in words
+    assert f"Not in int8 in onnx_int8 on cpu, of the time of a call: {SCRIPT} 25.0%." in words
+    assert f"No trace of other on cpu: no profiler for {SCRIPT}" in words
+    assert ("a", {"href": "#operators"}) in page.tags
+    without = page_of(results(row("eager")), tmp_path)
+    assert "operators" not in [found.get("id") for _, found in without.tags]
 
 
 def test_the_page_asks_for_nothing(tmp_path: Path) -> None:
