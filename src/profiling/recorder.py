@@ -10,10 +10,9 @@ from typing import Any
 from torch.profiler import ProfilerAction, profile, record_function
 
 from src import files
+from src.profiling import reading
 from src.profiling.options import ProfilingOptions
 from src.profiling.plan import Window
-from src.profiling.summary import summarize
-from src.profiling.trace import Trace
 from src.runs import TRACE_SUFFIX
 
 
@@ -185,8 +184,7 @@ class Recorder:
     def _read_back(self, path: Path, *, cut: bool) -> None:
         size = path.stat().st_size
         try:
-            trace = Trace.read(path)
-            figures = summarize(trace.without_last_step() if cut else trace, self._about["stage"])
+            figures = reading.figures(path.resolve(), self._about["stage"], cut=cut)
         except ValueError as error:
             self._note(f"{path.name} is broken: {error}")
             return

@@ -1,0 +1,48 @@
+"""A trace read back elsewhere: the same figures, and every failure is told."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from src.profiling import reading
+from src.profiling.summary import summarize
+from src.profiling.trace import Trace
+from tests.profiling.test_summary import WHOLE, written
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_figures_are_those_of_the_file(tmp_path: Path, cut: bool) -> None:
+    path = written(tmp_path / "t.json.gz", WHOLE)
+    trace = Trace.read(path)
+    expected = summarize(trace.without_last_step() if cut else trace, "train")
+    assert reading.figures(path, "train", cut=cut) == expected
+    assert len(expected["step_seconds"]) == (0 if cut else 1)
+
+
+def test_a_file_that_is_broken_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.json.gz", WHOLE[: len(WHOLE) // 2])
+    with pytest.raises(ValueError, match="not a whole gzip file"):
+        reading.figures(path, "train", cut=False)
+
+
+def test_a_reader_that_dies_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"exit code 1: .*KeyError"):
+        reading.figures(written(tmp_path / "t.json.gz", WHOLE), "no such stage", cut=False)
+
+
+def test_a_reader_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(command: list[str], *, timeout: float, **_: object) -> None:
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    with pytest.raises(ValueError, match="timed out"):
+        reading.figures(tmp_path / "t.json.gz", "train", cut=False)
+
+
+def test_the_reader_imports_no_torch() -> None:
+    # It starts in every window: with torch it would take seconds and hundreds of megabytes.
+    code = "import sys, src.profiling.reading; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([reading.sys.executable, "-c", code], check=False).returncode == 0
