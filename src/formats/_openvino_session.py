@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from src.formats import _signal_stack
 from src.formats._chrome_trace import Operation, write
 from src.formats.base import Profile, Unavailable
 
@@ -114,7 +115,8 @@ class OpenVinoRuntime:
         return Profile.of(found)
 
     def _compile(self, **more: Any) -> openvino.CompiledModel:
-        return self._core.compile_model(self._model, self._device, {**self._options, **more})
+        with _signal_stack.kept():
+            return self._core.compile_model(self._model, self._device, {**self._options, **more})
 
 
 def _layers(request: openvino.InferRequest, call: int) -> Iterator[Layer]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src import machine
-from src.formats import _openvino
+from src.formats import _openvino, _signal_stack
 from src.formats import _openvino_choice as _choice
 from src.formats._openvino_session import OpenVinoRuntime
 from src.formats.base import ExportSource
@@ -61,9 +61,11 @@ def _quantized(source: ExportSource, recipe: str) -> openvino.Model:
     import nncf
 
     images = [image[None].numpy() for image in source.calibration]
-    quantized = nncf.quantize(
-        _openvino.model(source), nncf.Dataset(images), subset_size=len(images), **settings(recipe)
-    )
+    graph = _openvino.model(source)
+    with _signal_stack.kept():  # it runs the network to see its activations
+        quantized = nncf.quantize(
+            graph, nncf.Dataset(images), subset_size=len(images), **settings(recipe)
+        )
     # What stays in float, as squeeze-excite does, computes in float from weights of 8 bits.
     return nncf.compress_weights(quantized, mode=nncf.CompressWeightsMode.INT8_SYM)
 
