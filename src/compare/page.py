@@ -13,8 +13,8 @@ from src.compare.comparison import Comparison
 from src.report import html
 from src.report.chart import Chart
 from src.report.grid import grid
+from src.report.markdown import escape, markdown_table
 from src.report.style import colors
-from src.report.table import escape, markdown_table
 from src.report.tradeoff import points_of, tradeoff, tradeoff_in_words
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import time
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,10 @@ class Recorder:
             return
         profiler, self._profiler = self._profiler, None
         profiler.stop()
+        # torch's profiler is part of a cycle, and its events are hundreds of megabytes: without
+        # this they stay until the collector comes by, which in a long training is seldom.
+        del profiler
+        gc.collect()
         path, self._written = self._written, None
         if path is not None:
             self._read_back(path, cut=cut)

@@ -7,7 +7,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from src import files
-from src.report.table import columns, escape, measured
+from src.report.markdown import escape
+from src.report.table import columns, measured
 from src.runs import Run
 
 NAME = "README.md"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from src.report.table import MISSING, escape
+from src.report.markdown import escape, line
+from src.report.table import MISSING
 
 _CELLS: dict[str, Callable[[Any], str]] = {
     "text": str,
@@ -45,11 +46,7 @@ def told(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _table(head: list[list[str]], rows: list[list[str]], chosen: int) -> Iterator[str]:
     """What was tried, the chosen row in bold."""
-    yield _line([name for name, _ in head])
-    yield _line(["---" if unit == "text" else "---:" for _, unit in head])
+    yield line([name for name, _ in head])
+    yield line(["---" if unit == "text" else "---:" for _, unit in head])
     for number, cells in enumerate(rows):
-        yield _line([f"**{cell}**" for cell in cells] if number == chosen else cells)
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(map(escape, cells))} |"
+        yield line([f"**{cell}**" for cell in cells] if number == chosen else cells)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import Any
 
-from src.report.table import escape
+from src.report import markdown
 
 MOST = 8
 _INTEGERS = "int8"
@@ -21,7 +21,7 @@ def sections(results: dict[str, Any]) -> list[str]:
     lines = ["", f"## {TITLE}", ""]
     if found:
         lines += [side_by_side(found), ""]
-    return [*lines, *(f"- {escape(line)}" for line in said)]
+    return [*lines, *(f"- {markdown.escape(line)}" for line in said)]
 
 
 def traced(results: dict[str, Any]) -> list[dict[str, Any]]:
@@ -62,9 +62,9 @@ def side_by_side(rows: list[dict[str, Any]]) -> str:
     heads, lines = columns(rows)
     return "\n".join(
         [
-            f"| {' | '.join(heads)} |",
-            f"| {' | '.join('---' for _ in rows)} |",
-            *(f"| {' | '.join(map(escape, line))} |" for line in lines),
+            markdown.line(heads),
+            markdown.line(["---"] * len(rows)),
+            *map(markdown.line, lines),
         ]
     )
 

@@ -7,12 +7,11 @@ from typing import Any
 
 from src.report import making, notes, operators
 from src.report.advice import sentences
+from src.report.markdown import escape, markdown_table
 from src.report.table import (
     accuracy_columns,
     columns,
-    escape,
     footnotes,
-    markdown_table,
     more_columns,
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,16 +162,6 @@ def console_table(results: Row) -> Table:
     return table
 
 
-def markdown_table(results: Row, shown: Sequence[Column]) -> str:
-    """Columns in GitHub's Markdown."""
-    lines = [
-        [column.head.replace("\n", " ") for column in shown],
-        ["---" if column.text else "---:" for column in shown],
-        *([column.cell(row) for column in shown] for row in measured(results)),
-    ]
-    return "\n".join(_markdown_line(line) for line in lines)
-
-
 def batch_sizes(results: Row) -> list[int]:
     """The batch sizes that any row was timed at, ascending."""
     return sorted({cell["batch_size"] for row in results["rows"] for cell in row["latency"]})
@@ -297,12 +287,3 @@ def _number(value: float | None, scale: float, digits: int, *, sign: bool = Fals
     if value is None:
         return MISSING
     return f"{value * scale:{'+' if sign else ''}.{digits}f}"
-
-
-def _markdown_line(line: Sequence[str]) -> str:
-    return f"| {' | '.join(map(escape, line))} |"
-
-
-def escape(text: str) -> str:
-    """``text`` as a cell of a Markdown table, in which it makes no cell and no tag."""
-    return text.replace("|", "\\|").replace("<", "&lt;")

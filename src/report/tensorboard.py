@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from src.report import operators
 from src.report.advice import sentences
-from src.report.table import accuracy_columns, columns, markdown_table, more_columns
+from src.report.markdown import markdown_table
+from src.report.table import accuracy_columns, columns, more_columns
 
 
 def write(

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from src.report.table import escape
+from src.report.markdown import escape
 
 STAGES = {"train": "training", "val": "validation"}
 MOST_OPERATORS = 10

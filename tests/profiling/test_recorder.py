@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import pytest
@@ -137,3 +139,15 @@ def test_a_broken_trace_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     train(recording, 3)
     [note] = recording.notes
     assert "is broken: not a whole gzip file" in note
+
+
+def test_a_window_that_is_over_leaves_no_profiler_behind(tmp_path: Path) -> None:
+    recording = recorder(tmp_path)
+    recording.open(WINDOW, "train", epoch=0, step=0, global_step=0)
+    gone = weakref.ref(recording._profiler)
+    gc.disable()  # it is not left to the collector
+    try:
+        train(recording, 3)
+        assert gone() is None
+    finally:
+        gc.enable()

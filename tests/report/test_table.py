@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from src.report import page, table
+from src.report import markdown, page, table
 
 
 def latency(batch_size: int, p50: float, **changes: Any) -> dict[str, Any]:
@@ -238,7 +238,7 @@ def test_a_row_that_burnt_cpu_while_it_waited_is_named() -> None:
 def test_a_row_that_was_not_measured_says_why_and_takes_no_line() -> None:
     measured = results(row("eager"), row("onnx", **FAILED))
     assert list(table.footnotes(measured)) == ["onnx on cpu: failed (it <b>broke</b> | badly)"]
-    assert table.markdown_table(measured, table.columns(measured)).count("\n") == 2
+    assert markdown.markdown_table(measured, table.columns(measured)).count("\n") == 2
 
 
 @pytest.mark.parametrize("rows", [[row("eager")], [row("eager", **FAILED)], []])
@@ -263,5 +263,5 @@ def test_the_console_table_fits_a_terminal() -> None:
 
 def test_markup_in_a_name_stays_text() -> None:
     measured = results(row("eager"), row("a|<script>"))
-    assert "| a\\|&lt;script> |" in table.markdown_table(measured, table.columns(measured))
+    assert "| a\\|&lt;script> |" in markdown.markdown_table(measured, table.columns(measured))
     assert "<script>" not in page.markdown(measured)
