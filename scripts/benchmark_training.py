@@ -1,6 +1,8 @@
 """How fast training is beside a bare PyTorch loop and beside Lightning as it comes.
 
-python scripts/benchmark_training.py [--models resnet34 ...] [--workloads compute,data]
+python scripts/benchmark_training.py [--models resnet34 ...] [--workloads compute data]
+python scripts/benchmark_training.py --workloads settings      each setting beside the default
+python scripts/benchmark_training.py --show                    the tables of what was measured
 
 compute: the digits at 64 pixels, which cost nothing to load. data: generated JPEG photographs,
 large beside the network's input, whose decoding takes the time.
@@ -9,10 +11,13 @@ large beside the network's input, whose decoding takes the time.
   precision, memory format, optimizer and clipping that ours has.
 - lightning: a LightningModule of five lines and the Trainer's defaults, on the same data.
 - ours: the LightningModule, data module and callbacks of a run, with the defaults.
-- ours, cached: with data.cache=memory and data.fast_decode=true, as docs/data.md has it.
+- ours, with data.fast_decode and data.cache, as docs/data.md has them.
 
-Each loop is timed in a process of its own, in turns whose order reverses every round; a ratio is of
-one round, given as the median of the rounds with the least and the largest.
+Network, batch, variation of the images, workers and threads are the same. Each loop has a process,
+which is stopped while others run, workers and all. They take turns by blocks of whole epochs, in an
+order that reverses every round. A ratio is of the blocks of one round, given as the median of the
+rounds with its 95 % interval. The first epoch, in which workers start and caches are filled,
+is no block; it is shown beside.
 """
 
 from __future__ import annotations
@@ -20,293 +25,228 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import training_loops
+from training_loops import BATCH, DATA_OPTIONS, SETTINGS
 
 MODELS = ("resnet34", "densenet121", "efficientnet_b0", "convnext_t")
 LOOPS = {
     "compute": ("bare", "lightning", "ours"),
-    "data": ("bare", "lightning", "ours", "ours, cached"),
+    "data": ("bare", "lightning", *DATA_OPTIONS),
+    "settings": tuple(SETTINGS),
 }
-WARM_UP = 5  # steps
-LEAST_STEPS = 8
-BATCH = 32
+BASES = {
+    "compute": ("bare", "lightning"),
+    "data": ("bare", "lightning"),
+    "settings": ("as chosen",),
+}
+LEAST_ROUNDS = 5
+PHOTOGRAPH = (1024, 768)  # pixels
 
 
-class Done(Exception):  # noqa: N818  # not an error: the way out of a Trainer
-    """Enough steps were timed."""
+class Loop:
+    """The process of one loop, stopped except in its turns."""
 
+    def __init__(self, words: list[str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, training_loops.__file__, *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**os.environ, "PYTHONWARNINGS": "ignore"},
+                start_new_session=True,  # so that its workers are stopped with it
+            )
+        if not (self._process.stdin and self._process.stdout):
+            raise AssertionError("both were asked for")
+        self._commands, self._answers = self._process.stdin, self._process.stdout
+        self._answer()
+        self._signal(signal.SIGSTOP)
 
-class Meter:
-    """Times steps after the first ones, until the time is up."""
+    def end(self) -> None:
+        self._signal(signal.SIGKILL)
+        self._process.wait()
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._started = 0.0
-        self._steps = -WARM_UP
-        self.result: dict[str, float] = {}
+    def run(self, seconds: float) -> dict[str, float]:
+        """Whole epochs of at least ``seconds``: how many steps, and how long they took."""
+        self._signal(signal.SIGCONT)
+        self._commands.write(f"{seconds}\n")
+        self._commands.flush()
+        answer = self._answer()
+        self._signal(signal.SIGSTOP)
+        return answer
 
-    def step(self) -> None:
-        self._steps += 1
-        now = time.perf_counter()
-        if self._steps == 0:
-            self._started = now
-        elif self._steps >= LEAST_STEPS and now - self._started >= self._seconds:
-            self.result = {"steps_per_second": self._steps / (now - self._started)}
-            raise Done
+    def _answer(self) -> dict[str, float]:
+        line = self._answers.readline()
+        if not line:
+            self._process.wait()
+            raise SystemExit(f"a loop failed:\n{self._log.read_text(errors='replace')[-2000:]}")
+        values: dict[str, float] = json.loads(line)
+        return values
+
+    def _signal(self, number: int) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, number)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
-    parser.add_argument("--workloads", default="compute,data")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=10, help="of each timing")
-    parser.add_argument("--source_pixels", type=int, default=512, help="side of the photographs")
-    parser.add_argument("--image_size", type=int, default=32, help="of the network, for data")
-    parser.add_argument("--images", type=int, default=640, help="how many photographs")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    parser.add_argument("--workloads", nargs="+", default=["compute", "data"], choices=LOOPS)
+    parser.add_argument("--loops", nargs="+", help="of the workload; by default all")
+    parser.add_argument("--minutes", type=float, default=4, help="of each network and workload")
+    parser.add_argument("--seconds", type=float, default=3, help="of each block, at least")
+    parser.add_argument("--image_size", type=int, default=64, help="of the network, for data")
+    parser.add_argument("--images", type=int, default=480, help="how many photographs")
+    parser.add_argument("--out", type=Path, default=Path("lightning_logs/benchmark_training"))
+    parser.add_argument("--show", action="store_true", help="measure nothing")
     chosen = parser.parse_args()
-    if chosen.child:
-        child(chosen)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        chosen.folder = folder
-        write_photographs(Path(folder) / "photos", chosen.images, chosen.source_pixels)
-        rows = [
-            row
-            for workload in chosen.workloads.split(",")
-            for model in chosen.models
-            for row in measure(chosen, workload, model)
-        ]
-    print(environment(chosen))
-    print("\n| workload | network | loop | images/s | times bare | times Lightning |")
-    print("|---|---|---|---:|---:|---:|")
-    print("\n".join(rows))
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    # Ended from outside, it takes its stopped processes with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    if not chosen.show:
+        with tempfile.TemporaryDirectory() as name:
+            chosen.folder = Path(name)
+            if "data" in chosen.workloads:
+                write_photographs(chosen.folder / "photos", chosen.images)
+            for model in chosen.models:
+                for workload in chosen.workloads:
+                    measure(chosen, workload, model)
+    for workload in LOOPS:
+        show(chosen.out, workload)
 
 
-def write_photographs(root: Path, images: int, side: int) -> None:
+def write_photographs(root: Path, images: int) -> None:
     """JPEG files in ten classes: noise over smooth shapes compresses about as photographs do."""
     import numpy as np
     from PIL import Image
 
     generator = np.random.default_rng(0)
-    for number in range(images):
-        folder = root / f"class{number % 10}"
-        folder.mkdir(parents=True, exist_ok=True)
-        smooth = generator.integers(0, 256, (12, 12, 3), dtype=np.uint8)
-        picture = Image.fromarray(smooth).resize((side, side), Image.Resampling.BICUBIC)
-        noise = generator.normal(0, 8, (side, side, 1))
-        pixels = (np.asarray(picture) + noise).clip(0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number}.jpg", quality=90)
+    width, height = PHOTOGRAPH
+    few = 10
+    for split, count in (("train", images), ("val", few), ("test", few)):
+        for number in range(count):
+            folder = root / split / f"class{number % 10}"
+            folder.mkdir(parents=True, exist_ok=True)
+            smooth = generator.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+            picture = Image.fromarray(smooth).resize((width, height), Image.Resampling.BICUBIC)
+            noise = generator.normal(0, 8, (height, width, 1)).astype(np.float32)
+            pixels = (np.asarray(picture) + noise).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.jpg", quality=90)
 
 
-def measure(chosen: argparse.Namespace, workload: str, model: str) -> Iterator[str]:
-    """The table's lines of one network under one workload."""
-    loops = LOOPS[workload]
-    rates: dict[str, list[float]] = {loop: [] for loop in loops}
-    for number in range(chosen.rounds):
-        for loop in loops if number % 2 == 0 else reversed(loops):
-            rates[loop].append(timed(chosen, workload, model, loop))
-            print(f"{workload} {model} {loop}: {rates[loop][-1]:.2f} steps/s", file=sys.stderr)
-    for loop in loops:
-        images = statistics.median(rates[loop]) * BATCH
-        ratios = [ratio(rates[loop], rates[other]) for other in ("bare", "lightning")]
-        yield f"| {workload} | {model} | {loop} | {images:.1f} | {' | '.join(ratios)} |"
-
-
-def ratio(ours: list[float], theirs: list[float]) -> str:
-    """Paired by round: median, least and largest."""
-    values = [one / other for one, other in zip(ours, theirs, strict=True)]
-    return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"
-
-
-def timed(chosen: argparse.Namespace, workload: str, model: str, loop: str) -> float:
-    """Steps a second of one loop, in a process of its own."""
-    options = {
-        "child": f"{workload}:{loop}",
-        "folder": chosen.folder,
-        "seconds": chosen.seconds,
-        "image_size": chosen.image_size,
+def measure(chosen: argparse.Namespace, workload: str, model: str) -> None:
+    """Time the loops of one workload and network in turn; keep what is known after each round."""
+    names = [name for name in LOOPS[workload] if name in (chosen.loops or LOOPS[workload])]
+    ends = time.monotonic() + 60 * chosen.minutes
+    result: dict[str, Any] = {
+        "workload": workload,
+        "model": model,
+        "environment": environment(),
+        "batch": BATCH,
+        "first_epoch": {},
+        "blocks": {name: [] for name in names},
     }
-    words = [f"--{name}={value}" for name, value in options.items()]
-    ended = subprocess.run(
-        [sys.executable, __file__, f"--models={model}", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-    )
-    if ended.returncode:
-        raise SystemExit(f"{workload} {model} {loop} failed:\n{ended.stderr[-2000:]}")
-    rate: float = json.loads(ended.stdout.splitlines()[-1])["steps_per_second"]
-    return rate
+    if workload == "data":
+        sizes = [file.stat().st_size for file in chosen.folder.glob("photos/train/*/*.jpg")]
+        photographs = {"count": len(sizes), "pixels": PHOTOGRAPH, "bytes": statistics.mean(sizes)}
+        result |= {"photographs": photographs, "image_size": chosen.image_size}
+    loops: dict[str, Loop] = {}
+    try:
+        for name in names:
+            loops[name] = Loop(words(chosen, workload, model, name), chosen.folder / "log")
+            result["first_epoch"][name] = loops[name].run(0)
+        longest = 0.0
+        turn = 0
+        while turn < LEAST_ROUNDS or time.monotonic() + longest < ends:
+            started = time.monotonic()
+            for name in names if turn % 2 == 0 else reversed(names):
+                result["blocks"][name].append(loops[name].run(chosen.seconds))
+            longest = max(longest, time.monotonic() - started)
+            turn += 1
+            path = chosen.out / f"{workload}-{model}.json"
+            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            print(f"{workload} {model}: {turn} rounds", file=sys.stderr, flush=True)
+    finally:
+        for loop in loops.values():
+            loop.end()
 
 
-def environment(chosen: argparse.Namespace) -> str:
+def words(chosen: argparse.Namespace, workload: str, model: str, name: str) -> list[str]:
+    return [
+        *(f"--model={model}", f"--workload={workload}", f"--loop={name}"),
+        *(f"--folder={chosen.folder}", f"--image_size={chosen.image_size}"),
+    ]
+
+
+def environment() -> dict[str, Any]:
     import lightning
     import torch
 
     from src import machine
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else machine.cpu_model()
-    return (
-        f"{device}, {machine.usable_cores()} cores; torch {torch.__version__}, lightning "
-        f"{lightning.__version__}; batches of {BATCH}; data: {chosen.images} JPEG files of "
-        f"{chosen.source_pixels} pixels for an input of {chosen.image_size}"
-    )
+    return {
+        "cpu": machine.cpu_model(),
+        "isa": machine.instruction_sets(),
+        "cores": machine.usable_cores(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+    }
 
 
-def child(chosen: argparse.Namespace) -> None:
-    """Time one loop and print its rate as JSON."""
-    workload, _, loop = chosen.child.partition(":")
-    meter = Meter(chosen.seconds)
-    data = make_data(workload, Path(chosen.folder), chosen.image_size, cached="cached" in loop)
-    run: dict[str, Callable[..., None]] = {"bare": bare, "lightning": lightning_defaults}
-    try:
-        run.get(loop, ours)(make_model(chosen.models[0], data), data, workload, meter)
-    except Done:
-        print(json.dumps(meter.result))
+def show(folder: Path, workload: str) -> None:
+    """Print the table of everything that was measured under one workload."""
+    found = [folder / f"{workload}-{model}.json" for model in MODELS]
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in found if path.is_file()]
+    if not results:
+        return
+    print(f"\n{workload}: {results[-1]['environment']} {results[-1].get('photographs', '')}")
+    heads = " | ".join(f"times {base}" for base in BASES[workload])
+    print(f"\n| network | loop | images/s | first epoch, images/s | {heads} | rounds |")
+    print(f"|---|---|---:|---:|{'---:|' * len(BASES[workload])}---:|")
+    for result in results:
+        for name, blocks in result["blocks"].items():
+            rates = [pace(block) for block in blocks]
+            ratios = [
+                ratio(rates, [pace(block) for block in result["blocks"][base]])
+                for base in BASES[workload]
+                if base in result["blocks"]
+            ]
+            cells = (
+                *(result["model"], name, f"{BATCH * statistics.median(rates):.0f}"),
+                *(f"{BATCH * pace(result['first_epoch'][name]):.0f}", *ratios, str(len(rates))),
+            )
+            print(f"| {' | '.join(cells)} |")
 
 
-def make_data(workload: str, folder: Path, image_size: int, *, cached: bool) -> Any:
-    from src.data.digits import Digits
-    from src.data.image_folder import ImageFolder
-
-    if workload == "compute":
-        return Digits(image_size=64, batch_size=BATCH, num_workers=0)
-    options: dict[str, Any] = {"cache": "memory", "fast_decode": True} if cached else {}
-    return ImageFolder(
-        str(folder / "photos"), image_size=image_size, batch_size=BATCH, verify=False, **options
-    )
+def pace(block: dict[str, float]) -> float:
+    """Steps a second."""
+    return block["steps"] / block["seconds"]
 
 
-def make_model(name: str, data: Any) -> Any:
-    import torch
-    import yaml
+def ratio(rates: list[float], others: list[float]) -> str:
+    """The median of the rounds' ratios, and its 95 % interval by the bootstrap."""
+    import numpy as np
 
-    from src import models
-
-    torch.manual_seed(0)
-    kind = next(
-        kind
-        for kind in (getattr(models, each) for each in models.__all__)
-        if kind.__module__.endswith(f".{name}")
-    )
-    preset = yaml.safe_load(Path(f"configs/model/{name}.yaml").read_text(encoding="utf-8"))
-    return kind(data.class_names, **preset["model"]["init_args"])
-
-
-def plain_loader(data: Any, workload: str) -> Any:
-    """What one writes without this project: pictures to normalised tensors, one by one."""
-    from torch.utils.data import DataLoader
-    from torchvision.datasets import ImageFolder
-    from torchvision.transforms import v2
-
-    if workload == "compute":
-        dataset = data.dataset("train", augment=True)
-    else:
-        transform = v2.Compose([data.augmentation(), data.preprocessing.to_tensor()])
-        dataset = ImageFolder(str(data.root), transform)
-    return DataLoader(
-        dataset,
-        batch_size=BATCH,
-        shuffle=True,
-        drop_last=True,
-        num_workers=data.num_workers,
-        persistent_workers=data.num_workers > 0,
-    )
-
-
-def bare(model: Any, data: Any, workload: str, meter: Meter) -> None:
-    import torch
-
-    from src.precision import choose_precision
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loader = plain_loader(data, workload)
-    network = model.network.to(device).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
-    low = choose_precision("auto", model) == "bf16-mixed"
-    criterion = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
-    torch.set_flush_denormal(True)
-    while True:
-        for images, labels in loader:
-            moved = images.to(device).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16, enabled=low):
-                loss = criterion(network(moved), labels.to(device))
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            meter.step()
-
-
-def lightning_defaults(model: Any, data: Any, workload: str, meter: Meter) -> None:
-    import torch
-    from lightning.pytorch import LightningModule, Trainer
-
-    network = model.network.to(memory_format=torch.contiguous_format)
-
-    class Plain(LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def training_step(self, batch: Any, batch_idx: int) -> Any:
-            return torch.nn.functional.cross_entropy(self.network(batch[0]), batch[1])
-
-        def configure_optimizers(self) -> Any:
-            return torch.optim.AdamW(self.parameters(), lr=1e-3)
-
-        def on_train_batch_end(self, *_: Any) -> None:
-            meter.step()
-
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(default_root_dir=folder, max_epochs=1000)
-        trainer.fit(Plain(), plain_loader(data, workload))
-
-
-def ours(model: Any, data: Any, workload: str, meter: Meter) -> None:
-    import torch
-    from lightning.pytorch import Callback, Trainer
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    from src.callbacks.finetune import ClassWeights
-    from src.callbacks.profiler import ProfilerCallback
-    from src.callbacks.progress import EpochLines
-    from src.callbacks.skipped import SkippedImages
-    from src.callbacks.throughput import Throughput
-    from src.precision import choose_precision
-
-    class Steps(Callback):
-        def on_train_batch_end(self, *_: Any) -> None:
-            meter.step()
-
-    torch.set_flush_denormal(True)
-    profiler = ProfilerCallback(enabled=False)  # scripts/benchmark_profiling measures what it costs
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            max_epochs=1000,
-            gradient_clip_val=1.0,
-            log_every_n_steps=5,
-            limit_val_batches=0,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            precision=choose_precision("auto", model),
-            logger=TensorBoardLogger(folder, default_hp_metric=False),
-            callbacks=[ClassWeights(), EpochLines(), SkippedImages(), Throughput(), Steps()],
-            profiler=profiler.profiler,
-        )
-        trainer.fit(model, datamodule=data)
+    if rates == others:
+        return "1"
+    values = np.array(rates) / np.array(others)
+    drawn = np.random.default_rng(0).choice(values, (10_000, len(values)))
+    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
+    return f"{np.median(values):.3f} [{low:.3f}, {high:.3f}]"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ ALLOWED = {
     "conflicts": {"errors", "formats"},
     "algebra": set(),
     "formats": {"errors", "machine"},
-    "data": {"errors", "machine", "runs"},
+    "data": {"errors", "files", "machine", "runs"},
     "models": {"errors"},
     "precision": {"machine", "models"},
     "pretraining": {"models"},

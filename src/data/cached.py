@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from src import machine
-from src.data.picture import UnreadableImageError
+from src.data.decoded import DecodedImages
 from src.data.transformed import LabelledImages
 from src.errors import UsageError
 
 _SHARE = 0.5  # of the memory that the pictures of one split may take
-_PROBED = 64  # pictures by whose size that of all is guessed before they are kept
 
 
 class CachedImages:
@@ -46,9 +42,11 @@ class CachedImages:
     ) -> None:
         self._images = images
         self.targets = images.targets
-        self._forgiving = forgiving
-        self._require_room(indices, processes)
-        self._pixels = dict(self._read_all(indices.tolist()))
+        decoded = DecodedImages(images, forgiving=forgiving)
+        _require_room(decoded.estimate_bytes(indices), len(indices), processes)
+        kept = indices.tolist()
+        pairs = zip(kept, decoded.pixels(kept), strict=True)
+        self._pixels = {index: pixels for index, pixels in pairs if pixels is not None}
 
     def image(self, index: int) -> Image.Image:
         pixels = self._pixels.get(index)
@@ -57,28 +55,13 @@ class CachedImages:
     def name(self, index: int) -> str:
         return self._images.name(index)
 
-    def _read_all(self, indices: Iterable[int]) -> Iterable[tuple[int, NDArray[np.uint8]]]:
-        with ThreadPoolExecutor(machine.usable_cores()) as pool:
-            # Pillow decodes without the interpreter lock.
-            return [item for item in pool.map(self._read, indices) if item is not None]
 
-    def _read(self, index: int) -> tuple[int, NDArray[np.uint8]] | None:
-        try:
-            return index, np.array(self._images.image(index))  # (H, W, 3)
-        except UnreadableImageError:
-            if not self._forgiving:
-                raise
-            return None
-
-    def _require_room(self, indices: NDArray[np.int64], processes: int) -> None:
-        probed = np.random.default_rng(0).permutation(indices)[:_PROBED].tolist()
-        sizes = [pixels.nbytes for _, pixels in self._read_all(probed)]
-        wanted = round(float(np.mean(sizes)) * len(indices)) if sizes else 0
-        room = round(_SHARE * machine.memory_bytes() / processes)
-        if wanted > room:
-            raise UsageError(
-                "data.cache",
-                expected=f"pictures that take {room} bytes at most, a process's half of the memory",
-                found=f"about {wanted} bytes for {len(indices)} pictures",
-                remedy="set data.cache=none, or data.fast_decode=true for smaller ones",
-            )
+def _require_room(wanted: int, pictures: int, processes: int) -> None:
+    room = round(_SHARE * machine.memory_bytes() / processes)
+    if wanted > room:
+        raise UsageError(
+            "data.cache",
+            expected=f"pictures that take {room} bytes at most, a process's half of the memory",
+            found=f"about {wanted} bytes for {pictures} pictures",
+            remedy="set data.cache=disk, or data.fast_decode=true for smaller ones",
+        )

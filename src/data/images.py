@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 
 from src import machine
 from src.data.balance import Balance, balanced_sampler, class_weights
-from src.data.cached import CachedImages
+from src.data.cache import Cache, CacheKind
 from src.data.picture_files import PictureFiles, readable
 from src.data.preprocessing import (
     CROP_SHARE,
@@ -35,8 +35,6 @@ from src.errors import UsageError
 # raise: the first image that cannot be read ends the training, and is named.
 # skip: training takes the next one in its place, evaluation leaves it out; they are counted.
 OnError = Literal["raise", "skip"]
-
-Cache = Literal["none", "memory"]
 
 # Of a picture's side that the smallest of training's crops shows, as a rule: see
 # ImageFolder.augmentation. A picture that is decoded smaller still fills the crop.
@@ -64,7 +62,10 @@ class ImageDataModule(LightningDataModule, ABC):
         cutmix: alpha by which a part of a training picture is taken from another; 0 for none.
         balance: what evens out classes of uneven size.
         on_error: what happens when an image cannot be read.
-        cache: keep the decoded pictures of training and validation in memory.
+        cache: keep the decoded pictures of training and validation, in memory or on disk.
+        cache_dir: folder of those on disk; by default ``~/.cache/lightship``.
+        cache_gigabytes: that all pictures in it may take, those of other data included; by
+            default 50. The least recently used make room.
         fast_decode: let training decode a large JPEG at a fraction of its size.
     """
 
@@ -84,7 +85,9 @@ class ImageDataModule(LightningDataModule, ABC):
         cutmix: float = 0.0,
         balance: Balance = "none",
         on_error: OnError = "raise",
-        cache: Cache = "none",
+        cache: CacheKind = "none",
+        cache_dir: str | None = None,
+        cache_gigabytes: float | None = None,
         fast_decode: bool = False,
     ) -> None:
         super().__init__()
@@ -104,7 +107,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.cutmix = cutmix
         self.balance = balance
         self.on_error = on_error
-        self.cache = cache
+        self._cache = Cache(cache, cache_dir, cache_gigabytes)
         self.fast_decode = fast_decode
         self.batch_size = batch_size
         self.num_workers = min(machine.usable_cores(), 8) if num_workers is None else num_workers
@@ -112,7 +115,6 @@ class ImageDataModule(LightningDataModule, ABC):
         self._parts: dict[Split, tuple[LabelledImages, NDArray[np.int64]]] | None = None
         self._left_out: list[str] = []  # of the evaluation splits
         self._forgiving: ForgivingImages | None = None  # what training reads
-        self._cached: dict[Split, CachedImages] = {}
 
     @property
     def dataset_name(self) -> str:
@@ -217,8 +219,10 @@ class ImageDataModule(LightningDataModule, ABC):
         images, indices = self._part("train")
         if self.fast_decode and isinstance(images, PictureFiles):
             images = images.shrunk(math.ceil(self.preprocessing.image_size / _LEAST_SIDE))
+        if self._cache.kind != "none":
+            images = self._cached("train", images)
         transform = v2.Compose([self._variation(), v2.ToImage()])
-        training = TransformedImages(self._maybe_cached("train", images), indices, transform)
+        training = TransformedImages(images, indices, transform)
         if self.on_error == "skip":
             training = self._forgiving = ForgivingImages(training.images, indices, transform)
         return self._loader(
@@ -230,7 +234,10 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         validation = self.dataset("val")
-        validation.images = self._maybe_cached("val", validation.images)
+        if self._cache.kind != "none":
+            # Of pictures that are looked at in one way only, this way is kept: to the same bits.
+            validation.images = self._cached("val", validation.images, self.preprocessing)
+            validation.transform = self.preprocessing.to_tensor()
         return self._loader(validation)
 
     def test_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
@@ -281,18 +288,17 @@ class ImageDataModule(LightningDataModule, ABC):
             )
         return {"sampler": balanced_sampler(training.targets, len(self.class_names))}
 
-    def _maybe_cached(self, split: Split, images: LabelledImages) -> LabelledImages:
-        if self.cache == "none":
-            return images
-        if split not in self._cached:
-            processes = 1 if self.trainer is None else self.trainer.num_devices
-            self._cached[split] = CachedImages(
-                images,
-                self._part(split)[1],
-                forgiving=self.on_error == "skip",
-                processes=processes,
-            )
-        return self._cached[split]
+    def _cached(
+        self, split: Split, images: LabelledImages, resize: Preprocessing | None = None
+    ) -> LabelledImages:
+        return self._cache.keep(
+            split,
+            images,
+            self._part(split)[1],
+            resize,
+            forgiving=self.on_error == "skip",
+            processes=1 if self.trainer is None else self.trainer.num_devices,
+        )
 
     def _loader(self, dataset: TransformedImages, **options: Any) -> DataLoader[tuple[Tensor, int]]:
         return DataLoader(

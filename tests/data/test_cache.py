@@ -1,0 +1,219 @@
+"""Decoded pictures that are kept: on disk, for several trainings and processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from src.data.cache import Cache
+from src.data.cache_folder import CacheFolder
+from src.data.digits import Digits
+from src.data.image_folder import ImageFolder
+from src.data.mapped import MappedImages
+from src.data.picture import UnreadableImageError
+from src.data.picture_files import PictureFiles
+from src.errors import UsageError
+from tests.data.test_image_folder import fill
+
+PICTURES = 5
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> PictureFiles:
+    fill(tmp_path / "cat", PICTURES)
+    return PictureFiles(sorted(map(str, (tmp_path / "cat").iterdir())), range(PICTURES))
+
+
+def keep(files: PictureFiles, folder: Path, count: int = PICTURES, **options: Any) -> Any:
+    cache = Cache("disk", str(folder), options.pop("gigabytes", None))
+    return cache.keep("train", files, np.arange(count), forgiving=False, processes=1, **options)
+
+
+def entries(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir()]
+
+
+def pixels(images: Any, count: int = PICTURES) -> list[bytes]:
+    return [images.image(index).tobytes() for index in range(count)]
+
+
+def test_pictures_on_disk_are_those_of_the_files(files: PictureFiles, tmp_path: Path) -> None:
+    before = pixels(files)
+    kept = keep(files, tmp_path / "cache", count=4)
+    for path in files.paths:
+        Path(path).unlink()
+    assert pixels(kept, 4) == before[:4]
+    assert kept.name(0) == files.name(0)
+    with pytest.raises(UnreadableImageError):
+        kept.image(4)  # not among those that were kept
+
+
+def test_pictures_of_different_sizes_keep_them(tmp_path: Path) -> None:
+    sizes = [(3, 5), (8, 2), (1, 1)]
+    for number, size in enumerate(sizes):
+        Image.effect_noise(size, 90).convert("RGB").save(tmp_path / f"{number}.png")
+    files = PictureFiles([str(tmp_path / f"{number}.png") for number in range(3)], range(3))
+    kept = keep(files, tmp_path / "cache", count=3)
+    assert [kept.image(index).size for index in range(3)] == sizes
+    assert pixels(kept, 3) == pixels(files, 3)
+
+
+def test_a_second_training_decodes_nothing(
+    files: PictureFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = pixels(keep(files, tmp_path / "cache"))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("it was decoded again")
+
+    monkeypatch.setattr(PictureFiles, "image", refuse)
+    assert pixels(keep(files, tmp_path / "cache")) == before
+
+
+def test_a_file_that_changed_is_decoded_again(files: PictureFiles, tmp_path: Path) -> None:
+    keep(files, tmp_path / "cache")
+    status = Path(files.paths[0]).stat()
+    Image.new("RGB", (2, 2), "red").save(files.paths[0])
+    os.utime(files.paths[0], ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    kept = keep(files, tmp_path / "cache")
+    assert kept.image(0).getpixel((0, 0)) == (255, 0, 0)
+    assert len(entries(tmp_path / "cache")) == 2
+
+
+@pytest.mark.parametrize("change", ["resize", "shrunk", "fewer"])
+def test_what_changes_the_pixels_is_another_entry(
+    files: PictureFiles, tmp_path: Path, change: str
+) -> None:
+    preprocessing = Digits(image_size=8).preprocessing
+    keep(files, tmp_path / "cache")
+    changed: dict[str, Any] = {
+        "resize": {"files": files, "resize": preprocessing},
+        "shrunk": {"files": files.shrunk(8)},
+        "fewer": {"files": files, "count": 2},
+    }
+    keep(folder=tmp_path / "cache", **changed[change])
+    assert len(entries(tmp_path / "cache")) == 2
+
+
+def test_an_entry_whose_filling_failed_is_not_there(files: PictureFiles, tmp_path: Path) -> None:
+    Path(files.paths[3]).write_bytes(b"nothing")
+    with pytest.raises(UnreadableImageError):
+        keep(files, tmp_path / "cache")
+    assert entries(tmp_path / "cache") == []
+
+
+def test_the_leftover_of_a_killed_process_is_removed(files: PictureFiles, tmp_path: Path) -> None:
+    leftover = tmp_path / "cache" / ".deadbeef.x1"
+    leftover.mkdir(parents=True)
+    (leftover / "pixels").write_bytes(b"half")
+    keep(files, tmp_path / "cache")
+    assert not leftover.exists()
+
+
+def test_unreadable_pictures_are_left_out_where_that_is_wanted(
+    files: PictureFiles, tmp_path: Path
+) -> None:
+    Path(files.paths[1]).write_bytes(b"nothing")
+    folder = CacheFolder(tmp_path / "cache", 10**9)
+    kept = MappedImages(files, np.arange(PICTURES), folder, "key", forgiving=True)
+    assert kept.image(2).tobytes() == files.image(2).tobytes()
+    with pytest.raises(UnreadableImageError):
+        kept.image(1)
+
+
+def test_the_least_recently_used_makes_room_but_not_what_is_in_use(
+    files: PictureFiles, tmp_path: Path
+) -> None:
+    size = len(b"".join(pixels(files)))
+    folder = CacheFolder(tmp_path / "cache", 3 * size + 2000)  # the index is beside the pixels
+    used = MappedImages(files, np.arange(PICTURES), folder, "in_use")
+    for name in ("old", "new"):
+        MappedImages(files, np.arange(PICTURES), folder, name)
+    for age, name in enumerate(("new", "old", "in_use")):
+        os.utime(tmp_path / "cache" / name, (1000 - age, 1000 - age))
+    MappedImages(files, np.arange(PICTURES), folder, "fresh")
+    assert {entry.name for entry in entries(tmp_path / "cache")} == {"in_use", "new", "fresh"}
+    assert pixels(used) == pixels(files)
+
+
+def test_pictures_that_do_not_fit_are_refused(files: PictureFiles, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"data\.cache: expected pictures that take 10 bytes"):
+        keep(files, tmp_path / "cache", gigabytes=1e-8)
+    assert entries(tmp_path / "cache") == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(files: PictureFiles, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(UsageError, match=r"data\.cache_dir"):
+        keep(files, tmp_path / "cache")
+
+
+def test_those_who_come_together_fill_once(
+    files: PictureFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A lock on a file is of who opened it, so that threads wait for each other as processes do.
+    read: list[int] = []
+    original = PictureFiles.image
+    monkeypatch.setattr(
+        PictureFiles, "image", lambda self, index: (read.append(index), original(self, index))[1]
+    )
+    threads = [threading.Thread(target=keep, args=(files, tmp_path / "cache")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(read) == 2 * PICTURES  # to guess the size, and to fill
+    assert len(entries(tmp_path / "cache")) == 1
+
+
+def test_a_worker_that_is_spawned_maps_the_file_itself(files: PictureFiles, tmp_path: Path) -> None:
+    kept = keep(files, tmp_path / "cache")
+    assert len(pickle.dumps(kept)) < 5000 + len(pickle.dumps(files))
+    assert pixels(pickle.loads(pickle.dumps(kept))) == pixels(files)  # noqa: S301  # our own
+
+
+def test_a_worker_that_is_forked_reads_the_same(files: PictureFiles, tmp_path: Path) -> None:
+    kept = keep(files, tmp_path / "cache")
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        assert pool.map(_bytes_of, [(kept, index) for index in range(PICTURES)]) == pixels(files)
+
+
+def _bytes_of(given: tuple[Any, int]) -> bytes:
+    return given[0].image(given[1]).tobytes()
+
+
+@pytest.mark.parametrize("options", [{"cache_dir": "there"}, {"cache_gigabytes": 1.0}])
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_an_option_of_the_disk_without_it_is_refused(cache: Any, options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"data\.cache=disk beside it"):
+        Digits(cache=cache, **options)
+
+
+def test_pictures_in_memory_are_not_put_on_disk(tmp_path: Path) -> None:
+    data = Digits(cache="disk", cache_dir=str(tmp_path))
+    with pytest.raises(UsageError, match="in memory already"):
+        data.train_dataloader()
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_validation_sees_the_same_bits_with_a_cache(tmp_path: Path, cache: Any) -> None:
+    for seed, name in enumerate(("cat", "dog")):
+        fill(tmp_path / "photos" / name, 20, seed)
+    options: dict[str, Any] = {"cache_dir": str(tmp_path / "cache")} if cache == "disk" else {}
+    batches = [
+        next(iter(module.val_dataloader()))
+        for module in (
+            ImageFolder(str(tmp_path / "photos"), image_size=8, num_workers=0, **each)
+            for each in ({}, {"cache": cache, **options})
+        )
+    ]
+    assert all(torch.equal(one, other) for one, other in zip(*batches, strict=True))
