@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--loops", nargs="+", help="of the workload; by default all")
     parser.add_argument("--minutes", type=float, default=4, help="of each network and workload")
     parser.add_argument("--seconds", type=float, default=3, help="of each block, at least")
-    parser.add_argument("--image_size", type=int, default=64, help="of the network, for data")
+    parser.add_argument("--image_size", type=int, default=32, help="of the network, for data")
     parser.add_argument("--images", type=int, default=480, help="how many photographs")
     parser.add_argument("--out", type=Path, default=Path("lightning_logs/benchmark_training"))
     parser.add_argument("--show", action="store_true", help="measure nothing")

@@ -29,13 +29,14 @@ from src.callbacks.predictions import PredictionWriter
 from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.progress import EpochLines
 from src.callbacks.skipped import SkippedImages
+from src.callbacks.tf32 import Tf32
 from src.callbacks.throughput import Throughput
 from src.console import open_console
 from src.data.images import ImageDataModule
 from src.errors import LightshipError, UsageError
 from src.models.classifier import Classifier
 from src.models.network import count
-from src.precision import choose_precision
+from src.precision import choose_precision, require_hardware
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -106,6 +107,7 @@ class CLI(LightningCLI):
         kwargs["enable_progress_bar"] = _on_terminal() if bar is None else bar
         if settings["profiler"] is None:
             kwargs["profiler"] = self._get(self.config_init, "profiler").profiler
+        require_hardware(settings["accelerator"], settings["precision"])
         if settings["precision"] is None:
             kwargs["precision"] = choose_precision(settings["accelerator"], self.model)
         return super().instantiate_trainer(**kwargs)
@@ -177,6 +179,7 @@ class CLI(LightningCLI):
             EpochLines(),
             SkippedImages(),
             Throughput(),
+            Tf32(),
             LastCheckpoint(),
         ]
         if self.subcommand == "predict" and self.run:

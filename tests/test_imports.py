@@ -23,7 +23,7 @@ ALLOWED = {
     "formats": {"errors", "machine"},
     "data": {"errors", "files", "machine", "runs"},
     "models": {"errors"},
-    "precision": {"machine", "models"},
+    "precision": {"errors", "machine", "models"},
     "pretraining": {"models"},
     "export": {"algebra", "console", "errors", "files", "formats", "models", "runs"},
     "benchmark": {
