@@ -61,7 +61,7 @@ def test_a_cpu_trains_in_bf16_where_it_has_it_and_the_network_gains(
 @pytest.mark.parametrize("accelerator", ["gpu", "cuda", "mps"])
 def test_a_gpu_that_is_not_there_is_refused(machine_with: Any, accelerator: str) -> None:
     machine_with()
-    with pytest.raises(UsageError, match=r"trainer\.accelerator: .* no GPU here, found"):
+    with pytest.raises(UsageError, match=r"trainer\.accelerator: .* no GPU here; found"):
         require_hardware(accelerator, None)
 
 
