@@ -58,7 +58,8 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
         with Image.open(path) as image:
             if at_least is not None:
                 image.draft(None, (at_least, at_least))  # does nothing but for a JPEG
-            return as_rgb(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)  # reads it, and copies only to rotate
+            return as_rgb(image)
     # Pillow's readers raise whatever a damaged file leads them to.
     except (
         OSError,
@@ -77,7 +78,7 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """A picture of any mode as RGB in 8 bits a channel.
+    """A picture of any mode as RGB in 8 bits a channel; itself, if it is that already.
 
     16 bits are scaled to 8. Transparency is dropped, as torchvision's loader does it, so that what
     is stored under transparent pixels is what the network sees.
@@ -96,4 +97,4 @@ def as_rgb(image: Image.Image) -> Image.Image:
     if image.mode in {"P", "PA"}:
         # By way of RGBA, which is how Pillow wants a palette with transparency to be read.
         return image.convert("RGBA").convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
