@@ -14,12 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import src
 from src.profiling.summary import summarize
 from src.profiling.trace import Trace
 
 MOST_SECONDS = 600.0  # it takes one or two; a hang must not hold a training up for ever
-_ROOT = Path(src.__file__).parent.parent
+_ROOT = Path(__file__).parents[2]
 
 
 def figures(path: Path, stage: str, *, cut: bool) -> dict[str, Any]:

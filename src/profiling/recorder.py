@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from torch.profiler import ProfilerAction, profile, record_function
 
 from src import files
-from src.profiling import reading
+from src.profiling import allocator, reading
 from src.profiling.options import ProfilingOptions
 from src.profiling.plan import Window
 from src.runs import TRACE_SUFFIX
@@ -125,10 +124,10 @@ class Recorder:
             return
         profiler, self._profiler = self._profiler, None
         profiler.stop()
-        # torch's profiler is part of a cycle, and its events are hundreds of megabytes: without
-        # this they stay until the collector comes by, which in a long training is seldom.
+        # torch's profiler is part of a cycle, and its events are hundreds of megabytes that
+        # nothing else in the training will need.
         del profiler
-        gc.collect()
+        allocator.give_back()
         path, self._written = self._written, None
         if path is not None:
             self._read_back(path, cut=cut)
