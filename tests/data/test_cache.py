@@ -79,12 +79,15 @@ def test_a_second_training_decodes_nothing(
     assert pixels(keep(files, tmp_path / "cache")) == before
 
 
-def test_a_file_that_changed_is_decoded_again(files: PictureFiles, tmp_path: Path) -> None:
-    keep(files, tmp_path / "cache")
-    status = Path(files.paths[0]).stat()
-    Image.new("RGB", (2, 2), "red").save(files.paths[0])
-    os.utime(files.paths[0], ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    kept = keep(files, tmp_path / "cache")
+def test_a_file_that_changed_is_decoded_again(tmp_path: Path) -> None:
+    path = tmp_path / "0.bmp"  # not compressed, so of the same size whatever it shows
+    files = PictureFiles([str(path)], [0])
+    Image.new("RGB", (2, 2), "blue").save(path)
+    keep(files, tmp_path / "cache", count=1)
+    changed = path.stat().st_mtime_ns
+    Image.new("RGB", (2, 2), "red").save(path)
+    os.utime(path, ns=(changed + 1, changed + 1))
+    kept = keep(files, tmp_path / "cache", count=1)
     assert kept.image(0).getpixel((0, 0)) == (255, 0, 0)
     assert len(entries(tmp_path / "cache")) == 2
 
@@ -140,8 +143,9 @@ def test_the_least_recently_used_makes_room_but_not_what_is_in_use(
         MappedImages(files, np.arange(PICTURES), folder, name)
     for age, name in enumerate(("new", "old", "in_use")):
         os.utime(tmp_path / "cache" / name, (1000 - age, 1000 - age))
+    MappedImages(files, np.arange(PICTURES), folder, "old")  # is used again
     MappedImages(files, np.arange(PICTURES), folder, "fresh")
-    assert {entry.name for entry in entries(tmp_path / "cache")} == {"in_use", "new", "fresh"}
+    assert {entry.name for entry in entries(tmp_path / "cache")} == {"in_use", "old", "fresh"}
     assert pixels(used) == pixels(files)
 
 
