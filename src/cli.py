@@ -17,6 +17,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 import src.models  # noqa: F401  # so that --model finds the architectures by class name
@@ -31,6 +32,7 @@ from src.callbacks.progress import EpochLines
 from src.callbacks.skipped import SkippedImages
 from src.callbacks.tf32 import Tf32
 from src.callbacks.throughput import Throughput
+from src.callbacks.whole_checkpoints import WholeCheckpoints
 from src.console import open_console
 from src.data.images import ImageDataModule
 from src.errors import LightshipError, UsageError
@@ -103,6 +105,9 @@ class CLI(LightningCLI):
         self._open_run(Path(settings["default_root_dir"] or "."))
         kwargs["logger"] = self._loggers(settings["logger"])
         kwargs["callbacks"] = self._callbacks(settings)
+        kwargs["plugins"] = _with_whole_checkpoints(settings["plugins"])
+        # Our own loaders give each process its images: see src/data/order.py.
+        kwargs["use_distributed_sampler"] = False
         bar = settings["enable_progress_bar"]
         kwargs["enable_progress_bar"] = _on_terminal() if bar is None else bar
         if settings["profiler"] is None:
@@ -293,6 +298,14 @@ def _in_chain(error: BaseException | None) -> LightshipError | None:
     while error is not None and not isinstance(error, LightshipError):
         error = error.__cause__ or error.__context__
     return error
+
+
+def _with_whole_checkpoints(plugins: Any) -> list[Any]:
+    """The plugins that were asked for; ours writes checkpoints unless one of them does."""
+    given = _as_list(plugins)
+    if any(isinstance(plugin, CheckpointIO) for plugin in given):
+        return given
+    return [*given, WholeCheckpoints()]
 
 
 def _as_list(value: Any) -> list[Any]:

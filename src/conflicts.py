@@ -36,6 +36,13 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
             found="false",
             remedy="leave it out",
         )
+    if any(word.startswith("--trainer.use_distributed_sampler") for word in args):
+        raise UsageError(
+            "trainer.use_distributed_sampler",
+            expected="no such option, for the data give each process its images themselves",
+            found="it",
+            remedy="leave it out",
+        )
     if subcommand != "fit":
         _check_fit_only(subcommand, args)
     _check_profiler(config, args)

@@ -1,4 +1,4 @@
-"""What evens out classes of uneven size: weights for the loss, or a sampler."""
+"""What evens out classes of uneven size: weights for the loss, or of the drawing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import WeightedRandomSampler
 
 # weights: an image of a rare class counts more in the loss.
 # sampler: it is drawn more often; an epoch has as many images as before.
@@ -31,7 +30,7 @@ def class_weights(targets: NDArray[np.int64], classes: int) -> Tensor:
     return torch.from_numpy(weights.astype(np.float32))
 
 
-def balanced_sampler(targets: NDArray[np.int64], classes: int) -> WeightedRandomSampler:
-    """Draws as many images as there are, with replacement, each class as often as another."""
-    weights = class_weights(targets, classes).double()[torch.from_numpy(targets)]  # (N,)
-    return WeightedRandomSampler(weights.tolist(), len(targets))
+def drawing_weights(targets: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """How often each image is drawn, (N,), so that each class is as often as another."""
+    weights: NDArray[np.float64] = class_weights(targets, classes).double().numpy()[targets]
+    return weights

@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from src import machine
-from src.data.balance import Balance, balanced_sampler, class_weights
+from src.data.balance import Balance, class_weights, drawing_weights
 from src.data.cache import Cache, CacheKind
+from src.data.order import EvaluationBatches, TrainingOrder, own_share
 from src.data.picture_files import PictureFiles, readable
 from src.data.preprocessing import (
     CROP_SHARE,
@@ -27,6 +28,7 @@ from src.data.preprocessing import (
     Preprocessing,
     ResizeRule,
 )
+from src.data.progress import TrainingProgress
 from src.data.split import Split
 from src.data.transformed import ForgivingImages, LabelledImages, TransformedImages
 from src.data.variation import Augment, further, mixing
@@ -115,6 +117,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self._parts: dict[Split, tuple[LabelledImages, NDArray[np.int64]]] | None = None
         self._left_out: list[str] = []  # of the evaluation splits
         self._forgiving: ForgivingImages | None = None  # what training reads
+        self._progress = TrainingProgress()
 
     @property
     def dataset_name(self) -> str:
@@ -225,11 +228,13 @@ class ImageDataModule(LightningDataModule, ABC):
         training = TransformedImages(images, indices, transform)
         if self.on_error == "skip":
             training = self._forgiving = ForgivingImages(training.images, indices, transform)
+        order = self._order(training)
         return self._loader(
             training,
-            **self._order(training),
+            batch_size=self.batch_size,
+            sampler=order,
             # A last batch of one image would break BatchNorm.
-            drop_last=len(training) >= self.batch_size,
+            drop_last=len(order) >= self.batch_size,
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
@@ -238,13 +243,26 @@ class ImageDataModule(LightningDataModule, ABC):
             # Of pictures that are looked at in one way only, this way is kept: to the same bits.
             validation.images = self._cached("val", validation.images, self.preprocessing)
             validation.transform = self.preprocessing.to_tensor()
-        return self._loader(validation)
+        return self._evaluation_loader(validation)
 
     def test_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
-        return self._loader(self.dataset("test"))
+        return self._evaluation_loader(self.dataset("test"))
 
     def predict_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
-        return self.test_dataloader()
+        images = self.dataset("test")
+        share = own_share(len(images), *self._processes())
+        return self._loader(images, batch_size=self.batch_size, sampler=share)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self.trainer is None else self._progress.save(self.trainer, self.batch_size)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._progress.load(state_dict)
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        if self.trainer is not None and self.trainer.training:
+            self._progress.reseed(self.trainer)
+        return batch
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> Any:
         """Normalise what comes as uint8, which is training's, and mix it."""
@@ -276,17 +294,19 @@ class ImageDataModule(LightningDataModule, ABC):
             return self.preprocessing.spatial()
         return v2.Compose([self.augmentation(), *further(self.augment)])
 
-    def _order(self, training: TransformedImages) -> dict[str, Any]:
-        if self.balance != "sampler":
-            return {"shuffle": True}
-        if self.trainer is not None and self.trainer.world_size > 1:
-            raise UsageError(
-                "data.balance",
-                expected="weights, where several processes train: each draws its own images",
-                found="sampler",
-                remedy="set data.balance=weights or trainer.devices=1",
-            )
-        return {"sampler": balanced_sampler(training.targets, len(self.class_names))}
+    def _order(self, training: TransformedImages) -> TrainingOrder:
+        rank, processes = self._processes()
+        weights = None
+        if self.balance == "sampler":
+            weights = drawing_weights(training.targets, len(self.class_names))
+        order = TrainingOrder(len(training), self._progress.seed, rank, processes, weights)
+        return self._progress.begin(order, self.batch_size * processes)
+
+    def _processes(self) -> tuple[int, int]:
+        """The rank of this process, and how many there are."""
+        if self.trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size
 
     def _cached(
         self, split: Split, images: LabelledImages, resize: Preprocessing | None = None
@@ -300,10 +320,16 @@ class ImageDataModule(LightningDataModule, ABC):
             processes=1 if self.trainer is None else self.trainer.num_devices,
         )
 
+    def _evaluation_loader(self, dataset: TransformedImages) -> DataLoader[tuple[Tensor, int]]:
+        rank, processes = self._processes()
+        if processes == 1:
+            return self._loader(dataset, batch_size=self.batch_size)
+        batches = EvaluationBatches(len(dataset), self.batch_size, rank, processes)
+        return self._loader(dataset, batch_sampler=batches)
+
     def _loader(self, dataset: TransformedImages, **options: Any) -> DataLoader[tuple[Tensor, int]]:
         return DataLoader(
             dataset,
-            batch_size=self.batch_size,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),

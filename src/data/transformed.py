@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
+from src.data.order import Draw
 from src.data.picture import UnreadableImageError
 
 
@@ -28,7 +31,11 @@ class LabelledImages(Protocol):
 
 
 class TransformedImages(Dataset[tuple[Tensor, int]]):
-    """Some positions of a data set, seen through a transform."""
+    """Some positions of a data set, seen through a transform.
+
+    By position, or by a draw of training's order, whose seed then decides what is random in the
+    transform: whichever process loads the image, and whatever it has loaded before.
+    """
 
     def __init__(
         self, images: LabelledImages, indices: NDArray[np.int64], transform: v2.Transform
@@ -45,7 +52,13 @@ class TransformedImages(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, position: int) -> tuple[Tensor, int]:
+    def __getitem__(self, drawn: int | Draw) -> tuple[Tensor, int]:
+        if not isinstance(drawn, Draw):
+            return self._seen(drawn)
+        with _seeded(drawn.seed):
+            return self._seen(drawn.position)
+
+    def _seen(self, position: int) -> tuple[Tensor, int]:
         index = int(self.indices[position])
         return self.transform(self.images.image(index)), int(self.images.targets[index])
 
@@ -68,12 +81,23 @@ class ForgivingImages(TransformedImages):
         marked = torch.nonzero(self._unreadable).flatten().tolist()
         return [self.images.name(int(self.indices[position])) for position in marked]
 
-    def __getitem__(self, position: int) -> tuple[Tensor, int]:
+    def _seen(self, position: int) -> tuple[Tensor, int]:
         for step in range(len(self)):
             tried = (position + step) % len(self)
             try:
-                return super().__getitem__(tried)
+                return super()._seen(tried)
             except UnreadableImageError as error:
                 self._unreadable[tried] = 1
                 last = error
         raise last
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """The CPU's generator seeded for a while, then as it was: a model may draw from it too."""
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)

@@ -323,13 +323,6 @@ def test_a_balanced_sampler_draws_every_class_about_as_often() -> None:
     assert torch.bincount(torch.from_numpy(data.dataset("train").targets))[3] < 15
 
 
-def test_a_sampler_in_several_processes_is_refused() -> None:
-    data = uneven("sampler")
-    data.trainer = type("Trainer", (), {"world_size": 2})()
-    with pytest.raises(UsageError, match=r"data.balance: expected weights"):
-        data.train_dataloader()
-
-
 def test_test_time_augmentation_averages_the_mirror_image() -> None:
     model = SmallNet(test_time_augmentation="flip").eval()
     images = torch.randn(4, 3, 16, 16)

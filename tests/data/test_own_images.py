@@ -214,8 +214,8 @@ def test_a_cache_that_would_not_fit_is_refused(
 
 def test_training_batches_are_uint8_and_are_normalised_as_evaluation_is(tmp_path: Path) -> None:
     data = ImageFolder(str(photos(tmp_path)), augment="none", image_size=8, num_workers=0)
-    data.trainer = type("Trainer", (), {"precision_plugin": _Untouched()})()
     loader = data.train_dataloader()
+    data.trainer = type("Trainer", (), {"precision_plugin": _Untouched()})()
     training = data.dataset("train")
     plain = {training[at][0].numpy().tobytes() for at in range(len(training))}
     for batch in loader:
