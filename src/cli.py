@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import logging
 import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 import src.models  # noqa: F401  # so that --model finds the architectures by class name
-from src import complaint, conflicts, files, grammar, pretraining, runs
+from src import conflicts, files, grammar, pretraining, runs
 from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.export import ExportCallback
@@ -30,32 +28,20 @@ from src.callbacks.predictions import PredictionWriter
 from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.progress import EpochLines
 from src.callbacks.skipped import SkippedImages
+from src.callbacks.stopping import StopOnSignal
 from src.callbacks.tf32 import Tf32
 from src.callbacks.throughput import Throughput
-from src.callbacks.whole_checkpoints import WholeCheckpoints
+from src.callbacks.whole_checkpoints import with_whole_checkpoints
 from src.console import open_console
 from src.data.images import ImageDataModule
 from src.errors import LightshipError, UsageError
 from src.models.classifier import Classifier
 from src.models.network import count
+from src.parser import Parser
 from src.precision import choose_precision, require_hardware
+from src.stopping import Stopped, telling
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-
-
-class Parser(LightningArgumentParser):
-    """Says what is wrong in one line, and takes no abbreviated options."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # An abbreviation of today is another option's name tomorrow.
-        super().__init__(*args, allow_abbrev=False, **kwargs)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        if not self.exit_on_error:
-            # A parser within the parser: the outer one gets this message into its own.
-            super().error(message, ex)
-        parser = getattr(ex, "subcommand_parser", None) or self
-        raise complaint.from_parser(message, _options(parser)) from ex
 
 
 class CLI(LightningCLI):
@@ -63,6 +49,7 @@ class CLI(LightningCLI):
 
     run: runs.Run | None = None
     typed = ""  # the command line, as the user typed it
+    _stopping: StopOnSignal | None = None
     on_run: ClassVar[Callable[[runs.Run], object] | None] = None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -105,7 +92,7 @@ class CLI(LightningCLI):
         self._open_run(Path(settings["default_root_dir"] or "."))
         kwargs["logger"] = self._loggers(settings["logger"])
         kwargs["callbacks"] = self._callbacks(settings)
-        kwargs["plugins"] = _with_whole_checkpoints(settings["plugins"])
+        kwargs["plugins"] = with_whole_checkpoints(_as_list(settings["plugins"]))
         # Our own loaders give each process its images: see src/data/order.py.
         kwargs["use_distributed_sampler"] = False
         bar = settings["enable_progress_bar"]
@@ -115,7 +102,11 @@ class CLI(LightningCLI):
         require_hardware(settings["accelerator"], settings["precision"])
         if settings["precision"] is None:
             kwargs["precision"] = choose_precision(settings["accelerator"], self.model)
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        # The last checkpoint holds what all others have noted, the best one's score among it.
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks.sort(key=lambda each: isinstance(each, LastCheckpoint | StopOnSignal))
+        return trainer
 
     def _open_run(self, root: Path) -> None:
         """Make or find the run folder, and what ``best`` and ``last`` mean in it."""
@@ -133,7 +124,13 @@ class CLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
-            super()._run_subcommand(subcommand)
+            with telling(self._how_to_go_on):
+                try:
+                    super()._run_subcommand(subcommand)
+                except Stopped as stopped:
+                    if self._stopping is not None:
+                        self._stopping.hand_over(self.trainer, stopped)
+                    raise
         except BaseException:
             if self.run is not None:
                 # What went wrong before anything was written leaves no empty run behind.
@@ -142,6 +139,12 @@ class CLI(LightningCLI):
                 with contextlib.suppress(OSError):
                     self.run.folder.rmdir()
             raise
+
+    def _how_to_go_on(self) -> str:
+        if self.run is None or not self.run.last_checkpoint.is_file():
+            return "no checkpoint is saved yet"
+        more = "" if self.typed.endswith(" ckpt_path=last") else " ckpt_path=last"
+        return f"go on with: {self.typed}{more}"
 
     def _run(self, root: Path, model: str, ckpt_path: str | None) -> runs.Run | None:
         """The run folder of this command: a new one, or the newest that has the checkpoint."""
@@ -178,6 +181,8 @@ class CLI(LightningCLI):
         return runs.create(root, model)
 
     def _callbacks(self, settings: Any) -> list[Callback]:
+        last = LastCheckpoint()
+        self._stopping = StopOnSignal(last)
         callbacks = [
             *_as_list(settings["callbacks"]),
             *self._finetuning(),
@@ -185,7 +190,8 @@ class CLI(LightningCLI):
             SkippedImages(),
             Throughput(),
             Tf32(),
-            LastCheckpoint(),
+            last,
+            self._stopping,
         ]
         if self.subcommand == "predict" and self.run:
             callbacks.append(PredictionWriter(self.run.folder / "predictions.csv"))
@@ -280,15 +286,6 @@ def _is_rank_zero() -> bool:
     return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]  # set at its import
 
 
-def _options(parser: Any) -> list[str]:
-    """The names of all options, those of the architectures and data sets included."""
-    names = [action.dest for action in parser._actions]  # noqa: SLF001  # argparse has no other way
-    for group, base in (("model", Classifier), ("data", ImageDataModule)):
-        for kind in [base, *base.__subclasses__()]:
-            names += [f"{group}.{name}" for name in inspect.signature(kind).parameters]
-    return names
-
-
 def _on_terminal() -> bool:
     return sys.stderr.isatty()
 
@@ -298,14 +295,6 @@ def _in_chain(error: BaseException | None) -> LightshipError | None:
     while error is not None and not isinstance(error, LightshipError):
         error = error.__cause__ or error.__context__
     return error
-
-
-def _with_whole_checkpoints(plugins: Any) -> list[Any]:
-    """The plugins that were asked for; ours writes checkpoints unless one of them does."""
-    given = _as_list(plugins)
-    if any(isinstance(plugin, CheckpointIO) for plugin in given):
-        return given
-    return [*given, WholeCheckpoints()]
 
 
 def _as_list(value: Any) -> list[Any]:

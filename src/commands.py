@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -71,6 +72,11 @@ def parse(stage: str, description: str | None, options: type[Options]) -> tuple[
     """
     run, _, chosen = _parse(stage, description, options, operand=None)
     return run, chosen
+
+
+def typed(stage: str) -> str:
+    """This command line, as it was typed."""
+    return shlex.join(["python", "-m", f"src.{stage}", *sys.argv[1:]])
 
 
 def parse_with(

@@ -6,13 +6,15 @@ python -m src.train model=resnet34,densenet121,efficientnet_b0,convnext_t
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
-from src import grammar
+from src import grammar, stopping
 from src.console import open_console
 from src.entry import run_command
 from src.errors import LightshipError, UsageError
@@ -90,11 +92,30 @@ def _train(argv: Sequence[str], told: Path) -> int:
     """In a process of its own: what one leaves in memory, or dies of, is not the next one's."""
     given = os.environ.get("PYTHONPATH")
     paths = [str(CONFIGS.parent), *([given] if given else [])]  # wherever it is started
-    return subprocess.run(
-        [sys.executable, "-m", "src.sweep", str(told), *argv],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        check=False,
-    ).returncode
+    command = [sys.executable, "-m", "src.sweep", str(told), *argv]
+    child = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
+    return wait_for(child)
+
+
+def wait_for(child: subprocess.Popen[bytes]) -> int:
+    """The exit code of a training; whoever stops this process waits for the training to stop.
+
+    Raises:
+        Stopped: when it has.
+    """
+    noted: list[int] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        noted.append(number)
+        # A terminal sends Ctrl-C to all processes of a command, and so to the child as well.
+        if number != signal.SIGINT or not sys.stdin.isatty():
+            child.send_signal(number)
+
+    with stopping.handling(pass_on, signal.SIGINT, signal.SIGTERM):
+        code = child.wait()
+    if noted:
+        raise stopping.Stopped(noted[0])
+    return code
 
 
 def _one() -> None:

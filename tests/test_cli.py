@@ -14,6 +14,7 @@ from src.errors import LightshipError, UsageError
 from src.export.options import ExportOptions
 from src.formats._int8_options import Int8Options
 from src.models.classifier import Classifier
+from src.parser import Parser
 from tests.conftest import CONFIGS
 
 
@@ -33,7 +34,7 @@ def parsed_command_line(*argv: str) -> ParseOnly:
         cli.ImageDataModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
-        parser_class=cli.Parser,
+        parser_class=Parser,
         args=grammar.translate(argv, CONFIGS),
     )
 

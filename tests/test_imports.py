@@ -15,6 +15,7 @@ ALLOWED = {
     "machine": set(),
     "files": set(),
     "console": set(),
+    "stopping": set(),
     "runs": {"errors", "files"},
     "grammar": {"errors"},
     "complaint": {"errors", "grammar"},
@@ -41,11 +42,11 @@ ALLOWED = {
     "compare": {"benchmark", "console", "errors", "files", "report", "runs"},
     "callbacks": {
         *("benchmark", "console", "data", "errors", "export", "machine", "models"),
-        *("profiling", "report", "runs"),
+        *("files", "profiling", "report", "runs", "stopping"),
     },
 }
 # The ends of the command line may import whatever they start.
-ENDS = {"cli", "sweep", "train", "entry", "commands", "__main__"}
+ENDS = {"cli", "parser", "sweep", "train", "entry", "commands", "__main__"}
 
 
 def imports_of(path: Path) -> Iterator[str]:

@@ -5,9 +5,10 @@ python -m src.benchmark lightning_logs/convnext_t/version_0 --batch_sizes '[1,32
 
 from __future__ import annotations
 
-from src.commands import parse
+from src.commands import parse, typed
 from src.console import StageDisplay, open_console
 from src.entry import run_command
+from src.stopping import telling
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
     run, options = parse("benchmark", __doc__, BenchmarkOptions)
     data = data_of(run)
     console = open_console()
-    with StageDisplay(console) as report:
+    with telling(lambda: f"go on with: {typed('benchmark')}"), StageDisplay(console) as report:
         results = measure(run, data, options, report)
     report_run(run, console)
     require_success(results, options)

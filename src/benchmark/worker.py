@@ -15,7 +15,10 @@ import gc
 import importlib
 import json
 import os
+import select
+import signal
 import sys
+import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter, process_time, sleep
@@ -190,6 +193,15 @@ def _send(connection: Connection, message: dict[str, Any]) -> None:
     connection.send_bytes(json.dumps(message).encode())
 
 
+def _end_with_parent(descriptor: int) -> None:
+    """End this process, whatever it is doing, when the other side of its connection is gone."""
+    watched = select.poll()
+    # Nothing but its end, which poll tells in any case: the messages are for others.
+    watched.register(descriptor, getattr(select, "POLLRDHUP", 0))
+    watched.poll()
+    os._exit(1)
+
+
 def main(argv: list[str]) -> None:
     name, folder, device, threads, descriptor, priority = argv
     # Where memory runs out, the kernel ends this process and not the one that trained.
@@ -203,6 +215,9 @@ def main(argv: list[str]) -> None:
     # A runtime that prints must not mix with what this project prints on standard output.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     connection = Connection(int(descriptor))
+    # A terminal sends Ctrl-C to all processes of a command; the parent ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=[connection.fileno()], daemon=True).start()
     serve(connection, Worker(name, Path(folder), device, int(threads)))
 
 

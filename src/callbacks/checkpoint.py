@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from lightning.pytorch import Trainer
@@ -55,3 +56,8 @@ class LastCheckpoint(ModelCheckpoint):
         super().__init__(
             filename="last", save_on_train_epoch_end=True, enable_version_counter=False
         )
+
+    @property
+    def path(self) -> Path:
+        """Where it is, once there is a Trainer."""
+        return Path(self.format_checkpoint_name({}))

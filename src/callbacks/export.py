@@ -48,12 +48,16 @@ class ExportCallback(Callback):
             )
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.export(trainer)
+
+    def export(self, trainer: Trainer) -> Run | None:
+        """Export the best checkpoint so far; the run, or None if there was nothing to do."""
         if not (self.enabled and trainer.is_global_zero):
-            return
+            return None
         checkpoint = finished_checkpoint(trainer)
         if checkpoint is None:
-            return
-        _, data = _ours(trainer, pl_module)
+            return None
+        data = data_of(trainer)
         with StageDisplay(open_console()) as report:
             export_run(
                 run_of(checkpoint),
@@ -66,10 +70,11 @@ class ExportCallback(Callback):
                 data.origin,
             )
         cards.write(run_of(checkpoint))
+        return run_of(checkpoint)
 
 
 def finished_checkpoint(trainer: Trainer) -> Path | None:
-    """The best checkpoint of a training that ended well, if it wrote one."""
+    """The best checkpoint of a training that ended well or was stopped, if it wrote one."""
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, BestCheckpoint) and callback.best_model_path:
             return Path(callback.best_model_path).resolve()

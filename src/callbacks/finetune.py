@@ -80,8 +80,16 @@ class FinetuneOptions:
         if self.ema_decay:
             found.append(MovingAverage(self.ema_decay))
         if self.patience:
-            found.append(EarlyStopping(monitor=monitor, mode=mode, patience=self.patience))
+            found.append(Patience(monitor=monitor, mode=mode, patience=self.patience))
         return found
+
+
+class Patience(EarlyStopping):
+    """Stops for good: a training that had ended so does not go on for one more epoch."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 class ClassWeights(Callback):

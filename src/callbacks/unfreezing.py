@@ -45,6 +45,10 @@ class GradualUnfreezing(BaseFinetuning):
     def freeze_before_training(self, pl_module: LightningModule) -> None:
         self.freeze(stages(_network(pl_module))[:-1], train_bn=False)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # A training that goes on in the middle of an epoch does not start it again.
+        self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # The inherited one stores groups of parameters that it expects to grow.
         self.finetune_function(pl_module, trainer.current_epoch, trainer.optimizers[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.plugins.io import CheckpointIO, TorchCheckpointIO
 
 from src import files
 
@@ -24,3 +24,10 @@ class WholeCheckpoints(TorchCheckpointIO):
         target.parent.mkdir(parents=True, exist_ok=True)
         with files.whole_file(target) as file:
             torch.save(checkpoint, file)
+
+
+def with_whole_checkpoints(plugins: list[Any]) -> list[Any]:
+    """The Trainer's plugins; ours writes checkpoints unless one of them does."""
+    if any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+        return plugins
+    return [*plugins, WholeCheckpoints()]

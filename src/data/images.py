@@ -18,6 +18,7 @@ from torchvision.transforms import v2
 from src import machine
 from src.data.balance import Balance, class_weights, drawing_weights
 from src.data.cache import Cache, CacheKind
+from src.data.loading import outlast_signals
 from src.data.order import EvaluationBatches, TrainingOrder, own_share
 from src.data.picture_files import PictureFiles, readable
 from src.data.preprocessing import (
@@ -332,6 +333,7 @@ class ImageDataModule(LightningDataModule, ABC):
             dataset,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=outlast_signals,
             pin_memory=torch.cuda.is_available(),
             **options,
         )

@@ -5,9 +5,10 @@ python -m src.export lightning_logs/convnext_t/version_0 --formats '[onnx_int8]'
 
 from __future__ import annotations
 
-from src.commands import parse
+from src.commands import parse, typed
 from src.console import StageDisplay, open_console
 from src.entry import run_command
+from src.stopping import telling
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     checkpoint = run.require(run.best_checkpoint, "train it again")
     data = data_of(run)
     console = open_console()
-    with StageDisplay(console) as report:
+    with telling(lambda: f"go on with: {typed('export')}"), StageDisplay(console) as report:
         manifest = export_run(
             run,
             Checkpoint.read(checkpoint),

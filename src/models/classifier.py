@@ -127,13 +127,13 @@ class Classifier(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.device.type == "cpu" or batch_idx % CHECK_EVERY == CHECK_EVERY - 1:
-            self._require_finite()
+            self.require_finite()
 
     def on_validation_start(self) -> None:
-        self._require_finite()
+        self.require_finite()
 
     def on_train_epoch_end(self) -> None:
-        self._require_finite()
+        self.require_finite()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._evaluate(self(batch[0]), batch[1], self.val_metrics, "val/loss")
@@ -241,7 +241,12 @@ class Classifier(LightningModule):
             first, torch.full_like(self._non_finite_step, self.global_step), self._non_finite_step
         )
 
-    def _require_finite(self) -> None:
+    def require_finite(self) -> None:
+        """Refuse to go on, or to save, after a loss that was not finite.
+
+        Raises:
+            NonFiniteLossError: there was one.
+        """
         if not self.watching:
             return
         step = int(self._non_finite_step)

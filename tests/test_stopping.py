@@ -1,0 +1,239 @@
+"""Stopped from outside, a command ends with what was done on disk, and says how to go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from src import stopping, sweep
+from src.entry import run_command
+from src.runs import Run
+from src.stopping import Stopped
+from tests.conftest import ROOT
+from tests.test_resume import checkpoint, finish, require_same, start
+
+BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+@BOTH
+def test_a_signal_ends_a_command_with_one_line_and_its_exit_code(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(number)
+    cleaned = []
+
+    def command() -> None:
+        try:
+            with stopping.telling(lambda: "go on with: this"):
+                signal.raise_signal(number)
+        except Exception:
+            cleaned.append("taken for a failure")
+        finally:
+            cleaned.append("left")
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(command)
+    assert ended.value.code == 128 + number
+    name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+    assert capsys.readouterr().err == f"stopped by {name}; go on with: this\n"
+    assert cleaned == ["left"]
+    assert signal.getsignal(number) == before
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        run_command(lambda: signal.raise_signal(signal.SIGINT))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def until(there: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.is_file() and "State:\tZ" not in status.read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells")
+def test_a_worker_ends_with_its_parent_whatever_it_is_doing(tmp_path: Path) -> None:
+    program = """
+import os, subprocess, sys
+from multiprocessing import Pipe
+ours, theirs = Pipe()
+code = '''
+import sys, time
+from src.benchmark import worker
+worker.serve = lambda *_: (print("busy", file=sys.stderr, flush=True), time.sleep(600))
+worker.main(sys.argv[1:])
+'''
+child = subprocess.Popen(
+    [sys.executable, "-c", code, "eager", ".", "cpu", "1", str(theirs.fileno()), "ordinary"],
+    pass_fds=[theirs.fileno()], stderr=subprocess.PIPE,
+)
+child.stderr.readline()
+print(child.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL
+    pid = int(ended.stdout)
+    until(lambda: not alive(pid))
+
+
+@BOTH
+def test_a_sweep_waits_for_its_training_to_stop(number: signal.Signals, tmp_path: Path) -> None:
+    program = f"""
+import signal, sys, time
+def stop(number, frame):
+    time.sleep(0.5)
+    open("saved", "w").close()
+    sys.exit(7)
+signal.signal({int(number)}, stop)
+open("ready", "w").close()
+time.sleep(60)
+"""
+    child = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)
+    until((tmp_path / "ready").is_file)
+    # Who presses Ctrl-C, or the cluster.
+    press = f"import os, time; time.sleep(0.2); os.kill({os.getpid()}, {int(number)})"
+    with (
+        subprocess.Popen([sys.executable, "-c", press]),
+        stopping.at_once(),
+        pytest.raises(Stopped) as stopped,
+    ):
+        sweep.wait_for(child)
+    assert stopped.value.exit_code == 128 + number
+    assert (tmp_path / "saved").is_file()
+    assert child.returncode == 7
+
+
+PRESSING = """
+import os, signal
+from lightning.pytorch import Callback
+class Press(Callback):
+    def __init__(self, number: int, batches: list[int], epoch: int = 0) -> None:
+        self.number, self.batches, self.epoch = number, batches, epoch
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == self.epoch and batch_idx in self.batches:
+            os.kill(os.getpid(), self.number)
+"""
+
+
+def start_and_press(
+    folder: Path, number: int, batches: list[int], *options: str, epoch: int = 0
+) -> subprocess.Popen[str]:
+    """A training that gets a signal at the beginning of these batches of an epoch."""
+    folder.mkdir()
+    (folder / "pressing.py").write_text(PRESSING)
+    given = {"number": int(number), "batches": batches, "epoch": epoch}
+    callback = {"class_path": "pressing.Press", "init_args": given}
+    (folder / "press.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [callback]}}))
+    return start(folder, "fit", "--config", "press.yaml", *options, PYTHONPATH=f"{ROOT}:{folder}")
+
+
+STEPS = (
+    "model=resnet34",
+    "data.image_size=32",
+    "data.num_workers=1",
+    "data.mixup=0.2",
+    "trainer.accumulate_grad_batches=2",
+    "trainer.max_epochs=2",
+    "trainer.limit_train_batches=7",
+    "trainer.limit_val_batches=2",
+    "benchmark.enabled=false",
+    "export.preflight=false",
+    "export.formats=[eager]",
+    "export.calibration_images=8",
+    "profiler=none",
+)
+
+
+def test_sigterm_in_the_middle_of_an_epoch_saves_there_and_goes_on_bit_for_bit(
+    tmp_path: Path,
+) -> None:
+    options = (*STEPS, "export.enabled=false")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    finish(start(whole, *options))
+    printed = finish(start_and_press(stopped, signal.SIGTERM, [2], *options), 143)
+    line = printed.strip().splitlines()[-1]
+    assert line.startswith("stopped by SIGTERM; saved lightning_logs/resnet34/version_0/checkp")
+    assert "last.ckpt at step 4 of epoch 1; go on with: python -m src.train " in line
+    assert line.endswith(" ckpt_path=last")
+    assert torch.load(checkpoint(stopped), weights_only=True)["Digits"]["seen"] == 4 * 64
+    finish(start(stopped, *options, "ckpt_path=last"))
+    require_same(checkpoint(whole), checkpoint(stopped))
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_exports_the_best_so_far(tmp_path: Path) -> None:
+    process = start_and_press(tmp_path / "run", signal.SIGINT, [2], *STEPS, epoch=1)
+    printed = finish(process, 130)
+    assert "stopping after this step; press Ctrl-C again to stop at once" in printed
+    line = printed.strip().splitlines()[-1]
+    assert "at step 4 of epoch 2, exported the best checkpoint (measure it with: python -m " in line
+    run = Run(checkpoint(tmp_path / "run").parent.parent)
+    assert run.read_manifest()["formats"]["eager"]["status"] == "ok"
+    assert run.read_manifest()["checkpoint"]["epoch"] == 0
+
+
+@pytest.mark.slow
+def test_ctrl_c_again_stops_at_once(tmp_path: Path) -> None:
+    # The second one comes before the step has ended: three are one step.
+    options = (*STEPS, "trainer.accumulate_grad_batches=4")
+    process = start_and_press(tmp_path / "run", signal.SIGINT, [4, 5], *options, epoch=1)
+    printed = finish(process, 130)
+    assert "exporting" not in printed
+    assert printed.strip().splitlines()[-1].startswith("stopped by Ctrl-C; go on with: ")
+    assert torch.load(checkpoint(tmp_path / "run"), weights_only=True)["Digits"]["seen"] == 0
+
+
+@pytest.mark.slow
+def test_slurm_takes_the_job_back_and_it_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
+    (tools / "scontrol").chmod(0o755)
+    job = {
+        "SLURM_NTASKS": "1",
+        "SLURM_JOB_NAME": "train",
+        "SLURM_JOB_ID": "4711",
+        "SLURM_PROCID": "0",
+        "SLURM_LOCALID": "0",
+        "SLURM_NODEID": "0",
+        "PATH": f"{tools}:{os.environ['PATH']}",
+    }
+    options = (*STEPS, "export.enabled=false")
+    finish(start(tmp_path / "whole", *options))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in job.items():
+            patch.setenv(name, value)
+        process = start_and_press(tmp_path / "job", signal.SIGUSR1, [2], *options)
+        printed = finish(process, 128 + signal.SIGUSR1)
+        assert "stopped by SIGUSR1; saved " in printed
+        assert asked.read_text() == "requeue 4711\n"
+        assert not list(tmp_path.rglob("hpc_ckpt*"))
+        finish(start(tmp_path / "job", *options, "ckpt_path=last"))
+    require_same(checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "job"))
