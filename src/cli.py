@@ -232,6 +232,7 @@ class CLI(LightningCLI):
     def before_fit(self) -> None:
         if _is_rank_zero():
             if self.run is not None:
+                self.run.remove_unfinished()
                 files.write_text(self.run.command, f"{self.typed}\n")
                 told = type(self).on_run
                 if told is not None:

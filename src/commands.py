@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import yaml
 from jsonargparse import ArgumentParser
 
 from src import complaint, grammar
-from src.errors import UsageError
+from src.errors import UsageError, one_line
 from src.runs import Run
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def parse(stage: str, description: str | None, options: type[Options]) -> tuple[
     """The run and the options that a stage's command line names.
 
     ``a=v`` is the same as ``--a=v``; ``stage=name`` takes the values of
-    ``configs/<stage>/<name>.yaml``, over which others on the command line win.
+    ``configs/<stage>/<name>.yaml``, over which others on the command line win. What is not given
+    is as in the training of the run.
 
     Args:
         stage: the package in ``src`` that is run.
@@ -110,6 +112,8 @@ def _parse(
         parser.add_argument("operands", type=str, metavar=operand, nargs="*", help="one or more")
     parser.add_class_arguments(options, as_group=False)
     given, operands = _sorted(sys.argv[1:])
+    if operands:
+        parser.set_defaults(_own(operands[0], stage, options))
     if not given and not operands:
         raise UsageError(
             "RUN",
@@ -128,6 +132,29 @@ def _parse(
         warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40
         chosen = parser.instantiate_classes(config)
     return run, rest, options(**chosen.as_dict())
+
+
+def _own(folder: str, stage: str, options: type[Any]) -> dict[str, Any]:
+    """What the run itself was trained with: the defaults of its stage, when that is run alone."""
+    config = Path(folder) / "config.yaml"
+    try:
+        content = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
+        values = dict(content.get(stage) or {})
+        if stage == "export" and content.get("benchmark"):
+            # The one budget, which is set with the measurement.
+            values.setdefault("max_accuracy_drop", content["benchmark"]["max_accuracy_drop"])
+    except OSError:
+        return {}  # that it is no run is said when it is opened
+    except (ValueError, AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise UsageError(
+            str(config),
+            expected="a configuration that Lightship wrote",
+            found=one_line(str(error)),
+            remedy="train again, or mend the file",
+        ) from error
+    # The stage's own, without what is about the training around it, as export.preflight.
+    known = {field.name for field in dataclasses.fields(options)}
+    return {name: value for name, value in values.items() if name in known}
 
 
 def _sorted(argv: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -15,6 +15,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from src import unfinished
+
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` in one step that either happens or does not."""
@@ -38,15 +40,15 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
     Where it does not, ``path`` stays as it was.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=unfinished.prefix(path))
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "w+b") as file:
+        with os.fdopen(descriptor, "w+b") as file, unfinished.held(temporary):
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+            temporary.chmod(0o644)
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -59,17 +61,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Where it does not, ``path`` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=unfinished.prefix(path)))
     try:
-        yield fresh
-        fresh.chmod(0o755)
-        if path.exists():
-            replaced = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            path.replace(replaced / path.name)
-            fresh.replace(path)
-            shutil.rmtree(replaced)
-        else:
-            fresh.replace(path)
+        with unfinished.held(fresh):
+            yield fresh
+            fresh.chmod(0o755)
+            if path.exists():
+                replaced = Path(tempfile.mkdtemp(dir=path.parent, prefix=unfinished.prefix(path)))
+                path.replace(replaced / path.name)
+                fresh.replace(path)
+                shutil.rmtree(replaced)
+            else:
+                fresh.replace(path)
     finally:
         if fresh.exists():
             shutil.rmtree(fresh)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from src import files
+from src import files, unfinished
 from src.errors import UsageError
 
 LOG_FOLDER = "lightning_logs"
@@ -99,6 +99,10 @@ class Run:
                 remedy="train one with python -m src.train",
             )
         return cls(path)
+
+    def remove_unfinished(self) -> None:
+        """Remove what a process that was killed had begun to write here."""
+        unfinished.remove(self.folder)
 
     def require(self, file: Path, remedy: str) -> Path:
         """``file``, which an earlier stage wrote.

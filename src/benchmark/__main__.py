@@ -13,15 +13,16 @@ from src.stopping import telling
 
 def main() -> None:
     from src.benchmark.options import BenchmarkOptions
-    from src.benchmark.suite import measure, require_success
+    from src.benchmark.suite import measure_unless_done, require_success
     from src.data.restore import data_of
     from src.report.stage import report_run
 
     run, options = parse("benchmark", __doc__, BenchmarkOptions)
+    run.remove_unfinished()
     data = data_of(run)
     console = open_console()
     with telling(lambda: f"go on with: {typed('benchmark')}"), StageDisplay(console) as report:
-        results = measure(run, data, options, report)
+        results = measure_unless_done(run, data, options, report)
     report_run(run, console)
     require_success(results, options)
 

@@ -36,6 +36,7 @@ class BenchmarkOptions:
         trace: write a trace of some calls of each row, after it was timed, into the run's
             ``profile/inference``, and show its operators.
         strict: exit with an error when a row failed.
+        again: measure once more what these options have measured already.
     """
 
     batch_sizes: list[int] = field(default_factory=lambda: [1, 8])
@@ -53,6 +54,7 @@ class BenchmarkOptions:
     baseline: str = "eager"
     trace: bool = False
     strict: bool = False
+    again: bool = False
 
     def __post_init__(self) -> None:
         for name in (

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from src.benchmark import curves, environment
+from src.benchmark import curves, environment, finished
 from src.benchmark.flipped import FlippedPictures
 from src.benchmark.leak import LeakDetector
 from src.benchmark.options import BenchmarkOptions
@@ -45,6 +45,24 @@ class EvaluationData(Protocol):
         self, split: Split, batch_size: int = 64
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         """All of a split once, in order: images (n, 3, H, W) and labels (n,)."""
+
+
+def measure_unless_done(
+    run: Run, data: EvaluationData, options: BenchmarkOptions, report: Report
+) -> dict[str, Any]:
+    """The measurement of the very files that a run has, with these options and on this machine.
+
+    It is made if there is none, or one in which a row failed. A measurement is whole or absent:
+    its rows are timed side by side, so none of them can be added later.
+
+    Raises:
+        UsageError: see :func:`measure`.
+    """
+    found = None if options.again else finished.find(run, options)
+    if found is None:
+        return measure(run, data, options, report)
+    report(f"measured already, at {found['measured_at']}; benchmark.again=true measures once more")
+    return found
 
 
 def measure(

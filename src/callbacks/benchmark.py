@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.suite import measure, require_success
+from src.benchmark.suite import measure_unless_done, require_success
 from src.callbacks.export import data_of, finished_checkpoint, run_of
 from src.console import StageDisplay, open_console
 from src.report.stage import report_run
@@ -34,6 +34,6 @@ class BenchmarkCallback(Callback):
             logger.save()  # the curves of the training are read from its events
         console = open_console()
         with StageDisplay(console) as report:
-            results = measure(run, data_of(trainer), self.options, report)
+            results = measure_unless_done(run, data_of(trainer), self.options, report)
         report_run(run, console)
         require_success(results, self.options)

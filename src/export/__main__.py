@@ -20,6 +20,7 @@ def main() -> None:
 
     run, options = parse("export", __doc__, ExportOptions)
     checkpoint = run.require(run.best_checkpoint, "train it again")
+    run.remove_unfinished()
     data = data_of(run)
     console = open_console()
     with telling(lambda: f"go on with: {typed('export')}"), StageDisplay(console) as report:

@@ -25,6 +25,7 @@ class ExportOptions:
         embed_preprocessing: write each ONNX file once more, with the preprocessing and the softmax
             inside: a picture of any size in, probabilities out.
         onnx_int8: options of that format.
+        again: export what is whole and of this checkpoint once more.
     """
 
     formats: list[str] = field(
@@ -41,6 +42,7 @@ class ExportOptions:
     max_accuracy_drop: float = 0.01
     embed_preprocessing: bool = False
     onnx_int8: Int8Options = field(default_factory=Int8Options)
+    again: bool = False
 
     def __post_init__(self) -> None:
         kinds = [formats.get(name) for name in self.formats]

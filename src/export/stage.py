@@ -18,7 +18,7 @@ import torch
 from src import files, formats
 from src.console import Report
 from src.errors import UsageError, describe
-from src.export import probe
+from src.export import finished, probe
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint, make_source
 from src.formats.base import ExportSource, Format, Unavailable, missing_packages
@@ -41,7 +41,8 @@ def export_run(
 ) -> dict[str, Any]:
     """Write every named format of ``checkpoint`` into the run's ``exports/`` folder.
 
-    A format that fails is recorded with its error; the others go on.
+    A format that fails is recorded with its error; the others go on. What an earlier export made
+    of the same is kept, as it is, so that one that was killed is finished by doing it again.
 
     Args:
         calibration: training images, (M, 3, H, W).
@@ -55,9 +56,59 @@ def export_run(
     Returns:
         The manifest, as it was written to ``exports/manifest.json``.
     """
+    network = checkpoint.network()
+    complexity = count(network, tuple(calibration.shape[1:]))
+    manifest: dict[str, Any] = {
+        "schema_version": 1,
+        "run": run.name,
+        "model": checkpoint.model,
+        "parameters": complexity.parameters,
+        "macs": complexity.macs,
+        "input_shape": list(calibration.shape[1:]),
+        "num_classes": len(checkpoint.class_names),
+        "class_names": checkpoint.class_names,
+        "preprocessing": preprocessing,
+        "origin": {**(origin or {}), "pretrained": checkpoint.pretrained},
+        "checkpoint": {
+            "path": str(checkpoint.path.relative_to(run.folder)),
+            "sha256": checkpoint.sha256,
+            "epoch": checkpoint.epoch,
+        },
+        "calibration": {
+            "split": "train",
+            "images": len(calibration),
+            # So that whoever measures can see that these images are not among the measured.
+            "images_sha256": [files.sha256_of(image.numpy()) for image in calibration],
+        },
+        "judging": {"split": "train", "images": len(judging[1]) if judging else 0},
+        "formats": {},
+    }
+    earlier = {} if options.again else finished.read(run)
+    made_from = {
+        name: finished.made_from(manifest, judging, options, name) for name in options.formats
+    }
+    probed_from = finished.made_from(manifest, None, options)
+    probed = earlier.get("probe") == probed_from and (run.exports / PROBE).is_file()
+    whole = {
+        name: entry
+        for name in options.formats
+        if probed
+        and (entry := earlier.get("formats", {}).get(name))
+        and finished.is_whole(entry, run.exports, name, made_from[name])
+    }
+    left = [name for name in options.formats if name not in whole]
+    run.exports.mkdir(exist_ok=True)
+    # Whatever is replaced below is not in the manifest while it is: one entry at a time.
+    manifest["formats"] = whole
+    manifest["probe"] = probed_from if probed else None
+    files.write_json(run.manifest, manifest)
+    if whole:
+        report(f"exported already: {', '.join(whole)}")
+    if not left:
+        return manifest
     with _scratch() as scratch:
         source = make_source(
-            checkpoint.network(),
+            network,
             checkpoint.spec,
             checkpoint.class_names,
             calibration,
@@ -66,40 +117,16 @@ def export_run(
             judging,
             options,
         )
-        complexity = count(source.network, tuple(calibration.shape[1:]))
-        manifest: dict[str, Any] = {
-            "schema_version": 1,
-            "run": run.name,
-            "model": checkpoint.model,
-            "parameters": complexity.parameters,
-            "macs": complexity.macs,
-            "input_shape": list(calibration.shape[1:]),
-            "num_classes": len(checkpoint.class_names),
-            "class_names": checkpoint.class_names,
-            "preprocessing": preprocessing,
-            "origin": {**(origin or {}), "pretrained": checkpoint.pretrained},
-            "checkpoint": {
-                "path": str(checkpoint.path.relative_to(run.folder)),
-                "sha256": checkpoint.sha256,
-                "epoch": checkpoint.epoch,
-            },
-            "calibration": {
-                "split": "train",
-                "images": len(calibration),
-                # So that whoever measures can see that these images are not among the measured.
-                "images_sha256": [files.sha256_of(image.numpy()) for image in calibration],
-            },
-            "judging": {"split": "train", "images": len(judging[1]) if judging else 0},
-            "formats": {},
-        }
-        run.exports.mkdir(exist_ok=True)
-        probe.write(run.exports / PROBE, source)
-        for number, name in enumerate(options.formats):
-            report("exporting", name, number, len(options.formats))
-            manifest["formats"][name] = export_one(
-                name, source, run.exports / name, embed=options.embed_preprocessing
-            )
+        if not probed:
+            probe.write(run.exports / PROBE, source)
+            manifest["probe"] = probed_from
+        made = dict(whole)
+        for number, name in enumerate(left):
+            report("exporting", name, number, len(left))
+            entry = export_one(name, source, run.exports / name, embed=options.embed_preprocessing)
+            made[name] = {**entry, "made_from": made_from[name]}
             # After each, so that what was exported is known whatever comes next.
+            manifest["formats"] = {each: made[each] for each in options.formats if each in made}
             files.write_json(run.manifest, manifest)
     return manifest
 

@@ -1,0 +1,48 @@
+"""A measurement that is there already."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from src.benchmark import environment
+from src.benchmark.options import BenchmarkOptions
+from src.benchmark.row import planned
+from src.errors import UsageError
+from src.runs import Run
+
+
+def find(run: Run, options: BenchmarkOptions) -> dict[str, Any] | None:
+    """The latest measurement, if making it again would measure the same.
+
+    That is the same files with the same options on the same machine, and no row that failed.
+    """
+    if not run.benchmark.is_file():
+        return None
+    try:
+        found, manifest = run.read_benchmark(), run.read_manifest()
+        measured = {(row["format"], row["device"]): row["sha256"] for row in found["rows"]}
+        there = {(row.name, row.device): row.figures["sha256"] for row in planned(manifest)}
+        same = (
+            found["checkpoint"] == manifest["checkpoint"]
+            and _decisive(found["options"]) == _decisive(dataclasses.asdict(options))
+            and measured == there
+            and all(row["status"] != "failed" for row in found["rows"])
+            and _machine(found["environment"])
+            == _machine(environment.describe(options.effective_threads))
+        )
+    except (UsageError, KeyError, TypeError, AttributeError):
+        return None  # it is of another version, or damaged, and is measured again
+    return found if same else None
+
+
+def _decisive(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in {"again", "strict"}}
+
+
+def _machine(described: dict[str, Any]) -> list[Any]:
+    gpu = described["gpu"]
+    return [
+        *(described[name] for name in ("cpu", "usable_cores", "threads", "packages")),
+        gpu["name"] if gpu else None,
+    ]
