@@ -1,0 +1,260 @@
+"""A run that is killed again and again at random moments, and taken up each time."""
+
+from __future__ import annotations
+
+import os
+import random
+import selectors
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from src.runs import Run
+from tests.conftest import ROOT
+from tests.faults.whole import broken_files
+
+TRAINING = (
+    "model=resnet34",
+    "data.image_size=32",
+    "data.batch_size=32",
+    "data.num_workers=1",
+    "data.mixup=0.2",
+    "trainer.max_epochs=8",
+    "trainer.limit_train_batches=6",
+    "trainer.limit_val_batches=2",
+    "profiler=none",
+    "export.preflight=false",
+    "export.formats=[eager,torchscript,onnx_fp32]",
+    "export.calibration_images=8",
+    "export.judging_images=0",
+    "benchmark.threads=1",
+    "benchmark.batch_sizes=[1]",
+    "benchmark.rounds=6",
+    "benchmark.max_seconds=4",
+    "benchmark.warmup_seconds=0.3",
+)
+# What a command prints when a phase begins, and for how many seconds it is worth killing in.
+PHASES = {
+    "training": ("parameters,", 12.0),
+    "export": ("exporting", 10.0),
+    "benchmark": ("loading", 14.0),
+}
+LIMIT_SECONDS = 300
+
+
+@dataclass
+class Tally:
+    """What became of a number of kills."""
+
+    kills: Counter[str] = field(default_factory=Counter)  # by phase
+    lost: list[str] = field(default_factory=list)  # checkpoints that were there before
+    half: list[str] = field(default_factory=list)  # files that are not whole
+    wrong: list[str] = field(default_factory=list)  # differences from a run that was never killed
+    left: list[str] = field(default_factory=list)  # processes that outlived theirs
+
+
+class Command:
+    """A command of this project in a folder."""
+
+    def __init__(self, folder: Path, module: str, *argv: str) -> None:
+        self.printed = ""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *argv],
+            cwd=folder,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "PYTHONUNBUFFERED": "1",
+                "OMP_NUM_THREADS": "1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._end = time.monotonic() + LIMIT_SECONDS
+
+    def read_until(self, text: str | None, seconds: float | None = None) -> bool:
+        """Read on until it prints ``text``, for ``seconds`` or to its end; whether it lives."""
+        output = self._process.stdout
+        assert output is not None
+        end = self._end if seconds is None else time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            while time.monotonic() < end:
+                if text is not None and text in self.printed:
+                    return True
+                if selector.select(max(0.0, min(0.2, end - time.monotonic()))):
+                    part = os.read(output.fileno(), 65536).decode(errors="replace")
+                    if not part:
+                        return False
+                    self.printed += part
+        assert seconds is not None, f"it takes too long:\n{self.printed}"
+        return True
+
+    def finish(self) -> str:
+        self.read_until(None)
+        code = self._process.wait(timeout=60)
+        assert code == 0, self.printed
+        return self.printed
+
+    def kill(self) -> list[str]:
+        """Kill it; the processes of its own that are still there some seconds later."""
+        children = _descendants(self._process.pid)
+        self._process.kill()
+        self._process.communicate()
+        end = time.monotonic() + 15  # a DataLoader's worker looks for its parent every 5 s
+        while time.monotonic() < end:
+            alive = [f"{pid} {name}" for pid, name in children.items() if _name(pid) == name]
+            if not alive:
+                return []
+            time.sleep(0.1)
+        return alive
+
+
+class Course:
+    """One run in a folder, from its start to its end, through kills.
+
+    Args:
+        folder: an empty one.
+        moments: decides when.
+        tally: is added to.
+    """
+
+    def __init__(self, folder: Path, moments: random.Random, tally: Tally) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self._moments = moments
+        self._tally = tally
+        self.run = Run(folder / "lightning_logs" / "resnet34" / "version_0")
+
+    def kill_in(self, phase: str) -> bool:
+        """Start or go on, and kill within a phase; False if there is nothing left to do in it."""
+        command = self._go_on(phase)
+        begins, seconds = PHASES[phase]
+        if not command.read_until(begins):
+            command.finish()
+            return False
+        if not command.read_until(None, self._moments.uniform(0, seconds)):
+            command.finish()
+            return False
+        before = self._epoch()
+        where = f"{phase} {sum(self._tally.kills.values())}"
+        self._tally.left += [f"{where}: {name}" for name in command.kill()]
+        self._tally.kills[_phase_of(command.printed)] += 1
+        self._tally.half += [f"{where}: {name}" for name in broken_files(self._folder)]
+        if self._epoch() < before:
+            self._tally.lost.append(f"{where}: epoch {before}")
+        return True
+
+    def finish(self, reference: Run | None = None) -> None:
+        """To the end; with a run that was never killed, compare."""
+        self._go_on("training").finish()
+        self._tally.half += broken_files(self._folder)
+        if reference is not None:
+            self._tally.wrong += [f"{self._folder.name}: {each}" for each in self._other(reference)]
+
+    def _go_on(self, phase: str) -> Command:
+        if not self.run.last_checkpoint.is_file():
+            # What was killed before its first checkpoint is begun again.
+            for old in self.run.folder.parent.glob("version_*"):
+                old.rename(self._folder / f"begun_{old.name}_{time.monotonic_ns()}")
+            return Command(self._folder, "src.train", *TRAINING)
+        # What is left can be done by the stage alone as well, once training is over.
+        alone = self._moments.random() < 0.5 and self._epoch() == _last_epoch()
+        if phase == "export" and alone:
+            return Command(self._folder, "src.export", str(self.run.folder))
+        if phase == "benchmark" and alone and self.run.manifest.is_file():
+            exported = self.run.read_manifest()["formats"]
+            if len(exported) == 3:
+                return Command(self._folder, "src.benchmark", str(self.run.folder))
+        return Command(self._folder, "src.train", *TRAINING, "ckpt_path=last")
+
+    def _epoch(self) -> int:
+        """Of the last checkpoint; -1 if there is none that can be read."""
+        if not self.run.last_checkpoint.is_file():
+            return -1
+        try:
+            return int(torch.load(self.run.last_checkpoint, weights_only=True)["epoch"])
+        except Exception:
+            return -1
+
+    def _other(self, reference: Run) -> list[str]:
+        """In what the finished run differs from one that was never killed."""
+        found = []
+        for name in ("best", "last"):
+            ours, theirs = (
+                torch.load(run.folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+                for run in (self.run, reference)
+            )
+            for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch"):
+                if not _same(ours[part], theirs[part]):
+                    found.append(f"{name}.ckpt {part}")
+        ours, theirs = self.run.read_manifest(), reference.read_manifest()
+        for name, entry in theirs["formats"].items():
+            here = ours["formats"].get(name, {})
+            if [file["sha256"] for file in here.get("files", [])] != [
+                file["sha256"] for file in entry["files"]
+            ]:
+                found.append(f"exports/{name}")
+        for one, other in zip(
+            self.run.read_benchmark()["rows"], reference.read_benchmark()["rows"], strict=True
+        ):
+            found += [
+                f"benchmark.json {one['format']} {one['device']} {part}"
+                for part in ("format", "device", "status", "accuracy", "sha256")
+                if one[part] != other[part]
+            ]
+        if not self.run.page.is_file():
+            found.append("report.html is missing")
+        found += [
+            f"left behind: {path.relative_to(self.run.folder)}"
+            for path in self.run.folder.rglob(".*")
+        ]
+        return found
+
+
+def _last_epoch() -> int:
+    words = dict(word.split("=") for word in TRAINING)
+    return int(words["trainer.max_epochs"]) - 1
+
+
+def _phase_of(printed: str) -> str:
+    reached = [phase for phase, (begins, _) in PHASES.items() if begins in printed]
+    return reached[-1]
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and torch.equal(one, other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return one == other
+
+
+def _descendants(pid: int) -> dict[int, str]:
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == pid:
+            child = int(path.parent.name)
+            found |= {child: _name(child), **_descendants(child)}
+    return found
+
+
+def _name(pid: int) -> str:
+    """The start and the command of a process, by which it is not taken for another; "" if none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        command = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+    return "" if stat[0] == "Z" else f"{stat[19]} {command[:80]}"

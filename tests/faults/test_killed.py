@@ -1,0 +1,33 @@
+"""SIGKILL at random moments of training, export and benchmark; LIGHTSHIP_KILLS says how many."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.faults.kills import Course, Tally
+
+# Of one run: it is killed so often in each phase before it is let end.
+IN_TURN = (*["training"] * 5, *["export"] * 4, *["benchmark"] * 4)
+
+
+@pytest.mark.faults
+def test_nothing_is_lost_half_or_wrong_however_often_it_is_killed(tmp_path: Path) -> None:
+    wanted = int(os.environ.get("LIGHTSHIP_KILLS", "13"))
+    moments = random.Random(int(os.environ.get("LIGHTSHIP_SEED", "0")))
+    tally = Tally()
+    never_killed = Course(tmp_path / "whole", moments, Tally())
+    never_killed.finish()
+    number = 0
+    while sum(tally.kills.values()) < wanted:
+        course = Course(tmp_path / f"killed_{number}", moments, tally)
+        for phase in IN_TURN:
+            course.kill_in(phase)
+        course.finish(never_killed.run)
+        number += 1
+        print(json.dumps({"runs": number, **vars(tally)}), flush=True)
+    assert (tally.lost, tally.half, tally.wrong, tally.left) == ([], [], [], [])
