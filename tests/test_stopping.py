@@ -12,14 +12,20 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from src import stopping, sweep
 from src.entry import run_command
 from src.runs import Run
 from src.stopping import Stopped
 from tests.conftest import ROOT
-from tests.test_resume import checkpoint, finish, require_same, start
+from tests.test_resume import (
+    TRAINING,
+    checkpoint,
+    finish,
+    require_same,
+    start,
+    start_and_press,
+)
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
@@ -129,31 +135,7 @@ time.sleep(60)
     assert child.returncode == 7
 
 
-PRESSING = """
-import os, signal
-from lightning.pytorch import Callback
-class Press(Callback):
-    def __init__(self, number: int, batches: list[int], epoch: int = 0) -> None:
-        self.number, self.batches, self.epoch = number, batches, epoch
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if trainer.current_epoch == self.epoch and batch_idx in self.batches:
-            os.kill(os.getpid(), self.number)
-"""
-
-
-def start_and_press(
-    folder: Path, number: int, batches: list[int], *options: str, epoch: int = 0
-) -> subprocess.Popen[str]:
-    """A training that gets a signal at the beginning of these batches of an epoch."""
-    folder.mkdir()
-    (folder / "pressing.py").write_text(PRESSING)
-    given = {"number": int(number), "batches": batches, "epoch": epoch}
-    callback = {"class_path": "pressing.Press", "init_args": given}
-    (folder / "press.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [callback]}}))
-    return start(folder, "fit", "--config", "press.yaml", *options, PYTHONPATH=f"{ROOT}:{folder}")
-
-
-STEPS = (
+EXPORTED = (
     "model=resnet34",
     "data.image_size=32",
     "data.num_workers=1",
@@ -170,25 +152,9 @@ STEPS = (
 )
 
 
-def test_sigterm_in_the_middle_of_an_epoch_saves_there_and_goes_on_bit_for_bit(
-    tmp_path: Path,
-) -> None:
-    options = (*STEPS, "export.enabled=false")
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    finish(start(whole, *options))
-    printed = finish(start_and_press(stopped, signal.SIGTERM, [2], *options), 143)
-    line = printed.strip().splitlines()[-1]
-    assert line.startswith("stopped by SIGTERM; saved lightning_logs/resnet34/version_0/checkp")
-    assert "last.ckpt at step 4 of epoch 1; go on with: python -m src.train " in line
-    assert line.endswith(" ckpt_path=last")
-    assert torch.load(checkpoint(stopped), weights_only=True)["Digits"]["seen"] == 4 * 64
-    finish(start(stopped, *options, "ckpt_path=last"))
-    require_same(checkpoint(whole), checkpoint(stopped))
-
-
 @pytest.mark.slow
 def test_ctrl_c_saves_and_exports_the_best_so_far(tmp_path: Path) -> None:
-    process = start_and_press(tmp_path / "run", signal.SIGINT, [2], *STEPS, epoch=1)
+    process = start_and_press(tmp_path / "run", signal.SIGINT, [2], *EXPORTED, epoch=1)
     printed = finish(process, 130)
     assert "stopping after this step; press Ctrl-C again to stop at once" in printed
     line = printed.strip().splitlines()[-1]
@@ -201,7 +167,7 @@ def test_ctrl_c_saves_and_exports_the_best_so_far(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_again_stops_at_once(tmp_path: Path) -> None:
     # The second one comes before the step has ended: three are one step.
-    options = (*STEPS, "trainer.accumulate_grad_batches=4")
+    options = (*EXPORTED, "trainer.accumulate_grad_batches=4")
     process = start_and_press(tmp_path / "run", signal.SIGINT, [4, 5], *options, epoch=1)
     printed = finish(process, 130)
     assert "exporting" not in printed
@@ -225,7 +191,7 @@ def test_slurm_takes_the_job_back_and_it_goes_on_bit_for_bit(tmp_path: Path) -> 
         "SLURM_NODEID": "0",
         "PATH": f"{tools}:{os.environ['PATH']}",
     }
-    options = (*STEPS, "export.enabled=false")
+    options = TRAINING
     finish(start(tmp_path / "whole", *options))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in job.items():

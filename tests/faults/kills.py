@@ -190,9 +190,11 @@ class Course:
                 torch.load(run.folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
                 for run in (self.run, reference)
             )
-            for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch"):
-                if not _same(ours[part], theirs[part]):
-                    found.append(f"{name}.ckpt {part}")
+            found += [
+                f"{name}.ckpt {part}"
+                for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch")
+                if not _same(ours[part], theirs[part])
+            ]
         ours, theirs = self.run.read_manifest(), reference.read_manifest()
         for name, entry in theirs["formats"].items():
             here = ours["formats"].get(name, {})

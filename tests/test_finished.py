@@ -1,0 +1,175 @@
+"""Export and measurement do what is left, and only that."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from src.benchmark import finished as measured
+from src.benchmark.options import BenchmarkOptions
+from src.commands import parse
+from src.errors import UsageError
+from src.export import stage
+from src.export.options import ExportOptions
+from src.export.source import Checkpoint
+from src.models.network import NetworkSpec
+from src.runs import Run
+
+SPEC = NetworkSpec("shufflenet_v2_x0_5", 10, {})
+
+
+def save(run: Run, seed: int) -> None:
+    torch.manual_seed(seed)
+    run.best_checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    weights = {f"network.{name}": value for name, value in SPEC.build().state_dict().items()}
+    ours = {
+        "model": "small",
+        "network": SPEC.to_dict(),
+        "class_names": [str(label) for label in range(10)],
+    }
+    torch.save({"epoch": seed, "state_dict": weights, "lightship": ours}, run.best_checkpoint)
+
+
+def export(run: Run, **options: Any) -> list[str]:
+    """Export, and which formats were written for it."""
+    made = []
+
+    def export_one(name: str, *args: Any, **given: Any) -> dict[str, Any]:
+        # What is being replaced is in no manifest meanwhile.
+        assert name not in json.loads(run.manifest.read_text())["formats"]
+        made.append(name)
+        return real(name, *args, **given)
+
+    real = stage.export_one
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "export_one", export_one)
+        chosen = ExportOptions(**{"formats": ["eager", "torchscript"], **options})
+        images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        checkpoint = Checkpoint.read(run.best_checkpoint)
+        manifest = stage.export_run(run, checkpoint, images, None, {}, chosen, lambda *_: None)
+    assert manifest == run.read_manifest()
+    assert list(manifest["formats"]) == chosen.formats
+    return made
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    run = Run(tmp_path / "small" / "version_0")
+    save(run, 0)
+    assert export(run) == ["eager", "torchscript"]
+    return run
+
+
+def test_what_is_whole_is_kept(run: Run) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.exports.rglob("*")}
+    assert export(run) == []
+    after = {path: path.stat().st_mtime_ns for path in run.exports.rglob("*")}
+    assert {path.name for path in after if after[path] != before.get(path)} <= {
+        "manifest.json",
+        "exports",
+    }
+    assert export(run, again=True) == ["eager", "torchscript"]
+
+
+def test_what_is_not_whole_is_made_again(run: Run) -> None:
+    file = run.exports / "torchscript" / "model.pt"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert export(run) == ["torchscript"]
+    (run.exports / "eager" / "model.safetensors").unlink()
+    assert export(run) == ["eager"]
+    (run.exports / stage.PROBE).unlink()
+    assert export(run) == ["eager", "torchscript"]
+
+
+def test_a_format_that_failed_is_tried_again(run: Run) -> None:
+    manifest = run.read_manifest()
+    manifest["formats"]["eager"]["status"] = "failed"
+    run.manifest.write_text(json.dumps(manifest))
+    assert export(run) == ["eager"]
+    run.manifest.write_text("{")
+    assert export(run) == ["eager", "torchscript"]
+
+
+def test_other_weights_and_other_options_make_other_files(run: Run) -> None:
+    assert export(run, max_accuracy_drop=0.5) == ["eager", "torchscript"]
+    save(run, 1)
+    assert export(run) == ["eager", "torchscript"]
+    assert run.read_manifest()["checkpoint"]["epoch"] == 1
+
+
+def measurement(run: Run, options: BenchmarkOptions) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from src.benchmark.environment import describe
+    from src.benchmark.row import planned
+
+    rows = [{**row.figures, "status": "ok"} for row in planned(run.read_manifest())]
+    return {
+        "schema_version": 1,
+        "measured_at": "2026-01-01",
+        "checkpoint": run.read_manifest()["checkpoint"],
+        "options": asdict(options),
+        "rows": rows,
+        "environment": describe(options.effective_threads),
+    }
+
+
+def test_a_measurement_of_the_same_files_is_found(run: Run) -> None:
+    options = BenchmarkOptions(threads=1)
+    assert measured.find(run, options) is None
+    results = measurement(run, options)
+    run.benchmark.write_text(json.dumps(results))
+    assert measured.find(run, options) == results
+    assert measured.find(run, BenchmarkOptions(threads=1, strict=True)) == results
+    assert measured.find(run, BenchmarkOptions(threads=1, rounds=3)) is None
+    for change in (
+        {"environment": {**results["environment"], "cpu": "another"}},
+        {"rows": [{**results["rows"][0], "status": "failed"}, *results["rows"][1:]]},
+        {"rows": results["rows"][1:]},
+        {"checkpoint": {**results["checkpoint"], "sha256": "another"}},
+        {"environment": None},
+    ):
+        run.benchmark.write_text(json.dumps({**results, **change}))
+        assert measured.find(run, options) is None, change
+    run.benchmark.write_text(json.dumps(results))
+    export(run, again=True, formats=["eager"])
+    assert measured.find(run, options) is None
+
+
+def test_a_stage_alone_has_the_options_of_its_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {
+        "export": {
+            "enabled": True,
+            "preflight": False,
+            "formats": ["eager"],
+            "onnx_int8": {"target": "arm", "search_seconds": 0.0},
+        },
+        "benchmark": {"enabled": True, "max_accuracy_drop": 0.25, "rounds": 7},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.setattr(sys, "argv", ["src.export", str(tmp_path), "calibration_images=5"])
+    _, chosen = parse("export", None, ExportOptions)
+    assert (chosen.formats, chosen.calibration_images) == (["eager"], 5)
+    assert (chosen.onnx_int8.target, chosen.max_accuracy_drop) == ("arm", 0.25)
+    monkeypatch.setattr(sys, "argv", ["src.benchmark", str(tmp_path), "benchmark=quick"])
+    _, other = parse("benchmark", None, BenchmarkOptions)
+    assert other.max_accuracy_drop == 0.25
+    assert other.rounds == 3
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "export: {formats: 3}", "export: [", "export: 5"])
+def test_a_configuration_that_is_damaged_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    monkeypatch.setattr(sys, "argv", ["src.export", str(tmp_path)])
+    with pytest.raises(UsageError):
+        parse("export", None, ExportOptions)
