@@ -1,0 +1,160 @@
+"""Two processes train as one with a batch twice as large, and stop as one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.data.test_image_folder import fill
+from tests.test_resume import (
+    checkpoint,
+    finish,
+    require_same,
+    start,
+    start_and_press,
+    wait_until,
+)
+
+# LayerNorm in the place of BatchNorm, and no part that is left out at random: these see a
+# process's own images only.
+TRAINING = (
+    "model=convnext_t",
+    "model.network_options={stochastic_depth_prob: 0.0}",
+    "data=image_folder",
+    "data.root=../photos",
+    "data.image_size=32",
+    "data.num_workers=0",
+    "trainer.precision=32-true",
+    "trainer.max_epochs=2",
+    "trainer.limit_train_batches=4",
+    "export.enabled=false",
+    "benchmark.enabled=false",
+    "profiler=none",
+)
+ONE = (*TRAINING, "trainer=cpu", "data.batch_size=16")
+TWO = (*TRAINING, "trainer=ddp", "data.batch_size=8")
+ALONE = {"OMP_NUM_THREADS": "1"}
+
+
+def top1(folder: Path) -> list[float]:
+    events = EventAccumulator(str(checkpoint(folder).parent.parent))
+    events.Reload()
+    return [event.value for event in events.Scalars("val/top1")]
+
+
+def require_close(one: Path, other: Path) -> None:
+    ours, theirs = (torch.load(path, weights_only=True)["state_dict"] for path in (one, other))
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        torch.testing.assert_close(theirs[name], value, rtol=1e-3, atol=2e-4, msg=name)
+
+
+def torchrun(folder: Path, *argv: str) -> subprocess.Popen[str]:
+    folder.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"),
+            *(f"--master-port={port}", "-m", "src.train", *argv),
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), **ALONE},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def photos(folder: Path) -> Path:
+    """170 images beside the trainings in ``folder``: 119, 17 and 34, the second an odd number."""
+    for seed, name in enumerate(("cat", "dog")):
+        fill(folder / "photos" / name, 85, seed)
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return photos(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two processes, never stopped."""
+    folder = photos(tmp_path_factory.mktemp("two")) / "two"
+    finish(start(folder, *TWO, **ALONE))
+    return checkpoint(folder)
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_result_of_one(whole: Path, place: Path) -> None:
+    finish(start(place / "one", *ONE, **ALONE))
+    require_close(checkpoint(place / "one"), whole)
+    assert top1(whole.parents[4]) == pytest.approx(top1(place / "one"), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_same(whole: Path, place: Path) -> None:
+    finish(torchrun(place / "torchrun", *TWO))
+    require_same(whole, checkpoint(place / "torchrun"))
+    versions = list((place / "torchrun").glob("lightning_logs/*/*"))
+    assert [path.name for path in versions] == ["version_0"]
+
+
+@pytest.mark.slow
+def test_two_that_are_stopped_stop_at_the_same_step_and_go_on_bit_for_bit(
+    whole: Path, place: Path
+) -> None:
+    # Both are told, as by a terminal.
+    folder = place / "stopped"
+    printed = finish(start_and_press(folder, signal.SIGTERM, [1], *TWO), 143)
+    assert printed.count("stopped by SIGTERM; saved ") == 1
+    assert torch.load(checkpoint(folder), weights_only=True)["ImageFolder"]["seen"] == 32
+    finish(start(folder, *TWO, "ckpt_path=last", **ALONE))
+    require_same(whole, checkpoint(folder))
+
+
+def second_of(process: subprocess.Popen[str]) -> int:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
+    return next(pid for pid, command in commands.items() if "src/train.py" in command)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which process is which")
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_when_one_dies_the_other_does_not_hang(place: Path, which: str) -> None:
+    process = start(place / "run", *TWO, "trainer.max_epochs=200", **ALONE)
+    wait_until(process, lambda: checkpoint(place / "run").is_file())
+    second = second_of(process)
+    os.kill(process.pid if which == "first" else second, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    wait_until_gone(second)
+    assert torch.load(checkpoint(place / "run"), weights_only=True)["epoch"] >= 0
+
+
+def wait_until_gone(pid: int) -> None:
+    end = time.monotonic() + 60
+    while Path(f"/proc/{pid}/cmdline").is_file() and Path(f"/proc/{pid}/cmdline").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_two_trainings_at_once_have_two_folders(place: Path) -> None:
+    both = [start(place / "both", *ONE, "trainer.max_epochs=1", **ALONE) for _ in range(2)]
+    for process in both:
+        finish(process)
+    versions = (place / "both").glob("lightning_logs/convnext_t/*/checkpoints/last.ckpt")
+    assert sorted(path.parent.parent.name for path in versions) == ["version_0", "version_1"]
