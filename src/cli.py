@@ -141,7 +141,9 @@ class CLI(LightningCLI):
             raise
 
     def _how_to_go_on(self) -> str:
-        if self.run is None or not self.run.last_checkpoint.is_file():
+        if self.subcommand != "fit" or self.run is None:
+            return ""
+        if not self.run.last_checkpoint.is_file():
             return "no checkpoint is saved yet"
         more = "" if self.typed.endswith(" ckpt_path=last") else " ckpt_path=last"
         return f"go on with: {self.typed}{more}"

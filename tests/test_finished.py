@@ -14,6 +14,7 @@ import yaml
 from src.benchmark import finished as measured
 from src.benchmark.options import BenchmarkOptions
 from src.commands import parse
+from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.export import stage
 from src.export.options import ExportOptions
@@ -21,6 +22,7 @@ from src.export.source import Checkpoint
 from src.models.network import NetworkSpec
 from src.runs import Run
 
+PREPROCESSING = Preprocessing(32).to_dict()
 SPEC = NetworkSpec("shufflenet_v2_x0_5", 10, {})
 
 
@@ -52,7 +54,9 @@ def export(run: Run, **options: Any) -> list[str]:
         chosen = ExportOptions(**{"formats": ["eager", "torchscript"], **options})
         images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
         checkpoint = Checkpoint.read(run.best_checkpoint)
-        manifest = stage.export_run(run, checkpoint, images, None, {}, chosen, lambda *_: None)
+        manifest = stage.export_run(
+            run, checkpoint, images, None, PREPROCESSING, chosen, lambda *_: None
+        )
     assert manifest == run.read_manifest()
     assert list(manifest["formats"]) == chosen.formats
     return made

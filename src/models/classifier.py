@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
@@ -168,7 +169,9 @@ class Classifier(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        if self._scales_gradients() or not gradient_clip_val:
+        # FSDP has a part of each gradient in each process; Lightning refuses the norm of parts.
+        parts = isinstance(self.trainer.strategy, FSDPStrategy)
+        if self._scales_gradients() or parts or not gradient_clip_val:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         # Lightning refuses a fused optimizer under any autocast, as it would unscale fp16's
         # gradients by itself, after the clipping; bf16's are not scaled.

@@ -22,6 +22,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import torch
+from src.data.preprocessing import Preprocessing
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
@@ -34,8 +35,8 @@ spec = NetworkSpec("shufflenet_v2_x0_5", 10, {})
 network = spec.build().eval()
 images, labels = torch.rand(40, 3, 32, 32), torch.arange(32) % 10
 source = make_source(
-    network, spec, [str(label) for label in range(10)], images[:8], {"image_size": 32}, folder,
-    (images[8:], labels), ExportOptions(),
+    network, spec, [str(label) for label in range(10)], images[:8], Preprocessing(32).to_dict(),
+    folder, (images[8:], labels), ExportOptions(),
 )
 entry = export_one(name, source, folder / name)
 print(json.dumps([entry["status"], entry["reason"], [file["sha256"] for file in entry["files"]]]))
