@@ -18,8 +18,8 @@ from torchvision.transforms import v2
 from src import machine
 from src.data.balance import Balance, class_weights, drawing_weights
 from src.data.cache import Cache, CacheKind
-from src.data.loading import outlast_signals
-from src.data.order import EvaluationBatches, TrainingOrder, own_share
+from src.data.loading import evaluation_loader, loader
+from src.data.order import TrainingOrder, own_share
 from src.data.picture_files import PictureFiles, readable
 from src.data.preprocessing import (
     CROP_SHARE,
@@ -230,8 +230,9 @@ class ImageDataModule(LightningDataModule, ABC):
         if self.on_error == "skip":
             training = self._forgiving = ForgivingImages(training.images, indices, transform)
         order = self._order(training)
-        return self._loader(
+        return loader(
             training,
+            self.num_workers,
             batch_size=self.batch_size,
             sampler=order,
             # A last batch of one image would break BatchNorm.
@@ -252,7 +253,7 @@ class ImageDataModule(LightningDataModule, ABC):
     def predict_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         images = self.dataset("test")
         share = own_share(len(images), *self._processes())
-        return self._loader(images, batch_size=self.batch_size, sampler=share)
+        return loader(images, self.num_workers, batch_size=self.batch_size, sampler=share)
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.trainer is None else self._progress.save(self.trainer, self.batch_size)
@@ -303,6 +304,9 @@ class ImageDataModule(LightningDataModule, ABC):
         order = TrainingOrder(len(training), self._progress.seed, rank, processes, weights)
         return self._progress.begin(order, self.batch_size * processes)
 
+    def _evaluation_loader(self, dataset: TransformedImages) -> DataLoader[tuple[Tensor, int]]:
+        return evaluation_loader(dataset, self.num_workers, self.batch_size, *self._processes())
+
     def _processes(self) -> tuple[int, int]:
         """The rank of this process, and how many there are."""
         if self.trainer is None:
@@ -319,23 +323,6 @@ class ImageDataModule(LightningDataModule, ABC):
             resize,
             forgiving=self.on_error == "skip",
             processes=1 if self.trainer is None else self.trainer.num_devices,
-        )
-
-    def _evaluation_loader(self, dataset: TransformedImages) -> DataLoader[tuple[Tensor, int]]:
-        rank, processes = self._processes()
-        if processes == 1:
-            return self._loader(dataset, batch_size=self.batch_size)
-        batches = EvaluationBatches(len(dataset), self.batch_size, rank, processes)
-        return self._loader(dataset, batch_sampler=batches)
-
-    def _loader(self, dataset: TransformedImages, **options: Any) -> DataLoader[tuple[Tensor, int]]:
-        return DataLoader(
-            dataset,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            worker_init_fn=outlast_signals,
-            pin_memory=torch.cuda.is_available(),
-            **options,
         )
 
 

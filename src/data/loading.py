@@ -1,11 +1,48 @@
-"""The processes that load images."""
+"""How images are loaded, and the processes that do it."""
 
 from __future__ import annotations
 
 import signal
 from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from src.data.order import EvaluationBatches
+from src.data.transformed import TransformedImages
 
 _GRACE_SECONDS = 30
+
+
+def loader(
+    dataset: TransformedImages, workers: int, **options: Any
+) -> DataLoader[tuple[Tensor, int]]:
+    """Batches of a data set.
+
+    Args:
+        workers: processes that load; 0 for none.
+        options: of the DataLoader.
+    """
+    return DataLoader(
+        dataset,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        worker_init_fn=outlast_signals,
+        pin_memory=torch.cuda.is_available(),
+        **options,
+    )
+
+
+def evaluation_loader(
+    dataset: TransformedImages, workers: int, batch_size: int, rank: int, processes: int
+) -> DataLoader[tuple[Tensor, int]]:
+    """All of a data set once, over all processes."""
+    if processes == 1:
+        return loader(dataset, workers, batch_size=batch_size)
+    batches = EvaluationBatches(len(dataset), batch_size, rank, processes)
+    return loader(dataset, workers, batch_sampler=batches)
 
 
 def outlast_signals(_: int) -> None:
