@@ -268,6 +268,8 @@ def main(argv: Sequence[str], on_run: Callable[[runs.Run], object] | None = None
     logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
     # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")
+    # Training goes on in its run's folder on purpose.
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* is not empty")
     # Digits are in memory: loading them in processes would be slower.
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     # Denormal numbers, which activations and optimizer states drift into, take the

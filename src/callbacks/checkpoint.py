@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -43,6 +43,10 @@ class BestCheckpoint(ModelCheckpoint):
             return True
         best = self.best_model_score
         return current is not None and best is not None and bool(current == best)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.current_score = state_dict["current_score"]  # which the inherited one forgets
 
 
 class LastCheckpoint(ModelCheckpoint):
