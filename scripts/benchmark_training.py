@@ -48,7 +48,6 @@ BASES = {
     "data": ("bare", "lightning"),
     "settings": ("as chosen",),
 }
-LEAST_ROUNDS = 5
 PHOTOGRAPH = (1024, 768)  # pixels
 
 
@@ -107,6 +106,7 @@ def main() -> None:
     parser.add_argument("--workloads", nargs="+", default=["compute", "data"], choices=LOOPS)
     parser.add_argument("--loops", nargs="+", help="of the workload; by default all")
     parser.add_argument("--minutes", type=float, default=4, help="of each network and workload")
+    parser.add_argument("--rounds", type=int, default=5, help="of turns, even if it takes longer")
     parser.add_argument("--seconds", type=float, default=3, help="of each block, at least")
     parser.add_argument("--image_size", type=int, default=32, help="of the network, for data")
     parser.add_argument("--images", type=int, default=480, help="how many photographs")
@@ -170,7 +170,7 @@ def measure(chosen: argparse.Namespace, workload: str, model: str) -> None:
             result["first_epoch"][name] = loops[name].run(0)
         longest = 0.0
         turn = 0
-        while turn < LEAST_ROUNDS or time.monotonic() + longest < ends:
+        while turn < chosen.rounds or time.monotonic() + longest < ends:
             started = time.monotonic()
             for name in names if turn % 2 == 0 else reversed(names):
                 result["blocks"][name].append(loops[name].run(chosen.seconds))
