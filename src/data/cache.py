@@ -58,7 +58,8 @@ class Cache:
             )
         self.kind = kind
         self._kept: dict[Split, LabelledImages] = {}
-        self._folder = CacheFolder(Path(folder) if folder else default_folder(), round(most * 1e9))
+        self._path = folder
+        self._most_bytes = round(most * 1e9)
 
     def keep(
         self,
@@ -91,7 +92,9 @@ class Cache:
                 )
             else:
                 key = _key(_files(images), indices, resize, forgiving)
-                kept = MappedImages(source, indices, self._folder, key, forgiving=forgiving)
+                path = Path(self._path) if self._path else default_folder()
+                folder = CacheFolder(path, self._most_bytes)
+                kept = MappedImages(source, indices, folder, key, forgiving=forgiving)
             self._kept[split] = kept
         return self._kept[split]
 

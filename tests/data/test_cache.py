@@ -202,6 +202,14 @@ def test_an_option_of_the_disk_without_it_is_refused(cache: Any, options: dict[s
         Digits(cache=cache, **options)
 
 
+def test_a_cache_is_where_caches_of_the_user_are(
+    files: PictureFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    Cache("disk", None, None).keep("train", files, np.arange(2), forgiving=False, processes=1)
+    assert len(entries(tmp_path / "caches" / "lightship")) == 1
+
+
 def test_pictures_in_memory_are_not_put_on_disk(tmp_path: Path) -> None:
     data = Digits(cache="disk", cache_dir=str(tmp_path))
     with pytest.raises(UsageError, match="in memory already"):
