@@ -127,7 +127,7 @@ def test_two_that_are_stopped_stop_at_the_same_step_and_go_on_bit_for_bit(
 def second_of(process: subprocess.Popen[str]) -> int:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
-    return next(pid for pid, command in commands.items() if "src/train.py" in command)
+    return next(pid for pid, command in commands.items() if "src.train" in command)
 
 
 @pytest.mark.slow

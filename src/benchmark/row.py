@@ -56,6 +56,7 @@ class Row:
             "sha256": {file["path"]: file.get("sha256") for file in entry["files"]},
             "export_seconds": entry.get("export_seconds"),
             "details": entry.get("details"),
+            "varies": entry.get("varies"),
             "usage": entry.get("usage"),
             "runs_with": entry.get("runs_with", []),
             "latency": [],

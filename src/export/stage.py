@@ -148,6 +148,7 @@ def export_one(
         "details": None,
         "usage": _usage(kind, source),
         "runs_with": list(kind.runs_with),
+        "varies": getattr(kind, "varies", None),
         "embedded": None,
     }
     missing = missing_packages(kind.requires)

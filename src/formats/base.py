@@ -148,6 +148,9 @@ class Format(Protocol):
     A format whose answer for an image depends on the other images of its batch has
     ``mixes_batch = True``: it is scored, and predicts, one image at a time.
 
+    A format whose files are not the same bytes each time the same weights are exported on the same
+    machine says why in ``varies``, as a part of a sentence.
+
     A format may have a function ``embed(folder, target)``, which writes the file in ``folder``
     into ``target`` with the preprocessing and the softmax inside: one uint8 picture of any size
     (height, width, 3) in, probabilities (K,) out.

@@ -28,6 +28,7 @@ devices = ("cpu",)  # a package is compiled for one kind of device
 precision = "fp32"
 tolerance = 5e-3  # other kernels, BatchNorm folded
 compiles = True
+varies = "the compiler's own names and paths are in it"
 
 _FILE = "model.pt2"
 _METADATA = "extra/lightship.json"  # where torch.export.pt2_archive puts a caller's own files

@@ -130,6 +130,10 @@ def footnotes(results: Row, *, unmeasured: bool = True) -> Iterator[str]:
             f"{name}: no way of making it that was tried kept the accuracy budget on the judging "
             "images; report.md says what was tried"
         )
+    varying = {row["format"]: row.get("varies") for row in results["rows"]}
+    for name, reason in varying.items():
+        if reason:
+            yield f"{name}: its files are not the same bytes from export to export, for {reason}"
     marks = {_cause(cell) for row in results["rows"] for cell in row["latency"]}
     for cause, meaning in _CAUSES.items():
         if cause in marks:

@@ -235,6 +235,14 @@ def test_a_row_that_burnt_cpu_while_it_waited_is_named() -> None:
     ]
 
 
+def test_a_format_that_is_not_the_same_bytes_again_is_named_once() -> None:
+    rows = [row("eager"), row("pt2", varies="it has a date"), row("pt2", device="cuda")]
+    rows[2]["varies"] = "it has a date"
+    assert list(table.footnotes(results(*rows))) == [
+        "pt2: its files are not the same bytes from export to export, for it has a date"
+    ]
+
+
 def test_a_row_that_was_not_measured_says_why_and_takes_no_line() -> None:
     measured = results(row("eager"), row("onnx", **FAILED))
     assert list(table.footnotes(measured)) == ["onnx on cpu: failed (it <b>broke</b> | badly)"]
