@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -137,10 +138,15 @@ def test_when_one_dies_the_other_does_not_hang(place: Path, which: str) -> None:
     process = start(place / "run", *TWO, "trainer.max_epochs=200", **ALONE)
     wait_until(process, lambda: checkpoint(place / "run").is_file())
     second = second_of(process)
-    os.kill(process.pid if which == "first" else second, signal.SIGKILL)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
-    wait_until_gone(second)
+    try:
+        os.kill(process.pid if which == "first" else second, signal.SIGKILL)
+        printed, _ = process.communicate(timeout=60)
+        wait_until_gone(second)
+    finally:
+        for pid in (process.pid, second):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    assert process.returncode != 0, printed
     assert torch.load(checkpoint(place / "run"), weights_only=True)["epoch"] >= 0
 
 

@@ -27,7 +27,8 @@ def test_nothing_is_lost_half_or_wrong_however_often_it_is_killed(tmp_path: Path
         course = Course(tmp_path / f"killed_{number}", moments, tally)
         for phase in IN_TURN:
             course.kill_in(phase)
+            print(json.dumps(vars(tally)), flush=True)
         course.finish(never_killed.run)
         number += 1
-        print(json.dumps({"runs": number, **vars(tally)}), flush=True)
+    print(json.dumps({"runs": number, **vars(tally)}), flush=True)
     assert (tally.lost, tally.half, tally.wrong, tally.left) == ([], [], [], [])
