@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import shlex
 import sys
 import warnings
@@ -19,7 +18,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 import src.models  # noqa: F401  # so that --model finds the architectures by class name
-from src import conflicts, files, grammar, pretraining, runs
+from src import conflicts, files, grammar, pretraining, quiet, runs
 from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.export import ExportCallback
@@ -32,6 +31,7 @@ from src.callbacks.stopping import StopOnSignal
 from src.callbacks.tf32 import Tf32
 from src.callbacks.throughput import Throughput
 from src.callbacks.whole_checkpoints import with_whole_checkpoints
+from src.callbacks.whole_config import WholeConfig
 from src.console import open_console
 from src.data.images import ImageDataModule
 from src.errors import LightshipError, UsageError
@@ -261,17 +261,7 @@ def main(argv: Sequence[str], on_run: Callable[[runs.Run], object] | None = None
     Raises:
         LightshipError: what a user can mend, or a training that diverged.
     """
-    # Lightning's advertisements and its account of the accelerators it has not found.
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    connectors = "lightning.pytorch.trainer.connectors.checkpoint_connector"
-    logging.getLogger(connectors).setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
-    # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")
-    # Training goes on in its run's folder on purpose.
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* is not empty")
-    # Digits are in memory: loading them in processes would be slower.
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    quiet.hush()
     # Denormal numbers, which activations and optimizer states drift into, take the
     # processor's slow path and never matter to the result.
     torch.set_flush_denormal(True)
@@ -282,6 +272,7 @@ def main(argv: Sequence[str], on_run: Callable[[runs.Run], object] | None = None
         ImageDataModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
+        save_config_callback=WholeConfig,
         parser_class=Parser,
         args=grammar.translate(argv, CONFIGS),
     )

@@ -17,6 +17,7 @@ ALLOWED = {
     "files": {"unfinished"},
     "console": set(),
     "stopping": set(),
+    "quiet": set(),
     "runs": {"errors", "files", "unfinished"},
     "grammar": {"errors"},
     "complaint": {"errors", "grammar"},

@@ -105,7 +105,9 @@ class Command:
         """Kill it; the processes of its own that are still there some seconds later."""
         children = _descendants(self._process.pid)
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
         end = time.monotonic() + 15  # a DataLoader's worker looks for its parent every 5 s
         while time.monotonic() < end:
             alive = [f"{pid} {name}" for pid, name in children.items() if _name(pid) == name]
