@@ -147,6 +147,7 @@ def test_when_one_dies_the_other_does_not_hang(place: Path, which: str) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     assert process.returncode != 0, printed
+    assert "error: another process of this training ended" in printed
     assert torch.load(checkpoint(place / "run"), weights_only=True)["epoch"] >= 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from src.callbacks.checkpoint import LastCheckpoint
 from src.callbacks.export import ExportCallback
 from src.console import open_console
+from src.errors import LightshipError
 from src.models.classifier import Classifier
 from src.runs import Run
 from src.stopping import Stopped, handling, stop
@@ -86,6 +88,8 @@ class StopOnSignal(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         self._handlers.close()
+        if trainer.world_size > 1 and isinstance(exception, RuntimeError):
+            _explain_loss_of_another(exception)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT:
@@ -125,6 +129,25 @@ def _something_follows(trainer: Trainer) -> bool:
         or loop._is_training_done  # noqa: SLF001
         or loop._should_check_val_fx(trainer.fit_loop._data_fetcher)  # noqa: SLF001
     )
+
+
+# What gloo and NCCL say of a process that is gone.
+_GONE = re.compile(
+    r"(closed|reset) by peer|Broken pipe|remote process exited|aborted", re.IGNORECASE
+)
+
+
+def _explain_loss_of_another(error: RuntimeError) -> None:
+    """Say it in one line, in which Lightning's own answer, to kill the first process, is not.
+
+    Raises:
+        LightshipError: it is what happened.
+    """
+    if _GONE.search(str(error)):
+        raise LightshipError(
+            "another process of this training ended; its own last lines say why, or the system's "
+            "log where it was killed; go on with ckpt_path=last"
+        ) from error
 
 
 def _measured_by(run: Run) -> str:
