@@ -18,12 +18,14 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 import src.models  # noqa: F401  # so that --model finds the architectures by class name
-from src import conflicts, files, grammar, pretraining, quiet, runs
+from src import complaint, conflicts, files, grammar, pretraining, quiet, runs
 from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.export import ExportCallback
 from src.callbacks.finetune import ClassWeights, FinetuneOptions
+from src.callbacks.memory import MemoryAdvice
 from src.callbacks.predictions import PredictionWriter
+from src.callbacks.presence import FolderPresence
 from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.progress import EpochLines
 from src.callbacks.skipped import SkippedImages
@@ -34,7 +36,8 @@ from src.callbacks.whole_checkpoints import with_whole_checkpoints
 from src.callbacks.whole_config import WholeConfig
 from src.console import open_console
 from src.data.images import ImageDataModule
-from src.errors import LightshipError, UsageError
+from src.errors import UsageError, ours_in
+from src.export.source import Checkpoint
 from src.models.classifier import Classifier
 from src.models.network import count
 from src.parser import Parser
@@ -67,7 +70,8 @@ class CLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         # The inherited one warns when it is given arguments: ours are argv, translated.
-        self.config = parser.parse_args(args)
+        with complaint.parsing():
+            self.config = parser.parse_args(args)
         config = self.config[self.config.subcommand]
         conflicts.check(config, self.config.subcommand, args)
         pretraining.adopt_preprocessing(config, args, CONFIGS / "data")
@@ -82,7 +86,7 @@ class CLI(LightningCLI):
             super().instantiate_classes()
         except Exception as error:
             # The parser wraps what a class raises into a complaint about the class.
-            ours = _in_chain(error)
+            ours = ours_in(error)
             if ours is None:
                 raise
             raise ours from error
@@ -134,9 +138,9 @@ class CLI(LightningCLI):
         except BaseException:
             if self.run is not None:
                 # What went wrong before anything was written leaves no empty run behind.
-                if not self.run.config.is_file():
-                    self.run.command.unlink(missing_ok=True)
                 with contextlib.suppress(OSError):
+                    if not self.run.config.is_file():
+                        self.run.command.unlink(missing_ok=True)
                     self.run.folder.rmdir()
             raise
 
@@ -159,6 +163,7 @@ class CLI(LightningCLI):
                     found=f"none in {root / runs.LOG_FOLDER / model}",
                     remedy="train without ckpt_path first, or name the file",
                 )
+            self._require_fitting(found.folder / "checkpoints" / f"{ckpt_path}.ckpt")
             return found
         if ckpt_path is None and self.subcommand != "fit":
             raise UsageError(
@@ -174,6 +179,8 @@ class CLI(LightningCLI):
                 found=f"{ckpt_path}, which is no file",
                 remedy="see lightning_logs/",
             )
+        if ckpt_path is not None:
+            self._require_fitting(Path(ckpt_path))
         if ckpt_path is not None and self.subcommand != "fit":
             return runs.Run(Path(ckpt_path).resolve().parent.parent)
         if self.config.fit.trainer.fast_dev_run:
@@ -181,6 +188,9 @@ class CLI(LightningCLI):
         if not _is_rank_zero():
             return None  # the folder that rank 0 made is broadcast
         return runs.create(root, model)
+
+    def _require_fitting(self, checkpoint: Path) -> None:
+        Checkpoint.read(checkpoint).require_for(self.model.spec, self.model.class_names)
 
     def _callbacks(self, settings: Any) -> list[Callback]:
         last = LastCheckpoint()
@@ -192,6 +202,8 @@ class CLI(LightningCLI):
             SkippedImages(),
             Throughput(),
             Tf32(),
+            MemoryAdvice(),
+            FolderPresence(),
             last,
             self._stopping,
         ]
@@ -284,13 +296,6 @@ def _is_rank_zero() -> bool:
 
 def _on_terminal() -> bool:
     return sys.stderr.isatty()
-
-
-def _in_chain(error: BaseException | None) -> LightshipError | None:
-    """The error of ours among an exception and what led to it."""
-    while error is not None and not isinstance(error, LightshipError):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def _as_list(value: Any) -> list[Any]:

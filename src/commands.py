@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 import sys
 import warnings
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import yaml
 from jsonargparse import ArgumentParser
 
-from src import complaint, grammar
+from src import complaint, grammar, plain_yaml
 from src.errors import UsageError, one_line
 from src.runs import Run
 
@@ -111,9 +112,11 @@ def _parse(
     if operand:
         parser.add_argument("operands", type=str, metavar=operand, nargs="*", help="one or more")
     parser.add_class_arguments(options, as_group=False)
+    grammar.require_plain(sys.argv[1:])
     given, operands = _sorted(sys.argv[1:])
     if operands:
-        parser.set_defaults(_own(operands[0], stage, options))
+        with complaint.parsing(f"{parser.prog} --help"):
+            parser.set_defaults(_own(operands[0], stage, options))
     if not given and not operands:
         raise UsageError(
             "RUN",
@@ -125,20 +128,21 @@ def _parse(
     for word in presets:
         file = grammar.preset(CONFIGS, stage, word.partition("=")[2])
         parser.set_defaults(yaml.safe_load(file.read_text(encoding="utf-8"))[stage])
-    config = parser.parse_args([*(word for word in given if word not in presets), *operands])
+    with complaint.parsing(f"{parser.prog} --help"):
+        config = parser.parse_args([*(word for word in given if word not in presets), *operands])
     run = Run.open(config.pop("run"))
     rest = config.pop("operands", None) or []
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), complaint.parsing(f"{parser.prog} --help"):
         warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40
         chosen = parser.instantiate_classes(config)
-    return run, rest, options(**chosen.as_dict())
+        return run, rest, options(**chosen.as_dict())
 
 
 def _own(folder: str, stage: str, options: type[Any]) -> dict[str, Any]:
     """What the run itself was trained with: the defaults of its stage, when that is run alone."""
     config = Path(folder) / "config.yaml"
     try:
-        content = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
+        content = plain_yaml.load(config.read_text(encoding="utf-8")) or {}
         values = dict(content.get(stage) or {})
         if stage == "export" and content.get("benchmark"):
             # The one budget, which is set with the measurement.
@@ -169,7 +173,8 @@ def _sorted(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             options.append(_SHORT.get(word, word))
             if "=" not in word:
                 options += [value for value in [next(pending, None)] if value is not None]
-        elif "=" in word and not Path(word).exists():  # a picture's name may have one as well
+        elif "=" in word and not os.path.exists(word):  # noqa: PTH110  # False for what is no path
+            # A picture's name may have one as well.
             options.append(f"--{word}")
         else:
             operands.append(word)

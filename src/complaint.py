@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from src.errors import UsageError, one_line
+from src.errors import LightshipError, UsageError, describe, one_line, ours_in
 from src.grammar import nearest
 
 _HELP = "python -m src.train fit --help"
 
+_SHOWN = 300  # characters of what was raised
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _UNKNOWN = re.compile(r"unrecognized arguments: (\S+)")
 _NOT_ACCEPTED = re.compile(r"Option '([^']+)' is not accepted")
@@ -20,6 +22,26 @@ _EXPECTED = re.compile(r"Expected an? ([^\n]+?)(?:\. Got value: [^\n]*)?$", re.M
 _GOT = re.compile(r"(?:Got value: |Given value: )(.*)$", re.MULTILINE)
 _NO_FILE = re.compile(r"File does not exist: '([^']+)'")
 _NO_CLASS = re.compile(r"Expected a path but (\S+) either not accessible or invalid")
+
+
+@contextlib.contextmanager
+def parsing(help_command: str = _HELP) -> Iterator[None]:
+    """Within this block, what a value leads the parser to raise is a complaint about the value.
+
+    Raises:
+        LightshipError: of ours, that the parser may have wrapped, or one made of what it raised.
+    """
+    try:
+        yield
+    except LightshipError:
+        raise
+    except Exception as error:
+        raise ours_in(error) or UsageError(
+            "command line",
+            expected="what the parser takes",
+            found=describe(error)[:_SHOWN],
+            remedy=f"see {help_command}",
+        ) from error
 
 
 def from_parser(  # noqa: PLR0911  # a kind each

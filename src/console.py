@@ -12,9 +12,13 @@ _WIDTH = 130  # columns, where there is no terminal that has a width
 
 
 def open_console() -> Console:
-    """Standard output, as wide as the terminal or wide enough for the table."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
+    """Standard output, as wide as the terminal or wide enough for the table.
+
+    What stands in brackets is text as all else: a class's name or an error has them too.
+    """
+    console = Console(highlight=False, markup=False)
+    wide = Console(highlight=False, markup=False, width=_WIDTH)
+    return console if console.is_terminal else wide
 
 
 class Report(Protocol):
@@ -38,7 +42,7 @@ class StageDisplay:
         self._console = console
         self._phase = ""
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),

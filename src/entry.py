@@ -1,17 +1,17 @@
-"""How a command ends: with its own exit code, and a user's mistake in one line."""
+"""How a command ends: with its own exit code; a mistake or a mishap in one line."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 
-from src import stopping
+from src import mishap, stopping
 from src.errors import LightshipError
 from src.stopping import Stopped
 
 
 def run_command(command: Callable[[], None]) -> None:
-    """Run ``command``; an error of ours is printed in one line, without a traceback."""
+    """Run ``command``; an error of ours, or one that is no defect, is printed in one line."""
     try:
         with stopping.at_once():
             command()
@@ -25,3 +25,9 @@ def run_command(command: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        line = mishap.explain(error)
+        if line is None:
+            raise  # a defect, whose traceback is wanted
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(1)

@@ -4,6 +4,7 @@
     ├── UsageError            exit code 2: an argument, a path or a file that is not as expected
     └── NonFiniteLossError    training diverged
 
+What a disk, the memory, a process or a GPU does is told in one line by :mod:`src.mishap`.
 Anything else that escapes is a defect of Lightship and keeps its traceback.
 """
 
@@ -46,3 +47,10 @@ def describe(error: BaseException) -> str:
     if isinstance(error, LightshipError):
         return str(error)
     return one_line(f"{type(error).__name__}: {error}").rstrip(": ")
+
+
+def ours_in(error: BaseException | None) -> LightshipError | None:
+    """The error of ours among an exception and what led to it."""
+    while error is not None and not isinstance(error, LightshipError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -18,11 +18,13 @@ from pathlib import Path
 
 import yaml
 
+from src import plain_yaml
 from src.errors import UsageError
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 DEFAULT_GROUPS = {"model": "resnet34", "data": "digits"}
 
+_SHOWN = 80  # characters of a value in a message
 _FLAGS = {"-h", "--help", "--print_config"}  # options that take no value of their own
 _EXPERIMENT = "experiment"
 
@@ -49,6 +51,7 @@ def translate(argv: Sequence[str], configs: Path) -> list[str]:
     if argv and argv[0] in {"-h", "--help"}:
         return ["--help"]
     subcommand, words = _subcommand(argv)
+    require_plain(words)
     sorted_words = _sort(words, configs)
     files = [configs / "train.yaml"]
     taken = {*sorted_words.groups, *_groups_set_in(sorted_words)}
@@ -61,6 +64,27 @@ def translate(argv: Sequence[str], configs: Path) -> list[str]:
         *_as_configs(preset(configs, *item) for item in chosen),
         *sorted_words.rest,
     ]
+
+
+def require_plain(words: Iterable[str]) -> None:
+    """Refuse values that hold themselves or multiply, which a parser of them would follow.
+
+    Raises:
+        UsageError: a word is of that kind.
+    """
+    for word in words:
+        name, equals, value = word.partition("=")
+        try:
+            plain_yaml.load(value if equals else word)
+        except yaml.YAMLError:
+            continue  # the parser says what is wrong with it
+        except ValueError as error:
+            raise UsageError(
+                name.lstrip("-"),
+                expected="a plain value",
+                found=f"{value[:_SHOWN]}: {error}",
+                remedy="write it out",
+            ) from error
 
 
 def names(configs: Path, group: str) -> list[str]:
@@ -146,9 +170,14 @@ def _groups_set_in(words: _Words) -> set[str]:
     }
     for file in words.configs:
         try:
-            content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
+            text = Path(file).read_text(encoding="utf-8")
+        except (OSError, ValueError):
             continue  # the parser opens it again and says what is wrong with it
+        require_plain([f"--config {file}={text}"])
+        try:
+            content = yaml.safe_load(text)
+        except yaml.YAMLError:
+            continue  # the same
         if isinstance(content, dict):
             chosen |= {
                 group

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from src import files, unfinished
-from src.errors import UsageError
+import yaml
+
+from src import files, plain_yaml, unfinished
+from src.errors import UsageError, one_line
+from src.schema import Check, Wrong
+from src.shapes.benchmark import BENCHMARK
+from src.shapes.manifest import MANIFEST
 
 LOG_FOLDER = "lightning_logs"
+_MOST_SHOWN = 80  # characters of what was found
 TRACE_SUFFIX = ".pt.trace.json.gz"  # by which TensorBoard's plugin finds traces
 
 
@@ -98,7 +104,10 @@ class Run:
                 found=f"{folder} without a config.yaml",
                 remedy="train one with python -m src.train",
             )
-        return cls(path)
+        run = cls(path)
+        for part in (run.exports, run.measurements, run.profile, run.flipped):
+            _refuse_link(part)
+        return run
 
     def remove_unfinished(self) -> None:
         """Remove what a process that was killed had begun to write here."""
@@ -127,11 +136,39 @@ class Run:
 
     def read_manifest(self) -> dict[str, Any]:
         """What was exported: see :mod:`src.export.manifest`."""
-        return read_json(self.require(self.manifest, f"run python -m src.export {self.folder}"))
+        path = self.require(self.manifest, f"run python -m src.export {self.folder}")
+        _refuse_link(self.exports)
+        content = _read_json(path, MANIFEST)
+        for name, entry in content["formats"].items():
+            embedded = entry.get("embedded") or {"folder": name, "files": []}
+            for folder, files_in in (
+                (name, entry["files"]),
+                (embedded["folder"], embedded["files"]),
+            ):
+                place = self.exports / folder
+                for part in (place, *(place / file["path"] for file in files_in)):
+                    _refuse_link(part)
+        return content
+
+    def read_config(self) -> dict[str, Any]:
+        """The configuration that it was trained with, as plain values.
+
+        Raises:
+            UsageError: it is no YAML of plain values, or of more than a configuration has.
+        """
+        try:
+            content = plain_yaml.load(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise _not_ours(self.config, "plain values in YAML", one_line(str(error))) from error
+        if not isinstance(content, dict):
+            found = repr(content)[:_MOST_SHOWN]
+            raise _not_ours(self.config, "a configuration in YAML", found)
+        return content
 
     def read_benchmark(self) -> dict[str, Any]:
         """Every measurement of this run: see :mod:`src.benchmark.results`."""
-        return read_json(self.require(self.benchmark, f"run python -m src.benchmark {self.folder}"))
+        remedy = f"run python -m src.benchmark {self.folder}"
+        return read_results(self.require(self.benchmark, remedy))
 
     def write_benchmark(self, results: dict[str, Any], machine: str) -> Path:
         """Keep a measurement: as the present one, and for good in a file of its own.
@@ -196,26 +233,51 @@ def create(root: Path, model: str) -> Run:
         ) from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The content of a JSON file that a stage wrote.
+def read_results(path: Path) -> dict[str, Any]:
+    """Measurements from a file that the benchmark stage wrote: see :mod:`src.benchmark.results`.
 
     Raises:
         UsageError: it is no such file, or of another schema version.
     """
+    return _read_json(path, BENCHMARK)
+
+
+def _read_json(path: Path, shape: Check) -> dict[str, Any]:
+    """The content of a JSON file that a stage wrote, of which every value is what it should be."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UsageError(
-            str(path),
-            expected="a JSON file that Lightship wrote",
-            found=str(error),
-            remedy="run the stage that writes it again",
-        ) from error
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, OSError, RecursionError) as error:
+        raise _not_ours(path, "a JSON file that Lightship wrote", str(error)) from error
     if not isinstance(content, dict) or content.get("schema_version") != 1:
-        raise UsageError(
-            str(path),
-            expected="schema_version 1",
-            found=repr(content.get("schema_version") if isinstance(content, dict) else content),
-            remedy="run the stage that writes it again",
-        )
+        found = content.get("schema_version") if isinstance(content, dict) else content
+        raise _not_ours(path, "schema_version 1", repr(found)[:_MOST_SHOWN])
+    try:
+        shape(content, "")
+    except Wrong as wrong:
+        raise _not_ours(path, wrong.expected, wrong.found) from wrong
     return content
+
+
+def _not_ours(path: Path, expected: str, found: str) -> UsageError:
+    return UsageError(
+        str(path), expected=expected, found=found, remedy="run the stage that writes it again"
+    )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name}, which is not JSON")
+
+
+def _refuse_link(path: Path) -> None:
+    """Refuse a link within a run: a run of unknown origin would have files elsewhere written.
+
+    Raises:
+        UsageError: ``path`` is one.
+    """
+    if path.is_symlink():
+        raise UsageError(
+            "RUN",
+            expected="files and folders of the run's own",
+            found=f"{path}, a link to {path.readlink()}",
+            remedy="copy what it leads to in its place",
+        )

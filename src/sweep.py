@@ -69,7 +69,7 @@ def main(models: Sequence[str], argv: Sequence[str], train: Train | None = None)
     failed, measured = [], []
     with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
         for number, model in enumerate(models, 1):
-            console.print(f"[bold]{model}, {number} of {len(models)}[/bold]")
+            console.print(f"{model}, {number} of {len(models)}", style="bold")
             told = Path(scratch) / model
             others = [word for word in argv if not word.startswith(_GROUP)]
             code = (train or _train)([*others, f"{_GROUP}{model}"], told)

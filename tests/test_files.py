@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ def test_text_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*/file.txt'"):
         files.write_text(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -37,6 +38,59 @@ def test_a_folder_takes_its_place_when_it_is_full(tmp_path: Path) -> None:
         assert (place / "model").read_text() == "first"
     assert (place / "model").read_text() == "second"
     assert list(place.parent.iterdir()) == [place]
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_folder_is_never_missing_while_it_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+) -> None:
+    place = tmp_path / "onnx"
+    with files.whole_folder(place) as fresh:
+        (fresh / "model").write_text("first")
+    renamed = []
+    if not can_exchange:
+
+        def refuse(*_: Path) -> None:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+        monkeypatch.setattr(files, "_rename_exchange", refuse)
+    replace = Path.replace
+
+    def watched(self: Path, target: Path) -> Path:
+        renamed.append(self.name)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    with files.whole_folder(place) as fresh:
+        (fresh / "model").write_text("second")
+    assert (place / "model").read_text() == "second"
+    assert len(renamed) == (0 if can_exchange else 3)
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_folder_comes_back_where_the_second_of_two_steps_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "onnx"
+    with files.whole_folder(place) as fresh:
+        (fresh / "model").write_text("first")
+
+    def refuse(*_: Path) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(files, "_rename_exchange", refuse)
+    replace = Path.replace
+
+    def failing(self: Path, target: Path) -> Path:
+        if target == place and (self / "model").read_text() == "second":
+            raise OSError(errno.EIO, "Input/output error")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(OSError, match="Input/output"), files.whole_folder(place) as fresh:
+        (fresh / "model").write_text("second")
+    assert (place / "model").read_text() == "first"
+    assert list(tmp_path.iterdir()) == [place]
 
 
 def test_a_folder_that_fails_leaves_what_was_there(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.models.network import NetworkSpec
 from src.runs import Run
+from tests.report.test_table import results as table_results
+from tests.report.test_table import row as table_row
 
 PREPROCESSING = Preprocessing(32).to_dict()
 SPEC = NetworkSpec("shufflenet_v2_x0_5", 10, {})
@@ -107,19 +109,24 @@ def test_other_weights_and_other_options_make_other_files(run: Run) -> None:
     assert run.read_manifest()["checkpoint"]["epoch"] == 1
 
 
+_OF_THE_FILE = ("format", "device", "precision", "size_bytes", "files", "sha256", "status")
+
+
 def measurement(run: Run, options: BenchmarkOptions) -> dict[str, Any]:
     from dataclasses import asdict
 
     from src.benchmark.environment import describe
     from src.benchmark.row import planned
 
-    rows = [{**row.figures, "status": "ok"} for row in planned(run.read_manifest())]
+    rows = [
+        {**table_row(each.name), **{name: each.figures[name] for name in _OF_THE_FILE}}
+        for each in planned(run.read_manifest())
+    ]
     return {
-        "schema_version": 1,
+        **table_results(*rows),
         "measured_at": "2026-01-01",
         "checkpoint": run.read_manifest()["checkpoint"],
         "options": asdict(options),
-        "rows": rows,
         "environment": describe(options.effective_threads),
     }
 

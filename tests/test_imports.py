@@ -18,19 +18,27 @@ ALLOWED = {
     "console": set(),
     "stopping": set(),
     "quiet": set(),
-    "runs": {"errors", "files", "unfinished"},
-    "grammar": {"errors"},
+    "mishap": {"errors"},
+    "class_names": set(),
+    "schema": {"class_names"},
+    "shapes": {"schema"},
+    "plain_yaml": {"errors"},
+    "runs": {"errors", "files", "plain_yaml", "schema", "shapes", "unfinished"},
+    "grammar": {"errors", "plain_yaml"},
     "complaint": {"errors", "grammar"},
     "conflicts": {"errors", "formats"},
     "algebra": set(),
     "formats": {"errors", "machine"},
-    "data": {"errors", "files", "machine", "runs"},
+    "data": {"class_names", "errors", "files", "machine", "runs"},
     "models": {"errors"},
     "precision": {"errors", "machine", "models"},
     "pretraining": {"models"},
-    "export": {"algebra", "console", "errors", "files", "formats", "models", "runs"},
+    "export": {
+        *("algebra", "class_names", "console", "errors", "files", "formats", "mishap", "models"),
+        "runs",
+    },
     "benchmark": {
-        *("console", "data", "errors", "export", "files", "formats", "machine", "runs"),
+        *("console", "data", "errors", "export", "files", "formats", "machine", "mishap", "runs"),
         "",
     },
     "predict": {
@@ -43,8 +51,8 @@ ALLOWED = {
     "report": {"files", "runs"},
     "compare": {"benchmark", "console", "errors", "files", "report", "runs"},
     "callbacks": {
-        *("benchmark", "console", "data", "errors", "export", "machine", "models"),
-        *("files", "profiling", "report", "runs", "stopping"),
+        *("benchmark", "console", "data", "errors", "export", "files", "machine", "mishap"),
+        *("models", "profiling", "report", "runs", "stopping"),
     },
 }
 # The ends of the command line may import whatever they start.

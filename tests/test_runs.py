@@ -54,3 +54,12 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, content: str) -> None:
     run.benchmark.write_text(content)
     with pytest.raises(UsageError, match=r"benchmark.json: expected .*run the stage"):
         run.read_benchmark()
+
+
+def test_a_clock_that_jumps_back_overwrites_no_measurement(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    times = ("2026-03-02T10:00:00+00:00", "2026-03-02T09:00:00+00:00", "2026-03-02T10:00:00+00:00")
+    kept = [run.write_benchmark({"measured_at": at, "n": n}, "a CPU") for n, at in enumerate(times)]
+    assert len(set(kept)) == 3
+    assert [f'"n": {n}' in path.read_text() for n, path in enumerate(kept)] == [True] * 3
+    assert '"n": 2' in run.benchmark.read_text()

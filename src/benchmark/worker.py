@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src import formats, machine
+from src import formats, machine, mishap
 from src.benchmark.energy import EnergyMeter
 from src.benchmark.stopwatch import Stopwatch
 from src.errors import describe
@@ -180,13 +180,19 @@ def serve(connection: Connection, worker: Worker) -> None:
         except Unavailable as error:
             _send(connection, {"unavailable": str(error)})
         except Exception as error:  # told to the parent, which makes it the row's reason
-            _send(connection, {"error": describe(error)})
+            _send(connection, {"error": _reason(error)})
         else:
             if isinstance(answer, np.ndarray):
                 _send(connection, {"shape": answer.shape})
                 connection.send_bytes(answer.tobytes())
             else:
                 _send(connection, answer)
+
+
+def _reason(error: Exception) -> str:
+    if mishap.is_out_of_memory(error):
+        error.add_note("smaller benchmark.batch_sizes take less")
+    return mishap.explain(error) or describe(error)
 
 
 def _send(connection: Connection, message: dict[str, Any]) -> None:

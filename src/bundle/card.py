@@ -71,6 +71,6 @@ def _accuracy(row: Mapping[str, Any] | None, dataset: Mapping[str, Any] | None) 
         cell = row["latency"][0]
         lines.append(
             f"A batch of {cell['batch_size']} took {cell['p50_s'] * 1e3:.1f} ms "
-            f"({row['effective']['threads']} threads) where it was measured."
+            f"({row['effective'].get('threads', 'all')} threads) where it was measured."
         )
     return "\n".join(lines)

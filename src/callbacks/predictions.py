@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
+from src import files
 from src.models.classifier import Classifier
 
 
@@ -41,10 +43,12 @@ class PredictionWriter(BasePredictionWriter):
         path = self.path
         if trainer.world_size > 1:
             path = path.with_suffix(f".rank{trainer.global_rank}.csv")
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with files.whole_file(path) as binary:
+            file = io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True)
             writer = csv.writer(file)
             writer.writerow(["position", "true", "predicted", "probability"])
             for position, label, value in zip(positions, labels, best, strict=True):
                 true = names[int(targets[position])]
                 writer.writerow([position, true, names[int(label)], f"{value:.6f}"])
+            file.detach()
         print(f"predictions: {path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,12 @@ class WholeCheckpoints(TorchCheckpointIO):
     ) -> None:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        # By way of memory, as Lightning's own: where a write fails under torch.save, what it raises
+        # is its own archive's state and no longer the system's error.
         with files.whole_file(target) as file:
-            torch.save(checkpoint, file)
+            file.write(content.getbuffer())
 
 
 def with_whole_checkpoints(plugins: list[Any]) -> list[Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import UsageError
-from src.runs import Run, read_json
+from src.runs import Run, read_results
 
 MEASUREMENT = "benchmark.json"
 
@@ -30,7 +30,7 @@ def collect(arguments: Sequence[str]) -> list[Measured]:
         UsageError: there is none, or it is no file that the benchmark stage wrote.
     """
     paths = list(dict.fromkeys(path for each in arguments for path in _below(Path(each))))
-    found = [(path, read_json(path)) for path in paths]
+    found = [(path, read_results(path)) for path in paths]
     names = [results["run"] for _, results in found]
     return [
         Measured(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from src import class_names
 from src.errors import UsageError
 
 
@@ -11,7 +12,7 @@ def require_classes(argument: str, names: Sequence[str]) -> list[str]:
     """The class names, of which a classifier needs two.
 
     Raises:
-        UsageError: there are fewer.
+        UsageError: there are fewer, or one that is no name.
     """
     if len(names) < 2:  # noqa: PLR2004
         raise UsageError(
@@ -19,5 +20,12 @@ def require_classes(argument: str, names: Sequence[str]) -> list[str]:
             expected="at least 2 classes",
             found=f"{len(names)}: {', '.join(names) or 'none'}",
             remedy="give each class a folder of its own",
+        )
+    if wrong := class_names.first_problem(names):
+        raise UsageError(
+            argument,
+            expected=class_names.EXPECTED,
+            found=wrong,
+            remedy="rename that class",
         )
     return list(names)

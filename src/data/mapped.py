@@ -79,7 +79,9 @@ class MappedImages:
         self._map()
 
     def _map(self) -> None:
-        self._index: NDArray[np.int64] = np.load(self._entry / _INDEX)  # (N, 3), see _fill
+        self._index: NDArray[np.int64] = np.load(
+            self._entry / _INDEX, allow_pickle=False
+        )  # (N, 3), see _fill
         with hold(self._entry) as file:
             size = os.fstat(file.fileno()).st_size
             # A mapping has the open file too, and with it the hold, for as long as it is there.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
-import yaml
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentParser
 
 from src.data.images import ImageDataModule
-from src.errors import UsageError, one_line
+from src.errors import UsageError, describe, one_line, ours_in
 from src.runs import Run
 
 _OURS = "src.data."
@@ -26,25 +26,25 @@ def data_of(run: Run) -> ImageDataModule:
     """
     remedy = "train again, or mend the file"
     try:
-        content = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-        data: dict[str, Any] = content["data"]
+        data: dict[str, Any] = run.read_config()["data"]
         class_path = str(data["class_path"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (KeyError, TypeError) as error:
         raise UsageError(
             str(run.config), expected="data.class_path", found=one_line(str(error)), remedy=remedy
         ) from error
-    if not class_path.startswith(_OURS):
-        raise UsageError(
-            str(run.config),
-            expected=f"a data.class_path that starts with {_OURS}",
-            found=class_path,
-            remedy="train with python -m src.train, which exports and measures by itself",
-        )
+    for named in _class_paths(data):
+        if not named.startswith(_OURS):
+            raise UsageError(
+                str(run.config),
+                expected=f"a data.class_path that starts with {_OURS}",
+                found=named,
+                remedy="train with python -m src.train, which exports and measures by itself",
+            )
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(ImageDataModule, "data")
     try:
         config = parser.parse_object({"data": data})
-    except ArgumentError as error:
+    except Exception as error:  # the parser raises whatever a value leads it to
         raise UsageError(
             str(run.config),
             expected=f"the options of {class_path}",
@@ -53,5 +53,27 @@ def data_of(run: Run) -> ImageDataModule:
         ) from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40
-        module: ImageDataModule = parser.instantiate_classes(config).data
+        try:
+            module: ImageDataModule = parser.instantiate_classes(config).data
+        except Exception as error:
+            # The parser wraps what a class raises into a complaint about the class.
+            raise ours_in(error) or UsageError(
+                str(run.config),
+                expected=f"the options of {class_path}",
+                found=describe(error),
+                remedy=remedy,
+            ) from error
     return module
+
+
+def _class_paths(value: Any) -> Iterator[str]:
+    """Every class that a value names, at any depth: the parser would look up each."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if name == "class_path":
+                yield str(each)
+            else:
+                yield from _class_paths(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _class_paths(each)

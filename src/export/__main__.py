@@ -15,7 +15,7 @@ def main() -> None:
     from src.data.restore import data_of
     from src.export.options import ExportOptions
     from src.export.source import Checkpoint
-    from src.export.stage import export_run
+    from src.export.stage import export_run, require_success
     from src.report import cards
 
     run, options = parse("export", __doc__, ExportOptions)
@@ -41,6 +41,7 @@ def main() -> None:
         console.print(f"{name}: {entry['status']}, {result}")
         if embedded := entry["embedded"]:
             console.print(f"{embedded['folder']}: {embedded['reason'] or embedded['status']}")
+    require_success(manifest)
 
 
 if __name__ == "__main__":

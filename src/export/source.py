@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src import files
+from src import class_names, files
 from src.algebra import simplify
 from src.errors import UsageError, describe
 from src.export.options import ExportOptions
 from src.formats.base import ExportSource
 from src.models.network import NetworkSpec
 
+_SHOWN = 10  # classes, in a message
 _PREFIX = "network."  # of the bare network's weights in the LightningModule's state dict
 
 
@@ -44,13 +44,14 @@ class Checkpoint:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             ours = content["lightship"]
+            names = _names(ours["class_names"])
             return cls(
                 path=path,
                 sha256=files.sha256(path),
                 epoch=int(content["epoch"]),
                 model=str(ours["model"]),
-                spec=NetworkSpec(**ours["network"]),
-                class_names=[str(name) for name in ours["class_names"]],
+                spec=NetworkSpec.from_dict(ours["network"], len(names)),
+                class_names=names,
                 weights={
                     name.removeprefix(_PREFIX): value
                     for name, value in content["state_dict"].items()
@@ -58,23 +59,28 @@ class Checkpoint:
                 },
                 pretrained=ours.get("pretrained"),
             )
-        except (
-            OSError,
-            RuntimeError,
-            pickle.UnpicklingError,
-            zipfile.BadZipFile,
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            EOFError,
-        ) as error:
+        except Exception as error:  # the unpickler raises whatever a damaged file leads it to
             raise UsageError(
                 str(path),
                 expected="a whole checkpoint that Lightship wrote",
                 found=describe(error),
                 remedy="name another checkpoint or train again",
             ) from error
+
+    def require_for(self, spec: NetworkSpec, names: list[str]) -> None:
+        """Refuse it for another network, or for other classes: training could not go on from it.
+
+        Raises:
+            UsageError: it is of another one, or its weights do not fit.
+        """
+        if (self.spec.builder, self.class_names) != (spec.builder, names):
+            raise UsageError(
+                "ckpt_path",
+                expected=f"a checkpoint of {_described(spec, names)}",
+                found=f"{self.path}, one of {_described(self.spec, self.class_names)}",
+                remedy="name another, or begin with its weights by model.weights=PATH",
+            )
+        dataclasses.replace(self, spec=spec).network()
 
     def network(self) -> nn.Module:
         """A fresh network with these weights: eval mode, CPU, fp32, no hooks.
@@ -93,6 +99,17 @@ class Checkpoint:
                 remedy="name another checkpoint or train again",
             ) from error
         return network.float().eval()
+
+
+def _names(values: Any) -> list[str]:
+    if not isinstance(values, list) or (wrong := class_names.first_problem(values)):
+        raise ValueError(wrong if isinstance(values, list) else "no list of class names")
+    return values
+
+
+def _described(spec: NetworkSpec, names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return f"{spec.builder} for {len(names)} classes ({shown})"
 
 
 def make_source(

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from src import files, formats
+from src import files, formats, mishap
 from src.console import Report
-from src.errors import UsageError, describe
+from src.errors import LightshipError, UsageError, describe
 from src.export import finished, probe
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint, make_source
@@ -131,6 +131,26 @@ def export_run(
     return manifest
 
 
+def require_success(manifest: dict[str, Any]) -> None:
+    """Turn formats that failed into the command's failure.
+
+    Raises:
+        LightshipError: a format failed, or was not embedded.
+    """
+    entries = manifest["formats"].values()
+    failed = [name for name, entry in manifest["formats"].items() if entry["status"] == "failed"]
+    failed += [
+        str(entry["embedded"]["folder"])
+        for entry in entries
+        if entry["embedded"] and entry["embedded"]["status"] == "failed"
+    ]
+    if failed:
+        raise LightshipError(
+            f"export.formats: {len(failed)} failed ({', '.join(failed)}); the reasons are above "
+            "and in exports/manifest.json; files that were there before are as they were"
+        )
+
+
 def export_one(
     name: str, source: ExportSource, folder: Path, *, embed: bool = False
 ) -> dict[str, Any]:
@@ -161,7 +181,7 @@ def export_one(
     except Unavailable as reason:
         return {**entry, "status": "skipped", "reason": str(reason)}
     except Exception as error:  # whatever a format raises is that row's failure, told in it
-        return {**entry, "status": "failed", "reason": describe(error)}
+        return {**entry, "status": "failed", "reason": _reason(error)}
     entry["export_seconds"] = time.perf_counter() - started
     entry["files"] = _files_in(folder)
     embedded = folder.with_name(f"{name}_embedded")
@@ -182,8 +202,15 @@ def _embed(kind: Any, folder: Path, target: Path) -> dict[str, Any]:
         with files.whole_folder(target) as fresh:
             kind.embed(folder, fresh)
     except Exception as error:  # told in the manifest, as for a format
-        return {**entry, "status": "failed", "reason": describe(error)}
+        return {**entry, "status": "failed", "reason": _reason(error)}
     return {**entry, "files": _files_in(target)}
+
+
+def _reason(error: Exception) -> str:
+    """Why a format failed, in one line."""
+    if mishap.is_out_of_memory(error):
+        error.add_note("fewer export.calibration_images and export.judging_images take less")
+    return mishap.explain(error) or describe(error)
 
 
 def _files_in(folder: Path) -> list[dict[str, Any]]:

@@ -26,10 +26,11 @@ _NETWORK = "network.json"
 
 
 def export(source: ExportSource, folder: Path) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {name: value.contiguous() for name, value in source.network.state_dict().items()}
-    save_file(state, folder / _WEIGHTS)
+    # By way of memory: what fails when it is written is then the system's error, with its number.
+    (folder / _WEIGHTS).write_bytes(save(state))
     network = {
         "library": "torchvision",
         "builder": source.builder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from pathlib import Path
@@ -33,7 +34,10 @@ def export(source: ExportSource, folder: Path) -> None:
         # constants, which torch.jit.load moves to the device it is asked for.
         frozen = torch.jit.freeze(scripted)
         extra = {_METADATA: json.dumps(source.metadata())}
-        torch.jit.save(frozen, folder / "model.pt", _extra_files=extra)
+        content = io.BytesIO()
+        torch.jit.save(frozen, content, _extra_files=extra)
+    # By way of memory: writing to a full disk, torch.jit.save ends the process with SIGABRT.
+    (folder / "model.pt").write_bytes(content.getbuffer())
 
 
 def usage(preprocessing: dict[str, Any]) -> str:

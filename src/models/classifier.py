@@ -137,7 +137,12 @@ class Classifier(LightningModule):
         self.require_finite()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._evaluate(self(batch[0]), batch[1], self.val_metrics, "val/loss")
+        self._watch(self._evaluate(self(batch[0]), batch[1], self.val_metrics, "val/loss"))
+
+    def on_validation_epoch_end(self) -> None:
+        # Before a checkpoint is written: weights that only now gave no number are not kept.
+        if self.trainer.state.fn == "fit":
+            self.require_finite()
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         logits = self._answer(batch[0])
@@ -230,12 +235,13 @@ class Classifier(LightningModule):
 
     def _evaluate(
         self, logits: Tensor, targets: Tensor, metrics: MetricCollection, loss_name: str
-    ) -> None:
+    ) -> Tensor:
         logits = logits.float()  # (N, K)
         metrics.update(logits, targets)
-        loss = self.loss(logits, targets)
+        loss: Tensor = self.loss(logits, targets)
         self.log(loss_name, loss, prog_bar=True, batch_size=len(targets), sync_dist=True)
         self.log_dict(metrics, prog_bar=True)
+        return loss
 
     def _watch(self, loss: Tensor) -> None:
         # Without branching on the value, which would wait for the device at each step.

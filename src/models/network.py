@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.error import URLError
@@ -21,6 +22,25 @@ class NetworkSpec:
     builder: str  # torchvision's name for it, as in torchvision.models.list_models()
     num_classes: int
     options: dict[str, Any] = field(default_factory=dict)  # further arguments of the builder
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], num_classes: int) -> NetworkSpec:
+        """What :meth:`to_dict` gave, from a file that may be anybody's.
+
+        Raises:
+            ValueError: it is no such network, or not one for as many classes.
+        """
+        spec = cls(**values)
+        if (
+            not isinstance(spec.builder, str)
+            or spec.builder not in torchvision.models.list_models()
+        ):
+            raise ValueError(f"a network that torchvision does not have: {spec.builder!r}"[:200])
+        if type(spec.num_classes) is not int or spec.num_classes != num_classes:
+            raise ValueError(f"{num_classes} class names for {spec.num_classes!r} classes"[:200])
+        if not isinstance(spec.options, dict):
+            raise TypeError("options that are none")
+        return spec
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -40,9 +40,16 @@ class ExportedFile:
             LightshipError: the file's process failed.
         """
         try:
-            return self._worker.answer(images)
+            answers = self._worker.answer(images)
         except WorkerError as error:
             raise LightshipError(f"{self.name}: {error}") from error
+        wrong = int((~np.isfinite(answers)).any(axis=1).sum())
+        if wrong:
+            raise LightshipError(
+                f"{self.name}: the logits of {wrong} images are not finite, so they say nothing; "
+                "measure the run with python -m src.benchmark RUN, or name another format"
+            )
+        return answers
 
 
 @contextlib.contextmanager

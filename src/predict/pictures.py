@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from src import machine
+from src.data.folder import require_inside
 from src.data.picture import read_image
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
@@ -30,7 +31,8 @@ def find(names: Sequence[str]) -> list[Path]:
     """The image files that are named, and those in named folders, at any depth, sorted.
 
     Raises:
-        UsageError: a name is neither a file nor a folder, or a folder has no images.
+        UsageError: a name is neither a file nor a folder, or a folder has no images, or a link
+            to what is not in it.
     """
     found: list[Path] = []
     for name in names:
@@ -51,11 +53,15 @@ def find(names: Sequence[str]) -> list[Path]:
 
 def _in_folder(folder: Path) -> list[Path]:
     extensions = Image.registered_extensions()
-    files = sorted(
+    found = sorted(folder.rglob("*"))
+    for each in found:
+        if each.is_symlink():
+            require_inside(str(each), folder, "IMAGE")
+    files = [
         file
-        for file in folder.rglob("*")
+        for file in found
         if file.suffix.lower() in extensions and not file.name.startswith(".") and file.is_file()
-    )
+    ]
     if not files:
         raise UsageError(
             "IMAGE", expected="images in a folder", found=f"none in {folder}", remedy="name another"

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from src import files
 from src.report.style import WIDE, colors, plain
 
 COLUMNS = 8
@@ -31,7 +32,7 @@ def draw(results: dict[str, Any], flipped: Path) -> Iterator[tuple[str, Figure]]
         flips = [
             flip
             for flip in row["accuracy"].get("flips", ())
-            if (flipped / f"{flip['position']}.png").is_file()
+            if is_own(flipped / f"{flip['position']}.png")
         ]
         if flips:
             yield (
@@ -45,7 +46,13 @@ def draw(results: dict[str, Any], flipped: Path) -> Iterator[tuple[str, Figure]]
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG."""
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=110)
+    with files.whole_file(path) as file:
+        figure.savefig(file, dpi=110, format="png")
+
+
+def is_own(picture: Path) -> bool:
+    """Whether a file is there, and is no link: a page may not show what lies elsewhere."""
+    return picture.is_file() and not picture.is_symlink()
 
 
 def _pictures(
@@ -68,8 +75,12 @@ def _pictures(
         place.set_axis_off()
     names = results["class_names"]
     for place, flip in zip(axes.flat, shown, strict=False):
-        with Image.open(folder / f"{flip['position']}.png") as picture:
-            place.imshow(picture)
+        try:
+            with Image.open(folder / f"{flip['position']}.png") as picture:
+                place.imshow(picture)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            # It was written beside the figures and is no part of them: a page is made without.
+            place.text(0.5, 0.5, "unreadable", ha="center", fontsize=7)
         color, word = [("#b3261e", "lost"), ("#1e6b34", "gained"), ("#555555", "still wrong")][
             rank(flip)
         ]

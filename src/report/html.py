@@ -140,7 +140,7 @@ def _flips(results: Row, row: Row, folder: Path) -> Row | None:
 
 def _data(picture: Path) -> str | None:
     """A picture as the address of itself; None where there is none."""
-    if not picture.is_file():
+    if not figures.is_own(picture):
         return None
     return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode('ascii')}"
 

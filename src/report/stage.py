@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import yaml
 from rich.console import Console
 
 from src import files
@@ -23,7 +22,7 @@ def report_run(run: Run, console: Console) -> None:
     files.write_text(run.report, page.markdown(results, list(drawn)))
     files.write_text(run.page, html.page(results, run.flipped))
     cards.write(run)
-    config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    config = run.read_config()
     sections = {name: config.get(name) or {} for name in ("model", "data", "trainer")}
     tensorboard.write(results, run.folder, sections, drawn)
     console.print(table.console_table(results))

@@ -136,7 +136,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         "num_classes": 3,
         "class_names": ["a", "b", "c"],
         "checkpoint": {"path": "none", "sha256": "0", "epoch": 0},
-        "preprocessing": {"mean": [0.5] * 3, "std": [0.5] * 3},
+        "preprocessing": {
+            "image_size": 4,
+            "resize": "squash",
+            "mean": [0.5] * 3,
+            "std": [0.5] * 3,
+        },
         "calibration": {"split": "train", "images": 0, "images_sha256": []},
         "formats": entries,
     }

@@ -13,6 +13,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
     entry = {
         "precision": "int8",
         "status": "ok",
+        "reason": None,
         "files": [{"path": "model", "bytes": 1_500_000, "sha256": "sha of onnx"}],
         "usage": 'open("{folder}/model")',
         "runs_with": ["fast"],
@@ -22,6 +23,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
         "run": "planted/version_0",
         "model": "planted",
         "parameters": 1_000_000,
+        "macs": 2_000_000,
         "input_shape": [3, 64, 64],
         "num_classes": 2,
         "class_names": ["cat", "a | <b>"],
@@ -33,7 +35,8 @@ def manifest(**changes: Any) -> dict[str, Any]:
             "std": [0.25] * 3,
         },
         "origin": {"dataset": "pets", "images": 99, "licence": "CC0", "pretrained": True},
-        "checkpoint": {"epoch": 3},
+        "checkpoint": {"path": "checkpoints/best.ckpt", "sha256": "abc", "epoch": 3},
+        "calibration": {"split": "train", "images": 1, "images_sha256": ["abc"]},
         "formats": {"onnx": entry, "broken": {**entry, "status": "failed"}},
         **changes,
     }

@@ -92,6 +92,7 @@ FAILED = {"status": "failed", "reason": "it <b>broke</b> | badly", "latency": []
 
 def results(*rows: dict[str, Any]) -> dict[str, Any]:
     return {
+        "schema_version": 1,
         "run": "planted/version_0",
         "model": "planted",
         "parameters": 1_000_000,
@@ -119,6 +120,7 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
                 "inconclusive": [],
             }
         },
+        "recommended": {"cpu": rows[0]["format"] if rows else None},
         "measured_at": "2026-01-02T03:04:05+00:00",
         "measured_seconds": 61.2,
         "environment": {

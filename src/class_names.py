@@ -1,0 +1,44 @@
+"""What a class may be called: it ends up in folders, tables, pages, tags and files of others."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+MOST_CHARACTERS = 255  # what a folder's name may have, which it is as a rule
+
+# What is no character to be shown: control characters, halves of characters, ends of lines.
+_NOT_SHOWN = {"Cc", "Cs", "Zl", "Zp"}
+# What turns the text around it: another name would be shown than the one that is meant.
+# https://trojansource.codes
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_SEPARATORS = frozenset("/\\")
+
+
+def problem(name: object) -> str | None:
+    """Why a class cannot be called that, or None if it can."""
+    if not isinstance(name, str) or not name.strip():
+        return f"a class without a name: {name!r}"[:MOST_CHARACTERS]
+    if len(name) > MOST_CHARACTERS:
+        return f"a class name of {len(name)} characters: {name[:40]!r}..."
+    for character in name:
+        if unicodedata.category(character) in _NOT_SHOWN or character in _TURNING:
+            return f"a class name with a control character: {name!r}"
+        if character in _SEPARATORS:
+            return f"a class name with a path separator: {name!r}"
+    return f"a class name that is a path: {name!r}" if name in {".", ".."} else None
+
+
+def first_problem(names: Iterable[object]) -> str | None:
+    """What is wrong with the first name that will not do, or None; names must differ."""
+    seen = set()
+    for name in names:
+        if found := problem(name):
+            return found
+        if name in seen:
+            return f"two classes of the name {name!r}"
+        seen.add(name)
+    return None
+
+
+EXPECTED = f"class names of up to {MOST_CHARACTERS} printable characters without path separators"

@@ -1,0 +1,232 @@
+"""The shape of ``benchmark.json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from src.schema import (
+    Wrong,
+    all_of,
+    anything,
+    fields,
+    listed,
+    mapping,
+    number,
+    one_of,
+    optional,
+    path_inside,
+    same_length,
+    text,
+    truth,
+    whole,
+    word,
+)
+from src.shapes.parts import (
+    COUNT,
+    DETAILS,
+    DIFFERENCE,
+    INTERVAL,
+    NETWORK,
+    ORIGIN,
+    POSITIVE,
+    PREPROCESSING,
+    SHARE,
+    STATUS,
+    as_many_names,
+)
+
+_cell = fields(
+    {
+        "batch_size": whole(1, 10**6),
+        "mean_s": POSITIVE,
+        "p50_s": POSITIVE,
+        "p90_s": optional(POSITIVE),
+        "p99_s": optional(POSITIVE),
+        "iqr_s": number(0, 1e9),
+        "images_per_second": POSITIVE,
+        "device_p50_s": optional(POSITIVE),
+        "joules_per_image": optional(number(0, 1e12)),
+        "busy_cores": number(0, 1e9),
+        "speedup": optional(INTERVAL),
+        "speedup_same_runtime": optional(
+            fields({"format": word, "value": POSITIVE, "low": POSITIVE, "high": POSITIVE})
+        ),
+    },
+    {
+        "unstable": listed(one_of("steal", "busy", "clock", "cold", "spread")),
+        "seconds": mapping(listed(POSITIVE, 1)),
+    },
+)
+
+_COMPARED = {
+    "delta_top1": DIFFERENCE,
+    "delta_low": DIFFERENCE,
+    "delta_high": DIFFERENCE,
+    "mcnemar_p": SHARE,
+    "agreement": SHARE,
+    "lost": COUNT,
+    "gained": COUNT,
+    "images_needed": optional(COUNT),
+    "delta_ece": DIFFERENCE,
+    "worst_class": optional(
+        fields({"name": text, "index": COUNT, "images": COUNT, "delta": DIFFERENCE})
+    ),
+    "per_class": listed(
+        fields(
+            {
+                "name": text,
+                "index": COUNT,
+                "images": COUNT,
+                "before": optional(SHARE),
+                "after": optional(SHARE),
+            }
+        )
+    ),
+    "max_abs_logit_diff": optional(number()),
+    "p99_abs_logit_diff": optional(number()),
+    "logit_sqnr_db": optional(number()),
+    "kl": optional(number()),
+    "flips": listed(fields({"position": COUNT, "true": COUNT, "before": COUNT, "after": COUNT})),
+}
+_alone = fields({"images": whole(1), "top1": SHARE, "top5": SHARE, "ece": SHARE})
+_compared = all_of(_alone, fields(_COMPARED))
+
+
+def _accuracy(value: Any, place: str) -> None:
+    _alone(value, place)
+    if _COMPARED.keys() & value.keys():
+        _compared(value, place)
+
+
+_profile = fields(
+    {"time": mapping(SHARE), "nodes": mapping(COUNT), "operators": mapping(SHARE)},
+    {"by_precision": mapping(mapping(SHARE)), "call_seconds": optional(POSITIVE)},
+)
+_EVERY_ROW = {
+    "format": word,
+    "device": one_of("cpu", "cuda"),
+    "precision": word,
+    "status": STATUS,
+    "reason": optional(text),
+    "size_bytes": optional(COUNT),
+    "files": listed(path_inside),
+    "latency": listed(_cell),
+    "accuracy": optional(_accuracy),
+    "verdict": optional(one_of("pass", "fail", "inconclusive")),
+}
+_MEASURED = {
+    "size_bytes": whole(1, 10**15),
+    "accuracy": _accuracy,
+    "load_seconds": number(0, 1e9),
+    "first_inference_seconds": number(0, 1e9),
+    "peak_rss_bytes": whole(-(10**15), 10**15),
+    "peak_device_bytes": optional(COUNT),
+    "idle_between_turns": truth,
+    "profile": _profile,
+    "effective": fields({}, {"runtime": text, "threads": whole(1, 10**6)}),
+}
+_SOME_ROWS = {
+    "details": optional(DETAILS),
+    "usage": optional(text),
+    "runs_with": listed(text),
+    "sha256": mapping(optional(text), key=path_inside),
+    "nice": whole(-20, 20),
+    "trace": fields({"file": path_inside, "bytes": COUNT}),
+    "trace_reason": text,
+    "damage_reason": text,
+    "damage": listed(fields({"tensor": text, "kind": text, "sqnr_db": number()})),
+}
+_any_row = fields(_EVERY_ROW, _SOME_ROWS)
+_measured_row = fields({**_EVERY_ROW, **_MEASURED}, _SOME_ROWS)
+
+
+def _row(value: Any, place: str) -> None:
+    _any_row(value, place)
+    if value["status"] == "ok":
+        _measured_row(value, place)
+        if value["verdict"] is not None:
+            _compared(value["accuracy"], f"{place}.accuracy")
+
+
+_objective = one_of("latency", "size", "throughput", "memory")
+_recommendation = fields(
+    {
+        "format": optional(word),
+        "objective": _objective,
+        "batch_size": optional(whole(1)),
+        "equals": listed(word),
+        "inconclusive": listed(fields({"format": word, "images_needed": optional(COUNT)})),
+    }
+)
+
+
+def _curve(value: Any, place: str) -> None:
+    fields({"epochs": listed(number(-1e9, 1e9), 1), "values": listed(anything)})(value, place)
+    same_length(value.values(), place)
+
+
+_environment = fields(
+    {
+        "cpu": text,
+        "isa": listed(text),
+        "int8_dot_product": truth,
+        "usable_cores": whole(1, 10**6),
+        "machine_cores": optional(whole(1, 10**6)),
+        "threads": whole(1, 10**6),
+        "frequency_governor": optional(text),
+        "virtual_machine": truth,
+        "memory_bytes": COUNT,
+        "container": fields({"cores": optional(number(0, 1e6)), "memory_bytes": optional(COUNT)}),
+        "gpu": optional(fields({"name": text})),
+        "system": text,
+        "python": text,
+        "packages": mapping(text),
+    }
+)
+
+
+def _recommended_rows_are_there(value: Any, _: str) -> None:
+    rows = {(row["format"], row["device"]): row for row in value["rows"] if row["status"] == "ok"}
+    for device, advice in value["recommendation"].items():
+        one_of("cpu", "cuda")(device, "a name in recommendation")
+        name = advice["format"]
+        if name is None:
+            continue
+        row = rows.get((name, device))
+        if row is None or (name != value["baseline"] and "delta_top1" not in row["accuracy"]):
+            raise Wrong(f"recommendation.{device}.format", "a measured row", name)
+
+
+def _flips_are_of_classes(value: Any, _: str) -> None:
+    classes = whole(0, value["num_classes"] - 1)
+    for row in value["rows"]:
+        for flip in (row["accuracy"] or {}).get("flips", ()):
+            for name in ("true", "before", "after"):
+                classes(flip[name], f"flips.{name}")
+
+
+BENCHMARK = all_of(
+    fields(
+        {
+            **NETWORK,
+            "command": optional(text),
+            "training": optional(
+                fields({}, {"train_loss": _curve, "val_loss": _curve, "val_top1": _curve})
+            ),
+            "measured_at": text,
+            "measured_seconds": number(0, 1e12),
+            "options": fields({"max_accuracy_drop": SHARE}),
+            "dataset": fields({"name": text, "split": text, "images": COUNT}),
+            "calibration": fields({"split": text, "images": COUNT}),
+            "environment": _environment,
+            "baseline": word,
+            "rows": listed(_row),
+            "recommendation": mapping(_recommendation),
+            "recommended": mapping(optional(word)),
+        },
+        {"origin": optional(ORIGIN), "preprocessing": PREPROCESSING},
+    ),
+    as_many_names,
+    _recommended_rows_are_there,
+    _flips_are_of_classes,
+)

@@ -1,0 +1,97 @@
+"""Inputs that are nearly right: changed at random, by a seed, as a hostile or damaged file is."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from typing import Any
+
+# What has broken a reader of files before, as single values.
+HOSTILE: tuple[Any, ...] = (
+    *(None, True, False, 0, -1, 1, 2**31, 2**63, 10**400, 1e308, -1e308, float("nan")),
+    *(float("inf"), "", " ", "\0", "\n", "..", "../../../etc/passwd", "/etc/passwd", "a/b"),
+    *("CON", "x" * 10_000, "\ud800", "\u202e", "<script>alert(1)</script>", "[red]x[/red]"),
+    *("$x^$", "{0.__class__}", "%s%n", "'; DROP TABLE runs; --", "${HOME}", "`id`", "ok"),
+    *([], {}, [[]], [None], {"": None}, {"__class__": "x"}, {"class_path": "os.system"}),
+)
+BYTES = (
+    b"\0",
+    b"\xff",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b'"',
+    b"\\",
+    b"9" * 30,
+    b"-",
+    b"e999",
+    b"\n",
+    b"NaN",
+)
+
+
+def mutated(value: Any, chance: random.Random) -> Any:
+    """A JSON value with one to three of its parts changed."""
+    changed = copy.deepcopy(value)
+    for _ in range(chance.randint(1, 3)):
+        _change(changed, chance)
+    return changed
+
+
+def damaged(content: bytes, chance: random.Random) -> bytes:
+    """Bytes of which some are changed, put in, left out or cut off."""
+    changed = bytearray(content)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(changed) + 1)
+        kind = chance.randrange(4)
+        if kind == 0:
+            changed[at : at + 1] = bytes([chance.randrange(256)])
+        elif kind == 1:
+            changed[at:at] = chance.choice(BYTES)
+        elif kind == 2:
+            del changed[at : at + chance.randint(1, 50)]
+        elif chance.random() < 0.2:
+            del changed[at:]
+        else:
+            end = chance.randrange(len(changed) + 1)
+            changed[at:at] = changed[min(at, end) : max(at, end)][:200]
+    return bytes(changed)
+
+
+def as_json(value: Any, chance: random.Random) -> bytes:
+    """JSON of a changed value, now and then damaged as text as well."""
+    content = json.dumps(mutated(value, chance)).encode("utf-8", "surrogatepass")
+    if chance.random() < 0.1:
+        return b"[" * 100_000 if chance.random() < 0.1 else damaged(content, chance)
+    return content
+
+
+def _change(value: Any, chance: random.Random) -> None:
+    holder: Any = value
+    key: Any = None
+    while True:
+        keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+        if not keys:
+            break
+        key = chance.choice(keys)
+        inner = holder[key]
+        if not isinstance(inner, dict | list) or not inner or chance.random() < 0.15:
+            break
+        holder = inner
+    if key is None or (not holder):
+        return
+    kind = chance.randrange(5)
+    if kind == 0:
+        del holder[key]
+    elif kind == 1 and isinstance(holder, dict):
+        holder[str(chance.choice(HOSTILE))] = holder.pop(key)
+    elif kind == 2 and isinstance(holder[key], int | float):
+        holder[key] = chance.choice(
+            [-holder[key], holder[key] * 10**9, holder[key] + 0.5, str(holder[key])]
+        )
+    elif kind == 3 and isinstance(holder, list):
+        holder.append(copy.deepcopy(holder[key]))
+    else:
+        holder[key] = copy.deepcopy(chance.choice(HOSTILE))

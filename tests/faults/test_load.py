@@ -1,0 +1,92 @@
+"""A folder of 100,000 images in 1,000 classes: listed, split, read, in memory that does not grow.
+
+The files are hard links of a few, so that they are made in seconds; every one is opened and decoded
+for itself. How long it took is printed, and written down in docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.benchmark.process import resident_bytes
+from src.benchmark.scorecard import Scorecard
+from src.data.image_folder import ImageFolder
+
+CLASSES, EACH, DIFFERENT = 1000, 100, 10
+SIDE = 16  # pixels
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("many")
+    originals = root / ".originals"  # hidden: no class
+    originals.mkdir()
+    chance = np.random.default_rng(0)
+    for number in range(DIFFERENT):
+        pixels = chance.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+        Image.fromarray(pixels).save(originals / f"{number}.png")
+    for label in range(CLASSES):
+        place = root / f"class{label:04}"
+        place.mkdir()
+        for number in range(EACH):
+            os.link(originals / f"{number % DIFFERENT}.png", place / f"{number}.png")
+    return root
+
+
+def resident() -> int:
+    gc.collect()
+    return resident_bytes(os.getpid())
+
+
+@pytest.mark.faults
+def test_100_000_images_are_listed_and_split_and_the_first_batch_is_there(folder: Path) -> None:
+    before, started = resident(), time.perf_counter()
+    data = ImageFolder(str(folder), image_size=SIDE, batch_size=64, num_workers=0)
+    assert len(data.class_names) == CLASSES
+    data.prepare_data()
+    counts = {split: data.count(split) for split in ("train", "val", "test")}
+    listed = time.perf_counter() - started
+    images, labels = next(iter(data.train_dataloader()))
+    first = time.perf_counter() - started
+    grown = resident() - before
+    print(f"listed in {listed:.1f} s, first batch after {first:.1f} s, {grown / 1e6:.0f} MB")
+    assert counts == {"train": 70_000, "val": 10_000, "test": 20_000}
+    assert images.shape == (64, 3, SIDE, SIDE)
+    assert len(labels) == 64
+    assert grown < 1000 * CLASSES * EACH  # bytes an image
+
+
+@pytest.mark.faults
+def test_epochs_over_100_000_images_take_no_more_memory(folder: Path) -> None:
+    data = ImageFolder(str(folder), image_size=SIDE, batch_size=256, num_workers=0, on_error="skip")
+    loader = data.train_dataloader()
+    used = []
+    for _ in range(3):
+        assert sum(len(labels) for _, labels in loader) >= 70_000 - 256
+        used.append(resident())
+    print(f"resident after each epoch: {', '.join(f'{each / 1e6:.0f} MB' for each in used)}")
+    assert used[-1] - used[0] < 20e6
+    assert data.skipped == []
+
+
+@pytest.mark.faults
+def test_scoring_20_000_images_in_1_000_classes_keeps_a_few_bytes_of_each(folder: Path) -> None:
+    data = ImageFolder(str(folder), image_size=SIDE, num_workers=0)
+    chance = np.random.default_rng(0)
+    used = []
+    for _ in range(2):
+        card = Scorecard(data.class_names)
+        for _, labels in data.batches("test"):
+            logits = chance.normal(size=(len(labels), CLASSES)).astype(np.float32)
+            card.add(logits, labels, logits)
+        used.append(resident())
+        assert card.result(0.01)["images"] == 20_000
+    print(f"resident after each scoring: {', '.join(f'{each / 1e6:.0f} MB' for each in used)}")
+    assert used[1] - used[0] < 10e6

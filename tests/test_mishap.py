@@ -1,0 +1,155 @@
+"""What the disk, the memory, a process or a GPU does, in one line; a defect keeps its traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from src import mishap
+from src.entry import run_command
+
+# As torch says it.
+SAID = {
+    "GPU memory": (
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore about it."),
+        "out of memory: CUDA out of memory. Tried to allocate 2.00 GiB.",
+    ),
+    "memory": (
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate "
+            "memory: you tried to allocate 4000000000000 bytes. Error code 12"
+        ),
+        "out of memory: .*you tried to allocate 4000000000000 bytes",
+    ),
+    "numpy's memory": (MemoryError("Unable to allocate 7.45 TiB"), "out of memory: Unable to"),
+    "no GPU any more": (
+        RuntimeError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA"),
+        "the GPU fails or is gone: CUDA error: unspecified launch failure; see nvidia-smi",
+    ),
+    "a worker that died": (
+        RuntimeError("DataLoader worker (pid 4711) is killed by signal: Killed. "),
+        "a process that loads images ended: .*killed by signal: Killed.*lower data.num_workers",
+    ),
+    "a worker that left": (
+        RuntimeError("DataLoader worker (pid(s) 4711, 4712) exited unexpectedly"),
+        "a process that loads images ended: .*4712\\) exited unexpectedly",
+    ),
+    "shared memory": (
+        RuntimeError("unable to open shared memory object </torch_1> in read-write mode"),
+        "shared memory of this machine is used up: .*--shm-size",
+    ),
+    "a missing package": (
+        ModuleNotFoundError("No module named 'nncf'", name="nncf"),
+        "not installed: nncf; install it, or leave out what needs it",
+    ),
+    "a full disk": (
+        OSError(errno.ENOSPC, "No space left on device", "best.ckpt"),
+        "best.ckpt: the disk is full; make room; what was written before is whole",
+    ),
+    "a failing disk": (OSError(errno.EIO, "Input/output error"), "the disk fails .*another disk"),
+    "a read-only disk": (
+        OSError(errno.EROFS, "Read-only file system", "x"),
+        "x: the disk is read-only; name a folder elsewhere, as trainer.default_root_dir=PATH",
+    ),
+    "a folder of others": (PermissionError(errno.EACCES, "", "x"), "x: permission denied; change"),
+    "a folder that is gone": (
+        FileNotFoundError(errno.ENOENT, "No such file", "version_0/x"),
+        "version_0/x: it is not there; if it was before, it or its disk was taken away",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_mishap_is_one_line_and_exits_with_1(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error, expected = SAID[name]
+
+    def command() -> None:
+        try:
+            raise error
+        except type(error) as cause:
+            # As libraries wrap it.
+            raise RuntimeError("saving failed") from cause
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(command)
+    assert ended.value.code == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
+    with pytest.raises(AssertionError, match=expected):
+        raise AssertionError(printed)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+        ValueError("wrong"),
+        OSError("of no number"),
+        KeyError("x"),
+        BlockingIOError(errno.EAGAIN, "again"),
+    ],
+)
+def test_a_defect_keeps_its_traceback(error: Exception) -> None:
+    def command() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        run_command(command)
+
+
+def test_advice_that_an_error_carries_stands_in_the_line() -> None:
+    error = MemoryError("Unable to allocate 7.45 TiB")
+    error.add_note("set data.batch_size=8")
+    assert mishap.explain(error) == "out of memory: Unable to allocate 7.45 TiB; " + "".join(
+        error.__notes__
+    )
+
+
+class Failing(Dataset[int]):
+    """Its process dies, or the disk fails under it."""
+
+    def __init__(self, dies: bool) -> None:
+        self.dies = dies
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> int:
+        if self.dies:
+            os.kill(os.getpid(), 9)
+        raise OSError(errno.EIO, "Input/output error", "cat/1.png")
+
+
+@pytest.mark.parametrize(
+    ("dies", "expected"),
+    [(True, "a process that loads images ended: "), (False, "the disk fails")],
+)
+def test_what_really_happens_in_a_loading_process_is_told(dies: bool, expected: str) -> None:
+    loader: Any = DataLoader(Failing(dies), num_workers=1)
+    with pytest.raises((RuntimeError, OSError)) as raised:
+        list(loader)
+    line = mishap.explain(raised.value)
+    assert line
+    assert expected in line
+
+
+def test_memory_that_really_is_not_there_is_told() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(10**15)
+    assert "out of memory: " in str(mishap.explain(raised.value))
+    assert mishap.is_out_of_memory(raised.value)
+
+
+def test_a_file_that_really_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as raised:
+        (tmp_path / "gone" / "x").open("w")
+    assert f"{tmp_path}/gone/x: it is not there" in str(mishap.explain(raised.value))

@@ -1,0 +1,102 @@
+"""What breaks in an export, a measurement or a prediction: its row fails, and says what to do."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src.benchmark.worker import _reason
+from src.errors import LightshipError
+from src.export import __main__ as export_command
+from src.export import stage
+from src.formats import onnx_fp32, torchscript
+from src.predict.exported import ExportedFile
+from src.runs import Run
+from tests.faults.test_disk import SIDE, export, keep_checkpoint
+
+PREPROCESSING = {"image_size": SIDE, "resize": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    found = Run(tmp_path)
+    keep_checkpoint(found, 1)
+    return found
+
+
+def fail(error: Exception) -> Any:
+    def failing(*_: Any, **__: Any) -> None:
+        raise error
+
+    return failing
+
+
+def test_a_format_that_runs_out_of_memory_fails_alone(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(run, ["torchscript"])
+    old = (run.exports / "torchscript" / "model.pt").read_bytes()
+    monkeypatch.setattr(torchscript, "export", fail(MemoryError("Unable to allocate 9 TiB")))
+    with pytest.raises(LightshipError, match=r"1 failed \(torchscript\)"):
+        export(run, ["torchscript", "eager"])
+    entries = run.read_manifest()["formats"]
+    assert entries["eager"]["status"] == "ok"
+    assert entries["torchscript"]["reason"] == (
+        "out of memory: Unable to allocate 9 TiB; fewer export.calibration_images and "
+        "export.judging_images take less"
+    )
+    assert (run.exports / "torchscript" / "model.pt").read_bytes() == old
+
+
+def test_a_worker_that_runs_out_of_memory_says_what_takes_less() -> None:
+    assert _reason(MemoryError("Unable to allocate 9 TiB")) == (
+        "out of memory: Unable to allocate 9 TiB; smaller benchmark.batch_sizes take less"
+    )
+
+
+def test_a_missing_package_is_a_skipped_row(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+
+    def without(name: str, *rest: Any) -> Any:
+        return None if name == "onnxscript" else found(name, *rest)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    assert "onnxscript" in onnx_fp32.requires
+    export(run, ["onnx_fp32", "eager"])  # which is no failure of the command
+    entries = run.read_manifest()["formats"]
+    assert entries["onnx_fp32"]["status"] == "skipped"
+    assert entries["onnx_fp32"]["reason"] == "not installed: onnxscript"
+    assert entries["eager"]["status"] == "ok"
+
+
+def test_logits_that_are_no_numbers_are_no_prediction() -> None:
+    class Worker:
+        def answer(self, images: Any) -> Any:
+            return np.array([[1.0, 2.0], [np.nan, 2.0]], np.float32)
+
+    manifest = {"class_names": ["cat", "dog"], "preprocessing": PREPROCESSING}
+    file = ExportedFile("onnx_int8", Worker(), manifest)  # type: ignore[arg-type]
+    with pytest.raises(LightshipError, match="onnx_int8: the logits of 1 images are not finite"):
+        file.logits(np.zeros((2, 3, SIDE, SIDE), np.float32))
+
+
+def test_an_export_of_which_a_format_failed_ends_with_1(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = {"class_path": "src.data.digits.Digits", "init_args": {"image_size": SIDE}}
+    run.config.write_text(f"data: {data}\n")
+    monkeypatch.setattr(torchscript, "export", fail(ValueError("[it] broke")))
+    words = ("formats=[eager,torchscript]", "calibration_images=2", "judging_images=0")
+    monkeypatch.setattr(sys, "argv", ["export", str(run.folder), *words])
+    with pytest.raises(SystemExit) as ended:
+        export_command.run_command(export_command.main)
+    assert ended.value.code == 1
+    printed = capsys.readouterr()
+    assert "torchscript: failed, ValueError: [it] broke" in printed.out
+    assert "error: export.formats: 1 failed (torchscript)" in printed.err
+    assert stage.PROBE in {path.name for path in run.exports.iterdir()}

@@ -1,0 +1,168 @@
+"""What breaks in the middle of a training, by its real command line: one line, and exit code 1."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src import cli
+from src.entry import run_command
+from src.export.source import Checkpoint
+from src.runs import Run
+from tests.faults.failing_disk import failing_disk
+
+SHORT = (
+    *("model=resnet34", "data.image_size=32", "data.batch_size=8", "data.num_workers=0"),
+    *("trainer.max_epochs=2", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1"),
+    *("trainer.num_sanity_val_steps=0", "trainer.precision=32", "trainer.log_every_n_steps=1"),
+    *("export.enabled=false", "benchmark.enabled=false", "profiler=none"),
+    "trainer.enable_progress_bar=false",
+)
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("elsewhere")]
+
+
+def train(*words: str) -> int:
+    """The exit code of a training."""
+    try:
+        run_command(lambda: cli.main([*SHORT, *words]))
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that it ends with."""
+    printed = capsys.readouterr().err
+    found = [each for each in printed.splitlines() if each.startswith("error: ")]
+    assert len(found) == 1, printed
+    assert "Traceback" not in printed
+    return found[0]
+
+
+def the_run() -> Run:
+    return Run(Path("lightning_logs/resnet34/version_0").resolve())
+
+
+def test_memory_that_runs_out_tells_which_batch_to_take(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("trainer.callbacks=tests.vandals.EatMemory") == 1
+    told = line(capsys)
+    assert "error: out of memory: " in told
+    assert "data.batch_size is 8: set data.batch_size=4 trainer.accumulate_grad_batches=2" in told
+
+
+def test_a_log_folder_that_vanishes_is_told_and_what_was_learnt_is_kept(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert train("trainer.callbacks=tests.vandals.TakeFolder") == 1
+    told = line(capsys)
+    assert "version_0: expected the run's folder as it was at the start; found it without" in told
+    assert f"go on with ckpt_path={the_run().last_checkpoint}" in told
+    assert Checkpoint.read(the_run().last_checkpoint).epoch == 0
+
+
+@pytest.mark.faults
+def test_a_file_in_the_place_of_the_log_folder_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("trainer.callbacks=tests.vandals.ReplaceFolder") == 1
+    assert "version_0/checkpoints: it is not in a folder" in line(capsys)
+
+
+@pytest.mark.faults
+def test_a_loading_process_that_dies_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("trainer.callbacks=tests.vandals.EndLoader", "data.num_workers=1") == 1
+    assert "a process that loads images ended: " in line(capsys)
+
+
+def test_weights_that_give_no_number_are_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("trainer.callbacks=tests.vandals.SpoilWeights") == 1
+    assert "error: the loss is not finite at step 4" in line(capsys)
+    for kept in (the_run().best_checkpoint, the_run().last_checkpoint):
+        assert Checkpoint.read(kept).epoch == 0
+        weights = Checkpoint.read(kept).weights.values()
+        assert all(bool(torch.isfinite(value).all()) for value in weights)
+
+
+def test_a_read_only_log_folder_is_told_before_training(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As an administrator's account, which tests may run under, no permission keeps one from it.
+    def refuse(path: Any, *_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    assert train() == 2
+    told = line(capsys)
+    assert "trainer.default_root_dir: expected a folder that can be written" in told
+    assert "Read-only file system" in told
+
+
+DAMAGED = {
+    "missing": (None, "found .*x.ckpt, which is no file"),
+    "empty": (b"", "expected a whole checkpoint"),
+    "truncated": (0.5, "expected a whole checkpoint"),
+    "flipped": (-1, "expected a whole checkpoint"),
+    "another network": ("builder", "expected a checkpoint of resnet34 .*one of resnet18"),
+    "other classes": ("classes", r"for 10 classes \(0, 1.*for 2 classes \(cat, dog\)"),
+    "other weights": ("weights", "expected the weights of resnet34 with 10 classes"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_checkpoint_that_will_not_do_is_told_before_training(
+    name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from tests.faults.test_fuzz import archive, checkpoint
+
+    damage, expected = DAMAGED[name]
+    content = checkpoint()
+    ours = content["lightship"]
+    ours["network"] = {"builder": "resnet34", "num_classes": 10, "options": {}}
+    ours["class_names"] = [str(digit) for digit in range(10)]
+    if damage == "builder":
+        ours["network"]["builder"] = "resnet18"
+    if damage == "classes":
+        ours["network"]["num_classes"], ours["class_names"] = 2, ["cat", "dog"]
+    whole = archive(content)
+    path = tmp_path / "x.ckpt"
+    if isinstance(damage, bytes):
+        path.write_bytes(damage)
+    elif isinstance(damage, float):
+        path.write_bytes(whole[: int(len(whole) * damage)])
+    elif damage is not None:
+        flip = bytes(255 - each for each in whole[-300:-100]) if damage == -1 else whole[-300:-100]
+        path.write_bytes(whole[:-300] + flip + whole[-100:])
+    assert train(f"ckpt_path={path}") == 2
+    with pytest.raises(AssertionError, match=expected):
+        raise AssertionError(line(capsys))
+    assert not list(tmp_path.glob("lightning_logs/*/*"))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["full", "failing"])
+def test_a_disk_that_fails_at_any_write_of_a_training_loses_no_checkpoint(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fresh(at: str) -> Path:
+        place = tmp_path / at
+        place.mkdir()
+        monkeypatch.chdir(place)
+        return place
+
+    with failing_disk(fresh("whole")) as disk:
+        assert train("trainer.max_epochs=1") == 0
+    count = len(disk.calls)
+    capsys.readouterr()
+    for at in range(count):
+        with failing_disk(fresh(str(at)), number, at) as disk:
+            code = train("trainer.max_epochs=1")
+        where = f"write call {at} of {count}, {disk.calls[at]}"
+        assert code in {1, 2} or not disk.failed, where
+        if code:
+            assert line(capsys), where
+        for kept in Path("lightning_logs").rglob("*.ckpt"):
+            assert Checkpoint.read(kept).epoch == 0, where
+    print(f"training: {count} write calls, none lost")

@@ -1,0 +1,26 @@
+"""docs/reliability.md: each line is backed by a test that there is."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+TABLES = PAGE[PAGE.index("## Faults") :].splitlines()
+LINES = [line for line in TABLES if re.match(r"\| (?!---|fault|what it)", line)]
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+
+
+def test_every_line_of_the_tables_names_a_test() -> None:
+    assert len(LINES) > 30
+    assert [line for line in LINES if not NAMED.search(line)] == []
+
+
+@pytest.mark.parametrize(("file", "name"), sorted(set(NAMED.findall(PAGE))))
+def test_a_named_test_is_there(file: str, name: str) -> None:
+    code = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    assert name in {node.name for node in ast.walk(code) if isinstance(node, ast.FunctionDef)}
