@@ -152,12 +152,13 @@ class Course:
             self._tally.lost.append(f"{where}: epoch {before}")
         return True
 
-    def finish(self, reference: Run | None = None) -> None:
-        """To the end; with a run that was never killed, compare."""
+    def finish(self, reference: Run | None = None) -> Run:
+        """To the end, and compared with a run that was never killed, if there is one."""
         self._go_on("training").finish()
         self._tally.half += broken_files(self._folder)
         if reference is not None:
             self._tally.wrong += [f"{self._folder.name}: {each}" for each in self._other(reference)]
+        return self.run
 
     def _go_on(self, phase: str) -> Command:
         if not self.run.last_checkpoint.is_file():
