@@ -40,10 +40,11 @@ TRAINING = (
 )
 # What a command prints when a phase begins, and for how many seconds it is worth killing in.
 PHASES = {
-    "training": ("parameters,", 12.0),
+    "training": ("epoch ", 8.0),
     "export": ("exporting", 10.0),
     "benchmark": ("loading", 14.0),
 }
+_STARTS, _EARLY = "parameters,", 0.3
 LIMIT_SECONDS = 300
 
 
@@ -137,6 +138,8 @@ class Course:
         """Start or go on, and kill within a phase; False if there is nothing left to do in it."""
         command = self._go_on(phase)
         begins, seconds = PHASES[phase]
+        if phase == "training" and self._moments.random() < _EARLY:
+            begins = _STARTS  # before its first epoch has ended as well
         if not command.read_until(begins):
             command.finish()
             return False
@@ -229,7 +232,7 @@ def _last_epoch() -> int:
 
 def _phase_of(printed: str) -> str:
     reached = [phase for phase, (begins, _) in PHASES.items() if begins in printed]
-    return reached[-1]
+    return reached[-1] if reached else "training"
 
 
 def _same(one: object, other: object) -> bool:
