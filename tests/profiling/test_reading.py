@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from src.profiling import reading
 from src.profiling.summary import summarize
 from src.profiling.trace import Trace
+from tests.conftest import ROOT
 from tests.profiling.test_summary import WHOLE, written
 
 
@@ -45,4 +47,5 @@ def test_a_reader_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_reader_imports_no_torch() -> None:
     # It starts in every window: with torch it would take seconds and hundreds of megabytes.
     code = "import sys, src.profiling.reading; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([reading.sys.executable, "-c", code], check=False).returncode == 0
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert done.returncode == 0
