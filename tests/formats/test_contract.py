@@ -112,7 +112,7 @@ def test_it_runs_in_a_fresh_process_and_agrees(
 ) -> None:
     name, folder, source = exported
     if "efficientnet_b0-openvino_int8" in request.node.name and "AMX" in machine.instruction_sets():
-        # OpenVINO 2026.4 ends so in its AMX kernels, and not with ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16.
+        # OpenVINO 2026.4 ends so in its AMX kernels, not with ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16.
         # In a measurement that is a failed row.
         reason = "OpenVINO crashes on one image of 32 pixels, on processors with AMX"
         request.applymarker(pytest.mark.xfail(reason=reason, raises=WorkerError, strict=True))
