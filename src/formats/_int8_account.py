@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from src.formats._int8_ladder import Judgement
 from src.formats._int8_recipe import Recipe
-from src.formats._int8_search import Found, Judgement
+from src.formats._int8_search import Found
 from src.formats._int8_target import Choice
 
 HEAD = [
@@ -55,7 +56,10 @@ def of_search(
 
 def recipe_values(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain values."""
-    return {**vars(recipe), "kept_in_float": list(recipe.kept_in_float)}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in vars(recipe).items()
+    }
 
 
 def _values(judgement: Judgement) -> list[float]:
@@ -72,6 +76,17 @@ def _sentences(found: Found[Any], images: int) -> Iterator[str]:
         yield (
             f"In float: {', '.join(found.winner.recipe.kept_in_float)}, which add the most noise "
             "of their own when they are quantized."
+        )
+    if count := len(found.winner.recipe.multiplied_generally):
+        yield (
+            f"{count} {'convolution has' if count == 1 else 'convolutions have'} weights with a "
+            "zero point of 1: by its general int8 product ONNX Runtime computes these faster here "
+            "than by its kernel for symmetric weights."
+        )
+    if found.winner.recipe.float_up_to:
+        yield (
+            f"In float from the start up to {found.winner.recipe.float_up_to}: timed in turn, this "
+            "is faster here than all of it in int8."
         )
     if not found.winner.holds:
         yield (

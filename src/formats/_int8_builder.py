@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from src.formats import _int8_bias, _int8_gelu, _onnx, _onnx_tensors
+from src.formats import _int8_bias, _int8_cuts, _int8_gelu, _int8_kernels, _onnx, _onnx_tensors
 from src.formats._int8_calibration import Calibrations, operators
 from src.formats._int8_damage_order import damage_order
 from src.formats._int8_equalization import equalise
@@ -60,6 +60,13 @@ class Builder:
 
         return _int8_gelu.gelus(onnx.load(_onnx.prepared(self._source))) > 0
 
+    @functools.cached_property
+    def cuts(self) -> list[str]:
+        """The nodes behind which float may end and int8 begin: see :func:`_int8_cuts.cuts`."""
+        import onnx
+
+        return _int8_cuts.cuts(onnx.load(_onnx.prepared(self._source)))
+
     def build(self, recipe: Recipe) -> onnx.ModelProto:
         """The int8 model of a recipe."""
         import onnx
@@ -77,6 +84,7 @@ class Builder:
         made = self._quantize(model, ranges, recipe)
         if recipe.sigmoid_gelu:
             _int8_gelu.replace_gelus(made)
+        _int8_kernels.multiply_generally(made, recipe.multiplied_generally)
         return made
 
     def rank(self, recipe: Recipe) -> list[str]:
@@ -113,7 +121,7 @@ class Builder:
             options["activation_type"],
             ranges,
             [],
-            list(recipe.kept_in_float),
+            [*_int8_cuts.nodes_up_to(model, recipe.float_up_to), *recipe.kept_in_float],
             operators(),
             options["extra_options"],
         )

@@ -8,7 +8,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from src.formats._int8_search import Judgement
+from src.formats._int8_ladder import Judgement
 from src.formats.base import Runtime
 
 _BATCH = 32

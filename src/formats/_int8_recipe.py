@@ -17,6 +17,8 @@ class Recipe:
     bias_corrected: bool = False
     equalised: bool = False
     sigmoid_gelu: bool = False  # GELU as x times a sigmoid, in int8
+    multiplied_generally: tuple[str, ...] = ()  # convolutions, by their nodes' names
+    float_up_to: str = ""  # the name of the last node of a beginning in float
 
     def __str__(self) -> str:
         parts: list[str] = [self.calibration]
@@ -26,6 +28,10 @@ class Recipe:
             parts.append("equalised")
         if self.sigmoid_gelu:
             parts.append("GELU by a sigmoid")
+        if count := len(self.multiplied_generally):
+            parts.append(f"{count} by the general product")
+        if self.float_up_to:
+            parts.append(f"in float up to {self.float_up_to}")
         if count := len(self.kept_in_float):
             parts.append(f"{count} {'node' if count == 1 else 'nodes'} in float")
         return ", ".join(parts)

@@ -8,8 +8,13 @@ Recipes are tried like the rungs of a ladder, the cheapest first, until one hold
 4. the nodes that quantization hurts the most in float, 1, 2, 4, ... of them; when that holds,
    as few as hold, by bisection. These cost time, each of them.
 
-What holds is tried once more with GELU by a sigmoid, where there is one: an approximation, taken if
-it holds as well and is the faster one of the two side by side.
+What holds is then made faster, each step taken if it holds as well and is the faster one of the two
+side by side:
+
+5. GELU by a sigmoid, an approximation, where there is a GELU;
+6. each convolution by the faster one of the runtime's two int8 kernels;
+7. the network's beginning in float, where int8 gains little: on large maps of few channels there is
+   much to move and little to multiply, so float can be the faster one there.
 """
 
 from __future__ import annotations
@@ -18,60 +23,14 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar, get_args
+from typing import Any, Generic, get_args
 
+from src.formats._int8_ladder import Judgement, Ladder, Model, OutOfTimeError, Rung
 from src.formats._int8_recipe import Calibration, Recipe
 
-Model = TypeVar("Model")
-_TIMING = 0.1  # the share of a latency that its timing may be wrong by
 CLIPPING: tuple[Calibration, ...] = get_args(Calibration)[1:]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What a file does with the judging images."""
-
-    accuracy: float  # by their labels, a share of 1
-    agreement: float  # the share of images with the fp32 file's top-1
-    seconds: float  # of one call with one image, roughly
-
-
-def holds(judgement: Judgement, accuracy: float, max_drop: float) -> bool:
-    """Whether a file keeps the budget: by its answers, and by their accuracy.
-
-    Args:
-        judgement: the file's.
-        accuracy: the fp32 file's.
-        max_drop: the budget, a share of 1.
-    """
-    worst = max_drop + 1e-9  # shares of a few hundred images are not exact in binary
-    return 1 - judgement.agreement <= worst and accuracy - judgement.accuracy <= worst
-
-
-@dataclass(frozen=True)
-class Rung:
-    """A recipe that was tried, and whether it keeps the budget."""
-
-    recipe: Recipe
-    judgement: Judgement
-    holds: bool
-
-    def beats(self, other: Rung) -> bool:
-        """Whether this is the one to ship of the two.
-
-        One that holds; of two that hold the faster one, or where the rough timing can't tell
-        the one with less in float; of two that don't hold the closer one.
-        """
-        if self.holds != other.holds:
-            return self.holds
-        ours, theirs = self.judgement, other.judgement
-        if self.holds:
-            if min(ours.seconds, theirs.seconds) < (1 - _TIMING) * max(
-                ours.seconds, theirs.seconds
-            ):
-                return ours.seconds < theirs.seconds
-            return len(self.recipe.kept_in_float) < len(other.recipe.kept_in_float)
-        return (ours.agreement, ours.accuracy) > (theirs.agreement, theirs.accuracy)
+_MUCH = 1.5  # times as fast as float: there is nothing to look for in float then
+_LEAST = 1.02  # times as fast that a beginning in float has to be, for it makes the file larger
 
 
 @dataclass(frozen=True)
@@ -84,8 +43,21 @@ class Found(Generic[Model]):
     out_of_time: bool  # there was more to try
 
 
-class _OutOfTimeError(Exception):
-    pass
+@dataclass(frozen=True)
+class Faster(Generic[Model]):
+    """What may make a recipe that holds faster.
+
+    Args:
+        speedup: how many times faster the first of two files is, timed in turn.
+        has_gelu: whether there is a GELU to approximate.
+        generally: the convolutions of a file that are faster by the general product.
+        cuts: the nodes behind which float may end and int8 begin, in the network's order.
+    """
+
+    speedup: Callable[[Model, Model], float]
+    has_gelu: bool = False
+    generally: Callable[[Model], Sequence[str]] | None = None
+    cuts: Sequence[str] = ()
 
 
 def search(
@@ -93,11 +65,11 @@ def search(
     judge: Callable[[Model], Judgement],
     rank: Callable[[Recipe], Sequence[str]],
     *,
-    accuracy: float,
+    reference: Judgement,
     max_drop: float,
     seconds: float,
     equalisable: bool = True,
-    faster: Callable[[Model, Model], bool] | None = None,
+    faster: Faster[Model] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Found[Model]:
     """Climb until a recipe holds, or the time is up.
@@ -111,83 +83,27 @@ def search(
         build: makes the file of a recipe.
         judge: looks at what it answers.
         rank: the nodes that a recipe quantizes, the most hurt first.
-        accuracy: the fp32 file's on the judging images, a share of 1.
+        reference: what the fp32 file does with the judging images.
         max_drop: the budget, a share of 1.
         seconds: after which nothing further is begun; the first recipe is tried in any case.
         equalisable: whether there is anything to equalise.
-        faster: whether the first of two files is, timed in turn; None where there is no GELU to
-            approximate.
+        faster: what may make a recipe that holds faster.
         clock: seconds that pass.
     """
-    ladder = _Ladder(build, judge, accuracy, max_drop, seconds, clock)
+    ladder = Ladder(build, judge, reference, max_drop, seconds, clock)
     out_of_time = False
     try:
         _climb(ladder, rank, equalisable)
-        if faster is not None:
-            ladder.approximate(faster)
-    except _OutOfTimeError:
+        if faster is not None and ladder.best[0].holds:
+            _hasten(ladder, faster)
+    except OutOfTimeError:
         out_of_time = True
     winner, model = ladder.best
     return Found(ladder.rungs, winner, model, out_of_time)
 
 
-class _Ladder(Generic[Model]):
-    """The rungs so far, and the model of the best of them: the others' are not kept."""
-
-    def __init__(
-        self,
-        build: Callable[[Recipe], Model],
-        judge: Callable[[Model], Judgement],
-        accuracy: float,
-        max_drop: float,
-        seconds: float,
-        clock: Callable[[], float],
-    ) -> None:
-        self.rungs: list[Rung] = []
-        self._best: tuple[Rung, Model] | None = None
-        self._build, self._judge = build, judge
-        self._accuracy, self._max_drop = accuracy, max_drop
-        self._clock = clock
-        self._deadline = clock() + seconds
-
-    @property
-    def best(self) -> tuple[Rung, Model]:
-        if self._best is None:
-            raise LookupError("nothing was tried yet")
-        return self._best
-
-    def require_time(self) -> None:
-        if self._clock() >= self._deadline:
-            raise _OutOfTimeError
-
-    def holds(self, recipe: Recipe) -> bool:
-        """Try a recipe."""
-        rung, model = self._try(recipe)
-        if self._best is None or rung.beats(self._best[0]):
-            self._best = rung, model
-        return rung.holds
-
-    def approximate(self, faster: Callable[[Model, Model], bool]) -> None:
-        """Try the best recipe with GELU by a sigmoid, if it holds."""
-        best, exact = self.best
-        if not best.holds:
-            return
-        rung, model = self._try(dataclasses.replace(best.recipe, sigmoid_gelu=True))
-        if rung.holds and faster(model, exact):
-            self._best = rung, model
-
-    def _try(self, recipe: Recipe) -> tuple[Rung, Model]:
-        if self.rungs:
-            self.require_time()
-        model = self._build(recipe)
-        judgement = self._judge(model)
-        rung = Rung(recipe, judgement, holds(judgement, self._accuracy, self._max_drop))
-        self.rungs.append(rung)
-        return rung, model
-
-
 def _climb(
-    ladder: _Ladder[Model], rank: Callable[[Recipe], Sequence[str]], equalisable: bool
+    ladder: Ladder[Model], rank: Callable[[Recipe], Sequence[str]], equalisable: bool
 ) -> None:
     for calibration in ("minmax", *CLIPPING):
         if ladder.holds(Recipe(calibration)):
@@ -217,3 +133,57 @@ def _climb(
             enough = middle
         else:
             too_few = middle
+
+
+def _hasten(ladder: Ladder[Model], faster: Faster[Model]) -> None:
+    """Make the recipe that holds faster, step by step."""
+    if faster.has_gelu:
+        _step(ladder, faster, sigmoid_gelu=True)
+    if faster.generally is not None:
+        ladder.require_time()
+        names = tuple(faster.generally(ladder.best[1]))
+        if names:
+            _step(ladder, faster, multiplied_generally=names)
+    _begin_in_float(ladder, faster)
+
+
+def _step(ladder: Ladder[Model], faster: Faster[Model], **change: Any) -> None:
+    """Try the best recipe with a change."""
+    best, unchanged = ladder.best
+    rung, model = ladder.try_(dataclasses.replace(best.recipe, **change))
+    if rung.holds and faster.speedup(model, unchanged) > 1:
+        ladder.ship(rung, model)
+
+
+def _begin_in_float(ladder: Ladder[Model], faster: Faster[Model]) -> None:
+    """Try the best recipe with ever more of the network's beginning in float.
+
+    By strides that halve, from no beginning: a quarter of the cuts further, and on while that is
+    faster; then half that stride to either side of the best. The speed is taken to have one peak,
+    as early maps are the largest.
+    """
+    best, all_int8 = ladder.best
+    if ladder.reference.seconds >= _MUCH * best.judgement.seconds:
+        return
+    speeds: dict[int, float] = {0: _LEAST}  # by how many cuts from the start; 0 is no beginning
+
+    def improves(at: int, on: int) -> bool:
+        if at in speeds or not 0 < at <= len(faster.cuts):
+            return False
+        recipe = dataclasses.replace(best.recipe, float_up_to=faster.cuts[at - 1])
+        rung, model = ladder.try_(recipe)
+        speeds[at] = faster.speedup(model, all_int8) if rung.holds else 0.0
+        if speeds[at] <= speeds[on]:
+            return False
+        ladder.ship(rung, model)
+        return True
+
+    position, stride = 0, max(1, len(faster.cuts) // 4)
+    while stride:
+        further = next(
+            (at for at in (position + stride, position - stride) if improves(at, position)), None
+        )
+        if further is None:
+            stride //= 2
+        else:
+            position = further

@@ -25,6 +25,11 @@ class Choice:
     reduce_range: bool  # weights in 7 of their 8 bits
     why: str
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this processor is of the kind, so that speed measured here tells something."""
+        return self.processor == this_processor()
+
     def quantizer_options(self) -> dict[str, Any]:
         """The same as arguments of ONNX Runtime's quantizers."""
         from onnxruntime.quantization import QuantType
@@ -58,7 +63,7 @@ class Choice:
             f"For {self.processor}, {origin}: {activations} activations, signed (S8) weights in "
             f"{weights} with a scale per output channel, for {self.why}."
         )
-        if self.processor != this_processor():
+        if not self.is_here:
             text += (
                 f" This CPU is {this_processor()}: what is measured on it, accuracy and speed, "
                 "tells nothing certain of that one."

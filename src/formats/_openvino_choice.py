@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from src import machine
 from src.formats._int8_account import HEAD
 from src.formats._int8_judge import Judge
-from src.formats._int8_search import Judgement, holds
+from src.formats._int8_ladder import Judgement, holds
 from src.formats._openvino_session import OpenVinoRuntime
 from src.formats.base import ExportSource, Runtime
 

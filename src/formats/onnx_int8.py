@@ -11,20 +11,17 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src import machine
 from src.formats import _int8_account, _int8_target, _onnx, _onnx_embedding
 from src.formats._int8_builder import Builder
 from src.formats._int8_equalization import equalise
-from src.formats._int8_judge import Judge, speedup_in_turn
 from src.formats._int8_options import Int8Options
 from src.formats._int8_recipe import Recipe
-from src.formats._int8_search import Judgement, search
-from src.formats._onnx_session import OnnxRuntime
+from src.formats._int8_search import Faster, search
+from src.formats._int8_trial import Trial
 from src.formats.base import ExportSource
 
 if TYPE_CHECKING:
     import numpy as np
-    import onnx
     from numpy.typing import NDArray
 
 requires = ("onnx", "onnxscript", "onnxruntime", "sympy")
@@ -47,41 +44,27 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
         details = _int8_account.of_no_search(choice, _why_no_search(options))
     else:
         images, labels = (part.numpy() for part in source.judging)
-        judge = Judge(_opened(_onnx.fp32_file(source)), images, labels)
-        file = source.scratch / "judged.onnx"
-
-        def judgement(model: onnx.ModelProto) -> Judgement:
-            import onnx
-
-            onnx.save_model(model, file)
-            return judge(_opened(file))
-
-        def faster(model: onnx.ModelProto, other: onnx.ModelProto) -> bool:
-            import onnx
-
-            onnx.save_model(model, file)
-            one = _opened(file)
-            onnx.save_model(other, file)
-            return speedup_in_turn(one, _opened(file), images[:1]) > 1
-
+        trial = Trial(_onnx.fp32_file(source), images, labels, source.scratch)
         found = search(
             builder.build,
-            judgement,
+            trial.judgement,
             builder.rank,
-            accuracy=judge.reference.accuracy,
+            reference=trial.reference,
             max_drop=source.max_accuracy_drop,
             seconds=options.search_seconds,
             equalisable=builder.equalisable,
-            faster=faster if builder.has_gelu else None,
+            faster=Faster(
+                trial.speedup,
+                builder.has_gelu,
+                # What is fast here may be slow on another processor.
+                trial.faster_generally if choice.is_here else None,
+                builder.cuts if choice.is_here else (),
+            ),
         )
         model = found.model
-        details = _int8_account.of_search(choice, found, judge.reference, len(images))
+        details = _int8_account.of_search(choice, found, trial.reference, len(images))
     _onnx.write(model, source, folder, quantization=details["recipe"])
     return details
-
-
-def _opened(file: Path) -> OnnxRuntime:
-    return OnnxRuntime(file, "cpu", machine.usable_cores())
 
 
 def damage(folder: Path, exports: Path, images: NDArray[np.float32]) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ class FailingDisk:
         self.failed = False
 
     def call(self, kind: str, path: Any) -> None:
-        if not isinstance(path, int) and not os.path.abspath(path).startswith(self.folder):  # noqa: PTH100
+        if not isinstance(path, int) and not _absolute(path).startswith(self.folder):
             return
         if isinstance(path, int) and not _path_of(path).startswith(self.folder):
             return
@@ -49,6 +49,10 @@ class FailingDisk:
                 return  # a full disk lets this pass; the next one fails
             self.failed = True
             raise OSError(self.number, os.strerror(self.number))
+
+
+def _absolute(path: Any) -> str:
+    return os.path.abspath(os.fsdecode(path))  # noqa: PTH100
 
 
 def _path_of(descriptor: int) -> str:

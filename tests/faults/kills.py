@@ -99,6 +99,7 @@ class Command:
     def finish(self) -> str:
         self.read_until(None)
         code = self._process.wait(timeout=60)
+        self._close()
         assert code == 0, self.printed
         return self.printed
 
@@ -107,15 +108,22 @@ class Command:
         children = _descendants(self._process.pid)
         self._process.kill()
         self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._close()
         end = time.monotonic() + 15  # a DataLoader's worker looks for its parent every 5 s
         while time.monotonic() < end:
-            alive = [f"{pid} {name}" for pid, name in children.items() if _name(pid) == name]
+            alive = [
+                f"{pid} {name}"
+                for pid, name in children.items()
+                if name and _name(pid) == name  # it may have ended before the kill
+            ]
             if not alive:
                 return []
             time.sleep(0.1)
         return alive
+
+    def _close(self) -> None:
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 class Course:

@@ -88,10 +88,15 @@ def _change(value: Any, chance: random.Random) -> None:
     elif kind == 1 and isinstance(holder, dict):
         holder[str(chance.choice(HOSTILE))] = holder.pop(key)
     elif kind == 2 and isinstance(holder[key], int | float):
-        holder[key] = chance.choice(
-            [-holder[key], holder[key] * 10**9, holder[key] + 0.5, str(holder[key])]
-        )
+        holder[key] = _other_number(holder[key], chance)
     elif kind == 3 and isinstance(holder, list):
         holder.append(copy.deepcopy(holder[key]))
     else:
         holder[key] = copy.deepcopy(chance.choice(HOSTILE))
+
+
+def _other_number(value: float, chance: random.Random) -> Any:
+    # A whole number can be too large for a fraction to be added.
+    return chance.choice(
+        [-value, value * 10**9, value + (1 if abs(value) > 2**1000 else 0.5), str(value)]
+    )

@@ -17,6 +17,7 @@ IN_TURN = (*["training"] * 3, *["export"] * 3, *["benchmark"] * 2)
 
 
 @pytest.mark.faults
+@pytest.mark.filterwarnings("ignore:.*torch.jit")  # a file of it is read to see that it is whole
 def test_nothing_is_lost_half_or_wrong_however_often_it_is_killed(tmp_path: Path) -> None:
     wanted = int(os.environ.get("LIGHTSHIP_KILLS", str(len(IN_TURN))))
     moments = random.Random(int(os.environ.get("LIGHTSHIP_SEED", "0")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,10 @@ RANDOM = np.random.default_rng(0)
 
 
 def model_of(
-    nodes: list[onnx.NodeProto], constants: dict[str, Any], classes: int = 4
+    nodes: list[onnx.NodeProto],
+    floats: dict[str, Any],
+    classes: int = 4,
+    constants: Sequence[onnx.TensorProto] = (),
 ) -> onnx.ModelProto:
     """A checked graph from ``images`` to ``logits``."""
     graph = helper.make_graph(
@@ -36,7 +40,10 @@ def model_of(
         "planted",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 8, 8])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", classes])],
-        [numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in constants.items()],
+        [
+            *(numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in floats.items()),
+            *constants,
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
     model.ir_version = 10

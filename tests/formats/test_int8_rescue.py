@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats import _int8_judge, onnx_int8
+from src.formats import _int8_judge, _int8_kernels, _int8_search, _int8_trial, onnx_int8
 from src.formats._int8_options import Int8Options
 from src.formats._onnx import FILE
 from src.models.network import NetworkSpec
@@ -27,6 +27,9 @@ SIZE = 16
 @pytest.fixture(autouse=True)
 def _short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_int8_judge, "_TIMED_SECONDS", 0.01)
+    # What is faster is chance in networks of this size.
+    monkeypatch.setattr(_int8_search, "_MUCH", 0)
+    monkeypatch.setattr(_int8_kernels, "faster", lambda *_: [])
 
 
 class Fragile(nn.Module):
@@ -177,3 +180,40 @@ def test_a_network_that_int8_does_not_hurt_is_judged_once(tmp_path: Path, target
     assert [row[0] for row in details["table"]["rows"]] == ["the fp32 file", "minmax"]
     assert details["judging_images"] == 20
     assert details["within_budget"] is True
+
+
+def test_a_beginning_that_is_faster_in_float_stays_in_float(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_int8_trial, "speedup_in_turn", lambda *_: 1.5)
+    monkeypatch.setattr(_int8_search, "_MUCH", 1e9)
+    details = export(tmp_path, 1)
+    end = details["recipe"]["float_up_to"]
+    assert end
+    assert f"In float from the start up to {end}" in details["summary"][2]
+    assert details["table"]["rows"][details["table"]["chosen"]][0].endswith(f"up to {end}")
+    model = onnx.load(tmp_path / "onnx_int8" / FILE)
+    first, *_, last = (node for node in model.graph.node if node.op_type == "Conv")
+    assert first.input[0] == "images"
+    quantized = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    assert last.input[0] in quantized
+    assert accuracy(tmp_path, always=False) == 1.0
+
+
+def test_convolutions_that_the_general_product_makes_faster_get_a_zero_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_int8_trial, "speedup_in_turn", lambda *_: 1.5)
+    monkeypatch.setattr(_int8_kernels, "faster", lambda names, *_: names[1:])
+    details = export(tmp_path, 1)
+    (name,) = details["recipe"]["multiplied_generally"]
+    assert details["summary"][2].startswith("1 convolution has weights with a zero point of 1")
+    assert (
+        details["table"]["rows"][details["table"]["chosen"]][0]
+        == "minmax, 1 by the general product"
+    )
+    model = onnx.load(tmp_path / "onnx_int8" / FILE)
+    left = _int8_kernels.convolutions(model)
+    assert len(left) == 1
+    assert name not in left
+    assert accuracy(tmp_path, always=False) == 1.0

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from src.formats._int8_ladder import Judgement
 from src.formats._int8_recipe import Recipe
-from src.formats._int8_search import CLIPPING, Found, Judgement, search
+from src.formats._int8_search import CLIPPING, Faster, Found, search
 
 NODES = [f"node {number}" for number in range(20)]
 CALIBRATIONS = ["minmax", *CLIPPING]
@@ -22,7 +23,12 @@ class Planted:
         self.seconds_a_rung = 1.0
         self.now = 100.0
         self.ranked: list[Recipe] = []
-        self.options = {"accuracy": 0.9, "max_drop": 0.01, "seconds": 1e9, **options}
+        self.options = {
+            "reference": Judgement(0.9, 1.0, 1e-2),
+            "max_drop": 0.01,
+            "seconds": 1e9,
+            **options,
+        }
 
     def build(self, recipe: Recipe) -> Recipe:
         self.now += self.seconds_a_rung
@@ -182,11 +188,11 @@ def test_a_recipe_says_what_it_is() -> None:
 def test_a_gelu_by_a_sigmoid_is_taken_where_it_is_faster(approximation_is_faster: bool) -> None:
     compared = []
 
-    def faster(model: Recipe, other: Recipe) -> bool:
+    def speedup(model: Recipe, other: Recipe) -> float:
         compared.append((model, other))
-        return approximation_is_faster
+        return 1.1 if approximation_is_faster else 0.9
 
-    found = Planted(lambda recipe: 1.0, faster=faster).search()
+    found = Planted(lambda recipe: 1.0, faster=Faster(speedup, has_gelu=True)).search()
     assert [str(rung.recipe) for rung in found.rungs] == ["minmax", "minmax, GELU by a sigmoid"]
     assert compared == [(Recipe(sigmoid_gelu=True), Recipe())]
     assert found.winner.recipe.sigmoid_gelu is approximation_is_faster
@@ -196,7 +202,85 @@ def test_no_gelu_is_approximated_at_the_cost_of_the_budget() -> None:
     def agreement(recipe: Recipe) -> float:
         return 0.5 if recipe.sigmoid_gelu else 1.0
 
-    found = Planted(agreement, faster=lambda *_: True).search()
-    assert found.winner.recipe == Recipe()
-    found = Planted(lambda recipe: 0.5, faster=lambda *_: True).search()
+    faster = Faster(lambda *_: 2.0, has_gelu=True)
+    assert Planted(agreement, faster=faster).search().winner.recipe == Recipe()
+    found = Planted(lambda recipe: 0.5, faster=faster).search()
     assert not any(rung.recipe.sigmoid_gelu for rung in found.rungs)
+
+
+CUTS = [f"cut {number}" for number in range(16)]
+SLOW = Judgement(0.9, 1.0, 1.2e-3)  # of the fp32 file: int8 is only 1.2 times as fast
+
+
+def by_beginning(peak: int, at_peak: float = 1.3) -> Faster[Recipe]:
+    """The speed rises to ``at_peak`` with ``peak`` cuts in float, and falls from there."""
+
+    def speedup(model: Recipe, other: Recipe) -> float:
+        assert other == Recipe()
+        count = CUTS.index(model.float_up_to) + 1
+        return at_peak - 0.03 * abs(count - peak)
+
+    return Faster(speedup, cuts=CUTS)
+
+
+@pytest.mark.parametrize("peak", range(1, 17))
+def test_the_beginning_that_is_the_fastest_in_float_is_found(peak: int) -> None:
+    found = Planted(lambda recipe: 1.0, reference=SLOW, faster=by_beginning(peak, 2.0)).search()
+    assert found.winner.recipe == Recipe(float_up_to=CUTS[peak - 1])
+    assert str(found.winner.recipe) == f"minmax, in float up to {CUTS[peak - 1]}"
+    tried = [rung.recipe for rung in found.rungs]
+    assert len(tried) == len(set(tried)) <= 10
+
+
+def test_a_beginning_that_is_hardly_faster_stays_in_int8() -> None:
+    faster = by_beginning(4, 1.019)
+    found = Planted(lambda recipe: 1.0, reference=SLOW, faster=faster).search()
+    assert found.winner.recipe == Recipe()
+
+
+def test_where_int8_gains_much_no_beginning_is_tried() -> None:
+    reference = Judgement(0.9, 1.0, 1.5e-3)
+    found = Planted(lambda recipe: 1.0, reference=reference, faster=by_beginning(4)).search()
+    assert len(found.rungs) == 1
+
+
+def test_a_beginning_in_float_keeps_the_budget() -> None:
+    def agreement(recipe: Recipe) -> float:
+        return 0.5 if recipe.float_up_to in CUTS[3:] else 1.0
+
+    found = Planted(agreement, reference=SLOW, faster=by_beginning(5)).search()
+    assert found.winner.recipe == Recipe(float_up_to=CUTS[2])
+
+
+def test_the_fastest_beginning_so_far_is_shipped_when_the_time_is_up() -> None:
+    planted = Planted(lambda recipe: 1.0, reference=SLOW, faster=by_beginning(8), seconds=2.5)
+    found = planted.search()
+    assert found.out_of_time
+    assert found.winner.recipe == Recipe(float_up_to=CUTS[7])
+
+
+@pytest.mark.parametrize(("gain", "taken"), [(1.2, True), (0.99, False)])
+def test_convolutions_go_to_the_other_kernel_where_that_is_faster(gain: float, taken: bool) -> None:
+    asked = []
+
+    def generally(model: Recipe) -> list[str]:
+        asked.append(model)
+        return NODES[:3]
+
+    faster = Faster(lambda *_: gain, generally=generally)
+    found = Planted(lambda recipe: 1.0, faster=faster).search()
+    assert asked == [Recipe()]
+    assert str(found.rungs[1].recipe) == "minmax, 3 by the general product"
+    assert bool(found.winner.recipe.multiplied_generally) is taken
+
+
+def test_where_no_convolution_gains_no_other_file_is_made() -> None:
+    faster = Faster(lambda *_: 2.0, generally=lambda _: [])
+    assert len(Planted(lambda recipe: 1.0, faster=faster).search().rungs) == 1
+
+
+def test_nothing_is_profiled_when_the_time_is_up() -> None:
+    faster = Faster(lambda *_: 2.0, generally=lambda _: pytest.fail("it was asked"))
+    found = Planted(lambda recipe: 1.0, faster=faster, seconds=0.5).search()
+    assert found.out_of_time
+    assert found.winner.holds

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src.formats import _openvino_choice
-from src.formats._int8_search import Judgement
+from src.formats._int8_ladder import Judgement
 from src.formats._openvino_choice import Trial, best, in_turns
 
 IMAGE = np.zeros((1, 3, 2, 2), np.float32)

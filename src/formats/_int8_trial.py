@@ -1,0 +1,78 @@
+"""int8 models tried out in ONNX Runtime: their answers, their speed, their kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src import machine
+from src.formats import _int8_kernels
+from src.formats._int8_judge import Judge, speedup_in_turn
+from src.formats._int8_ladder import Judgement
+from src.formats._onnx_session import OnnxRuntime
+
+if TYPE_CHECKING:
+    import onnx
+
+_PROFILED_CALLS = 20
+
+
+class Trial:
+    """Tries models, each by a file that lasts as long as its session.
+
+    Args:
+        reference: the fp32 file.
+        images: to judge by, (n, 3, H, W); the first of them is what calls are timed with.
+        labels: (n,).
+        scratch: a folder.
+    """
+
+    def __init__(
+        self,
+        reference: Path,
+        images: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        scratch: Path,
+    ) -> None:
+        self._judge = Judge(_opened(reference), images, labels)
+        self._image = images[:1]
+        self._file = scratch / "tried.onnx"
+
+    @property
+    def reference(self) -> Judgement:
+        """What the fp32 file does."""
+        return self._judge.reference
+
+    def judgement(self, model: onnx.ModelProto) -> Judgement:
+        """What a model does with the images."""
+        return self._judge(self._open(model))
+
+    def speedup(self, model: onnx.ModelProto, other: onnx.ModelProto) -> float:
+        """How many times faster a model is than another, timed in turn."""
+        return speedup_in_turn(self._open(model), self._open(other), self._image)
+
+    def faster_generally(self, model: onnx.ModelProto) -> list[str]:
+        """The convolutions that the general product makes faster: see :mod:`._int8_kernels`."""
+        import onnx
+
+        names = _int8_kernels.convolutions(model)
+        other = onnx.ModelProto()
+        other.CopyFrom(model)
+        _int8_kernels.multiply_generally(other, names)
+        profiles = [
+            self._open(each).operations(self._image, _PROFILED_CALLS) for each in (model, other)
+        ]
+        return _int8_kernels.faster(names, *profiles)
+
+    def _open(self, model: onnx.ModelProto) -> OnnxRuntime:
+        import onnx
+
+        onnx.save_model(model, self._file)
+        return _opened(self._file)
+
+
+def _opened(file: Path) -> OnnxRuntime:
+    return OnnxRuntime(file, "cpu", machine.usable_cores())

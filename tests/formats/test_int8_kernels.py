@@ -1,0 +1,105 @@
+"""Weights with a zero point: the same product by another kernel, and the choice between both."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from src.formats import _onnx_tensors
+from src.formats._chrome_trace import Operation
+from src.formats._int8_kernels import convolutions, faster, multiply_generally
+from tests.formats.test_int8_parts import images, model_of, node, run
+
+STEP = np.float32(0.05)
+
+
+def quantized() -> onnx.ModelProto:
+    """Two convolutions in int8, one channel of which has its largest weight at 127 steps."""
+    weights = np.random.default_rng(1).integers(-100, 100, (2, 4, 3, 1, 1))
+    weights[0, 0, 0], weights[1, 0, 0] = 127, -127
+    return model_of(
+        [
+            node("QuantizeLinear", "images step zero", "q"),
+            node("DequantizeLinear", "q step zero", "d"),
+            node("DequantizeLinear", "first scales zeros", "w1", axis=0),
+            node("DequantizeLinear", "second scales zeros_too", "w2", axis=0),
+            node("Conv", "d w1", "a"),
+            node("Conv", "d w2", "b"),
+            node("Add", "a b", "sum"),
+            node("GlobalAveragePool", "sum", "pooled"),
+            node("Flatten", "pooled", "logits"),
+        ],
+        {},
+        constants=[
+            numpy_helper.from_array(np.array(STEP), "step"),
+            numpy_helper.from_array(np.array(128, np.uint8), "zero"),
+            numpy_helper.from_array(np.full(4, 0.01, np.float32), "scales"),
+            *(
+                numpy_helper.from_array(np.zeros(4, np.int8), name)
+                for name in ("zeros", "zeros_too")
+            ),
+            *(
+                numpy_helper.from_array(values.astype(np.int8), name)
+                for name, values in zip(("first", "second"), weights, strict=True)
+            ),
+        ],
+    )
+
+
+def test_only_the_largest_weight_of_a_channel_changes_by_a_step() -> None:
+    model = quantized()
+    assert convolutions(model) == ["a_node", "b_node"]
+    before = _onnx_tensors.constants(model)
+    assert multiply_generally(model, ["a_node"]) == 1
+    after = _onnx_tensors.constants(model)
+    lost = before["first"].astype(int) - (after["first"].astype(int) - after["zeros"][0])
+    assert list(np.argwhere(lost)[0]) == [0, 0, 0, 0]
+    assert lost.sum() == 1
+    assert after["zeros"].tolist() == [1, 1, 1, 1]
+    assert (after["second"] == before["second"]).all()
+    assert convolutions(model) == ["b_node"]
+
+
+def test_the_runtime_computes_the_same() -> None:
+    model, drawn = quantized(), images(4)
+    before = run(model, drawn)
+    assert multiply_generally(model, convolutions(model)) == 2
+    onnx.checker.check_model(model, full_check=True)
+    one_step = 0.01 * np.abs(drawn).max()  # of one weight of one channel
+    assert np.abs(run(model, drawn) - before).max() <= one_step + 1e-5
+    assert np.abs(run(model, drawn) - before)[:, 1:].max() < 1e-5
+
+
+def test_a_convolution_in_float_is_left_alone() -> None:
+    model = model_of(
+        [node("Conv", "images kernel", "a"), node("Flatten", "a", "logits")],
+        {"kernel": np.ones((4, 3, 8, 8))},
+    )
+    assert convolutions(model) == []
+    assert multiply_generally(model, ["a_node"]) == 0
+
+
+def operation(name: str, seconds: float, kind: str = "QLinearConv") -> Operation:
+    return Operation(0, f"{name}_token_1_kernel_time", kind, "int8", 0.0, seconds)
+
+
+@pytest.mark.parametrize(("seconds", "chosen"), [(0.8, ["conv_1"]), (0.97, []), (1.2, [])])
+def test_what_is_faster_by_more_than_a_profile_errs_is_chosen(
+    seconds: float, chosen: list[str]
+) -> None:
+    before = [
+        *(operation("conv_1", each) for each in (1.0, 9.0, 1.0)),
+        operation("conv_10", 1.0),  # its name begins with another's
+        operation("conv_1", 0.0, kind="Reorder"),
+    ]
+    after = [
+        *(operation("conv_1", each) for each in (seconds, seconds, 9.0)),
+        operation("conv_10", 1),
+    ]
+    assert faster(["conv_1", "conv_10"], before, after) == chosen
+
+
+def test_what_a_profile_does_not_name_stays() -> None:
+    assert faster(["conv_1"], [operation("fused", 1.0)], [operation("fused", 0.1)]) == []
