@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src import machine
+from src.formats import _openvino_dry_run
 from src.formats._int8_account import HEAD
 from src.formats._int8_judge import Judge
 from src.formats._int8_ladder import Judgement, holds
 from src.formats._openvino_session import OpenVinoRuntime
-from src.formats.base import ExportSource, Runtime
+from src.formats.base import ExportSource, Runtime, Unavailable
 
 if TYPE_CHECKING:
     import openvino
 
+_WITHOUT_AMX = "ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16"
 _ROUNDS = 12
 _TURN_SECONDS = 0.1
 
@@ -48,6 +50,9 @@ def choose(
         reference: the fp32 graph.
         graphs: by recipe.
         source: with judging images.
+
+    Raises:
+        Unavailable: OpenVINO can run none of them here.
     """
     if source.judging is None:
         raise LookupError("there is nothing to judge by")
@@ -56,8 +61,18 @@ def choose(
     def opened(graph: openvino.Model) -> OpenVinoRuntime:
         return OpenVinoRuntime(graph, "cpu", machine.usable_cores(), "f32")
 
+    crashes = {
+        recipe: crash
+        for recipe, graph in graphs.items()
+        if (crash := _openvino_dry_run.crash(graph, images, source.scratch))
+    }
+    if len(crashes) == len(graphs):
+        raise Unavailable(
+            f"OpenVINO cannot run it here: {', '.join(sorted(set(crashes.values())))}; with "
+            f"{_WITHOUT_AMX} in the environment it may"
+        )
     judge = Judge(opened(reference), images, labels)
-    runtimes = {recipe: opened(graph) for recipe, graph in graphs.items()}
+    runtimes = {recipe: opened(graph) for recipe, graph in graphs.items() if recipe not in crashes}
     seconds = in_turns(runtimes, images[:1])
     trials = []
     for recipe, runtime in runtimes.items():
@@ -65,7 +80,12 @@ def choose(
         kept = holds(judgement, judge.reference.accuracy, source.max_accuracy_drop)
         trials.append(Trial(recipe, judgement, kept))
     chosen = best(trials)
-    return graphs[chosen.recipe], _account(trials, chosen, judge.reference, len(images))
+    account = _account(trials, chosen, judge.reference, len(images))
+    account["summary"] += [
+        f"NNCF's {recipe} recipe was left out: on this machine OpenVINO {crash}."
+        for recipe, crash in crashes.items()
+    ]
+    return graphs[chosen.recipe], account
 
 
 def best(trials: list[Trial]) -> Trial:

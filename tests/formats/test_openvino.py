@@ -135,6 +135,48 @@ def test_the_int8_recipe_is_chosen_by_images_that_it_was_not_calibrated_on(
     assert details["table"]["rows"][0][1:3] == [1.0, 1.0]  # the labels are its own answers
 
 
+@pytest.mark.parametrize("crashing", [["convolutional"], ["convolutional", "transformer"]])
+def test_a_recipe_whose_graph_ends_its_process_is_not_run_in_this_one(
+    source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crashing: list[str]
+) -> None:
+    from src.formats import _openvino_choice, _openvino_dry_run, openvino_int8
+
+    monkeypatch.setattr(_openvino_choice, "_TURN_SECONDS", 0.001)
+    ends = iter(
+        "ends its process with signal 11" if recipe in crashing else None
+        for recipe in openvino_int8.RECIPES
+    )
+    monkeypatch.setattr(_openvino_dry_run, "crash", lambda *_: next(ends))
+    images = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    judged = dataclasses.replace(source, judging=(images, torch.zeros(16, dtype=torch.long)))
+    entry = export_one("openvino_int8", judged, tmp_path / "openvino_int8")
+    if len(crashing) == 1:
+        assert entry["details"]["recipe"] == "transformer"
+        assert entry["details"]["summary"][-1] == (
+            "NNCF's convolutional recipe was left out: on this machine OpenVINO ends its process "
+            "with signal 11."
+        )
+    else:
+        assert entry["status"] == "skipped"
+        assert "ends its process with signal 11; with ONEDNN_MAX_CPU_ISA" in entry["reason"]
+
+
+def test_a_dry_run_tells_how_it_ended(
+    source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from src.formats import _openvino, _openvino_dry_run
+
+    graph, images = _openvino.model(source), source.calibration[:2].numpy()
+    assert _openvino_dry_run.crash(graph, images, tmp_path) is None
+    assert _openvino_dry_run.crash(graph, images[:, :2], tmp_path)  # of two channels
+    dies = tmp_path / "dies"
+    dies.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    dies.chmod(0o755)
+    monkeypatch.setattr(_openvino_dry_run.sys, "executable", str(dies))
+    ended = _openvino_dry_run.crash(graph, images, tmp_path)
+    assert ended == "ends its process with signal 11"
+
+
 def test_time_is_shared_by_the_primitives_that_ran() -> None:
     layers = [
         Layer("1", "Convolution", "brgconv_avx512_1x1_I8", 0.4),

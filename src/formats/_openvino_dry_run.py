@@ -1,0 +1,77 @@
+"""An int8 graph, run in a process of its own before it may run in that of an export.
+
+On a processor with AMX OpenVINO 2026.4 can end the process that runs an int8 graph on one small
+image: a training would end with it, and with what was still to be exported.
+
+python -m src.formats._openvino_dry_run GRAPH IMAGES    runs GRAPH.xml on IMAGES.npy
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src import machine
+from src.formats._openvino_session import OpenVinoRuntime
+
+if TYPE_CHECKING:
+    import openvino
+
+MOST_SECONDS = 300.0
+_CALLS = 3
+_BATCH = 32
+_ROOT = Path(__file__).parents[2]
+
+
+def crash(graph: openvino.Model, images: NDArray[np.float32], scratch: Path) -> str | None:
+    """How a process ends that runs a graph on one image and on a batch; None if well.
+
+    Args:
+        graph: to be run in fp32 where it is not int8.
+        images: (n, 3, H, W).
+        scratch: a folder.
+    """
+    import openvino
+
+    file, pictures = scratch / "dry_run.xml", scratch / "dry_run.npy"
+    openvino.save_model(graph, file, compress_to_fp16=False)
+    np.save(pictures, images[:_BATCH])
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, str(file), str(pictures)],
+            cwd=_ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=MOST_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"takes more than {MOST_SECONDS:g} s"
+    if done.returncode < 0:
+        return f"ends its process with signal {-done.returncode}"
+    if done.returncode:
+        return done.stderr.strip().rpartition("\n")[2] or f"ends with exit code {done.returncode}"
+    return None
+
+
+def main() -> None:
+    import openvino
+
+    graph, images = (
+        openvino.Core().read_model(sys.argv[1]),
+        np.load(sys.argv[2], allow_pickle=False),
+    )
+    runtime = OpenVinoRuntime(graph, "cpu", machine.usable_cores(), "f32")
+    for _ in range(_CALLS):
+        runtime(images[:1])
+        runtime(images)
+
+
+if __name__ == "__main__":
+    main()
