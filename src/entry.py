@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from src import mishap, stopping
+from src import mishap, quiet, stopping
 from src.errors import LightshipError
 from src.stopping import Stopped
 
@@ -13,7 +13,7 @@ from src.stopping import Stopped
 def run_command(command: Callable[[], None]) -> None:
     """Run ``command``; an error of ours, or one that is no defect, is printed in one line."""
     try:
-        with stopping.at_once():
+        with stopping.at_once(), quiet.event_files():
             command()
     except LightshipError as error:
         print(f"error: {error}", file=sys.stderr)

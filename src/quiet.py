@@ -1,9 +1,13 @@
-"""What Lightning says that nobody here can do anything about."""
+"""What libraries say that nobody here can do anything about."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 
 def hush() -> None:
@@ -22,3 +26,22 @@ def hush() -> None:
     warnings.filterwarnings("ignore", message="Checkpoint directory .* is not empty")
     # Digits are in memory: loading them in processes would be slower.
     warnings.filterwarnings("ignore", message=".*does not have many workers")
+
+
+@contextlib.contextmanager
+def event_files() -> Iterator[None]:
+    """Within it, TensorBoard's writing threads end without a traceback.
+
+    What ended one is raised again by the next call of its writer, where it becomes a line.
+    """
+    before = threading.excepthook
+
+    def hook(ended: Any) -> None:
+        if not type(ended.thread).__module__.startswith("tensorboard."):
+            before(ended)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before

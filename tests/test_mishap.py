@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +154,34 @@ def test_a_file_that_really_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised:
         (tmp_path / "gone" / "x").open("w")
     assert f"{tmp_path}/gone/x: it is not there" in str(mishap.explain(raised.value))
+
+
+def test_an_event_file_that_cannot_be_written_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tensorboard.summary.writer.record_writer import RecordWriter
+    from torch.utils.tensorboard import SummaryWriter
+
+    ended = []
+    monkeypatch.setattr(threading, "excepthook", ended.append)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def command() -> None:
+        writer = SummaryWriter(str(tmp_path))
+        monkeypatch.setattr(RecordWriter, "write", full)
+        writer.add_scalar("loss", 1.0)
+        try:
+            writer.close()
+        finally:
+            other = threading.Thread(target=full)
+            other.start()
+            other.join()
+
+    with pytest.raises(SystemExit) as exit_:
+        run_command(command)
+    assert exit_.value.code == 1
+    assert capsys.readouterr().err.startswith("error: the disk is full")
+    assert [type(each.thread) for each in ended] == [threading.Thread]  # no other is hushed
+    assert threading.excepthook == ended.append

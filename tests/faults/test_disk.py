@@ -213,6 +213,7 @@ def test_export(
 
 @NUMBERS
 @pytest.mark.faults
+@pytest.mark.filterwarnings("ignore:Exception in thread")  # TensorBoard's: see src/quiet.py
 def test_benchmark(
     whole: Path, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
