@@ -141,6 +141,12 @@ def test_a_checkpoint_that_will_not_do_is_told_before_training(
     assert not list(tmp_path.glob("lightning_logs/*/*"))
 
 
+def written(folder: Path) -> list[str]:
+    """The files below a folder, without what the time makes of their names."""
+    files = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(name.partition(".tfevents")[0] for name in files)
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["full", "failing"])
 def test_a_disk_that_fails_at_any_write_of_a_training_loses_no_checkpoint(
@@ -154,13 +160,14 @@ def test_a_disk_that_fails_at_any_write_of_a_training_loses_no_checkpoint(
 
     with failing_disk(fresh("whole")) as disk:
         assert train("trainer.max_epochs=1") == 0
-    count = len(disk.calls)
+    count, all_of_it = len(disk.calls), written(tmp_path / "whole")
     capsys.readouterr()
     for at in range(count):
         with failing_disk(fresh(str(at)), number, at) as disk:
             code = train("trainer.max_epochs=1")
         where = f"write call {at} of {count}, {disk.calls[at]}"
-        assert code in {1, 2} or not disk.failed, where
+        # Only what nothing depends on may be passed over, as making a folder that is there.
+        assert code in {1, 2} or written(tmp_path / str(at)) == all_of_it, where
         if code:
             assert line(capsys), where
         for kept in Path("lightning_logs").rglob("*.ckpt"):
