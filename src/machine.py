@@ -135,6 +135,11 @@ def has_int8_dot_product() -> bool:
     return bool(has & {"AVX-512 VNNI", "AVX-VNNI", "AMX-INT8", "NEON dot product", "I8MM"})
 
 
+def has_amx() -> bool:
+    """Whether the CPU multiplies whole tiles of int8."""
+    return "AMX-INT8" in instruction_sets()
+
+
 def has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 matrices natively."""
     return bool(set(instruction_sets()) & {"AVX-512 BF16", "AMX-BF16", "NEON BF16"})

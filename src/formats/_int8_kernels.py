@@ -1,31 +1,30 @@
-"""Which of ONNX Runtime's two int8 kernels multiplies a convolution, and which is the faster.
+"""Which of ONNX Runtime's two int8 kernels multiplies a convolution, where there is AMX.
 
 Weights with a zero point of 0 go to a kernel for symmetric convolutions, which knows the int8 dot
 product (VNNI) and no more. With any other zero point the same convolution is laid out as a matrix
-(im2col) and goes to the general product, which knows AMX as well: several times faster where many
-channels meet, and slower where the layout costs more than the product gains.
+(im2col) and goes to the general product, which knows AMX as well: up to twice as fast where many
+channels meet, and slower where the layout and the output cost more than the product gains.
 ``TryConvSymPrepack`` in onnxruntime/core/providers/cpu/quantization/qlinearconv.cc, and
 ``MlasGemmU8S8DispatchAmx`` in onnxruntime/core/mlas/lib/platform.cpp.
 """
 
 from __future__ import annotations
 
-import statistics
-from collections import defaultdict
+import math
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from src.formats import _onnx_tensors
-from src.formats._chrome_trace import Operation
 
 if TYPE_CHECKING:
     import onnx
 
 _ZERO_POINT = 1
-_SURELY = 0.95  # of the time: less is within what a profile may be wrong by
-_KERNEL = "QLinearConv"
+_IMAGE = 3  # channels
+_LEAST_PRODUCTS = 256  # an output
+_LEAST_OUTPUTS = 96  # channels
 
 
 def convolutions(quantized: onnx.ModelProto) -> list[str]:
@@ -63,34 +62,25 @@ def multiply_generally(quantized: onnx.ModelProto, names: Collection[str]) -> in
     return len(changed) // 2
 
 
-def faster(
-    names: Collection[str], symmetric: list[Operation], general: list[Operation]
-) -> list[str]:
-    """The convolutions that the general product makes faster.
+def suited(quantized: onnx.ModelProto) -> list[str]:
+    """The convolutions that gain by the general product on a processor with AMX, in order.
 
-    Args:
-        names: of all convolutions.
-        symmetric: what ONNX Runtime's profile of a few calls says of the one file.
-        general: ... of the other, in which all of them are multiplied generally.
+    By their shapes, so that the same network gives the same file. The bounds are those of the
+    convolutions of the four networks at 224 pixels, each timed by both kernels: for an output it
+    takes some 256 products to make up for a dearer way to write it, and laying pixels out as
+    rows pays where that many channels read a row. Where images of three channels come in, the
+    symmetric kernel is the slower one with any number of products.
     """
-    before, after = (_seconds(names, each) for each in (symmetric, general))
-    return [
-        name
-        for name in names
-        if name in before and name in after and after[name] < _SURELY * before[name]
-    ]
-
-
-def _seconds(names: Collection[str], operations: list[Operation]) -> dict[str, float]:
-    """The median over calls of each convolution, whose node the runtime may have named further."""
-    found: defaultdict[str, list[float]] = defaultdict(list)
-    for each in operations:
-        if each.kind == _KERNEL:
-            of = max(
-                (name for name in names if each.name.startswith(f"{name}_")), key=len, default=""
-            )
-            found[of].append(each.seconds)
-    return {name: statistics.median(seconds) for name, seconds in found.items()}
+    constants = _onnx_tensors.constants(quantized)
+    found = []
+    for node, (weight, _, _) in _symmetric(quantized):
+        outputs, inputs, *window = constants[weight].shape
+        products = inputs * math.prod(window)
+        grouped = _onnx_tensors.attributes(node).get("group", 1) > 1
+        rows_pay = math.prod(window) == 1 or outputs >= _LEAST_OUTPUTS
+        if not grouped and (inputs == _IMAGE or (products >= _LEAST_PRODUCTS and rows_pay)):
+            found.append(node.name)
+    return found
 
 
 def _symmetric(quantized: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, tuple[str, str, str]]]:

@@ -12,7 +12,7 @@ What holds is then made faster, each step taken if it holds as well and is the f
 side by side:
 
 5. GELU by a sigmoid, an approximation, where there is a GELU;
-6. each convolution by the faster one of the runtime's two int8 kernels;
+6. the convolutions that gain by it through the runtime's general int8 product;
 7. the network's beginning in float, where int8 gains little: on large maps of few channels there is
    much to move and little to multiply, so float can be the faster one there.
 """
@@ -50,7 +50,7 @@ class Faster(Generic[Model]):
     Args:
         speedup: how many times faster the first of two files is, timed in turn.
         has_gelu: whether there is a GELU to approximate.
-        generally: the convolutions of a file that are faster by the general product.
+        generally: the convolutions of a file that gain by the general product.
         cuts: the nodes behind which float may end and int8 begin, in the network's order.
     """
 
@@ -140,7 +140,6 @@ def _hasten(ladder: Ladder[Model], faster: Faster[Model]) -> None:
     if faster.has_gelu:
         _step(ladder, faster, sigmoid_gelu=True)
     if faster.generally is not None:
-        ladder.require_time()
         names = tuple(faster.generally(ladder.best[1]))
         if names:
             _step(ladder, faster, multiplied_generally=names)

@@ -1,4 +1,4 @@
-"""int8 models tried out in ONNX Runtime: their answers, their speed, their kernels."""
+"""int8 models tried out in ONNX Runtime: their answers and their speed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src import machine
-from src.formats import _int8_kernels
 from src.formats._int8_judge import Judge, speedup_in_turn
 from src.formats._int8_ladder import Judgement
 from src.formats._onnx_session import OnnxRuntime
 
 if TYPE_CHECKING:
     import onnx
-
-_PROFILED_CALLS = 20
 
 
 class Trial:
@@ -53,19 +50,6 @@ class Trial:
     def speedup(self, model: onnx.ModelProto, other: onnx.ModelProto) -> float:
         """How many times faster a model is than another, timed in turn."""
         return speedup_in_turn(self._open(model), self._open(other), self._image)
-
-    def faster_generally(self, model: onnx.ModelProto) -> list[str]:
-        """The convolutions that the general product makes faster: see :mod:`._int8_kernels`."""
-        import onnx
-
-        names = _int8_kernels.convolutions(model)
-        other = onnx.ModelProto()
-        other.CopyFrom(model)
-        _int8_kernels.multiply_generally(other, names)
-        profiles = [
-            self._open(each).operations(self._image, _PROFILED_CALLS) for each in (model, other)
-        ]
-        return _int8_kernels.faster(names, *profiles)
 
     def _open(self, model: onnx.ModelProto) -> OnnxRuntime:
         import onnx

@@ -76,22 +76,18 @@ class OnnxRuntime:
 
     def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
         """From ONNX Runtime's own profile of a few calls, by the types that operators take."""
-        found = self.operations(images, _PROFILED_CALLS)
-        if trace is not None:
-            write(trace, found, self.settings["runtime"])
-        return Profile.of(found)
-
-    def operations(self, images: NDArray[np.float32], calls: int) -> list[Operation]:
-        """The operators of some calls but the first, in a session of their own."""
         with tempfile.TemporaryDirectory() as folder:
             options = self._options()
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(folder) / "profile")
             session = self._open(options)
-            for _ in range(calls):
+            for _ in range(_PROFILED_CALLS):
                 session.run([OUTPUT], {INPUT: images})
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-        return operations(events)
+        found = operations(events)
+        if trace is not None:
+            write(trace, found, self.settings["runtime"])
+        return Profile.of(found)
 
     def _options(self) -> Any:
         import onnxruntime as ort

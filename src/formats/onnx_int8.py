@@ -11,7 +11,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.formats import _int8_account, _int8_target, _onnx, _onnx_embedding
+from src import machine
+from src.formats import _int8_account, _int8_kernels, _int8_target, _onnx, _onnx_embedding
 from src.formats._int8_builder import Builder
 from src.formats._int8_equalization import equalise
 from src.formats._int8_options import Int8Options
@@ -57,7 +58,7 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
                 trial.speedup,
                 builder.has_gelu,
                 # What is fast here may be slow on another processor.
-                trial.faster_generally if choice.is_here else None,
+                _int8_kernels.suited if choice.is_here and machine.has_amx() else None,
                 builder.cuts if choice.is_here else (),
             ),
         )

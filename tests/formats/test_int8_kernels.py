@@ -1,15 +1,14 @@
-"""Weights with a zero point: the same product by another kernel, and the choice between both."""
+"""Weights with a zero point: the same product by another kernel, and which gain by it."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from src.formats import _onnx_tensors
-from src.formats._chrome_trace import Operation
-from src.formats._int8_kernels import convolutions, faster, multiply_generally
+from src.formats._int8_kernels import convolutions, multiply_generally, suited
 from tests.formats.test_int8_parts import images, model_of, node, run
 
 STEP = np.float32(0.05)
@@ -81,25 +80,40 @@ def test_a_convolution_in_float_is_left_alone() -> None:
     assert multiply_generally(model, ["a_node"]) == 0
 
 
-def operation(name: str, seconds: float, kind: str = "QLinearConv") -> Operation:
-    return Operation(0, f"{name}_token_1_kernel_time", kind, "int8", 0.0, seconds)
+def convolution(weights: tuple[int, ...], group: int = 1) -> onnx.ModelProto:
+    """One in int8; the shapes of what it reads do not matter here."""
+    zero = np.zeros(weights[0], np.int8)
+    graph = helper.make_graph(
+        [
+            node("DequantizeLinear", "weight scale zero", "w", axis=0),
+            node("Conv", "images w", "a", group=group),
+        ],
+        "one",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("a", TensorProto.FLOAT, None)],
+        [
+            numpy_helper.from_array(np.ones(weights, np.int8), "weight"),
+            numpy_helper.from_array(np.ones(weights[0], np.float32), "scale"),
+            numpy_helper.from_array(zero, "zero"),
+        ],
+    )
+    return helper.make_model(graph)
 
 
-@pytest.mark.parametrize(("seconds", "chosen"), [(0.8, ["conv_1"]), (0.97, []), (1.2, [])])
-def test_what_is_faster_by_more_than_a_profile_errs_is_chosen(
-    seconds: float, chosen: list[str]
+@pytest.mark.parametrize(
+    ("weights", "group", "gains"),
+    [
+        ((64, 3, 7, 7), 1, True),  # ResNet's stem
+        ((64, 64, 3, 3), 1, False),
+        ((128, 128, 3, 3), 1, True),
+        ((32, 128, 3, 3), 1, False),  # DenseNet's growth
+        ((128, 512, 1, 1), 1, True),
+        ((384, 96, 1, 1), 1, False),  # ConvNeXt's first expansion
+        ((96, 384, 1, 1), 1, True),
+        ((768, 1, 7, 7), 768, False),
+    ],
+)
+def test_convolutions_of_many_products_gain_by_the_general_one(
+    weights: tuple[int, ...], group: int, gains: bool
 ) -> None:
-    before = [
-        *(operation("conv_1", each) for each in (1.0, 9.0, 1.0)),
-        operation("conv_10", 1.0),  # its name begins with another's
-        operation("conv_1", 0.0, kind="Reorder"),
-    ]
-    after = [
-        *(operation("conv_1", each) for each in (seconds, seconds, 9.0)),
-        operation("conv_10", 1),
-    ]
-    assert faster(["conv_1", "conv_10"], before, after) == chosen
-
-
-def test_what_a_profile_does_not_name_stays() -> None:
-    assert faster(["conv_1"], [operation("fused", 1.0)], [operation("fused", 0.1)]) == []
+    assert suited(convolution(weights, group)) == (["a_node"] if gains else [])

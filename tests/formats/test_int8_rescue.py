@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from src import machine
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
@@ -29,7 +30,7 @@ def _short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_int8_judge, "_TIMED_SECONDS", 0.01)
     # What is faster is chance in networks of this size.
     monkeypatch.setattr(_int8_search, "_MUCH", 0)
-    monkeypatch.setattr(_int8_kernels, "faster", lambda *_: [])
+    monkeypatch.setattr(machine, "has_amx", lambda: False)
 
 
 class Fragile(nn.Module):
@@ -204,7 +205,10 @@ def test_convolutions_that_the_general_product_makes_faster_get_a_zero_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_int8_trial, "speedup_in_turn", lambda *_: 1.5)
-    monkeypatch.setattr(_int8_kernels, "faster", lambda names, *_: names[1:])
+    monkeypatch.setattr(machine, "has_amx", lambda: True)
+    monkeypatch.setattr(
+        _int8_kernels, "suited", lambda model: _int8_kernels.convolutions(model)[1:]
+    )
     details = export(tmp_path, 1)
     (name,) = details["recipe"]["multiplied_generally"]
     assert details["summary"][2].startswith("1 convolution has weights with a zero point of 1")

@@ -277,10 +277,3 @@ def test_convolutions_go_to_the_other_kernel_where_that_is_faster(gain: float, t
 def test_where_no_convolution_gains_no_other_file_is_made() -> None:
     faster = Faster(lambda *_: 2.0, generally=lambda _: [])
     assert len(Planted(lambda recipe: 1.0, faster=faster).search().rungs) == 1
-
-
-def test_nothing_is_profiled_when_the_time_is_up() -> None:
-    faster = Faster(lambda *_: 2.0, generally=lambda _: pytest.fail("it was asked"))
-    found = Planted(lambda recipe: 1.0, faster=faster, seconds=0.5).search()
-    assert found.out_of_time
-    assert found.winner.holds
