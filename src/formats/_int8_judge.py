@@ -14,7 +14,7 @@ from src.formats.base import Runtime
 _BATCH = 32
 _WARM_UP_CALLS = 3
 _TIMED_SECONDS = 0.3
-_TURNS = 20
+_LEAST_TURNS, _TURNS_SECONDS = 20, 2.0
 _CALLS_A_TURN = 3
 
 
@@ -77,17 +77,20 @@ def seconds_of_a_call(runtime: Runtime, image: NDArray[np.float32]) -> float:
 def speedup_in_turn(runtime: Runtime, other: Runtime, image: NDArray[np.float32]) -> float:
     """How many times faster a file is than another: the median over pairs of turns, A B B A.
 
-    In one process, so that each disturbs the other alike.
+    In one process, so that each disturbs the other alike. At least 20 pairs, and as many as two
+    seconds have room for: of small networks a pair is short, and so the less exact.
     """
     seconds_of_a_call(runtime, image)
     seconds_of_a_call(other, image)
-    ratios = []
-    for turn in range(_TURNS):
+    ratios: list[float] = []
+    spent = 0.0
+    while len(ratios) < _LEAST_TURNS or spent < _TURNS_SECONDS:
         taken = {}
-        for each in (runtime, other) if turn % 2 else (other, runtime):
+        for each in (runtime, other) if len(ratios) % 2 else (other, runtime):
             started = time.perf_counter()
             for _ in range(_CALLS_A_TURN):
                 each(image)
             taken[each] = time.perf_counter() - started
         ratios.append(taken[other] / taken[runtime])
+        spent += sum(taken.values())
     return statistics.median(ratios)
