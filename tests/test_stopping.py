@@ -121,7 +121,9 @@ os.kill(os.getpid(), 9)
 
 
 @BOTH
-def test_a_sweep_waits_for_its_training_to_stop(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_sweep_waits_for_its_training_to_stop(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program = f"""
 import signal, sys, time
 def stop(number, frame):
@@ -134,8 +136,18 @@ time.sleep(60)
 """
     child = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)
     until((tmp_path / "ready").is_file)
-    # Who presses Ctrl-C, or the cluster.
-    press = f"import os, time; time.sleep(0.2); os.kill({os.getpid()}, {int(number)})"
+    waiting, wait = tmp_path / "waiting", child.wait
+
+    def told() -> int:
+        waiting.touch()
+        return wait()
+
+    monkeypatch.setattr(child, "wait", told)
+    # Who presses Ctrl-C, or the cluster, once the sweep waits.
+    press = (
+        f"import os, time\nwhile not os.path.exists({str(waiting)!r}): time.sleep(0.01)\n"
+        f"os.kill({os.getpid()}, {int(number)})"
+    )
     with (
         subprocess.Popen([sys.executable, "-c", press]),
         stopping.at_once(),
