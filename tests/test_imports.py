@@ -12,6 +12,7 @@ from tests.conftest import ROOT
 
 ALLOWED = {
     "errors": set(),
+    "child": set(),
     "machine": set(),
     "unfinished": set(),
     "files": {"unfinished"},
@@ -28,7 +29,7 @@ ALLOWED = {
     "complaint": {"errors", "grammar"},
     "conflicts": {"errors", "formats"},
     "algebra": set(),
-    "formats": {"errors", "machine"},
+    "formats": {"child", "errors", "machine"},
     "data": {"class_names", "errors", "files", "machine", "runs"},
     "models": {"errors"},
     "precision": {"errors", "machine", "models"},
@@ -47,7 +48,7 @@ ALLOWED = {
     "bundle": {
         *("benchmark", "console", "data", "errors", "files", "formats", "predict", "runs"),
     },
-    "profiling": {"errors", "files", "runs"},
+    "profiling": {"child", "errors", "files", "runs"},
     "report": {"files", "runs"},
     "compare": {"benchmark", "console", "errors", "files", "report", "runs"},
     "callbacks": {

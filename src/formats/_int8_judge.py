@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from src.formats._int8_ladder import Judgement
 from src.formats.base import Runtime
 
-_BATCH = 32
+BATCH = 32  # images that are judged at once
 _WARM_UP_CALLS = 3
 _TIMED_SECONDS = 0.3
 _LEAST_TURNS, _TURNS_SECONDS = 20, 2.0
@@ -50,8 +50,8 @@ class Judge:
 
     def _answers(self, runtime: Runtime) -> NDArray[np.int64]:
         """The top-1 of each image, (n,)."""
-        starts = range(0, len(self._images), _BATCH)
-        parts = [runtime(self._images[start : start + _BATCH]).argmax(axis=1) for start in starts]
+        starts = range(0, len(self._images), BATCH)
+        parts = [runtime(self._images[start : start + BATCH]).argmax(axis=1) for start in starts]
         return np.concatenate(parts)
 
     def _judgement(self, answers: NDArray[np.int64], seconds: float) -> Judgement:

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src import machine
+from src.child import run_module
+from src.formats._int8_judge import BATCH
 from src.formats._openvino_session import OpenVinoRuntime
 
 if TYPE_CHECKING:
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
 
 MOST_SECONDS = 300.0
 _CALLS = 3
-_BATCH = 32
-_ROOT = Path(__file__).parents[2]
 
 
 def crash(graph: openvino.Model, images: NDArray[np.float32], scratch: Path) -> str | None:
-    """How a process ends that runs a graph on one image and on a batch; None if well.
+    """How a process ends that runs a graph as a judge does, on one image and on a batch.
+
+    None if well.
 
     Args:
         graph: to be run in fp32 where it is not int8.
@@ -40,17 +42,9 @@ def crash(graph: openvino.Model, images: NDArray[np.float32], scratch: Path) -> 
 
     file, pictures = scratch / "dry_run.xml", scratch / "dry_run.npy"
     openvino.save_model(graph, file, compress_to_fp16=False)
-    np.save(pictures, images[:_BATCH])
+    np.save(pictures, images[:BATCH])
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", __name__, str(file), str(pictures)],
-            cwd=_ROOT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=MOST_SECONDS,
-            check=False,
-        )
+        done = run_module(__name__, str(file), str(pictures), seconds=MOST_SECONDS)
     except subprocess.TimeoutExpired:
         return f"takes more than {MOST_SECONDS:g} s"
     if done.returncode < 0:

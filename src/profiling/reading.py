@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from src.child import run_module
 from src.profiling.summary import summarize
 from src.profiling.trace import Trace
 
 MOST_SECONDS = 600.0  # it takes one or two; a hang must not hold a training up for ever
-_ROOT = Path(__file__).parents[2]
 
 
 def figures(path: Path, stage: str, *, cut: bool) -> dict[str, Any]:
@@ -32,17 +32,9 @@ def figures(path: Path, stage: str, *, cut: bool) -> dict[str, Any]:
     Raises:
         ValueError: it is not whole, or not a trace, or could not be read.
     """
-    command = [sys.executable, "-m", __name__, str(path), stage, "cut" if cut else "whole"]
+    end = "cut" if cut else "whole"
     try:
-        done = subprocess.run(
-            command,
-            cwd=_ROOT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=MOST_SECONDS,
-            check=False,
-        )
+        done = run_module(__name__, str(path), stage, end, seconds=MOST_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ValueError(f"it could not be read back: {error}") from error
     if done.returncode:
