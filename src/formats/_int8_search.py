@@ -12,9 +12,9 @@ What holds is then made faster, each step taken if it holds as well and is the f
 side by side:
 
 5. GELU by a sigmoid, an approximation, where there is a GELU;
-6. the convolutions that gain by it through the runtime's general int8 product;
-7. the network's beginning in float, where int8 gains little: on large maps of few channels there is
-   much to move and little to multiply, so float can be the faster one there.
+6. the network's beginning in float, where int8 gains little: on large maps of few channels there is
+   much to move and little to multiply, so float can be the faster one there;
+7. the convolutions that gain by it through the runtime's general int8 product.
 """
 
 from __future__ import annotations
@@ -139,11 +139,11 @@ def _hasten(ladder: Ladder[Model], faster: Faster[Model]) -> None:
     """Make the recipe that holds faster, step by step."""
     if faster.has_gelu:
         _step(ladder, faster, sigmoid_gelu=True)
-    if faster.generally is not None:
+    _begin_in_float(ladder, faster)
+    if faster.generally is not None:  # last, for it is of what is left in int8
         names = tuple(faster.generally(ladder.best[1]))
         if names:
             _step(ladder, faster, multiplied_generally=names)
-    _begin_in_float(ladder, faster)
 
 
 def _step(ladder: Ladder[Model], faster: Faster[Model], **change: Any) -> None:

@@ -277,3 +277,19 @@ def test_convolutions_go_to_the_other_kernel_where_that_is_faster(gain: float, t
 def test_where_no_convolution_gains_no_other_file_is_made() -> None:
     faster = Faster(lambda *_: 2.0, generally=lambda _: [])
     assert len(Planted(lambda recipe: 1.0, faster=faster).search().rungs) == 1
+
+
+def test_the_general_product_is_for_what_a_beginning_in_float_leaves_in_int8() -> None:
+    asked = []
+
+    def generally(model: Recipe) -> list[str]:
+        asked.append(model)
+        return NODES[:3]
+
+    def speedup(model: Recipe, other: Recipe) -> float:
+        return 1.3 if model.multiplied_generally else by_beginning(4).speedup(model, other)
+
+    faster = Faster(speedup, generally=generally, cuts=CUTS)
+    found = Planted(lambda recipe: 1.0, reference=SLOW, faster=faster).search()
+    assert asked == [Recipe(float_up_to=CUTS[3])]
+    assert found.winner.recipe == Recipe(float_up_to=CUTS[3], multiplied_generally=tuple(NODES[:3]))
