@@ -84,7 +84,8 @@ class Builder:
         made = self._quantize(model, ranges, recipe)
         if recipe.sigmoid_gelu:
             _int8_gelu.replace_gelus(made)
-        _int8_kernels.multiply_generally(made, recipe.multiplied_generally)
+        if recipe.multiplied_generally:
+            _int8_kernels.multiply_generally(made, recipe.multiplied_generally)
         return made
 
     def rank(self, recipe: Recipe) -> list[str]:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from src.formats import _onnx_tensors
+from src.formats._onnx_tensors import Array
 
 if TYPE_CHECKING:
     import onnx
@@ -47,13 +48,12 @@ def multiply_generally(quantized: onnx.ModelProto, names: Collection[str]) -> in
     """
     from onnx import numpy_helper
 
-    constants = _onnx_tensors.constants(quantized)
     changed = {}
-    for node, (weight, _, zero) in _symmetric(quantized):
+    for node, weights in _symmetric(quantized):
         if node.name in names:
-            moved = np.minimum(constants[weight].astype(np.int16) + _ZERO_POINT, 127)
-            changed[weight] = moved.astype(np.int8)
-            changed[zero] = np.full_like(constants[zero], _ZERO_POINT)
+            moved = np.minimum(weights.values.astype(np.int16) + _ZERO_POINT, 127)
+            changed[weights.name] = moved.astype(np.int8)
+            changed[weights.zero] = np.full_like(weights.zeros, _ZERO_POINT)
     for initializer in quantized.graph.initializer:
         if initializer.name in changed:
             initializer.CopyFrom(
@@ -71,10 +71,9 @@ def suited(quantized: onnx.ModelProto) -> list[str]:
     rows pays where that many channels read a row. Where images of three channels come in, the
     symmetric kernel is the slower one with any number of products.
     """
-    constants = _onnx_tensors.constants(quantized)
     found = []
-    for node, (weight, _, _) in _symmetric(quantized):
-        outputs, inputs, *window = constants[weight].shape
+    for node, weights in _symmetric(quantized):
+        outputs, inputs, *window = weights.values.shape
         products = inputs * math.prod(window)
         grouped = _onnx_tensors.attributes(node).get("group", 1) > 1
         rows_pay = math.prod(window) == 1 or outputs >= _LEAST_OUTPUTS
@@ -83,18 +82,23 @@ def suited(quantized: onnx.ModelProto) -> list[str]:
     return found
 
 
-def _symmetric(quantized: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, tuple[str, str, str]]]:
-    """Convolutions, each with the names of its weights, of their scale and their zero point."""
+class _Weights(NamedTuple):
+    """Of a convolution: the names of the bytes and of their zero point, and what these hold."""
+
+    name: str
+    zero: str
+    values: Array
+    zeros: Array
+
+
+def _symmetric(quantized: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, _Weights]]:
+    """The convolutions whose weights are int8 with a zero point of 0, in order."""
     made_by = {name: node for node in quantized.graph.node for name in node.output}
     constants = _onnx_tensors.constants(quantized)
     for node in quantized.graph.node:
         source = made_by.get(node.input[1]) if node.op_type == "Conv" else None
-        if (
-            source is None
-            or source.op_type != "DequantizeLinear"
-            or source.input[0] not in constants
-        ):
+        if source is None or source.op_type != "DequantizeLinear":
             continue
-        weight, scale, zero = source.input
-        if constants[weight].dtype == np.int8 and not constants[zero].any():
-            yield node, (weight, scale, zero)
+        name, _, zero = source.input
+        if name in constants and constants[name].dtype == np.int8 and not constants[zero].any():
+            yield node, _Weights(name, zero, constants[name], constants[zero])
