@@ -38,7 +38,9 @@ model = core.read_model(path)
 rule = json.loads(model.get_rt_info(["lightship", "preprocessing"]).value)
 class_names = json.loads(model.get_rt_info(["lightship", "class_names"]).value)
 # Where the processor has bf16, OpenVINO would run a file of fp32 in it.
-compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+precision = model.get_rt_info(["lightship", "inference_precision"]).value
+model.reshape([1, 3, rule["image_size"], rule["image_size"]])  # faster than any batch size
+compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
 for image in images:
     with Image.open(image) as file:
         picture = ImageOps.exif_transpose(file).convert("RGB")

@@ -3,7 +3,7 @@
 On a processor with AMX OpenVINO 2026.4 can end the process that runs an int8 graph on one small
 image: a training would end with it, and with what was still to be exported.
 
-python -m src.formats._openvino_dry_run GRAPH IMAGES    runs GRAPH.xml on IMAGES.npy
+python -m src.formats._openvino_dry_run GRAPH IMAGES PRECISION    runs GRAPH.xml on IMAGES.npy
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ MOST_SECONDS = 300.0
 _CALLS = 3
 
 
-def crash(graph: openvino.Model, images: NDArray[np.float32], scratch: Path) -> str | None:
+def crash(
+    graph: openvino.Model, images: NDArray[np.float32], precision: str, scratch: Path
+) -> str | None:
     """How a process ends that runs a graph as a judge does, on one image and on a batch.
 
     None if well.
 
     Args:
-        graph: to be run in fp32 where it is not int8.
+        graph: the int8 graph.
         images: (n, 3, H, W).
+        precision: of what is not int8, "f32" or "bf16".
         scratch: a folder.
     """
     import openvino
@@ -44,7 +47,7 @@ def crash(graph: openvino.Model, images: NDArray[np.float32], scratch: Path) -> 
     openvino.save_model(graph, file, compress_to_fp16=False)
     np.save(pictures, images[:BATCH])
     try:
-        done = run_module(__name__, str(file), str(pictures), seconds=MOST_SECONDS)
+        done = run_module(__name__, str(file), str(pictures), precision, seconds=MOST_SECONDS)
     except subprocess.TimeoutExpired:
         return f"takes more than {MOST_SECONDS:g} s"
     if done.returncode < 0:
@@ -61,7 +64,7 @@ def main() -> None:
         openvino.Core().read_model(sys.argv[1]),
         np.load(sys.argv[2], allow_pickle=False),
     )
-    runtime = OpenVinoRuntime(graph, "cpu", machine.usable_cores(), "f32")
+    runtime = OpenVinoRuntime(graph, "cpu", machine.usable_cores(), sys.argv[3])
     for _ in range(_CALLS):
         runtime(images[:1])
         runtime(images)

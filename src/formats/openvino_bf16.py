@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from src import machine
 from src.formats import _openvino
@@ -18,15 +17,13 @@ precision = "bf16"
 # accuracy is measured instead.
 tolerance = None
 
+usage = _openvino.usage
+
 
 def export(source: ExportSource, folder: Path) -> None:
     # OpenVINO stores 16 bits as float16, which has three bits of mantissa more than bfloat16;
     # what is out of its range stays in float32.
-    _openvino.write(_openvino.model(source), source, folder, half=True)
-
-
-def usage(preprocessing: dict[str, Any]) -> str:
-    return _openvino.usage(preprocessing, "bf16")
+    _openvino.write(_openvino.model(source), source, folder, half=True, precision="bf16")
 
 
 def load(folder: Path, device: str, threads: int) -> OpenVinoRuntime:

@@ -18,7 +18,7 @@ usage = _openvino.usage
 
 
 def export(source: ExportSource, folder: Path) -> None:
-    _openvino.write(_openvino.model(source), source, folder, half=False)
+    _openvino.write(_openvino.model(source), source, folder, half=False, precision="f32")
 
 
 def load(folder: Path, device: str, threads: int) -> OpenVinoRuntime:

@@ -129,7 +129,9 @@ def test_the_int8_recipe_is_chosen_by_images_that_it_was_not_calibrated_on(
     judged = dataclasses.replace(source, judging=(images, labels), max_accuracy_drop=0.99)
     details = export_one("openvino_int8", judged, tmp_path / "openvino_int8")["details"]
     names = [row[0] for row in details["table"]["rows"]]
-    assert names == ["the fp32 graph", *openvino_int8.RECIPES]
+    # ResNet-34 has no activation to harden; what it has in float may be tried in bf16.
+    assert names[:3] == ["the fp32 graph", *openvino_int8.RECIPES]
+    assert len(names) == 3 + machine.has_bfloat16()
     assert details["recipe"] == names[details["table"]["chosen"]]
     assert details["within_budget"] is True
     assert details["table"]["rows"][0][1:3] == [1.0, 1.0]  # the labels are its own answers
@@ -167,13 +169,13 @@ def test_a_dry_run_tells_how_it_ended(
     from src.formats import _openvino, _openvino_dry_run
 
     graph, images = _openvino.model(source), source.calibration[:2].numpy()
-    assert _openvino_dry_run.crash(graph, images, tmp_path) is None
-    assert _openvino_dry_run.crash(graph, images[:, :2], tmp_path)  # of two channels
+    assert _openvino_dry_run.crash(graph, images, "f32", tmp_path) is None
+    assert _openvino_dry_run.crash(graph, images[:, :2], "f32", tmp_path)  # of two channels
     dies = tmp_path / "dies"
     dies.write_text("#!/bin/sh\nkill -SEGV $$\n")
     dies.chmod(0o755)
     monkeypatch.setattr(_openvino_dry_run.sys, "executable", str(dies))
-    ended = _openvino_dry_run.crash(graph, images, tmp_path)
+    ended = _openvino_dry_run.crash(graph, images, "f32", tmp_path)
     assert ended == "ends its process with signal 11"
 
 

@@ -7,23 +7,24 @@ import pytest
 
 from src.formats import _openvino_choice
 from src.formats._int8_ladder import Judgement
-from src.formats._openvino_choice import Trial, best, in_turns
+from src.formats._openvino_choice import Recipe, Trial, best, in_turns
 
 IMAGE = np.zeros((1, 3, 2, 2), np.float32)
 
 
 def trial(recipe: str, seconds: float, agreement: float = 1.0, *, holds: bool = True) -> Trial:
-    return Trial(recipe, Judgement(accuracy=1.0, agreement=agreement, seconds=seconds), holds)
+    judgement = Judgement(accuracy=1.0, agreement=agreement, seconds=seconds)
+    return Trial(Recipe(recipe), judgement, holds)
 
 
 def test_the_fastest_that_keeps_the_budget_is_shipped() -> None:
     trials = [trial("slow", 3.0), trial("fast", 2.0), trial("wrong", 1.0, 0.5, holds=False)]
-    assert best(trials).recipe == "fast"
+    assert best(trials).recipe.preset == "fast"
 
 
 def test_where_none_keeps_the_budget_the_closest_is_shipped() -> None:
     trials = [trial("fast", 1.0, 0.5, holds=False), trial("close", 2.0, 0.9, holds=False)]
-    assert best(trials).recipe == "close"
+    assert best(trials).recipe.preset == "close"
 
 
 def test_files_are_timed_in_turns_so_that_a_slow_phase_hits_both(
