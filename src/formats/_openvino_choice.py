@@ -159,7 +159,8 @@ class _Search:
                     f"{' and '.join(activations)} by a hard swish for {share:.0%} of the values: "
                     f"{gain:.2f} times as fast."
                 )
-            if gain is not None or self.trials[-1].holds:
+            tried = self.trials[-1]
+            if gain is not None or (tried.recipe == recipe and tried.holds):
                 break  # with fewer of them it would be no faster
 
     def account(self) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from _pytest.mark import ParameterSet
 from numpy.typing import NDArray
 from PIL import Image
 
-from src import formats, machine, models
+from src import formats, models
 from src.benchmark import fidelity
-from src.benchmark.process import Limits, WorkerError, WorkerProcess
+from src.benchmark.process import Limits, WorkerProcess
 from src.data.preprocessing import Preprocessing
 from src.export.source import make_source
 from src.export.stage import export_one
@@ -108,14 +108,9 @@ def trained_logits(source: ExportSource, images: int) -> NDArray[np.float32]:
 
 
 def test_it_runs_in_a_fresh_process_and_agrees(
-    exported: tuple[str, Path, ExportSource], request: pytest.FixtureRequest
+    exported: tuple[str, Path, ExportSource],
 ) -> None:
     name, folder, source = exported
-    if "efficientnet_b0-openvino_int8" in request.node.name and "AMX" in machine.instruction_sets():
-        # OpenVINO 2026.4 ends so in its AMX kernels, not with ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16.
-        # In a measurement that is a failed row.
-        reason = "OpenVINO crashes on one image of 32 pixels, on processors with AMX"
-        request.applymarker(pytest.mark.xfail(reason=reason, raises=WorkerError, strict=True))
     if "cpu" not in formats.get(name).devices:
         pytest.skip(f"{name} runs on {', '.join(formats.get(name).devices)} only")
     images = source.calibration[:9].numpy()

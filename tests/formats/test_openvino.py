@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from src import formats, machine
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats._openvino_session import Layer, operations
+from src.formats import _openvino
+from src.formats._openvino_session import Layer, OpenVinoRuntime, operations
 from src.formats.base import ExportSource, Profile, Unavailable
 from src.models.network import NetworkSpec
 from tests.conftest import ROOT
@@ -73,6 +76,74 @@ def test_the_settings_are_those_of_the_compiled_model(
     assert settings["runtime"].startswith("openvino 20")
     assert (settings["device"], settings["threads"], settings["streams"]) == ("cpu", 1, 1)
     assert settings["inference_precision"] == ("bf16" if name == "openvino_bf16" else "f32")
+
+
+@pytest.fixture(scope="module")
+def fp32(source: ExportSource, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fp32") / "openvino_fp32"
+    assert export_one("openvino_fp32", source, folder)["status"] == "ok"
+    return folder
+
+
+def test_every_batch_size_is_compiled_once_and_answers_the_same(
+    fp32: Path, source: ExportSource
+) -> None:
+    runtime = formats.get("openvino_fp32").load(fp32, "cpu", 1)
+    images = IMAGES.numpy()
+    whole = runtime(images)
+    request = runtime._requests[4]  # type: ignore[attr-defined]
+    pairs = np.concatenate([runtime(images[:2]), runtime(images[2:])])
+    alone = np.concatenate([runtime(image[None]) for image in images])
+    assert np.allclose(pairs, whole, atol=1e-4)
+    assert np.allclose(alone, whole, atol=1e-4)
+    assert np.array_equal(runtime(images), whole)
+    assert runtime._requests[4] is request  # type: ignore[attr-defined]
+    assert sorted(runtime._requests) == [1, 2, 4]  # type: ignore[attr-defined]
+
+
+def test_a_graph_in_memory_stays_as_it_was(source: ExportSource) -> None:
+    graph = _openvino.model(source)
+    before = str(graph.input(0).partial_shape)
+    OpenVinoRuntime(graph, "cpu", 1, "f32")(IMAGES.numpy())
+    assert str(graph.input(0).partial_shape) == before
+
+
+def test_an_image_of_another_size_is_refused(fp32: Path) -> None:
+    runtime = formats.get("openvino_fp32").load(fp32, "cpu", 1)
+    for count in (1, 3):
+        with pytest.raises(RuntimeError, match="shape"):
+            runtime(np.zeros((count, 3, 40, 40), np.float32))
+
+
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+def test_an_int8_file_runs_its_float_part_as_it_says(
+    source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool
+) -> None:
+    if has_bfloat16 and not machine.has_bfloat16():
+        pytest.skip("this processor has no bfloat16")
+    tmp_path.joinpath("int8").mkdir()
+    _openvino.write(
+        _openvino.model(source), source, tmp_path / "int8", half=False, precision="bf16"
+    )
+    assert _openvino.said_precision(tmp_path / "int8") == "bf16"
+    monkeypatch.setattr(machine, "has_bfloat16", lambda: has_bfloat16)
+    runtime = formats.get("openvino_int8").load(tmp_path / "int8", "cpu", 1)
+    # Made on a processor with bf16, it runs on one without.
+    assert runtime.settings["inference_precision"] == ("bf16" if has_bfloat16 else "f32")
+
+
+def test_a_file_of_before_that_is_silent_is_fp32_and_nonsense_is_refused(
+    fp32: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(fp32, tmp_path / "copy")
+    text = (folder / "model.xml").read_text()
+    said = '<inference_precision value="f32" />'
+    assert said in text
+    (folder / "model.xml").write_text(text.replace(said, ""))
+    assert _openvino.said_precision(folder) == "f32"
+    (folder / "model.xml").write_text(text.replace(said, '<inference_precision value="f64" />'))
+    with pytest.raises(ValueError, match="inference_precision: expected f32 or bf16, found 'f64'"):
+        formats.get("openvino_int8").load(folder, "cpu", 1)
 
 
 def test_bf16_is_unavailable_where_the_processor_does_not_multiply_it(
@@ -144,6 +215,7 @@ def test_a_recipe_whose_graph_ends_its_process_is_not_run_in_this_one(
     from src.formats import _openvino_choice, _openvino_dry_run, openvino_int8
 
     monkeypatch.setattr(_openvino_choice, "_TURN_SECONDS", 0.001)
+    monkeypatch.setattr(_openvino_choice.machine, "has_bfloat16", lambda: False)
     ends = iter(
         "ends its process with signal 11" if recipe in crashing else None
         for recipe in openvino_int8.RECIPES
@@ -166,7 +238,7 @@ def test_a_recipe_whose_graph_ends_its_process_is_not_run_in_this_one(
 def test_a_dry_run_tells_how_it_ended(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from src.formats import _openvino, _openvino_dry_run
+    from src.formats import _openvino_dry_run
 
     graph, images = _openvino.model(source), source.calibration[:2].numpy()
     assert _openvino_dry_run.crash(graph, images, "f32", tmp_path) is None
