@@ -166,7 +166,7 @@ class Run:
         return content
 
     def read_benchmark(self) -> dict[str, Any]:
-        """Every measurement of this run: see :mod:`src.benchmark.results`."""
+        """Every measurement of this run: see :mod:`src.shapes.benchmark`."""
         remedy = f"run python -m src.benchmark {self.folder}"
         return read_results(self.require(self.benchmark, remedy))
 
@@ -234,7 +234,7 @@ def create(root: Path, model: str) -> Run:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Measurements from a file that the benchmark stage wrote: see :mod:`src.benchmark.results`.
+    """Measurements from a file that the benchmark stage wrote: see :mod:`src.shapes.benchmark`.
 
     Raises:
         UsageError: it is no such file, or of another schema version.
