@@ -3,9 +3,9 @@
 python scripts/int8_peak.py [--root FOLDER]
 
 The peak is the highest rate that ONNX Runtime or OpenVINO reaches with wide 1x1 convolutions in
-int8, on all cores: what these machines do on paper, no runtime does. With --root, where
+int8, on all cores: what a processor does on paper, no runtime does. With --root, where
 scripts/compare_runtimes kept its runs, a table follows: the time that each network's products
-would take at that rate, and how many times that its int8 files took. Both runtimes are taken in
+would take at that rate, what its files took, and how many times that is. Everything is taken in
 turn, each in a process of its own.
 """
 
@@ -21,15 +21,17 @@ from pathlib import Path
 
 import numpy as np
 
-from src import machine, runs
-from src.formats._onnx_session import INPUT, OUTPUT
+from src import formats, machine, runs
+from src.formats._onnx_session import INPUT, OUTPUT, OnnxRuntime
+from src.formats.base import Runtime
 
 LAYERS, CHANNELS, SIDE = 6, 1024, 32
 OPERATIONS = 2 * LAYERS * CHANNELS**2 * SIDE**2  # of a call; a product and a sum are two
 ROUNDS = 5
+WARM_UP_CALLS = 5
 SECONDS = 1.0  # of a round
 LEAST_SHARE = 0.8  # of the time, that has to be int8
-FILES = ("onnx_int8", "openvino_int8")
+FILES = ("onnx_fp32", "onnx_int8", "openvino_int8")
 # ONNX Runtime has two kernels, chosen by the zero point of the weights: see docs/performance.md.
 VARIANTS = {
     "ONNX Runtime": ("onnxruntime", 0),
@@ -41,59 +43,80 @@ VARIANTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, help="where scripts/compare_runtimes kept its runs")
-    parser.add_argument("--measure", choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--peak", choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--file", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.measure:
-        print(rate(*VARIANTS[chosen.measure]))
+    if chosen.peak:
+        print(seconds_of_chain(*VARIANTS[chosen.peak]))
         return
-    rates: dict[str, list[float]] = {name: [] for name in VARIANTS}
-    for _ in range(ROUNDS):
-        for name, found in rates.items():
-            command = [sys.executable, __file__, "--measure", name]
-            ended = subprocess.run(command, check=True, capture_output=True, text=True)
-            found.append(float(ended.stdout.split()[-1]))
+    if chosen.file:
+        print(seconds_of_file(runs.Run.open(chosen.file[0]), chosen.file[1]))
+        return
+    found = newest_runs(chosen.root) if chosen.root else []
+    commands = {("peak", name): ["--peak", name] for name in VARIANTS} | {
+        (run.name, name): ["--file", str(run.folder), name] for run in found for name in FILES
+    }
+    seconds = in_turn(commands)
     print(f"{machine.cpu_model()}, {machine.usable_cores()} threads\n")
-    print("| 1x1 convolutions in int8 | TOP/s, median of 5 | least to most |\n|---|---:|---:|")
-    for name, found in rates.items():
-        print(
-            f"| {name} | {statistics.median(found) / 1e12:.2f} | "
-            f"{min(found) / 1e12:.2f} to {max(found) / 1e12:.2f} |"
+    print("| 1x1 convolutions in int8 | TOP/s | of the rounds |\n|---|---:|---:|")
+    rates = {name: [OPERATIONS / each for each in seconds["peak", name]] for name in VARIANTS}
+    for name, of_rounds in rates.items():
+        least, most = min(of_rounds) / 1e12, max(of_rounds) / 1e12
+        print(f"| {name} | {statistics.median(of_rounds) / 1e12:.2f} | {least:.2f} to {most:.2f} |")
+    peak = max(statistics.median(of_rounds) for of_rounds in rates.values())
+    if found:
+        print("\n" + "\n".join(table(found, seconds, peak)))
+
+
+def newest_runs(root: Path) -> list[runs.Run]:
+    """The newest exported run of each network below ``root``."""
+    each = (
+        runs.newest(root, folder.name, having="exports/manifest.json")
+        for folder in sorted((root / runs.LOG_FOLDER).glob("*"))
+    )
+    found = [run for run in each if run is not None]
+    if not found:
+        sys.exit(
+            f"error: --root: expected runs of scripts/compare_runtimes, found none in {root}; "
+            f"make them with scripts/compare_runtimes --root {root}"
         )
-    peak = max(statistics.median(found) for found in rates.values())
-    if chosen.root:
-        print("\n" + "\n".join(table(chosen.root, peak)))
+    return found
 
 
-def table(root: Path, peak: float) -> list[str]:
-    """What the files of the newest run of each network took, over what the peak would.
+def in_turn(commands: dict[tuple[str, str], list[str]]) -> dict[tuple[str, str], list[float]]:
+    """What each command prints, once a round."""
+    seconds: dict[tuple[str, str], list[float]] = {key: [] for key in commands}
+    for _ in range(ROUNDS):
+        for key, arguments in commands.items():
+            command = [sys.executable, __file__, *arguments]
+            ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            seconds[key].append(float(ended.stdout.split()[-1]))
+    return seconds
+
+
+def table(
+    found: list[runs.Run], seconds: dict[tuple[str, str], list[float]], peak: float
+) -> list[str]:
+    """What files took, over what their networks' products would take at the peak.
 
     Args:
-        root: of the runs.
+        found: the runs.
+        seconds: of a call, of each run's name and file, a round each.
         peak: operations a second.
     """
-    lines = [
-        "| network | at the peak, ms | "
-        + " | ".join(f"`{name}`, times that" for name in FILES)
-        + " |",
-        "|---|---:|" + "---:|" * len(FILES),
-    ]
-    for folder in sorted((root / runs.LOG_FOLDER).iterdir()):
-        run = runs.newest(root, folder.name, having="benchmark.json")
-        if run is None:
-            continue
-        found = runs.read_results(run.benchmark)
-        least = 2 * found["macs"] / peak
-        rows = {row["format"]: row for row in found["rows"] if row["status"] == "ok"}
-        times = [
-            f"{rows[name]['latency'][0]['p50_s'] / least:.1f}" if name in rows else "-"
-            for name in FILES
-        ]
-        lines.append(f"| {folder.name} | {least * 1e3:.2f} | {' | '.join(times)} |")
+    columns = " | ".join(f"`{name}`, ms (times that)" for name in FILES)
+    lines = [f"| network | at the peak, ms | {columns} |", "|---|---:|" + "---:|" * len(FILES)]
+    for run in found:
+        manifest = run.read_manifest()
+        least = 2 * manifest["macs"] / peak
+        taken = {name: statistics.median(seconds[run.name, name]) for name in FILES}
+        cells = " | ".join(f"{1e3 * each:.2f} ({each / least:.1f})" for each in taken.values())
+        lines.append(f"| {manifest['model']} | {1e3 * least:.2f} | {cells} |")
     return lines
 
 
-def rate(runtime: str, zero: int) -> float:
-    """Operations a second: the median of the calls of a round.
+def seconds_of_chain(runtime: str, zero: int) -> float:
+    """Seconds of a call of the chain of convolutions.
 
     Args:
         runtime: "onnxruntime" or "openvino".
@@ -103,6 +126,7 @@ def rate(runtime: str, zero: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         write(path, zero)
+        call: Runtime
         if runtime == "openvino":
             import openvino
 
@@ -111,18 +135,31 @@ def rate(runtime: str, zero: int) -> float:
             graph = openvino.convert_model(path)
             call = OpenVinoRuntime(graph, "cpu", machine.usable_cores(), "f32")
         else:
-            from src.formats._onnx_session import OnnxRuntime
-
             call = OnnxRuntime(path, "cpu", machine.usable_cores())
         share = call.profile(image).time.get("int8", 0.0)
         if share < LEAST_SHARE:
             raise RuntimeError(f"{runtime} spends {share:.0%} of the time in int8: no peak of int8")
-        taken: list[float] = []
-        while sum(taken) < SECONDS:
-            started = time.perf_counter()
-            call(image)
-            taken.append(time.perf_counter() - started)
-    return OPERATIONS / statistics.median(taken)
+        return seconds_of_a_call(call, image)
+
+
+def seconds_of_file(run: runs.Run, name: str) -> float:
+    """Seconds of a call of a run's file, for one image."""
+    shape = run.read_manifest()["input_shape"]
+    image = np.random.default_rng(0).random((1, *shape[-3:]), np.float32)
+    runtime = formats.get(name).load(run.exports / name, "cpu", machine.usable_cores())
+    return seconds_of_a_call(runtime, image)
+
+
+def seconds_of_a_call(runtime: Runtime, image: np.ndarray) -> float:
+    """The median of the calls of a round."""
+    for _ in range(WARM_UP_CALLS):
+        runtime(image)
+    taken: list[float] = []
+    while sum(taken) < SECONDS:
+        started = time.perf_counter()
+        runtime(image)
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
 
 
 def write(path: Path, zero: int) -> None:
@@ -131,7 +168,7 @@ def write(path: Path, zero: int) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
     rng = np.random.default_rng(1)
-    constants = {
+    constants: dict[str, np.ndarray] = {
         "scale": np.array(1 / 255, np.float32),
         "zero": np.array(0, np.uint8),
         "weight_scale": np.array(1 / 127 / CHANNELS, np.float32),
