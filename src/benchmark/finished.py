@@ -22,7 +22,8 @@ def find(run: Run, options: BenchmarkOptions) -> dict[str, Any] | None:
     try:
         found, manifest = run.read_benchmark(), run.read_manifest()
         measured = {(row["format"], row["device"]): row["sha256"] for row in found["rows"]}
-        there = {(row.name, row.device): row.figures["sha256"] for row in planned(manifest)}
+        rows = planned(manifest, options.devices)
+        there = {(row.name, row.device): row.figures["sha256"] for row in rows}
         same = (
             found["checkpoint"] == manifest["checkpoint"]
             and _decisive(found["options"]) == _decisive(dataclasses.asdict(options))

@@ -1,4 +1,7 @@
-"""What the NVIDIA driver says about the first GPU, whichever runtime uses it.
+"""What the NVIDIA driver says about the GPU that CUDA calls the first, whichever runtime uses it.
+
+NVML counts all GPUs by their place on the bus. CUDA counts those that ``CUDA_VISIBLE_DEVICES``
+names, the fastest first. So the GPU is looked up by its UUID, which both know.
 
 The package ``nvidia-ml-py`` is optional (``pip install lightship[gpu]``); without it, or
 without a GPU, everything here is None.
@@ -6,23 +9,54 @@ without a GPU, everything here is None.
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 
+def first_gpu() -> str | None:
+    """The UUID of CUDA's device 0, by the driver itself; None where CUDA has no device.
+
+    No context is made, so that this takes no memory on the GPU.
+    https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__DEVICE.html
+    """
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None  # no driver
+    device, found = ctypes.c_int(), (ctypes.c_ubyte * 16)()
+    # The second version gives the part's own UUID where a GPU is split by MIG.
+    if (
+        cuda.cuInit(0)
+        or cuda.cuDeviceGet(ctypes.byref(device), 0)
+        or cuda.cuDeviceGetUuid_v2(ctypes.byref(found), device)
+    ):
+        return None
+    return str(uuid.UUID(bytes=bytes(found)))
+
+
 @functools.cache
 def _device() -> tuple[Any, Any] | None:
-    """The library and the first GPU's handle."""
+    """The library and the handle of CUDA's device 0."""
     try:
         import pynvml
     except ImportError:
         return None
+    known = first_gpu()
+    if known is None:
+        return None
     try:
         pynvml.nvmlInit()
-        return pynvml, pynvml.nvmlDeviceGetHandleByIndex(0)
     except pynvml.NVMLError:
-        return None  # no driver, or no GPU
+        return None  # no driver
+    for kind in ("GPU", "MIG"):
+        try:
+            return pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"{kind}-{known}")
+        except pynvml.NVMLError:
+            continue  # it is of the other kind, or not to be seen from this container
+    return None
 
 
 def _ask(question: Callable[[Any, Any], Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Literal
 from src import machine
 from src.errors import UsageError
 
+Device = Literal["cpu", "cuda"]
 Objective = Literal["latency", "size", "throughput", "memory"]
 
 
@@ -17,6 +18,7 @@ class BenchmarkOptions:
 
     Args:
         batch_sizes: images at once, a latency figure for each.
+        devices: where rows are measured, as far as their formats run there and the machine has it.
         threads: intra-op threads of every runtime; by default all usable cores.
         precision: rounds go on until each speed-up's 95 % interval is within this share of it.
         rounds: turns that each row gets, in an order that rotates, at most.
@@ -31,6 +33,9 @@ class BenchmarkOptions:
         max_accuracy_drop: the top-1 accuracy that a row may give up, a share of 1: 0.01 is one
             point. A row passes when the test images show, at a risk of 5 %, that it gives up
             no more.
+        loads_at_once: how many rows load their file at the same time. More than 1 saves minutes
+            where there are many cores and rows that compile; then load times are those of busy
+            cores, and the memory of a GPU is not told row by row.
         objective: what the recommendation is the best at.
         baseline: the format that speed and accuracy are compared with.
         trace: write a trace of some calls of each row, after it was timed, into the run's
@@ -40,6 +45,7 @@ class BenchmarkOptions:
     """
 
     batch_sizes: list[int] = field(default_factory=lambda: [1, 8])
+    devices: list[Device] = field(default_factory=lambda: ["cpu", "cuda"])
     threads: int | None = None
     precision: float = 0.02
     rounds: int = 100
@@ -50,6 +56,7 @@ class BenchmarkOptions:
     timeout_seconds: float = 120.0
     max_memory_bytes: int | None = None
     max_accuracy_drop: float = 0.01
+    loads_at_once: int = 1
     objective: Objective = "latency"
     baseline: str = "eager"
     trace: bool = False
@@ -65,6 +72,7 @@ class BenchmarkOptions:
             "max_seconds",
             "warmup_seconds",
             "timeout_seconds",
+            "loads_at_once",
         ):
             _require_positive(name, getattr(self, name))
         if not 0 <= self.max_accuracy_drop < 1:
@@ -89,6 +97,13 @@ class BenchmarkOptions:
                 expected="each size once",
                 found=str(self.batch_sizes),
                 remedy="name each size once",
+            )
+        if not self.devices:
+            raise UsageError(
+                "benchmark.devices",
+                expected="at least one of cpu and cuda",
+                found="none",
+                remedy="leave it out for both",
             )
         for name in ("threads", "max_memory_bytes"):
             value = getattr(self, name)

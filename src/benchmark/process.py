@@ -43,6 +43,7 @@ class Limits:
         resident_bytes: what it may hold before it is killed.
         group: of the options that set these, as messages name them.
         first: run before other processes, where the system allows it, as what is timed must.
+        alone: while it is asked, no other worker is: what is taken of the GPU's memory is its own.
     """
 
     threads: int
@@ -50,6 +51,7 @@ class Limits:
     resident_bytes: int
     group: str = "benchmark."
     first: bool = True
+    alone: bool = True
 
 
 class WorkerProcess:
@@ -65,7 +67,7 @@ class WorkerProcess:
     def __init__(self, name: str, folder: Path, device: str, limits: Limits) -> None:
         self._limits = limits
         self._mixes_batch = getattr(formats.get(name), "mixes_batch", False)
-        self._device_memory = nvml.GrowthMeter() if device == "cuda" else None
+        self._device_memory = nvml.GrowthMeter() if device == "cuda" and limits.alone else None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         self._connection, theirs = Pipe()
         command = [sys.executable, "-m", "src.benchmark.worker", name, str(folder), device]
@@ -88,7 +90,7 @@ class WorkerProcess:
 
     @property
     def peak_device_bytes(self) -> int | None:
-        """The most memory it had on the GPU; None on a CPU, and where no driver tells."""
+        """The most memory it had on the GPU; None on a CPU, and where nothing tells."""
         return self._device_memory.peak_bytes if self._device_memory else None
 
     def ask(

@@ -26,6 +26,10 @@ Images = NDArray[np.float32]
 
 WARM = 0.02  # two windows of the warm-up agree within this share
 MOST_RELOAD_SECONDS = 2.0
+# A GPU's energy counter moves some ten times a second, and a turn is as short as one of its steps.
+ENERGY_SECONDS = 0.5
+MOST_ENERGY_SECONDS = 3.0
+LEAST_HOST_SHARE = 0.8  # of the device's own seconds, which the host's hold; calls differ somewhat
 MOST_DAMAGED = 15  # tensors that the report names
 
 
@@ -66,6 +70,7 @@ class Row:
         self._worker: WorkerProcess | None = None
         self.rounds: dict[int, dict[int, Turn]] = {}  # by batch size, by number of the round
         self._warm: dict[int, bool] = {}  # by batch size: a steady speed was reached
+        self._joules: dict[int, float | None] = {}  # by batch size: of an image, on a GPU
         self._exports: Path | None = None
         self._probe: Images | None = None
         self._loads: list[float] = []  # seconds of each
@@ -130,11 +135,14 @@ class Row:
                 worker.ask("hold", images)
                 steady = worker.ask("warm_up", tolerance=WARM, max_seconds=options.warmup_seconds)
                 self._warm[size] = steady["warm"]
+                if self.device == "cuda":
+                    self._joules[size] = self._energy(worker, size)
             elif self._reloads and load_of(number) != load_of(next(reversed(rounds))):
                 self._loads.append(worker.ask("reload")["load_seconds"])
             before, own = Observation.now(), time.process_time()
             answer = worker.ask("time", samples=options.samples, max_seconds=options.turn_seconds)
             after, own = Observation.now(), time.process_time() - own
+            self._fail_if(_faster_than_its_device(answer["seconds"], answer["device_seconds"]))
             own += answer.pop("request_cpu_seconds")
             self._settled &= answer.pop("settled")
             rounds[number] = Turn(
@@ -142,6 +150,11 @@ class Row:
             )
 
         self._guard(act)
+
+    def _energy(self, worker: WorkerProcess, size: int) -> float | None:
+        """Joules of the GPU for each image; None where it has no counter."""
+        spent = worker.ask("energy", least_seconds=ENERGY_SECONDS, max_seconds=MOST_ENERGY_SECONDS)
+        return None if spent["joules"] is None else spent["joules"] / spent["calls"] / size
 
     def speedup(self, other: Row, size: int) -> Interval | None:
         """How many times faster than ``other`` at a batch size; None where it can't be told."""
@@ -173,6 +186,8 @@ class Row:
                 self._look_for_damage()
             for size, rounds in self.rounds.items():
                 cell = summarize(size, rounds, warm=self._warm[size])
+                if self.device == "cuda":
+                    cell["joules_per_image"] = self._joules[size]
                 if baseline not in {None, self} and (found := self.speedup(baseline, size)):
                     cell["speedup"] = found.to_dict()
                 if counterpart is not None and (found := self.speedup(counterpart, size)):
@@ -247,12 +262,28 @@ class Row:
             self.close()
 
 
-def planned(manifest: dict[str, Any]) -> list[Row]:
-    """A row for each exported format and each device that it can run on."""
+def _faster_than_its_device(
+    seconds: Sequence[float], device_seconds: Sequence[float] | None
+) -> str | None:
+    """Why the host's clock cannot be right: the device took longer by its own, without copies."""
+    if not device_seconds:
+        return None
+    host, device = statistics.median(seconds), statistics.median(device_seconds)
+    if host >= LEAST_HOST_SHARE * device:
+        return None
+    return (
+        f"a call takes {host:.3g} s by the host's clock and {device:.3g} s by the device's: the "
+        "runtime does not wait for the device, so its times would be of launches alone"
+    )
+
+
+def planned(manifest: dict[str, Any], chosen: Sequence[str] = ("cpu", "cuda")) -> list[Row]:
+    """A row for each exported format and each of the ``chosen`` devices that it can run on."""
     return [
         Row(name, device, entry, manifest["class_names"])
         for name, entry in json.loads(json.dumps(manifest["formats"])).items()
         for device in formats.get(name).devices
+        if device in chosen
     ]
 
 

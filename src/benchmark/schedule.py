@@ -52,7 +52,18 @@ class Schedule:
             self._batch(images, started, started + share)
 
     def baseline_of(self, row: Row) -> Row | None:
-        """The baseline on the row's own device, else on the CPU; None where neither ran."""
+        """The baseline on the row's own device; None where it did not run there.
+
+        The baseline of another device says nothing about speed: where it fails on a GPU, the
+        rows of the GPU have no speed-up.
+        """
+        return self.baselines.get(row.device)
+
+    def reference_of(self, row: Row) -> Row | None:
+        """The baseline to compare answers with: on the row's own device, else on the CPU.
+
+        It is the trained network on either; None where it ran on neither.
+        """
         return self.baselines.get(row.device) or self.baselines.get("cpu")
 
     def counterpart_of(self, row: Row) -> Row | None:

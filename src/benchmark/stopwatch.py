@@ -108,6 +108,34 @@ class Stopwatch:
             "device_seconds": None if None in device else device,
         }
 
+    def energy(self, least_seconds: float, max_seconds: float) -> dict[str, Any]:
+        """Call for long enough that a slow counter tells the energy of a call.
+
+        A GPU's counter moves in steps, many times a second at best, so the calls are counted from
+        one of its steps to another one, at least ``least_seconds`` later.
+
+        Returns:
+            ``joules``, None where there is no counter or it did not move within ``max_seconds``;
+            ``calls``, how many they are of.
+        """
+        if self._energy is None or (before := self._energy.read()) is None:
+            return {"joules": None, "calls": 0}
+        ends = self._clock() + max_seconds
+        edges: list[tuple[list[int], float, int]] = []  # the counter, when, and calls until then
+        calls, seen = 0, before
+        while self._clock() < ends:
+            self.once()
+            calls += 1
+            now = self._energy.read()
+            if now is None or now == seen:
+                continue
+            seen = now
+            edges.append((now, self._clock(), calls))
+            if edges[-1][1] - edges[0][1] >= least_seconds:
+                first = edges[0]
+                return {"joules": self._energy.since(first[0]), "calls": calls - first[2]}
+        return {"joules": None, "calls": calls}
+
     def _window(self) -> float:
         end = self._clock() + WINDOW_SECONDS
         seconds = [self.once() for _ in range(WINDOW_CALLS)]

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -82,7 +83,7 @@ def measure(
             was calibrated on the images that it is scored on.
     """
     manifest = run.read_manifest()
-    rows = planned(manifest)
+    rows = planned(manifest, options.devices)
     if not any(row.name == options.baseline for row in rows):
         raise UsageError(
             "benchmark.baseline",
@@ -180,10 +181,23 @@ def require_success(results: dict[str, Any], options: BenchmarkOptions) -> None:
 
 def _start(rows: Sequence[Row], run: Run, options: BenchmarkOptions, report: Report) -> None:
     known = probe.read(run.require(run.exports / PROBE, f"run python -m src.export {run.folder}"))
-    limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
-    for number, row in enumerate(rows):
-        report("loading", f"{row.name} on {row.device}", number, len(rows))
-        row.start(run.exports, limits, known)
+    at_once = options.loads_at_once
+    limits = Limits(
+        options.effective_threads,
+        options.timeout_seconds,
+        options.memory_limit,
+        alone=at_once == 1,
+    )
+    for begun in range(0, len(rows), at_once):
+        group = rows[begun : begun + at_once]
+        for number, row in enumerate(group, begun):
+            report("loading", f"{row.name} on {row.device}", number, len(rows))
+        if len(group) == 1:  # without a thread, so that Ctrl-C need not wait for one
+            group[0].start(run.exports, limits, known)
+            continue
+        with ThreadPoolExecutor(len(group)) as pool:
+            for loading in [pool.submit(row.start, run.exports, limits, known) for row in group]:
+                loading.result()
 
 
 def _answers(
@@ -192,7 +206,7 @@ def _answers(
     """Each row's logits for a batch, with those of its baseline, if there are any."""
     logits = {row: row.predict(images) for row in rows}
     for row, ours in logits.items():
-        baseline = schedule.baseline_of(row)
+        baseline = schedule.reference_of(row)
         if ours is not None:
             yield row, ours, logits[baseline] if baseline else None
 

@@ -115,6 +115,12 @@ class Worker:
         # Of the whole request, so that the parent can tell this worker's part from others'.
         return {**answer, "settled": settled, "request_cpu_seconds": process_time() - busy}
 
+    def energy(self, least_seconds: float, max_seconds: float) -> dict[str, Any]:
+        """Joules of many calls: see :meth:`Stopwatch.energy`."""
+        answer = self._stopwatch().energy(least_seconds, max_seconds)
+        self._settle()
+        return answer
+
     def finish(self) -> dict[str, Any]:
         """What is known once all timing is over.
 

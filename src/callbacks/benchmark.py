@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from src.benchmark.options import BenchmarkOptions
@@ -30,6 +31,8 @@ class BenchmarkCallback(Callback):
         if not (self.enabled and trainer.is_global_zero) or checkpoint is None:
             return
         run = run_of(checkpoint)
+        # Torch keeps the training's memory on the GPU for itself; the files need it now.
+        torch.cuda.empty_cache()
         for logger in trainer.loggers:
             logger.save()  # the curves of the training are read from its events
         console = open_console()

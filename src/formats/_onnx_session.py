@@ -12,11 +12,15 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from src.errors import one_line
 from src.formats._chrome_trace import Operation, write
 from src.formats.base import Profile, Unavailable
 
 INPUT, OUTPUT = "images", "logits"
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+TENSORRT = "TensorrtExecutionProvider"
+# TF32 would be another precision under the name of fp32; torch's fp32 rows do without it, too.
+_OPTIONS: dict[str, dict[str, Any]] = {"CUDAExecutionProvider": {"use_tf32": 0}}
 _PROFILED_CALLS = 5
 _CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
 _INT8 = {"int8", "uint8"}
@@ -24,31 +28,48 @@ _MICROSECOND = 1e-6
 
 
 class OnnxRuntime:
-    """An ONNX Runtime session on one execution provider."""
+    """An ONNX Runtime session on one execution provider.
 
-    def __init__(self, path: Path, device: str, threads: int) -> None:
+    Args:
+        path: the ONNX file.
+        device: ``cpu`` or ``cuda``.
+        threads: intra-op.
+        provider: another one than the device's own.
+
+    Raises:
+        Unavailable: this onnxruntime has no such provider, or it does not start here.
+    """
+
+    def __init__(self, path: Path, device: str, threads: int, provider: str | None = None) -> None:
         import onnxruntime as ort
 
         self._path = path
-        self._provider = _PROVIDERS[device]
+        self._provider = provider or _PROVIDERS[device]
         self._threads = threads
         if self._provider not in ort.get_available_providers():
             raise Unavailable(f"this onnxruntime has no {self._provider}")
+        if device == "cuda" and hasattr(ort, "preload_dlls"):
+            # CUDA's and cuDNN's libraries from NVIDIA's packages, where the system has none.
+            ort.preload_dlls()
         self._session = self._open(self._options())
         actual = self._session.get_providers()
+        if self._provider not in actual:
+            # onnxruntime logs why and falls back to the CPU, which would be timed as a GPU.
+            raise Unavailable(
+                f"{self._provider} does not start: its libraries or the driver do not fit"
+            )
         self.settings: dict[str, Any] = {
             "runtime": f"onnxruntime {ort.__version__}",
-            # Where the provider does not start, onnxruntime falls back to the CPU with a line
-            # in its log; the row would be timed there under the other device's name.
-            "device": next((name for name, each in _PROVIDERS.items() if each == actual[0]), None),
+            "device": "cpu" if actual[0] == _PROVIDERS["cpu"] else "cuda",
             "providers": actual,
             "threads": self._session.get_session_options().intra_op_num_threads,
             "interop_threads": self._session.get_session_options().inter_op_num_threads,
         }
         if device == "cuda":
-            cuda = self._session.get_provider_options()[self._provider]
-            self.settings["tf32"] = cuda.get("use_tf32")
-            self.settings["cuda_graph"] = cuda.get("enable_cuda_graph")
+            options = self._session.get_provider_options()[self._provider]
+            # As strings, "0" or "1".
+            self.settings["tf32"] = options.get("use_tf32")
+            self.settings["cuda_graph"] = options.get("enable_cuda_graph")
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         return cast("NDArray[np.float32]", self._session.run([OUTPUT], {INPUT: images})[0])
@@ -100,7 +121,21 @@ class OnnxRuntime:
     def _open(self, options: Any) -> Any:
         import onnxruntime as ort
 
-        return ort.InferenceSession(self._path, options, providers=[self._provider])
+        providers = [(self._provider, _OPTIONS.get(self._provider, {}))]
+        try:
+            session = ort.InferenceSession(self._path, options, providers=providers)
+        except Exception as error:
+            if self._provider == _PROVIDERS["cpu"] or not _is_about(error, self._provider):
+                raise
+            raise Unavailable(f"{self._provider} does not start: {one_line(str(error))}") from error
+        session.disable_fallback()  # else a call that fails here is repeated on the CPU
+        return session
+
+
+def _is_about(error: Exception, provider: str) -> bool:
+    """Whether an error says that the provider cannot be used, and not that the file is broken."""
+    text = str(error)
+    return any(word in text for word in (provider, "CUDA", "cuDNN", "CUDNN", "TensorRT", ".so"))
 
 
 def operations(events: list[dict[str, Any]]) -> list[Operation]:

@@ -27,12 +27,20 @@ class TorchRuntime:
     """A network on a device, called without autograd.
 
     Args:
-        network: images (N, 3, H, W) to logits (N, K), both on ``device``.
+        network: images (N, 3, H, W) to logits (N, K), both float32 and on ``device``.
+        device: where it runs.
+        precision: of the products, for the profile.
     """
 
-    def __init__(self, network: Callable[[Tensor], Tensor], device: torch.device) -> None:
+    def __init__(
+        self,
+        network: Callable[[Tensor], Tensor],
+        device: torch.device,
+        precision: str = "fp32",
+    ) -> None:
         import torch
 
+        self._precision = precision
         self._network = network
         self._device = device
         self.settings: dict[str, Any] = {
@@ -43,7 +51,9 @@ class TorchRuntime:
             "matmul_precision": torch.get_float32_matmul_precision(),
         }
         if device.type == "cuda":
+            self.settings["tf32"] = torch.backends.cuda.matmul.allow_tf32
             self.settings["cudnn_tf32"] = torch.backends.cudnn.allow_tf32
+            self.settings["cudnn_benchmark"] = torch.backends.cudnn.benchmark
             self.settings["cuda_graph"] = False
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -53,6 +63,11 @@ class TorchRuntime:
             logits = self._network(torch.from_numpy(images).to(self._device))
             return cast("NDArray[np.float32]", logits.float().cpu().numpy())
 
+    def warm_up(self, image_size: int) -> None:
+        """Call it with one image and with two: compilers treat one as a case of its own."""
+        for count in (1, 2):
+            self(np.zeros((count, 3, image_size, image_size), np.float32))
+
     def synchronize(self) -> None:
         import torch
 
@@ -60,14 +75,18 @@ class TorchRuntime:
             torch.cuda.synchronize(self._device)
 
     def device_seconds(self, images: NDArray[np.float32]) -> float | None:
-        """By CUDA events around the network, its input on the device already."""
+        """By CUDA events around the network, its input on the device already.
+
+        It holds the gaps in which the GPU waits for the host to launch the next kernel, so at
+        batch 1 it is often the host's time. A row with a CUDA graph has no such gaps.
+        """
         import torch
 
         if self._device.type != "cuda":
             return None
         with torch.inference_mode():
             there = torch.from_numpy(images).to(self._device)
-            start, end = (_event() for _ in range(2))
+            start, end = timing_event(), timing_event()
             start.record()
             self._network(there)
             end.record()
@@ -76,12 +95,12 @@ class TorchRuntime:
         return milliseconds / 1e3
 
     def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
-        """Torch runs an operator in the type of its tensors, and these are float32.
+        """Torch runs an operator in the type of its tensors, which is the network's.
 
         By its own profiler, and only where a trace is asked for: that takes seconds to start.
         """
         if trace is None:
-            return Profile(time={"fp32": 1.0})
+            return Profile(time={self._precision: 1.0})
         import torch
         from torch.profiler import ProfilerActivity, profile
 
@@ -98,12 +117,11 @@ class TorchRuntime:
             for _ in range(_PROFILED_CALLS + 1):
                 self(images)
                 profiler.step()
-        return Profile.of(_operations(profiler.events(), self._device.type)).shared_by(
-            _PROFILED_CALLS
-        )
+        found = _operations(profiler.events(), self._device.type, self._precision)
+        return Profile.of(found).shared_by(_PROFILED_CALLS)
 
 
-def _operations(events: Any, device: str) -> Iterator[Operation]:
+def _operations(events: Any, device: str, precision: str) -> Iterator[Operation]:
     """What each operator took by itself: on the host, or on the device where it runs there."""
     for event in events:
         on_device = event.device_type.name != "CPU"
@@ -111,25 +129,35 @@ def _operations(events: Any, device: str) -> Iterator[Operation]:
             continue
         taken = event.self_device_time_total if on_device else event.self_cpu_time_total
         start = event.time_range.start * _MICROSECOND
-        yield Operation(0, event.name, event.name, "fp32", start, taken * _MICROSECOND)
+        yield Operation(0, event.name, event.name, precision, start, taken * _MICROSECOND)
 
 
-def _event() -> Any:
+def timing_event() -> Any:
+    """A CUDA event that records when the GPU reaches it."""
     import torch
 
     return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
-def open_device(device: str, threads: int) -> torch.device:
+def open_device(device: str, threads: int, *, tf32: bool = False) -> torch.device:
     """Torch's device of that name, with ``threads`` intra-op threads set.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+        threads: of one operator.
+        tf32: let a GPU multiply float32 with 10 bits of mantissa. Torch's own default does so in
+            convolutions and not in matrix products; here both follow the format's precision.
 
     Raises:
         Unavailable: torch sees no such device.
     """
     import torch
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise Unavailable("no CUDA device that torch can use")
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise Unavailable("no CUDA device that torch can use")
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        torch.backends.cudnn.allow_tf32 = tf32
     torch.set_num_threads(threads)
     with contextlib.suppress(RuntimeError):
         # Refused once something ran between operators; the settings say what holds.

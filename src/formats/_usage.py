@@ -36,6 +36,11 @@ def lines(
     return "\n".join(program)
 
 
+def tensor(device: str) -> str:
+    """An expression for ``images`` as a torch tensor on ``device``."""
+    return "torch.from_numpy(images)" + ('.to("cuda")' if device == "cuda" else "")
+
+
 def _picture(preprocessing: dict[str, Any]) -> list[str]:
     """From a file to the network's input, by the pixel as in training's evaluation."""
     size = preprocessing["image_size"]

@@ -13,22 +13,36 @@ from src.formats.base import ExportSource
 if TYPE_CHECKING:
     from torch import nn
 
+    from src.formats._narrow import NarrowType
+
 requires = ("torch", "torchvision", "safetensors")
 runs_with = ("torch", "torchvision", "safetensors")
 devices = ("cpu", "cuda")
 precision = "fp32"
-# The same weights in another process, or on another device with other kernels (TF32
-# convolutions, torch's default on CUDA, keep 10 bits of mantissa).
+# The same weights in another process, or on another device with other kernels.
 tolerance = 5e-3
 
 _WEIGHTS = "model.safetensors"
 _NETWORK = "network.json"
 
 
-def export(source: ExportSource, folder: Path) -> None:
+def export(source: ExportSource, folder: Path, dtype: NarrowType | None = None) -> None:
+    """See :meth:`src.formats.base.Format.export`.
+
+    Args:
+        source: the network.
+        folder: empty.
+        dtype: of the weights in the file; as they are by default.
+    """
+    import torch
     from safetensors.torch import save
 
     state = {name: value.contiguous() for name, value in source.network.state_dict().items()}
+    if dtype is not None:
+        state = {
+            name: value.to(getattr(torch, dtype)) if value.is_floating_point() else value
+            for name, value in state.items()
+        }
     # By way of memory: what fails when it is written is then the system's error, with its number.
     (folder / _WEIGHTS).write_bytes(save(state))
     network = {
@@ -45,12 +59,15 @@ def load(folder: Path, device: str, threads: int) -> TorchRuntime:
     return TorchRuntime(open_network(folder).to(place), place)
 
 
-def usage(preprocessing: dict[str, Any], *compiling: str) -> str:
+def usage(
+    preprocessing: dict[str, Any], *compiling: str, call: str = "model(torch.from_numpy(images))"
+) -> str:
     """Lines of Python that use the files.
 
     Args:
         preprocessing: as it travels inside the file.
         compiling: further lines, of what is done to ``model`` before it is called.
+        call: an expression for the logits of ``images``.
     """
     opening = [
         f'network = json.load(open("{_usage.FOLDER}/{_NETWORK}", encoding="utf-8"))',
@@ -62,7 +79,7 @@ def usage(preprocessing: dict[str, Any], *compiling: str) -> str:
         *compiling,
     ]
     imports = ["import torch", "import torchvision", "from safetensors.torch import load_file"]
-    return _usage.lines(imports, opening, preprocessing, "model(torch.from_numpy(images))")
+    return _usage.lines(imports, opening, preprocessing, call)
 
 
 def open_network(folder: Path) -> nn.Module:

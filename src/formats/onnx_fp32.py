@@ -11,7 +11,7 @@ requires = ("onnx", "onnxscript", "onnxruntime")
 runs_with = ("onnxruntime",)
 devices = ("cpu", "cuda")
 precision = "fp32"
-tolerance = 5e-3  # other kernels, BatchNorm folded, TF32 on CUDA
+tolerance = 5e-3  # other kernels, BatchNorm folded
 
 load = _onnx.load
 usage = _onnx.usage

@@ -29,6 +29,7 @@ def usage(preprocessing: dict[str, Any]) -> str:
 def load(folder: Path, device: str, threads: int) -> TorchRuntime:
     import torch
     from torch._dynamo import mark_dynamic
+    from torch._inductor.async_compile import shutdown_compile_workers
 
     place = open_device(device, threads)
     require_compiler()
@@ -45,7 +46,7 @@ def load(folder: Path, device: str, threads: int) -> TorchRuntime:
             "freezing": True,  # the weights are constants, laid out for the kernels that read them
             # One library instead of one a kernel: a third of the time that compiling takes.
             "cpp_wrapper": device == "cpu",
-            "compile_threads": 1,  # more are processes that stay, beside rows that are timed
+            "compile_threads": threads if device == "cuda" else 1,
             # They would be left behind, in a cache that no setting moves.
             "cpp_cache_precompile_headers": False,
         },
@@ -57,6 +58,7 @@ def load(folder: Path, device: str, threads: int) -> TorchRuntime:
         images = torch.zeros(2, 3, size, size, device=place)
         mark_dynamic(images, 0)
         compiled(images)
+    shutdown_compile_workers()  # processes that would stay, beside rows that are timed
     runtime = TorchRuntime(compiled, place)
     runtime.settings["compiler"] = "inductor"
     return runtime

@@ -1,0 +1,1 @@
+"""The GPU kit: see ``scripts/check_gpu --help``."""

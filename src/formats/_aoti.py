@@ -1,0 +1,167 @@
+"""AOTInductor packages: compiled ahead of time for one kind of device, loaded without unpickling.
+
+A package is a zip file with a shared library and, for a GPU, its kernels as ``.cubin`` files.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import platform
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from src import machine
+from src.formats import _usage
+from src.formats._torch import TorchRuntime, fresh_compiler_cache, open_device, require_compiler
+from src.formats.base import ExportSource, Unavailable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+_FILE = "model.pt2"
+_METADATA = "extra/lightship.json"  # where torch.export.pt2_archive puts a caller's own files
+
+
+def export(
+    source: ExportSource, folder: Path, network: nn.Module, place: torch.device, dtype: torch.dtype
+) -> None:
+    """Compile ``network`` on ``place`` and write the package with the metadata inside.
+
+    Args:
+        source: of the images, the metadata and the scratch folder.
+        folder: empty.
+        network: (N, 3, H, W) float32 to (N, K) float32; not changed.
+        place: the device to compile for.
+        dtype: of the weights, for the metadata of what can load it.
+
+    Raises:
+        Unavailable: there is no C++ compiler.
+    """
+    import torch
+    from torch._inductor import aoti_compile_and_package
+
+    require_compiler()
+    package = source.scratch / f"{place.type}-{str(dtype).removeprefix('torch.')}.pt2"
+    configs: dict[str, Any] = {
+        "freezing": True,
+        # They would be left behind, in a cache that no setting moves.
+        "aot_inductor.precompile_headers": False,
+    }
+    if place.type == "cpu":
+        # Else the number of threads of this process would be compiled in.
+        configs["cpp.dynamic_threads"] = True
+    with torch.no_grad(), fresh_compiler_cache(source.scratch):
+        program = torch.export.export(
+            network if place.type == "cpu" else copy.deepcopy(network).to(place),
+            (source.example.to(place),),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+        )
+        aoti_compile_and_package(program, package_path=str(package), inductor_configs=configs)
+    _pack(package, folder / _FILE, json.dumps({**source.metadata(), **_compiled_for(place)}))
+
+
+def usage(preprocessing: dict[str, Any], device: str = "cpu") -> str:
+    """Lines of Python that use the file: see :meth:`src.formats.base.Format.usage`."""
+    opening = [
+        f'path = "{_usage.FOLDER}/{_FILE}"  # holds machine code: load only what you trust',
+        "with zipfile.ZipFile(path) as package:",
+        f'    [inside] = [name for name in package.namelist() if name.endswith("{_METADATA}")]',
+        '    names = json.loads(package.read(inside))["class_names"]',
+        "model = torch._inductor.aoti_load_package(path)",
+    ]
+    imports = ["import zipfile", "import torch", "import torch._inductor"]
+    return _usage.lines(imports, opening, preprocessing, f"model({_usage.tensor(device)})")
+
+
+def load(folder: Path, device: str, threads: int, precision: str = "fp32") -> TorchRuntime:
+    """The runtime of an exported folder: see :meth:`src.formats.base.Format.load`."""
+    from torch._C import _aoti
+
+    place = open_device(device, threads)
+    # Not by torch's own loader: it unpickles what else is in a package, and compiles sources that
+    # are in it. Only the library is taken, which the process keeps after its file is gone.
+    with zipfile.ZipFile(folder / _FILE) as package:
+        names = package.namelist()
+        [metadata] = [name for name in names if name.endswith(_METADATA)]
+        _require_machine(json.loads(package.read(metadata)), device)
+        [library] = [name for name in names if name.endswith(".so")]
+        kernels = [name for name in names if name.endswith(".cubin")]
+        with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
+            path = package.extract(library, scratch)
+            if device == "cpu":
+                runner = _aoti.AOTIModelContainerRunnerCpu(path, 1)
+                return TorchRuntime(_network(runner), place, precision)
+            for name in kernels:
+                # By its last part: no name in the package leads out of this folder.
+                target = Path(scratch) / PurePosixPath(name).name
+                target.write_bytes(package.read(name))
+            on_gpu = _aoti.AOTIModelContainerRunnerCuda(path, 1, device, scratch)
+            runtime = TorchRuntime(_network(on_gpu), place, precision)
+            size = json.loads(package.read(metadata))["preprocessing"]["image_size"]
+            # A kernel is read from its file when it is first called, and then stays.
+            runtime.warm_up(size)
+            return runtime
+
+
+def _network(runner: Any) -> Callable[[Tensor], Tensor]:
+    def network(images: Tensor) -> Tensor:
+        # It reads memory in the order that it was compiled for, whatever the strides say.
+        logits: Tensor
+        [logits] = runner.run([images.contiguous()])
+        return logits
+
+    return network
+
+
+def _pack(package: Path, path: Path, metadata: str) -> None:
+    """Write ``package`` to ``path`` with the metadata, and without what was compiled.
+
+    The C++ sources are not needed beside the library and name this machine's paths, but torch's
+    loader finds the library's own metadata by their names.
+    """
+    with zipfile.ZipFile(package) as given, zipfile.ZipFile(path, "w") as written:
+        for name in given.namelist():
+            written.writestr(name, b"" if name.endswith(".cpp") else given.read(name))
+        root = given.namelist()[0].partition("/")[0]
+        written.writestr(f"{root}/{_METADATA}", metadata)
+
+
+def _compiled_for(place: torch.device) -> dict[str, Any]:
+    """What a machine must be to run the package, as plain values."""
+    import torch
+
+    found: dict[str, Any] = {
+        "machine": platform.machine(),
+        "instruction_sets": machine.instruction_sets(),
+    }
+    if place.type == "cuda":
+        found["compute_capability"] = list(torch.cuda.get_device_capability(place))
+    return found
+
+
+def _require_machine(metadata: dict[str, Any], device: str) -> None:
+    """Refuse code that would end this process with an illegal instruction.
+
+    Raises:
+        Unavailable: this processor or GPU lacks what the package was compiled for.
+    """
+    import torch
+
+    if platform.machine() != metadata["machine"]:
+        raise Unavailable(f"compiled for {metadata['machine']}, this is {platform.machine()}")
+    here = machine.instruction_sets()
+    missing = [name for name in metadata["instruction_sets"] if name not in here]
+    if missing:
+        raise Unavailable(f"compiled for a processor with {', '.join(missing)}, which this has not")
+    if device == "cuda":
+        capability = list(torch.cuda.get_device_capability())
+        if capability != metadata["compute_capability"]:
+            wanted, found = (
+                ".".join(map(str, each)) for each in (metadata["compute_capability"], capability)
+            )
+            raise Unavailable(f"compiled for compute capability {wanted}, this GPU has {found}")

@@ -1,0 +1,34 @@
+"""Eager's network and weights in fp16 on a GPU: half the size, products by tensor cores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from src.formats import _usage, eager
+from src.formats._torch import TorchRuntime, open_device
+from src.formats.base import ExportSource
+
+requires = eager.requires
+runs_with = eager.runs_with
+devices = ("cuda",)
+precision = "fp16"
+tolerance = 2e-2  # as onnx_fp16's: 11 bits of mantissa
+
+
+def export(source: ExportSource, folder: Path) -> None:
+    eager.export(source, folder, "float16")
+
+
+def usage(preprocessing: dict[str, Any]) -> str:
+    line = 'model.to("cuda", torch.float16, memory_format=torch.channels_last)'
+    call = f"model({_usage.tensor('cuda')}.to(torch.float16))"
+    return eager.usage(preprocessing, line, call=call)
+
+
+def load(folder: Path, device: str, threads: int) -> TorchRuntime:
+    from src.formats._narrow import narrowed
+
+    place = open_device(device, threads)
+    network = narrowed(eager.open_network(folder), "float16").to(place)
+    return TorchRuntime(network, place, precision)

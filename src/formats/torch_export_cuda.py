@@ -1,0 +1,33 @@
+"""The same as ``torch_export`` for the GPU that it is exported on, with Triton's kernels inside.
+
+It runs on GPUs of the same compute capability; on others its row is skipped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from src.formats import _aoti
+from src.formats._cuda import require_gpu
+from src.formats.base import ExportSource
+
+requires = ("torch",)
+runs_with = ("torch",)
+devices = ("cuda",)
+precision = "fp32"
+tolerance = 5e-3  # other kernels, BatchNorm folded
+compiles = True
+varies = "the compiler's own names and paths are in it"
+
+load = _aoti.load
+
+
+def export(source: ExportSource, folder: Path) -> None:
+    import torch
+
+    _aoti.export(source, folder, source.simplified, require_gpu(compiling=True), torch.float32)
+
+
+def usage(preprocessing: dict[str, Any]) -> str:
+    return _aoti.usage(preprocessing, "cuda")

@@ -1,0 +1,88 @@
+"""Training on a GPU: each precision, the profiler's device regions, and going on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from src.callbacks.profiler import ProfilerCallback
+from src.callbacks.tf32 import Tf32
+from src.data.digits import Digits
+from src.models.resnet34 import ResNet34
+
+
+pytestmark = pytest.mark.gpu
+
+
+def fit(folder: Path, epochs: int = 1, resume: Path | None = None, **options: Any) -> Trainer:
+    """Some steps of ResNet-34 on the digits."""
+    torch.manual_seed(0)
+    data = Digits(image_size=32, batch_size=32)
+    profile = options.pop("profile", ProfilerCallback(enabled=False))
+    trainer = Trainer(
+        accelerator="gpu",
+        devices=1,
+        max_epochs=epochs,
+        limit_train_batches=8,
+        limit_val_batches=1,
+        logger=TensorBoardLogger(str(folder), default_hp_metric=False),
+        default_root_dir=folder,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[Tf32(), profile],
+        profiler=profile.profiler,
+        **options,
+    )
+    trainer.fit(ResNet34(data.class_names), datamodule=data, ckpt_path=resume, weights_only=True)
+    return trainer
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_a_training_runs_in_each_precision(precision: str, tmp_path: Path) -> None:
+    trainer = fit(tmp_path, precision=precision)
+    assert torch.isfinite(trainer.callback_metrics["val/loss"])
+    assert trainer.global_step == 8
+
+
+def test_a_compiled_network_trains(tmp_path: Path) -> None:
+    data = Digits(image_size=32, batch_size=32)
+    trainer = Trainer(
+        accelerator="gpu", devices=1, max_epochs=1, limit_train_batches=4, limit_val_batches=0,
+        logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=tmp_path, precision="bf16-mixed",
+    )  # fmt: skip
+    trainer.fit(ResNet34(data.class_names, compile=True), datamodule=data)
+    assert trainer.global_step == 4
+
+
+def test_fp32_multiplies_as_tf32_within_a_fit_only(tmp_path: Path) -> None:
+    before = torch.get_float32_matmul_precision()
+    fit(tmp_path, precision="32-true")
+    assert torch.get_float32_matmul_precision() == before
+
+
+def test_a_trace_of_a_training_has_work_on_the_device(tmp_path: Path) -> None:
+    trainer = fit(tmp_path, profile=ProfilerCallback(windows=1))
+    content = json.loads((Path(trainer.log_dir or "") / "profile" / "rank0.json").read_text())
+    [window] = [each for each in content["windows"] if each["stage"] == "train"]
+    assert window["device"]["forward"] > 0
+    assert window["device"]["backward"] > 0
+    assert sum(window["device"].values()) < 2 * sum(window["regions"].values())
+
+
+def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    whole = fit(tmp_path / "whole", 2)
+    first = fit(tmp_path / "first", 1)
+    checkpoint = tmp_path / "last.ckpt"
+    first.save_checkpoint(checkpoint)
+    rest = fit(tmp_path / "rest", 2, resume=checkpoint)
+    assert (rest.current_epoch, rest.global_step) == (2, 16)
+    # Kernels of a GPU may add in another order, so the losses agree nearly and not bit for bit.
+    expected, found = (float(each.callback_metrics["val/loss"]) for each in (whole, rest))
+    assert found == pytest.approx(expected, rel=0.3)
