@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,3 +28,23 @@ def keep(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(content), encoding="utf-8")
     temporary.replace(path)
+
+
+def logged(command: Sequence[str], log: Path) -> int:
+    """Run a command; its exit code. Its lines go to ``log``, each after the seconds so far."""
+    started = time.monotonic()
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            file.write(f"{time.monotonic() - started:6.1f} {line}")
+            file.flush()
+    return process.returncode

@@ -5,9 +5,9 @@ Writes, for each network: seconds, exit code, the last lines, and the formats wi
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,25 @@ def main() -> None:
     chosen = parser.parse_args()
     chosen.runs.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    trainings = {
-        model: subprocess.Popen(
-            command(chosen, model),
-            stdout=(chosen.runs / f"{model}.log").open("wb"),
-            stderr=subprocess.STDOUT,
-        )
-        for model in chosen.models
-    }
     found: dict[str, Any] = {}
-    while len(found) < len(trainings):
-        for model, process in trainings.items():
-            if model not in found and process.poll() is not None:
+    with ThreadPoolExecutor(len(chosen.models)) as pool:
+        trainings = {
+            model: pool.submit(
+                arguments.logged, command(chosen, model), chosen.runs / f"{model}.log"
+            )
+            for model in chosen.models
+        }
+        while not all("exit_code" in each for each in found.values()) or not found:
+            time.sleep(1)
+            for model, training in trainings.items():
+                if "exit_code" in found.get(model, {}):
+                    continue
                 found[model] = {
                     "seconds": time.monotonic() - started,
-                    "exit_code": process.returncode,
+                    **({"exit_code": training.result()} if training.done() else {}),
                     **exported(chosen.runs, model),
                 }
-                arguments.keep(chosen.out, found)
-        time.sleep(0.2)
+            arguments.keep(chosen.out, found)
     if any(each["exit_code"] for each in found.values()):
         sys.exit(1)
 
@@ -58,7 +58,8 @@ def command(chosen: Any, model: str) -> list[str]:
 
 def exported(root: Path, model: str) -> dict[str, Any]:
     """What became of each format, and the end of the training's output."""
-    log = (root / f"{model}.log").read_text(encoding="utf-8", errors="replace")
+    path = root / f"{model}.log"
+    log = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     run = runs.newest(root, model, having="exports/manifest.json")
     entries = run.read_manifest()["formats"] if run else {}
     return {

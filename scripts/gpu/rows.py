@@ -5,7 +5,6 @@ Writes ``benchmark.json`` as ``results``.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 from gpu import arguments
@@ -22,23 +21,20 @@ def main() -> None:
     if run is None:
         sys.exit(f"{model}: nothing was exported")
     log = chosen.out.with_suffix(".log")
-    with log.open("wb") as output:
-        ended = subprocess.run(
-            [
-                *(sys.executable, "-m", "src.benchmark", str(run.folder), "again=true"),
-                f"devices=[{chosen.device}]",
-                f"batch_sizes=[{','.join(map(str, chosen.batch_sizes))}]",
-                *(f"max_seconds={chosen.seconds}", "samples=50", "turn_seconds=0.05"),
-                *(f"loads_at_once={machine.usable_cores()}", "warmup_seconds=1"),
-            ],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+    code = arguments.logged(
+        [
+            *(sys.executable, "-m", "src.benchmark", str(run.folder), "again=true"),
+            f"devices=[{chosen.device}]",
+            f"batch_sizes=[{','.join(map(str, chosen.batch_sizes))}]",
+            *(f"max_seconds={chosen.seconds}", "samples=50", "turn_seconds=0.05"),
+            *(f"loads_at_once={machine.usable_cores()}", "warmup_seconds=1"),
+        ],
+        log,
+    )
     text = log.read_text(encoding="utf-8", errors="replace")[-4000:]
     results = run.read_benchmark() if run.benchmark.is_file() else None
-    arguments.keep(chosen.out, {"exit_code": ended.returncode, "log": text, "results": results})
-    sys.exit(ended.returncode)
+    arguments.keep(chosen.out, {"exit_code": code, "log": text, "results": results})
+    sys.exit(code)
 
 
 if __name__ == "__main__":

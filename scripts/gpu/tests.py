@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
 import subprocess
 import sys
 
 from gpu import arguments
 from gpu.plan import ROOT
+from src.machine import usable_cores
+
+CORES = 8  # from which on several processes are worth their start
 
 
 def main() -> None:
     chosen = arguments.parser(__doc__).parse_args()
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "tests/gpu"]
+    command = [
+        *(sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "tests/gpu"),
+        # Not an error: other versions than the locked ones warn of other things.
+        *("-W", "default", "--durations=10"),
+    ]
+    if importlib.util.find_spec("xdist") and usable_cores() >= CORES:
+        # Each process compiles and loads by itself; nothing is timed here.
+        command += ["-p", "xdist.plugin", "-n", str(usable_cores() // 2), "--dist", "worksteal"]
     if chosen.device == "cpu":
         command.append("--collect-only")  # they need the device
     ended = subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        # Other plugins that are there have warnings and options of their own.
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     outcomes = {
         word: int(found[1]) if (found := re.search(rf"(\d+) {word}", ended.stdout)) else 0

@@ -12,6 +12,8 @@ import pytest
 from src.benchmark import nvml
 from src.benchmark.energy import EnergyMeter
 
+UUID = "2f1c8a6e-0000-1111-2222-333344445555"
+
 
 @pytest.fixture(autouse=True)
 def _forget_the_device() -> Iterator[None]:
@@ -26,7 +28,15 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Any:
     library.NVMLError = type("NVMLError", (Exception,), {})
     library.NVML_CLOCK_SM = 1
     library.nvmlInit = lambda: None
-    library.nvmlDeviceGetHandleByIndex = lambda index: f"gpu {index}"
+    monkeypatch.setattr(nvml, "first_gpu", lambda: UUID)
+    library.known = f"GPU-{UUID}"
+
+    def by_uuid(name: str) -> str:
+        if name != library.known:
+            raise library.NVMLError
+        return name
+
+    library.nvmlDeviceGetHandleByUUID = by_uuid
     library.used, library.energy = 100, 5_000
     library.nvmlDeviceGetMemoryInfo = lambda _: SimpleNamespace(used=library.used)
     library.nvmlDeviceGetTotalEnergyConsumption = lambda _: library.energy
@@ -85,3 +95,52 @@ def test_without_the_package_or_a_gpu_nothing_is_said(
     meter.begin()
     meter.end()
     assert meter.peak_bytes is None
+
+
+@pytest.mark.parametrize("kind", ["GPU", "MIG"])
+def test_the_gpu_is_the_one_that_cuda_uses_whole_or_a_part(driver: Any, kind: str) -> None:
+    driver.known = f"{kind}-{UUID}"
+    assert nvml._device() == (driver, driver.known)
+
+
+def test_a_gpu_that_nvml_does_not_know_is_not_taken_for_another(driver: Any) -> None:
+    driver.known = "GPU-of-somebody-else"
+    assert nvml.used_bytes() is None
+
+
+class CudaDriver:
+    """libcuda as far as the UUID needs it."""
+
+    def __init__(self, codes: dict[str, int]) -> None:
+        self._codes = codes
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802  # the driver's name
+        return self._codes.get("cuInit", 0)
+
+    def cuDeviceGet(self, device: Any, ordinal: int) -> int:  # noqa: N802
+        assert ordinal == 0
+        return self._codes.get("cuDeviceGet", 0)
+
+    def cuDeviceGetUuid_v2(self, found: Any, device: Any) -> int:  # noqa: N802
+        found._obj[:] = bytes.fromhex(UUID.replace("-", ""))
+        return self._codes.get("cuDeviceGetUuid_v2", 0)
+
+
+@pytest.mark.parametrize(
+    ("failing", "expected"),
+    [(None, UUID), ("cuInit", None), ("cuDeviceGet", None), ("cuDeviceGetUuid_v2", None)],
+)
+def test_the_driver_tells_the_uuid_of_cudas_first_device(
+    failing: str | None, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = {failing: 100} if failing else {}
+    monkeypatch.setattr(nvml.ctypes, "CDLL", lambda name: CudaDriver(codes))
+    assert nvml.first_gpu() == expected
+
+
+def test_without_a_driver_there_is_no_first_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(nvml.ctypes, "CDLL", missing)
+    assert nvml.first_gpu() is None

@@ -99,3 +99,28 @@ def test_a_row_is_also_compared_with_fp32_in_its_own_runtime() -> None:
         "fast_fp32",
         None,
     ]
+
+
+def test_a_row_of_a_gpu_is_not_compared_with_the_speed_of_the_cpu() -> None:
+    log: list[Any] = []
+    on_cpu, failed, other = (FakeRow("eager", log), FakeRow("eager", log), FakeRow("other", log))
+    failed.device = other.device = "cuda"
+    failed.ok = False
+    rows: Any = [on_cpu, failed, other]
+    schedule = Schedule(rows, BenchmarkOptions(), lambda *_: None)
+    gpu_row: Any = other
+    assert schedule.baseline_of(gpu_row) is None
+    # Its answers are still compared with those of the trained network.
+    reference: Any = schedule.reference_of(gpu_row)
+    assert reference is on_cpu
+
+
+def test_a_row_of_a_gpu_is_compared_with_the_baseline_that_ran_there() -> None:
+    log: list[Any] = []
+    on_cpu, on_gpu, other = (FakeRow("eager", log), FakeRow("eager", log), FakeRow("other", log))
+    on_gpu.device = other.device = "cuda"
+    rows: Any = [on_cpu, on_gpu, other]
+    schedule = Schedule(rows, BenchmarkOptions(), lambda *_: None)
+    gpu_row: Any = other
+    found: list[Any] = [schedule.baseline_of(gpu_row), schedule.reference_of(gpu_row)]
+    assert found == [on_gpu, on_gpu]

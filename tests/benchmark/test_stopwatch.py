@@ -124,3 +124,36 @@ def test_energy_that_cannot_be_read_is_missing(tmp_path: Path) -> None:
     counter = zone(tmp_path, "intel-rapl:0", 1)
     (counter / "energy_uj").unlink()
     assert EnergyMeter("cpu", tmp_path).read() is None
+
+
+class SteppingCounter:
+    """A GPU's energy counter: 2 J a second, told every ``step`` seconds only."""
+
+    def __init__(self, fake: Fake, step: float) -> None:
+        self._fake, self._step = fake, step
+
+    def read(self) -> list[int] | None:
+        return [int(2000 * (self._fake.now // self._step) * self._step)]
+
+    def since(self, before: list[int] | None) -> float | None:
+        now = self.read()
+        return None if before is None or now is None else (now[0] - before[0]) / 1e3
+
+
+@pytest.mark.parametrize("step", [0.02, 0.1, 0.25])
+def test_energy_is_counted_between_two_steps_of_a_slow_counter(step: float) -> None:
+    fake = Fake(repeat(0.001))
+    meter: Any = SteppingCounter(fake, step)
+    stopwatch = Stopwatch(fake, IMAGES, clock=fake.clock, energy=meter)
+    spent = stopwatch.energy(least_seconds=0.5, max_seconds=3)
+    # 2 W for calls of a millisecond.
+    assert spent["joules"] / spent["calls"] == pytest.approx(0.002, rel=0.01)
+
+
+def test_a_counter_that_never_moves_tells_no_energy() -> None:
+    fake = Fake(repeat(0.001))
+    meter: Any = SteppingCounter(fake, step=100)
+    stopwatch = Stopwatch(fake, IMAGES, clock=fake.clock, energy=meter)
+    assert stopwatch.energy(least_seconds=0.1, max_seconds=0.5)["joules"] is None
+    assert fake.now < 0.6
+    assert fake.stopwatch().energy(least_seconds=0.1, max_seconds=0.5)["joules"] is None

@@ -68,13 +68,13 @@ class Runtime:
     def synchronize(self):
         pass
     def device_seconds(self, images):
-        return None
+        return 1e3 if self.name == "unsynchronised" else None
     def profile(self, images):
         return Profile(time={"fp32": 1.0})
 """
 NAMES = [
     *("eager", "talking", "shifted", "crashing", "hanging", "eating"),
-    *("elsewhere", "elsewhere-silently", "unloadable", "broken"),
+    *("elsewhere", "elsewhere-silently", "unloadable", "broken", "unsynchronised"),
 ]
 
 
@@ -183,7 +183,9 @@ def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]
         "elsewhere-silently": "failed",
         "unloadable": "failed",
         "broken": "failed",
+        "unsynchronised": "failed",
     }
+    assert "does not wait for the device" in rows["unsynchronised"]["reason"]
     assert "logits differ by" in rows["shifted"]["reason"]
     assert "SIGABRT" in rows["crashing"]["reason"]
     assert "within 15 s" in rows["hanging"]["reason"]

@@ -16,7 +16,6 @@ from src.callbacks.tf32 import Tf32
 from src.data.digits import Digits
 from src.models.resnet34 import ResNet34
 
-
 pytestmark = pytest.mark.gpu
 
 
