@@ -20,11 +20,11 @@ def main() -> None:
     command = [
         *(sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "tests/gpu"),
         # Not an error: other versions than the locked ones warn of other things.
-        *("-W", "default", "--durations=10"),
+        *("-W", "default", "--durations=25"),
     ]
     if importlib.util.find_spec("xdist") and usable_cores() >= CORES:
         # Each process compiles and loads by itself; nothing is timed here.
-        command += ["-p", "xdist.plugin", "-n", str(usable_cores() // 2), "--dist", "worksteal"]
+        command += ["-p", "xdist.plugin", "-n", str(usable_cores() * 3 // 4), "--dist", "worksteal"]
     if chosen.device == "cpu":
         command.append("--collect-only")  # they need the device
     ended = subprocess.run(

@@ -7,6 +7,7 @@ import datetime as dt
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,13 +68,25 @@ def measure_unless_done(
 
 
 def measure(
-    run: Run, data: EvaluationData, options: BenchmarkOptions, report: Report
+    run: Run,
+    data: EvaluationData,
+    options: BenchmarkOptions,
+    report: Report,
+    timing: AbstractContextManager[Any] | None = None,
 ) -> dict[str, Any]:
     """Measure every exported format of a run, and write ``benchmark.json``.
 
     Each row is loaded in a process of its own, checked (a file that does not give the trained
     network's answers fails and is not timed), scored on the test split, then timed in turns
     whose order rotates, so that the machine's drift hits all rows alike.
+
+    Args:
+        run: with exported files.
+        data: what they are checked and scored on.
+        options: how to measure.
+        report: told what comes next.
+        timing: entered while rows are timed. A lock that several measurements share lets them load
+            and score their files at once and time them one after another.
 
     Returns:
         The results, as they were written.
@@ -100,7 +113,9 @@ def measure(
         _check(rows, data, schedule, report)
         images = _score(rows, data, schedule, pictures, leak, report)
         leak.require_none()
-        schedule.run(_timing_batches(data, options.batch_sizes))
+        batches = _timing_batches(data, options.batch_sizes)
+        with timing or nullcontext():
+            schedule.run(batches)
         traces = run.inference_traces if options.trace else None
         if traces is not None:
             traces.mkdir(parents=True, exist_ok=True)

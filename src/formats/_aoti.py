@@ -44,6 +44,7 @@ def export(
     """
     import torch
     from torch._inductor import aoti_compile_and_package
+    from torch._inductor.async_compile import shutdown_compile_workers
 
     require_compiler()
     package = source.scratch / f"{place.type}-{str(dtype).removeprefix('torch.')}.pt2"
@@ -62,6 +63,7 @@ def export(
             dynamic_shapes=({0: torch.export.Dim("batch")},),
         )
         aoti_compile_and_package(program, package_path=str(package), inductor_configs=configs)
+    shutdown_compile_workers()  # processes that would stay, beside rows that are timed
     _pack(package, folder / _FILE, json.dumps({**source.metadata(), **_compiled_for(place)}))
 
 

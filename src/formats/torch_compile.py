@@ -46,7 +46,8 @@ def load(folder: Path, device: str, threads: int) -> TorchRuntime:
             "freezing": True,  # the weights are constants, laid out for the kernels that read them
             # One library instead of one a kernel: a third of the time that compiling takes.
             "cpp_wrapper": device == "cpu",
-            "compile_threads": threads if device == "cuda" else 1,
+            # Triton's kernels are compiled one by one, in processes that each import torch.
+            "compile_threads": min(threads, 4) if device == "cuda" else 1,
             # They would be left behind, in a cache that no setting moves.
             "cpp_cache_precompile_headers": False,
         },
