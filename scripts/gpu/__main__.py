@@ -41,6 +41,9 @@ def main() -> None:
         "--patience", type=float, default=1.0, help="times each part's limit, on a slow machine"
     )
     parser.add_argument("--only", nargs="+", metavar="PART", help="the parts with these names")
+    parser.add_argument(
+        "--formats", nargs="+", default=[], help="instead of all; compilers take the most time"
+    )
     parser.add_argument("--inventory", action="store_true", help="print the packages that are here")
     parser.add_argument("--wheels", type=Path, metavar="FOLDER", help="download what is missing")
     parser.add_argument(
@@ -65,7 +68,10 @@ def run(chosen: argparse.Namespace) -> int:
     if not chosen.dry_run and where["gpu"] is None:
         sys.exit("check_gpu: torch finds no GPU here; --dry-run runs everything but the device")
     setting = plan.setting(
-        dry_run=chosen.dry_run, quick=chosen.quick, onnx="CUDA" in where["onnxruntime_providers"]
+        dry_run=chosen.dry_run,
+        quick=chosen.quick,
+        onnx="CUDA" in where["onnxruntime_providers"],
+        only=tuple(chosen.formats),
     )
     out = chosen.out.resolve()
     out.mkdir(parents=True, exist_ok=True)

@@ -55,9 +55,7 @@ def _where(results: Results) -> Iterator[str]:
 
 def measurements(results: Results) -> dict[str, Results]:
     """``benchmark.json`` of each network that was measured."""
-    names = [name for name in results["parts"] if name.startswith("rows-")]
-    found = {name.removeprefix("rows-"): _content(results, name).get("results") for name in names}
-    return {model: each for model, each in found.items() if each}
+    return dict(_content(results, "rows"))
 
 
 def _rows(results: Results) -> Iterator[str]:

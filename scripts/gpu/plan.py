@@ -56,20 +56,21 @@ class Part:
     command: tuple[str, ...]
 
 
-def setting(*, dry_run: bool, quick: bool, onnx: bool) -> Setting:
+def setting(*, dry_run: bool, quick: bool, onnx: bool, only: tuple[str, ...] = ()) -> Setting:
     """The setting that was asked for.
 
     Args:
         dry_run: everything but the device.
         quick: one network, small.
         onnx: whether onnxruntime has a CUDA provider here.
+        only: these formats instead of all.
     """
     if dry_run:
         return Setting("cpu", MODELS[:1], ("eager", "torchscript"), 32, (1, 2), 1, 1.0)
-    formats = FORMATS + (ONNX_FORMATS if onnx else ())
+    formats = only or FORMATS + (ONNX_FORMATS if onnx else ())
     if quick:
         return Setting("cuda", MODELS[:1], formats, 64, (1, 8), 3, 0.35)
-    return Setting("cuda", MODELS, formats, 224, (1, 8, 64), 14, 1.0)
+    return Setting("cuda", MODELS, formats, 224, (1, 8, 64), 10, 1.0)
 
 
 def parts(chosen: Setting, out: Path, patience: float = 1.0) -> list[Part]:
@@ -90,21 +91,17 @@ def parts(chosen: Setting, out: Path, patience: float = 1.0) -> list[Part]:
 
     runs = f"--runs={out / 'runs'}"
     models = ("--models", *chosen.models)
-    each = 200 / len(chosen.models)
     return [
-        part("prepare", 130, "prepare", runs, *models, "--formats", *chosen.formats),
-        *(
-            part(
-                f"rows-{model}",
-                each,
-                "rows",
-                *(runs, "--models", model, f"--seconds={chosen.timing_seconds}"),
-                *("--batch-sizes", *map(str, chosen.batch_sizes)),
-            )
-            for model in chosen.models
+        part("prepare", 120, "prepare", runs, *models, "--formats", *chosen.formats),
+        part(
+            "rows",
+            220,
+            "rows",
+            *(runs, *models, f"--seconds={chosen.timing_seconds}"),
+            *("--batch-sizes", *map(str, chosen.batch_sizes)),
         ),
-        part("timing", 25, "timing", *models),
-        part("training", 60, "training", *models),
-        part("trace", 5, "trace", runs, *models),
-        part("tests", 60, "tests"),
+        part("timing", 20, "timing", *models),
+        part("training", 50, "training", *models),
+        part("trace", 3, "trace", runs, *models),
+        part("tests", 67, "tests"),
     ]

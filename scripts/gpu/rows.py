@@ -1,40 +1,111 @@
-"""Measure the exported files of one network on the device: the product's own measurement.
+"""Measure the exported files of all networks on the device: the product's own measurement.
 
-Writes ``benchmark.json`` as ``results``.
+The files of all networks are loaded and scored at the same time, where the GPU's memory allows it;
+then they are timed one network after another. Writes ``benchmark.json`` of each network.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self
+
+import torch
 
 from gpu import arguments
 from src import machine, runs
+from src.benchmark.options import BenchmarkOptions
+from src.benchmark.suite import measure
+from src.data.restore import data_of
+
+BYTES_A_NETWORK = 14_000_000_000  # of a GPU's memory, with all rows loaded
+
+
+class Turns:
+    """Lets measurements begin to time when all have loaded, and one after another."""
+
+    def __init__(self, count: int) -> None:
+        self._ready = threading.Barrier(count)
+        self._one = threading.Lock()
+
+    def give_up(self) -> None:
+        """One of them has failed: the others need not wait for it."""
+        self._ready.abort()
+
+    def __enter__(self) -> Self:
+        try:
+            self._ready.wait()
+        except threading.BrokenBarrierError:
+            say("not all networks got as far as their timing")
+        self._one.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._one.release()
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
 def main() -> None:
     parser = arguments.parser(__doc__)
-    parser.add_argument("--seconds", type=float, required=True, help="of timing")
+    parser.add_argument("--seconds", type=float, required=True, help="of timing, a network")
     parser.add_argument("--batch-sizes", type=int, nargs="+", required=True)
     chosen = parser.parse_args()
-    [model] = chosen.models
-    run = runs.newest(chosen.runs, model, having="exports/manifest.json")
-    if run is None:
-        sys.exit(f"{model}: nothing was exported")
-    log = chosen.out.with_suffix(".log")
-    code = arguments.logged(
-        [
-            *(sys.executable, "-m", "src.benchmark", str(run.folder), "again=true"),
-            f"devices=[{chosen.device}]",
-            f"batch_sizes=[{','.join(map(str, chosen.batch_sizes))}]",
-            *(f"max_seconds={chosen.seconds}", "samples=50", "turn_seconds=0.05"),
-            *(f"loads_at_once={machine.usable_cores()}", "warmup_seconds=1"),
-        ],
-        log,
+    found: dict[str, Any] = {}
+    there = {
+        model: runs.newest(chosen.runs, model, having="exports/manifest.json")
+        for model in chosen.models
+    }
+    options = BenchmarkOptions(
+        devices=[chosen.device],
+        batch_sizes=chosen.batch_sizes,
+        max_seconds=chosen.seconds,
+        samples=50,
+        turn_seconds=0.05,
+        warmup_seconds=1,
+        loads_at_once=machine.usable_cores(),
+        again=True,
     )
-    text = log.read_text(encoding="utf-8", errors="replace")[-4000:]
-    results = run.read_benchmark() if run.benchmark.is_file() else None
-    arguments.keep(chosen.out, {"exit_code": code, "log": text, "results": results})
-    sys.exit(code)
+    ready = {model: (run, data_of(run)) for model, run in there.items() if run is not None}
+    at_once = 1 if chosen.device == "cpu" else max(1, len(ready) if roomy(len(ready)) else 1)
+    turns = Turns(at_once)
+
+    def measured(model: str) -> None:
+        run, data = ready[model]
+        last = [""]
+
+        def report(stage: str, what: str = "", done: int = 0, total: int = 0) -> None:
+            if stage != last[0]:
+                last[0] = stage
+                say(f"{model}: {stage}")
+
+        try:
+            found[model] = measure(run, data, options, report, turns)
+        except BaseException:
+            turns.give_up()
+            raise
+        say(f"{model}: done")
+        arguments.keep(chosen.out, dict(found))
+
+    with ThreadPoolExecutor(at_once) as pool:
+        problems = [pool.submit(measured, model).exception for model in ready]
+    failed = [problem for each in problems if (problem := each()) is not None]
+    for problem in failed:
+        traceback.print_exception(problem)
+    missing = sorted(set(chosen.models) - set(found))
+    if missing:
+        sys.exit(f"not measured: {', '.join(missing)}")
+
+
+def roomy(count: int) -> bool:
+    """Whether the GPU holds the files of ``count`` networks at once."""
+    free, _ = torch.cuda.mem_get_info()
+    return free > count * BYTES_A_NETWORK
 
 
 if __name__ == "__main__":

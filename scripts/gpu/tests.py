@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import subprocess
 import sys
 
 from gpu import arguments
@@ -27,24 +26,18 @@ def main() -> None:
         command += ["-p", "xdist.plugin", "-n", str(usable_cores() * 3 // 4), "--dist", "worksteal"]
     if chosen.device == "cpu":
         command.append("--collect-only")  # they need the device
-    ended = subprocess.run(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        # Other plugins that are there have warnings and options of their own.
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-    )
+    # Other plugins that are there have warnings and options of their own.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.chdir(ROOT)
+    log = chosen.out.with_suffix(".log")
+    code = arguments.logged(command, log)
+    text = log.read_text(encoding="utf-8")
     outcomes = {
-        word: int(found[1]) if (found := re.search(rf"(\d+) {word}", ended.stdout)) else 0
+        word: int(found[1]) if (found := re.search(rf"(\d+) {word}", text)) else 0
         for word in ("passed", "failed", "skipped", "error")
     }
-    arguments.keep(
-        chosen.out, {"exit_code": ended.returncode, **outcomes, "log": ended.stdout[-9000:]}
-    )
-    sys.exit(ended.returncode)
+    arguments.keep(chosen.out, {"exit_code": code, **outcomes, "log": text[-9000:]})
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "optimizer not fused": {"fused": False},
     "torch.compile": {"compile": True},
 }
-COMPILED = ("resnet34",)  # compiling a training takes most of a minute
+UNCOMPILED = tuple(name for name, options in VARIANTS.items() if "compile" not in options)
+COMPILED = "resnet34"  # the network that is also trained compiled
 
 
 @dataclass
@@ -119,34 +120,41 @@ def main() -> None:
     batch = 4 if small else 64
     models = [name for name in ("resnet34", "convnext_t") if name in chosen.models]
     found: dict[str, Any] = {"batch": batch, "image_size": chosen.image_size, "models": {}}
-    for name in models:
-        of_model: dict[str, Any] = {}
-        found["models"][name] = of_model
-        data = Resident(chosen.image_size, batch, chosen.device)
-        variants = {
-            variant: options
-            for variant, options in VARIANTS.items()
-            if not options.get("compile") or (name in COMPILED and not small)
-        }
-        networks = {
-            variant: make_model(name, data, options) for variant, options in variants.items()
-        }
-        for turn in range(ROUNDS):
-            for variant in list(variants) if turn % 2 == 0 else reversed(list(variants)):
-                block = Block(0.1 if small else 0.7, 1 if small else 10)
-                if chosen.device == "cuda":
-                    block = Block(0.7, 10, _synchronize=torch.cuda.synchronize)
-                    torch.cuda.reset_peak_memory_stats()
-                run = bare if variant == BARE else ours
-                run(networks[variant], data, block, variants[variant], chosen.device)
-                entry = of_model.setdefault(variant, {"images_per_second": [], "peak_bytes": None})
-                entry["images_per_second"].append(block.rate * batch)
-                if chosen.device == "cuda":
-                    entry["peak_bytes"] = torch.cuda.max_memory_allocated()
-                networks[variant].cpu()
-                gc.collect()
-                torch.cuda.empty_cache()
-                arguments.keep(chosen.out, found)
+    data = Resident(chosen.image_size, batch, chosen.device)
+    networks: dict[tuple[str, str], Any] = {}
+    # What is compiled comes last: it takes most of a minute.
+    plan = [
+        (name, variant, turn)
+        for name in models
+        for turn in range(ROUNDS)
+        for variant in (list(UNCOMPILED) if turn % 2 == 0 else list(UNCOMPILED)[::-1])
+    ]
+    if not small:
+        plan += [(COMPILED, "torch.compile", turn) for turn in range(ROUNDS) if COMPILED in models]
+    for name, variant, _ in plan:
+        options = VARIANTS[variant]
+        if (name, variant) not in networks:
+            networks[name, variant] = make_model(name, data, options)
+        network = networks[name, variant]
+        block = Block(0.1, 1)
+        if chosen.device == "cuda":
+            block = Block(0.7, 10, _synchronize=torch.cuda.synchronize)
+            torch.cuda.reset_peak_memory_stats()
+        run = bare if variant == BARE else ours
+        run(network, data, block, options, chosen.device)
+        entry = (
+            found["models"]
+            .setdefault(name, {})
+            .setdefault(variant, {"images_per_second": [], "peak_bytes": None})
+        )
+        entry["images_per_second"].append(block.rate * batch)
+        if chosen.device == "cuda":
+            entry["peak_bytes"] = torch.cuda.max_memory_allocated()
+        network.cpu()
+        gc.collect()
+        torch.cuda.empty_cache()
+        arguments.keep(chosen.out, found)
+        print(f"{time.strftime('%H:%M:%S')} {name}: {variant}", flush=True)
     found["loader"] = loader_rate(chosen.image_size, batch, 0.2 if small else 2.0)
     arguments.keep(chosen.out, found)
 

@@ -27,7 +27,7 @@ Images = NDArray[np.float32]
 WARM = 0.02  # two windows of the warm-up agree within this share
 MOST_RELOAD_SECONDS = 2.0
 # A GPU's energy counter moves some ten times a second, and a turn is as short as one of its steps.
-ENERGY_SECONDS = 0.5
+ENERGY_SECONDS = 0.3
 MOST_ENERGY_SECONDS = 3.0
 LEAST_HOST_SHARE = 0.8  # of the device's own seconds, which the host's hold; calls differ somewhat
 MOST_DAMAGED = 15  # tensors that the report names
