@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import statistics
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 
 import torch
 import torchvision
+from gpu import page as gpu_page
 
 from src import files, runs
 from src.report.explanation import explanations
@@ -62,6 +64,9 @@ def main() -> None:
         )
     minutes = (time.monotonic() - started) / 60
     files.write_text(chosen.page, "\n".join(page(report, results, traces)) + "\n")
+    if not torch.cuda.is_available() and gpu_page.KEPT.is_file():
+        # The cells of a GPU that another machine has.
+        gpu_page.fill_source_report(json.loads(gpu_page.KEPT.read_text("utf-8")), chosen.page)
     print(f"{chosen.page}, in {minutes:.0f} minutes")
 
 

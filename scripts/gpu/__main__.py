@@ -5,7 +5,7 @@ scripts/check_gpu --quick                one small network, to see that all part
 scripts/check_gpu --dry-run              the same on a CPU: everything but the device is real
 scripts/check_gpu --inventory            prints the packages of this machine
 scripts/check_gpu --wheels FOLDER        on a machine with a network: what the other one lacks
-scripts/check_gpu --tables gpu.json      writes the tables of docs/gpu.md
+scripts/check_gpu --tables gpu.json      keeps it as docs/gpu.json, writes the tables of the docs
 
 The parts, the most valuable first, each in a process of its own with its own limit: the four
 networks trained and exported, their rows measured, clocks and cuDNN's benchmark mode, training,
@@ -57,7 +57,10 @@ def main() -> None:
     elif chosen.wheels:
         wheels.fetch(chosen.wheels, wheels.read(chosen.has), chosen.python)
     elif chosen.tables:
-        page.write(json.loads(chosen.tables.read_text(encoding="utf-8")))
+        results = page.without_logs(json.loads(chosen.tables.read_text(encoding="utf-8")))
+        arguments.keep(page.KEPT, results)
+        page.write(results)
+        page.fill_source_report(results)
     else:
         sys.exit(run(chosen))
 

@@ -10,7 +10,10 @@ from typing import Any
 from gpu.plan import ROOT
 
 PAGE = ROOT / "docs" / "gpu.md"
+KEPT = ROOT / "docs" / "gpu.json"  # of the last run on a GPU
+SOURCE_REPORT = ROOT / "docs" / "source-report.md"
 BEGIN, END = "<!-- made by scripts/check_gpu: begin -->", "<!-- made by scripts/check_gpu: end -->"
+WIDEST = 1.5  # an interval over this factor tells nothing
 Results = dict[str, Any]
 
 
@@ -21,6 +24,55 @@ def write(results: Results, path: Path = PAGE) -> None:
     lines = [BEGIN, "", *tables(results), "", END]
     path.write_text(before + "\n".join(lines) + after, encoding="utf-8")
     print(f"written: {path}")
+
+
+def fill_source_report(results: Results, path: Path = SOURCE_REPORT) -> None:
+    """Put TorchScript's GPU figures into the table of the source report's cells.
+
+    They are of another machine than the other cells of the page, so no speed-up stands there.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) < 6 or not cells[1].startswith("torchscript gpu"):  # noqa: PLR2004
+            continue
+        row = next(
+            (
+                row
+                for row in measurements(results).get(cells[0], {}).get("rows", ())
+                if row["format"] == "torchscript" and row["device"] == "cuda"
+            ),
+            None,
+        )
+        if row is None:
+            cells[5] = "not reached: see gpu.md"
+        elif row["status"] != "ok":
+            cells[5] = f"{row['status']}: {row['reason']}"
+        else:
+            timed = row["latency"][0]
+            cells[3] = f"{row['size_bytes'] / 2**20:.2f}"
+            cells[5] = f"{1e3 * timed['p50_s']:.2f} on {results['environment']['gpu']['name']}"
+        lines[number] = f"| {' | '.join(cells)} |"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"written: {path}")
+
+
+def without_logs(results: Results) -> Results:
+    """The results without what the parts printed, which names the machine's paths."""
+    parts = {
+        name: {key: value for key, value in part.items() if key != "log"}
+        for name, part in results["parts"].items()
+    }
+    for part in parts.values():
+        if isinstance(part["content"], dict):
+            part["content"] = {
+                name: {key: each for key, each in value.items() if key != "log"}
+                if isinstance(value, dict)
+                else value
+                for name, value in part["content"].items()
+                if name != "log"
+            }
+    return {**results, "parts": parts}
 
 
 def tables(results: Results) -> list[str]:
@@ -83,11 +135,19 @@ def _row(row: dict[str, Any], sizes: int) -> str:
         cells += [
             f"{1e3 * cell['p50_s']:.2f}{unstable}",
             "-" if device is None else f"{1e3 * device:.2f}",
-            "-" if not gain else f"{gain['value']:.2f} [{gain['low']:.2f}, {gain['high']:.2f}]",
+            _gain(gain),
         ]
     joules = row["latency"][-1]["joules_per_image"] if row["latency"] else None
     cells.append("-" if joules is None else f"{1e3 * joules:.1f}")
     return f"{head} {' | '.join(cells)} |"
+
+
+def _gain(gain: dict[str, float] | None) -> str:
+    if gain is None:
+        return "-"
+    if gain["high"] > WIDEST * gain["low"]:
+        return f"{gain['value']:.1f}, too few rounds for an interval"
+    return f"{gain['value']:.2f} [{gain['low']:.2f}, {gain['high']:.2f}]"
 
 
 def _training(results: Results) -> Iterator[str]:

@@ -19,7 +19,7 @@ from gpu.plan import ROOT
 
 MOST_BYTES = 60_000_000
 # A machine with a GPU has its own builds of these, and they are too large to take along.
-OWN = ("torch", "torchvision", "triton")
+OWN = ("torch", "torchvision", "triton", "onnxruntime-gpu")
 # The kit measures and tests; it does not lint, and its tests need no second process.
 NEEDED_TO_TEST = ("pytest",)
 PLATFORMS = tuple(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _FILE = "model.pt2"
+_SOURCES = {".c", ".cc", ".cpp", ".cu"}
 _METADATA = "extra/lightship.json"  # where torch.export.pt2_archive puts a caller's own files
 
 
@@ -82,32 +83,60 @@ def usage(preprocessing: dict[str, Any], device: str = "cpu") -> str:
 
 def load(folder: Path, device: str, threads: int, precision: str = "fp32") -> TorchRuntime:
     """The runtime of an exported folder: see :meth:`src.formats.base.Format.load`."""
-    from torch._C import _aoti
-
     place = open_device(device, threads)
-    # Not by torch's own loader: it unpickles what else is in a package, and compiles sources that
-    # are in it. Only the library is taken, which the process keeps after its file is gone.
-    with zipfile.ZipFile(folder / _FILE) as package:
+    path = folder / _FILE
+    with zipfile.ZipFile(path) as package:
         names = package.namelist()
         [metadata] = [name for name in names if name.endswith(_METADATA)]
-        _require_machine(json.loads(package.read(metadata)), device)
-        [library] = [name for name in names if name.endswith(".so")]
-        kernels = [name for name in names if name.endswith(".cubin")]
-        with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
-            path = package.extract(library, scratch)
-            if device == "cpu":
-                runner = _aoti.AOTIModelContainerRunnerCpu(path, 1)
-                return TorchRuntime(_network(runner), place, precision)
-            for name in kernels:
-                # By its last part: no name in the package leads out of this folder.
-                target = Path(scratch) / PurePosixPath(name).name
-                target.write_bytes(package.read(name))
-            on_gpu = _aoti.AOTIModelContainerRunnerCuda(path, 1, device, scratch)
-            runtime = TorchRuntime(_network(on_gpu), place, precision)
-            size = json.loads(package.read(metadata))["preprocessing"]["image_size"]
-            # A kernel is read from its file when it is first called, and then stays.
-            runtime.warm_up(size)
-            return runtime
+        about = json.loads(package.read(metadata))
+        _require_machine(about, device)
+        if device == "cpu":
+            return TorchRuntime(_network(_library(package)), place, precision)
+        require_only_compiled(package)
+    runtime = TorchRuntime(_network(package_loader(path)), place, precision)
+    # A kernel is read from its file when it is first called, and then stays.
+    runtime.warm_up(about["preprocessing"]["image_size"])
+    return runtime
+
+
+def _library(package: zipfile.ZipFile) -> Any:
+    """The library of a package for a CPU, which the process keeps after its file is gone.
+
+    Not by torch's own loader: it unpickles what else is in a package, and compiles sources that
+    are in it.
+    """
+    from torch._C import _aoti
+
+    with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
+        [library] = [name for name in package.namelist() if name.endswith(".so")]
+        return _aoti.AOTIModelContainerRunnerCpu(package.extract(library, scratch), 1)
+
+
+def package_loader(path: Path) -> Any:
+    """Torch's loader in C++, which finds a GPU's kernels beside the library; it unpickles nothing.
+
+    A package must have passed :func:`require_only_compiled`.
+    """
+    from torch._C import _aoti
+
+    return _aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
+
+
+def require_only_compiled(package: zipfile.ZipFile) -> None:
+    """Refuse a package with names that lead elsewhere, or with sources that would be compiled.
+
+    Raises:
+        ValueError: it has them; the message names one.
+    """
+    for member in package.infolist():
+        path = PurePosixPath(member.filename)
+        if path.is_absolute() or ".." in path.parts or "\\" in member.filename:
+            raise ValueError(f"{member.filename!r} in the package leads out of its folder")
+        if path.suffix in _SOURCES and member.file_size:
+            raise ValueError(f"{member.filename!r} in the package is source code, to be compiled")
+    libraries = [name for name in package.namelist() if name.endswith(".so")]
+    if len(libraries) != 1:
+        raise ValueError(f"the package holds {len(libraries)} libraries; 1 is expected")
 
 
 def _network(runner: Any) -> Callable[[Tensor], Tensor]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from src.formats._torch import TorchRuntime, open_device, timing_event
+from src.formats._torch import TorchRuntime, open_device, require_compiler, timing_event
 from src.formats.base import Unavailable, missing_packages
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ def require_gpu(*, compiling: bool = False) -> torch.device:
         compiling: by torch's compiler, which depends on Triton on a GPU.
 
     Raises:
-        Unavailable: there is no GPU, or no Triton.
+        Unavailable: there is no GPU, or no C++ compiler or Triton to compile with.
     """
     import torch
 
+    if compiling:
+        require_compiler()
     place = open_device("cuda", torch.get_num_threads())
     if compiling and missing_packages(["triton"]):
         raise Unavailable("not installed: triton, which torch's compiler needs on a GPU")

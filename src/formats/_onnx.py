@@ -80,7 +80,8 @@ def usage(preprocessing: dict[str, Any], provider: str = "CPUExecutionProvider")
     """Lines of Python that use the file: see :meth:`src.formats.base.Format.usage`."""
     file = f"{_usage.FOLDER}/{FILE}"
     opening = [
-        f'session = onnxruntime.InferenceSession("{file}", providers=["{provider}"])',
+        f'providers = ["{provider}"]',
+        f'session = onnxruntime.InferenceSession("{file}", providers=providers)',
         'names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])',
     ]
     call = f'session.run(["{OUTPUT}"], {{"{INPUT}": images}})[0]'
