@@ -67,10 +67,11 @@ def survey(
         done: told the split, how many of its images are done and how many there are.
 
     Returns:
-        ``classes``; ``splits``, for each ``images``, ``per_class``, and ``width`` and ``height``
-        as least, median and largest; ``unreadable``, errors by name; ``leaks``, groups of names of
-        the same picture in more than one split, each with its split; ``repeated``, the same within
-        one split; ``contradictions``, the same picture under two classes.
+        ``classes``; ``notes``, lines on what was passed over; ``splits``, for each ``images``,
+        ``per_class``, and ``width`` and ``height`` as least, median and largest; ``unreadable``,
+        errors by name; ``leaks``, groups of names of the same picture in more than one split, each
+        with its split; ``repeated``, the same within one split; ``contradictions``, the same
+        picture under two classes.
     """
     parts = data.load()
     unreadable: dict[str, str] = {}
@@ -92,6 +93,7 @@ def survey(
     return {
         "dataset": data.dataset_name,
         "classes": data.class_names,
+        "notes": data.notes,
         "splits": {split: _described(part, len(data.class_names)) for split, part in seen.items()},
         "unreadable": unreadable,
         **_same(seen, data.class_names),
