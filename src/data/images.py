@@ -177,6 +177,23 @@ class ImageDataModule(LightningDataModule, ABC):
         """How many images a split has."""
         return len(self.dataset(split))
 
+    def smallest_batch(self, processes: int) -> int:
+        """Images of the smallest batch that training sees, in each of ``processes``.
+
+        Raises:
+            UsageError: there are fewer images than processes.
+        """
+        images = self.count("train") // processes
+        if not images:
+            raise UsageError(
+                "data",
+                expected=f"at least {processes} training images, one for each process",
+                found=str(self.count("train")),
+                remedy="add images, or set fewer trainer.devices",
+            )
+        # The last batch of an epoch is dropped where it is not full, but for the only one.
+        return min(images, self.batch_size)
+
     def batches(
         self, split: Split, batch_size: int = 64
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
