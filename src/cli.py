@@ -38,6 +38,7 @@ from src.console import open_console
 from src.data.images import ImageDataModule
 from src.errors import UsageError, ours_in
 from src.export.source import Checkpoint
+from src.models import trial
 from src.models.classifier import Classifier
 from src.models.network import count
 from src.parser import Parser
@@ -244,6 +245,9 @@ class CLI(LightningCLI):
         return LightningCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
 
     def before_fit(self) -> None:
+        data = self.datamodule
+        smallest = data.smallest_batch(self.trainer.world_size)
+        self._require_fitting_images(smallest, training=True)
         if _is_rank_zero():
             if self.run is not None:
                 self.run.remove_unfinished()
@@ -251,7 +255,7 @@ class CLI(LightningCLI):
                 told = type(self).on_run
                 if told is not None:
                     told(self.run)
-            shape = self.datamodule.preprocessing.input_shape
+            shape = data.preprocessing.input_shape
             complexity = count(self.model.network, shape)
             open_console().print(
                 f"{self.model.name}: {complexity.parameters / 1e6:.2f} M parameters, "
@@ -261,6 +265,15 @@ class CLI(LightningCLI):
             )
             for line in self.model.loaded.lines() if self.model.loaded else []:
                 open_console().print(line, soft_wrap=True, markup=False)
+
+    def before_validate(self) -> None:
+        self._require_fitting_images(1, training=False)
+
+    before_test = before_predict = before_validate
+
+    def _require_fitting_images(self, batch_size: int, *, training: bool) -> None:
+        network, side = self.model.network, self.datamodule.preprocessing.image_size
+        trial.require_fitting(self.model.name, network, side, batch_size, training=training)
 
 
 def main(argv: Sequence[str], on_run: Callable[[runs.Run], object] | None = None) -> None:

@@ -19,11 +19,13 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request
 
 sys.path.insert(0, os.environ.get("BUNDLE", "model"))
-from predict import Model  # the bundle's own
+from predict import Model, UnreadableImageError  # the bundle's own
 
 LARGEST_BATCH = 16
 WAIT_SECONDS = 0.005  # for others to come, once there is one
-LARGEST_BYTES = 20_000_000  # of one picture
+LARGEST_BYTES = 20_000_000  # of one picture's file
+LARGEST_PIXELS = 50_000_000  # that it may unpack to: 200 MB while it is decoded
+IN_HAND = 2 * LARGEST_BATCH  # pictures at once; whoever comes then waits
 TOP = 5
 
 Waiting = tuple[Any, "asyncio.Future[Any]"]  # a prepared image, and who waits for its answer
@@ -71,7 +73,8 @@ class Batcher:
 
 @contextlib.asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.batcher = Batcher(Model())
+    app.state.batcher = Batcher(Model(most_pixels=LARGEST_PIXELS))
+    app.state.in_hand = asyncio.Semaphore(IN_HAND)
     task = asyncio.create_task(app.state.batcher.run())
     yield
     task.cancel()
@@ -95,11 +98,12 @@ async def classify(request: Request) -> dict[str, Any]:
         if len(body) > LARGEST_BYTES:
             raise HTTPException(413, f"a picture of more than {LARGEST_BYTES} bytes")
     batcher: Batcher = request.app.state.batcher
-    try:
-        image = await asyncio.to_thread(batcher.model.prepare, io.BytesIO(body))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise HTTPException(415, f"not a picture: {error}") from error
-    probabilities = await batcher.classify(image)
+    async with request.app.state.in_hand:
+        try:
+            image = await asyncio.to_thread(batcher.model.prepare, io.BytesIO(body))
+        except UnreadableImageError as error:
+            raise HTTPException(415, f"not a picture: {error}") from error
+        probabilities = await batcher.classify(image)
     best = (-probabilities).argsort(kind="stable")[:TOP]
     names = batcher.model.class_names
     return {"top": [{"class": names[i], "probability": float(probabilities[i])} for i in best]}

@@ -22,7 +22,12 @@ def preprocess(picture: Image.Image, rule: dict[str, Any]) -> np.ndarray:
     if rule["resize"] == "squash":
         picture = picture.resize((size, size), resampling)
     else:
+        # Of a very long picture without the ends, which are far from the middle.
         to, shorter = round(size / rule["crop_share"]), min(picture.size)
+        left, top = (
+            max(side - 32 * shorter, 0) // (4 * shorter) * (2 * shorter) for side in picture.size
+        )
+        picture = picture.crop((left, top, picture.width - left, picture.height - top))
         width, height = (int(to * side / shorter) for side in picture.size)
         picture = picture.resize((width, height), resampling)
         left, top = round((width - size) / 2), round((height - size) / 2)
@@ -42,8 +47,12 @@ precision = model.get_rt_info(["lightship", "inference_precision"]).value
 model.reshape([1, 3, rule["image_size"], rule["image_size"]])  # faster than any batch size
 compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
 for image in images:
-    with Image.open(image) as file:
-        picture = ImageOps.exif_transpose(file).convert("RGB")
+    try:
+        with Image.open(image) as file:
+            picture = ImageOps.exif_transpose(file).convert("RGB")
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        print(f"{image}: {error}", file=sys.stderr)
+        continue
     logits = compiled(preprocess(picture, rule)[None])[0][0].astype(np.float64)
     probabilities = np.exp(logits - logits.max())
     probabilities /= probabilities.sum()

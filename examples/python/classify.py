@@ -17,8 +17,12 @@ model, *paths = sys.argv[1:]
 session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
 class_names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
 for path in paths:
-    with Image.open(path) as file:
-        picture = ImageOps.exif_transpose(file).convert("RGB")  # upright
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file).convert("RGB")  # upright
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        print(f"{path}: {error}", file=sys.stderr)
+        continue
     probabilities = session.run(["probabilities"], {"image": np.asarray(picture)})[0]
     answer = {
         "image": path,

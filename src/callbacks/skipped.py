@@ -1,22 +1,29 @@
-"""Says how many images could not be read, and which."""
+"""Says what of the data is left out: files passed over, images that could not be read."""
 
 from __future__ import annotations
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from src.callbacks.export import data_of
+from src.console import open_console
 
 _NAMED = 10  # in one line; the check of the data lists all
 
 
 class SkippedImages(Callback):
-    """A line and a scalar after each epoch in which an image was found that cannot be read.
+    """Lines at the start about folders and files that are passed over.
 
-    Where several processes train, of those that the first one met.
+    And a line and a scalar after each epoch in which an image was found that cannot be read; where
+    several processes train, of those that the first one met.
     """
 
     def __init__(self) -> None:
         self._told = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if trainer.is_global_zero:
+            for line in data_of(trainer).notes:
+                open_console().print(line, soft_wrap=True, markup=False)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         skipped = data_of(trainer).skipped

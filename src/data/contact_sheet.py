@@ -47,13 +47,17 @@ class ContactSheet:
             for column, position in enumerate(sorted(positions.tolist())):
                 self._wanted[position] = (row, column)
 
-    def offer(self, split: Split, position: int, picture: Image.Image) -> None:
-        """Draw a picture if it was chosen."""
+    def shown(self, split: Split, position: int, picture: Image.Image) -> Image.Image | None:
+        """A picture as the sheet has it, if it was chosen."""
         if split != "train" or position not in self._wanted:
-            return
+            return None
+        resized: Image.Image = self._resize(picture)
+        return resized.resize((SIDE, SIDE))
+
+    def place(self, position: int, shown: Image.Image) -> None:
+        """Draw what :meth:`shown` gave for the picture at ``position``."""
         row, column = self._wanted[position]
         cell = SIDE + _MARGIN
-        shown = self._resize(picture).resize((SIDE, SIDE))
         self._sheet.paste(shown, (_TEXT + column * cell, row * cell))
 
     def png(self) -> bytes:

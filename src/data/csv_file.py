@@ -18,7 +18,7 @@ from src.data.folder import require_inside
 from src.data.images import ImageDataModule
 from src.data.picture_files import PictureFiles, require_readable
 from src.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ResizeRule
-from src.data.split import SPLITS, Parts, Split, fill_in, require_share
+from src.data.split import SPLITS, Parts, Split, fill_in, require_share, splits_named
 from src.data.transformed import LabelledImages
 from src.errors import UsageError, describe
 
@@ -27,6 +27,7 @@ class _Line(NamedTuple):
     path: str
     label: str
     split: str  # "" where the file has no such column
+    number: int  # of the line in the file
 
 
 class CSVFile(ImageDataModule):
@@ -42,7 +43,8 @@ class CSVFile(ImageDataModule):
             the CSV file by default.
         path_column: the column with an image's path.
         label_column: the column with its class.
-        split_column: the column with ``train``, ``val`` or ``test``; it need not be there.
+        split_column: the column with ``train``, ``val`` or ``test``, or what else people call
+            them, as ``Validation``; it need not be there.
         val_share: part of the images to validate on where no split says so.
         test_share: part of the images to test on where no split says so.
         verify: decode every image before training starts, so that a broken one is named
@@ -96,6 +98,7 @@ class CSVFile(ImageDataModule):
         Raises:
             UsageError: a file is missing, leads out of the root or cannot be decoded.
         """
+        self._splits()
         images = self._files(self._lines)
         if self.on_error == "raise":
             require_readable(images.paths, self.verify)
@@ -115,7 +118,7 @@ class CSVFile(ImageDataModule):
     @functools.cached_property
     def _listed(self) -> Parts[PictureFiles]:
         images = self._files(self._lines)
-        named = np.array([line.split for line in self._lines])
+        named = np.array(self._splits(), dtype=object)
         given: Parts[PictureFiles] = {
             split: (images, indices)
             for split in SPLITS
@@ -123,7 +126,9 @@ class CSVFile(ImageDataModule):
         }
         if given and "train" not in given:
             raise self._wrong("images whose split is train", "none")
-        return fill_in(given, images, self.val_share, self.test_share, self.split_seed)
+        return fill_in(
+            given, images, self.val_share, self.test_share, self.split_seed, self.class_names
+        )
 
     @functools.cached_property
     def _lines(self) -> list[_Line]:
@@ -147,14 +152,23 @@ class CSVFile(ImageDataModule):
                 (row[self.path_column] or "").strip(),
                 (row[self.label_column] or "").strip(),
                 (row[self.split_column] or "").strip() if has_split else "",
+                reader.line_num,
             )
-            where = f"line {reader.line_num}"
             if not line.path or not line.label:
-                raise self._wrong("a path and a label on every line", f"none on {where}")
-            if has_split and line.split not in SPLITS:
-                found = f"{line.split or 'nothing'} on {where}"
-                raise self._wrong(f"one of {', '.join(SPLITS)} as split", found)
+                found = f"none on line {line.number}"
+                raise self._wrong("a path and a label on every line", found)
+            if has_split and not line.split:
+                raise self._wrong("a split on every line", f"nothing on line {line.number}")
             yield line
+
+    def _splits(self) -> list[Split | None]:
+        """The split of each line."""
+        named = splits_named(sorted({line.split for line in self._lines}))
+        for line in self._lines:
+            if line.split and line.split not in named:
+                found = f"{line.split} on line {line.number}"
+                raise self._wrong(f"one of {', '.join(SPLITS)} as split", found)
+        return [named.get(line.split) for line in self._lines]
 
     def _files(self, lines: list[_Line]) -> PictureFiles:
         labels = {name: label for label, name in enumerate(self.class_names)}

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from src import machine
 from src.data.picture import UnreadableImageError
+from src.data.threads import in_order
 from src.data.transformed import LabelledImages
 
-_AT_ONCE = 256  # pictures in hand, so that many large ones need not fit into memory together
 _PROBED = 64  # pictures by whose size that of all is guessed
 
 
@@ -35,11 +32,7 @@ class DecodedImages:
         Raises:
             UnreadableImageError: one cannot be read.
         """
-        with ThreadPoolExecutor(machine.usable_cores()) as pool:
-            waiting = iter(indices)
-            # Pillow decodes without the interpreter lock.
-            while some := list(islice(waiting, _AT_ONCE)):
-                yield from pool.map(self._read, some)
+        yield from in_order(self._read, indices)
 
     def estimate_bytes(self, indices: NDArray[np.int64]) -> int:
         """About how many bytes all of them take, by a sample."""

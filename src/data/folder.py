@@ -1,73 +1,158 @@
-"""What is in a folder of images, in one walk that opens no file and asks for none's status."""
+"""What is in a folder of images, in one walk that opens only files whose names say nothing."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
-
+from src.data.picture_kind import can_read, ending_of, endings, kind_of, remedy_for
 from src.errors import UsageError
 
+# What systems and programs put among a user's pictures, thumbnails of them included.
+_NOT_THE_USERS = frozenset(
+    {
+        *("@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"),
+        *("__MACOSX", "__pycache__"),
+    }
+)
+# Endings of text that comes with pictures, by the thousand, and that is none: not worth a look.
+_TEXT = frozenset({".csv", ".html", ".json", ".log", ".md", ".py", ".txt", ".xml", ".yaml", ".yml"})
+_NAMED = 6  # kinds of files in a line
 
-def class_folders(folder: Path, root: Path) -> list[str]:
-    """The names of the folders in ``folder``, sorted, hidden ones left out.
+
+@dataclass
+class Folder:
+    """A folder, without what is hidden in it."""
+
+    path: str
+    pictures: list[str] = field(default_factory=list)  # paths of those directly in it
+    folders: list[Folder] = field(default_factory=list)  # by name
+    passed_over: Counter[str] = field(default_factory=Counter)  # files that are no picture, by kind
+    problems: list[UsageError] = field(default_factory=list)  # why something in it cannot be had
+    count: int = 0  # of pictures, at any depth
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.path)  # noqa: PTH119  # Path() costs 20 times as much
+
+    def walk(self) -> Iterator[Folder]:
+        """This folder and all below."""
+        waiting = [self]
+        while waiting:
+            folder = waiting.pop()
+            yield folder
+            waiting += folder.folders
+
+    def all_pictures(self) -> list[str]:
+        """The paths of the pictures in it and below, sorted.
+
+        Raises:
+            UsageError: something in it cannot be read, or is a link to outside.
+        """
+        for folder in self.walk():
+            if folder.problems:
+                raise folder.problems[0]
+        return sorted(path for folder in self.walk() for path in folder.pictures)
+
+
+def read_folder(path: Path, argument: str = "data.root") -> Folder:
+    """What is in a folder. Links out of it are not followed, but noted as problems.
+
+    A file is a picture by the ending of its name, or where that is of no kind of picture by its
+    first bytes.
 
     Args:
-        folder: the root itself, or one of its splits.
-        root: of the data set; no link may lead out of it.
+        path: of the folder.
+        argument: that names it, for messages.
 
     Raises:
-        UsageError: ``folder`` cannot be read, or holds a link to outside.
+        UsageError: the folder itself cannot be read.
     """
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(
-                entry.name
-                for entry in entries
-                if not entry.name.startswith(".") and _stays_inside(entry, root) and entry.is_dir()
+    top = Folder(str(path))
+    known = endings()
+    order = [top]
+    for folder in order:
+        try:
+            _scan(folder, path, argument, known)
+        except OSError as error:
+            wrong = UsageError(
+                argument,
+                expected="a folder of images that can be read",
+                found=f"{folder.path} ({error.strerror})",
+                remedy=f"set {argument}=PATH, or change its permissions",
             )
-    except OSError as error:
-        raise UsageError(
-            "data.root",
-            expected="a folder of class folders",
-            found=f"{folder} ({error.strerror})",
-            remedy="set data.root=PATH",
-        ) from error
+            if folder is top:
+                raise wrong from error
+            folder.problems.append(wrong)
+        order += folder.folders
+    for folder in reversed(order):
+        folder.count = len(folder.pictures) + sum(each.count for each in folder.folders)
+    return top
 
 
-def pictures_in(folder: Path, root: Path) -> list[str]:
-    """The paths of the image files in ``folder`` and all below it, sorted, hidden ones left out.
-
-    A file is an image by the ending of its name.
-
-    Raises:
-        UsageError: a link leads out of ``root``, or to a folder that it is in itself.
-    """
-    extensions = frozenset(Image.registered_extensions())
-    return sorted(
-        path
-        for path in _files(str(folder), root)
-        if os.path.splitext(path)[1].lower() in extensions  # noqa: PTH122  # Path() costs 20 times
-    )
-
-
-def _files(folder: str, root: Path) -> Iterator[str]:
-    with os.scandir(folder) as entries:
+def _scan(folder: Folder, root: Path, argument: str, known: frozenset[str]) -> None:
+    with os.scandir(folder.path) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or not _stays_inside(entry, root):
+            name = entry.name
+            if name.startswith(".") or name in _NOT_THE_USERS:
                 continue
+            if entry.is_symlink():  # known from the folder's listing: no system call
+                try:
+                    require_inside(entry.path, root, argument)
+                except UsageError as error:
+                    folder.problems.append(error)
+                    continue
             if entry.is_dir():
-                yield from _files(entry.path, root)
+                folder.folders.append(Folder(entry.path))
+            elif not entry.is_file():  # a pipe would be waited for without end
+                folder.passed_over["links to nothing" if entry.is_symlink() else "pipes"] += 1
+            elif ending_of(name) in known or (kind := _other_kind(entry.path)) is None:
+                folder.pictures.append(entry.path)
             else:
-                yield entry.path
+                folder.passed_over[kind] += 1
+    folder.folders.sort(key=lambda each: each.path)
 
 
-def _stays_inside(entry: os.DirEntry[str], root: Path) -> bool:
-    if entry.is_symlink():  # known from the folder's listing: no system call
-        require_inside(entry.path, root)
-    return True
+def _other_kind(path: str) -> str | None:
+    """What to call a file whose name is not a picture's; None if it is a picture after all."""
+    ending = ending_of(path)
+    kind = None if ending in _TEXT else kind_of(path)
+    if kind is None:
+        return ending or "without an ending"
+    return None if can_read(kind) else kind
+
+
+def unread_pictures(folders: Iterable[Folder]) -> Counter[str]:
+    """Pictures in ``folders`` and below that take more than what is installed, by kind."""
+    kinds = _passed_over(folders)
+    return Counter({kind: count for kind, count in kinds.items() if remedy_for(kind)})
+
+
+def note_on(folders: Iterable[Folder], where: str) -> str | None:
+    """How many files in ``folders`` and below are no pictures, and of which kinds, in one line."""
+    folders = list(folders)
+    kinds = _passed_over(folders)
+    if not kinds:
+        return None
+    files = kinds.total() + sum(folder.count for folder in folders)
+    order = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{count} {kind}" for kind, count in order[:_NAMED]]
+    if rest := sum(count for _, count in order[_NAMED:]):
+        named.append(f"{rest} of other kinds")
+    remedies = [remedy for kind in kinds if (remedy := remedy_for(kind))]
+    line = f"passed over {kinds.total()} of {files} files in {where}: {', '.join(named)}"
+    return "; ".join([line, *remedies])
+
+
+def _passed_over(folders: Iterable[Folder]) -> Counter[str]:
+    kinds: Counter[str] = Counter()
+    for top in folders:
+        for folder in top.walk():
+            kinds += folder.passed_over
+    return kinds
 
 
 def require_inside(path: str, root: Path, argument: str = "data.root") -> None:

@@ -10,21 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from torchvision.transforms import v2
 
-from src.data.classes import require_classes
-from src.data.folder import class_folders, pictures_in, require_inside
 from src.data.images import ImageDataModule
+from src.data.layout import Classes, Layout, read_layout
 from src.data.picture_files import PictureFiles, require_readable
 from src.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ResizeRule
-from src.data.split import SPLITS, Parts, Split, fill_in, require_share
+from src.data.split import Parts, Split, fill_in, require_share
 from src.data.transformed import LabelledImages
-from src.errors import UsageError
 
 
 class ImageFolder(ImageDataModule):
     """A folder of class folders, or of ``train/``, ``val/`` and ``test/`` that hold them.
 
     Class names are the folders' names, sorted. Where a split's folder is missing, it is
-    drawn from ``train/`` (or from all images) by ``split_seed``, stratified.
+    drawn from ``train/`` (or from all images) by ``split_seed``, stratified. Splits may have
+    other names, as ``Training`` or ``valid``: see :mod:`src.data.layout`.
 
     Args:
         root: the folder.
@@ -58,10 +57,13 @@ class ImageFolder(ImageDataModule):
         self.test_share = require_share("data.test_share", test_share)
         self.verify = verify
 
-    @functools.cached_property
+    @property
     def class_names(self) -> list[str]:
-        folder = self.root / "train" if self._has("train") else self.root
-        return require_classes("data.root", class_folders(folder, self.root))
+        return self._layout.class_names
+
+    @property
+    def notes(self) -> list[str]:
+        return self._layout.notes
 
     def prepare_data(self) -> None:
         """Look at every image once, so that what is wrong is known before training.
@@ -87,40 +89,25 @@ class ImageFolder(ImageDataModule):
         )
 
     @functools.cached_property
-    def _listed(self) -> Parts[PictureFiles]:
-        if not self._has("train"):
-            given: Parts[PictureFiles] = {}
-            whole = self._images(self.root)
-        else:
-            files = {split: self._images(self.root / split) for split in SPLITS if self._has(split)}
-            given = {split: (files[split], np.arange(len(files[split].paths))) for split in files}
-            whole = files["train"]
-        return fill_in(given, whole, self.val_share, self.test_share, self.split_seed)
+    def _layout(self) -> Layout:
+        return read_layout(self.root)
 
-    def _images(self, folder: Path) -> PictureFiles:
-        require_inside(str(folder), self.root)
-        names = class_folders(folder, self.root)
-        if names != self.class_names:
-            raise UsageError(
-                "data.root",
-                expected=f"the class folders {', '.join(self.class_names)} in {folder}",
-                found=", ".join(names),
-                remedy="give every split the same class folders",
-            )
+    @functools.cached_property
+    def _listed(self) -> Parts[PictureFiles]:
+        files = {split: self._images(classes) for split, classes in self._layout.splits.items()}
+        given: Parts[PictureFiles] = {
+            split: (images, np.arange(len(images.paths))) for split, images in files.items()
+        }
+        whole = files["train"] if files else self._images(self._layout.whole)
+        return fill_in(
+            given, whole, self.val_share, self.test_share, self.split_seed, self.class_names
+        )
+
+    def _images(self, classes: Classes) -> PictureFiles:
         paths: list[str] = []
         targets: list[int] = []
-        for label, name in enumerate(names):
-            files = pictures_in(folder / name, self.root)
-            if not files:
-                raise UsageError(
-                    "data.root",
-                    expected="images in every class folder",
-                    found=f"none in {folder / name}",
-                    remedy="add images or remove the folder",
-                )
+        for label, name in enumerate(self.class_names):
+            files = classes[name].all_pictures() if name in classes else []
             paths += files
             targets += [label] * len(files)
         return PictureFiles(paths, targets)
-
-    def _has(self, split: str) -> bool:
-        return (self.root / split).is_dir()

@@ -30,7 +30,7 @@ from src.data.preprocessing import (
     ResizeRule,
 )
 from src.data.progress import TrainingProgress
-from src.data.split import Split
+from src.data.split import Split, require_trained
 from src.data.transformed import ForgivingImages, LabelledImages, TransformedImages
 from src.data.variation import Augment, further, mixing
 from src.errors import UsageError
@@ -160,6 +160,11 @@ class ImageDataModule(LightningDataModule, ABC):
         }
 
     @property
+    def notes(self) -> list[str]:
+        """What a user should know of how the images were found, a line each."""
+        return []
+
+    @property
     def skipped(self) -> list[str]:
         """The names of the images that could not be read so far, with ``on_error=skip``."""
         return [*self._left_out, *(self._forgiving.skipped if self._forgiving else [])]
@@ -171,6 +176,23 @@ class ImageDataModule(LightningDataModule, ABC):
     def count(self, split: Split) -> int:
         """How many images a split has."""
         return len(self.dataset(split))
+
+    def smallest_batch(self, processes: int) -> int:
+        """Images of the smallest batch that training sees, in each of ``processes``.
+
+        Raises:
+            UsageError: there are fewer images than processes.
+        """
+        images = self.count("train") // processes
+        if not images:
+            raise UsageError(
+                "data",
+                expected=f"at least {processes} training images, one for each process",
+                found=str(self.count("train")),
+                remedy="add images, or set fewer trainer.devices",
+            )
+        # The last batch of an epoch is dropped where it is not full, but for the only one.
+        return min(images, self.batch_size)
 
     def batches(
         self, split: Split, batch_size: int = 64
@@ -280,13 +302,22 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def _part(self, split: Split) -> tuple[LabelledImages, NDArray[np.int64]]:
         if self._parts is None:
-            self._parts = self.load()
+            parts = self.load()
+            require_trained(parts, self.class_names)
+            self._parts = parts
             if self.on_error == "skip":
                 # Evaluation is of each image once, and it is known beforehand how many there are.
                 for each in ("val", "test"):
                     images, indices = self._parts[each]
                     if isinstance(images, PictureFiles):
                         kept, left_out = readable(images, indices)
+                        if not len(kept):
+                            raise UsageError(
+                                "data",
+                                expected=f"images in the {each} split that can be read",
+                                found=f"none among {len(indices)}, the first {left_out[0]}",
+                                remedy="look at them with python -m src.data",
+                            )
                         self._parts[each] = (images, kept)
                         self._left_out += left_out
         return self._parts[split]

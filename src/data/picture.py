@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from src.data.picture_kind import formats, missing_plugin
 from src.errors import UsageError, describe
 
 # Pillow's modes of whole numbers above 8 bits. A file of 16 bits comes as I;16 or, from PNM and
 # some TIFF, as I. https://pillow.readthedocs.io/en/stable/handbook/concepts.html#concept-modes
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-_TO_8_BITS = 257  # 65535 / 255: white stays white
+# Each of the 65,536 levels in 8 bits. 257 is 65535 / 255: white stays white.
+_TO_8_BITS = np.round(np.arange(65_536) / 257).astype(np.uint8)
+
+# What a file may unpack to: Pillow's own limit against decompression bombs, which another library
+# may have lifted, and a side that no picture has and whose filter weights alone take gigabytes.
+MOST_PIXELS = 178_956_970
+LONGEST_SIDE = 1 << 20
+
+_ORIENTATION = 0x0112  # the EXIF tag; its values by what turns such a picture upright
+_TRANSPOSE: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Errors that say nothing about the file: too many are open.
+_OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE)
 
 
 class UnreadableImageError(UsageError):
@@ -29,13 +51,13 @@ class UnreadableImageError(UsageError):
         Exception.__init__(self, message[2] or text)
 
     @classmethod
-    def of(cls, path: str | Path, found: str) -> Self:
+    def of(cls, path: str | Path, found: str, remedy: str | None = None) -> Self:
         """The error about the file in ``path``."""
         like = UsageError(
             str(path),
             expected="an image that Pillow can decode",
             found=found,
-            remedy="replace or remove the file, or set data.on_error=skip",
+            remedy=remedy or "replace or remove the file, or set data.on_error=skip",
         )
         return cls(str(like))
 
@@ -51,30 +73,36 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
 
     Raises:
         UnreadableImageError: the file is not a whole image that Pillow can decode, has more
-            pixels than Pillow's limit against decompression bombs allows, or pixels of an
-            unknown range.
+            pixels than ``MOST_PIXELS`` or a side above ``LONGEST_SIDE``, or pixels of an unknown
+            range.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=formats()) as image:
+            _require_bounded(image.size)
             if at_least is not None:
                 image.draft(None, (at_least, at_least))  # does nothing but for a JPEG
-            ImageOps.exif_transpose(image, in_place=True)  # reads it, and copies only to rotate
-            return as_rgb(image)
-    # Pillow's readers raise whatever a damaged file leads them to.
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        IndexError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        EOFError,
-        MemoryError,
-        Image.DecompressionBombError,
-    ) as error:
-        raise UnreadableImageError.of(path, describe(error)) from error
+            image.load()
+            return _upright(as_rgb(image), image.getexif().get(_ORIENTATION))
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        if isinstance(error, OSError) and error.errno in _OF_THE_PROCESS:
+            raise
+        raise UnreadableImageError.of(path, describe(error), missing_plugin(path)) from error
+
+
+def _require_bounded(size: tuple[int, int]) -> None:
+    """Refuse a picture by its header, before memory is taken for its pixels."""
+    width, height = size
+    if width * height > MOST_PIXELS or max(size) > LONGEST_SIDE:
+        raise ValueError(
+            f"{width}x{height} pixels, more than {MOST_PIXELS} in all or {LONGEST_SIDE} on a side"
+        )
+
+
+def _upright(image: Image.Image, orientation: object) -> Image.Image:
+    # ImageOps.exif_transpose also writes the EXIF data anew, which fails where a tag is damaged
+    # that has nothing to do with the pixels.
+    method = _TRANSPOSE.get(orientation)
+    return image if method is None else image.transpose(method)
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
@@ -87,11 +115,10 @@ def as_rgb(image: Image.Image) -> Image.Image:
         ValueError: the pixels are floating-point numbers, or whole ones beyond 16 bits.
     """
     if image.mode in _DEEP:
-        pixels = np.asarray(image).astype(np.int64)  # (H, W)
+        pixels = np.asarray(image)  # (H, W)
         if pixels.min() < 0 or pixels.max() > np.iinfo(np.uint16).max:
             raise ValueError("pixels beyond 16 bits, whose range is not known")
-        scaled = np.round(pixels / _TO_8_BITS).astype(np.uint8)
-        return Image.fromarray(scaled).convert("RGB")
+        return Image.fromarray(_TO_8_BITS[pixels]).convert("RGB")
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is not known")
     if image.mode in {"P", "PA"}:

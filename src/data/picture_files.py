@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import tee
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from src import machine
 from src.data.picture import UnreadableImageError, read_image
+from src.data.threads import in_order
 
-_AT_ONCE = 4096  # files in hand, so that a million of them do not become a million futures
 _FEW = 10_000  # files that are decoded before training without being asked for
 
 
@@ -47,13 +45,10 @@ class PictureFiles:
 
 def unreadable(paths: Iterable[str]) -> Iterator[tuple[str, UnreadableImageError]]:
     """Decode every file, on all cores; those that cannot be, with the error of each."""
-    with ThreadPoolExecutor(machine.usable_cores()) as pool:
-        waiting = iter(paths)
-        # Pillow decodes without the interpreter lock.
-        while some := list(islice(waiting, _AT_ONCE)):
-            for path, error in zip(some, pool.map(_error, some), strict=True):
-                if error is not None:
-                    yield path, error
+    checked, named = tee(paths)
+    for path, error in zip(named, in_order(_error, checked), strict=True):
+        if error is not None:
+            yield path, error
 
 
 def readable(

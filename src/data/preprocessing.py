@@ -13,10 +13,16 @@ if TYPE_CHECKING:
 
 # squash: both sides to image_size, the aspect ratio is not kept.
 # crop: the shorter side to image_size / crop_share, then the middle image_size x image_size.
+# Before it is resized, a picture more than LONGEST_RATIO times as long as wide loses its ends.
 ResizeRule = Literal["squash", "crop"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 CROP_SHARE = 0.875  # torchvision's: 224 of 256
+
+# The middle of a picture and all that the filters see around it are within this many times its
+# shorter side, so that what lies beyond need not be resized: 1 x 1,000,000 pixels would become
+# 256 x 256,000,000.
+LONGEST_RATIO = 32
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -79,7 +85,13 @@ class Preprocessing:
         if self.resize == "squash":
             return v2.Resize((self.image_size, self.image_size), interpolation=rule)
         side = round(self.image_size / self.crop_share)
-        return v2.Compose([v2.Resize(side, interpolation=rule), v2.CenterCrop(self.image_size)])
+        return v2.Compose(
+            [
+                v2.Lambda(without_ends),
+                v2.Resize(side, interpolation=rule),
+                v2.CenterCrop(self.image_size),
+            ]
+        )
 
     def to_tensor(self) -> v2.Transform:
         """What follows resizing and augmentation: uint8 picture to normalised (3, H, W) float32."""
@@ -95,3 +107,19 @@ class Preprocessing:
         scaled = functional.to_dtype(levels, torch.float32, scale=True)
         normalised: Tensor = functional.normalize(scaled, list(self.mean), list(self.std))
         return normalised
+
+
+def without_ends(image: Image.Image) -> Image.Image:
+    """A picture without what is far beyond ``LONGEST_RATIO``, as much on either side; most as is.
+
+    The ends are multiples of twice the shorter side, so that the resized picture is shorter by a
+    multiple of 4 pixels: its middle lies where it would be in the whole.
+    """
+    shorter = min(image.size)
+    left, top = (
+        max(side - LONGEST_RATIO * shorter, 0) // (4 * shorter) * (2 * shorter)
+        for side in image.size
+    )
+    if not left and not top:
+        return image
+    return image.crop((left, top, image.width - left, image.height - top))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
@@ -12,6 +15,22 @@ from src.errors import UsageError
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+# What people call the splits, in lower case.
+_WORDS: dict[str, Split] = {
+    **dict.fromkeys(("train", "training", "trainset", "traindata", "trn"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "validate", "validset", "valset"), "val"),
+    **dict.fromkeys(("dev", "devel", "development", "devset"), "val"),
+    **dict.fromkeys(("test", "testing", "testset", "testdata", "tst", "holdout"), "test"),
+}
+# Where something else validates, these are the test split.
+_EVALUATION = frozenset({"eval", "evaluation", "evalset"})
+# What else a split's name may say.
+_FILLING = frozenset(
+    "data dataset dir folder image images img imgs photo photos picture pictures set split".split()  # noqa: SIM905
+)
+_ASCII = re.compile(r"[\w .()+-]+", re.ASCII)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 _LARGEST_SHARE = 0.5  # of the images that may go to one of val and test
 
@@ -26,45 +45,102 @@ Images = TypeVar("Images", bound=Labelled)
 Parts = dict[Split, tuple[Images, NDArray[np.int64]]]
 
 
+def splits_named(names: Iterable[str]) -> dict[str, Split]:
+    """Which of ``names`` are those of splits, as ``Valid``, ``test2017`` or ``training_set``.
+
+    Names with more in them, as ``seg_train`` and ``seg_test``, if they differ in the split alone.
+    """
+    words = {name: found for name in names if (found := _split_word(name)) is not None}
+    plain = [name for name, (_, rest) in words.items() if not rest]
+    families: dict[tuple[str, ...], list[str]] = {}
+    for name, (_, rest) in words.items():
+        families.setdefault(rest, []).append(name)
+    for rest, family in families.items():
+        kinds = {_WORDS.get(words[name][0], "val") for name in family}
+        if rest and "train" in kinds and len(kinds) > 1:
+            plain += family
+    named = {name: split for name in plain if (split := _WORDS.get(words[name][0]))}
+    taken = set(named.values())
+    evaluation: Split = "test" if "val" in taken and "test" not in taken else "val"
+    return {name: named.get(name, evaluation) for name in plain}
+
+
+def _split_word(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """The word for a split in a name, and its other words; None without one or with several."""
+    if not _ASCII.fullmatch(name):
+        return None
+    words = [word.lower() for word in _WORD.findall(name)]
+    splits = [word for word in words if word in _WORDS or word in _EVALUATION]
+    if len(splits) != 1:
+        return None
+    rest = tuple(word for word in words if word not in _FILLING and word != splits[0])
+    return splits[0], rest
+
+
 def hold_out(
-    indices: NDArray[np.int64], targets: NDArray[np.int64], share: float, seed: int
+    indices: NDArray[np.int64],
+    targets: NDArray[np.int64],
+    share: float,
+    seed: int,
+    class_names: Sequence[str] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """``indices`` split in two, sorted: the kept ones and a stratified ``share`` of them.
+
+    Of few images as many as there are classes are held out, even if that is a larger share.
 
     Args:
         indices: positions in the data set, (N,).
         targets: the class of every image of the data set, indexed by ``indices``.
         share: part to hold out, between 0 and 1.
         seed: the same seed gives the same split on every machine.
+        class_names: for the message, in label order.
 
     Raises:
         UsageError: a class has too few images to be in both parts.
     """
-    try:
-        kept, held_out = train_test_split(
-            indices, test_size=share, random_state=seed, stratify=targets[indices]
-        )
-    except ValueError as error:
+    labels, counts = np.unique(targets[indices], return_counts=True)
+    if not len(labels) or counts.min() < 2:  # noqa: PLR2004  # one in each part
+        scarce = [int(label) for label in labels[counts < 2]]  # noqa: PLR2004
+        names = [class_names[label] if class_names else f"class {label}" for label in scarce]
         raise UsageError(
             "data",
             expected="enough images of every class to split them",
-            found=str(error),
+            found=f"too few of {', '.join(names)}" if names else "no images",
             remedy="add images, or lay out train/, val/ and test/ folders yourself",
-        ) from error
+        )
+    size = max(math.ceil(share * len(indices)), len(labels))
+    size = min(size, len(indices) - len(labels))
+    kept, held_out = train_test_split(
+        indices,
+        test_size=size,
+        train_size=len(indices) - size,
+        random_state=seed,
+        stratify=targets[indices],
+    )
     return np.sort(kept), np.sort(held_out)
 
 
 def three_ways(
-    targets: NDArray[np.int64], val: float, test: float, seed: int
+    targets: NDArray[np.int64],
+    val: float,
+    test: float,
+    seed: int,
+    class_names: Sequence[str] | None = None,
 ) -> dict[Split, NDArray[np.int64]]:
     """All positions of ``targets`` (N,) as stratified train, val and test parts."""
-    rest, test_part = hold_out(np.arange(len(targets)), targets, test, seed)
-    train_part, val_part = hold_out(rest, targets, val / (1 - test), seed)
+    everything = np.arange(len(targets))
+    rest, test_part = hold_out(everything, targets, test, seed, class_names)
+    train_part, val_part = hold_out(rest, targets, val / (1 - test), seed, class_names)
     return {"train": train_part, "val": val_part, "test": test_part}
 
 
 def fill_in(
-    given: Parts[Images], whole: Images, val: float, test: float, seed: int
+    given: Parts[Images],
+    whole: Images,
+    val: float,
+    test: float,
+    seed: int,
+    class_names: Sequence[str] | None = None,
 ) -> Parts[Images]:
     """All three splits: those that are given, and for the others stratified shares.
 
@@ -74,19 +150,40 @@ def fill_in(
         val: the share that validates where no split is given for it.
         test: the share that tests where no split is given for it.
         seed: of the drawing.
+        class_names: for messages.
     """
     if not given:
-        parts = three_ways(whole.targets, val, test, seed)
+        parts = three_ways(whole.targets, val, test, seed, class_names)
         return {split: (whole, indices) for split, indices in parts.items()}
     found = dict(given)
     training, rest = found["train"]
     shares: dict[Split, float] = {"test": test, "val": val}
     for split, share in shares.items():
         if split not in found:
-            rest, held_out = hold_out(rest, training.targets, share, seed)
+            rest, held_out = hold_out(rest, training.targets, share, seed, class_names)
             found[split] = (training, held_out)
     found["train"] = (training, rest)
     return found
+
+
+def require_trained(parts: Parts[Images], class_names: Sequence[str]) -> None:
+    """Refuse classes that no training image has: a network cannot learn them.
+
+    Raises:
+        UsageError: there are such.
+    """
+    counts = {
+        split: np.bincount(images.targets[indices], minlength=len(class_names))
+        for split, (images, indices) in parts.items()
+    }
+    for label in np.flatnonzero(counts["train"] == 0).tolist():
+        raise UsageError(
+            "data",
+            expected="training images of every class",
+            found=f"none of {class_names[label]}, but {counts['val'][label]} to validate and "
+            f"{counts['test'][label]} to test",
+            remedy="add some, or leave the class out",
+        )
 
 
 def require_share(argument: str, value: float) -> float:

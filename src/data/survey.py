@@ -5,9 +5,9 @@ Pictures are read one after the other and forgotten; of each, two dozen bytes ar
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from src import machine
 from src.data.contact_sheet import ContactSheet
 from src.data.images import ImageDataModule
 from src.data.picture import UnreadableImageError
 from src.data.split import SPLITS, Split
+from src.data.threads import in_order
 from src.data.transformed import LabelledImages
 
-_AT_ONCE = 256  # pictures in hand
+_TOLD_EVERY = 256  # pictures
 _DIGEST = np.dtype("S16")
 
 
@@ -67,10 +67,11 @@ def survey(
         done: told the split, how many of its images are done and how many there are.
 
     Returns:
-        ``classes``; ``splits``, for each ``images``, ``per_class``, and ``width`` and ``height``
-        as least, median and largest; ``unreadable``, errors by name; ``leaks``, groups of names of
-        the same picture in more than one split, each with its split; ``repeated``, the same within
-        one split; ``contradictions``, the same picture under two classes.
+        ``classes``; ``notes``, lines on what was passed over; ``splits``, for each ``images``,
+        ``per_class``, and ``width`` and ``height`` as least, median and largest; ``unreadable``,
+        errors by name; ``leaks``, groups of names of the same picture in more than one split, each
+        with its split; ``repeated``, the same within one split; ``contradictions``, the same
+        picture under two classes.
     """
     parts = data.load()
     unreadable: dict[str, str] = {}
@@ -78,37 +79,47 @@ def survey(
     for split in SPLITS:
         part = seen[split] = _Seen(*parts[split])
         sheet.choose(split, part.labels)
-        for position, found in _read(part, lambda at, of, split=split: done(split, at, of)):  # type: ignore[misc]
-            if isinstance(found, UnreadableImageError):
-                unreadable[part.name(position)] = str(found)
+        looks = _looks(part, functools.partial(sheet.shown, split))
+        for position, look in enumerate(looks):
+            if position % _TOLD_EVERY == 0:
+                done(split, position, len(part.indices))
+            if isinstance(look, UnreadableImageError):
+                unreadable[part.name(position)] = str(look)
                 continue
-            part.sizes[position] = found.size
-            part.digests[position] = _digest(found)
-            sheet.offer(split, position, found)
+            part.sizes[position] = look.size
+            part.digests[position] = look.digest
+            if look.shown is not None:
+                sheet.place(position, look.shown)
     return {
         "dataset": data.dataset_name,
         "classes": data.class_names,
+        "notes": data.notes,
         "splits": {split: _described(part, len(data.class_names)) for split, part in seen.items()},
         "unreadable": unreadable,
         **_same(seen, data.class_names),
     }
 
 
-def _read(
-    part: _Seen, done: Callable[[int, int], None]
-) -> Iterator[tuple[int, Image.Image | UnreadableImageError]]:
-    def read(position: int) -> Image.Image | UnreadableImageError:
+@dataclass(frozen=True)
+class _Look:
+    """What is kept of a picture."""
+
+    size: tuple[int, int]  # width, height
+    digest: bytes  # of the pixels
+    shown: Image.Image | None  # on the contact sheet
+
+
+def _looks(
+    part: _Seen, shown: Callable[[int, Image.Image], Image.Image | None]
+) -> Iterator[_Look | UnreadableImageError]:
+    def look(position: int) -> _Look | UnreadableImageError:
         try:
-            return part.images.image(int(part.indices[position]))
+            picture = part.images.image(int(part.indices[position]))
         except UnreadableImageError as error:
             return error
+        return _Look(picture.size, _digest(picture), shown(position, picture))
 
-    with ThreadPoolExecutor(machine.usable_cores()) as pool:
-        for start in range(0, len(part.indices), _AT_ONCE):
-            done(start, len(part.indices))
-            positions = range(start, min(start + _AT_ONCE, len(part.indices)))
-            # Pillow decodes without the interpreter lock.
-            yield from zip(positions, pool.map(read, positions), strict=True)
+    return in_order(look, range(len(part.indices)))
 
 
 def _digest(picture: Image.Image) -> bytes:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PICTURE, PROBABILITIES = "image", "probabilities"
 EMBEDDED = "preprocessing_embedded"  # the metadata's word for it, so that none does it twice
 _PREFIX = "preprocessing/"
+_LONGEST_RATIO = 32  # as in src.data.preprocessing, which formats may not import
 
 # Pillow's names to those of Resize; Pillow's bicubic has a = -0.5, where Resize has -0.75.
 # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
@@ -70,18 +71,18 @@ def _before(preprocessing: dict[str, Any]) -> str:
     mean, std = (_column(preprocessing[name]) for name in ("mean", "std"))
     constants, sides, middle = _CROP if preprocessing["resize"] == "crop" else _SQUASH
     resized = round(size / (preprocessing.get("crop_share") or 1))
+    constants = constants.replace("RESIZED", str(resized)).replace("RATIO", str(_LONGEST_RATIO))
     resize = _RESIZE.replace("MODE", _MODES[preprocessing["interpolation"]])
     resize = resize.replace("FIRST", _VERTICAL_FIRST if _pillow() >= 13 else _NEVER)  # noqa: PLR2004
     return f"""
 before (uint8[height, width, 3] {PICTURE}) => (float[1, 3, {size}, {size}] {INPUT})
 <int64[1] zero = {{0}}, int64[2] outer = {{1, 3}}, int64[2] square = {{{size}, {size}}},
- {constants.replace("RESIZED", str(resized))} float scale = {{{preprocessing["scale"]!r}}},
+ {constants} float scale = {{{preprocessing["scale"]!r}}},
  float[1, 3, 1, 1] mean = {{{mean}}}, float[1, 3, 1, 1] std = {{{std}}},
  int64[4] shape = {{1, 3, {size}, {size}}}>
 {{
     planes = Transpose <perm = [2, 0, 1]> ({PICTURE})
     batch = Unsqueeze (planes, zero)
-    old_sides = Shape <start = 2> (batch)
     {sides}
     {resize}
     {middle}
@@ -109,7 +110,7 @@ _RESIZE = f"""
     halfway = Where (vertical_first, if_vertical, if_horizontal)
     first_sizes = Concat <axis = 0> (outer, halfway)
     sizes = Concat <axis = 0> (outer, new_sides)
-    first_pass = {_ONE_AXIS} (batch, , , first_sizes)
+    first_pass = {_ONE_AXIS} (part, , , first_sizes)
     resized = {_ONE_AXIS} (first_pass, , , sizes)"""
 
 _VERTICAL_FIRST = """
@@ -120,18 +121,36 @@ _VERTICAL_FIRST = """
     vertical_first = Greater (lost_rows, least)"""
 _NEVER = "vertical_first = Less (zero, zero)"
 
-# Constants, the new sides, and what is taken of the resized picture, by each rule.
+# Constants, the part that is resized with its old and new sides, and what is taken of the resized
+# picture, by each rule.
 _SQUASH = (
     "",
-    "new_sides = Identity (square)",
+    """
+    part = Identity (batch)
+    old_sides = Shape <start = 2> (part)
+    new_sides = Identity (square)""",
     "fitted = Identity (resized)",
 )
 
-# The shorter side to its size, the longer by the same ratio, rounded down; then the middle, whose
+# First the ends of a very long picture are cut off, as by src.data.preprocessing. Then the
+# shorter side to its size, the longer by the same ratio, rounded down; then the middle, whose
 # margin is rounded to even. In whole numbers: both are what torchvision computes.
 _CROP = (
-    "int64[1] resized_to = {RESIZED}, float half = {0.5}, int64[2] axes = {2, 3},",
+    "int64[1] resized_to = {RESIZED}, float half = {0.5}, int64[2] axes = {2, 3}, "
+    "int64[1] ratio = {RATIO}, int64[1] two = {2},",
     """
+    sides = Shape <start = 2> (batch)
+    shortest = ReduceMin <keepdims = 1> (sides)
+    longest = Mul (shortest, ratio)
+    beyond = Sub (sides, longest)
+    not_negative = Max (beyond, zero)
+    step = Mul (shortest, two)
+    two_steps = Add (step, step)
+    steps = Div (not_negative, two_steps)
+    end = Mul (steps, step)
+    other_end = Sub (sides, end)
+    part = Slice (batch, end, other_end, axes)
+    old_sides = Shape <start = 2> (part)
     shorter = ReduceMin <keepdims = 1> (old_sides)
     enlarged = Mul (old_sides, resized_to)
     new_sides = Div (enlarged, shorter)""",

@@ -14,7 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassF1Score,
+    MulticlassStatScores,
+)
 
 from src.errors import NonFiniteLossError, UsageError
 from src.models.network import NetworkSpec
@@ -99,7 +103,7 @@ class Classifier(LightningModule):
         self.watching = True  # for a loss that is not finite
         self.val_metrics = _metrics(len(class_names), "val/")
         self.test_metrics = _metrics(len(class_names), "test/")
-        self.per_class = MulticlassAccuracy(len(class_names), average=None)
+        self.per_class = MulticlassStatScores(len(class_names), average=None)
         # The first step whose loss was not finite, -1 for none. It stays on the device.
         self.register_buffer("_non_finite_step", torch.tensor(-1), persistent=False)
 
@@ -150,9 +154,10 @@ class Classifier(LightningModule):
         self.per_class.update(logits, batch[1])
 
     def on_test_epoch_end(self) -> None:
-        accuracies: Tensor = self.per_class.compute()  # (K,)
-        for name, accuracy in zip(self.class_names, accuracies, strict=True):
-            self.log(f"test/top1_of/{name}", accuracy)
+        counts: Tensor = self.per_class.compute()  # (K, 5): tp, fp, tn, fn, images
+        for name, (right, *_, images) in zip(self.class_names, counts, strict=True):
+            if images:  # a class without test images has no accuracy
+                self.log(f"test/top1_of/{name}", right / images)
         self.per_class.reset()
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:

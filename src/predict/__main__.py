@@ -25,7 +25,7 @@ def main() -> None:
     from src.predict.stage import predictions
 
     run, names, options = parse_with("IMAGE", "predict", __doc__, PredictOptions)
-    paths = pictures.find(names)
+    paths = pictures.find(names, lambda line: print(line, file=sys.stderr))
     console = open_console()
     skipped = 0
     with contextlib.ExitStack() as stack:

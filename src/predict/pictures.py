@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from src import machine
-from src.data.folder import require_inside
+from src.data.folder import note_on, read_folder
 from src.data.picture import read_image
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
@@ -27,8 +26,12 @@ class Picture:
     problem: UsageError | None = None
 
 
-def find(names: Sequence[str]) -> list[Path]:
+def find(names: Sequence[str], tell: Callable[[str], None] = lambda _: None) -> list[Path]:
     """The image files that are named, and those in named folders, at any depth, sorted.
+
+    Args:
+        names: of files and folders.
+        tell: called with a line on the files in a folder that are no images, if there are any.
 
     Raises:
         UsageError: a name is neither a file nor a folder, or a folder has no images, or a link
@@ -38,7 +41,7 @@ def find(names: Sequence[str]) -> list[Path]:
     for name in names:
         path = Path(name)
         if path.is_dir():
-            found += _in_folder(path)
+            found += _in_folder(path, tell)
         elif path.is_file():
             found.append(path)
         else:
@@ -51,22 +54,20 @@ def find(names: Sequence[str]) -> list[Path]:
     return found
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    extensions = Image.registered_extensions()
-    found = sorted(folder.rglob("*"))
-    for each in found:
-        if each.is_symlink():
-            require_inside(str(each), folder, "IMAGE")
-    files = [
-        file
-        for file in found
-        if file.suffix.lower() in extensions and not file.name.startswith(".") and file.is_file()
-    ]
-    if not files:
+def _in_folder(path: Path, tell: Callable[[str], None]) -> list[Path]:
+    folder = read_folder(path, "IMAGE")
+    pictures = sorted(Path(picture) for picture in folder.all_pictures())
+    note = note_on([folder], str(path))
+    if not pictures:
         raise UsageError(
-            "IMAGE", expected="images in a folder", found=f"none in {folder}", remedy="name another"
+            "IMAGE",
+            expected="images in a folder",
+            found=f"none in {path}{f' ({note})' if note else ''}",
+            remedy="name another",
         )
-    return files
+    if note:
+        tell(note)
+    return pictures
 
 
 def batches(

@@ -20,6 +20,8 @@ def lines(survey: dict[str, Any]) -> list[str]:
     text = [f"{survey['dataset']}: {total} images in {len(classes)} classes", ""]
     text += _sizes(splits)
     text += ["", *_counts(splits, classes)]
+    if survey["notes"]:
+        text += ["", *survey["notes"]]
     if survey["unreadable"]:
         text += ["", f"unreadable: {len(survey['unreadable'])}"]
         text += [f"  {error}" for error in _first(list(survey["unreadable"].values()))]

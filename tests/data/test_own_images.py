@@ -15,6 +15,7 @@ from src.data.csv_file import CSVFile
 from src.data.image_folder import ImageFolder
 from src.data.picture import UnreadableImageError
 from src.data.picture_files import PictureFiles
+from src.data.transformed import ForgivingImages
 from src.errors import UsageError
 from tests.data.test_image_folder import fill, module
 
@@ -98,8 +99,11 @@ def test_where_no_image_can_be_read_skipping_ends(tmp_path: Path) -> None:
     for path in root.rglob("*.png"):
         path.write_bytes(b"")
     data = ImageFolder(str(root), on_error="skip", image_size=8, num_workers=0)
-    with pytest.raises(UnreadableImageError):
+    with pytest.raises(UsageError, match="images in the val split that can be read; found none"):
         list(data.train_dataloader())
+    training = ForgivingImages(*data.load()["train"], data.preprocessing)
+    with pytest.raises(UnreadableImageError):
+        training[0]
 
 
 def test_files_are_listed_and_split_without_opening_one(
@@ -172,7 +176,7 @@ def test_a_csv_file_may_say_the_split(tmp_path: Path) -> None:
 WRONG = {
     "file,label": ("cat/0.png,cat", "the columns path and label; found file, label"),
     "path,label": ("cat/0.png,", "none on line 2"),
-    "path,label,split": ("cat/0.png,cat,dev", "dev on line 2"),
+    "path,label,split": ("cat/0.png,cat,later", "later on line 2"),
     "label,path": ("cat,../out.png\ndog,dog/0.png", "which leads to"),
     "label,path,x": ("cat,cat/none.png,\ndog,dog/0.png,", "cat/none.png, which is none"),
 }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,10 @@ import pytest
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from src.data.image_folder import ImageFolder
 from src.data.picture import UnreadableImageError, as_rgb, read_image
+from tests import choking, photos
+from tests.data.test_image_folder import fill
 
 
 def test_sixteen_bits_are_scaled_and_not_cut_off(tmp_path: Path) -> None:
@@ -92,3 +99,101 @@ def test_a_worker_hands_the_error_over_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  # our own
     assert str(again) == str(caught.value)
+
+
+@pytest.mark.parametrize("content", choking.READABLE, ids=lambda content: content.__name__)
+def test_a_picture_is_read_whatever_its_metadata_and_shape(
+    content: Callable[[], bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "x.jpg").write_bytes(content())
+    picture = read_image(tmp_path / "x.jpg")
+    assert (picture.size, picture.mode) == (choking.READABLE[content], "RGB")
+
+
+@pytest.mark.parametrize("content", choking.UNREADABLE, ids=lambda content: content.__name__)
+def test_whatever_a_decoder_raises_is_one_unreadable_image(
+    content: Callable[[], bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "x.jpg").write_bytes(content())
+    with pytest.raises(UnreadableImageError) as caught:
+        read_image(tmp_path / "x.jpg")
+    assert str(caught.value).startswith(f"{tmp_path}/x.jpg: expected an image that Pillow can")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "TGA", "ICO"]
+)
+def test_a_file_with_changed_bytes_is_a_picture_or_an_unreadable_one(
+    kind: str, tmp_path: Path
+) -> None:
+    file = io.BytesIO()
+    Image.fromarray(photos.pixels(40, 30)).save(file, kind)
+    generator = np.random.default_rng(0)
+    for _ in range(30):
+        content = bytearray(file.getvalue())
+        for _ in range(generator.integers(1, 8)):
+            content[int(generator.integers(len(content) // 2))] = int(generator.integers(256))
+        (tmp_path / "x").write_bytes(content)
+        try:
+            picture = read_image(tmp_path / "x")
+        except UnreadableImageError:
+            continue
+        assert picture.mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    "raised", [RuntimeError("odd"), ZeroDivisionError(), RecursionError("deep")]
+)
+def test_an_error_that_no_decoder_has_raised_before_is_one_unreadable_image(
+    raised: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "x.png")
+
+    def fail(_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_end", fail)
+    with pytest.raises(UnreadableImageError, match=type(raised).__name__):
+        read_image(tmp_path / "x.png")
+
+
+def test_too_many_open_files_are_no_fault_of_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(OSError, match="Too many open files"):
+        read_image(tmp_path / "x.png")
+
+
+def test_a_limit_that_another_library_lifted_still_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    (tmp_path / "x.png").write_bytes(choking.a_png_that_unpacks_to_gigabytes())
+    with pytest.raises(UnreadableImageError, match="60000x60000 pixels, more than 178956970"):
+        read_image(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("resize", ["crop", "squash"])
+def test_files_that_decoders_choke_on_are_trained_on_or_skipped(
+    tmp_path: Path, workers: int, resize: str
+) -> None:
+    for seed, name in enumerate(("cat", "dog")):
+        fill(tmp_path / name, 10, seed)
+    for content in (*choking.READABLE, *choking.UNREADABLE):
+        (tmp_path / "cat" / f"{content.__name__}.jpg").write_bytes(content())
+    data = ImageFolder(
+        str(tmp_path), on_error="skip", image_size=16, resize=resize, num_workers=workers,
+        batch_size=4,
+    )  # fmt: skip
+    data.prepare_data()
+    batches = [*data.train_dataloader(), *data.val_dataloader(), *data.test_dataloader()]
+    assert {images.shape[1:] for images, _ in batches} == {(3, 16, 16)}
+    assert {Path(path).stem for path in data.skipped} == {
+        content.__name__ for content in choking.UNREADABLE
+    }

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import v2
 
 from src.data.preprocessing import Preprocessing
 
@@ -26,6 +29,41 @@ def test_crop_keeps_the_aspect_ratio_and_the_middle() -> None:
     resized = PICTURE.resize((48, 32), Image.Resampling.BILINEAR)
     theirs = np.asarray(resized.crop((10, 2, 38, 30)), dtype=np.float32) / 255
     np.testing.assert_allclose(ours.numpy(), theirs.transpose(2, 0, 1), atol=1e-6)
+
+
+LONG = [(1, 1000), (1, 1001), (5, 203), (7, 400), (300, 9), (1303, 11), (2, 4000), (31, 2999)]
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("share", [0.875, 1.0])
+@pytest.mark.parametrize("sides", LONG)
+def test_crop_gives_the_middle_of_a_long_picture_as_if_all_of_it_had_been_resized(
+    sides: tuple[int, int], share: float, interpolation: str
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*sides, 3), dtype=np.uint8)
+    picture, filter_ = Image.fromarray(pixels), v2.InterpolationMode(interpolation)
+    rule = Preprocessing(24, "crop", interpolation=interpolation, crop_share=share)
+    resize = v2.Resize(round(24 / share), interpolation=filter_)
+    whole = np.asarray(v2.CenterCrop(24)(resize(picture))).astype(int)
+    assert np.abs(np.asarray(rule.spatial()(picture)).astype(int) - whole).max() <= 2  # of noise
+
+
+@pytest.mark.parametrize("size", [(1, 1_000_000), (1_000_000, 1), (3, 500_000)])
+def test_crop_never_resizes_more_than_the_middle_needs(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    resize = Image.Image.resize
+
+    def counted(picture: Image.Image, to: tuple[int, int], *more: object, **options: object) -> Any:
+        asked.append(to)
+        assert to[0] * to[1] < 40 * 256 * 256  # before memory is taken for it
+        return resize(picture, to, *more, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", counted)
+    picture = Image.new("RGB", size)
+    assert Preprocessing(224, "crop").spatial()(picture).size == (224, 224)
+    assert asked
 
 
 @pytest.mark.parametrize("rule", ["squash", "crop"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -20,11 +21,13 @@ from PIL import Image
 
 from src.bundle.__main__ import main
 from src.bundle.stage import CONTENTS
+from src.data import picture, picture_kind, preprocessing
 from src.data.picture import read_image
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
+from src.formats import _onnx_embedding
 from src.runs import Run
-from tests import photos
+from tests import choking, photos
 from tests.deployment.conftest import Evaluation
 
 Evaluated = Callable[[str], Evaluation]
@@ -173,10 +176,58 @@ def test_it_preprocesses_bit_for_bit_as_the_evaluation(resize: str, interpolatio
         assert np.array_equal(shipped().preprocess(picture, rule.to_dict()), theirs), sides
 
 
+@pytest.mark.parametrize("size", [(1, 1_000_000), (700, 11), (2, 90), (3, 4000)])
+def test_it_cuts_long_pictures_as_the_evaluation_does(size: tuple[int, int]) -> None:
+    rule = Preprocessing(24, "crop")
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    picture = Image.fromarray(noise)
+    assert np.array_equal(shipped().preprocess(picture, rule.to_dict()), rule(picture).numpy())
+
+
 def test_it_reads_every_kind_of_picture_as_the_data_do(tmp_path: Path) -> None:
     photos.write(tmp_path, 8)
     for path in sorted(tmp_path.rglob("*.*")):
         assert np.array_equal(shipped().read_image(path), read_image(path)), path
+
+
+@pytest.mark.parametrize("content", choking.READABLE, ids=lambda content: content.__name__)
+def test_it_reads_what_decoders_choke_on_as_the_data_do(
+    content: Callable[[], bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "x.jpg").write_bytes(content())
+    assert np.array_equal(shipped().read_image(tmp_path / "x.jpg"), read_image(tmp_path / "x.jpg"))
+
+
+@pytest.mark.parametrize("content", choking.UNREADABLE, ids=lambda content: content.__name__)
+def test_whatever_a_decoder_raises_is_one_unreadable_image_to_it(
+    content: Callable[[], bytes],
+) -> None:
+    program = shipped()
+    with pytest.raises(program.UnreadableImageError) as caught:
+        program.read_image(io.BytesIO(content()))
+    assert "\n" not in str(caught.value)
+
+
+def test_its_limits_are_those_of_the_data() -> None:
+    program = shipped()
+    assert program.MOST_PIXELS == picture.MOST_PIXELS
+    assert program.LONGEST_SIDE == picture.LONGEST_SIDE
+    assert program.LONGEST_RATIO == preprocessing.LONGEST_RATIO == _onnx_embedding._LONGEST_RATIO
+    assert program.formats() == picture_kind.formats()
+
+
+def test_an_unreadable_image_does_not_keep_it_from_the_others(
+    bundle: Path, evaluation: Evaluated, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.jpg").write_bytes(choking.a_png_of_half_its_bytes())
+    first, second = evaluation("onnx_fp32").paths[:2]
+    ended = classify(bundle, first, tmp_path / "bad.jpg", second)
+    assert [line.partition(": ")[0] for line in ended.stdout.splitlines()] == [
+        str(first),
+        str(second),
+    ]
+    assert ended.stderr == f"error: {tmp_path}/bad.jpg: image file is truncated\n"
+    assert ended.returncode == 1
 
 
 def test_it_imports_nothing_but_what_it_requires() -> None:

@@ -23,7 +23,7 @@ from PIL import Image
 
 from src.data.picture import read_image
 from src.runs import Run
-from tests import photos
+from tests import choking, photos
 from tests.conftest import ROOT
 from tests.deployment.conftest import Evaluation, evaluate
 from tests.deployment.test_bundle import bundled
@@ -119,6 +119,13 @@ def test_http_service(run: Run, evaluation: Evaluated, tmp_path: Path) -> None:
             ask(f"{address}/classify", b"no picture")
         assert refused.value.code == 415
         refused.value.close()
+        for content in choking.UNREADABLE:
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                ask(f"{address}/classify", content())
+            assert (refused.value.code, content.__name__) == (415, content.__name__)
+            refused.value.close()
+        for content in choking.READABLE:
+            assert ask(f"{address}/classify", content())["top"], content.__name__
     for answer, name, probabilities in zip(
         answers, expected.classes, expected.probabilities, strict=True
     ):

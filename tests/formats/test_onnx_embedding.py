@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests import photos
 
 SIZE = 24
 SIDES = [(200, 320), (321, 167), (24, 24), (27, 28), (19, 13), (9, 150), (400, 301), (25, 60)]
+LONG_SIDES = [(2, 3001), (1, 70), (900, 11), (5, 777)]  # of which crop cuts the ends off first
 RULES = [
     Preprocessing(SIZE, "squash"),
     Preprocessing(SIZE, "crop"),
@@ -80,6 +82,25 @@ def test_the_graph_resizes_as_pillow_does(rule: Preprocessing, tmp_path: Path) -
         assert difference.max() < 1.01, (height, width)
         assert (difference > 0.5).mean() < (0.12 if height == 24 else 0.03), (height, width)
         assert np.abs(difference - difference.round()).max() < 1e-3
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.resize}-{rule.interpolation}")
+def test_the_graph_cuts_long_pictures_as_the_preprocessing_does(
+    rule: Preprocessing, tmp_path: Path
+) -> None:
+    model = looking_glass(rule, tmp_path)
+    for seed, sides in enumerate(LONG_SIDES):
+        picture = np.random.default_rng(seed).integers(0, 256, (*sides, 3), dtype=np.uint8)
+        ours = levels(copy.deepcopy(model), rule, picture)
+        theirs = np.asarray(rule.spatial()(Image.fromarray(picture))).astype(float)
+        assert np.abs(ours - theirs).max() < 2.01, sides
+
+
+def test_the_graph_resizes_no_more_of_a_long_picture_than_it_needs(tmp_path: Path) -> None:
+    model = looking_glass(Preprocessing(SIZE, "crop"), tmp_path)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("preprocessing/resized", 2, None))
+    resized = seen_last(model, {"image": np.zeros((100_000, 1, 3), np.uint8)})
+    assert resized.size < 3 * 40 * (SIZE / 0.875) ** 2
 
 
 def test_only_standard_operators_are_used(tmp_path: Path) -> None:

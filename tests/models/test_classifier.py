@@ -148,3 +148,13 @@ def test_same_seed_same_weights(tmp_path: Path) -> None:
         trainer(tmp_path).fit(model, loader(), loader())
         weights.append(model.network[0].weight.detach().clone())
     assert torch.equal(*weights)
+
+
+def test_a_class_without_test_images_has_no_test_accuracy(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = TinyNet()
+    logged: dict[str, float] = {}
+    monkeypatch.setattr(model, "log", lambda name, value: logged.update({name: float(value)}))
+    answers, labels = torch.tensor([0, 1, 0, 2]), torch.tensor([0, 0, 0, 2])
+    model.per_class.update(torch.eye(3)[answers], labels)
+    model.on_test_epoch_end()
+    assert logged == {"test/top1_of/ant": pytest.approx(2 / 3), "test/top1_of/cat": 1}

@@ -7,6 +7,9 @@ python predict.py --check      does the model give here what it gave where it wa
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
+import importlib
 import json
 import sys
 from collections.abc import Sequence
@@ -15,18 +18,39 @@ from typing import IO, Any
 
 import numpy as np
 import onnxruntime as ort
-from PIL import Image, ImageOps
+from PIL import Image
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 HERE = Path(__file__).resolve().parent
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
+MOST_PIXELS = 178_956_970  # that a file may unpack to
+LONGEST_SIDE = 1 << 20
+LONGEST_RATIO = 32  # of a picture's sides: what is beyond is far from the middle
+NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # not by Pillow itself
+ORIENTATION = 0x0112  # the EXIF tag
+UPRIGHT: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
 
 class Model:
-    """The model, with what its metadata say of the classes and of the preprocessing."""
+    """The model, with what its metadata say of the classes and of the preprocessing.
 
-    def __init__(self, path: Path = HERE / "model.onnx") -> None:
+    Args:
+        path: of the model.
+        most_pixels: that a picture may have; more is refused before it is decoded.
+    """
+
+    def __init__(self, path: Path = HERE / "model.onnx", most_pixels: int = MOST_PIXELS) -> None:
+        self._most_pixels = most_pixels
         self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.class_names: list[str] = json.loads(metadata["class_names"])
@@ -39,8 +63,12 @@ class Model:
         return probabilities
 
     def prepare(self, file: str | Path | IO[bytes]) -> Array:
-        """An image file as the model takes it."""
-        picture = read_image(file)
+        """An image file as the model takes it.
+
+        Raises:
+            UnreadableImageError: it is none that can be decoded.
+        """
+        picture = read_image(file, self._most_pixels)
         return np.asarray(picture) if self._embedded else preprocess(picture, self._preprocessing)
 
     def answer(self, images: Sequence[Array]) -> Array:
@@ -53,20 +81,55 @@ class Model:
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def read_image(path: str | Path | IO[bytes]) -> Image.Image:
-    """The picture in a file, upright by its EXIF orientation, as RGB of 8 bits."""
-    with Image.open(path) as file:
-        image = ImageOps.exif_transpose(file)
-        if image.mode.startswith("I"):  # 16 bits, which Pillow would clip to 8
-            values = np.asarray(image).astype(np.int64)
-            if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
-                raise ValueError("pixels beyond 16 bits")
-            image = Image.fromarray(np.round(values / 257).astype(np.uint8))
-        elif image.mode == "F":
-            raise ValueError("floating-point pixels")
-        elif image.mode in {"P", "PA"}:
-            image = image.convert("RGBA")
-        return image.convert("RGB")
+class UnreadableImageError(ValueError):
+    """A file that is no picture, or none that can be decoded here."""
+
+
+def read_image(path: str | Path | IO[bytes], most_pixels: int = MOST_PIXELS) -> Image.Image:
+    """The picture in a file, upright by its EXIF orientation, as RGB of 8 bits.
+
+    Raises:
+        UnreadableImageError: it is none, or larger than ``most_pixels`` or ``LONGEST_SIDE``.
+    """
+    try:
+        with Image.open(path, formats=formats()) as file:
+            require_bounded(file.size, most_pixels)
+            file.load()
+            image = as_rgb(file)
+            method = UPRIGHT.get(file.getexif().get(ORIENTATION))
+            return image if method is None else image.transpose(method)
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        raise UnreadableImageError(" ".join(f"{error}".split()) or type(error).__name__) from error
+
+
+def require_bounded(size: tuple[int, int], most_pixels: int) -> None:
+    """Refuse a picture by its header, before memory is taken for its pixels."""
+    width, height = size
+    if width * height > most_pixels or max(size) > LONGEST_SIDE:
+        raise ValueError(f"{width}x{height} pixels, more than {most_pixels} or {LONGEST_SIDE} long")
+
+
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """The formats that Pillow decodes by itself, and HEIF where pillow-heif is installed."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("pillow_heif").register_heif_opener()
+    Image.init()
+    return tuple(name for name in Image.ID if name not in NOT_DECODED)
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """A picture of any mode as RGB of 8 bits."""
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip to 8
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
+            raise ValueError("pixels beyond 16 bits")
+        image = Image.fromarray(np.round(values / 257).astype(np.uint8))
+    elif image.mode == "F":
+        raise ValueError("floating-point pixels")
+    elif image.mode in {"P", "PA"}:
+        image = image.convert("RGBA")
+    return image.convert("RGB")
 
 
 def preprocess(image: Image.Image, rule: dict[str, Any]) -> Array:
@@ -75,8 +138,13 @@ def preprocess(image: Image.Image, rule: dict[str, Any]) -> Array:
     filter_ = RESAMPLING[rule["interpolation"]]
     if rule["resize"] == "squash":
         image = image.resize((size, size), filter_)
-    else:  # the shorter side to its size, then the middle
+    else:  # the shorter side to its size, then the middle; of a very long picture without the ends
         shorter = min(image.size)
+        left, top = (
+            max(side - LONGEST_RATIO * shorter, 0) // (4 * shorter) * (2 * shorter)
+            for side in image.size
+        )
+        image = image.crop((left, top, image.width - left, image.height - top))
         to = round(size / rule["crop_share"])
         width, height = (int(to * side / shorter) for side in image.size)
         image = image.resize((width, height), filter_)
@@ -115,11 +183,14 @@ def main() -> None:
     model = Model()
     if arguments.check and (problem := check(model)):
         sys.exit(f"error: {problem}")
+    unreadable = 0
     for path in arguments.images:
         try:
             probabilities = model.probabilities(path)
-        except (OSError, ValueError, SyntaxError) as error:
-            sys.exit(f"error: {path}: {error}")
+        except UnreadableImageError as error:
+            print(f"error: {path}: {error}", file=sys.stderr)
+            unreadable += 1
+            continue
         best = np.argsort(-probabilities, kind="stable")[: arguments.top]
         top = [(model.class_names[index], float(probabilities[index])) for index in best]
         if arguments.json:
@@ -127,6 +198,8 @@ def main() -> None:
             print(json.dumps({"image": path, "top": named}))
         else:
             print(f"{path}: " + ", ".join(f"{name} {value:.2%}" for name, value in top))
+    if unreadable:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,132 @@
+"""Tells what a file is by its first bytes, and whether Pillow can decode that here."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import os
+import warnings
+from pathlib import Path
+
+from PIL import Image
+
+# Pillow knows these files but has no decoder of its own for them: EPS starts Ghostscript, and
+# for the others another program registers a handler.
+# https://pillow.readthedocs.io/en/stable/handbook/image-file-formats.html
+_NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
+
+# Kinds of pictures by what their files begin with. Only signatures that no text file has.
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (b"\xffO\xffQ", "JPEG2000"),
+    (b"8BPS\x00\x01", "PSD"),
+    (b"qoif", "QOI"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
+)
+_HEAD_BYTES = 64
+_BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})  # bytes of the header after the file's
+_HEVC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
+_AV1 = frozenset({b"avif", b"avis"})
+# Raw files of cameras begin as TIFF does. Pillow would give the thumbnail in them.
+_CAMERA_RAW = frozenset(
+    {
+        *(".3fr", ".arw", ".cr2", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc"),
+        *(".mef", ".mos", ".nef", ".nrw", ".pef", ".rwl", ".sr2", ".srf", ".srw"),
+    }
+)
+
+# The kinds that take more than Pillow itself, and what makes them readable.
+_REMEDIES = {
+    "HEIC": "install pillow-heif to read HEIC, or convert the file to JPEG",
+    "AVIF": "install Pillow 11.3 or later to read AVIF, or convert the file to JPEG",
+    "JPEG XL": "convert the file from JPEG XL to JPEG or PNG",
+    "camera raw": "convert the file from camera raw to JPEG or PNG",
+}
+_FORMATS = {"HEIC": "HEIF"}  # Pillow's word for a kind, where it is another
+
+
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that it decodes here, HEIF included where its plugin is.
+
+    To be given to ``Image.open``, which would try all that it knows.
+    """
+    # The plugin of the extra "heif". Where it cannot be imported, its files are passed over, and
+    # the message about them names it.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("pillow_heif").register_heif_opener()
+    # Pillow warns of damaged metadata and of large pictures: read_image has limits of its own.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    Image.init()
+    return tuple(name for name in Image.ID if name not in _NOT_DECODED)
+
+
+@functools.cache
+def endings() -> frozenset[str]:
+    """Endings of names, in lower case, of files that are taken for pictures without a look."""
+    readable = frozenset(formats())
+    registered = Image.registered_extensions()
+    return frozenset(ending for ending, kind in registered.items() if kind in readable)
+
+
+def kind_of(path: str | Path) -> str | None:
+    """The kind of picture that a file's first bytes say it is; None if they say none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123  # Path() costs more than the reading
+        head = file.read(_HEAD_BYTES)
+    kind = next((kind for signature, kind in _SIGNATURES if head.startswith(signature)), None)
+    if kind == "TIFF" and ending_of(path) in _CAMERA_RAW:
+        return "camera raw"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
+    if head[4:8] == b"ftyp":
+        return _kind_of_container(head)
+    return kind
+
+
+def _kind_of_container(head: bytes) -> str | None:
+    """HEIC or AVIF, by the brands of an ISO base media file (ISO/IEC 14496-12); None for films."""
+    size = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = {head[8:12], *(head[start : start + 4] for start in range(16, size, 4))}
+    if brands & _HEVC:
+        return "HEIC"
+    return "AVIF" if brands & _AV1 else None
+
+
+def can_read(kind: str) -> bool:
+    """Whether Pillow decodes such pictures here."""
+    return _FORMATS.get(kind, kind) in formats()
+
+
+def remedy_for(kind: str) -> str | None:
+    """What makes pictures of a kind readable that are not; None if it is not known."""
+    return None if can_read(kind) else _REMEDIES.get(kind)
+
+
+def missing_plugin(path: str | Path) -> str | None:
+    """What makes the file in ``path`` readable, if it is a picture that takes more than Pillow."""
+    try:
+        kind = kind_of(path)
+    except OSError:
+        return None  # the error that led here says so
+    return kind and remedy_for(kind)
+
+
+def ending_of(path: str | Path) -> str:
+    """The ending of a file's name in lower case, with its dot; empty where there is none."""
+    return os.path.splitext(path)[1].lower()  # noqa: PTH122  # Path() costs 20 times as much

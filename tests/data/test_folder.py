@@ -1,0 +1,223 @@
+"""Files of all kinds in a folder: pictures by what they are, and an account of the others."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from src.data import picture_kind
+from src.data.__main__ import check
+from src.data.folder import note_on, read_folder
+from src.data.image_folder import ImageFolder
+from src.data.picture import UnreadableImageError, read_image
+from src.predict import pictures
+from tests import photos
+
+
+def encoded(kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(photos.pixels(20, 30)).save(file, kind)
+    return file.getvalue()
+
+
+def container(brand: bytes, *compatible: bytes) -> bytes:
+    """The head of an ISO base media file, as HEIC, AVIF and films have it."""
+    brands = brand + bytes(4) + b"".join(compatible)
+    return (8 + len(brands)).to_bytes(4, "big") + b"ftyp" + brands + bytes(200)
+
+
+HEIC = container(b"heic", b"mif1", b"heic")
+
+PICTURES = {
+    "photo.jpg_large": "JPEG",
+    "photo": "JPEG",
+    "IMG_0001": "PNG",
+    "photo.JPG": "JPEG",
+    "photo.jpeg!d": "JPEG",
+    "photo.png.bak": "PNG",
+    "photo.1": "GIF",
+    "photo.image": "WEBP",
+    "photo.tmp": "BMP",
+    "photo.jpg;jsessionid=1": "AVIF",
+    "photo.dat": "TIFF",
+    "photo.txt.jpeg2": "JPEG2000",
+}
+OTHERS = {
+    "notes.pdf": (b"%PDF-1.7 ...", ".pdf"),
+    "features.h5": (b"\x89HDF\r\n\x1a\n", ".h5"),
+    "weights.eps": (b"%!PS-Adobe-3.0 EPSF-3.0", ".eps"),
+    "Thumbs.db": (b"\xd0\xcf\x11\xe0", ".db"),
+    "labels.json": (b"{}", ".json"),
+    "README": (b"BMW and other cars", "without an ending"),
+    "empty": (b"", "without an ending"),
+    "photo.HEIC": (HEIC, "HEIC"),
+    "photo.heif": (container(b"mif1", b"mif1", b"heix"), "HEIC"),
+    "also": (HEIC, "HEIC"),
+    "film.mp4": (container(b"isom", b"isom", b"mp42"), ".mp4"),
+    "DSC_0001.NEF": (b"MM\x00*" + bytes(100), "camera raw"),
+    "photo.jxl": (b"\xff\x0a" + bytes(100), "JPEG XL"),
+}
+
+
+@pytest.fixture
+def plugins() -> Iterator[None]:
+    """Forgets which formats there are, before and after."""
+
+    def forget() -> None:
+        picture_kind.formats.cache_clear()
+        picture_kind.endings.cache_clear()
+
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture
+def no_plugin(plugins: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pillow-heif, wherever the tests run."""
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    for table in (Image.OPEN, Image.EXTENSION):
+        for name, kind in list(table.items()):
+            if "HEIF" in (name, kind):
+                monkeypatch.delitem(table, name)
+    monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name != "HEIF"])
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_one_whatever_its_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(encoded(PICTURES[name]))
+    folder = read_folder(tmp_path)
+    assert (folder.pictures, folder.passed_over) == ([str(tmp_path / name)], {})
+    assert read_image(tmp_path / name).size == (30, 20)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_no_picture_is_passed_over_and_counted(
+    name: str, tmp_path: Path, no_plugin: None
+) -> None:
+    content, kind = OTHERS[name]
+    (tmp_path / name).write_bytes(content)
+    folder = read_folder(tmp_path)
+    assert (folder.pictures, folder.passed_over) == ([], {kind: 1})
+
+
+def test_pipes_and_links_to_nothing_are_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "nothing.jpg")
+    folder = read_folder(tmp_path)
+    assert (folder.pictures, folder.passed_over) == ([], {"pipes": 1, "links to nothing": 1})
+
+
+def test_the_line_names_kinds_by_their_number_and_what_would_read_them(
+    tmp_path: Path, no_plugin: None
+) -> None:
+    for number in range(12):
+        (tmp_path / f"{number}.HEIC").write_bytes(HEIC)
+        (tmp_path / f"{number}.jpg").touch()
+    (tmp_path / "notes.pdf").write_bytes(b"%PDF")
+    for number in range(8):
+        (tmp_path / f"x.kind{number}").touch()
+    line = note_on([read_folder(tmp_path)], "photos")
+    assert line
+    assert line == (
+        "passed over 21 of 33 files in photos: 12 HEIC, 1 .kind0, 1 .kind1, 1 .kind2, 1 .kind3, "
+        "1 .kind4, 4 of other kinds; install pillow-heif to read HEIC, or convert the file to JPEG"
+    )
+    assert note_on([], "photos") is None
+
+
+def test_a_heic_file_named_jpg_is_told_what_reads_it(tmp_path: Path, no_plugin: None) -> None:
+    (tmp_path / "x.jpg").write_bytes(HEIC)
+    with pytest.raises(UnreadableImageError, match="install pillow-heif to read HEIC"):
+        read_image(tmp_path / "x.jpg")
+
+
+def test_with_the_plugin_heic_is_a_picture(
+    tmp_path: Path, no_plugin: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Opened(ImageFile.ImageFile):
+        def _open(self) -> None:
+            self._size, self._mode = (4, 3), "RGB"
+
+        def load(self) -> None:
+            self.im = Image.new("RGB", (4, 3)).im
+
+    def register() -> None:
+        monkeypatch.setitem(Image.OPEN, "HEIF", (Opened, lambda prefix: prefix[4:8] == b"ftyp"))
+        monkeypatch.setitem(Image.EXTENSION, ".heic", "HEIF")
+        Image.ID.append("HEIF")
+
+    plugin = SimpleNamespace(register_heif_opener=register)
+    monkeypatch.setitem(sys.modules, "pillow_heif", plugin)
+    for name in ("a.HEIC", "b", "c.jpg"):
+        (tmp_path / name).write_bytes(HEIC)
+    folder = read_folder(tmp_path)
+    assert (sorted(map(os.path.basename, folder.pictures)), folder.passed_over) == (
+        ["a.HEIC", "b", "c.jpg"],
+        {},
+    )
+    assert {read_image(path).size for path in folder.pictures} == {(4, 3)}
+
+
+def test_the_real_plugin_reads_heic(tmp_path: Path, plugins: None) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    pixels = photos.pixels(40, 60)
+    Image.fromarray(pixels).save(tmp_path / "x.HEIC", quality=95)
+    assert read_folder(tmp_path).pictures == [str(tmp_path / "x.HEIC")]
+    picture = read_image(tmp_path / "x.HEIC")
+    assert np.abs(np.asarray(picture).astype(int) - pixels).mean() < 12
+
+
+def mixed(root: Path) -> Path:
+    """42 pictures of which 18 are not called so, as from a telephone and the web; and others."""
+    for label, name in enumerate(("cat", "dog")):
+        (root / name).mkdir(parents=True)
+        for number in range(21):
+            ending = (".jpg", ".JPG", "", ".jpg_large")[number % 4]
+            picture = Image.fromarray(photos.pixels(12, 16, 100 * label + number, label))
+            picture.save(root / name / f"{number}{ending}", "JPEG")
+        (root / name / "notes.pdf").write_bytes(b"%PDF")
+        (root / name / "features.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+        (root / name / "new.HEIC").write_bytes(HEIC)
+    return root
+
+
+def test_training_sees_every_picture_and_is_not_stopped_by_other_files(
+    tmp_path: Path, no_plugin: None
+) -> None:
+    data = ImageFolder(str(mixed(tmp_path)), image_size=8, num_workers=0)
+    data.prepare_data()
+    assert sum(data.count(split) for split in ("train", "val", "test")) == 42
+    assert data.notes == [
+        f"passed over 6 of 48 files in {tmp_path}: 2 .h5, 2 .pdf, 2 HEIC; "
+        "install pillow-heif to read HEIC, or convert the file to JPEG"
+    ]
+
+
+def test_the_check_of_the_data_says_what_was_passed_over(
+    tmp_path: Path, no_plugin: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = mixed(tmp_path / "photos")
+    sheet = f"sheet={tmp_path / 'sheet.png'}"
+    check(["data=image_folder", f"data.root={root}", "data.num_workers=0", sheet])
+    printed = capsys.readouterr().out
+    assert "image_folder: 42 images in 2 classes" in printed
+    assert f"\npassed over 6 of 48 files in {root}: 2 " in printed
+
+
+def test_prediction_finds_every_picture_and_says_what_it_passed_over(
+    tmp_path: Path, no_plugin: None
+) -> None:
+    told: list[str] = []
+    assert len(pictures.find([str(mixed(tmp_path))], told.append)) == 42
+    [line] = told
+    assert line.startswith(f"passed over 6 of 48 files in {tmp_path}: 2 ")

@@ -1,0 +1,76 @@
+"""The look at a network before training: which images does it take?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from src import models
+from src.errors import UsageError
+from src.models.network import NetworkSpec
+from src.models.trial import require_fitting
+
+
+def network(builder: str) -> nn.Module:
+    return NetworkSpec(builder, 2).build()
+
+
+TOO_SMALL = {"convnext_tiny": 28, "densenet121": 28, "vit_b_16": 28}
+
+
+@pytest.mark.parametrize("builder", TOO_SMALL)
+def test_images_that_are_too_small_are_refused_with_a_size_that_will_do(builder: str) -> None:
+    tried, side = network(builder), TOO_SMALL[builder]
+    with pytest.raises(UsageError) as caught:
+        require_fitting(builder, tried, side, 8, training=True)
+    message = str(caught.value)
+    assert message.startswith(
+        f"data.image_size: expected images that {builder} takes; found {side}"
+    )
+    enough = int(message.rpartition("data.image_size=")[2])
+    require_fitting(builder, tried, enough, 8, training=True)
+
+
+@pytest.mark.parametrize("builder", ["resnet34", "densenet121", "efficientnet_b0"])
+def test_a_batch_of_one_that_leaves_batch_norm_one_value_is_refused(builder: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        require_fitting(builder, network(builder), 32, 1, training=True)
+    assert str(caught.value).startswith("data.batch_size: expected at least 2 images a batch to")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("builder", "side", "batch_size", "training"),
+    [
+        ("resnet34", 64, 1, True),  # 2x2 values are left for BatchNorm
+        ("convnext_tiny", 32, 1, True),  # which has none
+        ("resnet34", 32, 1, False),
+        ("resnet34", 28, 2, True),
+        ("densenet121", 32, 2, True),
+    ],
+)
+def test_what_a_network_takes_is_let_through(
+    builder: str, side: int, batch_size: int, training: bool
+) -> None:
+    require_fitting(builder, network(builder), side, batch_size, training=training)
+
+
+def test_it_leaves_the_network_and_the_random_numbers_as_they_were() -> None:
+    tried = network("efficientnet_b0").eval()
+    before = {name: value.clone() for name, value in tried.state_dict().items()}
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    require_fitting("efficientnet_b0", tried, 64, 2, training=True)
+    assert torch.equal(torch.rand(3), expected)
+    assert not tried.training
+    assert all(torch.equal(value, before[name]) for name, value in tried.state_dict().items())
+
+
+def test_every_architecture_takes_the_smallest_digits() -> None:
+    for name in models.__all__:
+        kind: Any = getattr(models, name)
+        require_fitting(name, network(kind.builder), 32, 2, training=True)

@@ -1,0 +1,103 @@
+"""Small sets, small pictures, small batches, by real command lines: trained on, or one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from src import cli
+from src.entry import run_command
+from src.runs import Run
+from tests.data.test_folder import mixed
+from tests.data.test_image_folder import fill
+
+SHORT = (
+    *("data=image_folder", "data.root=photos", "data.num_workers=0", "trainer.max_epochs=1"),
+    *("trainer.num_sanity_val_steps=0", "trainer.precision=32", "trainer.log_every_n_steps=1"),
+    *("export.enabled=false", "benchmark.enabled=false", "profiler=none"),
+    "trainer.enable_progress_bar=false",
+)
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("elsewhere")]
+
+
+def train(*words: str) -> int:
+    """The exit code of a training."""
+    try:
+        run_command(lambda: cli.main([*words, *SHORT]))
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def photos(*folders: str, each: int) -> None:
+    for seed, name in enumerate(folders):
+        fill(Path("photos") / name, each, seed)
+
+
+REFUSED = {
+    "model=resnet34 data.image_size=32 data.batch_size=1": "data.batch_size: expected at least 2",
+    "model=densenet121 data.image_size=28": "data.image_size: expected images that densenet121",
+    "model=convnext_t data.image_size=28": "data.image_size: expected images that convnext_t takes",
+    "model=efficientnet_b0 data.image_size=16 data.batch_size=1": "data.batch_size: expected at",
+    "model=resnet34 data.image_size=0": "data.image_size: expected a positive number",
+    "model=resnet34 data.batch_size=-3": "data.batch_size: expected a positive number",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_the_network_does_not_take_is_one_line_and_leaves_no_run(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos("cat", "dog", each=6)
+    assert train(*words.split()) == 2
+    printed = capsys.readouterr().err
+    [line] = [line for line in printed.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: {REFUSED[words]}")
+    assert "Traceback" not in printed
+    assert not list(Path().glob("lightning_logs/*/version_*"))
+
+
+# Class folders, images in each, and options with which they are trained on.
+SMALL = {
+    "a batch larger than the set": (("cat", "dog"), 6, "data.batch_size=500 data.image_size=28"),
+    "three images of each class": (("ant", "bee", "cow"), 3, "data.batch_size=32"),
+    "one image more than full batches": (("cat", "dog"), 8, "data.batch_size=3"),
+    "a batch of one": (("cat", "dog"), 4, "data.batch_size=1 data.image_size=64"),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_sets_are_trained_on(name: str) -> None:
+    folders, each, words = SMALL[name]
+    photos(*folders, each=each)
+    assert train("model=resnet34", "data.image_size=32", *words.split()) == 0
+    assert Run(Path("lightning_logs/resnet34/version_0")).best_checkpoint.is_file()
+
+
+def test_a_training_set_of_one_image_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    photos("train/cat", each=1)
+    photos("val/cat", each=2)
+    assert train("model=resnet34", "data.image_size=32") == 2
+    assert "error: data.root: expected at least 2 classes" in capsys.readouterr().err
+
+
+def test_training_says_what_it_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    mixed(Path("photos").absolute())
+    assert train("model=resnet34", "data.image_size=32", "trainer.limit_train_batches=1") == 0
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines() if line.startswith("passed over ")] == [
+        "passed over 6 of 48 files in photos: 2 .h5, 2 .pdf, 2 HEIC; "
+        "install pillow-heif to read HEIC, or convert the file to JPEG"
+    ]
+
+
+def test_small_images_are_one_line_in_a_test_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    photos("cat", "dog", each=6)
+    network = ("model=densenet121", "data.image_size=32", "data.batch_size=4")
+    assert train(*network, "trainer.limit_train_batches=1") == 0
+    words = ("data=image_folder", "data.root=photos", "data.num_workers=0", "ckpt_path=best")
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: cli.main(["test", "model=densenet121", "data.image_size=28", *words]))
+    assert ended.value.code == 2
+    assert "error: data.image_size: expected images that densenet" in capsys.readouterr().err
