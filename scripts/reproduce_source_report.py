@@ -271,7 +271,10 @@ def unsynchronised(report: list[dict[str, str]]) -> Iterator[str]:
     )
     yield ""
     if not torch.cuda.is_available():
-        yield "skipped: no CUDA device on the machine that this page was made on. `scripts/check_gpu` shows it on a machine that has one."
+        yield (
+            "skipped: no CUDA device on the machine that this page was made on. "
+            "`scripts/check_gpu` shows it on a machine that has one."
+        )
         yield ""
         return
     yield "| network | without waiting, ms | with, ms |"
