@@ -20,7 +20,7 @@ from lightning.pytorch.utilities import rank_zero_only
 import src.models  # noqa: F401  # so that --model finds the architectures by class name
 from src import complaint, conflicts, files, grammar, pretraining, quiet, runs
 from src.callbacks.benchmark import BenchmarkCallback
-from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
+from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint, UntrainedCheckpoint
 from src.callbacks.export import ExportCallback
 from src.callbacks.finetune import ClassWeights, FinetuneOptions
 from src.callbacks.memory import MemoryAdvice
@@ -28,6 +28,7 @@ from src.callbacks.predictions import PredictionWriter
 from src.callbacks.presence import FolderPresence
 from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.progress import EpochLines
+from src.callbacks.run_paths import RunPaths
 from src.callbacks.skipped import SkippedImages
 from src.callbacks.stopping import StopOnSignal
 from src.callbacks.tf32 import Tf32
@@ -119,7 +120,10 @@ class CLI(LightningCLI):
         self.run = self._run(root, self.model.name, config.ckpt_path)
         if self.run and config.ckpt_path in {"best", "last"}:
             best = config.ckpt_path == "best"
-            config.ckpt_path = str(self.run.best_checkpoint if best else self.run.last_checkpoint)
+            path = self.run.best_checkpoint if best else self.run.last_checkpoint
+            if _is_rank_zero():
+                print(f"ckpt_path={config.ckpt_path} is {path}")
+            config.ckpt_path = str(path)
         # The run's folder may exist: it was made to reserve it, or training goes on in it.
         self.save_config_kwargs = {"overwrite": True}
         if self.subcommand != "fit":
@@ -205,6 +209,8 @@ class CLI(LightningCLI):
             Tf32(),
             MemoryAdvice(),
             FolderPresence(),
+            UntrainedCheckpoint(last),
+            RunPaths(self.run.folder if self.run else None),
             last,
             self._stopping,
         ]
@@ -263,6 +269,9 @@ class CLI(LightningCLI):
                 f"{len(self.model.class_names)} classes; precision {self.trainer.precision}",
                 soft_wrap=True,
             )
+            best = self.run is not None and self.run.best_checkpoint.is_file()
+            for line in conflicts.notices(self.config.fit, has_best=best):
+                print(line)
             for line in self.model.loaded.lines() if self.model.loaded else []:
                 open_console().print(line, soft_wrap=True, markup=False)
 

@@ -8,6 +8,7 @@ from typing import Any
 from src import formats
 from src.errors import UsageError
 
+_LIMITS = ("max_epochs", "max_steps", "limit_train_batches")  # 0 is no training
 FIT_ONLY = ("checkpoint", "profiler", "finetune", "export", "benchmark")  # groups of options
 
 
@@ -48,8 +49,28 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
     _check_profiler(config, args)
     _check_optimizer(config, args)
     _check_finders(config, args)
+    _check_validation(config)
     if config.benchmark.enabled:
         _check_benchmark(config)
+
+
+def notices(config: Any, *, has_best: bool) -> list[str]:
+    """What a training will not do, said before it starts.
+
+    Args:
+        config: of ``fit``, parsed.
+        has_best: training goes on in a run that has a best checkpoint.
+    """
+    trainer = config.trainer
+    if trainer.fast_dev_run:
+        return ["trainer.fast_dev_run: a try; nothing is kept, exported or measured"]
+    untrained = [name for name in _LIMITS if trainer[name] == 0]
+    found = [f"trainer.{name}=0: nothing is trained" for name in untrained[:1]]
+    if trainer.limit_val_batches == 0 or untrained:
+        which = "best checkpoint there is" if has_best else "last checkpoint"
+        exported = f"; what is exported is the {which}" if config.export.enabled else ""
+        found.append(f"no weights are validated{exported}")
+    return found
 
 
 def _check_fit_only(subcommand: str, args: Sequence[str]) -> None:
@@ -109,6 +130,26 @@ def _check_finders(config: Any, args: Sequence[str]) -> None:
                 name,
                 expected=f"no value beside finetune.{finder}=true, which finds one",
                 found="one",
+                remedy="leave out one of the two",
+            )
+
+
+def _check_validation(config: Any) -> None:
+    """Refuse what looks at validations where there are none."""
+    if config.trainer.limit_val_batches != 0:
+        return
+    schedule = config.get("lr_scheduler")
+    monitor = (schedule.get("init_args") or {}).get("monitor") if schedule else None
+    looking = {
+        "finetune.patience": bool(config.get("finetune") and config.finetune.patience),
+        "lr_scheduler.monitor": str(monitor).startswith("val/"),
+    }
+    for name, looks in looking.items():
+        if looks:
+            raise UsageError(
+                name,
+                expected="a validation to look at",
+                found="trainer.limit_val_batches=0",
                 remedy="leave out one of the two",
             )
 

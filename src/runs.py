@@ -17,6 +17,7 @@ from src.shapes.benchmark import BENCHMARK
 from src.shapes.manifest import MANIFEST
 
 LOG_FOLDER = "lightning_logs"
+LAST = "checkpoints/last.ckpt"  # exported where no weights were validated
 _MOST_SHOWN = 80  # characters of what was found
 TRACE_SUFFIX = ".pt.trace.json.gz"  # by which TensorBoard's plugin finds traces
 
@@ -47,7 +48,12 @@ class Run:
 
     @property
     def last_checkpoint(self) -> Path:
-        return self.folder / "checkpoints" / "last.ckpt"
+        return self.folder / LAST
+
+    @property
+    def exported_checkpoint(self) -> Path:
+        """What is exported: the best one, or the last one where no weights were validated."""
+        return self.best_checkpoint if self.best_checkpoint.is_file() else self.last_checkpoint
 
     @property
     def exports(self) -> Path:
@@ -135,10 +141,10 @@ class Run:
         return self.command.read_text(encoding="utf-8").strip()
 
     def read_manifest(self) -> dict[str, Any]:
-        """What was exported: see :mod:`src.export.manifest`."""
+        """What was exported: see :mod:`src.shapes.manifest`. The run may have been renamed since."""
         path = self.require(self.manifest, f"run python -m src.export {self.folder}")
         _refuse_link(self.exports)
-        content = _read_json(path, MANIFEST)
+        content = _read_json(path, MANIFEST) | {"run": self.name}
         for name, entry in content["formats"].items():
             embedded = entry.get("embedded") or {"folder": name, "files": []}
             for folder, files_in in (
@@ -166,9 +172,9 @@ class Run:
         return content
 
     def read_benchmark(self) -> dict[str, Any]:
-        """Every measurement of this run: see :mod:`src.shapes.benchmark`."""
+        """Its measurement: see :mod:`src.shapes.benchmark`. The run may have been renamed since."""
         remedy = f"run python -m src.benchmark {self.folder}"
-        return read_results(self.require(self.benchmark, remedy))
+        return read_results(self.require(self.benchmark, remedy)) | {"run": self.name}
 
     def write_benchmark(self, results: dict[str, Any], machine: str) -> Path:
         """Keep a measurement: as the present one, and for good in a file of its own.
@@ -193,14 +199,17 @@ class Run:
 
 
 def newest(root: Path, model: str, *, having: str) -> Run | None:
-    """The newest run of ``model`` below ``root`` that has the file ``having``, if there is one."""
-    versions = (
-        (int(folder.name.removeprefix("version_")), folder)
-        for folder in (root / LOG_FOLDER / model).glob("version_*")
-        if folder.name.removeprefix("version_").isdecimal() and (folder / having).is_file()
-    )
-    found = max(versions, default=None)
-    return Run(found[1].resolve()) if found else None
+    """The newest run of ``model`` below ``root`` that has the file ``having``, if there is one.
+
+    That is the one with the highest number. A run that was renamed has none: among these it is the
+    one with the newest file, and they are looked at where no other has one.
+    """
+    found = [
+        (_number(folder.name), (folder / having).stat().st_mtime, folder)
+        for folder in (root / LOG_FOLDER / model).glob("*")
+        if not folder.name.startswith(".") and (folder / having).is_file()
+    ]
+    return Run(max(found)[-1].resolve()) if found else None
 
 
 def create(root: Path, model: str) -> Run:
@@ -262,6 +271,12 @@ def _not_ours(path: Path, expected: str, found: str) -> UsageError:
     return UsageError(
         str(path), expected=expected, found=found, remedy="run the stage that writes it again"
     )
+
+
+def _number(name: str) -> int:
+    """The number of a run's folder, -1 for one that was renamed."""
+    number = name.removeprefix("version_")
+    return int(number) if number != name and number.isdecimal() else -1
 
 
 def _refuse_constant(name: str) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,34 @@ def test_the_newest_is_by_number_and_must_have_the_file(tmp_path: Path) -> None:
     assert newest.name == "resnet34/version_10"
     assert runs.newest(tmp_path, "resnet34", having="checkpoints/best.ckpt") is None
     assert runs.newest(tmp_path, "convnext_t", having="config.yaml") is None
+
+
+def test_a_renamed_run_is_found_where_no_other_has_the_file(tmp_path: Path) -> None:
+    models = tmp_path / "lightning_logs" / "resnet34"
+    for age, name in enumerate(("the good one", "version_0 copy", "older", ".hidden")):
+        last = Run(models / name).last_checkpoint
+        last.parent.mkdir(parents=True)
+        last.touch()
+        os.utime(last, (100 - age, 100 - age))
+    found = runs.newest(tmp_path, "resnet34", having="checkpoints/last.ckpt")
+    assert found is not None
+    assert found.name == "resnet34/the good one"
+    numbered = Run(models / "version_3").last_checkpoint
+    numbered.parent.mkdir(parents=True)
+    numbered.touch()
+    os.utime(numbered, (1, 1))
+    found = runs.newest(tmp_path, "resnet34", having="checkpoints/last.ckpt")
+    assert found is not None
+    assert found.name == "resnet34/version_3"
+
+
+def test_a_renamed_run_is_called_by_its_present_name(tmp_path: Path) -> None:
+    from tests.report.test_table import results, row
+
+    run = Run(tmp_path / "resnet34" / "the good one")
+    run.folder.mkdir(parents=True)
+    run.benchmark.write_text(json.dumps(results(row("eager")) | {"run": "resnet34/version_0"}))
+    assert run.read_benchmark()["run"] == "resnet34/the good one"
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from src.callbacks.checkpoint import BestCheckpoint
+from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.console import StageDisplay, open_console
 from src.data.images import ImageDataModule
 from src.export.options import ExportOptions
@@ -15,7 +15,7 @@ from src.export.source import Checkpoint
 from src.export.stage import export_run, preflight
 from src.models.classifier import Classifier
 from src.report import cards
-from src.runs import Run
+from src.runs import LAST, Run
 
 
 class ExportCallback(Callback):
@@ -51,16 +51,22 @@ class ExportCallback(Callback):
         self.export(trainer)
 
     def export(self, trainer: Trainer) -> Run | None:
-        """Export the best checkpoint so far; the run, or None if there was nothing to do."""
+        """Export the best checkpoint so far; the run, or None if there was nothing to do.
+
+        Where no weights were validated, the last checkpoint takes its place.
+        """
         if not (self.enabled and trainer.is_global_zero):
             return None
         checkpoint = finished_checkpoint(trainer)
         if checkpoint is None:
             return None
-        data = data_of(trainer)
-        with StageDisplay(open_console()) as report:
+        data, run = data_of(trainer), run_of(checkpoint)
+        console = open_console()
+        if checkpoint == run.last_checkpoint:
+            console.print(f"no weights were validated: exporting {LAST}")
+        with StageDisplay(console) as report:
             export_run(
-                run_of(checkpoint),
+                run,
                 Checkpoint.read(checkpoint),
                 data.calibration_images(self.options.calibration_images),
                 data.judging_images(self.options.calibration_images, self.options.judging_images),
@@ -69,15 +75,20 @@ class ExportCallback(Callback):
                 report,
                 data.origin,
             )
-        cards.write(run_of(checkpoint))
-        return run_of(checkpoint)
+        cards.write(run)
+        return run
 
 
 def finished_checkpoint(trainer: Trainer) -> Path | None:
-    """The best checkpoint of a training that ended well or was stopped, if it wrote one."""
-    for callback in trainer.checkpoint_callbacks:
-        if isinstance(callback, BestCheckpoint) and callback.best_model_path:
-            return Path(callback.best_model_path).resolve()
+    """What is exported of a training that ended well or was stopped, if it wrote a checkpoint.
+
+    The best one, or where no weights were validated the last one.
+    """
+    callbacks = trainer.checkpoint_callbacks
+    for kind in (BestCheckpoint, LastCheckpoint):
+        for callback in callbacks:
+            if isinstance(callback, kind) and callback.kept is not None:
+                return callback.kept
     return None
 
 

@@ -80,12 +80,22 @@ class FinetuneOptions:
         if self.ema_decay:
             found.append(MovingAverage(self.ema_decay))
         if self.patience:
-            found.append(Patience(monitor=monitor, mode=mode, patience=self.patience))
+            found.append(
+                Patience(
+                    monitor=monitor,
+                    mode=mode,
+                    patience=self.patience,
+                    check_on_train_epoch_end=False,
+                )
+            )
         return found
 
 
 class Patience(EarlyStopping):
-    """Stops for good: a training that had ended so does not go on for one more epoch."""
+    """Stops for good: a training that had ended so does not go on for one more epoch.
+
+    It looks when there was a validation, which is not in every epoch.
+    """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.wait_count >= self.patience:

@@ -12,6 +12,7 @@ class EpochLines(Callback):
 
     def __init__(self) -> None:
         self._started = 0.0
+        self._validated = False  # in this epoch; a metric stays until the next validation
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # A training that goes on in the middle of an epoch does not start it again.
@@ -19,11 +20,15 @@ class EpochLines(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.perf_counter()
+        self._validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        shown = ("train/loss", "val/loss", "val/top1")
+        shown = ("train/loss", *(("val/loss", "val/top1") if self._validated else ()))
         figures = "  ".join(
             f"{name} {trainer.callback_metrics[name]:.4f}"
             for name in shown

@@ -19,7 +19,7 @@ def main() -> None:
     from src.report import cards
 
     run, options = parse("export", __doc__, ExportOptions)
-    checkpoint = run.require(run.best_checkpoint, "train it again")
+    checkpoint = run.require(run.exported_checkpoint, "train it again")
     run.remove_unfinished()
     data = data_of(run)
     console = open_console()

@@ -82,7 +82,8 @@ class Classifier(LightningModule):
                 found=weights,
                 remedy="set one of the two",
             )
-        self.save_hyperparameters()
+        # A checkpoint can be loaded where the file that its training began with is not.
+        self.save_hyperparameters(ignore=["weights"])
         self.class_names = list(class_names)
         self.pretrained = pretrained
         self.spec = NetworkSpec(self.builder, len(class_names), network_options or {})

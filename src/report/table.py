@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from src.report.explanation import explanations
+from src.runs import LAST
 
 MISSING = "-"
 UNSTABLE = "~"
@@ -122,6 +123,7 @@ def footnotes(results: Row, *, unmeasured: bool = True) -> Iterator[str]:
         results: the content of ``benchmark.json``.
         unmeasured: name these rows; a table that has them need not.
     """
+    yield from _unvalidated(results)
     for row in results["rows"]:
         if unmeasured and row["status"] != "ok":
             yield f"{row['format']} on {row['device']}: {row['status']} ({row['reason']})"
@@ -142,6 +144,11 @@ def footnotes(results: Row, *, unmeasured: bool = True) -> Iterator[str]:
     for row in measured(results):
         if not row["idle_between_turns"]:
             yield f"{row['format']} on {row['device']} went on using the CPU between its turns"
+
+
+def _unvalidated(results: Row) -> Iterator[str]:
+    if results["checkpoint"]["path"] == LAST:
+        yield f"Exported is the last checkpoint, {LAST}: no weights were validated"
 
 
 def _over_budget(row: Row) -> bool:

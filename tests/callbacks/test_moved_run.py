@@ -1,0 +1,187 @@
+"""A run that was renamed, copied or mounted elsewhere goes on there, with its best weights."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
+from src.callbacks.export import finished_checkpoint
+from src.callbacks.run_paths import RunPaths
+from src.errors import UsageError
+from tests.models.test_classifier import TinyNet, loader, trainer
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class Falling(TinyNet):
+    """A score that is worse after every epoch, so that the first weights are the best."""
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("val/score", -float(self.current_epoch))
+
+
+def fit(
+    run: Path,
+    epochs: int,
+    goes_on: Path | None = None,
+    *,
+    monitor: str = "val/score",
+    every: int = 1,
+) -> Trainer:
+    """A training as the command line sets it up, with a checkpoint of the user's own."""
+    ours = [BestCheckpoint(monitor, every_n_epochs=every), LastCheckpoint()]
+    theirs = ModelCheckpoint(filename="mine", monitor="val/score", mode="max")
+    for each in (*ours, theirs):
+        each.dirpath = str(run / "checkpoints")
+    training = trainer(
+        run.parent,
+        max_epochs=epochs,
+        callbacks=[RunPaths(run), theirs, *ours],
+        enable_checkpointing=True,
+        num_sanity_val_steps=0,
+    )
+    training.fit(Falling(), loader(), loader(), ckpt_path=goes_on)
+    return training
+
+
+def texts(value: Any) -> list[str]:
+    """Every text in a value, keys included."""
+    if isinstance(value, dict):
+        return [text for pair in value.items() for each in pair for text in texts(each)]
+    if isinstance(value, list | tuple):
+        return [text for each in value for text in texts(each)]
+    return [str(value)] if isinstance(value, str | Path) else []
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("first") / "lightning_logs" / "tiny" / "version_0"
+    fit(run, 2)
+    return run
+
+
+def test_a_checkpoint_names_no_folder(trained: Path) -> None:
+    for path in (trained / "checkpoints").iterdir():
+        content = torch.load(path, weights_only=True)
+        assert not [text for text in texts(content) if str(trained.parent) in text], path
+
+
+def renamed(run: Path) -> Path:
+    return run.rename(run.with_name("the good one"))
+
+
+def renumbered(run: Path) -> Path:
+    return run.rename(run.with_name("version_12"))
+
+
+def in_a_moved_project(run: Path) -> Path:
+    project = run.parent.parent.parent
+    moved = project.rename(project.with_name("elsewhere"))
+    return moved / run.relative_to(project)
+
+
+def copied(run: Path) -> Path:
+    return Path(shutil.copytree(run, run.parent.parent.parent / "copies" / "run"))
+
+
+def behind_a_link(run: Path) -> Path:
+    link = run.parent.parent.parent / "mounted"
+    link.symlink_to(run)
+    return link
+
+
+MOVES = [renamed, renumbered, in_a_moved_project, copied, behind_a_link]
+
+
+@pytest.mark.parametrize("move", MOVES, ids=lambda move: move.__name__)
+def test_a_moved_run_goes_on_in_its_place_and_keeps_its_best(
+    move: Callable[[Path], Path], trained: Path, tmp_path: Path
+) -> None:
+    original = Path(shutil.copytree(trained, tmp_path / "project" / "lightning_logs" / "t" / "v"))
+    run = move(original)
+    before = files(original) if original.exists() else {}
+    best = (run / "checkpoints" / "best.ckpt").read_bytes()
+    training = fit(run, 4, run / "checkpoints" / "last.ckpt")
+    assert (run / "checkpoints" / "best.ckpt").read_bytes() == best
+    assert finished_checkpoint(training) == (run / "checkpoints" / "best.ckpt").resolve()
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert (last["epoch"], last["callbacks"]["BestCheckpoint"]["score"]) == (3, 0)
+    kept = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert kept == ["best.ckpt", "last.ckpt", "mine.ckpt"]
+    assert torch.load(run / "checkpoints" / "mine.ckpt", weights_only=True)["epoch"] == 0
+    if move is copied:
+        assert files(original) == before
+
+
+def test_other_options_of_the_checkpoint_do_not_forget_the_best(
+    trained: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(trained, tmp_path / "a" / "b"))
+    fit(run, 4, run / "checkpoints" / "last.ckpt", every=2)
+    assert torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == 0
+
+
+def test_a_best_by_another_metric_is_not_overwritten(trained: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(trained, tmp_path / "a" / "b"))
+    before = files(run)
+    with pytest.raises(UsageError, match=r"checkpoint.monitor: expected val/score \(max\)"):
+        fit(run, 4, run / "checkpoints" / "last.ckpt", monitor="val/loss")
+    assert files(run) == before
+
+
+def test_a_new_run_from_a_checkpoint_looks_for_its_own_best(trained: Path, tmp_path: Path) -> None:
+    before = files(trained)
+    run = tmp_path / "a" / "b"
+    training = fit(run, 3, trained / "checkpoints" / "last.ckpt")
+    assert finished_checkpoint(training) == run / "checkpoints" / "best.ckpt"
+    best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    assert (best["epoch"], best["callbacks"]["BestCheckpoint"]["score"]) == (2, -2)
+    assert files(trained) == before
+
+
+def test_a_best_checkpoint_that_was_removed_is_not_exported(trained: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(trained, tmp_path / "a" / "b"))
+    (run / "checkpoints" / "best.ckpt").unlink()
+    training = fit(run, 2, run / "checkpoints" / "last.ckpt")
+    assert finished_checkpoint(training) == run / "checkpoints" / "last.ckpt"
+    fit(run, 3, run / "checkpoints" / "last.ckpt")
+    assert torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == 2
+
+
+@pytest.mark.parametrize("name", ["run:../../other/best.ckpt", "run:/etc/passwd", "/etc/passwd"])
+def test_a_strangers_checkpoint_names_no_file_outside_its_run(name: str, tmp_path: Path) -> None:
+    state = {"monitor": "val/score", "mode": "max", "score": torch.tensor(1.0)}
+    best = BestCheckpoint("val/score")
+    best.dirpath = str(tmp_path)
+    (tmp_path / "best.ckpt").touch()
+
+    class Training:
+        ckpt_path = str(tmp_path / "checkpoints" / "last.ckpt")
+
+        class strategy:  # noqa: N801  # as a Trainer has it
+            broadcast = staticmethod(lambda value: value)
+
+    content: dict[str, Any] = {
+        "callbacks": {"BestCheckpoint": {**state, "best_model_path": name, "dirpath": name}}
+    }
+    RunPaths(None).on_load_checkpoint(Training(), None, content)  # type: ignore[arg-type]
+    best.on_load_checkpoint(Training(), None, content)  # type: ignore[arg-type]
+    best.load_state_dict(content["callbacks"]["BestCheckpoint"])
+    assert best.kept == tmp_path / "best.ckpt"
+    assert content["callbacks"]["BestCheckpoint"]["dirpath"] == name  # no path of this run's

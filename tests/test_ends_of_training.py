@@ -1,0 +1,124 @@
+"""However a training ends, its last weights are validated and something is exported; by command."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src import cli, conflicts
+from src.entry import run_command
+from src.runs import Run
+from tests.test_cli import parse
+
+SHORT = (
+    *("model=resnet34", "data.image_size=32", "data.batch_size=8", "data.num_workers=0"),
+    *("trainer.max_epochs=2", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1"),
+    *("trainer.precision=32", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false"),
+    *("export.formats=[eager]", "export.preflight=false", "export.calibration_images=2"),
+    *("export.judging_images=0", "benchmark.enabled=false", "profiler=none"),
+)
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("elsewhere")]
+
+
+def train(*words: str) -> Run:
+    run_command(lambda: cli.main([*SHORT, *words]))
+    return Run(Path("lightning_logs/resnet34/version_0").resolve())
+
+
+def step_of(path: Path) -> int:
+    return int(torch.load(path, weights_only=True)["global_step"])
+
+
+def test_a_copied_training_that_ended_within_an_epoch_goes_on_in_the_copy(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After ``trainer.max_steps=3``, the last weights are exported, validated as all others."""
+    first = train("trainer.max_steps=3")
+    printed = capsys.readouterr().out
+    assert printed.count("val/top1") == 2
+    assert first.read_manifest()["checkpoint"]["epoch"] == 1
+    assert step_of(first.last_checkpoint) == 3
+    shutil.copytree(elsewhere / "lightning_logs", elsewhere / "copy" / "lightning_logs")
+    kept = first.last_checkpoint.read_bytes(), first.manifest.read_bytes()
+    (elsewhere / "copy" / "lightning_logs" / "resnet34" / "version_0").rename(
+        elsewhere / "copy" / "lightning_logs" / "resnet34" / "the good one"
+    )
+    monkeypatch.chdir(elsewhere / "copy")
+    # A score that no later weights reach.
+    copy = Run(Path("lightning_logs/resnet34/the good one").resolve())
+    content = torch.load(copy.last_checkpoint, weights_only=True)
+    content["callbacks"]["BestCheckpoint"]["score"] = torch.tensor(2.0)
+    torch.save(content, copy.last_checkpoint)
+    best = copy.best_checkpoint.read_bytes()
+    shutil.rmtree(copy.exports)
+    train("trainer.max_epochs=5", "trainer.max_steps=5", "ckpt_path=last")
+    assert f"ckpt_path=last is {copy.last_checkpoint}" in capsys.readouterr().out
+    assert [path.name for path in copy.folder.parent.iterdir()] == ["the good one"]
+    assert copy.best_checkpoint.read_bytes() == best
+    assert copy.read_manifest()["run"] == "resnet34/the good one"
+    assert step_of(copy.last_checkpoint) == 5
+    assert (first.last_checkpoint.read_bytes(), first.manifest.read_bytes()) == kept
+
+
+def test_weights_that_were_never_validated_are_exported_and_said_to_be_the_last(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = train("trainer.limit_val_batches=0", "trainer.max_epochs=1")
+    said = "no weights are validated; what is exported is the last checkpoint"
+    printed = capsys.readouterr()
+    assert printed.out.index(said) < printed.out.index("epoch 1/1")
+    assert "no weights were validated: exporting checkpoints/last.ckpt" in printed.out
+    manifest = run.read_manifest()
+    assert manifest["checkpoint"]["path"] == "checkpoints/last.ckpt"
+    assert manifest["formats"]["eager"]["status"] == "ok"
+    assert run.exported_checkpoint == run.last_checkpoint
+
+
+def test_a_training_of_no_epochs_exports_the_weights_as_they_are_and_can_go_on() -> None:
+    run = train("trainer.max_epochs=0")
+    assert step_of(run.exported_checkpoint) == 0
+    assert run.read_manifest()["formats"]["eager"]["status"] == "ok"
+    train("trainer.max_epochs=1", "ckpt_path=last")
+    assert step_of(run.exported_checkpoint) == 2
+    assert run.read_manifest()["checkpoint"]["path"] == "checkpoints/best.ckpt"
+
+
+NOTICES: list[tuple[list[str], bool, list[str]]] = [
+    ([], False, []),
+    (["trainer.fast_dev_run=true"], False, ["nothing is kept, exported or measured"]),
+    (["trainer.fast_dev_run=2"], False, ["nothing is kept, exported or measured"]),
+    (["trainer.limit_val_batches=0"], False, ["what is exported is the last checkpoint"]),
+    (["trainer.limit_val_batches=0.0"], False, ["what is exported is the last checkpoint"]),
+    (["trainer.limit_val_batches=0"], True, ["is the best checkpoint there is"]),
+    (["trainer.max_steps=0"], False, ["trainer.max_steps=0: nothing", "the last checkpoint"]),
+    (["trainer.max_epochs=0"], False, ["trainer.max_epochs=0: nothing", "the last checkpoint"]),
+    (
+        ["trainer.limit_train_batches=0", "export.enabled=false", "benchmark.enabled=false"],
+        False,
+        ["trainer.limit_train_batches=0: nothing", "no weights are validated"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "has_best", "expected"), NOTICES, ids=str)
+def test_a_training_that_validates_nothing_says_so_before_it_starts(
+    words: list[str], has_best: bool, expected: list[str]
+) -> None:
+    lines = conflicts.notices(parse(*words), has_best=has_best)
+    assert len(lines) == len(expected)
+    assert all(part in line for part, line in zip(expected, lines, strict=True)), lines
+
+
+def test_the_table_says_that_the_exported_weights_were_not_validated() -> None:
+    from src.report.table import footnotes
+    from tests.report.test_table import results, row
+
+    content: dict[str, Any] = results(row("eager"))
+    said = "Exported is the last checkpoint, checkpoints/last.ckpt: no weights were validated"
+    assert said not in list(footnotes(content))
+    content["checkpoint"] = {**content["checkpoint"], "path": "checkpoints/last.ckpt"}
+    assert said in list(footnotes(content))
