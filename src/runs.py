@@ -110,8 +110,17 @@ class Run:
         return run
 
     def remove_unfinished(self) -> None:
-        """Remove what a process that was killed had begun to write here."""
-        unfinished.remove(self.folder)
+        """Remove what a process that was killed had begun to write here.
+
+        Only where the stages write: what else is below the folder is not looked at.
+        """
+        below = (self.best_checkpoint.parent, self.exports, self.measurements, self.flipped)
+        ours = [self.folder, *below, self.profile, self.inference_traces]
+        if self.exports.is_dir():
+            ours += sorted(self.exports.iterdir())
+        for folder in ours:
+            if not folder.is_symlink():
+                unfinished.remove(folder)
 
     def require(self, file: Path, remedy: str) -> Path:
         """``file``, which an earlier stage wrote.

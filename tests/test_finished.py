@@ -93,6 +93,17 @@ def test_what_is_not_whole_is_made_again(run: Run) -> None:
     assert export(run) == ["eager", "torchscript"]
 
 
+def test_what_a_user_put_beside_an_export_stays(run: Run) -> None:
+    notes = [run.exports / "eager" / "notes.txt", run.exports / "eager_embedded" / "notes.txt"]
+    for path in notes:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    before = run.read_manifest()["formats"]["eager"]["files"]
+    assert export(run, again=True) == ["eager", "torchscript"]
+    assert [path.read_text() for path in notes] == ["mine", "mine"]
+    assert run.read_manifest()["formats"]["eager"]["files"] == before
+
+
 def test_a_format_that_failed_is_tried_again(run: Run) -> None:
     manifest = run.read_manifest()
     manifest["formats"]["eager"]["status"] = "failed"
