@@ -17,6 +17,7 @@ ALLOWED = {
     "lock": set(),
     "unfinished": {"lock"},
     "files": {"unfinished"},
+    "fingerprint": {"files"},
     "console": set(),
     "stopping": set(),
     "quiet": set(),
@@ -37,20 +38,22 @@ ALLOWED = {
     "pretraining": {"models"},
     "export": {
         *("algebra", "class_names", "console", "errors", "files", "formats", "mishap", "models"),
-        "runs",
+        *("fingerprint", "runs"),
     },
     "benchmark": {
         *("console", "data", "errors", "export", "files", "formats", "machine", "mishap", "runs"),
-        "",
+        *("", "fingerprint"),
     },
     "predict": {
-        *("benchmark", "console", "data", "errors", "files", "formats", "machine", "runs"),
+        *("benchmark", "console", "data", "errors", "files", "fingerprint", "formats", "machine"),
+        "runs",
     },
     "bundle": {
-        *("benchmark", "console", "data", "errors", "files", "formats", "predict", "runs"),
+        *("benchmark", "console", "data", "errors", "files", "fingerprint", "formats", "predict"),
+        "runs",
     },
     "profiling": {"child", "errors", "files", "runs"},
-    "report": {"files", "runs"},
+    "report": {"files", "fingerprint", "runs"},
     "compare": {"benchmark", "console", "errors", "files", "report", "runs"},
     "callbacks": {
         *("benchmark", "console", "data", "errors", "export", "files", "machine", "mishap"),

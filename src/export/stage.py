@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from src import files, formats, mishap
+from src import files, fingerprint, formats, mishap
 from src.console import Report
 from src.errors import LightshipError, UsageError, describe
 from src.export import finished, probe
@@ -89,7 +89,9 @@ def export_run(
         name: finished.made_from(manifest, judging, options, name) for name in options.formats
     }
     probed_from = finished.made_from(manifest, None, options)
-    probed = earlier.get("probe") == probed_from and (run.exports / PROBE).is_file()
+    probed = earlier.get("probe") == probed_from and finished.is_written(
+        run.exports, earlier.get("probe_files", [])
+    )
     whole = {
         name: entry
         for name in options.formats
@@ -102,6 +104,7 @@ def export_run(
     # Whatever is replaced below is not in the manifest while it is: one entry at a time.
     manifest["formats"] = whole
     manifest["probe"] = probed_from if probed else None
+    manifest["probe_files"] = earlier["probe_files"] if probed else []
     files.write_json(run.manifest, manifest)
     if whole:
         report(f"exported already: {', '.join(whole)}")
@@ -121,6 +124,7 @@ def export_run(
         if not probed:
             probe.write(run.exports / PROBE, source)
             manifest["probe"] = probed_from
+            manifest["probe_files"] = fingerprint.taken(run.exports, [{"path": PROBE}])
         made = dict(whole)
         for number, name in enumerate(left):
             report("exporting", name, number, len(left))
@@ -237,15 +241,8 @@ def _reason(error: Exception) -> str:
 
 
 def _files_in(folder: Path) -> list[dict[str, Any]]:
-    return [
-        {
-            "path": str(path.relative_to(folder)),
-            "bytes": path.stat().st_size,
-            "sha256": files.sha256(path),
-        }
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    ]
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return fingerprint.taken(folder, [{"path": str(path.relative_to(folder))} for path in paths])
 
 
 def _usage(kind: Format, source: ExportSource) -> str | None:
