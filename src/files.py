@@ -20,8 +20,11 @@ from src import unfinished
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` in one step that either happens or does not."""
-    write_bytes(path, text.encode("utf-8"))
+    r"""Write ``text`` to ``path`` in one step that either happens or does not.
+
+    In UTF-8; what UTF-8 has no form for, as a byte in a file's name, stands there as ``\udcff``.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -20,6 +20,7 @@ import yaml
 
 from src import plain_yaml
 from src.errors import UsageError
+from src.paths import expand
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 DEFAULT_GROUPS = {"model": "resnet34", "data": "digits"}
@@ -115,9 +116,9 @@ def _sort(argv: Sequence[str], configs: Path) -> _Words:
     pending = iter(argv)
     for word in pending:
         if word in {"--config", "-c"}:
-            words.configs.append(next(pending, ""))
+            words.configs.append(expand(next(pending, ""), "--config"))
         elif word.startswith("--config="):
-            words.configs.append(word.removeprefix("--config="))
+            words.configs.append(expand(word.removeprefix("--config="), "--config"))
         elif word.startswith("-"):
             words.rest.append(word)
             if "=" not in word and word not in _FLAGS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 
 from src import files, plain_yaml, unfinished
 from src.errors import UsageError, one_line
+from src.paths import user_path
 from src.schema import Check, Wrong
 from src.shapes.benchmark import BENCHMARK
 from src.shapes.manifest import MANIFEST
@@ -40,6 +42,11 @@ class Run:
     def command(self) -> Path:
         """The command that it was trained with, as it was typed."""
         return self.folder / "command.txt"
+
+    @property
+    def started_in_file(self) -> Path:
+        """Where the training was started, relative to the run's folder, as bytes."""
+        return self.folder / "started_in.txt"
 
     @property
     def best_checkpoint(self) -> Path:
@@ -96,7 +103,7 @@ class Run:
         Raises:
             UsageError: ``folder`` is not a run folder.
         """
-        path = Path(folder).resolve()
+        path = user_path(folder, "RUN").resolve()
         if not (path / "config.yaml").is_file():
             raise UsageError(
                 "RUN",
@@ -142,6 +149,26 @@ class Run:
         if not self.command.is_file():
             return None
         return self.command.read_text(encoding="utf-8").strip()
+
+    def write_started_in(self, folder: Path) -> None:
+        """Note that the training was started in ``folder``."""
+        relative = os.path.relpath(folder, self.folder)
+        files.write_bytes(self.started_in_file, os.fsencode(relative) + b"\n")
+
+    def path_outside(self, text: str) -> Path:
+        """The path that an option of the training meant, wherever a later stage is started.
+
+        A relative one is below the folder that the training was started in. Where it is not there,
+        as in a run that was copied alone, it is looked for below the folder that holds the logs,
+        and below the working folder.
+        """
+        path = user_path(text)
+        bases = [self.folder.parent.parent.parent, Path.cwd()]
+        if self.started_in_file.is_file():
+            relative = os.fsdecode(self.started_in_file.read_bytes().rstrip(b"\n"))
+            bases.insert(0, Path(os.path.normpath(self.folder / relative)))
+        places = [base / path for base in bases]
+        return next((place for place in places if place.exists()), places[0])
 
     def read_manifest(self) -> dict[str, Any]:
         """What was exported: see :mod:`src.export.manifest`."""

@@ -52,9 +52,9 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
     manifest = run.read_manifest()
     name = options.format or recommended(run, "cpu")
     require_exported(manifest, name)
-    picture = _picture(run, options)
     _require_onnx(manifest, name)
     require_known(run, manifest, name)
+    picture = _picture(run, options)
     row, dataset = _measured(run, manifest, name, embedded=options.embedded)
     contents = {
         MODEL: _model(run, manifest, name, embedded=options.embedded),

@@ -18,6 +18,7 @@ from src.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ResizeRule
 from src.data.split import SPLITS, Parts, Split, fill_in, require_share
 from src.data.transformed import LabelledImages
 from src.errors import UsageError
+from src.paths import user_path
 
 
 class ImageFolder(ImageDataModule):
@@ -53,7 +54,7 @@ class ImageFolder(ImageDataModule):
         super().__init__(
             image_size, batch_size, num_workers, resize, mean, std, split_seed, **shared
         )
-        self.root = Path(root)
+        self.root = user_path(root, "data.root")
         self.val_share = require_share("data.val_share", val_share)
         self.test_share = require_share("data.test_share", test_share)
         self.verify = verify
