@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 import src.models  # noqa: F401  # so that --model finds the architectures by class name
-from src import complaint, conflicts, files, grammar, paths, pretraining, quiet, runs
+from src import complaint, conflicts, files, grammar, paths, pretraining, quiet, runs, started_in
 from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.export import ExportCallback
@@ -251,7 +251,7 @@ class CLI(LightningCLI):
             if self.run is not None:
                 self.run.remove_unfinished()
                 files.write_text(self.run.command, f"{self.typed}\n")
-                self.run.write_started_in(Path.cwd())
+                started_in.note(self.run, Path.cwd())
                 told = type(self).on_run
                 if told is not None:
                     told(self.run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import yaml
 
 from src import files, plain_yaml, unfinished
-from src.errors import UsageError, one_line
+from src.errors import UsageError, one_line, printable
 from src.paths import user_path
 from src.schema import Check, Wrong
 from src.shapes.benchmark import BENCHMARK
@@ -45,7 +44,7 @@ class Run:
 
     @property
     def started_in_file(self) -> Path:
-        """Where the training was started, relative to the run's folder, as bytes."""
+        """Where the training was started: see :mod:`src.started_in`."""
         return self.folder / "started_in.txt"
 
     @property
@@ -111,6 +110,7 @@ class Run:
                 found=f"{folder} without a config.yaml",
                 remedy="train one with python -m src.train",
             )
+        _require_utf8(path, "RUN", "move the run, or rename the folder that it is in")
         run = cls(path)
         for part in (run.exports, run.measurements, run.profile, run.flipped):
             _refuse_link(part)
@@ -149,26 +149,6 @@ class Run:
         if not self.command.is_file():
             return None
         return self.command.read_text(encoding="utf-8").strip()
-
-    def write_started_in(self, folder: Path) -> None:
-        """Note that the training was started in ``folder``."""
-        relative = os.path.relpath(folder, self.folder)
-        files.write_bytes(self.started_in_file, os.fsencode(relative) + b"\n")
-
-    def path_outside(self, text: str) -> Path:
-        """The path that an option of the training meant, wherever a later stage is started.
-
-        A relative one is below the folder that the training was started in. Where it is not there,
-        as in a run that was copied alone, it is looked for below the folder that holds the logs,
-        and below the working folder.
-        """
-        path = user_path(text)
-        bases = [self.folder.parent.parent.parent, Path.cwd()]
-        if self.started_in_file.is_file():
-            relative = os.fsdecode(self.started_in_file.read_bytes().rstrip(b"\n"))
-            bases.insert(0, Path(os.path.normpath(self.folder / relative)))
-        places = [base / path for base in bases]
-        return next((place for place in places if place.exists()), places[0])
 
     def read_manifest(self) -> dict[str, Any]:
         """What was exported: see :mod:`src.export.manifest`."""
@@ -248,6 +228,8 @@ def create(root: Path, model: str) -> Run:
         UsageError: the folder cannot be made.
     """
     parent = root / LOG_FOLDER / model
+    remedy = "start elsewhere, or name another folder with trainer.default_root_dir=PATH"
+    _require_utf8(parent.absolute(), "trainer.default_root_dir", remedy)
     try:
         parent.mkdir(parents=True, exist_ok=True)
         taken = (folder.name.removeprefix("version_") for folder in parent.glob("version_*"))
@@ -302,6 +284,16 @@ def _not_ours(path: Path, expected: str, found: str) -> UsageError:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name}, which is not JSON")
+
+
+def _require_utf8(path: Path, argument: str, remedy: str) -> None:
+    """Refuse a run in a folder whose name is not UTF-8: TensorBoard and runtimes write no such one.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if printable(path) != str(path):
+        raise UsageError(argument, expected="a path in UTF-8", found=str(path), remedy=remedy)
 
 
 def _refuse_link(path: Path) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from src import started_in
 from src.data.images import ImageDataModule
-from src.errors import UsageError, describe, one_line, ours_in
+from src.errors import UsageError, describe, one_line, ours_in, printable
 from src.runs import Run
 
 PATHS = ("root", "file", "cache_dir")  # the options of data sets that are paths
@@ -44,8 +45,10 @@ def data_of(run: Run) -> ImageDataModule:
     options = data.get("init_args")
     if isinstance(options, dict):
         given = {name: options[name] for name in PATHS if isinstance(options.get(name), str)}
-        found = {name: str(run.path_outside(text)) for name, text in given.items()}
-        data = {**data, "init_args": options | found}
+        found = {name: str(started_in.find(run, text)) for name, text in given.items()}
+        # What is no text in UTF-8 the parser cannot take; it holds where the training was started.
+        kept = {name: path for name, path in found.items() if printable(path) == path}
+        data = {**data, "init_args": options | kept}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(ImageDataModule, "data")
     try:
