@@ -24,6 +24,7 @@ from gpu import page as gpu_page
 from src import files, runs
 from src.report.explanation import explanations
 
+ROOT = Path(__file__).resolve().parent.parent
 REPORT = Path(__file__).with_name("source_report.csv")
 # What the report calls a variant, and the format and device that it is.
 VARIANTS = {
@@ -49,7 +50,7 @@ Results = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, help="where runs are kept and found again")
-    parser.add_argument("--page", type=Path, default=Path("docs/source-report.md"))
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "source-report.md")
     chosen = parser.parse_args()
     report = list(csv.DictReader(REPORT.open(encoding="utf-8")))
     started = time.monotonic()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+ROOT = Path(__file__).resolve().parent.parent
 BATCH = 32
 COMPUTE_PIXELS = 64  # the digits
 COMPUTE_STEPS = 16  # an epoch of them
@@ -152,7 +153,9 @@ def make_model(name: str, data: Any, settings: dict[str, Any]) -> Any:
     torch.manual_seed(0)
     kinds = (getattr(models, each) for each in models.__all__)
     kind = next(kind for kind in kinds if kind.__module__.endswith(f".{name}"))
-    preset = yaml.safe_load(Path(f"configs/model/{name}.yaml").read_text(encoding="utf-8"))
+    preset = yaml.safe_load(
+        (ROOT / "configs" / "model" / f"{name}.yaml").read_text(encoding="utf-8")
+    )
     changed = {key: settings[key] for key in ("channels_last", "compile") if key in settings}
     return kind(data.class_names, **{**preset["model"]["init_args"], **changed})
 

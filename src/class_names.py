@@ -21,6 +21,10 @@ def problem(name: object) -> str | None:
         return f"a class without a name: {name!r}"[:MOST_CHARACTERS]
     if len(name) > MOST_CHARACTERS:
         return f"a class name of {len(name)} characters: {name[:40]!r}..."
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return f"a class name that is not UTF-8: {name!a}"
     for character in name:
         if unicodedata.category(character) in _NOT_SHOWN or character in _TURNING:
             return f"a class name with a control character: {name!r}"

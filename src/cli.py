@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 import src.models  # noqa: F401  # so that --model finds the architectures by class name
-from src import complaint, conflicts, files, grammar, pretraining, quiet, runs
+from src import complaint, conflicts, files, grammar, paths, pretraining, quiet, runs, started_in
 from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint, UntrainedCheckpoint
 from src.callbacks.export import ExportCallback
@@ -54,6 +54,7 @@ class CLI(LightningCLI):
 
     run: runs.Run | None = None
     typed = ""  # the command line, as the user typed it
+    _is_new = False  # whether the run's folder was made by this command
     _stopping: StopOnSignal | None = None
     on_run: ClassVar[Callable[[runs.Run], object] | None] = None
 
@@ -74,7 +75,7 @@ class CLI(LightningCLI):
         # The inherited one warns when it is given arguments: ours are argv, translated.
         with complaint.parsing():
             self.config = parser.parse_args(args)
-        config = self.config[self.config.subcommand]
+        config = paths.expand_all(self.config[self.config.subcommand])
         conflicts.check(config, self.config.subcommand, args)
         pretraining.adopt_preprocessing(config, args, CONFIGS / "data")
 
@@ -144,8 +145,9 @@ class CLI(LightningCLI):
             if self.run is not None:
                 # What went wrong before anything was written leaves no empty run behind.
                 with contextlib.suppress(OSError):
-                    if not self.run.config.is_file():
+                    if self._is_new and not self.run.config.is_file():
                         self.run.command.unlink(missing_ok=True)
+                        self.run.started_in_file.unlink(missing_ok=True)
                     self.run.folder.rmdir()
             raise
 
@@ -192,6 +194,7 @@ class CLI(LightningCLI):
             return None
         if not _is_rank_zero():
             return None  # the folder that rank 0 made is broadcast
+        self._is_new = True
         return runs.create(root, model)
 
     def _require_fitting(self, checkpoint: Path) -> None:
@@ -258,6 +261,7 @@ class CLI(LightningCLI):
             if self.run is not None:
                 self.run.remove_unfinished()
                 files.write_text(self.run.command, f"{self.typed}\n")
+                started_in.note(self.run, Path.cwd())
                 told = type(self).on_run
                 if told is not None:
                     told(self.run)

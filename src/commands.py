@@ -16,6 +16,7 @@ from jsonargparse import ArgumentParser
 
 from src import complaint, grammar, plain_yaml
 from src.errors import UsageError, one_line
+from src.paths import expand_all, user_path
 from src.runs import Run
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def parse_data(words: Sequence[str]) -> ImageDataModule:
     chosen = [word for word in words if word.startswith("data=")] or ["data="]
     files = [grammar.preset(CONFIGS, "data", word.partition("=")[2]) for word in chosen]
     rest = [word if word.startswith("-") else f"--{word}" for word in words if word not in chosen]
-    config = parser.parse_args([*(f"--config={file}" for file in files), *rest])
+    config = expand_all(parser.parse_args([*(f"--config={file}" for file in files), *rest]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40
         module: ImageDataModule = parser.instantiate_classes(config).data
@@ -129,7 +130,8 @@ def _parse(
         file = grammar.preset(CONFIGS, stage, word.partition("=")[2])
         parser.set_defaults(yaml.safe_load(file.read_text(encoding="utf-8"))[stage])
     with complaint.parsing(f"{parser.prog} --help"):
-        config = parser.parse_args([*(word for word in given if word not in presets), *operands])
+        words = [word for word in given if word not in presets]
+        config = expand_all(parser.parse_args([*words, *operands]))
     run = Run.open(config.pop("run"))
     rest = config.pop("operands", None) or []
     with warnings.catch_warnings(), complaint.parsing(f"{parser.prog} --help"):
@@ -140,7 +142,7 @@ def _parse(
 
 def _own(folder: str, stage: str, options: type[Any]) -> dict[str, Any]:
     """What the run itself was trained with: the defaults of its stage, when that is run alone."""
-    config = Path(folder) / "config.yaml"
+    config = user_path(folder, "RUN") / "config.yaml"
     try:
         content = plain_yaml.load(config.read_text(encoding="utf-8")) or {}
         values = dict(content.get(stage) or {})

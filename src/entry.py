@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 
@@ -12,6 +13,10 @@ from src.stopping import Stopped
 
 def run_command(command: Callable[[], None]) -> None:
     """Run ``command``; an error of ours, or one that is no defect, is printed in one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file's name may hold what the terminal's encoding has not.
+            stream.reconfigure(errors="backslashreplace")
     try:
         with stopping.at_once(), quiet.event_files():
             command()

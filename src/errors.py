@@ -38,8 +38,16 @@ class NonFiniteLossError(LightshipError):
 
 
 def one_line(text: str) -> str:
-    """``text`` with every run of white space, line breaks included, as one space."""
-    return " ".join(text.split())
+    """``text`` with every run of white space, line breaks included, as one space; printable."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: object) -> str:
+    r"""The text of something that UTF-8 has a form for: a byte of no encoding is ``\udcff``.
+
+    Python has such bytes in names of files that are not UTF-8 (PEP 383).
+    """
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def describe(error: BaseException) -> str:

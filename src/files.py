@@ -9,8 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,8 +20,11 @@ from src import unfinished
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` in one step that either happens or does not."""
-    write_bytes(path, text.encode("utf-8"))
+    r"""Write ``text`` to ``path`` in one step that either happens or does not.
+
+    In UTF-8; what UTF-8 has no form for, as a byte in a file's name, stands there as ``\udcff``.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -43,55 +45,95 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     Where it does not, ``path`` stays as it was.
 
     Raises:
-        OSError: with ``path`` as its file, where the system names none.
+        OSError: with ``path`` as its file, where the system names none or the one being written.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=unfinished.prefix(path))
-    temporary = Path(name)
+    temporary = None
     try:
-        with os.fdopen(descriptor, "w+b") as file, unfinished.held(temporary):
+        with unfinished.new_file(path) as file:
+            temporary = Path(file.name)
             yield file
             file.flush()
-            os.fsync(file.fileno())
-            temporary.chmod(0o644)
+            _to_disk(file.fileno())
             temporary.replace(path)
     except BaseException as error:
-        with contextlib.suppress(OSError):  # of the two errors the first one tells
-            temporary.unlink()
-        if isinstance(error, OSError) and error.filename is None:
+        if temporary is not None:
+            with contextlib.suppress(OSError):  # of the two errors the first one tells
+                temporary.unlink()
+        if isinstance(error, OSError) and unfinished.is_meant(error):
             error.filename = str(path)
         raise
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, replaced: Collection[str] | None = None) -> Iterator[Path]:
     """A folder to fill, which takes the place of ``path`` when the block ends well.
 
     Where it does not, ``path`` stays as it was. At no moment is there neither, where the
     system can exchange two names.
+
+    Args:
+        path: of the folder; a link that has its place is replaced, not what it leads to.
+        replaced: the files that an earlier folder may lose, relative to it; what else is in it is
+            somebody's own and goes over into the new one. None for all.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=unfinished.prefix(path)))
-    try:
-        with unfinished.held(fresh):
-            yield fresh
-            fresh.chmod(0o755)
-            for file in fresh.rglob("*"):
-                _to_disk(file)
-            if path.exists():
-                _exchange(fresh, path)
-            else:
-                fresh.replace(path)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)  # what was replaced, or what was not finished
+    with unfinished.new_folder(path) as fresh:
+        yield fresh
+        for file in fresh.rglob("*"):
+            _sync(file)
+        if replaced is not None and not path.is_symlink():
+            _keep_others(path, fresh, replaced)
+        if path.exists() or path.is_symlink():
+            _exchange(fresh, path)  # what was replaced goes with the other name
+        else:
+            fresh.replace(path)
 
 
-def _to_disk(path: Path) -> None:
+def remove_written(folder: Path, names: Iterable[str]) -> None:
+    """Remove those files from ``folder``, and it as well if nothing else is in it."""
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    below = [path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink()]
+    for each in [*sorted(below, reverse=True), folder]:
+        with contextlib.suppress(OSError):  # something else is in it
+            each.rmdir()
+
+
+def _keep_others(earlier: Path, fresh: Path, replaced: Collection[str]) -> None:
+    """Give ``fresh`` those files of ``earlier`` that are not replaced, as links where it can."""
+    for path in earlier.rglob("*"):
+        name = path.relative_to(earlier)
+        target = fresh / name
+        is_folder = path.is_dir() and not path.is_symlink()
+        if is_folder or str(name) in replaced or os.path.lexists(target):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, target, follow_symlinks=False)
+        except OSError:  # this file system has no links
+            shutil.copy2(path, target, follow_symlinks=False)
+
+
+def _sync(path: Path) -> None:
     """Wait until a file is on the disk: a name may be there before what it names."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        _to_disk(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _to_disk(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+# What a file system says that cannot sync this: a folder, or anything.
+# https://man7.org/linux/man-pages/man2/fsync.2.html
+_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
 def _exchange(one: Path, other: Path) -> None:

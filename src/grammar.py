@@ -19,7 +19,8 @@ from pathlib import Path
 import yaml
 
 from src import plain_yaml
-from src.errors import UsageError
+from src.errors import UsageError, printable
+from src.paths import expand
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 DEFAULT_GROUPS = {"model": "resnet34", "data": "digits"}
@@ -69,11 +70,20 @@ def translate(argv: Sequence[str], configs: Path) -> list[str]:
 def require_plain(words: Iterable[str]) -> None:
     """Refuse values that hold themselves or multiply, which a parser of them would follow.
 
+    And those that are no text in UTF-8, which no configuration can hold.
+
     Raises:
         UsageError: a word is of that kind.
     """
     for word in words:
         name, equals, value = word.partition("=")
+        if equals and printable(value) != value:
+            raise UsageError(
+                name.lstrip("-"),
+                expected="a value in UTF-8",
+                found=value[:_SHOWN],
+                remedy="rename the file or folder, or start in that folder and call it .",
+            )
         try:
             plain_yaml.load(value if equals else word)
         except yaml.YAMLError:
@@ -115,9 +125,9 @@ def _sort(argv: Sequence[str], configs: Path) -> _Words:
     pending = iter(argv)
     for word in pending:
         if word in {"--config", "-c"}:
-            words.configs.append(next(pending, ""))
+            words.configs.append(expand(next(pending, ""), "--config"))
         elif word.startswith("--config="):
-            words.configs.append(word.removeprefix("--config="))
+            words.configs.append(expand(word.removeprefix("--config="), "--config"))
         elif word.startswith("-"):
             words.rest.append(word)
             if "=" not in word and word not in _FLAGS:

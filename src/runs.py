@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from src import files, plain_yaml, unfinished
-from src.errors import UsageError, one_line
+from src.errors import UsageError, one_line, printable
+from src.paths import user_path
 from src.schema import Check, Wrong
 from src.shapes.benchmark import BENCHMARK
 from src.shapes.manifest import MANIFEST
@@ -41,6 +42,11 @@ class Run:
     def command(self) -> Path:
         """The command that it was trained with, as it was typed."""
         return self.folder / "command.txt"
+
+    @property
+    def started_in_file(self) -> Path:
+        """Where the training was started: see :mod:`src.started_in`."""
+        return self.folder / "started_in.txt"
 
     @property
     def best_checkpoint(self) -> Path:
@@ -102,7 +108,7 @@ class Run:
         Raises:
             UsageError: ``folder`` is not a run folder.
         """
-        path = Path(folder).resolve()
+        path = user_path(folder, "RUN").resolve()
         if not (path / "config.yaml").is_file():
             raise UsageError(
                 "RUN",
@@ -110,14 +116,24 @@ class Run:
                 found=f"{folder} without a config.yaml",
                 remedy="train one with python -m src.train",
             )
+        _require_utf8(path, "RUN", "move the run, or rename the folder that it is in")
         run = cls(path)
         for part in (run.exports, run.measurements, run.profile, run.flipped):
             _refuse_link(part)
         return run
 
     def remove_unfinished(self) -> None:
-        """Remove what a process that was killed had begun to write here."""
-        unfinished.remove(self.folder)
+        """Remove what a process that was killed had begun to write here.
+
+        Only where the stages write: what else is below the folder is not looked at.
+        """
+        below = (self.best_checkpoint.parent, self.exports, self.measurements, self.flipped)
+        ours = [self.folder, *below, self.profile, self.inference_traces]
+        if self.exports.is_dir():
+            ours += sorted(self.exports.iterdir())
+        for folder in ours:
+            if not folder.is_symlink():
+                unfinished.remove(folder)
 
     def require(self, file: Path, remedy: str) -> Path:
         """``file``, which an earlier stage wrote.
@@ -141,7 +157,7 @@ class Run:
         return self.command.read_text(encoding="utf-8").strip()
 
     def read_manifest(self) -> dict[str, Any]:
-        """What was exported: see :mod:`src.shapes.manifest`. The run may have been renamed since."""
+        """What was exported: see :mod:`src.shapes.manifest`. Its run may be renamed since."""
         path = self.require(self.manifest, f"run python -m src.export {self.folder}")
         _refuse_link(self.exports)
         content = _read_json(path, MANIFEST) | {"run": self.name}
@@ -221,6 +237,8 @@ def create(root: Path, model: str) -> Run:
         UsageError: the folder cannot be made.
     """
     parent = root / LOG_FOLDER / model
+    remedy = "start elsewhere, or name another folder with trainer.default_root_dir=PATH"
+    _require_utf8(parent.absolute(), "trainer.default_root_dir", remedy)
     try:
         parent.mkdir(parents=True, exist_ok=True)
         taken = (folder.name.removeprefix("version_") for folder in parent.glob("version_*"))
@@ -281,6 +299,16 @@ def _number(name: str) -> int:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name}, which is not JSON")
+
+
+def _require_utf8(path: Path, argument: str, remedy: str) -> None:
+    """Refuse a run in a folder whose name is not UTF-8: TensorBoard and runtimes write no such one.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if printable(path) != str(path):
+        raise UsageError(argument, expected="a path in UTF-8", found=str(path), remedy=remedy)
 
 
 def _refuse_link(path: Path) -> None:

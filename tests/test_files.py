@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from src import files
+from tests.strangers import contents
 
 
 def test_text_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +93,57 @@ def test_a_folder_comes_back_where_the_second_of_two_steps_fails(
         (fresh / "model").write_text("second")
     assert (place / "model").read_text() == "first"
     assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_folder_that_is_replaced_keeps_what_others_put_there(tmp_path: Path) -> None:
+    place = tmp_path / "onnx"
+    (place / "engines").mkdir(parents=True)
+    for name in ("model", "model.data", "notes.txt", "engines/int8.plan"):
+        (place / name).write_text("old")
+    (place / "link").symlink_to("notes.txt")
+    with files.whole_folder(place, replaced=["model", "model.data"]) as fresh:
+        (fresh / "model").write_text("new")
+    assert contents(place) == {
+        "engines": "folder or pipe",
+        "engines/int8.plan": "old",
+        "link": "link to notes.txt",
+        "model": "new",
+        "notes.txt": "old",
+    }
+    assert list(tmp_path.iterdir()) == [place]
+    files.remove_written(place, ["model"])
+    assert (place / "notes.txt").is_file()
+    files.remove_written(place, ["notes.txt", "link", "engines/int8.plan"])
+    assert not place.exists()
+
+
+def test_a_link_in_the_place_of_a_folder_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    target, place = tmp_path / "target", tmp_path / "onnx"
+    target.mkdir()
+    (target / "precious").write_text("mine")
+    place.symlink_to(target)
+    with files.whole_folder(place, replaced=[]) as fresh:
+        (fresh / "model").write_text("new")
+    assert contents(tmp_path) == {
+        "onnx": "folder or pipe",
+        "onnx/model": "new",
+        "target": "folder or pipe",
+        "target/precious": "mine",
+    }
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+def test_what_cannot_be_synced_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.fsync", refuse)
+    files.write_text(tmp_path / "file.txt", "all")
+    with files.whole_folder(tmp_path / "onnx") as fresh:
+        (fresh / "model").write_text("all")
+    assert contents(tmp_path) == {"file.txt": "all", "onnx": "folder or pipe", "onnx/model": "all"}
 
 
 def test_a_folder_that_fails_leaves_what_was_there(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import pytest
 import torch
 import yaml
 
+from src import fingerprint
 from src.benchmark import finished as measured
 from src.benchmark.options import BenchmarkOptions
+from src.bundle.stage import _measured
 from src.commands import parse
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
@@ -20,6 +24,8 @@ from src.export import stage
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.models.network import NetworkSpec
+from src.predict.exported import files_now, recommended, require_known
+from src.report import cards
 from src.runs import Run
 from tests.report.test_table import results as table_results
 from tests.report.test_table import row as table_row
@@ -89,8 +95,22 @@ def test_what_is_not_whole_is_made_again(run: Run) -> None:
     assert export(run) == ["torchscript"]
     (run.exports / "eager" / "model.safetensors").unlink()
     assert export(run) == ["eager"]
-    (run.exports / stage.PROBE).unlink()
-    assert export(run) == ["eager", "torchscript"]
+    probe = run.exports / stage.PROBE
+    for spoil in (probe.unlink, lambda: probe.write_bytes(b"another")):
+        spoil()
+        assert export(run) == ["eager", "torchscript"]
+        assert export(run) == []
+
+
+def test_what_a_user_put_beside_an_export_stays(run: Run) -> None:
+    notes = [run.exports / "eager" / "notes.txt", run.exports / "eager_embedded" / "notes.txt"]
+    for path in notes:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    before = run.read_manifest()["formats"]["eager"]["files"]
+    assert export(run, again=True) == ["eager", "torchscript"]
+    assert [path.read_text() for path in notes] == ["mine", "mine"]
+    assert run.read_manifest()["formats"]["eager"]["files"] == before
 
 
 def test_a_format_that_failed_is_tried_again(run: Run) -> None:
@@ -151,6 +171,102 @@ def test_a_measurement_of_the_same_files_is_found(run: Run) -> None:
     run.benchmark.write_text(json.dumps(results))
     export(run, again=True, formats=["eager"])
     assert measured.find(run, options) is None
+    export(run, again=True)
+    run.benchmark.write_text(json.dumps(measurement(run, options)))
+    assert measured.find(run, options) is not None
+    turned(run.exports / "eager" / "model.safetensors")
+    assert measured.find(run, options) is None
+
+
+def write_measurement(run: Run) -> None:
+    results = measurement(run, BenchmarkOptions(threads=1))
+    advice = {**table_results()["recommendation"]["cpu"], "format": "eager"}
+    results["rows"] = [row for row in results["rows"] if row["device"] == "cpu"]
+    results |= {"recommended": {"cpu": "eager"}, "recommendation": {"cpu": advice}}
+    run.benchmark.write_text(json.dumps(results))
+
+
+def hashes_now(run: Run) -> dict[str, str | None]:
+    return fingerprint.of(files_now(run, run.read_manifest(), "eager"))
+
+
+def measure_as_it_is(run: Run) -> None:
+    results = run.read_benchmark()
+    row = next(row for row in results["rows"] if row["format"] == "eager")
+    row["sha256"] = hashes_now(run)
+    run.benchmark.write_text(json.dumps(results))
+
+
+def exchanged(path: Path) -> None:
+    path.write_bytes(bytes(reversed(path.read_bytes())))  # of the same size
+
+
+def lengthened(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"0")
+
+
+def shortened(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def turned(path: Path) -> None:
+    status = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # one bit, by a failing disk
+
+
+@pytest.mark.parametrize("change", [exchanged, lengthened, shortened, turned, Path.unlink])
+def test_what_was_changed_after_its_export_is_neither_used_nor_recommended(
+    run: Run, change: Callable[[Path], object]
+) -> None:
+    write_measurement(run)
+    manifest = run.read_manifest()
+    require_known(run, manifest, "eager")
+    assert recommended(run, "cpu") == "eager"
+    assert _measured(run, manifest, "eager", embedded=False)[0] is not None
+    change(run.exports / "eager" / "model.safetensors")
+    with pytest.raises(UsageError, match=r"format: expected the files of eager as they were"):
+        require_known(run, manifest, "eager")
+    with pytest.raises(UsageError, match=r"measure again with python -m src\.benchmark"):
+        recommended(run, "cpu")
+    assert _measured(run, manifest, "eager", embedded=False) == (None, None)
+
+
+def test_what_was_changed_and_measured_since_is_used(run: Run) -> None:
+    write_measurement(run)
+    exchanged(run.exports / "eager" / "model.safetensors")
+    measure_as_it_is(run)
+    require_known(run, run.read_manifest(), "eager")
+    assert recommended(run, "cpu") == "eager"
+    assert _measured(run, run.read_manifest(), "eager", embedded=False)[0] is not None
+    # What its preprocessing was put into is what was exported, which was not measured.
+    assert _measured(run, run.read_manifest(), "eager", embedded=True) == (None, None)
+
+
+def test_what_was_exported_anew_is_not_taken_for_what_was_measured(run: Run) -> None:
+    write_measurement(run)
+    save(run, 1)
+    export(run)
+    require_known(run, run.read_manifest(), "eager")
+    with pytest.raises(UsageError, match="was measured with other files"):
+        recommended(run, "cpu")
+    assert _measured(run, run.read_manifest(), "eager", embedded=False) == (None, None)
+
+
+def test_a_card_has_no_figures_of_another_file(run: Run) -> None:
+    write_measurement(run)
+    cards.write(run)
+    card = run.exports / "eager" / cards.NAME
+    assert "Nothing was measured" not in card.read_text()
+    lengthened(run.exports / "eager" / "model.safetensors")
+    cards.write(run)
+    assert "Nothing was measured of this very file yet" in card.read_text()
+    assert str(hashes_now(run)["model.safetensors"]) in card.read_text()
+    measure_as_it_is(run)
+    cards.write(run)
+    assert "Nothing was measured" not in card.read_text()
 
 
 def test_a_stage_alone_has_the_options_of_its_training(

@@ -15,15 +15,20 @@ from src.runs import Run
 def find(run: Run, options: BenchmarkOptions) -> dict[str, Any] | None:
     """The latest measurement, if making it again would measure the same.
 
-    That is the same files with the same options on the same machine, and no row that failed.
+    That is the same files, by the bytes that are there now, with the same options on the same
+    machine, and no row that failed.
     """
     if not run.benchmark.is_file():
         return None
     try:
         found, manifest = run.read_benchmark(), run.read_manifest()
         measured = {(row["format"], row["device"]): row["sha256"] for row in found["rows"]}
-        rows = planned(manifest, options.devices)
-        there = {(row.name, row.device): row.figures["sha256"] for row in rows}
+        there = {
+            (row.name, row.device): (
+                row.files_now(run.exports)["sha256"] if row.ok else row.figures["sha256"]
+            )
+            for row in planned(manifest, options.devices)
+        }
         same = (
             found["checkpoint"] == manifest["checkpoint"]
             and _decisive(found["options"]) == _decisive(dataclasses.asdict(options))

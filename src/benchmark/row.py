@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src import formats, machine
+from src import fingerprint, formats, machine
 from src.benchmark import fidelity
 from src.benchmark.disturbance import Observation
 from src.benchmark.latency import Interval, Turn, load_of, speedup, summarize
@@ -60,7 +60,7 @@ class Row:
             "reason": entry["reason"],
             "size_bytes": sum(file["bytes"] for file in entry["files"]) or None,
             "files": [file["path"] for file in entry["files"]],
-            "sha256": {file["path"]: file.get("sha256") for file in entry["files"]},
+            "sha256": fingerprint.of(entry["files"]),
             "export_seconds": entry.get("export_seconds"),
             "details": entry.get("details"),
             "varies": entry.get("varies"),
@@ -70,6 +70,7 @@ class Row:
             "accuracy": None,
             "verdict": None,
         }
+        self._listed: fingerprint.Listed = entry["files"]
         self._worker: WorkerProcess | None = None
         self.rounds: dict[int, dict[int, Turn]] = {}  # by batch size, by number of the round
         self._warm: dict[int, bool] = {}  # by batch size: a steady speed was reached
@@ -95,10 +96,17 @@ class Row:
         return effective.get("runtime")
 
     def start(self, exports: Path, limits: Limits, probe: tuple[Images, Images]) -> None:
-        """Load the file in a process of its own, and check it against the trained network."""
+        """Load the file in a process of its own, and check it against the trained network.
+
+        What is measured is the file as it is now: its size and hash are not the manifest's.
+        """
         self._exports, self._probe = exports, probe[0]
 
         def act() -> None:
+            self.figures |= self.files_now(exports)
+            missing = [path for path, found in self.figures["sha256"].items() if found is None]
+            self._fail_if(f"{', '.join(missing)} of the export is missing" if missing else None)
+            self._fail_if(None if self.figures["size_bytes"] else "the export is empty")
             if self.device == "cuda" and not machine.may_have_gpu():
                 # Known without a process that imports a runtime only to say so.
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
@@ -112,6 +120,15 @@ class Row:
             )
 
         self._guard(act)
+
+    def files_now(self, exports: Path) -> dict[str, Any]:
+        """The figures that are of the files themselves, as these are now."""
+        now = fingerprint.taken(exports / self.name, self._listed)
+        return {
+            "sha256": fingerprint.of(now),
+            "size_bytes": sum(file["bytes"] or 0 for file in now) or None,
+            "as_exported": fingerprint.change(self._listed, now) is None,
+        }
 
     def predict(self, images: Images) -> fidelity.Logits | None:
         """Logits (n, K) of a batch (n, 3, H, W); None if the row is not ok, or no longer."""
@@ -180,6 +197,7 @@ class Row:
         """
         if self.ok:
             self._guard(self._last_figures)
+            self._guard(self._require_unchanged)
         if self.ok:
             self.figures["accuracy"] = self.scorecard.result(max_drop)
             self.figures["verdict"] = self.figures["accuracy"].get("verdict")
@@ -211,6 +229,10 @@ class Row:
         self.figures["load_seconds"] = statistics.median(self._loads)
         self.figures["loads_seconds"] = self._loads
         self.figures["idle_between_turns"] = self._settled
+
+    def _require_unchanged(self) -> None:
+        if self._exports and self.files_now(self._exports)["sha256"] != self.figures["sha256"]:
+            raise WorkerError("its files were changed while they were measured")
 
     def _trace(self, folder: Path) -> None:
         """A trace of some calls, and the profile that it gives."""

@@ -25,6 +25,7 @@ from src.console import Report
 from src.data.split import Split
 from src.errors import LightshipError, UsageError
 from src.export import probe
+from src.export.finished import is_written
 from src.export.stage import PROBE
 from src.runs import Run
 
@@ -108,7 +109,7 @@ def measure(
     pictures = FlippedPictures(run.flipped, manifest["preprocessing"])
     leak = LeakDetector(manifest["calibration"]["images_sha256"], _SCORED)
     try:
-        _start(rows, run, options, report)
+        _start(rows, run, manifest, options, report)
         schedule = Schedule(rows, options, report)
         _check(rows, data, schedule, report)
         images = _score(rows, data, schedule, pictures, leak, report)
@@ -194,8 +195,23 @@ def require_success(results: dict[str, Any], options: BenchmarkOptions) -> None:
         )
 
 
-def _start(rows: Sequence[Row], run: Run, options: BenchmarkOptions, report: Report) -> None:
-    known = probe.read(run.require(run.exports / PROBE, f"run python -m src.export {run.folder}"))
+def _start(
+    rows: Sequence[Row],
+    run: Run,
+    manifest: dict[str, Any],
+    options: BenchmarkOptions,
+    report: Report,
+) -> None:
+    path = run.require(run.exports / PROBE, f"run python -m src.export {run.folder}")
+    listed = manifest.get("probe_files", [])
+    if listed and not is_written(run.exports, listed):
+        raise UsageError(
+            str(path),
+            expected="the images and logits that the export wrote",
+            found="another file",
+            remedy=f"run python -m src.export {run.folder}",
+        )
+    known = probe.read(path)
     at_once = options.loads_at_once
     limits = Limits(
         options.effective_threads,

@@ -14,6 +14,8 @@ def card(
     row: Mapping[str, Any] | None,
     dataset: Mapping[str, Any] | None,
     image: str,
+    *,
+    embedded: bool = False,
 ) -> str:
     """The card in Markdown.
 
@@ -23,6 +25,7 @@ def card(
         row: what was measured of it on a CPU, if it was.
         dataset: what it was measured on.
         image: the test image's name.
+        embedded: the file has its preprocessing inside, which was not measured with it.
     """
     side = manifest["input_shape"][1]
     checkpoint = manifest["checkpoint"]
@@ -41,7 +44,7 @@ from it to use it in a program.
 
 ## How good it is
 
-{_accuracy(row, dataset)}
+{_accuracy(row, dataset, embedded=embedded)}
 
 It knows no other classes than these: a picture of something else gets one of them too.
 
@@ -58,12 +61,15 @@ def _named(class_names: Sequence[str]) -> str:
     return f"{text} and {rest} more, in `class_names.json`" if rest > 0 else text
 
 
-def _accuracy(row: Mapping[str, Any] | None, dataset: Mapping[str, Any] | None) -> str:
+def _accuracy(
+    row: Mapping[str, Any] | None, dataset: Mapping[str, Any] | None, *, embedded: bool
+) -> str:
     if not row or not row["accuracy"] or not dataset:
         return "This file was not measured."
     accuracy = row["accuracy"]
+    this = "This file without its preprocessing inside" if embedded else "This very file"
     lines = [
-        f"This very file has the right class for {accuracy['top1']:.2%} of the "
+        f"{this} has the right class for {accuracy['top1']:.2%} of the "
         f"{dataset['images']} images of the {dataset['split']} split of `{dataset['name']}`, "
         "which it was not trained on."
     ]

@@ -11,14 +11,20 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from src import formats
+from src import fingerprint, formats
 from src.bundle import archive
 from src.bundle.card import card
 from src.bundle.options import BundleOptions
 from src.data.picture import read_image
 from src.data.restore import data_of
 from src.errors import UsageError
-from src.predict.exported import open_file, recommended, require_exported
+from src.predict.exported import (
+    files_now,
+    open_file,
+    recommended,
+    require_exported,
+    require_known,
+)
 from src.predict.options import PredictOptions
 from src.predict.stage import softmax
 from src.runs import Run
@@ -39,29 +45,33 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         The bytes of each file in it, by name.
 
     Raises:
-        UsageError: there is no such file to bundle, or no image to check it with.
+        UsageError: there is no such file to bundle, it was changed, or there is no image to
+            check it with.
         LightshipError: the exported file does not run here.
     """
     manifest = run.read_manifest()
     name = options.format or recommended(run, "cpu")
     require_exported(manifest, name)
+    _require_onnx(manifest, name)
+    require_known(run, manifest, name)
     picture = _picture(run, options)
-    row, dataset = _measured(run, manifest, name)
+    row, dataset = _measured(run, manifest, name, embedded=options.embedded)
     contents = {
-        MODEL: _model(run, manifest, name, embedded=options.embedded).read_bytes(),
+        MODEL: _model(run, manifest, name, embedded=options.embedded),
         TEST_IMAGE: _png(picture),
         "expected.json": _json(_expected(run, name, picture)),
         "class_names.json": _json(manifest["class_names"]),
         "requirements.txt": _requirements(),
-        "README.md": card(manifest, name, row, dataset, TEST_IMAGE).encode(),
+        "README.md": card(
+            manifest, name, row, dataset, TEST_IMAGE, embedded=options.embedded
+        ).encode(),
         **{file.name: file.read_bytes() for file in sorted(CONTENTS.iterdir()) if file.is_file()},
     }
     archive.write(Path(options.output), contents)
     return {each: len(contents[each]) for each in sorted(contents)}
 
 
-def _model(run: Run, manifest: dict[str, Any], name: str, *, embedded: bool) -> Path:
-    """The ONNX file to ship."""
+def _require_onnx(manifest: dict[str, Any], name: str) -> None:
     kind = formats.get(name)
     if kind.runs_with != ("onnxruntime",) or "cpu" not in kind.devices:
         fitting = [
@@ -75,8 +85,12 @@ def _model(run: Run, manifest: dict[str, Any], name: str, *, embedded: bool) -> 
             found=name,
             remedy="name one, as in format=onnx_fp32",
         )
+
+
+def _model(run: Run, manifest: dict[str, Any], name: str, *, embedded: bool) -> bytes:
+    """The ONNX file to ship."""
     if not embedded:
-        return run.exports / name / MODEL
+        return (run.exports / name / MODEL).read_bytes()
     entry = manifest["formats"][name].get("embedded")
     if not entry or entry["status"] != "ok":
         raise UsageError(
@@ -85,7 +99,16 @@ def _model(run: Run, manifest: dict[str, Any], name: str, *, embedded: bool) -> 
             found=entry["reason"] if entry else "none",
             remedy=f"run python -m src.export RUN formats=[{name}] embed_preprocessing=true",
         )
-    return run.exports / str(entry["folder"]) / MODEL
+    folder = run.exports / str(entry["folder"])
+    change = fingerprint.change(entry["files"], fingerprint.taken(folder, entry["files"]))
+    if change:
+        raise UsageError(
+            "embedded",
+            expected=f"{folder} as it was exported",
+            found=change,
+            remedy=f"run python -m src.export RUN formats=[{name}] embed_preprocessing=true",
+        )
+    return (folder / MODEL).read_bytes()
 
 
 def _picture(run: Run, options: BundleOptions) -> Image.Image:
@@ -124,18 +147,21 @@ def _expected(run: Run, name: str, picture: Image.Image) -> dict[str, Any]:
 
 
 def _measured(
-    run: Run, manifest: dict[str, Any], name: str
+    run: Run, manifest: dict[str, Any], name: str, *, embedded: bool
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """What was measured of this file on a CPU, and on which data."""
+    """What was measured of this very file on a CPU, and on which data.
+
+    With ``embedded``, of the file that the preprocessing was put into.
+    """
     if not run.benchmark.is_file():
         return None, None
     results = run.read_benchmark()
-    if results["checkpoint"] != manifest["checkpoint"]:
-        return None, None  # measured before it was exported again from other weights
+    listed = manifest["formats"][name]["files"] if embedded else files_now(run, manifest, name)
     for row in results["rows"]:
-        if (row["format"], row["device"], row["status"]) == (name, "cpu", "ok"):
+        is_ours = (row["format"], row["device"], row["status"]) == (name, "cpu", "ok")
+        if is_ours and row.get("sha256") == fingerprint.of(listed):
             return row, results["dataset"]
-    return None, None
+    return None, None  # measured before it was exported again, or changed
 
 
 def _requirements() -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import re
-from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
@@ -17,6 +16,7 @@ from rich.console import Console
 from src.console import open_console
 from src.entry import run_command
 from src.errors import LightshipError, UsageError
+from src.paths import user_path
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
@@ -45,7 +45,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--under", metavar="10ms", help="which file to ship below this latency")
     parser.add_argument("--batch", type=int, help="images a call; by default the fewest in common")
-    parser.add_argument("--output", type=Path, help="folder of comparison.html and comparison.md")
+    parser.add_argument(
+        "--output", type=user_path, help="folder of comparison.html and comparison.md"
+    )
     parser.add_argument("--max-slowdown", metavar="5%", help="exit with 1 if NEW is slower by more")
     parser.add_argument("--max-drop", metavar="0.5", help="... if it loses more points of top-1")
     parser.add_argument(
@@ -58,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     max_slowdown = _share("--max-slowdown", options.max_slowdown)
     max_drop = _points("--max-drop", options.max_drop)
     seconds = None if options.under is None else _duration("--under", options.under)
-    found = collect(options.runs)
+    found = collect([str(user_path(name, "RUN")) for name in options.runs])
     console = open_console()
     if guards:
         if len(found) != 2:  # noqa: PLR2004

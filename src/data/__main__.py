@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from src.console import StageDisplay, open_console
 from src.entry import run_command
 from src.errors import LightshipError, UsageError
+from src.paths import user_path
 
 SHEET = "contact_sheet.png"
 
@@ -49,7 +49,7 @@ def check(words: Sequence[str]) -> None:
         )
     names_run = len(rest) == 1 and "=" not in rest[0]
     data = data_of(Run.open(rest[0])) if names_run else parse_data(rest)
-    sheet_path = Path(sheets[-1] if sheets else SHEET)
+    sheet_path = user_path(sheets[-1] if sheets else SHEET, "sheet")
     sheet = ContactSheet(data.class_names, data.preprocessing)
     console = open_console()
     with StageDisplay(console) as report:

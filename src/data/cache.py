@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -20,11 +21,13 @@ from src.data.resized import ResizedImages
 from src.data.split import Split
 from src.data.transformed import LabelledImages
 from src.errors import UsageError
+from src.paths import user_path
 
 # none: each picture is decoded whenever it is looked at. memory: once a training. disk: once.
 CacheKind = Literal["none", "memory", "disk"]
 
 _GIGABYTES = 50.0
+_FOLDER = "data.cache_dir"
 
 
 class Cache:
@@ -92,7 +95,7 @@ class Cache:
                 )
             else:
                 key = _key(_files(images), indices, resize, forgiving)
-                path = Path(self._path) if self._path else default_folder()
+                path = user_path(self._path, _FOLDER) if self._path else default_folder()
                 folder = CacheFolder(path, self._most_bytes)
                 kept = MappedImages(source, indices, folder, key, forgiving=forgiving)
             self._kept[split] = kept
@@ -123,5 +126,6 @@ def _key(
     for index in indices.tolist():
         path = Path(images.paths[index]).absolute()
         status = path.stat()
-        digest.update(f"{index} {path} {status.st_size} {status.st_mtime_ns}\n".encode())
+        digest.update(f"{index} {status.st_size} {status.st_mtime_ns} ".encode())
+        digest.update(os.fsencode(path) + b"\n")
     return digest.hexdigest()[:32]

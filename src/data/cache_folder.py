@@ -3,36 +3,59 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from src import lock, unfinished
 from src.errors import UsageError, describe
 
+NAME = "lightship-pictures"  # of our own folder, in whichever one the user names
 PIXELS = "pixels"  # the file of an entry that is held open by who uses it
+INDEX = "index.npy"
 _LOCK = "lock"
+_ENTRY = ".pictures"  # how the name of an entry ends
 
 
 def default_folder() -> Path:
-    """Where caches of a user are: https://specifications.freedesktop.org/basedir-spec/latest/."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "lightship"
+    """Where caches of a user are: https://specifications.freedesktop.org/basedir-spec/latest/.
+
+    Raises:
+        UsageError: the user has no home folder.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if base.is_absolute():  # as the specification has it
+        return base
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError as error:
+        raise UsageError(
+            "data.cache_dir",
+            expected="a folder, for this user has no home folder",
+            found="nothing",
+            remedy="set data.cache_dir=PATH",
+        ) from error
 
 
 class CacheFolder:
     """Entries, each a folder that appears whole or not at all.
 
+    Nothing but entries is removed, of which nothing but the files that we wrote.
+
     Args:
-        path: of the folder; made where there is none.
+        parent: gets a folder of our own, which holds the entries.
         most_bytes: that all entries may take together.
     """
 
-    def __init__(self, path: Path, most_bytes: int) -> None:
-        self.path = path
+    def __init__(self, parent: Path, most_bytes: int) -> None:
+        self.path = parent / NAME
         self._most_bytes = most_bytes
+
+    def entry(self, key: str) -> Path:
+        """The folder of an entry, whether it is there or not."""
+        return self.path / f"{key}{_ENTRY}"
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -43,8 +66,8 @@ class CacheFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with (self.path / _LOCK).open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with (self.path / _LOCK).open("a") as file:
+                lock.take(file.fileno())
                 yield
         except OSError as error:
             raise UsageError(
@@ -57,7 +80,7 @@ class CacheFolder:
     def make_room(self, wanted: int) -> int:
         """Remove leftovers, and entries from the least recently used on, until ``wanted`` fits.
 
-        To be called alone. What is in use stays.
+        To be called alone. What is in use stays, and what another user owns.
 
         Returns:
             How many bytes a new entry may take.
@@ -65,9 +88,8 @@ class CacheFolder:
         Raises:
             UsageError: they cannot fit.
         """
-        for left in self.path.glob(".*"):  # of a process that was killed, for nobody else fills
-            shutil.rmtree(left)
-        entries = [entry for entry in self.path.iterdir() if entry.is_dir()]
+        unfinished.remove(self.path)
+        entries = [path for path in self.path.glob(f"*{_ENTRY}") if is_whole(path)]
         entries.sort(key=lambda entry: entry.stat().st_mtime)
         taken = sum(map(_bytes, entries))
         for entry in entries:
@@ -91,22 +113,32 @@ class CacheFolder:
         return shutil.disk_usage(self.path).free
 
 
+def is_whole(entry: Path) -> bool:
+    """Whether an entry is there, with all that belongs to it."""
+    return not entry.is_symlink() and all((entry / name).is_file() for name in (PIXELS, INDEX))
+
+
 def hold(entry: Path) -> IO[bytes]:
     """An entry's pixels, open; until what is open is closed, the entry is in use."""
     file = (entry / PIXELS).open("rb")
-    fcntl.flock(file, fcntl.LOCK_SH)
+    lock.share(file.fileno())
     return file
 
 
 def _removed(entry: Path) -> bool:
-    with (entry / PIXELS).open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    try:
+        file = (entry / PIXELS).open("r+b")  # a lock of one's own wants a file to write
+    except PermissionError:
+        return False  # another user's
+    with file:
+        if not lock.is_free(file.fileno()):
             return False
-        shutil.rmtree(entry)
+        for name in (INDEX, PIXELS):
+            (entry / name).unlink()
+        with contextlib.suppress(OSError):  # something that is not ours is in it
+            entry.rmdir()
         return True
 
 
 def _bytes(entry: Path) -> int:
-    return sum(file.stat().st_size for file in entry.iterdir())
+    return sum((entry / name).stat().st_size for name in (PIXELS, INDEX))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +15,7 @@ from src.data.images import ImageDataModule
 from src.data.preprocessing import ResizeRule
 from src.data.split import Split, hold_out
 from src.data.transformed import LabelledImages
+from src.paths import user_path
 
 _VAL_SHARE = 0.1
 
@@ -59,7 +59,7 @@ class CIFAR10Data(ImageDataModule):
         super().__init__(
             image_size, batch_size, num_workers, resize, mean, std, split_seed, **shared
         )
-        self.root = Path(root)
+        self.root = user_path(root, "data.root")
 
     @property
     def class_names(self) -> list[str]:

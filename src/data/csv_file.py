@@ -6,7 +6,6 @@ import csv
 import functools
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from src.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ResizeRule
 from src.data.split import SPLITS, Parts, Split, fill_in, require_share, splits_named
 from src.data.transformed import LabelledImages
 from src.errors import UsageError, describe
+from src.paths import user_path
 
 
 class _Line(NamedTuple):
@@ -74,8 +74,8 @@ class CSVFile(ImageDataModule):
         super().__init__(
             image_size, batch_size, num_workers, resize, mean, std, split_seed, **shared
         )
-        self.file = Path(file)
-        self.root = self.file.parent if root is None else Path(root)
+        self.file = user_path(file, "data.file")
+        self.root = self.file.parent if root is None else user_path(root, "data.root")
         self.path_column = path_column
         self.label_column = label_column
         self.split_column = split_column

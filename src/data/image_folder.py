@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from src.data.picture_files import PictureFiles, require_readable
 from src.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ResizeRule
 from src.data.split import Parts, Split, fill_in, require_share
 from src.data.transformed import LabelledImages
+from src.paths import user_path
 
 
 class ImageFolder(ImageDataModule):
@@ -52,7 +52,7 @@ class ImageFolder(ImageDataModule):
         super().__init__(
             image_size, batch_size, num_workers, resize, mean, std, split_seed, **shared
         )
-        self.root = Path(root)
+        self.root = user_path(root, "data.root")
         self.val_share = require_share("data.val_share", val_share)
         self.test_share = require_share("data.test_share", test_share)
         self.verify = verify

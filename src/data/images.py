@@ -66,7 +66,7 @@ class ImageDataModule(LightningDataModule, ABC):
         balance: what evens out classes of uneven size.
         on_error: what happens when an image cannot be read.
         cache: keep the decoded pictures of training and validation, in memory or on disk.
-        cache_dir: folder of those on disk; by default ``~/.cache/lightship``.
+        cache_dir: gets a folder ``lightship-pictures`` for those on disk; by default ``~/.cache``.
         cache_gigabytes: that all pictures in it may take, those of other data included; by
             default 50. The least recently used make room.
         fast_decode: let training decode a large JPEG at a fraction of its size.

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from src.data.cache_folder import PIXELS, CacheFolder, hold
+from src.data.cache_folder import INDEX, PIXELS, CacheFolder, hold, is_whole
 from src.data.decoded import DecodedImages
 from src.data.transformed import LabelledImages
 from src.errors import UsageError
 from src.files import whole_folder
 
 LAYOUT = 1  # of an entry; another one is another key
-_INDEX = "index.npy"
 _MAPPED = {"_pixels", "_index"}  # what each process has of its own
 
 
@@ -52,8 +51,8 @@ class MappedImages:
         self._images = images
         self.targets = images.targets
         with folder.alone():
-            self._entry = folder.path / key
-            if not self._entry.is_dir():
+            self._entry = folder.entry(key)
+            if not is_whole(self._entry):
                 _fill(self._entry, DecodedImages(images, forgiving=forgiving), indices, folder)
             self._map()
             os.utime(self._entry)  # it was used now
@@ -80,7 +79,7 @@ class MappedImages:
 
     def _map(self) -> None:
         self._index: NDArray[np.int64] = np.load(
-            self._entry / _INDEX, allow_pickle=False
+            self._entry / INDEX, allow_pickle=False
         )  # (N, 3), see _fill
         with hold(self._entry) as file:
             size = os.fstat(file.fileno()).st_size
@@ -96,7 +95,7 @@ def _fill(
     room = folder.make_room(decoded.estimate_bytes(indices))
     index = np.zeros((len(indices), 3), np.int64)  # where it starts, height, width; 0 for none
     written = 0
-    with whole_folder(entry) as fresh:
+    with whole_folder(entry, replaced=(PIXELS, INDEX)) as fresh:
         with (fresh / PIXELS).open("wb") as file:
             for row, pixels in enumerate(decoded.pixels(indices.tolist())):
                 if pixels is None:
@@ -110,4 +109,4 @@ def _fill(
                         found=f"more, after {row + 1} of {len(indices)}",
                         remedy="set data.cache_gigabytes=N or data.cache_dir=PATH for more room",
                     )
-        np.save(fresh / _INDEX, index)
+        np.save(fresh / INDEX, index)

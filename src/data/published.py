@@ -18,6 +18,7 @@ from src.data.picture_files import PictureFiles
 from src.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ResizeRule
 from src.data.split import Split, hold_out
 from src.data.transformed import LabelledImages
+from src.paths import user_path
 
 _VAL_SHARE = 0.1
 
@@ -50,7 +51,7 @@ class PublishedImages(ImageDataModule):
         super().__init__(
             image_size, batch_size, num_workers, resize, mean, std, split_seed, **shared
         )
-        self.root = Path(root)
+        self.root = user_path(root, "data.root")
 
     @abstractmethod
     def source(self, split: str, *, download: bool = False) -> Any:

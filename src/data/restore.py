@@ -8,15 +8,17 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from src import started_in
 from src.data.images import ImageDataModule
-from src.errors import UsageError, describe, one_line, ours_in
+from src.errors import UsageError, describe, one_line, ours_in, printable
 from src.runs import Run
 
+PATHS = ("root", "file", "cache_dir")  # the options of data sets that are paths
 _OURS = "src.data."
 
 
 def data_of(run: Run) -> ImageDataModule:
-    """The data module that a run was trained with.
+    """The data module that a run was trained with, wherever this is called.
 
     Only this project's own classes are looked up: a run folder may come from a stranger, and
     reading it must not import what it names.
@@ -40,6 +42,13 @@ def data_of(run: Run) -> ImageDataModule:
                 found=named,
                 remedy="train with python -m src.train, which exports and measures by itself",
             )
+    options = data.get("init_args")
+    if isinstance(options, dict):
+        given = {name: options[name] for name in PATHS if isinstance(options.get(name), str)}
+        found = {name: str(started_in.find(run, text)) for name, text in given.items()}
+        # What is no text in UTF-8 the parser cannot take; it holds where the training was started.
+        kept = {name: path for name, path in found.items() if printable(path) == path}
+        data = {**data, "init_args": options | kept}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(ImageDataModule, "data")
     try:

@@ -10,12 +10,12 @@ from typing import Any
 
 from torch import Tensor
 
-from src import files
+from src import files, fingerprint
 from src.errors import UsageError
 from src.export.options import ExportOptions
 from src.runs import Run
 
-_NOT_DECISIVE = {"run", "formats", "probe"}
+_NOT_DECISIVE = {"run", "formats", "probe", "probe_files"}
 
 
 def made_from(
@@ -68,18 +68,14 @@ def is_whole(entry: Any, exports: Path, name: str, origin: str) -> bool:
         embedded = entry["embedded"]
         if embedded and (
             embedded["status"] != "ok"
-            or not _as_written(exports / str(embedded["folder"]), embedded["files"])
+            or not is_written(exports / str(embedded["folder"]), embedded["files"])
         ):
             return False
-        return _as_written(exports / name, entry["files"])
+        return is_written(exports / name, entry["files"])
     except (KeyError, TypeError, OSError):
         return False
 
 
-def _as_written(folder: Path, written: list[dict[str, Any]]) -> bool:
-    return bool(written) and all(
-        (folder / file["path"]).is_file()
-        and (folder / file["path"]).stat().st_size == file["bytes"]
-        and files.sha256(folder / file["path"]) == file["sha256"]
-        for file in written
-    )
+def is_written(folder: Path, listed: fingerprint.Listed) -> bool:
+    """Whether all files are as they were written; not if there are none."""
+    return fingerprint.change(listed, fingerprint.taken(folder, listed)) is None

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from src import files, formats, mishap
+from src import files, fingerprint, formats, mishap
 from src.console import Report
 from src.errors import LightshipError, UsageError, describe
 from src.export import finished, probe
@@ -83,12 +83,15 @@ def export_run(
         "judging": {"split": "train", "images": len(judging[1]) if judging else 0},
         "formats": {},
     }
-    earlier = {} if options.again else finished.read(run)
+    before = finished.read(run)
+    earlier = {} if options.again else before
     made_from = {
         name: finished.made_from(manifest, judging, options, name) for name in options.formats
     }
     probed_from = finished.made_from(manifest, None, options)
-    probed = earlier.get("probe") == probed_from and (run.exports / PROBE).is_file()
+    probed = earlier.get("probe") == probed_from and finished.is_written(
+        run.exports, earlier.get("probe_files", [])
+    )
     whole = {
         name: entry
         for name in options.formats
@@ -101,6 +104,7 @@ def export_run(
     # Whatever is replaced below is not in the manifest while it is: one entry at a time.
     manifest["formats"] = whole
     manifest["probe"] = probed_from if probed else None
+    manifest["probe_files"] = earlier["probe_files"] if probed else []
     files.write_json(run.manifest, manifest)
     if whole:
         report(f"exported already: {', '.join(whole)}")
@@ -120,10 +124,17 @@ def export_run(
         if not probed:
             probe.write(run.exports / PROBE, source)
             manifest["probe"] = probed_from
+            manifest["probe_files"] = fingerprint.taken(run.exports, [{"path": PROBE}])
         made = dict(whole)
         for number, name in enumerate(left):
             report("exporting", name, number, len(left))
-            entry = export_one(name, source, run.exports / name, embed=options.embed_preprocessing)
+            entry = export_one(
+                name,
+                source,
+                run.exports / name,
+                embed=options.embed_preprocessing,
+                earlier=before.get("formats", {}).get(name),
+            )
             made[name] = {**entry, "made_from": made_from[name]}
             # After each, so that what was exported is known whatever comes next.
             manifest["formats"] = {each: made[each] for each in options.formats if each in made}
@@ -152,13 +163,21 @@ def require_success(manifest: dict[str, Any]) -> None:
 
 
 def export_one(
-    name: str, source: ExportSource, folder: Path, *, embed: bool = False
+    name: str,
+    source: ExportSource,
+    folder: Path,
+    *,
+    embed: bool = False,
+    earlier: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One format into ``folder``: its entry in the manifest, with status, files and seconds.
+
+    Files in ``folder`` that no export wrote stay there.
 
     Args:
         embed: where the format can, write it once more with its preprocessing inside, into a
             folder beside, so that the size of the format stays that of what is measured.
+        earlier: its entry in the manifest that is replaced, if there is one.
     """
     kind = formats.get(name)
     entry: dict[str, Any] = {
@@ -176,34 +195,42 @@ def export_one(
         return {**entry, "status": "skipped", "reason": f"not installed: {', '.join(missing)}"}
     started = time.perf_counter()
     try:
-        with files.whole_folder(folder) as fresh:
+        with files.whole_folder(folder, replaced=_written(earlier)) as fresh:
             entry["details"] = _export_quietly(kind, source, fresh)
+            written = _files_in(fresh)
     except Unavailable as reason:
         return {**entry, "status": "skipped", "reason": str(reason)}
     except Exception as error:  # whatever a format raises is that row's failure, told in it
         return {**entry, "status": "failed", "reason": _reason(error)}
     entry["export_seconds"] = time.perf_counter() - started
-    entry["files"] = _files_in(folder)
+    entry["files"] = written
     embedded = folder.with_name(f"{name}_embedded")
+    replaced = _written((earlier or {}).get("embedded"))
     if embed and hasattr(kind, "embed"):
-        entry["embedded"] = _embed(kind, folder, embedded)
-    elif embedded.is_dir():
-        shutil.rmtree(embedded)  # it holds the weights of the file that was replaced
+        entry["embedded"] = _embed(kind, folder, embedded, replaced)
+    elif replaced:
+        files.remove_written(embedded, replaced)  # of the weights that were replaced
     return {**entry, "status": "ok"}
 
 
-def _embed(kind: Any, folder: Path, target: Path) -> dict[str, Any]:
+def _embed(kind: Any, folder: Path, target: Path, replaced: list[str]) -> dict[str, Any]:
     """The file in ``folder`` with its preprocessing inside: which folder, which files.
 
     What fails here fails here only: the file without is whole.
     """
     entry: dict[str, Any] = {"folder": target.name, "files": [], "status": "ok", "reason": None}
     try:
-        with files.whole_folder(target) as fresh:
+        with files.whole_folder(target, replaced=replaced) as fresh:
             kind.embed(folder, fresh)
+            written = _files_in(fresh)
     except Exception as error:  # told in the manifest, as for a format
         return {**entry, "status": "failed", "reason": _reason(error)}
-    return {**entry, "files": _files_in(target)}
+    return {**entry, "files": written}
+
+
+def _written(entry: dict[str, Any] | None) -> list[str]:
+    """The files that an earlier export wrote, by its entry in the manifest."""
+    return [str(file["path"]) for file in (entry or {}).get("files", [])]
 
 
 def _reason(error: Exception) -> str:
@@ -214,15 +241,8 @@ def _reason(error: Exception) -> str:
 
 
 def _files_in(folder: Path) -> list[dict[str, Any]]:
-    return [
-        {
-            "path": str(path.relative_to(folder)),
-            "bytes": path.stat().st_size,
-            "sha256": files.sha256(path),
-        }
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    ]
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return fingerprint.taken(folder, [{"path": str(path.relative_to(folder))} for path in paths])
 
 
 def _usage(kind: Format, source: ExportSource) -> str | None:

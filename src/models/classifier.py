@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -24,6 +23,7 @@ from src.errors import NonFiniteLossError, UsageError
 from src.models.network import NetworkSpec
 from src.models.stages import stages
 from src.models.weights import Fit, load_into
+from src.paths import user_path
 
 # Shapes: N images, K classes, H = W = data.image_size.
 
@@ -88,7 +88,9 @@ class Classifier(LightningModule):
         self.pretrained = pretrained
         self.spec = NetworkSpec(self.builder, len(class_names), network_options or {})
         self.network = self.spec.build_pretrained() if pretrained else self.spec.build()
-        self.loaded: Fit | None = load_into(self.network, Path(weights)) if weights else None
+        self.loaded: Fit | None = None
+        if weights:
+            self.loaded = load_into(self.network, user_path(weights, "model.weights"))
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=self.memory_format)
         if compile:

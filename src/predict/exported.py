@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src import machine
+from src import fingerprint, machine
 from src.benchmark.process import Limits, WorkerError, WorkerProcess
 from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError, UsageError
@@ -57,12 +57,13 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
     """Load the format that ``options`` name, or the recommended one.
 
     Raises:
-        UsageError: there is no such export, or it does not run here.
+        UsageError: there is no such export, its files were changed, or it does not run here.
         LightshipError: it could not be loaded.
     """
     manifest = run.read_manifest()
     name = options.format or recommended(run, options.device)
     require_exported(manifest, name)
+    require_known(run, manifest, name)
     limits = Limits(
         threads=options.threads or measured_threads(run),
         answer_seconds=options.timeout_seconds,
@@ -91,19 +92,65 @@ def recommended(run: Run, device: str) -> str:
     """The format that the run's last measurement recommends on ``device``.
 
     Raises:
-        UsageError: the run was not measured there.
+        UsageError: the run was not measured there, or what was measured is not what is there now.
     """
-    found: str | None = None
+    manifest = run.read_manifest()
+    name, row = None, None
     if run.benchmark.is_file():
-        found = run.read_benchmark()["recommended"].get(device)
-    if found is None:
+        results = run.read_benchmark()
+        name = results["recommended"].get(device)
+        row = _row(results, name, device) if name else None
+    names = f"name one of {', '.join(_exported(manifest))}, as in format=NAME"
+    if name is None:
         raise UsageError(
             "format",
             expected=f"a format, for no measurement recommends one on {device}",
             found="nothing",
-            remedy=f"name one of {', '.join(_exported(run.read_manifest()))}, as in format=NAME",
+            remedy=names,
         )
-    return found
+    require_exported(manifest, name)
+    if row is None or row.get("sha256") != fingerprint.of(files_now(run, manifest, name)):
+        raise UsageError(
+            "format",
+            expected="a format, for the recommended one was measured with other files",
+            found=f"nothing, and {name} with other files than the measured ones",
+            remedy=f"measure again with python -m src.benchmark {run.folder}, or {names}",
+        )
+    return str(name)
+
+
+def require_known(run: Run, manifest: dict[str, Any], name: str) -> None:
+    """Refuse files that were changed after their export, unless they were measured since.
+
+    A measurement checks them against the trained network; nothing else does.
+
+    Raises:
+        UsageError: they are neither what was exported nor what was measured.
+    """
+    now = files_now(run, manifest, name)
+    change = fingerprint.change(manifest["formats"][name]["files"], now)
+    if change is None:
+        return
+    rows = run.read_benchmark()["rows"] if run.benchmark.is_file() else []
+    measured = [row.get("sha256") for row in rows if (row["format"], row["status"]) == (name, "ok")]
+    if fingerprint.of(now) not in measured:
+        raise UsageError(
+            "format",
+            expected=f"the files of {name} as they were exported or measured",
+            found=change,
+            remedy=f"make them again with python -m src.export {run.folder}, or check and measure "
+            f"them as they are with python -m src.benchmark {run.folder}",
+        )
+
+
+def files_now(run: Run, manifest: dict[str, Any], name: str) -> fingerprint.Listed:
+    """The files of an exported format as they are now."""
+    return fingerprint.taken(run.exports / name, manifest["formats"][name]["files"])
+
+
+def _row(results: dict[str, Any], name: str, device: str) -> dict[str, Any] | None:
+    rows = (row for row in results["rows"] if row["status"] == "ok")
+    return next((row for row in rows if (row["format"], row["device"]) == (name, device)), None)
 
 
 def require_exported(manifest: dict[str, Any], name: str) -> None:

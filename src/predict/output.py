@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from src import files
+from src.errors import printable
 from src.predict.stage import Prediction
 
 
@@ -42,7 +43,7 @@ def _csv(file: IO[str], class_names: Sequence[str], top: int) -> Iterator[Writer
     def write(prediction: Prediction) -> None:
         cells = [cell for pair in prediction.top(class_names, top) for cell in pair]
         blank = [""] * (len(heads) - len(cells))
-        lines.writerow([prediction.path, *cells, *blank, prediction.problem or ""])
+        lines.writerow([printable(prediction.path), *cells, *blank, prediction.problem or ""])
 
     yield write
 
@@ -60,7 +61,7 @@ def _json(file: IO[str], class_names: Sequence[str], top: int) -> Iterator[Write
         ]
         error = str(prediction.problem) if prediction.problem else None
         file.write(separator)
-        json.dump({"image": str(prediction.path), "top": named, "error": error}, file)
+        json.dump({"image": printable(prediction.path), "top": named, "error": error}, file)
         separator = ",\n"
 
     yield write

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from src import files
+from src import files, fingerprint
 from src.report.markdown import escape
 from src.report.table import columns, measured
 from src.runs import Run
@@ -24,14 +24,16 @@ _RESIZE = {
 def write(run: Run) -> None:
     """A ``README.md`` beside each exported file, from the manifest and what was measured of it.
 
-    What was measured of another file under the same name, before it was exported again, is left
-    out. The card is no part of the export: no figure of a size holds it.
+    It is of the file as it is now: what was measured of another one under the same name, before it
+    was exported again or changed, is left out. The card is no part of the export: no figure of a
+    size holds it.
     """
     manifest = run.read_manifest()
     results = run.read_benchmark() if run.benchmark.is_file() else None
     for name, entry in manifest["formats"].items():
         folder = run.exports / name
         if entry["status"] == "ok" and folder.is_dir():
+            entry["files"] = fingerprint.taken(folder, entry["files"])
             files.write_text(folder / NAME, card(name, manifest, results))
 
 
@@ -40,7 +42,7 @@ def card(name: str, manifest: dict[str, Any], results: dict[str, Any] | None) ->
 
     Args:
         name: the format.
-        manifest: the content of ``exports/manifest.json``.
+        manifest: the content of ``exports/manifest.json``, with the files as they are now.
         results: the content of ``benchmark.json``; None if nothing was measured yet.
     """
     entry = manifest["formats"][name]
@@ -68,7 +70,7 @@ def card(name: str, manifest: dict[str, Any], results: dict[str, Any] | None) ->
         resize=_RESIZE[how["resize"]].format(size=size, side=side),
         classes=", ".join(escape(each) for each in shown),
         more=len(manifest["class_names"]) - len(shown),
-        megabytes=f"{sum(file['bytes'] for file in entry['files']) / 1e6:.1f}",
+        megabytes=f"{sum(file['bytes'] or 0 for file in entry['files']) / 1e6:.1f}",
         usage=(entry.get("usage") or "").replace("{folder}/", ""),
         needs=", ".join([*entry.get("runs_with", []), "numpy", "pillow"]),
         rows=_measured(name, manifest, results) if results else [],

@@ -127,15 +127,7 @@ def footnotes(results: Row, *, unmeasured: bool = True) -> Iterator[str]:
     for row in results["rows"]:
         if unmeasured and row["status"] != "ok":
             yield f"{row['format']} on {row['device']}: {row['status']} ({row['reason']})"
-    for name in dict.fromkeys(row["format"] for row in results["rows"] if _over_budget(row)):
-        yield (
-            f"{name}: no way of making it that was tried kept the accuracy budget on the judging "
-            "images; report.md says what was tried"
-        )
-    varying = {row["format"]: row.get("varies") for row in results["rows"]}
-    for name, reason in varying.items():
-        if reason:
-            yield f"{name}: its files are not the same bytes from export to export, for {reason}"
+    yield from _about_files(results)
     marks = {_cause(cell) for row in results["rows"] for cell in row["latency"]}
     for cause, meaning in _CAUSES.items():
         if cause in marks:
@@ -151,8 +143,29 @@ def _unvalidated(results: Row) -> Iterator[str]:
         yield f"Exported is the last checkpoint, {LAST}: no weights were validated"
 
 
+def _about_files(results: Row) -> Iterator[str]:
+    for name in dict.fromkeys(row["format"] for row in results["rows"] if _over_budget(row)):
+        yield (
+            f"{name}: no way of making it that was tried kept the accuracy budget on the judging "
+            "images; report.md says what was tried"
+        )
+    for name in dict.fromkeys(row["format"] for row in measured(results) if _was_changed(row)):
+        yield (
+            f"{name}: its files were changed after they were exported; the figures are of the "
+            "changed ones"
+        )
+    varying = {row["format"]: row.get("varies") for row in results["rows"]}
+    for name, reason in varying.items():
+        if reason:
+            yield f"{name}: its files are not the same bytes from export to export, for {reason}"
+
+
 def _over_budget(row: Row) -> bool:
     return (row.get("details") or {}).get("within_budget") is False
+
+
+def _was_changed(row: Row) -> bool:
+    return row.get("as_exported") is False
 
 
 def console_table(results: Row) -> Table:

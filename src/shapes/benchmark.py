@@ -130,6 +130,7 @@ _SOME_ROWS = {
     "usage": optional(text),
     "runs_with": listed(text),
     "sha256": mapping(optional(text), key=path_inside),
+    "as_exported": truth,
     "nice": whole(-20, 20),
     "trace": fields({"file": path_inside, "bytes": COUNT}),
     "trace_reason": text,

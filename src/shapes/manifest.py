@@ -52,7 +52,11 @@ MANIFEST = all_of(
             "calibration": fields({"split": word, "images": COUNT, "images_sha256": listed(text)}),
             "formats": mapping(_export, key=word),
         },
-        {"origin": optional(ORIGIN), "judging": fields({"split": word, "images": COUNT})},
+        {
+            "origin": optional(ORIGIN),
+            "judging": fields({"split": word, "images": COUNT}),
+            "probe_files": listed(_file),
+        },
     ),
     as_many_names,
 )

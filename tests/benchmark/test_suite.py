@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src import files, formats
-from src.benchmark import process
+from src import files, fingerprint, formats
+from src.benchmark import finished, process
 from src.benchmark.latency import ROUNDS_A_LOAD
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.suite import measure, require_success
+from src.benchmark.suite import measure, measure_unless_done, require_success
 from src.errors import LightshipError, UsageError
 from src.export.stage import PROBE
+from src.report.table import footnotes
 from src.runs import Run
 
 # A format whose network is a matrix, as a module that a worker can import. How it misbehaves
@@ -120,11 +121,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     for name in NAMES:
         (run.exports / name).mkdir(parents=True)
         failed = name == "broken"
+        (run.exports / name / "weights").write_text(name)
         entries[name] = {
             "precision": "fp32",
             "status": "failed" if failed else "ok",
             "reason": "it could not be exported" if failed else None,
-            "files": [] if failed else [{"path": "weights", "bytes": 123}],
+            "files": [] if failed else fingerprint.taken(run.exports / name, [{"path": "weights"}]),
         }
     manifest = {
         "schema_version": 1,
@@ -199,7 +201,7 @@ def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]
         assert timed == ([(1, 15, 3), (3, 15, 3)] if status[name] == "ok" else [])
     assert rows["talking"]["accuracy"]["top1"] == 1.0
     assert rows["talking"]["accuracy"]["delta_top1"] == 0.0
-    assert rows["talking"]["size_bytes"] == 123
+    assert rows["talking"]["size_bytes"] == len("talking")
     assert rows["talking"]["latency"][0]["speedup"]["low"] > 0
     scored = results["dataset"]
     assert (scored["name"], scored["split"], scored["images"]) == ("planted", "test", 50)
@@ -290,3 +292,57 @@ def test_a_file_that_is_slow_to_load_is_loaded_once(
     options = replace(OPTIONS, batch_sizes=[1], rounds=2 * ROUNDS_A_LOAD + 1, precision=1e-9)
     rows = measure(well_behaved, Data(), options, silent)["rows"]
     assert len(rows[0]["loads_seconds"]) == loads
+
+
+FEW = replace(OPTIONS, batch_sizes=[1], rounds=2, samples=2)
+
+
+@pytest.mark.parametrize("text", ["another", "longer than before", "short"])
+def test_a_file_that_was_changed_is_measured_again_as_what_it_is_now(
+    well_behaved: Run, text: str
+) -> None:
+    first = measure(well_behaved, Data(), FEW, silent)
+    assert finished.find(well_behaved, FEW) is not None
+    file = well_behaved.exports / "talking" / "weights"
+    file.write_text(text)
+    assert finished.find(well_behaved, FEW) is None
+    results = measure_unless_done(well_behaved, Data(), FEW, silent)
+    before, row = (each["rows"][1] for each in (first, results))
+    assert (before["as_exported"], row["as_exported"]) == (True, False)
+    assert row["sha256"] == {"weights": files.sha256(file)} != before["sha256"]
+    assert row["size_bytes"] == len(text)
+    assert "talking: its files were changed" in " ".join(footnotes(results))
+    assert finished.find(well_behaved, FEW) == results  # which is of what is there now
+
+
+def test_a_file_that_is_gone_or_empty_is_a_failed_row(well_behaved: Run) -> None:
+    (well_behaved.exports / "talking" / "weights").unlink()
+    (well_behaved.exports / "eager" / "weights").write_text("")
+    rows = measure(well_behaved, Data(), FEW, silent)["rows"]
+    assert [row["status"] for row in rows] == ["failed", "failed"]
+    assert [row["reason"] for row in rows] == [
+        "the export is empty",
+        "weights of the export is missing",
+    ]
+    well_behaved.read_benchmark()
+
+
+def test_a_file_that_is_changed_while_it_is_measured_is_a_failed_row(well_behaved: Run) -> None:
+    class Changing(Data):
+        def batches(self, split: str, batch_size: int = 64) -> Iterator[Any]:
+            (well_behaved.exports / "talking" / "weights").write_text(split)
+            return super().batches(split, batch_size)
+
+    rows = measure(well_behaved, Changing(), FEW, silent)["rows"]
+    assert [row["status"] for row in rows] == ["ok", "failed"]
+    assert "changed while they were measured" in rows[1]["reason"]
+
+
+def test_the_networks_own_answers_are_those_that_the_export_wrote(well_behaved: Run) -> None:
+    manifest = well_behaved.read_manifest()
+    manifest["probe_files"] = fingerprint.taken(well_behaved.exports, [{"path": PROBE}])
+    files.write_json(well_behaved.manifest, manifest)
+    data = Data()
+    np.savez(well_behaved.exports / PROBE, images=data.images[8:16], logits=data.logits[8:16])
+    with pytest.raises(UsageError, match=r"probe\.npz: expected the images .* found another file"):
+        measure(well_behaved, data, FEW, silent)

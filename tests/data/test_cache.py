@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from src.data.cache import Cache
-from src.data.cache_folder import CacheFolder
+from src.data.cache_folder import NAME, CacheFolder
 from src.data.digits import Digits
 from src.data.image_folder import ImageFolder
 from src.data.mapped import MappedImages
@@ -23,6 +23,7 @@ from src.data.picture import UnreadableImageError
 from src.data.picture_files import PictureFiles
 from src.errors import UsageError
 from tests.data.test_image_folder import fill
+from tests.strangers import contents, leave_unfinished, strangers_in
 
 PICTURES = 5
 
@@ -39,7 +40,7 @@ def keep(files: PictureFiles, folder: Path, count: int = PICTURES, **options: An
 
 
 def entries(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir()]
+    return [path for path in (folder / NAME).iterdir() if path.is_dir()]
 
 
 def pixels(images: Any, count: int = PICTURES) -> list[bytes]:
@@ -115,11 +116,16 @@ def test_an_entry_whose_filling_failed_is_not_there(files: PictureFiles, tmp_pat
 
 
 def test_the_leftover_of_a_killed_process_is_removed(files: PictureFiles, tmp_path: Path) -> None:
-    leftover = tmp_path / "cache" / ".deadbeef.x1"
-    leftover.mkdir(parents=True)
+    ours = tmp_path / "cache" / NAME
+    ours.mkdir(parents=True)
+    leftover = leave_unfinished(ours / "deadbeef.pictures")
     (leftover / "pixels").write_bytes(b"half")
     keep(files, tmp_path / "cache")
     assert not leftover.exists()
+    assert {path.name for path in ours.iterdir()} == {
+        "lock",
+        *(e.name for e in entries(ours.parent)),
+    }
 
 
 def test_unreadable_pictures_are_left_out_where_that_is_wanted(
@@ -142,10 +148,10 @@ def test_the_least_recently_used_makes_room_but_not_what_is_in_use(
     for name in ("old", "new"):
         MappedImages(files, np.arange(PICTURES), folder, name)
     for age, name in enumerate(("new", "old", "in_use")):
-        os.utime(tmp_path / "cache" / name, (1000 - age, 1000 - age))
+        os.utime(folder.entry(name), (1000 - age, 1000 - age))
     MappedImages(files, np.arange(PICTURES), folder, "old")  # is used again
     MappedImages(files, np.arange(PICTURES), folder, "fresh")
-    assert {entry.name for entry in entries(tmp_path / "cache")} == {"in_use", "old", "fresh"}
+    assert {entry.stem for entry in entries(tmp_path / "cache")} == {"in_use", "old", "fresh"}
     assert pixels(used) == pixels(files)
 
 
@@ -159,6 +165,33 @@ def test_a_folder_that_cannot_be_written_is_named(files: PictureFiles, tmp_path:
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(UsageError, match=r"data\.cache_dir"):
         keep(files, tmp_path / "cache")
+
+
+def test_a_cache_removes_nothing_but_its_own_entries(
+    files: PictureFiles, elsewhere: Path, tmp_path: Path
+) -> None:
+    pixels_of = len(b"".join(pixels(files)))
+    folder = CacheFolder(Path(), pixels_of + 1000)  # room for one
+    folder.path.mkdir()
+    strangers_in(elsewhere)
+    strangers_in(folder.path)
+    before = contents(elsewhere)
+    for key in ("first", "second"):
+        MappedImages(files, np.arange(PICTURES), folder, key)
+    entry = folder.entry("second")
+    assert [path for path in entries(Path()) if path.stem in {"first", "second"}] == [entry]
+    assert contents(elsewhere, without=[entry, folder.path / "lock"]) == before
+
+
+def test_what_a_user_put_into_an_entry_stays(files: PictureFiles, tmp_path: Path) -> None:
+    folder = CacheFolder(tmp_path, len(b"".join(pixels(files))) + 1000)
+    MappedImages(files, np.arange(PICTURES), folder, "first")
+    notes = folder.entry("first") / "notes.txt"
+    notes.write_text("mine")
+    MappedImages(files, np.arange(PICTURES), folder, "second")
+    assert list(folder.entry("first").iterdir()) == [notes]
+    MappedImages(files, np.arange(PICTURES), folder, "first")  # there is no such entry any more
+    assert notes.read_text() == "mine"
 
 
 def test_those_who_come_together_fill_once(
@@ -207,7 +240,7 @@ def test_a_cache_is_where_caches_of_the_user_are(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     Cache("disk", None, None).keep("train", files, np.arange(2), forgiving=False, processes=1)
-    assert len(entries(tmp_path / "caches" / "lightship")) == 1
+    assert len(entries(tmp_path / "caches")) == 1
 
 
 def test_pictures_in_memory_are_not_put_on_disk(tmp_path: Path) -> None:

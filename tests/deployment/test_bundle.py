@@ -124,6 +124,34 @@ def test_the_card_says_what_was_measured(run: Run, bundle: Path) -> None:
     assert json.loads((bundle / "class_names.json").read_text()) == list(photos.CLASSES)
 
 
+def test_the_card_of_a_file_with_its_preprocessing_says_what_was_measured(
+    run: Run, evaluation: Evaluated, tmp_path: Path
+) -> None:
+    folder = bundled(run, tmp_path / "model.zip", "format=onnx_fp32", "embedded=true")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "This file without its preprocessing inside has the right class" in card
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("onnx_fp32", ["format=onnx_fp32"]),
+        ("onnx_fp32", ["format=onnx_fp32", "embedded=true"]),
+        ("onnx_fp32_embedded", ["format=onnx_fp32", "embedded=true"]),
+    ],
+)
+def test_a_file_that_was_changed_after_its_export_is_not_bundled(
+    run: Run, tmp_path: Path, folder: str, words: list[str]
+) -> None:
+    copy = Run(tmp_path / "version_7")
+    shutil.copytree(run.folder, copy.folder)
+    file = copy.exports / folder / "model.onnx"
+    file.write_bytes((copy.exports / "onnx_int8" / "model.onnx").read_bytes())
+    with pytest.raises(UsageError, match=r"exported.*found model\.onnx is another file"):
+        bundled(copy, tmp_path / "model.zip", *words)
+    assert not (tmp_path / "model.zip").exists()
+
+
 def test_a_model_that_answers_otherwise_does_not_pass_the_check(
     bundle: Path, tmp_path: Path
 ) -> None:

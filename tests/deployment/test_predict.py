@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -108,3 +109,17 @@ def test_a_run_that_was_not_measured_recommends_nothing(run: Run) -> None:
             predict(run, "photos")
     finally:
         hidden.rename(run.benchmark)
+
+
+@pytest.mark.parametrize("words", [[], ["format=onnx_int8"]])
+def test_a_file_that_was_changed_predicts_nothing(
+    run: Run, tmp_path: Path, words: list[str]
+) -> None:
+    copy = Run(tmp_path / "version_7")
+    shutil.copytree(run.folder, copy.folder)
+    name = copy.read_benchmark()["recommended"]["cpu"] if not words else "onnx_int8"
+    file = copy.exports / name / "model.onnx"
+    other = next(each for each in FORMATS if each != name)
+    file.write_bytes((copy.exports / other / "model.onnx").read_bytes())  # which would run
+    with pytest.raises(UsageError, match=r"format: .*python -m src\.benchmark"):
+        predict(copy, "photos", *words)

@@ -1,0 +1,122 @@
+"""File systems whose locks are otherwise: NFS, and those that have none."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src import files, lock, unfinished
+from src.data.cache_folder import CacheFolder
+from src.data.mapped import MappedImages
+from src.data.picture_files import PictureFiles
+from tests.data.test_image_folder import fill
+from tests.strangers import leave_unfinished
+
+NO_LOCKS = [errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL]
+
+
+@pytest.fixture(params=NO_LOCKS, ids=lambda number: errno.errorcode[number])
+def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Every lock fails, as where there are none; the error's number."""
+
+    def refuse(*_: Any) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    return int(request.param)
+
+
+@pytest.fixture
+def nfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks as NFSv4 has them: what they may be follows from how the file was opened."""
+    flock = fcntl.flock
+
+    def as_nfs(file: Any, operation: int) -> None:
+        descriptor = file if isinstance(file, int) else file.fileno()
+        mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+        wrong = {fcntl.LOCK_EX: os.O_RDONLY, fcntl.LOCK_SH: os.O_WRONLY}
+        if wrong[operation & ~fcntl.LOCK_NB] == mode:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", as_nfs)
+
+
+def write_all(folder: Path) -> None:
+    files.write_text(folder / "best.ckpt", "all")
+    for text in ("first", "second"):
+        with files.whole_folder(folder / "onnx") as fresh:
+            (fresh / "model").write_text(text)
+    assert (folder / "best.ckpt").read_text() == "all"
+    assert (folder / "onnx" / "model").read_text() == "second"
+    assert {path.name for path in folder.iterdir()} == {"best.ckpt", "onnx"}
+
+
+def test_files_and_folders_are_written_where_there_are_no_locks(
+    no_locks: int, tmp_path: Path
+) -> None:
+    write_all(tmp_path)
+
+
+def test_nothing_is_taken_for_a_leftover_where_nobody_can_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = leave_unfinished(tmp_path / "onnx")
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", refuse)
+        assert unfinished.remove(tmp_path) == []
+    assert unfinished.remove(tmp_path) == [left]
+
+
+@pytest.mark.usefixtures("nfs")
+def test_locks_hold_on_nfs(tmp_path: Path) -> None:
+    write_all(tmp_path)
+    left = leave_unfinished(tmp_path / "eager")
+    with files.whole_folder(tmp_path / "onnx"), files.whole_file(tmp_path / "best.ckpt"):
+        assert unfinished.remove(tmp_path) == [left]
+
+
+def pictures_on_disk(folder: Path) -> tuple[CacheFolder, Any]:
+    """Two entries of a cache with room for one; the first is in use."""
+    fill(folder / "cat", 3)
+    images = PictureFiles(sorted(map(str, (folder / "cat").iterdir())), range(3))
+    size = sum(len(images.image(index).tobytes()) for index in range(3))
+    cache = CacheFolder(folder, size * 2 + 2000)
+    return cache, [MappedImages(images, np.arange(3), cache, name) for name in ("one", "two")]
+
+
+def test_decoded_pictures_are_kept_where_there_are_no_locks(no_locks: int, tmp_path: Path) -> None:
+    cache, [one, two] = pictures_on_disk(tmp_path)
+    assert one.image(0).tobytes() == two.image(0).tobytes()
+    with pytest.raises(Exception, match=r"data\.cache: expected"):
+        cache.make_room(2000)  # for nobody can tell what is in use
+    assert cache.entry("one").is_dir()
+
+
+@pytest.mark.usefixtures("nfs")
+def test_decoded_pictures_in_use_stay_on_nfs(tmp_path: Path) -> None:
+    cache, held = pictures_on_disk(tmp_path)
+    del held[1]
+    os.utime(cache.entry("one"), (0, 0))  # would be the first to go
+    cache.make_room(2000)
+    assert cache.entry("one").is_dir()
+    assert not cache.entry("two").is_dir()
+
+
+def test_another_error_of_a_lock_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with (tmp_path / "x").open("w") as file, pytest.raises(OSError, match="Input/output"):
+        lock.take(file.fileno())
