@@ -11,7 +11,10 @@ import pytest
 from tests.conftest import ROOT
 
 ALLOWED = {
-    "errors": set(),
+    "quoting": set(),
+    "links": set(),
+    "builders": {"errors"},
+    "errors": {"quoting"},
     "child": set(),
     "machine": set(),
     "unfinished": set(),
@@ -20,22 +23,34 @@ ALLOWED = {
     "stopping": set(),
     "quiet": set(),
     "mishap": {"errors"},
-    "class_names": set(),
+    "class_names": {"quoting"},
     "schema": {"class_names"},
     "shapes": {"schema"},
     "plain_yaml": {"errors"},
-    "runs": {"errors", "files", "plain_yaml", "schema", "shapes", "unfinished"},
+    "runs": {
+        *("errors", "files", "links", "plain_yaml", "quoting", "schema", "shapes", "unfinished"),
+    },
     "grammar": {"errors", "plain_yaml"},
     "complaint": {"errors", "grammar"},
     "conflicts": {"errors", "formats"},
     "algebra": set(),
-    "formats": {"child", "errors", "machine"},
-    "data": {"class_names", "errors", "files", "machine", "runs"},
-    "models": {"errors"},
+    "formats": {"builders", "child", "errors", "machine"},
+    "data": {"class_names", "errors", "files", "links", "machine", "runs"},
+    "models": {"builders", "errors"},
     "precision": {"errors", "machine", "models"},
     "pretraining": {"models"},
     "export": {
-        *("algebra", "class_names", "console", "errors", "files", "formats", "mishap", "models"),
+        *(
+            "algebra",
+            "builders",
+            "class_names",
+            "console",
+            "errors",
+            "files",
+            "formats",
+            "mishap",
+            "models",
+        ),
         "runs",
     },
     "benchmark": {
@@ -43,17 +58,19 @@ ALLOWED = {
         "",
     },
     "predict": {
-        *("benchmark", "console", "data", "errors", "files", "formats", "machine", "runs"),
+        *("benchmark", "console", "data", "errors", "files", "formats", "machine", "quoting"),
+        "runs",
     },
     "bundle": {
-        *("benchmark", "console", "data", "errors", "files", "formats", "predict", "runs"),
+        *("benchmark", "console", "data", "errors", "files", "formats", "predict", "quoting"),
+        "runs",
     },
     "profiling": {"child", "errors", "files", "runs"},
-    "report": {"files", "runs"},
-    "compare": {"benchmark", "console", "errors", "files", "report", "runs"},
+    "report": {"files", "links", "quoting", "runs"},
+    "compare": {"benchmark", "console", "errors", "files", "quoting", "report", "runs"},
     "callbacks": {
         *("benchmark", "console", "data", "errors", "export", "files", "machine", "mishap"),
-        *("models", "profiling", "report", "runs", "stopping"),
+        *("models", "profiling", "quoting", "report", "runs", "stopping"),
     },
 }
 # The ends of the command line may import whatever they start.

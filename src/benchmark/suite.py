@@ -179,7 +179,9 @@ def require_success(results: dict[str, Any], options: BenchmarkOptions) -> None:
 
 
 def _start(rows: Sequence[Row], run: Run, options: BenchmarkOptions, report: Report) -> None:
-    known = probe.read(run.require(run.exports / PROBE, f"run python -m src.export {run.folder}"))
+    known = probe.read(
+        run.require(run.own("exports", PROBE), f"run python -m src.export {run.quoted}")
+    )
     limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
     for number, row in enumerate(rows):
         report("loading", f"{row.name} on {row.device}", number, len(rows))

@@ -76,7 +76,7 @@ def _model(run: Run, manifest: dict[str, Any], name: str, *, embedded: bool) -> 
             remedy="name one, as in format=onnx_fp32",
         )
     if not embedded:
-        return run.exports / name / MODEL
+        return _in_exports(run, name)
     entry = manifest["formats"][name].get("embedded")
     if not entry or entry["status"] != "ok":
         raise UsageError(
@@ -85,7 +85,11 @@ def _model(run: Run, manifest: dict[str, Any], name: str, *, embedded: bool) -> 
             found=entry["reason"] if entry else "none",
             remedy=f"run python -m src.export RUN formats=[{name}] embed_preprocessing=true",
         )
-    return run.exports / str(entry["folder"]) / MODEL
+    return _in_exports(run, str(entry["folder"]))
+
+
+def _in_exports(run: Run, folder: str) -> Path:
+    return run.require(run.own("exports", folder, MODEL), "export the run again")
 
 
 def _picture(run: Run, options: BundleOptions) -> Image.Image:

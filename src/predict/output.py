@@ -12,6 +12,7 @@ from typing import IO, Protocol
 
 from src import files
 from src.predict.stage import Prediction
+from src.quoting import csv_cell
 
 
 class Writer(Protocol):
@@ -42,9 +43,15 @@ def _csv(file: IO[str], class_names: Sequence[str], top: int) -> Iterator[Writer
     def write(prediction: Prediction) -> None:
         cells = [cell for pair in prediction.top(class_names, top) for cell in pair]
         blank = [""] * (len(heads) - len(cells))
-        lines.writerow([prediction.path, *cells, *blank, prediction.problem or ""])
+        row = [_path(prediction.path), *cells, *blank, str(prediction.problem or "")]
+        lines.writerow(csv_cell(each) if isinstance(each, str) else each for each in row)
 
     yield write
+
+
+def _path(path: Path) -> str:
+    """A path that stays one in a spreadsheet: with ``./`` where it begins as a formula does."""
+    return str(path) if csv_cell(str(path)) == str(path) else f"./{path}"
 
 
 @contextlib.contextmanager

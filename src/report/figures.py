@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from src import files
+from src import files, links
 from src.report.style import WIDE, colors, plain
 
 COLUMNS = 8
@@ -51,8 +51,8 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def is_own(picture: Path) -> bool:
-    """Whether a file is there, and is no link: a page may not show what lies elsewhere."""
-    return picture.is_file() and not picture.is_symlink()
+    """Whether a file is there, and not elsewhere: a page may not show what a link leads to."""
+    return picture.is_file() and links.target_outside(picture, picture.parent) is None
 
 
 def _pictures(

@@ -21,7 +21,7 @@ def sections(results: dict[str, Any]) -> list[str]:
     lines = ["", f"## {TITLE}", ""]
     if found:
         lines += [side_by_side(found), ""]
-    return [*lines, *(f"- {markdown.escape(line)}" for line in said)]
+    return [*lines, *markdown.items(said)]
 
 
 def traced(results: dict[str, Any]) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ def side_by_side(rows: list[dict[str, Any]]) -> str:
     return "\n".join(
         [
             markdown.line(heads),
-            markdown.line(["---"] * len(rows)),
+            markdown.rule([True] * len(rows)),
             *map(markdown.line, lines),
         ]
     )

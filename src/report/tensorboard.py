@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from src import quoting
 from src.report import operators
 from src.report.advice import sentences
 from src.report.markdown import markdown_table
@@ -34,7 +35,9 @@ def write(
     figures = dict(_figures(results))
     with SummaryWriter(str(folder)) as writer:
         writer.add_text("benchmark/table", markdown_table(results, columns(results)))
-        writer.add_text("benchmark/recommendation", "\n\n".join(sentences(results)))
+        writer.add_text(
+            "benchmark/recommendation", "\n\n".join(map(quoting.markdown, sentences(results)))
+        )
         writer.add_text("benchmark/answers", markdown_table(results, accuracy_columns(results)))
         if any(row.get("trace") for row in results["rows"]):
             writer.add_text("benchmark/operators", "\n".join(operators.sections(results)))
