@@ -294,7 +294,10 @@ def _read_json(path: Path, shape: Check) -> dict[str, Any]:
         shape(content, "")
     except Wrong as wrong:
         raise _not_ours(path, wrong.expected, wrong.found) from wrong
-    return {quoting.visible(name): _visible(each) for name, each in content.items()}
+    try:
+        return {quoting.visible(name): _visible(each) for name, each in content.items()}
+    except RecursionError as error:
+        raise _not_ours(path, "a JSON file that Lightship wrote", str(error)) from error
 
 
 def _visible(value: Any) -> Any:

@@ -17,6 +17,7 @@ from src.report.advice import sentences
 from src.report.chart import Chart
 from src.report.charts import charts
 from src.report.grid import grid, plain
+from src.report.learning_curves import curves_of
 from src.report.style import NARROW, WIDE, house, inline
 from src.report.table import (
     MISSING,
@@ -94,7 +95,7 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Row], bool]], ...] = (
     ("table", "Table", lambda _: True),
     ("tradeoff", "Speed against accuracy", lambda results: any(map(_timed, results["rows"]))),
     ("worse", "What got worse", lambda _: True),
-    ("training", "Training", lambda results: bool(results.get("training"))),
+    ("training", "Training", lambda results: bool(curves_of(results))),
     ("operators", "Where the time goes", lambda results: bool(operators.notes(results))),
     ("environment", "Environment", lambda _: True),
     ("again", "Reproduce", lambda _: True),
@@ -249,12 +250,12 @@ def _usage(results: Row) -> list[Row]:
             "name": name,
             "needs": ", ".join(
                 f"{package} {packages.get(package, '')}".strip()
-                for package in (*row["runs_with"], "numpy", "pillow")
+                for package in (*row.get("runs_with", ()), "numpy", "pillow")
             ),
             "code": row["usage"].replace(
                 "{folder}", quoting.in_python(f"{LOG_FOLDER}/{results['run']}/exports/{name}")
             ),
-            "files": list(row["sha256"].items()),
+            "files": list(row.get("sha256", {}).items()),
         }
         for name, row in rows.items()
     ]

@@ -25,8 +25,12 @@ def sections(results: dict[str, Any]) -> list[str]:
 
 
 def traced(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows that have a trace."""
-    return [row for row in results["rows"] if row.get("trace")]
+    """The rows that have a trace, and how long a call of it took."""
+    return [
+        row
+        for row in results["rows"]
+        if row.get("trace") and row["profile"].get("call_seconds") is not None
+    ]
 
 
 def notes(results: dict[str, Any]) -> list[str]:
@@ -71,7 +75,7 @@ def side_by_side(rows: list[dict[str, Any]]) -> str:
 
 def left_in_float(row: dict[str, Any]) -> list[str]:
     """Which operators of an int8 file still run in float, or convert; nothing for other files."""
-    within = row["profile"]["by_precision"]
+    within = row["profile"].get("by_precision", {})
     if row["precision"] != _INTEGERS or _INTEGERS not in within:
         return []
     others = {
