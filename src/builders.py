@@ -7,6 +7,7 @@ meta device, on which tensors have shapes and no values.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,8 @@ def outline(builder: Any, options: Any) -> nn.Module:
                 f"to {_LARGEST} nor a list of up to {_MOST_LISTED} of them"
             )
     try:
-        with _Meta():
+        with warnings.catch_warnings(), _Meta():
+            warnings.simplefilter("ignore")  # of weights, of which there are none yet
             network: nn.Module = torchvision.models.get_model(builder, weights=None, **options)
     except Exception as error:  # a builder raises whatever its options lead it to
         raise ValueError(describe(error)[:300]) from error

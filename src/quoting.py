@@ -17,7 +17,7 @@ _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _LAYOUT = frozenset("\n\t")
 
 # Markup of GitHub's Markdown and of python-markdown, which TensorBoard uses, wherever it stands.
-_MARKUP = re.compile(r"[\\`*|]|_(?![^\W_])|(?<![^\W_])_|\](?=[(\[:])")
+_MARKUP = re.compile(r"[\\`*|]|_(?![^\W_])|(?<![^\W_])_|\](?=[(\[])")
 _STRUCK = re.compile(r"(?<=\S)~|~(?=~)")
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _AT_START = re.compile(r"^(?:(>|#+(?=\s|$)|[+-](?=[\s-]|$)|=+(?=\s*$))|(\d+)([.)])(?=\s|$))")
@@ -70,7 +70,7 @@ def markdown(text: str, *, in_table: bool = False) -> str:
     line = visible(" ".join(text.split()))
     line = _ENTITY.sub("&amp;", line).replace("<", "&lt;")
     line = _STRUCK.sub("&#126;", _MARKUP.sub(lambda found: f"\\{found[0]}", line))
-    line = _ADDRESS.sub(_no_link, line)
+    line = _ADDRESS.sub(_no_link, line).replace("]:", "]&#58;")  # by which a link is defined
     return line if in_table else _AT_START.sub(_no_block, line)
 
 
