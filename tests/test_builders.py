@@ -1,4 +1,4 @@
-"""What a file may have built: torchvision's classifiers, of bounded size, before memory is taken."""
+"""What a file may have built: torchvision's classifiers, of bounded size."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_checkpoint_of_a_harmful_network_is_refused_before_it_takes_memory(
         "resnet50", 2, {"width_per_group": 65_536}
     ).to_dict()
     (tmp_path / "x.ckpt").write_bytes(archive(content))
-    with pytest.raises(UsageError, match="a network of 1.* parameters, of at most"):
+    with pytest.raises(UsageError, match=r"a network of 1.* parameters, of at most"):
         Checkpoint.read(tmp_path / "x.ckpt")
 
 

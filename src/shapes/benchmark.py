@@ -197,7 +197,8 @@ _environment = fields(
         "system": text,
         "python": text,
         "packages": mapping(text),
-    }
+    },
+    {"git_commit": optional(text)},
 )
 
 
