@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
+
+from src import quoting
 
 MOST_CHARACTERS = 255  # what a folder's name may have, which it is as a rule
 
-# What is no character to be shown: control characters, halves of characters, ends of lines.
-_NOT_SHOWN = {"Cc", "Cs", "Zl", "Zp"}
-# What turns the text around it: another name would be shown than the one that is meant.
-# https://trojansource.codes
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _SEPARATORS = frozenset("/\\")
 
 
@@ -26,7 +22,7 @@ def problem(name: object) -> str | None:
     except UnicodeEncodeError:
         return f"a class name that is not UTF-8: {name!a}"
     for character in name:
-        if unicodedata.category(character) in _NOT_SHOWN or character in _TURNING:
+        if quoting.is_harmful(character):
             return f"a class name with a control character: {name!r}"
         if character in _SEPARATORS:
             return f"a class name with a path separator: {name!r}"

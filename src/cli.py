@@ -189,7 +189,7 @@ class CLI(LightningCLI):
         if ckpt_path is not None:
             self._require_fitting(Path(ckpt_path))
         if ckpt_path is not None and self.subcommand != "fit":
-            return runs.Run(Path(ckpt_path).resolve().parent.parent)
+            return runs.around(Path(ckpt_path))
         if self.config.fit.trainer.fast_dev_run:
             return None
         if not _is_rank_zero():

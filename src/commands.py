@@ -142,7 +142,7 @@ def _parse(
 
 def _own(folder: str, stage: str, options: type[Any]) -> dict[str, Any]:
     """What the run itself was trained with: the defaults of its stage, when that is run alone."""
-    config = user_path(folder, "RUN") / "config.yaml"
+    config = Run(user_path(folder, "RUN")).config
     try:
         content = plain_yaml.load(config.read_text(encoding="utf-8")) or {}
         values = dict(content.get(stage) or {})

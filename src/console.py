@@ -14,10 +14,10 @@ _WIDTH = 130  # columns, where there is no terminal that has a width
 def open_console() -> Console:
     """Standard output, as wide as the terminal or wide enough for the table.
 
-    What stands in brackets is text as all else: a class's name or an error has them too.
+    What stands in brackets or colons is text as all else: a class's name has them too.
     """
-    console = Console(highlight=False, markup=False)
-    wide = Console(highlight=False, markup=False, width=_WIDTH)
+    console = Console(highlight=False, markup=False, emoji=False)
+    wide = Console(highlight=False, markup=False, emoji=False, width=_WIDTH)
     return console if console.is_terminal else wide
 
 

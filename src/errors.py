@@ -10,6 +10,8 @@ Anything else that escapes is a defect of Lightship and keeps its traceback.
 
 from __future__ import annotations
 
+from src import quoting
+
 
 class LightshipError(Exception):
     """A failure whose whole explanation is its one-line message."""
@@ -38,8 +40,11 @@ class NonFiniteLossError(LightshipError):
 
 
 def one_line(text: str) -> str:
-    """``text`` with every run of white space, line breaks included, as one space; printable."""
-    return printable(" ".join(text.split()))
+    """``text`` with every run of white space, line breaks included, as one space.
+
+    What a terminal would obey is written out: a message may quote a stranger's file.
+    """
+    return quoting.visible(" ".join(text.split()))
 
 
 def printable(text: object) -> str:

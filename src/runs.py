@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from src import files, plain_yaml, unfinished
+from src import files, links, plain_yaml, quoting, unfinished
 from src.errors import UsageError, one_line, printable
 from src.paths import user_path
 from src.schema import Check, Wrong
@@ -35,26 +36,31 @@ class Run:
         return f"{self.folder.parent.name}/{self.folder.name}"
 
     @property
+    def quoted(self) -> str:
+        """The folder as a word of a line for a shell."""
+        return quoting.shell(str(self.folder))
+
+    @property
     def config(self) -> Path:
-        return self.folder / "config.yaml"
+        return self.own("config.yaml")
 
     @property
     def command(self) -> Path:
         """The command that it was trained with, as it was typed."""
-        return self.folder / "command.txt"
+        return self.own("command.txt")
 
     @property
     def started_in_file(self) -> Path:
         """Where the training was started: see :mod:`src.started_in`."""
-        return self.folder / "started_in.txt"
+        return self.own("started_in.txt")
 
     @property
     def best_checkpoint(self) -> Path:
-        return self.folder / "checkpoints" / "best.ckpt"
+        return self.own("checkpoints", "best.ckpt")
 
     @property
     def last_checkpoint(self) -> Path:
-        return self.folder / LAST
+        return self.own(LAST)
 
     @property
     def exported_checkpoint(self) -> Path:
@@ -63,43 +69,43 @@ class Run:
 
     @property
     def exports(self) -> Path:
-        return self.folder / "exports"
+        return self.own("exports")
 
     @property
     def manifest(self) -> Path:
-        return self.exports / "manifest.json"
+        return self.own("exports", "manifest.json")
 
     @property
     def benchmark(self) -> Path:
-        return self.folder / "benchmark.json"
+        return self.own("benchmark.json")
 
     @property
     def measurements(self) -> Path:
         """Every measurement there was, a file each, by machine and time."""
-        return self.folder / "measurements"
+        return self.own("measurements")
 
     @property
     def profile(self) -> Path:
         """Traces of the training, and what they say."""
-        return self.folder / "profile"
+        return self.own("profile")
 
     @property
     def inference_traces(self) -> Path:
         """A trace of some calls of each exported file."""
-        return self.profile / "inference"
+        return self.own("profile", "inference")
 
     @property
     def flipped(self) -> Path:
         """Pictures of the test images that some row answers otherwise than the baseline."""
-        return self.folder / "flipped"
+        return self.own("flipped")
 
     @property
     def report(self) -> Path:
-        return self.folder / "report.md"
+        return self.own("report.md")
 
     @property
     def page(self) -> Path:
-        return self.folder / "report.html"
+        return self.own("report.html")
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:
@@ -108,19 +114,49 @@ class Run:
         Raises:
             UsageError: ``folder`` is not a run folder.
         """
-        path = user_path(folder, "RUN").resolve()
-        if not (path / "config.yaml").is_file():
+        run = cls.of(user_path(folder, "RUN"))
+        if not run.config.is_file():
             raise UsageError(
                 "RUN",
                 expected=f"a run folder such as {LOG_FOLDER}/resnet34/version_0",
                 found=f"{folder} without a config.yaml",
                 remedy="train one with python -m src.train",
             )
-        _require_utf8(path, "RUN", "move the run, or rename the folder that it is in")
-        run = cls(path)
-        for part in (run.exports, run.measurements, run.profile, run.flipped):
-            _refuse_link(part)
+        _require_utf8(run.folder, "RUN", "move the run, or rename the folder that it is in")
         return run
+
+    @classmethod
+    def of(cls, folder: str | Path) -> Run:
+        """The run in ``folder``, which may be anybody's and have no configuration yet.
+
+        Raises:
+            UsageError: a link in it leads out of it.
+        """
+        run = cls(Path(folder).resolve())
+        run.require_own_files()
+        return run
+
+    def own(self, *parts: str) -> Path:
+        """The path of ``parts`` in this run, to read or to write.
+
+        Raises:
+            UsageError: a link on the way leads out of the run.
+        """
+        try:
+            return links.inside(self.folder, *parts)
+        except links.Outward as outward:
+            raise _not_own(outward) from outward
+
+    def require_own_files(self) -> None:
+        """Look at all there is in this run, as libraries open files that they find by themselves.
+
+        Raises:
+            UsageError: a link leads out of the run, or something is neither file nor folder.
+        """
+        try:
+            links.require_inside(self.folder)
+        except links.Outward as outward:
+            raise _not_own(outward) from outward
 
     def remove_unfinished(self) -> None:
         """Remove what a process that was killed had begun to write here.
@@ -154,23 +190,14 @@ class Run:
         """The command that it was trained with, as it was typed; None if that was not kept."""
         if not self.command.is_file():
             return None
-        return self.command.read_text(encoding="utf-8").strip()
+        return self.command.read_text(encoding="utf-8", errors="replace").strip()
 
     def read_manifest(self) -> dict[str, Any]:
         """What was exported: see :mod:`src.shapes.manifest`. Its run may be renamed since."""
-        path = self.require(self.manifest, f"run python -m src.export {self.folder}")
-        _refuse_link(self.exports)
-        content = _read_json(path, MANIFEST) | {"run": self.name}
-        for name, entry in content["formats"].items():
-            embedded = entry.get("embedded") or {"folder": name, "files": []}
-            for folder, files_in in (
-                (name, entry["files"]),
-                (embedded["folder"], embedded["files"]),
-            ):
-                place = self.exports / folder
-                for part in (place, *(place / file["path"] for file in files_in)):
-                    _refuse_link(part)
-        return content
+        path = self.require(self.manifest, f"run python -m src.export {self.quoted}")
+        # Whoever reads it goes on to files that it does not list, in this folder and in others.
+        self.require_own_files()
+        return _read_json(path, MANIFEST) | {"run": self.name}
 
     def read_config(self) -> dict[str, Any]:
         """The configuration that it was trained with, as plain values.
@@ -189,7 +216,7 @@ class Run:
 
     def read_benchmark(self) -> dict[str, Any]:
         """Its measurement: see :mod:`src.shapes.benchmark`. The run may have been renamed since."""
-        remedy = f"run python -m src.benchmark {self.folder}"
+        remedy = f"run python -m src.benchmark {self.quoted}"
         return read_results(self.require(self.benchmark, remedy)) | {"run": self.name}
 
     def write_benchmark(self, results: dict[str, Any], machine: str) -> Path:
@@ -225,7 +252,19 @@ def newest(root: Path, model: str, *, having: str) -> Run | None:
         for folder in (root / LOG_FOLDER / model).glob("*")
         if not folder.name.startswith(".") and (folder / having).is_file()
     ]
-    return Run(max(found)[-1].resolve()) if found else None
+    return Run.of(max(found)[-1]) if found else None
+
+
+def around(checkpoint: Path) -> Run:
+    """The run that a checkpoint lies in, whatever the checkpoint itself is a link to.
+
+    Raises:
+        UsageError: a link in the run leads out of it.
+    """
+    folder = Path(os.path.abspath(checkpoint)).parent.parent.resolve()  # noqa: PTH100  # no link
+    run = Run(folder)
+    # A checkpoint may lie anywhere. A home folder, for example, is none of our business.
+    return Run.of(folder) if run.config.is_file() else run
 
 
 def create(root: Path, model: str) -> Run:
@@ -282,7 +321,21 @@ def _read_json(path: Path, shape: Check) -> dict[str, Any]:
         shape(content, "")
     except Wrong as wrong:
         raise _not_ours(path, wrong.expected, wrong.found) from wrong
-    return content
+    try:
+        return {quoting.visible(name): _visible(each) for name, each in content.items()}
+    except RecursionError as error:
+        raise _not_ours(path, "a JSON file that Lightship wrote", str(error)) from error
+
+
+def _visible(value: Any) -> Any:
+    """The same without characters that a terminal would obey, wherever they are shown."""
+    if isinstance(value, str):
+        return quoting.visible(value)
+    if isinstance(value, list):
+        return [_visible(each) for each in value]
+    if isinstance(value, dict):
+        return {quoting.visible(name): _visible(each) for name, each in value.items()}
+    return value
 
 
 def _not_ours(path: Path, expected: str, found: str) -> UsageError:
@@ -311,16 +364,11 @@ def _require_utf8(path: Path, argument: str, remedy: str) -> None:
         raise UsageError(argument, expected="a path in UTF-8", found=str(path), remedy=remedy)
 
 
-def _refuse_link(path: Path) -> None:
-    """Refuse a link within a run: a run of unknown origin would have files elsewhere written.
-
-    Raises:
-        UsageError: ``path`` is one.
-    """
-    if path.is_symlink():
-        raise UsageError(
-            "RUN",
-            expected="files and folders of the run's own",
-            found=f"{path}, a link to {path.readlink()}",
-            remedy="copy what it leads to in its place",
-        )
+def _not_own(outward: links.Outward) -> UsageError:
+    """A run of unknown origin would have files elsewhere read, packed or written."""
+    return UsageError(
+        "RUN",
+        expected="files and folders of the run's own",
+        found=outward.found,
+        remedy="copy what it leads to in its place",
+    )

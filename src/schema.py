@@ -17,9 +17,12 @@ from src import class_names
 Check = Callable[[Any, str], None]
 
 _MOST_TEXT = 100_000  # characters
+_MOST_SHORT = 255
 _MOST_SHOWN = 80
 _LARGEST = 2**63 - 1
 _WORD = re.compile(r"\w[\w-]{0,99}", re.ASCII)
+
+_ROUND = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 class Wrong(Exception):  # noqa: N818  # a finding; whoever reads the file makes an error of it
@@ -36,6 +39,12 @@ def text(value: Any, place: str) -> None:
     """Characters that can be written again: no lone halves of any."""
     if not isinstance(value, str) or len(value) > _MOST_TEXT or not _encodes(value):
         raise Wrong(place, "a text", value)
+
+
+def short(value: Any, place: str) -> None:
+    """A text that a figure has room to draw."""
+    if not isinstance(value, str) or len(value) > _MOST_SHORT or not _encodes(value):
+        raise Wrong(place, f"a text of at most {_MOST_SHORT} characters", value)
 
 
 def word(value: Any, place: str) -> None:
@@ -118,12 +127,18 @@ def listed(inner: Check, least: int = 0, most: float = math.inf) -> Check:
     return check
 
 
-def mapping(inner: Check, key: Check = text) -> Check:
+def round_number(value: Any, place: str) -> None:
+    """A whole number, written as the name of something."""
+    if not isinstance(value, str) or not _ROUND.fullmatch(value):
+        raise Wrong(place, "the number of a round", value)
+
+
+def mapping(inner: Check, key: Check = text, least: int = 0) -> Check:
     """An object whose names are not known beforehand."""
 
     def check(value: Any, place: str) -> None:
-        if not isinstance(value, dict):
-            raise Wrong(place, "an object", value)
+        if not isinstance(value, dict) or len(value) < least:
+            raise Wrong(place, "an object" + (f" of at least {least}" if least else ""), value)
         for name, each in value.items():
             key(name, f"a name in {place}")
             inner(each, f"{place}.{name}")

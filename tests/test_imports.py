@@ -11,7 +11,10 @@ import pytest
 from tests.conftest import ROOT
 
 ALLOWED = {
-    "errors": set(),
+    "quoting": set(),
+    "links": set(),
+    "builders": {"errors"},
+    "errors": {"quoting"},
     "child": set(),
     "machine": set(),
     "lock": set(),
@@ -23,27 +26,30 @@ ALLOWED = {
     "stopping": set(),
     "quiet": set(),
     "mishap": {"errors"},
-    "class_names": set(),
+    "class_names": {"quoting"},
     "schema": {"class_names"},
     "shapes": {"schema"},
     "plain_yaml": {"errors"},
-    "runs": {"errors", "files", "paths", "plain_yaml", "schema", "shapes", "unfinished"},
+    "runs": {
+        *("errors", "files", "links", "paths", "plain_yaml", "quoting", "schema", "shapes"),
+        "unfinished",
+    },
     "started_in": {"files", "paths", "runs"},
     "grammar": {"errors", "paths", "plain_yaml"},
     "complaint": {"errors", "grammar"},
     "conflicts": {"errors", "formats"},
     "algebra": set(),
-    "formats": {"child", "errors", "machine"},
+    "formats": {"builders", "child", "errors", "machine"},
     "data": {
-        *("class_names", "errors", "files", "lock", "machine", "paths", "runs", "started_in"),
-        "unfinished",
+        *("class_names", "errors", "files", "links", "lock", "machine", "paths", "runs"),
+        *("started_in", "unfinished"),
     },
-    "models": {"errors", "paths"},
+    "models": {"builders", "errors", "paths"},
     "precision": {"errors", "machine", "models"},
     "pretraining": {"models"},
     "export": {
-        *("algebra", "class_names", "console", "errors", "files", "formats", "mishap", "models"),
-        *("fingerprint", "runs"),
+        *("algebra", "builders", "class_names", "console", "errors", "files", "fingerprint"),
+        *("formats", "mishap", "models", "runs"),
     },
     "benchmark": {
         *("console", "data", "errors", "export", "files", "formats", "machine", "mishap", "runs"),
@@ -51,18 +57,18 @@ ALLOWED = {
     },
     "predict": {
         *("benchmark", "console", "data", "errors", "files", "fingerprint", "formats", "machine"),
-        "runs",
+        *("quoting", "runs"),
     },
     "bundle": {
         *("benchmark", "console", "data", "errors", "files", "fingerprint", "formats", "predict"),
-        "runs",
+        *("quoting", "runs"),
     },
     "profiling": {"child", "errors", "files", "runs"},
-    "report": {"files", "fingerprint", "runs"},
-    "compare": {"benchmark", "console", "errors", "files", "report", "runs"},
+    "report": {"files", "fingerprint", "links", "quoting", "runs"},
+    "compare": {"benchmark", "console", "errors", "files", "quoting", "report", "runs"},
     "callbacks": {
         *("benchmark", "console", "data", "errors", "export", "files", "machine", "mishap"),
-        *("models", "profiling", "report", "runs", "stopping"),
+        *("models", "profiling", "quoting", "report", "runs", "stopping"),
     },
 }
 # The ends of the command line may import whatever they start.

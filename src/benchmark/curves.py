@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 MOST_POINTS = 400  # of a curve: more than a figure can show
+LARGEST = 1e15  # of a value
 _TAGS = {"train_loss": "train/loss", "val_loss": "val/loss", "val_top1": "val/top1"}
 _EPOCH = "epoch"  # the tag under which Lightning counts them
 
@@ -41,7 +42,9 @@ def read(folder: Path) -> dict[str, Any] | None:
     curves = {}
     for name, tag in _TAGS.items():
         if tag in found:
-            scalars = _thinned(events.Scalars(tag))
+            scalars = _thinned([each for each in events.Scalars(tag) if abs(each.value) <= LARGEST])
+            if not scalars:
+                continue  # a loss that is no number, or so large that no figure shows it
             at = np.interp([event.step for event in scalars], steps, epochs)
             curves[name] = {
                 "epochs": [round(float(epoch), 4) for epoch in at],

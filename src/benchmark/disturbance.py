@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from src import machine
 
@@ -40,6 +41,12 @@ class Disturbance:
             frequency_hz=mean,
             frequency_spread=(max(frequencies) - min(frequencies)) / mean if mean else None,
         )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Disturbance:
+        """What :meth:`to_dict` gave, from a file that may have more in it."""
+        known = {each.name for each in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
 
     def interrupts(self) -> bool:
         """Whether others took the cores away often enough for calls to have waited for them."""

@@ -114,7 +114,7 @@ def load_of(number: int) -> int:
 def rounds_of(cell: Mapping[str, Any]) -> dict[int, Turn]:
     """The rounds that a cell of ``benchmark.json`` was made from, to compute on."""
     seen = cell["disturbance"]
-    disturbance = Disturbance(**seen) if seen else None
+    disturbance = Disturbance.from_dict(seen) if seen else None
     return {
         int(number): Turn(seconds, sum(seconds), cpu_seconds=0.0, disturbance=disturbance)
         for number, seconds in cell["seconds"].items()

@@ -202,14 +202,14 @@ def _start(
     options: BenchmarkOptions,
     report: Report,
 ) -> None:
-    path = run.require(run.exports / PROBE, f"run python -m src.export {run.folder}")
+    path = run.require(run.own("exports", PROBE), f"run python -m src.export {run.quoted}")
     listed = manifest.get("probe_files", [])
     if listed and not is_written(run.exports, listed):
         raise UsageError(
             str(path),
             expected="the images and logits that the export wrote",
             found="another file",
-            remedy=f"run python -m src.export {run.folder}",
+            remedy=f"run python -m src.export {run.quoted}",
         )
     known = probe.read(path)
     at_once = options.loads_at_once

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from src import quoting
+
 _MOST_CLASSES = 20  # that are named; a file beside names all
 
 
@@ -29,7 +31,7 @@ def card(
     """
     side = manifest["input_shape"][1]
     checkpoint = manifest["checkpoint"]
-    return f"""# {manifest["model"]} for {manifest["num_classes"]} classes
+    return f"""# {quoting.markdown(manifest["model"])} for {manifest["num_classes"]} classes
 
 An image classifier, {manifest["parameters"] / 1e6:.1f} million parameters, as `model.onnx` \
 ({name}). It sees a picture as {side}x{side} pixels. Its classes: {_named(manifest["class_names"])}.
@@ -50,13 +52,13 @@ It knows no other classes than these: a picture of something else gets one of th
 
 ## Where it comes from
 
-Run `{manifest["run"]}`, epoch {checkpoint["epoch"]}, checkpoint with SHA-256
-`{checkpoint["sha256"]}`.
+Run {quoting.markdown_code(manifest["run"])}, epoch {checkpoint["epoch"]}, checkpoint with SHA-256
+{quoting.markdown_code(checkpoint["sha256"])}.
 """
 
 
 def _named(class_names: Sequence[str]) -> str:
-    text = ", ".join(class_names[:_MOST_CLASSES])
+    text = quoting.markdown(", ".join(class_names[:_MOST_CLASSES]))
     rest = len(class_names) - _MOST_CLASSES
     return f"{text} and {rest} more, in `class_names.json`" if rest > 0 else text
 
@@ -70,7 +72,8 @@ def _accuracy(
     this = "This file without its preprocessing inside" if embedded else "This very file"
     lines = [
         f"{this} has the right class for {accuracy['top1']:.2%} of the "
-        f"{dataset['images']} images of the {dataset['split']} split of `{dataset['name']}`, "
+        f"{dataset['images']} images of the {quoting.markdown(dataset['split'])} split of "
+        f"{quoting.markdown_code(dataset['name'])}, "
         "which it was not trained on."
     ]
     if row["latency"]:

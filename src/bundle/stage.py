@@ -90,7 +90,7 @@ def _require_onnx(manifest: dict[str, Any], name: str) -> None:
 def _model(run: Run, manifest: dict[str, Any], name: str, *, embedded: bool) -> bytes:
     """The ONNX file to ship."""
     if not embedded:
-        return (run.exports / name / MODEL).read_bytes()
+        return run.own("exports", name, MODEL).read_bytes()
     entry = manifest["formats"][name].get("embedded")
     if not entry or entry["status"] != "ok":
         raise UsageError(
@@ -99,7 +99,7 @@ def _model(run: Run, manifest: dict[str, Any], name: str, *, embedded: bool) -> 
             found=entry["reason"] if entry else "none",
             remedy=f"run python -m src.export RUN formats=[{name}] embed_preprocessing=true",
         )
-    folder = run.exports / str(entry["folder"])
+    folder = run.own("exports", str(entry["folder"]))
     change = fingerprint.change(entry["files"], fingerprint.taken(folder, entry["files"]))
     if change:
         raise UsageError(
@@ -108,7 +108,7 @@ def _model(run: Run, manifest: dict[str, Any], name: str, *, embedded: bool) -> 
             found=change,
             remedy=f"run python -m src.export RUN formats=[{name}] embed_preprocessing=true",
         )
-    return (folder / MODEL).read_bytes()
+    return run.own("exports", str(entry["folder"]), MODEL).read_bytes()
 
 
 def _picture(run: Run, options: BundleOptions) -> Image.Image:

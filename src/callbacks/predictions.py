@@ -15,6 +15,7 @@ from torch import Tensor
 
 from src import files
 from src.models.classifier import Classifier
+from src.quoting import csv_cell
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -49,6 +50,7 @@ class PredictionWriter(BasePredictionWriter):
             writer.writerow(["position", "true", "predicted", "probability"])
             for position, label, value in zip(positions, labels, best, strict=True):
                 true = names[int(targets[position])]
-                writer.writerow([position, true, names[int(label)], f"{value:.6f}"])
+                predicted = names[int(label)]
+                writer.writerow([position, csv_cell(true), csv_cell(predicted), f"{value:.6f}"])
             file.detach()
         print(f"predictions: {path}")

@@ -151,7 +151,7 @@ def _explain_loss_of_another(error: RuntimeError) -> None:
 
 
 def _measured_by(run: Run) -> str:
-    return f"exported the best checkpoint (measure it with: python -m src.benchmark {run.folder})"
+    return f"exported the best checkpoint (measure it with: python -m src.benchmark {run.quoted})"
 
 
 def _requeue() -> None:

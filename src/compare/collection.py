@@ -52,15 +52,15 @@ def _below(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if (path / MEASUREMENT).is_file():
-        return [path / MEASUREMENT]
-    found = sorted(path.rglob(MEASUREMENT)) if path.is_dir() else []
+        return [Run(path).benchmark]
+    found = [Run(each.parent).benchmark for each in sorted(path.rglob(MEASUREMENT))]
     if not found:
         raise UsageError(
             "RUN",
             expected=f"a run with a {MEASUREMENT}, or a folder of such runs",
             found=str(path) if path.exists() else f"{path}, which does not exist",
             remedy="train one with python -m src.train, or measure it with "
-            f"python -m src.benchmark {Run(path).folder}",
+            f"python -m src.benchmark {Run(path).quoted}",
         )
     return found
 

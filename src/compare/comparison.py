@@ -162,7 +162,11 @@ def _figures(each: Candidate) -> str:
 
 
 def _letter(kind: str, number: int) -> str:
-    return f"{kind} {chr(ord('A') + number - 1)}"
+    letters = ""
+    while number:
+        number, letter = divmod(number - 1, 26)
+        letters = chr(ord("A") + letter) + letters
+    return f"{kind} {letters}"
 
 
 def _column(

@@ -29,7 +29,7 @@ _UNDISTURBED = dataclasses.replace(_INTERRUPTED, other_cores=0.0)
 def is_interrupted(cell: Mapping[str, Any]) -> bool:
     """Whether others took the cores from the calls of a cell."""
     seen = cell["disturbance"]
-    return bool(seen) and Disturbance(**seen).interrupts()
+    return bool(seen) and Disturbance.from_dict(seen).interrupts()
 
 
 def rates(cells: Cells, *, means: bool) -> dict[str, Interval]:

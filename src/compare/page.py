@@ -9,11 +9,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from src import quoting
 from src.compare.comparison import Comparison
 from src.report import html
 from src.report.chart import Chart
 from src.report.grid import grid
-from src.report.markdown import escape, markdown_table
+from src.report.markdown import items, markdown_table
 from src.report.style import colors
 from src.report.tradeoff import points_of, tradeoff, tradeoff_in_words
 
@@ -39,10 +40,10 @@ def markdown(comparison: Comparison) -> str:
     lines = [
         "# Comparison",
         "",
-        *(f"**{escape(answer)}**\n" for answer in comparison.answers()),
+        *(f"**{quoting.markdown(answer)}**\n" for answer in comparison.answers()),
         markdown_table(results, comparison.columns()),
         "",
-        *(f"- {escape(note)}" for note in comparison.notes()),
+        *items(comparison.notes()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from src import links
 from src.data.picture_kind import can_read, ending_of, endings, kind_of, remedy_for
 from src.errors import UsageError
 
@@ -163,10 +164,11 @@ def require_inside(path: str, root: Path, argument: str = "data.root") -> None:
     Raises:
         UsageError: it does.
     """
-    target, top = os.path.realpath(path), os.path.realpath(root)
-    if os.path.commonpath([target, top]) != top:
+    if target := links.target_outside(path, root):
         found = f"{path}, which leads to {target}"
-    elif Path(path).is_symlink() and Path(path).parent.resolve().is_relative_to(target):
+    elif Path(path).is_symlink() and Path(path).parent.resolve().is_relative_to(
+        Path(path).resolve()
+    ):
         found = f"{path}, a link to a folder that holds it"
     else:
         return

@@ -45,6 +45,7 @@ def made_from(
 
 def read(run: Run) -> dict[str, Any]:
     """The manifest of an earlier export; empty where there is none that can be read."""
+    run.require_own_files()
     if not run.manifest.is_file():
         return {}
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src import class_names, files
+from src import builders, class_names, files
 from src.algebra import simplify
 from src.errors import UsageError, describe
 from src.export.options import ExportOptions
@@ -89,6 +89,8 @@ class Checkpoint:
             UsageError: the weights do not fit the network that the checkpoint names.
         """
         try:
+            # Before the memory is taken: the file itself has as much as the network needs.
+            builders.require_weights_of(self.spec.outline(), self.weights)
             network = self.spec.build()
             network.load_state_dict(self.weights)
         except (RuntimeError, ValueError, TypeError) as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from src.errors import UsageError, describe
 from src.formats import _usage
 from src.formats._torch import TorchRuntime, open_device
 from src.formats.base import ExportSource
@@ -83,15 +84,32 @@ def usage(
 
 
 def open_network(folder: Path) -> nn.Module:
-    """The exported network, in eval mode, on the CPU."""
-    import torchvision
+    """The exported network, in eval mode, on the CPU.
+
+    Raises:
+        UsageError: it is no network of torchvision's, or the weights are of another.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    network = read_metadata(folder)
-    # get_model looks the name up in torchvision's own registry: a file cannot name other code.
-    module = torchvision.models.get_model(network["builder"], weights=None, **network["options"])
-    module.load_state_dict(load_file(folder / _WEIGHTS))
-    return cast("nn.Module", module.eval())
+    from src import builders
+
+    try:
+        network = read_metadata(folder)
+        # In no memory: the file decides what is built, and it may be anybody's.
+        module = builders.outline(network["builder"], network["options"])
+        weights = load_file(folder / _WEIGHTS)
+        builders.require_weights_of(module, weights)
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        raise UsageError(
+            str(folder / _NETWORK),
+            expected="a network of torchvision's, with its weights beside it",
+            found=describe(error),
+            remedy="export the run again",
+        ) from error
+    # Without random weights in between, of which none would be left.
+    module.to_empty(device="cpu").load_state_dict(weights)
+    return module.eval()
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:

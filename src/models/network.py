@@ -12,6 +12,7 @@ import torchvision
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from src import builders
 from src.errors import UsageError, describe
 
 
@@ -19,7 +20,7 @@ from src.errors import UsageError, describe
 class NetworkSpec:
     """What it takes to build a network again: plain values, so that a file can carry them."""
 
-    builder: str  # torchvision's name for it, as in torchvision.models.list_models()
+    builder: str  # torchvision's name for it: one of src.builders.names()
     num_classes: int
     options: dict[str, Any] = field(default_factory=dict)  # further arguments of the builder
 
@@ -31,19 +32,28 @@ class NetworkSpec:
             ValueError: it is no such network, or not one for as many classes.
         """
         spec = cls(**values)
-        if (
-            not isinstance(spec.builder, str)
-            or spec.builder not in torchvision.models.list_models()
-        ):
-            raise ValueError(f"a network that torchvision does not have: {spec.builder!r}"[:200])
         if type(spec.num_classes) is not int or spec.num_classes != num_classes:
             raise ValueError(f"{num_classes} class names for {spec.num_classes!r} classes"[:200])
-        if not isinstance(spec.options, dict):
-            raise TypeError("options that are none")
+        spec.outline()
         return spec
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def outline(self) -> nn.Module:
+        """The network's shapes, in no memory: see :func:`src.builders.outline`.
+
+        Raises:
+            ValueError: there is no such builder, or it does not take these options.
+        """
+        if isinstance(self.options, dict) and "num_classes" in self.options:
+            raise ValueError("num_classes among the options, which the data have")
+        return builders.outline(
+            self.builder,
+            {"num_classes": self.num_classes, **self.options}
+            if isinstance(self.options, dict)
+            else self.options,
+        )
 
     def build(self) -> nn.Module:
         """The network with random weights; (N, 3, H, W) float32 -> (N, num_classes) logits.
@@ -52,6 +62,7 @@ class NetworkSpec:
             UsageError: the builder does not take these options.
         """
         try:
+            self.outline()
             network: nn.Module = torchvision.models.get_model(
                 self.builder, weights=None, num_classes=self.num_classes, **self.options
             )

@@ -72,7 +72,7 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
         first=False,
     )
     with contextlib.closing(
-        WorkerProcess(name, run.exports / name, options.device, limits)
+        WorkerProcess(name, run.own("exports", name), options.device, limits)
     ) as worker:
         try:
             worker.ask("load")

@@ -13,6 +13,7 @@ from typing import IO, Protocol
 from src import files
 from src.errors import printable
 from src.predict.stage import Prediction
+from src.quoting import csv_cell
 
 
 class Writer(Protocol):
@@ -43,9 +44,16 @@ def _csv(file: IO[str], class_names: Sequence[str], top: int) -> Iterator[Writer
     def write(prediction: Prediction) -> None:
         cells = [cell for pair in prediction.top(class_names, top) for cell in pair]
         blank = [""] * (len(heads) - len(cells))
-        lines.writerow([printable(prediction.path), *cells, *blank, prediction.problem or ""])
+        row = [_path(prediction.path), *cells, *blank, str(prediction.problem or "")]
+        lines.writerow(csv_cell(each) if isinstance(each, str) else each for each in row)
 
     yield write
+
+
+def _path(path: Path) -> str:
+    """A path that stays one in a spreadsheet: with ``./`` where it begins as a formula does."""
+    text = printable(path)
+    return text if csv_cell(text) == text else f"./{text}"
 
 
 @contextlib.contextmanager

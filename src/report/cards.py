@@ -6,8 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from src import files, fingerprint
-from src.report.markdown import escape
+from src import files, fingerprint, quoting
 from src.report.table import columns, measured
 from src.runs import Run
 
@@ -50,15 +49,19 @@ def card(name: str, manifest: dict[str, Any], results: dict[str, Any] | None) ->
     size = how["image_size"]
     side = round(size / how["crop_share"]) if how.get("crop_share") else size
     shown = manifest["class_names"][:MOST_CLASSES]
-    template = Environment(
+    environment = Environment(
         loader=PackageLoader("src.report"),
-        autoescape=False,  # noqa: S701  # Markdown, not HTML: names go through escape
+        autoescape=False,  # noqa: S701  # Markdown, not HTML: finalize escapes
+        finalize=_finalized,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-    ).get_template("card.md")
-    return template.render(
+    )
+    environment.filters["code"] = lambda text: _Markdown(quoting.markdown_code(str(text)))
+    environment.filters["cell"] = lambda text: _Markdown(quoting.markdown(text, in_table=True))
+    environment.filters["block"] = lambda text: _Markdown(quoting.markdown_block(text, "python"))
+    return environment.get_template("card.md").render(
         name=name,
         manifest=manifest,
         entry=entry,
@@ -68,7 +71,7 @@ def card(name: str, manifest: dict[str, Any], results: dict[str, Any] | None) ->
         mean=", ".join(f"{value:g}" for value in how["mean"]),
         std=", ".join(f"{value:g}" for value in how["std"]),
         resize=_RESIZE[how["resize"]].format(size=size, side=side),
-        classes=", ".join(escape(each) for each in shown),
+        classes=", ".join(shown),
         more=len(manifest["class_names"]) - len(shown),
         megabytes=f"{sum(file['bytes'] or 0 for file in entry['files']) / 1e6:.1f}",
         usage=(entry.get("usage") or "").replace("{folder}/", ""),
@@ -76,6 +79,19 @@ def card(name: str, manifest: dict[str, Any], results: dict[str, Any] | None) ->
         rows=_measured(name, manifest, results) if results else [],
         results=results,
     )
+
+
+class _Markdown(str):
+    """Text that is Markdown already."""
+
+    __slots__ = ()
+
+
+def _finalized(value: Any) -> Any:
+    """What the template shows: every text is escaped unless it is Markdown already."""
+    if isinstance(value, str) and not isinstance(value, _Markdown):
+        return quoting.markdown(value)
+    return value
 
 
 def _measured(

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from src.report.chart import Chart, cell_of, label, milliseconds, name_of, samples_of
-from src.report.learning_curves import training
+from src.report.learning_curves import curves_of, training
 from src.report.style import INK, colors
 from src.report.table import batch_sizes, measured
 from src.report.tradeoff import standing, tradeoff, tradeoff_in_words
@@ -53,7 +53,7 @@ def charts(results: Row) -> Iterator[Chart]:
             " ".join(f"{row['format']}: {row['size_bytes'] / 1e6:.1f} MB." for row in _once(rows)),
             lambda width: _sizes(_once(rows), tint, width),
         )
-    if results.get("training"):
+    if curves_of(results):
         yield training(results)
 
 

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from src import files
+from src import files, links
 from src.report.style import WIDE, colors, plain
 
 COLUMNS = 8
@@ -51,8 +51,8 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def is_own(picture: Path) -> bool:
-    """Whether a file is there, and is no link: a page may not show what lies elsewhere."""
-    return picture.is_file() and not picture.is_symlink()
+    """Whether a file is there, and not elsewhere: a page may not show what a link leads to."""
+    return picture.is_file() and links.target_outside(picture, picture.parent) is None
 
 
 def _pictures(
@@ -101,12 +101,17 @@ def rank(flip: dict[str, int]) -> int:
 
 
 def compared(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of which the accuracy of each class is known."""
-    return [
-        row
-        for row in results["rows"]
-        if row["status"] == "ok" and (row["accuracy"] or {}).get("per_class")
-    ]
+    """The rows of which the accuracy of some class is known."""
+    return [row for row in results["rows"] if row["status"] == "ok" and _by_class(row)]
+
+
+def _by_class(row: dict[str, Any]) -> dict[int, tuple[float, float]]:
+    """The accuracy of each class by the baseline and by the row; not of one without images."""
+    return {
+        entry["index"]: (entry["before"], entry["after"])
+        for entry in (row["accuracy"] or {}).get("per_class", ())
+        if entry["before"] is not None and entry["after"] is not None
+    }
 
 
 def classes(
@@ -125,19 +130,18 @@ def classes(
     """
     drops: dict[int, float] = {}
     for row in rows:
-        for entry in row["accuracy"]["per_class"]:
-            drop = entry["after"] - entry["before"]
-            drops[entry["index"]] = min(drops.get(entry["index"], 0.0), drop)
+        for index, (before, after) in _by_class(row).items():
+            drops[index] = min(drops.get(index, 0.0), after - before)
     shown = sorted(drops, key=lambda index: (drops[index], index))[:most]
     figure = Figure(figsize=(width, 3.6), layout="constrained")
     tint = colors([row["format"] for row in results["rows"]])
     place = figure.subplots()
     step = 0.8 / len(rows)
     for number, row in enumerate(rows):
-        after = {entry["index"]: entry["after"] for entry in row["accuracy"]["per_class"]}
+        found = _by_class(row)
         place.bar(
             [position + (number - (len(rows) - 1) / 2) * step for position in range(len(shown))],
-            [100 * after[index] for index in shown],
+            [100 * found[index][1] if index in found else 0.0 for index in shown],
             width=step,
             label=f"{row['format']} {row['device']}",
             color=tint[row["format"]],
@@ -147,7 +151,7 @@ def classes(
     place.set_xticks(
         range(len(shown)), names, rotation=40 if slanted else 0, ha="right" if slanted else "center"
     )
-    lowest = min(entry["after"] for row in rows for entry in row["accuracy"]["per_class"])
+    lowest = min(after for row in rows for _, after in _by_class(row).values())
     # Bars that all end near 100 tell nothing from 0 on; the axis says where it starts.
     place.set_ylim(max(0.0, math.floor(10 * lowest) * 10 - 10), 100)
     place.set_ylabel("top-1, %")

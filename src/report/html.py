@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from src import quoting
 from src.report import figures, making, notes, operators
 from src.report.advice import sentences
 from src.report.chart import Chart
 from src.report.charts import charts
 from src.report.grid import grid, plain
+from src.report.learning_curves import curves_of
 from src.report.style import NARROW, WIDE, house, inline
 from src.report.table import (
     MISSING,
@@ -28,6 +32,7 @@ from src.runs import LOG_FOLDER
 Row = dict[str, Any]
 
 MOST_PICTURES = 12  # of a row: each is in the page
+_COMMIT = re.compile(r"[0-9a-f]{6,64}")
 _KINDS = (("fail", "lost"), ("pass", "gained"), ("inconclusive", "still wrong"))
 
 
@@ -90,7 +95,7 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Row], bool]], ...] = (
     ("table", "Table", lambda _: True),
     ("tradeoff", "Speed against accuracy", lambda results: any(map(_timed, results["rows"]))),
     ("worse", "What got worse", lambda _: True),
-    ("training", "Training", lambda results: bool(results.get("training"))),
+    ("training", "Training", lambda results: bool(curves_of(results))),
     ("operators", "Where the time goes", lambda results: bool(operators.notes(results))),
     ("environment", "Environment", lambda _: True),
     ("again", "Reproduce", lambda _: True),
@@ -199,21 +204,36 @@ def _operators(results: Row) -> Row | None:
 def _again(results: Row) -> list[tuple[str, str]]:
     folder = f"{LOG_FOLDER}/{results['run']}"
     steps = []
-    if commit := results["environment"].get("git_commit"):
+    commit = results["environment"].get("git_commit")
+    if commit and _COMMIT.fullmatch(commit):  # anything else may be an option of git's
         steps.append(("The code:", f"git checkout {commit}"))
-    if results.get("command"):
-        steps.append(("As it was typed:", results["command"]))
+    if typed := _typed(results.get("command")):
+        steps.append(("As it was typed:", typed))
     return [
         *steps,
         (
             "With every option as it was, from the configuration that the run keeps:",
-            f"python -m src.train fit --config {folder}/config.yaml",
+            f"python -m src.train fit --config {quoting.shell(f'{folder}/config.yaml')}",
         ),
         ("Only the measurement, and only this page:", _stages(folder)),
     ]
 
 
+def _typed(command: str | None) -> str | None:
+    """A command of ours with each of its words quoted anew; None if it is none.
+
+    Whoever wrote the file may have put another command behind it.
+    """
+    try:
+        words = shlex.split(command or "")
+    except ValueError:
+        return None
+    ours = words[:2] == ["python", "-m"] and words[2:3] == ["src.train"]
+    return " ".join(map(quoting.shell, words)) if ours else None
+
+
 def _stages(folder: str) -> str:
+    folder = quoting.shell(folder)
     return f"python -m src.benchmark {folder}\npython -m src.report {folder}"
 
 
@@ -230,12 +250,12 @@ def _usage(results: Row) -> list[Row]:
             "name": name,
             "needs": ", ".join(
                 f"{package} {packages.get(package, '')}".strip()
-                for package in (*row["runs_with"], "numpy", "pillow")
+                for package in (*row.get("runs_with", ()), "numpy", "pillow")
             ),
             "code": row["usage"].replace(
-                "{folder}", f"{LOG_FOLDER}/{results['run']}/exports/{name}"
+                "{folder}", quoting.in_python(f"{LOG_FOLDER}/{results['run']}/exports/{name}")
             ),
-            "files": list(row["sha256"].items()),
+            "files": list(row.get("sha256", {}).items()),
         }
         for name, row in rows.items()
     ]

@@ -13,15 +13,22 @@ from src.report.style import FAINT, WIDE
 Row = dict[str, Any]
 
 _CURVES = {"train_loss": "#7d8590", "val_loss": "#2f7fd1"}
+_TOP1 = "val_top1"
+
+
+def curves_of(results: Row) -> Row:
+    """The curves that can be drawn, by name."""
+    curves = results.get("training") or {}
+    return {name: curves[name] for name in (*_CURVES, _TOP1) if name in curves}
 
 
 def training(results: Row) -> Chart:
-    curves = results["training"]
+    curves = curves_of(results)
     shipped = results["checkpoint"]["epoch"] + 1
-    last = curves["val_loss"]["epochs"][-1]
+    last = max(curve["epochs"][-1] for curve in curves.values())
     words = f"Losses and validation top-1 over {last:g} epochs; epoch {shipped} is exported."
-    if "val_top1" in curves:
-        words += f" The last top-1 is {100 * curves['val_top1']['values'][-1]:.2f} %."
+    if _TOP1 in curves:
+        words += f" The last top-1 is {100 * curves[_TOP1]['values'][-1]:.2f} %."
 
     def drawn(width: float) -> Figure:
         lines = 1 if width >= WIDE else 2
@@ -40,11 +47,12 @@ def training(results: Row) -> Chart:
                     color=_CURVES[name],
                 )
         losses.set_ylabel("loss")
-        losses.legend()
-        if "val_top1" in curves:
+        if losses.lines:
+            losses.legend()
+        if _TOP1 in curves:
             accuracies.plot(
-                curves["val_top1"]["epochs"],
-                [100 * value for value in curves["val_top1"]["values"]],
+                curves[_TOP1]["epochs"],
+                [100 * value for value in curves[_TOP1]["values"]],
                 marker="o",
                 markersize=3.5,
                 linewidth=1.4,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from src.report.markdown import escape, line
+from src.report.markdown import items, line, rule
 from src.report.table import MISSING
 
 _CELLS: dict[str, Callable[[Any], str]] = {
@@ -20,7 +20,7 @@ def sections(results: dict[str, Any]) -> Iterator[str]:
     """The lines of a section of ``report.md`` for each format that tells how it was made."""
     for name, details in told(results).items():
         yield from ("", f"## How {name} was made", "")
-        yield from (f"- {escape(sentence)}" for sentence in details.get("summary", ()))
+        yield from items(details.get("summary", ()))
         if "table" in details:
             yield ""
             yield from _table(*table_of(details))
@@ -47,6 +47,6 @@ def told(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _table(head: list[list[str]], rows: list[list[str]], chosen: int) -> Iterator[str]:
     """What was tried, the chosen row in bold."""
     yield line([name for name, _ in head])
-    yield line(["---" if unit == "text" else "---:" for _, unit in head])
+    yield rule(unit == "text" for _, unit in head)
     for number, cells in enumerate(rows):
-        yield line([f"**{cell}**" for cell in cells] if number == chosen else cells)
+        yield line(cells, bold=number == chosen)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from src import quoting
 from src.report.table import Column, measured
 
 Row = dict[str, Any]
@@ -13,18 +14,25 @@ Row = dict[str, Any]
 def markdown_table(results: Row, shown: Sequence[Column]) -> str:
     """Columns in GitHub's Markdown."""
     lines = [
-        [column.head.replace("\n", " ") for column in shown],
-        ["---" if column.text else "---:" for column in shown],
-        *([column.cell(row) for column in shown] for row in measured(results)),
+        line(column.head.replace("\n", " ") for column in shown),
+        rule(column.text for column in shown),
+        *(line(column.cell(row) for column in shown) for row in measured(results)),
     ]
-    return "\n".join(map(line, lines))
+    return "\n".join(lines)
 
 
-def line(cells: Iterable[str]) -> str:
-    """The cells as one line of a table."""
-    return f"| {' | '.join(map(escape, cells))} |"
+def line(cells: Iterable[str], *, bold: bool = False) -> str:
+    """The cells, which are plain text, as one line of a table."""
+    mark = "**" if bold else ""
+    shown = (f"{mark}{quoting.markdown(cell, in_table=True)}{mark}" for cell in cells)
+    return f"| {' | '.join(shown)} |"
 
 
-def escape(text: str) -> str:
-    """``text`` as a cell of a table, in which it makes no cell and no tag."""
-    return text.replace("|", "\\|").replace("<", "&lt;")
+def rule(text: Iterable[bool]) -> str:
+    """The line below a table's head: which columns are text, aligned to the left."""
+    return f"| {' | '.join('---' if each else '---:' for each in text)} |"
+
+
+def items(sentences: Iterable[str]) -> Iterator[str]:
+    """Plain text as a list, a line each."""
+    return (f"- {quoting.markdown(sentence)}" for sentence in sentences)

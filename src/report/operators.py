@@ -21,12 +21,16 @@ def sections(results: dict[str, Any]) -> list[str]:
     lines = ["", f"## {TITLE}", ""]
     if found:
         lines += [side_by_side(found), ""]
-    return [*lines, *(f"- {markdown.escape(line)}" for line in said)]
+    return [*lines, *markdown.items(said)]
 
 
 def traced(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows that have a trace."""
-    return [row for row in results["rows"] if row.get("trace")]
+    """The rows that have a trace, and how long a call of it took."""
+    return [
+        row
+        for row in results["rows"]
+        if row.get("trace") and row["profile"].get("call_seconds") is not None
+    ]
 
 
 def notes(results: dict[str, Any]) -> list[str]:
@@ -63,7 +67,7 @@ def side_by_side(rows: list[dict[str, Any]]) -> str:
     return "\n".join(
         [
             markdown.line(heads),
-            markdown.line(["---"] * len(rows)),
+            markdown.rule([True] * len(rows)),
             *map(markdown.line, lines),
         ]
     )
@@ -71,7 +75,7 @@ def side_by_side(rows: list[dict[str, Any]]) -> str:
 
 def left_in_float(row: dict[str, Any]) -> list[str]:
     """Which operators of an int8 file still run in float, or convert; nothing for other files."""
-    within = row["profile"]["by_precision"]
+    within = row["profile"].get("by_precision", {})
     if row["precision"] != _INTEGERS or _INTEGERS not in within:
         return []
     others = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from src import quoting
 from src.report import making, notes, operators
 from src.report.advice import sentences
-from src.report.markdown import escape, markdown_table
+from src.report.markdown import items, line, markdown_table
 from src.report.table import (
     accuracy_columns,
     columns,
@@ -25,22 +26,22 @@ def markdown(results: dict[str, Any], figures: Sequence[str] = ()) -> str:
     """
     first, *others = notes.environment(results)
     lines = [
-        f"# {results['run']}",
+        f"# {quoting.markdown(results['run'])}",
         "",
-        notes.about(results),
+        quoting.markdown(notes.about(results)),
         "",
-        *(f"**{escape(sentence)}**" for sentence in sentences(results)),
+        *(f"**{quoting.markdown(sentence)}**" for sentence in sentences(results)),
         "",
         markdown_table(results, columns(results)),
         "",
-        *(f"- {note}" for note in footnotes(results)),
-        *(f"- {note}" for note in notes.definitions(results)),
+        *items(footnotes(results)),
+        *items(notes.definitions(results)),
         "",
         "## What changed in the answers",
         "",
         markdown_table(results, accuracy_columns(results)),
         "",
-        *(f"- {note}" for note in notes.ANSWERS),
+        *items(notes.ANSWERS),
         *_damage(results),
         *making.sections(results),
         *operators.sections(results),
@@ -50,13 +51,12 @@ def markdown(results: dict[str, Any], figures: Sequence[str] = ()) -> str:
         "",
         markdown_table(results, more_columns(results)),
         "",
-        *(f"- {note}" for note in notes.MORE),
+        *items(notes.MORE),
         "",
         "## Where it was measured",
         "",
-        f"- {first[1]}",
-        *(f"- {name}: {text}" for name, text in others),
-        f"- Checkpoint: {notes.checkpoint(results)}",
+        *items([first[1], *(f"{name}: {text}" for name, text in others)]),
+        *items([f"Checkpoint: {notes.checkpoint(results)}"]),
     ]
     return "\n".join(lines) + "\n"
 
@@ -74,7 +74,7 @@ def _damage(results: dict[str, Any]) -> list[str]:
             "| tensor | kind | SQNR dB |",
             "| --- | --- | ---: |",
             *(
-                f"| {escape(each['tensor'])} | {each['kind']} | {each['sqnr_db']:.1f} |"
+                line([each["tensor"], each["kind"], f"{each['sqnr_db']:.1f}"])
                 for each in row["damage"]
             ),
         ]

@@ -8,10 +8,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from src import quoting
 from src.report import operators
 from src.report.advice import sentences
 from src.report.markdown import markdown_table
 from src.report.table import accuracy_columns, columns, more_columns
+
+_LARGEST = 2**1000  # of a whole number, which TensorBoard keeps as a floating-point one
 
 
 def write(
@@ -34,7 +37,9 @@ def write(
     figures = dict(_figures(results))
     with SummaryWriter(str(folder)) as writer:
         writer.add_text("benchmark/table", markdown_table(results, columns(results)))
-        writer.add_text("benchmark/recommendation", "\n\n".join(sentences(results)))
+        writer.add_text(
+            "benchmark/recommendation", "\n\n".join(map(quoting.markdown, sentences(results)))
+        )
         writer.add_text("benchmark/answers", markdown_table(results, accuracy_columns(results)))
         if any(row.get("trace") for row in results["rows"]):
             writer.add_text("benchmark/operators", "\n".join(operators.sections(results)))
@@ -55,7 +60,7 @@ def _figures(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
         yield f"{tag}/load_seconds", row["load_seconds"]
         yield f"{tag}/peak_rss_bytes", row["peak_rss_bytes"]
         for name in ("top1", "top5", "delta_top1", "agreement", "ece", "kl"):
-            if name in row["accuracy"]:
+            if row["accuracy"].get(name) is not None:
                 yield f"{tag}/{name}", row["accuracy"][name]
         for cell in row["latency"]:
             batch = f"{tag}/batch_{cell['batch_size']}"
@@ -70,5 +75,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, bool 
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, bool | int | float | str):
-            yield prefix + name, value
+        elif isinstance(value, str):
+            yield quoting.visible(f"{prefix}{name}"), quoting.visible(value)
+        elif isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < _LARGEST):
+            yield quoting.visible(f"{prefix}{name}"), value

@@ -49,16 +49,16 @@ def points_of(rows: Sequence[tuple[str, Row, Row, str]]) -> list[Point]:
     for label, row, cell, color in rows:
         accuracy = row["accuracy"]
         low, high = np.percentile(samples_of(cell), [25, 75])
-        delta = accuracy.get("delta_top1", 0.0)
+        top1, delta = accuracy["top1"], accuracy.get("delta_top1", 0.0)
         found.append(
             Point(
                 label=label,
                 seconds=cell["p50_s"],
                 low_seconds=min(float(low), cell["p50_s"]),
                 high_seconds=max(float(high), cell["p50_s"]),
-                top1=accuracy["top1"],
-                low_top1=accuracy["top1"] + accuracy.get("delta_low", delta) - delta,
-                high_top1=accuracy["top1"] + accuracy.get("delta_high", delta) - delta,
+                top1=top1,
+                low_top1=min(top1, top1 + accuracy.get("delta_low", delta) - delta),
+                high_top1=max(top1, top1 + accuracy.get("delta_high", delta) - delta),
                 bytes=row["size_bytes"],
                 color=color,
                 marker="o" if row["device"] == "cpu" else "D",

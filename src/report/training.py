@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from src.report.markdown import escape
+from src import quoting
 
 STAGES = {"train": "training", "val": "validation"}
 MOST_OPERATORS = 10
@@ -37,7 +37,7 @@ def report(profile: dict[str, Any], folder: Path, console: Console) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(str(folder)) as writer:
-        writer.add_text("profile/summary", "\n\n".join(sentences(profile)))
+        writer.add_text("profile/summary", "\n\n".join(map(quoting.markdown, sentences(profile))))
         writer.add_text("profile/steps", steps_table(profile))
         for window in _latest(profile):
             writer.add_text(f"profile/operators/{window['stage']}", operators_table(window))
@@ -101,7 +101,7 @@ def operators_table(window: dict[str, Any]) -> str:
         lines.append(
             _row(
                 [
-                    f"`{escape(operator['name'])}`",
+                    quoting.markdown_code(operator["name"], in_table=True),
                     f"{1e3 * operator['self_seconds']:.2f}",
                     f"{100 * share:.1f}",
                     f"{operator['calls']:.0f}",

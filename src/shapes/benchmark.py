@@ -7,7 +7,6 @@ from typing import Any
 from src.schema import (
     Wrong,
     all_of,
-    anything,
     fields,
     listed,
     mapping,
@@ -15,6 +14,7 @@ from src.schema import (
     one_of,
     optional,
     path_inside,
+    round_number,
     same_length,
     text,
     truth,
@@ -47,15 +47,25 @@ _cell = fields(
         "device_p50_s": optional(POSITIVE),
         "joules_per_image": optional(number(0, 1e12)),
         "busy_cores": number(0, 1e9),
+        "samples": whole(1),
+        "seconds": mapping(listed(POSITIVE, 1), key=round_number, least=1),
+        "unstable": listed(one_of("steal", "busy", "clock", "cold", "spread")),
+        "disturbance": optional(
+            fields(
+                {
+                    "seconds": number(0, 1e12),
+                    "steal_share": number(),
+                    "other_cores": number(),
+                    "frequency_hz": optional(number()),
+                },
+                {"frequency_spread": optional(number())},
+            )
+        ),
         "speedup": optional(INTERVAL),
         "speedup_same_runtime": optional(
             fields({"format": word, "value": POSITIVE, "low": POSITIVE, "high": POSITIVE})
         ),
-    },
-    {
-        "unstable": listed(one_of("steal", "busy", "clock", "cold", "spread")),
-        "seconds": mapping(listed(POSITIVE, 1)),
-    },
+    }
 )
 
 _COMPARED = {
@@ -147,6 +157,11 @@ def _row(value: Any, place: str) -> None:
         _measured_row(value, place)
         if value["verdict"] is not None:
             _compared(value["accuracy"], f"{place}.accuracy")
+        return
+    for name in ("latency", "accuracy"):
+        if value[name]:
+            expected = f"nothing for a row that is {value['status']}"
+            raise Wrong(f"{place}.{name}", expected, value[name])
 
 
 _objective = one_of("latency", "size", "throughput", "memory")
@@ -162,8 +177,9 @@ _recommendation = fields(
 
 
 def _curve(value: Any, place: str) -> None:
-    fields({"epochs": listed(number(-1e9, 1e9), 1), "values": listed(anything)})(value, place)
-    same_length(value.values(), place)
+    epochs, values = listed(number(-1e9, 1e9), 1), listed(number(-1e15, 1e15))
+    fields({"epochs": epochs, "values": values})(value, place)
+    same_length([value["epochs"], value["values"]], place)
 
 
 _environment = fields(
@@ -182,8 +198,18 @@ _environment = fields(
         "system": text,
         "python": text,
         "packages": mapping(text),
-    }
+    },
+    {"git_commit": optional(text)},
 )
+
+
+def _rows_are_distinct(value: Any, _: str) -> None:
+    seen = set()
+    for row in value["rows"]:
+        key = (row["format"], row["device"])
+        if key in seen:
+            raise Wrong("rows", "one row of each format on each device", " on ".join(key))
+        seen.add(key)
 
 
 def _recommended_rows_are_there(value: Any, _: str) -> None:
@@ -198,12 +224,15 @@ def _recommended_rows_are_there(value: Any, _: str) -> None:
             raise Wrong(f"recommendation.{device}.format", "a measured row", name)
 
 
-def _flips_are_of_classes(value: Any, _: str) -> None:
+def _answers_are_of_classes(value: Any, _: str) -> None:
     classes = whole(0, value["num_classes"] - 1)
     for row in value["rows"]:
-        for flip in (row["accuracy"] or {}).get("flips", ()):
+        accuracy = row["accuracy"] or {}
+        for flip in accuracy.get("flips", ()):
             for name in ("true", "before", "after"):
                 classes(flip[name], f"flips.{name}")
+        for entry in accuracy.get("per_class", ()):
+            classes(entry["index"], "per_class.index")
 
 
 BENCHMARK = all_of(
@@ -228,6 +257,7 @@ BENCHMARK = all_of(
         {"origin": optional(ORIGIN), "preprocessing": PREPROCESSING},
     ),
     as_many_names,
+    _rows_are_distinct,
     _recommended_rows_are_there,
-    _flips_are_of_classes,
+    _answers_are_of_classes,
 )

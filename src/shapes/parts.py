@@ -15,6 +15,7 @@ from src.schema import (
     optional,
     path_inside,
     same_length,
+    short,
     text,
     truth,
     whole,
@@ -79,7 +80,7 @@ def as_many_names(value: Any, _: str) -> None:
 
 NETWORK = {
     "run": text,
-    "model": text,
+    "model": short,
     "parameters": COUNT,
     "macs": COUNT,
     "input_shape": listed(SIDE, 3, 3),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import random
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from src.schema import Wrong
 
 # What has broken a reader of files before, as single values.
 HOSTILE: tuple[Any, ...] = (
@@ -38,6 +41,30 @@ def mutated(value: Any, chance: random.Random) -> Any:
     for _ in range(chance.randint(1, 3)):
         _change(changed, chance)
     return changed
+
+
+# What is allowed somewhere, and at an edge of it.
+EDGES: tuple[Any, ...] = (
+    *(None, True, False, 0, 1, 7, -1, 0.5, -0.0, 1e-12, 1e9, 1e12, 10**15, 2**62, 10**6),
+    *("", " ", "a", "x" * 255, "x" * 5000, "=1+1", "ネコ\u200d", "_x", "-3", "1e400", "$x^$"),
+    *("a\nb", "\x1b[2J", ":bomb:", "[red]x[/red]", "eager", "onnx_int8", "cpu", "cuda", [], {}),
+)
+
+
+def within(value: Any, chance: random.Random, check: Callable[[Any, str], None]) -> Any:
+    """A JSON value with one to twenty of its parts changed, of which ``check`` takes each."""
+    wanted = chance.choice([1, 2, 5, 20])
+    for _ in range(4 * wanted):
+        changed = copy.deepcopy(value)
+        _change_within(changed, chance)
+        try:
+            check(changed, "")
+        except Wrong:
+            continue
+        value, wanted = changed, wanted - 1
+        if not wanted:
+            break
+    return value
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:
@@ -93,6 +120,33 @@ def _change(value: Any, chance: random.Random) -> None:
         holder.append(copy.deepcopy(holder[key]))
     else:
         holder[key] = copy.deepcopy(chance.choice(HOSTILE))
+
+
+def _change_within(value: Any, chance: random.Random) -> None:
+    holder, key = chance.choice([*_places(value)])
+    inner = holder[key]
+    kind = chance.randrange(6)
+    if kind == 0:
+        del holder[key]
+    elif kind == 1 and isinstance(inner, int | float):
+        holder[key] = chance.choice([-inner, inner * 10**6, int(inner), inner / 3])
+    elif kind == 2 and isinstance(inner, list):
+        holder[key] = chance.choice([inner + copy.deepcopy(inner), inner[::-1], inner[:1]])
+    elif kind == 3 and isinstance(inner, dict) and inner:
+        inner[str(chance.choice(EDGES))] = copy.deepcopy(chance.choice([*inner.values()]))
+    elif kind == 4 and isinstance(inner, dict):
+        holder[key] = dict(reversed(inner.items()))
+    else:
+        holder[key] = copy.deepcopy(chance.choice(EDGES))
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Everything in a value: what holds it, and under which name or number."""
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    for key in keys:
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from _places(value[key])
 
 
 def _other_number(value: float, chance: random.Random) -> Any:

@@ -22,24 +22,33 @@ import yaml
 from rich.console import Console
 
 from src import class_names, commands, formats, grammar
+from src.benchmark import finished
+from src.benchmark.options import BenchmarkOptions
 from src.benchmark.row import planned
 from src.bundle.card import card as bundle_card
+from src.compare import guard
+from src.compare import page as comparison_page
 from src.compare.collection import Measured
 from src.compare.comparison import Comparison
+from src.data.preprocessing import Preprocessing
 from src.data.restore import data_of
 from src.errors import LightshipError, UsageError
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.models.network import NetworkSpec
-from src.report import advice, cards, page, table
+from src.report import advice, cards, page, table, tensorboard
 from src.report.html import page as html_page
 from src.runs import Run
+from src.shapes.benchmark import BENCHMARK
+from src.shapes.manifest import MANIFEST
+from tests.compare.test_guard import measurement
 from tests.conftest import CONFIGS
 from tests.faults import canary
-from tests.faults.mutation import HOSTILE, as_json, damaged
+from tests.faults.mutation import HOSTILE, as_json, damaged, within
 from tests.report.test_cards import manifest
 from tests.report.test_table import FAILED, latency, results, row
 from tests.test_cli import parse
+from tests.test_foreign_text import planted
 
 SECONDS = 60  # that no input may take: a hang is ended, nothing is timed
 
@@ -111,6 +120,64 @@ def test_measurements(tmp_path: Path, count: int) -> None:
             assert html_page(found, run.flipped)
 
     assert 0.02 < share_taken(count, read) < 0.9
+
+
+@pytest.mark.parametrize("count", [60, MANY])
+@pytest.mark.filterwarnings("ignore")  # matplotlib's, of letters that its font has not
+def test_measurements_that_are_taken(tmp_path: Path, count: int) -> None:
+    """Whatever a measurement may say is told on every page, and compared with any other."""
+    run, screen = Run(tmp_path), Console(file=io.StringIO(), width=100)
+    timed = [measurement(1), measurement(2, onnx_int8=1.2)]
+    for cell in (file["latency"][0] for each in timed for file in each["rows"]):
+        cell["seconds"] = {number: calls[:2] for number, calls in cell["seconds"].items()}
+    kinds = [MEASURED, planted("x"), results(), *timed]
+
+    def read(chance: random.Random) -> None:
+        both = []
+        for _ in range(2):
+            content = within(chance.choice(kinds), chance, BENCHMARK)
+            run.benchmark.write_text(json.dumps({**content, "schema_version": 1}))
+            both.append(Measured(f"run {len(both)}", run.benchmark, run.read_benchmark()))
+        one, other = (each.results for each in both)
+        with contextlib.suppress(UsageError):  # in two places, or on other images
+            assert isinstance(guard.compare(one, other, max_slowdown=0.05, max_drop=0.01), list)
+        assert page.markdown(one, ["size"])
+        screen.print(table.console_table(one))
+        for sentence in (*table.footnotes(one), *advice.sentences(one)):
+            screen.print(sentence)
+        draws = chance.random() < 0.03
+        if draws:
+            assert html_page(one, run.flipped)
+            tensorboard.write(one, tmp_path / "events", {"model": one["options"]}, {})
+        with contextlib.suppress(UsageError):  # of no batch size in common
+            comparison = Comparison.of(both, None, 1.0)
+            assert comparison_page.markdown(comparison)
+            assert not draws or comparison_page.page(comparison)
+        assert cards.card("onnx", manifest(), one)
+
+    assert share_taken(count, read) == 1
+
+
+@pytest.mark.parametrize("count", [120, MANY])
+def test_manifests_that_are_taken(tmp_path: Path, count: int) -> None:
+    run = Run(tmp_path)
+    run.exports.mkdir()
+    measured = results(row("onnx_int8"))
+
+    def read(chance: random.Random) -> None:
+        content = within(EXPORTED, chance, MANIFEST)
+        run.manifest.write_text(json.dumps({**content, "schema_version": 1}))
+        found = run.read_manifest()
+        for name in found["formats"]:
+            assert cards.card(name, found, measured)
+        assert bundle_card(found, "x", measured["rows"][0], measured["dataset"], "x.png")
+        assert Preprocessing.from_dict(found["preprocessing"]).input_shape
+        run.benchmark.write_text(json.dumps(measured))
+        with contextlib.suppress(UsageError):  # of a format that there is not
+            assert planned(found) or not found["formats"]
+            assert finished.find(run, BenchmarkOptions()) is None
+
+    assert share_taken(count, read) == 1
 
 
 @pytest.mark.parametrize("count", [200, MANY])

@@ -1,0 +1,144 @@
+"""Foreign text in its places: a shell, a program, Markdown and a CSV file read it back."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import html
+import io
+import re
+import subprocess
+
+import markdown as python_markdown
+import pytest
+from markdown_it import MarkdownIt
+
+from src import quoting
+
+HOSTILE = {
+    "command": "x; touch pwned #",
+    "substitution": "$(touch pwned)`touch pwned`${HOME}",
+    "single quote": "it's",
+    "double quote": '"); import os; os.system("touch pwned") #',
+    "backslash": "a\\' b\\\\",
+    "option": "--orphan",
+    "script": "<script>alert(1)</script>",
+    "entity": "&lt;b&gt; &#60;i&#62;",
+    "link": "[click](https://example.org) ![x](//example.org/x.png)",
+    "reference": "[x]: https://example.org",
+    "emphasis": "**a** _b_ ~~c~~ __d__",
+    "code": "`a` ``` b",
+    "cell": "a | b \\| c",
+    "heading": "# a",
+    "list": "- a",
+    "number of a list": "1. a",
+    "quotation": "> a",
+    "line": "---",
+    "two lines": "a\n\n# b\n",
+    "terminal": "a\x1b[2J\x07\x9bb",
+    "turning": "a\u202eb",
+    "formula": "=1+1",
+    "other script": "ネコ\u200d",
+    "format": "onnx_int8 [1.90, 2.10] ~busy",
+}
+each_text = pytest.mark.parametrize("name", HOSTILE)
+
+
+@each_text
+def test_a_shell_takes_foreign_text_for_one_word(name: str) -> None:
+    word = quoting.shell(HOSTILE[name])
+    done = subprocess.run(
+        ["bash", "-c", f"printf %s {word}"],  # the shell that people paste into
+        capture_output=True,
+        check=True,
+        env={"LC_ALL": "C.UTF-8"},
+    )
+    assert done.stdout.decode() == HOSTILE[name]
+    assert not any(map(quoting.is_harmful, word))
+
+
+@each_text
+def test_a_python_program_takes_foreign_text_for_one_literal(name: str) -> None:
+    program = f'open("{quoting.in_python(HOSTILE[name])}/model")'
+    call = ast.parse(program, mode="eval").body
+    assert isinstance(call, ast.Call)
+    assert ast.literal_eval(call.args[0]) == f"{HOSTILE[name]}/model"
+
+
+def seen(text: str) -> str:
+    """The text that a reader is to see: on one line, with what is obeyed written out."""
+    return quoting.visible(" ".join(text.split()))
+
+
+def text_of(page: str) -> str:
+    """The text of a piece of HTML that has no tags but those of a paragraph or a table."""
+    return html.unescape(re.sub(r"</?(p|li|ul|table|thead|tbody|tr|th|td)>", "", page)).strip()
+
+
+@each_text
+@pytest.mark.parametrize("place", ["paragraph", "item", "cell"])
+def test_markdown_shows_foreign_text_as_it_is(name: str, place: str) -> None:
+    github = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    tensorboard = python_markdown.Markdown(extensions=["tables"])
+    text = quoting.markdown(HOSTILE[name], in_table=place == "cell")
+    source = {"paragraph": text, "item": f"- {text}", "cell": f"| h |\n| --- |\n| {text} |"}[place]
+    wanted = seen(HOSTILE[name])
+    for page in (github.render(source), tensorboard.convert(source)):
+        shown = text_of(page)
+        if place == "cell":
+            shown = shown.removeprefix("h").strip()
+        assert shown == wanted
+
+
+@each_text
+@pytest.mark.parametrize("in_table", [False, True])
+def test_markdown_shows_foreign_text_as_code(name: str, in_table: bool) -> None:
+    text = quoting.markdown_code(HOSTILE[name], in_table=in_table)
+    source = f"| h |\n| --- |\n| {text} |" if in_table else text
+    page = MarkdownIt("commonmark").enable("table").render(source)
+    found = re.search(r"<code>(.*)</code>", page)
+    assert found
+    assert html.unescape(found[1]) == seen(HOSTILE[name])
+
+
+@each_text
+def test_a_block_of_code_ends_where_it_should(name: str) -> None:
+    text = f"{HOSTILE[name]}\n```\nmore"
+    page = MarkdownIt("commonmark").render(f"{quoting.markdown_block(text, 'python')}\n\nafter")
+    assert page.count("<pre>") == 1
+    assert page.endswith("<p>after</p>\n")
+
+
+@pytest.mark.parametrize("text", ["http://example.org", "HTTPS://example.org", "www.example.org"])
+def test_an_address_is_no_link(text: str) -> None:
+    assert text[:8] not in quoting.markdown(text)
+    assert text_of(MarkdownIt("commonmark").render(quoting.markdown(text))) == text
+
+
+FORMULAS = [
+    "=1+1",
+    "+1+1",
+    "-1+1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "＝1+1",  # noqa: RUF001  # Excel takes it for the other
+    "=cmd|' /C calc'!A0",
+]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_cell_of_a_csv_file_is_no_formula(text: str) -> None:
+    file = io.StringIO(newline="")
+    csv.writer(file).writerow([quoting.csv_cell(text)])
+    assert next(csv.reader(io.StringIO(file.getvalue(), newline=""))) == [f"'{text}"]
+
+
+@pytest.mark.parametrize("text", ["-1", "+1.5", "-1e-05", "1.0", "cat", "a=b", "", "ネコ", "-.5"])
+def test_a_number_or_a_name_in_a_csv_file_stays_what_it_is(text: str) -> None:
+    assert quoting.csv_cell(text) == text
+
+
+def test_line_breaks_and_tabs_stay_in_what_a_terminal_shows() -> None:
+    assert quoting.visible("a\n\tb\x1b[2J\x85\u2028") == "a\n\tb\\x1b[2J\\u0085\\u2028"
