@@ -13,7 +13,8 @@ from tests.conftest import ROOT
 ALLOWED = {
     "errors": set(),
     "child": set(),
-    "machine": set(),
+    "cgroup": set(),
+    "machine": {"cgroup", "child"},
     "unfinished": set(),
     "files": {"unfinished"},
     "console": set(),
@@ -39,8 +40,8 @@ ALLOWED = {
         "runs",
     },
     "benchmark": {
-        *("console", "data", "errors", "export", "files", "formats", "machine", "mishap", "runs"),
-        "",
+        *("child", "console", "data", "errors", "export", "files", "formats", "machine", "mishap"),
+        *("runs", ""),
     },
     "predict": {
         *("benchmark", "console", "data", "errors", "files", "formats", "machine", "runs"),

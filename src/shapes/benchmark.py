@@ -165,7 +165,7 @@ def _curve(value: Any, place: str) -> None:
     same_length(value.values(), place)
 
 
-_environment = fields(
+ENVIRONMENT = fields(
     {
         "cpu": text,
         "isa": listed(text),
@@ -174,7 +174,7 @@ _environment = fields(
         "machine_cores": optional(whole(1, 10**6)),
         "threads": whole(1, 10**6),
         "frequency_governor": optional(text),
-        "virtual_machine": truth,
+        "virtual_machine": optional(truth),
         "memory_bytes": COUNT,
         "container": fields({"cores": optional(number(0, 1e6)), "memory_bytes": optional(COUNT)}),
         "gpu": optional(fields({"name": text})),
@@ -218,7 +218,7 @@ BENCHMARK = all_of(
             "options": fields({"max_accuracy_drop": SHARE}),
             "dataset": fields({"name": text, "split": text, "images": COUNT}),
             "calibration": fields({"split": text, "images": COUNT}),
-            "environment": _environment,
+            "environment": ENVIRONMENT,
             "baseline": word,
             "rows": listed(_row),
             "recommendation": mapping(_recommendation),
