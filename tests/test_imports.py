@@ -40,8 +40,8 @@ ALLOWED = {
         "runs",
     },
     "benchmark": {
-        *("child", "console", "data", "errors", "export", "files", "formats", "machine", "mishap"),
-        *("runs", ""),
+        *("cgroup", "child", "console", "data", "errors", "export", "files", "formats", "machine"),
+        *("mishap", "runs", ""),
     },
     "predict": {
         *("benchmark", "console", "data", "errors", "files", "formats", "machine", "runs"),
