@@ -89,13 +89,13 @@ _COMPARED = {
     "flips": listed(fields({"position": COUNT, "true": COUNT, "before": COUNT, "after": COUNT})),
 }
 _alone = fields({"images": whole(1), "top1": SHARE, "top5": SHARE, "ece": SHARE})
-_compared = all_of(_alone, fields(_COMPARED))
+ACCURACY = all_of(_alone, fields(_COMPARED))
 
 
 def _accuracy(value: Any, place: str) -> None:
     _alone(value, place)
     if _COMPARED.keys() & value.keys():
-        _compared(value, place)
+        ACCURACY(value, place)
 
 
 _profile = fields(
@@ -145,7 +145,7 @@ def _row(value: Any, place: str) -> None:
     if value["status"] == "ok":
         _measured_row(value, place)
         if value["verdict"] is not None:
-            _compared(value["accuracy"], f"{place}.accuracy")
+            ACCURACY(value["accuracy"], f"{place}.accuracy")
 
 
 _objective = one_of("latency", "size", "throughput", "memory")
