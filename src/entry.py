@@ -5,16 +5,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from src import mishap, quiet, stopping
+from src import mishap, outlet, quiet, stopping
 from src.errors import LightshipError
 from src.stopping import Stopped
 
 
 def run_command(command: Callable[[], None]) -> None:
     """Run ``command``; an error of ours, or one that is no defect, is printed in one line."""
+    with outlet.open_ended():
+        _run(command)
+
+
+def _run(command: Callable[[], None]) -> None:
     try:
         with stopping.at_once(), quiet.event_files():
             command()
+    except outlet.ClosedOutput as closed:
+        sys.exit(closed.exit_code)
     except LightshipError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -19,6 +19,7 @@ ALLOWED = {
     "files": {"unfinished"},
     "console": set(),
     "stopping": set(),
+    "outlet": set(),
     "quiet": set(),
     "mishap": {"errors"},
     "class_names": set(),
@@ -44,7 +45,7 @@ ALLOWED = {
         *("mishap", "runs", ""),
     },
     "predict": {
-        *("benchmark", "console", "data", "errors", "files", "formats", "machine", "runs"),
+        *("benchmark", "console", "data", "errors", "formats", "machine", "outlet", "runs"),
     },
     "bundle": {
         *("benchmark", "console", "data", "errors", "files", "formats", "predict", "runs"),
