@@ -25,8 +25,8 @@ class Writer(Protocol):
 def open_writer(path: Path, class_names: Sequence[str], top: int) -> Iterator[Writer]:
     """Write to ``path``, where each prediction is as soon as it was given.
 
-    A file that was there before stays until the first one. At any moment the file can be read:
-    a CSV file has whole lines, and a JSON file its last bracket.
+    A file that was there before stays until the first one. From then on it can be read however
+    this process ends: a CSV file has whole lines, and a JSON file its last bracket.
 
     Raises:
         UsageError: it cannot be written.
