@@ -7,15 +7,17 @@ import math
 import os
 import platform
 import resource
-import subprocess
 from pathlib import Path
 
+from src import cgroup, child
+
 _CPUINFO = Path("/proc/cpuinfo")
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-_CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 _CPU = Path("/sys/devices/system/cpu")
 _DEVICES = Path("/dev")
 _STATUS = Path("/proc/self/status")
+
+_ASSUMED_BYTES = 8 * 10**9  # of memory, on a system that does not tell
+_SYSCTL_SECONDS = 5.0
 
 # The kernel's flag name -> the name the field uses. Only those that decide which
 # kernels a runtime picks for fp32, bf16 and int8.
@@ -38,7 +40,7 @@ _ISA = {
 
 
 def usable_cores() -> int:
-    """Cores this process may use: affinity and the container's CPU quota respected."""
+    """Cores this process may use: its affinity, and the container's quota rounded up."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
@@ -57,71 +59,57 @@ def frequency_hz() -> float | None:
     """The present frequency of the usable cores on average; None where it can't be read."""
     values = []
     for core in usable_core_numbers():
-        try:
-            text = (_CPU / f"cpu{core}/cpufreq/scaling_cur_freq").read_text(encoding="ascii")
-        except OSError:
-            return None  # a virtual machine, mostly
+        text = cgroup.read(_CPU / f"cpu{core}/cpufreq/scaling_cur_freq") or ""
+        if not text.strip().isdecimal():
+            return None  # a virtual machine, mostly; or "<unknown>"
         values.append(int(text) * 1e3)
     return sum(values) / len(values)
 
 
 def frequency_governor() -> str | None:
     """The kernel's policy for the first core's frequency, as in "powersave"; None if unknown."""
-    try:
-        return (_CPU / "cpu0/cpufreq/scaling_governor").read_text(encoding="ascii").strip()
-    except OSError:
-        return None
+    text = cgroup.read(_CPU / "cpu0/cpufreq/scaling_governor")
+    return None if text is None else text.strip()
 
 
 def memory_bytes() -> int:
     """The memory this process may use: the machine's, or the container's limit."""
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(whole, container_memory_bytes() or whole)
+    return min(_physical_bytes(), container_memory_bytes() or _physical_bytes())
 
 
 def container_memory_bytes() -> int | None:
     """The container's limit of memory; None without one."""
-    try:
-        limit = _CGROUP_MEMORY.read_text(encoding="ascii").strip()
-    except OSError:
-        return None
-    return int(limit) if limit.isdecimal() else None
+    return cgroup.memory_bytes()
 
 
 def container_cores() -> float | None:
-    """The container's limit of processor time, in cores; None without one.
-
-    cgroup v2, "max 100000" or "150000 100000": microseconds of CPU per period.
-    https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
-    """
-    try:
-        limit, period = _CGROUP_QUOTA.read_text(encoding="ascii").split()
-        return None if limit == "max" else int(limit) / int(period)
-    except (OSError, ValueError):
-        return None
+    """The container's limit of processor time, in cores; None without one."""
+    return cgroup.cores()
 
 
 @functools.cache
 def cpu_model() -> str:
-    """The processor's name as its maker writes it."""
-    for line in _cpuinfo():
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            return value.strip()
-    return _sysctl("machdep.cpu.brand_string") or platform.processor() or platform.machine()
+    """The processor's name as its maker writes it; on ARM, whose kernel has none, its numbers."""
+    if platform.system() == "Darwin":
+        return _sysctl("machdep.cpu.brand_string") or platform.machine()
+    told = _first_values()
+    name = told.get("model name") or told.get("Model") or told.get("cpu")
+    if name:
+        return name
+    if "CPU part" in told:
+        numbers = f"implementer {told.get('CPU implementer', 'unknown')}, part {told['CPU part']}"
+        return f"{platform.machine()}, {numbers}"
+    return platform.processor() or platform.machine() or "unknown"
 
 
 @functools.cache
 def instruction_sets() -> tuple[str, ...]:
     """The instruction sets that decide how fast a network runs here, in the field's names."""
-    for line in _cpuinfo():
-        key, _, value = line.partition(":")
-        if key.strip() in {"flags", "Features"}:
-            flags = set(value.split())
-            return tuple(name for flag, name in _ISA.items() if flag in flags)
     if platform.system() == "Darwin":
         return _darwin_instruction_sets()
-    return ()
+    told = _first_values()
+    flags = set((told.get("flags") or told.get("Features") or "").split())
+    return tuple(name for flag, name in _ISA.items() if flag in flags)
 
 
 def has_int8_dot_product() -> bool:
@@ -157,24 +145,23 @@ def may_have_gpu() -> bool:
 
 def peak_rss_bytes() -> int:
     """The largest resident set that this process has had."""
-    try:
-        # getrusage's ru_maxrss also counts what the parent held before exec.
-        with _STATUS.open(encoding="ascii") as status:
-            for line in status:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass  # no /proc: macOS, where ru_maxrss is in bytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # getrusage's ru_maxrss also counts what the parent held before exec.
+    for line in (cgroup.read(_STATUS) or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    unit = 1 if platform.system() == "Darwin" else 1024  # bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def is_virtual() -> bool | None:
-    """Whether a hypervisor shares this processor with others; None where that is not told."""
-    for line in _cpuinfo():
-        key, _, value = line.partition(":")
-        if key.strip() == "flags":
-            return "hypervisor" in value.split()
-    return None
+    """Whether a hypervisor shares this processor with others; None where that is not told.
+
+    Linux tells it on x86 only.
+    """
+    if platform.system() == "Darwin":
+        return {"1": True, "0": False}.get(_sysctl("kern.hv_vmm_present"))
+    flags = _first_values().get("flags")
+    return None if flags is None else "hypervisor" in flags.split()
 
 
 def is_arm() -> bool:
@@ -182,12 +169,29 @@ def is_arm() -> bool:
     return platform.machine().lower() in {"arm64", "aarch64"}
 
 
+def _physical_bytes() -> int:
+    try:
+        page, pages = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        page = pages = 0  # no such name
+    if min(page, pages) > 0:  # -1 is no answer
+        return page * pages
+    told = _sysctl("hw.memsize")
+    return int(told) if told.isdecimal() and int(told) else _ASSUMED_BYTES
+
+
 @functools.cache
 def _cpuinfo() -> tuple[str, ...]:
-    try:
-        return tuple(_CPUINFO.read_text().splitlines())
-    except OSError:
-        return ()
+    return tuple((cgroup.read(_CPUINFO) or "").splitlines())
+
+
+def _first_values() -> dict[str, str]:
+    """What the kernel says of the first core that it says it of, by its names."""
+    told: dict[str, str] = {}
+    for line in _cpuinfo():
+        key, _, value = line.partition(":")
+        told.setdefault(key.strip(), value.strip())
+    return told
 
 
 def _darwin_instruction_sets() -> tuple[str, ...]:
@@ -202,10 +206,5 @@ def _darwin_instruction_sets() -> tuple[str, ...]:
 
 
 def _sysctl(key: str) -> str:
-    try:
-        answer = subprocess.run(
-            ["sysctl", "-n", key], capture_output=True, text=True, timeout=5, check=False
-        )
-    except OSError:
-        return ""
-    return answer.stdout.strip()
+    """A value of macOS's kernel; empty where there is none."""
+    return child.output_of(["sysctl", "-n", key], _SYSCTL_SECONDS) or ""

@@ -81,7 +81,9 @@ def number(low: float = -math.inf, high: float = math.inf) -> Check:
 
     def check(value: Any, place: str) -> None:
         sound = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (sound and abs(value) <= _LARGEST and low <= value <= high):
+        # A whole number beyond that has no float, which is what all figures are made to be.
+        within = sound and (abs(value) <= _LARGEST if type(value) is int else math.isfinite(value))
+        if not (within and low <= value <= high):
             raise Wrong(place, f"a number{_range(low, high)}", value)
 
     return check

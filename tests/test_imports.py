@@ -16,7 +16,8 @@ ALLOWED = {
     "builders": {"errors"},
     "errors": {"quoting"},
     "child": set(),
-    "machine": set(),
+    "cgroup": set(),
+    "machine": {"cgroup", "child"},
     "lock": set(),
     "paths": {"errors"},
     "unfinished": {"lock"},
@@ -24,6 +25,7 @@ ALLOWED = {
     "fingerprint": {"files"},
     "console": set(),
     "stopping": set(),
+    "outlet": set(),
     "quiet": set(),
     "mishap": {"errors"},
     "class_names": {"quoting"},
@@ -52,12 +54,12 @@ ALLOWED = {
         *("formats", "mishap", "models", "runs"),
     },
     "benchmark": {
-        *("console", "data", "errors", "export", "files", "formats", "machine", "mishap", "runs"),
-        *("", "fingerprint"),
+        *("cgroup", "child", "console", "data", "errors", "export", "files", "fingerprint"),
+        *("formats", "machine", "mishap", "runs", ""),
     },
     "predict": {
         *("benchmark", "console", "data", "errors", "files", "fingerprint", "formats", "machine"),
-        *("quoting", "runs"),
+        *("outlet", "quoting", "runs"),
     },
     "bundle": {
         *("benchmark", "console", "data", "errors", "files", "fingerprint", "formats", "predict"),

@@ -1,48 +1,194 @@
+"""What a machine tells of itself, on machines that are planted: see :mod:`tests.machines`."""
+
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from src import machine
+from src import cgroup, machine
+from tests import machines
+from tests.machines import ARM, MACOS, V1, V2, Machine, Plant
 
 
-def test_cores_respect_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
+    machines.forget()
+    yield lambda there: machines.plant(there, tmp_path, monkeypatch)
+    machines.forget()
+
+
+def test_cores_respect_affinity(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(Machine())
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
-    monkeypatch.setattr(machine, "_CGROUP_QUOTA", Path("/nowhere"))
     assert machine.usable_cores() == 3
 
 
 @pytest.mark.parametrize(
-    ("content", "cores"),
-    [("max 100000", 8), ("150000 100000", 2), ("50000 100000", 1), ("nonsense", 8)],
+    ("content", "quota", "cores"),
+    [
+        ("max 100000", None, 8),
+        ("150000 100000", 1.5, 2),
+        ("50000 100000", 0.5, 1),
+        ("1000 1000000", 0.001, 1),
+        ("200000", 2.0, 2),
+        ("1600000 100000", 16.0, 8),  # more than there are
+        ("0 100000", None, 8),
+        ("100000 0", None, 8),
+        ("-1 100000", None, 8),
+        ("nonsense", None, 8),
+        ("", None, 8),
+    ],
 )
-def test_cores_respect_the_containers_quota(
-    content: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_cores_respect_the_containers_quota_rounded_up(
+    content: str, quota: float | None, cores: int, plant: Plant
 ) -> None:
-    quota = tmp_path / "cpu.max"
-    quota.write_text(content)
-    monkeypatch.setattr(machine, "_CGROUP_QUOTA", quota)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    plant(Machine(limits={"cpu.max": content}))
+    assert machine.container_cores() == quota
     assert machine.usable_cores() == cores
 
 
-def test_instruction_sets_are_read_from_the_kernels_flags(
-    monkeypatch: pytest.MonkeyPatch,
+GROUPS = {
+    "the process's own group": (
+        {"a/b/cpu.max": "300000 100000", "a/b/memory.max": "3000"},
+        3,
+        3000,
+    ),
+    "its parent": ({"a/cpu.max": "200000 100000", "a/memory.max": "2000"}, 2, 2000),
+    "the tighter of two": (
+        {
+            "a/b/cpu.max": "500000 100000",
+            "a/b/memory.max": "max",
+            "a/cpu.max": "400000 100000",
+            "cpu.max": "600000 100000",
+            "a/memory.max": "7000",
+            "memory.max": "6000",
+        },
+        4,
+        6000,
+    ),
+    "no other process's group": ({"c/cpu.max": "100000 100000", "c/memory.max": "1"}, None, None),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("version", ["v2", "v1"])
+def test_the_limit_that_counts_is_that_of(name: str, version: str, plant: Plant) -> None:
+    limits, cores, memory = GROUPS[name]
+    if version == "v2":
+        plant(Machine(own="0::/a/b\n", limits=limits))
+    else:
+        older = {}
+        for path, content in limits.items():
+            place, _, file = path.rpartition("cpu.max")
+            if file == "" and place != path:
+                quota, _, period = content.partition(" ")
+                older[f"{place}cpu.cfs_quota_us"] = quota
+                older[f"{place}cpu.cfs_period_us"] = period
+            else:
+                value = "9223372036854771712" if content == "max" else content
+                older[path.replace("memory.max", "memory.limit_in_bytes")] = value
+        own = "9:name=systemd:/\n4:cpu,cpuacct:/a/b\n3:memory:/a/b\n0::/c\n"
+        plant(Machine(own=own, mounts=V1.replace("{controllers}", "cpu,memory"), limits=older))
+    assert machine.container_cores() == cores
+    assert machine.container_memory_bytes() == memory
+
+
+def test_a_container_that_is_told_its_path_on_the_host_sees_its_own_group(
+    plant: Plant, tmp_path: Path
 ) -> None:
-    lines = ("model name\t: Some CPU @ 3 GHz", "flags\t\t: fpu avx2 avx512f avx512_vnni")
-    monkeypatch.setattr(machine, "_cpuinfo", lambda: lines)
-    machine.cpu_model.cache_clear()
-    machine.instruction_sets.cache_clear()
-    try:
-        assert machine.cpu_model() == "Some CPU @ 3 GHz"
-        assert machine.instruction_sets() == ("AVX2", "AVX-512", "AVX-512 VNNI")
-        assert machine.has_int8_dot_product()
-        assert not machine.has_bfloat16()
-    finally:
-        machine.cpu_model.cache_clear()
-        machine.instruction_sets.cache_clear()
+    plant(Machine(own="0::/docker/1f3c/job\n", limits={"job/cpu.max": "100000 100000"}))
+    cgroup._MOUNTS.write_text(V2.format(root="/docker/1f3c", point=tmp_path / "cgroup"))
+    assert machine.container_cores() == 1
+    cgroup._OWN.write_text("0::/../../elsewhere\n")  # outside what the container sees
+    (tmp_path / "cgroup" / "cpu.max").write_text("200000 100000")
+    assert machine.container_cores() == 2
+
+
+def test_a_hierarchy_is_found_where_it_is_mounted(plant: Plant, tmp_path: Path) -> None:
+    plant(Machine())
+    place = tmp_path / "my groups"
+    place.mkdir()
+    (place / "memory.max").write_text("5000")
+    hybrid = V1.format(root="/", point="/nowhere", controllers="cpuset,blkio")
+    mounts = hybrid + V2.format(root="/", point=str(place).replace(" ", r"\040"))
+    cgroup._MOUNTS.write_text("23 1 8:1 / / rw - ext4 /dev/sda1 rw\ncut off\n" + mounts)
+    assert machine.container_memory_bytes() == machine.memory_bytes() == 5000
+
+
+def test_without_a_table_of_mounts_the_usual_place_is_looked_at(plant: Plant) -> None:
+    plant(Machine(None, limits={"cpu.max": "100000 100000", "memory/memory.limit_in_bytes": "9"}))
+    assert machine.container_cores() == 1
+    assert machine.container_memory_bytes() == 9
+
+
+def test_a_container_without_limits_has_none(plant: Plant) -> None:
+    plant(Machine(limits={"cpu.max": "max 100000", "memory.max": "max"}))
+    assert machine.container_cores() is machine.container_memory_bytes() is None
+    assert machine.memory_bytes() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_instruction_sets_are_read_from_the_kernels_flags(plant: Plant) -> None:
+    plant(Machine())
+    assert machine.cpu_model() == "Some CPU @ 3 GHz"
+    assert machine.instruction_sets() == ("AVX2", "AVX-512", "AVX-512 VNNI")
+    assert machine.has_int8_dot_product()
+    assert not machine.has_bfloat16()
+    assert machine.is_virtual() is True
+
+
+def test_arm_has_features_and_numbers_in_the_place_of_a_name(plant: Plant) -> None:
+    plant(Machine(ARM))
+    assert machine.cpu_model().endswith(", implementer 0x41, part 0xd40")
+    assert machine.instruction_sets() == ("NEON", "NEON dot product", "I8MM", "NEON BF16", "SVE")
+    assert machine.has_int8_dot_product()
+    assert machine.has_bfloat16()
+    assert machine.is_virtual() is None
+
+
+def test_macos_is_asked_by_sysctl(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(Machine(None, sysctl=MACOS["a Mac with Apple's processor"]))
+    assert machine.cpu_model() == "Apple M3"
+    assert machine.instruction_sets() == ("NEON", "NEON dot product", "I8MM")
+    assert machine.is_virtual() is False
+    assert machine.usable_cores() == 8
+    assert machine.usable_core_numbers() == set(range(8))
+    assert machine.peak_rss_bytes() == resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert machine.may_have_gpu()
+
+    def unknown(name: str) -> int:
+        raise ValueError("unrecognized configuration name")
+
+    monkeypatch.setattr(os, "sysconf", unknown)
+    assert machine.memory_bytes() == 16 * 2**30
+
+
+def test_memory_that_no_system_call_tells_is_assumed(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(Machine(None, sysctl={}))
+    monkeypatch.setattr(os, "sysconf", lambda _: -1)
+    assert machine.memory_bytes() == machine._ASSUMED_BYTES
+
+
+@pytest.mark.parametrize("content", ["<unknown>", "", None])
+def test_a_frequency_that_is_not_told_is_missing(
+    content: str | None, plant: Plant, tmp_path: Path
+) -> None:
+    plant(Machine(cores=1))
+    assert machine.frequency_hz() is machine.frequency_governor() is None
+    folder = tmp_path / "sys" / "cpu" / "cpu0" / "cpufreq"
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / "scaling_cur_freq").write_text(content)
+    assert machine.frequency_hz() is None
+    (folder / "scaling_cur_freq").write_text("2400000\n")
+    (folder / "scaling_governor").write_text("powersave\n")
+    assert machine.frequency_hz() == 2.4e9
+    assert machine.frequency_governor() == "powersave"
 
 
 @pytest.mark.parametrize(("file", "found"), [("nvidiactl", True), ("dxg", True), ("sda", False)])
@@ -55,16 +201,3 @@ def test_a_gpu_without_its_drivers_device_is_not_looked_for(
     assert machine.may_have_gpu() is found
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     assert machine.may_have_gpu()
-
-
-def test_a_container_without_limits_has_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("_CGROUP_QUOTA", "_CGROUP_MEMORY"):
-        (tmp_path / name).write_text("max 100000" if name == "_CGROUP_QUOTA" else "max")
-        monkeypatch.setattr(machine, name, tmp_path / name)
-    assert machine.container_cores() is machine.container_memory_bytes() is None
-    (tmp_path / "_CGROUP_QUOTA").write_text("150000 100000")
-    (tmp_path / "_CGROUP_MEMORY").write_text("4096")
-    assert machine.container_cores() == 1.5
-    assert machine.memory_bytes() == machine.container_memory_bytes() == 4096

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
+import io
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -11,14 +14,16 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from src import mishap
 from src.benchmark.process import EVALUATION_BATCH
 from src.data.preprocessing import Preprocessing
-from src.errors import UsageError
+from src.errors import LightshipError, UsageError
 from src.predict import pictures
-from src.predict.exported import ExportedFile
+from src.predict.exported import ExportedFile, NoAnswerError
 from src.predict.options import PredictOptions
 from src.predict.output import open_writer
 from src.predict.stage import Prediction, predictions, softmax
+from src.stopping import Stopped
 from tests import photos
 
 
@@ -88,8 +93,11 @@ def test_an_unreadable_image_stops_or_is_left_out(folder: Path, tmp_path: Path) 
     broken = tmp_path / "broken.png"
     broken.write_text("hello")
     paths = [folder / "sea" / "00.jpg", broken, folder / "leaf" / "00.jpg"]
-    with pytest.raises(UsageError, match=r"broken.png: expected an image that Pillow can decode"):
-        list(predictions(planted()[1], paths, "raise"))
+    stopping = predictions(planted()[1], paths, "raise")
+    assert next(stopping).path == paths[0]  # which is before it, and stays
+    with pytest.raises(UsageError, match=r"broken.png: expected .* replace or remove the file$"):
+        next(stopping)
+    assert next(predictions(planted()[1], paths, "mark")).problem is None
     file, exported = planted()
     found = list(predictions(exported, paths, "skip"))
     assert [each.problem is None for each in found] == [True, False, True]
@@ -99,6 +107,105 @@ def test_an_unreadable_image_stops_or_is_left_out(folder: Path, tmp_path: Path) 
     [alone] = predictions(exported, [broken], "skip")
     assert "Pillow can decode" in str(alone.problem)
     assert file.batches == [2]
+
+
+PICTURES = {
+    "no picture": b"hello",
+    "nothing": b"",
+    "half a picture": None,
+    "a folder": "folder",
+    "a link to nothing": "link",
+    "a decompression bomb": "bomb",
+    "a picture that a library chokes on": "chokes",
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_one_line_of_its_own_that_is(
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = folder / "sea" / "00.jpg"
+    bad = tmp_path / "bad.jpg"
+    content = PICTURES[name]
+    if isinstance(content, bytes):
+        bad.write_bytes(content)
+    elif content is None:
+        bad.write_bytes(good.read_bytes()[:300])
+    elif content == "folder":
+        bad.mkdir()
+    elif content == "link":
+        bad.symlink_to(tmp_path / "nowhere")
+    elif content == "bomb":
+        bad.write_bytes(good.read_bytes())
+        monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 10)
+        monkeypatch.setattr("src.data.picture.MOST_PIXELS", 10, raising=False)
+        good = bad
+    else:
+        original = pictures.read_image
+
+        def chokes(path: Path) -> Any:
+            if path == bad:
+                raise ZeroDivisionError("of a library")
+            return original(path)
+
+        monkeypatch.setattr(pictures, "read_image", chokes)
+    found = list(predictions(planted()[1], [good, bad, good], "mark"))
+    assert [each.path for each in found] == [good, bad, good]
+    line = str(found[1].problem)
+    assert line.startswith(f"{bad}: expected an image that Pillow can decode; found ")
+    assert line.endswith("; replace or remove the file")  # and no option that is refused here
+    assert "\n" not in line
+    assert (found[0].problem is None) == (good != bad)
+
+
+class Partial(Planted):
+    """Has no finite answer for pictures of which the red channel is above a level."""
+
+    def __init__(self, level: float) -> None:
+        super().__init__()
+        self.level, self.name = level, "onnx_int8"
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        answers = super().logits(images)
+        bad = np.flatnonzero(answers[:, 0] > self.level)
+        if len(bad):
+            raise NoAnswerError(self.name, bad.tolist())
+        return answers
+
+
+@pytest.mark.parametrize("on_error", ["mark", "skip", "raise"])
+def test_a_picture_without_a_finite_answer_costs_no_other_its_own(
+    folder: Path, on_error: Any
+) -> None:
+    paths = sorted(folder.rglob("*.*"))
+    usual = list(predictions(planted()[1], paths, on_error))
+    reds = [float(Preprocessing(8)(pictures.read_image(path))[0].mean()) for path in paths]
+    level = sum(sorted(reds)[-4:-2]) / 2  # three are above it
+    bad = [red > level for red in reds]
+    assert sum(bad) == 3
+    found: list[Prediction] = []
+    partial = predictions(cast("ExportedFile", Partial(level)), paths, on_error)
+    if on_error == "raise":
+        with pytest.raises(LightshipError, match="the logits of onnx_int8 are not finite"):
+            found.extend(partial)
+        assert len(found) == bad.index(True)
+    else:
+        found = list(partial)
+        assert [each.problem is not None for each in found] == bad
+    for each, before in zip(found, usual, strict=False):
+        if each.problem is None:
+            assert each.probabilities is not None
+            assert before.probabilities is not None
+            assert np.array_equal(each.probabilities, before.probabilities)
+        else:
+            assert str(each.path) in str(each.problem)
+
+
+def test_a_file_that_answers_nothing_is_asked_once_a_batch(folder: Path) -> None:
+    file = Partial(-np.inf)
+    found = list(predictions(cast("ExportedFile", file), sorted(folder.rglob("*.*")), "mark"))
+    assert all(each.problem for each in found)
+    assert len(file.batches) == 1
 
 
 def test_the_likeliest_come_first_and_add_up_to_one() -> None:
@@ -124,7 +231,7 @@ def test_what_is_written_can_be_read_again(tmp_path: Path, suffix: str) -> None:
     with open_writer(path, names, 5) as write:
         for each in given:
             write(each)
-        assert not path.exists()
+            assert len(answers_in(path)) == given.index(each) + 1  # as soon as it is given
     if suffix == ".csv":
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
@@ -142,21 +249,117 @@ def test_what_is_written_can_be_read_again(tmp_path: Path, suffix: str) -> None:
         assert two == {"image": "broken.jpg", "top": [], "error": str(given[1].problem)}
 
 
-def test_nothing_to_write_is_still_json(tmp_path: Path) -> None:
-    with open_writer(tmp_path / "none.json", ["a"], 1):
-        pass
-    assert json.loads((tmp_path / "none.json").read_text()) == []
+def answers_in(path: Path) -> list[Any]:
+    """What a program that opens the file now finds in it."""
+    text = path.read_text(encoding="utf-8")
+    assert text.endswith("\n")
+    if path.suffix == ".json":
+        found: list[Any] = json.loads(text)
+        return found
+    return list(csv.DictReader(io.StringIO(text), strict=True))
 
 
-def test_what_was_begun_when_it_failed_is_not_left(tmp_path: Path) -> None:
-    def fail() -> None:
-        with open_writer(tmp_path / "half.csv", ["a"], 1) as write:
-            write(Prediction(Path("x"), np.array([1.0])))
-            raise RuntimeError("in between")
+def test_nothing_to_write_is_still_json_and_a_head(tmp_path: Path) -> None:
+    for name in ("none.json", "none.csv"):
+        with open_writer(tmp_path / name, ["a"], 1):
+            pass
+        assert answers_in(tmp_path / name) == []
+    assert (tmp_path / "none.csv").read_text() == "image,predicted,probability,error\n"
 
-    with pytest.raises(RuntimeError, match="in between"):
-        fail()
+
+GIVEN = Prediction(Path("x"), np.array([0.5, 0.5]))
+ENDS = {
+    "a defect": RuntimeError("in between"),
+    "Ctrl-C": Stopped(signal.SIGINT),
+    "a picture that cannot be read": UsageError("x", expected="y", found="z", remedy="mend it"),
+    "a worker that died": LightshipError("the worker process ended with SIGKILL"),
+    "a terminal that was closed": KeyboardInterrupt(),
+}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+@pytest.mark.parametrize("name", ENDS)
+def test_what_was_written_stays_after(name: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"half{suffix}"
+    path.write_text("old\n")
+    for count in (0, 1, 3):
+
+        def fail(count: int = count) -> None:
+            with open_writer(path, ["a", "b"], 2) as write:
+                for _ in range(count):
+                    write(GIVEN)
+                raise ENDS[name]
+
+        with pytest.raises(type(ENDS[name])):
+            fail()
+        if count:
+            assert len(answers_in(path)) == count
+        else:
+            assert path.read_text() == "old\n"  # nothing was known yet
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_new_file_without_an_answer_is_not_left(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at once"), open_writer(tmp_path / "x.csv", ["a"], 1):
+        raise ValueError("at once")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+@pytest.mark.parametrize("room", [0, 1, 60, 150, 151, 200, 1000])
+def test_a_disk_that_is_full_keeps_whole_answers(
+    suffix: str, room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"answers{suffix}"
+
+    class Full(io.FileIO):
+        def write(self, content: Any, /) -> int:
+            left = room - self.tell()
+            if left <= 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(bytes(content)[:left])  # as much as there is room for
+
+    def opened(self: Path, mode: str, buffering: int) -> Full:
+        return Full(self, mode.replace("b", ""))
+
+    monkeypatch.setattr(Path, "open", opened)
+    written = 0
+
+    def write_many() -> None:
+        nonlocal written
+        with open_writer(path, ["a", "b"], 2) as write:
+            for _ in range(100):
+                write(GIVEN)
+                written += 1
+
+    with pytest.raises(OSError, match="No space left") as raised:
+        write_many()
+    monkeypatch.undo()
+    assert "the disk is full" in str(mishap.explain(raised.value))
+    assert raised.value.filename == str(path)
+    assert len(answers_in(path)) == written if written else not path.exists()
+    assert written > 0 or room < 200
+
+
+def test_a_file_that_cannot_be_opened_is_told_before_anything_is_computed(tmp_path: Path) -> None:
+    for name in (f"{'x' * 300}.csv", "folder.csv"):
+        if len(name) < 100:
+            (tmp_path / name).mkdir()
+        expected = r"output: expected a file that can be written; found"
+        with pytest.raises(UsageError, match=expected), open_writer(tmp_path / name, ["a"], 1):
+            pytest.fail("it was opened")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+def test_names_of_any_bytes_are_written(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"names{suffix}"
+    names = ["caf\udce9.jpg", "line\nbreak.jpg", "\U0001f600.jpg", 'quo"ted.jpg']
+    with open_writer(path, ["a", "b"], 1) as write:
+        for name in names:
+            write(Prediction(Path(name), np.array([0.5, 0.5])))
+    found = [line["image"] for line in answers_in(path)]
+    assert found[1:] == names[1:]
+    assert found[0] == (r"caf\udce9.jpg" if suffix == ".csv" else names[0])
 
 
 @pytest.mark.parametrize(
@@ -164,6 +367,8 @@ def test_what_was_begun_when_it_failed_is_not_left(tmp_path: Path) -> None:
     [
         ({"top": 0}, "top: expected a positive number; found 0"),
         ({"output": "answers.txt"}, "output: expected a name that ends with .csv or .json"),
+        ({"output": "/dev/null.csv/../../dev"}, "output: expected a name that ends with"),
+        ({"on_error": "skip", "top": -1}, "top: expected a positive number; found -1"),
         ({"output": "nowhere/answers.csv"}, "output: expected a file in a folder that exists"),
     ],
 )

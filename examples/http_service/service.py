@@ -50,17 +50,21 @@ class Batcher:
         while True:
             batch = await self._collect()
             self.batches = [*self.batches[-99:], len(batch)]
-            try:
-                images = [image for image, _ in batch]
-                answers = await asyncio.to_thread(self.model.answer, images)
-            except Exception as error:  # it is each caller's, and the next batch may go well
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, future), answer in zip(batch, answers, strict=True):
-                if not future.done():  # whoever asked may have gone
-                    future.set_result(answer)
+            await self._answer(batch)
+
+    async def _answer(self, batch: list[Waiting]) -> None:
+        try:
+            answers = await asyncio.to_thread(self.model.answer, [image for image, _ in batch])
+        except Exception as error:
+            if len(batch) > 1:  # whose fault is it? The others have their answer
+                for waiting in batch:
+                    await self._answer([waiting])
+            elif not batch[0][1].done():
+                batch[0][1].set_exception(error)
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():  # whoever asked may have gone
+                future.set_result(answer)
 
     async def _collect(self) -> list[Waiting]:
         batch = [await self._queue.get()]
@@ -103,7 +107,10 @@ async def classify(request: Request) -> dict[str, Any]:
             image = await asyncio.to_thread(batcher.model.prepare, io.BytesIO(body))
         except UnreadableImageError as error:
             raise HTTPException(415, f"not a picture: {error}") from error
-        probabilities = await batcher.classify(image)
+        try:
+            probabilities = await batcher.classify(image)
+        except ValueError as error:
+            raise HTTPException(500, f"no answer: {error}") from error
     best = (-probabilities).argsort(kind="stable")[:TOP]
     names = batcher.model.class_names
     return {"top": [{"class": names[i], "probability": float(probabilities[i])} for i in best]}

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.benchmark.fidelity import Labels, Logits
+from src.benchmark.answer import Logits
+from src.benchmark.fidelity import Labels
 
 # Shapes: n images, K classes.
 Right = NDArray[np.bool_]  # (n,), whether top-1 is the target
@@ -19,7 +20,7 @@ class Distance:
 
     def __init__(self) -> None:
         self._signal = self._noise = self._kl = 0.0
-        self._largest: list[NDArray[np.float32]] = []
+        self._largest: list[NDArray[np.float64]] = []
 
     def add(self, logits: Logits, baseline: Logits) -> None:
         """One more batch: (n, K) each."""
@@ -28,7 +29,8 @@ class Distance:
         self._noise += float(np.square(logits - reference).sum())
         before, after = _log_softmax(baseline), _log_softmax(logits)  # (n, K)
         self._kl += float((np.exp(before) * (before - after)).sum())
-        self._largest.append(np.abs(logits - baseline).max(axis=1))  # (n,)
+        # In float64, as the difference of two large logits may be beyond float32.
+        self._largest.append(np.abs(logits - reference).max(axis=1))  # (n,)
 
     def result(self) -> dict[str, float | None]:
         """The figures.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from src import cgroup
 from src.benchmark import nvml
 
 _POWERCAP = Path("/sys/class/powercap")
@@ -22,10 +23,7 @@ class EnergyMeter:
 
     def __init__(self, device: str, powercap: Path = _POWERCAP) -> None:
         self._device = device
-        # The packages are intel-rapl:0, intel-rapl:1 (on AMD as well); what is below one of
-        # them, intel-rapl:0:1, is in its sum already.
-        self._zones = sorted(powercap.glob("intel-rapl:*[0-9]")) if device == "cpu" else []
-        self._zones = [zone for zone in self._zones if zone.name.count(":") == 1]
+        self._zones = _packages(powercap) if device == "cpu" else []
 
     def since(self, before: list[int] | None) -> float | None:
         """Joules since :meth:`read` gave ``before``; None where there is no counter."""
@@ -33,11 +31,16 @@ class EnergyMeter:
         if before is None or now is None:
             return None
         if self._device == "cuda":
-            return (now[0] - before[0]) * 1e-3
+            # A driver that was loaded again begins anew.
+            return (now[0] - before[0]) * 1e-3 if now[0] >= before[0] else None
         total = 0
         for zone, first, last in zip(self._zones, before, now, strict=True):
-            wrap = _number(zone / "max_energy_range_uj") or 0
-            total += last - first if last >= first else last - first + wrap
+            used = last - first
+            if used < 0:  # the counter began anew
+                used += _number(zone / "max_energy_range_uj") or 0
+            if used < 0:
+                return None
+            total += used
         return total * 1e-6
 
     def read(self) -> list[int] | None:
@@ -50,8 +53,21 @@ class EnergyMeter:
         return known if known and len(known) == len(values) else None
 
 
+def _packages(powercap: Path) -> list[Path]:
+    """The zones of the packages, or of their dies, each once.
+
+    They are called package-0 or package-0-die-1. ``psys``, beside them, is the whole platform and
+    holds them; ``core``, ``uncore`` and ``dram`` lie within one of them, as intel-rapl:0:1; and
+    intel-rapl-mmio:0 is another view of the counter of intel-rapl:0. AMD's have the same names.
+    """
+    packages: dict[str, Path] = {}
+    for zone in sorted(powercap.glob("intel-rapl:*")):
+        name = (cgroup.read(zone / "name") or zone.name).strip()
+        if zone.name.count(":") == 1 and name.startswith(("package", "intel-rapl:")):
+            packages.setdefault(name, zone)
+    return list(packages.values())
+
+
 def _number(file: Path) -> int | None:
-    try:
-        return int(file.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None  # not there, or not for this user to read
+    text = (cgroup.read(file) or "").strip()
+    return int(text) if text.isdecimal() else None  # not there, or not for this user to read

@@ -5,12 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import subprocess
+import re
 from pathlib import Path
 from typing import Any
 
-from src import machine
+import src
+from src import child, machine
 from src.benchmark import nvml
+
+_ROOT = Path(src.__file__).parent.parent
+_GIT_SECONDS = 5.0
+_COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 _PACKAGES = (
     "lightning",
@@ -55,13 +60,14 @@ def describe(threads: int) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in _PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            version: str | None = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue  # a package that is not there takes no part
-    return found
+        versions[name] = version or "unknown"  # an installation that was broken off has none
+    return versions
 
 
 def _gpu() -> dict[str, Any] | None:
@@ -78,15 +84,22 @@ def _gpu() -> dict[str, Any] | None:
 
 
 def _git_commit() -> str | None:
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except OSError:
-        return None  # no git here
-    return answer.stdout.strip() if answer.returncode == 0 else None
+    """The commit of this project; None outside its own repository, or where git is of no help.
+
+    A hook of another repository sets ``GIT_DIR`` for all that it starts, and a copy of this project
+    that is installed in somebody's repository has that repository around it.
+    """
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
+    }
+    printed = child.output_of(
+        ["git", "rev-parse", "--show-toplevel", "HEAD"],
+        _GIT_SECONDS,
+        cwd=_ROOT,
+        env={**own, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+    )
+    top, _, commit = (printed or "").rpartition("\n")
+    is_ours = bool(top) and Path(top).resolve() == _ROOT.resolve()
+    return commit if is_ours and _COMMIT.fullmatch(commit) else None

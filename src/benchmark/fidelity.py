@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from src.benchmark.answer import Logits, UnusableAnswer, logits_of
+
 # Shapes: n images, K classes.
-Logits = NDArray[np.float32]  # (n, K)
 Labels = NDArray[np.int64]  # (n,)
 
 
@@ -18,10 +19,14 @@ def what_is_wrong(logits: Logits, reference: Logits, tolerance: float | None) ->
             the largest reference logit. None for a quantized format, of which only shape and
             finiteness can be demanded.
     """
-    if logits.shape != reference.shape:
-        return f"logits of shape {list(logits.shape)} instead of {list(reference.shape)}"
-    if not np.isfinite(logits).all():
-        return f"logits of {int((~np.isfinite(logits)).any(axis=1).sum())} images are not finite"
+    try:
+        reference = logits_of(reference, *reference.shape)
+    except UnusableAnswer as problem:
+        return f"nothing to compare with: of the baseline, {problem}"
+    try:
+        logits = logits_of(logits, *reference.shape)
+    except UnusableAnswer as problem:
+        return str(problem)
     if tolerance is None:
         return None
     allowed = tolerance * float(np.abs(reference).max())

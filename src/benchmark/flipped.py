@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from src import files
 
-MOST = 24  # of each row: enough to see what they have in common
+MOST = 24  # of a measurement: enough to see what they have in common
 SIDE = 96  # pixels
 
 
 class FlippedPictures:
-    """Keeps a small picture of each such image, as the network saw it.
+    """Keeps a small picture of the first ``MOST`` such images, as the network saw them.
 
     Args:
         folder: gets ``<position>.png``.
@@ -26,6 +26,7 @@ class FlippedPictures:
         self._folder = folder
         self._mean = np.asarray(preprocessing["mean"], np.float32)[:, None, None]
         self._std = np.asarray(preprocessing["std"], np.float32)[:, None, None]
+        self._kept: set[int] = set()  # positions; several rows may answer one image otherwise
 
     def keep(self, images: NDArray[np.float32], flipped: NDArray[np.bool_], start: int) -> None:
         """Keep those of a batch that flipped.
@@ -37,10 +38,16 @@ class FlippedPictures:
         """
         from PIL import Image
 
-        for index in np.flatnonzero(flipped)[:MOST]:
-            path = self._folder / f"{start + index}.png"
-            if path.exists():
+        for index in np.flatnonzero(flipped):
+            position = start + int(index)
+            if position in self._kept:
                 continue
+            if len(self._kept) == MOST:
+                return
+            self._kept.add(position)
+            path = self._folder / f"{position}.png"
+            if path.exists():
+                continue  # of an earlier measurement
             self._folder.mkdir(exist_ok=True)
             levels = (images[index] * self._std + self._mean).clip(0, 1) * 255  # (3, H, W)
             picture = Image.fromarray(levels.round().astype(np.uint8).transpose(1, 2, 0))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from pathlib import Path
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 import src
 from src import formats
 from src.benchmark import nvml
+from src.benchmark.answer import UnusableAnswer
 from src.errors import one_line
 from src.formats.base import Unavailable
 
@@ -31,6 +33,18 @@ _LOOK_SECONDS = 0.2  # between two looks at a worker that has not answered yet
 
 class WorkerError(Exception):
     """A worker raised, died or did not answer in time; the message says which, in one line."""
+
+
+class NotFiniteError(WorkerError):
+    """The logits of some images are not finite; those of the others are as good as ever.
+
+    Args:
+        images: the positions of these images among those that were given.
+    """
+
+    def __init__(self, images: Sequence[int]) -> None:
+        super().__init__(str(UnusableAnswer.not_finite(tuple(images))))
+        self.images = tuple(images)
 
 
 @dataclass(frozen=True)
@@ -120,6 +134,8 @@ class WorkerProcess:
             self._device_memory.end()
         if "unavailable" in answer:
             raise Unavailable(answer["unavailable"])
+        if answer.get("not_finite"):
+            raise NotFiniteError(answer["not_finite"])
         if "error" in answer:
             raise WorkerError(answer["error"])
         return answer
@@ -132,14 +148,20 @@ class WorkerProcess:
         and prediction both ask here, and so have the same answer for the same image.
 
         Raises:
+            NotFiniteError: the logits of some images are not finite; all were asked for.
             WorkerError: the request failed.
         """
         size = 1 if self._mixes_batch else EVALUATION_BATCH
-        answers = []
+        answers, not_finite = [], []
         for start in range(0, len(images), size):
             batch = images[start : start + size]
             repeated = np.repeat(batch[-1:], size - len(batch), axis=0)
-            answers.append(self.predict(np.concatenate([batch, repeated]))[: len(batch)])
+            try:
+                answers.append(self.predict(np.concatenate([batch, repeated]))[: len(batch)])
+            except NotFiniteError as error:
+                not_finite += [start + index for index in error.images if index < len(batch)]
+        if not_finite:
+            raise NotFiniteError(not_finite)
         return np.concatenate(answers)
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from src import fingerprint, formats, machine
 from src.benchmark import fidelity
+from src.benchmark.answer import Logits
 from src.benchmark.disturbance import Observation
 from src.benchmark.latency import Interval, Turn, load_of, speedup, summarize
 from src.benchmark.options import BenchmarkOptions
@@ -79,6 +80,7 @@ class Row:
         self._probe: Images | None = None
         self._loads: list[float] = []  # seconds of each
         self._settled = True  # it burnt no CPU between its turns
+        self._classes = len(class_names)
         self.scorecard = Scorecard(class_names)
 
     @property
@@ -111,7 +113,7 @@ class Row:
                 # Known without a process that imports a runtime only to say so.
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
             self._worker = WorkerProcess(self.name, exports / self.name, self.device, limits)
-            self.figures |= self._worker.ask("load")
+            self.figures |= self._worker.ask("load", classes=self._classes)
             self._loads.append(self.figures["load_seconds"])
             self._fail_if(_other_settings(self.figures["requested"], self.figures["effective"]))
             self.figures |= self._worker.ask("hold", probe[0][:1])
@@ -130,13 +132,13 @@ class Row:
             "as_exported": fingerprint.change(self._listed, now) is None,
         }
 
-    def predict(self, images: Images) -> fidelity.Logits | None:
+    def predict(self, images: Images) -> Logits | None:
         """Logits (n, K) of a batch (n, 3, H, W); None if the row is not ok, or no longer."""
-        found: list[fidelity.Logits] = []
+        found: list[Logits] = []
         self._guard(lambda: found.append(self._alive().answer(images)))
         return found[0] if found else None
 
-    def require_same(self, logits: fidelity.Logits, baseline: fidelity.Logits) -> None:
+    def require_same(self, logits: Logits, baseline: Logits) -> None:
         """Fail unless the logits are those of the baseline, as far as due."""
         self._guard(lambda: self._fail_if(fidelity.what_is_wrong(logits, baseline, self.tolerance)))
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.benchmark import divergence, paired
-from src.benchmark.fidelity import Labels, Logits
+from src.benchmark.answer import Logits
+from src.benchmark.fidelity import Labels
 
 TOP = 5
 

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src import formats, machine, mishap
+from src.benchmark.answer import UnusableAnswer, logits_of
 from src.benchmark.energy import EnergyMeter
 from src.benchmark.stopwatch import Stopwatch
 from src.errors import describe
@@ -57,11 +58,17 @@ class Worker:
         self._threads = threads
         self._runtime: Runtime | None = None
         self._held: Images | None = None
+        self._classes: int | None = None
         self._energy = EnergyMeter(device)
         self._empty_rss = machine.peak_rss_bytes()
 
-    def load(self) -> dict[str, Any]:
-        """Import the runtime, then load the file; both timed, in seconds."""
+    def load(self, classes: int | None = None) -> dict[str, Any]:
+        """Import the runtime, then load the file; both timed, in seconds.
+
+        Args:
+            classes: K, as every answer is to have them.
+        """
+        self._classes = classes
         missing = missing_packages(self._kind.runs_with)
         if missing:
             raise Unavailable(f"not installed: {', '.join(missing)}")
@@ -88,29 +95,38 @@ class Worker:
         self._runtime = self._kind.load(self._folder, self._device, self._threads)
         self._runtime.synchronize()
         seconds = perf_counter() - started
+        stopwatch = self._stopwatch()
         for _ in range(CALLS_AFTER_RELOAD):
-            self._stopwatch().once()
+            stopwatch.once()
+        self._require_logits(stopwatch)
         return {"load_seconds": seconds}
 
     def predict(self, images: Images) -> Images:
         """Logits (N, K) for images (N, 3, H, W)."""
-        return np.ascontiguousarray(self._loaded()(images), dtype=np.float32)
+        return logits_of(self._loaded()(images), len(images), self._classes)
 
     def hold(self, images: Images) -> dict[str, Any]:
         """Keep a batch, to time it; how long the first inference of it took, in seconds."""
         self._held = images
-        return {"first_inference_seconds": self._stopwatch().once()}
+        stopwatch = self._stopwatch()
+        seconds = stopwatch.once()
+        self._require_logits(stopwatch)
+        return {"first_inference_seconds": seconds}
 
     def warm_up(self, tolerance: float, max_seconds: float) -> dict[str, Any]:
         """Call until the speed no longer changes: see :meth:`Stopwatch.warm_up`."""
-        answer = self._stopwatch().warm_up(tolerance, max_seconds)
+        stopwatch = self._stopwatch()
+        answer = stopwatch.warm_up(tolerance, max_seconds)
+        self._require_logits(stopwatch)
         self._settle()
         return answer
 
     def time(self, samples: int, max_seconds: float) -> dict[str, Any]:
         """Time one turn: see :meth:`Stopwatch.time`."""
         busy = process_time()
-        answer = self._stopwatch().time(samples, max_seconds)
+        stopwatch = self._stopwatch()
+        answer = stopwatch.time(samples, max_seconds)
+        self._require_logits(stopwatch)
         settled = self._settle()
         # Of the whole request, so that the parent can tell this worker's part from others'.
         return {**answer, "settled": settled, "request_cpu_seconds": process_time() - busy}
@@ -159,6 +175,16 @@ class Worker:
                 return True
         return False
 
+    def _require_logits(self, stopwatch: Stopwatch) -> None:
+        """What was timed last gave an answer like any other.
+
+        Raises:
+            UnusableAnswer: it did not.
+        """
+        if self._held is None:
+            raise RuntimeError("no batch is held")
+        logits_of(stopwatch.answer, len(self._held), self._classes)
+
     def _stopwatch(self) -> Stopwatch:
         if self._held is None:
             raise RuntimeError("no batch is held")
@@ -185,6 +211,8 @@ def serve(connection: Connection, worker: Worker) -> None:
             answer = getattr(worker, request.pop("do"))(**request)
         except Unavailable as error:
             _send(connection, {"unavailable": str(error)})
+        except UnusableAnswer as error:
+            _send(connection, {"error": str(error), "not_finite": error.images})
         except Exception as error:  # told to the parent, which makes it the row's reason
             _send(connection, {"error": _reason(error)})
         else:

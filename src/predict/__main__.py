@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from src import outlet
 from src.commands import parse_with
 from src.console import StageDisplay, open_console
 from src.entry import run_command
@@ -23,12 +24,13 @@ def main() -> None:
     from src.predict.options import PredictOptions
     from src.predict.output import open_writer
     from src.predict.stage import predictions
+    from src.predict.tally import Tally
 
     run, names, options = parse_with("IMAGE", "predict", __doc__, PredictOptions)
     paths = pictures.find(names, lambda line: print(line, file=sys.stderr))
     console = open_console()
-    skipped = 0
     with contextlib.ExitStack() as stack:
+        tally = stack.enter_context(Tally(len(paths), options.output))
         file = stack.enter_context(open_file(run, options))
         writer = options.output and stack.enter_context(
             open_writer(Path(options.output), file.class_names, options.top)
@@ -36,9 +38,14 @@ def main() -> None:
         # What is printed may go into another program: a bar goes to a terminal or nowhere.
         screen = console if console.is_terminal else Console(stderr=True)
         display = stack.enter_context(StageDisplay(screen)) if screen.is_terminal else None
-        for each in predictions(file, paths, options.on_error, display):
+        found = predictions(file, paths, options.on_error, display)
+        for each in stack.enter_context(contextlib.closing(found)):
+            if writer:
+                writer(each)
+            elif not outlet.is_read():
+                raise outlet.ClosedOutput
+            tally.add(each)
             if each.problem:
-                skipped += 1
                 print(f"skipped: {each.problem}", file=sys.stderr)
             else:
                 answer = ", ".join(
@@ -46,10 +53,7 @@ def main() -> None:
                     for name, probability in each.top(file.class_names, options.top)
                 )
                 console.print(one_line(f"{each.path}: {answer}"), soft_wrap=True, markup=False)
-            if writer:
-                writer(each)
-    if skipped:
-        print(f"{skipped} of {len(paths)} images skipped", file=sys.stderr)
+    tally.require_all(options.on_error)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src import fingerprint, machine
-from src.benchmark.process import Limits, WorkerError, WorkerProcess
+from src.benchmark.answer import UnusableAnswer, logits_of
+from src.benchmark.process import Limits, NotFiniteError, WorkerError, WorkerProcess
 from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError, UsageError
 from src.formats.base import Unavailable
 from src.predict.options import PredictOptions
 from src.runs import Run
+
+
+class NoAnswerError(LightshipError):
+    """A file gives no finite logits for some images.
+
+    Args:
+        name: the format.
+        images: the positions of these images among those that were given.
+    """
+
+    def __init__(self, name: str, images: Sequence[int]) -> None:
+        super().__init__(
+            f"{name}: the logits of {len(images)} images are not finite, so they say nothing; "
+            "measure the run with python -m src.benchmark RUN, or name another format"
+        )
+        self.images = tuple(images)
 
 
 class ExportedFile:
@@ -37,19 +54,17 @@ class ExportedFile:
         """Logits (n, K) for images (n, 3, H, W), bit for bit those of the evaluation.
 
         Raises:
+            NoAnswerError: those of some images are not finite.
             LightshipError: the file's process failed.
         """
         try:
-            answers = self._worker.answer(images)
+            return logits_of(self._worker.answer(images), len(images), len(self.class_names))
+        except (NotFiniteError, UnusableAnswer) as error:
+            if error.images:
+                raise NoAnswerError(self.name, error.images) from error
+            raise LightshipError(f"{self.name}: {error}") from error
         except WorkerError as error:
             raise LightshipError(f"{self.name}: {error}") from error
-        wrong = int((~np.isfinite(answers)).any(axis=1).sum())
-        if wrong:
-            raise LightshipError(
-                f"{self.name}: the logits of {wrong} images are not finite, so they say nothing; "
-                "measure the run with python -m src.benchmark RUN, or name another format"
-            )
-        return answers
 
 
 @contextlib.contextmanager
@@ -75,7 +90,7 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
         WorkerProcess(name, run.own("exports", name), options.device, limits)
     ) as worker:
         try:
-            worker.ask("load")
+            worker.ask("load", classes=len(manifest["class_names"]))
         except Unavailable as reason:
             raise UsageError(
                 "format",

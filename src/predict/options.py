@@ -9,6 +9,7 @@ from typing import Literal
 from src import machine
 from src.errors import UsageError
 
+OnError = Literal["mark", "skip", "raise"]
 WRITTEN = (".csv", ".json")
 
 
@@ -20,8 +21,11 @@ class PredictOptions:
         format: the exported file to use; by default the one that the run's report recommends.
         device: ``cpu`` or ``cuda``.
         top: classes to name for each image, the likeliest first.
-        output: a ``.csv`` or ``.json`` file to write the same to; its name says which.
-        on_error: at an image that cannot be read, ``raise`` an error or ``skip`` it and count.
+        output: a ``.csv`` or ``.json`` file to write the same to; its name says which. Each answer
+            is in it as soon as it is known.
+        on_error: what becomes of an image that cannot be read, or that the file gives no finite
+            answer for: ``mark`` it in its own line, go on, and end with exit code 1; ``skip`` it
+            likewise and end with 0; or ``raise`` the error at once, with the answers so far kept.
         threads: intra-op threads; by default those that the run was measured with, as far as
             there are cores.
         timeout_seconds: what one answer may take.
@@ -33,7 +37,7 @@ class PredictOptions:
     device: Literal["cpu", "cuda"] = "cpu"
     top: int = 5
     output: str | None = None
-    on_error: Literal["raise", "skip"] = "raise"
+    on_error: OnError = "mark"
     threads: int | None = None
     timeout_seconds: float = 300.0
     max_memory_bytes: int | None = None
@@ -57,6 +61,13 @@ class PredictOptions:
                 expected=f"a name that ends with {' or '.join(WRITTEN)}",
                 found=self.output,
                 remedy="name it for example predictions.csv",
+            )
+        if path.exists() and not path.is_file():
+            raise UsageError(
+                "output",
+                expected="a file",
+                found=f"{self.output}, which is none",
+                remedy="give the file another name",
             )
         if not path.parent.is_dir():
             raise UsageError(

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
-from src import files
-from src.errors import printable
+from src.errors import UsageError, printable
+from src.predict.growing_file import GrowingFile
 from src.predict.stage import Prediction
 from src.quoting import csv_cell
 
@@ -24,13 +24,48 @@ class Writer(Protocol):
 
 @contextlib.contextmanager
 def open_writer(path: Path, class_names: Sequence[str], top: int) -> Iterator[Writer]:
-    """Write to ``path``, which appears when the block ends well."""
-    kind = _csv if path.suffix == ".csv" else _json
-    with files.whole_file(path) as binary:
-        text = io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True)
-        with kind(text, class_names, min(top, len(class_names))) as writer:
-            yield writer
-        text.detach()
+    """Write to ``path``, where each prediction is as soon as it was given.
+
+    A file that was there before stays until the first one. From then on it can be read however
+    this process ends: a CSV file has whole lines, and a JSON file its last bracket.
+
+    Raises:
+        UsageError: it cannot be written.
+        OSError: it no longer can, with ``path`` as its file. What was written before is there.
+    """
+    kind, end = (_csv, "") if path.suffix == ".csv" else (_json, "\n]\n")
+    try:
+        growing = GrowingFile(path)
+    except OSError as error:
+        raise UsageError(
+            "output",
+            expected="a file that can be written",
+            found=f"{path} ({error.strerror})",
+            remedy="name another, or change the permissions",
+        ) from error
+    with contextlib.closing(growing) as file:
+        text = io.StringIO(newline="")
+        with kind(text, class_names, min(top, len(class_names))) as write:
+
+            def written(prediction: Prediction) -> None:
+                write(prediction)
+                file.append(_drained(text), _bytes(end))
+
+            yield written
+        if not file.has_content:  # no images, and nothing went wrong
+            file.append(_drained(text), b"[]\n" if end else b"")
+
+
+def _drained(text: io.StringIO) -> bytes:
+    content = text.getvalue()
+    text.seek(0)
+    text.truncate()
+    return _bytes(content)
+
+
+def _bytes(text: str) -> bytes:
+    # The name of a file may be no UTF-8: what of it is none stands as an escape.
+    return text.encode("utf-8", "backslashreplace")
 
 
 @contextlib.contextmanager
@@ -58,7 +93,7 @@ def _path(path: Path) -> str:
 
 @contextlib.contextmanager
 def _json(file: IO[str], class_names: Sequence[str], top: int) -> Iterator[Writer]:
-    """A list with an object an image: ``image``, ``top``, ``error``."""
+    """A list with an object an image: ``image``, ``top``, ``error``; without its last bracket."""
     separator = "[\n"
 
     def write(prediction: Prediction) -> None:
@@ -73,4 +108,3 @@ def _json(file: IO[str], class_names: Sequence[str], top: int) -> Iterator[Write
         separator = ",\n"
 
     yield write
-    file.write("[]\n" if separator == "[\n" else "\n]\n")

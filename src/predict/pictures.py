@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from src import machine
 from src.data.folder import note_on, read_folder
-from src.data.picture import read_image
+from src.data.picture import UnreadableImageError, read_image
 from src.data.preprocessing import Preprocessing
-from src.errors import UsageError
+from src.errors import UsageError, describe
 
 
 @dataclass(frozen=True)
@@ -72,24 +72,35 @@ def _in_folder(path: Path, tell: Callable[[str], None]) -> list[Path]:
 
 def batches(
     paths: Sequence[Path], preprocessing: Preprocessing, size: int
-) -> Iterator[list[Picture]]:
+) -> Generator[list[Picture]]:
     """All pictures in order, ``size`` at a time; the next ones are read meanwhile.
 
     No more than two batches are in memory at once.
     """
+    pool = ThreadPoolExecutor(machine.usable_cores())
 
-    def picture(path: Path) -> Picture:
-        try:
-            return Picture(path, preprocessing(read_image(path)).numpy())
-        except UsageError as error:
-            return Picture(path, None, error)
+    def begin(start: int) -> list[Future[Picture]]:
+        return [pool.submit(_picture, path, preprocessing) for path in paths[start : start + size]]
 
-    with ThreadPoolExecutor(machine.usable_cores()) as pool:
-
-        def begin(start: int) -> list[Future[Picture]]:
-            return [pool.submit(picture, path) for path in paths[start : start + size]]
-
+    try:
         ahead = begin(0)
         for start in range(0, len(paths), size):
             ready, ahead = [each.result() for each in ahead], begin(start + size)
             yield ready
+    finally:
+        # Whoever takes no more waits for the pictures in hand only.
+        pool.shutdown(cancel_futures=True)
+
+
+def _picture(path: Path, preprocessing: Preprocessing) -> Picture:
+    try:
+        return Picture(path, preprocessing(read_image(path)).numpy())
+    except Exception as error:  # whatever a picture leads a library to is about that picture
+        cause = error.__cause__ if isinstance(error, UnreadableImageError) else None
+        problem = UsageError(
+            str(path),
+            expected="an image that Pillow can decode",
+            found=describe(cause or error),
+            remedy="replace or remove the file",
+        )
+        return Picture(path, None, problem)

@@ -61,7 +61,8 @@ def environment(results: dict[str, Any]) -> list[tuple[str, str]]:
         ("Measured", f"{results['measured_at']}, in {results['measured_seconds']:.0f} s"),
         (
             "CPU",
-            f"{there['cpu']}, {there['usable_cores']} usable of {there['machine_cores']} cores "
+            f"{there['cpu']}, {there['usable_cores']} usable of "
+            f"{there['machine_cores'] or 'an unknown number of'} cores "
             f"({', '.join(there['isa']) or 'instruction sets unknown'})"
             + (", in a virtual machine" if there["virtual_machine"] else "")
             + f"; frequency governor {there['frequency_governor'] or 'unknown'}",

@@ -99,13 +99,13 @@ _COMPARED = {
     "flips": listed(fields({"position": COUNT, "true": COUNT, "before": COUNT, "after": COUNT})),
 }
 _alone = fields({"images": whole(1), "top1": SHARE, "top5": SHARE, "ece": SHARE})
-_compared = all_of(_alone, fields(_COMPARED))
+ACCURACY = all_of(_alone, fields(_COMPARED))
 
 
 def _accuracy(value: Any, place: str) -> None:
     _alone(value, place)
     if _COMPARED.keys() & value.keys():
-        _compared(value, place)
+        ACCURACY(value, place)
 
 
 _profile = fields(
@@ -156,7 +156,7 @@ def _row(value: Any, place: str) -> None:
     if value["status"] == "ok":
         _measured_row(value, place)
         if value["verdict"] is not None:
-            _compared(value["accuracy"], f"{place}.accuracy")
+            ACCURACY(value["accuracy"], f"{place}.accuracy")
         return
     for name in ("latency", "accuracy"):
         if value[name]:
@@ -182,7 +182,7 @@ def _curve(value: Any, place: str) -> None:
     same_length([value["epochs"], value["values"]], place)
 
 
-_environment = fields(
+ENVIRONMENT = fields(
     {
         "cpu": text,
         "isa": listed(text),
@@ -191,7 +191,7 @@ _environment = fields(
         "machine_cores": optional(whole(1, 10**6)),
         "threads": whole(1, 10**6),
         "frequency_governor": optional(text),
-        "virtual_machine": truth,
+        "virtual_machine": optional(truth),
         "memory_bytes": COUNT,
         "container": fields({"cores": optional(number(0, 1e6)), "memory_bytes": optional(COUNT)}),
         "gpu": optional(fields({"name": text})),
@@ -248,7 +248,7 @@ BENCHMARK = all_of(
             "options": fields({"max_accuracy_drop": SHARE}),
             "dataset": fields({"name": text, "split": text, "images": COUNT}),
             "calibration": fields({"split": text, "images": COUNT}),
-            "environment": _environment,
+            "environment": ENVIRONMENT,
             "baseline": word,
             "rows": listed(_row),
             "recommendation": mapping(_recommendation),

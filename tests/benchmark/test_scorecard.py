@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import tracemalloc
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from src.benchmark.fidelity import Labels, Logits
 from src.benchmark.scorecard import Scorecard
+from src.shapes.benchmark import ACCURACY
 
 NAMES = ["a", "b", "c"]
 BEFORE = np.array([[10, 0, -10], [0, 10, 5], [4.9, 5, 0], [0, 1, 9]], dtype=np.float32)
@@ -97,3 +99,15 @@ def test_what_is_kept_of_an_image_does_not_grow_with_the_classes() -> None:
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 100 * 30 * 64  # bytes an image; its logits alone are 4,000
+
+
+@pytest.mark.parametrize("largest", [1e19, 3e38])
+def test_logits_as_large_as_float32_holds_give_figures_that_are_read_again(largest: float) -> None:
+    logits = np.array([[largest, -largest], [-largest, largest]], np.float32)
+    card = Scorecard(["a", "b"])
+    card.add(logits, np.array([0, 1]), -logits)
+    figures = card.result(0.01)
+    ACCURACY(json.loads(json.dumps(figures, allow_nan=False)), "accuracy")
+    assert figures["max_abs_logit_diff"] == pytest.approx(2 * largest)
+    assert figures["lost"] == 0
+    assert figures["gained"] == 2

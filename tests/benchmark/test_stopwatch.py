@@ -98,11 +98,13 @@ def test_garbage_is_not_collected_in_a_turn_and_is_after_it() -> None:
     assert gc.isenabled()
 
 
-def zone(folder: Path, name: str, microjoules: int) -> Path:
+def zone(folder: Path, name: str, microjoules: int, called: str | None = None) -> Path:
     counter = folder / name
     counter.mkdir(exist_ok=True)
     (counter / "energy_uj").write_text(f"{microjoules}\n")
     (counter / "max_energy_range_uj").write_text("1000000\n")
+    if called is not None:
+        (counter / "name").write_text(f"{called}\n")
     return counter
 
 
@@ -116,6 +118,52 @@ def test_energy_is_the_sum_of_the_packages(tmp_path: Path) -> None:
     zone(tmp_path, "intel-rapl:1", 1_000)  # it wrapped
     zone(tmp_path, "intel-rapl:0:0", 99_999)
     assert meter.since(before) == pytest.approx(0.300 + 0.002)
+
+
+ZONES = {
+    "psys beside the package": ({"0": "package-0", "1": "psys"}, ["0"]),
+    "psys before the package": ({"0": "psys", "1": "package-0"}, ["1"]),
+    "a laptop's": (
+        {"0": "package-0", "0:0": "core", "0:1": "uncore", "1": "psys"},
+        ["0"],
+    ),
+    "a server's of two packages": (
+        {"0": "package-0", "0:0": "dram", "1": "package-1", "1:0": "dram"},
+        ["0", "1"],
+    ),
+    "a package of two dies": ({"0": "package-0-die-0", "1": "package-0-die-1"}, ["0", "1"]),
+    "AMD's": ({"0": "package-0", "0:0": "core"}, ["0"]),
+    "a package seen twice": ({"0": "package-0", "1": "package-0", "2": "psys"}, ["0"]),
+    "dram of its own": ({"0": "package-0", "1": "dram"}, ["0"]),
+    "the platform alone": ({"0": "psys"}, []),
+}
+
+
+@pytest.mark.parametrize("name", ZONES)
+def test_no_joule_is_counted_twice_of(name: str, tmp_path: Path) -> None:
+    zones, counted = ZONES[name]
+    for number, called in zones.items():
+        zone(tmp_path, f"intel-rapl:{number}", 0, called)
+    zone(tmp_path, "intel-rapl-mmio:0", 0, "package-0")  # the same counter, by another way
+    (tmp_path / "intel-rapl").mkdir()
+    meter = EnergyMeter("cpu", tmp_path)
+    before = meter.read()
+    for index, (number, called) in enumerate(zones.items()):
+        zone(tmp_path, f"intel-rapl:{number}", 2**index, called)
+    zone(tmp_path, "intel-rapl-mmio:0", 500_000, "package-0")
+    expected = sum(2**index for index, number in enumerate(zones) if number in counted)
+    assert meter.since(before) == (pytest.approx(expected * 1e-6) if counted else None)
+
+
+def test_a_counter_that_began_anew_and_whose_range_is_not_told_gives_no_energy(
+    tmp_path: Path,
+) -> None:
+    counter = zone(tmp_path, "intel-rapl:0", 100, "package-0")
+    (counter / "max_energy_range_uj").unlink()
+    meter = EnergyMeter("cpu", tmp_path)
+    before = meter.read()
+    (counter / "energy_uj").write_text("99\n")
+    assert meter.since(before) is None
 
 
 def test_energy_that_cannot_be_read_is_missing(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure, measure_unless_done, require_success
 from src.errors import LightshipError, UsageError
 from src.export.stage import PROBE
+from src.report import page
 from src.report.table import footnotes
 from src.runs import Run
 
@@ -65,13 +66,31 @@ class Runtime:
                 time.sleep(0.001)
         if self.name == "talking":
             print("a runtime's own words", flush=True)
-        return logits
+        return bad(self.name, images, logits)
     def synchronize(self):
         pass
     def device_seconds(self, images):
         return 1e3 if self.name == "unsynchronised" else None
     def profile(self, images):
         return Profile(time={"fp32": 1.0})
+
+def bad(name, images, logits):
+    kind, _, when = name.partition("-of-")
+    strange = images[:, 0, 0, 0] > 50  # one image, of the test split
+    if when == "the-strange" and not strange.any() or when == "three" and len(images) != 3:
+        return logits
+    where = strange if when == "the-strange" else slice(0, 1)
+    if kind in ("nan", "inf"):
+        logits[where] = float(kind)
+    if kind == "classes":
+        return logits.argmax(axis=1)
+    if kind == "wide":
+        return np.concatenate([logits, logits], axis=1)
+    if kind == "few":
+        return logits[1:]
+    if kind == "objects":
+        return logits.astype(object)
+    return logits
 """
 NAMES = [
     *("eager", "talking", "shifted", "crashing", "hanging", "eating"),
@@ -211,6 +230,68 @@ def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]
     assert rows["talking"]["idle_between_turns"] is True
     assert rows["talking"]["profile"]["time"] == {"fp32": 1.0}
     assert "own words" not in capfd.readouterr().out
+
+
+class StrangeData(Data):
+    """The same, with one image in the test split that is unlike all others."""
+
+    def batches(self, split: str, batch_size: int = 64) -> Iterator[Any]:
+        for images, labels in super().batches(split, batch_size):
+            changed = images.copy()
+            if split == "test":
+                changed[7, 0, 0, 0] = 100
+            yield changed, labels
+
+
+def only(run: Run, *names: str) -> None:
+    """Let a run have planted exports of these names."""
+    manifest = run.read_manifest()
+    entry = manifest["formats"]["eager"]
+    manifest["formats"] = dict.fromkeys(names, entry)
+    for name in names:
+        (run.exports / name).mkdir(exist_ok=True)
+    files.write_json(run.manifest, manifest)
+
+
+NOT_FINITE = "logits of 1 images are not finite"
+# Whether a test image or a timed batch brings it, and what is said.
+ANSWERS = {
+    "nan-of-the-strange": NOT_FINITE,
+    "inf-of-the-strange": NOT_FINITE,
+    "classes-of-the-strange": "an answer of int64 instead of floating-point logits",
+    "objects-of-the-strange": "an answer of object instead of floating-point logits",
+    "wide-of-the-strange": "logits of shape [64, 6] instead of [64, 3]",
+    "few-of-the-strange": "logits of shape [63, 3] instead of [64, 3]",
+    "nan-of-three": NOT_FINITE,
+    "inf-of-three": NOT_FINITE,
+    "classes-of-three": "an answer of int64 instead of floating-point logits",
+    "wide-of-three": "logits of shape [3, 6] instead of [3, 3]",
+    "few-of-three": "logits of shape [2, 3] instead of [3, 3]",
+}
+
+
+def test_an_answer_that_is_none_fails_its_row_in_scoring_and_in_timing_alike(run: Run) -> None:
+    only(run, "eager", *ANSWERS)
+    measure(run, StrangeData(), OPTIONS, silent)
+    rows = {row["format"]: row for row in run.read_benchmark()["rows"]}
+    assert {name: row["reason"] for name, row in rows.items()} == {"eager": None, **ANSWERS}
+    assert rows["eager"]["accuracy"]["images"] == 50
+
+
+def test_a_baseline_that_fails_at_a_test_image_leaves_the_other_rows_their_figures(
+    run: Run,
+) -> None:
+    only(run, "nan-of-the-strange", "talking")
+    options = replace(OPTIONS, baseline="nan-of-the-strange")
+    measure(run, StrangeData(), options, silent)
+    found = run.read_benchmark()
+    failed, talking = found["rows"]
+    assert failed["reason"] == NOT_FINITE
+    assert talking["status"] == "ok"
+    assert talking["accuracy"]["images"] == 50
+    assert "delta_top1" not in talking["accuracy"]
+    assert found["recommended"] == {"cpu": None}
+    assert "nan-of-the-strange" in page.markdown(found, [])
 
 
 def test_a_run_that_was_calibrated_on_the_scored_images_is_refused(run: Run) -> None:

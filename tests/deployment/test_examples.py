@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -15,6 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -134,6 +137,43 @@ def test_http_service(run: Run, evaluation: Evaluated, tmp_path: Path) -> None:
         assert np.abs([found[name] for name in photos.CLASSES] - probabilities).max() < WITHIN
     assert sum(batches) == len(bodies)
     assert max(batches) > 1
+
+
+def test_a_picture_without_an_answer_leaves_its_neighbours_in_the_service_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("fastapi")
+
+    class Model:
+        def answer(self, images: list[float]) -> list[float]:
+            if min(images) < 0:
+                raise ValueError("logits of 1 images are not finite")
+            return images
+
+    monkeypatch.setitem(sys.modules, "predict", ModuleType("predict"))
+    monkeypatch.setattr(sys.modules["predict"], "Model", Model, raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    spec = importlib.util.spec_from_file_location(
+        "planted_service", EXAMPLES / "http_service" / "service.py"
+    )
+    assert spec
+    assert spec.loader
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+
+    async def ask_for(images: list[float]) -> list[Any]:
+        batcher = example.Batcher(Model())
+        task = asyncio.create_task(batcher.run())
+        answers = await asyncio.gather(
+            *(batcher.classify(image) for image in images), return_exceptions=True
+        )
+        task.cancel()
+        assert max(batcher.batches) > 1
+        return answers
+
+    one, failed, three = asyncio.run(ask_for([1.0, -2.0, 3.0]))
+    assert (one, three) == (1.0, 3.0)
+    assert isinstance(failed, ValueError)
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.errors import UsageError
+from src.benchmark.process import EVALUATION_BATCH, WorkerProcess
+from src.errors import LightshipError, UsageError
 from src.predict.__main__ import main
 from src.runs import Run
 from tests.deployment.conftest import FORMATS, MORE_FORMATS, Evaluation, evaluate
@@ -67,8 +68,10 @@ def test_a_folder_is_answered_with_the_recommended_file(
     broken.write_bytes((folder / "00.jpg").read_bytes()[:300])
     output = tmp_path / "answers.csv"
     with pytest.raises(UsageError, match=r"broken.jpg: expected an image that Pillow can decode"):
+        predict(run, broken, folder, "format=onnx_fp32", "on_error=raise", f"output={output}")
+    assert not output.exists()  # nothing was known yet
+    with pytest.raises(LightshipError, match=r"^1 of 15 images skipped: .* in .*answers.csv"):
         predict(run, broken, folder, "format=onnx_fp32", f"output={output}")
-    assert not output.exists()
     capsys.readouterr()
     results = run.read_benchmark()
     recommended = results["recommended"]["cpu"]
@@ -93,6 +96,27 @@ def test_a_folder_is_answered_with_the_recommended_file(
     first = f"{folder / '00.jpg'}: {lines[1]['predicted']} {float(lines[1]['probability']):.2%}, "
     assert printed.out.startswith(first)
     assert len(printed.out.splitlines()) == len(lines) - 1
+
+
+def test_a_process_that_is_killed_half_way_leaves_the_answers_before(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    predict_batch = WorkerProcess.predict
+
+    def killed(self: WorkerProcess, images: np.ndarray) -> np.ndarray:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            self._process.kill()
+        return predict_batch(self, images)
+
+    monkeypatch.setattr(WorkerProcess, "predict", killed)
+    output = tmp_path / "answers.json"
+    pictures = [Path("photos") / "sea" / "00.jpg"] * (EVALUATION_BATCH + 3)
+    with pytest.raises(LightshipError, match="onnx_fp32: the worker process ended with SIGKILL"):
+        predict(run, *pictures, "format=onnx_fp32", "-o", output)
+    assert len(json.loads(output.read_text(encoding="utf-8"))) == EVALUATION_BATCH
 
 
 def test_what_was_not_exported_is_named(run: Run) -> None:

@@ -32,6 +32,21 @@ def test_large_pictures_are_made_small_and_few_are_kept(tmp_path: Path) -> None:
         assert max(picture.size) == SIDE
 
 
+def test_as_few_are_kept_however_many_batches_and_rows_there_are(tmp_path: Path) -> None:
+    images = np.zeros((10, 3, 4, 4), np.float32)
+    flipped = np.ones(10, dtype=bool)
+    pictures = FlippedPictures(tmp_path, GREY)
+    for start in range(0, 200, 10):
+        for _ in range(3):  # rows that answer the same images otherwise
+            pictures.keep(images, flipped, start)
+    assert sorted(int(path.stem) for path in tmp_path.iterdir()) == list(range(MOST))
+    # Those of an earlier measurement are counted where they are met again.
+    again = FlippedPictures(tmp_path, GREY)
+    for start in range(0, 200, 10):
+        again.keep(images, flipped, start)
+    assert len(list(tmp_path.iterdir())) == MOST
+
+
 def test_what_flipped_and_what_each_class_lost_is_drawn(tmp_path: Path) -> None:
     measured = results(row("eager"), row("onnx"))
     measured["class_names"][3] = "$3 & a very long <name>"

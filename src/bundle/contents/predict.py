@@ -72,13 +72,32 @@ class Model:
         return np.asarray(picture) if self._embedded else preprocess(picture, self._preprocessing)
 
     def answer(self, images: Sequence[Array]) -> Array:
-        """Probabilities (n, K) for n prepared images, at once if they are of one size."""
+        """Probabilities (n, K) for n prepared images, at once if they are of one size.
+
+        Raises:
+            ValueError: the model gives something else, as NaN.
+        """
+        classes = len(self.class_names)
         if self._embedded:
-            answers = [self._session.run(None, {"image": image})[0] for image in images]
-            return np.stack(answers).astype(np.float64)
-        logits = self._session.run(None, {"images": np.stack(images)})[0].astype(np.float64)
+            answers = [self._session.run(None, {"image": image})[0][None] for image in images]
+            return np.concatenate([require_answer(each, 1, classes) for each in answers])
+        answer = self._session.run(None, {"images": np.stack(images)})[0]
+        logits = require_answer(answer, len(images), classes)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def require_answer(answer: Array, images: int, classes: int) -> Array:
+    """What the model gives, (n, K) in float64, if that is a finite number for each class."""
+    if answer.dtype.kind != "f":
+        raise ValueError(f"an answer of {answer.dtype} instead of floating-point logits")
+    if answer.shape != (images, classes):
+        raise ValueError(f"logits of shape {list(answer.shape)} instead of [{images}, {classes}]")
+    wide: Array = answer.astype(np.float64)
+    wrong = int((~np.isfinite(wide)).any(axis=1).sum())
+    if wrong:
+        raise ValueError(f"logits of {wrong} images are not finite")
+    return wide
 
 
 class UnreadableImageError(ValueError):
@@ -158,7 +177,10 @@ def preprocess(image: Image.Image, rule: dict[str, Any]) -> Array:
 def check(model: Model) -> str | None:
     """What is wrong with this model on this machine, or None."""
     expected = json.loads((HERE / "expected.json").read_text(encoding="utf-8"))
-    found = model.probabilities(HERE / expected["image"])
+    try:
+        found = model.probabilities(HERE / expected["image"])
+    except ValueError as error:
+        return f"{expected['image']}: {error}"
     difference = float(np.abs(found - np.asarray(expected["probabilities"])).max())
     best = model.class_names[int(found.argmax())]
     print(f"{expected['image']}: {best}, probabilities within {difference:.2g} of the expected")

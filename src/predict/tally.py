@@ -1,0 +1,66 @@
+"""How many images have an answer, told however the command ends."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from src.errors import LightshipError
+from src.outlet import ClosedOutput
+from src.predict.options import OnError
+from src.predict.stage import Prediction
+
+
+class Tally:
+    """Counts predictions, and tells on standard error how many there were.
+
+    Args:
+        total: images that were named.
+        output: the file that the answers are written to, if any.
+    """
+
+    def __init__(self, total: int, output: str | None) -> None:
+        self._total = total
+        self._output = output
+        self._answered = self._skipped = 0
+
+    def add(self, prediction: Prediction) -> None:
+        """One more, which is written."""
+        if prediction.problem:
+            self._skipped += 1
+        else:
+            self._answered += 1
+
+    def require_all(self, on_error: OnError) -> None:
+        """Tell what was skipped.
+
+        Raises:
+            LightshipError: something was, and is only marked.
+        """
+        if not self._skipped:
+            return
+        line = f"{self._skipped} of {self._total} images skipped"
+        if on_error != "mark":
+            print(line, file=sys.stderr)
+            return
+        where = f"in {self._output}" if self._output else "above"
+        raise LightshipError(
+            f"{line}: the reason stands in the line of each, {where}; on_error=skip ends with exit "
+            "code 0 all the same"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        begun = self._answered + self._skipped > 0
+        if isinstance(error, ClosedOutput) or (error is not None and not begun):
+            return
+        where = f", in {self._output}" if self._output else ""
+        print(f"{self._answered} of {self._total} images answered{where}", file=sys.stderr)

@@ -1,0 +1,125 @@
+"""The description of planted machines, from its making to its reading in a page."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from src.benchmark import environment
+from src.report import page
+from src.runs import Run
+from src.shapes.benchmark import ENVIRONMENT
+from tests import machines
+from tests.report.test_table import results, row
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    machines.forget()
+    yield
+    machines.forget()
+
+
+@pytest.mark.parametrize("name", machines.PLANTED)
+def test_what_is_described_is_read_again_on(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines.plant(machines.PLANTED[name], tmp_path / "machine", monkeypatch)
+    described = environment.describe(threads=1)
+    ENVIRONMENT(json.loads(json.dumps(described, allow_nan=False)), "environment")
+    run = Run(tmp_path / "resnet34" / "version_0")
+    run.folder.mkdir(parents=True)
+    measured = results(row("eager"), row("onnx")) | {"environment": described, "schema_version": 1}
+    run.write_benchmark(measured, f"{described['cpu']} 1 threads")
+    found = run.read_benchmark()
+    assert found["environment"] == described
+    assert described["cpu"] in page.markdown(found, [])
+
+
+def test_a_number_of_cores_that_is_not_told_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    described = environment.describe(threads=1)
+    ENVIRONMENT(described, "environment")
+    told = page.markdown(results(row("eager")) | {"environment": described}, [])
+    assert "usable of an unknown number of cores" in told
+
+
+def git(folder: Path, *words: str) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    ended = subprocess.run(
+        ["git", *identity, *words],
+        cwd=folder,
+        env=clean,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return ended.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> tuple[Path, str]:
+    """A repository with a commit, whose folder has a space; and the commit."""
+    folder = tmp_path / "a repository"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "one")
+    return folder, git(folder, "rev-parse", "HEAD")
+
+
+def test_the_commit_is_this_projects_own(
+    repository: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, commit = repository
+    monkeypatch.setattr(environment, "_ROOT", folder)
+    assert environment._git_commit() == commit
+    inside = folder / "site-packages"
+    inside.mkdir()
+    monkeypatch.setattr(environment, "_ROOT", inside)
+    assert environment._git_commit() is None  # installed within a repository of somebody's
+
+
+def test_a_hook_of_another_repository_changes_no_commit(
+    repository: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, commit = repository
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    git(other, "commit", "-q", "--allow-empty", "-m", "two")
+    monkeypatch.setattr(environment, "_ROOT", folder)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    monkeypatch.chdir(other)
+    assert environment._git_commit() == commit
+
+
+GITS = {
+    "hangs": "sleep 60",
+    "hangs in a program of its own": "sh -c 'sleep 60'; true",
+    "asks for a password": "read password < /dev/tty; echo /; echo $password",
+    "says something else": "echo usage: git",
+    "says where it is and no commit": 'pwd; echo "HEAD"',
+    "refuses a folder of somebody else": "echo 'fatal: detected dubious ownership' >&2; exit 128",
+    "says nothing": "true",
+}
+
+
+@pytest.mark.parametrize("name", GITS)
+def test_a_measurement_outlives_a_git_that(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "git"
+    program.write_text(f"#!/bin/sh\n{GITS[name]}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(environment, "_GIT_SECONDS", 0.3)
+    assert environment.describe(threads=1)["git_commit"] is None

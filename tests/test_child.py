@@ -1,0 +1,56 @@
+"""Small programs of the system: those that are not there, fail, hang or leave others behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from src import child
+
+PROGRAMS = {
+    "answers": ("echo one; echo two", "one\ntwo"),
+    "says nothing": ("", ""),
+    "fails": ("echo half; exit 3", None),
+    "is killed": ("kill -9 $$", None),
+    "hangs": ("sleep 60", None),
+    "hangs after its answer": ("echo one; sleep 60", None),
+    "hangs in what it started": ("sh -c 'sleep 60'; echo late", None),
+    "closes its output and hangs": ("exec >&-; sleep 60", None),
+    "leaves one behind that holds its output": ("sleep 5 & echo one", "one"),
+    "asks a question": ("read answer; echo got $answer", "got"),
+    "asks at the terminal": ("read answer < /dev/tty && echo got", None),
+    "prints more than a pipe holds": ("yes | head -c 10000000", None),
+    "prints other bytes": (r"printf '\351'", "\udce9"),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_small_program_that(name: str) -> None:
+    text, answer = PROGRAMS[name]
+    assert child.output_of(["sh", "-c", text], seconds=0.5) == answer
+
+
+def test_a_program_that_is_not_there_has_no_answer(tmp_path: Path) -> None:
+    assert child.output_of(["no-such-program"], seconds=5) is None
+    assert child.output_of([str(tmp_path)], seconds=5) is None
+    assert child.output_of(["pwd"], seconds=5, cwd=tmp_path / "gone") is None
+
+
+def test_what_hung_is_gone_with_all_that_it_started(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    assert child.output_of(["sh", "-c", f"sleep 61 & echo $! > {note}; wait"], seconds=0.5) is None
+    pid = int(note.read_text())
+    for _ in range(200):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        if Path(f"/proc/{pid}/stat").exists():
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            if state == "Z":
+                return  # ended, and nobody has asked how
+        time.sleep(0.05)
+    pytest.fail("it still runs")

@@ -1,0 +1,278 @@
+"""python -m src.predict around a planted file: however it ends, answers are kept.
+
+Signals and pipes take a process of its own; all else is run in this one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src.benchmark.process import EVALUATION_BATCH
+from src.data.preprocessing import Preprocessing
+from src.entry import run_command
+from src.errors import LightshipError
+from src.predict import exported
+from src.predict.__main__ import main
+from src.predict.growing_file import GrowingFile
+from tests import photos
+from tests.conftest import ROOT
+
+TOTAL = 3 * EVALUATION_BATCH
+
+
+class Planted:
+    """Answers by the means of the channels; after ``good`` batches it does something else."""
+
+    name, class_names, preprocessing = "planted", list(photos.CLASSES), Preprocessing(4)
+
+    def __init__(self, then: Callable[[], object] = lambda: None, good: int = 9) -> None:
+        self.then, self.good, self.asked = then, good, 0
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        self.asked += 1
+        if self.asked > self.good:
+            self.then()
+        return images.mean(axis=(2, 3))
+
+
+def plant(patch: pytest.MonkeyPatch, file: Planted, *words: str) -> None:
+    """Let the command be given these words and open that file."""
+
+    @contextlib.contextmanager
+    def open_file(*_: object) -> Iterator[Planted]:
+        yield file
+
+    patch.setattr(exported, "open_file", open_file)
+    patch.setattr(sys, "argv", ["predict", "run", "photos", *words])
+
+
+# The same in a process of its own, which waits after its first batch.
+PROGRAM = """
+import time
+import pytest
+from src.entry import run_command
+from src.predict.__main__ import main
+from tests.test_predict_command import Planted, plant
+
+plant(pytest.MonkeyPatch(), Planted(lambda: time.sleep(600), 1), *{words!r})
+run_command(main)
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run to name, and a folder of three batches of pictures, of which one is none."""
+    folder = tmp_path_factory.mktemp("predict")
+    (folder / "run").mkdir()
+    (folder / "run" / "config.yaml").write_text("model: {}\n")
+    picture = photos.write(folder / "made", 1) / "sea" / "00.jpg"
+    (folder / "photos").mkdir()
+    for number in range(TOTAL):
+        (folder / "photos" / f"{number:03}.jpg").hardlink_to(picture)
+    return folder
+
+
+def started(place: Path, *words: str, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(words=words)],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+    )
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What the command printed in this process, and its exit code."""
+
+    code: int
+    printed: str
+    said: str
+
+
+@pytest.fixture
+def predict(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ended]:
+    def run(file: Planted, *words: str) -> Ended:
+        monkeypatch.chdir(place)
+        plant(monkeypatch, file, *words)
+        code = 0
+        try:
+            run_command(main)
+        except SystemExit as ended:
+            code = int(str(ended.code))
+        return Ended(code, *capsys.readouterr())
+
+    return run
+
+
+def fail(error: Exception) -> Callable[[], object]:
+    def failing() -> None:
+        raise error
+
+    return failing
+
+
+def answers(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        found: list[dict[str, Any]] = json.loads(text)
+        return found
+    assert text.endswith("\n")
+    return list(csv.DictReader(io.StringIO(text), strict=True))
+
+
+def waited_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Until the first batch's answers are in a file."""
+
+    def there() -> bool:
+        try:
+            return len(answers(path)) == EVALUATION_BATCH
+        except (OSError, ValueError, AssertionError):
+            return False  # it is being written just now
+
+    while process.poll() is None and not there():
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def broken(place: Path) -> Iterator[Path]:
+    """The picture before the last one, which is none for a while."""
+    path = place / "photos" / f"{TOTAL - 2:03}.jpg"
+    aside = path.rename(place / "aside.jpg")
+    path.write_text("no picture")
+    yield path
+    aside.replace(path)
+
+
+SKIPPED = f"1 of {TOTAL} images skipped"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "lines", "last"),
+    [
+        ((), 1, TOTAL, f"error: {SKIPPED}: the reason stands in the line of each, in answers.csv"),
+        (("on_error=skip",), 0, TOTAL, SKIPPED),
+        (("on_error=raise",), 2, TOTAL - 2, "error: photos/190.jpg: expected an image that Pillow"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_costs_no_answer(
+    place: Path,
+    broken: Path,
+    predict: Callable[..., Ended],
+    words: tuple[str, ...],
+    code: int,
+    lines: int,
+    last: str,
+) -> None:
+    ended = predict(Planted(), *words, "--output", "answers.csv")
+    found = answers(place / "answers.csv")
+    assert (ended.code, len(found)) == (code, lines)
+    printed = len(ended.printed.splitlines())
+    assert printed == sum(1 for each in found if not each["error"])
+    assert f"{printed} of {TOTAL} images answered, in answers.csv" in ended.said
+    assert ended.said.splitlines()[-1].startswith(last)
+    marked = [each["image"] for each in found if each["error"]]
+    assert marked == ([] if code == 2 else [f"photos/{broken.name}"])
+
+
+def test_a_worker_that_dies_half_way_costs_no_answer(
+    place: Path, predict: Callable[..., Ended]
+) -> None:
+    died = LightshipError("planted: the worker process ended with SIGKILL")
+    ended = predict(Planted(fail(died), 2), "-o", "died.json")
+    assert ended.code == 1
+    assert ended.said.splitlines() == [
+        f"{2 * EVALUATION_BATCH} of {TOTAL} images answered, in died.json",
+        f"error: {died}",
+    ]
+    assert len(answers(place / "died.json")) == 2 * EVALUATION_BATCH
+
+
+def test_a_disk_that_is_full_is_told_with_what_there_is(
+    place: Path, predict: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = GrowingFile.append
+
+    def full(self: GrowingFile, piece: bytes, end: bytes = b"") -> None:
+        if self._end > 9000:
+            raise OSError(errno.ENOSPC, "No space left on device", "full.csv")
+        append(self, piece, end)
+
+    monkeypatch.setattr(GrowingFile, "append", full)
+    ended = predict(Planted(), "-o", "full.csv")
+    found = len(answers(place / "full.csv"))
+    assert ended.code == 1
+    assert 0 < found < TOTAL
+    told, error = ended.said.splitlines()
+    assert told == f"{found} of {TOTAL} images answered, in full.csv"
+    assert error.startswith("error: full.csv: the disk is full; make room; ")
+
+
+def test_a_defect_half_way_costs_no_answer_and_keeps_its_traceback(
+    place: Path, predict: Callable[..., Ended]
+) -> None:
+    with pytest.raises(RuntimeError, match="a defect"):
+        predict(Planted(fail(RuntimeError("a defect")), 1), "-o", "broke.csv")
+    assert len(answers(place / "broke.csv")) == EVALUATION_BATCH
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "line", "output"),
+    [
+        (signal.SIGINT, 130, "stopped by Ctrl-C", "answers.json"),
+        (signal.SIGKILL, -9, None, "answers.csv"),
+    ],
+)
+def test_a_signal_costs_no_answer(
+    place: Path, end: signal.Signals, code: int, line: str | None, output: str
+) -> None:
+    path = place / output
+    path.unlink(missing_ok=True)
+    process = started(place, "-o", output)
+    waited_for(path, process)
+    process.send_signal(end)
+    _, said = process.communicate()
+    assert process.returncode == code, said
+    assert len(answers(path)) == EVALUATION_BATCH
+    assert "Traceback" not in said
+    if line:
+        assert said.splitlines()[-1] == line
+        assert f"{EVALUATION_BATCH} of {TOTAL} images answered, in {output}" in said
+
+
+def test_a_reader_that_leaves_costs_no_answer(place: Path) -> None:
+    with started(place, "-o", "piped.json", stderr=subprocess.STDOUT) as process:
+        assert process.stdout
+        process.stdout.close()  # as head does
+        waited_for(place / "piped.json", process)
+        process.terminate()
+    assert process.returncode == 143
+    assert len(answers(place / "piped.json")) == EVALUATION_BATCH
+
+
+def test_without_a_file_a_command_ends_quietly_with_its_reader(place: Path) -> None:
+    with started(place) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
