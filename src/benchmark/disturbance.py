@@ -24,7 +24,9 @@ class Disturbance:
 
     seconds: float
     steal_share: float  # of the cores' time: the hypervisor gave it to another machine
-    other_cores: float  # cores kept busy by other processes on average
+    # Cores kept busy by other processes on average. Of one turn it may be below 0: the system
+    # counts in ticks, and what one turn has too few of, another has too many.
+    other_cores: float
     frequency_hz: float | None  # mean over the cores at the end, None where it can't be read
     frequency_spread: float | None = None  # (highest - lowest) / mean of several turns
 
@@ -37,7 +39,7 @@ class Disturbance:
         return cls(
             seconds=total,
             steal_share=sum(turn.steal_share * turn.seconds for turn in turns) / total,
-            other_cores=sum(turn.other_cores * turn.seconds for turn in turns) / total,
+            other_cores=max(0.0, sum(turn.other_cores * turn.seconds for turn in turns) / total),
             frequency_hz=mean,
             frequency_spread=(max(frequencies) - min(frequencies)) / mean if mean else None,
         )
@@ -113,6 +115,6 @@ class Observation:
         return Disturbance(
             seconds=seconds,
             steal_share=(later.steal - self.steal) / (self.cores * seconds),
-            other_cores=max(0.0, others / seconds),
+            other_cores=others / seconds,
             frequency_hz=machine.frequency_hz(),
         )

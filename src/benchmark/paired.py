@@ -16,6 +16,7 @@ from typing import Literal
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 ERROR_RATE = 0.05  # one-sided, of a pass that isn't one and of a fail that isn't one
+POWER = 0.8  # of the images that are said to be needed
 MOST_IMAGES = 10_000_000  # beyond this, no data set will settle it
 # Beside an observed delta: far below any bound, and no denormal number, which a process that
 # trains flushes to 0.
@@ -29,9 +30,9 @@ class Judgement:
     Attributes:
         lower: one-sided 95 % lower bound of delta, a share of 1.
         upper: one-sided 95 % upper bound of delta.
-        images_needed: how many images would settle an inconclusive verdict, either way, if they
-            kept flipping at the observed rates. None for a settled verdict, and where fewer than
-            10 million images settle nothing.
+        images_needed: how many images would settle an inconclusive verdict, either way, with a
+            probability of 80 %, if they kept flipping at the observed rates. None for a settled
+            verdict, and where fewer than 10 million images settle nothing.
     """
 
     verdict: Verdict
@@ -97,11 +98,24 @@ def _verdict(lower: float, upper: float, max_drop: float) -> Verdict:
 
 
 def _images_needed(lost: int, gained: int, images: int, max_drop: float) -> int | None:
+    """The fewest images that settle it with a probability of ``POWER``.
+
+    As many images again flip at the observed rates on average, and at worse ones half the time. So
+    what must be settled is the change of accuracy that is that far on the wrong side of the
+    observed one (the usual calculation of a sample size, by the normal distribution).
+    """
     z = NormalDist().inv_cdf(1 - ERROR_RATE)
+    flips, delta = (lost + gained) / images, (gained - lost) / images
+    away = -1 if delta > -max_drop else 1  # to the budget
+    reach = NormalDist().inv_cdf(POWER) * sqrt(max(0.0, flips - delta * delta))
 
     def settled(more: int) -> bool:
-        lower, upper = _interval(lost * more / images, gained * more / images, more, z)
-        return _verdict(lower, upper, max_drop) != "inconclusive"
+        unlucky = max(-1.0, min(1.0, delta + away * reach / sqrt(more)))
+        rate = max(flips, abs(unlucky))
+        losses, gains = (rate - unlucky) / 2 * more, (rate + unlucky) / 2 * more
+        lower, upper = _interval(losses, gains, more, z)
+        verdict = _verdict(lower, upper, max_drop)
+        return verdict == ("pass" if away < 0 else "fail")
 
     # At fixed rates the score grows with the square root of the images: once settled, for good.
     numbers = range(images + 1, MOST_IMAGES)

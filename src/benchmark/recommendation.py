@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from src.benchmark.latency import Turn, speedup
+from src.benchmark.latency import rounds_of, speedup
 from src.benchmark.options import Objective
 
 Figures = dict[str, Any]
@@ -81,16 +81,9 @@ def _leads(row: Figures, other: Figures, size: int | None) -> bool:
     """Whether ``row`` is measurably faster; size and memory need no interval."""
     if size is None:
         return True
-    found = speedup(_rounds(_cell(other, size)), _rounds(_cell(row, size)))
+    found = speedup(rounds_of(_cell(other, size)), rounds_of(_cell(row, size)))
     return found is not None and found.low > 1
 
 
 def _cell(row: Figures, size: int | None) -> Figures:
     return next(cell for cell in row["latency"] if cell["batch_size"] == size)
-
-
-def _rounds(cell: Figures) -> dict[int, Turn]:
-    def turn(seconds: Sequence[float]) -> Turn:
-        return Turn(seconds, sum(seconds), 0.0)
-
-    return {int(number): turn(seconds) for number, seconds in cell["seconds"].items()}

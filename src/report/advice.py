@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from src.report.table import is_too_wide
+
 _WHERE = {"cpu": "this CPU", "cuda": "this GPU"}
 _BEST = {
     "latency": "faster",
@@ -32,16 +34,20 @@ def _sentence(results: dict[str, Any], device: str) -> str:
         better = _BEST[advice["objective"]]
         text = f"On {_WHERE[device]} ship {baseline}: nothing {better} keeps within {budget} of it"
     else:
-        reasons = [*_reasons(row, rows.get(baseline), baseline, advice["batch_size"])]
+        reasons = [*_reasons(row, rows.get(baseline), baseline, advice["batch_size"], budget)]
         text = f"On {_WHERE[device]} ship {advice['format']}: {', '.join(reasons)}"
     if advice["equals"]:
         text += f"; the speed of {' and '.join(advice['equals'])} is not measurably another"
     for other in advice["inconclusive"]:
         needed = other["images_needed"]
-        enough = f"about {needed:,} test images would" if needed else "no number of images would"
+        enough = (
+            f"about {needed:,} test images would tell, four times out of five"
+            if needed
+            else "no number of images would tell"
+        )
         text += (
             f"; {other['format']} is {_BEST[advice['objective']]}, but whether it keeps within "
-            f"{budget} is open: {enough} tell"
+            f"{budget} is open: {enough}"
         )
     return text + "."
 
@@ -52,14 +58,20 @@ def points(share: float) -> str:
 
 
 def _reasons(
-    row: dict[str, Any], baseline: dict[str, Any] | None, name: str, size: int | None
+    row: dict[str, Any],
+    baseline: dict[str, Any] | None,
+    name: str,
+    size: int | None,
+    budget: str,
 ) -> Iterator[str]:
     cells = [cell for cell in row["latency"] if size is None or cell["batch_size"] == size]
     speedup = cells[0]["speedup"] if cells else None
     if speedup:
         interval = f"[{speedup['low']:.2f}, {speedup['high']:.2f}]"
         at = f"at batch {cells[0]['batch_size']}"
-        if speedup["low"] > 1:
+        if is_too_wide(speedup):
+            yield f"too few rounds to tell its speed from {name}'s {interval} {at}"
+        elif speedup["low"] > 1:
             yield f"{speedup['value']:.1f}x faster than {name} {interval} {at}"
         elif speedup["high"] < 1:
             yield f"{1 / speedup['value']:.1f}x slower than {name} {interval} {at}"
@@ -70,8 +82,14 @@ def _reasons(
         yield f"{ratio:.1f}x smaller" if ratio > 1.05 else "of the same size"  # noqa: PLR2004
     accuracy = row["accuracy"]
     interval = f"[{100 * accuracy['delta_low']:+.1f}, {100 * accuracy['delta_high']:+.1f}]"
-    real = accuracy["delta_low"] > 0 or accuracy["delta_high"] < 0
     yield (
-        f"accuracy {'changed' if real else 'unchanged'} ({100 * accuracy['delta_top1']:+.1f} "
+        f"accuracy {_change(accuracy, budget)} ({100 * accuracy['delta_top1']:+.1f} "
         f"points {interval}, n={accuracy['images']})"
     )
+
+
+def _change(accuracy: dict[str, Any], budget: str) -> str:
+    """What the images show: a change, none, or no more than that it is within the budget."""
+    if accuracy["delta_low"] > 0 or accuracy["delta_high"] < 0:
+        return "changed"
+    return "unchanged" if accuracy["delta_top1"] == 0 else f"within the budget of {budget}"

@@ -47,7 +47,8 @@ def definitions(results: dict[str, Any]) -> list[str]:
         f"{_threads(results)}, each row in a process of its own, in "
         "turns. A percentile with too few samples behind it is missing.",
         f"Times {baseline}: the ratio of medians paired round by round, with its "
-        "95 % interval. Times fp32 there: against the fp32 file of the same runtime, so that "
+        "95 % interval; of means where a cell of the pair is marked busy or steal. "
+        "Times fp32 there: against the fp32 file of the same runtime, so that "
         "the runtime's own gain is not credited to the format.",
         f"Calibration of static int8: {results['calibration']['images']} images of the "
         f"{results['calibration']['split']} split.",

@@ -22,6 +22,8 @@ _CAUSES = {
     "spread": "the interquartile range is over a tenth of the median, for no cause that was seen",
 }
 
+WIDEST = 1.5  # times the lower bound: a speed-up with a wider interval has too few rounds
+
 Row = dict[str, Any]
 
 
@@ -274,11 +276,18 @@ def _speedup(size: int, name: str) -> Callable[[Row], str]:
         if value is None:
             return MISSING
         interval = f"[{value['low']:.2f}, {value['high']:.2f}]"
+        if is_too_wide(value):
+            return f"too few rounds to tell {interval}"
         if value["low"] <= 1.0 <= value["high"]:
             return f"no measurable difference {interval}"
         return f"{value['value']:.2f} {interval}"
 
     return cell
+
+
+def is_too_wide(interval: dict[str, float]) -> bool:
+    """Whether a speed-up's interval says nothing that helps to decide."""
+    return interval["high"] > WIDEST * interval["low"]
 
 
 def _figure(size: int, name: str, scale: float, digits: int) -> Callable[[Row], str]:

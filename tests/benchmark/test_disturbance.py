@@ -38,8 +38,16 @@ def test_what_others_took_is_told_from_what_was_measured() -> None:
 def test_a_quiet_turn_has_no_causes() -> None:
     before = Observation.parse(BEFORE, {0, 1}, at=10.0)
     seen = before.until(Observation.parse(BEFORE, {0, 1}, at=11.0), own_seconds=0.3)
-    assert seen.other_cores == 0
+    assert Disturbance.over([seen]).other_cores == 0
     assert seen.causes() == []
+
+
+def test_rounding_of_the_counters_on_many_cores_is_not_taken_for_other_processes() -> None:
+    # 64 cores count in ticks: each turn is off by up to 0.3 cores, one way or the other.
+    turns = [Disturbance(0.1, 0.0, other, None) for other in (0.3, -0.3, 0.2, -0.2, 0.1, -0.1)]
+    together = Disturbance.over(turns)
+    assert together.other_cores == pytest.approx(0.0)
+    assert together.causes() == []
 
 
 def test_turns_together_are_weighted_by_their_length() -> None:

@@ -15,6 +15,7 @@ def cell(size: int, seconds: float, noise: float = 0.0) -> dict[str, Any]:
         "p50_s": seconds,
         "images_per_second": size / seconds,
         "seconds": samples,
+        "disturbance": None,
     }
 
 
@@ -32,6 +33,15 @@ def row(
         "latency": [cell(1, seconds), cell(8, 8 * seconds)],
         **changes,
     }
+
+
+def busy(cell: dict[str, Any]) -> dict[str, Any]:
+    """The cell with one call in four interrupted, on cores that others used."""
+    seconds = {
+        number: [value, value, value, 3 * value] for number, [value] in cell["seconds"].items()
+    }
+    seen = {"seconds": 1.0, "steal_share": 0.0, "other_cores": 0.6, "frequency_hz": None}
+    return {**cell, "seconds": seconds, "disturbance": {**seen, "frequency_spread": None}}
 
 
 def best(*rows: dict[str, Any], objective: Any = "latency") -> dict[str, Any]:
@@ -103,3 +113,16 @@ def test_rows_of_other_devices_and_failed_rows_do_not_compete() -> None:
 
 def test_without_a_baseline_nothing_is_recommended() -> None:
     assert best(row("other", 1.0, verdict=None))["format"] is None  # type: ignore[arg-type]
+
+
+def test_on_a_busy_machine_the_table_and_the_recommendation_use_one_statistic() -> None:
+    from src.benchmark.latency import rounds_of, speedup
+
+    # By medians the other file leads; by means, which hold its interruptions, it does not.
+    calm = {**cell(1, 1.0), "disturbance": busy(cell(1, 1.0))["disturbance"]}
+    other = busy(cell(1, 0.8))
+    shown = speedup(rounds_of(calm), rounds_of(other))
+    assert shown is not None
+    assert shown.value == pytest.approx(1.0 / (0.8 * 1.5))
+    advice = best(row("eager", 1.0, latency=[calm]), row("other", 0.8, size=1000, latency=[other]))
+    assert (shown.low > 1) is (advice["format"] == "other" and not advice["equals"])

@@ -46,6 +46,25 @@ def test_a_real_change_of_accuracy_is_called_one() -> None:
     )
 
 
+def test_a_drop_that_may_be_none_is_not_called_unchanged() -> None:
+    worse = row("onnx")
+    worse["accuracy"] |= {"delta_top1": -0.015, "delta_low": -0.035, "delta_high": 0.003}
+    measured = results(row("eager"), worse)
+    measured["options"]["max_accuracy_drop"] = 0.05
+    measured["recommendation"]["cpu"] |= {"format": "onnx"}
+    (text,) = sentences(measured)
+    assert "accuracy within the budget of 5 points (-1.5 points [-3.5, +0.3], n=540)" in text
+
+
+def test_an_interval_that_says_nothing_is_not_called_as_fast() -> None:
+    wide = {"value": 5.0, "low": 0.57, "high": 54.61}
+    text = advice(
+        row("eager"), row("onnx", latency=[latency(1, 0.002, speedup=wide)]), chosen="onnx"
+    )
+    assert "too few rounds to tell its speed from eager's [0.57, 54.61] at batch 1" in text
+    assert "as fast as" not in text
+
+
 def test_where_nothing_beats_the_baseline_it_says_so_and_what_is_open() -> None:
     inconclusive = [
         {"format": "onnx_int8", "images_needed": 4321},
@@ -57,8 +76,8 @@ def test_where_nothing_beats_the_baseline_it_says_so_and_what_is_open() -> None:
     assert text == (
         "On this CPU ship eager: nothing faster keeps within 1 point of it; the speed of onnx is "
         "not measurably another; onnx_int8 is faster, but whether it keeps within 1 point is "
-        "open: about 4,321 test images would tell; other is faster, but whether it keeps within "
-        "1 point is open: no number of images would tell."
+        "open: about 4,321 test images would tell, four times out of five; other is faster, but "
+        "whether it keeps within 1 point is open: no number of images would tell."
     )
 
 
