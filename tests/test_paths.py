@@ -258,7 +258,10 @@ def test_a_training_reads_pictures_of_any_name(badly_named: Path, options: Any) 
 def test_the_check_of_the_data_prints_names_of_any_bytes(
     badly_named: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
+    dogs = badly_named / "dog"
     (badly_named / "cat" / f"{BAD}.png").write_bytes(b"nothing")
+    for number in range(9):  # the same picture in two splits, by its name
+        shutil.copy(dogs / f"{BAD} 1.png", dogs / f"{number}{BAD}.png")
     printed = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding, write_through=True))
     with pytest.raises(SystemExit):
@@ -266,6 +269,7 @@ def test_the_check_of_the_data_prints_names_of_any_bytes(
             lambda: check(["data=image_folder", f"data.root={badly_named}", "data.image_size=8"])
         )
     assert rb"caf\udce9.png: expected an image" in printed.getvalue()
+    assert rb"caf\udce9 1.png" in printed.getvalue()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".json"])
