@@ -15,6 +15,7 @@ from src.errors import UsageError, one_line
 from src.schema import Check, Wrong
 from src.shapes.benchmark import BENCHMARK
 from src.shapes.manifest import MANIFEST
+from src.shapes.rounds import ROUNDS
 
 LOG_FOLDER = "lightning_logs"
 _MOST_SHOWN = 80  # characters of what was found
@@ -60,6 +61,11 @@ class Run:
     @property
     def benchmark(self) -> Path:
         return self.folder / "benchmark.json"
+
+    @property
+    def rounds(self) -> Path:
+        """A measurement as it was taken, until ``benchmark.json`` is made from it."""
+        return self.folder / "rounds.json"
 
     @property
     def measurements(self) -> Path:
@@ -169,6 +175,11 @@ class Run:
         """Every measurement of this run: see :mod:`src.shapes.benchmark`."""
         remedy = f"run python -m src.benchmark {self.folder}"
         return read_results(self.require(self.benchmark, remedy))
+
+    def read_rounds(self) -> dict[str, Any]:
+        """A measurement of which the figures are not made yet: see :mod:`src.shapes.rounds`."""
+        remedy = f"run python -m src.benchmark {self.folder}"
+        return _read_json(self.require(self.rounds, remedy), ROUNDS)
 
     def write_benchmark(self, results: dict[str, Any], machine: str) -> Path:
         """Keep a measurement: as the present one, and for good in a file of its own.

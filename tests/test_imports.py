@@ -42,7 +42,7 @@ ALLOWED = {
     },
     "benchmark": {
         *("cgroup", "child", "console", "data", "errors", "export", "files", "formats", "machine"),
-        *("mishap", "runs", ""),
+        *("mishap", "runs", "schema", "shapes", ""),
     },
     "predict": {
         *("benchmark", "console", "data", "errors", "formats", "machine", "outlet", "runs"),
