@@ -17,6 +17,7 @@ from src.paths import user_path
 from src.schema import Check, Wrong
 from src.shapes.benchmark import BENCHMARK
 from src.shapes.manifest import MANIFEST
+from src.shapes.rounds import ROUNDS
 
 LOG_FOLDER = "lightning_logs"
 LAST = "checkpoints/last.ckpt"  # exported where no weights were validated
@@ -78,6 +79,11 @@ class Run:
     @property
     def benchmark(self) -> Path:
         return self.own("benchmark.json")
+
+    @property
+    def rounds(self) -> Path:
+        """A measurement as it was taken, until ``benchmark.json`` is made from it."""
+        return self.folder / "rounds.json"
 
     @property
     def measurements(self) -> Path:
@@ -218,6 +224,11 @@ class Run:
         """Its measurement: see :mod:`src.shapes.benchmark`. The run may have been renamed since."""
         remedy = f"run python -m src.benchmark {self.quoted}"
         return read_results(self.require(self.benchmark, remedy)) | {"run": self.name}
+
+    def read_rounds(self) -> dict[str, Any]:
+        """A measurement of which the figures are not made yet: see :mod:`src.shapes.rounds`."""
+        remedy = f"run python -m src.benchmark {self.folder}"
+        return _read_json(self.require(self.rounds, remedy), ROUNDS)
 
     def write_benchmark(self, results: dict[str, Any], machine: str) -> Path:
         """Keep a measurement: as the present one, and for good in a file of its own.

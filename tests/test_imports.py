@@ -55,7 +55,7 @@ ALLOWED = {
     },
     "benchmark": {
         *("cgroup", "child", "console", "data", "errors", "export", "files", "fingerprint"),
-        *("formats", "machine", "mishap", "runs", ""),
+        *("formats", "machine", "mishap", "runs", "schema", "shapes", ""),
     },
     "predict": {
         *("benchmark", "console", "data", "errors", "files", "fingerprint", "formats", "machine"),

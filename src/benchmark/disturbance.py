@@ -80,12 +80,12 @@ class Observation:
 
     @classmethod
     def now(cls) -> Observation | None:
-        """Read the counters; None where the system has none (it is not Linux)."""
+        """Read the counters; None where the system has none (it is not Linux) or others."""
         try:
             text = _STAT.read_text(encoding="ascii")
-        except OSError:
-            return None
-        return cls.parse(text, machine.usable_core_numbers(), perf_counter())
+            return cls.parse(text, machine.usable_core_numbers(), perf_counter())
+        except (OSError, ValueError):
+            return None  # a sandbox's own /proc may hold anything
 
     @classmethod
     def parse(cls, text: str, cores: set[int], at: float) -> Observation:
@@ -98,7 +98,9 @@ class Observation:
         for line in text.splitlines():
             name, _, values = line.partition(" ")
             if name.startswith("cpu") and name[3:].isdecimal() and int(name[3:]) in cores:
-                user, nice, system, _, _, irq, softirq, stolen = map(int, values.split()[:8])
+                # The later columns came with later kernels, and some sandboxes lack them.
+                counts = [*map(int, values.split()), *[0] * 8]
+                user, nice, system, _, _, irq, softirq, stolen = counts[:8]
                 busy += user + nice + system + irq + softirq
                 steal += stolen
         return cls(at, busy * tick, steal * tick, len(cores))

@@ -32,6 +32,21 @@ class Distance:
         # In float64, as the difference of two large logits may be beyond float32.
         self._largest.append(np.abs(logits - reference).max(axis=1))  # (n,)
 
+    def raw(self) -> dict[str, Any]:
+        """What was summed up and kept, as plain values."""
+        largest = [float(value) for batch in self._largest for value in batch]
+        return {
+            "signal": self._signal,
+            "noise": self._noise,
+            "kl": self._kl,
+            "largest": largest,
+        }
+
+    def restore(self, raw: dict[str, Any]) -> None:
+        """Be the distance that gave ``raw``."""
+        self._signal, self._noise, self._kl = raw["signal"], raw["noise"], raw["kl"]
+        self._largest = [np.asarray(raw["largest"], np.float64)]
+
     def result(self) -> dict[str, float | None]:
         """The figures.
 
@@ -79,6 +94,14 @@ class Calibration:
         # A bin's images times its gap is the sum of its images' gaps.
         self._gaps += np.bincount(bin_of, weights=right - confidence, minlength=len(self._gaps))
         self._images += len(targets)
+
+    def raw(self) -> dict[str, Any]:
+        """What was summed up, as plain values."""
+        return {"gaps": self._gaps.tolist(), "images": self._images}
+
+    def restore(self, raw: dict[str, Any]) -> None:
+        """Be the calibration that gave ``raw``."""
+        self._gaps, self._images = np.asarray(raw["gaps"], np.float64), raw["images"]
 
     def error(self) -> float:
         """The error so far, a share of 1."""

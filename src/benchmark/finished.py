@@ -1,4 +1,4 @@
-"""A measurement that is there already."""
+"""A measurement that is there already, with its figures or without."""
 
 from __future__ import annotations
 
@@ -21,25 +21,54 @@ def find(run: Run, options: BenchmarkOptions) -> dict[str, Any] | None:
     if not run.benchmark.is_file():
         return None
     try:
-        found, manifest = run.read_benchmark(), run.read_manifest()
-        measured = {(row["format"], row["device"]): row["sha256"] for row in found["rows"]}
-        there = {
-            (row.name, row.device): (
-                row.files_now(run.exports)["sha256"] if row.ok else row.figures["sha256"]
-            )
-            for row in planned(manifest, options.devices)
-        }
-        same = (
-            found["checkpoint"] == manifest["checkpoint"]
-            and _decisive(found["options"]) == _decisive(dataclasses.asdict(options))
-            and measured == there
-            and all(row["status"] != "failed" for row in found["rows"])
-            and _machine(found["environment"])
-            == _machine(environment.describe(options.effective_threads))
+        found = run.read_benchmark()
+        same = _is_of(found, found["rows"], run, options) and all(
+            row["status"] != "failed" for row in found["rows"]
         )
     except (UsageError, KeyError, TypeError, AttributeError):
         return None  # it is of another version, or damaged, and is measured again
     return found if same else None
+
+
+def find_rounds(run: Run, options: BenchmarkOptions) -> dict[str, Any] | None:
+    """A measurement that was made to the end and has no figures, likewise.
+
+    Its process ended while it made them. A row that failed stays so.
+    """
+    if not run.rounds.is_file():
+        return None
+    try:
+        found = run.read_rounds()
+        rows = [row["figures"] for row in found["rows"]]
+        same = (
+            found["complete"]
+            and found["classes"] == len(run.read_manifest()["class_names"])
+            and _is_of(found, rows, run, options)
+        )
+    except (UsageError, KeyError, TypeError, AttributeError):
+        return None
+    return found if same else None
+
+
+def _is_of(
+    found: dict[str, Any], rows: list[dict[str, Any]], run: Run, options: BenchmarkOptions
+) -> bool:
+    """Whether a measurement is of the files that a run has, with these options, on this machine."""
+    manifest = run.read_manifest()
+    measured = {(row["format"], row["device"]): row["sha256"] for row in rows}
+    there = {
+        (row.name, row.device): (
+            row.files_now(run.exports)["sha256"] if row.ok else row.figures["sha256"]
+        )
+        for row in planned(manifest, options.devices)
+    }
+    return bool(
+        found["checkpoint"] == manifest["checkpoint"]
+        and _decisive(found["options"]) == _decisive(dataclasses.asdict(options))
+        and measured == there
+        and _machine(found["environment"])
+        == _machine(environment.describe(options.effective_threads))
+    )
 
 
 def _decisive(options: dict[str, Any]) -> dict[str, Any]:

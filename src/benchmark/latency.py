@@ -35,6 +35,12 @@ class Turn:
     energy_joules: float | None = None  # of the whole machine
     disturbance: Disturbance | None = None
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Turn:
+        """What :func:`dataclasses.asdict` made of a turn."""
+        seen = values["disturbance"]
+        return cls(**{**values, "disturbance": Disturbance(**seen) if seen else None})
+
 
 Rounds = Mapping[int, Turn]  # by the round's number: rows leave when they are precise enough
 

@@ -6,6 +6,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,35 @@ class Row:
         """How many times faster than ``other`` at a batch size; None where it can't be told."""
         return speedup(other.rounds.get(size, {}), self.rounds.get(size, {}))
 
+    def end_timing(self) -> None:
+        """Ask for what is known once all timing is over."""
+        self._guard(self._last_figures)
+        self._guard(self._require_unchanged)
+
+    def raw(self) -> dict[str, Any]:
+        """All that was measured, as plain values from which :meth:`finish` makes the figures."""
+        return {
+            "figures": self.figures,
+            "rounds": {
+                str(size): {str(number): asdict(turn) for number, turn in rounds.items()}
+                for size, rounds in self.rounds.items()
+            },
+            "warm": {str(size): warm for size, warm in self._warm.items()},
+            "joules": {str(size): joules for size, joules in self._joules.items()},
+            "scorecard": self.scorecard.raw(),
+        }
+
+    def restore(self, raw: dict[str, Any]) -> None:
+        """Be the row that gave ``raw``, without its process."""
+        self.figures = dict(raw["figures"])
+        self.rounds = {
+            int(size): {int(number): Turn.from_dict(turn) for number, turn in rounds.items()}
+            for size, rounds in raw["rounds"].items()
+        }
+        self._warm = {int(size): warm for size, warm in raw["warm"].items()}
+        self._joules = {int(size): joules for size, joules in raw["joules"].items()}
+        self.scorecard.restore(raw["scorecard"])
+
     def finish(
         self,
         baseline: Row | None,
@@ -189,7 +219,7 @@ class Row:
         max_drop: float,
         traces: Path | None = None,
     ) -> dict[str, Any]:
-        """Every figure of this row; its process ends.
+        """Every figure of this row, made from what was measured; its process ends.
 
         Args:
             max_drop: the accuracy that may be given up, a share of 1.
@@ -197,9 +227,6 @@ class Row:
             traces: a folder to write a trace of some calls into.
             counterpart: the fp32 file that the same runtime runs, for a row that isn't fp32.
         """
-        if self.ok:
-            self._guard(self._last_figures)
-            self._guard(self._require_unchanged)
         if self.ok:
             self.figures["accuracy"] = self.scorecard.result(max_drop)
             self.figures["verdict"] = self.figures["accuracy"].get("verdict")

@@ -51,6 +51,28 @@ class Scorecard:
             self._calibration_before.add(baseline, targets)
             self._distance.add(logits, baseline)
 
+    def raw(self) -> dict[str, Any]:
+        """All that was kept, as plain values from which :meth:`result` makes the figures."""
+        return {
+            "targets": _values(self._targets),
+            "predicted": _values(self._predicted),
+            "before": _values(self._before),
+            "in_top5": _values(self._in_top5),
+            "calibration": self._calibration.raw(),
+            "calibration_before": self._calibration_before.raw(),
+            "distance": self._distance.raw(),
+        }
+
+    def restore(self, raw: dict[str, Any]) -> None:
+        """Be the scorecard that gave ``raw``."""
+        self._targets = [np.asarray(raw["targets"], np.int64)]
+        self._predicted = [np.asarray(raw["predicted"], np.int64)]
+        self._before = [np.asarray(raw["before"], np.int64)]
+        self._in_top5 = [np.asarray(raw["in_top5"], np.bool_)]
+        self._calibration.restore(raw["calibration"])
+        self._calibration_before.restore(raw["calibration_before"])
+        self._distance.restore(raw["distance"])
+
     def result(self, max_drop: float) -> dict[str, Any]:
         """Every figure of the split so far. Shares are of 1, ``kl`` is in nats.
 
@@ -105,3 +127,8 @@ class Scorecard:
                 for position in np.flatnonzero(before != predicted)
             ],
         }
+
+
+def _values(batches: list[Any]) -> list[Any]:
+    values: list[Any] = np.concatenate(batches).tolist() if batches else []
+    return values

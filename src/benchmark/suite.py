@@ -13,12 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from src.benchmark import curves, environment, finished
+from src.benchmark import environment, finished, results
 from src.benchmark.flipped import FlippedPictures
 from src.benchmark.leak import LeakDetector
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.process import EVALUATION_BATCH, Limits
-from src.benchmark.recommendation import recommend
 from src.benchmark.row import Row, planned
 from src.benchmark.schedule import Schedule
 from src.console import Report
@@ -61,6 +60,10 @@ def measure_unless_done(
     Raises:
         UsageError: see :func:`measure`.
     """
+    record = None if options.again else finished.find_rounds(run, options)
+    if record is not None:
+        report(f"measured already, at {record['measured_at']}; its figures are made now")
+        return results.from_rounds(run, record, options, report)
     found = None if options.again else finished.find(run, options)
     if found is None:
         return measure(run, data, options, report)
@@ -76,6 +79,9 @@ def measure(
     timing: AbstractContextManager[Any] | None = None,
 ) -> dict[str, Any]:
     """Measure every exported format of a run, and write ``benchmark.json``.
+
+    What was measured is in ``rounds.json`` before a figure is made of it, and goes when
+    ``benchmark.json`` has all of it: see :func:`measure_unless_done`.
 
     Each row is loaded in a process of its own, checked (a file that does not give the trained
     network's answers fails and is not timed), scored on the test split, then timed in turns
@@ -105,6 +111,7 @@ def measure(
             found=options.baseline,
             remedy="export it, or name another baseline",
         )
+    described = environment.describe(options.effective_threads)
     started = time.monotonic()
     pictures = FlippedPictures(run.flipped, manifest["preprocessing"])
     leak = LeakDetector(manifest["calibration"]["images_sha256"], _SCORED)
@@ -117,67 +124,32 @@ def measure(
         batches = _timing_batches(data, options.batch_sizes)
         with timing or nullcontext():
             schedule.run(batches)
-        traces = run.inference_traces if options.trace else None
-        if traces is not None:
-            traces.mkdir(parents=True, exist_ok=True)
-        finished = [
-            row.finish(
-                schedule.baseline_of(row),
-                schedule.counterpart_of(row),
-                options.max_accuracy_drop,
-                traces,
-            )
-            for row in rows
-        ]
+        record = {
+            "checkpoint": manifest["checkpoint"],
+            "classes": len(manifest["class_names"]),
+            "options": dataclasses.asdict(options),
+            "environment": described,
+            "measured_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            "measured_seconds": time.monotonic() - started,
+            "dataset": {
+                "name": data.dataset_name,
+                "split": _SCORED,
+                "images": images,
+                "also_in_calibration": leak.found,
+            },
+        }
+        results.keep_rounds(run, rows, {**record, "complete": False})
+        for row in rows:
+            row.end_timing()
+        record["measured_seconds"] = time.monotonic() - started
+        results.keep_rounds(run, rows, {**record, "complete": True})
+        return results.with_figures(run, record, rows, schedule, options)
     finally:
         for row in rows:
             row.close()
-    results: dict[str, Any] = {
-        "schema_version": 1,
-        **{key: manifest.get(key) for key in _FROM_MANIFEST},
-        "command": run.read_command(),
-        "training": curves.read(run.folder),
-        "measured_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "measured_seconds": time.monotonic() - started,
-        "options": dataclasses.asdict(options),
-        "dataset": {
-            "name": data.dataset_name,
-            "split": _SCORED,
-            "images": images,
-            "also_in_calibration": leak.found,
-        },
-        "environment": environment.describe(options.effective_threads),
-        "baseline": options.baseline,
-        "rows": finished,
-    }
-    results["recommendation"] = {
-        device: recommend(results, device, options.objective)
-        for device in dict.fromkeys(row.device for row in rows if row.ok)
-    }
-    results["recommended"] = {
-        device: advice["format"] for device, advice in results["recommendation"].items()
-    }
-    where = results["environment"]["gpu"] or {"name": results["environment"]["cpu"]}
-    run.write_benchmark(results, f"{where['name']} {options.effective_threads} threads")
-    return results
 
 
-_FROM_MANIFEST = (
-    "run",
-    "model",
-    "parameters",
-    "macs",
-    "input_shape",
-    "num_classes",
-    "class_names",
-    "preprocessing",
-    "origin",
-    "checkpoint",
-    "calibration",
-)
-
-
-def require_success(results: dict[str, Any], options: BenchmarkOptions) -> None:
+def require_success(measured: dict[str, Any], options: BenchmarkOptions) -> None:
     """With ``options.strict``, turn failed rows into the command's failure.
 
     Raises:
@@ -185,7 +157,7 @@ def require_success(results: dict[str, Any], options: BenchmarkOptions) -> None:
     """
     failed = [
         f"{row['format']} on {row['device']}"
-        for row in results["rows"]
+        for row in measured["rows"]
         if row["status"] == "failed"
     ]
     if options.strict and failed:

@@ -30,4 +30,10 @@ def report_run(run: Run, console: Console) -> None:
         console.print(note, soft_wrap=True)
     for sentence in advice.sentences(results):
         console.print(sentence, soft_wrap=True, style="bold")
+    if run.rounds.is_file():
+        console.print(
+            f"{run.rounds} is a later measurement without its figures: "
+            f"python -m src.benchmark {run.folder} makes them",
+            soft_wrap=True,
+        )
     console.print(f"Run folder: {run.folder}", soft_wrap=True)

@@ -147,12 +147,15 @@ _SOME_ROWS = {
     "damage_reason": text,
     "damage": listed(fields({"tensor": text, "kind": text, "sqnr_db": number()})),
 }
-_any_row = fields(_EVERY_ROW, _SOME_ROWS)
+ANY_ROW = fields(_EVERY_ROW, _SOME_ROWS)
+TIMED_ROW = fields(
+    {name: check for name, check in _MEASURED.items() if name != "accuracy"}  # of one not scored
+)
 _measured_row = fields({**_EVERY_ROW, **_MEASURED}, _SOME_ROWS)
 
 
 def _row(value: Any, place: str) -> None:
-    _any_row(value, place)
+    ANY_ROW(value, place)
     if value["status"] == "ok":
         _measured_row(value, place)
         if value["verdict"] is not None:
@@ -235,6 +238,8 @@ def _answers_are_of_classes(value: Any, _: str) -> None:
             classes(entry["index"], "per_class.index")
 
 
+OPTIONS = fields({"max_accuracy_drop": SHARE})
+DATASET = fields({"name": text, "split": text, "images": COUNT})
 BENCHMARK = all_of(
     fields(
         {
@@ -245,8 +250,8 @@ BENCHMARK = all_of(
             ),
             "measured_at": text,
             "measured_seconds": number(0, 1e12),
-            "options": fields({"max_accuracy_drop": SHARE}),
-            "dataset": fields({"name": text, "split": text, "images": COUNT}),
+            "options": OPTIONS,
+            "dataset": DATASET,
             "calibration": fields({"split": text, "images": COUNT}),
             "environment": ENVIRONMENT,
             "baseline": word,

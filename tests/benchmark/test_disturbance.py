@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
+from src.benchmark import disturbance
 from src.benchmark.disturbance import Disturbance, Observation
 
 # user nice system idle iowait irq softirq steal, in ticks of 10 ms
@@ -59,3 +63,30 @@ def test_turns_together_are_weighted_by_their_length() -> None:
     assert both.other_cores == pytest.approx(0.3)
     assert both.frequency_spread == pytest.approx(0.4)
     assert both.causes() == ["steal", "busy", "clock"]
+
+
+@pytest.mark.parametrize(
+    ("text", "busy"),
+    [
+        ("cpu  9 9 9\ncpu0 100 0 100 5 5 0 0 0 0 0\n", 200),
+        ("cpu0 100 0 100\n", 200),
+        ("cpu0 100 0 100 5 5 0 0\n", 200),
+        ("", 0),
+        ("cpu1 100 0 100 5 5 0 0 0\n", 0),
+        ("cpu0 many\n", None),
+        (None, None),
+    ],
+)
+def test_counters_of_any_kernel_or_sandbox_are_read_or_left_out(
+    text: str | None, busy: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disturbance, "_STAT", tmp_path / "stat")
+    monkeypatch.setattr("src.machine.usable_core_numbers", lambda: {0})
+    if text is not None:
+        (tmp_path / "stat").write_text(text)
+    found = Observation.now()
+    if busy is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.busy == pytest.approx(busy / os.sysconf("SC_CLK_TCK"))

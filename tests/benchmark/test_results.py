@@ -1,0 +1,201 @@
+"""What was measured outlives whatever goes wrong while its figures are made."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import json
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from src import files, mishap
+from src.benchmark import finished, results, row, scorecard, suite
+from src.benchmark.suite import measure, measure_unless_done
+from src.errors import UsageError
+from src.report.stage import report_run
+from src.runs import Run
+from src.stopping import Stopped
+from tests.benchmark.test_suite import OPTIONS, Data, only, run, silent
+
+__all__ = ["run"]  # the fixture
+
+FEW = replace(OPTIONS, batch_sizes=[1], rounds=3)
+
+
+class NoData(Data):
+    """Nothing is measured again."""
+
+    def batches(self, split: str, batch_size: int = 64) -> Iterator[Any]:
+        raise AssertionError("it is measured again")
+
+
+def failing(error: BaseException) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device", "benchmark.json")
+# Where making the figures goes wrong, and what is raised.
+PLACES: dict[str, tuple[Any, str, BaseException]] = {
+    "percentiles": (row, "summarize", ZeroDivisionError("no samples")),
+    "speed-ups": (row, "speedup", ValueError("math domain error")),
+    "accuracy": (scorecard.paired, "judge", ValueError("f(a) and f(b) must have different signs")),
+    "the recommendation": (results, "recommend", KeyError("p50_s")),
+    "the training's curves": (results.curves, "read", UnicodeDecodeError("utf-8", b"", 0, 1, "")),
+    "a figure that is no number": (
+        results,
+        "recommend",
+        ValueError("Out of range float values are not JSON compliant"),
+    ),
+    "a full disk": (Run, "write_benchmark", FULL),
+    "Ctrl-C": (results, "recommend", Stopped(signal.SIGINT)),
+}
+
+
+@pytest.fixture
+def measured(run: Run) -> Run:
+    """A run of two well-behaved formats."""
+    only(run, "eager", "talking")
+    return run
+
+
+def test_rounds_stay_until_their_figures_are_written_whatever_goes_wrong_in(
+    measured: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does so in a measurement, and again in each command that goes on from its rounds."""
+    made: Callable[[], Any] = lambda: measure(measured, Data(), FEW, silent)  # noqa: E731
+    kept = ""
+    for name, (owner, attribute, error) in PLACES.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, attribute, failing(error))
+            with pytest.raises(type(error)) as raised:
+                made()
+        assert measured.rounds.is_file(), name
+        assert not measured.benchmark.exists(), name
+        if isinstance(error, Exception):
+            assert f"it is in {measured.rounds}" in raised.value.__notes__[0], name
+        kept = kept or measured.rounds.read_text()
+        assert measured.rounds.read_text() == kept, name
+        made = lambda: measure_unless_done(measured, NoData(), FEW, silent)  # noqa: E731
+    line = str(mishap.explain(FULL))
+    assert "the disk is full" in line
+    assert f"python -m src.benchmark {measured.folder} goes on from there" in line
+    found = made()
+    assert not measured.rounds.exists()
+    assert measured.read_benchmark() == json.loads(json.dumps(found))
+    assert [each["status"] for each in found["rows"]] == ["ok", "ok"]
+    raw = json.loads(kept)
+    for each, before in zip(found["rows"], raw["rows"], strict=True):
+        timed = {
+            number: [round(value, 7) for value in turn["seconds"]]
+            for number, turn in before["rounds"]["1"].items()
+        }
+        assert each["latency"][0]["seconds"] == timed
+
+
+@pytest.fixture
+def rounds(measured: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, dict[str, Any]]:
+    """A run whose measurement has rounds and no figures; and the figures that it would have."""
+    aside = measured.folder / "aside.json"
+    made = results.with_figures
+
+    def copying(*arguments: Any) -> Any:
+        shutil.copy(measured.rounds, aside)
+        return made(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "with_figures", copying)
+        found = measure(measured, Data(), FEW, silent)
+    aside.replace(measured.rounds)
+    measured.benchmark.unlink()
+    return measured, found
+
+
+def test_figures_that_are_made_later_are_the_same_and_no_other_measurement_is_taken_for_it(
+    rounds: tuple[Run, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, expected = rounds
+    text = run.rounds.read_text()
+    assert finished.find_rounds(run, FEW) is not None
+    assert finished.find_rounds(run, replace(FEW, samples=4)) is None
+    require_only_whole_ones(run, json.loads(text))
+    run.rounds.write_text(text)
+    with monkeypatch.context() as patch:
+        patch.setattr("src.machine.usable_cores", lambda: 99)
+        assert finished.find_rounds(run, FEW) is None
+    called: list[Any] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(suite, "measure", lambda *each: called.append(each))
+        measure_unless_done(run, Data(), replace(FEW, again=True), silent)
+    assert len(called) == 1
+    # An older measurement of the same files is no reason to leave the newer one.
+    older = copy.deepcopy(expected) | {"measured_at": "2020-01-01T00:00:00+00:00"}
+    files.write_json(run.benchmark, older)
+    console = Console(record=True, width=200, file=Path("/dev/null").open("w"))  # noqa: SIM115
+    with monkeypatch.context() as patch:
+        patch.setattr("src.report.stage.charts", lambda _: [])
+        run.config.write_text("{}")
+        report_run(run, console)
+    assert f"{run.rounds} is a later measurement without its figures" in console.export_text()
+    console.file.close()
+    found = measure_unless_done(run, NoData(), FEW, silent)
+    assert json.loads(json.dumps(found)) == json.loads(json.dumps(expected))
+    assert not run.rounds.exists()
+    assert finished.find_rounds(run, FEW) is None
+
+
+def require_only_whole_ones(run: Run, whole: dict[str, Any]) -> None:
+    """Whatever else the file holds, it is no measurement, or one that is refused in a line."""
+    card = ("rows", 1, "scorecard")
+    changes: list[tuple[tuple[Any, ...], Any]] = [
+        (("complete",), False),
+        (("schema_version",), 2),
+        (("classes",), 4),
+        (("rows",), []),
+        (("rows", 0), whole["rows"][1]),
+        (("rows", 1, "rounds"), {}),
+        (("rows", 1, "rounds"), {"1": {}}),
+        (("rows", 1, "rounds", "1", "0", "seconds"), []),
+        (("rows", 1, "rounds", "1", "0", "seconds"), [float("nan")]),
+        (("rows", 1, "rounds", "1", "0", "disturbance"), {}),
+        (("rows", 1, "rounds", "one"), {}),
+        (("rows", 1, "warm"), {}),
+        (("rows", 1, "figures", "effective"), 5),
+        (("rows", 1, "figures", "sha256"), {"weights": "another"}),
+        (("rows", 1, "figures", "peak_rss_bytes"), "much"),
+        ((*card, "targets"), [3] * 50),
+        ((*card, "targets"), []),
+        ((*card, "predicted", 0), -1),
+        ((*card, "in_top5"), [True]),
+        ((*card, "before"), [0] * 49),
+        ((*card, "calibration", "gaps"), [0.0]),
+        ((*card, "calibration", "images"), 0),
+        ((*card, "distance", "largest"), []),
+    ]
+    for place, value in changes:
+        changed = copy.deepcopy(whole)
+        at = changed
+        for key in place[:-1]:
+            at = at[key]
+        at[place[-1]] = value
+        run.rounds.write_text(json.dumps(changed))
+        assert finished.find_rounds(run, FEW) is None, (place, value)
+    for text in ("", "{", "[]", "null", "{}", '{"schema_version": 1}'):
+        run.rounds.write_text(text)
+        assert finished.find_rounds(run, FEW) is None, text
+    # Right in itself, but what is made of it is not.
+    changed = copy.deepcopy(whole)
+    changed["rows"][1]["rounds"]["1"]["0"] |= {"cpu_seconds": 1e12, "elapsed_seconds": 1e-9}
+    changed["rows"][1]["rounds"]["1"] = {"0": changed["rows"][1]["rounds"]["1"]["0"]}
+    run.rounds.write_text(json.dumps(changed))
+    with pytest.raises(UsageError, match=r"rounds.json: expected .*busy_cores; found"):
+        measure_unless_done(run, NoData(), FEW, silent)
