@@ -92,7 +92,7 @@ def _locked(place: Path, suffix: str = "") -> Iterator[IO[bytes]]:
         path = place.with_name(name)
         with open(path, "w+b", opener=_create) as file:
             lock.take(file.fileno())
-            if os.fstat(file.fileno()).st_nlink:  # 0: removed as left, before it was locked
+            if path.exists():  # it may have been removed as left, before it was locked
                 yield file
                 return
 
