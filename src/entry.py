@@ -13,7 +13,7 @@ from src.stopping import Stopped
 def run_command(command: Callable[[], None]) -> None:
     """Run ``command``; an error of ours, or one that is no defect, is printed in one line."""
     try:
-        with stopping.at_once(), quiet.event_files():
+        with stopping.at_once(), quiet.event_files(), quiet.warnings_in_our_words():
             command()
     except LightshipError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -141,7 +141,7 @@ class Run:
         return self.command.read_text(encoding="utf-8").strip()
 
     def read_manifest(self) -> dict[str, Any]:
-        """What was exported: see :mod:`src.shapes.manifest`. The run may have been renamed since."""
+        """What was exported: see :mod:`src.shapes.manifest`. A run may be renamed since."""
         path = self.require(self.manifest, f"run python -m src.export {self.folder}")
         _refuse_link(self.exports)
         content = _read_json(path, MANIFEST) | {"run": self.name}
@@ -172,7 +172,7 @@ class Run:
         return content
 
     def read_benchmark(self) -> dict[str, Any]:
-        """Its measurement: see :mod:`src.shapes.benchmark`. The run may have been renamed since."""
+        """The measurement: see :mod:`src.shapes.benchmark`. A run may be renamed since."""
         remedy = f"run python -m src.benchmark {self.folder}"
         return read_results(self.require(self.benchmark, remedy)) | {"run": self.name}
 
