@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,9 +18,23 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 import src.models  # noqa: F401  # so that --model finds the architectures by class name
-from src import complaint, conflicts, files, grammar, paths, pretraining, quiet, runs, started_in
+from src import (
+    complaint,
+    conflicts,
+    files,
+    grammar,
+    paths,
+    pretraining,
+    quiet,
+    refusal,
+    rehearsal,
+    runs,
+    started_in,
+)
+from src.attempt import Attempt
 from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint, UntrainedCheckpoint
+from src.callbacks.evaluation import EvaluationTable
 from src.callbacks.export import ExportCallback
 from src.callbacks.finetune import ClassWeights, FinetuneOptions
 from src.callbacks.memory import MemoryAdvice
@@ -37,7 +51,7 @@ from src.callbacks.whole_checkpoints import with_whole_checkpoints
 from src.callbacks.whole_config import WholeConfig
 from src.console import open_console
 from src.data.images import ImageDataModule
-from src.errors import UsageError, ours_in
+from src.errors import UsageError
 from src.export.source import Checkpoint
 from src.models import trial
 from src.models.classifier import Classifier
@@ -54,9 +68,14 @@ class CLI(LightningCLI):
 
     run: runs.Run | None = None
     typed = ""  # the command line, as the user typed it
-    _is_new = False  # whether the run's folder was made by this command
     _stopping: StopOnSignal | None = None
+    _words: Sequence[str] = ()  # the same, translated
     on_run: ClassVar[Callable[[runs.Run], object] | None] = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._attempt = Attempt()
+        with self._in_one_line(), self._attempt.undone():
+            super().__init__(*args, **kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
@@ -75,6 +94,7 @@ class CLI(LightningCLI):
         # The inherited one warns when it is given arguments: ours are argv, translated.
         with complaint.parsing():
             self.config = parser.parse_args(args)
+        self._words = [args] if isinstance(args, str) else list(args)
         config = paths.expand_all(self.config[self.config.subcommand])
         conflicts.check(config, self.config.subcommand, args)
         pretraining.adopt_preprocessing(config, args, CONFIGS / "data")
@@ -83,16 +103,6 @@ class CLI(LightningCLI):
         # The inherited one lays the checkpoint's hyperparameters over the command line's, so
         # that an option given with ckpt_path would be ignored without a word.
         return
-
-    def instantiate_classes(self) -> None:
-        try:
-            super().instantiate_classes()
-        except Exception as error:
-            # The parser wraps what a class raises into a complaint about the class.
-            ours = ours_in(error)
-            if ours is None:
-                raise
-            raise ours from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         settings = self._get(self.config_init, "trainer")
@@ -125,6 +135,8 @@ class CLI(LightningCLI):
             if _is_rank_zero():
                 print(f"ckpt_path={config.ckpt_path} is {path}")
             config.ckpt_path = str(path)
+            if self.subcommand == "fit":
+                self._attempt.goes_on_in(self.run)
         # The run's folder may exist: it was made to reserve it, or training goes on in it.
         self.save_config_kwargs = {"overwrite": True}
         if self.subcommand != "fit":
@@ -132,24 +144,32 @@ class CLI(LightningCLI):
             # Those of a fine-tuning, which have nothing to do here.
             warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint")
 
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        given = super()._prepare_subcommand_kwargs(subcommand)
+        # The table is ours: see _callbacks.
+        return given | ({"verbose": False} if "verbose" in given else {})
+
     def _run_subcommand(self, subcommand: str) -> None:
-        try:
-            with telling(self._how_to_go_on):
-                try:
-                    super()._run_subcommand(subcommand)
-                except Stopped as stopped:
-                    if self._stopping is not None:
-                        self._stopping.hand_over(self.trainer, stopped)
-                    raise
-        except BaseException:
-            if self.run is not None:
-                # What went wrong before anything was written leaves no empty run behind.
-                with contextlib.suppress(OSError):
-                    if self._is_new and not self.run.config.is_file():
-                        self.run.command.unlink(missing_ok=True)
-                        self.run.started_in_file.unlink(missing_ok=True)
-                    self.run.folder.rmdir()
-            raise
+        with telling(self._how_to_go_on):
+            try:
+                super()._run_subcommand(subcommand)
+            except Stopped as stopped:
+                if self._stopping is not None:
+                    self._stopping.hand_over(self.trainer, stopped)
+                raise
+
+    def _in_one_line(self) -> AbstractContextManager[None]:
+        """What a library says of an option, wherever it says so."""
+        return refusal.of_options(
+            lambda: grammar.given(self._words, CONFIGS),
+            self._options,
+            started=lambda: self._attempt.started.is_started or not hasattr(self, "config"),
+        )
+
+    def _options(self) -> dict[str, Any]:
+        """Each option of this command line and its value, by its name there."""
+        flat = vars(self.config[self.subcommand].as_flat())
+        return {name.replace(".init_args.", "."): value for name, value in flat.items()}
 
     def _how_to_go_on(self) -> str:
         if self.subcommand != "fit" or self.run is None:
@@ -194,8 +214,9 @@ class CLI(LightningCLI):
             return None
         if not _is_rank_zero():
             return None  # the folder that rank 0 made is broadcast
-        self._is_new = True
-        return runs.create(root, model)
+        made = runs.create(root, model)
+        self._attempt.makes(made)
+        return made
 
     def _require_fitting(self, checkpoint: Path) -> None:
         Checkpoint.read(checkpoint).require_for(self.model.spec, self.model.class_names)
@@ -213,10 +234,13 @@ class CLI(LightningCLI):
             MemoryAdvice(),
             FolderPresence(),
             UntrainedCheckpoint(last),
+            self._attempt.started,
             RunPaths(self.run.folder if self.run else None),
             last,
             self._stopping,
         ]
+        if self.config_init[self.subcommand].get("verbose"):  # of validate and test
+            callbacks.append(EvaluationTable())
         if self.subcommand == "predict" and self.run:
             callbacks.append(PredictionWriter(self.run.folder / "predictions.csv"))
         has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
@@ -251,6 +275,7 @@ class CLI(LightningCLI):
         """A replaced optimizer keeps the warm-up and cosine unless these are replaced too."""
         if lr_scheduler is None:
             return [optimizer], [lightning_module.schedule(optimizer)]
+        rehearsal.try_schedule(optimizer, lr_scheduler)
         return LightningCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
 
     def before_fit(self) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import re
 from collections.abc import Iterable, Iterator
+from typing import NoReturn
 
+from src import refusal
 from src.errors import LightshipError, UsageError, describe, one_line, ours_in
 from src.grammar import nearest
 
@@ -24,9 +27,23 @@ _NO_FILE = re.compile(r"File does not exist: '([^']+)'")
 _NO_CLASS = re.compile(r"Expected a path but (\S+) either not accessible or invalid")
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """argparse's parser, for a command with few options of its own."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(
+            "command line",
+            expected="a run and the options of --help",
+            found=message,
+            remedy=f"see {self.prog} --help",
+        )
+
+
 @contextlib.contextmanager
 def parsing(help_command: str = _HELP) -> Iterator[None]:
     """Within this block, what a value leads the parser to raise is a complaint about the value.
+
+    What our own code raises of itself is a defect, and stays as it is.
 
     Raises:
         LightshipError: of ours, that the parser may have wrapped, or one made of what it raised.
@@ -36,7 +53,10 @@ def parsing(help_command: str = _HELP) -> Iterator[None]:
     except LightshipError:
         raise
     except Exception as error:
-        raise ours_in(error) or UsageError(
+        ours = ours_in(error)
+        if ours is None and refusal.is_defect(error):
+            raise
+        raise ours or UsageError(
             "command line",
             expected="what the parser takes",
             found=describe(error)[:_SHOWN],
@@ -55,7 +75,11 @@ def from_parser(  # noqa: PLR0911  # a kind each
         help_command: prints them.
     """
     see_help = f"see {help_command}"
-    key = ".".join(match for match in _KEY.findall(message) if match != "config")
+    key = ""
+    for match in _KEY.findall(message):
+        # Nested parsers tell of one value again and again.
+        if match not in {"config", key} and not key.endswith(f".{match}"):
+            key = f"{key}.{match}" if key else match
     if found := _UNKNOWN.search(message):
         return _unknown(found[1].lstrip("-").partition("=")[0], options, see_help)
     if found := _NOT_ACCEPTED.search(message):

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from src import formats
 from src.errors import UsageError
+from src.models.classifier import METRICS
 
 _LIMITS = ("max_epochs", "max_steps", "limit_train_batches")  # 0 is no training
+_ABOVE_0 = sys.float_info.min  # the least that is not taken for 0 where denormals are
+# Numbers that Lightning divides by or counts with, unchecked.
+_LEAST = {
+    "checkpoint.every_n_epochs": 1,
+    "trainer.accumulate_grad_batches": 1,
+    "trainer.check_val_every_n_epoch": 1,
+    "trainer.gradient_clip_val": 0,
+    "trainer.log_every_n_steps": 1,
+    "trainer.num_nodes": 1,
+    "trainer.num_sanity_val_steps": -1,
+    "trainer.reload_dataloaders_every_n_epochs": 0,
+    "trainer.val_check_interval": _ABOVE_0,
+}
 FIT_ONLY = ("checkpoint", "profiler", "finetune", "export", "benchmark")  # groups of options
 
 
@@ -44,12 +59,24 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
             found="it",
             remedy="leave it out",
         )
+    for name, least in _LEAST.items():
+        value = config
+        for part in name.split("."):
+            value = value[part]
+        if isinstance(value, int | float) and not value >= least:
+            raise UsageError(
+                name,
+                expected=f"{least} or more" if least != _ABOVE_0 else "a number above 0",
+                found=str(value),
+                remedy="leave it out for its default",
+            )
     if subcommand != "fit":
         _check_fit_only(subcommand, args)
     _check_profiler(config, args)
     _check_optimizer(config, args)
     _check_finders(config, args)
     _check_validation(config)
+    _check_monitors(config)
     if config.benchmark.enabled:
         _check_benchmark(config)
 
@@ -152,6 +179,31 @@ def _check_validation(config: Any) -> None:
                 found="trainer.limit_val_batches=0",
                 remedy="leave out one of the two",
             )
+
+
+def _check_monitors(config: Any) -> None:
+    """Refuse a metric that is never logged: that would be known after an epoch only."""
+    schedule = (config.get("lr_scheduler") or {}).get("init_args") or {}
+    looked_at = {
+        "checkpoint.monitor": config.checkpoint.monitor,
+        "lr_scheduler.monitor": schedule.get("monitor"),
+    }
+    for name, monitor in looked_at.items():
+        if monitor is not None and monitor not in METRICS:
+            raise UsageError(
+                name,
+                expected=f"one of {', '.join(METRICS)}",
+                found=str(monitor),
+                remedy="set for example val/loss",
+            )
+    every = config.trainer.check_val_every_n_epoch
+    if str(schedule.get("monitor")).startswith("val/") and every != 1:
+        raise UsageError(
+            "trainer.check_val_every_n_epoch",
+            expected="1, for the schedule looks at a validation after each epoch",
+            found=str(every),
+            remedy="leave it out, or set lr_scheduler.monitor=train/loss",
+        )
 
 
 def _check_benchmark(config: Any) -> None:

@@ -8,11 +8,11 @@ from typing import Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-_WIDTH = 130  # columns, where there is no terminal that has a width
+_WIDTH = 100_000  # columns, where there is no terminal that has a width: no row is broken
 
 
 def open_console() -> Console:
-    """Standard output, as wide as the terminal or wide enough for the table.
+    """Standard output, as wide as the terminal; in a file or a pipe as wide as any table.
 
     What stands in brackets or colons is text as all else: a class's name has them too.
     """

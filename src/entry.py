@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 
@@ -12,13 +13,17 @@ from src.stopping import Stopped
 
 def run_command(command: Callable[[], None]) -> None:
     """Run ``command``; an error of ours, or one that is no defect, is printed in one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file's name may hold what the encoding of the output lacks.
+            stream.reconfigure(errors="backslashreplace")
     with outlet.open_ended():
         _run(command)
 
 
 def _run(command: Callable[[], None]) -> None:
     try:
-        with stopping.at_once(), quiet.event_files():
+        with stopping.at_once(), quiet.event_files(), quiet.warnings_in_our_words():
             command()
     except outlet.ClosedOutput as closed:
         sys.exit(closed.exit_code)

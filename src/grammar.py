@@ -12,7 +12,7 @@ default groups, ``--config`` files, chosen groups, the experiment, then everythi
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,7 @@ DEFAULT_GROUPS = {"model": "resnet34", "data": "digits"}
 
 _SHOWN = 80  # characters of a value in a message
 _FLAGS = {"-h", "--help", "--print_config"}  # options that take no value of their own
+_OF_CLASS = ".init_args."  # between an option of a class and its group, in a file
 _EXPERIMENT = "experiment"
 
 
@@ -65,6 +66,33 @@ def translate(argv: Sequence[str], configs: Path) -> list[str]:
         *_as_configs(preset(configs, *item) for item in chosen),
         *sorted_words.rest,
     ]
+
+
+def given(translated: Iterable[str], configs: Path) -> dict[str, object]:
+    """The options that a user set, on the command line or in a file of their own; as written.
+
+    Args:
+        translated: what :func:`translate` gave.
+        configs: the folder of configuration files, whose values are not the user's.
+    """
+    found: dict[str, object] = {}
+    for word in translated:
+        name, _, value = word.removeprefix("--").partition("=")
+        if name != "config":
+            found[name.replace(_OF_CLASS, ".")] = value
+        elif not Path(value).is_relative_to(configs):
+            content = plain_yaml.load(Path(value).read_text(encoding="utf-8"))
+            found |= {each.replace(_OF_CLASS, "."): leaf for each, leaf in _leaves(content)}
+    return found
+
+
+def _leaves(content: object, place: str = "") -> Iterator[tuple[str, object]]:
+    """All values in nested mappings, by names as ``trainer.max_epochs``."""
+    if not isinstance(content, dict):
+        yield place, content
+        return
+    for name, value in content.items():
+        yield from _leaves(value, f"{place}.{name}" if place else str(name))
 
 
 def require_plain(words: Iterable[str]) -> None:

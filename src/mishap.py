@@ -69,7 +69,8 @@ def _explain(error: BaseException) -> str | None:  # noqa: PLR0911  # a kind eac
     if isinstance(error, OSError):
         return _of_file(error)
     if isinstance(error, ModuleNotFoundError):
-        return f"not installed: {error.name}; install it, or leave out what needs it"
+        missing = error.name or one_line(text)
+        return f"not installed: {missing[:_CUT_OFF]}; install it, or leave out what needs it"
     if not isinstance(error, RuntimeError):
         return None
     if _SHARED_MEMORY.search(text):

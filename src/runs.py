@@ -221,13 +221,13 @@ class Run:
         return content
 
     def read_benchmark(self) -> dict[str, Any]:
-        """Its measurement: see :mod:`src.shapes.benchmark`. The run may have been renamed since."""
+        """The measurement: see :mod:`src.shapes.benchmark`. A run may be renamed since."""
         remedy = f"run python -m src.benchmark {self.quoted}"
         return read_results(self.require(self.benchmark, remedy)) | {"run": self.name}
 
     def read_rounds(self) -> dict[str, Any]:
         """A measurement of which the figures are not made yet: see :mod:`src.shapes.rounds`."""
-        remedy = f"run python -m src.benchmark {self.folder}"
+        remedy = f"run python -m src.benchmark {self.quoted}"
         return _read_json(self.require(self.rounds, remedy), ROUNDS)
 
     def write_benchmark(self, results: dict[str, Any], machine: str) -> Path:

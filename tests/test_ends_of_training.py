@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,18 @@ def test_a_copied_training_that_ended_within_an_epoch_goes_on_in_the_copy(
 def test_weights_that_were_never_validated_are_exported_and_said_to_be_the_last(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run = train("trainer.limit_val_batches=0", "trainer.max_epochs=1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        run = train("trainer.limit_val_batches=0", "trainer.max_epochs=1")
     said = "no weights are validated; what is exported is the last checkpoint"
     printed = capsys.readouterr()
     assert printed.out.index(said) < printed.out.index("epoch 1/1")
     assert "no weights were validated: exporting checkpoints/last.ckpt" in printed.out
+    # Lightning says the same with the path of its own file.
+    assert printed.err == (
+        "warning: an epoch has 2 batches, and every 5 are logged: set trainer.log_every_n_steps=2 "
+        "for a training loss of each epoch\n"
+    )
     manifest = run.read_manifest()
     assert manifest["checkpoint"]["path"] == "checkpoints/last.ckpt"
     assert manifest["formats"]["eager"]["status"] == "ok"

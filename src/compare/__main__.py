@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import NoReturn
 
 from rich.console import Console
 
+from src.complaint import OneLineParser
 from src.console import open_console
 from src.entry import run_command
 from src.errors import LightshipError, UsageError
@@ -21,20 +21,10 @@ from src.paths import user_path
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(
-            "command line",
-            expected="runs and the options of --help",
-            found=message,
-            remedy="see python -m src.compare --help",
-        )
-
-
 def main(argv: list[str] | None = None) -> None:
     from src.compare.collection import collect
 
-    parser = _Parser(
+    parser = OneLineParser(
         prog="python -m src.compare",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -23,8 +23,14 @@ def show(comparison: Comparison, console: Console) -> None:
     """Print the table, what it means, and the answer last."""
     shown = comparison.columns()
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    narrow = console.is_terminal
     for column in shown:
-        table.add_column(column.head, justify="left" if column.text else "right", vertical="bottom")
+        table.add_column(
+            column.head if narrow else column.head.replace("\n", " "),
+            justify="left" if column.text else "right",
+            no_wrap=not narrow,
+            vertical="bottom",
+        )
     for row in comparison.rows():
         table.add_row(*(column.cell(row) for column in shown), style="bold" if row["front"] else "")
     console.print(table)

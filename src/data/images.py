@@ -39,6 +39,7 @@ from src.errors import UsageError
 # skip: training takes the next one in its place, evaluation leaves it out; they are counted.
 OnError = Literal["raise", "skip"]
 
+_SEEDS = 2**32  # of NumPy and scikit-learn
 # Of a picture's side that the smallest of training's crops shows, as a rule: see
 # ImageFolder.augmentation. A picture that is decoded smaller still fills the crop.
 _LEAST_SIDE = math.sqrt(0.35)
@@ -96,6 +97,27 @@ class ImageDataModule(LightningDataModule, ABC):
         super().__init__()
         _require_positive("data.image_size", image_size)
         _require_positive("data.batch_size", batch_size)
+        if num_workers is not None and num_workers < 0:
+            raise UsageError(
+                "data.num_workers",
+                expected="a number of processes, or 0 to load images in this one",
+                found=str(num_workers),
+                remedy="leave it out for one a core",
+            )
+        if not all(each > 0 for each in std):
+            raise UsageError(
+                "data.std",
+                expected="three numbers above 0, which images are divided by",
+                found=str(list(std)),
+                remedy="leave it out for ImageNet's",
+            )
+        if not 0 <= split_seed < _SEEDS:
+            raise UsageError(
+                "data.split_seed",
+                expected=f"a number from 0 up to {_SEEDS - 1}",
+                found=str(split_seed),
+                remedy="leave it out for 0",
+            )
         if not 0 < crop_share <= 1:
             raise UsageError(
                 "data.crop_share",

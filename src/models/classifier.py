@@ -27,6 +27,8 @@ from src.paths import user_path
 
 # Shapes: N images, K classes, H = W = data.image_size.
 
+# What a fit logs, and a checkpoint or a schedule may look at.
+METRICS = ("val/top1", "val/top5", "val/f1", "val/loss", "train/loss")
 CHECK_EVERY = 50  # steps between two looks at the loss on an accelerator: each one waits for it
 
 

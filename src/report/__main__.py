@@ -5,8 +5,7 @@ python -m src.report lightning_logs/convnext_t/version_0
 
 from __future__ import annotations
 
-import argparse
-
+from src.complaint import OneLineParser
 from src.console import open_console
 from src.entry import run_command
 
@@ -15,7 +14,7 @@ def main() -> None:
     from src.report.stage import report_run
     from src.runs import Run
 
-    parser = argparse.ArgumentParser(prog="python -m src.report", description=__doc__)
+    parser = OneLineParser(prog="python -m src.report", description=__doc__)
     parser.add_argument("run", metavar="RUN", help="the run's folder")
     report_run(Run.open(parser.parse_args().run), open_console())
 

@@ -25,7 +25,7 @@ def report_run(run: Run, console: Console) -> None:
     config = run.read_config()
     sections = {name: config.get(name) or {} for name in ("model", "data", "trainer")}
     tensorboard.write(results, run.folder, sections, drawn)
-    console.print(table.console_table(results))
+    console.print(table.console_table(results, narrow=console.is_terminal))
     for note in table.footnotes(results):
         console.print(note, soft_wrap=True)
     for sentence in advice.sentences(results):

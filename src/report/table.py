@@ -170,21 +170,27 @@ def _was_changed(row: Row) -> bool:
     return row.get("as_exported") is False
 
 
-def console_table(results: Row) -> Table:
-    """The table for a terminal."""
+def console_table(results: Row, *, narrow: bool = True) -> Table:
+    """The table for the console.
+
+    Args:
+        narrow: a terminal shows it, which has few columns. A row takes two lines there; where a
+            file or a pipe takes the table, it takes one, as whatever reads it expects.
+    """
     where = f"{results['environment']['cpu']}, {results['environment']['threads']} threads"
     table = Table(title=f"{results['run']} on {where}", box=box.SIMPLE_HEAD, padding=(0, 1))
     shown = [column for column in columns(results) if not column.detail]
     for column in shown:
         table.add_column(
-            column.head,
+            column.head if narrow else column.head.replace("\n", " "),
             justify="left" if column.text else "right",
-            no_wrap="times" not in column.head,
+            no_wrap=not narrow or "times" not in column.head,
             vertical="bottom",
         )
     for row in measured(results):
-        # An interval goes below its value, for a terminal is narrow.
-        table.add_row(*(column.cell(row).replace(" [", "\n[") for column in shown))
+        # On a terminal an interval goes below its value.
+        cells = (column.cell(row) for column in shown)
+        table.add_row(*(cell.replace(" [", "\n[") if narrow else cell for cell in cells))
     return table
 
 

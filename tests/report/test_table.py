@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from src.console import open_console
 from src.report import markdown, page, table
 
 
@@ -269,6 +272,28 @@ def test_the_console_table_fits_a_terminal() -> None:
     assert "[1.90, 2.10]" in text
     assert "[-2.34, +0.12]" in text
     assert "50.00" in text
+
+
+LONG = "a_format_with_a_name_that_takes_half_of_a_line_by_itself_" * 2
+
+
+@pytest.mark.parametrize("names", [("eager", "onnx_int8"), ("eager", LONG), (LONG, f"{LONG}2")])
+def test_a_row_is_one_line_where_a_file_or_a_pipe_takes_the_table(
+    names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    buffer = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", buffer)
+    console = open_console()
+    measured = results(*(row(name) for name in names))
+    console.print(table.console_table(measured, narrow=console.is_terminal))
+    lines = [line.split() for line in buffer.getvalue().splitlines()]
+    for name in names:
+        [line] = [words for words in lines if words[:1] == [name]]
+        assert "50.00" in line
+        assert "2.10]" in line
+    [head] = [words for words in lines if "format" in words]
+    assert {"size", "MB", "verdict"} <= set(head)
 
 
 def test_markup_in_a_name_stays_text() -> None:

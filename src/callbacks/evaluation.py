@@ -1,0 +1,31 @@
+"""What ``validate`` and ``test`` found, as a table."""
+
+from __future__ import annotations
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich import box
+from rich.table import Table
+
+from src.console import open_console
+
+
+class EvaluationTable(Callback):
+    """Prints each metric in a row of its own, which Lightning's table breaks at 25 characters."""
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            _print(trainer)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        _print(trainer)
+
+
+def _print(trainer: Trainer) -> None:
+    if not trainer.is_global_zero:
+        return
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("metric", no_wrap=True)
+    table.add_column("value", no_wrap=True, justify="right")
+    for name, value in trainer.callback_metrics.items():
+        table.add_row(name, f"{float(value):.6g}")
+    open_console().print(table)

@@ -1,0 +1,188 @@
+"""What only a library checks: one line that names the option, and no run left behind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src import cli, refusal
+from src.attempt import discard
+from src.entry import run_command
+from src.errors import UsageError
+from src.runs import Run
+from tests.test_mishaps_in_training import SHORT
+
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("elsewhere")]
+
+SGD = ("optimizer=SGD", "optimizer.lr=0.1")
+# Which option is named, and what else stands on the command line.
+REFUSED: dict[str, tuple[str, ...]] = {
+    "data.num_workers=-1": (),
+    "data.std=[0,1,1]": (),
+    "data.split_seed=-1": (),
+    "trainer.val_check_interval=1000": (),
+    "trainer.val_check_interval=1.5": (),
+    "trainer.val_check_interval=0": (),
+    "trainer.val_check_interval=abc": (),
+    "trainer.devices=0": (),
+    "trainer.devices=abc": (),
+    "trainer.strategy=nonsense": (),
+    "trainer.strategy=fsdp": ("trainer.accelerator=cpu",),
+    "trainer.accelerator=nonsense": (),
+    "trainer.precision=nonsense": (),
+    "trainer.profiler=nonsense": (),
+    "trainer.gradient_clip_algorithm=nonsense": (),
+    "trainer.gradient_clip_val=-1": (),
+    "trainer.accumulate_grad_batches=0": (),
+    "trainer.limit_train_batches=2.5": (),
+    "trainer.limit_val_batches=0.00001": (),
+    "trainer.max_epochs=-5": (),
+    "trainer.max_time=abc": (),
+    "trainer.check_val_every_n_epoch=0": (),
+    "trainer.log_every_n_steps=0": (),
+    "trainer.overfit_batches=-1": (),
+    "trainer.barebones=true": (),
+    "trainer.fast_dev_run=-1": (),
+    "trainer.num_nodes=0": (),
+    "seed_everything=-5": (),
+    "optimizer.momentum=-1": SGD,
+    "optimizer.nesterov=true": SGD,
+    "optimizer.lr=-1": ("optimizer=AdamW",),
+    "optimizer=SparseAdam": (),
+    "lr_scheduler.total_steps=0": (*SGD, "lr_scheduler=OneCycleLR", "lr_scheduler.max_lr=1"),
+    "lr_scheduler.monitor=val/nonsense": (*SGD, "lr_scheduler=ReduceLROnPlateau"),
+    "checkpoint.monitor=val/nonsense": (),
+    "checkpoint.every_n_epochs=0": (),
+    "finetune.patience=1": ("trainer.limit_val_batches=0",),
+    "model.weight_decay=-1": (),
+    "trainer.callbacks.save_top_k=-3": ("trainer.callbacks=ModelCheckpoint",),
+    "trainer.callbacks.swa_lrs=-1": ("trainer.callbacks=StochasticWeightAveraging",),
+}
+# What no option is named for.
+UNNAMED: dict[str, tuple[list[str], str]] = {
+    "schedule": (
+        [*SGD, "lr_scheduler=StepLR", "lr_scheduler.step_size=0"],
+        "found ZeroDivisionError",
+    ),
+    "betas": (["optimizer=Adam", "optimizer.betas=[2,3]"], "Invalid beta parameter at index 0"),
+}
+
+
+def train(*words: str) -> int:
+    names = {word.partition("=")[0] for word in words}
+    short = [word for word in SHORT if word.partition("=")[0] not in names]
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: cli.main([*short, *words]))
+    return int(str(ended.value.code))
+
+
+def the_line(capsys: pytest.CaptureFixture[str]) -> str:
+    printed = capsys.readouterr().err
+    assert "Traceback" not in printed
+    lines = [each for each in printed.splitlines() if each.startswith("error: ")]
+    assert len(lines) == 1, printed
+    return lines[0]
+
+
+@pytest.mark.parametrize("word", REFUSED)
+def test_an_option_that_only_a_library_checks_is_named_and_no_run_is_left(
+    word: str, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(*REFUSED[word], word) == UsageError.exit_code
+    assert the_line(capsys).startswith(f"error: {word.partition('=')[0]}: expected ")
+    assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize("name", UNNAMED)
+def test_what_names_no_option_is_the_librarys_own_sentence(
+    name: str, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, sentence = UNNAMED[name]
+    assert train(*words) == UsageError.exit_code
+    line = the_line(capsys)
+    assert sentence in line
+    assert "LIGHTSHIP_TRACEBACK=1 shows where" in line
+    assert not list(elsewhere.iterdir())
+
+
+def test_a_batch_system_that_lightning_refuses_is_one_line(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    assert train() == UsageError.exit_code
+    assert "--ntasks-per-node=2" in the_line(capsys)
+    assert not list(elsewhere.iterdir())
+
+
+def test_an_option_in_a_file_of_the_user_is_named_as_well(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (elsewhere / "mine.yaml").write_text("trainer: {val_check_interval: 1000}")
+    assert train("--config", "mine.yaml") == UsageError.exit_code
+    assert the_line(capsys).startswith("error: trainer.val_check_interval: ")
+
+
+def test_a_run_that_goes_on_is_left_as_it_was(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_command(lambda: cli.main([*SHORT, "trainer.max_epochs=1"]))
+    run = Run(Path("lightning_logs/resnet34/version_0").resolve())
+    before = (run.config.read_bytes(), run.command.read_bytes())
+    assert train("trainer.val_check_interval=1000", "ckpt_path=last") == UsageError.exit_code
+    assert (run.config.read_bytes(), run.command.read_bytes()) == before
+    assert run.best_checkpoint.is_file()
+    assert the_line(capsys).startswith("error: trainer.val_check_interval: ")
+
+
+def wrong_shapes(*_: Any) -> Any:
+    return torch.nn.functional.interpolate(torch.zeros(2, 3), size=(1, 2, 3))
+
+
+def missing_name(*_: Any) -> Any:
+    return {}["nothing"]
+
+
+def wrong_type(*_: Any) -> Any:
+    return len(3)  # type: ignore[arg-type]
+
+
+# Our own places, and defects in them: in a constructor, before the first step, within a step.
+DEFECTS = [
+    ("src.cli.CLI._open_run", missing_name, KeyError),
+    ("src.data.images.ImageDataModule.train_dataloader", wrong_type, TypeError),
+    ("src.models.classifier.Classifier.schedule", wrong_shapes, Exception),
+    ("src.models.classifier.Classifier._evaluate", wrong_shapes, Exception),
+    ("src.models.classifier.Classifier._watch", wrong_shapes, Exception),
+    ("src.callbacks.throughput.PaceMeter.step_starts", missing_name, KeyError),
+]
+
+
+@pytest.mark.parametrize(("place", "defect", "kind"), DEFECTS, ids=lambda value: str(value)[:60])
+def test_a_defect_of_our_own_keeps_its_traceback(
+    place: str, defect: Any, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, defect)
+    with pytest.raises(kind):
+        run_command(lambda: cli.main([*SHORT, "data.image_size=32", "data.batch_size=8"]))
+
+
+def test_the_environment_shows_where_a_library_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(refusal.TRACEBACK, "1")
+    with pytest.raises(Exception, match="invalid strategy name"):
+        run_command(lambda: cli.main([*SHORT, "trainer.strategy=nonsense"]))
+
+
+def test_a_run_with_a_checkpoint_or_another_file_is_not_discarded(tmp_path: Path) -> None:
+    for name in ("checkpoints/last.ckpt", "exports/manifest.json", "notes.txt"):
+        run = Run(tmp_path / "lightning_logs" / "resnet34" / f"version_{len(name)}")
+        kept = run.folder / name
+        kept.parent.mkdir(parents=True)
+        kept.write_text("mine")
+        (run.folder / "config.yaml").touch()
+        discard(run)
+        assert kept.read_text() == "mine"
+    assert not os.path.lexists(run.config)
