@@ -155,6 +155,7 @@ def test_a_measurement_of_the_same_files_is_found(run: Run) -> None:
     options = BenchmarkOptions(threads=1)
     assert measured.find(run, options) is None
     results = measurement(run, options)
+    results["run"] = run.name
     run.benchmark.write_text(json.dumps(results))
     assert measured.find(run, options) == results
     assert measured.find(run, BenchmarkOptions(threads=1, strict=True)) == results
