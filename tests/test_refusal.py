@@ -161,7 +161,9 @@ DEFECTS = [
 ]
 
 
-@pytest.mark.parametrize(("place", "defect", "kind"), DEFECTS, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("place", "defect", "kind"), DEFECTS, ids=lambda value: getattr(value, "__name__", str(value))
+)
 def test_a_defect_of_our_own_keeps_its_traceback(
     place: str, defect: Any, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
