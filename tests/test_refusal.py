@@ -150,9 +150,16 @@ def wrong_type(*_: Any) -> Any:
     return len(3)  # type: ignore[arg-type]
 
 
+def wrong_batch(*_: Any) -> Any:
+    """What a library says of it names an option that is given."""
+    return torch.nn.functional.cross_entropy(torch.zeros(8, 3), torch.zeros(7).long())
+
+
 # Our own places, and defects in them: in a constructor, before the first step, within a step.
 DEFECTS = [
     ("src.cli.CLI._open_run", missing_name, KeyError),
+    ("src.cli.require_hardware", None, TypeError),
+    ("src.models.classifier.Classifier._watch", wrong_batch, ValueError),
     ("src.data.images.ImageDataModule.train_dataloader", wrong_type, TypeError),
     ("src.models.classifier.Classifier.schedule", wrong_shapes, Exception),
     ("src.models.classifier.Classifier._evaluate", wrong_shapes, Exception),
