@@ -122,7 +122,7 @@ def test_a_link_to_a_run_is_followed(run: Run, tmp_path: Path) -> None:
     assert Run.open(tmp_path / "newest") == run
 
 
-NEEDS = {"compare": "benchmark.json"}
+NEEDS = {"compare": "benchmark.json", "predict": "config.yaml"}
 COMMANDS = ("export", "benchmark", "report", "predict", "bundle", "compare")
 
 
