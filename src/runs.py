@@ -179,6 +179,7 @@ class Run:
     def read_rounds(self) -> dict[str, Any]:
         """A measurement of which the figures are not made yet: see :mod:`src.shapes.rounds`."""
         remedy = f"run python -m src.benchmark {self.folder}"
+        _refuse_link(self.rounds)
         return _read_json(self.require(self.rounds, remedy), ROUNDS)
 
     def write_benchmark(self, results: dict[str, Any], machine: str) -> Path:
