@@ -57,14 +57,19 @@ class Schedule:
         The baseline of another device says nothing about speed: where it fails on a GPU, the
         rows of the GPU have no speed-up.
         """
-        return self.baselines.get(row.device)
+        return self._baseline_on(row.device)
 
     def reference_of(self, row: Row) -> Row | None:
         """The baseline to compare answers with: on the row's own device, else on the CPU.
 
         It is the trained network on either; None where it ran on neither.
         """
-        return self.baselines.get(row.device) or self.baselines.get("cpu")
+        return self._baseline_on(row.device) or self._baseline_on("cpu")
+
+    def _baseline_on(self, device: str) -> Row | None:
+        """The baseline there, unless it has failed since it was loaded."""
+        found = self.baselines.get(device)
+        return found if found is not None and found.ok else None
 
     def counterpart_of(self, row: Row) -> Row | None:
         """The fp32 file that the same runtime runs on the same device; None for one in fp32."""

@@ -124,3 +124,14 @@ def test_a_row_of_a_gpu_is_compared_with_the_baseline_that_ran_there() -> None:
     gpu_row: Any = other
     found: list[Any] = [schedule.baseline_of(gpu_row), schedule.reference_of(gpu_row)]
     assert found == [on_gpu, on_gpu]
+
+
+def test_rows_are_not_compared_with_a_baseline_that_failed_meanwhile() -> None:
+    log: list[Any] = []
+    baseline, other = FakeRow("eager", log), FakeRow("other", log)
+    rows: Any = [baseline, other]
+    schedule = Schedule(rows, BenchmarkOptions(), lambda *_: None)
+    row: Any = other
+    assert schedule.baseline_of(row) is not None
+    baseline.ok = False
+    assert schedule.baseline_of(row) is schedule.reference_of(row) is None
