@@ -76,8 +76,12 @@ def given(translated: Iterable[str], configs: Path) -> dict[str, object]:
         configs: the folder of configuration files, whose values are not the user's.
     """
     found: dict[str, object] = {}
-    for word in translated:
-        name, _, value = word.removeprefix("--").partition("=")
+    pending = iter(translated)
+    for word in pending:
+        if not word.startswith("--") or word in _FLAGS:
+            continue
+        name, equals, value = word.removeprefix("--").partition("=")
+        value = value if equals else next(pending, "")
         if name != "config":
             found[name.replace(_OF_CLASS, ".")] = value
         elif not Path(value).is_relative_to(configs):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from src.errors import UsageError
-from src.grammar import translate
+from src.grammar import given, translate
 
 
 @pytest.fixture
@@ -99,3 +99,15 @@ def test_what_is_not_understood_is_said_in_one_line(
     with pytest.raises(UsageError, match=message) as caught:
         translate(argv, configs)
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_user_set_is_known_by_its_name_wherever_it_stands(configs: Path) -> None:
+    mine = configs.parent / "mine.yaml"
+    mine.write_text("data: {init_args: {num_workers: -1}}\ntrainer: {devices: 3}")
+    words = ["test", "--config", str(mine), "--model.lr", "0.5", "trainer=gpu", "ckpt_path=best"]
+    assert given(translate(words, configs), configs) == {
+        "data.num_workers": -1,
+        "trainer.devices": 3,
+        "model.lr": "0.5",
+        "ckpt_path": "best",
+    }
