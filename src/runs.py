@@ -83,7 +83,7 @@ class Run:
     @property
     def rounds(self) -> Path:
         """A measurement as it was taken, until ``benchmark.json`` is made from it."""
-        return self.folder / "rounds.json"
+        return self.own("rounds.json")
 
     @property
     def measurements(self) -> Path:

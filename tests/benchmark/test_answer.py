@@ -189,7 +189,10 @@ def test_a_bundle_says_the_same_of_it(name: str) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_no_check_of_a_bundle_passes_with(
-    value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    value: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "test.png")
     expected = {"image": "test.png", "class": "b", "probabilities": [0.2, 0.5, 0.3]}
@@ -205,7 +208,11 @@ def test_no_check_of_a_bundle_passes_with(
             monkeypatch.setattr(sys, "argv", ["predict.py", *words])
             with pytest.raises(SystemExit) as ended:
                 module.main()
-            assert "error: " in str(ended.value.code)
+            # A text as the exit code is printed by Python, and is exit code 1.
+            told = f"{ended.value.code}\n{capsys.readouterr().err}"
+            assert "error: " in told
+            assert "logits of 1 images are not finite" in told
+            assert ended.value.code not in {None, 0}
 
 
 def test_timing_keeps_the_answer_of_its_latest_call() -> None:

@@ -205,13 +205,13 @@ def main() -> None:
     model = Model()
     if arguments.check and (problem := check(model)):
         sys.exit(f"error: {problem}")
-    unreadable = 0
+    unanswered = 0
     for path in arguments.images:
         try:
             probabilities = model.probabilities(path)
-        except UnreadableImageError as error:
+        except ValueError as error:  # no picture, or no answer
             print(f"error: {path}: {error}", file=sys.stderr)
-            unreadable += 1
+            unanswered += 1
             continue
         best = np.argsort(-probabilities, kind="stable")[: arguments.top]
         top = [(model.class_names[index], float(probabilities[index])) for index in best]
@@ -220,7 +220,7 @@ def main() -> None:
             print(json.dumps({"image": path, "top": named}))
         else:
             print(f"{path}: " + ", ".join(f"{name} {value:.2%}" for name, value in top))
-    if unreadable:
+    if unanswered:
         sys.exit(1)
 
 
