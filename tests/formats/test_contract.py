@@ -1,7 +1,8 @@
 """Every format with every architecture: exported, loaded elsewhere, compared, source untouched.
 
 Formats and architectures are found, not listed: a new one is put through the same. What calls a
-compiler is put through it with one architecture, with the others in the slow tests.
+compiler, or writes another format's files, is put through it with one architecture, with the others
+in the slow tests.
 """
 
 from __future__ import annotations
@@ -46,8 +47,11 @@ NARROW = {"fp16": 0.55, "int8": 0.30}
 def cases() -> Iterator[ParameterSet]:
     """Each builder with each format."""
     for builder, name in itertools.product(BUILDERS, formats.names()):
-        compiles = getattr(formats.get(name), "compiles", False)
-        marks = [pytest.mark.slow] if compiles and builder != BUILDERS[0] else []
+        kind = formats.get(name)
+        compiles = getattr(kind, "compiles", False)
+        # Written by another format's export, which is put through it with all architectures.
+        twin = kind.export.__module__ != kind.__name__
+        marks = [pytest.mark.slow] if (compiles or twin) and builder != BUILDERS[0] else []
         yield pytest.param((builder, name), marks=marks, id=f"{builder}-{name}")
 
 
