@@ -40,6 +40,7 @@ def project(tmp_path: Path) -> Path:
     for tool in ("python", "ruff", "mypy"):
         make_program(project / ".venv" / "bin" / tool, PYTHON)
     shutil.copy(project / "requirements.lock", project / ".venv")
+    make_program(tmp_path / "tools" / "python3", PYTHON)  # check_gpu takes the machine's own
     make_program(tmp_path / "tools" / "uv", '#!/bin/sh\necho "uv $*" >>"$UV_CALLS"\n')
     return project
 
