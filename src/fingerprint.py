@@ -5,12 +5,16 @@ A list of files is that of the manifest: ``path`` relative to the folder, ``byte
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
 from src import files
 
 Listed = list[dict[str, Any]]
+
+# A stranger's list may name what no file system holds.
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 
 def taken(folder: Path, listed: Listed) -> Listed:
@@ -39,6 +43,8 @@ def change(listed: Listed, now: Listed) -> str | None:
 def _taken(folder: Path, path: str) -> dict[str, Any]:
     try:
         size, sha256 = (folder / path).stat().st_size, files.sha256(folder / path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except OSError as error:
+        if error.errno not in _NOT_THERE:
+            raise
         return {"path": path, "bytes": None, "sha256": None}
     return {"path": path, "bytes": size, "sha256": sha256}

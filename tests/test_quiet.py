@@ -107,7 +107,8 @@ def test_the_environment_shows_every_warning_with_its_place(
 ) -> None:
     monkeypatch.setenv(refusal.TRACEBACK, "1")
     warn(LEFT_OUT[0], LIBRARY)
-    assert "fit_loop.py:321: UserWarning" in capsys.readouterr().err
+    # Lightning, once it is imported, leaves the category out of its own.
+    assert "fit_loop.py:321: " in capsys.readouterr().err
 
 
 def test_what_showed_warnings_before_does_so_again() -> None:
