@@ -27,5 +27,5 @@ def _print(trainer: Trainer) -> None:
     table.add_column("metric", no_wrap=True)
     table.add_column("value", no_wrap=True, justify="right")
     for name, value in trainer.callback_metrics.items():
-        table.add_row(name, f"{float(value):.6g}")
+        table.add_row(name, f"{float(value):.8g}")
     open_console().print(table)
