@@ -150,8 +150,9 @@ def test_a_picture_without_an_answer_leaves_its_neighbours_in_the_service_theirs
                 raise ValueError("logits of 1 images are not finite")
             return images
 
-    monkeypatch.setitem(sys.modules, "predict", ModuleType("predict"))
-    monkeypatch.setattr(sys.modules["predict"], "Model", Model, raising=False)
+    planted = ModuleType("predict")
+    planted.__dict__.update(Model=Model, UnreadableImageError=OSError)
+    monkeypatch.setitem(sys.modules, "predict", planted)
     monkeypatch.setattr(sys, "path", [*sys.path])
     spec = importlib.util.spec_from_file_location(
         "planted_service", EXAMPLES / "http_service" / "service.py"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 from PIL import Image
@@ -16,9 +17,14 @@ from tests.report.test_table import results, row
 def test_everything_people_read_comes_from_what_was_measured(tmp_path: Path) -> None:
     run = Run(tmp_path)
     (run.exports / "onnx").mkdir(parents=True)
-    run.manifest.write_text(json.dumps(manifest()))
+    content = b"a model"
+    (run.exports / "onnx" / "model").write_bytes(content)
+    exported = {"path": "model", "bytes": len(content), "sha256": sha256(content).hexdigest()}
+    described = manifest()
+    described["formats"]["onnx"]["files"] = [exported]
+    run.manifest.write_text(json.dumps(described))
     run.config.write_text("model: {init_args: {lr: 0.1}}\n")
-    measured = results(row("eager"), row("onnx"))
+    measured = results(row("eager"), row("onnx", sha256={"model": exported["sha256"]}))
     run.benchmark.write_text(json.dumps({**measured, "schema_version": 1}))
     console = Console(record=True, width=130)
     report_run(run, console)
