@@ -31,6 +31,7 @@ _FROM_MANIFEST = (
     "origin",
     "checkpoint",
     "calibration",
+    "health",
 )
 _FROM_RECORD = (
     "measured_at",

@@ -12,9 +12,9 @@ from src.console import StageDisplay, open_console
 from src.data.images import ImageDataModule
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
-from src.export.stage import export_run, preflight
+from src.export.stage import HEALTH_IMAGES, export_run, preflight
 from src.models.classifier import Classifier
-from src.report import cards
+from src.report import cards, health
 from src.runs import LAST, Run
 
 
@@ -65,7 +65,7 @@ class ExportCallback(Callback):
         if checkpoint == run.last_checkpoint:
             console.print(f"no weights were validated: exporting {LAST}")
         with StageDisplay(console) as report:
-            export_run(
+            manifest = export_run(
                 run,
                 Checkpoint.read(checkpoint),
                 data.calibration_images(self.options.calibration_images),
@@ -74,7 +74,10 @@ class ExportCallback(Callback):
                 self.options,
                 report,
                 data.origin,
+                data.unseen_images(HEALTH_IMAGES),
             )
+        if warning := health.warning(manifest):
+            console.print(warning, soft_wrap=True, style="yellow")
         cards.write(run)
         return run
 

@@ -257,6 +257,12 @@ class ImageDataModule(LightningDataModule, ABC):
         images, labels = zip(*(training[position] for position in positions), strict=True)
         return torch.stack(images), torch.tensor(labels)
 
+    def unseen_images(self, count: int) -> Tensor:
+        """At most ``count`` validation images, (n, 3, H, W), drawn by ``split_seed``."""
+        validation = self.dataset("val")
+        order = np.random.default_rng(self.split_seed).permutation(len(validation))[:count]
+        return torch.stack([validation[int(position)][0] for position in order])
+
     def _drawn(self) -> list[int]:
         """The positions of the training split in an order that ``split_seed`` decides."""
         order = np.random.default_rng(self.split_seed).permutation(self.count("train"))

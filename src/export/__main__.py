@@ -15,8 +15,8 @@ def main() -> None:
     from src.data.restore import data_of
     from src.export.options import ExportOptions
     from src.export.source import Checkpoint
-    from src.export.stage import export_run, require_success
-    from src.report import cards
+    from src.export.stage import HEALTH_IMAGES, export_run, require_success
+    from src.report import cards, health
 
     run, options = parse("export", __doc__, ExportOptions)
     checkpoint = run.require(run.exported_checkpoint, "train it again")
@@ -33,7 +33,10 @@ def main() -> None:
             options,
             report,
             data.origin,
+            data.unseen_images(HEALTH_IMAGES),
         )
+    if warning := health.warning(manifest):
+        console.print(warning, soft_wrap=True, style="yellow")
     cards.write(run)
     for name, entry in manifest["formats"].items():
         size = sum(file["bytes"] for file in entry["files"])

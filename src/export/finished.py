@@ -15,7 +15,7 @@ from src.errors import UsageError
 from src.export.options import ExportOptions
 from src.runs import Run
 
-_NOT_DECISIVE = {"run", "formats", "probe", "probe_files"}
+_NOT_DECISIVE = {"run", "health", "formats", "probe", "probe_files"}
 
 
 def made_from(

@@ -22,10 +22,12 @@ from src.export import finished, probe
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint, make_source
 from src.formats.base import ExportSource, Format, Unavailable, missing_packages
+from src.models.health import examine
 from src.models.network import NetworkSpec, count
 from src.runs import Run
 
 PROBE = "probe.npz"
+HEALTH_IMAGES = 256  # of the validation split
 _TALKATIVE = ("", "torch.onnx", "onnxscript", "onnx_ir", "torch.export")
 
 
@@ -38,6 +40,7 @@ def export_run(
     options: ExportOptions,
     report: Report,
     origin: dict[str, Any] | None = None,
+    unseen: torch.Tensor | None = None,
 ) -> dict[str, Any]:
     """Write every named format of ``checkpoint`` into the run's ``exports/`` folder.
 
@@ -52,6 +55,8 @@ def export_run(
         report: told what comes next.
         origin: what the weights were trained on, for whoever gets a file: ``dataset``,
             ``images`` and ``licence``.
+        unseen: images that training did not see, (M, 3, H, W), to look at the network's health
+            with: see :mod:`src.models.health`. It is not looked at without them.
 
     Returns:
         The manifest, as it was written to ``exports/manifest.json``.
@@ -81,6 +86,7 @@ def export_run(
             "images_sha256": [files.sha256_of(image.numpy()) for image in calibration],
         },
         "judging": {"split": "train", "images": len(judging[1]) if judging else 0},
+        "health": None,
         "formats": {},
     }
     before = finished.read(run)
@@ -100,6 +106,11 @@ def export_run(
         and finished.is_whole(entry, run.exports, name, made_from[name])
     }
     left = [name for name in options.formats if name not in whole]
+    if before.get("checkpoint") == manifest["checkpoint"] and not options.again:
+        manifest["health"] = before.get("health")
+    elif unseen is not None:
+        report(f"looking at the network's outputs for {len(unseen)} images")
+        manifest["health"] = examine(network, unseen).to_dict()
     run.exports.mkdir(exist_ok=True)
     # Whatever is replaced below is not in the manifest while it is: one entry at a time.
     manifest["formats"] = whole

@@ -11,7 +11,6 @@ from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.conv import _ConvNd
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
@@ -21,7 +20,7 @@ from torchmetrics.classification import (
 
 from src.errors import NonFiniteLossError, UsageError
 from src.models.network import NetworkSpec
-from src.models.stages import stages
+from src.models.optimization import freeze_statistics, parameter_groups, warmup_cosine
 from src.models.weights import Fit, load_into
 from src.paths import user_path
 
@@ -43,6 +42,9 @@ class Classifier(LightningModule):
         weight_decay: on the weights of convolutions and linear layers only.
         label_smoothing: share of the target spread over all classes (Szegedy et al., 2016).
         warmup_fraction: share of all steps over which the learning rate rises to ``lr``.
+        freeze_statistics_fraction: share of all steps, the last ones, in which BatchNorm
+            normalises by its running statistics, as in inference (Wu & Johnson, 2021, arXiv
+            2105.07576, section 3): else logits of rare images may be a hundred times too large.
         pretrained: start from torchvision's weights instead of random ones.
         channels_last: store images and weights as NHWC, which convolutions prefer.
         compile: train through ``torch.compile``.
@@ -64,6 +66,7 @@ class Classifier(LightningModule):
         weight_decay: float = 0.05,
         label_smoothing: float = 0.1,
         warmup_fraction: float = 0.1,
+        freeze_statistics_fraction: float = 0.3,
         pretrained: bool = False,
         channels_last: bool = True,
         compile: bool = False,  # noqa: A002  # torch's own word for it
@@ -76,6 +79,7 @@ class Classifier(LightningModule):
         _require_range("model.lr", lr, 0, math.inf)
         _require_range("model.label_smoothing", label_smoothing, 0, 1)
         _require_range("model.warmup_fraction", warmup_fraction, 0, 1)
+        _require_range("model.freeze_statistics_fraction", freeze_statistics_fraction, 0, 1)
         _require_range("model.layer_decay", layer_decay, math.ulp(0), math.nextafter(1, 2))
         if pretrained and weights:
             raise UsageError(
@@ -100,12 +104,14 @@ class Classifier(LightningModule):
         self.lr = lr
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
+        self.freeze_statistics_fraction = freeze_statistics_fraction
         self.layer_decay = layer_decay
         self.test_time_augmentation = test_time_augmentation
         self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         # What an image of each class counts in training's loss, (K,); all the same without.
         self.class_weights: Tensor | None = None
         self.watching = True  # for a loss that is not finite
+        self._freeze_at = math.inf  # the step from which BatchNorm's statistics stay as they are
         self.val_metrics = _metrics(len(class_names), "val/")
         self.test_metrics = _metrics(len(class_names), "test/")
         self.per_class = MulticlassStatScores(len(class_names), average=None)
@@ -121,6 +127,15 @@ class Classifier(LightningModule):
         """Logits (N, K) for images (N, 3, H, W)."""
         logits: Tensor = self.network(images.contiguous(memory_format=self.memory_format))
         return logits
+
+    def on_train_start(self) -> None:
+        share = 1 - self.freeze_statistics_fraction
+        self._freeze_at = share * self.trainer.estimated_stepping_batches
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        # At each batch: Lightning, or a callback, may have set them to training in between.
+        if self.global_step >= self._freeze_at:
+            freeze_statistics(self.network)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, targets = batch  # (N, 3, H, W), (N,) or where images are mixed (N, K)
@@ -171,7 +186,7 @@ class Classifier(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(
-            self._parameter_groups(),
+            parameter_groups(self.network, self.lr, self.layer_decay),
             lr=self.lr,
             weight_decay=self.weight_decay,
             fused=not self._scales_gradients(),
@@ -208,14 +223,7 @@ class Classifier(LightningModule):
                 found="training without end",
                 remedy="set trainer.max_epochs or trainer.max_steps",
             )
-        warmup = max(1, round(self.warmup_fraction * steps))
-        rest = max(1, steps - warmup)
-
-        def factor(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / warmup
-            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / rest)))
-
+        factor = warmup_cosine(int(steps), self.warmup_fraction)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"scheduler": scheduler, "interval": "step"}
 
@@ -271,25 +279,6 @@ class Classifier(LightningModule):
         step = int(self._non_finite_step)
         if step >= 0:
             raise NonFiniteLossError(step)
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        if self.layer_decay == 1:
-            return _decayed_and_others(self.network)
-        groups = []
-        # The head first, whose learning rate is the one that is logged.
-        for distance, stage in enumerate(reversed(stages(self.network))):
-            rate = self.lr * self.layer_decay**distance
-            groups += [{**group, "lr": rate} for group in _decayed_and_others(stage)]
-        return [group for group in groups if group["params"]]
-
-
-def _decayed_and_others(part: nn.Module) -> list[dict[str, Any]]:
-    decayed = [
-        module.weight for module in part.modules() if isinstance(module, _ConvNd | nn.Linear)
-    ]
-    known = {id(parameter) for parameter in decayed}
-    others = [value for value in part.parameters() if id(value) not in known]
-    return [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
 
 
 def _metrics(num_classes: int, prefix: str) -> MetricCollection:

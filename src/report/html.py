@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from src import quoting
-from src.report import figures, making, notes, operators
+from src.report import figures, health, making, notes, operators
 from src.report.advice import sentences
 from src.report.chart import Chart
 from src.report.charts import charts
@@ -76,6 +76,8 @@ def page(results: Row, flipped: Path) -> str:
             flipped=[each for row in measured(results) if (each := _flips(results, row, flipped))],
             per_class=_per_class(results),
             damage=_damage(results),
+            health_warning=health.warning(results),
+            health=plain(list(health.HEADS), health.rows(results)),
             training=training,
             making=[_made(name, details) for name, details in making.told(results).items()],
             operators=_operators(results),

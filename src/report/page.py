@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from src import quoting
-from src.report import making, notes, operators
+from src.report import health, making, notes, operators
 from src.report.advice import sentences
 from src.report.markdown import items, line, markdown_table
 from src.report.table import (
@@ -32,6 +32,7 @@ def markdown(results: dict[str, Any], figures: Sequence[str] = ()) -> str:
         "",
         *(f"**{quoting.markdown(sentence)}**" for sentence in sentences(results)),
         "",
+        *([f"**{quoting.markdown(warning)}**", ""] if (warning := health.warning(results)) else []),
         markdown_table(results, columns(results)),
         "",
         *items(footnotes(results)),
@@ -43,6 +44,7 @@ def markdown(results: dict[str, Any], figures: Sequence[str] = ()) -> str:
         "",
         *items(notes.ANSWERS),
         *_damage(results),
+        *health.section(results),
         *making.sections(results),
         *operators.sections(results),
         *(line for name in figures for line in ("", f"![{name.replace('_', ' ')}]({name}.png)")),

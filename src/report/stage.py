@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from src import files
-from src.report import advice, cards, figures, html, page, table, tensorboard
+from src.report import advice, cards, figures, health, html, page, table, tensorboard
 from src.report.charts import charts
 from src.report.style import house
 from src.runs import Run
@@ -30,6 +30,8 @@ def report_run(run: Run, console: Console) -> None:
         console.print(note, soft_wrap=True)
     for sentence in advice.sentences(results):
         console.print(sentence, soft_wrap=True, style="bold")
+    if warning := health.warning(results):
+        console.print(warning, soft_wrap=True, style="yellow")
     if run.rounds.is_file():
         console.print(
             f"{run.rounds} is a later measurement without its figures: "

@@ -16,6 +16,7 @@ from src.schema import (
 from src.shapes.parts import (
     COUNT,
     DETAILS,
+    HEALTH,
     NETWORK,
     ORIGIN,
     PREPROCESSING,
@@ -56,6 +57,7 @@ MANIFEST = all_of(
             "origin": optional(ORIGIN),
             "judging": fields({"split": word, "images": COUNT}),
             "probe_files": listed(_file),
+            "health": optional(HEALTH),
         },
     ),
     as_many_names,

@@ -31,6 +31,21 @@ INTERVAL = fields({"value": POSITIVE, "low": POSITIVE, "high": POSITIVE})
 THREE = listed(number(-1e6, 1e6), 3, 3)
 SCALES = listed(number(1e-6, 1e6), 3, 3)
 
+_layer = fields(
+    {"name": text, "kind": text, "ratio": number(0, 1e30), "largest": number(0, 1e39)},
+    {"dead": optional(SHARE)},
+)
+HEALTH = fields(
+    {
+        "images": COUNT,
+        "logit_median": number(0, 1e39),
+        "logit_largest": number(0, 1e39),
+        "vanishing": optional(SHARE),
+        "dead": optional(SHARE),
+        "layers": listed(_layer),
+        "problems": listed(text),
+    }
+)
 CHECKPOINT = fields({"path": path_inside, "sha256": text, "epoch": whole(0, 10**9)})
 ORIGIN = fields(
     {},

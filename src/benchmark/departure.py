@@ -1,0 +1,49 @@
+"""Whether a file that keeps top-1 also keeps the trained network's function.
+
+Top-1 looks at the largest logit only. A file may keep it and still give other probabilities, which
+whoever sets a threshold, ranks answers or averages them will notice ("Accuracy is Not All You
+Need", arXiv 2407.09141).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# A noise of a third of the logits' root mean square. Int8 files of healthy networks have 20 dB and
+# more: docs/training.md.
+LEAST_SQNR_DB = 10.0
+MOST_KL = 0.1  # nats, the mean over the images
+MOST_ECE_GAIN = 0.05  # of 1: confidence is off by as much more than the baseline's
+
+
+def departures(accuracy: Mapping[str, Any]) -> list[str]:
+    """The figures of a row that say that its function is another; none where they are within bounds.
+
+    Args:
+        accuracy: ``logit_sqnr_db``, ``kl`` in nats and ``delta_ece`` as a share of 1, each compared
+            with the baseline on the same images. What is missing or None is within bounds.
+    """
+    sqnr, kl, ece = (accuracy.get(name) for name in ("logit_sqnr_db", "kl", "delta_ece"))
+    beyond = {
+        "logit_sqnr_db": sqnr is not None and sqnr < LEAST_SQNR_DB,
+        "kl": kl is not None and kl > MOST_KL,
+        "delta_ece": ece is not None and ece > MOST_ECE_GAIN,
+    }
+    return [name for name, is_beyond in beyond.items() if is_beyond]
+
+
+def in_words(accuracy: Mapping[str, Any]) -> str:
+    """The departing figures of a row with their values, as a part of a sentence; "" for none."""
+    words = {
+        "logit_sqnr_db": lambda value: f"logit SQNR {value:.1f} dB",
+        "kl": lambda value: f"KL {value:.2f} nats",
+        "delta_ece": lambda value: f"ECE {100 * value:+.1f} points",
+    }
+    return ", ".join(words[name](accuracy[name]) for name in departures(accuracy))
+
+
+BOUNDS = (
+    f"a logit SQNR below {LEAST_SQNR_DB:g} dB, a KL above {MOST_KL:g} nats, or an ECE that is over "
+    f"{100 * MOST_ECE_GAIN:g} points worse"
+)

@@ -1,0 +1,208 @@
+"""Looks for what makes a trained network hard to quantize and to trust: outliers, dead channels.
+
+A classifier may have a good accuracy and still answer some images with logits a hundred times as
+large as usual: in training a batch's own statistics bound what a rare image can do to a BatchNorm,
+in inference nothing does. Such a network loses its function when it is quantized, for the range of
+an 8-bit tensor is that of its largest value (Nagel et al., 2021, "A white paper on neural network
+quantization", arXiv 2106.08295, section 3.1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+from torch.utils.hooks import RemovableHandle
+
+# Shapes: N images, C channels, K classes.
+
+BATCH = 64
+# Bounds beyond which a figure is named. Networks that are trained by this project's defaults are
+# below a third of each: docs/training.md has a table of them.
+MOST_LOGIT_RATIO = 5.0
+MOST_LAYER_RATIO = 20.0
+MOST_DEAD = 0.25
+# A BatchNorm multiplies by 1 / sqrt(variance + eps): by more than 31 below this. The eps of
+# EfficientNet's paper is 1e-3, torchvision's is 1e-5.
+LEAST_VARIANCE = 1e-3
+LISTED_LAYERS = 8
+
+_CHANNELS_FIRST = (_ConvNd, _BatchNorm)
+_ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish)
+_RECORDED = (*_CHANNELS_FIRST, nn.Linear, *_ACTIVATIONS)
+_CONSTANT = 1e-6  # of a layer's largest value: less than float32 rounding makes of a sum
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The outputs of one module over all images."""
+
+    name: str  # as in the network; "#2" for the second call of the same module
+    kind: str  # the module's class
+    ratio: float  # of the largest to the median image's largest absolute value
+    largest: float  # absolute value
+    dead: float | None  # share of channels with one and the same value everywhere; activations only
+
+
+@dataclass(frozen=True)
+class Health:
+    """What the images show of a network."""
+
+    images: int
+    logit_median: float  # of the images' largest absolute logits
+    logit_largest: float
+    vanishing: float | None  # share of BatchNorm channels of less than LEAST_VARIANCE
+    dead: float | None  # share of the activations' channels
+    # Those of the largest ratios first, LISTED_LAYERS at most; none that is 0 for the median image.
+    layers: list[Layer]
+
+    @property
+    def logit_ratio(self) -> float:
+        """The largest logit over that of the median image; infinite where all of those are 0."""
+        return _ratio(self.logit_largest, self.logit_median)
+
+    def problems(self) -> list[str]:
+        """What is off, a short clause each; none for a healthy network."""
+        found = []
+        if self.logit_ratio > MOST_LOGIT_RATIO:
+            found.append(
+                f"its largest logit is {self.logit_largest:.3g}, {self.logit_ratio:.0f} times that "
+                "of the median image"
+            )
+        if self.layers and self.layers[0].ratio > MOST_LAYER_RATIO:
+            worst = self.layers[0]
+            found.append(
+                f"the output of {worst.name} reaches {worst.largest:.3g}, {worst.ratio:.0f} times "
+                "the median image's largest"
+            )
+        if self.dead is not None and self.dead > MOST_DEAD:
+            found.append(f"{self.dead:.0%} of the activations' channels are constant")
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for the manifest."""
+        return {**asdict(self), "problems": self.problems()}
+
+
+def examine(network: nn.Module, images: Tensor) -> Health:
+    """Run ``network`` on images that it was not trained on, and look at every layer's outputs.
+
+    Args:
+        network: in eval mode.
+        images: (N, 3, H, W), N at least 1; best of the validation split, because outliers are
+            rarer on the images of training.
+    """
+    peaks: list[Tensor] = []  # (n,) each, of the logits
+    with _Recording(network) as recording, torch.inference_mode():
+        for batch in images.split(BATCH):
+            recording.start_batch()
+            peaks.append(_peaks(network(batch)))
+    logits, recorders = torch.cat(peaks), recording.recorders
+    layers = [recorder.layer(name) for name, recorder in recorders.items()]
+    comparable = [layer for layer in layers if math.isfinite(layer.ratio)]
+    activations = [recorder for recorder in recorders.values() if recorder.is_activation]
+    variances = [
+        module.running_var + module.eps
+        for module in network.modules()
+        if isinstance(module, _BatchNorm) and module.running_var is not None
+    ]
+    return Health(
+        images=len(logits),
+        logit_median=float(logits.median()),
+        logit_largest=float(logits.max()),
+        vanishing=_share(torch.cat(variances) < LEAST_VARIANCE) if variances else None,
+        dead=_share(torch.cat([each.dead() for each in activations])) if activations else None,
+        layers=sorted(comparable, key=lambda layer: -layer.ratio)[:LISTED_LAYERS],
+    )
+
+
+class _Recorder:
+    """The extremes of one module's outputs, batch by batch."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._kind = type(module).__name__
+        self.is_activation = isinstance(module, _ACTIVATIONS)
+        self._peaks: list[Tensor] = []
+        self._low: Tensor | None = None  # (C,)
+        self._high: Tensor | None = None
+
+    def add(self, output: Tensor, channel: int) -> None:
+        """One batch of outputs, whose channels are the dimension ``channel``."""
+        self._peaks.append(_peaks(output))
+        if not self.is_activation:
+            return
+        others = [dim for dim in range(output.ndim) if dim != channel % output.ndim]
+        low, high = output.amin(others), output.amax(others)
+        self._low = low if self._low is None else torch.minimum(self._low, low)
+        self._high = high if self._high is None else torch.maximum(self._high, high)
+
+    def dead(self) -> Tensor:
+        """Which channels have one value everywhere, (C,)."""
+        if self._low is None or self._high is None:
+            return torch.zeros(0, dtype=torch.bool)
+        scale = torch.maximum(self._low.abs(), self._high.abs()).max()
+        return (self._high - self._low) <= _CONSTANT * scale
+
+    def layer(self, name: str) -> Layer:
+        peaks = torch.cat(self._peaks)
+        largest, median = float(peaks.max()), float(peaks.median())
+        dead = _share(self.dead()) if self.is_activation else None
+        return Layer(name, self._kind, _ratio(largest, median), largest, dead)
+
+
+class _Recording:
+    """Hooks on every layer and activation of a network, while it is entered."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.recorders: dict[str, _Recorder] = {}
+        self._network = network
+        self._calls: Counter[str] = Counter()  # of each module in the batch so far
+        self._channel = 1  # (N, C, H, W) after a convolution, (..., C) after a linear layer
+        self._handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> Self:
+        for name, module in self._network.named_modules():
+            if isinstance(module, _RECORDED):
+                self._handles.append(module.register_forward_hook(self._hook(name)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def start_batch(self) -> None:
+        """Forget how often each module was called: the next batch calls it as often again."""
+        self._calls.clear()
+
+    def _hook(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def record(module: nn.Module, _: Any, output: Tensor) -> None:
+            if not isinstance(module, _ACTIVATIONS):
+                self._channel = 1 if isinstance(module, _CHANNELS_FIRST) else -1
+            self._calls[name] += 1
+            number = self._calls[name]  # a ReLU module may serve several places of a block
+            key = name if number == 1 else f"{name}#{number}"
+            if key not in self.recorders:
+                self.recorders[key] = _Recorder(module)
+            self.recorders[key].add(output, self._channel)
+
+        return record
+
+
+def _peaks(values: Tensor) -> Tensor:
+    """The largest absolute value of each image, (N,)."""
+    return values.abs().flatten(1).amax(dim=1)
+
+
+def _ratio(largest: float, median: float) -> float:
+    return largest / median if median > 0 else (1.0 if largest == 0 else math.inf)
+
+
+def _share(chosen: Tensor) -> float:
+    return float(chosen.float().mean()) if len(chosen) else 0.0

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from src.models.health import MOST_LOGIT_RATIO, examine
+
+SIDE = 8
+
+
+class Net(nn.Module):
+    """A convolution with BatchNorm, an activation that is called twice, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.relu = nn.ReLU()
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        values = self.relu(self.norm(self.conv(images)))
+        return self.head(self.relu(values.mean((2, 3))))
+
+
+def network() -> Net:
+    torch.manual_seed(0)
+    return Net().eval()
+
+
+def images(count: int = 100) -> Tensor:
+    return torch.randn(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_healthy_network_has_no_problems() -> None:
+    health = examine(network(), images())
+    assert health.problems() == []
+    assert health.images == 100
+    assert 1 <= health.logit_ratio < MOST_LOGIT_RATIO
+    assert json.loads(json.dumps(health.to_dict(), allow_nan=False))["problems"] == []
+
+
+def test_one_image_in_a_hundred_whose_logits_explode_is_seen() -> None:
+    pictures = images()
+    pictures[70] *= 300  # in the second batch
+    health = examine(network(), pictures)
+    [logits, layer] = health.problems()
+    assert "times that of the median image" in logits
+    assert health.layers[0].ratio > 50
+    assert health.layers[0].name in layer
+
+
+def test_the_layer_where_outliers_begin_is_among_the_listed() -> None:
+    sick = network()
+    with torch.no_grad():
+        sick.norm.running_var[3] = 1e-12  # its channel is multiplied by 300
+        sick.conv.weight[3] = 0
+        sick.conv.weight[3, 0, 1, 1] = 1e-3
+    pictures = images()
+    pictures[:, 0] = 0  # the channel sees nothing, but for one image
+    pictures[5, 0] = 30
+    health = examine(sick, pictures)
+    assert {layer.name for layer in health.layers} >= {"norm", "relu", "head"}
+    assert health.vanishing == 1 / 8
+    assert health.problems()
+
+
+def test_a_dead_channel_is_counted_where_the_activation_is_called_again_too() -> None:
+    dead = network()
+    with torch.no_grad():
+        dead.norm.bias[:6] = -1000
+    health = examine(dead, images())
+    shares = {layer.name: layer.dead for layer in health.layers if layer.kind == "ReLU"}
+    assert shares == {"relu": 6 / 8, "relu#2": 6 / 8}
+    assert any("75% of the activations' channels are constant" in each for each in health.problems())
+
+
+def test_channels_after_a_linear_layer_are_the_last_dimension() -> None:
+    """As in ConvNeXt, whose linear layers see (N, H, W, C)."""
+
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(3, 5)
+            self.act = nn.GELU()
+
+        def forward(self, images: Tensor) -> Tensor:
+            values: Tensor = self.act(self.inner(images.permute(0, 2, 3, 1)))
+            return values.mean((1, 2))
+
+    torch.manual_seed(0)
+    last = Last().eval()
+    with torch.no_grad():
+        last.inner.weight[0] = 0  # one of five channels has one value
+    health = examine(last, images())
+    assert health.dead == pytest.approx(1 / 5)
+    assert health.vanishing is None
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-20, 1e20])
+def test_logits_of_any_size_give_figures_that_json_has(scale: float) -> None:
+    scaled = network()
+    with torch.no_grad():
+        scaled.head.weight *= scale
+        scaled.head.bias *= scale
+    health = examine(scaled, images(3))
+    json.dumps(health.to_dict(), allow_nan=False)
+    assert math.isfinite(health.logit_ratio)
+
+
+def test_the_network_is_left_as_it_was() -> None:
+    kept = network()
+    examine(kept, images(2))
+    assert not any(module._forward_hooks for module in kept.modules())
