@@ -16,31 +16,23 @@ LEAST_SQNR_DB = 10.0
 MOST_KL = 0.1  # nats, the mean over the images
 MOST_ECE_GAIN = 0.05  # of 1: confidence is off by as much more than the baseline's
 
+FIGURES = ("logit_sqnr_db", "kl", "delta_ece")
+
 
 def departures(accuracy: Mapping[str, Any]) -> list[str]:
-    """The figures of a row that say that its function is another; none where they are within bounds.
+    """Those of a row's ``FIGURES`` that say that its function is another; none within the bounds.
 
     Args:
         accuracy: ``logit_sqnr_db``, ``kl`` in nats and ``delta_ece`` as a share of 1, each compared
             with the baseline on the same images. What is missing or None is within bounds.
     """
-    sqnr, kl, ece = (accuracy.get(name) for name in ("logit_sqnr_db", "kl", "delta_ece"))
+    sqnr, kl, ece = (accuracy.get(name) for name in FIGURES)
     beyond = {
         "logit_sqnr_db": sqnr is not None and sqnr < LEAST_SQNR_DB,
         "kl": kl is not None and kl > MOST_KL,
         "delta_ece": ece is not None and ece > MOST_ECE_GAIN,
     }
     return [name for name, is_beyond in beyond.items() if is_beyond]
-
-
-def in_words(accuracy: Mapping[str, Any]) -> str:
-    """The departing figures of a row with their values, as a part of a sentence; "" for none."""
-    words = {
-        "logit_sqnr_db": lambda value: f"logit SQNR {value:.1f} dB",
-        "kl": lambda value: f"KL {value:.2f} nats",
-        "delta_ece": lambda value: f"ECE {100 * value:+.1f} points",
-    }
-    return ", ".join(words[name](accuracy[name]) for name in departures(accuracy))
 
 
 BOUNDS = (

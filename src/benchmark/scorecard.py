@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from src.benchmark import divergence, paired
 from src.benchmark.answer import Logits
+from src.benchmark.departure import departures
 from src.benchmark.fidelity import Labels
 
 TOP = 5
@@ -102,6 +103,8 @@ class Scorecard:
         lost, gained = int((was_right & ~right).sum()), int((right & ~was_right).sum())
         low, high = paired.score_interval(lost, gained, len(targets))
         judgement = paired.judge(lost, gained, len(targets), max_drop)
+        distance = self._distance.result()
+        delta_ece = self._calibration.error() - self._calibration_before.error()
         return {
             "delta_top1": (gained - lost) / len(targets),
             "delta_low": low,
@@ -113,10 +116,11 @@ class Scorecard:
             "verdict": judgement.verdict,
             "images_needed": judgement.images_needed,
             "max_drop": max_drop,
-            "delta_ece": self._calibration.error() - self._calibration_before.error(),
             "worst_class": divergence.worst_class(was_right, right, targets, self._names),
             "per_class": divergence.per_class(was_right, right, targets, self._names),
-            **self._distance.result(),
+            **distance,
+            "delta_ece": delta_ece,
+            "departures": departures({**distance, "delta_ece": delta_ece}),
             "flips": [
                 {
                     "position": int(position),

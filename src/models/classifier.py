@@ -6,7 +6,7 @@ import math
 from typing import Any, ClassVar, Literal
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -20,7 +20,8 @@ from torchmetrics.classification import (
 
 from src.errors import NonFiniteLossError, UsageError
 from src.models.network import NetworkSpec
-from src.models.optimization import freeze_statistics, parameter_groups, warmup_cosine
+from src.models.optimization import parameter_groups, warmup_cosine
+from src.models.statistics import FrozenStatistics
 from src.models.weights import Fit, load_into
 from src.paths import user_path
 
@@ -111,7 +112,6 @@ class Classifier(LightningModule):
         # What an image of each class counts in training's loss, (K,); all the same without.
         self.class_weights: Tensor | None = None
         self.watching = True  # for a loss that is not finite
-        self._freeze_at = math.inf  # the step from which BatchNorm's statistics stay as they are
         self.val_metrics = _metrics(len(class_names), "val/")
         self.test_metrics = _metrics(len(class_names), "test/")
         self.per_class = MulticlassStatScores(len(class_names), average=None)
@@ -128,14 +128,8 @@ class Classifier(LightningModule):
         logits: Tensor = self.network(images.contiguous(memory_format=self.memory_format))
         return logits
 
-    def on_train_start(self) -> None:
-        share = 1 - self.freeze_statistics_fraction
-        self._freeze_at = share * self.trainer.estimated_stepping_batches
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        # At each batch: Lightning, or a callback, may have set them to training in between.
-        if self.global_step >= self._freeze_at:
-            freeze_statistics(self.network)
+    def configure_callbacks(self) -> list[Callback]:
+        return [FrozenStatistics(self.freeze_statistics_fraction)]
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, targets = batch  # (N, 3, H, W), (N,) or where images are mixed (N, K)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from src.models.stages import stages
@@ -30,13 +29,6 @@ def parameter_groups(network: nn.Module, lr: float, layer_decay: float) -> list[
         rate = lr * layer_decay**distance
         groups += [{**group, "lr": rate} for group in _decayed_and_others(stage)]
     return [group for group in groups if group["params"]]
-
-
-def freeze_statistics(network: nn.Module) -> None:
-    """Let every BatchNorm normalise by its running statistics; its weights go on being trained."""
-    for module in network.modules():
-        if isinstance(module, _BatchNorm) and module.track_running_stats:
-            module.eval()
 
 
 def warmup_cosine(steps: int, warmup_fraction: float) -> Callable[[int], float]:

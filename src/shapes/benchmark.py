@@ -100,7 +100,10 @@ _COMPARED = {
     "flips": listed(fields({"position": COUNT, "true": COUNT, "before": COUNT, "after": COUNT})),
 }
 _alone = fields({"images": whole(1), "top1": SHARE, "top5": SHARE, "ece": SHARE})
-ACCURACY = all_of(_alone, fields(_COMPARED))
+_LATER = {
+    "departures": listed(one_of("logit_sqnr_db", "kl", "delta_ece"))
+}  # since they are looked for
+ACCURACY = all_of(_alone, fields(_COMPARED, _LATER))
 
 
 def _accuracy(value: Any, place: str) -> None:

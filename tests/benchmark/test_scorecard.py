@@ -111,3 +111,20 @@ def test_logits_as_large_as_float32_holds_give_figures_that_are_read_again(large
     assert figures["max_abs_logit_diff"] == pytest.approx(2 * largest)
     assert figures["lost"] == 0
     assert figures["gained"] == 2
+
+
+def test_an_int8_file_with_the_top1_but_not_the_function_of_the_network_departs() -> None:
+    """Top-1 stays: the noise never exceeds the margin of the largest logit."""
+    generator = np.random.default_rng(0)
+    targets = generator.integers(0, 10, 500)
+    before = np.full((500, 10), -1.0, dtype=np.float32)
+    before[np.arange(500), targets] = 4.0
+    near = before + generator.normal(scale=0.1, size=before.shape).astype(np.float32)
+    kept = scored(near, targets, before)
+    assert kept["departures"] == []
+    flat = (before / 20).astype(np.float32)  # the same order, other probabilities
+    lost = scored(flat, targets, before)
+    assert lost["delta_top1"] == kept["delta_top1"] == 0
+    assert lost["departures"] == ["logit_sqnr_db", "kl", "delta_ece"]
+    ACCURACY(kept, "kept")
+    ACCURACY(lost, "lost")

@@ -15,6 +15,8 @@ from src import models
 from src.errors import NonFiniteLossError, UsageError
 from src.models.classifier import Classifier
 from src.models.network import NetworkSpec
+from src.models.optimization import parameter_groups
+from src.models.statistics import freeze_statistics
 
 CLASSES = ["ant", "bee", "cat"]
 
@@ -68,10 +70,9 @@ def test_every_architecture_is_named_by_its_module() -> None:
         assert model.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, len(CLASSES))
 
 
-def test_only_weights_of_products_decay(tmp_path: Path) -> None:
-    model = models.ConvNeXtTiny(CLASSES, weight_decay=0.3)
-    model._trainer = trainer(tmp_path)
-    decayed, others = model._parameter_groups()
+def test_only_weights_of_products_decay() -> None:
+    model = models.ConvNeXtTiny(CLASSES)
+    decayed, others = parameter_groups(model.network, model.lr, layer_decay=1)
     names = {id(value): name for name, value in model.network.named_parameters()}
     assert all(names[id(value)].endswith("weight") for value in decayed["params"])
     kept = [names[id(value)] for value in others["params"]]
@@ -158,3 +159,42 @@ def test_a_class_without_test_images_has_no_test_accuracy(monkeypatch: pytest.Mo
     model.per_class.update(torch.eye(3)[answers], labels)
     model.on_test_epoch_end()
     assert logged == {"test/top1_of/ant": pytest.approx(2 / 3), "test/top1_of/cat": 1}
+
+
+def statistics_by_step(tmp_path: Path, **options: Any) -> list[Tensor]:
+    """The running mean of a BatchNorm after each of ten steps, of two epochs with validation."""
+    means: list[Tensor] = []
+
+    class Recording(TinyNet):
+        def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+            means.append(self.network[1].running_mean.clone())
+
+    images = torch.randn(20, 3, 8, 8)
+    trainer(tmp_path).fit(Recording(**options), loader(images), loader())
+    assert len(means) == 10
+    return means
+
+
+@pytest.mark.parametrize(("share", "first"), [(0.3, 7), (0.6, 4), (0.05, 10), (0.0, 10)])
+def test_the_last_steps_leave_the_statistics_of_batchnorm_as_they_are(
+    tmp_path: Path, share: float, first: int
+) -> None:
+    """Also after a validation, which sets the network to evaluation and back."""
+    means = statistics_by_step(tmp_path, freeze_statistics_fraction=share)
+    changed = [not torch.equal(before, after) for before, after in pairwise(means)]
+    assert changed == [step < first for step in range(1, 10)]
+
+
+def test_what_is_frozen_of_a_batchnorm_is_its_statistics_only() -> None:
+    network = nn.Sequential(tiny(), nn.Dropout(), nn.LayerNorm(3)).train()
+    freeze_statistics(network)
+    training = [type(module).__name__ for module in network.modules() if module.training]
+    assert "Dropout" in training
+    assert "BatchNorm2d" not in training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, math.nan])
+def test_a_share_of_steps_is_a_share(share: float) -> None:
+    with pytest.raises(UsageError, match=r"model.freeze_statistics_fraction: expected"):
+        TinyNet(freeze_statistics_fraction=share)

@@ -76,7 +76,9 @@ def test_a_dead_channel_is_counted_where_the_activation_is_called_again_too() ->
     health = examine(dead, images())
     shares = {layer.name: layer.dead for layer in health.layers if layer.kind == "ReLU"}
     assert shares == {"relu": 6 / 8, "relu#2": 6 / 8}
-    assert any("75% of the activations' channels are constant" in each for each in health.problems())
+    assert any(
+        "75% of the activations' channels are constant" in each for each in health.problems()
+    )
 
 
 def test_channels_after_a_linear_layer_are_the_last_dimension() -> None:

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from src.benchmark.departure import FIGURES, LEAST_SQNR_DB, MOST_ECE_GAIN, MOST_KL, departures
+from src.schema import Wrong
+from src.shapes.benchmark import ACCURACY
+from tests.report.test_table import row
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected"),
+    [
+        ({"logit_sqnr_db": 1.3, "kl": 0.01, "delta_ece": 0.0}, ["logit_sqnr_db"]),
+        ({"logit_sqnr_db": LEAST_SQNR_DB, "kl": MOST_KL, "delta_ece": MOST_ECE_GAIN}, []),
+        ({"logit_sqnr_db": 30.0, "kl": 0.2, "delta_ece": 0.1}, ["kl", "delta_ece"]),
+        ({"logit_sqnr_db": 30.0, "kl": 0.0, "delta_ece": -0.3}, []),  # better calibrated
+        ({"logit_sqnr_db": None, "kl": 0.0, "delta_ece": 0.0}, []),  # the same logits
+        ({}, []),  # measured before these were kept
+    ],
+)
+def test_each_figure_has_its_bound(figures: dict[str, Any], expected: list[str]) -> None:
+    assert departures(figures) == expected
+
+
+def test_a_file_from_elsewhere_names_figures_that_there_are() -> None:
+    ACCURACY({**row("onnx")["accuracy"], "departures": list(FIGURES)}, "accuracy")
+    with pytest.raises(Wrong):
+        ACCURACY({**row("onnx")["accuracy"], "departures": ["<b>"]}, "accuracy")

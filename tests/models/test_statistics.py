@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor, nn
+
+from src.models.statistics import IMAGES, freeze_statistics, reestimate_statistics
+from tests.models.test_classifier import TinyNet, loader, tiny, trainer
+
+
+def images(count: int = 130) -> Tensor:
+    return 3 + 2 * torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_statistics_are_those_of_the_present_weights() -> None:
+    network = tiny().train()
+    network[1].running_mean.fill_(99)
+    reestimate_statistics(network, images())
+    with torch.no_grad():
+        batches = [network[0](batch) for batch in images().split(64)]
+    means = torch.stack([batch.mean((0, 2, 3)) for batch in batches]).mean(0)
+    variances = torch.stack([batch.var((0, 2, 3)) for batch in batches]).mean(0)
+    torch.testing.assert_close(network[1].running_mean, means)
+    torch.testing.assert_close(network[1].running_var, variances)
+
+
+def test_a_second_norm_is_estimated_behind_the_first_as_inference_has_it() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.SiLU(), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    reestimate_statistics(network, images(64))
+    normalised = network.eval()(images(64))
+    torch.testing.assert_close(normalised.mean((0, 2, 3)), torch.zeros(4), atol=0.02, rtol=0)
+    torch.testing.assert_close(normalised.var((0, 2, 3)), torch.ones(4), atol=0.05, rtol=0)
+
+
+def test_nothing_but_the_statistics_changes() -> None:
+    network = nn.Sequential(tiny(), nn.Dropout(), nn.BatchNorm1d(3, track_running_stats=False))
+    network.train()
+    network[0][4].eval()
+    modes = {name: module.training for name, module in network.named_modules()}
+    weights = {name: value.clone() for name, value in network.named_parameters()}
+    state = torch.random.get_rng_state()
+    reestimate_statistics(network, images())
+    assert {name: module.training for name, module in network.named_modules()} == modes
+    assert network[0][1].momentum == 0.1
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for name, value in network.named_parameters():
+        assert torch.equal(value, weights[name])
+
+
+def test_a_network_without_batchnorm_is_not_run() -> None:
+    class Untouched(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+            raise AssertionError
+
+    reestimate_statistics(Untouched(2, 2), images())
+
+
+class Data(LightningDataModule):
+    """Three steps an epoch, and images of training that are counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+
+    def train_dataloader(self) -> Any:
+        return loader()
+
+    def val_dataloader(self) -> Any:
+        return loader()
+
+    def calibration_images(self, count: int) -> Tensor:
+        self.asked.append(count)
+        return images(count)
+
+
+def trained(folder: Path, checkpoint: Path | None = None, **options: Any) -> tuple[TinyNet, Data]:
+    torch.manual_seed(3)
+    model, data = TinyNet(freeze_statistics_fraction=0.5), Data()
+    fit = trainer(folder, max_epochs=4, **options)
+    fit.fit(model, datamodule=data, ckpt_path=checkpoint)
+    fit.save_checkpoint(folder / "last.ckpt")
+    return model, data
+
+
+def test_they_are_estimated_once_when_they_are_frozen(tmp_path: Path) -> None:
+    model, data = trained(tmp_path)
+    assert data.asked == [IMAGES]
+    mean = model.network[1].running_mean
+    weight = model.network[0].weight.mean((2, 3)).sum(1)
+    assert float(mean.abs().max()) > 0.5  # of images whose mean is 3, not of the loader's, with 0
+    assert mean.shape == weight.shape
+
+
+@pytest.mark.parametrize("epochs", [2, 3])
+def test_a_training_that_goes_on_estimates_them_as_it_would_have(
+    tmp_path: Path, epochs: int
+) -> None:
+    """At the step where they are frozen, or in the midst of the frozen ones."""
+    whole, _ = trained(tmp_path / "whole")
+    steps = 3 * epochs
+
+    class Stopped(TinyNet):
+        def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+            super().on_train_batch_end(outputs, batch, batch_idx)
+            if self.global_step == steps:
+                self.trainer.save_checkpoint(tmp_path / "part.ckpt")
+                raise KeyboardInterrupt
+
+    torch.manual_seed(3)
+    with pytest.raises(SystemExit):
+        trainer(tmp_path, max_epochs=4).fit(
+            Stopped(freeze_statistics_fraction=0.5), datamodule=Data()
+        )
+    again, data = trained(tmp_path / "again", tmp_path / "part.ckpt")
+    assert data.asked == ([IMAGES] if epochs == 2 else [])
+    for name, value in whole.network.state_dict().items():
+        torch.testing.assert_close(again.network.state_dict()[name], value)
+
+
+def test_gradients_flow_through_frozen_statistics() -> None:
+    network = tiny().train()
+    freeze_statistics(network)
+    network(images(4)).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
