@@ -301,3 +301,32 @@ def test_a_configuration_that_is_damaged_is_one_line(
     monkeypatch.setattr(sys, "argv", ["src.export", str(tmp_path)])
     with pytest.raises(UsageError):
         parse("export", None, ExportOptions)
+
+
+def test_the_network_is_looked_at_once_for_each_checkpoint(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    real = stage.examine
+    monkeypatch.setattr(stage, "examine", lambda *args: looks.append(args) or real(*args))
+    images = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def export_with_look(**options: Any) -> dict[str, Any]:
+        return stage.export_run(
+            run,
+            Checkpoint.read(run.best_checkpoint),
+            images,
+            None,
+            PREPROCESSING,
+            ExportOptions(formats=["eager"], **options),
+            lambda *_: None,
+            unseen=images,
+        )
+
+    first = export_with_look()
+    assert first["health"]["images"] == 5
+    assert run.read_manifest()["health"] == first["health"]
+    assert export_with_look()["health"] == first["health"]
+    assert len(looks) == 1
+    export_with_look(again=True)
+    assert len(looks) == 2

@@ -67,7 +67,7 @@ class ProfilerCallback(Callback):
             trainer.global_rank,
             trainer.world_size,
             self.options,
-            _context(trainer),
+            _context(trainer, pl_module),
         )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -183,12 +183,14 @@ def _steps(batches: float) -> int:
     return int(min(batches, 10**9))
 
 
-def _context(trainer: Trainer) -> dict[str, Any]:
+def _context(trainer: Trainer, model: LightningModule) -> dict[str, Any]:
     data = data_of(trainer)
     return {
         "batch_size": data.batch_size,
         "num_workers": data.num_workers,
         "device": trainer.strategy.root_device.type,
         "precision": str(trainer.precision),
+        # Of any other network nothing is known: it may be worth a try.
+        "faster_in_bfloat16": getattr(model, "faster_in_bfloat16", True),
         "log_every_n_steps": trainer.log_every_n_steps,  # type: ignore[attr-defined]
     }

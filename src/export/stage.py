@@ -108,7 +108,7 @@ def export_run(
     left = [name for name in options.formats if name not in whole]
     if before.get("checkpoint") == manifest["checkpoint"] and not options.again:
         manifest["health"] = before.get("health")
-    elif unseen is not None:
+    if manifest["health"] is None and unseen is not None:
         report(f"looking at the network's outputs for {len(unseen)} images")
         manifest["health"] = examine(network, unseen).to_dict()
     run.exports.mkdir(exist_ok=True)

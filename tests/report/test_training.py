@@ -76,6 +76,14 @@ def test_bf16_is_advised_only_to_who_has_it_not() -> None:
     assert "bf16-mixed" not in training.sentences(profile(computing, precision="bf16-mixed"))[0]
 
 
+@pytest.mark.parametrize(("device", "advised"), [("cpu", False), ("cuda", True)])
+def test_bf16_is_not_advised_for_a_network_that_is_slower_in_it_on_a_cpu(
+    device: str, advised: bool
+) -> None:
+    settings = profile(window(forward=0.98), device=device, faster_in_bfloat16=False)
+    assert ("bf16-mixed" in training.sentences(settings)[0]) is advised
+
+
 def test_what_went_wrong_is_said_and_so_is_that_there_is_nothing() -> None:
     assert "Profile: a trace is broken." in training.sentences(
         profile(notes=("a trace is broken",))
