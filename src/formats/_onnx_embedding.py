@@ -83,7 +83,7 @@ def _before(preprocessing: dict[str, Any]) -> str:
     """The graph from a picture to the network's input: a step's nodes after those of the other."""
     size = preprocessing["image_size"]
     constants = [
-        "int64[1] zero = {0}, int64[1] two = {2}, int64[2] axes = {2, 3}, int64[2] outer = {1, 3}",
+        "int64[1] zero = {0}, int64[2] outer = {1, 3}",
         f"int64[4] shape = {{1, 3, {size}, {size}}}",
     ]
     nodes, name = "", "batch"
@@ -112,7 +112,8 @@ def _nodes_of(step: Step) -> tuple[list[str], str, str]:  # noqa: PLR0911  # one
         case Upright() | ToRgb():
             return [], "", ""
         case WithoutEnds():
-            return [f"int64[1] ratio = {{{step.longest_ratio}}}"], _WITHOUT_ENDS, "part"
+            ratio = f"int64[1] ratio = {{{step.longest_ratio}}}"
+            return [ratio, "int64[1] two = {2}, int64[2] axes = {2, 3}"], _WITHOUT_ENDS, "part"
         case ResizeBoth():
             sides = f"int64[2] new_sides = {{{step.size}, {step.size}}}"
             return [sides], _OLD_SIDES + _resize(step.filter), "resized"
@@ -121,7 +122,8 @@ def _nodes_of(step: Step) -> tuple[list[str], str, str]:  # noqa: PLR0911  # one
             return [f"int64[1] resized_to = {{{step.size}}}"], nodes, "resized"
         case CropMiddle():
             square = f"int64[2] square = {{{step.size}, {step.size}}}"
-            return [square, "float half = {0.5}"], _CROP_MIDDLE, "fitted"
+            more = "float half = {0.5}, int64[2] both_axes = {2, 3}"
+            return [square, more], _CROP_MIDDLE, "fitted"
         case Scale():
             return [f"float scale = {{{step.factor!r}}}"], _SCALE, "scaled"
         case Normalise():
@@ -193,7 +195,7 @@ _CROP_MIDDLE = """
     margin_whole = Round (margin_float)
     margin = Cast <to = 7> (margin_whole)
     far = Add (margin, square)
-    fitted = Slice (GIVEN, margin, far, axes)"""
+    fitted = Slice (GIVEN, margin, far, both_axes)"""
 
 _SCALE = """
     whole = Reshape (GIVEN, shape)
