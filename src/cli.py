@@ -180,7 +180,11 @@ class CLI(LightningCLI):
         return f"go on with: {self.typed}{more}"
 
     def _run(self, root: Path, model: str, ckpt_path: str | None) -> runs.Run | None:
-        """The run folder of this command: a new one, or the newest that has the checkpoint."""
+        """The run folder of this command: a new one, or the newest that has the checkpoint.
+
+        None where there is none: a trial run, another process than the first, and a checkpoint
+        that lies in no run, which is only looked at.
+        """
         if ckpt_path in {"best", "last"}:
             found = runs.newest(root, model, having=f"checkpoints/{ckpt_path}.ckpt")
             if found is None:
@@ -241,8 +245,10 @@ class CLI(LightningCLI):
         ]
         if self.config_init[self.subcommand].get("verbose"):  # of validate and test
             callbacks.append(EvaluationTable())
-        if self.subcommand == "predict" and self.run:
-            callbacks.append(PredictionWriter(self.run.folder / "predictions.csv"))
+        if self.subcommand == "predict":
+            # A checkpoint outside a run has no folder of ours beside it.
+            folder = self.run.folder if self.run else Path(settings["default_root_dir"] or ".")
+            callbacks.append(PredictionWriter(folder / "predictions.csv"))
         has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
         if not has_bar and settings["enable_progress_bar"] is not False and _on_terminal():
             # Unlike Rich's, it is gone when training ends, before the next stage shows its own.
@@ -257,8 +263,10 @@ class CLI(LightningCLI):
         return [ClassWeights(), *options.callbacks(best.monitor, best.mode)]
 
     def _loggers(self, configured: Any) -> list[Logger]:
-        if any(isinstance(logger, TensorBoardLogger) for logger in _as_list(configured)):
-            return _as_list(configured)
+        is_outside_runs = self.subcommand != "fit" and self.run is None
+        theirs = [logger for logger in _as_list(configured) if isinstance(logger, Logger)]
+        if is_outside_runs or any(isinstance(logger, TensorBoardLogger) for logger in theirs):
+            return theirs
         folder = self.run.folder if self.run else Path(runs.LOG_FOLDER) / self.model.name / "none"
         ours = TensorBoardLogger(
             str(folder.parent.parent),
@@ -266,7 +274,7 @@ class CLI(LightningCLI):
             version=folder.name,
             default_hp_metric=False,
         )
-        return [ours, *(logger for logger in _as_list(configured) if isinstance(logger, Logger))]
+        return [ours, *theirs]
 
     @staticmethod
     def configure_optimizers(

@@ -20,7 +20,8 @@ from src.shapes.manifest import MANIFEST
 from src.shapes.rounds import ROUNDS
 
 LOG_FOLDER = "lightning_logs"
-LAST = "checkpoints/last.ckpt"  # exported where no weights were validated
+_CHECKPOINTS = "checkpoints"
+LAST = f"{_CHECKPOINTS}/last.ckpt"  # exported where no weights were validated
 _MOST_SHOWN = 80  # characters of what was found
 TRACE_SUFFIX = ".pt.trace.json.gz"  # by which TensorBoard's plugin finds traces
 
@@ -57,7 +58,7 @@ class Run:
 
     @property
     def best_checkpoint(self) -> Path:
-        return self.own("checkpoints", "best.ckpt")
+        return self.own(_CHECKPOINTS, "best.ckpt")
 
     @property
     def last_checkpoint(self) -> Path:
@@ -266,16 +267,21 @@ def newest(root: Path, model: str, *, having: str) -> Run | None:
     return Run.of(max(found)[-1]) if found else None
 
 
-def around(checkpoint: Path) -> Run:
+def around(checkpoint: Path) -> Run | None:
     """The run that a checkpoint lies in, whatever the checkpoint itself is a link to.
+
+    That is a folder with a configuration, which has the checkpoint in ``checkpoints/``. None if
+    there is none: a checkpoint may lie anywhere, and a home folder, for example, is none of our
+    business.
 
     Raises:
         UsageError: a link in the run leads out of it.
     """
-    folder = Path(os.path.abspath(checkpoint)).parent.parent.resolve()  # noqa: PTH100  # no link
-    run = Run(folder)
-    # A checkpoint may lie anywhere. A home folder, for example, is none of our business.
-    return Run.of(folder) if run.config.is_file() else run
+    parent = Path(os.path.abspath(checkpoint)).parent  # noqa: PTH100  # no link
+    folder = parent.parent.resolve()
+    if parent.name != _CHECKPOINTS or not Run(folder).config.is_file():
+        return None
+    return Run.of(folder)
 
 
 def create(root: Path, model: str) -> Run:

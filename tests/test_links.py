@@ -173,7 +173,7 @@ def test_a_checkpoint_beside_other_files_of_a_user_is_no_run_to_be_looked_at(
 ) -> None:
     (tmp_path / "home" / "weights").mkdir(parents=True)
     (tmp_path / "home" / "link").symlink_to(elsewhere)
-    assert runs.around(tmp_path / "home" / "weights" / "x.ckpt").folder == tmp_path / "home"
+    assert runs.around(tmp_path / "home" / "weights" / "x.ckpt") is None
 
 
 def test_a_folder_of_runs_is_compared_by_files_of_their_own(run: Run, elsewhere: Path) -> None:

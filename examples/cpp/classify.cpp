@@ -5,6 +5,7 @@
 
 #include <torch/script.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <iomanip>
@@ -50,17 +51,29 @@ torch::Tensor read_ppm(const std::string& path) {
 torch::Tensor preprocess(torch::Tensor picture, const std::string& rule) {
   const auto size = static_cast<int64_t>(numbers_of(rule, "image_size")[0]);
   const bool bicubic = value_of(rule, "interpolation") == "\"bicubic\"";
-  const auto resized = [&](int64_t height, int64_t width) {
+  const auto resample = [&](int64_t height, int64_t width) {
     const std::vector<int64_t> to{height, width};  // antialiased on uint8, as Pillow does it
-    return bicubic ? at::_upsample_bicubic2d_aa(picture, to, false)
-                   : at::_upsample_bilinear2d_aa(picture, to, false);
+    picture = bicubic ? at::_upsample_bicubic2d_aa(picture, to, false)
+                      : at::_upsample_bilinear2d_aa(picture, to, false);
+  };
+  // One axis after the other, which rounds in between, in the order of Pillow 13.
+  const auto resize = [&](int64_t height, int64_t width) {
+    const int64_t rows = picture.size(2), columns = picture.size(3);
+    const bool rows_first = rows - height > std::max<int64_t>(2 * (columns - width), 0);
+    rows_first ? resample(height, columns) : resample(rows, width);
+    resample(height, width);
   };
   if (value_of(rule, "resize") == "\"squash\"") {
-    picture = resized(size, size);
-  } else {  // the shorter side to its size, then the middle
+    resize(size, size);
+  } else {  // a very long picture without its ends, the shorter side to its size, the middle
     const auto to = std::llround(size / numbers_of(rule, "crop_share")[0]);
     const int64_t shorter = std::min(picture.size(2), picture.size(3));
-    picture = resized(to * picture.size(2) / shorter, to * picture.size(3) / shorter);
+    for (const int64_t axis : {2, 3}) {
+      const int64_t beyond = std::max<int64_t>(picture.size(axis) - 32 * shorter, 0);
+      const int64_t end = beyond / (4 * shorter) * (2 * shorter);
+      picture = picture.narrow(axis, end, picture.size(axis) - 2 * end);
+    }
+    resize(to * picture.size(2) / shorter, to * picture.size(3) / shorter);
     const auto top = static_cast<int64_t>(std::nearbyint((picture.size(2) - size) / 2.0));
     const auto left = static_cast<int64_t>(std::nearbyint((picture.size(3) - size) / 2.0));
     picture = picture.narrow(2, top, size).narrow(3, left, size);

@@ -14,12 +14,19 @@ const session = await InferenceSession.create(join(bundle, "model.onnx"));
 for (const path of paths) {
   // Upright by its EXIF orientation, three channels of eight bits, whatever it was. CMYK is
   // converted by a colour profile here, which Pillow does not do.
-  const { data, info } = await sharp(path)
-    .rotate()
-    .toColourspace("srgb")
-    .removeAlpha()
-    .raw({ depth: "uchar" })
-    .toBuffer({ resolveWithObject: true });
+  let picture;
+  try {
+    picture = await sharp(path)
+      .rotate()
+      .toColourspace("srgb")
+      .removeAlpha()
+      .raw({ depth: "uchar" })
+      .toBuffer({ resolveWithObject: true });
+  } catch (error) {
+    console.error(`${path}: ${error.message}`);
+    continue;
+  }
+  const { data, info } = picture;
   const image = new Tensor("uint8", data, [info.height, info.width, info.channels]);
   const { probabilities } = await session.run({ image });
   const values = Array.from(probabilities.data);

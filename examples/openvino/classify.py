@@ -15,6 +15,17 @@ import openvino as ov
 from PIL import Image, ImageOps
 
 
+def upright_rgb(path: str) -> Image.Image:
+    """The picture in a file as training sees it: upright, RGB of 8 bits, without its alpha."""
+    with Image.open(path) as file:
+        picture = ImageOps.exif_transpose(file)
+    if picture.mode in {"I", "F"}:
+        raise ValueError("32 bits a pixel, whose range is not known")
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray(np.round(np.asarray(picture) / 257).astype(np.uint8))
+    return picture.convert("RGBA").convert("RGB")  # a palette needs both
+
+
 def preprocess(picture: Image.Image, rule: dict[str, Any]) -> np.ndarray:
     """What the file's metadata say: resized, the middle cut out, scaled, normalised."""
     size = rule["image_size"]
@@ -48,8 +59,7 @@ model.reshape([1, 3, rule["image_size"], rule["image_size"]])  # faster than any
 compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
 for image in images:
     try:
-        with Image.open(image) as file:
-            picture = ImageOps.exif_transpose(file).convert("RGB")
+        picture = upright_rgb(image)
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         print(f"{image}: {error}", file=sys.stderr)
         continue

@@ -22,7 +22,6 @@ from src.data.loading import evaluation_loader, loader
 from src.data.order import TrainingOrder, own_share
 from src.data.picture_files import PictureFiles, readable
 from src.data.preprocessing import (
-    CROP_SHARE,
     IMAGENET_MEAN,
     IMAGENET_STD,
     Interpolation,
@@ -34,6 +33,7 @@ from src.data.split import Split, require_trained
 from src.data.transformed import ForgivingImages, LabelledImages, TransformedImages
 from src.data.variation import Augment, further, mixing
 from src.errors import UsageError
+from src.steps import CROP_SHARE
 
 # raise: the first image that cannot be read ends the training, and is named.
 # skip: training takes the next one in its place, evaluation leaves it out; they are counted.

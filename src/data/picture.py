@@ -11,19 +11,20 @@ from PIL import Image
 
 from src.data.picture_kind import formats, missing_plugin
 from src.errors import UsageError, describe
+from src.steps import DEEP_DIVISOR, ORIENTATION
 
 # Pillow's modes of whole numbers above 8 bits. A file of 16 bits comes as I;16 or, from PNM and
 # some TIFF, as I. https://pillow.readthedocs.io/en/stable/handbook/concepts.html#concept-modes
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-# Each of the 65,536 levels in 8 bits. 257 is 65535 / 255: white stays white.
-_TO_8_BITS = np.round(np.arange(65_536) / 257).astype(np.uint8)
+# Each of the 65,536 levels in 8 bits.
+_TO_8_BITS = np.round(np.arange(65_536) / DEEP_DIVISOR).astype(np.uint8)
 
 # What a file may unpack to: Pillow's own limit against decompression bombs, which another library
 # may have lifted, and a side that no picture has and whose filter weights alone take gigabytes.
 MOST_PIXELS = 178_956_970
 LONGEST_SIDE = 1 << 20
 
-_ORIENTATION = 0x0112  # the EXIF tag; its values by what turns such a picture upright
+# The orientation's values by what turns such a picture upright.
 _TRANSPOSE: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -82,7 +83,7 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
             if at_least is not None:
                 image.draft(None, (at_least, at_least))  # does nothing but for a JPEG
             image.load()
-            return _upright(as_rgb(image), image.getexif().get(_ORIENTATION))
+            return _upright(as_rgb(image), image.getexif().get(ORIENTATION))
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         if isinstance(error, OSError) and error.errno in _OF_THE_PROCESS:
             raise
@@ -108,8 +109,7 @@ def _upright(image: Image.Image, orientation: object) -> Image.Image:
 def as_rgb(image: Image.Image) -> Image.Image:
     """A picture of any mode as RGB in 8 bits a channel; itself, if it is that already.
 
-    16 bits are scaled to 8. Transparency is dropped, as torchvision's loader does it, so that what
-    is stored under transparent pixels is what the network sees.
+    See :class:`src.steps.ToRgb`. torchvision's loader drops transparency as well.
 
     Raises:
         ValueError: the pixels are floating-point numbers, or whole ones beyond 16 bits.

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Self
+
+from src.steps import (
+    CROP_SHARE,
+    CropMiddle,
+    ResizeBoth,
+    ResizeShorter,
+    Spatial,
+    Step,
+    WithoutEnds,
+    spatial_steps,
+    steps_of,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -13,16 +26,9 @@ if TYPE_CHECKING:
 
 # squash: both sides to image_size, the aspect ratio is not kept.
 # crop: the shorter side to image_size / crop_share, then the middle image_size x image_size.
-# Before it is resized, a picture more than LONGEST_RATIO times as long as wide loses its ends.
+# src.steps has both in full.
 ResizeRule = Literal["squash", "crop"]
 Interpolation = Literal["bilinear", "bicubic"]
-
-CROP_SHARE = 0.875  # torchvision's: 224 of 256
-
-# The middle of a picture and all that the filters see around it are within this many times its
-# shorter side, so that what lies beyond need not be resized: 1 x 1,000,000 pixels would become
-# 256 x 256,000,000.
-LONGEST_RATIO = 32
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -30,11 +36,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From a picture to the network's input.
-
-    RGB, resized by Pillow (antialiased), scaled to [0, 1], then ``(value - mean) / std`` per
-    channel.
-    """
+    """From a picture to the network's input, by the steps of :mod:`src.steps`."""
 
     image_size: int  # pixels
     resize: ResizeRule = "squash"
@@ -70,28 +72,22 @@ class Preprocessing:
         }
         return cls(**given)
 
+    def steps(self) -> tuple[Step, ...]:
+        """What is done to a decoded picture, in order."""
+        return steps_of(self.to_dict())
+
     def __call__(self, image: Image.Image) -> Tensor:
-        """The network's input for one picture: (3, H, W) float32."""
+        """The network's input for one picture in RGB: (3, H, W) float32."""
         from torchvision.transforms import v2
 
         tensor: Tensor = v2.Compose([self.spatial(), self.to_tensor()])(image)
         return tensor
 
     def spatial(self) -> v2.Transform:
-        """The resizing alone: picture in, picture out."""
+        """The steps that resize and cut: picture in, picture out."""
         from torchvision.transforms import v2
 
-        rule = v2.InterpolationMode(self.interpolation)
-        if self.resize == "squash":
-            return v2.Resize((self.image_size, self.image_size), interpolation=rule)
-        side = round(self.image_size / self.crop_share)
-        return v2.Compose(
-            [
-                v2.Lambda(without_ends),
-                v2.Resize(side, interpolation=rule),
-                v2.CenterCrop(self.image_size),
-            ]
-        )
+        return v2.Compose([_transform(step) for step in spatial_steps(self.steps())])
 
     def to_tensor(self) -> v2.Transform:
         """What follows resizing and augmentation: uint8 picture to normalised (3, H, W) float32."""
@@ -109,15 +105,27 @@ class Preprocessing:
         return normalised
 
 
-def without_ends(image: Image.Image) -> Image.Image:
-    """A picture without what is far beyond ``LONGEST_RATIO``, as much on either side; most as is.
+def _transform(step: Spatial) -> v2.Transform:
+    """A step as torchvision's transform, which calls Pillow."""
+    from torchvision.transforms import v2
 
-    The ends are multiples of twice the shorter side, so that the resized picture is shorter by a
-    multiple of 4 pixels: its middle lies where it would be in the whole.
-    """
+    match step:
+        case WithoutEnds():
+            return v2.Lambda(functools.partial(_without_ends, longest_ratio=step.longest_ratio))
+        case ResizeBoth():
+            rule = v2.InterpolationMode(step.filter)
+            return v2.Resize((step.size, step.size), interpolation=rule)
+        case ResizeShorter():
+            return v2.Resize(step.size, interpolation=v2.InterpolationMode(step.filter))
+        case CropMiddle():
+            return v2.CenterCrop(step.size)
+
+
+def _without_ends(image: Image.Image, longest_ratio: int) -> Image.Image:
+    """See :class:`src.steps.WithoutEnds`; most pictures stay as they are."""
     shorter = min(image.size)
     left, top = (
-        max(side - LONGEST_RATIO * shorter, 0) // (4 * shorter) * (2 * shorter)
+        max(side - longest_ratio * shorter, 0) // (4 * shorter) * (2 * shorter)
         for side in image.size
     )
     if not left and not top:

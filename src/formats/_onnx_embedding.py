@@ -2,11 +2,12 @@
 
 ``image``, uint8 (height, width, 3), RGB, of any size, to ``probabilities``, float (K,).
 
-The rule is that of :mod:`src.data.preprocessing`, whose resizing is Pillow's. ``Resize`` is it:
-with ``antialias`` the filter is stretched with the scale, with ``exclude_outside`` its weights at
-a border add up to one, as Pillow's do. On uint8, ONNX Runtime computes in fixed point and rounds
-between the two axes, as Pillow does; its weights come from float32, which moves a percent of the
-values, or a tenth where a ratio of sides makes ties, by one of 255. https://onnx.ai/onnx/operators/onnx__Resize.html
+The graph is made of the steps of :mod:`src.steps`; who calls it has turned the picture upright and
+made it RGB, the first two. The resizing is Pillow's, and ``Resize`` is it: with ``antialias`` the
+filter is stretched with the scale, with ``exclude_outside`` its weights at a border add up to one,
+as Pillow's do. On uint8, ONNX Runtime computes in fixed point and rounds between the two axes, as
+Pillow does; its weights come from float32, which moves a percent of the values, or a tenth where a
+ratio of sides makes ties, by one of 255. https://onnx.ai/onnx/operators/onnx__Resize.html
 """
 
 from __future__ import annotations
@@ -17,6 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 from src.formats import _onnx
 from src.formats._onnx_session import INPUT, OUTPUT
+from src.steps import (
+    CropMiddle,
+    Filter,
+    Normalise,
+    ResizeBoth,
+    ResizeShorter,
+    Scale,
+    Step,
+    ToRgb,
+    Upright,
+    WithoutEnds,
+    steps_of,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -24,7 +38,6 @@ if TYPE_CHECKING:
 PICTURE, PROBABILITIES = "image", "probabilities"
 EMBEDDED = "preprocessing_embedded"  # the metadata's word for it, so that none does it twice
 _PREFIX = "preprocessing/"
-_LONGEST_RATIO = 32  # as in src.data.preprocessing, which formats may not import
 
 # Pillow's names to those of Resize; Pillow's bicubic has a = -0.5, where Resize has -0.75.
 # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
@@ -67,31 +80,61 @@ def _joined(network: onnx.ModelProto, preprocessing: dict[str, Any]) -> onnx.Mod
 
 
 def _before(preprocessing: dict[str, Any]) -> str:
+    """The graph from a picture to the network's input: a step's nodes after those of the other."""
     size = preprocessing["image_size"]
-    mean, std = (_column(preprocessing[name]) for name in ("mean", "std"))
-    constants, sides, middle = _CROP if preprocessing["resize"] == "crop" else _SQUASH
-    resized = round(size / (preprocessing.get("crop_share") or 1))
-    constants = constants.replace("RESIZED", str(resized)).replace("RATIO", str(_LONGEST_RATIO))
-    resize = _RESIZE.replace("MODE", _MODES[preprocessing["interpolation"]])
-    resize = resize.replace("FIRST", _VERTICAL_FIRST if _pillow() >= 13 else _NEVER)  # noqa: PLR2004
+    constants = [
+        "int64[1] zero = {0}, int64[2] outer = {1, 3}",
+        f"int64[4] shape = {{1, 3, {size}, {size}}}",
+    ]
+    nodes, name = "", "batch"
+    for step in steps_of(preprocessing):
+        more, step_nodes, result = _nodes_of(step)
+        constants += more
+        nodes += step_nodes.replace("GIVEN", name)
+        name = result or name
     return f"""
 before (uint8[height, width, 3] {PICTURE}) => (float[1, 3, {size}, {size}] {INPUT})
-<int64[1] zero = {{0}}, int64[2] outer = {{1, 3}}, int64[2] square = {{{size}, {size}}},
- {constants} float scale = {{{preprocessing["scale"]!r}}},
- float[1, 3, 1, 1] mean = {{{mean}}}, float[1, 3, 1, 1] std = {{{std}}},
- int64[4] shape = {{1, 3, {size}, {size}}}>
+<{", ".join(constants)}>
 {{
     planes = Transpose <perm = [2, 0, 1]> ({PICTURE})
     batch = Unsqueeze (planes, zero)
-    {sides}
-    {resize}
-    {middle}
-    whole = Reshape (fitted, shape)
-    values = Cast <to = 1> (whole)
-    scaled = Mul (values, scale)
-    centred = Sub (scaled, mean)
-    {INPUT} = Div (centred, std)
+    {nodes}
+    {INPUT} = Identity ({name})
 }}"""
+
+
+def _nodes_of(step: Step) -> tuple[list[str], str, str]:  # noqa: PLR0911  # one a kind of step
+    """One step: its constants, its nodes, which take ``GIVEN``, and the name of what they give.
+
+    Tensors are (1, 3, H, W): uint8 until ``Scale``, float32 from there on.
+    """
+    match step:
+        case Upright() | ToRgb():
+            return [], "", ""
+        case WithoutEnds():
+            ratio = f"int64[1] ratio = {{{step.longest_ratio}}}"
+            return [ratio, "int64[1] two = {2}, int64[2] axes = {2, 3}"], _WITHOUT_ENDS, "part"
+        case ResizeBoth():
+            sides = f"int64[2] new_sides = {{{step.size}, {step.size}}}"
+            return [sides], _OLD_SIDES + _resize(step.filter), "resized"
+        case ResizeShorter():
+            nodes = _OLD_SIDES + _NEW_SIDES + _resize(step.filter)
+            return [f"int64[1] resized_to = {{{step.size}}}"], nodes, "resized"
+        case CropMiddle():
+            square = f"int64[2] square = {{{step.size}, {step.size}}}"
+            more = "float half = {0.5}, int64[2] both_axes = {2, 3}"
+            return [square, more], _CROP_MIDDLE, "fitted"
+        case Scale():
+            return [f"float scale = {{{step.factor!r}}}"], _SCALE, "scaled"
+        case Normalise():
+            mean, std = _column(step.mean), _column(step.std)
+            columns = [f"float[1, 3, 1, 1] mean = {{{mean}}}, float[1, 3, 1, 1] std = {{{std}}}"]
+            return columns, _NORMALISE, "normalised"
+
+
+def _resize(name: Filter) -> str:
+    nodes = _RESIZE.replace("MODE", _MODES[name])
+    return nodes.replace("FIRST", _VERTICAL_FIRST if _pillow() >= 13 else _NEVER)  # noqa: PLR2004
 
 
 # One axis after the other, as Pillow does it, which rounds in between. From version 13 on it
@@ -110,7 +153,7 @@ _RESIZE = f"""
     halfway = Where (vertical_first, if_vertical, if_horizontal)
     first_sizes = Concat <axis = 0> (outer, halfway)
     sizes = Concat <axis = 0> (outer, new_sides)
-    first_pass = {_ONE_AXIS} (part, , , first_sizes)
+    first_pass = {_ONE_AXIS} (GIVEN, , , first_sizes)
     resized = {_ONE_AXIS} (first_pass, , , sizes)"""
 
 _VERTICAL_FIRST = """
@@ -121,25 +164,17 @@ _VERTICAL_FIRST = """
     vertical_first = Greater (lost_rows, least)"""
 _NEVER = "vertical_first = Less (zero, zero)"
 
-# Constants, the part that is resized with its old and new sides, and what is taken of the resized
-# picture, by each rule.
-_SQUASH = (
-    "",
-    """
-    part = Identity (batch)
-    old_sides = Shape <start = 2> (part)
-    new_sides = Identity (square)""",
-    "fitted = Identity (resized)",
-)
+_OLD_SIDES = """
+    old_sides = Shape <start = 2> (GIVEN)"""
 
-# First the ends of a very long picture are cut off, as by src.data.preprocessing. Then the
-# shorter side to its size, the longer by the same ratio, rounded down; then the middle, whose
-# margin is rounded to even. In whole numbers: both are what torchvision computes.
-_CROP = (
-    "int64[1] resized_to = {RESIZED}, float half = {0.5}, int64[2] axes = {2, 3}, "
-    "int64[1] ratio = {RATIO}, int64[1] two = {2},",
-    """
-    sides = Shape <start = 2> (batch)
+# All in whole numbers, which is what torchvision computes: the longer side is rounded down.
+_NEW_SIDES = """
+    shorter = ReduceMin <keepdims = 1> (old_sides)
+    enlarged = Mul (old_sides, resized_to)
+    new_sides = Div (enlarged, shorter)"""
+
+_WITHOUT_ENDS = """
+    sides = Shape <start = 2> (GIVEN)
     shortest = ReduceMin <keepdims = 1> (sides)
     longest = Mul (shortest, ratio)
     beyond = Sub (sides, longest)
@@ -149,20 +184,27 @@ _CROP = (
     steps = Div (not_negative, two_steps)
     end = Mul (steps, step)
     other_end = Sub (sides, end)
-    part = Slice (batch, end, other_end, axes)
-    old_sides = Shape <start = 2> (part)
-    shorter = ReduceMin <keepdims = 1> (old_sides)
-    enlarged = Mul (old_sides, resized_to)
-    new_sides = Div (enlarged, shorter)""",
-    """
-    excess = Sub (new_sides, square)
+    part = Slice (GIVEN, end, other_end, axes)"""
+
+# Round is to even, as Python's round() in torchvision.
+_CROP_MIDDLE = """
+    uncut_sides = Shape <start = 2> (GIVEN)
+    excess = Sub (uncut_sides, square)
     excess_float = Cast <to = 1> (excess)
     margin_float = Mul (excess_float, half)
     margin_whole = Round (margin_float)
     margin = Cast <to = 7> (margin_whole)
     far = Add (margin, square)
-    fitted = Slice (resized, margin, far, axes)""",
-)
+    fitted = Slice (GIVEN, margin, far, both_axes)"""
+
+_SCALE = """
+    whole = Reshape (GIVEN, shape)
+    values = Cast <to = 1> (whole)
+    scaled = Mul (values, scale)"""
+
+_NORMALISE = """
+    centred = Sub (GIVEN, mean)
+    normalised = Div (centred, std)"""
 
 _AFTER = f"""
 after (float[batch, classes] scores) => (float[classes] {PROBABILITIES})
@@ -180,5 +222,5 @@ def _pillow() -> int:
     return int(PIL.__version__.partition(".")[0])
 
 
-def _column(values: list[float]) -> str:
+def _column(values: tuple[float, ...]) -> str:
     return ", ".join(repr(float(value)) for value in values)

@@ -8,13 +8,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from src.steps import (
+    CropMiddle,
+    Normalise,
+    ResizeBoth,
+    ResizeShorter,
+    Scale,
+    Step,
+    ToRgb,
+    Upright,
+    WithoutEnds,
+    steps_of,
+)
+
 FOLDER = "{folder}"
+_PICTURE = "picture.png"
 
 
 def lines(
     imports: Sequence[str], opening: Sequence[str], preprocessing: dict[str, Any], call: str
 ) -> str:
     """The whole program.
+
+    It gives the network the same bits as training's evaluation, or ends with an error: a mode of
+    pixels that it does not know is refused.
 
     Args:
         imports: what it imports beside ``json``, numpy and Pillow, a statement each.
@@ -26,10 +43,13 @@ def lines(
         "import json",
         *imports,
         "import numpy",
-        "from PIL import Image",
+        "from PIL import Image, ImageOps",
         "",
         *opening,
-        *_picture(preprocessing),
+        f'picture = Image.open("{_PICTURE}")',
+        *(line for step in steps_of(preprocessing) for line in _lines_of(step)),
+        # Contiguous: a compiled network reads memory as it lies.
+        "images = numpy.ascontiguousarray(values.transpose(2, 0, 1)[None])  # (1, 3, H, W)",
         f"logits = {call}",
         "print(names[int(logits[0].argmax())])",
     ]
@@ -41,29 +61,50 @@ def tensor(device: str) -> str:
     return "torch.from_numpy(images)" + ('.to("cuda")' if device == "cuda" else "")
 
 
-def _picture(preprocessing: dict[str, Any]) -> list[str]:
-    """From a file to the network's input, by the pixel as in training's evaluation."""
-    size = preprocessing["image_size"]
-    mean, std = preprocessing["mean"], preprocessing["std"]
-    return [
-        'picture = Image.open("picture.png").convert("RGB")',
-        *(_squash(size) if preprocessing["resize"] == "squash" else _crop(size, preprocessing)),
-        f"pixels = (numpy.asarray(picture) / 255 - {mean}) / {std}  # (H, W, 3)",
-        # Contiguous: a compiled network reads memory as it lies.
-        'images = numpy.ascontiguousarray(pixels.transpose(2, 0, 1)[None], "float32")',
-    ]
+def _lines_of(step: Step) -> list[str]:  # noqa: PLR0911  # one a kind of step
+    """One step: of ``picture``, a PIL image, until ``Scale`` makes ``values``, (H, W, 3), of it."""
+    match step:
+        case Upright():
+            return ["picture = ImageOps.exif_transpose(picture)  # upright"]
+        case ToRgb():
+            levels = f"numpy.round(numpy.asarray(picture) / {step.deep_divisor})"
+            return [
+                'if picture.mode in ("I", "F"):',
+                f'    raise SystemExit("{_PICTURE}: 32 bits a pixel, whose range is not known")',
+                'if picture.mode.startswith("I;16"):  # 16 bits to 8',
+                f'    picture = Image.fromarray({levels}.astype("uint8"))',
+                'picture = picture.convert("RGBA").convert("RGB")  # without alpha',
+            ]
+        case WithoutEnds():
+            end = f"max(side - {step.longest_ratio} * short, 0) // (4 * short) * (2 * short)"
+            return [
+                "short = min(picture.size)  # a very long picture loses its ends",
+                f"left, top = ({end} for side in picture.size)",
+                "picture = picture.crop((left, top, picture.width - left, picture.height - top))",
+            ]
+        case ResizeBoth():
+            sides = f"({step.size}, {step.size})"
+            return [f"picture = picture.resize({sides}, {_resampling(step.filter)})"]
+        case ResizeShorter():
+            return [
+                f"sides = [int({step.size} * side / min(picture.size)) for side in picture.size]",
+                f"picture = picture.resize(sides, {_resampling(step.filter)})",
+            ]
+        case CropMiddle():
+            size = step.size
+            return [
+                f"left, top = (round((side - {size}) / 2) for side in picture.size)",
+                f"picture = picture.crop((left, top, left + {size}, top + {size}))",
+            ]
+        case Scale():
+            factor = "(1 / 255)" if step.factor == 1 / 255 else repr(step.factor)
+            return [f'values = numpy.asarray(picture, "float32") * {factor}']
+        case Normalise():
+            return [
+                f'mean, std = numpy.array([{list(step.mean)}, {list(step.std)}], "float32")',
+                "values = (values - mean) / std",
+            ]
 
 
-def _squash(size: int) -> list[str]:
-    return [f"picture = picture.resize(({size}, {size}), Image.Resampling.BILINEAR)"]
-
-
-def _crop(size: int, preprocessing: dict[str, Any]) -> list[str]:
-    """The shorter side to ``size / crop_share``, then the middle."""
-    side = round(size / preprocessing["crop_share"])
-    return [
-        f"width, height = (int({side} * pixels / min(picture.size)) for pixels in picture.size)",
-        "picture = picture.resize((width, height), Image.Resampling.BILINEAR)",
-        f"left, top = round((width - {size}) / 2), round((height - {size}) / 2)",
-        f"picture = picture.crop((left, top, left + {size}, top + {size}))",
-    ]
+def _resampling(name: str) -> str:
+    return f"Image.Resampling.{name.upper()}"

@@ -9,15 +9,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from src import files, fingerprint, quoting
 from src.report.table import columns, measured
 from src.runs import Run
+from src.steps import (
+    CropMiddle,
+    Normalise,
+    ResizeBoth,
+    ResizeShorter,
+    Scale,
+    Step,
+    ToRgb,
+    Upright,
+    WithoutEnds,
+    steps_of,
+)
 
 NAME = "README.md"
 MOST_CLASSES = 50  # names; a file has them all in it
 
 _UNKNOWN = dict.fromkeys(("dataset", "images", "licence", "pretrained"))
-_RESIZE = {
-    "squash": "both sides to {size} pixels, whatever the aspect ratio",
-    "crop": "the shorter side to {side} pixels, then the middle {size}x{size}",
-}
 
 
 def write(run: Run) -> None:
@@ -45,9 +53,6 @@ def card(name: str, manifest: dict[str, Any], results: dict[str, Any] | None) ->
         results: the content of ``benchmark.json``; None if nothing was measured yet.
     """
     entry = manifest["formats"][name]
-    how = manifest["preprocessing"]
-    size = how["image_size"]
-    side = round(size / how["crop_share"]) if how.get("crop_share") else size
     shown = manifest["class_names"][:MOST_CLASSES]
     environment = Environment(
         loader=PackageLoader("src.report"),
@@ -66,11 +71,9 @@ def card(name: str, manifest: dict[str, Any], results: dict[str, Any] | None) ->
         manifest=manifest,
         entry=entry,
         origin={**_UNKNOWN, **(manifest.get("origin") or {})},
-        size=size,
+        size=manifest["preprocessing"]["image_size"],
         channels=manifest["input_shape"][0],
-        mean=", ".join(f"{value:g}" for value in how["mean"]),
-        std=", ".join(f"{value:g}" for value in how["std"]),
-        resize=_RESIZE[how["resize"]].format(size=size, side=side),
+        steps=_Markdown(", ".join(map(_words, steps_of(manifest["preprocessing"])))),
         classes=", ".join(shown),
         more=len(manifest["class_names"]) - len(shown),
         megabytes=f"{sum(file['bytes'] or 0 for file in entry['files']) / 1e6:.1f}",
@@ -79,6 +82,31 @@ def card(name: str, manifest: dict[str, Any], results: dict[str, Any] | None) ->
         rows=_measured(name, manifest, results) if results else [],
         results=results,
     )
+
+
+def _words(step: Step) -> str:  # noqa: PLR0911  # one a kind of step
+    """What a step does, in Markdown: numbers and names of filters, which need no escaping."""
+    match step:
+        case Upright():
+            return "turned upright by its EXIF orientation"
+        case ToRgb():
+            deep = f"16 bits are divided by {step.deep_divisor} and rounded"
+            return f"in RGB of 8 bits ({deep}, transparency is dropped)"
+        case WithoutEnds():
+            return f"without the ends if it is over {step.longest_ratio} times as long as wide"
+        case ResizeBoth():
+            sides = f"both sides to {step.size} pixels, whatever the aspect ratio"
+            return f"resized ({step.filter}, antialiased) with {sides}"
+        case ResizeShorter():
+            side = f"the shorter side to {step.size} pixels"
+            return f"resized ({step.filter}, antialiased) with {side}"
+        case CropMiddle():
+            return f"then the middle {step.size}x{step.size}"
+        case Scale():
+            return "scaled to 0 to 1" if step.factor == 1 / 255 else f"times {step.factor:g}"
+        case Normalise():
+            mean, std = (", ".join(f"{x:g}" for x in each) for each in (step.mean, step.std))
+            return f"then `(value - mean) / std` by channel, mean {mean}, std {std}"
 
 
 class _Markdown(str):

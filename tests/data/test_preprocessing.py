@@ -9,6 +9,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from src.data.preprocessing import Preprocessing
+from src.steps import steps_of
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PIXELS)
@@ -74,3 +75,11 @@ def test_what_travels_with_a_file_says_all_of_it(rule: str) -> None:
     assert told["interpolation"] == "bilinear"
     assert (told["crop_share"] is None) == (rule == "squash")
     assert Preprocessing(28, rule).input_shape == (3, 28, 28)
+
+
+@pytest.mark.parametrize("rule", ["squash", "crop"])
+def test_a_file_that_names_no_filter_share_or_scale_has_the_defaults(rule: str) -> None:
+    whole = Preprocessing(28, rule).to_dict()
+    least = {name: whole[name] for name in ("image_size", "resize", "mean", "std")}
+    assert steps_of(least) == Preprocessing(28, rule).steps()
+    assert Preprocessing.from_dict(least) == Preprocessing(28, rule)

@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src import steps
 from src.bundle.__main__ import main
 from src.bundle.stage import CONTENTS
-from src.data import picture, picture_kind, preprocessing
+from src.data import picture, picture_kind
 from src.data.picture import read_image
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
-from src.formats import _onnx_embedding
 from src.runs import Run
 from tests import choking, photos
 from tests.deployment.conftest import Evaluation
@@ -194,16 +194,6 @@ def shipped() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("resize", ["squash", "crop"])
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_it_preprocesses_bit_for_bit_as_the_evaluation(resize: str, interpolation: str) -> None:
-    rule = Preprocessing(24, resize, interpolation=interpolation)
-    for seed, sides in enumerate([(80, 61), (33, 24), (9, 100), (27, 28), (301, 75), (321, 167)]):
-        picture = Image.fromarray(photos.pixels(*sides, seed))
-        theirs = rule(picture).numpy()
-        assert np.array_equal(shipped().preprocess(picture, rule.to_dict()), theirs), sides
-
-
 @pytest.mark.parametrize("size", [(1, 1_000_000), (700, 11), (2, 90), (3, 4000)])
 def test_it_cuts_long_pictures_as_the_evaluation_does(size: tuple[int, int]) -> None:
     rule = Preprocessing(24, "crop")
@@ -240,7 +230,7 @@ def test_its_limits_are_those_of_the_data() -> None:
     program = shipped()
     assert program.MOST_PIXELS == picture.MOST_PIXELS
     assert program.LONGEST_SIDE == picture.LONGEST_SIDE
-    assert program.LONGEST_RATIO == preprocessing.LONGEST_RATIO == _onnx_embedding._LONGEST_RATIO
+    assert (program.LONGEST_RATIO, program.ORIENTATION) == (steps.LONGEST_RATIO, steps.ORIENTATION)
     assert program.formats() == picture_kind.formats()
 
 

@@ -11,15 +11,14 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import parser
 from PIL import Image
 
 from src import formats
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.export.options import ExportOptions
-from src.formats import _onnx, _onnx_embedding
 from tests import photos
+from tests.looking_glass import embedded_file
 
 SIZE = 24
 SIDES = [(200, 320), (321, 167), (24, 24), (27, 28), (19, 13), (9, 150), (400, 301), (25, 60)]
@@ -42,17 +41,7 @@ def seen(model: onnx.ModelProto, feed: dict[str, Any]) -> Any:
 
 def looking_glass(rule: Preprocessing, folder: Path) -> onnx.ModelProto:
     """An embedded file whose "network" gives its own input, flat, as the logits."""
-    shape = f"float[batch, 3, {SIZE}, {SIZE}]"
-    model = parser.parse_model(
-        f'<ir_version: 10, opset_import: ["" : 20]> g ({shape} images) => (float[batch, k] logits)'
-        " { logits = Flatten (images) }"
-    )
-    onnx.helper.set_model_props(model, {"preprocessing": json.dumps(rule.to_dict())})
-    for name in ("plain", "embedded"):
-        (folder / name).mkdir(exist_ok=True)
-    onnx.save_model(model, folder / "plain" / _onnx.FILE)
-    _onnx_embedding.embed(folder / "plain", folder / "embedded")
-    return onnx.load(folder / "embedded" / _onnx.FILE)
+    return onnx.load(embedded_file(rule.to_dict(), folder))
 
 
 def levels(model: onnx.ModelProto, rule: Preprocessing, picture: np.ndarray) -> np.ndarray:

@@ -1,46 +1,43 @@
-"""A user's few lines prepare a picture as training's evaluation does, to the last bit."""
+"""The few lines that use an exported file, as a user runs them; tests/golden has their pixels."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from src import formats
 from src.data.preprocessing import Preprocessing, ResizeRule
-from src.formats import _usage
+from tests import looking_glass
+from tests.golden.pixels import GOLDEN, IDS
+
+
+@pytest.mark.parametrize("name", ["turned_p_trns.png", "orientation_5.jpg", "i16.png"])
+def test_the_lines_of_an_onnx_file_run_alone(name: str, tmp_path: Path) -> None:
+    number = IDS.index("crop-bicubic-16")
+    rule = GOLDEN.rules[number]
+    looking_glass.onnx_file(rule, tmp_path)
+    (tmp_path / "picture.png").write_bytes(GOLDEN.file(name))
+    program = formats.get("onnx_fp32").usage(rule).replace("{folder}", str(tmp_path))
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == f"value {GOLDEN.input(number, name).argmax()}\n"
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop"])
-@pytest.mark.parametrize("shape", [(60, 41), (41, 60), (20, 21), (32, 32)])
-def test_a_picture_is_prepared_as_in_evaluation(
-    resize: ResizeRule, shape: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    evaluation = Preprocessing(32, resize)
-    picture = Image.effect_noise(shape, 90).convert("RGB")
-    picture.save(tmp_path / "picture.png")
-    monkeypatch.chdir(tmp_path)
-    seen = []
-
-    def network(images: np.ndarray) -> np.ndarray:
-        seen.append(images)
-        return np.array([[0.0, 1.0]])
-
-    printed: list[object] = []
-    program = _usage.lines([], ["names = 'ab'"], evaluation.to_dict(), "network(images)")
-    exec(program, {"network": network, "print": printed.append})  # noqa: S102  # our own text
-    assert printed == ["b"]
-    assert seen[0].dtype == np.float32
-    assert seen[0].flags.c_contiguous
-    assert np.allclose(seen[0], evaluation(picture)[None].numpy(), atol=1e-5)
-
-
 @pytest.mark.parametrize("name", formats.names())
-def test_every_format_says_how_it_is_used_in_a_few_lines(name: str) -> None:
-    usage = formats.get(name).usage(Preprocessing(64).to_dict())
+def test_every_format_says_how_it_is_used_in_a_few_lines(name: str, resize: ResizeRule) -> None:
+    usage = formats.get(name).usage(Preprocessing(64, resize).to_dict())
     assert "{folder}/" in usage
-    assert len(usage.splitlines()) <= 24
+    # From the picture to the class 14 or 20; the rest opens the file.
+    assert len(usage.splitlines()) <= (31 if resize == "squash" else 37)
     assert max(map(len, usage.splitlines())) <= 100
     compile(usage, name, "exec")

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from src.data.preprocessing import Interpolation, Preprocessing, ResizeRule
 from src.report import cards
 from src.runs import Run
 from tests.report.test_table import results, row
@@ -60,6 +63,28 @@ def test_a_card_says_what_goes_in_and_out_and_on_what_terms() -> None:
         "Nothing was measured of this very file yet",
     ):
         assert part in text, part
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_a_card_says_every_step_from_a_picture_to_the_input(
+    resize: ResizeRule, interpolation: Interpolation
+) -> None:
+    rule = Preprocessing(64, resize, (0.5,) * 3, (0.25,) * 3, interpolation)
+    text = cards.card("onnx", manifest(preprocessing=rule.to_dict()), None)
+    [line] = [line for line in text.splitlines() if line.startswith("- **Input**")]
+    how = f"resized ({interpolation}, antialiased) with"
+    crop = (
+        "without the ends if it is over 32 times as long as wide, "
+        f"{how} the shorter side to 73 pixels, then the middle 64x64"
+    )
+    squash = f"{how} both sides to 64 pixels, whatever the aspect ratio"
+    assert line == (
+        "- **Input**: `(N, 3, 64, 64)` float32, any N. Of a picture: turned upright by its EXIF "
+        "orientation, in RGB of 8 bits (16 bits are divided by 257 and rounded, transparency is "
+        f"dropped), {crop if resize == 'crop' else squash}, scaled to 0 to 1, then "
+        "`(value - mean) / std` by channel, mean 0.5, 0.5, 0.5, std 0.25, 0.25, 0.25."
+    )
 
 
 def test_a_card_has_the_figures_of_this_very_file_only() -> None:

@@ -1,0 +1,135 @@
+"""The examples prepare the golden pictures as training does.
+
+Each is run as its head says, with a file whose "network" gives its own input as the logits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests import looking_glass
+from tests.conftest import ROOT
+from tests.golden.pixels import GOLDEN, IDS
+from tests.golden.test_golden_pixels import REFUSED_BY_LINES_OF_USE, require_levels_off
+
+EXAMPLES = ROOT / "examples"
+CROP_BICUBIC = IDS.index("crop-bicubic-16")
+
+
+def answers(command: list[str | Path], **options: Any) -> list[str]:
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
+
+def by_json(command: list[str | Path], paths: dict[str, Path], **options: Any) -> dict[str, Any]:
+    """Each picture's probabilities, by its name; without those that the program refused."""
+    named = {str(path): name for name, path in paths.items()}
+    lines = map(json.loads, answers([*command, *paths.values()], **options))
+    return {named[line["image"]]: line["probabilities"] for line in lines}
+
+
+def golden_paths(number: int, folder: Path) -> dict[str, Path]:
+    paths = GOLDEN.write(folder)
+    return {name: paths[name] for name in GOLDEN.comparable(number)}
+
+
+def test_the_python_example_reads_the_golden_rgb(tmp_path: Path) -> None:
+    paths = golden_paths(CROP_BICUBIC, tmp_path / "pictures")
+    model = looking_glass.embedded_file(GOLDEN.rules[CROP_BICUBIC], tmp_path)
+    given = by_json([sys.executable, EXAMPLES / "python" / "classify.py", model], paths)
+    assert set(given) == set(paths) - REFUSED_BY_LINES_OF_USE
+    require_levels_off(given, CROP_BICUBIC, most=1, share=0.02)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        number if number == CROP_BICUBIC else pytest.param(number, marks=pytest.mark.slow)
+        for number in range(len(IDS))
+    ],
+    ids=IDS,
+)
+def test_the_openvino_example_prepares_the_golden_input(number: int, tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    rule = GOLDEN.rules[number]
+    graph = openvino.convert_model(looking_glass.onnx_file(rule, tmp_path / "onnx"))
+    for name, value in looking_glass.metadata(rule).items():
+        graph.set_rt_info(json.dumps(value), ["lightship", name])
+    graph.set_rt_info("f32", ["lightship", "inference_precision"])
+    openvino.save_model(graph, tmp_path / "model.xml", compress_to_fp16=False)
+    paths = golden_paths(number, tmp_path / "pictures")
+    program = EXAMPLES / "openvino" / "classify.py"
+    given = by_json([sys.executable, program, tmp_path / "model.xml"], paths)
+    assert set(given) == set(paths) - REFUSED_BY_LINES_OF_USE
+    require_levels_off(given, number, most=0, share=0)
+
+
+class Flat(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*")  # TorchScript, on purpose
+def test_the_cpp_example_prepares_the_golden_input(tmp_path: Path) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("no g++")
+    program = tmp_path / "classify"
+    build = [EXAMPLES / "cpp" / "build", program]
+    answers(build, env={**os.environ, "PYTHON": sys.executable})
+    for number, rule in enumerate(GOLDEN.rules):
+        model, extra = tmp_path / "model.pt", json.dumps(looking_glass.metadata(rule))
+        torch.jit.script(Flat()).save(model, _extra_files={"lightship.json": extra})
+        paths = {name: tmp_path / f"{index}.ppm" for index, name in enumerate(GOLDEN.names)}
+        for name, path in paths.items():  # which reads PPM only
+            Image.fromarray(np.ascontiguousarray(GOLDEN.rgb(name))).save(path)
+        lines = answers([program, model, *paths.values()])
+        given = {
+            name: [float(value) for value in line.split()[1:]]
+            for name, line in zip(paths, lines, strict=True)
+        }
+        require_levels_off(given, number, most=1, share=0.03)
+
+
+@pytest.mark.slow
+def test_the_node_example_reads_the_golden_rgb(tmp_path: Path) -> None:
+    if shutil.which("npm") is None:
+        pytest.skip("no node and npm")
+    folder = shutil.copytree(
+        EXAMPLES / "node", tmp_path / "node", ignore=shutil.ignore_patterns("node_modules")
+    )
+    installed = subprocess.run(
+        ["npm", "install", "--no-audit", "--no-fund"],
+        cwd=folder,
+        # Its installer would fetch CUDA's libraries from elsewhere.
+        env={**os.environ, "ONNXRUNTIME_NODE_INSTALL": "skip"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if installed.returncode != 0:
+        pytest.skip(f"npm could not install: {installed.stderr.strip().splitlines()[-1]}")
+    rule = GOLDEN.rules[CROP_BICUBIC]
+    bundle = looking_glass.embedded_file(rule, tmp_path / "model").parent
+    names = looking_glass.metadata(rule)["class_names"]
+    (bundle / "class_names.json").write_text(json.dumps(names))
+    paths = golden_paths(CROP_BICUBIC, tmp_path / "pictures")
+    given = by_json(["node", "classify.mjs", bundle], paths, cwd=folder)
+    assert set(given) == set(paths) - {"i.pgm"}  # which sharp cannot decode: it is named
+    # sharp cuts 16 bits off where Pillow's are rounded, and converts CMYK by a colour profile.
+    deep = {name: each for name, each in given.items() if "i16" in name}
+    rest = {name: each for name, each in given.items() if "i16" not in name and "cmyk" not in name}
+    require_levels_off(deep, CROP_BICUBIC, most=2, share=1)
+    require_levels_off(rest, CROP_BICUBIC, most=1, share=0.02)
