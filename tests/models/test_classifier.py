@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from src import models
 from src.errors import NonFiniteLossError, UsageError
+from src.models import statistics
 from src.models.classifier import Classifier
 from src.models.network import NetworkSpec
 from src.models.optimization import parameter_groups
@@ -175,11 +176,15 @@ def statistics_by_step(tmp_path: Path, **options: Any) -> list[Tensor]:
     return means
 
 
-@pytest.mark.parametrize(("share", "first"), [(0.3, 7), (0.6, 4), (0.05, 10), (0.0, 10)])
+@pytest.mark.parametrize(
+    ("share", "least", "first"),
+    [(0.3, 0, 7), (0.6, 0, 4), (0.05, 0, 10), (0.0, 0, 10), (0.6, 8, 8), (0.6, 200, 10)],
+)
 def test_the_last_steps_leave_the_statistics_of_batchnorm_as_they_are(
-    tmp_path: Path, share: float, first: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, least: int, first: int
 ) -> None:
     """Also after a validation, which sets the network to evaluation and back."""
+    monkeypatch.setattr(statistics, "LEAST_STEPS", least)
     means = statistics_by_step(tmp_path, freeze_statistics_fraction=share)
     changed = [not torch.equal(before, after) for before, after in pairwise(means)]
     assert changed == [step < first for step in range(1, 10)]

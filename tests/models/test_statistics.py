@@ -8,6 +8,8 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 
+from src.callbacks.averaging import MovingAverage
+from src.models import statistics
 from src.models.statistics import IMAGES, freeze_statistics, reestimate_statistics
 from tests.models.test_classifier import TinyNet, loader, tiny, trainer
 
@@ -87,9 +89,14 @@ def trained(folder: Path, checkpoint: Path | None = None, **options: Any) -> tup
     return model, data
 
 
-def test_they_are_estimated_once_when_they_are_frozen(tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def _freezing_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "LEAST_STEPS", 0)
+
+
+def test_they_are_estimated_before_each_validation_and_when_they_are_frozen(tmp_path: Path) -> None:
     model, data = trained(tmp_path)
-    assert data.asked == [IMAGES]
+    assert data.asked == 3 * [IMAGES]  # after two epochs, and then before the third
     mean = model.network[1].running_mean
     weight = model.network[0].weight.mean((2, 3)).sum(1)
     assert float(mean.abs().max()) > 0.5  # of images whose mean is 3, not of the loader's, with 0
@@ -117,9 +124,24 @@ def test_a_training_that_goes_on_estimates_them_as_it_would_have(
             Stopped(freeze_statistics_fraction=0.5), datamodule=Data()
         )
     again, data = trained(tmp_path / "again", tmp_path / "part.ckpt")
+    # When they are frozen. Lightning does not make up for the validation that was missed.
     assert data.asked == ([IMAGES] if epochs == 2 else [])
     for name, value in whole.network.state_dict().items():
         torch.testing.assert_close(again.network.state_dict()[name], value)
+
+
+def test_averaged_weights_have_statistics_of_their_own(tmp_path: Path) -> None:
+    """Validated and kept is the average, which no step of the training has normalised for."""
+    _, data = trained(tmp_path, callbacks=[MovingAverage(0.9)])
+    assert data.asked == 5 * [IMAGES]  # before each of four validations, and when they are frozen
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    network = tiny()
+    network.load_state_dict(
+        {name.removeprefix("network."): value for name, value in kept.items() if "network" in name}
+    )
+    before = network[1].running_mean.clone()
+    reestimate_statistics(network, images(IMAGES))
+    torch.testing.assert_close(network[1].running_mean, before)
 
 
 def test_gradients_flow_through_frozen_statistics() -> None:
