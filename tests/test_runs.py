@@ -78,7 +78,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         Run.open(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"schema_version": 2}', "null"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"schema_version": 3}', "null"])
 def test_a_damaged_file_is_one_line(tmp_path: Path, content: str) -> None:
     run = Run(tmp_path)
     run.benchmark.write_text(content)

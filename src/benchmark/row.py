@@ -17,17 +17,17 @@ from src import fingerprint, formats, machine
 from src.benchmark import fidelity
 from src.benchmark.answer import Logits
 from src.benchmark.disturbance import Observation
-from src.benchmark.latency import Interval, Turn, load_of, speedup, summarize
+from src.benchmark.latency import Interval, Turn, speedup, summarize
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.process import Limits, WorkerError, WorkerProcess
 from src.benchmark.scorecard import Scorecard
+from src.benchmark.successive import SuccessiveWorkers
 from src.formats.base import Unavailable
 from src.runs import TRACE_SUFFIX
 
 Images = NDArray[np.float32]
 
 WARM = 0.02  # two windows of the warm-up agree within this share
-MOST_RELOAD_SECONDS = 2.0
 # A GPU's energy counter moves some ten times a second, and a turn is as short as one of its steps.
 ENERGY_SECONDS = 0.3
 MOST_ENERGY_SECONDS = 3.0
@@ -73,13 +73,13 @@ class Row:
             "verdict": None,
         }
         self._listed: fingerprint.Listed = entry["files"]
-        self._worker: WorkerProcess | None = None
+        self._workers: SuccessiveWorkers | None = None
+        self._holds: tuple[int, int] | None = None  # which process, and which batch size
         self.rounds: dict[int, dict[int, Turn]] = {}  # by batch size, by number of the round
-        self._warm: dict[int, bool] = {}  # by batch size: a steady speed was reached
+        self._warm: dict[int, bool] = {}  # by batch size: each process reached a steady speed
         self._joules: dict[int, float | None] = {}  # by batch size: of an image, on a GPU
         self._exports: Path | None = None
         self._probe: Images | None = None
-        self._loads: list[float] = []  # seconds of each
         self._settled = True  # it burnt no CPU between its turns
         self._classes = len(class_names)
         self.scorecard = Scorecard(class_names)
@@ -89,8 +89,9 @@ class Row:
         return bool(self.figures["status"] == "ok")
 
     @property
-    def _reloads(self) -> bool:
-        return self._loads[0] <= MOST_RELOAD_SECONDS
+    def load_seconds(self) -> float:
+        """What its file took to load in its first process, without the import of the runtime."""
+        return float(self.figures["load_seconds"])
 
     @property
     def runtime(self) -> str | None:
@@ -113,14 +114,29 @@ class Row:
             if self.device == "cuda" and not machine.may_have_gpu():
                 # Known without a process that imports a runtime only to say so.
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
-            self._worker = WorkerProcess(self.name, exports / self.name, self.device, limits)
-            self.figures |= self._worker.ask("load", classes=self._classes)
-            self._loads.append(self.figures["load_seconds"])
-            self._fail_if(_other_settings(self.figures["requested"], self.figures["effective"]))
-            self.figures |= self._worker.ask("hold", probe[0][:1])
-            self._fail_if(
-                fidelity.what_is_wrong(self._worker.predict(probe[0]), probe[1], self.tolerance)
+            self._workers = SuccessiveWorkers.of(
+                self.name,
+                exports / self.name,
+                self.device,
+                limits,
+                classes=self._classes,
+                probe=probe,
+                tolerance=self.tolerance,
             )
+            self._workers.begin()
+            self.figures |= self._workers.open()
+
+        self._guard(act)
+
+    def begin_process(self) -> None:
+        """End the process and begin the next, which is not waited for: :meth:`open_process`."""
+        self._guard(lambda: self._successive().begin())
+
+    def open_process(self) -> None:
+        """Load and check the file in the process that was begun."""
+
+        def act() -> None:
+            self._successive().open()
 
         self._guard(act)
 
@@ -144,32 +160,29 @@ class Row:
         self._guard(lambda: self._fail_if(fidelity.what_is_wrong(logits, baseline, self.tolerance)))
 
     def time(self, images: Images, number: int, options: BenchmarkOptions) -> None:
-        """One turn at timing a batch; the first one hands it over and warms up.
-
-        The file is loaded again every few rounds: see :func:`src.benchmark.latency.load_of`. Not
-        one that takes long, as what is compiled when it is loaded: it would only be loaded.
-        """
+        """One turn at timing a batch; a process's first one hands it over and warms up."""
         size = len(images)
 
         def act() -> None:
             worker = self._alive()
-            rounds = self.rounds.setdefault(size, {})
-            if not rounds:
+            process = self._successive().number
+            if self._holds != (process, size):
                 worker.ask("hold", images)
                 steady = worker.ask("warm_up", tolerance=WARM, max_seconds=options.warmup_seconds)
-                self._warm[size] = steady["warm"]
-                if self.device == "cuda":
+                self._warm[size] = self._warm.get(size, True) and steady["warm"]
+                if self.device == "cuda" and size not in self._joules:
                     self._joules[size] = self._energy(worker, size)
-            elif self._reloads and load_of(number) != load_of(next(reversed(rounds))):
-                self._loads.append(worker.ask("reload")["load_seconds"])
+                self._holds = process, size
             before, own = Observation.now(), time.process_time()
             answer = worker.ask("time", samples=options.samples, max_seconds=options.turn_seconds)
             after, own = Observation.now(), time.process_time() - own
             self._fail_if(_faster_than_its_device(answer["seconds"], answer["device_seconds"]))
             own += answer.pop("request_cpu_seconds")
             self._settled &= answer.pop("settled")
-            rounds[number] = Turn(
-                **answer, disturbance=before.until(after, own) if before and after else None
+            self.rounds.setdefault(size, {})[number] = Turn(
+                **answer,
+                disturbance=before.until(after, own) if before and after else None,
+                process=process,
             )
 
         self._guard(act)
@@ -250,13 +263,10 @@ class Row:
         return self.figures
 
     def _last_figures(self) -> None:
-        worker = self._alive()
-        answer = worker.ask("finish")
-        self.figures["profile"] = answer["profile"]
-        self.figures["peak_rss_bytes"] = answer["peak_rss_bytes"]
-        self.figures["peak_device_bytes"] = worker.peak_device_bytes
-        self.figures["load_seconds"] = statistics.median(self._loads)
-        self.figures["loads_seconds"] = self._loads
+        workers = self._successive()
+        self.figures |= workers.finish()
+        self.figures["load_seconds"] = statistics.median(workers.load_seconds)
+        self.figures["loads_seconds"] = workers.load_seconds
         self.figures["idle_between_turns"] = self._settled
 
     def _require_unchanged(self) -> None:
@@ -290,14 +300,16 @@ class Row:
 
     def close(self) -> None:
         """End the process, if there is one."""
-        if self._worker is not None:
-            self._worker.close()
-            self._worker = None
+        if self._workers is not None:
+            self._workers.close()
+
+    def _successive(self) -> SuccessiveWorkers:
+        if self._workers is None:
+            raise WorkerError("the worker process is not running")
+        return self._workers
 
     def _alive(self) -> WorkerProcess:
-        if self._worker is None:
-            raise WorkerError("the worker process is not running")
-        return self._worker
+        return self._successive().present
 
     def _fail_if(self, problem: str | None) -> None:
         if problem:
@@ -340,11 +352,3 @@ def planned(manifest: dict[str, Any], chosen: Sequence[str] = ("cpu", "cuda")) -
         for device in formats.get(name).devices
         if device in chosen
     ]
-
-
-def _other_settings(requested: dict[str, Any], effective: dict[str, Any]) -> str | None:
-    """Why a row does not run as it was asked to, or None if it does."""
-    for name, wanted in requested.items():
-        if name in effective and effective[name] != wanted:
-            return f"asked for {name} {wanted}, runs with {effective[name]}"
-    return None
