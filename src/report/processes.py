@@ -8,6 +8,7 @@ from typing import Any
 Row = dict[str, Any]
 
 ONE_PROCESS = "one process"
+_FEW = 5  # processes of the default preset
 _WIDEST = 1.5  # times the lower bound: a speed-up with a wider interval has too few rounds
 
 
@@ -32,21 +33,26 @@ def notes(results: Row) -> Iterator[str]:
             "measured by an earlier version, each row in one process: the intervals do not cover "
             "the difference between processes, which is up to a quarter"
         )
-    names = [
-        row["format"]
+    counts = {
+        f"{row['format']} on {row['device']}": count
         for row in results["rows"]
-        if row["status"] == "ok" and any(is_of_one(gain) for gain in _gains(row))
-    ]
-    if names:
+        if (count := _fewest(row))
+    }
+    if one := [name for name, count in counts.items() if count == 1]:
         yield (
-            f"{ONE_PROCESS} ({', '.join(dict.fromkeys(names))}, or what it is compared with): the "
-            "difference between processes was not measured; the interval assumes that it is at "
-            "most a quarter. A file has one process where it takes longer to load than "
+            f"{ONE_PROCESS} ({', '.join(one)}, or what it is compared with): the difference "
+            "between processes was not measured; the interval assumes that it is at most a "
+            "quarter. A file has one process where it takes longer to load than "
             "benchmark.max_seconds / benchmark.processes, or where that time was over"
+        )
+    if few := [f"{name}: {count}" for name, count in counts.items() if 1 < count < _FEW]:
+        yield (
+            f"few processes ({', '.join(few)}): benchmark.max_seconds was over before there were "
+            f"{_FEW}; the interval is as wide as so few deserve"
         )
 
 
-def _gains(row: Row) -> Iterator[Row]:
-    """Every speed-up of a row."""
-    for cell in row["latency"]:
-        yield from (cell[name] for name in ("speedup", "speedup_same_runtime") if cell[name])
+def _fewest(row: Row) -> int | None:
+    """The fewest processes behind a speed-up of a row; None where nothing tells."""
+    gains = [cell[name] for cell in row["latency"] for name in ("speedup", "speedup_same_runtime")]
+    return min((gain["processes"] for gain in gains if gain and "processes" in gain), default=None)

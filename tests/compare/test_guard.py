@@ -109,6 +109,18 @@ def test_a_slowdown_that_is_not_shown_is_inconclusive_and_told() -> None:
     assert "benchmark=thorough" in str(unsure)
 
 
+def test_of_measurements_in_one_process_only_a_gross_slowdown_is_shown() -> None:
+    old = measurement(5)
+    for each in old["rows"]:
+        for cell in each["latency"]:
+            del cell["process_of_round"], cell["processes"]  # as in version 1 of the file
+    found = {
+        times: outcomes(old, same_hour(old, {"onnx_int8": times}))["onnx_int8"]
+        for times in (1.0, 1.3, 2.5)
+    }
+    assert found == {1.0: "ok", 1.3: "inconclusive", 2.5: "regressed"}
+
+
 def test_with_the_baseline_alone_beside_it_that_decides() -> None:
     def pair(measured: dict[str, Any]) -> dict[str, Any]:
         measured["rows"] = [it for it in measured["rows"] if it["format"] in {"eager", "onnx_int8"}]

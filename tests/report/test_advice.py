@@ -65,6 +65,14 @@ def test_an_interval_that_says_nothing_is_not_called_as_fast() -> None:
     assert "as fast as" not in text
 
 
+def test_a_speed_in_one_process_is_recommended_as_such() -> None:
+    one = {"value": 3.0, "low": 2.4, "high": 3.75, "processes": 1}
+    text = advice(
+        row("eager"), row("onnx", latency=[latency(1, 0.002, speedup=one)]), chosen="onnx"
+    )
+    assert "3.0x faster than eager [2.40, 3.75] at batch 1 in one process" in text
+
+
 def test_where_nothing_beats_the_baseline_it_says_so_and_what_is_open() -> None:
     inconclusive = [
         {"format": "onnx_int8", "images_needed": 4321},

@@ -230,6 +230,39 @@ def test_an_interval_that_holds_one_is_no_difference() -> None:
     assert cell == "no measurable difference [0.98, 1.04]"
 
 
+def test_a_speedup_in_one_process_is_marked_and_what_its_interval_is_explained() -> None:
+    one = {"value": 1.83, "low": 1.46, "high": 2.29, "processes": 1}
+    compiled = row("compiled", latency=[latency(1, 0.01, speedup=one)])
+    measured = results(row("eager"), compiled)
+    cell = cells(measured, "compiled")["batch 1 times eager"]
+    assert cell == "1.83 [1.46, 2.29] one process"
+    (note,) = table.footnotes(measured)
+    assert note.startswith("one process (compiled, or what it is compared with): the difference")
+    assert "not measured" in note
+    same = {**one, "value": 1.0, "low": 0.8, "high": 1.25}
+    even = row("even", latency=[latency(1, 0.01, speedup=same)])
+    assert cells(results(row("eager"), even), "even")["batch 1 times eager"] == (
+        "no measurable difference [0.80, 1.25] one process"
+    )
+    lost = {**one, "low": 0.5, "high": 4.0}
+    noisy = row("noisy", latency=[latency(1, 0.01, speedup=lost)])
+    assert cells(results(row("eager"), noisy), "noisy")["batch 1 times eager"] == (
+        "too few rounds to tell [0.50, 4.00] one process"
+    )
+
+
+@pytest.mark.parametrize(("processes", "told"), [(2, True), (4, True), (5, False)])
+def test_fewer_processes_than_planned_are_told(processes: int, told: bool) -> None:
+    gain = {"value": 2.0, "low": 1.8, "high": 2.2, "processes": processes}
+    measured = results(
+        row("onnx", latency=[latency(1, 0.01, speedup_same_runtime=None) | {"speedup": gain}])
+    )
+    notes = [
+        each for each in table.footnotes(measured) if f"few processes (onnx: {processes})" in each
+    ]
+    assert bool(notes) is told
+
+
 def test_an_unstable_cell_is_marked_with_its_cause_and_the_mark_explained() -> None:
     shaken = latency(1, 0.01, stable=False, unstable=["busy", "spread"])
     measured = results(row("eager", latency=[shaken]))
