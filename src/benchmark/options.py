@@ -55,7 +55,7 @@ class BenchmarkOptions:
     threads: int | None = None
     precision: float = 0.02
     processes: int = 5
-    rounds: int = 10
+    rounds: int = 6
     samples: int = 100
     turn_seconds: float = 0.1
     max_seconds: float = 65.0
