@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src import fingerprint, formats, machine
-from src.benchmark import fidelity
+from src.benchmark import fidelity, turn
 from src.benchmark.answer import Logits
-from src.benchmark.disturbance import Observation
 from src.benchmark.latency import Interval, Turn, speedup, summarize
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.process import Limits, WorkerError, WorkerProcess
@@ -27,14 +25,6 @@ from src.runs import TRACE_SUFFIX
 
 Images = NDArray[np.float32]
 
-WARM = 0.02  # two windows of the warm-up agree within this share
-# A GPU's energy counter moves some ten times a second, and a turn is as short as one of its steps.
-ENERGY_SECONDS = 0.3
-MOST_ENERGY_SECONDS = 3.0
-# A slow host call (upper quartile) that is below this share of a fast call by the device's clock
-# (lower quartile) cannot hold it. At batch 1 both are the time of launching kernels, which differs
-# by half between calls on a busy host.
-LEAST_HOST_SHARE = 0.5
 MOST_DAMAGED = 15  # tensors that the report names
 
 
@@ -63,10 +53,7 @@ class Row:
             "size_bytes": sum(file["bytes"] for file in entry["files"]) or None,
             "files": [file["path"] for file in entry["files"]],
             "sha256": fingerprint.of(entry["files"]),
-            "export_seconds": entry.get("export_seconds"),
-            "details": entry.get("details"),
-            "varies": entry.get("varies"),
-            "usage": entry.get("usage"),
+            **{name: entry.get(name) for name in ("export_seconds", "details", "varies", "usage")},
             "runs_with": entry.get("runs_with", []),
             "latency": [],
             "accuracy": None,
@@ -89,11 +76,6 @@ class Row:
         return bool(self.figures["status"] == "ok")
 
     @property
-    def load_seconds(self) -> float:
-        """What its file took to load in its first process, without the import of the runtime."""
-        return float(self.figures["load_seconds"])
-
-    @property
     def runtime(self) -> str | None:
         """What runs it, with its version; None if it never ran."""
         effective: dict[str, str] = self.figures.get("effective", {})
@@ -114,17 +96,15 @@ class Row:
             if self.device == "cuda" and not machine.may_have_gpu():
                 # Known without a process that imports a runtime only to say so.
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
-            self._workers = SuccessiveWorkers.of(
-                self.name,
-                exports / self.name,
-                self.device,
-                limits,
-                classes=self._classes,
-                probe=probe,
-                tolerance=self.tolerance,
+            self._workers = SuccessiveWorkers(
+                lambda: WorkerProcess(self.name, exports / self.name, self.device, limits),
+                self._classes,
+                probe,
+                self.tolerance,
             )
             self._workers.begin()
-            self.figures |= self._workers.open()
+            self.figures |= self._workers.load()
+            self.figures |= self._workers.check()
 
         self._guard(act)
 
@@ -134,11 +114,8 @@ class Row:
 
     def open_process(self) -> None:
         """Load and check the file in the process that was begun."""
-
-        def act() -> None:
-            self._successive().open()
-
-        self._guard(act)
+        self._guard(lambda: self._successive().load())
+        self._guard(lambda: self._successive().check())
 
     def files_now(self, exports: Path) -> dict[str, Any]:
         """The figures that are of the files themselves, as these are now."""
@@ -164,33 +141,18 @@ class Row:
         size = len(images)
 
         def act() -> None:
-            worker = self._alive()
-            process = self._successive().number
+            worker, process = self._alive(), self._successive().number
             if self._holds != (process, size):
-                worker.ask("hold", images)
-                steady = worker.ask("warm_up", tolerance=WARM, max_seconds=options.warmup_seconds)
-                self._warm[size] = self._warm.get(size, True) and steady["warm"]
+                warm = turn.warm_up(worker, images, options)
+                self._warm[size] = self._warm.get(size, True) and warm
                 if self.device == "cuda" and size not in self._joules:
-                    self._joules[size] = self._energy(worker, size)
+                    self._joules[size] = turn.joules_of_an_image(worker, size)
                 self._holds = process, size
-            before, own = Observation.now(), time.process_time()
-            answer = worker.ask("time", samples=options.samples, max_seconds=options.turn_seconds)
-            after, own = Observation.now(), time.process_time() - own
-            self._fail_if(_faster_than_its_device(answer["seconds"], answer["device_seconds"]))
-            own += answer.pop("request_cpu_seconds")
-            self._settled &= answer.pop("settled")
-            self.rounds.setdefault(size, {})[number] = Turn(
-                **answer,
-                disturbance=before.until(after, own) if before and after else None,
-                process=process,
-            )
+            taken, settled = turn.take(worker, options, process)
+            self.rounds.setdefault(size, {})[number] = taken
+            self._settled &= settled
 
         self._guard(act)
-
-    def _energy(self, worker: WorkerProcess, size: int) -> float | None:
-        """Joules of the GPU for each image; None where it has no counter."""
-        spent = worker.ask("energy", least_seconds=ENERGY_SECONDS, max_seconds=MOST_ENERGY_SECONDS)
-        return None if spent["joules"] is None else spent["joules"] / spent["calls"] / size
 
     def speedup(self, other: Row, size: int) -> Interval | None:
         """How many times faster than ``other`` at a batch size; None where it can't be told."""
@@ -315,33 +277,15 @@ class Row:
         if problem:
             raise WorkerError(problem)
 
-    def _guard(self, act: Callable[[], None]) -> None:
+    def _guard(self, act: Callable[[], object]) -> None:
         if not self.ok:
             return
         try:
             act()
-        except Unavailable as reason:
-            self.figures |= {"status": "skipped", "reason": str(reason)}
+        except (Unavailable, WorkerError) as error:
+            status = "skipped" if isinstance(error, Unavailable) else "failed"
+            self.figures |= {"status": status, "reason": str(error)}
             self.close()
-        except WorkerError as error:
-            self.figures |= {"status": "failed", "reason": str(error)}
-            self.close()
-
-
-def _faster_than_its_device(
-    seconds: Sequence[float], device_seconds: Sequence[float] | None
-) -> str | None:
-    """Why the host's clock cannot be right: the device took longer by its own, without copies."""
-    if not device_seconds:
-        return None
-    host = float(np.quantile(seconds, 0.75))
-    device = float(np.quantile(device_seconds, 0.25))
-    if host >= LEAST_HOST_SHARE * device:
-        return None
-    return (
-        f"calls take {host:.3g} s by the host's clock and {device:.3g} s by the device's: the "
-        "runtime does not wait for the device, so its times would be of launches alone"
-    )
 
 
 def planned(manifest: dict[str, Any], chosen: Sequence[str] = ("cpu", "cuda")) -> list[Row]:

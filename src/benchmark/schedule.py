@@ -108,7 +108,7 @@ class Schedule:
 
         All import their runtimes at once, then one after the other loads its file.
         """
-        renewed = [row for row in rows if row.ok and row.load_seconds <= self._share]
+        renewed = [row for row in rows if row.ok and row.figures["load_seconds"] <= self._share]
         self._tell(f"starting process {process + 1} of {self._options.processes} of each file")
         for row in renewed:
             row.begin_process()

@@ -8,14 +8,13 @@ each, for a fork of a process that has imported the runtime would have its paren
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.benchmark import fidelity
-from src.benchmark.process import Limits, WorkerError, WorkerProcess
+from src.benchmark.process import WorkerError, WorkerProcess
 
 Images = NDArray[np.float32]
 
@@ -42,23 +41,10 @@ class SuccessiveWorkers:
         self._probe = probe
         self._tolerance = tolerance
         self._worker: WorkerProcess | None = None
+        self._loaded: dict[str, Any] = {}
         self._retired: list[dict[str, int | None]] = []  # peak memory, in bytes
         self.number = -1  # of the present one
         self.load_seconds: list[float] = []  # of each
-
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        folder: Path,
-        device: str,
-        limits: Limits,
-        classes: int,
-        probe: tuple[Images, Images],
-        tolerance: float | None,
-    ) -> SuccessiveWorkers:
-        """Of the format ``name``, exported to ``folder``: see :class:`WorkerProcess`."""
-        return cls(lambda: WorkerProcess(name, folder, device, limits), classes, probe, tolerance)
 
     @property
     def present(self) -> WorkerProcess:
@@ -84,28 +70,39 @@ class SuccessiveWorkers:
         self.number += 1
         self._worker.begin("import_runtime")
 
-    def open(self) -> dict[str, Any]:
-        """Wait for the process that was begun, load the file in it and check its answers.
+    def load(self) -> dict[str, Any]:
+        """Wait for the process that was begun, and load the file in it.
 
         Returns:
-            What the worker says of the import, the load and a first call.
+            What the worker says of the import and the load.
 
         Raises:
             Unavailable: the format cannot run here.
+            WorkerError: it fails.
+        """
+        imported = self.present.end("import_runtime")
+        self._loaded = {**self.present.ask("load", classes=self._classes), **imported}
+        self.load_seconds.append(self._loaded["load_seconds"])
+        return self._loaded
+
+    def check(self) -> dict[str, Any]:
+        """Ask what was loaded for the answers that the trained network gave.
+
+        Returns:
+            What the worker says of its first call.
+
+        Raises:
             WorkerError: it fails, runs with other settings, or is not the trained network.
         """
-        worker = self.present
-        imported = worker.end("import_runtime")
-        loaded = {**worker.ask("load", classes=self._classes), **imported}
-        self.load_seconds.append(loaded["load_seconds"])
-        images, logits = self._probe
-        problem = _other_settings(loaded["requested"], loaded["effective"])
-        if problem is None:
-            loaded |= worker.ask("hold", images[:1])
-            problem = fidelity.what_is_wrong(worker.predict(images), logits, self._tolerance)
+        problem = _other_settings(self._loaded["requested"], self._loaded["effective"])
         if problem is not None:
             raise WorkerError(problem)
-        return loaded
+        images, logits = self._probe
+        first = self.present.ask("hold", images[:1])
+        problem = fidelity.what_is_wrong(self.present.predict(images), logits, self._tolerance)
+        if problem is not None:
+            raise WorkerError(problem)
+        return first
 
     def finish(self) -> dict[str, Any]:
         """The profile, and the peak memory of all processes: ``*_rss_bytes``, ``*_device_bytes``.

@@ -27,9 +27,8 @@ class FakeRow:
         self, name: str, log: list[Any], noise: float = 0.0, load_seconds: float = 0, **figures: Any
     ) -> None:
         self.name, self.device, self.noise, self.log = name, "cpu", noise, log
-        self.figures = {"precision": "fp32", **figures}
+        self.figures = {"precision": "fp32", "load_seconds": load_seconds, **figures}
         self.runtime = figures.get("runtime")
-        self.load_seconds = load_seconds
         self.ok = True
         self.rounds: dict[int, dict[int, Turn]] = {}
         self.generator = np.random.default_rng(len(name))

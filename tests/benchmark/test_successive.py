@@ -115,7 +115,7 @@ def test_the_peak_of_memory_is_that_of_all_processes(
     workers = fakes([], *((rss, device, 1.0) for rss, device in peaks))
     for _ in peaks:
         workers.begin()
-        workers.open()
+        workers.load()
     found = workers.finish()
     assert (found["peak_rss_bytes"], found["peak_device_bytes"]) == expected
     assert found["profile"] == {"time": {}}
@@ -125,7 +125,7 @@ def test_a_process_ends_before_the_next_starts_which_imports_unwaited_for() -> N
     log: list[str] = []
     workers = fakes(log, (1, None, 2.0), (1, None, 3.0))
     workers.begin()
-    first = workers.open()
+    first = workers.load() | workers.check()
     assert (first["import_seconds"], first["load_seconds"]) == (1.0, 2.0)
     assert (first["first_inference_seconds"], first["effective"]["runtime"]) == (0.5, "fake")
     workers.begin()
@@ -135,7 +135,7 @@ def test_a_process_ends_before_the_next_starts_which_imports_unwaited_for() -> N
     ]
     assert workers.number == 1
     assert workers.load_seconds == [2.0]
-    workers.open()
+    workers.load()
     assert workers.load_seconds == [2.0, 3.0]
 
 
@@ -147,4 +147,4 @@ def test_without_a_process_there_is_nothing_to_ask() -> None:
     workers.begin()
     workers.close()
     with pytest.raises(WorkerError, match="not running"):
-        workers.open()
+        workers.load()

@@ -219,6 +219,7 @@ def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]
     assert "within 15 s" in rows["hanging"]["reason"]
     assert "over benchmark.max_memory_bytes=1000000000; killed" in rows["eating"]["reason"]
     assert rows["elsewhere-silently"]["reason"] == "asked for device cpu, runs with gpu"
+    assert rows["elsewhere-silently"]["effective"]["device"] == "gpu"
     assert rows["elsewhere"]["reason"] == "not on this machine"
     assert rows["unloadable"]["reason"] == "ValueError: no such file"
     assert rows["broken"]["reason"] == "it could not be exported"
