@@ -42,13 +42,13 @@ def notes(results: Row) -> Iterator[str]:
         yield (
             f"{ONE_PROCESS} ({', '.join(one)}, or what it is compared with): the difference "
             "between processes was not measured; the interval assumes that it is at most a "
-            "quarter. A file has one process where it takes longer to load than "
-            "benchmark.max_seconds / benchmark.processes, or where that time was over"
+            "quarter. A file has one process with benchmark.processes=1, where it takes longer to "
+            "load than benchmark.max_seconds / benchmark.processes, or where that time was over"
         )
     if few := [f"{name}: {count}" for name, count in counts.items() if 1 < count < _FEW]:
         yield (
-            f"few processes ({', '.join(few)}): benchmark.max_seconds was over before there were "
-            f"{_FEW}; the interval is as wide as so few deserve"
+            f"few processes ({', '.join(few)}): benchmark.processes or benchmark.max_seconds "
+            "allowed no more; the interval is as wide as so few deserve"
         )
 
 
