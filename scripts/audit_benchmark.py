@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from audit_coverage import Check, Sessions, found, held
+from audit_coverage import Check, Sessions, cells_of, found, held
 from more_formats import plant
 
 from src.benchmark.options import BenchmarkOptions
@@ -168,7 +168,7 @@ class Audit:
             names = dict.fromkeys((name, *TWINS[name]), name)
             while len(self._sessions.of(name)) < sessions:
                 rows = self.measure(names, replace(DEFAULT, baseline=name))
-                self._sessions.add(name, {each: rows[each]["latency"] for each in names})
+                self._sessions.add(name, {each: cells_of(rows[each]) for each in names})
                 print(f"A/A {name} {len(self._sessions.of(name))}/{sessions}", flush=True)
                 for each in TWINS[name]:
                     print(f"  {each}:", _show([cell["speedup"] for cell in rows[each]["latency"]]))

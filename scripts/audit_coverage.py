@@ -85,6 +85,17 @@ class Sessions:
                 file.write(json.dumps({"file": name, "cells": cells}) + "\n")
 
 
+def cells_of(row: Mapping[str, Any]) -> list[Cell]:
+    """What was timed of a row.
+
+    Raises:
+        RuntimeError: it failed, so this session tells nothing.
+    """
+    if row["status"] != "ok":
+        raise RuntimeError(f"{row['format']}: {row['status']} ({row['reason']})")
+    return list(row["latency"])
+
+
 def of_intervals(intervals: Sequence[Mapping[str, float]], truth: float = 1.0) -> Coverage:
     """That of measured speed-ups, as ``benchmark.json`` has them."""
     held = sum(each["low"] <= truth <= each["high"] for each in intervals)

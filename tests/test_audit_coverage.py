@@ -106,6 +106,13 @@ def test_the_audit_tells_intervals_of_loads_from_intervals_of_processes() -> Non
     )
 
 
+def test_a_row_that_failed_ends_the_audit_with_its_reason() -> None:
+    row = {"format": "eager", "status": "failed", "reason": "no answer", "latency": []}
+    with pytest.raises(RuntimeError, match=r"eager: failed \(no answer\)"):
+        audit_coverage.cells_of(row)
+    assert audit_coverage.cells_of({**row, "status": "ok", "latency": [{}]}) == [{}]
+
+
 def test_sessions_are_kept_and_gone_on_from(tmp_path: Path) -> None:
     path = tmp_path / "sessions.jsonl"
     first = Sessions(path)
