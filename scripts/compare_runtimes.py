@@ -107,7 +107,7 @@ def compare(run: runs.Run, seconds: float) -> dict[str, Any]:
         _say,
     )
     timing = BenchmarkOptions(
-        batch_sizes=[1], baseline=PLAIN, max_seconds=seconds, rounds=1000,
+        batch_sizes=[1], baseline=PLAIN, max_seconds=seconds, processes=8, rounds=1000,
         max_accuracy_drop=MOST_DROP,
     )  # fmt: skip
     results = measure(run, data, timing, _say)

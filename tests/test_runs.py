@@ -78,11 +78,57 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         Run.open(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"schema_version": 2}', "null"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"schema_version": 3}', "null"])
 def test_a_damaged_file_is_one_line(tmp_path: Path, content: str) -> None:
     run = Run(tmp_path)
     run.benchmark.write_text(content)
     with pytest.raises(UsageError, match=r"benchmark.json: expected .*run the stage"):
+        run.read_benchmark()
+
+
+def test_a_measurement_of_the_version_before_is_read_and_says_what_it_lacks(
+    tmp_path: Path,
+) -> None:
+    from src.report.table import footnotes
+    from tests.report.test_table import results, row
+
+    content = results(row("eager"), row("onnx")) | {"schema_version": 1}
+    for each in content["rows"]:
+        for cell in each["latency"]:
+            del cell["processes"], cell["process_of_round"], cell["speedup"]["processes"]
+    run = Run(tmp_path)
+    run.benchmark.write_text(json.dumps(content))
+    assert "each row in one process: the intervals do not cover" in " ".join(
+        footnotes(run.read_benchmark())
+    )
+    run.benchmark.write_text(json.dumps(content | {"schema_version": 2}))
+    with pytest.raises(UsageError, match=r"processes"):
+        run.read_benchmark()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"process_of_round": {}},
+        {"process_of_round": {str(number): -1 for number in range(10)}},
+        {"process_of_round": {str(number): 0 for number in range(10)}},  # not of five processes
+        {"process_of_round": {str(number): number // 2 for number in range(9)}},
+        {"processes": 4},
+        {"speedup": {"value": 2.0, "low": 1.9, "high": 2.1, "processes": 6}},
+        {"speedup": {"value": 2.0, "low": 1.9, "high": 2.1}},
+    ],
+)
+def test_rounds_whose_processes_are_not_told_are_refused(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    from tests.report.test_table import latency, results, row
+
+    run = Run(tmp_path)
+    run.benchmark.write_text(json.dumps(results(row("onnx", latency=[latency(1, 0.01)]))))
+    run.read_benchmark()
+    told = results(row("onnx", latency=[latency(1, 0.01, **changes)]))
+    run.benchmark.write_text(json.dumps(told))
+    with pytest.raises(UsageError, match=r"process"):
         run.read_benchmark()
 
 

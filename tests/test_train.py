@@ -130,7 +130,7 @@ def test_every_cpu_row_is_ok_and_gpu_rows_say_why_not(results: dict[str, Any]) -
         if not torch.cuda.is_available():
             assert rows[name, "cuda"]["status"] == "skipped"
             assert "CUDA" in rows[name, "cuda"]["reason"]
-    assert results["schema_version"] == 1
+    assert results["schema_version"] == 2
     scored = results["dataset"]
     assert (scored["name"], scored["split"], scored["images"]) == ("digits", "test", 540)
     assert scored["also_in_calibration"] == 0
@@ -209,7 +209,7 @@ def test_stages_run_again_without_training(trained: tuple[Run, str]) -> None:
     ended = command(run.folder, "src.export", str(run.folder), formats, "calibration_images=8")
     assert ended.returncode == 0, ended.stderr
     assert "onnx_fp32: ok, 85." in ended.stdout
-    options = ("batch_sizes=[2]", "rounds=2", "samples=3", "threads=1")
+    options = ("batch_sizes=[2]", "processes=1", "rounds=2", "samples=3", "threads=1")
     ended = command(run.folder, "src.benchmark", str(run.folder), *options)
     assert ended.returncode == 0, ended.stderr
     measured = run.read_benchmark()

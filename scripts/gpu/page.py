@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from gpu.plan import ROOT
+from src.report.processes import ONE_PROCESS, is_of_one, is_too_wide
 
 PAGE = ROOT / "docs" / "gpu.md"
 KEPT = ROOT / "docs" / "gpu.json"  # of the last run on a GPU
 SOURCE_REPORT = ROOT / "docs" / "source-report.md"
 BEGIN, END = "<!-- made by scripts/check_gpu: begin -->", "<!-- made by scripts/check_gpu: end -->"
-WIDEST = 1.5  # an interval over this factor tells nothing
 Results = dict[str, Any]
 
 
@@ -142,12 +142,13 @@ def _row(row: dict[str, Any], sizes: int) -> str:
     return f"{head} {' | '.join(cells)} |"
 
 
-def _gain(gain: dict[str, float] | None) -> str:
+def _gain(gain: dict[str, Any] | None) -> str:
     if gain is None:
         return "-"
-    if gain["high"] > WIDEST * gain["low"]:
+    if is_too_wide(gain):
         return f"{gain['value']:.1f}, too few rounds for an interval"
-    return f"{gain['value']:.2f} [{gain['low']:.2f}, {gain['high']:.2f}]"
+    process = f" {ONE_PROCESS}" if is_of_one(gain) else ""
+    return f"{gain['value']:.2f} [{gain['low']:.2f}, {gain['high']:.2f}]{process}"
 
 
 def _training(results: Results) -> Iterator[str]:

@@ -65,6 +65,10 @@ def main() -> None:
         devices=[chosen.device],
         batch_sizes=chosen.batch_sizes,
         max_seconds=chosen.seconds,
+        # To start a dozen processes of torch again would take longer than to time them. The table
+        # says that there is one.
+        processes=1,
+        rounds=100,
         samples=50,
         turn_seconds=0.05,
         warmup_seconds=1,

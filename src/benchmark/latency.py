@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,10 @@ from src.benchmark.disturbance import Disturbance
 # https://github.com/mlcommons/inference_policies/blob/master/inference_rules.adoc
 LEAST_SAMPLES = {50: 1, 90: 64, 99: 662}
 STABLE_IQR = 0.10  # of the median, as in torch.utils.benchmark
-ROUNDS_A_LOAD = 2
-BOOTSTRAP_LOADS = 6
-_RESAMPLES = 4_000
-_TRIMMED = 0.2  # of the rounds, at each end
+# By which two processes of one file may differ, where one process is all there is. The largest
+# difference that was seen: docs/measuring.md.
+ONE_PROCESS_RATIO = 1.25
+_TRIMMED = 0.2  # of the rounds in a process, at each end
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,11 @@ class Turn:
     device_seconds: Sequence[float] | None = None  # by the device's own clock
     energy_joules: float | None = None  # of the whole machine
     disturbance: Disturbance | None = None
+    process: int = 0  # of the row's, in the order of their start
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Turn:
-        """What :func:`dataclasses.asdict` made of a turn."""
+        """What :func:`dataclasses.asdict` made of a turn; in version 1 all were of one process."""
         seen = values["disturbance"]
         return cls(**{**values, "disturbance": Disturbance(**seen) if seen else None})
 
@@ -47,18 +48,22 @@ Rounds = Mapping[int, Turn]  # by the round's number: rows leave when they are p
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its 95 % interval."""
+    """A value with its 95 % interval.
+
+    ``processes`` are behind it; of one process the interval is an assumption: :func:`speedup`.
+    """
 
     value: float
     low: float
     high: float
+    processes: int
 
     @property
     def half_width(self) -> float:
         """Half the interval, as a share of the value."""
         return (self.high - self.low) / 2 / self.value
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
@@ -69,7 +74,8 @@ def summarize(batch_size: int, rounds: Rounds, *, warm: bool = True) -> dict[str
     done in the time that went by, and not made from a percentile. ``unstable`` lists why the
     cell is not to be trusted to the last digit, the likeliest cause first: ``steal``, ``busy``,
     ``clock`` (see :class:`Disturbance`), ``cold`` (no steady speed was reached before), and
-    ``spread``, an interquartile range of more than a tenth of the median.
+    ``spread``, an interquartile range of more than a tenth of the median. ``processes`` took part,
+    and ``process_of_round`` names that of each round.
 
     Args:
         batch_size: images a call.
@@ -88,6 +94,7 @@ def summarize(batch_size: int, rounds: Rounds, *, warm: bool = True) -> dict[str
         "batch_size": batch_size,
         "samples": len(samples),
         "rounds": len(turns),
+        "processes": len({turn.process for turn in turns}),
         "mean_s": float(samples.mean()),
         **{f"p{percent}_s": _percentile(samples, percent) for percent in LEAST_SAMPLES},
         "iqr_s": float(high - low),
@@ -104,75 +111,97 @@ def summarize(batch_size: int, rounds: Rounds, *, warm: bool = True) -> dict[str
             str(number): [round(value, 7) for value in turn.seconds]
             for number, turn in rounds.items()
         },
+        "process_of_round": {str(number): turn.process for number, turn in rounds.items()},
     }
 
 
-def load_of(number: int) -> int:
-    """Which load of its file a round is measured on.
-
-    Where a file's weights come to lie in memory moves its speed by a percent or two for as long
-    as it is loaded (Mytkowicz et al., 2009, "Producing wrong data without doing anything obviously
-    wrong"), which no number of rounds on one load would show.
-    """
-    return number // ROUNDS_A_LOAD
-
-
 def rounds_of(cell: Mapping[str, Any]) -> dict[int, Turn]:
-    """The rounds that a cell of ``benchmark.json`` was made from, to compute on."""
+    """The rounds that a cell of ``benchmark.json`` was made from, to compute on.
+
+    In version 1 all were of one process.
+    """
     seen = cell["disturbance"]
+    processes = cell.get("process_of_round", {})
     disturbance = Disturbance.from_dict(seen) if seen else None
     return {
-        int(number): Turn(seconds, sum(seconds), cpu_seconds=0.0, disturbance=disturbance)
+        int(number): Turn(
+            seconds,
+            sum(seconds),
+            cpu_seconds=0.0,
+            disturbance=disturbance,
+            process=processes.get(number, 0),
+        )
         for number, seconds in cell["seconds"].items()
     }
 
 
-def speedup(baseline: Rounds, rounds: Rounds, seed: int = 0) -> Interval | None:
+def speedup(baseline: Rounds, rounds: Rounds) -> Interval | None:
     """How many times faster ``rounds`` are than ``baseline``, paired round by round.
 
     The ratio of the two median times in each round that both took part in, so that the machine's
     drift, which both saw, cancels. Of the two mean times where others were at work on the cores:
     what takes a core from time to time falls between the calls of a fast file and into every
-    call of a slow one, so that medians move further apart than means do. Logarithms of the
-    ratios are averaged without the fifth at each end, for one interrupted turn says nothing about
-    a file. The 95 % interval is a bootstrap over the loads of the files, each with all its rounds
-    (a cluster bootstrap: Davison & Hinkley, 1997, section 3.8), by percentiles that are expanded
-    for the small number of loads (Hesterberg, 2015, "What Teachers Should Know About the
-    Bootstrap", section 5.3). No bootstrap reaches beyond the smallest and the largest load, and
-    of fewer than six these hold the truth too seldom: there it is the t interval of their
-    averages.
+    call of a slow one, so that medians move further apart than means do.
 
-    Args:
-        baseline: what it is compared with.
-        rounds: what is compared.
-        seed: of the resampling, so that the same samples give the same interval.
+    A process has a speed of its own, by up to a quarter (Mytkowicz et al., 2009, "Producing wrong
+    data without doing anything obviously wrong"; Kalibera & Jones, 2013, "Rigorous benchmarking in
+    reasonable time"), which no number of rounds in it would show. So the rounds of one pair of
+    processes are one observation, the mean of their logarithms without the fifth at each end, for
+    one interrupted turn says nothing about a file. The 95 % interval is Student's, of these
+    observations: of few as wide as so few deserve, and no narrower than it should be where now
+    and then a process is slow.
+
+    Where either side ran in one process, its own luck is in all rounds, and nothing that was
+    measured bounds it. The interval is then an assumption, ``ONE_PROCESS_RATIO``, beside what the
+    rounds differ by, and ``processes`` is 1.
 
     Returns:
-        None with rounds of fewer than two loads in common.
+        None with fewer than two rounds in common.
     """
     common = [number for number in rounds if number in baseline]
-    loads = sorted({load_of(number) for number in common})
-    count = len(loads)
-    if count < 2:  # noqa: PLR2004  # a single load has no spread
+    if len(common) < 2:  # noqa: PLR2004  # a single round has no spread
         return None
     middle = np.mean if _interrupted(baseline) or _interrupted(rounds) else np.median
-    ratios = np.full((count, ROUNDS_A_LOAD), np.nan)  # rows are loads; a round may be missing
-    for number in common:
-        ratio = middle(baseline[number].seconds) / middle(rounds[number].seconds)
-        ratios[loads.index(load_of(number)), number % ROUNDS_A_LOAD] = math.log(ratio)
-    value = float(_trimmed_mean(ratios.reshape(1, -1))[0])
-    quantile = float(stdtrit(count - 1, 0.025))
-    if count < BOOTSTRAP_LOADS:
-        averages = np.nanmean(ratios, axis=1)
-        reach = -quantile * float(averages.std(ddof=1)) / math.sqrt(count)
-        return Interval(math.exp(value), math.exp(value - reach), math.exp(value + reach))
-    drawn = np.random.default_rng(seed).integers(count, size=(_RESAMPLES, count))
-    means = _trimmed_mean(ratios[drawn].reshape(_RESAMPLES, -1))
-    # The percentile interval is too narrow by sqrt(1 - 1/n) and for the t quantile; this tail
-    # makes it the t interval where the means are normal.
-    tail = NormalDist().cdf(quantile * math.sqrt(count / (count - 1)))
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(math.exp(value), float(np.exp(low)), float(np.exp(high)))
+    ratios = {
+        number: math.log(middle(baseline[number].seconds) / middle(rounds[number].seconds))
+        for number in common
+    }
+    pairs = {number: (baseline[number].process, rounds[number].process) for number in common}
+    values = [
+        _trimmed_mean([ratios[number] for number in group])
+        for group in without_a_process_in_common(pairs)
+    ]
+    value = statistics.fmean(values)
+    if len(values) > 1:
+        reach = _t_reach(values)
+    else:
+        reach = math.hypot(_t_reach(list(ratios.values())), math.log(ONE_PROCESS_RATIO))
+    return Interval(math.exp(value), math.exp(value - reach), math.exp(value + reach), len(values))
+
+
+def without_a_process_in_common(pairs: Mapping[int, tuple[int, int]]) -> list[list[int]]:
+    """Rounds in groups of which no two were measured in the same process of either row.
+
+    Args:
+        pairs: by the round's number, the process of one row and that of the other.
+    """
+    groups: list[tuple[set[int], set[int], list[int]]] = []
+    for number, (one, other) in pairs.items():
+        ones, others, numbers = {one}, {other}, [number]
+        apart = []
+        for group in groups:
+            if ones & group[0] or others & group[1]:
+                ones, others, numbers = ones | group[0], others | group[1], group[2] + numbers
+            else:
+                apart.append(group)
+        groups = [*apart, (ones, others, numbers)]
+    return [numbers for _, _, numbers in groups]
+
+
+def _t_reach(values: Sequence[float]) -> float:
+    """Half the 95 % interval of the mean of two or more values, by Student's t."""
+    count = len(values)
+    return -float(stdtrit(count - 1, 0.025)) * statistics.stdev(values) / math.sqrt(count)
 
 
 def _interrupted(rounds: Rounds) -> bool:
@@ -181,17 +210,10 @@ def _interrupted(rounds: Rounds) -> bool:
     return disturbance is not None and disturbance.interrupts()
 
 
-def _trimmed_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of each row without its smallest and largest fifth; NaN is missing: (B, n) -> (B,).
-
-    A row has one value at least.
-    """
-    ordered = np.sort(values, axis=1)  # NaN last
-    present = np.isfinite(ordered).sum(axis=1, keepdims=True)
-    cut = (_TRIMMED * present).astype(int)
-    place = np.arange(values.shape[1])
-    kept = (place >= cut) & (place < present - cut)
-    return np.asarray(np.where(kept, ordered, 0.0).sum(axis=1) / kept.sum(axis=1))
+def _trimmed_mean(values: Sequence[float]) -> float:
+    """The mean without the smallest and largest fifth, of three and four without one each."""
+    cut = int(_TRIMMED * len(values)) or int(len(values) > 2)  # noqa: PLR2004
+    return statistics.fmean(sorted(values)[cut : len(values) - cut])
 
 
 def _percentile(samples: NDArray[np.float64], percent: int) -> float | None:

@@ -20,13 +20,19 @@ class BenchmarkOptions:
         batch_sizes: images at once, a latency figure for each.
         devices: where rows are measured, as far as their formats run there and the machine has it.
         threads: intra-op threads of every runtime; by default all usable cores.
-        precision: rounds go on until each speed-up's 95 % interval is within this share of it.
-        rounds: turns that each row gets, in an order that rotates, at most.
+        precision: a row gets no further process once the 95 % intervals of its speed-ups are
+            within this share of them, which is looked at after 8 processes, then after each 4.
+        processes: in which each row is timed, one after the other, at most. Intervals are over
+            them: more of them make these narrower, and more rounds do not. A file that
+            takes longer to load than ``max_seconds / processes`` keeps its first process, and its
+            row says so.
+        rounds: turns that each row gets at each batch size in each of its processes, in an order
+            that rotates, at most.
         samples: timed calls in each turn, at most.
         turn_seconds: timed seconds in each turn, at most.
-        max_seconds: for all timing together; once it is spent there are no further rounds,
-            but for the first few of each batch size.
-        warmup_seconds: what a row may take to reach a steady speed at each batch size.
+        max_seconds: for all timing together, the start of further processes included; once it is
+            spent there are no further rounds, but for the first few of each batch size.
+        warmup_seconds: what a process may take to reach a steady speed at each batch size.
         timeout_seconds: what one answer of a row may take before the row fails.
         max_memory_bytes: what a row's process may hold before it fails; by default nine
             tenths of the memory of the machine or container.
@@ -48,10 +54,11 @@ class BenchmarkOptions:
     devices: list[Device] = field(default_factory=lambda: ["cpu", "cuda"])
     threads: int | None = None
     precision: float = 0.02
-    rounds: int = 100
+    processes: int = 5
+    rounds: int = 6
     samples: int = 100
     turn_seconds: float = 0.1
-    max_seconds: float = 45.0
+    max_seconds: float = 65.0
     warmup_seconds: float = 2.0
     timeout_seconds: float = 120.0
     max_memory_bytes: int | None = None
@@ -66,6 +73,7 @@ class BenchmarkOptions:
     def __post_init__(self) -> None:
         for name in (
             "precision",
+            "processes",
             "rounds",
             "samples",
             "turn_seconds",

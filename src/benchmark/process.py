@@ -116,22 +116,45 @@ class WorkerProcess:
             Unavailable: the format cannot run on that device here.
             WorkerError: the request failed.
         """
+        if self._device_memory:
+            self._device_memory.begin()
+        self.begin(do, images, **arguments)
+        answer = self.end(do)
+        if self._device_memory:
+            self._device_memory.end()
+        return answer
+
+    def begin(self, do: str, images: NDArray[np.float32] | None = None, **arguments: Any) -> None:
+        """Send a request, whose answer :meth:`end` waits for; several workers may be at work then.
+
+        What it takes of the GPU's memory is not measured.
+
+        Raises:
+            WorkerError: the process has ended.
+        """
         request = {"do": do, **arguments}
         if images is not None:
             request["shape"] = images.shape
-        if self._device_memory:
-            self._device_memory.begin()
         try:
             self._connection.send_bytes(json.dumps(request).encode())
             if images is not None:
                 self._connection.send_bytes(
                     np.ascontiguousarray(images, dtype=np.float32).tobytes()
                 )
+        except ConnectionError as error:
+            raise WorkerError(self._death()) from error
+
+    def end(self, do: str) -> dict[str, Any]:
+        """The answer to the request ``do`` that :meth:`begin` sent.
+
+        Raises:
+            Unavailable: the format cannot run on that device here.
+            WorkerError: the request failed.
+        """
+        try:
             answer: dict[str, Any] = json.loads(self._receive(do))
         except (EOFError, ConnectionError) as error:
             raise WorkerError(self._death()) from error
-        if self._device_memory:
-            self._device_memory.end()
         if "unavailable" in answer:
             raise Unavailable(answer["unavailable"])
         if answer.get("not_finite"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,27 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src import fingerprint, formats, machine
-from src.benchmark import fidelity
+from src.benchmark import fidelity, turn
 from src.benchmark.answer import Logits
-from src.benchmark.disturbance import Observation
-from src.benchmark.latency import Interval, Turn, load_of, speedup, summarize
+from src.benchmark.latency import Interval, Turn, speedup, summarize
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.process import Limits, WorkerError, WorkerProcess
 from src.benchmark.scorecard import Scorecard
+from src.benchmark.successive import SuccessiveWorkers
 from src.formats.base import Unavailable
 from src.runs import TRACE_SUFFIX
 
 Images = NDArray[np.float32]
 
-WARM = 0.02  # two windows of the warm-up agree within this share
-MOST_RELOAD_SECONDS = 2.0
-# A GPU's energy counter moves some ten times a second, and a turn is as short as one of its steps.
-ENERGY_SECONDS = 0.3
-MOST_ENERGY_SECONDS = 3.0
-# A slow host call (upper quartile) that is below this share of a fast call by the device's clock
-# (lower quartile) cannot hold it. At batch 1 both are the time of launching kernels, which differs
-# by half between calls on a busy host.
-LEAST_HOST_SHARE = 0.5
 MOST_DAMAGED = 15  # tensors that the report names
 
 
@@ -63,23 +53,20 @@ class Row:
             "size_bytes": sum(file["bytes"] for file in entry["files"]) or None,
             "files": [file["path"] for file in entry["files"]],
             "sha256": fingerprint.of(entry["files"]),
-            "export_seconds": entry.get("export_seconds"),
-            "details": entry.get("details"),
-            "varies": entry.get("varies"),
-            "usage": entry.get("usage"),
+            **{name: entry.get(name) for name in ("export_seconds", "details", "varies", "usage")},
             "runs_with": entry.get("runs_with", []),
             "latency": [],
             "accuracy": None,
             "verdict": None,
         }
         self._listed: fingerprint.Listed = entry["files"]
-        self._worker: WorkerProcess | None = None
+        self._workers: SuccessiveWorkers | None = None
+        self._holds: tuple[int, int] | None = None  # which process, and which batch size
         self.rounds: dict[int, dict[int, Turn]] = {}  # by batch size, by number of the round
-        self._warm: dict[int, bool] = {}  # by batch size: a steady speed was reached
+        self._warm: dict[int, bool] = {}  # by batch size: each process reached a steady speed
         self._joules: dict[int, float | None] = {}  # by batch size: of an image, on a GPU
         self._exports: Path | None = None
         self._probe: Images | None = None
-        self._loads: list[float] = []  # seconds of each
         self._settled = True  # it burnt no CPU between its turns
         self._classes = len(class_names)
         self.scorecard = Scorecard(class_names)
@@ -87,10 +74,6 @@ class Row:
     @property
     def ok(self) -> bool:
         return bool(self.figures["status"] == "ok")
-
-    @property
-    def _reloads(self) -> bool:
-        return self._loads[0] <= MOST_RELOAD_SECONDS
 
     @property
     def runtime(self) -> str | None:
@@ -113,16 +96,26 @@ class Row:
             if self.device == "cuda" and not machine.may_have_gpu():
                 # Known without a process that imports a runtime only to say so.
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
-            self._worker = WorkerProcess(self.name, exports / self.name, self.device, limits)
-            self.figures |= self._worker.ask("load", classes=self._classes)
-            self._loads.append(self.figures["load_seconds"])
-            self._fail_if(_other_settings(self.figures["requested"], self.figures["effective"]))
-            self.figures |= self._worker.ask("hold", probe[0][:1])
-            self._fail_if(
-                fidelity.what_is_wrong(self._worker.predict(probe[0]), probe[1], self.tolerance)
+            self._workers = SuccessiveWorkers(
+                lambda: WorkerProcess(self.name, exports / self.name, self.device, limits),
+                self._classes,
+                probe,
+                self.tolerance,
             )
+            self._workers.begin()
+            self.figures |= self._workers.load()
+            self.figures |= self._workers.check()
 
         self._guard(act)
+
+    def begin_process(self) -> None:
+        """End the process and begin the next, which is not waited for: :meth:`open_process`."""
+        self._guard(lambda: self._successive().begin())
+
+    def open_process(self) -> None:
+        """Load and check the file in the process that was begun."""
+        self._guard(lambda: self._successive().load())
+        self._guard(lambda: self._successive().check())
 
     def files_now(self, exports: Path) -> dict[str, Any]:
         """The figures that are of the files themselves, as these are now."""
@@ -144,40 +137,22 @@ class Row:
         self._guard(lambda: self._fail_if(fidelity.what_is_wrong(logits, baseline, self.tolerance)))
 
     def time(self, images: Images, number: int, options: BenchmarkOptions) -> None:
-        """One turn at timing a batch; the first one hands it over and warms up.
-
-        The file is loaded again every few rounds: see :func:`src.benchmark.latency.load_of`. Not
-        one that takes long, as what is compiled when it is loaded: it would only be loaded.
-        """
+        """One turn at timing a batch; a process's first one hands it over and warms up."""
         size = len(images)
 
         def act() -> None:
-            worker = self._alive()
-            rounds = self.rounds.setdefault(size, {})
-            if not rounds:
-                worker.ask("hold", images)
-                steady = worker.ask("warm_up", tolerance=WARM, max_seconds=options.warmup_seconds)
-                self._warm[size] = steady["warm"]
-                if self.device == "cuda":
-                    self._joules[size] = self._energy(worker, size)
-            elif self._reloads and load_of(number) != load_of(next(reversed(rounds))):
-                self._loads.append(worker.ask("reload")["load_seconds"])
-            before, own = Observation.now(), time.process_time()
-            answer = worker.ask("time", samples=options.samples, max_seconds=options.turn_seconds)
-            after, own = Observation.now(), time.process_time() - own
-            self._fail_if(_faster_than_its_device(answer["seconds"], answer["device_seconds"]))
-            own += answer.pop("request_cpu_seconds")
-            self._settled &= answer.pop("settled")
-            rounds[number] = Turn(
-                **answer, disturbance=before.until(after, own) if before and after else None
-            )
+            worker, process = self._alive(), self._successive().number
+            if self._holds != (process, size):
+                warm = turn.warm_up(worker, images, options)
+                self._warm[size] = self._warm.get(size, True) and warm
+                if self.device == "cuda" and size not in self._joules:
+                    self._joules[size] = turn.joules_of_an_image(worker, size)
+                self._holds = process, size
+            taken, settled = turn.take(worker, options, process)
+            self.rounds.setdefault(size, {})[number] = taken
+            self._settled &= settled
 
         self._guard(act)
-
-    def _energy(self, worker: WorkerProcess, size: int) -> float | None:
-        """Joules of the GPU for each image; None where it has no counter."""
-        spent = worker.ask("energy", least_seconds=ENERGY_SECONDS, max_seconds=MOST_ENERGY_SECONDS)
-        return None if spent["joules"] is None else spent["joules"] / spent["calls"] / size
 
     def speedup(self, other: Row, size: int) -> Interval | None:
         """How many times faster than ``other`` at a batch size; None where it can't be told."""
@@ -250,13 +225,10 @@ class Row:
         return self.figures
 
     def _last_figures(self) -> None:
-        worker = self._alive()
-        answer = worker.ask("finish")
-        self.figures["profile"] = answer["profile"]
-        self.figures["peak_rss_bytes"] = answer["peak_rss_bytes"]
-        self.figures["peak_device_bytes"] = worker.peak_device_bytes
-        self.figures["load_seconds"] = statistics.median(self._loads)
-        self.figures["loads_seconds"] = self._loads
+        workers = self._successive()
+        self.figures |= workers.finish()
+        self.figures["load_seconds"] = statistics.median(workers.load_seconds)
+        self.figures["loads_seconds"] = workers.load_seconds
         self.figures["idle_between_turns"] = self._settled
 
     def _require_unchanged(self) -> None:
@@ -290,46 +262,30 @@ class Row:
 
     def close(self) -> None:
         """End the process, if there is one."""
-        if self._worker is not None:
-            self._worker.close()
-            self._worker = None
+        if self._workers is not None:
+            self._workers.close()
+
+    def _successive(self) -> SuccessiveWorkers:
+        if self._workers is None:
+            raise WorkerError("the worker process is not running")
+        return self._workers
 
     def _alive(self) -> WorkerProcess:
-        if self._worker is None:
-            raise WorkerError("the worker process is not running")
-        return self._worker
+        return self._successive().present
 
     def _fail_if(self, problem: str | None) -> None:
         if problem:
             raise WorkerError(problem)
 
-    def _guard(self, act: Callable[[], None]) -> None:
+    def _guard(self, act: Callable[[], object]) -> None:
         if not self.ok:
             return
         try:
             act()
-        except Unavailable as reason:
-            self.figures |= {"status": "skipped", "reason": str(reason)}
+        except (Unavailable, WorkerError) as error:
+            status = "skipped" if isinstance(error, Unavailable) else "failed"
+            self.figures |= {"status": status, "reason": str(error)}
             self.close()
-        except WorkerError as error:
-            self.figures |= {"status": "failed", "reason": str(error)}
-            self.close()
-
-
-def _faster_than_its_device(
-    seconds: Sequence[float], device_seconds: Sequence[float] | None
-) -> str | None:
-    """Why the host's clock cannot be right: the device took longer by its own, without copies."""
-    if not device_seconds:
-        return None
-    host = float(np.quantile(seconds, 0.75))
-    device = float(np.quantile(device_seconds, 0.25))
-    if host >= LEAST_HOST_SHARE * device:
-        return None
-    return (
-        f"calls take {host:.3g} s by the host's clock and {device:.3g} s by the device's: the "
-        "runtime does not wait for the device, so its times would be of launches alone"
-    )
 
 
 def planned(manifest: dict[str, Any], chosen: Sequence[str] = ("cpu", "cuda")) -> list[Row]:
@@ -340,11 +296,3 @@ def planned(manifest: dict[str, Any], chosen: Sequence[str] = ("cpu", "cuda")) -
         for device in formats.get(name).devices
         if device in chosen
     ]
-
-
-def _other_settings(requested: dict[str, Any], effective: dict[str, Any]) -> str | None:
-    """Why a row does not run as it was asked to, or None if it does."""
-    for name, wanted in requested.items():
-        if name in effective and effective[name] != wanted:
-            return f"asked for {name} {wanted}, runs with {effective[name]}"
-    return None

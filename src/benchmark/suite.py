@@ -6,8 +6,8 @@ import dataclasses
 import datetime as dt
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.process import EVALUATION_BATCH, Limits
 from src.benchmark.row import Row, planned
 from src.benchmark.schedule import Schedule
+from src.benchmark.together import run_together
 from src.console import Report
 from src.data.split import Split
 from src.errors import LightshipError, UsageError
@@ -191,16 +192,12 @@ def _start(
         options.memory_limit,
         alone=at_once == 1,
     )
-    for begun in range(0, len(rows), at_once):
-        group = rows[begun : begun + at_once]
-        for number, row in enumerate(group, begun):
-            report("loading", f"{row.name} on {row.device}", number, len(rows))
-        if len(group) == 1:  # without a thread, so that Ctrl-C need not wait for one
-            group[0].start(run.exports, limits, known)
-            continue
-        with ThreadPoolExecutor(len(group)) as pool:
-            for loading in [pool.submit(row.start, run.exports, limits, known) for row in group]:
-                loading.result()
+
+    def load(number: int, row: Row) -> None:
+        report("loading", f"{row.name} on {row.device}", number, len(rows))
+        row.start(run.exports, limits, known)
+
+    run_together([partial(load, number, row) for number, row in enumerate(rows)], at_once)
 
 
 def _answers(

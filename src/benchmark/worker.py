@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import gc
 import importlib
 import json
 import os
@@ -44,9 +43,6 @@ _IDLE_CEILING_SECONDS = 0.5
 
 _NICE = -20  # the highest priority that is not real-time; privileged
 
-# The first calls allocate, and TorchScript optimises in its second.
-CALLS_AFTER_RELOAD = 3
-
 
 class Worker:
     """One exported file in this process."""
@@ -62,44 +58,38 @@ class Worker:
         self._energy = EnergyMeter(device)
         self._empty_rss = machine.peak_rss_bytes()
 
-    def load(self, classes: int | None = None) -> dict[str, Any]:
-        """Import the runtime, then load the file; both timed, in seconds.
+    def import_runtime(self) -> dict[str, Any]:
+        """Import the runtime; ``import_seconds`` spent.
 
-        Args:
-            classes: K, as every answer is to have them.
+        Raises:
+            Unavailable: it is not installed.
         """
-        self._classes = classes
         missing = missing_packages(self._kind.runs_with)
         if missing:
             raise Unavailable(f"not installed: {', '.join(missing)}")
         started = perf_counter()
         for package in self._kind.runs_with:
             importlib.import_module(package)
-        imported = perf_counter()
+        return {"import_seconds": perf_counter() - started}
+
+    def load(self, classes: int | None = None) -> dict[str, Any]:
+        """Import the runtime, where it is not, then load the file; both timed, in seconds.
+
+        Args:
+            classes: K, as every answer is to have them.
+        """
+        self._classes = classes
+        imported = self.import_runtime()
+        started = perf_counter()
         self._runtime = self._kind.load(self._folder, self._device, self._threads)
         self._runtime.synchronize()
-        loaded = perf_counter()
         return {
-            "import_seconds": imported - started,
-            "load_seconds": loaded - imported,
+            **imported,
+            "load_seconds": perf_counter() - started,
             "nice": os.getpriority(os.PRIO_PROCESS, 0),
             "requested": {"device": self._device, "threads": self._threads},
             "effective": self._runtime.settings,
         }
-
-    def reload(self) -> dict[str, Any]:
-        """Load the file once more, in the place of what was loaded."""
-        self._runtime = None
-        gc.collect()  # a module that is in a cycle would stay, and its memory with it
-        started = perf_counter()
-        self._runtime = self._kind.load(self._folder, self._device, self._threads)
-        self._runtime.synchronize()
-        seconds = perf_counter() - started
-        stopwatch = self._stopwatch()
-        for _ in range(CALLS_AFTER_RELOAD):
-            stopwatch.once()
-        self._require_logits(stopwatch)
-        return {"load_seconds": seconds}
 
     def predict(self, images: Images) -> Images:
         """Logits (N, K) for images (N, 3, H, W)."""
@@ -137,16 +127,19 @@ class Worker:
         self._settle()
         return answer
 
-    def finish(self) -> dict[str, Any]:
-        """What is known once all timing is over.
+    def memory(self) -> dict[str, Any]:
+        """``peak_rss_bytes``: the peak resident memory since the start, over the empty worker."""
+        return {"peak_rss_bytes": machine.peak_rss_bytes() - self._empty_rss}
 
-        ``peak_rss_bytes`` is the peak resident memory since the start, above that of the empty
-        worker. The profile is taken afterwards, for that may take memory of its own.
+    def finish(self) -> dict[str, Any]:
+        """What is known once all timing is over: :meth:`memory`, and the profile.
+
+        The profile is taken afterwards, for that may take memory of its own.
         """
-        peak = machine.peak_rss_bytes() - self._empty_rss
+        memory = self.memory()
         images = self._held if self._held is None else self._held[:1]
         profile = Profile() if images is None else self._loaded().profile(images)
-        return {"peak_rss_bytes": peak, "profile": dataclasses.asdict(profile)}
+        return {**memory, "profile": dataclasses.asdict(profile)}
 
     def trace(self, path: str) -> dict[str, Any]:
         """The profile once more, with the calls that it comes from written to ``path``."""

@@ -12,9 +12,9 @@ decides nothing alone. Three yardsticks are put beside each other, each with a 9
 - **clock**: in milliseconds, as they were. It takes the machine's hour for the file's.
 
 A row has regressed where the slowdown by its peers is shown to be more than is allowed, or those
-by the baseline and by the clock both are. An interval comes from the loads and rounds of the two
-measurements (see :mod:`src.compare.pace`), and is widened by what differs from process to process
-and so is not seen within one: ``PROCESS_SPREAD``. With fewer than three rows in common there is no
+by the baseline and by the clock both are. An interval comes from the processes of the two
+measurements (see :mod:`src.compare.pace`); of a row that had one process it is assumed, so wide
+that only a gross regression is shown. With fewer than three rows in common there is no
 median to speak of, and the baseline alone decides; of the baseline alone, the clock.
 """
 
@@ -34,10 +34,6 @@ from src.errors import UsageError
 Outcome = Literal["regressed", "inconclusive", "ok"]
 Row = dict[str, Any]
 
-# The standard deviation of the logarithm of a row's speed from one process to the next, beyond
-# what reloading the file within a process shows. Assumed, not measured: one measurement has one
-# process a row.
-PROCESS_SPREAD = 0.005
 LEAST_PEERS = 3  # rows in common, for a median of which one may regress
 _Z = NormalDist().inv_cdf(0.975)
 
@@ -138,7 +134,7 @@ def _slower(old: Row, new: Row, device: str, allowed: float, *, clock: bool) -> 
         for name in names:
             what = f"batch {size}"
             if name not in slowdowns:
-                text = "rounds on one load only, which have no interval: raise max_seconds"
+                text = "fewer than two rounds, which have no interval: raise max_seconds"
                 findings.append(Finding("inconclusive", name, device, what, text))
                 continue
             outcome, text = _judged(name, slowdowns, old["baseline"], allowed, clock=clock)
@@ -159,17 +155,9 @@ def _cells(results: Row, device: str) -> dict[int, dict[str, Any]]:
 def _slowdowns(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Slowdown]:
     means = any(is_interrupted(cell) for cells in (old, new) for cell in cells.values())
     before, after = rates(old, means=means), rates(new, means=means)
-    process = _Z * math.sqrt(2) * PROCESS_SPREAD
-    found = {}
-    for name in before.keys() & after.keys():
-        first, second = _log(before[name]), _log(after[name])
-        slower = first.over(second)
-        found[name] = Slowdown(
-            slower.value,
-            slower.value - math.hypot(slower.value - slower.low, process),
-            slower.value + math.hypot(slower.high - slower.value, process),
-        )
-    return found
+    return {
+        name: _log(before[name]).over(_log(after[name])) for name in before.keys() & after.keys()
+    }
 
 
 def _log(rate: Interval) -> Slowdown:

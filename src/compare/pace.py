@@ -33,7 +33,7 @@ def is_interrupted(cell: Mapping[str, Any]) -> bool:
 
 
 def rates(cells: Cells, *, means: bool) -> dict[str, Interval]:
-    """Calls a second of each row at the measurement's usual pace, with 95 % intervals over loads.
+    """Calls a second of each row at the measurement's usual pace, with 95 % intervals.
 
     Args:
         cells: of one measurement, device and batch size.
@@ -42,7 +42,7 @@ def rates(cells: Cells, *, means: bool) -> dict[str, Interval]:
             measurements of a comparison must take the same.
 
     Returns:
-        The rows of which there are rounds on two loads.
+        The rows of which there are two rounds; of rounds in one process the interval is assumed.
     """
     seen = _INTERRUPTED if means else _UNDISTURBED
     middle = np.mean if means else np.median
@@ -65,6 +65,9 @@ def rates(cells: Cells, *, means: bool) -> dict[str, Interval]:
         )
         for number in numbers
     }
-    pace = {number: Turn([math.exp(value)], 1.0, 0.0) for number, value in drift.items()}
+    # The pace has no process: each round stands alone, and only the rows' processes group them.
+    pace = {
+        number: Turn([math.exp(value)], 1.0, 0.0, process=number) for number, value in drift.items()
+    }
     found = {name: speedup(pace, rounds) for name, rounds in turns.items()}
     return {name: rate for name, rate in found.items() if rate is not None}

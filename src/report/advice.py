@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from src.report.table import is_too_wide
+from src.report.processes import ONE_PROCESS, is_of_one, is_too_wide
 
 _WHERE = {"cpu": "this CPU", "cuda": "this GPU"}
 _BEST = {
@@ -69,6 +69,8 @@ def _reasons(
     if speedup:
         interval = f"[{speedup['low']:.2f}, {speedup['high']:.2f}]"
         at = f"at batch {cells[0]['batch_size']}"
+        if is_of_one(speedup):
+            at += f" in {ONE_PROCESS}"
         if is_too_wide(speedup):
             yield f"too few rounds to tell its speed from {name}'s {interval} {at}"
         elif speedup["low"] > 1:

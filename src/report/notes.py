@@ -44,10 +44,10 @@ def definitions(results: dict[str, Any]) -> list[str]:
         f"{points(results['options']['max_accuracy_drop'])} of top-1 is lost, fail if they show "
         "that more is (one-sided tests at 5 %), inconclusive between.",
         "Latency: one call, images in and logits out, "
-        f"{_threads(results)}, each row in a process of its own, in "
-        "turns. A percentile with too few samples behind it is missing.",
+        f"{_threads(results)}, each row in a process of its own, in turns; from time to time every "
+        "process is replaced by a new one. A percentile with too few samples behind it is missing.",
         f"Times {baseline}: the ratio of medians paired round by round, with its "
-        "95 % interval; of means where a cell of the pair is marked busy or steal. "
+        "95 % interval over processes; of means where a cell of the pair is marked busy or steal. "
         "Times fp32 there: against the fp32 file of the same runtime, so that "
         "the runtime's own gain is not credited to the format.",
         f"Calibration of static int8: {results['calibration']['images']} images of the "

@@ -9,6 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from src.report import processes
 from src.report.explanation import explanations
 from src.runs import LAST
 
@@ -21,8 +22,6 @@ _CAUSES = {
     "cold": "no steady speed was reached in benchmark.warmup_seconds",
     "spread": "the interquartile range is over a tenth of the median, for no cause that was seen",
 }
-
-WIDEST = 1.5  # times the lower bound: a speed-up with a wider interval has too few rounds
 
 Row = dict[str, Any]
 
@@ -134,6 +133,7 @@ def footnotes(results: Row, *, unmeasured: bool = True) -> Iterator[str]:
     for cause, meaning in _CAUSES.items():
         if cause in marks:
             yield f"{UNSTABLE}{cause}: unstable, {meaning}"
+    yield from processes.notes(results)
     yield from explanations(results)
     for row in measured(results):
         if not row["idle_between_turns"]:
@@ -282,18 +282,15 @@ def _speedup(size: int, name: str) -> Callable[[Row], str]:
         if value is None:
             return MISSING
         interval = f"[{value['low']:.2f}, {value['high']:.2f}]"
-        if is_too_wide(value):
+        if processes.is_of_one(value):
+            interval += f" {processes.ONE_PROCESS}"
+        if processes.is_too_wide(value):
             return f"too few rounds to tell {interval}"
         if value["low"] <= 1.0 <= value["high"]:
             return f"no measurable difference {interval}"
         return f"{value['value']:.2f} {interval}"
 
     return cell
-
-
-def is_too_wide(interval: dict[str, float]) -> bool:
-    """Whether a speed-up's interval says nothing that helps to decide."""
-    return interval["high"] > WIDEST * interval["low"]
 
 
 def _figure(size: int, name: str, scale: float, digits: int) -> Callable[[Row], str]:

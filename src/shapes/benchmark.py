@@ -26,7 +26,6 @@ from src.shapes.parts import (
     DETAILS,
     DIFFERENCE,
     HEALTH,
-    INTERVAL,
     NETWORK,
     ORIGIN,
     POSITIVE,
@@ -36,6 +35,13 @@ from src.shapes.parts import (
     as_many_names,
 )
 
+# Version 2 says of each round which process of its row it was measured in. In version 1 a row had
+# one process.
+SCHEMA_VERSION = 2
+
+_INTERVAL = {"value": POSITIVE, "low": POSITIVE, "high": POSITIVE}
+_BEHIND_IT = {"processes": whole(1)}
+_OF_PROCESSES = {"processes": whole(1), "process_of_round": mapping(COUNT, key=round_number)}
 _cell = fields(
     {
         "batch_size": whole(1, 10**6),
@@ -62,12 +68,26 @@ _cell = fields(
                 {"frequency_spread": optional(number())},
             )
         ),
-        "speedup": optional(INTERVAL),
-        "speedup_same_runtime": optional(
-            fields({"format": word, "value": POSITIVE, "low": POSITIVE, "high": POSITIVE})
-        ),
-    }
+        "speedup": optional(fields(_INTERVAL, _BEHIND_IT)),
+        "speedup_same_runtime": optional(fields({"format": word, **_INTERVAL}, _BEHIND_IT)),
+    },
+    _OF_PROCESSES,
 )
+
+
+def _rounds_are_of_processes(cell: Any, place: str) -> None:
+    """In version 2: each round has a process, and each interval says of how many it is."""
+    fields(_OF_PROCESSES)(cell, place)
+    known = cell["process_of_round"]
+    if known.keys() != cell["seconds"].keys():
+        raise Wrong(f"{place}.process_of_round", "the rounds of seconds", sorted(known)[:3])
+    if cell["processes"] != len(set(known.values())):
+        expected = f"{len(set(known.values()))}, as rounds have processes,"
+        raise Wrong(f"{place}.processes", expected, cell["processes"])
+    for name in ("speedup", "speedup_same_runtime"):
+        if cell[name] is not None:
+            fields({"processes": whole(1, cell["processes"])})(cell[name], f"{place}.{name}")
+
 
 _COMPARED = {
     "delta_top1": DIFFERENCE,
@@ -210,6 +230,12 @@ ENVIRONMENT = fields(
 )
 
 
+def _is_of_its_version(value: Any, _: str) -> None:
+    for index, row in enumerate(value["rows"] if value.get("schema_version") != 1 else ()):
+        for position, cell in enumerate(row["latency"]):
+            _rounds_are_of_processes(cell, f"rows[{index}].latency[{position}]")
+
+
 def _rows_are_distinct(value: Any, _: str) -> None:
     seen = set()
     for row in value["rows"]:
@@ -266,6 +292,7 @@ BENCHMARK = all_of(
         {"origin": optional(ORIGIN), "preprocessing": PREPROCESSING, "health": optional(HEALTH)},
     ),
     as_many_names,
+    _is_of_its_version,
     _rows_are_distinct,
     _recommended_rows_are_there,
     _answers_are_of_classes,

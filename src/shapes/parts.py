@@ -27,7 +27,6 @@ POSITIVE = number(1e-12, 1e12)  # seconds, bytes and what is made of them
 COUNT = whole(0, 10**15)
 SIDE = whole(1, 32768)  # pixels
 STATUS = one_of("ok", "skipped", "failed")
-INTERVAL = fields({"value": POSITIVE, "low": POSITIVE, "high": POSITIVE})
 THREE = listed(number(-1e6, 1e6), 3, 3)
 SCALES = listed(number(1e-6, 1e6), 3, 3)
 

@@ -48,7 +48,8 @@ _turn = fields(
         "device_seconds": optional(listed(POSITIVE, 1)),
         "energy_joules": optional(number(0, 1e12)),
         "disturbance": optional(_disturbance),
-    }
+    },
+    {"process": COUNT},
 )
 _calibration = fields({"gaps": listed(_PART, _BINS, _BINS), "images": COUNT})
 _scorecard = fields(
@@ -94,6 +95,14 @@ def _raw_row(value: Any, place: str) -> None:
             raise Wrong(place, "answers and rounds, as its status is ok,", "none")
 
 
+def _turns_are_of_processes(value: Any, _: str) -> None:
+    """In version 2 each turn has a process; in version 1 a row had one."""
+    for index, row in enumerate(value["rows"] if value.get("schema_version") != 1 else ()):
+        for size, rounds in row["rounds"].items():
+            for name, turn in rounds.items():
+                fields({"process": COUNT})(turn, f"rows[{index}].rounds.{size}.{name}")
+
+
 def _rows_are_whole(value: Any, _: str) -> None:
     for index, row in enumerate(value["rows"]):
         if value["complete"] and row["figures"]["status"] == "ok":
@@ -117,5 +126,6 @@ ROUNDS = all_of(
             "rows": listed(_raw_row),
         }
     ),
+    _turns_are_of_processes,
     _rows_are_whole,
 )

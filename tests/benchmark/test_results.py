@@ -158,7 +158,9 @@ def require_only_whole_ones(run: Run, whole: dict[str, Any]) -> None:
     card = ("rows", 1, "scorecard")
     changes: list[tuple[tuple[Any, ...], Any]] = [
         (("complete",), False),
-        (("schema_version",), 2),
+        (("schema_version",), 3),
+        (("schema_version",), True),
+        (("schema_version",), "2"),
         (("classes",), 4),
         (("rows",), []),
         (("rows", 0), whole["rows"][1]),
@@ -167,6 +169,8 @@ def require_only_whole_ones(run: Run, whole: dict[str, Any]) -> None:
         (("rows", 1, "rounds", "1", "0", "seconds"), []),
         (("rows", 1, "rounds", "1", "0", "seconds"), [float("nan")]),
         (("rows", 1, "rounds", "1", "0", "disturbance"), {}),
+        (("rows", 1, "rounds", "1", "0", "process"), -1),
+        (("rows", 1, "rounds", "1", "0", "process"), "0"),
         (("rows", 1, "rounds", "one"), {}),
         (("rows", 1, "warm"), {}),
         (("rows", 1, "figures", "effective"), 5),
@@ -189,6 +193,13 @@ def require_only_whole_ones(run: Run, whole: dict[str, Any]) -> None:
         at[place[-1]] = value
         run.rounds.write_text(json.dumps(changed))
         assert finished.find_rounds(run, FEW) is None, (place, value)
+    changed = copy.deepcopy(whole)
+    del changed["rows"][1]["rounds"]["1"]["0"]["process"]
+    run.rounds.write_text(json.dumps(changed))
+    assert finished.find_rounds(run, FEW) is None
+    # The version before did not tell, for a row had one process.
+    run.rounds.write_text(json.dumps(changed | {"schema_version": 1}))
+    assert finished.find_rounds(run, FEW) is not None
     for text in ("", "{", "[]", "null", "{}", '{"schema_version": 1}'):
         run.rounds.write_text(text)
         assert finished.find_rounds(run, FEW) is None, text

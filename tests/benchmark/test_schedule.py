@@ -5,28 +5,57 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from src.benchmark.latency import Turn, speedup
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.schedule import LEAST_ROUNDS, ROUNDS_PAST_DEADLINE, Schedule, rotated
+from src.benchmark.schedule import (
+    LEAST_ROUNDS,
+    PROCESSES_BEFORE_A_LOOK,
+    PROCESSES_BETWEEN_LOOKS,
+    Schedule,
+    rotated,
+)
 
 IMAGES = np.zeros((1, 3, 2, 2), np.float32)
 
 
 class FakeRow:
-    """A row whose turns cost a second and are as noisy as it is told to be."""
+    """A row whose turns cost a second, and whose processes are as different as it is told to be."""
 
-    def __init__(self, name: str, log: list[Any], noise: float = 0.0, **figures: Any) -> None:
+    def __init__(
+        self, name: str, log: list[Any], noise: float = 0.0, load_seconds: float = 0, **figures: Any
+    ) -> None:
         self.name, self.device, self.noise, self.log = name, "cpu", noise, log
-        self.figures = {"precision": "fp32", **figures}
+        self.figures = {"precision": "fp32", "load_seconds": load_seconds, **figures}
         self.runtime = figures.get("runtime")
         self.ok = True
         self.rounds: dict[int, dict[int, Turn]] = {}
         self.generator = np.random.default_rng(len(name))
+        self.process = 0
+        self.begun = False
+        self.seconds = self.draw()
+
+    def draw(self) -> float:
+        return float(np.exp(self.noise * self.generator.normal()))
+
+    def begin_process(self) -> None:
+        assert not self.begun
+        self.begun = True
+        self.process += 1
+        self.seconds = self.draw()
+        self.log.append(("begin", self.name))
+
+    def open_process(self) -> None:
+        assert self.begun
+        self.begun = False
+        self.log.append(("open", self.name))
 
     def time(self, images: Any, number: int, options: BenchmarkOptions) -> None:
-        seconds = float(np.exp(self.noise * self.generator.normal()))
-        self.rounds.setdefault(len(images), {})[number] = Turn([seconds], seconds, seconds)
+        assert not self.begun
+        turn = Turn([self.seconds], self.seconds, self.seconds, process=self.process)
+        assert number not in self.rounds.setdefault(len(images), {})
+        self.rounds[len(images)][number] = turn
         self.log.append((number, self.name))
 
     def speedup(self, other: FakeRow, size: int) -> Any:
@@ -40,6 +69,12 @@ def run(rows: Any, log: list[Any], batches: int = 1, **options: Any) -> None:
     schedule.run([np.zeros((size + 1, 3, 2, 2), np.float32) for size in range(batches)])
 
 
+def turns_of(row: FakeRow, size: int = 1) -> list[int]:
+    """How many rounds each process of a row had."""
+    processes = [turn.process for turn in row.rounds[size].values()]
+    return [processes.count(each) for each in dict.fromkeys(processes)]
+
+
 def test_no_row_always_follows_the_same_one() -> None:
     rows: Any = ["a", "b", "c"]
     assert ["".join(rotated(rows, number)) for number in range(6)] == [
@@ -47,33 +82,97 @@ def test_no_row_always_follows_the_same_one() -> None:
     ]  # fmt: skip
 
 
-def test_rounds_end_when_every_speedup_is_precise() -> None:
+def test_every_row_has_its_rounds_in_each_of_its_processes() -> None:
     log: list[Any] = []
-    run([FakeRow("eager", log), FakeRow("other", log)], log, max_seconds=1000)
-    assert len(log) == 2 * LEAST_ROUNDS
+    rows = [FakeRow("eager", log), FakeRow("other", log)]
+    run(rows, log, batches=2, max_seconds=1000, processes=3, rounds=4)
+    assert [turns_of(row, size) for row in rows for size in (1, 2)] == [[4, 4, 4]] * 4
 
 
-def test_a_noisy_row_goes_on_with_its_baseline_alone() -> None:
+def test_nothing_is_timed_while_a_process_starts_and_all_import_at_once() -> None:
     log: list[Any] = []
-    rows = [FakeRow("eager", log), FakeRow("precise", log), FakeRow("noisy", log, noise=0.5)]
-    run(rows, log, max_seconds=10_000, rounds=30)
-    late = {name for number, name in log if number >= LEAST_ROUNDS}
-    assert late == {"eager", "noisy"}
-    assert max(number for number, _ in log) == 29
+    run([FakeRow(name, log) for name in "ab"], log, max_seconds=1000, processes=2, rounds=1)
+    # A fake row that is begun and not open refuses to be timed.
+    starts = [("begin", "a"), ("begin", "b"), ("open", "a"), ("open", "b")]
+    assert [each for each in log if each[0] in {"begin", "open"}] == starts
+    assert [turn for turn, _ in log[:2]] == [0, 0]
+    assert [turn for turn, _ in log[-2:]] == [1, 1]
 
 
-def test_the_time_there_is_ends_it_and_is_shared_by_the_batches() -> None:
+def test_a_file_that_takes_long_to_load_keeps_its_process_and_its_rounds() -> None:
     log: list[Any] = []
-    rows = [FakeRow("eager", log), FakeRow("noisy", log, noise=0.5)]
-    run(rows, log, batches=2, max_seconds=40)
-    assert [sum(len(row.rounds[size]) for row in rows) for size in (1, 2)] == [22, 20]
+    rows = [FakeRow("eager", log), FakeRow("compiled", log, load_seconds=51)]
+    run(rows, log, max_seconds=150, processes=3, rounds=4)
+    assert [turns_of(row) for row in rows] == [[4, 4, 4], [12]]
+    found = rows[1].speedup(rows[0], 1)
+    assert found.processes == 1
+    quick = FakeRow("compiled", log, load_seconds=50)
+    run([quick], log, max_seconds=150, processes=3, rounds=4)
+    assert turns_of(quick) == [4, 4, 4]
 
 
-def test_past_its_time_each_batch_still_gets_a_few_rounds() -> None:
+def test_precise_rows_get_no_further_process_but_not_before_their_spread_is_known() -> None:
     log: list[Any] = []
-    rows = [FakeRow("eager", log), FakeRow("noisy", log, noise=0.5)]
+    rows = [FakeRow("eager", log), FakeRow("other", log)]
+    run(rows, log, max_seconds=1000, processes=50, rounds=1)
+    assert [turns_of(row) for row in rows] == [[1] * PROCESSES_BEFORE_A_LOOK] * 2
+
+
+def test_a_restless_row_goes_on_with_its_baseline_alone() -> None:
+    log: list[Any] = []
+    rows = [FakeRow("eager", log), FakeRow("precise", log), FakeRow("restless", log, noise=0.5)]
+    run(rows, log, max_seconds=10_000, processes=20, rounds=2)
+    assert [len(turns_of(row)) for row in rows] == [20, PROCESSES_BEFORE_A_LOOK, 20]
+
+
+def test_precision_is_looked_at_now_and_then_only() -> None:
+    log: list[Any] = []
+    rows = [FakeRow("eager", log), FakeRow("other", log)]
+    looked = PROCESSES_BEFORE_A_LOOK + PROCESSES_BETWEEN_LOOKS
+    # Too imprecise at the first look; precise soon after.
+    rows[1].draw = lambda: 1.2 if rows[1].process == 1 else 1.0  # type: ignore[method-assign]
+    run(rows, log, max_seconds=10_000, processes=50, rounds=1, precision=0.04)
+    assert [len(turns_of(row)) for row in rows] == [looked, looked]
+
+
+def test_a_row_in_one_process_is_no_reason_to_go_on() -> None:
+    log: list[Any] = []
+    rows = [FakeRow("eager", log), FakeRow("compiled", log, load_seconds=1000)]
+    run(rows, log, max_seconds=1000, processes=50, rounds=1)
+    assert len(turns_of(rows[0])) == PROCESSES_BEFORE_A_LOOK
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_the_time_there_is_is_shared_by_processes_and_batches(processes: int) -> None:
+    log: list[Any] = []
+    rows = [FakeRow("eager", log), FakeRow("other", log)]
+    run(rows, log, batches=2, max_seconds=80 * processes, processes=processes, rounds=100)
+    for size in (1, 2):
+        for count in turns_of(rows[0], size):
+            # 80 s a process, for two rows and two batches: 20 rounds, less what starting takes.
+            assert 17 <= count <= 21
+
+
+def test_past_its_time_no_process_starts_and_each_batch_still_gets_a_few_rounds() -> None:
+    log: list[Any] = []
+    rows = [FakeRow("eager", log), FakeRow("other", log)]
     run(rows, log, batches=2, max_seconds=1)
-    assert [len(rows[0].rounds[size]) for size in (1, 2)] == [ROUNDS_PAST_DEADLINE] * 2
+    assert [turns_of(rows[0], size) for size in (1, 2)] == [[LEAST_ROUNDS]] * 2
+
+
+def test_a_process_that_started_late_gets_a_few_rounds() -> None:
+    log: list[Any] = []
+    rows = [FakeRow("eager", log), FakeRow("other", log)]
+    # Three rounds of two rows at two batches take 12 s, more than the 8 s of each process.
+    run(rows, log, batches=2, max_seconds=24, processes=3)
+    assert [turns_of(rows[0], size) for size in (1, 2)] == [[LEAST_ROUNDS] * 2] * 2
+
+
+def test_the_order_goes_on_rotating_from_process_to_process() -> None:
+    log: list[Any] = []
+    run([FakeRow(name, log) for name in "abc"], log, max_seconds=1000, processes=2, rounds=3)
+    order = [name for turn, name in log if turn not in {"begin", "open"}]
+    assert "".join(order) == "abccbabcaacbcabbac"
 
 
 def test_a_row_that_failed_is_passed_over() -> None:

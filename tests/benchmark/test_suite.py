@@ -16,7 +16,6 @@ import pytest
 
 from src import files, fingerprint, formats
 from src.benchmark import finished, process
-from src.benchmark.latency import ROUNDS_A_LOAD
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure, measure_unless_done, require_success
 from src.errors import LightshipError, UsageError
@@ -38,11 +37,18 @@ precision = "fp32"
 tolerance = 1e-3
 
 def load(folder, device, threads):
-    if folder.name == "elsewhere":
+    with open(folder / "started", "a+") as started:  # a line for each process
+        print(os.getpid(), file=started)
+        started.seek(0)
+        later = len(started.readlines()) > 1
+    name = folder.name
+    if name.endswith("-later"):
+        name = name.removesuffix("-later") if later else "talking"
+    if name == "elsewhere":
         raise Unavailable("not on this machine")
-    if folder.name == "unloadable":
+    if name == "unloadable":
         raise ValueError("no such\\nfile")
-    return Runtime(folder.name)
+    return Runtime(name)
 
 class Runtime:
     def __init__(self, name):
@@ -175,6 +181,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 OPTIONS = BenchmarkOptions(
     batch_sizes=[1, 3],
     threads=1,
+    processes=1,
     rounds=3,
     samples=5,
     warmup_seconds=0.01,
@@ -212,6 +219,7 @@ def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]
     assert "within 15 s" in rows["hanging"]["reason"]
     assert "over benchmark.max_memory_bytes=1000000000; killed" in rows["eating"]["reason"]
     assert rows["elsewhere-silently"]["reason"] == "asked for device cpu, runs with gpu"
+    assert rows["elsewhere-silently"]["effective"]["device"] == "gpu"
     assert rows["elsewhere"]["reason"] == "not on this machine"
     assert rows["unloadable"]["reason"] == "ValueError: no such file"
     assert rows["broken"]["reason"] == "it could not be exported"
@@ -309,7 +317,9 @@ def test_a_run_that_was_calibrated_on_the_scored_images_is_refused(run: Run) -> 
 
 
 def test_a_second_measurement_leaves_the_first_in_its_place(run: Run) -> None:
-    few = BenchmarkOptions(batch_sizes=[1], threads=1, rounds=2, samples=2, warmup_seconds=0.01)
+    few = BenchmarkOptions(
+        batch_sizes=[1], threads=1, processes=1, rounds=2, samples=2, warmup_seconds=0.01
+    )
     for name in NAMES:
         if name != "eager":
             entries = run.read_manifest()
@@ -364,17 +374,6 @@ def well_behaved(run: Run) -> Run:
     manifest["formats"] = {name: manifest["formats"][name] for name in ("eager", "talking")}
     files.write_json(run.manifest, manifest)
     return run
-
-
-@pytest.mark.parametrize(("most_seconds", "loads"), [(1000.0, 3), (0.0, 1)])
-def test_a_file_that_is_slow_to_load_is_loaded_once(
-    well_behaved: Run, monkeypatch: pytest.MonkeyPatch, most_seconds: float, loads: int
-) -> None:
-    monkeypatch.setattr("src.benchmark.row.MOST_RELOAD_SECONDS", most_seconds)
-    # No ratio is as precise as that, so that no row leaves early.
-    options = replace(OPTIONS, batch_sizes=[1], rounds=2 * ROUNDS_A_LOAD + 1, precision=1e-9)
-    rows = measure(well_behaved, Data(), options, silent)["rows"]
-    assert len(rows[0]["loads_seconds"]) == loads
 
 
 FEW = replace(OPTIONS, batch_sizes=[1], rounds=2, samples=2)

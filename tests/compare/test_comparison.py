@@ -24,7 +24,7 @@ def keep(folder: Path, name: str, measured: dict[str, Any]) -> Path:
     """A run folder with a measurement."""
     run = folder / name / "version_0"
     run.mkdir(parents=True)
-    content = {**measured, "schema_version": 1, "run": f"{name}/version_0", "model": name}
+    content = {**measured, "run": f"{name}/version_0", "model": name}
     (run / "benchmark.json").write_text(json.dumps(content))
     return run
 

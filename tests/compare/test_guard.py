@@ -14,33 +14,41 @@ from src.errors import UsageError
 from tests.report.test_table import FAILED, latency, results, row
 
 LEVELS = {"eager": 0.016, "torchscript": 0.012, "onnx_fp32": 0.005, "onnx_int8": 0.002}
-ROUNDS = 20
+PROCESSES, ROUNDS = 16, 4  # of benchmark=thorough, and in each process
 
 
 def measurement(seed: int, **slower: float) -> dict[str, Any]:
     """A measurement of four files, some of them so many times slower than usual.
 
     The machine is up to 1.3 times slower in one session than in another, has phases in which all
-    is slower by up to a third for some rounds, each process and each load of a file is its own,
-    the baseline's most of all, and a call now and then is interrupted.
+    is slower by up to a third for some rounds, each process is its own, the baseline's most of
+    all, and a call now and then is interrupted.
     """
     generator = np.random.default_rng(seed)
     session = generator.uniform(1, 1.3)
-    phase = np.where(generator.random(ROUNDS) < 0.25, generator.uniform(1.1, 1.35), 1.0)
+    count = PROCESSES * ROUNDS
+    phase = np.where(generator.random(count) < 0.25, generator.uniform(1.1, 1.35), 1.0)
     rows = []
     for name, level in LEVELS.items():
-        restless = 0.01 if name == "eager" else 0.004
-        process = np.exp(generator.normal(0, restless))
-        loads = np.repeat(np.exp(generator.normal(0, 0.01, ROUNDS // 2)), 2)
+        restless = 0.014 if name == "eager" else 0.011
+        processes = np.exp(generator.normal(0, restless, PROCESSES))
         seconds = {}
-        for number in range(ROUNDS):
-            usual = level * slower.get(name, 1) * session * process * phase[number] * loads[number]
+        for number in range(count):
+            process = processes[number // ROUNDS]
+            usual = level * slower.get(name, 1) * session * process * phase[number]
             calls = max(4, int(0.1 / usual))
             noise = np.exp(generator.normal(0, 0.03, calls))
             spikes = np.where(generator.random(calls) < 0.02, 2.0, 1.0)
             seconds[str(number)] = [float(value) for value in usual * noise * spikes]
         p50 = float(np.median(np.concatenate(list(seconds.values()))))
-        rows.append(row(name, latency=[latency(1, p50, seconds=seconds)]))
+        process_of_round = {number: int(number) // ROUNDS for number in seconds}
+        cell = latency(1, p50, seconds=seconds)
+        rows.append(
+            row(
+                name,
+                latency=[cell | {"process_of_round": process_of_round, "processes": PROCESSES}],
+            )
+        )
     return results(*rows)
 
 
@@ -89,16 +97,28 @@ def test_a_slower_machine_is_no_regression_unless_the_clock_is_trusted() -> None
 
 def test_a_slowdown_that_is_not_shown_is_inconclusive_and_told() -> None:
     old, new = measurement(5), measurement(5)
-    for measured in (old, new):  # two loads, which tell next to nothing
+    for measured in (old, new):  # two processes, which tell next to nothing
         for each in measured["rows"]:
             seconds = each["latency"][0]["seconds"]
-            each["latency"][0]["seconds"] = {number: seconds[number] for number in "0123"}
+            each["latency"][0]["seconds"] = {number: seconds[number] for number in "0145"}
     found = guard.compare(
         old, same_hour(new, {"onnx_int8": 1.07}), max_slowdown=0.05, max_drop=None
     )
     (unsure,) = [each for each in found if each.outcome == "inconclusive"]
     assert unsure.format == "onnx_int8"
     assert "benchmark=thorough" in str(unsure)
+
+
+def test_of_measurements_in_one_process_only_a_gross_slowdown_is_shown() -> None:
+    old = measurement(5)
+    for each in old["rows"]:
+        for cell in each["latency"]:
+            del cell["process_of_round"], cell["processes"]  # as in version 1 of the file
+    found = {
+        times: outcomes(old, same_hour(old, {"onnx_int8": times}))["onnx_int8"]
+        for times in (1.0, 1.3, 2.5)
+    }
+    assert found == {1.0: "ok", 1.3: "inconclusive", 2.5: "regressed"}
 
 
 def test_with_the_baseline_alone_beside_it_that_decides() -> None:

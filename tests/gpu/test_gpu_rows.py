@@ -138,8 +138,8 @@ def test_nvml_and_torch_speak_of_the_same_gpu() -> None:
 def test_a_planted_timer_that_does_not_wait_for_the_gpu_is_caught(
     source: ExportSource,
 ) -> None:
-    from src.benchmark.row import _faster_than_its_device
     from src.benchmark.stopwatch import Stopwatch
+    from src.benchmark.turn import faster_than_its_device
     from src.formats._torch import TorchRuntime, open_device
 
     class Launches(TorchRuntime):
@@ -163,9 +163,9 @@ def test_a_planted_timer_that_does_not_wait_for_the_gpu_is_caught(
     images = source.calibration[:1].numpy()
     there = source.calibration[:1].to(place)
     right = Stopwatch(TorchRuntime(slow, place), images).time(5, 1.0)
-    assert _faster_than_its_device(right["seconds"], right["device_seconds"]) is None
+    assert faster_than_its_device(right["seconds"], right["device_seconds"]) is None
     planted = Stopwatch(Launches(slow, place), images).time(5, 1.0)
     torch.cuda.synchronize()
-    problem = _faster_than_its_device(planted["seconds"], planted["device_seconds"])
+    problem = faster_than_its_device(planted["seconds"], planted["device_seconds"])
     assert problem is not None
     assert "does not wait for the device" in problem

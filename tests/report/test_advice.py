@@ -5,7 +5,7 @@ from typing import Any
 from src.report.advice import points, sentences
 from tests.report.test_table import latency, results, row
 
-CLOSE = {"value": 1.0, "low": 0.97, "high": 1.02}
+CLOSE = {"value": 1.0, "low": 0.97, "high": 1.02, "processes": 5}
 
 
 def advice(*rows: dict[str, Any], chosen: str, **changes: Any) -> str:
@@ -33,7 +33,7 @@ def test_what_is_not_faster_is_not_called_so() -> None:
     assert "as fast as eager [0.97, 1.02] at batch 1, of the same size" in advice(
         row("eager"), even, chosen="onnx"
     )
-    slower = {"value": 0.5, "low": 0.4, "high": 0.6}
+    slower = {"value": 0.5, "low": 0.4, "high": 0.6, "processes": 5}
     slow = row("onnx", latency=[latency(1, 0.01, speedup=slower)])
     assert "2.0x slower than eager" in advice(row("eager"), slow, chosen="onnx")
 
@@ -57,12 +57,20 @@ def test_a_drop_that_may_be_none_is_not_called_unchanged() -> None:
 
 
 def test_an_interval_that_says_nothing_is_not_called_as_fast() -> None:
-    wide = {"value": 5.0, "low": 0.57, "high": 54.61}
+    wide = {"value": 5.0, "low": 0.57, "high": 54.61, "processes": 5}
     text = advice(
         row("eager"), row("onnx", latency=[latency(1, 0.002, speedup=wide)]), chosen="onnx"
     )
     assert "too few rounds to tell its speed from eager's [0.57, 54.61] at batch 1" in text
     assert "as fast as" not in text
+
+
+def test_a_speed_in_one_process_is_recommended_as_such() -> None:
+    one = {"value": 3.0, "low": 2.4, "high": 3.75, "processes": 1}
+    text = advice(
+        row("eager"), row("onnx", latency=[latency(1, 0.002, speedup=one)]), chosen="onnx"
+    )
+    assert "3.0x faster than eager [2.40, 3.75] at batch 1 in one process" in text
 
 
 def test_where_nothing_beats_the_baseline_it_says_so_and_what_is_open() -> None:

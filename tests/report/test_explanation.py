@@ -13,7 +13,8 @@ PROFILE = {
 
 
 def lines(low: float, high: float, *, dot_product: bool = True, **changes: Any) -> list[str]:
-    gain = {"format": "onnx_fp32", "value": (low + high) / 2, "low": low, "high": high}
+    interval = {"value": (low + high) / 2, "low": low, "high": high, "processes": 5}
+    gain = {"format": "onnx_fp32", **interval}
     cell = latency(1, 0.01, speedup_same_runtime=gain)
     quantized = row("onnx_int8", precision="int8", latency=[cell], profile=PROFILE) | changes
     measured = results(row("eager"), quantized)

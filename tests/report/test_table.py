@@ -12,10 +12,15 @@ from src.report import markdown, page, table
 
 
 def latency(batch_size: int, p50: float, **changes: Any) -> dict[str, Any]:
+    """A cell of ten rounds, or of those in ``seconds``: two in each process."""
+    seconds = changes.get("seconds", {str(number): [p50] for number in range(10)})
+    process_of_round = {number: int(number) // 2 for number in seconds}
     return {
         "batch_size": batch_size,
         "samples": 100,
-        "rounds": 10,
+        "rounds": len(seconds),
+        "processes": len(set(process_of_round.values())),
+        "process_of_round": process_of_round,
         "mean_s": p50,
         "p50_s": p50,
         "p90_s": p50 * 1.1,
@@ -28,9 +33,9 @@ def latency(batch_size: int, p50: float, **changes: Any) -> dict[str, Any]:
         "stable": True,
         "unstable": [],
         "disturbance": None,
-        "speedup": {"value": 2.0, "low": 1.9, "high": 2.1},
+        "speedup": {"value": 2.0, "low": 1.9, "high": 2.1, "processes": 5},
         "speedup_same_runtime": None,
-        "seconds": {"0": [p50]},
+        "seconds": seconds,
         **changes,
     }
 
@@ -95,7 +100,7 @@ FAILED = {"status": "failed", "reason": "it <b>broke</b> | badly", "latency": []
 
 def results(*rows: dict[str, Any]) -> dict[str, Any]:
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "run": "planted/version_0",
         "model": "planted",
         "parameters": 1_000_000,
@@ -153,7 +158,7 @@ def cells(measured: dict[str, Any], name: str, which: Any = table.columns) -> di
 
 
 def test_a_rows_cells_are_its_figures_in_the_units_of_their_heads() -> None:
-    same = {"format": "onnx", "value": 3.0, "low": 2.9, "high": 3.1}
+    same = {"format": "onnx", "value": 3.0, "low": 2.9, "high": 3.1, "processes": 5}
     int8 = row("onnx_int8", latency=[latency(1, 0.0123, speedup_same_runtime=same)])
     assert cells(results(row("eager"), int8), "onnx_int8") == {
         "format": "onnx_int8",
@@ -219,10 +224,42 @@ def test_the_baseline_has_no_delta_to_itself() -> None:
 
 
 def test_an_interval_that_holds_one_is_no_difference() -> None:
-    even = [latency(1, 0.01, speedup={"value": 1.01, "low": 0.98, "high": 1.04})]
+    even = [latency(1, 0.01, speedup={"value": 1.01, "low": 0.98, "high": 1.04, "processes": 5})]
     measured = results(row("eager"), row("onnx", latency=even))
     cell = cells(measured, "onnx")["batch 1 times eager"]
     assert cell == "no measurable difference [0.98, 1.04]"
+
+
+def test_a_speedup_in_one_process_is_marked_and_what_its_interval_is_explained() -> None:
+    one = {"value": 1.83, "low": 1.46, "high": 2.29, "processes": 1}
+    compiled = row("compiled", latency=[latency(1, 0.01, speedup=one)])
+    measured = results(row("eager"), compiled)
+    cell = cells(measured, "compiled")["batch 1 times eager"]
+    assert cell == "1.83 [1.46, 2.29] one process"
+    (note,) = table.footnotes(measured)
+    assert note.startswith(
+        "one process (compiled on cpu, or what it is compared with): the difference"
+    )
+    assert "not measured" in note
+    same = {**one, "value": 1.0, "low": 0.8, "high": 1.25}
+    even = row("even", latency=[latency(1, 0.01, speedup=same)])
+    assert cells(results(row("eager"), even), "even")["batch 1 times eager"] == (
+        "no measurable difference [0.80, 1.25] one process"
+    )
+    lost = {**one, "low": 0.5, "high": 4.0}
+    noisy = row("noisy", latency=[latency(1, 0.01, speedup=lost)])
+    assert cells(results(row("eager"), noisy), "noisy")["batch 1 times eager"] == (
+        "too few rounds to tell [0.50, 4.00] one process"
+    )
+
+
+@pytest.mark.parametrize(("processes", "told"), [(2, True), (4, True), (5, False)])
+def test_fewer_processes_than_planned_are_told(processes: int, told: bool) -> None:
+    gain = {"value": 2.0, "low": 1.8, "high": 2.2, "processes": processes}
+    measured = results(row("eager"), row("onnx", latency=[latency(1, 0.01, speedup=gain)]))
+    notes = " ".join(table.footnotes(measured))
+    assert (f"few processes (onnx on cpu: {processes})" in notes) is told
+    assert "eager" not in notes
 
 
 def test_an_unstable_cell_is_marked_with_its_cause_and_the_mark_explained() -> None:

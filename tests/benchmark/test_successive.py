@@ -1,0 +1,150 @@
+"""A row's worker processes, one after the other: over planted formats, and over fakes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src.benchmark.process import WorkerError
+from src.benchmark.successive import SuccessiveWorkers
+from src.benchmark.suite import measure
+from src.runs import Run
+from tests.benchmark.test_suite import OPTIONS, Data, only, run, silent
+
+__all__ = ["run"]  # the fixture
+
+PROCESSES = 3
+SEVERAL = replace(OPTIONS, processes=PROCESSES, rounds=2)
+
+
+def test_each_round_is_stored_with_the_process_that_it_was_measured_in(run: Run) -> None:
+    only(run, "eager", "talking")
+    measure(run, Data(), SEVERAL, silent)
+    rows = run.read_benchmark()["rows"]
+    for row in rows:
+        started = (run.exports / row["format"] / "started").read_text().split()
+        assert len(set(started)) == PROCESSES
+        assert len(row["loads_seconds"]) == PROCESSES
+        assert [cell["process_of_round"] for cell in row["latency"]] == [
+            {"0": 0, "1": 0, "2": 1, "3": 1, "4": 2, "5": 2}
+        ] * len(SEVERAL.batch_sizes)
+        assert {cell["processes"] for cell in row["latency"]} == {PROCESSES}
+    assert [cell["speedup"]["processes"] for cell in rows[1]["latency"]] == [PROCESSES] * 2
+
+
+LATER = {
+    "unloadable-later": "ValueError: no such file",
+    "shifted-later": "logits differ by",
+    "elsewhere-silently-later": "asked for device cpu, runs with gpu",
+    "crashing-later": "SIGABRT",
+    "nan-of-three-later": "logits of 1 images are not finite",
+}
+
+
+def test_what_fails_in_a_later_process_fails_its_row_as_in_the_first(run: Run) -> None:
+    only(run, "eager", *LATER, "elsewhere-later")
+    options = replace(SEVERAL, processes=2, rounds=1)
+    rows = {row["format"]: row for row in measure(run, Data(), options, silent)["rows"]}
+    assert rows["eager"]["status"] == "ok"
+    for name, reason in LATER.items():
+        assert rows[name]["status"] == "failed", name
+        assert reason in rows[name]["reason"]
+        assert rows[name]["latency"] == []
+    assert rows["elsewhere-later"]["status"] == "skipped"
+
+
+class FakeWorker:
+    """A worker that answers as told; what it is asked is written down."""
+
+    def __init__(self, log: list[str], rss: int, device: int | None, load_seconds: float) -> None:
+        self.log, self.rss, self.peak_device_bytes = log, rss, device
+        self.load_seconds = load_seconds
+
+    def begin(self, do: str) -> None:
+        self.log.append(f"begin {do}")
+
+    def end(self, do: str) -> dict[str, Any]:
+        self.log.append(f"end {do}")
+        return {"import_seconds": 1.0}
+
+    def ask(self, do: str, *_: Any, **__: Any) -> dict[str, Any]:
+        self.log.append(do)
+        settings = {"device": "cpu", "threads": 1}
+        return {
+            "load": {
+                "import_seconds": 0.0,
+                "load_seconds": self.load_seconds,
+                "nice": 0,
+                "requested": settings,
+                "effective": {"runtime": "fake", **settings},
+            },
+            "hold": {"first_inference_seconds": 0.5},
+            "memory": {"peak_rss_bytes": self.rss},
+            "finish": {"peak_rss_bytes": self.rss, "profile": {"time": {}}},
+        }[do]
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1)[:, :3]
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+def fakes(log: list[str], *workers: tuple[int, int | None, float]) -> SuccessiveWorkers:
+    left = iter([FakeWorker(log, *worker) for worker in workers])
+    images = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
+    logits = images.reshape(2, -1)[:, :3]
+    start: Any = lambda: next(left)  # noqa: E731
+    return SuccessiveWorkers(start, classes=3, probe=(images, logits), tolerance=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("peaks", "expected"),
+    [
+        ([(9, 5), (4, 7), (6, 6)], (9, 7)),
+        ([(4, 5), (9, None), (6, None)], (9, 5)),
+        ([(1, None), (2, None), (3, None)], (3, None)),
+    ],
+)
+def test_the_peak_of_memory_is_that_of_all_processes(
+    peaks: list[tuple[int, int | None]], expected: tuple[int, int | None]
+) -> None:
+    workers = fakes([], *((rss, device, 1.0) for rss, device in peaks))
+    for _ in peaks:
+        workers.begin()
+        workers.load()
+    found = workers.finish()
+    assert (found["peak_rss_bytes"], found["peak_device_bytes"]) == expected
+    assert found["profile"] == {"time": {}}
+
+
+def test_a_process_ends_before_the_next_starts_which_imports_unwaited_for() -> None:
+    log: list[str] = []
+    workers = fakes(log, (1, None, 2.0), (1, None, 3.0))
+    workers.begin()
+    first = workers.load() | workers.check()
+    assert (first["import_seconds"], first["load_seconds"]) == (1.0, 2.0)
+    assert (first["first_inference_seconds"], first["effective"]["runtime"]) == (0.5, "fake")
+    workers.begin()
+    assert log == [
+        *("begin import_runtime", "end import_runtime", "load", "hold"),
+        *("memory", "close", "begin import_runtime"),
+    ]
+    assert workers.number == 1
+    assert workers.load_seconds == [2.0]
+    workers.load()
+    assert workers.load_seconds == [2.0, 3.0]
+
+
+def test_without_a_process_there_is_nothing_to_ask() -> None:
+    workers = fakes([], (1, None, 1.0))
+    workers.close()
+    with pytest.raises(WorkerError, match="not running"):
+        workers.finish()
+    workers.begin()
+    workers.close()
+    with pytest.raises(WorkerError, match="not running"):
+        workers.load()
