@@ -77,11 +77,12 @@ class Row:
         self.rounds: dict[int, dict[int, Turn]] = {}  # by batch size, by number of the round
         self._warm: dict[int, bool] = {}  # by batch size: a steady speed was reached
         self._joules: dict[int, float | None] = {}  # by batch size: of an image, on a GPU
+        self.memory: dict[int, dict[str, Any]] = {}  # by batch size: see src/benchmark/memory.py
         self._exports: Path | None = None
         self._probe: Images | None = None
         self._loads: list[float] = []  # seconds of each
         self._settled = True  # it burnt no CPU between its turns
-        self._classes = len(class_names)
+        self.classes = len(class_names)
         self.scorecard = Scorecard(class_names)
 
     @property
@@ -114,7 +115,7 @@ class Row:
                 # Known without a process that imports a runtime only to say so.
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
             self._worker = WorkerProcess(self.name, exports / self.name, self.device, limits)
-            self.figures |= self._worker.ask("load", classes=self._classes)
+            self.figures |= self._worker.ask("load", classes=self.classes)
             self._loads.append(self.figures["load_seconds"])
             self._fail_if(_other_settings(self.figures["requested"], self.figures["effective"]))
             self.figures |= self._worker.ask("hold", probe[0][:1])
@@ -198,6 +199,7 @@ class Row:
             },
             "warm": {str(size): warm for size, warm in self._warm.items()},
             "joules": {str(size): joules for size, joules in self._joules.items()},
+            "memory": {str(size): figures for size, figures in self.memory.items()},
             "scorecard": self.scorecard.raw(),
         }
 
@@ -210,6 +212,7 @@ class Row:
         }
         self._warm = {int(size): warm for size, warm in raw["warm"].items()}
         self._joules = {int(size): joules for size, joules in raw["joules"].items()}
+        self.memory = {int(size): figures for size, figures in raw["memory"].items()}
         self.scorecard.restore(raw["scorecard"])
 
     def finish(
@@ -235,7 +238,7 @@ class Row:
             if self.tolerance is None and self.figures["verdict"] in {"fail", "inconclusive"}:
                 self._look_for_damage()
             for size, rounds in self.rounds.items():
-                cell = summarize(size, rounds, warm=self._warm[size])
+                cell = summarize(size, rounds, warm=self._warm[size]) | self.memory[size]
                 if self.device == "cuda":
                     cell["joules_per_image"] = self._joules[size]
                 if baseline not in {None, self} and (found := self.speedup(baseline, size)):
@@ -251,10 +254,7 @@ class Row:
 
     def _last_figures(self) -> None:
         worker = self._alive()
-        answer = worker.ask("finish")
-        self.figures["profile"] = answer["profile"]
-        self.figures["peak_rss_bytes"] = answer["peak_rss_bytes"]
-        self.figures["peak_device_bytes"] = worker.peak_device_bytes
+        self.figures["profile"] = worker.ask("finish")["profile"]
         self.figures["load_seconds"] = statistics.median(self._loads)
         self.figures["loads_seconds"] = self._loads
         self.figures["idle_between_turns"] = self._settled

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from src.compare.collection import Measured
-from src.compare.place import Exam, Place, exam_of, place_of
+from src.compare.place import Exam, Place, exams_of, place_of
 from src.errors import UsageError
 from src.report import pareto
 
@@ -68,7 +68,8 @@ def candidates(found: Sequence[Measured], size: int) -> list[Candidate]:
 
 
 def _candidates(found: Sequence[Measured], size: int) -> Iterator[Candidate]:
-    for each in found:
+    exams = exams_of([each.results for each in found])
+    for each, exam in zip(found, exams, strict=True):
         for row in each.results["rows"]:
             if row["status"] != "ok" or not row["accuracy"]:
                 continue
@@ -80,7 +81,7 @@ def _candidates(found: Sequence[Measured], size: int) -> Iterator[Candidate]:
                         row,
                         cell,
                         place_of(each.results, row["device"]),
-                        exam_of(each.results),
+                        exam,
                         row["format"] == each.results["baseline"],
                     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from src.compare.candidate import Candidate, batch_size, candidates, front, groups, within
 from src.compare.collection import Measured
-from src.compare.place import Exam, Place
+from src.compare.place import Exam, Place, assumed
 from src.report.table import MISSING, UNSTABLE, Column
 
 Row = dict[str, Any]
@@ -114,6 +114,11 @@ class Comparison:
             )
         else:
             notes += [f"Top-1: on {exam}." for exam in self.exams]
+        notes += [
+            f"{self.found[index].name} does not say which images it was scored on: that they are "
+            "those of the other runs is taken from their name and number. Measure it again to know."
+            for index in assumed([each.results for each in self.found])
+        ]
         shapes = {"x".join(map(str, each.results["input_shape"][1:])) for each in self.found}
         if len(shapes) > 1:
             told = ", ".join(sorted(shapes))

@@ -1,4 +1,12 @@
-"""The shape of ``benchmark.json``."""
+"""The shape of ``benchmark.json``.
+
+A history of the format, of which every version is read:
+
+1. The first.
+2. ``verdict`` may be ``same``; ``rounding`` of the accuracy; ``sha256`` of the data set; the peak of
+   the memory stands in each cell of ``latency`` and no longer in the row; ``chosen_from`` and
+   ``tested`` of a recommendation.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +43,14 @@ from src.shapes.parts import (
     as_many_names,
 )
 
+VERSION = 2  # that is written
+VERSIONS = (1, 2)  # that are read
+
+MEMORY = {
+    "peak_rss_bytes": optional(whole(-(10**15), 10**15)),
+    "peak_device_bytes": optional(COUNT),
+    "memory_reason": text,
+}
 _cell = fields(
     {
         "batch_size": whole(1, 10**6),
@@ -65,7 +81,8 @@ _cell = fields(
         "speedup_same_runtime": optional(
             fields({"format": word, "value": POSITIVE, "low": POSITIVE, "high": POSITIVE})
         ),
-    }
+    },
+    MEMORY,
 )
 
 _COMPARED = {
@@ -129,8 +146,6 @@ _MEASURED = {
     "accuracy": _accuracy,
     "load_seconds": number(0, 1e9),
     "first_inference_seconds": number(0, 1e9),
-    "peak_rss_bytes": whole(-(10**15), 10**15),
-    "peak_device_bytes": optional(COUNT),
     "idle_between_turns": truth,
     "profile": _profile,
     "effective": fields({}, {"runtime": text, "threads": whole(1, 10**6)}),
@@ -239,7 +254,10 @@ def _answers_are_of_classes(value: Any, _: str) -> None:
 
 
 OPTIONS = fields({"max_accuracy_drop": SHARE})
-DATASET = fields({"name": text, "split": text, "images": COUNT})
+DATASET = fields(
+    {"name": text, "split": text, "images": COUNT},
+    {"sha256": optional(text), "also_in_calibration": COUNT},
+)
 BENCHMARK = all_of(
     fields(
         {

@@ -17,7 +17,7 @@ from src.schema import (
     truth,
     whole,
 )
-from src.shapes.benchmark import ANY_ROW, DATASET, ENVIRONMENT, OPTIONS, TIMED_ROW
+from src.shapes.benchmark import ANY_ROW, DATASET, ENVIRONMENT, MEMORY, OPTIONS, TIMED_ROW
 from src.shapes.parts import CHECKPOINT, COUNT, POSITIVE
 
 _PART = number(-1e12, 1e12)  # of cores, images or seconds
@@ -75,6 +75,7 @@ _row = fields(
         "rounds": mapping(mapping(_turn, key=_numeral), key=_numeral),
         "warm": mapping(truth, key=_numeral),
         "joules": mapping(optional(number(0, 1e12)), key=_numeral),
+        "memory": mapping(fields({}, MEMORY), key=_numeral),
         "scorecard": _scorecard,
     }
 )
@@ -90,7 +91,8 @@ def _raw_row(value: Any, place: str) -> None:
             raise Wrong(f"{place}.scorecard.{name}.images", f"{len(images)}", card[name]["images"])
     if value["figures"]["status"] == "ok":
         there = card["targets"] and value["rounds"] and all(value["rounds"].values())
-        if not there or value["rounds"].keys() != value["warm"].keys():
+        kept = (value["warm"].keys(), value["memory"].keys())
+        if not there or any(value["rounds"].keys() != sizes for sizes in kept):
             raise Wrong(place, "answers and rounds, as its status is ok,", "none")
 
 

@@ -175,7 +175,7 @@ def test_manifests_that_are_taken(tmp_path: Path, count: int) -> None:
         run.benchmark.write_text(json.dumps(measured))
         with contextlib.suppress(UsageError):  # of a format that there is not
             assert planned(found) or not found["formats"]
-            assert finished.find(run, BenchmarkOptions()) is None
+            assert finished.find(run, BenchmarkOptions(), lambda: None) is None
 
     assert share_taken(count, read) == 1
 
