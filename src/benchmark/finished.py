@@ -12,7 +12,6 @@ from src.benchmark.row import planned
 from src.errors import UsageError
 from src.runs import Run
 
-
 # The hash of the test images that are there now; None where they cannot be read.
 ScoredNow = Callable[[], str | None]
 

@@ -68,13 +68,14 @@ def measure(
 
 def _peak(row: Row, images: Images, exports: Path, limits: Limits) -> Figures:
     """The peaks of one file in a process of its own."""
+    figures: Figures = {"peak_rss_bytes": None, "peak_device_bytes": None}
     worker = WorkerProcess(row.name, exports / row.name, row.device, limits)
     try:
         worker.ask("load", classes=row.classes)
-        peak = worker.ask("peak_memory", images)["peak_rss_bytes"]
-        return {"peak_rss_bytes": peak, "peak_device_bytes": worker.peak_device_bytes}
+        figures |= worker.ask("peak_memory", images)
+        figures["peak_device_bytes"] = worker.peak_device_bytes
     except (WorkerError, Unavailable) as error:
-        reason = str(error)
-        return {"peak_rss_bytes": None, "peak_device_bytes": None, "memory_reason": reason}
+        figures["memory_reason"] = str(error)
     finally:
         worker.close()
+    return figures

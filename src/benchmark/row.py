@@ -21,6 +21,7 @@ from src.benchmark.latency import Interval, Turn, load_of, speedup, summarize
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.process import Limits, WorkerError, WorkerProcess
 from src.benchmark.scorecard import Scorecard
+from src.benchmark.verdict import with_verdict
 from src.formats.base import Unavailable
 from src.runs import TRACE_SUFFIX
 
@@ -232,7 +233,10 @@ class Row:
         """
         if self.ok:
             self.figures["accuracy"] = self.scorecard.result(max_drop)
-            self.figures["verdict"] = self.figures["accuracy"].get("verdict")
+            self.figures["verdict"] = with_verdict(
+                self.figures["accuracy"],
+                may_be_same=baseline is not None and self.figures["precision"] == "fp32",
+            )
             if traces is not None:
                 self._trace(traces)
             if self.tolerance is None and self.figures["verdict"] in {"fail", "inconclusive"}:

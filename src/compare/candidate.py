@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from src.benchmark.verdict import keeps_budget
 from src.compare.collection import Measured
 from src.compare.place import Exam, Place, exams_of, place_of
 from src.errors import UsageError
@@ -24,16 +25,20 @@ class Candidate:
     cell: Row
     place: Place
     exam: Exam
-    is_baseline: bool
+    baseline: str
 
     @property
     def name(self) -> str:
         return f"{self.model} as {self.row['format']}"
 
     @property
+    def is_baseline(self) -> bool:
+        return bool(self.row["format"] == self.baseline)
+
+    @property
     def keeps(self) -> bool:
         """Whether it is shown to keep the accuracy budget of its run; a baseline does."""
-        return self.is_baseline or self.row["verdict"] == "pass"
+        return keeps_budget(self.row, self.baseline)
 
 
 def batch_size(found: Sequence[Measured], wanted: int | None) -> int:
@@ -82,7 +87,7 @@ def _candidates(found: Sequence[Measured], size: int) -> Iterator[Candidate]:
                         cell,
                         place_of(each.results, row["device"]),
                         exam,
-                        row["format"] == each.results["baseline"],
+                        each.results["baseline"],
                     )
 
 

@@ -15,7 +15,8 @@ ANSWERS = (
 )
 MORE = (
     f"{MISSING}: not measured here, or too few samples.",
-    "Peak memory: of the process, above that of one that has loaded nothing yet.",
+    "Peak memory: of a process of its own, which loads the file and calls it at this batch size "
+    "alone, above that of one that has loaded nothing yet.",
     "Images/s: done in the time that went by, copies included.",
     "Energy: of the whole processor package or GPU, where the system lets it be read.",
     "Ran in: the share of time by the precision of the operators that really ran, batch 1.",

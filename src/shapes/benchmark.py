@@ -3,9 +3,9 @@
 A history of the format, of which every version is read:
 
 1. The first.
-2. ``verdict`` may be ``same``; ``rounding`` of the accuracy; ``sha256`` of the data set; the peak of
-   the memory stands in each cell of ``latency`` and no longer in the row; ``chosen_from`` and
-   ``tested`` of a recommendation.
+2. ``verdict`` may be ``same``; an accuracy has ``rounding_error`` and ``beyond_rounding``, and no
+   ``verdict`` of its own; a data set has a ``sha256``; the peaks of the memory stand in each cell
+   of ``latency``, no longer in the row; a recommendation has ``chosen_from`` and ``tested``.
 """
 
 from __future__ import annotations
@@ -115,8 +115,9 @@ _COMPARED = {
     "kl": optional(number()),
     "flips": listed(fields({"position": COUNT, "true": COUNT, "before": COUNT, "after": COUNT})),
 }
+_ROUNDING = {"rounding_error": optional(number()), "beyond_rounding": COUNT}
 _alone = fields({"images": whole(1), "top1": SHARE, "top5": SHARE, "ece": SHARE})
-ACCURACY = all_of(_alone, fields(_COMPARED))
+ACCURACY = all_of(_alone, fields(_COMPARED, _ROUNDING))
 
 
 def _accuracy(value: Any, place: str) -> None:
@@ -139,7 +140,7 @@ _EVERY_ROW = {
     "files": listed(path_inside),
     "latency": listed(_cell),
     "accuracy": optional(_accuracy),
-    "verdict": optional(one_of("pass", "fail", "inconclusive")),
+    "verdict": optional(one_of("same", "pass", "fail", "inconclusive")),
 }
 _MEASURED = {
     "size_bytes": whole(1, 10**15),
@@ -190,7 +191,8 @@ _recommendation = fields(
         "batch_size": optional(whole(1)),
         "equals": listed(word),
         "inconclusive": listed(fields({"format": word, "images_needed": optional(COUNT)})),
-    }
+    },
+    {"chosen_from": COUNT, "tested": COUNT},
 )
 
 

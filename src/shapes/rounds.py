@@ -67,6 +67,7 @@ _scorecard = fields(
                 "largest": listed(_SUM),
             }
         ),
+        "rounding": fields({"differences": listed(_SUM), "spreads": listed(_SUM)}),
     }
 )
 _row = fields(
@@ -85,7 +86,8 @@ def _raw_row(value: Any, place: str) -> None:
     _row(value, place)
     card = value["scorecard"]
     same_length((card[name] for name in ("targets", "predicted", "in_top5")), f"{place}.scorecard")
-    same_length([card["before"], card["distance"]["largest"]], f"{place}.scorecard")
+    compared = [card["before"], card["distance"]["largest"], *card["rounding"].values()]
+    same_length(compared, f"{place}.scorecard")
     for name, images in (("calibration", card["targets"]), ("calibration_before", card["before"])):
         if card[name]["images"] != len(images):
             raise Wrong(f"{place}.scorecard.{name}.images", f"{len(images)}", card[name]["images"])
