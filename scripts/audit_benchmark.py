@@ -33,7 +33,7 @@ from src.data.restore import data_of
 from src.runs import Run
 
 PLANTED = Path(__file__).parent / "planted_formats"
-DEFAULT = BenchmarkOptions()
+DEFAULT = BenchmarkOptions(memory=False)
 MEASUREMENTS = 10  # of A/A, at two batch sizes each
 ALTERNATIONS = 4
 BARE_ALTERNATIONS = 8  # a process of torch's is a quarter slower now and then, ours and theirs

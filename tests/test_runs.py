@@ -8,7 +8,10 @@ import pytest
 
 from src import runs
 from src.errors import UsageError
+from src.report import page
+from src.report.advice import sentences
 from src.runs import Run
+from tests.report.test_table import of_version_1, results, row
 
 
 def test_runs_are_numbered_on(tmp_path: Path) -> None:
@@ -78,12 +81,27 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         Run.open(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"schema_version": 2}', "null"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"schema_version": 3}', "null"])
 def test_a_damaged_file_is_one_line(tmp_path: Path, content: str) -> None:
     run = Run(tmp_path)
     run.benchmark.write_text(content)
     with pytest.raises(UsageError, match=r"benchmark.json: expected .*run the stage"):
         run.read_benchmark()
+
+
+def test_measurements_of_every_version_are_read_and_told(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    recent = results(row("eager"), row("onnx"))
+    for measured in (recent, of_version_1(recent)):
+        run.benchmark.write_text(json.dumps(measured))
+        found = run.read_benchmark()
+        assert found["schema_version"] == measured["schema_version"]
+        assert page.markdown(found, [])
+        assert [*sentences(found)]
+    for version in (0, 3, "2", None):
+        run.benchmark.write_text(json.dumps({**recent, "schema_version": version}))
+        with pytest.raises(UsageError, match="expected schema_version 1 or 2; found"):
+            run.read_benchmark()
 
 
 def test_a_clock_that_jumps_back_overwrites_no_measurement(tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ class Row:
             if self.tolerance is None and self.figures["verdict"] in {"fail", "inconclusive"}:
                 self._look_for_damage()
             for size, rounds in self.rounds.items():
-                cell = summarize(size, rounds, warm=self._warm[size]) | self.memory[size]
+                cell = summarize(size, rounds, warm=self._warm[size]) | self.memory.get(size, {})
                 if self.device == "cuda":
                     cell["joules_per_image"] = self._joules[size]
                 if baseline not in {None, self} and (found := self.speedup(baseline, size)):

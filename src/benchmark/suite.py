@@ -117,12 +117,7 @@ def measure(
             remedy="export it, or name another baseline",
         )
     described = environment.describe(options.effective_threads)
-    limits = Limits(
-        options.effective_threads,
-        options.timeout_seconds,
-        options.memory_limit,
-        alone=options.loads_at_once == 1,
-    )
+    limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
     started = time.monotonic()
     pictures = FlippedPictures(run.flipped, manifest["preprocessing"])
     leak = LeakDetector(manifest["calibration"]["images_sha256"], _SCORED)
@@ -135,7 +130,8 @@ def measure(
         batches = _timing_batches(data, options.batch_sizes)
         with timing or nullcontext():
             schedule.run(batches)
-            memory.measure(rows, batches, run.exports, limits, report)
+            if options.memory:
+                memory.measure(rows, batches, run.exports, limits, report)
         record = {
             "checkpoint": manifest["checkpoint"],
             "classes": len(manifest["class_names"]),

@@ -62,11 +62,9 @@ def _of_several(row: dict[str, Any], advice: dict[str, Any], baseline: str) -> s
     text = f" It was chosen from {advice['chosen_from']} files that keep the budget"
     if advice["objective"] != "size":  # which has no noise
         text += ", so expect a little less than its figures"
-    if row["verdict"] == "pass" and advice["tested"] > 1:
-        text += (
-            f"; {advice['tested']} files were tested, and each test passes a bad file up to 1 "
-            "time in 20"
-        )
+    tested = advice.get("tested", 0)
+    if row["verdict"] == "pass" and tested > 1:
+        text += f"; {tested} files were tested, and each test passes a bad file up to 1 time in 20"
     return f"{text}."
 
 

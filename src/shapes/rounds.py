@@ -93,8 +93,8 @@ def _raw_row(value: Any, place: str) -> None:
             raise Wrong(f"{place}.scorecard.{name}.images", f"{len(images)}", card[name]["images"])
     if value["figures"]["status"] == "ok":
         there = card["targets"] and value["rounds"] and all(value["rounds"].values())
-        kept = (value["warm"].keys(), value["memory"].keys())
-        if not there or any(value["rounds"].keys() != sizes for sizes in kept):
+        kept = [value["warm"], *([value["memory"]] if value["memory"] else [])]
+        if not there or any(value["rounds"].keys() != each.keys() for each in kept):
             raise Wrong(place, "answers and rounds, as its status is ok,", "none")
 
 

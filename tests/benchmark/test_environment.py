@@ -34,7 +34,7 @@ def test_what_is_described_is_read_again_on(
     ENVIRONMENT(json.loads(json.dumps(described, allow_nan=False)), "environment")
     run = Run(tmp_path / "resnet34" / "version_0")
     run.folder.mkdir(parents=True)
-    measured = results(row("eager"), row("onnx")) | {"environment": described, "schema_version": 1}
+    measured = results(row("eager"), row("onnx")) | {"environment": described}
     run.write_benchmark(measured, f"{described['cpu']} 1 threads")
     found = run.read_benchmark()
     assert found["environment"] == described

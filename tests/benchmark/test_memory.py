@@ -26,8 +26,8 @@ from tests.report.test_table import latency, results, row
 
 __all__ = ["run"]  # the fixture
 
-LIMITS = Limits(threads=1, answer_seconds=9, resident_bytes=10**9, alone=False)
-TWO_SIZES = replace(FEW, batch_sizes=[1, 3])
+LIMITS = Limits(threads=1, answer_seconds=9, resident_bytes=10**9)
+TWO_SIZES = replace(FEW, batch_sizes=[1, 3], memory=True)
 BATCHES = [np.zeros((size, 3, 4, 4), np.float32) for size in (1, 8)]
 
 

@@ -188,6 +188,7 @@ OPTIONS = BenchmarkOptions(
     warmup_seconds=0.01,
     timeout_seconds=15,
     max_memory_bytes=1_000_000_000,
+    memory=False,  # see test_memory.py
 )
 
 

@@ -39,7 +39,7 @@ from src.models.network import NetworkSpec
 from src.report import advice, cards, page, table, tensorboard
 from src.report.html import page as html_page
 from src.runs import Run
-from src.shapes.benchmark import BENCHMARK
+from src.shapes.benchmark import BENCHMARK, VERSIONS
 from src.shapes.manifest import MANIFEST
 from tests.compare.test_guard import measurement
 from tests.conftest import CONFIGS
@@ -136,7 +136,8 @@ def test_measurements_that_are_taken(tmp_path: Path, count: int) -> None:
         both = []
         for _ in range(2):
             content = within(chance.choice(kinds), chance, BENCHMARK)
-            run.benchmark.write_text(json.dumps({**content, "schema_version": 1}))
+            version = chance.choice(VERSIONS)
+            run.benchmark.write_text(json.dumps({**content, "schema_version": version}))
             both.append(Measured(f"run {len(both)}", run.benchmark, run.read_benchmark()))
         one, other = (each.results for each in both)
         with contextlib.suppress(UsageError):  # in two places, or on other images

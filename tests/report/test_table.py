@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from typing import Any
 
@@ -82,6 +83,8 @@ def row(name: str, **changes: Any) -> dict[str, Any]:
             "p99_abs_logit_diff": 0.4,
             "logit_sqnr_db": None,
             "kl": 0.001,
+            "rounding_error": 1.5e-6,
+            "beyond_rounding": 0,
             "images_needed": 1234,
             "flips": [],
         },
@@ -95,7 +98,7 @@ FAILED = {"status": "failed", "reason": "it <b>broke</b> | badly", "latency": []
 
 def results(*rows: dict[str, Any]) -> dict[str, Any]:
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "run": "planted/version_0",
         "model": "planted",
         "parameters": 1_000_000,
@@ -110,7 +113,13 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
         },
         "checkpoint": {"path": "checkpoints/best.ckpt", "sha256": "abc", "epoch": 3},
         "calibration": {"split": "train", "images": 128},
-        "dataset": {"name": "digits", "split": "test", "images": 540},
+        "dataset": {
+            "name": "digits",
+            "split": "test",
+            "images": 540,
+            "sha256": "a" * 64,
+            "also_in_calibration": 0,
+        },
         "class_names": [str(digit) for digit in range(10)],
         "baseline": "eager",
         "options": {"max_accuracy_drop": 0.01},
@@ -121,6 +130,8 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
                 "batch_size": 1,
                 "equals": [],
                 "inconclusive": [],
+                "chosen_from": 1,
+                "tested": 0,
             }
         },
         "recommended": {"cpu": rows[0]["format"] if rows else None},
@@ -145,6 +156,27 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
         },
         "rows": list(rows),
     }
+
+
+def of_version_1(measured: dict[str, Any]) -> dict[str, Any]:
+    """The same as an earlier version of this project wrote it."""
+    older: dict[str, Any] = json.loads(json.dumps(measured))
+    older["schema_version"] = 1
+    for name in ("sha256", "also_in_calibration"):
+        older["dataset"].pop(name)
+    for advice in older["recommendation"].values():
+        advice.pop("chosen_from")
+        advice.pop("tested")
+    for each in older["rows"]:
+        each |= {"peak_rss_bytes": 200_000_000, "peak_device_bytes": None}
+        for cell in each["latency"]:
+            cell.pop("peak_rss_bytes")
+            cell.pop("peak_device_bytes")
+        if each["accuracy"]:
+            each["accuracy"] |= {"verdict": each["verdict"], "max_drop": 0.01}
+            each["accuracy"].pop("rounding_error")
+            each["accuracy"].pop("beyond_rounding")
+    return older
 
 
 def cells(measured: dict[str, Any], name: str, which: Any = table.columns) -> dict[str, str]:
@@ -210,8 +242,36 @@ def test_what_changed_in_the_answers_is_a_table_of_its_own() -> None:
         "its p99": "0.4000",
         "logit SQNR dB": "-",
         "KL nats": "0.001000",
+        "rounding error, ppm": "1.50",
         "images that would settle it": "1,234",
     }
+
+
+def test_the_same_network_has_no_interval_and_is_called_so() -> None:
+    same = row("onnx", verdict="same")
+    same["accuracy"] |= {"delta_top1": 0.0}
+    shown = cells(results(row("eager"), same), "onnx")
+    assert (shown["verdict"], shown["delta points"]) == ("same network", "+0.00")
+
+
+def test_an_fp32_file_beyond_rounding_is_named_once_and_no_other() -> None:
+    def beyond(name: str, **changes: Any) -> dict[str, Any]:
+        found = row(name, **changes)
+        found["accuracy"] = {**found["accuracy"], "rounding_error": 1e-4, "beyond_rounding": 7}
+        return found
+
+    measured = results(
+        row("eager"),
+        beyond("onnx_fp32"),
+        beyond("onnx_int8", precision="int8"),
+        beyond("elsewhere", device="cuda"),  # beside no baseline of its own device
+        row("older"),
+    )
+    (note,) = [note for note in table.footnotes(measured) if "more than rounding" in note]
+    assert note == (
+        "onnx_fp32 on cpu: more than rounding is between its logits and those of eager for 7 of "
+        "540 images, so its accuracy is tested"
+    )
 
 
 def test_the_baseline_has_no_delta_to_itself() -> None:
