@@ -18,7 +18,7 @@ from src.benchmark.answer import Logits
 PerImage = NDArray[np.float64]  # (n,)
 
 # The largest difference that rounding explains, as a share of the spread of an image's logits.
-LIMIT = 2e-5
+LIMIT = 1e-5
 # Logits that have a large part in common, as 1000.1 and 1000.2, are no finer than that.
 RESOLUTION = 2.0**-20  # of the largest logit: 8 steps of float32
 
