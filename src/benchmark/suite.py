@@ -125,6 +125,7 @@ def measure(
         _start(rows, run, manifest, options.loads_at_once, limits, report)
         schedule = Schedule(rows, options, report)
         _check(rows, data, schedule, report)
+        scored = data.sha256(_SCORED)  # now, as images may be gone when all is timed
         images = _score(rows, data, schedule, pictures, leak, report)
         leak.require_none()
         batches = _timing_batches(data, options.batch_sizes)
@@ -143,7 +144,7 @@ def measure(
                 "name": data.dataset_name,
                 "split": _SCORED,
                 "images": images,
-                "sha256": data.sha256(_SCORED),
+                "sha256": scored,
                 "also_in_calibration": leak.found,
             },
         }
