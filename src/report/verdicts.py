@@ -11,8 +11,8 @@ _CLASSES = {"same network": "pass", **{name: name for name in ("pass", "fail", "
 
 def shown(row: dict[str, Any]) -> str | None:
     """The verdict of a row of ``benchmark.json`` in words; None if it has none."""
-    verdict = row["verdict"]
-    return _SHOWN.get(verdict, verdict)
+    verdict: str | None = row["verdict"]
+    return None if verdict is None else _SHOWN.get(verdict, verdict)
 
 
 def page_class(text: str) -> str | None:
