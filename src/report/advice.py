@@ -116,7 +116,8 @@ def _memory(
     """The peak at the batch size that decided, beside the baseline's."""
     others = (baseline or {"latency": []})["latency"]
     for cell in cells:
-        before = next((it for it in others if it["batch_size"] == cell["batch_size"]), {})
+        same_size = (other for other in others if other["batch_size"] == cell["batch_size"])
+        before: dict[str, Any] = next(same_size, {})
         for key, where in (("peak_device_bytes", " of the GPU"), ("peak_rss_bytes", "")):
             peak, than = cell.get(key), before.get(key)
             if peak is not None and than is not None:
