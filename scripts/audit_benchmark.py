@@ -39,7 +39,7 @@ from src.data.restore import data_of
 from src.runs import Run
 
 PLANTED = Path(__file__).parent / "planted_formats"
-DEFAULT = BenchmarkOptions()
+DEFAULT = BenchmarkOptions(memory=False)
 SESSIONS = 20  # of A/A, at two batch sizes each
 SIMULATED = 100
 # By file: its other names. "slower" takes 5 % longer.

@@ -108,7 +108,7 @@ def compare(run: runs.Run, seconds: float) -> dict[str, Any]:
     )
     timing = BenchmarkOptions(
         batch_sizes=[1], baseline=PLAIN, max_seconds=seconds, processes=8, rounds=1000,
-        max_accuracy_drop=MOST_DROP,
+        max_accuracy_drop=MOST_DROP, memory=False,
     )  # fmt: skip
     results = measure(run, data, timing, _say)
     results["rows"] = [row for row in results["rows"] if row["device"] == "cpu"]

@@ -15,7 +15,7 @@ from src import files, links, plain_yaml, quoting, unfinished
 from src.errors import UsageError, one_line, printable
 from src.paths import user_path
 from src.schema import Check, Wrong
-from src.shapes.benchmark import BENCHMARK, SCHEMA_VERSION
+from src.shapes.benchmark import BENCHMARK, VERSION, VERSIONS
 from src.shapes.manifest import MANIFEST
 from src.shapes.rounds import ROUNDS
 
@@ -229,7 +229,7 @@ class Run:
     def read_rounds(self) -> dict[str, Any]:
         """A measurement of which the figures are not made yet: see :mod:`src.shapes.rounds`."""
         remedy = f"run python -m src.benchmark {self.quoted}"
-        return _read_json(self.require(self.rounds, remedy), ROUNDS, SCHEMA_VERSION)
+        return _read_json(self.require(self.rounds, remedy), ROUNDS, (VERSION,))
 
     def write_benchmark(self, results: dict[str, Any], machine: str) -> Path:
         """Keep a measurement: as the present one, and for good in a file of its own.
@@ -322,24 +322,17 @@ def read_results(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: it is no such file, or of another schema version.
     """
-    return _read_json(path, BENCHMARK, SCHEMA_VERSION)
+    return _read_json(path, BENCHMARK, VERSIONS)
 
 
-def _read_json(path: Path, shape: Check, newest: int = 1) -> dict[str, Any]:
-    """The content of a JSON file that a stage wrote, of which every value is what it should be.
-
-    Args:
-        path: the file.
-        shape: of its content, whichever version it is.
-        newest: the latest of its versions; those before it are read as well.
-    """
+def _read_json(path: Path, shape: Check, versions: tuple[int, ...] = (1,)) -> dict[str, Any]:
+    """The content of a JSON file that a stage wrote, of which every value is what it should be."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (ValueError, OSError, RecursionError) as error:
         raise _not_ours(path, "a JSON file that Lightship wrote", str(error)) from error
-    versions = range(1, newest + 1)
     version = content.get("schema_version") if isinstance(content, dict) else content
-    if type(version) is not int or version not in versions or not isinstance(content, dict):
+    if not isinstance(content, dict) or type(version) is not int or version not in versions:
         expected = f"schema_version {' or '.join(map(str, versions))}"
         raise _not_ours(path, expected, repr(version)[:_MOST_SHOWN])
     try:

@@ -27,6 +27,7 @@ from src.models.network import NetworkSpec
 from src.predict.exported import files_now, recommended, require_known
 from src.report import cards
 from src.runs import Run
+from tests.report.test_table import of_version_1
 from tests.report.test_table import results as table_results
 from tests.report.test_table import row as table_row
 
@@ -153,30 +154,36 @@ def measurement(run: Run, options: BenchmarkOptions) -> dict[str, Any]:
 
 def test_a_measurement_of_the_same_files_is_found(run: Run) -> None:
     options = BenchmarkOptions(threads=1)
-    assert measured.find(run, options) is None
+
+    def scored() -> str:
+        return "a" * 64
+
+    assert measured.find(run, options, scored) is None
     results = measurement(run, options)
     results["run"] = run.name
     run.benchmark.write_text(json.dumps(results))
-    assert measured.find(run, options) == results
-    assert measured.find(run, BenchmarkOptions(threads=1, strict=True)) == results
-    assert measured.find(run, BenchmarkOptions(threads=1, rounds=3)) is None
+    assert measured.find(run, options, scored) == results
+    assert measured.find(run, BenchmarkOptions(threads=1, strict=True), scored) == results
+    assert measured.find(run, BenchmarkOptions(threads=1, rounds=3), scored) is None
     for change in (
         {"environment": {**results["environment"], "cpu": "another"}},
         {"rows": [{**results["rows"][0], "status": "failed"}, *results["rows"][1:]]},
         {"rows": results["rows"][1:]},
         {"checkpoint": {**results["checkpoint"], "sha256": "another"}},
         {"environment": None},
+        {"dataset": {**results["dataset"], "sha256": "another"}},
+        of_version_1(results),  # which does not say what was scored
     ):
         run.benchmark.write_text(json.dumps({**results, **change}))
-        assert measured.find(run, options) is None, change
+        assert measured.find(run, options, scored) is None, change
     run.benchmark.write_text(json.dumps(results))
     export(run, again=True, formats=["eager"])
-    assert measured.find(run, options) is None
+    assert measured.find(run, options, scored) is None
     export(run, again=True)
     run.benchmark.write_text(json.dumps(measurement(run, options)))
-    assert measured.find(run, options) is not None
+    assert measured.find(run, options, scored) is not None
     turned(run.exports / "eager" / "model.safetensors")
-    assert measured.find(run, options) is None
+    assert measured.find(run, options, scored) is None
 
 
 def write_measurement(run: Run) -> None:

@@ -8,7 +8,10 @@ import pytest
 
 from src import runs
 from src.errors import UsageError
+from src.report import page
+from src.report.advice import sentences
 from src.runs import Run
+from tests.report.test_table import of_version_1, results, row
 
 
 def test_runs_are_numbered_on(tmp_path: Path) -> None:
@@ -130,6 +133,21 @@ def test_rounds_whose_processes_are_not_told_are_refused(
     run.benchmark.write_text(json.dumps(told))
     with pytest.raises(UsageError, match=r"process"):
         run.read_benchmark()
+
+
+def test_measurements_of_every_version_are_read_and_told(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    recent = results(row("eager"), row("onnx"))
+    for measured in (recent, of_version_1(recent)):
+        run.benchmark.write_text(json.dumps(measured))
+        found = run.read_benchmark()
+        assert found["schema_version"] == measured["schema_version"]
+        assert page.markdown(found, [])
+        assert [*sentences(found)]
+    for version in (0, 3, "2", None):
+        run.benchmark.write_text(json.dumps({**recent, "schema_version": version}))
+        with pytest.raises(UsageError, match="expected schema_version 1 or 2; found"):
+            run.read_benchmark()
 
 
 def test_a_clock_that_jumps_back_overwrites_no_measurement(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def main() -> None:
         turn_seconds=0.05,
         warmup_seconds=1,
         loads_at_once=machine.usable_cores(),
+        memory=False,  # a process and a load for each network, row and batch size: minutes
         again=True,
     )
     ready = {model: (run, data_of(run)) for model, run in there.items() if run is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from src.benchmark import environment
@@ -11,18 +12,26 @@ from src.benchmark.row import planned
 from src.errors import UsageError
 from src.runs import Run
 
+# The hash of the test images that are there now; None where they cannot be read.
+ScoredNow = Callable[[], str | None]
 
-def find(run: Run, options: BenchmarkOptions) -> dict[str, Any] | None:
+
+def find(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> dict[str, Any] | None:
     """The latest measurement, if making it again would measure the same.
 
-    That is the same files, by the bytes that are there now, with the same options on the same
-    machine, and no row that failed.
+    That is the same files, by the bytes that are there now, scored on the same images, with the
+    same options on the same machine, and no row that failed.
+
+    Args:
+        run: whose measurement.
+        options: with which it would be made.
+        scored: asked last, and only where all else is the same: it reads every test image.
     """
     if not run.benchmark.is_file():
         return None
     try:
         found = run.read_benchmark()
-        same = _is_of(found, found["rows"], run, options) and all(
+        same = _is_of(found, found["rows"], run, options, scored) and all(
             row["status"] != "failed" for row in found["rows"]
         )
     except (UsageError, KeyError, TypeError, AttributeError):
@@ -30,7 +39,7 @@ def find(run: Run, options: BenchmarkOptions) -> dict[str, Any] | None:
     return found if same else None
 
 
-def find_rounds(run: Run, options: BenchmarkOptions) -> dict[str, Any] | None:
+def find_rounds(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> dict[str, Any] | None:
     """A measurement that was made to the end and has no figures, likewise.
 
     Its process ended while it made them. A row that failed stays so.
@@ -43,7 +52,7 @@ def find_rounds(run: Run, options: BenchmarkOptions) -> dict[str, Any] | None:
         same = (
             found["complete"]
             and found["classes"] == len(run.read_manifest()["class_names"])
-            and _is_of(found, rows, run, options)
+            and _is_of(found, rows, run, options, scored)
         )
     except (UsageError, KeyError, TypeError, AttributeError):
         return None
@@ -51,9 +60,13 @@ def find_rounds(run: Run, options: BenchmarkOptions) -> dict[str, Any] | None:
 
 
 def _is_of(
-    found: dict[str, Any], rows: list[dict[str, Any]], run: Run, options: BenchmarkOptions
+    found: dict[str, Any],
+    rows: list[dict[str, Any]],
+    run: Run,
+    options: BenchmarkOptions,
+    scored: ScoredNow,
 ) -> bool:
-    """Whether a measurement is of the files that a run has, with these options, on this machine."""
+    """Whether a measurement is of the files and images of a run, with these options, here."""
     manifest = run.read_manifest()
     measured = {(row["format"], row["device"]): row["sha256"] for row in rows}
     there = {
@@ -68,6 +81,7 @@ def _is_of(
         and measured == there
         and _machine(found["environment"])
         == _machine(environment.describe(options.effective_threads))
+        and scored() in {found["dataset"]["sha256"], None}
     )
 
 

@@ -45,9 +45,8 @@ class FlippedPictures:
             if len(self._kept) == MOST:
                 return
             self._kept.add(position)
+            # In the place of an earlier measurement's, which may be of other images.
             path = self._folder / f"{position}.png"
-            if path.exists():
-                continue  # of an earlier measurement
             self._folder.mkdir(exist_ok=True)
             levels = (images[index] * self._std + self._mean).clip(0, 1) * 255  # (3, H, W)
             picture = Image.fromarray(levels.round().astype(np.uint8).transpose(1, 2, 0))

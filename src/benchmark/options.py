@@ -41,7 +41,9 @@ class BenchmarkOptions:
             no more.
         loads_at_once: how many rows load their file at the same time. More than 1 saves minutes
             where there are many cores and rows that compile; then load times are those of busy
-            cores, and the memory of a GPU is not told row by row.
+            cores.
+        memory: measure the peak memory of each row at each batch size, in a fresh process each,
+            which takes as long as loading the file and a few calls.
         objective: what the recommendation is the best at.
         baseline: the format that speed and accuracy are compared with.
         trace: write a trace of some calls of each row, after it was timed, into the run's
@@ -64,6 +66,7 @@ class BenchmarkOptions:
     max_memory_bytes: int | None = None
     max_accuracy_drop: float = 0.01
     loads_at_once: int = 1
+    memory: bool = True
     objective: Objective = "latency"
     baseline: str = "eager"
     trace: bool = False
@@ -89,6 +92,13 @@ class BenchmarkOptions:
                 expected="a share of 1, as 0.01 for one point",
                 found=str(self.max_accuracy_drop),
                 remedy="leave it out for one point",
+            )
+        if self.objective == "memory" and not self.memory:
+            raise UsageError(
+                "benchmark.objective",
+                expected="benchmark.memory=true beside memory, which has to be measured",
+                found="benchmark.memory=false",
+                remedy="add benchmark.memory=true, or leave it out of the command",
             )
         for size in self.batch_sizes:
             _require_positive("batch_sizes", size)

@@ -57,7 +57,8 @@ class Limits:
         resident_bytes: what it may hold before it is killed.
         group: of the options that set these, as messages name them.
         first: run before other processes, where the system allows it, as what is timed must.
-        alone: while it is asked, no other worker is: what is taken of the GPU's memory is its own.
+        alone: while it is asked no other worker is, so what is taken of the GPU's memory is its
+            own and is metered.
     """
 
     threads: int
@@ -65,7 +66,7 @@ class Limits:
     resident_bytes: int
     group: str = "benchmark."
     first: bool = True
-    alone: bool = True
+    alone: bool = False
 
 
 class WorkerProcess:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from src.benchmark.latency import rounds_of, speedup
 from src.benchmark.options import Objective
+from src.benchmark.verdict import TESTED, keeps_budget
 
 Figures = dict[str, Any]
 
@@ -20,31 +22,43 @@ def recommend(results: Figures, device: str, objective: Objective) -> Figures:
     Args:
         results: the measurements, as in ``benchmark.json``.
         device: whose rows compete.
-        objective: ``latency`` at the smallest batch, ``throughput`` at the largest, ``size`` of
-            the files, or ``memory`` at the peak.
+        objective: ``latency`` or ``memory`` at the smallest batch, ``throughput`` at the largest,
+            or ``size`` of the files. The memory is the peak of a process of its own, on a GPU that
+            of the GPU where it is known of all rows.
 
     Returns:
-        ``format``; ``objective``; ``batch_size`` that decided, None for size and memory;
+        ``format``; ``objective``; ``batch_size`` that decided, None for size;
         ``equals``, rows whose distance could not be measured; ``inconclusive``, rows that are
-        better but not shown to keep the budget, each with the images that would settle it.
+        better but not shown to keep the budget, each with the images that would settle it;
+        ``chosen_from``, how many rows keep the budget, the baseline among them; ``tested``, how
+        many rows beside the baseline had their accuracy tested, at 5 % each.
     """
     rows = [row for row in results["rows"] if row["status"] == "ok" and row["device"] == device]
     baseline = results["baseline"]
     sizes = {cell["batch_size"] for row in rows for cell in row["latency"]}
-    size = {"latency": min, "throughput": max}.get(objective, lambda _: None)(sizes)
-    figure = _figure(objective, size)
-    ranked = sorted(rows, key=figure)
-    passing = [row for row in ranked if row["verdict"] == "pass" or row["format"] == baseline]
+    size = {"latency": min, "throughput": max, "memory": min}.get(objective, lambda _: None)(sizes)
+    figure = _figure(objective, size, rows)
+    # Of equal ones the baseline first: what could not be measured of any row decides nothing.
+    ranked = sorted(rows, key=lambda row: (figure(row), row["format"] != baseline))
+    passing = [row for row in ranked if keeps_budget(row, baseline)]
+    others = [row for row in rows if row["format"] != baseline]
+    advice: Figures = {
+        "format": None,
+        "objective": objective,
+        "batch_size": size,
+        "equals": [],
+        "inconclusive": [],
+        "chosen_from": len(passing),
+        "tested": sum(row["verdict"] in TESTED for row in others),
+    }
     if not passing:
-        # Without a baseline no verdict is possible.
-        return {
-            "format": None,
-            "objective": objective,
-            "batch_size": size,
-            "equals": [],
-            "inconclusive": [],
-        }
-    equals = [row for row in passing[1:] if not _leads(passing[0], row, size)]
+        return advice  # without a baseline no verdict is possible
+
+    def leads(row: Figures, other: Figures) -> bool:
+        # An interval of the speed decides; files and memory need none.
+        return objective in {"size", "memory"} or _is_faster(row, other, size)
+
+    equals = [row for row in passing[1:] if not leads(passing[0], row)]
     chosen = min([passing[0], *equals], key=lambda row: row["size_bytes"])
     better = [
         row
@@ -52,12 +66,10 @@ def recommend(results: Figures, device: str, objective: Objective) -> Figures:
         if row["verdict"] == "inconclusive"
         and row["format"] != baseline
         and figure(row) < figure(chosen)
-        and _leads(row, chosen, size)
+        and leads(row, chosen)
     ]
-    return {
+    return advice | {
         "format": chosen["format"],
-        "objective": objective,
-        "batch_size": size,
         "equals": [row["format"] for row in [passing[0], *equals] if row is not chosen],
         "inconclusive": [
             {"format": row["format"], "images_needed": row["accuracy"]["images_needed"]}
@@ -66,21 +78,28 @@ def recommend(results: Figures, device: str, objective: Objective) -> Figures:
     }
 
 
-def _figure(objective: Objective, size: int | None) -> Callable[[Figures], float]:
+def _figure(
+    objective: Objective, size: int | None, rows: Sequence[Figures]
+) -> Callable[[Figures], float]:
     """What is best when it is smallest."""
+    on_gpu = [_cell(row, size).get("peak_device_bytes") for row in rows if size is not None]
+    memory = "peak_rss_bytes" if None in on_gpu else "peak_device_bytes"
     figures: dict[str, Callable[[Figures], float]] = {
         "latency": lambda row: float(_cell(row, size)["p50_s"]),
         "throughput": lambda row: -float(_cell(row, size)["images_per_second"]),
         "size": lambda row: float(row["size_bytes"]),
-        "memory": lambda row: float(row["peak_rss_bytes"]),
+        "memory": lambda row: _known(_cell(row, size).get(memory)),
     }
     return figures[objective]
 
 
-def _leads(row: Figures, other: Figures, size: int | None) -> bool:
-    """Whether ``row`` is measurably faster; size and memory need no interval."""
-    if size is None:
-        return True
+def _known(value: float | None) -> float:
+    """A figure, of which what was not measured is the worst."""
+    return math.inf if value is None else float(value)
+
+
+def _is_faster(row: Figures, other: Figures, size: int | None) -> bool:
+    """Whether ``row`` is measurably faster."""
     found = speedup(rounds_of(_cell(other, size)), rounds_of(_cell(row, size)))
     return found is not None and found.low > 1
 

@@ -17,7 +17,7 @@ from src.console import Report
 from src.errors import UsageError
 from src.runs import Run
 from src.schema import Wrong
-from src.shapes.benchmark import BENCHMARK, SCHEMA_VERSION
+from src.shapes.benchmark import BENCHMARK, VERSION
 
 _FROM_MANIFEST = (
     "run",
@@ -44,7 +44,7 @@ _FROM_RECORD = (
 
 def keep_rounds(run: Run, rows: Sequence[Row], record: dict[str, Any]) -> None:
     """Write all that was measured, before anything is derived from it: see ``src/shapes``."""
-    content = {"schema_version": SCHEMA_VERSION, **record, "rows": [row.raw() for row in rows]}
+    content = {"schema_version": VERSION, **record, "rows": [row.raw() for row in rows]}
     files.write_text(run.rounds, json.dumps(content, allow_nan=False) + "\n")
 
 
@@ -111,7 +111,7 @@ def _derived(
     if traces is not None:
         traces.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": VERSION,
         **{key: manifest.get(key) for key in _FROM_MANIFEST},
         "command": run.read_command(),
         "training": curves.read(run.folder),

@@ -20,6 +20,7 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.process import Limits, WorkerError, WorkerProcess
 from src.benchmark.scorecard import Scorecard
 from src.benchmark.successive import SuccessiveWorkers
+from src.benchmark.verdict import with_verdict
 from src.formats.base import Unavailable
 from src.runs import TRACE_SUFFIX
 
@@ -65,10 +66,11 @@ class Row:
         self.rounds: dict[int, dict[int, Turn]] = {}  # by batch size, by number of the round
         self._warm: dict[int, bool] = {}  # by batch size: each process reached a steady speed
         self._joules: dict[int, float | None] = {}  # by batch size: of an image, on a GPU
+        self.memory: dict[int, dict[str, Any]] = {}  # by batch size: see src/benchmark/memory.py
         self._exports: Path | None = None
         self._probe: Images | None = None
         self._settled = True  # it burnt no CPU between its turns
-        self._classes = len(class_names)
+        self.classes = len(class_names)
         self.scorecard = Scorecard(class_names)
 
     @property
@@ -98,7 +100,7 @@ class Row:
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
             self._workers = SuccessiveWorkers(
                 lambda: WorkerProcess(self.name, exports / self.name, self.device, limits),
-                self._classes,
+                self.classes,
                 probe,
                 self.tolerance,
             )
@@ -173,6 +175,7 @@ class Row:
             },
             "warm": {str(size): warm for size, warm in self._warm.items()},
             "joules": {str(size): joules for size, joules in self._joules.items()},
+            "memory": {str(size): figures for size, figures in self.memory.items()},
             "scorecard": self.scorecard.raw(),
         }
 
@@ -185,6 +188,7 @@ class Row:
         }
         self._warm = {int(size): warm for size, warm in raw["warm"].items()}
         self._joules = {int(size): joules for size, joules in raw["joules"].items()}
+        self.memory = {int(size): figures for size, figures in raw["memory"].items()}
         self.scorecard.restore(raw["scorecard"])
 
     def finish(
@@ -204,13 +208,16 @@ class Row:
         """
         if self.ok:
             self.figures["accuracy"] = self.scorecard.result(max_drop)
-            self.figures["verdict"] = self.figures["accuracy"].get("verdict")
+            self.figures["verdict"] = with_verdict(
+                self.figures["accuracy"],
+                may_be_same=baseline is not None and self.figures["precision"] == "fp32",
+            )
             if traces is not None:
                 self._trace(traces)
             if self.tolerance is None and self.figures["verdict"] in {"fail", "inconclusive"}:
                 self._look_for_damage()
             for size, rounds in self.rounds.items():
-                cell = summarize(size, rounds, warm=self._warm[size])
+                cell = summarize(size, rounds, warm=self._warm[size]) | self.memory.get(size, {})
                 if self.device == "cuda":
                     cell["joules_per_image"] = self._joules[size]
                 if baseline not in {None, self} and (found := self.speedup(baseline, size)):
@@ -226,7 +233,7 @@ class Row:
 
     def _last_figures(self) -> None:
         workers = self._successive()
-        self.figures |= workers.finish()
+        self.figures["profile"] = workers.finish()
         self.figures["load_seconds"] = statistics.median(workers.load_seconds)
         self.figures["loads_seconds"] = workers.load_seconds
         self.figures["idle_between_turns"] = self._settled

@@ -12,6 +12,7 @@ from src.benchmark import divergence, paired
 from src.benchmark.answer import Logits
 from src.benchmark.departure import departures
 from src.benchmark.fidelity import Labels
+from src.benchmark.rounding import Rounding
 
 TOP = 5
 
@@ -32,6 +33,7 @@ class Scorecard:
         self._calibration = divergence.Calibration()
         self._calibration_before = divergence.Calibration()
         self._distance = divergence.Distance()
+        self._rounding = Rounding()
 
     def add(self, logits: Logits, targets: Labels, baseline: Logits | None) -> None:
         """One more batch of n images.
@@ -51,6 +53,7 @@ class Scorecard:
             self._before.append(baseline.argmax(axis=1))
             self._calibration_before.add(baseline, targets)
             self._distance.add(logits, baseline)
+            self._rounding.add(logits, baseline)
 
     def raw(self) -> dict[str, Any]:
         """All that was kept, as plain values from which :meth:`result` makes the figures."""
@@ -62,6 +65,7 @@ class Scorecard:
             "calibration": self._calibration.raw(),
             "calibration_before": self._calibration_before.raw(),
             "distance": self._distance.raw(),
+            "rounding": self._rounding.raw(),
         }
 
     def restore(self, raw: dict[str, Any]) -> None:
@@ -73,6 +77,7 @@ class Scorecard:
         self._calibration.restore(raw["calibration"])
         self._calibration_before.restore(raw["calibration_before"])
         self._distance.restore(raw["distance"])
+        self._rounding.restore(raw["rounding"])
 
     def result(self, max_drop: float) -> dict[str, Any]:
         """Every figure of the split so far. Shares are of 1, ``kl`` is in nats.
@@ -119,6 +124,7 @@ class Scorecard:
             "worst_class": divergence.worst_class(was_right, right, targets, self._names),
             "per_class": divergence.per_class(was_right, right, targets, self._names),
             **distance,
+            **self._rounding.result(),
             "delta_ece": delta_ece,
             "departures": departures({**distance, "delta_ece": delta_ece}),
             "flips": [

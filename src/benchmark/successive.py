@@ -42,7 +42,6 @@ class SuccessiveWorkers:
         self._tolerance = tolerance
         self._worker: WorkerProcess | None = None
         self._loaded: dict[str, Any] = {}
-        self._retired: list[dict[str, int | None]] = []  # peak memory, in bytes
         self.number = -1  # of the present one
         self.load_seconds: list[float] = []  # of each
 
@@ -64,7 +63,6 @@ class SuccessiveWorkers:
             WorkerError: either has died.
         """
         if self._worker is not None:
-            self._retired.append(self._peaks(self._worker.ask("memory")))
             self.close()
         self._worker = self._start()
         self.number += 1
@@ -105,34 +103,19 @@ class SuccessiveWorkers:
         return first
 
     def finish(self) -> dict[str, Any]:
-        """The profile, and the peak memory of all processes: ``*_rss_bytes``, ``*_device_bytes``.
+        """The profile of the present process.
 
         Raises:
             WorkerError: the process died.
         """
-        answer = self.present.ask("finish")
-        peaks = [*self._retired, self._peaks(answer)]
-        return {
-            "profile": answer["profile"],
-            **{
-                name: max(
-                    (peak for each in peaks if (peak := each[name]) is not None), default=None
-                )
-                for name in peaks[0]
-            },
-        }
+        profile: dict[str, Any] = self.present.ask("finish")["profile"]
+        return profile
 
     def close(self) -> None:
         """End the present process, if there is one."""
         if self._worker is not None:
             self._worker.close()
             self._worker = None
-
-    def _peaks(self, answer: dict[str, Any]) -> dict[str, int | None]:
-        return {
-            "peak_rss_bytes": answer["peak_rss_bytes"],
-            "peak_device_bytes": self.present.peak_device_bytes,
-        }
 
 
 def _other_settings(requested: dict[str, Any], effective: dict[str, Any]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from src.benchmark import environment, finished, results
+from src.benchmark import environment, finished, memory, results
 from src.benchmark.flipped import FlippedPictures
 from src.benchmark.leak import LeakDetector
 from src.benchmark.options import BenchmarkOptions
@@ -49,11 +50,14 @@ class EvaluationData(Protocol):
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         """All of a split once, in order: images (n, 3, H, W) and labels (n,)."""
 
+    def sha256(self, split: Split) -> str:
+        """A hash of a split's images and labels, before any preprocessing."""
+
 
 def measure_unless_done(
     run: Run, data: EvaluationData, options: BenchmarkOptions, report: Report
 ) -> dict[str, Any]:
-    """The measurement of the very files that a run has, with these options and on this machine.
+    """The measurement of the very files and test images there are, with these options and here.
 
     It is made if there is none, or one in which a row failed. A measurement is whole or absent:
     its rows are timed side by side, so none of them can be added later.
@@ -61,11 +65,12 @@ def measure_unless_done(
     Raises:
         UsageError: see :func:`measure`.
     """
-    record = None if options.again else finished.find_rounds(run, options)
+    scored = functools.cache(lambda: _sha256_if_readable(data, report))
+    record = None if options.again else finished.find_rounds(run, options, scored)
     if record is not None:
         report(f"measured already, at {record['measured_at']}; its figures are made now")
         return results.from_rounds(run, record, options, report)
-    found = None if options.again else finished.find(run, options)
+    found = None if options.again else finished.find(run, options, scored)
     if found is None:
         return measure(run, data, options, report)
     report(f"measured already, at {found['measured_at']}; benchmark.again=true measures once more")
@@ -113,18 +118,22 @@ def measure(
             remedy="export it, or name another baseline",
         )
     described = environment.describe(options.effective_threads)
+    limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
     started = time.monotonic()
     pictures = FlippedPictures(run.flipped, manifest["preprocessing"])
     leak = LeakDetector(manifest["calibration"]["images_sha256"], _SCORED)
     try:
-        _start(rows, run, manifest, options, report)
+        _start(rows, run, manifest, options.loads_at_once, limits, report)
         schedule = Schedule(rows, options, report)
         _check(rows, data, schedule, report)
+        scored = data.sha256(_SCORED)  # now, as images may be gone when all is timed
         images = _score(rows, data, schedule, pictures, leak, report)
         leak.require_none()
         batches = _timing_batches(data, options.batch_sizes)
         with timing or nullcontext():
             schedule.run(batches)
+            if options.memory:
+                memory.measure(rows, batches, run.exports, limits, report)
         record = {
             "checkpoint": manifest["checkpoint"],
             "classes": len(manifest["class_names"]),
@@ -136,6 +145,7 @@ def measure(
                 "name": data.dataset_name,
                 "split": _SCORED,
                 "images": images,
+                "sha256": scored,
                 "also_in_calibration": leak.found,
             },
         }
@@ -168,11 +178,22 @@ def require_success(measured: dict[str, Any], options: BenchmarkOptions) -> None
         )
 
 
+def _sha256_if_readable(data: EvaluationData, report: Report) -> str | None:
+    """The hash of the test images; None, and a word on it, where they cannot be read any more."""
+    try:
+        return data.sha256(_SCORED)
+    except UsageError as error:
+        # What was measured is not lost with the images: they may be on another disk.
+        report(f"the {_SCORED} images are taken to be those that were scored: {error}")
+        return None
+
+
 def _start(
     rows: Sequence[Row],
     run: Run,
     manifest: dict[str, Any],
-    options: BenchmarkOptions,
+    at_once: int,
+    limits: Limits,
     report: Report,
 ) -> None:
     path = run.require(run.own("exports", PROBE), f"run python -m src.export {run.quoted}")
@@ -185,13 +206,6 @@ def _start(
             remedy=f"run python -m src.export {run.quoted}",
         )
     known = probe.read(path)
-    at_once = options.loads_at_once
-    limits = Limits(
-        options.effective_threads,
-        options.timeout_seconds,
-        options.memory_limit,
-        alone=at_once == 1,
-    )
 
     def load(number: int, row: Row) -> None:
         report("loading", f"{row.name} on {row.device}", number, len(rows))

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from src import formats, machine, mishap
 from src.benchmark.answer import UnusableAnswer, logits_of
 from src.benchmark.energy import EnergyMeter
+from src.benchmark.peak import peak_when_steady
 from src.benchmark.stopwatch import Stopwatch
 from src.errors import describe
 from src.formats.base import Profile, Runtime, Unavailable, missing_packages
@@ -127,19 +128,23 @@ class Worker:
         self._settle()
         return answer
 
-    def memory(self) -> dict[str, Any]:
-        """``peak_rss_bytes``: the peak resident memory since the start, over the empty worker."""
-        return {"peak_rss_bytes": machine.peak_rss_bytes() - self._empty_rss}
-
     def finish(self) -> dict[str, Any]:
-        """What is known once all timing is over: :meth:`memory`, and the profile.
-
-        The profile is taken afterwards, for that may take memory of its own.
-        """
-        memory = self.memory()
+        """What is known once all timing is over: the profile."""
         images = self._held if self._held is None else self._held[:1]
         profile = Profile() if images is None else self._loaded().profile(images)
-        return {**memory, "profile": dataclasses.asdict(profile)}
+        return {"profile": dataclasses.asdict(profile)}
+
+    def peak_memory(self, images: Images) -> dict[str, Any]:
+        """The peak resident memory since the start, above that of the empty worker, in bytes.
+
+        Args:
+            images: (N, 3, H, W), which are called until the peak is steady. It holds them too.
+        """
+        self._held = images
+        stopwatch = self._stopwatch()
+        peak = peak_when_steady(stopwatch.once, lambda: machine.peak_rss_bytes() - self._empty_rss)
+        self._require_logits(stopwatch)
+        return {"peak_rss_bytes": peak}
 
     def trace(self, path: str) -> dict[str, Any]:
         """The profile once more, with the calls that it comes from written to ``path``."""

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from src.benchmark.verdict import keeps_budget
 from src.compare.collection import Measured
-from src.compare.place import Exam, Place, exam_of, place_of
+from src.compare.place import Exam, Place, exams_of, place_of
 from src.errors import UsageError
 from src.report import pareto
 
@@ -24,16 +25,20 @@ class Candidate:
     cell: Row
     place: Place
     exam: Exam
-    is_baseline: bool
+    baseline: str
 
     @property
     def name(self) -> str:
         return f"{self.model} as {self.row['format']}"
 
     @property
+    def is_baseline(self) -> bool:
+        return bool(self.row["format"] == self.baseline)
+
+    @property
     def keeps(self) -> bool:
         """Whether it is shown to keep the accuracy budget of its run; a baseline does."""
-        return self.is_baseline or self.row["verdict"] == "pass"
+        return keeps_budget(self.row, self.baseline)
 
 
 def batch_size(found: Sequence[Measured], wanted: int | None) -> int:
@@ -68,7 +73,8 @@ def candidates(found: Sequence[Measured], size: int) -> list[Candidate]:
 
 
 def _candidates(found: Sequence[Measured], size: int) -> Iterator[Candidate]:
-    for each in found:
+    exams = exams_of([each.results for each in found])
+    for each, exam in zip(found, exams, strict=True):
         for row in each.results["rows"]:
             if row["status"] != "ok" or not row["accuracy"]:
                 continue
@@ -80,8 +86,8 @@ def _candidates(found: Sequence[Measured], size: int) -> Iterator[Candidate]:
                         row,
                         cell,
                         place_of(each.results, row["device"]),
-                        exam_of(each.results),
-                        row["format"] == each.results["baseline"],
+                        exam,
+                        each.results["baseline"],
                     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from src.compare.candidate import Candidate, batch_size, candidates, front, groups, within
 from src.compare.collection import Measured
-from src.compare.place import Exam, Place
+from src.compare.place import Exam, Place, assumed
+from src.report import verdicts
 from src.report.table import MISSING, UNSTABLE, Column
 
 Row = dict[str, Any]
@@ -80,7 +81,7 @@ class Comparison:
         for number, exam in enumerate(self.exams, 1):
             head = f"top-1 %\n{_letter('set', number)}" if several else "top-1\n%"
             shown.append(_column(head, exam, "exam", _top1, best=max))
-        shown.append(Column("verdict", lambda row: row["verdict"] or MISSING, text=True))
+        shown.append(Column("verdict", lambda row: verdicts.shown(row) or MISSING, text=True))
         several = len(self.places) > 1
         for number, place in enumerate(self.places, 1):
             head = f"batch {self.size}\np50 ms" + (f"\n{_letter('place', number)}" * several)
@@ -114,6 +115,11 @@ class Comparison:
             )
         else:
             notes += [f"Top-1: on {exam}." for exam in self.exams]
+        notes += [
+            f"{self.found[index].name} does not say which images it was scored on: that they are "
+            "those of the other runs is taken from their name and number. Measure it again to know."
+            for index in assumed([each.results for each in self.found])
+        ]
         shapes = {"x".join(map(str, each.results["input_shape"][1:])) for each in self.found}
         if len(shapes) > 1:
             told = ", ".join(sorted(shapes))
@@ -147,7 +153,7 @@ class Comparison:
                 fastest = min(group, key=lambda each: each.cell["p50_s"])
                 lines.append(
                     f"{below}: nothing that keeps its accuracy budget; the fastest is "
-                    f"{fastest.name}, {_figures(fastest)}, verdict {fastest.row['verdict']}."
+                    f"{fastest.name}, {_figures(fastest)}, verdict {verdicts.shown(fastest.row)}."
                 )
             else:
                 lines.append(f"{below}: {best.name}, {_figures(best)}, on {exam} ({best.run}).")

@@ -20,6 +20,7 @@ median to speak of, and the baseline alone decides; of the baseline alone, the c
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from typing import Any, Literal
 
 from src.benchmark.latency import Interval
 from src.compare.pace import is_interrupted, rates
-from src.compare.place import exam_of, place_of
+from src.compare.place import assumed, exams_of, place_of
 from src.errors import UsageError
 
 Outcome = Literal["regressed", "inconclusive", "ok"]
@@ -204,7 +205,7 @@ def _middle(name: str, slowdowns: Mapping[str, Slowdown]) -> Slowdown:
 
 
 def _worse(old: Row, new: Row, allowed: float) -> list[Finding]:
-    exams = [exam_of(results) for results in (old, new)]
+    exams = exams_of([old, new])
     if exams[0] != exams[1]:
         raise UsageError(
             "--max-drop",
@@ -213,11 +214,15 @@ def _worse(old: Row, new: Row, allowed: float) -> list[Finding]:
             remedy="score both on one split of one data set, or leave it out",
         )
     before = {(row["format"], row["device"]): row for row in old["rows"]}
+    remark = "; that the images are the same is taken from their name and number"
     findings = []
     for row in new["rows"]:
         then = before.get((row["format"], row["device"]))
         if then and then["accuracy"] and row["accuracy"]:
-            findings.append(_drop(row, then["accuracy"], row["accuracy"], allowed))
+            finding = _drop(row, then["accuracy"], row["accuracy"], allowed)
+            if assumed([old, new]):
+                finding = dataclasses.replace(finding, text=finding.text + remark)
+            findings.append(finding)
     return findings
 
 

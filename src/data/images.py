@@ -18,6 +18,7 @@ from torchvision.transforms import v2
 from src import machine
 from src.data.balance import Balance, class_weights, drawing_weights
 from src.data.cache import Cache, CacheKind
+from src.data.identity import sha256_of_images
 from src.data.loading import evaluation_loader, loader
 from src.data.order import TrainingOrder, own_share
 from src.data.picture_files import PictureFiles, readable
@@ -198,6 +199,11 @@ class ImageDataModule(LightningDataModule, ABC):
     def count(self, split: Split) -> int:
         """How many images a split has."""
         return len(self.dataset(split))
+
+    def sha256(self, split: Split) -> str:
+        """A hash of a split's images and labels as they are now: see :mod:`src.data.identity`."""
+        images, indices = self._part(split)
+        return sha256_of_images(images, indices, self.class_names)
 
     def smallest_batch(self, processes: int) -> int:
         """Images of the smallest batch that training sees, in each of ``processes``.

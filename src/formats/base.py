@@ -134,7 +134,8 @@ class Format(Protocol):
 
     ``tolerance`` is the largest difference of a logit from eager's that this format's
     arithmetic explains, as a share of eager's largest logit. It is None for a format that
-    changes the numbers on purpose (quantization): its accuracy is measured instead.
+    changes the numbers on purpose (quantization): its accuracy is measured instead. Beyond it a
+    row fails. What fp32 rounding itself explains is far less: see :mod:`src.benchmark.rounding`.
 
     Such a format may also have a function ``damage(folder, exports, images)``, which tells what
     departs the most from the file it was made from: ``tensor``, ``kind`` and ``sqnr_db`` of each.

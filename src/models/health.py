@@ -101,7 +101,7 @@ def examine(network: nn.Module, images: Tensor) -> Health:
     """
     peaks: list[Tensor] = []  # (n,) each, of the logits
     with _Recording(network) as recording, torch.inference_mode():
-        for batch in images.split(BATCH):
+        for batch in torch.split(images, BATCH):
             recording.start_batch()
             peaks.append(_peaks(network(batch)))
     logits, recorders = torch.cat(peaks), recording.recorders

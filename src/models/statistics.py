@@ -104,7 +104,7 @@ def reestimate_statistics(network: nn.Module, images: Tensor) -> None:
             norm.momentum = None  # the mean over all batches
             norm.train()
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            for batch in images.split(BATCH):
+            for batch in torch.split(images, BATCH):
                 network(batch.to(device))
     finally:
         for norm, momentum in momenta.items():

@@ -34,7 +34,7 @@ def _sentence(results: dict[str, Any], device: str) -> str:
         better = _BEST[advice["objective"]]
         text = f"On {_WHERE[device]} ship {baseline}: nothing {better} keeps within {budget} of it"
     else:
-        reasons = [*_reasons(row, rows.get(baseline), baseline, advice["batch_size"], budget)]
+        reasons = [*_reasons(row, rows.get(baseline), baseline, advice, budget)]
         text = f"On {_WHERE[device]} ship {advice['format']}: {', '.join(reasons)}"
     if advice["equals"]:
         text += f"; the speed of {' and '.join(advice['equals'])} is not measurably another"
@@ -49,7 +49,23 @@ def _sentence(results: dict[str, Any], device: str) -> str:
             f"; {other['format']} is {_BEST[advice['objective']]}, but whether it keeps within "
             f"{budget} is open: {enough}"
         )
-    return text + "."
+    return f"{text}.{_of_several(row, advice, baseline)}"
+
+
+def _of_several(row: dict[str, Any], advice: dict[str, Any], baseline: str) -> str:
+    """That one of several files was chosen, and what that does to its figures.
+
+    A measurement of the first version does not say of how many.
+    """
+    if row["format"] == baseline or advice.get("chosen_from", 1) < 2:  # noqa: PLR2004
+        return ""
+    text = f" It was chosen from {advice['chosen_from']} files that keep the budget"
+    if advice["objective"] != "size":  # which has no noise
+        text += ", so expect a little less than its figures"
+    tested = advice.get("tested", 0)
+    if row["verdict"] == "pass" and tested > 1:
+        text += f"; {tested} files were tested, and each test passes a bad file up to 1 time in 20"
+    return f"{text}."
 
 
 def points(share: float) -> str:
@@ -61,9 +77,10 @@ def _reasons(
     row: dict[str, Any],
     baseline: dict[str, Any] | None,
     name: str,
-    size: int | None,
+    advice: dict[str, Any],
     budget: str,
 ) -> Iterator[str]:
+    size = advice["batch_size"]
     cells = [cell for cell in row["latency"] if size is None or cell["batch_size"] == size]
     speedup = cells[0]["speedup"] if cells else None
     if speedup:
@@ -82,12 +99,34 @@ def _reasons(
     if baseline and row["size_bytes"] and baseline["size_bytes"]:
         ratio = baseline["size_bytes"] / row["size_bytes"]
         yield f"{ratio:.1f}x smaller" if ratio > 1.05 else "of the same size"  # noqa: PLR2004
+    if advice["objective"] == "memory":
+        yield from _memory(cells, baseline, name)
     accuracy = row["accuracy"]
+    if row["verdict"] == "same":
+        yield f"the same network: its logits agree on all {accuracy['images']:,} test images"
+        return
     interval = f"[{100 * accuracy['delta_low']:+.1f}, {100 * accuracy['delta_high']:+.1f}]"
     yield (
         f"accuracy {_change(accuracy, budget)} ({100 * accuracy['delta_top1']:+.1f} "
         f"points {interval}, n={accuracy['images']})"
     )
+
+
+def _memory(
+    cells: list[dict[str, Any]], baseline: dict[str, Any] | None, name: str
+) -> Iterator[str]:
+    """The peak at the batch size that decided, beside the baseline's."""
+    others = (baseline or {"latency": []})["latency"]
+    for cell in cells:
+        same_size = (other for other in others if other["batch_size"] == cell["batch_size"])
+        before: dict[str, Any] = next(same_size, {})
+        for key, where in (("peak_device_bytes", " of the GPU"), ("peak_rss_bytes", "")):
+            peak, than = cell.get(key), before.get(key)
+            if peak is not None and than is not None:
+                yield (
+                    f"{peak / 1e6:.0f} MB{where} at the peak where {name} takes {than / 1e6:.0f} MB"
+                )
+                return
 
 
 def _change(accuracy: dict[str, Any], budget: str) -> str:

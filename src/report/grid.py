@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from src.report.table import MISSING, Column, measured
+from src.report.verdicts import page_class
 
 Row = dict[str, Any]
 
@@ -77,7 +78,7 @@ def _cell(column: Column, row: Row, best: str | None) -> Row:
         "kind": " ".join(
             [
                 *(["text"] if column.text else []),
-                *([text] if text in {"pass", "fail", "inconclusive"} else []),
+                *([found] if (found := page_class(text)) else []),
                 *(["best"] if best is not None and value == best else []),
             ]
         ),

@@ -15,7 +15,8 @@ ANSWERS = (
 )
 MORE = (
     f"{MISSING}: not measured here, or too few samples.",
-    "Peak memory: of the process, above that of one that has loaded nothing yet.",
+    "Peak memory: of a process of its own, which loads the file and calls it at this batch size "
+    "alone, above that of one that has loaded nothing yet.",
     "Images/s: done in the time that went by, copies included.",
     "Energy: of the whole processor package or GPU, where the system lets it be read.",
     "Ran in: the share of time by the precision of the operators that really ran, batch 1.",
@@ -40,9 +41,11 @@ def definitions(results: dict[str, Any]) -> list[str]:
         f"Top-1: on the {dataset['split']} split of {dataset['name']}, {dataset['images']} "
         "images that neither training nor calibration has seen; delta to "
         f"{baseline}, on the same images, with Tango's 95 % score interval.",
-        "Verdict: pass if the images show that no more than "
-        f"{points(results['options']['max_accuracy_drop'])} of top-1 is lost, fail if they show "
-        "that more is (one-sided tests at 5 %), inconclusive between.",
+        "Verdict: same network if it is an fp32 file whose logits agree with those of "
+        f"{baseline} within rounding on every one of these images; pass if they show that no more "
+        "than "
+        f"{points(results['options']['max_accuracy_drop'])} of top-1 is lost, fail if "
+        "they show that more is (one-sided tests at 5 %), inconclusive between.",
         "Latency: one call, images in and logits out, "
         f"{_threads(results)}, each row in a process of its own, in turns; from time to time every "
         "process is replaced by a new one. A percentile with too few samples behind it is missing.",

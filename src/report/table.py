@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from src.report import processes
+from src.report import processes, verdicts
 from src.report.explanation import explanations
 from src.runs import LAST
 
@@ -59,7 +59,7 @@ def columns(results: Row) -> list[Column]:
             _delta(results["baseline"]),
             value=lambda row: row["accuracy"].get("delta_top1"),
         ),
-        Column("verdict", lambda row: row["verdict"] or MISSING, text=True),
+        Column("verdict", lambda row: verdicts.shown(row) or MISSING, text=True),
     ]
     for number, size in enumerate(batch_sizes(results)):
         for name in ("p50", "p90", "p99"):
@@ -96,8 +96,6 @@ def more_columns(results: Row) -> list[Column]:
         *_names(results),
         Column("load s", lambda row: _number(row["load_seconds"], 1, 2)),
         Column("first call ms", lambda row: _number(row["first_inference_seconds"], 1e3, 1)),
-        Column("peak memory MB", lambda row: _number(row["peak_rss_bytes"], 1e-6, 0)),
-        Column("peak on GPU MB", lambda row: _number(row["peak_device_bytes"], 1e-6, 0)),
     ]
     for size in batch_sizes(results):
         for head, key, scale, digits in (
@@ -107,6 +105,8 @@ def more_columns(results: Row) -> list[Column]:
             ("on GPU p50 ms", "device_p50_s", 1e3, 3),
             ("mJ an image", "joules_per_image", 1e3, 1),
             ("busy cores", "busy_cores", 1, 2),
+            ("peak memory MB", "peak_rss_bytes", 1e-6, 0),
+            ("peak on GPU MB", "peak_device_bytes", 1e-6, 0),
         ):
             found.append(Column(f"batch {size} {head}", _figure(size, key, scale, digits)))
     return [*found, Column("ran in", _precisions, text=True)]
@@ -129,6 +129,7 @@ def footnotes(results: Row, *, unmeasured: bool = True) -> Iterator[str]:
         if unmeasured and row["status"] != "ok":
             yield f"{row['format']} on {row['device']}: {row['status']} ({row['reason']})"
     yield from _about_files(results)
+    yield from verdicts.beyond_rounding(results)
     marks = {_cause(cell) for row in results["rows"] for cell in row["latency"]}
     for cause, meaning in _CAUSES.items():
         if cause in marks:
@@ -136,8 +137,12 @@ def footnotes(results: Row, *, unmeasured: bool = True) -> Iterator[str]:
     yield from processes.notes(results)
     yield from explanations(results)
     for row in measured(results):
+        name = f"{row['format']} on {row['device']}"
         if not row["idle_between_turns"]:
-            yield f"{row['format']} on {row['device']} went on using the CPU between its turns"
+            yield f"{name} went on using the CPU between its turns"
+        for cell in row["latency"]:
+            if reason := cell.get("memory_reason"):
+                yield f"{name}: its memory at batch {cell['batch_size']} is not known ({reason})"
 
 
 def _unvalidated(results: Row) -> Iterator[str]:
@@ -222,6 +227,7 @@ def accuracy_columns(results: Row) -> list[Column]:
         figure("its p99", "p99_abs_logit_diff", 1, 4),
         figure("logit SQNR dB", "logit_sqnr_db", 1, 1),
         figure("KL nats", "kl", 1, 6),
+        figure("rounding error, ppm", "rounding_error", 1e6, 2),
         Column("images that would settle it", _images_needed),
     ]
 
@@ -239,10 +245,11 @@ def _delta(baseline: str) -> Callable[[Row], str]:
         accuracy = row["accuracy"]
         if row["format"] == baseline or "delta_top1" not in accuracy:
             return MISSING
-        low, high = (
-            _number(accuracy[key], 100, 2, sign=True) for key in ("delta_low", "delta_high")
+        delta, low, high = (
+            _number(accuracy[key], 100, 2, sign=True)
+            for key in ("delta_top1", "delta_low", "delta_high")
         )
-        return f"{_number(accuracy['delta_top1'], 100, 2, sign=True)} [{low}, {high}]"
+        return delta if row["verdict"] == "same" else f"{delta} [{low}, {high}]"
 
     return cell
 

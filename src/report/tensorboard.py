@@ -58,17 +58,20 @@ def _figures(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
         tag = f"benchmark/{row['format']}/{row['device']}"
         yield f"{tag}/size_bytes", row["size_bytes"]
         yield f"{tag}/load_seconds", row["load_seconds"]
-        yield f"{tag}/peak_rss_bytes", row["peak_rss_bytes"]
         for name in ("top1", "top5", "delta_top1", "agreement", "ece", "kl"):
             if row["accuracy"].get(name) is not None:
                 yield f"{tag}/{name}", row["accuracy"][name]
         for cell in row["latency"]:
-            batch = f"{tag}/batch_{cell['batch_size']}"
-            for name in ("mean_s", "p50_s", "p90_s", "p99_s", "images_per_second"):
-                if cell[name] is not None:
-                    yield f"{batch}/{name}", cell[name]
-            if cell["speedup"] is not None:
-                yield f"{batch}/speedup", cell["speedup"]["value"]
+            yield from _of_cell(cell, f"{tag}/batch_{cell['batch_size']}")
+
+
+def _of_cell(cell: dict[str, Any], tag: str) -> Iterator[tuple[str, float]]:
+    times = ("mean_s", "p50_s", "p90_s", "p99_s", "images_per_second")
+    for name in (*times, "peak_rss_bytes", "peak_device_bytes"):
+        if cell.get(name) is not None:
+            yield f"{tag}/{name}", cell[name]
+    if cell["speedup"] is not None:
+        yield f"{tag}/speedup", cell["speedup"]["value"]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | float | str]]:

@@ -50,6 +50,7 @@ def points_of(rows: Sequence[tuple[str, Row, Row, str]]) -> list[Point]:
         accuracy = row["accuracy"]
         low, high = np.percentile(samples_of(cell), [25, 75])
         top1, delta = accuracy["top1"], accuracy.get("delta_top1", 0.0)
+        tested = {} if row["verdict"] == "same" else accuracy  # the same network has no interval
         found.append(
             Point(
                 label=label,
@@ -57,8 +58,8 @@ def points_of(rows: Sequence[tuple[str, Row, Row, str]]) -> list[Point]:
                 low_seconds=min(float(low), cell["p50_s"]),
                 high_seconds=max(float(high), cell["p50_s"]),
                 top1=top1,
-                low_top1=min(top1, top1 + accuracy.get("delta_low", delta) - delta),
-                high_top1=max(top1, top1 + accuracy.get("delta_high", delta) - delta),
+                low_top1=min(top1, top1 + tested.get("delta_low", delta) - delta),
+                high_top1=max(top1, top1 + tested.get("delta_high", delta) - delta),
                 bytes=row["size_bytes"],
                 color=color,
                 marker="o" if row["device"] == "cpu" else "D",

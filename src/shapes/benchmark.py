@@ -1,4 +1,13 @@
-"""The shape of ``benchmark.json``."""
+"""The shape of ``benchmark.json``.
+
+A history of the format, of which every version is read:
+
+1. The first.
+2. ``verdict`` may be ``same``; an accuracy has ``rounding_error`` and ``beyond_rounding``, and no
+   ``verdict`` of its own; a data set has a ``sha256``; the peaks of the memory stand in each cell
+   of ``latency``, no longer in the row; a recommendation has ``chosen_from`` and ``tested``. A cell
+   says of each round which process of its row it was measured in; in version 1 a row had one.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +44,14 @@ from src.shapes.parts import (
     as_many_names,
 )
 
-# Version 2 says of each round which process of its row it was measured in. In version 1 a row had
-# one process.
-SCHEMA_VERSION = 2
+VERSION = 2  # that is written
+VERSIONS = (1, 2)  # that are read
 
+MEMORY = {
+    "peak_rss_bytes": optional(whole(-(10**15), 10**15)),
+    "peak_device_bytes": optional(COUNT),
+    "memory_reason": text,
+}
 _INTERVAL = {"value": POSITIVE, "low": POSITIVE, "high": POSITIVE}
 _BEHIND_IT = {"processes": whole(1)}
 _OF_PROCESSES = {"processes": whole(1), "process_of_round": mapping(COUNT, key=round_number)}
@@ -71,7 +84,7 @@ _cell = fields(
         "speedup": optional(fields(_INTERVAL, _BEHIND_IT)),
         "speedup_same_runtime": optional(fields({"format": word, **_INTERVAL}, _BEHIND_IT)),
     },
-    _OF_PROCESSES,
+    {**_OF_PROCESSES, **MEMORY},
 )
 
 
@@ -119,11 +132,10 @@ _COMPARED = {
     "kl": optional(number()),
     "flips": listed(fields({"position": COUNT, "true": COUNT, "before": COUNT, "after": COUNT})),
 }
+_ROUNDING = {"rounding_error": optional(number()), "beyond_rounding": COUNT}
 _alone = fields({"images": whole(1), "top1": SHARE, "top5": SHARE, "ece": SHARE})
-_LATER = {
-    "departures": listed(one_of("logit_sqnr_db", "kl", "delta_ece"))
-}  # since they are looked for
-ACCURACY = all_of(_alone, fields(_COMPARED, _LATER))
+_LATER = {"departures": listed(one_of("logit_sqnr_db", "kl", "delta_ece"))}
+ACCURACY = all_of(_alone, fields(_COMPARED, {**_ROUNDING, **_LATER}))
 
 
 def _accuracy(value: Any, place: str) -> None:
@@ -146,15 +158,13 @@ _EVERY_ROW = {
     "files": listed(path_inside),
     "latency": listed(_cell),
     "accuracy": optional(_accuracy),
-    "verdict": optional(one_of("pass", "fail", "inconclusive")),
+    "verdict": optional(one_of("same", "pass", "fail", "inconclusive")),
 }
 _MEASURED = {
     "size_bytes": whole(1, 10**15),
     "accuracy": _accuracy,
     "load_seconds": number(0, 1e9),
     "first_inference_seconds": number(0, 1e9),
-    "peak_rss_bytes": whole(-(10**15), 10**15),
-    "peak_device_bytes": optional(COUNT),
     "idle_between_turns": truth,
     "profile": _profile,
     "effective": fields({}, {"runtime": text, "threads": whole(1, 10**6)}),
@@ -199,7 +209,8 @@ _recommendation = fields(
         "batch_size": optional(whole(1)),
         "equals": listed(word),
         "inconclusive": listed(fields({"format": word, "images_needed": optional(COUNT)})),
-    }
+    },
+    {"chosen_from": COUNT, "tested": COUNT},
 )
 
 
@@ -269,7 +280,10 @@ def _answers_are_of_classes(value: Any, _: str) -> None:
 
 
 OPTIONS = fields({"max_accuracy_drop": SHARE})
-DATASET = fields({"name": text, "split": text, "images": COUNT})
+DATASET = fields(
+    {"name": text, "split": text, "images": COUNT},
+    {"sha256": optional(text), "also_in_calibration": COUNT},
+)
 BENCHMARK = all_of(
     fields(
         {

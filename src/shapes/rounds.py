@@ -17,7 +17,7 @@ from src.schema import (
     truth,
     whole,
 )
-from src.shapes.benchmark import ANY_ROW, DATASET, ENVIRONMENT, OPTIONS, TIMED_ROW
+from src.shapes.benchmark import ANY_ROW, DATASET, ENVIRONMENT, MEMORY, OPTIONS, TIMED_ROW
 from src.shapes.parts import CHECKPOINT, COUNT, POSITIVE
 
 _PART = number(-1e12, 1e12)  # of cores, images or seconds
@@ -48,8 +48,8 @@ _turn = fields(
         "device_seconds": optional(listed(POSITIVE, 1)),
         "energy_joules": optional(number(0, 1e12)),
         "disturbance": optional(_disturbance),
-    },
-    {"process": COUNT},
+        "process": COUNT,
+    }
 )
 _calibration = fields({"gaps": listed(_PART, _BINS, _BINS), "images": COUNT})
 _scorecard = fields(
@@ -68,6 +68,7 @@ _scorecard = fields(
                 "largest": listed(_SUM),
             }
         ),
+        "rounding": fields({"differences": listed(_SUM), "spreads": listed(_SUM)}),
     }
 )
 _row = fields(
@@ -76,6 +77,7 @@ _row = fields(
         "rounds": mapping(mapping(_turn, key=_numeral), key=_numeral),
         "warm": mapping(truth, key=_numeral),
         "joules": mapping(optional(number(0, 1e12)), key=_numeral),
+        "memory": mapping(fields({}, MEMORY), key=_numeral),
         "scorecard": _scorecard,
     }
 )
@@ -85,22 +87,16 @@ def _raw_row(value: Any, place: str) -> None:
     _row(value, place)
     card = value["scorecard"]
     same_length((card[name] for name in ("targets", "predicted", "in_top5")), f"{place}.scorecard")
-    same_length([card["before"], card["distance"]["largest"]], f"{place}.scorecard")
+    compared = [card["before"], card["distance"]["largest"], *card["rounding"].values()]
+    same_length(compared, f"{place}.scorecard")
     for name, images in (("calibration", card["targets"]), ("calibration_before", card["before"])):
         if card[name]["images"] != len(images):
             raise Wrong(f"{place}.scorecard.{name}.images", f"{len(images)}", card[name]["images"])
     if value["figures"]["status"] == "ok":
         there = card["targets"] and value["rounds"] and all(value["rounds"].values())
-        if not there or value["rounds"].keys() != value["warm"].keys():
+        kept = [value["warm"], *([value["memory"]] if value["memory"] else [])]
+        if not there or any(value["rounds"].keys() != each.keys() for each in kept):
             raise Wrong(place, "answers and rounds, as its status is ok,", "none")
-
-
-def _turns_are_of_processes(value: Any, _: str) -> None:
-    """In version 2 each turn has a process; in version 1 a row had one."""
-    for index, row in enumerate(value["rows"] if value.get("schema_version") != 1 else ()):
-        for size, rounds in row["rounds"].items():
-            for name, turn in rounds.items():
-                fields({"process": COUNT})(turn, f"rows[{index}].rounds.{size}.{name}")
 
 
 def _rows_are_whole(value: Any, _: str) -> None:
@@ -126,6 +122,5 @@ ROUNDS = all_of(
             "rows": listed(_raw_row),
         }
     ),
-    _turns_are_of_processes,
     _rows_are_whole,
 )

@@ -31,6 +31,10 @@ def test_the_default_preset_is_what_a_run_does_by_itself() -> None:
         ({"batch_sizes": []}, "benchmark.batch_sizes: expected at least one size"),
         ({"batch_sizes": [1, 0]}, "benchmark.batch_sizes: expected a positive number; found 0"),
         ({"batch_sizes": [2, 2]}, "benchmark.batch_sizes: expected each size once"),
+        (
+            {"objective": "memory", "memory": False},
+            "benchmark.objective: expected benchmark.memory=true",
+        ),
         ({"threads": 0}, "benchmark.threads: expected a positive number"),
         ({"max_memory_bytes": -1}, "benchmark.max_memory_bytes: expected a positive number"),
         ({"max_accuracy_drop": 1.5}, "benchmark.max_accuracy_drop: expected a share of 1"),

@@ -7,7 +7,7 @@ import pytest
 from src.benchmark.recommendation import recommend
 
 
-def cell(size: int, seconds: float, noise: float = 0.0) -> dict[str, Any]:
+def cell(size: int, seconds: float, noise: float = 0.0, **changes: Any) -> dict[str, Any]:
     """Twenty rounds, alternately slower and faster by ``noise`` from load to load."""
     samples = {str(number): [seconds * (1 + noise * (-1) ** (number // 2))] for number in range(20)}
     return {
@@ -16,6 +16,9 @@ def cell(size: int, seconds: float, noise: float = 0.0) -> dict[str, Any]:
         "images_per_second": size / seconds,
         "seconds": samples,
         "disturbance": None,
+        "peak_rss_bytes": 1000,
+        "peak_device_bytes": None,
+        **changes,
     }
 
 
@@ -27,7 +30,6 @@ def row(
         "device": "cpu",
         "status": "ok",
         "size_bytes": size,
-        "peak_rss_bytes": size,
         "verdict": verdict,
         "accuracy": {"images_needed": 4321 if verdict == "inconclusive" else None},
         "latency": [cell(1, seconds), cell(8, 8 * seconds)],
@@ -58,6 +60,8 @@ def test_the_fastest_that_passes_is_recommended() -> None:
         "batch_size": 1,
         "equals": [],
         "inconclusive": [],
+        "chosen_from": 3,
+        "tested": 3,
     }
 
 
@@ -88,18 +92,20 @@ def test_where_nothing_beats_it_the_baseline_is_recommended() -> None:
         ("latency", "quick", 1),
         ("throughput", "wide", 8),
         ("size", "tiny", None),
-        ("memory", "lean", None),
+        ("memory", "lean", 1),
     ],
 )
 def test_every_objective_has_its_own_best(
     objective: str, expected: str, batch_size: int | None
 ) -> None:
+    lean = cell(1, 3.0, peak_rss_bytes=5)
     advice = best(
         row("eager", 4.0),
         row("quick", 1.0),
         row("wide", 2.0, latency=[cell(1, 2.0), cell(8, 4.0)]),
-        row("tiny", 3.0, size=10, peak_rss_bytes=50),
-        row("lean", 3.0, size=20, peak_rss_bytes=5),
+        row("tiny", 3.0, size=10),
+        # At the largest batch it takes the most.
+        row("lean", 3.0, size=20, latency=[lean, cell(8, 24.0, peak_rss_bytes=9000)]),
         objective=objective,
     )
     assert (advice["format"], advice["batch_size"]) == (expected, batch_size)
@@ -126,3 +132,47 @@ def test_on_a_busy_machine_the_table_and_the_recommendation_use_one_statistic() 
     assert shown.value == pytest.approx(1.0 / (0.8 * 1.5))
     advice = best(row("eager", 1.0, latency=[calm]), row("other", 0.8, size=1000, latency=[other]))
     assert (shown.low > 1) is (advice["format"] == "other" and not advice["equals"])
+
+
+def test_the_same_network_is_recommended_however_few_images_there_are() -> None:
+    advice = best(
+        row("eager", 4.0, verdict="same"),
+        row("onnx", 2.0, verdict="same"),
+        row("int8", 1.0, verdict="inconclusive"),
+    )
+    assert advice["format"] == "onnx"
+    assert [each["format"] for each in advice["inconclusive"]] == ["int8"]
+
+
+def test_it_is_kept_from_how_many_files_one_was_chosen_and_how_many_were_tested() -> None:
+    advice = best(
+        row("eager", 4.0, verdict="pass"),
+        row("onnx", 2.0, verdict="same"),
+        row("int8", 1.0),
+        row("worse", 1.0, verdict="fail"),
+        row("open", 1.0, verdict="inconclusive"),
+        row("gpu", 0.1, device="cuda"),
+    )
+    assert (advice["chosen_from"], advice["tested"]) == (3, 3)
+    without = best(row("other", 1.0, verdict=None))  # type: ignore[arg-type]
+    assert (without["chosen_from"], without["tested"]) == (0, 0)
+
+
+def small(name: str, rss: int | None, on_gpu: int | None = None) -> dict[str, Any]:
+    taken = {"peak_rss_bytes": rss, "peak_device_bytes": on_gpu}
+    return row(name, 1.0, latency=[cell(1, 1.0, **taken)])
+
+
+def test_a_file_whose_memory_is_not_known_is_not_the_smallest() -> None:
+    assert best(small("eager", 50), small("odd", None), objective="memory")["format"] == "eager"
+    unknown = [small("odd", None), small("eager", None)]
+    assert best(*unknown, objective="memory")["format"] == "eager"
+    first = {"latency": [{"batch_size": 1, "p50_s": 1.0, "seconds": {"0": [1.0]}}]}  # of version 1
+    assert best(row("eager", 1.0, **first), objective="memory")["format"] == "eager"
+
+
+def test_on_a_gpu_its_own_memory_decides_where_all_rows_tell() -> None:
+    rows = [small("eager", 50, 10), small("onnx", 40, 20)]
+    assert best(*rows, objective="memory")["format"] == "eager"
+    rows[0]["latency"][0]["peak_device_bytes"] = None
+    assert best(*rows, objective="memory")["format"] == "onnx"

@@ -17,7 +17,7 @@ from src.compare.stage import compare_runs
 from src.errors import LightshipError, UsageError
 from tests.compare.test_guard import measurement, same_hour
 from tests.report.test_html import SCRIPT, Page
-from tests.report.test_table import FAILED, latency, results, row
+from tests.report.test_table import FAILED, latency, of_version_1, results, row
 
 
 def keep(folder: Path, name: str, measured: dict[str, Any]) -> Path:
@@ -83,6 +83,59 @@ def test_accuracies_on_other_images_stand_in_two_columns(three: Path) -> None:
     assert [note for note in found.notes() if "not equally hard" in note]
     # Nothing of one set of images keeps what was scored on another off the front.
     assert table(found)["other eager"]["on the front"] == "yes"
+
+
+def scored_on(folder: Path, name: str, sha256: str | None) -> None:
+    """A run of one file, scored on images of this hash; None for a measurement of version 1."""
+    measured = results(file("eager", 0.004, 0.9))
+    measured["dataset"]["sha256"] = sha256
+    keep(folder, name, measured if sha256 else of_version_1(measured))
+
+
+@pytest.mark.parametrize(
+    ("hashes", "sets", "assumed"),
+    [
+        (["a" * 64, "a" * 64], 1, []),
+        (["a" * 64, "b" * 64], 2, []),
+        ([None, None], 1, ["run0/version_0", "run1/version_0"]),
+        (["a" * 64, None], 1, ["run1/version_0"]),
+        (["a" * 64, "a" * 64, None], 1, ["run2/version_0"]),
+        # Whose images an older one was scored on cannot be told.
+        (["a" * 64, "b" * 64, None], 3, []),
+        (["a" * 64, "b" * 64, None, None], 3, ["run2/version_0", "run3/version_0"]),
+        ([None], 1, []),
+    ],
+)
+def test_files_of_other_test_images_are_not_ranked_together_whatever_their_name_and_number(
+    tmp_path: Path, hashes: list[str | None], sets: int, assumed: list[str]
+) -> None:
+    for number, sha256 in enumerate(hashes):
+        scored_on(tmp_path, f"run{number}", sha256)
+    found = comparison(tmp_path, 0.01)
+    assert (len(found.exams), len(found.answers())) == (sets, sets)
+    told = [note.split()[0] for note in found.notes() if "does not say which images" in note]
+    assert told == assumed
+    if "b" * 64 in hashes:
+        (why,) = [note for note in found.notes() if "not equally hard" in note]
+        assert "540 test images of digits, set aaaaaaaa" in why
+    assert markdown(found)
+
+
+def test_an_older_measurement_is_no_other_sets_for_its_number_is_another(tmp_path: Path) -> None:
+    scored_on(tmp_path, "new", "a" * 64)
+    older = results(file("eager", 0.004, 0.9))
+    older["dataset"]["images"] = 100
+    keep(tmp_path, "old", of_version_1(older))
+    assert len(comparison(tmp_path).exams) == 2
+
+
+def test_the_same_network_is_an_answer_and_is_called_so(tmp_path: Path) -> None:
+    slow = file("eager", 0.02, 0.9, verdict="same")
+    keep(tmp_path, "one", results(slow, file("onnx", 0.001, 0.9, verdict="same")))
+    found = comparison(tmp_path, 0.005)
+    assert "one as onnx" in found.answers()[0]
+    assert table(found)["one onnx"]["verdict"] == "same network"
+    assert "verdict same network" in comparison(tmp_path, 0.0001).answers()[0]
 
 
 def test_the_front_is_over_every_model_and_format_of_a_place(three: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from src.compare import guard
 from src.errors import UsageError
-from tests.report.test_table import FAILED, latency, results, row
+from tests.report.test_table import FAILED, latency, of_version_1, results, row
 
 LEVELS = {"eager": 0.016, "torchscript": 0.012, "onnx_fp32": 0.005, "onnx_int8": 0.002}
 PROCESSES, ROUNDS = 16, 4  # of benchmark=thorough, and in each process
@@ -175,3 +175,31 @@ def test_accuracies_on_other_images_are_not_compared() -> None:
     new["dataset"]["images"] = 1000
     with pytest.raises(UsageError, match=r"--max-drop: .*OLD on 540 test images.*NEW on 1000"):
         guard.compare(old, new, max_slowdown=None, max_drop=0.005)
+
+
+def scored_on(sha256: str | None) -> dict[str, Any]:
+    measured = results(row("eager"))
+    measured["dataset"]["sha256"] = sha256
+    return measured if sha256 else of_version_1(measured)
+
+
+def test_images_of_one_name_and_number_that_are_others_are_not_compared() -> None:
+    old, new = scored_on("a" * 64), scored_on("b" * 64)
+    with pytest.raises(UsageError, match=r"OLD on .*, set aaaaaaaa; NEW on .*, set bbbbbbbb"):
+        guard.compare(old, new, max_slowdown=None, max_drop=0.005)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("a" * 64, "a" * 64, False),
+        (None, "a" * 64, True),
+        ("a" * 64, None, True),
+        (None, None, True),
+    ],
+)
+def test_that_the_images_are_the_same_is_said_where_it_is_not_known(
+    old: str | None, new: str | None, told: bool
+) -> None:
+    (found,) = guard.compare(scored_on(old), scored_on(new), max_slowdown=None, max_drop=0.005)
+    assert ("is taken from their name and number" in found.text) is told

@@ -86,6 +86,9 @@ class Photos:
         pixels = np.random.default_rng(len(split)).normal(size=(8, 3, SIDE, SIDE))
         yield pixels.astype(np.float32), np.arange(8) % 2
 
+    def sha256(self, split: str) -> str:
+        return split
+
 
 def benchmark(run: Run, _: list[str]) -> None:
     options = BenchmarkOptions(

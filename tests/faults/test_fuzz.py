@@ -136,9 +136,8 @@ def test_measurements_that_are_taken(tmp_path: Path, count: int) -> None:
         both = []
         for _ in range(2):
             content = within(chance.choice(kinds), chance, BENCHMARK)
-            if content.get("schema_version") != 2:
-                content["schema_version"] = 1
-            run.benchmark.write_text(json.dumps(content))
+            version = 1 if content.get("schema_version") != 2 else 2
+            run.benchmark.write_text(json.dumps({**content, "schema_version": version}))
             both.append(Measured(f"run {len(both)}", run.benchmark, run.read_benchmark()))
         one, other = (each.results for each in both)
         with contextlib.suppress(UsageError):  # in two places, or on other images
@@ -177,7 +176,7 @@ def test_manifests_that_are_taken(tmp_path: Path, count: int) -> None:
         run.benchmark.write_text(json.dumps(measured))
         with contextlib.suppress(UsageError):  # of a format that there is not
             assert planned(found) or not found["formats"]
-            assert finished.find(run, BenchmarkOptions()) is None
+            assert finished.find(run, BenchmarkOptions(), lambda: None) is None
 
     assert share_taken(count, read) == 1
 

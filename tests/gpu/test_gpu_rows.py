@@ -21,7 +21,7 @@ from src.formats.base import ExportSource, Unavailable
 pytestmark = pytest.mark.gpu
 
 NAMES = [name for name in formats.names() if "cuda" in formats.get(name).devices]
-LIMITS = Limits(threads=2, answer_seconds=100, resident_bytes=10**11)
+LIMITS = Limits(threads=2, answer_seconds=100, resident_bytes=10**11, alone=True)
 TF32 = {"tf32"}  # the only precision that multiplies so
 
 

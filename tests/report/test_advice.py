@@ -95,3 +95,36 @@ def test_without_a_measured_baseline_there_is_no_advice() -> None:
 
 def test_points_are_points_of_percent() -> None:
     assert [points(share) for share in (0.01, 0.005, 0.02)] == ["1 point", "0.5 points", "2 points"]
+
+
+def test_a_file_that_was_chosen_from_several_says_so_and_what_that_does() -> None:
+    chosen = {"chosen": "onnx", "chosen_from": 4, "tested": 3}
+    passing = row("onnx", verdict="pass")
+    text = advice(row("eager"), passing, **chosen)
+    assert text.endswith(
+        "n=540). It was chosen from 4 files that keep the budget, so expect a little less than its "
+        "figures; 3 files were tested, and each test passes a bad file up to 1 time in 20."
+    )
+    same = row("onnx", verdict="same")
+    assert advice(row("eager"), same, **chosen).endswith("expect a little less than its figures.")
+    by_size = advice(row("eager"), same, **chosen, objective="size", batch_size=None)
+    assert by_size.endswith("It was chosen from 4 files that keep the budget.")
+    # The baseline is no winner of a race, and one file alone has won none.
+    assert "chosen from" not in advice(row("eager"), passing, **chosen | {"chosen": "eager"})
+    assert "chosen from" not in advice(row("eager"), passing, **chosen | {"chosen_from": 1})
+
+
+def test_the_same_network_needs_no_test_of_its_accuracy() -> None:
+    same = row("onnx", verdict="same")
+    same["accuracy"] |= {"images": 8, "delta_top1": 0.0}
+    text = advice(row("eager"), same, chosen="onnx")
+    assert text.endswith("the same network: its logits agree on all 8 test images.")
+
+
+def test_memory_is_told_beside_the_baselines_at_the_size_that_decided() -> None:
+    lean = row("onnx", latency=[latency(1, 0.01, peak_rss_bytes=5e7), latency(8, 0.1)])
+    text = advice(row("eager"), lean, chosen="onnx", objective="memory", batch_size=1)
+    assert "50 MB at the peak where eager takes 200 MB" in text
+    lean["latency"][0]["peak_rss_bytes"] = None
+    text = advice(row("eager"), lean, chosen="onnx", objective="memory", batch_size=1)
+    assert "at the peak" not in text

@@ -47,6 +47,14 @@ def test_as_few_are_kept_however_many_batches_and_rows_there_are(tmp_path: Path)
     assert len(list(tmp_path.iterdir())) == MOST
 
 
+def test_a_picture_of_other_images_that_were_scored_before_is_replaced(tmp_path: Path) -> None:
+    for level in (0.0, 1.0):
+        images = np.full((1, 3, 4, 4), level, np.float32)
+        FlippedPictures(tmp_path, GREY).keep(images, np.ones(1, dtype=bool), start=0)
+    with Image.open(tmp_path / "0.png") as picture:
+        assert set(np.asarray(picture).ravel()) == {191}
+
+
 def test_what_flipped_and_what_each_class_lost_is_drawn(tmp_path: Path) -> None:
     measured = results(row("eager"), row("onnx"))
     measured["class_names"][3] = "$3 & a very long <name>"

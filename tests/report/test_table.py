@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from typing import Any
 
@@ -30,6 +31,8 @@ def latency(batch_size: int, p50: float, **changes: Any) -> dict[str, Any]:
         "busy_cores": 1.9,
         "device_p50_s": None,
         "joules_per_image": None,
+        "peak_rss_bytes": 200_000_000,
+        "peak_device_bytes": None,
         "stable": True,
         "unstable": [],
         "disturbance": None,
@@ -55,8 +58,6 @@ def row(name: str, **changes: Any) -> dict[str, Any]:
         "size_bytes": 12_345_678,
         "load_seconds": 0.5,
         "first_inference_seconds": 0.045,
-        "peak_rss_bytes": 200_000_000,
-        "peak_device_bytes": None,
         "effective": {"runtime": "fast 1.0"},
         "profile": {
             "time": {"fp32": 0.25, "int8": 0.75},
@@ -87,6 +88,8 @@ def row(name: str, **changes: Any) -> dict[str, Any]:
             "p99_abs_logit_diff": 0.4,
             "logit_sqnr_db": None,
             "kl": 0.001,
+            "rounding_error": 1.5e-6,
+            "beyond_rounding": 0,
             "images_needed": 1234,
             "flips": [],
         },
@@ -115,7 +118,13 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
         },
         "checkpoint": {"path": "checkpoints/best.ckpt", "sha256": "abc", "epoch": 3},
         "calibration": {"split": "train", "images": 128},
-        "dataset": {"name": "digits", "split": "test", "images": 540},
+        "dataset": {
+            "name": "digits",
+            "split": "test",
+            "images": 540,
+            "sha256": "a" * 64,
+            "also_in_calibration": 0,
+        },
         "class_names": [str(digit) for digit in range(10)],
         "baseline": "eager",
         "options": {"max_accuracy_drop": 0.01},
@@ -126,6 +135,8 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
                 "batch_size": 1,
                 "equals": [],
                 "inconclusive": [],
+                "chosen_from": 1,
+                "tested": 0,
             }
         },
         "recommended": {"cpu": rows[0]["format"] if rows else None},
@@ -150,6 +161,27 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
         },
         "rows": list(rows),
     }
+
+
+def of_version_1(measured: dict[str, Any]) -> dict[str, Any]:
+    """The same as an earlier version of this project wrote it."""
+    older: dict[str, Any] = json.loads(json.dumps(measured))
+    older["schema_version"] = 1
+    for name in ("sha256", "also_in_calibration"):
+        older["dataset"].pop(name)
+    for advice in older["recommendation"].values():
+        advice.pop("chosen_from")
+        advice.pop("tested")
+    for each in older["rows"]:
+        each |= {"peak_rss_bytes": 200_000_000, "peak_device_bytes": None}
+        for cell in each["latency"]:
+            cell.pop("peak_rss_bytes")
+            cell.pop("peak_device_bytes")
+        if each["accuracy"]:
+            each["accuracy"] |= {"verdict": each["verdict"], "max_drop": 0.01}
+            each["accuracy"].pop("rounding_error")
+            each["accuracy"].pop("beyond_rounding")
+    return older
 
 
 def cells(measured: dict[str, Any], name: str, which: Any = table.columns) -> dict[str, str]:
@@ -187,14 +219,14 @@ def test_what_else_was_measured_is_a_table_of_its_own() -> None:
         "device": "cpu",
         "load s": "0.50",
         "first call ms": "45.0",
-        "peak memory MB": "200",
-        "peak on GPU MB": "-",
         "batch 8 images/s": "160.0",
         "batch 8 mean ms": "50.00",
         "batch 8 IQR ms": "0.00",
         "batch 8 on GPU p50 ms": "-",
         "batch 8 mJ an image": "2.0",
         "batch 8 busy cores": "1.90",
+        "batch 8 peak memory MB": "200",
+        "batch 8 peak on GPU MB": "-",
         "ran in": "fp32 25%, int8 75%",
     }
 
@@ -215,8 +247,36 @@ def test_what_changed_in_the_answers_is_a_table_of_its_own() -> None:
         "its p99": "0.4000",
         "logit SQNR dB": "-",
         "KL nats": "0.001000",
+        "rounding error, ppm": "1.50",
         "images that would settle it": "1,234",
     }
+
+
+def test_the_same_network_has_no_interval_and_is_called_so() -> None:
+    same = row("onnx", verdict="same")
+    same["accuracy"] |= {"delta_top1": 0.0}
+    shown = cells(results(row("eager"), same), "onnx")
+    assert (shown["verdict"], shown["delta points"]) == ("same network", "+0.00")
+
+
+def test_an_fp32_file_beyond_rounding_is_named_once_and_no_other() -> None:
+    def beyond(name: str, **changes: Any) -> dict[str, Any]:
+        found = row(name, **changes)
+        found["accuracy"] = {**found["accuracy"], "rounding_error": 1e-4, "beyond_rounding": 7}
+        return found
+
+    measured = results(
+        row("eager"),
+        beyond("onnx_fp32"),
+        beyond("onnx_int8", precision="int8"),
+        beyond("elsewhere", device="cuda"),  # beside no baseline of its own device
+        row("older"),
+    )
+    (note,) = [note for note in table.footnotes(measured) if "more than rounding" in note]
+    assert note == (
+        "onnx_fp32 on cpu: more than rounding is between its logits and those of eager for 7 of "
+        "540 images, so its accuracy is tested"
+    )
 
 
 def test_the_baseline_has_no_delta_to_itself() -> None:

@@ -1,0 +1,81 @@
+"""The memory that a file takes at one batch size, in a process that does nothing else.
+
+A row's own process scores batches of 64 and is timed at each size in turn, so its peak is that of
+the largest of all. Here each size has a fresh process, which loads the file and calls it with
+batches of that size alone, the same way for every row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src import machine
+from src.benchmark.process import Limits, WorkerError, WorkerProcess
+from src.console import Report
+from src.formats.base import Unavailable
+
+if TYPE_CHECKING:
+    from src.benchmark.row import Row
+
+Images = NDArray[np.float32]
+Figures = dict[str, Any]
+
+# On the CPU. A process imports its runtime for seconds, on one core; each holds a network.
+MOST_AT_ONCE = 4
+
+
+def measure(
+    rows: Sequence[Row], batches: Sequence[Images], exports: Path, limits: Limits, report: Report
+) -> None:
+    """Let each row that is ok keep its peaks in ``row.memory``, by batch size.
+
+    They are ``peak_rss_bytes``, above the empty worker, and ``peak_device_bytes``, None on a CPU
+    and where nothing tells. Where they cannot be measured both are None and ``memory_reason`` says
+    why: the row itself was measured and stays ok.
+
+    Args:
+        rows: on any device. Those on a GPU are measured one by one, as its memory is told of all
+            processes together.
+        batches: (N, 3, H, W) each, of different N.
+        exports: the folder that holds the formats' folders.
+        limits: of each process.
+        report: told what comes next.
+    """
+    pairs = [(row, images) for row in rows if row.ok for images in batches]
+    pairs.sort(key=lambda pair: pair[0].device != "cpu")
+    limits = dataclasses.replace(limits, alone=True)
+    begun = 0
+    while begun < len(pairs):
+        at_once = min(machine.usable_cores(), MOST_AT_ONCE)
+        group = pairs[begun : begun + at_once]
+        if any(row.device != "cpu" for row, _ in group):
+            group = group[:1]
+        names = ", ".join(f"{row.name} batch {len(images)}" for row, images in group)
+        report("measuring memory", names, begun, len(pairs))
+        with ThreadPoolExecutor(len(group)) as pool:
+            peaks = pool.map(lambda pair: _peak(pair[0], pair[1], exports, limits), group)
+            for (row, images), figures in zip(group, peaks, strict=True):
+                row.memory[len(images)] = figures
+        begun += len(group)
+
+
+def _peak(row: Row, images: Images, exports: Path, limits: Limits) -> Figures:
+    """The peaks of one file in a process of its own."""
+    figures: Figures = {"peak_rss_bytes": None, "peak_device_bytes": None}
+    worker = WorkerProcess(row.name, exports / row.name, row.device, limits)
+    try:
+        worker.ask("load", classes=row.classes)
+        figures |= worker.ask("peak_memory", images)
+        figures["peak_device_bytes"] = worker.peak_device_bytes
+    except (WorkerError, Unavailable) as error:
+        figures["memory_reason"] = str(error)
+    finally:
+        worker.close()
+    return figures

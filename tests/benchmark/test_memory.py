@@ -1,0 +1,148 @@
+"""The memory of each batch size is that of a process that has seen no other."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src.benchmark import memory
+from src.benchmark.peak import MOST_CALLS, peak_when_steady
+from src.benchmark.process import Limits, WorkerError
+from src.benchmark.suite import measure
+from src.formats.base import Unavailable
+from src.report.table import footnotes
+from src.runs import Run
+from tests.benchmark.test_suite import FEW, HUNGRY_BYTES, Data, only, run, silent
+from tests.report.test_table import latency, results, row
+
+__all__ = ["run"]  # the fixture
+
+LIMITS = Limits(threads=1, answer_seconds=9, resident_bytes=10**9)
+TWO_SIZES = replace(FEW, batch_sizes=[1, 3], memory=True)
+BATCHES = [np.zeros((size, 3, 4, 4), np.float32) for size in (1, 8)]
+
+
+def test_each_size_is_measured_apart_from_scoring_and_from_the_others(run: Run) -> None:
+    only(run, "eager", "hungry")
+    eager, hungry = measure(run, Data(), TWO_SIZES, silent)["rows"]
+    one, three = (cell["peak_rss_bytes"] for cell in hungry["latency"])
+    # It was scored, and checked, with 64 images at once.
+    assert one < 20 * HUNGRY_BYTES
+    assert three - one == pytest.approx(2 * HUNGRY_BYTES, rel=0.5)
+    assert 0 < eager["latency"][0]["peak_rss_bytes"] < one
+    assert eager["latency"][0]["peak_device_bytes"] is None
+    assert run.read_benchmark()["rows"][1] == json.loads(json.dumps(hungry))
+
+
+def counted(values: list[int]) -> tuple[list[int], Iterator[int]]:
+    calls: list[int] = []
+
+    def read() -> Iterator[int]:
+        for value in [*values, *[values[-1]] * MOST_CALLS]:
+            calls.append(value)
+            yield value
+
+    return calls, read()
+
+
+@pytest.mark.parametrize(
+    ("peaks", "expected", "calls"),
+    [
+        ([100, 100, 100], 100, 3),
+        ([100, 200, 200, 200], 200, 4),  # what is allocated in the second call
+        ([1000, 1005, 1009], 1009, 3),  # within a hundredth
+        ([100, 200, 300, 400, 400, 400], 400, 6),
+        ([0, 0, 0], 0, 3),
+        ([-100, -100, -100], -100, 3),
+        ([100 * 2**step for step in range(MOST_CALLS)], 100 * 2 ** (MOST_CALLS - 1), MOST_CALLS),
+    ],
+)
+def test_a_peak_is_read_when_calls_no_longer_raise_it(
+    peaks: list[int], expected: int, calls: int
+) -> None:
+    read, values = counted(peaks)
+    assert peak_when_steady(lambda: None, lambda: next(values)) == expected
+    assert len(read) == calls
+
+
+class Process:
+    """A worker that is none, and knows how many there are beside it."""
+
+    alive = 0
+    most: dict[str, int] = {}  # noqa: RUF012  # put back by the fixture
+    lock = threading.Lock()
+
+    def __init__(self, name: str, folder: Path, device: str, limits: Limits) -> None:
+        assert limits.alone
+        self.name, self.device = name, device
+        self.peak_device_bytes = 7 if device == "cuda" else None
+        with self.lock:
+            Process.alive += 1
+            self.most[device] = max(self.most.get(device, 0), Process.alive)
+
+    def ask(self, do: str, images: Any = None, **_: Any) -> dict[str, Any]:
+        time.sleep(0.01)  # so that those that run at once meet
+        if self.name == "killed" and do == "peak_memory":
+            raise WorkerError("8.0 GB resident during peak_memory; killed")
+        if self.name == "gone":
+            raise Unavailable("not installed: torch")
+        return {} if images is None else {"peak_rss_bytes": 1000 * len(images)}
+
+    def close(self) -> None:
+        with self.lock:
+            Process.alive -= 1
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> type[Process]:
+    monkeypatch.setattr(memory, "WorkerProcess", Process)
+    monkeypatch.setattr(Process, "most", {})
+    monkeypatch.setattr(memory.machine, "usable_cores", lambda: 3)
+    return Process
+
+
+def planted(name: str, device: str = "cpu", ok: bool = True) -> Any:
+    return SimpleNamespace(name=name, device=device, ok=ok, classes=3, memory={})
+
+
+def test_files_on_a_gpu_are_measured_one_by_one(processes: type[Process]) -> None:
+    rows = [
+        planted(f"{device}{number}", device) for number in range(4) for device in ("cuda", "cpu")
+    ]
+    memory.measure(rows, BATCHES, Path(), LIMITS, silent)
+    assert processes.most == {"cpu": 3, "cuda": 1}
+    assert processes.alive == 0
+    for each in rows:
+        on_gpu = 7 if each.device == "cuda" else None
+        assert each.memory == {
+            size: {"peak_rss_bytes": 1000 * size, "peak_device_bytes": on_gpu} for size in (1, 8)
+        }
+
+
+def test_a_file_whose_memory_cannot_be_measured_says_why_and_stays_ok(
+    processes: type[Process],
+) -> None:
+    rows = [planted("killed"), planted("gone"), planted("failed", ok=False), planted("good")]
+    memory.measure(rows, BATCHES[:1], Path(), LIMITS, silent)
+    unknown = {"peak_rss_bytes": None, "peak_device_bytes": None}
+    assert rows[0].memory[1] == {
+        **unknown, "memory_reason": "8.0 GB resident during peak_memory; killed"
+    }  # fmt: skip
+    assert rows[1].memory[1] == {**unknown, "memory_reason": "not installed: torch"}
+    assert rows[2].memory == {}
+    assert rows[3].memory[1]["peak_rss_bytes"] == 1000
+    assert processes.alive == 0
+    measured = results(row("onnx", latency=[latency(8, 0.1, **rows[0].memory[1])]))
+    assert (
+        "onnx on cpu: its memory at batch 8 is not known "
+        "(8.0 GB resident during peak_memory; killed)"
+    ) in [*footnotes(measured)]
