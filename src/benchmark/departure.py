@@ -17,6 +17,7 @@ MOST_KL = 0.1  # nats, the mean over the images
 MOST_ECE_GAIN = 0.05  # of 1: confidence is off by as much more than the baseline's
 
 FIGURES = ("logit_sqnr_db", "kl", "delta_ece")
+BOUNDS = dict(zip(FIGURES, (LEAST_SQNR_DB, MOST_KL, MOST_ECE_GAIN), strict=True))
 
 
 def departures(accuracy: Mapping[str, Any]) -> list[str]:
@@ -33,9 +34,3 @@ def departures(accuracy: Mapping[str, Any]) -> list[str]:
         "delta_ece": ece is not None and ece > MOST_ECE_GAIN,
     }
     return [name for name, is_beyond in beyond.items() if is_beyond]
-
-
-BOUNDS = (
-    f"a logit SQNR below {LEAST_SQNR_DB:g} dB, a KL above {MOST_KL:g} nats, or an ECE that is over "
-    f"{100 * MOST_ECE_GAIN:g} points worse"
-)

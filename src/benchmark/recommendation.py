@@ -31,7 +31,9 @@ def recommend(results: Figures, device: str, objective: Objective) -> Figures:
         ``equals``, rows whose distance could not be measured; ``inconclusive``, rows that are
         better but not shown to keep the budget, each with the images that would settle it;
         ``chosen_from``, how many rows keep the budget, the baseline among them; ``tested``, how
-        many rows beside the baseline had their accuracy tested, at 5 % each.
+        many rows beside the baseline had their accuracy tested, at 5 % each; ``with_function``, the
+        best row that keeps the probabilities too, where the chosen one does not: see
+        :mod:`src.benchmark.departure`.
     """
     rows = [row for row in results["rows"] if row["status"] == "ok" and row["device"] == device]
     baseline = results["baseline"]
@@ -50,6 +52,7 @@ def recommend(results: Figures, device: str, objective: Objective) -> Figures:
         "inconclusive": [],
         "chosen_from": len(passing),
         "tested": sum(row["verdict"] in TESTED for row in others),
+        "with_function": None,
     }
     if not passing:
         return advice  # without a baseline no verdict is possible
@@ -60,6 +63,7 @@ def recommend(results: Figures, device: str, objective: Objective) -> Figures:
 
     equals = [row for row in passing[1:] if not leads(passing[0], row)]
     chosen = min([passing[0], *equals], key=lambda row: row["size_bytes"])
+    faithful = [row["format"] for row in passing if not row["accuracy"].get("departures")]
     better = [
         row
         for row in ranked
@@ -70,6 +74,7 @@ def recommend(results: Figures, device: str, objective: Objective) -> Figures:
     ]
     return advice | {
         "format": chosen["format"],
+        "with_function": (next(iter(faithful), None) if chosen["format"] not in faithful else None),
         "equals": [row["format"] for row in [passing[0], *equals] if row is not chosen],
         "inconclusive": [
             {"format": row["format"], "images_needed": row["accuracy"]["images_needed"]}

@@ -9,6 +9,7 @@ from typing import Any
 
 from src import files
 from src.benchmark import curves
+from src.benchmark.departure import BOUNDS
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.recommendation import recommend
 from src.benchmark.row import Row, planned
@@ -117,6 +118,7 @@ def _derived(
         "training": curves.read(run.folder),
         **{key: record[key] for key in _FROM_RECORD},
         "baseline": options.baseline,
+        "function_bounds": BOUNDS,
         "rows": [
             row.finish(
                 schedule.baseline_of(row),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from src.report.processes import ONE_PROCESS, is_of_one, is_too_wide
+from src.report.verdicts import departures
 
 _WHERE = {"cpu": "this CPU", "cuda": "this GPU"}
 _BEST = {
@@ -36,6 +37,10 @@ def _sentence(results: dict[str, Any], device: str) -> str:
     else:
         reasons = [*_reasons(row, rows.get(baseline), baseline, advice, budget)]
         text = f"On {_WHERE[device]} ship {advice['format']}: {', '.join(reasons)}"
+    if figures := departures(row):
+        text += f"; its probabilities are not {baseline}'s ({figures})"
+        if other := advice.get("with_function"):
+            text += f", those of {other} are"
     if advice["equals"]:
         text += f"; the speed of {' and '.join(advice['equals'])} is not measurably another"
     for other in advice["inconclusive"]:

@@ -130,6 +130,7 @@ def footnotes(results: Row, *, unmeasured: bool = True) -> Iterator[str]:
             yield f"{row['format']} on {row['device']}: {row['status']} ({row['reason']})"
     yield from _about_files(results)
     yield from verdicts.beyond_rounding(results)
+    yield from verdicts.other_function(results)
     marks = {_cause(cell) for row in results["rows"] for cell in row["latency"]}
     for cause, meaning in _CAUSES.items():
         if cause in marks:

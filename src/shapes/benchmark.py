@@ -134,7 +134,8 @@ _COMPARED = {
 }
 _ROUNDING = {"rounding_error": optional(number()), "beyond_rounding": COUNT}
 _alone = fields({"images": whole(1), "top1": SHARE, "top5": SHARE, "ece": SHARE})
-_LATER = {"departures": listed(one_of("logit_sqnr_db", "kl", "delta_ece"))}
+_FUNCTION = ("logit_sqnr_db", "kl", "delta_ece")
+_LATER = {"departures": listed(one_of(*_FUNCTION))}
 ACCURACY = all_of(_alone, fields(_COMPARED, {**_ROUNDING, **_LATER}))
 
 
@@ -210,7 +211,7 @@ _recommendation = fields(
         "equals": listed(word),
         "inconclusive": listed(fields({"format": word, "images_needed": optional(COUNT)})),
     },
-    {"chosen_from": COUNT, "tested": COUNT},
+    {"chosen_from": COUNT, "tested": COUNT, "with_function": optional(word)},
 )
 
 
@@ -303,7 +304,12 @@ BENCHMARK = all_of(
             "recommendation": mapping(_recommendation),
             "recommended": mapping(optional(word)),
         },
-        {"origin": optional(ORIGIN), "preprocessing": PREPROCESSING, "health": optional(HEALTH)},
+        {
+            "origin": optional(ORIGIN),
+            "preprocessing": PREPROCESSING,
+            "health": optional(HEALTH),
+            "function_bounds": fields(dict.fromkeys(_FUNCTION, number())),
+        },
     ),
     as_many_names,
     _is_of_its_version,

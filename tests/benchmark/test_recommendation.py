@@ -62,7 +62,16 @@ def test_the_fastest_that_passes_is_recommended() -> None:
         "inconclusive": [],
         "chosen_from": 3,
         "tested": 3,
+        "with_function": None,
     }
+
+
+def test_a_file_that_lost_the_function_is_recommended_with_the_best_that_keeps_it() -> None:
+    lost = {"images_needed": None, "departures": ["logit_sqnr_db"]}
+    advice = best(
+        row("eager", 4.0), row("good", 3.0), row("fast", 1.0, accuracy=lost), row("slow", 3.5)
+    )
+    assert (advice["format"], advice["with_function"]) == ("fast", "good")
 
 
 def test_of_equally_fast_files_the_smaller_is_recommended() -> None:

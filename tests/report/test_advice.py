@@ -128,3 +128,15 @@ def test_memory_is_told_beside_the_baselines_at_the_size_that_decided() -> None:
     lean["latency"][0]["peak_rss_bytes"] = None
     text = advice(row("eager"), lean, chosen="onnx", objective="memory", batch_size=1)
     assert "at the peak" not in text
+
+
+def test_a_file_with_other_probabilities_is_not_recommended_without_a_word() -> None:
+    small = row("onnx_int8", size_bytes=3_086_420)
+    small["accuracy"] |= {"departures": ["logit_sqnr_db", "kl"], "logit_sqnr_db": 1.3, "kl": 0.21}
+    said = advice(row("eager"), small, chosen="onnx_int8", with_function="onnx_fp32")
+    assert (
+        "; its probabilities are not eager's (logit SQNR 1.3 dB, KL 0.21 nats), those of "
+        "onnx_fp32 are" in said
+    )
+    small["accuracy"]["departures"] = []
+    assert "probabilities" not in advice(row("eager"), small, chosen="onnx_int8")

@@ -10,6 +10,8 @@ from rich.console import Console
 
 from src.console import open_console
 from src.report import markdown, page, table
+from src.report.table import columns, footnotes
+from src.shapes.benchmark import BENCHMARK
 
 
 def latency(batch_size: int, p50: float, **changes: Any) -> dict[str, Any]:
@@ -397,3 +399,19 @@ def test_markup_in_a_name_stays_text() -> None:
     measured = results(row("eager"), row("a|<script>"))
     assert "| a\\|&lt;script> |" in markdown.markdown_table(measured, table.columns(measured))
     assert "<script>" not in page.markdown(measured)
+
+
+def test_a_row_with_the_top1_but_not_the_function_is_marked_and_explained() -> None:
+    lost = row("onnx_int8", verdict="pass")
+    lost["accuracy"] |= {"departures": ["delta_ece"], "delta_ece": 0.08}
+    measured = results(row("eager"), lost)
+    bounds = {"logit_sqnr_db": 10.0, "kl": 0.1, "delta_ece": 0.05}
+    BENCHMARK(measured | {"function_bounds": bounds}, "")
+    verdicts = next(column for column in columns(measured) if column.head == "verdict")
+    assert [verdicts.cell(each) for each in measured["rows"]] == ["inconclusive", "pass ~function"]
+    notes = [*footnotes(measured | {"function_bounds": bounds})]
+    assert any(
+        "onnx_int8 on cpu: ~function" in note and "ECE +8.0 points" in note for note in notes
+    )
+    assert any("ECE over 5 points worse" in note for note in notes)
+    assert not any("~function" in note for note in footnotes(results(row("eager"))))
