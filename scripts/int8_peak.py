@@ -3,7 +3,8 @@
 python scripts/int8_peak.py [--root FOLDER]
 
 The peak is the highest rate that ONNX Runtime or OpenVINO reaches with wide 1x1 convolutions in
-int8, on all cores: what a processor does on paper, no runtime does. With --root, where
+int8: what a processor does on paper, no runtime does. It is measured with one thread and with all:
+two hardware threads of one core share its matrix unit, and together hardly do more than one. With --root, where
 scripts/compare_runtimes kept its runs, a table follows: the time that each network's products
 would take at that rate, what its files took, and how many times that is. Everything is taken in
 turn, each in a process of its own.
@@ -44,26 +45,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, help="where scripts/compare_runtimes kept its runs")
     parser.add_argument("--peak", choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--file", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.peak:
-        print(seconds_of_chain(*VARIANTS[chosen.peak]))
+        print(seconds_of_chain(*VARIANTS[chosen.peak], chosen.threads))
         return
     if chosen.file:
         print(seconds_of_file(runs.Run.open(chosen.file[0]), chosen.file[1]))
         return
     found = newest_runs(chosen.root) if chosen.root else []
-    commands = {("peak", name): ["--peak", name] for name in VARIANTS} | {
-        (run.name, name): ["--file", str(run.folder), name] for run in found for name in FILES
-    }
+    cores = machine.usable_cores()
+    peaks = [(name, threads) for name in VARIANTS for threads in sorted({1, cores})]
+    commands = {
+        (name, str(threads)): ["--peak", name, "--threads", str(threads)] for name, threads in peaks
+    } | {(run.name, name): ["--file", str(run.folder), name] for run in found for name in FILES}
     seconds = in_turn(commands)
-    print(f"{machine.cpu_model()}, {machine.usable_cores()} threads\n")
-    print("| 1x1 convolutions in int8 | TOP/s | of the rounds |\n|---|---:|---:|")
-    rates = {name: [OPERATIONS / each for each in seconds["peak", name]] for name in VARIANTS}
-    for name, of_rounds in rates.items():
-        least, most = min(of_rounds) / 1e12, max(of_rounds) / 1e12
-        print(f"| {name} | {statistics.median(of_rounds) / 1e12:.2f} | {least:.2f} to {most:.2f} |")
-    peak = max(statistics.median(of_rounds) for of_rounds in rates.values())
+    print(f"{machine.cpu_model()}, {cores} threads\n")
+    print("| 1x1 convolutions in int8 | threads | TOP/s | of the rounds | times one thread |")
+    print("|---|---:|---:|---:|---:|")
+    rates: dict[tuple[str, int], float] = {}
+    for name, threads in peaks:
+        of_rounds = [OPERATIONS / each / 1e12 for each in seconds[name, str(threads)]]
+        rates[name, threads] = statistics.median(of_rounds)
+        print(
+            f"| {name} | {threads} | {rates[name, threads]:.2f} | {min(of_rounds):.2f} to "
+            f"{max(of_rounds):.2f} | {rates[name, threads] / rates[name, 1]:.2f} |"
+        )
+    peak = 1e12 * max(rates.values())
     if found:
         print("\n" + "\n".join(table(found, seconds, peak)))
 
@@ -115,12 +124,13 @@ def table(
     return lines
 
 
-def seconds_of_chain(runtime: str, zero: int) -> float:
+def seconds_of_chain(runtime: str, zero: int, threads: int) -> float:
     """Seconds of a call of the chain of convolutions.
 
     Args:
         runtime: "onnxruntime" or "openvino".
         zero: the zero point of the weights.
+        threads: of the runtime.
     """
     image = np.random.default_rng(0).random((1, CHANNELS, SIDE, SIDE), np.float32)
     with tempfile.TemporaryDirectory() as folder:
@@ -133,9 +143,9 @@ def seconds_of_chain(runtime: str, zero: int) -> float:
             from src.formats._openvino_session import OpenVinoRuntime
 
             graph = openvino.convert_model(path)
-            call = OpenVinoRuntime(graph, "cpu", machine.usable_cores(), "f32")
+            call = OpenVinoRuntime(graph, "cpu", threads, "f32")
         else:
-            call = OnnxRuntime(path, "cpu", machine.usable_cores())
+            call = OnnxRuntime(path, "cpu", threads)
         share = call.profile(image).time.get("int8", 0.0)
         if share < LEAST_SHARE:
             raise RuntimeError(f"{runtime} spends {share:.0%} of the time in int8: no peak of int8")
