@@ -4,10 +4,10 @@ python scripts/int8_peak.py [--root FOLDER]
 
 The peak is the highest rate that ONNX Runtime or OpenVINO reaches with wide 1x1 convolutions in
 int8: what a processor does on paper, no runtime does. It is measured with one thread and with all:
-two hardware threads of one core share its matrix unit, and together hardly do more than one. With --root, where
-scripts/compare_runtimes kept its runs, a table follows: the time that each network's products
-would take at that rate, what its files took, and how many times that is. Everything is taken in
-turn, each in a process of its own.
+two hardware threads of one core share its matrix unit, and together hardly do more than one. With
+--root, where scripts/compare_runtimes kept its runs, a table follows: the time that each network's
+products would take at that rate, what its files took, and how many times that is. Everything is
+taken in turn, each in a process of its own.
 """
 
 from __future__ import annotations
