@@ -23,6 +23,7 @@ from src import formats, runs
 from src.benchmark.latency import rounds_of, speedup
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
+from src.benchmark.verdict import keeps_budget
 from src.data.restore import data_of
 from src.errors import LightshipError
 from src.export.options import ExportOptions
@@ -168,8 +169,8 @@ def best(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def within(row: dict[str, Any]) -> bool:
-    """Whether it gives up no more than a point of top-1."""
-    return bool(row["accuracy"].get("delta_top1", 0.0) >= -MOST_DROP)
+    """Whether the test images show that it gives up no more than a point of top-1."""
+    return keeps_budget(row, PLAIN)
 
 
 def is_quick(row: dict[str, Any]) -> bool:
