@@ -129,7 +129,8 @@ class Classifier(LightningModule):
         return logits
 
     def configure_callbacks(self) -> list[Callback]:
-        return [FrozenStatistics(self.freeze_statistics_fraction)]
+        fraction = self.freeze_statistics_fraction
+        return [FrozenStatistics(fraction)] if fraction else []
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, targets = batch  # (N, 3, H, W), (N,) or where images are mixed (N, K)

@@ -88,10 +88,11 @@ def reestimate_statistics(network: nn.Module, images: Tensor) -> None:
     anew. Batches count alike (Wu & Johnson, 2021, arXiv 2105.07576, section 3: PreciseBN).
 
     Args:
-        network: on the device of its parameters; every other module keeps its mode.
+        network: on the device of its parameters; every other module keeps its mode. A BatchNorm
+            whose weights are not trained keeps its statistics, as a frozen stage's.
         images: (N, 3, H, W), of training, in evaluation's preprocessing and a random order.
     """
-    norms = _tracking(network)
+    norms = [norm for norm in _tracking(network) if not norm.affine or norm.weight.requires_grad]
     if not norms:
         return
     device = next(network.parameters()).device

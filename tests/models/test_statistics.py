@@ -54,6 +54,20 @@ def test_nothing_but_the_statistics_changes() -> None:
         assert torch.equal(value, weights[name])
 
 
+def test_a_frozen_stage_keeps_its_statistics() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    network[0].requires_grad_(False)
+    reestimate_statistics(network, images())
+    assert torch.equal(network[0].running_mean, torch.zeros(3))
+    assert not torch.equal(network[2].running_mean, torch.zeros(4))
+
+
+def test_a_share_of_0_turns_both_off(tmp_path: Path) -> None:
+    data = Data()
+    trainer(tmp_path).fit(TinyNet(freeze_statistics_fraction=0.0), datamodule=data)
+    assert data.asked == []
+
+
 def test_a_network_without_batchnorm_is_not_run() -> None:
     class Untouched(nn.Linear):
         def forward(self, input: Tensor) -> Tensor:  # noqa: A002
