@@ -59,9 +59,8 @@ def test_what_fails_in_a_later_process_fails_its_row_as_in_the_first(run: Run) -
 class FakeWorker:
     """A worker that answers as told; what it is asked is written down."""
 
-    def __init__(self, log: list[str], rss: int, device: int | None, load_seconds: float) -> None:
-        self.log, self.rss, self.peak_device_bytes = log, rss, device
-        self.load_seconds = load_seconds
+    def __init__(self, log: list[str], load_seconds: float) -> None:
+        self.log, self.load_seconds = log, load_seconds
 
     def begin(self, do: str) -> None:
         self.log.append(f"begin {do}")
@@ -82,8 +81,7 @@ class FakeWorker:
                 "effective": {"runtime": "fake", **settings},
             },
             "hold": {"first_inference_seconds": 0.5},
-            "memory": {"peak_rss_bytes": self.rss},
-            "finish": {"peak_rss_bytes": self.rss, "profile": {"time": {}}},
+            "finish": {"profile": {"time": {}}},
         }[do]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -93,37 +91,27 @@ class FakeWorker:
         self.log.append("close")
 
 
-def fakes(log: list[str], *workers: tuple[int, int | None, float]) -> SuccessiveWorkers:
-    left = iter([FakeWorker(log, *worker) for worker in workers])
+def fakes(log: list[str], *load_seconds: float) -> SuccessiveWorkers:
+    left = iter([FakeWorker(log, seconds) for seconds in load_seconds])
     images = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
     logits = images.reshape(2, -1)[:, :3]
     start: Any = lambda: next(left)  # noqa: E731
     return SuccessiveWorkers(start, classes=3, probe=(images, logits), tolerance=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("peaks", "expected"),
-    [
-        ([(9, 5), (4, 7), (6, 6)], (9, 7)),
-        ([(4, 5), (9, None), (6, None)], (9, 5)),
-        ([(1, None), (2, None), (3, None)], (3, None)),
-    ],
-)
-def test_the_peak_of_memory_is_that_of_all_processes(
-    peaks: list[tuple[int, int | None]], expected: tuple[int, int | None]
-) -> None:
-    workers = fakes([], *((rss, device, 1.0) for rss, device in peaks))
-    for _ in peaks:
+def test_the_profile_is_that_of_the_last_process() -> None:
+    log: list[str] = []
+    workers = fakes(log, 1.0, 1.0)
+    for _ in range(2):
         workers.begin()
         workers.load()
-    found = workers.finish()
-    assert (found["peak_rss_bytes"], found["peak_device_bytes"]) == expected
-    assert found["profile"] == {"time": {}}
+    assert workers.finish() == {"time": {}}
+    assert log.count("finish") == 1
 
 
 def test_a_process_ends_before_the_next_starts_which_imports_unwaited_for() -> None:
     log: list[str] = []
-    workers = fakes(log, (1, None, 2.0), (1, None, 3.0))
+    workers = fakes(log, 2.0, 3.0)
     workers.begin()
     first = workers.load() | workers.check()
     assert (first["import_seconds"], first["load_seconds"]) == (1.0, 2.0)
@@ -131,7 +119,7 @@ def test_a_process_ends_before_the_next_starts_which_imports_unwaited_for() -> N
     workers.begin()
     assert log == [
         *("begin import_runtime", "end import_runtime", "load", "hold"),
-        *("memory", "close", "begin import_runtime"),
+        *("close", "begin import_runtime"),
     ]
     assert workers.number == 1
     assert workers.load_seconds == [2.0]
@@ -140,7 +128,7 @@ def test_a_process_ends_before_the_next_starts_which_imports_unwaited_for() -> N
 
 
 def test_without_a_process_there_is_nothing_to_ask() -> None:
-    workers = fakes([], (1, None, 1.0))
+    workers = fakes([], 1.0)
     workers.close()
     with pytest.raises(WorkerError, match="not running"):
         workers.finish()
