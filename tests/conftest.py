@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ CONFIGS = ROOT / "configs"
 
 # The children that tests start share the cores with them; OpenMP's threads spin when they wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell starts what it puts into the background deaf to Ctrl-C, and so would be its children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -93,7 +93,12 @@ def _reasons(
         at = f"at batch {cells[0]['batch_size']}"
         if is_of_one(speedup):
             at += f" in {ONE_PROCESS}"
-        if is_too_wide(speedup):
+        if is_too_wide(speedup) and speedup["low"] > 1:
+            yield (
+                f"at least {speedup['low']:.1f}x faster than {name} {interval} {at}, "
+                "too few rounds to tell more"
+            )
+        elif is_too_wide(speedup):
             yield f"too few rounds to tell its speed from {name}'s {interval} {at}"
         elif speedup["low"] > 1:
             yield f"{speedup['value']:.1f}x faster than {name} {interval} {at}"

@@ -1,8 +1,8 @@
 """Every format with every architecture: exported, loaded elsewhere, compared, source untouched.
 
 Formats and architectures are found, not listed: a new one is put through the same. What calls a
-compiler, or writes another format's files, is put through it with one architecture, with the others
-in the slow tests.
+compiler, writes another format's files, or runs on a GPU only is put through it with one
+architecture, with the others in the slow tests.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from tests.conftest import ROOT
 CLASSES = ["zero", "one", "two", "a | <b>", "four"]
 PREPROCESSING = Preprocessing(32, "squash", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).to_dict()
 BUILDERS = sorted({getattr(models, name).builder for name in models.__all__})
+QUICKEST = "resnet34"  # to compile
 # The size of a file by its precision, as a share of the weights in fp32: 1/2 and 1/4, and what
 # the graph, the scales and the weights that stay in fp32 take. Not of bf16: OpenVINO stores it as
 # fp16, and in fp32 what is too small for that, as ConvNeXt's last weights times a new layer scale.
@@ -51,7 +52,9 @@ def cases() -> Iterator[ParameterSet]:
         compiles = getattr(kind, "compiles", False)
         # Written by another format's export, which is put through it with all architectures.
         twin = kind.export.__module__ != kind.__name__
-        marks = [pytest.mark.slow] if (compiles or twin) and builder != BUILDERS[0] else []
+        on_gpu = "cpu" not in kind.devices
+        once = compiles or twin or on_gpu
+        marks = [pytest.mark.slow] if once and builder != QUICKEST else []
         yield pytest.param((builder, name), marks=marks, id=f"{builder}-{name}")
 
 

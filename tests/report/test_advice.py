@@ -140,3 +140,11 @@ def test_a_file_with_other_probabilities_is_not_recommended_without_a_word() -> 
     )
     small["accuracy"]["departures"] = []
     assert "probabilities" not in advice(row("eager"), small, chosen="onnx_int8")
+
+
+def test_a_wide_interval_above_one_says_what_is_certain() -> None:
+    wide = {"value": 6.7, "low": 5.38, "high": 8.26, "processes": 5}
+    said = advice(
+        row("eager"), row("onnx", latency=[latency(1, 0.01, speedup=wide)]), chosen="onnx"
+    )
+    assert "at least 5.4x faster than eager [5.38, 8.26] at batch 1, too few rounds" in said
