@@ -51,6 +51,9 @@ def main() -> None:
     parser.add_argument("--root", type=Path, help="where runs and figures are kept and found again")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "training.md")
     chosen = parser.parse_args()
+    text = chosen.page.read_text(encoding="utf-8") if chosen.page.is_file() else ""
+    if BEGIN not in text or END not in text:  # now, and not after an hour of training
+        sys.exit(f"error: --page: expected a page with the marks of the table, found {chosen.page}")
     with tempfile.TemporaryDirectory() as scratch:
         root = (chosen.root or Path(scratch)).resolve()
         figures = [
@@ -61,7 +64,6 @@ def main() -> None:
         ]
     lines = table(figures)
     print("\n".join(lines))
-    text = chosen.page.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     files.write_text(chosen.page, "\n".join([before + BEGIN, *lines, END + after]))
@@ -198,7 +200,7 @@ def side_by_side(cells: list[dict[str, Any]], name: str, scale: float, digits: i
 
 
 def verdict(cells: list[dict[str, Any]]) -> str:
-    """Whether the aims are met, by how many of the seeds."""
+    """Return "met", or by how many of the seeds the aims are missed."""
     met = sum(is_met(cell) for cell in cells)
     return "met" if met == len(cells) else f"MISSED by {len(cells) - met} of {len(cells)}"
 

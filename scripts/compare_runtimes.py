@@ -169,7 +169,7 @@ def best(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def within(row: dict[str, Any]) -> bool:
-    """Whether the test images show that it gives up no more than a point of top-1."""
+    """Return whether the test images show a loss of at most a point of top-1."""
     return keeps_budget(row, PLAIN)
 
 

@@ -327,7 +327,7 @@ def test_the_network_is_looked_at_once_for_each_checkpoint(
             PREPROCESSING,
             ExportOptions(formats=["eager"], **options),
             lambda *_: None,
-            unseen=images,
+            unseen=lambda: images,
         )
 
     first = export_with_look()

@@ -74,7 +74,7 @@ class ExportCallback(Callback):
                 self.options,
                 report,
                 data.origin,
-                data.unseen_images(HEALTH_IMAGES),
+                lambda: data.unseen_images(HEALTH_IMAGES),
             )
         if warning := health.warning(manifest):
             console.print(warning, soft_wrap=True, style="yellow")

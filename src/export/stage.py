@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def export_run(
     options: ExportOptions,
     report: Report,
     origin: dict[str, Any] | None = None,
-    unseen: torch.Tensor | None = None,
+    unseen: Callable[[], torch.Tensor] | None = None,
 ) -> dict[str, Any]:
     """Write every named format of ``checkpoint`` into the run's ``exports/`` folder.
 
@@ -55,8 +55,8 @@ def export_run(
         report: told what comes next.
         origin: what the weights were trained on, for whoever gets a file: ``dataset``,
             ``images`` and ``licence``.
-        unseen: images that training did not see, (M, 3, H, W), to look at the network's health
-            with: see :mod:`src.models.health`. It is not looked at without them.
+        unseen: gives images that training did not see, (M, 3, H, W), to look at the network's
+            health with: see :mod:`src.models.health`. It is asked once for each checkpoint.
 
     Returns:
         The manifest, as it was written to ``exports/manifest.json``.
@@ -109,8 +109,8 @@ def export_run(
     if before.get("checkpoint") == manifest["checkpoint"] and not options.again:
         manifest["health"] = before.get("health")
     if manifest["health"] is None and unseen is not None:
-        report(f"looking at the network's outputs for {len(unseen)} images")
-        manifest["health"] = examine(network, unseen).to_dict()
+        report("looking at the network's outputs")
+        manifest["health"] = examine(network, unseen()).to_dict()
     run.exports.mkdir(exist_ok=True)
     # Whatever is replaced below is not in the manifest while it is: one entry at a time.
     manifest["formats"] = whole

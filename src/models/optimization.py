@@ -1,4 +1,4 @@
-"""Which parameters are decayed, at which learning rate, and how that rate goes over the steps."""
+"""The optimizer's parameter groups, and the learning rate over the steps."""
 
 from __future__ import annotations
 

@@ -44,6 +44,7 @@ class FrozenStatistics(Callback):
         self.fraction = fraction
         self._first = 0.0  # of the last steps
         self._begun = False
+        self._images: Tensor | None = None  # decoded once: 154 MB at 224 pixels
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         steps = trainer.estimated_stepping_batches
@@ -56,7 +57,7 @@ class FrozenStatistics(Callback):
         if trainer.global_step < self._first:
             return
         if not self._begun:
-            _reestimate(trainer, pl_module)
+            self._reestimate(trainer, pl_module)
         self._begun = True
         # At each batch: Lightning, or another callback, may have set them to training in between.
         freeze_statistics(pl_module)
@@ -70,13 +71,17 @@ class FrozenStatistics(Callback):
             and not trainer.sanity_checking
             and (averaged or not self._begun)
         ):
-            _reestimate(trainer, pl_module)
+            self._reestimate(trainer, pl_module)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._images = None
 
-def _reestimate(trainer: Trainer, network: nn.Module) -> None:
-    data = getattr(trainer, "datamodule", None)
-    if isinstance(data, TrainingImages):
-        reestimate_statistics(network, data.calibration_images(IMAGES))
+    def _reestimate(self, trainer: Trainer, network: nn.Module) -> None:
+        data = getattr(trainer, "datamodule", None)
+        if self._images is None and isinstance(data, TrainingImages):
+            self._images = data.calibration_images(IMAGES)
+        if self._images is not None:
+            reestimate_statistics(network, self._images)
 
 
 def reestimate_statistics(network: nn.Module, images: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""What is off with the trained network itself: one line, and a table of its layers."""
+"""The warning about an unhealthy network: one line, and a table of its layers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADS = (
 
 
 def warning(record: Mapping[str, Any]) -> str | None:
-    """What is off, in one line; None if nothing is, or nobody looked.
+    """Return what is off in one line; None if nothing is, or nobody looked.
 
     Args:
         record: of a manifest or a ``benchmark.json``, which has ``health``.

@@ -104,13 +104,25 @@ def trained(folder: Path, checkpoint: Path | None = None, **options: Any) -> tup
 
 
 @pytest.fixture(autouse=True)
-def _freezing_early(monkeypatch: pytest.MonkeyPatch) -> None:
+def estimations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """By how many images the statistics were estimated, each time; they are frozen early."""
+    counts: list[int] = []
+
+    def counted(network: nn.Module, given: Tensor) -> None:
+        counts.append(len(given))
+        reestimate_statistics(network, given)
+
+    monkeypatch.setattr(statistics, "reestimate_statistics", counted)
     monkeypatch.setattr(statistics, "LEAST_STEPS", 0)
+    return counts
 
 
-def test_they_are_estimated_before_each_validation_and_when_they_are_frozen(tmp_path: Path) -> None:
+def test_they_are_estimated_before_each_validation_and_when_they_are_frozen(
+    tmp_path: Path, estimations: list[int]
+) -> None:
     model, data = trained(tmp_path)
-    assert data.asked == 3 * [IMAGES]  # after two epochs, and then before the third
+    assert estimations == 3 * [IMAGES]  # after two epochs, and then before the third
+    assert data.asked == [IMAGES]  # decoded once
     mean = model.network[1].running_mean
     weight = model.network[0].weight.mean((2, 3)).sum(1)
     assert float(mean.abs().max()) > 0.5  # of images whose mean is 3, not of the loader's, with 0
@@ -119,7 +131,7 @@ def test_they_are_estimated_before_each_validation_and_when_they_are_frozen(tmp_
 
 @pytest.mark.parametrize("epochs", [2, 3])
 def test_a_training_that_goes_on_estimates_them_as_it_would_have(
-    tmp_path: Path, epochs: int
+    tmp_path: Path, epochs: int, estimations: list[int]
 ) -> None:
     """At the step where they are frozen, or in the midst of the frozen ones."""
     whole, _ = trained(tmp_path / "whole")
@@ -137,17 +149,22 @@ def test_a_training_that_goes_on_estimates_them_as_it_would_have(
         trainer(tmp_path, max_epochs=4).fit(
             Stopped(freeze_statistics_fraction=0.5), datamodule=Data()
         )
+    estimations.clear()
     again, data = trained(tmp_path / "again", tmp_path / "part.ckpt")
     # When they are frozen. Lightning does not make up for the validation that was missed.
-    assert data.asked == ([IMAGES] if epochs == 2 else [])
+    assert estimations == ([IMAGES] if epochs == 2 else [])
+    assert data.asked == estimations
     for name, value in whole.network.state_dict().items():
         torch.testing.assert_close(again.network.state_dict()[name], value)
 
 
-def test_averaged_weights_have_statistics_of_their_own(tmp_path: Path) -> None:
+def test_averaged_weights_have_statistics_of_their_own(
+    tmp_path: Path, estimations: list[int]
+) -> None:
     """Validated and kept is the average, which no step of the training has normalised for."""
     _, data = trained(tmp_path, callbacks=[MovingAverage(0.9)])
-    assert data.asked == 5 * [IMAGES]  # before each of four validations, and when they are frozen
+    assert estimations == 5 * [IMAGES]  # before each of four validations, and when they are frozen
+    assert data.asked == [IMAGES]
     kept = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
     network = tiny()
     network.load_state_dict(
