@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import io
 import json
 import os
@@ -13,7 +12,6 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -29,6 +27,7 @@ from src.errors import UsageError
 from src.runs import Run
 from tests import choking, photos
 from tests.deployment.conftest import Evaluation
+from tests.shipped import predict_module
 
 Evaluated = Callable[[str], Evaluation]
 FILES = [
@@ -184,28 +183,20 @@ def test_only_a_file_that_onnx_runtime_opens_is_bundled(run: Run, tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
-def shipped() -> ModuleType:
-    """The bundle's predict.py as a module."""
-    spec = importlib.util.spec_from_file_location("shipped", CONTENTS / "predict.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("size", [(1, 1_000_000), (700, 11), (2, 90), (3, 4000)])
 def test_it_cuts_long_pictures_as_the_evaluation_does(size: tuple[int, int]) -> None:
     rule = Preprocessing(24, "crop")
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     picture = Image.fromarray(noise)
-    assert np.array_equal(shipped().preprocess(picture, rule.to_dict()), rule(picture).numpy())
+    assert np.array_equal(
+        predict_module().preprocess(picture, rule.to_dict()), rule(picture).numpy()
+    )
 
 
 def test_it_reads_every_kind_of_picture_as_the_data_do(tmp_path: Path) -> None:
     photos.write(tmp_path, 8)
     for path in sorted(tmp_path.rglob("*.*")):
-        assert np.array_equal(shipped().read_image(path), read_image(path)), path
+        assert np.array_equal(predict_module().read_image(path), read_image(path)), path
 
 
 @pytest.mark.parametrize("content", choking.READABLE, ids=lambda content: content.__name__)
@@ -213,21 +204,23 @@ def test_it_reads_what_decoders_choke_on_as_the_data_do(
     content: Callable[[], bytes], tmp_path: Path
 ) -> None:
     (tmp_path / "x.jpg").write_bytes(content())
-    assert np.array_equal(shipped().read_image(tmp_path / "x.jpg"), read_image(tmp_path / "x.jpg"))
+    assert np.array_equal(
+        predict_module().read_image(tmp_path / "x.jpg"), read_image(tmp_path / "x.jpg")
+    )
 
 
 @pytest.mark.parametrize("content", choking.UNREADABLE, ids=lambda content: content.__name__)
 def test_whatever_a_decoder_raises_is_one_unreadable_image_to_it(
     content: Callable[[], bytes],
 ) -> None:
-    program = shipped()
+    program = predict_module()
     with pytest.raises(program.UnreadableImageError) as caught:
         program.read_image(io.BytesIO(content()))
     assert "\n" not in str(caught.value)
 
 
 def test_its_limits_are_those_of_the_data() -> None:
-    program = shipped()
+    program = predict_module()
     assert program.MOST_PIXELS == picture.MOST_PIXELS
     assert program.LONGEST_SIDE == picture.LONGEST_SIDE
     assert (program.LONGEST_RATIO, program.ORIENTATION) == (steps.LONGEST_RATIO, steps.ORIENTATION)

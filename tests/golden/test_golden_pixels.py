@@ -6,7 +6,6 @@ bit, the graph with the preprocessing inside to within one of 255 levels.
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +17,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from src.bundle.stage import CONTENTS
 from src.data.picture import UnreadableImageError, read_image
 from src.data.preprocessing import Preprocessing
 from src.formats import _usage
@@ -27,6 +25,7 @@ from tests import looking_glass
 from tests.conftest import ROOT
 from tests.golden import make_pixels
 from tests.golden.pixels import GOLDEN, IDS, ROWS_MAY_BE_FIRST
+from tests.shipped import predict_module
 
 EXAMPLES = ROOT / "examples"
 RULES = pytest.mark.parametrize("number", range(len(GOLDEN.rules)), ids=IDS)
@@ -159,12 +158,7 @@ def require_levels_off(given: dict[str, Any], number: int, most: int, share: flo
 @pytest.fixture(scope="module")
 def shipped() -> ModuleType:
     """A bundle's predict.py as a module."""
-    spec = importlib.util.spec_from_file_location("shipped", CONTENTS / "predict.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return predict_module()
 
 
 @RULES
