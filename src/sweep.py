@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -22,6 +23,7 @@ from src.runs import Run
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 _GROUP = "model="
+_LOOK_SECONDS = 1.0
 
 Train = Callable[[Sequence[str], Path], int]
 
@@ -112,7 +114,12 @@ def wait_for(child: subprocess.Popen[bytes]) -> int:
             child.send_signal(number)
 
     with stopping.handling(pass_on, signal.SIGINT, signal.SIGTERM):
-        code = child.wait()
+        code = None
+        while code is None:
+            # Python runs a handler between two instructions: a wait without end would hold back a
+            # signal that came just before it, or that another thread was given.
+            with suppress(subprocess.TimeoutExpired):
+                code = child.wait(_LOOK_SECONDS)
     if noted:
         raise stopping.Stopped(noted[0])
     return code

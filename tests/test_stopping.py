@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -138,22 +140,21 @@ time.sleep(60)
     until((tmp_path / "ready").is_file)
     waiting, wait = tmp_path / "waiting", child.wait
 
-    def told() -> int:
+    def told(seconds: float | None = None) -> int:
         waiting.touch()
-        return wait()
+        return wait(seconds)
 
     monkeypatch.setattr(child, "wait", told)
-    # Who presses Ctrl-C, or the cluster, once the sweep waits.
-    press = (
-        f"import os, time\nwhile not os.path.exists({str(waiting)!r}): time.sleep(0.01)\n"
-        f"os.kill({os.getpid()}, {int(number)})"
-    )
-    with (
-        subprocess.Popen([sys.executable, "-c", press]),
-        stopping.at_once(),
-        pytest.raises(Stopped) as stopped,
-    ):
-        sweep.wait_for(child)
+
+    def press() -> None:
+        """Ctrl-C, or the cluster, once the sweep waits; the signal goes to this thread."""
+        until(waiting.exists)
+        signal.pthread_kill(threading.get_ident(), number)
+
+    with ThreadPoolExecutor() as others, stopping.at_once():
+        others.submit(press)
+        with pytest.raises(Stopped) as stopped:
+            sweep.wait_for(child)
     assert stopped.value.exit_code == 128 + number
     assert (tmp_path / "saved").is_file()
     assert child.returncode == 7
