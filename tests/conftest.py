@@ -19,6 +19,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Files that train or compile for minutes. They start first, so that no process is left with one of
+# them when the others are done.
+LONGEST = (
+    "tests/test_train.py",
+    "tests/formats/test_contract.py",
+    "tests/test_resume.py",
+    "tests/formats/test_openvino.py",
+    "tests/test_tensorboard_server.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the order within a file stays."""
+    places = {ROOT / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 @pytest.fixture(autouse=True)
 def _restore_global_state() -> Iterator[None]:
