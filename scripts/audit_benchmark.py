@@ -36,7 +36,7 @@ from more_formats import plant
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
 from src.data.restore import data_of
-from src.runs import Run
+from src.run.folder import Run
 
 PLANTED = Path(__file__).parent / "planted_formats"
 DEFAULT = BenchmarkOptions(memory=False)
@@ -293,7 +293,7 @@ def _workers() -> list[str]:
             commands.append((folder / "cmdline").read_bytes().decode())
         except OSError:
             continue  # it ended in the meantime
-    return [command for command in commands if "src.benchmark.worker" in command]
+    return [command for command in commands if "src.worker.server" in command]
 
 
 if __name__ == "__main__":

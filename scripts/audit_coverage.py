@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from scipy.special import betaincinv
 
-from src.benchmark.latency import Turn, rounds_of, speedup, without_a_process_in_common
 from src.benchmark.options import BenchmarkOptions
+from src.benchmark.statistics.latency import Turn, rounds_of, speedup, without_a_process_in_common
 
 NOMINAL = 0.95
 LEAST = 0.90  # of the simulated ones, of which there are enough to tell

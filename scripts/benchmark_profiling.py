@@ -25,11 +25,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.profilers import PassThroughProfiler
 
-from src.benchmark.process import resident_bytes
 from src.callbacks.profiler import ProfilerCallback
-from src.data.digits import Digits
+from src.data.datasets.digits import Digits
 from src.models.resnet34 import ResNet34
 from src.profiling.recorder import Recorder
+from src.worker.process import resident_bytes
 
 PROFILED_EPOCHS = 2  # the light profile's
 

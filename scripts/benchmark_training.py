@@ -195,7 +195,7 @@ def environment() -> dict[str, Any]:
     import lightning
     import torch
 
-    from src import machine
+    from src.system import machine
 
     return {
         "cpu": machine.cpu_model(),

@@ -25,10 +25,11 @@ import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from src import files, machine, runs
 from src.data.restore import data_of
 from src.export.source import Checkpoint
 from src.models.health import examine
+from src.run import folder as runs
+from src.system import atomic_files, machine
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ("resnet34", "densenet121", "efficientnet_b0", "convnext_t")
@@ -66,7 +67,7 @@ def main() -> None:
     print("\n".join(lines))
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    files.write_text(chosen.page, "\n".join([before + BEGIN, *lines, END + after]))
+    atomic_files.write_text(chosen.page, "\n".join([before + BEGIN, *lines, END + after]))
     sys.exit(0 if all(is_met(each) for each in figures) else 1)
 
 
@@ -76,7 +77,7 @@ def cell(root: Path, setting: str, model: str, seed: int) -> dict[str, Any]:
     kept = folder / f"{model}.json"
     if not kept.is_file():
         figures = measured(trained(folder, setting, model, seed))
-        files.write_json(kept, figures)
+        atomic_files.write_json(kept, figures)
         print(setting, model, seed, figures, flush=True)
     content: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
     return content

@@ -19,16 +19,17 @@ from typing import Any
 
 from more_formats import plant
 
-from src import formats, runs
-from src.benchmark.latency import rounds_of, speedup
+from src import formats
 from src.benchmark.options import BenchmarkOptions
+from src.benchmark.statistics.latency import rounds_of, speedup
+from src.benchmark.statistics.verdict import keeps_budget
 from src.benchmark.suite import measure
-from src.benchmark.verdict import keeps_budget
 from src.data.restore import data_of
 from src.errors import LightshipError
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.export.stage import export_run
+from src.run import folder
 
 QUICK_STARTS = Path(__file__).parent / "quick_starts"
 PLAIN = "quick_onnx"
@@ -73,9 +74,9 @@ def main() -> None:
     sys.exit(0 if met else 1)
 
 
-def trained(model: str, root: Path) -> runs.Run:
+def trained(model: str, root: Path) -> folder.Run:
     """The newest run of ``model`` below ``root``, or a new one."""
-    found = runs.newest(root, model, having="checkpoints/best.ckpt")
+    found = folder.newest(root, model, having="checkpoints/best.ckpt")
     if found is None:
         subprocess.run(
             [
@@ -86,13 +87,13 @@ def trained(model: str, root: Path) -> runs.Run:
             ],
             check=True,
         )
-        found = runs.newest(root, model, having="checkpoints/best.ckpt")
+        found = folder.newest(root, model, having="checkpoints/best.ckpt")
     if found is None:
         raise LightshipError(f"{model}: the training left no checkpoint in {root}")
     return found
 
 
-def compare(run: runs.Run, seconds: float) -> dict[str, Any]:
+def compare(run: folder.Run, seconds: float) -> dict[str, Any]:
     """Export in every way and measure side by side."""
     data = data_of(run)
     quick = sorted(each.stem for each in QUICK_STARTS.glob("quick_*.py"))

@@ -22,9 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from src import formats, machine, runs
-from src.formats._onnx_session import INPUT, OUTPUT, OnnxRuntime
-from src.formats.base import Runtime
+from src import formats
+from src.backends.base import Runtime
+from src.backends.onnx.runtime import INPUT, OUTPUT, OnnxRuntime
+from src.run import folder as runs
+from src.system import machine
 
 LAYERS, CHANNELS, SIDE = 6, 1024, 32
 OPERATIONS = 2 * LAYERS * CHANNELS**2 * SIDE**2  # of a call; a product and a sum are two
@@ -140,7 +142,7 @@ def seconds_of_chain(runtime: str, zero: int, threads: int) -> float:
         if runtime == "openvino":
             import openvino
 
-            from src.formats._openvino_session import OpenVinoRuntime
+            from src.backends.openvino.runtime import OpenVinoRuntime
 
             graph = openvino.convert_model(path)
             call = OpenVinoRuntime(graph, "cpu", threads, "f32")

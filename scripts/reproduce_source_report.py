@@ -21,8 +21,9 @@ import torch
 import torchvision
 from gpu import page as gpu_page
 
-from src import files, runs
-from src.report.explanation import explanations
+from src.report.int8_slowdown import explanations
+from src.run import folder
+from src.system import atomic_files
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = Path(__file__).with_name("source_report.csv")
@@ -64,16 +65,16 @@ def main() -> None:
             for file in run.profile.rglob("*.pt.trace.json.gz")
         )
     minutes = (time.monotonic() - started) / 60
-    files.write_text(chosen.page, "\n".join(page(report, results, traces)) + "\n")
+    atomic_files.write_text(chosen.page, "\n".join(page(report, results, traces)) + "\n")
     if not torch.cuda.is_available() and gpu_page.KEPT.is_file():
         # The cells of a GPU that another machine has.
         gpu_page.fill_source_report(json.loads(gpu_page.KEPT.read_text("utf-8")), chosen.page)
     print(f"{chosen.page}, in {minutes:.0f} minutes")
 
 
-def trained(model: str, root: Path) -> runs.Run:
+def trained(model: str, root: Path) -> folder.Run:
     """The newest measured run of ``model`` below ``root``, or a new one."""
-    found = runs.newest(root, model, having="benchmark.json")
+    found = folder.newest(root, model, having="benchmark.json")
     if found is None:
         command = [
             *(sys.executable, "-m", "src.train", "experiment=source_report", f"model={model}"),
@@ -81,7 +82,7 @@ def trained(model: str, root: Path) -> runs.Run:
             "benchmark.batch_sizes=[1]",
         ]
         subprocess.run(command, check=True)
-        found = runs.newest(root, model, having="benchmark.json")
+        found = folder.newest(root, model, having="benchmark.json")
     if found is None:
         sys.exit(f"{model}: the training left no benchmark.json in {root}")
     return found

@@ -127,8 +127,8 @@ def main() -> None:
 
 
 def make_data(chosen: argparse.Namespace) -> Any:
-    from src.data.digits import Digits
-    from src.data.image_folder import ImageFolder
+    from src.data.datasets.digits import Digits
+    from src.data.datasets.image_folder import ImageFolder
 
     class FewDigits(Digits):
         def load(self) -> Any:
@@ -171,7 +171,7 @@ def plain_loader(data: Any) -> Any:
     from torchvision.datasets import ImageFolder
     from torchvision.transforms import v2
 
-    from src.data.digits import Digits
+    from src.data.datasets.digits import Digits
 
     if isinstance(data, Digits):
         dataset = data.dataset("train", augment=True)
@@ -192,7 +192,7 @@ def bare(model: Any, data: Any, turns: Turns, settings: dict[str, Any]) -> None:
     """A loop as one writes it, with the precision, memory format and optimizer that ours has."""
     import torch
 
-    from src.precision import choose_precision
+    from src.models.precision import choose_precision
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = model.network.to(device).train()
@@ -256,7 +256,7 @@ def ours(model: Any, data: Any, turns: Turns, settings: dict[str, Any]) -> None:
     from src.callbacks.progress import EpochLines
     from src.callbacks.skipped import SkippedImages
     from src.callbacks.throughput import Throughput
-    from src.precision import choose_precision
+    from src.models.precision import choose_precision
 
     class Steps(Callback):
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:

@@ -4,13 +4,19 @@
     ├── UsageError            exit code 2: an argument, a path or a file that is not as expected
     └── NonFiniteLossError    training diverged
 
-What a disk, the memory, a process or a GPU does is told in one line by :mod:`src.mishap`.
+What a disk, the memory, a process or a GPU does is told in one line by :mod:`src.system.os_errors`.
 Anything else that escapes is a defect of Lightship and keeps its traceback.
 """
 
 from __future__ import annotations
 
-from src import quoting
+import unicodedata
+
+# Control characters, halves of characters and ends of lines. A terminal obeys them.
+_NOT_SHOWN = {"Cc", "Cs", "Zl", "Zp"}
+# They turn the text around them, so that it reads as another. https://trojansource.codes
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_LAYOUT = frozenset("\n\t")
 
 
 class LightshipError(Exception):
@@ -44,7 +50,7 @@ def one_line(text: str) -> str:
 
     What a terminal would obey is written out: a message may quote a stranger's file.
     """
-    return quoting.visible(" ".join(text.split()))
+    return visible(" ".join(text.split()))
 
 
 def printable(text: object) -> str:
@@ -67,3 +73,28 @@ def ours_in(error: BaseException | None) -> LightshipError | None:
     while error is not None and not isinstance(error, LightshipError):
         error = error.__cause__ or error.__context__
     return error
+
+
+def is_harmful(character: str) -> bool:
+    """Whether a terminal or an editor would obey this character instead of showing it."""
+    return unicodedata.category(character) in _NOT_SHOWN or character in _TURNING
+
+
+def visible(text: str) -> str:
+    r"""``text`` with characters that would be obeyed written out, as ``\x1b``.
+
+    Line breaks and tabs stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        written_out(each) if is_harmful(each) and each not in _LAYOUT else each for each in text
+    )
+
+
+def written_out(character: str) -> str:
+    """An escape of Python, bash and zsh for this character."""
+    number = ord(character)
+    if number < 0x80:  # noqa: PLR2004  # a shell would take two digits for a byte from here on
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"  # noqa: PLR2004

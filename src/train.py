@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 
-from src.entry import run_command
+from src.cli.entry_point import run_command
 
 
 def main() -> None:
@@ -20,15 +20,15 @@ def main() -> None:
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # Imported here, so that Ctrl-C during the seconds this takes is no traceback either.
-    from src import sweep
+    from src.cli import sweep
 
     models = sweep.models_in(sys.argv[1:])
     if models:
         sweep.main(models, sys.argv[1:])
         return
-    from src import cli
+    from src.cli import app
 
-    cli.main(sys.argv[1:])
+    app.main(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import parser
 
-from src.formats import _onnx, _onnx_embedding
+from src.backends.onnx import embedding, file
 
 
 def metadata(rule: dict[str, Any]) -> dict[str, Any]:
@@ -33,16 +33,16 @@ def onnx_file(rule: dict[str, Any], folder: Path) -> Path:
     texts = {name: json.dumps(value) for name, value in metadata(rule).items()}
     onnx.helper.set_model_props(model, texts)
     folder.mkdir(exist_ok=True)
-    onnx.save_model(model, folder / _onnx.FILE)
-    return folder / _onnx.FILE
+    onnx.save_model(model, folder / file.FILE)
+    return folder / file.FILE
 
 
 def embedded_file(rule: dict[str, Any], folder: Path) -> Path:
     """The same with the preprocessing and the softmax inside."""
     (folder / "plain").mkdir(parents=True, exist_ok=True)
     onnx_file(rule, folder / "plain")
-    _onnx_embedding.embed(folder / "plain", folder)
-    return folder / _onnx.FILE
+    embedding.embed(folder / "plain", folder)
+    return folder / file.FILE
 
 
 def differences(probabilities: Any, expected: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from src import cgroup, machine
+from src.system import cgroup, machine
 
 X86 = """\
 processor\t: 0
@@ -97,7 +97,7 @@ Plant = Callable[[Machine], Path]
 
 
 def plant(there: Machine, folder: Path, patch: pytest.MonkeyPatch) -> Path:
-    """Let :mod:`src.machine` see another machine; the folder of its cgroups."""
+    """Let :mod:`src.system.machine` see another machine; the folder of its cgroups."""
     point = folder / "cgroup"
     point.mkdir(parents=True)
     for name, content in there.limits.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.benchmark.latency import Turn, speedup, summarize
+from src.benchmark.statistics.latency import Turn, speedup, summarize
 from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))

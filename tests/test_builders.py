@@ -11,10 +11,10 @@ import torch
 import torchvision
 from torch import nn
 
-from src import builders
 from src.errors import UsageError
 from src.export.source import Checkpoint
 from src.formats import eager
+from src.models import builders
 from src.models.network import NetworkSpec
 from tests.faults.test_fuzz import archive, checkpoint
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from src import child
+from src.system import subprocesses
 
 PROGRAMS = {
     "answers": ("echo one; echo two", "one\ntwo"),
@@ -30,18 +30,21 @@ PROGRAMS = {
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_small_program_that(name: str) -> None:
     text, answer = PROGRAMS[name]
-    assert child.output_of(["sh", "-c", text], seconds=0.5) == answer
+    assert subprocesses.output_of(["sh", "-c", text], seconds=0.5) == answer
 
 
 def test_a_program_that_is_not_there_has_no_answer(tmp_path: Path) -> None:
-    assert child.output_of(["no-such-program"], seconds=5) is None
-    assert child.output_of([str(tmp_path)], seconds=5) is None
-    assert child.output_of(["pwd"], seconds=5, cwd=tmp_path / "gone") is None
+    assert subprocesses.output_of(["no-such-program"], seconds=5) is None
+    assert subprocesses.output_of([str(tmp_path)], seconds=5) is None
+    assert subprocesses.output_of(["pwd"], seconds=5, cwd=tmp_path / "gone") is None
 
 
 def test_what_hung_is_gone_with_all_that_it_started(tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    assert child.output_of(["sh", "-c", f"sleep 61 & echo $! > {note}; wait"], seconds=0.5) is None
+    assert (
+        subprocesses.output_of(["sh", "-c", f"sleep 61 & echo $! > {note}; wait"], seconds=0.5)
+        is None
+    )
     pid = int(note.read_text())
     for _ in range(200):
         try:

@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
-from src import cli, commands, formats, grammar
-from src.entry import run_command
+from src import formats
+from src.cli import app, grammar, stage_command
+from src.cli.entry_point import run_command
+from src.cli.parser import Parser
 from src.errors import LightshipError, UsageError
 from src.export.options import ExportOptions
-from src.formats._int8_options import Int8Options
 from src.models.classifier import Classifier
-from src.parser import Parser
+from src.quantization.options import Int8Options
 from tests.conftest import CONFIGS
 
 
-class ParseOnly(cli.CLI):
+class ParseOnly(app.CLI):
     """The command line without what it starts."""
 
     def instantiate_classes(self) -> None:
@@ -31,7 +32,7 @@ class ParseOnly(cli.CLI):
 def parsed_command_line(*argv: str) -> ParseOnly:
     return ParseOnly(
         Classifier,
-        cli.ImageDataModule,
+        app.ImageDataModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
         parser_class=Parser,
@@ -89,7 +90,7 @@ def test_pretrained_weights_bring_their_preprocessing_unless_the_user_says_other
 @pytest.mark.usefixtures("elsewhere")
 def test_the_recipe_of_fine_tuning_is_laid_over_any_data_and_model() -> None:
     config = parse("experiment=finetune", "model=convnext_t", "data=csv", "data.file=x.csv")
-    assert config.data.class_path == "src.data.csv_file.CSVFile"
+    assert config.data.class_path == "src.data.datasets.csv_file.CSVFile"
     assert config.data.init_args.cutmix == 1.0
     assert config.model.class_path == "src.models.convnext_t.ConvNeXtTiny"
     assert config.model.init_args.pretrained
@@ -139,14 +140,14 @@ def test_the_export_command_takes_a_formats_own_options(
     words = ["src.export", ".", "onnx_int8.target=arm", "max_accuracy_drop=0.05"]
     monkeypatch.setattr(sys, "argv", words)
     (elsewhere / "config.yaml").touch()
-    _, options = commands.parse("export", None, ExportOptions)
+    _, options = stage_command.parse("export", None, ExportOptions)
     assert options.by_format == {"onnx_int8": Int8Options("arm", 120.0)}
     assert options.max_accuracy_drop == 0.05
     monkeypatch.setattr(sys, "argv", [*words, "onnx_int8.target=vax"])
     with pytest.raises(
         UsageError, match=r"onnx_int8.target: expected one of auto, vnni, avx2, arm"
     ):
-        commands.parse("export", None, ExportOptions)
+        stage_command.parse("export", None, ExportOptions)
 
 
 FORMATS = f"expected names among {', '.join(formats.names())}; found onnx"
@@ -200,7 +201,7 @@ def test_a_mistake_is_one_line_and_a_non_zero_exit(
 ) -> None:
     (elsewhere / "file").touch()
     with pytest.raises(SystemExit) as ended:
-        run_command(lambda: cli.main(argv))
+        run_command(lambda: app.main(argv))
     assert ended.value.code == UsageError.exit_code
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
@@ -216,7 +217,7 @@ def test_help_and_configuration_are_printed(
     argv: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main(argv)
+        app.main(argv)
     assert ended.value.code == 0
     assert "fit" in (printed := capsys.readouterr().out) or "trainer:" in printed
 

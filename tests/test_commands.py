@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from src.commands import parse_with
+from src.cli.stage_command import parse_with
 from src.errors import UsageError
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from src import cli, conflicts
-from src.entry import run_command
-from src.runs import Run
+from src.cli import app, option_conflicts
+from src.cli.entry_point import run_command
+from src.run.folder import Run
 from tests.test_cli import parse
 
 SHORT = (
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("els
 
 
 def train(*words: str) -> Run:
-    run_command(lambda: cli.main([*SHORT, *words]))
+    run_command(lambda: app.main([*SHORT, *words]))
     return Run(Path("lightning_logs/resnet34/version_0").resolve())
 
 
@@ -117,7 +117,7 @@ NOTICES: list[tuple[list[str], bool, list[str]]] = [
 def test_a_training_that_validates_nothing_says_so_before_it_starts(
     words: list[str], has_best: bool, expected: list[str]
 ) -> None:
-    lines = conflicts.notices(parse(*words), has_best=has_best)
+    lines = option_conflicts.notices(parse(*words), has_best=has_best)
     assert len(lines) == len(expected)
     assert all(part in line for part, line in zip(expected, lines, strict=True)), lines
 

@@ -6,36 +6,36 @@ from pathlib import Path
 
 import pytest
 
-from src import files
+from src.system import atomic_files
 from tests.strangers import contents
 
 
 def test_text_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file.txt"
-    files.write_text(path, "old")
+    atomic_files.write_text(path, "old")
 
     def fail(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match=r"No space left on device: '.*/file.txt'"):
-        files.write_text(path, "new")
+        atomic_files.write_text(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_is_not_json_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        files.write_json(tmp_path / "file.json", {"value": float("nan")})
+        atomic_files.write_json(tmp_path / "file.json", {"value": float("nan")})
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_takes_its_place_when_it_is_full(tmp_path: Path) -> None:
     place = tmp_path / "exports" / "onnx"
-    with files.whole_folder(place) as fresh:
+    with atomic_files.whole_folder(place) as fresh:
         (fresh / "model").write_text("first")
         assert not place.exists()
-    with files.whole_folder(place) as fresh:
+    with atomic_files.whole_folder(place) as fresh:
         (fresh / "model").write_text("second")
         assert (place / "model").read_text() == "first"
     assert (place / "model").read_text() == "second"
@@ -47,7 +47,7 @@ def test_a_folder_is_never_missing_while_it_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
 ) -> None:
     place = tmp_path / "onnx"
-    with files.whole_folder(place) as fresh:
+    with atomic_files.whole_folder(place) as fresh:
         (fresh / "model").write_text("first")
     renamed = []
     if not can_exchange:
@@ -55,7 +55,7 @@ def test_a_folder_is_never_missing_while_it_is_replaced(
         def refuse(*_: Path) -> None:
             raise OSError(errno.EINVAL, "Invalid argument")
 
-        monkeypatch.setattr(files, "_rename_exchange", refuse)
+        monkeypatch.setattr(atomic_files, "_rename_exchange", refuse)
     replace = Path.replace
 
     def watched(self: Path, target: Path) -> Path:
@@ -63,7 +63,7 @@ def test_a_folder_is_never_missing_while_it_is_replaced(
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", watched)
-    with files.whole_folder(place) as fresh:
+    with atomic_files.whole_folder(place) as fresh:
         (fresh / "model").write_text("second")
     assert (place / "model").read_text() == "second"
     assert len(renamed) == (0 if can_exchange else 3)
@@ -74,13 +74,13 @@ def test_a_folder_comes_back_where_the_second_of_two_steps_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "onnx"
-    with files.whole_folder(place) as fresh:
+    with atomic_files.whole_folder(place) as fresh:
         (fresh / "model").write_text("first")
 
     def refuse(*_: Path) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(files, "_rename_exchange", refuse)
+    monkeypatch.setattr(atomic_files, "_rename_exchange", refuse)
     replace = Path.replace
 
     def failing(self: Path, target: Path) -> Path:
@@ -89,7 +89,7 @@ def test_a_folder_comes_back_where_the_second_of_two_steps_fails(
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", failing)
-    with pytest.raises(OSError, match="Input/output"), files.whole_folder(place) as fresh:
+    with pytest.raises(OSError, match="Input/output"), atomic_files.whole_folder(place) as fresh:
         (fresh / "model").write_text("second")
     assert (place / "model").read_text() == "first"
     assert list(tmp_path.iterdir()) == [place]
@@ -101,7 +101,7 @@ def test_a_folder_that_is_replaced_keeps_what_others_put_there(tmp_path: Path) -
     for name in ("model", "model.data", "notes.txt", "engines/int8.plan"):
         (place / name).write_text("old")
     (place / "link").symlink_to("notes.txt")
-    with files.whole_folder(place, replaced=["model", "model.data"]) as fresh:
+    with atomic_files.whole_folder(place, replaced=["model", "model.data"]) as fresh:
         (fresh / "model").write_text("new")
     assert contents(place) == {
         "engines": "folder or pipe",
@@ -111,9 +111,9 @@ def test_a_folder_that_is_replaced_keeps_what_others_put_there(tmp_path: Path) -
         "notes.txt": "old",
     }
     assert list(tmp_path.iterdir()) == [place]
-    files.remove_written(place, ["model"])
+    atomic_files.remove_written(place, ["model"])
     assert (place / "notes.txt").is_file()
-    files.remove_written(place, ["notes.txt", "link", "engines/int8.plan"])
+    atomic_files.remove_written(place, ["notes.txt", "link", "engines/int8.plan"])
     assert not place.exists()
 
 
@@ -122,7 +122,7 @@ def test_a_link_in_the_place_of_a_folder_is_replaced_and_not_followed(tmp_path: 
     target.mkdir()
     (target / "precious").write_text("mine")
     place.symlink_to(target)
-    with files.whole_folder(place, replaced=[]) as fresh:
+    with atomic_files.whole_folder(place, replaced=[]) as fresh:
         (fresh / "model").write_text("new")
     assert contents(tmp_path) == {
         "onnx": "folder or pipe",
@@ -140,19 +140,19 @@ def test_what_cannot_be_synced_is_written_all_the_same(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("os.fsync", refuse)
-    files.write_text(tmp_path / "file.txt", "all")
-    with files.whole_folder(tmp_path / "onnx") as fresh:
+    atomic_files.write_text(tmp_path / "file.txt", "all")
+    with atomic_files.whole_folder(tmp_path / "onnx") as fresh:
         (fresh / "model").write_text("all")
     assert contents(tmp_path) == {"file.txt": "all", "onnx": "folder or pipe", "onnx/model": "all"}
 
 
 def test_a_folder_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     place = tmp_path / "onnx"
-    with files.whole_folder(place) as fresh:
+    with atomic_files.whole_folder(place) as fresh:
         (fresh / "model").write_text("first")
 
     def fail() -> None:
-        with files.whole_folder(place) as fresh:
+        with atomic_files.whole_folder(place) as fresh:
             (fresh / "model").write_text("half")
             raise RuntimeError
 
@@ -164,4 +164,4 @@ def test_a_folder_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_the_hash_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
-    assert files.sha256(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")
+    assert atomic_files.sha256(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")

@@ -13,11 +13,10 @@ import pytest
 import torch
 import yaml
 
-from src import fingerprint
-from src.benchmark import finished as measured
+from src.benchmark import up_to_date as measured
 from src.benchmark.options import BenchmarkOptions
 from src.bundle.stage import _measured
-from src.commands import parse
+from src.cli.stage_command import parse
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.export import stage
@@ -25,8 +24,9 @@ from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.models.network import NetworkSpec
 from src.predict.exported import files_now, recommended, require_known
-from src.report import cards
-from src.runs import Run
+from src.report.writers import cards
+from src.run import fingerprint
+from src.run.folder import Run
 from tests.report.test_table import of_version_1
 from tests.report.test_table import results as table_results
 from tests.report.test_table import row as table_row
@@ -136,7 +136,7 @@ _OF_THE_FILE = ("format", "device", "precision", "size_bytes", "files", "sha256"
 def measurement(run: Run, options: BenchmarkOptions) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from src.benchmark.environment import describe
+    from src.benchmark.environment.description import describe
     from src.benchmark.row import planned
 
     rows = [

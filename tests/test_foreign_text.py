@@ -17,18 +17,18 @@ import pytest
 import torch
 from markdown_it import MarkdownIt
 
-from src import quoting
 from src.bundle.card import card as bundle_card
 from src.callbacks.predictions import PredictionWriter
 from src.compare.collection import Measured
 from src.compare.comparison import Comparison
 from src.compare.page import markdown as comparison_page
-from src.errors import UsageError
+from src.errors import UsageError, is_harmful
 from src.predict.output import open_writer
 from src.predict.stage import Prediction
-from src.report import cards, page, training
-from src.report.html import page as html_page
-from src.runs import Run
+from src.report import training
+from src.report.writers import cards, markdown_page
+from src.report.writers.html import page as html_page
+from src.run.folder import Run
 from tests.report.test_cards import manifest
 from tests.report.test_table import FAILED, results, row
 from tests.test_quoting import FORMULAS, HOSTILE
@@ -204,7 +204,7 @@ def _profile(text: str) -> str:
 
 
 PAGES: dict[str, Callable[[str], str]] = {
-    "report.md": lambda text: page.markdown(planted(text), ["size"]),
+    "report.md": lambda text: markdown_page.markdown(planted(text), ["size"]),
     "README.md beside a file": _card,
     "README.md of a bundle": _bundle_card,
     "comparison.md": _comparison,
@@ -226,7 +226,7 @@ def test_text_of_a_stranger_changes_nothing_but_the_text_of_a_page(
 ) -> None:
     source = PAGES[page_name](HOSTILE[name])
     assert structure(source) == structure(PAGES[page_name]("harmless"))
-    assert not any(quoting.is_harmful(each) for each in source if each != "\n")
+    assert not any(is_harmful(each) for each in source if each != "\n")
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\x1b]0;title\x07", "\x9b2J", "\u202e", "\r"])
@@ -240,10 +240,10 @@ def test_what_a_terminal_obeys_is_written_out_when_a_file_is_read(
     run.benchmark.write_text(json.dumps(content))
     run.manifest.write_text(json.dumps(exported("harmless") | {"run": text}))
     found = json.dumps([run.read_benchmark(), run.read_manifest()], ensure_ascii=False)
-    assert not any(map(quoting.is_harmful, found))
+    assert not any(map(is_harmful, found))
     assert "harmless" in found
     error = UsageError("RUN", expected="x", found=text, remedy="y")
-    assert not any(map(quoting.is_harmful, str(error)))
+    assert not any(map(is_harmful, str(error)))
 
 
 def test_cells_of_predictions_are_no_formulas(tmp_path: Path) -> None:

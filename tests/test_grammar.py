@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from src.cli.grammar import given, translate
 from src.errors import UsageError
-from src.grammar import given, translate
 
 
 @pytest.fixture

@@ -17,19 +17,22 @@ import yaml
 from PIL import Image
 from rich.console import Console
 
-from src import class_names, cli, console
-from src.benchmark.process import Limits, WorkerError, WorkerProcess
 from src.bundle.options import BundleOptions
 from src.bundle.stage import bundle
-from src.data.csv_file import CSVFile
+from src.cli import app
+from src.data.datasets.csv_file import CSVFile
 from src.data.restore import data_of
 from src.errors import UsageError
-from src.export import probe
+from src.export import reference_outputs
 from src.export.source import Checkpoint
-from src.predict import pictures
-from src.report import page, table
-from src.report.tensorboard import write
-from src.runs import Run
+from src.predict import images
+from src.report import table
+from src.report.writers import markdown_page
+from src.report.writers.tensorboard import write
+from src.run import class_names
+from src.run.folder import Run
+from src.system import console
+from src.worker.process import Limits, WorkerError, WorkerProcess
 from tests.faults import canary
 from tests.faults.test_fuzz import archive, checkpoint
 from tests.report.test_cards import manifest
@@ -94,7 +97,7 @@ def test_markup_in_a_name_is_text_everywhere(tmp_path: Path) -> None:
     measured["run"] = measured["environment"]["cpu"] = MARKUP[0] + MARKUP[1]
     for each in measured["rows"]:
         each["accuracy"]["worst_class"]["name"] = MARKUP[0]
-    assert MARKUP[0] not in page.markdown(measured).replace(measured["run"], "")
+    assert MARKUP[0] not in markdown_page.markdown(measured).replace(measured["run"], "")
     screen = Console(file=io.StringIO(), markup=False, width=200)
     screen.print(table.console_table(measured))
     assert MARKUP[1] in screen.file.getvalue()  # type: ignore[attr-defined]
@@ -126,7 +129,7 @@ def test_yaml_that_asks_for_python_objects_is_refused(
         data_of(Run(tmp_path))
     (tmp_path / "mine.yaml").write_text(f"seed_everything: {asked}\n")
     with pytest.raises(UsageError):
-        cli.main(["--config", str(tmp_path / "mine.yaml")])
+        app.main(["--config", str(tmp_path / "mine.yaml")])
 
 
 def test_yaml_whose_aliases_multiply_is_refused(tmp_path: Path) -> None:
@@ -150,7 +153,7 @@ def test_yaml_whose_aliases_multiply_is_refused(tmp_path: Path) -> None:
 def test_a_class_that_a_run_names_deep_inside_is_not_looked_up(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
-    data = {"class_path": "src.data.digits.Digits", "init_args": options}
+    data = {"class_path": "src.data.datasets.digits.Digits", "init_args": options}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": data}))
     with pytest.raises(UsageError, match=r"starts with src.data.; found tests.faults.canary.Bird"):
         data_of(Run(tmp_path))
@@ -226,19 +229,19 @@ def test_a_probe_that_unpacks_to_gigabytes_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "probe.npz"
-    monkeypatch.setattr(probe, "_MOST_BYTES", 2**20)
+    monkeypatch.setattr(reference_outputs, "_MOST_BYTES", 2**20)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
         package.writestr("images.npy", bytes(2**21))
         package.writestr("logits.npy", b"")
     with pytest.raises(UsageError, match=r"probe.npz: expected the images.*bytes in it"):
-        probe.read(path)
+        reference_outputs.read(path)
 
 
 def test_a_probe_with_objects_in_it_is_refused(tmp_path: Path) -> None:
     bird = np.array([canary.Bird.__new__(canary.Bird)], dtype=object)
     np.savez(tmp_path / "probe.npz", images=bird, logits=bird, allow_pickle=True)
     with pytest.raises(UsageError, match="expected the images and logits"):
-        probe.read(tmp_path / "probe.npz")
+        reference_outputs.read(tmp_path / "probe.npz")
 
 
 def test_pictures_to_predict_are_in_the_folder_that_was_named(tmp_path: Path) -> None:
@@ -246,7 +249,7 @@ def test_pictures_to_predict_are_in_the_folder_that_was_named(tmp_path: Path) ->
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "x.png").symlink_to(tmp_path / "secret.png")
     with pytest.raises(UsageError, match=r"IMAGE: expected images within .*which leads to"):
-        pictures.find([str(tmp_path / "photos")])
+        images.find([str(tmp_path / "photos")])
 
 
 @contextlib.contextmanager

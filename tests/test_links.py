@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from src import links, runs
 from src.bundle.options import BundleOptions
 from src.bundle.stage import bundle
 from src.compare.collection import collect
 from src.errors import UsageError
-from src.export import finished
-from src.runs import Run
+from src.export import up_to_date
+from src.run import folder as runs
+from src.run.folder import Run
+from src.system import links
 from tests.report.test_cards import manifest
 from tests.report.test_table import results, row
 
@@ -153,7 +154,7 @@ def test_a_linked_file_that_the_manifest_does_not_list_is_not_packed(
     with pytest.raises(UsageError, match=REFUSED):
         bundle(run, options)
     with pytest.raises(UsageError, match=REFUSED):
-        finished.read(run)
+        up_to_date.read(run)
     assert not (tmp_path / "x.zip").exists()
 
 

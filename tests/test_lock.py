@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src import files, lock, unfinished
-from src.data.cache_folder import CacheFolder
-from src.data.mapped import MappedImages
-from src.data.picture_files import PictureFiles
+from src.data.cache.disk import MappedImages
+from src.data.cache.folder import CacheFolder
+from src.data.pipeline.image_files import PictureFiles
+from src.system import atomic_files, file_locks, partial_files
 from tests.data.test_image_folder import fill
 from tests.strangers import leave_unfinished
 
@@ -49,9 +49,9 @@ def nfs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_all(folder: Path) -> None:
-    files.write_text(folder / "best.ckpt", "all")
+    atomic_files.write_text(folder / "best.ckpt", "all")
     for text in ("first", "second"):
-        with files.whole_folder(folder / "onnx") as fresh:
+        with atomic_files.whole_folder(folder / "onnx") as fresh:
             (fresh / "model").write_text(text)
     assert (folder / "best.ckpt").read_text() == "all"
     assert (folder / "onnx" / "model").read_text() == "second"
@@ -74,16 +74,19 @@ def test_nothing_is_taken_for_a_leftover_where_nobody_can_tell(
 
     with monkeypatch.context() as patch:
         patch.setattr(fcntl, "flock", refuse)
-        assert unfinished.remove(tmp_path) == []
-    assert unfinished.remove(tmp_path) == [left]
+        assert partial_files.remove(tmp_path) == []
+    assert partial_files.remove(tmp_path) == [left]
 
 
 @pytest.mark.usefixtures("nfs")
 def test_locks_hold_on_nfs(tmp_path: Path) -> None:
     write_all(tmp_path)
     left = leave_unfinished(tmp_path / "eager")
-    with files.whole_folder(tmp_path / "onnx"), files.whole_file(tmp_path / "best.ckpt"):
-        assert unfinished.remove(tmp_path) == [left]
+    with (
+        atomic_files.whole_folder(tmp_path / "onnx"),
+        atomic_files.whole_file(tmp_path / "best.ckpt"),
+    ):
+        assert partial_files.remove(tmp_path) == [left]
 
 
 def pictures_on_disk(folder: Path) -> tuple[CacheFolder, Any]:
@@ -119,4 +122,4 @@ def test_another_error_of_a_lock_is_told(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(fcntl, "flock", fail)
     with (tmp_path / "x").open("w") as file, pytest.raises(OSError, match="Input/output"):
-        lock.take(file.fileno())
+        file_locks.take(file.fileno())

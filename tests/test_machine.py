@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from src import cgroup, machine
+from src.system import cgroup, machine
 from tests import machines
 from tests.machines import ARM, MACOS, V1, V2, Machine, Plant
 

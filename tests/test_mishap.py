@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from src import mishap
-from src.entry import run_command
+from src.cli.entry_point import run_command
+from src.system import os_errors
 
 # As torch says it.
 SAID = {
@@ -110,7 +110,7 @@ def test_a_defect_keeps_its_traceback(error: Exception) -> None:
 def test_advice_that_an_error_carries_stands_in_the_line() -> None:
     error = MemoryError("Unable to allocate 7.45 TiB")
     error.add_note("set data.batch_size=8")
-    assert mishap.explain(error) == "out of memory: Unable to allocate 7.45 TiB; " + "".join(
+    assert os_errors.explain(error) == "out of memory: Unable to allocate 7.45 TiB; " + "".join(
         error.__notes__
     )
 
@@ -138,7 +138,7 @@ def test_what_really_happens_in_a_loading_process_is_told(dies: bool, expected: 
     loader: Any = DataLoader(Failing(dies), num_workers=1)
     with pytest.raises((RuntimeError, OSError)) as raised:
         list(loader)
-    line = mishap.explain(raised.value)
+    line = os_errors.explain(raised.value)
     assert line
     assert expected in line
 
@@ -146,14 +146,14 @@ def test_what_really_happens_in_a_loading_process_is_told(dies: bool, expected: 
 def test_memory_that_really_is_not_there_is_told() -> None:
     with pytest.raises(RuntimeError) as raised:
         torch.empty(10**15)
-    assert "out of memory: " in str(mishap.explain(raised.value))
-    assert mishap.is_out_of_memory(raised.value)
+    assert "out of memory: " in str(os_errors.explain(raised.value))
+    assert os_errors.is_out_of_memory(raised.value)
 
 
 def test_a_file_that_really_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised:
         (tmp_path / "gone" / "x").open("w")
-    assert f"{tmp_path}/gone/x: it is not there" in str(mishap.explain(raised.value))
+    assert f"{tmp_path}/gone/x: it is not there" in str(os_errors.explain(raised.value))
 
 
 def test_an_event_file_that_cannot_be_written_is_told_in_one_line(

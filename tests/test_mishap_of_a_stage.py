@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.benchmark.worker import _reason
 from src.errors import LightshipError
 from src.export import __main__ as export_command
 from src.export import stage
 from src.formats import onnx_fp32, torchscript
 from src.predict.exported import ExportedFile
-from src.runs import Run
+from src.run.folder import Run
+from src.worker.server import _reason
 from tests.faults.test_disk import SIDE, export, keep_checkpoint
 
 PREPROCESSING = {"image_size": SIDE, "resize": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}
@@ -88,7 +88,7 @@ def test_logits_that_are_no_numbers_are_no_prediction() -> None:
 def test_an_export_of_which_a_format_failed_ends_with_1(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = {"class_path": "src.data.digits.Digits", "init_args": {"image_size": SIDE}}
+    data = {"class_path": "src.data.datasets.digits.Digits", "init_args": {"image_size": SIDE}}
     run.config.write_text(f"data: {data}\n")
     monkeypatch.setattr(torchscript, "export", fail(ValueError("[it] broke")))
     words = ("formats=[eager,torchscript]", "calibration_images=2", "judging_images=0")

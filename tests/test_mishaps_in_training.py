@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from src import cli
-from src.entry import run_command
+from src.cli import app
+from src.cli.entry_point import run_command
 from src.export.source import Checkpoint
-from src.runs import Run
+from src.run.folder import Run
 from tests.faults.failing_disk import failing_disk
 
 SHORT = (
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("els
 def train(*words: str) -> int:
     """The exit code of a training."""
     try:
-        run_command(lambda: cli.main([*SHORT, *words]))
+        run_command(lambda: app.main([*SHORT, *words]))
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0

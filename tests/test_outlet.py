@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 PROGRAM = """
 import os, sys, time
 from src import outlet
-from src.entry import run_command
+from src.cli.entry_point import run_command
 
 def command():
     from rich.console import Console
@@ -66,7 +66,7 @@ def test_a_command_does_its_work_when_the_reader(name: str, tmp_path: Path) -> N
 
 
 def test_a_disk_that_is_full_is_one_line() -> None:
-    command = "from src.entry import run_command; run_command(lambda: print('x'))"
+    command = "from src.cli.entry_point import run_command; run_command(lambda: print('x'))"
     with Path("/dev/full").open("w", encoding="ascii") as full:
         ended = subprocess.run(
             [sys.executable, "-c", command],
@@ -82,6 +82,8 @@ def test_a_disk_that_is_full_is_one_line() -> None:
 
 
 def test_a_command_that_was_started_without_an_output_goes_on() -> None:
-    command = f"{sys.executable} -c 'from src.entry import run_command; run_command(print)' >&-"
+    command = (
+        f"{sys.executable} -c 'from src.cli.entry_point import run_command; run_command(print)' >&-"
+    )
     ended = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, check=False)
     assert ended.returncode == 0, ended.stderr

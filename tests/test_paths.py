@@ -19,27 +19,30 @@ import torch
 import yaml
 
 from src import data as data_package
-from src import files, grammar, paths, runs, started_in
 from src.bundle.options import BundleOptions
-from src.commands import parse, parse_data, parse_with
-from src.compare.__main__ import main as compare
+from src.cli import grammar
+from src.cli.commands.compare import main as compare
+from src.cli.commands.data import check
+from src.cli.entry_point import run_command
+from src.cli.stage_command import parse, parse_data, parse_with
 from src.compare.collection import collect
-from src.data.__main__ import check
-from src.data.cache import Cache
-from src.data.cifar10 import CIFAR10Data
-from src.data.csv_file import CSVFile
-from src.data.image_folder import ImageFolder
+from src.data.cache.policy import Cache
+from src.data.datasets.cifar10 import CIFAR10Data
+from src.data.datasets.csv_file import CSVFile
+from src.data.datasets.image_folder import ImageFolder
+from src.data.datasets.pets import PetsData
 from src.data.images import ImageDataModule
-from src.data.pets import PetsData
-from src.data.picture_files import PictureFiles
+from src.data.pipeline.image_files import PictureFiles
 from src.data.restore import PATHS, data_of
-from src.entry import run_command
 from src.errors import UsageError, printable
 from src.export.options import ExportOptions
 from src.predict.options import PredictOptions
 from src.predict.output import open_writer
 from src.predict.stage import Prediction
-from src.runs import Run
+from src.run import folder as runs
+from src.run import started_in
+from src.run.folder import Run
+from src.system import atomic_files, paths
 from tests.conftest import CONFIGS
 from tests.data.test_image_folder import fill
 from tests.test_cli import parse as parse_training
@@ -164,7 +167,7 @@ def test_what_only_begins_like_a_home_folder_and_is_there_is_meant(home: Path) -
 def trained(folder: Path, root_dir: Path, **options: str) -> Run:
     """A run of a training that was started in ``folder``."""
     run = runs.create(root_dir, "resnet34")
-    data = {"class_path": "src.data.image_folder.ImageFolder", "init_args": options}
+    data = {"class_path": "src.data.datasets.image_folder.ImageFolder", "init_args": options}
     run.config.write_text(yaml.safe_dump({"data": data}))
     started_in.note(run, folder)
     return run
@@ -286,7 +289,7 @@ def test_predictions_name_pictures_of_any_name(tmp_path: Path, suffix: str) -> N
 
 
 def test_text_of_any_bytes_is_written(tmp_path: Path) -> None:
-    files.write_text(tmp_path / "command.txt", f"python -m src.predict RUN {BAD}")
+    atomic_files.write_text(tmp_path / "command.txt", f"python -m src.predict RUN {BAD}")
     assert (tmp_path / "command.txt").read_text("utf-8").endswith(r"caf\udce9")
     assert printable(Path(BAD)) == r"caf\udce9"
 

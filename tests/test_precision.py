@@ -10,7 +10,7 @@ import torch
 
 from src.callbacks.tf32 import Tf32
 from src.errors import UsageError
-from src.precision import choose_precision, require_hardware
+from src.models.precision import choose_precision, require_hardware
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def machine_with(monkeypatch: pytest.MonkeyPatch) -> Any:
             "torch.cuda.is_bf16_supported",
             lambda including_emulation=True: including_emulation or gpu >= (8, 0),
         )
-        monkeypatch.setattr("src.machine.has_bfloat16", lambda: cpu_bf16)
+        monkeypatch.setattr("src.system.machine.has_bfloat16", lambda: cpu_bf16)
 
     return pretend
 

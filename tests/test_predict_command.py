@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.benchmark.process import EVALUATION_BATCH
+from src.cli.commands.predict import main
+from src.cli.entry_point import run_command
 from src.data.preprocessing import Preprocessing
-from src.entry import run_command
 from src.errors import LightshipError
 from src.predict import exported
-from src.predict.__main__ import main
 from src.predict.growing_file import GrowingFile
+from src.worker.process import EVALUATION_BATCH
 from tests import photos
 from tests.conftest import ROOT
 
@@ -66,8 +66,8 @@ def plant(patch: pytest.MonkeyPatch, file: Planted, *words: str) -> None:
 PROGRAM = """
 import time
 import pytest
-from src.entry import run_command
-from src.predict.__main__ import main
+from src.cli.entry_point import run_command
+from src.cli.commands.predict import main
 from tests.test_predict_command import Planted, plant
 
 plant(pytest.MonkeyPatch(), Planted(lambda: time.sleep(600), 1), *{words!r})

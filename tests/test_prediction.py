@@ -14,16 +14,16 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from src import mishap
-from src.benchmark.process import EVALUATION_BATCH
 from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError, UsageError
-from src.predict import pictures
+from src.predict import images as pictures
 from src.predict.exported import ExportedFile, NoAnswerError
 from src.predict.options import PredictOptions
 from src.predict.output import open_writer
 from src.predict.stage import Prediction, predictions, softmax
-from src.stopping import Stopped
+from src.system import os_errors
+from src.system.signals import Stopped
+from src.worker.process import EVALUATION_BATCH
 from tests import photos
 
 
@@ -138,7 +138,7 @@ def test_a_picture_is_one_line_of_its_own_that_is(
     elif content == "bomb":
         bad.write_bytes(good.read_bytes())
         monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 10)
-        monkeypatch.setattr("src.data.picture.MOST_PIXELS", 10, raising=False)
+        monkeypatch.setattr("src.data.pipeline.image_file.MOST_PIXELS", 10, raising=False)
         good = bad
     else:
         original = pictures.read_image
@@ -335,7 +335,7 @@ def test_a_disk_that_is_full_keeps_whole_answers(
     with pytest.raises(OSError, match="No space left") as raised:
         write_many()
     monkeypatch.undo()
-    assert "the disk is full" in str(mishap.explain(raised.value))
+    assert "the disk is full" in str(os_errors.explain(raised.value))
     assert raised.value.filename == str(path)
     assert len(answers_in(path)) == written if written else not path.exists()
     assert written > 0 or room < 200

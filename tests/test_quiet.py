@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from src import quiet, refusal
+from src.system import library_errors, log_filters
 
 LIBRARY = str(Path(site.getsitepackages()[0]) / "lightning" / "pytorch" / "loops" / "fit_loop.py")
-OURS = str(Path(refusal.__file__).parent / "algebra" / "__init__.py")
+OURS = str(Path(library_errors.__file__).parent / "algebra" / "__init__.py")
 
 SAID = {
     "logging interval": (
@@ -67,7 +67,7 @@ def warn(text: str, file: str, kind: type[Warning] = UserWarning, times: int = 1
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(warnings, "showwarning", as_python_does)  # not pytest's
         warnings.simplefilter("always")
-        with quiet.warnings_in_our_words():
+        with log_filters.warnings_in_our_words():
             for _ in range(times):
                 warnings.warn_explicit(text, kind, file, 321)
 
@@ -109,7 +109,7 @@ def test_a_warning_of_a_users_own_module_is_shown_as_python_shows_it(
 def test_the_environment_shows_every_warning_with_its_place(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(refusal.TRACEBACK, "1")
+    monkeypatch.setenv(library_errors.TRACEBACK, "1")
     # Lightning, once it is imported, leaves the category out of its own warnings.
     monkeypatch.setattr(warnings, "formatwarning", PYTHONS_FORMAT)
     warn(LEFT_OUT[0], LIBRARY)
@@ -118,6 +118,6 @@ def test_the_environment_shows_every_warning_with_its_place(
 
 def test_what_showed_warnings_before_does_so_again() -> None:
     before = warnings.showwarning
-    with quiet.warnings_in_our_words():
+    with log_filters.warnings_in_our_words():
         assert warnings.showwarning is not before
     assert warnings.showwarning is before

@@ -13,7 +13,8 @@ import markdown as python_markdown
 import pytest
 from markdown_it import MarkdownIt
 
-from src import quoting
+from src.errors import is_harmful, visible
+from src.system import quoting
 
 HOSTILE = {
     "command": "x; touch pwned #",
@@ -54,7 +55,7 @@ def test_a_shell_takes_foreign_text_for_one_word(name: str) -> None:
         env={"LC_ALL": "C.UTF-8"},
     )
     assert done.stdout.decode() == HOSTILE[name]
-    assert not any(map(quoting.is_harmful, word))
+    assert not any(map(is_harmful, word))
 
 
 @each_text
@@ -67,7 +68,7 @@ def test_a_python_program_takes_foreign_text_for_one_literal(name: str) -> None:
 
 def seen(text: str) -> str:
     """The text that a reader is to see: on one line, with what is obeyed written out."""
-    return quoting.visible(" ".join(text.split()))
+    return visible(" ".join(text.split()))
 
 
 def text_of(page: str) -> str:
@@ -141,4 +142,4 @@ def test_a_number_or_a_name_in_a_csv_file_stays_what_it_is(text: str) -> None:
 
 
 def test_line_breaks_and_tabs_stay_in_what_a_terminal_shows() -> None:
-    assert quoting.visible("a\n\tb\x1b[2J\x85\u2028") == "a\n\tb\\x1b[2J\\u0085\\u2028"
+    assert visible("a\n\tb\x1b[2J\x85\u2028") == "a\n\tb\\x1b[2J\\u0085\\u2028"

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from src import cli, refusal
-from src.attempt import discard
-from src.entry import run_command
+from src.cli import app
+from src.cli.attempt import discard
+from src.cli.entry_point import run_command
 from src.errors import UsageError
-from src.runs import Run
+from src.run.folder import Run
+from src.system import library_errors
 from tests.test_mishaps_in_training import SHORT
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("elsewhere")]
@@ -76,7 +77,7 @@ def train(*words: str) -> int:
     names = {word.partition("=")[0] for word in words}
     short = [word for word in SHORT if word.partition("=")[0] not in names]
     with pytest.raises(SystemExit) as ended:
-        run_command(lambda: cli.main([*short, *words]))
+        run_command(lambda: app.main([*short, *words]))
     return int(str(ended.value.code))
 
 
@@ -129,7 +130,7 @@ def test_an_option_in_a_file_of_the_user_is_named_as_well(
 def test_a_run_that_goes_on_is_left_as_it_was(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_command(lambda: cli.main([*SHORT, "trainer.max_epochs=1"]))
+    run_command(lambda: app.main([*SHORT, "trainer.max_epochs=1"]))
     run = Run(Path("lightning_logs/resnet34/version_0").resolve())
     before = (run.config.read_bytes(), run.command.read_bytes())
     assert train("trainer.val_check_interval=1000", "ckpt_path=last") == UsageError.exit_code
@@ -157,8 +158,8 @@ def wrong_batch(*_: Any) -> Any:
 
 # Our own places, and defects in them: in a constructor, before the first step, within a step.
 DEFECTS = [
-    ("src.cli.CLI._open_run", missing_name, KeyError),
-    ("src.cli.require_hardware", None, TypeError),
+    ("src.cli.app.CLI._open_run", missing_name, KeyError),
+    ("src.cli.app.require_hardware", None, TypeError),
     ("src.models.classifier.Classifier._watch", wrong_batch, ValueError),
     ("src.data.images.ImageDataModule.train_dataloader", wrong_type, TypeError),
     ("src.models.classifier.Classifier.schedule", wrong_shapes, Exception),
@@ -176,13 +177,13 @@ def test_a_defect_of_our_own_keeps_its_traceback(
 ) -> None:
     monkeypatch.setattr(place, defect)
     with pytest.raises(kind):
-        run_command(lambda: cli.main([*SHORT, "data.image_size=32", "data.batch_size=8"]))
+        run_command(lambda: app.main([*SHORT, "data.image_size=32", "data.batch_size=8"]))
 
 
 def test_the_environment_shows_where_a_library_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(refusal.TRACEBACK, "1")
+    monkeypatch.setenv(library_errors.TRACEBACK, "1")
     with pytest.raises(Exception, match="invalid strategy name"):
-        run_command(lambda: cli.main([*SHORT, "trainer.strategy=nonsense"]))
+        run_command(lambda: app.main([*SHORT, "trainer.strategy=nonsense"]))
 
 
 def test_a_run_with_a_checkpoint_or_another_file_is_not_discarded(tmp_path: Path) -> None:

@@ -6,40 +6,40 @@ from pathlib import Path
 
 import pytest
 
-from src import runs
 from src.errors import UsageError
-from src.report import page
 from src.report.advice import sentences
-from src.runs import Run
+from src.report.writers import markdown_page
+from src.run import folder
+from src.run.folder import Run
 from tests.report.test_table import of_version_1, results, row
 
 
 def test_runs_are_numbered_on(tmp_path: Path) -> None:
-    created = [runs.create(tmp_path, "resnet34").name for _ in range(3)]
+    created = [folder.create(tmp_path, "resnet34").name for _ in range(3)]
     assert created == ["resnet34/version_0", "resnet34/version_1", "resnet34/version_2"]
 
 
 def test_two_that_start_at_once_get_two_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs.create(tmp_path, "resnet34")
+    folder.create(tmp_path, "resnet34")
     # The other one made its folder after this one had looked.
     monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
-    assert runs.create(tmp_path, "resnet34").name == "resnet34/version_1"
+    assert folder.create(tmp_path, "resnet34").name == "resnet34/version_1"
 
 
 def test_the_newest_is_by_number_and_must_have_the_file(tmp_path: Path) -> None:
     for _ in range(11):
-        runs.create(tmp_path, "resnet34")
+        folder.create(tmp_path, "resnet34")
     for number in (2, 9, 10):
         run = Run(tmp_path / "lightning_logs" / "resnet34" / f"version_{number}")
         run.last_checkpoint.parent.mkdir()
         run.last_checkpoint.touch()
-    newest = runs.newest(tmp_path, "resnet34", having="checkpoints/last.ckpt")
+    newest = folder.newest(tmp_path, "resnet34", having="checkpoints/last.ckpt")
     assert newest is not None
     assert newest.name == "resnet34/version_10"
-    assert runs.newest(tmp_path, "resnet34", having="checkpoints/best.ckpt") is None
-    assert runs.newest(tmp_path, "convnext_t", having="config.yaml") is None
+    assert folder.newest(tmp_path, "resnet34", having="checkpoints/best.ckpt") is None
+    assert folder.newest(tmp_path, "convnext_t", having="config.yaml") is None
 
 
 def test_a_renamed_run_is_found_where_no_other_has_the_file(tmp_path: Path) -> None:
@@ -49,14 +49,14 @@ def test_a_renamed_run_is_found_where_no_other_has_the_file(tmp_path: Path) -> N
         last.parent.mkdir(parents=True)
         last.touch()
         os.utime(last, (100 - age, 100 - age))
-    found = runs.newest(tmp_path, "resnet34", having="checkpoints/last.ckpt")
+    found = folder.newest(tmp_path, "resnet34", having="checkpoints/last.ckpt")
     assert found is not None
     assert found.name == "resnet34/the good one"
     numbered = Run(models / "version_3").last_checkpoint
     numbered.parent.mkdir(parents=True)
     numbered.touch()
     os.utime(numbered, (1, 1))
-    found = runs.newest(tmp_path, "resnet34", having="checkpoints/last.ckpt")
+    found = folder.newest(tmp_path, "resnet34", having="checkpoints/last.ckpt")
     assert found is not None
     assert found.name == "resnet34/version_3"
 
@@ -73,7 +73,7 @@ def test_a_renamed_run_is_called_by_its_present_name(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "lightning_logs").touch()
     with pytest.raises(UsageError, match=r"trainer.default_root_dir: expected a folder"):
-        runs.create(tmp_path, "resnet34")
+        folder.create(tmp_path, "resnet34")
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_measurements_of_every_version_are_read_and_told(tmp_path: Path) -> None
         run.benchmark.write_text(json.dumps(measured))
         found = run.read_benchmark()
         assert found["schema_version"] == measured["schema_version"]
-        assert page.markdown(found, [])
+        assert markdown_page.markdown(found, [])
         assert [*sentences(found)]
     for version in (0, 3, "2", None):
         run.benchmark.write_text(json.dumps({**recent, "schema_version": version}))

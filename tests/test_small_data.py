@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from src import cli
-from src.entry import run_command
-from src.runs import Run
+from src.cli import app
+from src.cli.entry_point import run_command
+from src.run.folder import Run
 from tests.data.test_folder import mixed
 from tests.data.test_image_folder import fill
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("els
 def train(*words: str) -> int:
     """The exit code of a training."""
     try:
-        run_command(lambda: cli.main([*words, *SHORT]))
+        run_command(lambda: app.main([*words, *SHORT]))
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0
@@ -98,6 +98,6 @@ def test_small_images_are_one_line_in_a_test_as_well(capsys: pytest.CaptureFixtu
     assert train(*network, "trainer.limit_train_batches=1") == 0
     words = ("data=image_folder", "data.root=photos", "data.num_workers=0", "ckpt_path=best")
     with pytest.raises(SystemExit) as ended:
-        run_command(lambda: cli.main(["test", "model=densenet121", "data.image_size=28", *words]))
+        run_command(lambda: app.main(["test", "model=densenet121", "data.image_size=28", *words]))
     assert ended.value.code == 2
     assert "error: data.image_size: expected images that densenet" in capsys.readouterr().err

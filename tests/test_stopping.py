@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from src import stopping, sweep
-from src.entry import run_command
-from src.runs import Run
-from src.stopping import Stopped
+from src.cli import sweep
+from src.cli.entry_point import run_command
+from src.run.folder import Run
+from src.system import signals
+from src.system.signals import Stopped
 from tests.conftest import ROOT
 from tests.test_resume import (
     TRAINING,
@@ -53,7 +54,7 @@ def test_a_signal_ends_a_command_with_one_line_and_its_exit_code(
 
     def command() -> None:
         try:
-            with stopping.telling(lambda: "go on with: this"):
+            with signals.telling(lambda: "go on with: this"):
                 signal.raise_signal(number)
         except Exception:
             cleaned.append("taken for a failure")
@@ -151,7 +152,7 @@ time.sleep(60)
         until(waiting.exists)
         signal.pthread_kill(threading.get_ident(), number)
 
-    with ThreadPoolExecutor() as others, stopping.at_once():
+    with ThreadPoolExecutor() as others, signals.at_once():
         others.submit(press)
         with pytest.raises(Stopped) as stopped:
             sweep.wait_for(child)

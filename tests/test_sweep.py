@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from src import cli, sweep
+from src.cli import app, sweep
 from src.errors import LightshipError, UsageError
-from src.runs import Run
+from src.run.folder import Run
 from tests.compare.test_comparison import file, keep
 from tests.conftest import ROOT
 from tests.report.test_table import results
@@ -105,7 +105,7 @@ def test_a_child_tells_its_run_before_it_is_trained(
         on_run(Run(tmp_path / "run"))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "main", main)
+    monkeypatch.setattr(app, "main", main)
     monkeypatch.setattr(sys, "argv", ["sweep", str(tmp_path / "told"), "model=resnet34"])
     with pytest.raises(KeyboardInterrupt):
         sweep._one()

@@ -17,8 +17,8 @@ import torch
 import yaml
 
 from src.data.restore import data_of
-from src.files import sha256
-from src.runs import Run
+from src.run.folder import Run
+from src.system.atomic_files import sha256
 from tests.conftest import ROOT
 from tests.report.test_html import Page
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from src import files, unfinished
-from src.runs import Run
+from src.run.folder import Run
+from src.system import atomic_files, partial_files
 from tests.conftest import ROOT
 from tests.strangers import contents, leave_unfinished, strangers_in
 
@@ -27,7 +27,7 @@ with files.whole_folder(place / "onnx") as fresh, files.whole_file(place / "best
 
 
 def test_what_a_killed_process_had_begun_is_removed(tmp_path: Path) -> None:
-    files.write_text(tmp_path / "best.ckpt", "whole")
+    atomic_files.write_text(tmp_path / "best.ckpt", "whole")
     (tmp_path / ".hidden").touch()
     subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path)],
@@ -36,38 +36,38 @@ def test_what_a_killed_process_had_begun_is_removed(tmp_path: Path) -> None:
         timeout=60,
     )
     assert len(list(tmp_path.iterdir())) == 5  # a folder has a lock beside it
-    assert len(unfinished.remove(tmp_path)) == 2
+    assert len(partial_files.remove(tmp_path)) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"best.ckpt", ".hidden"}
     assert (tmp_path / "best.ckpt").read_text() == "whole"
 
 
 def test_what_is_being_written_stays(tmp_path: Path) -> None:
     with (
-        files.whole_folder(tmp_path / "onnx") as fresh,
-        files.whole_file(tmp_path / "best.ckpt") as file,
+        atomic_files.whole_folder(tmp_path / "onnx") as fresh,
+        atomic_files.whole_file(tmp_path / "best.ckpt") as file,
     ):
         (fresh / "model").write_text("all")
-        assert unfinished.remove(tmp_path) == []
+        assert partial_files.remove(tmp_path) == []
         file.write(b"all")
     assert (tmp_path / "onnx" / "model").read_text() == "all"
     assert (tmp_path / "best.ckpt").read_text() == "all"
-    assert unfinished.remove(tmp_path) == []
+    assert partial_files.remove(tmp_path) == []
 
 
 def test_a_file_that_is_removed_before_it_is_locked_is_begun_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = []
-    take = unfinished.lock.take
+    take = partial_files.lock.take
 
     def late(descriptor: int) -> None:
         if not taken:
-            assert len(unfinished.remove(tmp_path)) == 1  # another process comes before
+            assert len(partial_files.remove(tmp_path)) == 1  # another process comes before
         taken.append(descriptor)
         take(descriptor)
 
-    monkeypatch.setattr(unfinished.lock, "take", late)
-    files.write_text(tmp_path / "best.ckpt", "whole")
+    monkeypatch.setattr(partial_files.lock, "take", late)
+    atomic_files.write_text(tmp_path / "best.ckpt", "whole")
     assert len(taken) == 2
     assert contents(tmp_path) == {"best.ckpt": "whole"}
 
@@ -76,9 +76,9 @@ def test_removing_leftovers_touches_nothing_else(tmp_path: Path) -> None:
     strangers_in(tmp_path)
     before = contents(tmp_path)
     leave_unfinished(tmp_path / "onnx")
-    assert len(unfinished.remove(tmp_path)) == 1
+    assert len(partial_files.remove(tmp_path)) == 1
     assert contents(tmp_path) == before
-    assert unfinished.remove(tmp_path / "nowhere") == []
+    assert partial_files.remove(tmp_path / "nowhere") == []
 
 
 def test_a_run_looks_for_leftovers_only_where_it_writes(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_run_looks_for_leftovers_only_where_it_writes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["x" * 250, "é" * 120, "caf\udce9.csv"])
 def test_a_name_of_any_length_and_encoding_is_written(tmp_path: Path, name: str) -> None:
-    files.write_text(tmp_path / name, "all")
+    atomic_files.write_text(tmp_path / name, "all")
     assert contents(tmp_path) == {name: "all"}
 
 
@@ -111,5 +111,5 @@ def test_a_folder_that_cannot_be_written_is_named_by_the_file_that_was_wanted(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(OSError, match=r"No such file or directory: '.*/none/best\.ckpt'") as told:
-        files.write_text(tmp_path / "none" / "best.ckpt", "all")
+        atomic_files.write_text(tmp_path / "none" / "best.ckpt", "all")
     assert told.value.errno == errno.ENOENT

@@ -130,8 +130,8 @@ def environment() -> dict[str, Any]:
     import onnxruntime
     import torch
 
-    from src.benchmark import environment as described
-    from src.machine import usable_cores
+    from src.benchmark.environment import description as described
+    from src.system.machine import usable_cores
 
     found = described.describe(usable_cores())
     found["onnxruntime_providers"] = " ".join(onnxruntime.get_available_providers())

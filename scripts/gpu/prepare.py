@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gpu import arguments
-from src import runs
+from src.run import folder
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def exported(root: Path, model: str) -> dict[str, Any]:
     """What became of each format, and the end of the training's output."""
     path = root / f"{model}.log"
     log = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    run = runs.newest(root, model, having="exports/manifest.json")
+    run = folder.newest(root, model, having="exports/manifest.json")
     entries = run.read_manifest()["formats"] if run else {}
     return {
         "log": log[-4000:],

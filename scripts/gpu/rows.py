@@ -16,10 +16,11 @@ from typing import Any, Self
 import torch
 
 from gpu import arguments
-from src import machine, runs
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
 from src.data.restore import data_of
+from src.run import folder
+from src.system import machine
 
 BYTES_A_NETWORK = 14_000_000_000  # of a GPU's memory, with all rows loaded
 
@@ -58,7 +59,7 @@ def main() -> None:
     chosen = parser.parse_args()
     found: dict[str, Any] = {}
     there = {
-        model: runs.newest(chosen.runs, model, having="exports/manifest.json")
+        model: folder.newest(chosen.runs, model, having="exports/manifest.json")
         for model in chosen.models
     }
     options = BenchmarkOptions(

@@ -9,7 +9,7 @@ import sys
 
 from gpu import arguments
 from gpu.plan import ROOT
-from src.machine import usable_cores
+from src.system.machine import usable_cores
 
 CORES = 8  # from which on several processes are worth their start
 

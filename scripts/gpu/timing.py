@@ -17,7 +17,7 @@ import torch
 
 from gpu import arguments
 from src import models
-from src.formats._narrow import narrowed
+from src.backends.torch.half_precision import narrowed
 from src.models.network import NetworkSpec
 
 CALLS = 30

@@ -12,14 +12,14 @@ import sys
 from typing import Any
 
 from gpu import arguments
-from src import runs
+from src.run import folder
 
 
 def main() -> None:
     chosen = arguments.parser(__doc__).parse_args()
     found: dict[str, Any] = {}
     for model in chosen.models:
-        run = runs.newest(chosen.runs, model, having="profile/rank0.json")
+        run = folder.newest(chosen.runs, model, having="profile/rank0.json")
         if run is None:
             continue
         content = json.loads((run.profile / "rank0.json").read_text(encoding="utf-8"))

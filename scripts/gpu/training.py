@@ -25,8 +25,8 @@ from training_loops import make_model
 
 from gpu import arguments
 from src.callbacks.tf32 import Tf32
-from src.data.digits import Digits
-from src.machine import usable_cores
+from src.data.datasets.digits import Digits
+from src.system.machine import usable_cores
 
 ROUNDS = 2
 STEPS = 400  # in an epoch, more than any block has

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from src.backends.onnx.runtime import OnnxRuntime
 from src.formats import onnx_fp32
-from src.formats._onnx_session import OnnxRuntime
 
 CALLS = 30  # that go well: it fails in the midst of timing, or of scoring
 

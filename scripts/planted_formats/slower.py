@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from src.backends.onnx.runtime import OnnxRuntime
 from src.formats import onnx_fp32
-from src.formats._onnx_session import OnnxRuntime
 from src.formats.onnx_fp32 import devices, precision, requires, runs_with, tolerance
 
 __all__ = ["devices", "load", "precision", "requires", "runs_with", "tolerance"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from src.formats.base import Profile
+from src.backends.base import Profile
 
 FILE = "model.onnx"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from src.formats import _openvino_session  # noqa: F401  # openvino sends no usage data after it
-from src.formats.base import Profile
+from src.backends.base import Profile
+from src.backends.openvino import runtime  # noqa: F401  # openvino sends no usage data after it
 
 FILE = "model.xml"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from src.backends.torch.runtime import TorchRuntime
 from src.formats import eager
-from src.formats._torch import TorchRuntime
 from src.formats.eager import devices, export, precision, requires, runs_with, tolerance
 
 __all__ = ["devices", "export", "load", "precision", "requires", "runs_with", "tolerance"]

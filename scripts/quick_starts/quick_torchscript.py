@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from src.formats._torch import TorchRuntime, open_device
+from src.backends.torch.runtime import TorchRuntime, open_device
 
 requires = runs_with = ("torch",)
 devices = ("cpu",)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src import files
+from src.system import atomic_files
 
 MOST = 24  # of a measurement: enough to see what they have in common
 SIDE = 96  # pixels
@@ -51,5 +51,5 @@ class FlippedPictures:
             levels = (images[index] * self._std + self._mean).clip(0, 1) * 255  # (3, H, W)
             picture = Image.fromarray(levels.round().astype(np.uint8).transpose(1, 2, 0))
             picture.thumbnail((SIDE, SIDE))
-            with files.whole_file(path) as file:
+            with atomic_files.whole_file(path) as file:
                 picture.save(file, "PNG")

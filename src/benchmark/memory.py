@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src import machine
-from src.benchmark.process import Limits, WorkerError, WorkerProcess
-from src.console import Report
-from src.formats.base import Unavailable
+from src.backends.base import Unavailable
+from src.system import machine
+from src.system.console import Report
+from src.worker.process import Limits, WorkerError, WorkerProcess
 
 if TYPE_CHECKING:
     from src.benchmark.row import Row

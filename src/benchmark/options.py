@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from src import machine
 from src.errors import UsageError
+from src.system import machine
 
 Device = Literal["cpu", "cuda"]
 Objective = Literal["latency", "size", "throughput", "memory"]

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from src.benchmark.latency import rounds_of, speedup
 from src.benchmark.options import Objective
-from src.benchmark.verdict import TESTED, keeps_budget
+from src.benchmark.statistics.latency import rounds_of, speedup
+from src.benchmark.statistics.verdict import TESTED, keeps_budget
 
 Figures = dict[str, Any]
 
@@ -33,7 +33,7 @@ def recommend(results: Figures, device: str, objective: Objective) -> Figures:
         ``chosen_from``, how many rows keep the budget, the baseline among them; ``tested``, how
         many rows beside the baseline had their accuracy tested, at 5 % each; ``with_function``, the
         best row that keeps the probabilities too, where the chosen one does not: see
-        :mod:`src.benchmark.departure`.
+        :mod:`src.benchmark.statistics.departure`.
     """
     rows = [row for row in results["rows"] if row["status"] == "ok" and row["device"] == device]
     baseline = results["baseline"]

@@ -7,18 +7,18 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from src import files
-from src.benchmark import curves
-from src.benchmark.departure import BOUNDS
+from src.benchmark import training_curves
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.recommendation import recommend
 from src.benchmark.row import Row, planned
 from src.benchmark.schedule import Schedule
-from src.console import Report
+from src.benchmark.statistics.departure import BOUNDS
 from src.errors import UsageError
-from src.runs import Run
-from src.schema import Wrong
-from src.shapes.benchmark import BENCHMARK, VERSION
+from src.run.folder import Run
+from src.run.schema import Wrong
+from src.run.shapes.benchmark import BENCHMARK, VERSION
+from src.system import atomic_files
+from src.system.console import Report
 
 _FROM_MANIFEST = (
     "run",
@@ -46,7 +46,7 @@ _FROM_RECORD = (
 def keep_rounds(run: Run, rows: Sequence[Row], record: dict[str, Any]) -> None:
     """Write all that was measured, before anything is derived from it: see ``src/shapes``."""
     content = {"schema_version": VERSION, **record, "rows": [row.raw() for row in rows]}
-    files.write_text(run.rounds, json.dumps(content, allow_nan=False) + "\n")
+    atomic_files.write_text(run.rounds, json.dumps(content, allow_nan=False) + "\n")
 
 
 def from_rounds(
@@ -115,7 +115,7 @@ def _derived(
         "schema_version": VERSION,
         **{key: manifest.get(key) for key in _FROM_MANIFEST},
         "command": run.read_command(),
-        "training": curves.read(run.folder),
+        "training": training_curves.read(run.folder),
         **{key: record[key] for key in _FROM_RECORD},
         "baseline": options.baseline,
         "function_bounds": BOUNDS,

@@ -12,17 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src import fingerprint, formats, machine
-from src.benchmark import fidelity, turn
-from src.benchmark.answer import Logits
-from src.benchmark.latency import Interval, Turn, speedup, summarize
+from src import formats
+from src.backends.base import Unavailable
+from src.benchmark import turn
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.process import Limits, WorkerError, WorkerProcess
-from src.benchmark.scorecard import Scorecard
-from src.benchmark.successive import SuccessiveWorkers
-from src.benchmark.verdict import with_verdict
-from src.formats.base import Unavailable
-from src.runs import TRACE_SUFFIX
+from src.benchmark.row_processes import SuccessiveWorkers
+from src.benchmark.statistics import fidelity
+from src.benchmark.statistics.latency import Interval, Turn, speedup, summarize
+from src.benchmark.statistics.scorecard import Scorecard
+from src.benchmark.statistics.verdict import with_verdict
+from src.run import fingerprint
+from src.run.folder import TRACE_SUFFIX
+from src.system import machine
+from src.worker.answer import Logits
+from src.worker.process import Limits, WorkerError, WorkerProcess
 
 Images = NDArray[np.float32]
 

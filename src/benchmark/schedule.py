@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from src.benchmark.concurrency import run_together
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.row import Row
-from src.benchmark.together import run_together
-from src.console import Report
+from src.system.console import Report
 
 # Precision is looked at only now and then, and not before the spread of the processes is known:
 # stopping at the first interval that happens to be narrow would make it too narrow. In 4,000

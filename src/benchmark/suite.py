@@ -14,21 +14,22 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from src.benchmark import environment, finished, memory, results
+from src.benchmark import memory, results, up_to_date
+from src.benchmark.calibration_leakage import LeakDetector
+from src.benchmark.concurrency import run_together
+from src.benchmark.environment import description
 from src.benchmark.flipped import FlippedPictures
-from src.benchmark.leak import LeakDetector
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.process import EVALUATION_BATCH, Limits
 from src.benchmark.row import Row, planned
 from src.benchmark.schedule import Schedule
-from src.benchmark.together import run_together
-from src.console import Report
-from src.data.split import Split
+from src.data.pipeline.split import Split
 from src.errors import LightshipError, UsageError
-from src.export import probe
-from src.export.finished import is_written
+from src.export import reference_outputs
 from src.export.stage import PROBE
-from src.runs import Run
+from src.export.up_to_date import is_written
+from src.run.folder import Run
+from src.system.console import Report
+from src.worker.process import EVALUATION_BATCH, Limits
 
 Images = NDArray[np.float32]
 
@@ -66,11 +67,11 @@ def measure_unless_done(
         UsageError: see :func:`measure`.
     """
     scored = functools.cache(lambda: _sha256_if_readable(data, report))
-    record = None if options.again else finished.find_rounds(run, options, scored)
+    record = None if options.again else up_to_date.find_rounds(run, options, scored)
     if record is not None:
         report(f"measured already, at {record['measured_at']}; its figures are made now")
         return results.from_rounds(run, record, options, report)
-    found = None if options.again else finished.find(run, options, scored)
+    found = None if options.again else up_to_date.find(run, options, scored)
     if found is None:
         return measure(run, data, options, report)
     report(f"measured already, at {found['measured_at']}; benchmark.again=true measures once more")
@@ -117,7 +118,7 @@ def measure(
             found=options.baseline,
             remedy="export it, or name another baseline",
         )
-    described = environment.describe(options.effective_threads)
+    described = description.describe(options.effective_threads)
     limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
     started = time.monotonic()
     pictures = FlippedPictures(run.flipped, manifest["preprocessing"])
@@ -205,7 +206,7 @@ def _start(
             found="another file",
             remedy=f"run python -m src.export {run.quoted}",
         )
-    known = probe.read(path)
+    known = reference_outputs.read(path)
 
     def load(number: int, row: Row) -> None:
         report("loading", f"{row.name} on {row.device}", number, len(rows))

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from src.benchmark.disturbance import Observation
-from src.benchmark.latency import Turn
+from src.benchmark.environment.interference import Observation
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.process import WorkerError, WorkerProcess
+from src.benchmark.statistics.latency import Turn
+from src.worker.process import WorkerError, WorkerProcess
 
 WARM = 0.02  # two windows of the warm-up agree within this share
 # A GPU's energy counter moves some ten times a second, and a turn is as short as one of its steps.

@@ -1,26 +1,7 @@
-"""Pack an exported ONNX file with all that it takes to use it into one zip file.
+"""``python -m src.bundle``: see :mod:`src.cli.commands.bundle`."""
 
-python -m src.bundle lightning_logs/convnext_t/version_0 --format onnx_int8 -o model.zip
-"""
-
-from __future__ import annotations
-
-from src.commands import parse
-from src.console import open_console
-from src.entry import run_command
-
-
-def main() -> None:
-    from src.bundle.options import BundleOptions
-    from src.bundle.stage import bundle
-
-    run, options = parse("bundle", __doc__, BundleOptions)
-    contents = bundle(run, options)
-    console = open_console()
-    for name, size in contents.items():
-        console.print(f"{name}: {size / 1e6:.3f} MB")
-    console.print(f"Bundle: {options.output}, to be checked with python predict.py --check")
-
+from src.cli.commands.bundle import main
+from src.cli.entry_point import run_command
 
 if __name__ == "__main__":
     run_command(main)

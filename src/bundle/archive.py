@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from src import files
+from src.system import atomic_files
 
 _WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can say
 _MODE = 0o644 << 16
@@ -14,7 +14,7 @@ _MODE = 0o644 << 16
 
 def write(path: Path, contents: Mapping[str, bytes]) -> None:
     """Write ``contents``, by name, sorted, in one folder that is called like the file."""
-    with files.whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
+    with atomic_files.whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name in sorted(contents):
             entry = zipfile.ZipInfo(f"{path.stem}/{name}", _WHEN)
             entry.external_attr = _MODE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from src import quoting
+from src.system import quoting
 
 _MOST_CLASSES = 20  # that are named; a file beside names all
 

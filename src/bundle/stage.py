@@ -11,11 +11,11 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from src import fingerprint, formats
+from src import formats
 from src.bundle import archive
 from src.bundle.card import card
 from src.bundle.options import BundleOptions
-from src.data.picture import read_image
+from src.data.pipeline.image_file import read_image
 from src.data.restore import data_of
 from src.errors import UsageError
 from src.predict.exported import (
@@ -27,7 +27,8 @@ from src.predict.exported import (
 )
 from src.predict.options import PredictOptions
 from src.predict.stage import softmax
-from src.runs import Run
+from src.run import fingerprint
+from src.run.folder import Run
 
 CONTENTS = Path(__file__).parent / "contents"
 MODEL = "model.onnx"

@@ -10,8 +10,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure_unless_done, require_success
 from src.callbacks.export import data_of, finished_checkpoint, run_of
-from src.console import StageDisplay, open_console
 from src.report.stage import report_run
+from src.system.console import StageDisplay, open_console
 
 
 class BenchmarkCallback(Callback):

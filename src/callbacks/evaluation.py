@@ -6,7 +6,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich import box
 from rich.table import Table
 
-from src.console import open_console
+from src.system.console import open_console
 
 
 class EvaluationTable(Callback):

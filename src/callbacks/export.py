@@ -8,14 +8,15 @@ from typing import Any, cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
-from src.console import StageDisplay, open_console
 from src.data.images import ImageDataModule
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.export.stage import HEALTH_IMAGES, export_run, preflight
 from src.models.classifier import Classifier
-from src.report import cards, health
-from src.runs import LAST, Run
+from src.report import health
+from src.report.writers import cards
+from src.run.folder import LAST, Run
+from src.system.console import StageDisplay, open_console
 
 
 class ExportCallback(Callback):

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 
 from src.callbacks.averaging import MovingAverage
 from src.callbacks.export import data_of
-from src.callbacks.finders import FindBatchSize, FindLearningRate
+from src.callbacks.lr_and_batch_size_finders import FindBatchSize, FindLearningRate
 from src.callbacks.unfreezing import GradualUnfreezing
 from src.errors import UsageError
 from src.models.classifier import Classifier

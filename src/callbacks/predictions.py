@@ -13,9 +13,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
-from src import files
 from src.models.classifier import Classifier
-from src.quoting import csv_cell
+from src.system import atomic_files
+from src.system.quoting import csv_cell
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -44,7 +44,7 @@ class PredictionWriter(BasePredictionWriter):
         path = self.path
         if trainer.world_size > 1:
             path = path.with_suffix(f".rank{trainer.global_rank}.csv")
-        with files.whole_file(path) as binary:
+        with atomic_files.whole_file(path) as binary:
             file = io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True)
             writer = csv.writer(file)
             writer.writerow(["position", "true", "predicted", "probability"])

@@ -10,13 +10,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.profilers import Profiler
 
 from src.callbacks.export import data_of
-from src.console import open_console
 from src.profiling.options import ProfilingOptions
 from src.profiling.plan import Window, training_windows, window_at
 from src.profiling.recorder import Recorder
 from src.profiling.regions import region_of
 from src.report import training
-from src.runs import Run
+from src.run.folder import Run
+from src.system.console import open_console
 
 
 class RegionProfiler(Profiler):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from src.callbacks.export import data_of
-from src.console import open_console
+from src.system.console import open_console
 
 _NAMED = 10  # in one line; the check of the data lists all
 

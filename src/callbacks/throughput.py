@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from src import machine
 from src.callbacks.profiler import RegionProfiler
 from src.profiling.throughput import PaceMeter
+from src.system import machine
 
 
 class Throughput(Callback):

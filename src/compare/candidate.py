@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from src.benchmark.verdict import keeps_budget
+from src.benchmark.statistics.verdict import keeps_budget
 from src.compare.collection import Measured
-from src.compare.place import Exam, Place, exams_of, place_of
+from src.compare.comparability import Exam, Place, exams_of, place_of
 from src.errors import UsageError
 from src.report import pareto
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import UsageError
-from src.runs import Run, read_results
+from src.run.folder import Run, read_results
 
 MEASUREMENT = "benchmark.json"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from src.compare.candidate import Candidate, batch_size, candidates, front, groups, within
 from src.compare.collection import Measured
-from src.compare.place import Exam, Place, assumed
+from src.compare.comparability import Exam, Place, assumed
 from src.report import verdicts
 from src.report.table import MISSING, UNSTABLE, Column
 

@@ -9,14 +9,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from src import quoting
 from src.compare.comparison import Comparison
-from src.report import html
-from src.report.chart import Chart
-from src.report.grid import grid
-from src.report.markdown import items, markdown_table
-from src.report.style import colors
-from src.report.tradeoff import points_of, tradeoff, tradeoff_in_words
+from src.report.charts.chart import Chart
+from src.report.charts.style import colors
+from src.report.charts.tradeoff import points_of, tradeoff, tradeoff_in_words
+from src.report.writers import html
+from src.report.writers.html_table import grid
+from src.report.writers.markdown_table import items, markdown_table
+from src.system import quoting
 
 
 def show(comparison: Comparison, console: Console) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from src import files
 from src.compare.collection import Measured, folder_of
 from src.compare.comparison import Comparison
 from src.compare.page import markdown, page, show
 from src.errors import UsageError
+from src.system import atomic_files
 
 
 def compare_runs(
@@ -40,8 +40,8 @@ def compare_runs(
         raise UsageError(
             "--output", expected="a folder", found=f"{place}, which is none", remedy="make it first"
         )
-    files.write_text(place / "comparison.md", markdown(comparison))
-    files.write_text(place / "comparison.html", page(comparison))
+    atomic_files.write_text(place / "comparison.md", markdown(comparison))
+    atomic_files.write_text(place / "comparison.html", page(comparison))
     show(comparison, console)
     console.print(f"Comparison: {place / 'comparison.html'}", soft_wrap=True)
     return place / "comparison.html"

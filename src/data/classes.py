@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from src import class_names
 from src.errors import UsageError
+from src.run import class_names
 
 
 def require_classes(argument: str, names: Sequence[str]) -> list[str]:

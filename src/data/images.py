@@ -15,13 +15,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from src import machine
-from src.data.balance import Balance, class_weights, drawing_weights
-from src.data.cache import Cache, CacheKind
-from src.data.identity import sha256_of_images
-from src.data.loading import evaluation_loader, loader
-from src.data.order import TrainingOrder, own_share
-from src.data.picture_files import PictureFiles, readable
+from src.data.cache.policy import Cache, CacheKind
+from src.data.content_hash import sha256_of_images
+from src.data.pipeline.augmentation import Augment, further, mixing
+from src.data.pipeline.class_balance import Balance, class_weights, drawing_weights
+from src.data.pipeline.dataset import ForgivingImages, LabelledImages, TransformedImages
+from src.data.pipeline.image_files import PictureFiles, readable
+from src.data.pipeline.loader import evaluation_loader, loader
+from src.data.pipeline.resume_state import TrainingProgress
+from src.data.pipeline.samplers import TrainingOrder, own_share
+from src.data.pipeline.split import Split, require_trained
 from src.data.preprocessing import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -29,12 +32,9 @@ from src.data.preprocessing import (
     Preprocessing,
     ResizeRule,
 )
-from src.data.progress import TrainingProgress
-from src.data.split import Split, require_trained
-from src.data.transformed import ForgivingImages, LabelledImages, TransformedImages
-from src.data.variation import Augment, further, mixing
 from src.errors import UsageError
-from src.steps import CROP_SHARE
+from src.run.preprocessing_steps import CROP_SHARE
+from src.system import machine
 
 # raise: the first image that cannot be read ends the training, and is named.
 # skip: training takes the next one in its place, evaluation leaves it out; they are counted.
@@ -201,7 +201,7 @@ class ImageDataModule(LightningDataModule, ABC):
         return len(self.dataset(split))
 
     def sha256(self, split: Split) -> str:
-        """A hash of a split's images and labels as they are now: see :mod:`src.data.identity`."""
+        """Return the hash of a split's images and labels: see :mod:`src.data.content_hash`."""
         images, indices = self._part(split)
         return sha256_of_images(images, indices, self.class_names)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from src.steps import (
+from src.run.preprocessing_steps import (
     CROP_SHARE,
     CropMiddle,
     ResizeBoth,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # squash: both sides to image_size, the aspect ratio is not kept.
 # crop: the shorter side to image_size / crop_share, then the middle image_size x image_size.
-# src.steps has both in full.
+# src.run.preprocessing_steps has both in full.
 ResizeRule = Literal["squash", "crop"]
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -36,7 +36,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From a picture to the network's input, by the steps of :mod:`src.steps`."""
+    """From a picture to the network's input, by the steps of :mod:`src.run.preprocessing_steps`."""
 
     image_size: int  # pixels
     resize: ResizeRule = "squash"
@@ -122,7 +122,7 @@ def _transform(step: Spatial) -> v2.Transform:
 
 
 def _without_ends(image: Image.Image, longest_ratio: int) -> Image.Image:
-    """See :class:`src.steps.WithoutEnds`; most pictures stay as they are."""
+    """See :class:`src.run.preprocessing_steps.WithoutEnds`; most pictures stay as they are."""
     shorter = min(image.size)
     left, top = (
         max(side - longest_ratio * shorter, 0) // (4 * shorter) * (2 * shorter)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import pkgutil
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from src import started_in
+from src.data import datasets
 from src.data.images import ImageDataModule
 from src.errors import UsageError, describe, one_line, ours_in, printable
-from src.runs import Run
+from src.run import started_in
+from src.run.folder import Run
 
 PATHS = ("root", "file", "cache_dir")  # the options of data sets that are paths
 _OURS = "src.data."
@@ -29,7 +31,7 @@ def data_of(run: Run) -> ImageDataModule:
     remedy = "train again, or mend the file"
     try:
         data: dict[str, Any] = run.read_config()["data"]
-        class_path = str(data["class_path"])
+        class_path = moved(str(data["class_path"]))
     except (KeyError, TypeError) as error:
         raise UsageError(
             str(run.config), expected="data.class_path", found=one_line(str(error)), remedy=remedy
@@ -42,6 +44,7 @@ def data_of(run: Run) -> ImageDataModule:
                 found=named,
                 remedy="train with python -m src.train, which exports and measures by itself",
             )
+    data = {**data, "class_path": class_path}
     options = data.get("init_args")
     if isinstance(options, dict):
         given = {name: options[name] for name in PATHS if isinstance(options.get(name), str)}
@@ -73,6 +76,14 @@ def data_of(run: Run) -> ImageDataModule:
                 remedy=remedy,
             ) from error
     return module
+
+
+def moved(class_path: str) -> str:
+    """Return where a data set's class is now; runs made before have it directly in ``src.data``."""
+    module, _, name = class_path.rpartition(".")
+    dataset = module.removeprefix(_OURS)
+    there = {each.name for each in pkgutil.iter_modules(datasets.__path__)}
+    return f"{datasets.__name__}.{dataset}.{name}" if dataset in there else class_path
 
 
 def _class_paths(value: Any) -> Iterator[str]:

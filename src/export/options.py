@@ -7,7 +7,7 @@ from typing import Any
 
 from src import formats
 from src.errors import UsageError
-from src.formats._int8_options import Int8Options
+from src.quantization.options import Int8Options
 
 LEAST_IMAGES = 2  # the example batch is the first of them
 

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src import builders, class_names, files
-from src.algebra import simplify
+from src.backends.base import ExportSource
 from src.errors import UsageError, describe
 from src.export.options import ExportOptions
-from src.formats.base import ExportSource
+from src.graph_passes import simplify
+from src.models import builders
 from src.models.network import NetworkSpec
+from src.run import class_names
+from src.system import atomic_files
 
 _SHOWN = 10  # classes, in a message
 _PREFIX = "network."  # of the bare network's weights in the LightningModule's state dict
@@ -47,7 +49,7 @@ class Checkpoint:
             names = _names(ours["class_names"])
             return cls(
                 path=path,
-                sha256=files.sha256(path),
+                sha256=atomic_files.sha256(path),
                 epoch=int(content["epoch"]),
                 model=str(ours["model"]),
                 spec=NetworkSpec.from_dict(ours["network"], len(names)),

@@ -15,16 +15,20 @@ from typing import Any
 
 import torch
 
-from src import files, fingerprint, formats, mishap
-from src.console import Report
+from src import formats
+from src.backends.base import ExportSource, Unavailable
 from src.errors import LightshipError, UsageError, describe
-from src.export import finished, probe
+from src.export import reference_outputs, up_to_date
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint, make_source
-from src.formats.base import ExportSource, Format, Unavailable, missing_packages
+from src.formats.base import Format
 from src.models.health import examine
 from src.models.network import NetworkSpec, count
-from src.runs import Run
+from src.run import fingerprint
+from src.run.folder import Run
+from src.system import atomic_files, os_errors
+from src.system.console import Report
+from src.system.packages import missing_packages
 
 PROBE = "probe.npz"
 HEALTH_IMAGES = 256  # of the validation split
@@ -83,19 +87,19 @@ def export_run(
             "split": "train",
             "images": len(calibration),
             # So that whoever measures can see that these images are not among the measured.
-            "images_sha256": [files.sha256_of(image.numpy()) for image in calibration],
+            "images_sha256": [atomic_files.sha256_of(image.numpy()) for image in calibration],
         },
         "judging": {"split": "train", "images": len(judging[1]) if judging else 0},
         "health": None,
         "formats": {},
     }
-    before = finished.read(run)
+    before = up_to_date.read(run)
     earlier = {} if options.again else before
     made_from = {
-        name: finished.made_from(manifest, judging, options, name) for name in options.formats
+        name: up_to_date.made_from(manifest, judging, options, name) for name in options.formats
     }
-    probed_from = finished.made_from(manifest, None, options)
-    probed = earlier.get("probe") == probed_from and finished.is_written(
+    probed_from = up_to_date.made_from(manifest, None, options)
+    probed = earlier.get("probe") == probed_from and up_to_date.is_written(
         run.exports, earlier.get("probe_files", [])
     )
     whole = {
@@ -103,7 +107,7 @@ def export_run(
         for name in options.formats
         if probed
         and (entry := earlier.get("formats", {}).get(name))
-        and finished.is_whole(entry, run.exports, name, made_from[name])
+        and up_to_date.is_whole(entry, run.exports, name, made_from[name])
     }
     left = [name for name in options.formats if name not in whole]
     if before.get("checkpoint") == manifest["checkpoint"] and not options.again:
@@ -116,7 +120,7 @@ def export_run(
     manifest["formats"] = whole
     manifest["probe"] = probed_from if probed else None
     manifest["probe_files"] = earlier["probe_files"] if probed else []
-    files.write_json(run.manifest, manifest)
+    atomic_files.write_json(run.manifest, manifest)
     if whole:
         report(f"exported already: {', '.join(whole)}")
     if not left:
@@ -133,7 +137,7 @@ def export_run(
             options,
         )
         if not probed:
-            probe.write(run.exports / PROBE, source)
+            reference_outputs.write(run.exports / PROBE, source)
             manifest["probe"] = probed_from
             manifest["probe_files"] = fingerprint.taken(run.exports, [{"path": PROBE}])
         made = dict(whole)
@@ -149,7 +153,7 @@ def export_run(
             made[name] = {**entry, "made_from": made_from[name]}
             # After each, so that what was exported is known whatever comes next.
             manifest["formats"] = {each: made[each] for each in options.formats if each in made}
-            files.write_json(run.manifest, manifest)
+            atomic_files.write_json(run.manifest, manifest)
     return manifest
 
 
@@ -206,7 +210,7 @@ def export_one(
         return {**entry, "status": "skipped", "reason": f"not installed: {', '.join(missing)}"}
     started = time.perf_counter()
     try:
-        with files.whole_folder(folder, replaced=_written(earlier)) as fresh:
+        with atomic_files.whole_folder(folder, replaced=_written(earlier)) as fresh:
             entry["details"] = _export_quietly(kind, source, fresh)
             written = _files_in(fresh)
     except Unavailable as reason:
@@ -220,7 +224,7 @@ def export_one(
     if embed and hasattr(kind, "embed"):
         entry["embedded"] = _embed(kind, folder, embedded, replaced)
     elif replaced:
-        files.remove_written(embedded, replaced)  # of the weights that were replaced
+        atomic_files.remove_written(embedded, replaced)  # of the weights that were replaced
     return {**entry, "status": "ok"}
 
 
@@ -231,7 +235,7 @@ def _embed(kind: Any, folder: Path, target: Path, replaced: list[str]) -> dict[s
     """
     entry: dict[str, Any] = {"folder": target.name, "files": [], "status": "ok", "reason": None}
     try:
-        with files.whole_folder(target, replaced=replaced) as fresh:
+        with atomic_files.whole_folder(target, replaced=replaced) as fresh:
             kind.embed(folder, fresh)
             written = _files_in(fresh)
     except Exception as error:  # told in the manifest, as for a format
@@ -246,9 +250,9 @@ def _written(entry: dict[str, Any] | None) -> list[str]:
 
 def _reason(error: Exception) -> str:
     """Why a format failed, in one line."""
-    if mishap.is_out_of_memory(error):
+    if os_errors.is_out_of_memory(error):
         error.add_note("fewer export.calibration_images and export.judging_images take less")
-    return mishap.explain(error) or describe(error)
+    return os_errors.explain(error) or describe(error)
 
 
 def _files_in(folder: Path) -> list[dict[str, Any]]:

@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.backends.base import ExportSource
+from src.backends.torch.runtime import TorchRuntime, open_device
 from src.errors import UsageError, describe
-from src.formats import _usage
-from src.formats._torch import TorchRuntime, open_device
-from src.formats.base import ExportSource
+from src.run import usage_code
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from src.formats._narrow import NarrowType
+    from src.backends.torch.half_precision import NarrowType
 
 requires = ("torch", "torchvision", "safetensors")
 runs_with = ("torch", "torchvision", "safetensors")
@@ -71,16 +71,16 @@ def usage(
         call: an expression for the logits of ``images``.
     """
     opening = [
-        f'network = json.load(open("{_usage.FOLDER}/{_NETWORK}", encoding="utf-8"))',
+        f'network = json.load(open("{usage_code.FOLDER}/{_NETWORK}", encoding="utf-8"))',
         'names = network["class_names"]',
         'model = torchvision.models.get_model(network["builder"], **network["options"])',
-        f'model.load_state_dict(load_file("{_usage.FOLDER}/{_WEIGHTS}"))',
+        f'model.load_state_dict(load_file("{usage_code.FOLDER}/{_WEIGHTS}"))',
         "model.eval()",
         "torch.set_grad_enabled(False)",
         *compiling,
     ]
     imports = ["import torch", "import torchvision", "from safetensors.torch import load_file"]
-    return _usage.lines(imports, opening, preprocessing, call)
+    return usage_code.lines(imports, opening, preprocessing, call)
 
 
 def open_network(folder: Path) -> nn.Module:
@@ -92,7 +92,7 @@ def open_network(folder: Path) -> nn.Module:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from src import builders
+    from src.models import builders
 
     try:
         network = read_metadata(folder)

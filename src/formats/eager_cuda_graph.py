@@ -8,8 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from src.formats import _cuda, _usage, eager
-from src.formats._torch import open_device
+from src.backends.torch import cuda
+from src.backends.torch.runtime import open_device
+from src.formats import eager
+from src.run import usage_code
 
 requires = eager.requires
 runs_with = eager.runs_with
@@ -21,10 +23,10 @@ export = eager.export
 
 
 def usage(preprocessing: dict[str, Any]) -> str:
-    call = f"model({_usage.tensor('cuda')})"
-    return eager.usage(preprocessing, *_cuda.graph_usage(preprocessing), call=call)
+    call = f"model({usage_code.tensor('cuda')})"
+    return eager.usage(preprocessing, *cuda.graph_usage(preprocessing), call=call)
 
 
-def load(folder: Path, device: str, threads: int) -> _cuda.GraphedRuntime:
+def load(folder: Path, device: str, threads: int) -> cuda.GraphedRuntime:
     place = open_device(device, threads)
-    return _cuda.GraphedRuntime(eager.open_network(folder).to(place), place)
+    return cuda.GraphedRuntime(eager.open_network(folder).to(place), place)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from src.formats import _cuda, _usage, eager, eager_fp16
-from src.formats._torch import open_device
+from src.backends.torch import cuda
+from src.backends.torch.runtime import open_device
+from src.formats import eager, eager_fp16
+from src.run import usage_code
 
 requires = eager.requires
 runs_with = eager.runs_with
@@ -25,13 +27,13 @@ def usage(preprocessing: dict[str, Any]) -> str:
         'example = example.to("cuda", torch.float16, memory_format=torch.channels_last)',
         "model = torch.cuda.make_graphed_callables(model, (example,))",
     ]
-    call = f"model({_usage.tensor('cuda')}.half())"
+    call = f"model({usage_code.tensor('cuda')}.half())"
     return eager.usage(preprocessing, *lines, call=call)
 
 
-def load(folder: Path, device: str, threads: int) -> _cuda.GraphedRuntime:
-    from src.formats._narrow import narrowed
+def load(folder: Path, device: str, threads: int) -> cuda.GraphedRuntime:
+    from src.backends.torch.half_precision import narrowed
 
     place = open_device(device, threads)
     network = narrowed(eager.open_network(folder), "float16").to(place)
-    return _cuda.GraphedRuntime(network, place, precision)
+    return cuda.GraphedRuntime(network, place, precision)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from src.formats import _usage, eager
-from src.formats._torch import TorchRuntime, open_device
-from src.formats.base import ExportSource
+from src.backends.base import ExportSource
+from src.backends.torch.runtime import TorchRuntime, open_device
+from src.formats import eager
+from src.run import usage_code
 
 requires = eager.requires
 runs_with = eager.runs_with
@@ -22,12 +23,12 @@ def export(source: ExportSource, folder: Path) -> None:
 
 def usage(preprocessing: dict[str, Any]) -> str:
     line = 'model.to("cuda", torch.float16, memory_format=torch.channels_last)'
-    call = f"model({_usage.tensor('cuda')}.to(torch.float16))"
+    call = f"model({usage_code.tensor('cuda')}.to(torch.float16))"
     return eager.usage(preprocessing, line, call=call)
 
 
 def load(folder: Path, device: str, threads: int) -> TorchRuntime:
-    from src.formats._narrow import narrowed
+    from src.backends.torch.half_precision import narrowed
 
     place = open_device(device, threads)
     network = narrowed(eager.open_network(folder), "float16").to(place)

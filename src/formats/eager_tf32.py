@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from src.formats import _usage, eager
-from src.formats._torch import TorchRuntime, open_device
+from src.backends.torch.runtime import TorchRuntime, open_device
+from src.formats import eager
+from src.run import usage_code
 
 requires = eager.requires
 runs_with = eager.runs_with
@@ -19,7 +20,7 @@ export = eager.export
 
 def usage(preprocessing: dict[str, Any]) -> str:
     tf32 = [f"torch.backends.{part}.allow_tf32 = True" for part in ("cuda.matmul", "cudnn")]
-    call = f"model({_usage.tensor('cuda')})"
+    call = f"model({usage_code.tensor('cuda')})"
     return eager.usage(preprocessing, 'model.to("cuda")', *tf32, call=call)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from src.formats import _onnx, _onnx_embedding
-from src.formats.base import ExportSource
+from src.backends.base import ExportSource
+from src.backends.onnx import embedding, file
 
 requires = ("onnx", "onnxscript", "onnxruntime")
 runs_with = ("onnxruntime",)
@@ -18,8 +18,8 @@ devices = ("cuda",)
 precision = "fp16"
 tolerance = 2e-2  # 11 bits of mantissa; DenseNet-121 departs the most, by 1 %
 
-load = _onnx.load
-embed = _onnx_embedding.embed
+load = file.load
+embed = embedding.embed
 
 
 def export(source: ExportSource, folder: Path) -> None:
@@ -27,11 +27,11 @@ def export(source: ExportSource, folder: Path) -> None:
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    model = convert_float_to_float16(onnx.load(_onnx.fp32_file(source)), keep_io_types=True)
+    model = convert_float_to_float16(onnx.load(file.fp32_file(source)), keep_io_types=True)
     # It puts the conversion of the images behind the nodes that read it, which is not valid ONNX.
     OnnxModel(model).topological_sort()
-    _onnx.write(model, source, folder)
+    file.write(model, source, folder)
 
 
 def usage(preprocessing: dict[str, Any]) -> str:
-    return _onnx.usage(preprocessing, "CUDAExecutionProvider")
+    return file.usage(preprocessing, "CUDAExecutionProvider")

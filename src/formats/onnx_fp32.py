@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.formats import _onnx, _onnx_embedding
-from src.formats.base import ExportSource
+from src.backends.base import ExportSource
+from src.backends.onnx import embedding, file
 
 requires = ("onnx", "onnxscript", "onnxruntime")
 runs_with = ("onnxruntime",)
@@ -13,12 +13,12 @@ devices = ("cpu", "cuda")
 precision = "fp32"
 tolerance = 5e-3  # other kernels, BatchNorm folded
 
-load = _onnx.load
-usage = _onnx.usage
-embed = _onnx_embedding.embed
+load = file.load
+usage = file.usage
+embed = embedding.embed
 
 
 def export(source: ExportSource, folder: Path) -> None:
     import onnx
 
-    _onnx.write(onnx.load(_onnx.fp32_file(source)), source, folder)
+    file.write(onnx.load(file.fp32_file(source)), source, folder)

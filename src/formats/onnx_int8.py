@@ -11,15 +11,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src import machine
-from src.formats import _int8_account, _int8_kernels, _int8_target, _onnx, _onnx_embedding
-from src.formats._int8_builder import Builder
-from src.formats._int8_equalization import equalise
-from src.formats._int8_options import Int8Options
-from src.formats._int8_recipe import Recipe
-from src.formats._int8_search import Faster, search
-from src.formats._int8_trial import Trial
-from src.formats.base import ExportSource
+from src.backends.base import ExportSource
+from src.backends.onnx import embedding
+from src.backends.onnx import file as _onnx
+from src.quantization import account, target
+from src.quantization.onnx import gemm_convolutions
+from src.quantization.onnx.equalization import equalise
+from src.quantization.onnx.quantizer import Builder
+from src.quantization.onnx.trial_runs import Trial
+from src.quantization.options import Int8Options
+from src.quantization.recipe import Recipe
+from src.quantization.search import Faster, search
+from src.system import machine
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,16 +36,16 @@ tolerance = None
 
 load = _onnx.load
 usage = _onnx.usage
-embed = _onnx_embedding.embed
+embed = embedding.embed
 
 
 def export(source: ExportSource, folder: Path) -> dict[str, Any]:
     options: Int8Options = source.options.get("onnx_int8", Int8Options())
-    choice = _int8_target.choose(options.target)
+    choice = target.choose(options.target)
     builder = Builder(source, choice)
     if source.judging is None or options.search_seconds == 0:
         model = builder.build(Recipe())
-        details = _int8_account.of_no_search(choice, _why_no_search(options))
+        details = account.of_no_search(choice, _why_no_search(options))
     else:
         images, labels = (part.numpy() for part in source.judging)
         trial = Trial(_onnx.fp32_file(source), images, labels, source.scratch)
@@ -58,21 +61,21 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
                 trial.speedup,
                 builder.has_gelu,
                 # What is fast here may be slow on another processor.
-                _int8_kernels.suited if choice.is_here and machine.has_amx() else None,
+                gemm_convolutions.suited if choice.is_here and machine.has_amx() else None,
                 builder.cuts if choice.is_here else (),
             ),
         )
         model = found.model
-        details = _int8_account.of_search(choice, found, trial.reference, len(images))
+        details = account.of_search(choice, found, trial.reference, len(images))
     _onnx.write(model, source, folder, quantization=details["recipe"])
     return details
 
 
 def damage(folder: Path, exports: Path, images: NDArray[np.float32]) -> list[dict[str, Any]]:
-    """Where this file departs from ``onnx_fp32``: see :func:`src.formats._onnx_damage.damage`."""
+    """See :func:`src.quantization.onnx.quantization_error.damage`."""
     import onnx
 
-    from src.formats import _onnx_damage
+    from src.quantization.onnx import quantization_error
 
     original = exports / "onnx_fp32" / _onnx.FILE
     if not original.is_file():
@@ -81,7 +84,7 @@ def damage(folder: Path, exports: Path, images: NDArray[np.float32]) -> list[dic
     metadata = {each.key: each.value for each in onnx.load(file).metadata_props}
     # Equalised, its tensors are others than those of onnx_fp32, by a factor a channel.
     change = equalise if json.loads(metadata["quantization"])["equalised"] else None
-    return _onnx_damage.damage(original, file, images, change)
+    return quantization_error.damage(original, file, images, change)
 
 
 def _why_no_search(options: Int8Options) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.formats import _onnx, _onnx_embedding
-from src.formats.base import ExportSource
+from src.backends.base import ExportSource
+from src.backends.onnx import embedding, file
 
 requires = ("onnx", "onnxscript", "onnxruntime", "sympy")
 runs_with = ("onnxruntime",)
@@ -18,9 +18,9 @@ precision = "int8"
 tolerance = None
 mixes_batch = True  # one range of each activation, over all images of the batch
 
-load = _onnx.load
-usage = _onnx.usage
-embed = _onnx_embedding.embed
+load = file.load
+usage = file.usage
+embed = embedding.embed
 
 
 def export(source: ExportSource, folder: Path) -> None:
@@ -28,5 +28,5 @@ def export(source: ExportSource, folder: Path) -> None:
 
     # ConvInteger is implemented for unsigned weights only.
     # https://github.com/microsoft/onnxruntime/issues/15888
-    model = _onnx.quantized(quantize_dynamic, source, weight_type=QuantType.QUInt8)
-    _onnx.write(model, source, folder)
+    model = file.quantized(quantize_dynamic, source, weight_type=QuantType.QUInt8)
+    file.write(model, source, folder)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from src.formats import _onnx, onnx_fp16
-from src.formats._onnx_session import TENSORRT, OnnxRuntime
+from src.backends.onnx import file
+from src.backends.onnx.runtime import TENSORRT, OnnxRuntime
+from src.formats import onnx_fp16
 
 requires = onnx_fp16.requires
 runs_with = onnx_fp16.runs_with
@@ -22,8 +23,8 @@ embed = onnx_fp16.embed
 
 
 def load(folder: Path, device: str, threads: int) -> OnnxRuntime:
-    return OnnxRuntime(folder / _onnx.FILE, device, threads, TENSORRT)
+    return OnnxRuntime(folder / file.FILE, device, threads, TENSORRT)
 
 
 def usage(preprocessing: dict[str, Any]) -> str:
-    return _onnx.usage(preprocessing, TENSORRT)
+    return file.usage(preprocessing, TENSORRT)

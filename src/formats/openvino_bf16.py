@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src import machine
-from src.formats import _openvino
-from src.formats._openvino_session import OpenVinoRuntime
-from src.formats.base import ExportSource, Unavailable
+from src.backends.base import ExportSource, Unavailable
+from src.backends.openvino import file
+from src.backends.openvino.runtime import OpenVinoRuntime
+from src.system import machine
 
-requires = _openvino.REQUIRES
+requires = file.REQUIRES
 runs_with = ("openvino",)
 devices = ("cpu",)
 precision = "bf16"
@@ -17,17 +17,17 @@ precision = "bf16"
 # accuracy is measured instead.
 tolerance = None
 
-usage = _openvino.usage
+usage = file.usage
 
 
 def export(source: ExportSource, folder: Path) -> None:
     # OpenVINO stores 16 bits as float16, which has three bits of mantissa more than bfloat16;
     # what is out of its range stays in float32.
-    _openvino.write(_openvino.model(source), source, folder, half=True, precision="bf16")
+    file.write(file.model(source), source, folder, half=True, precision="bf16")
 
 
 def load(folder: Path, device: str, threads: int) -> OpenVinoRuntime:
     if not machine.has_bfloat16():
         # OpenVINO would emulate it or take fp32, under this row's name.
         raise Unavailable(f"{machine.cpu_model()} does not multiply bfloat16 natively")
-    return _openvino.load(folder, device, threads, precision="bf16")
+    return file.load(folder, device, threads, precision="bf16")

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.formats import _openvino
-from src.formats._openvino_session import OpenVinoRuntime
-from src.formats.base import ExportSource
+from src.backends.base import ExportSource
+from src.backends.openvino import file
+from src.backends.openvino.runtime import OpenVinoRuntime
 
-requires = _openvino.REQUIRES
+requires = file.REQUIRES
 runs_with = ("openvino",)
 devices = ("cpu",)
 precision = "fp32"
 tolerance = 5e-3  # other kernels, BatchNorm folded
 
-usage = _openvino.usage
+usage = file.usage
 
 
 def export(source: ExportSource, folder: Path) -> None:
-    _openvino.write(_openvino.model(source), source, folder, half=False, precision="f32")
+    file.write(file.model(source), source, folder, half=False, precision="f32")
 
 
 def load(folder: Path, device: str, threads: int) -> OpenVinoRuntime:
-    return _openvino.load(folder, device, threads, precision="f32")
+    return file.load(folder, device, threads, precision="f32")

@@ -26,24 +26,24 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src import machine
-from src.formats import _openvino, _signal_stack
-from src.formats import _openvino_activations as _activations
-from src.formats import _openvino_choice as _choice
-from src.formats._openvino_choice import Recipe
-from src.formats._openvino_session import OpenVinoRuntime
-from src.formats.base import ExportSource
+from src.backends.base import ExportSource
+from src.backends.openvino import file, signal_stack
+from src.backends.openvino.runtime import OpenVinoRuntime
+from src.quantization.openvino import candidates as _choice
+from src.quantization.openvino import hard_swish as _activations
+from src.quantization.openvino.candidates import Recipe
+from src.system import machine
 
 if TYPE_CHECKING:
     import openvino
 
-requires = (*_openvino.REQUIRES, "nncf")
+requires = (*file.REQUIRES, "nncf")
 runs_with = ("openvino",)
 devices = ("cpu",)
 precision = "int8"
 tolerance = None
 
-usage = _openvino.usage
+usage = file.usage
 
 RECIPES = ("convolutional", "transformer")
 _SAFEST = "transformer"  # where there is nothing to judge by
@@ -57,7 +57,7 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
         graph, kept = _quantized(source, Recipe(_SAFEST)), "f32"
         details = _choice.of_no_choice(Recipe(_SAFEST))
     else:
-        reference = _openvino.model(source)
+        reference = file.model(source)
         chosen, details = _choice.choose(
             reference,
             lambda recipe: _quantized(source, recipe),
@@ -66,7 +66,7 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
             _activations.kinds(reference),
         )
         graph, kept = chosen.graph, chosen.recipe.precision
-    _openvino.write(graph, source, folder, half=False, precision=kept)
+    file.write(graph, source, folder, half=False, precision=kept)
     return details
 
 
@@ -74,10 +74,10 @@ def _quantized(source: ExportSource, recipe: Recipe) -> openvino.Model:
     import nncf
 
     images = [image[None].numpy() for image in source.calibration]
-    graph = _openvino.model(source)
+    graph = file.model(source)
     if recipe.hard_share:
         _activations.harden(graph, images, recipe.hard_share)
-    with _signal_stack.kept():  # it runs the network to see its activations
+    with signal_stack.kept():  # it runs the network to see its activations
         quantized = nncf.quantize(
             graph, nncf.Dataset(images), subset_size=len(images), **settings(recipe.preset)
         )
@@ -86,10 +86,10 @@ def _quantized(source: ExportSource, recipe: Recipe) -> openvino.Model:
 
 
 def load(folder: Path, device: str, threads: int) -> OpenVinoRuntime:
-    kept = _openvino.said_precision(folder)
+    kept = file.said_precision(folder)
     if kept == "bf16" and not machine.has_bfloat16():
         kept = "f32"  # made on another processor; this one would emulate it
-    return _openvino.load(folder, device, threads, precision=kept)
+    return file.load(folder, device, threads, precision=kept)
 
 
 def settings(preset: str) -> dict[str, Any]:

@@ -8,9 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from src.backends.base import Unavailable
+from src.backends.torch.runtime import (
+    TorchRuntime,
+    fresh_compiler_cache,
+    open_device,
+    require_compiler,
+)
 from src.formats import eager
-from src.formats._torch import TorchRuntime, fresh_compiler_cache, open_device, require_compiler
-from src.formats.base import Unavailable, missing_packages
+from src.system.packages import missing_packages
 
 requires = eager.requires
 runs_with = eager.runs_with

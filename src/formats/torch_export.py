@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.formats import _aoti
-from src.formats.base import ExportSource
+from src.backends.base import ExportSource
+from src.backends.torch import aot_inductor
 
 requires = ("torch",)
 runs_with = ("torch",)
@@ -20,11 +20,11 @@ tolerance = 5e-3  # other kernels, BatchNorm folded
 compiles = True
 varies = "the compiler's own names and paths are in it"
 
-load = _aoti.load
-usage = _aoti.usage
+load = aot_inductor.load
+usage = aot_inductor.usage
 
 
 def export(source: ExportSource, folder: Path) -> None:
     import torch
 
-    _aoti.export(source, folder, source.simplified, torch.device("cpu"), torch.float32)
+    aot_inductor.export(source, folder, source.simplified, torch.device("cpu"), torch.float32)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from src.formats import _aoti
-from src.formats._cuda import require_gpu
-from src.formats.base import ExportSource
+from src.backends.base import ExportSource
+from src.backends.torch import aot_inductor
+from src.backends.torch.cuda import require_gpu
 
 requires = ("torch",)
 runs_with = ("torch",)
@@ -20,14 +20,16 @@ tolerance = 5e-3  # other kernels, BatchNorm folded
 compiles = True
 varies = "the compiler's own names and paths are in it"
 
-load = _aoti.load
+load = aot_inductor.load
 
 
 def export(source: ExportSource, folder: Path) -> None:
     import torch
 
-    _aoti.export(source, folder, source.simplified, require_gpu(compiling=True), torch.float32)
+    aot_inductor.export(
+        source, folder, source.simplified, require_gpu(compiling=True), torch.float32
+    )
 
 
 def usage(preprocessing: dict[str, Any]) -> str:
-    return _aoti.usage(preprocessing, "cuda")
+    return aot_inductor.usage(preprocessing, "cuda")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.formats import _aoti, torch_export_cuda
-from src.formats._cuda import require_gpu
-from src.formats._torch import TorchRuntime
-from src.formats.base import ExportSource
+from src.backends.base import ExportSource
+from src.backends.torch import aot_inductor
+from src.backends.torch.cuda import require_gpu
+from src.backends.torch.runtime import TorchRuntime
+from src.formats import torch_export_cuda
 
 requires = torch_export_cuda.requires
 runs_with = torch_export_cuda.runs_with
@@ -23,11 +24,13 @@ usage = torch_export_cuda.usage
 def export(source: ExportSource, folder: Path) -> None:
     import torch
 
-    from src.formats._narrow import narrowed
+    from src.backends.torch.half_precision import narrowed
 
     place = require_gpu(compiling=True)
-    _aoti.export(source, folder, narrowed(source.simplified, "float16"), place, torch.float16)
+    aot_inductor.export(
+        source, folder, narrowed(source.simplified, "float16"), place, torch.float16
+    )
 
 
 def load(folder: Path, device: str, threads: int) -> TorchRuntime:
-    return _aoti.load(folder, device, threads, precision)
+    return aot_inductor.load(folder, device, threads, precision)

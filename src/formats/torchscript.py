@@ -8,9 +8,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.formats import _usage
-from src.formats._torch import TorchRuntime, open_device
-from src.formats.base import ExportSource
+from src.backends.base import ExportSource
+from src.backends.torch.runtime import TorchRuntime, open_device
+from src.run import usage_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,11 +52,11 @@ def usage(preprocessing: dict[str, Any], device: str = "cpu") -> str:
     """Lines of Python that use the file: see :meth:`src.formats.base.Format.usage`."""
     opening = [
         f'inside = {{"{_METADATA}": ""}}',
-        f'model = torch.jit.load("{_usage.FOLDER}/model.pt", "{device}", _extra_files=inside)',
+        f'model = torch.jit.load("{usage_code.FOLDER}/model.pt", "{device}", _extra_files=inside)',
         f'names = json.loads(inside["{_METADATA}"])["class_names"]',
     ]
-    call = f"model({_usage.tensor(device)})"
-    return _usage.lines(["import torch"], opening, preprocessing, call)
+    call = f"model({usage_code.tensor(device)})"
+    return usage_code.lines(["import torch"], opening, preprocessing, call)
 
 
 def load(folder: Path, device: str, threads: int, precision: str = precision) -> TorchRuntime:

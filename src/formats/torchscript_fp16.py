@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from src.backends.base import ExportSource
+from src.backends.torch.runtime import TorchRuntime
 from src.formats import torchscript
-from src.formats._torch import TorchRuntime
-from src.formats.base import ExportSource
 
 requires = torchscript.requires
 runs_with = torchscript.runs_with
@@ -17,7 +17,7 @@ tolerance = 2e-2  # as onnx_fp16's: 11 bits of mantissa
 
 
 def export(source: ExportSource, folder: Path) -> None:
-    from src.formats._narrow import narrowed
+    from src.backends.torch.half_precision import narrowed
 
     torchscript.write(narrowed(source.network, "float16"), source, folder)
 

@@ -19,11 +19,11 @@ from torchmetrics.classification import (
 )
 
 from src.errors import NonFiniteLossError, UsageError
+from src.models.batch_norm_statistics import FrozenStatistics
 from src.models.network import NetworkSpec
 from src.models.optimization import parameter_groups, warmup_cosine
-from src.models.statistics import FrozenStatistics
 from src.models.weights import Fit, load_into
-from src.paths import user_path
+from src.system.paths import user_path
 
 # Shapes: N images, K classes, H = W = data.image_size.
 

@@ -12,15 +12,15 @@ import torchvision
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from src import builders
 from src.errors import UsageError, describe
+from src.models import builders
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
     """What it takes to build a network again: plain values, so that a file can carry them."""
 
-    builder: str  # torchvision's name for it: one of src.builders.names()
+    builder: str  # torchvision's name for it: one of src.models.builders.names()
     num_classes: int
     options: dict[str, Any] = field(default_factory=dict)  # further arguments of the builder
 
@@ -41,7 +41,7 @@ class NetworkSpec:
         return asdict(self)
 
     def outline(self) -> nn.Module:
-        """The network's shapes, in no memory: see :func:`src.builders.outline`.
+        """The network's shapes, in no memory: see :func:`src.models.builders.outline`.
 
         Raises:
             ValueError: there is no such builder, or it does not take these options.

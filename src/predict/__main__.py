@@ -1,60 +1,7 @@
-"""Classify images by an exported file of a finished run.
+"""``python -m src.predict``: see :mod:`src.cli.commands.predict`."""
 
-python -m src.predict lightning_logs/convnext_t/version_0 photos/ cat.jpg --output answers.csv
-"""
-
-from __future__ import annotations
-
-import contextlib
-import sys
-from pathlib import Path
-
-from rich.console import Console
-
-from src import outlet
-from src.commands import parse_with
-from src.console import StageDisplay, open_console
-from src.entry import run_command
-from src.errors import one_line
-
-
-def main() -> None:
-    from src.predict import pictures
-    from src.predict.exported import open_file
-    from src.predict.options import PredictOptions
-    from src.predict.output import open_writer
-    from src.predict.stage import predictions
-    from src.predict.tally import Tally
-
-    run, names, options = parse_with("IMAGE", "predict", __doc__, PredictOptions)
-    paths = pictures.find(names, lambda line: print(line, file=sys.stderr))
-    console = open_console()
-    with contextlib.ExitStack() as stack:
-        tally = stack.enter_context(Tally(len(paths), options.output))
-        file = stack.enter_context(open_file(run, options))
-        writer = options.output and stack.enter_context(
-            open_writer(Path(options.output), file.class_names, options.top)
-        )
-        # What is printed may go into another program: a bar goes to a terminal or nowhere.
-        screen = console if console.is_terminal else Console(stderr=True)
-        display = stack.enter_context(StageDisplay(screen)) if screen.is_terminal else None
-        found = predictions(file, paths, options.on_error, display)
-        for each in stack.enter_context(contextlib.closing(found)):
-            if writer:
-                writer(each)
-            elif not outlet.is_read():
-                raise outlet.ClosedOutput
-            tally.add(each)
-            if each.problem:
-                print(f"skipped: {each.problem}", file=sys.stderr)
-            else:
-                answer = ", ".join(
-                    f"{name} {probability:.2%}"
-                    for name, probability in each.top(file.class_names, options.top)
-                )
-                console.print(one_line(f"{each.path}: {answer}"), soft_wrap=True, markup=False)
-    tally.require_all(options.on_error)
-
+from src.cli.commands.predict import main
+from src.cli.entry_point import run_command
 
 if __name__ == "__main__":
     run_command(main)

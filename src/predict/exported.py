@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src import fingerprint, machine
-from src.benchmark.answer import UnusableAnswer, logits_of
-from src.benchmark.process import Limits, NotFiniteError, WorkerError, WorkerProcess
+from src.backends.base import Unavailable
 from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError, UsageError
-from src.formats.base import Unavailable
 from src.predict.options import PredictOptions
-from src.runs import Run
+from src.run import fingerprint
+from src.run.folder import Run
+from src.system import machine
+from src.worker.answer import UnusableAnswer, logits_of
+from src.worker.process import Limits, NotFiniteError, WorkerError, WorkerProcess
 
 
 class NoAnswerError(LightshipError):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from src import machine
 from src.errors import UsageError
+from src.system import machine
 
 OnError = Literal["mark", "skip", "raise"]
 WRITTEN = (".csv", ".json")

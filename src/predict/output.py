@@ -13,7 +13,7 @@ from typing import IO, Protocol
 from src.errors import UsageError, printable
 from src.predict.growing_file import GrowingFile
 from src.predict.stage import Prediction
-from src.quoting import csv_cell
+from src.system.quoting import csv_cell
 
 
 class Writer(Protocol):

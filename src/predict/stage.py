@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from src.benchmark.process import EVALUATION_BATCH
-from src.console import Report
 from src.errors import LightshipError
-from src.predict import pictures
+from src.predict import images
 from src.predict.exported import ExportedFile, NoAnswerError
+from src.predict.images import Picture
 from src.predict.options import OnError
-from src.predict.pictures import Picture
+from src.system.console import Report
+from src.worker.process import EVALUATION_BATCH
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,7 @@ def predictions(
             predictions of those before it; or the file's process failed.
     """
     done = 0
-    with contextlib.closing(
-        pictures.batches(paths, file.preprocessing, EVALUATION_BATCH)
-    ) as batches:
+    with contextlib.closing(images.batches(paths, file.preprocessing, EVALUATION_BATCH)) as batches:
         for batch in batches:
             if report:
                 report("predicting", f"{done} of {len(paths)} images", done, len(paths))

@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import Self
 
 from src.errors import LightshipError
-from src.outlet import ClosedOutput
 from src.predict.options import OnError
 from src.predict.stage import Prediction
+from src.system.standard_output import ClosedOutput
 
 
 class Tally:

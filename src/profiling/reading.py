@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from src.child import run_module
 from src.profiling.summary import summarize
 from src.profiling.trace import Trace
+from src.system.subprocesses import run_module
 
 MOST_SECONDS = 600.0  # it takes one or two; a hang must not hold a training up for ever
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch.profiler import ProfilerAction, profile, record_function
 
-from src import files
 from src.profiling import allocator, reading
 from src.profiling.options import ProfilingOptions
 from src.profiling.plan import Window
-from src.runs import TRACE_SUFFIX
+from src.run.folder import TRACE_SUFFIX
+from src.system import atomic_files
 
 
 class Recorder:
@@ -152,7 +152,7 @@ class Recorder:
         """Write ``rank<N>.json``, with the windows so far and the notes."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            files.write_json(self._folder / f"rank{self._rank}.json", self._content)
+            atomic_files.write_json(self._folder / f"rank{self._rank}.json", self._content)
         except OSError as error:
             self._note(f"its figures could not be written: {error}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from src.report.markdown import line, rule
+from src.report.writers.markdown_table import line, rule
 
 HEADS = (
     ("layer", True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import Any
 
-from src.report import markdown
+from src.report.writers import markdown_table
 
 MOST = 8
 _INTEGERS = "int8"
@@ -21,7 +21,7 @@ def sections(results: dict[str, Any]) -> list[str]:
     lines = ["", f"## {TITLE}", ""]
     if found:
         lines += [side_by_side(found), ""]
-    return [*lines, *markdown.items(said)]
+    return [*lines, *markdown_table.items(said)]
 
 
 def traced(results: dict[str, Any]) -> list[dict[str, Any]]:
@@ -66,9 +66,9 @@ def side_by_side(rows: list[dict[str, Any]]) -> str:
     heads, lines = columns(rows)
     return "\n".join(
         [
-            markdown.line(heads),
-            markdown.rule([True] * len(rows)),
-            *map(markdown.line, lines),
+            markdown_table.line(heads),
+            markdown_table.rule([True] * len(rows)),
+            *map(markdown_table.line, lines),
         ]
     )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from src import files
-from src.report import advice, cards, figures, health, html, page, table, tensorboard
-from src.report.charts import charts
-from src.report.style import house
-from src.runs import Run
+from src.report import advice, health, table
+from src.report.charts import figures
+from src.report.charts.measurements import charts
+from src.report.charts.style import house
+from src.report.writers import cards, html, markdown_page, tensorboard
+from src.run.folder import Run
+from src.system import atomic_files
 
 
 def report_run(run: Run, console: Console) -> None:
@@ -19,8 +21,8 @@ def report_run(run: Run, console: Console) -> None:
         drawn |= dict(figures.draw(results, run.flipped))
     for name, figure in drawn.items():
         figures.save(figure, run.folder / f"{name}.png")
-    files.write_text(run.report, page.markdown(results, list(drawn)))
-    files.write_text(run.page, html.page(results, run.flipped))
+    atomic_files.write_text(run.report, markdown_page.markdown(results, list(drawn)))
+    atomic_files.write_text(run.page, html.page(results, run.flipped))
     cards.write(run)
     config = run.read_config()
     sections = {name: config.get(name) or {} for name in ("model", "data", "trainer")}

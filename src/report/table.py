@@ -10,8 +10,8 @@ from rich import box
 from rich.table import Table
 
 from src.report import processes, verdicts
-from src.report.explanation import explanations
-from src.runs import LAST
+from src.report.int8_slowdown import explanations
+from src.run.folder import LAST
 
 MISSING = "-"
 UNSTABLE = "~"

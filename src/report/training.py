@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from src import quoting
+from src.system import quoting
 
 STAGES = {"train": "training", "val": "validation"}
 MOST_OPERATORS = 10

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from src import algebra, models
+from src import graph_passes, models
 from src.models.network import NetworkSpec
 
 BUILDERS = sorted({getattr(models, name).builder for name in models.__all__})
@@ -38,7 +38,7 @@ def with_random_parameters(network: nn.Module) -> nn.Module:
 def simplified_alike(network: nn.Module, images: Tensor) -> fx.GraphModule:
     """The simplified network, after both have given the same logits."""
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    simplified = algebra.simplify(network)
+    simplified = graph_passes.simplify(network)
     with torch.no_grad():
         expected, logits = network(images), simplified(images)
     assert (logits - expected).abs().max() <= TOLERANCE * expected.abs().max()
@@ -88,7 +88,7 @@ def test_logits_stay_and_parts_go(builder: str, random: bool) -> None:
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_it_can_be_scripted_and_takes_any_batch_and_image(builder: str) -> None:
     network = with_random_parameters(NetworkSpec(builder, 5).build())
-    simplified = algebra.simplify(network)
+    simplified = graph_passes.simplify(network)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch deprecates its own scripting
         scripted = torch.jit.script(simplified)
@@ -121,8 +121,10 @@ def test_a_network_that_cannot_be_traced_is_copied_and_told() -> None:
             return self.norm(images) if images.sum() > 0 else images
 
     network = Choosing().train()
-    with pytest.warns(algebra.NotSimplifiedWarning, match=r"Choosing is exported as it is.*trace"):
-        copied = algebra.simplify(network)
+    with pytest.warns(
+        graph_passes.NotSimplifiedWarning, match=r"Choosing is exported as it is.*trace"
+    ):
+        copied = graph_passes.simplify(network)
     assert copied is not network
     assert isinstance(copied, Choosing)
     assert not copied.training

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.benchmark.answer import UnusableAnswer, logits_of
-from src.benchmark.fidelity import what_is_wrong
-from src.benchmark.stopwatch import Stopwatch
-from src.benchmark.worker import Worker
+from src.benchmark.statistics.fidelity import what_is_wrong
 from src.bundle.stage import CONTENTS
 from src.errors import LightshipError
 from src.predict.exported import ExportedFile, NoAnswerError
+from src.worker.answer import UnusableAnswer, logits_of
+from src.worker.server import Worker
+from src.worker.stopwatch import Stopwatch
 from tests.test_mishap_of_a_stage import PREPROCESSING
 
 IMAGES, CLASSES = 4, 3

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from src.benchmark import curves
+from src.benchmark import training_curves
 
 
 def write(folder: Path, epochs: range, steps: int, *, validated: bool = True) -> None:
@@ -22,7 +22,7 @@ def write(folder: Path, epochs: range, steps: int, *, validated: bool = True) ->
 
 def test_curves_are_over_epochs(tmp_path: Path) -> None:
     write(tmp_path, range(3), 4)
-    found = curves.read(tmp_path)
+    found = training_curves.read(tmp_path)
     assert found
     assert found["val_loss"] == {"epochs": [1.0, 2.0, 3.0], "values": [5.0, 4.0, 3.0]}
     assert found["val_top1"]["values"] == pytest.approx([0, 0.1, 0.2])
@@ -33,21 +33,21 @@ def test_curves_are_over_epochs(tmp_path: Path) -> None:
 def test_a_continued_training_is_one_curve(tmp_path: Path) -> None:
     write(tmp_path, range(2), 4)
     write(tmp_path, range(2, 4), 4)
-    found = curves.read(tmp_path)
+    found = training_curves.read(tmp_path)
     assert found
     assert found["val_loss"]["epochs"] == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_a_long_training_keeps_its_end(tmp_path: Path) -> None:
     write(tmp_path, range(3), 500)
-    found = curves.read(tmp_path)
+    found = training_curves.read(tmp_path)
     assert found
     epochs = found["train_loss"]["epochs"]
-    assert len(epochs) <= curves.MOST_POINTS
+    assert len(epochs) <= training_curves.MOST_POINTS
     assert epochs[-1] == 3.0
 
 
 def test_without_a_validation_or_events_there_are_no_curves(tmp_path: Path) -> None:
-    assert curves.read(tmp_path) is None
+    assert training_curves.read(tmp_path) is None
     write(tmp_path, range(2), 4, validated=False)
-    assert curves.read(tmp_path) is None
+    assert training_curves.read(tmp_path) is None

@@ -4,9 +4,15 @@ from typing import Any
 
 import pytest
 
-from src.benchmark.departure import FIGURES, LEAST_SQNR_DB, MOST_ECE_GAIN, MOST_KL, departures
-from src.schema import Wrong
-from src.shapes.benchmark import ACCURACY
+from src.benchmark.statistics.departure import (
+    FIGURES,
+    LEAST_SQNR_DB,
+    MOST_ECE_GAIN,
+    MOST_KL,
+    departures,
+)
+from src.run.schema import Wrong
+from src.run.shapes.benchmark import ACCURACY
 from tests.report.test_table import row
 
 

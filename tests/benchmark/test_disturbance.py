@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from src.benchmark import disturbance
-from src.benchmark.disturbance import Disturbance, Observation
+from src.benchmark.environment import interference
+from src.benchmark.environment.interference import Disturbance, Observation
 
 # user nice system idle iowait irq softirq steal, in ticks of 10 ms
 BEFORE = """cpu  0 0 0 0 0 0 0 0 0 0
@@ -26,7 +26,7 @@ intr 1
 @pytest.fixture(autouse=True)
 def _ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sysconf", lambda _: 100)
-    monkeypatch.setattr("src.machine.frequency_hz", lambda: None)
+    monkeypatch.setattr("src.system.machine.frequency_hz", lambda: None)
 
 
 def test_what_others_took_is_told_from_what_was_measured() -> None:
@@ -80,8 +80,8 @@ def test_turns_together_are_weighted_by_their_length() -> None:
 def test_counters_of_any_kernel_or_sandbox_are_read_or_left_out(
     text: str | None, busy: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disturbance, "_STAT", tmp_path / "stat")
-    monkeypatch.setattr("src.machine.usable_core_numbers", lambda: {0})
+    monkeypatch.setattr(interference, "_STAT", tmp_path / "stat")
+    monkeypatch.setattr("src.system.machine.usable_core_numbers", lambda: {0})
     if text is not None:
         (tmp_path / "stat").write_text(text)
     found = Observation.now()

@@ -7,8 +7,8 @@ from scipy.special import softmax
 from scipy.stats import entropy
 from torchmetrics.classification import MulticlassCalibrationError
 
-from src.benchmark.divergence import Calibration, Distance, per_class, worst_class
-from src.benchmark.fidelity import Labels, Logits
+from src.benchmark.statistics.divergence import Calibration, Distance, per_class, worst_class
+from src.benchmark.statistics.fidelity import Labels, Logits
 
 NAMES = ["cat", "dog", "emu", "fox"]
 TARGETS = np.array([0, 0, 0, 1, 1, 1, 1, 1, 1, 3])

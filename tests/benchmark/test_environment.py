@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from src.benchmark import environment
-from src.report import page
-from src.runs import Run
-from src.shapes.benchmark import ENVIRONMENT
+from src.benchmark.environment import description
+from src.report.writers import markdown_page
+from src.run.folder import Run
+from src.run.shapes.benchmark import ENVIRONMENT
 from tests import machines
 from tests.report.test_table import results, row
 
@@ -30,7 +30,7 @@ def test_what_is_described_is_read_again_on(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machines.plant(machines.PLANTED[name], tmp_path / "machine", monkeypatch)
-    described = environment.describe(threads=1)
+    described = description.describe(threads=1)
     ENVIRONMENT(json.loads(json.dumps(described, allow_nan=False)), "environment")
     run = Run(tmp_path / "resnet34" / "version_0")
     run.folder.mkdir(parents=True)
@@ -38,16 +38,16 @@ def test_what_is_described_is_read_again_on(
     run.write_benchmark(measured, f"{described['cpu']} 1 threads")
     found = run.read_benchmark()
     assert found["environment"] == described
-    assert described["cpu"] in page.markdown(found, [])
+    assert described["cpu"] in markdown_page.markdown(found, [])
 
 
 def test_a_number_of_cores_that_is_not_told_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    described = environment.describe(threads=1)
+    described = description.describe(threads=1)
     ENVIRONMENT(described, "environment")
-    told = page.markdown(results(row("eager")) | {"environment": described}, [])
+    told = markdown_page.markdown(results(row("eager")) | {"environment": described}, [])
     assert "usable of an unknown number of cores" in told
 
 
@@ -79,12 +79,12 @@ def test_the_commit_is_this_projects_own(
     repository: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, commit = repository
-    monkeypatch.setattr(environment, "_ROOT", folder)
-    assert environment._git_commit() == commit
+    monkeypatch.setattr(description, "_ROOT", folder)
+    assert description._git_commit() == commit
     inside = folder / "site-packages"
     inside.mkdir()
-    monkeypatch.setattr(environment, "_ROOT", inside)
-    assert environment._git_commit() is None  # installed within a repository of somebody's
+    monkeypatch.setattr(description, "_ROOT", inside)
+    assert description._git_commit() is None  # installed within a repository of somebody's
 
 
 def test_a_hook_of_another_repository_changes_no_commit(
@@ -95,11 +95,11 @@ def test_a_hook_of_another_repository_changes_no_commit(
     other.mkdir()
     git(other, "init", "-q")
     git(other, "commit", "-q", "--allow-empty", "-m", "two")
-    monkeypatch.setattr(environment, "_ROOT", folder)
+    monkeypatch.setattr(description, "_ROOT", folder)
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(other))
     monkeypatch.chdir(other)
-    assert environment._git_commit() == commit
+    assert description._git_commit() == commit
 
 
 GITS = {
@@ -121,5 +121,5 @@ def test_a_measurement_outlives_a_git_that(
     program.write_text(f"#!/bin/sh\n{GITS[name]}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(environment, "_GIT_SECONDS", 0.3)
-    assert environment.describe(threads=1)["git_commit"] is None
+    monkeypatch.setattr(description, "_GIT_SECONDS", 0.3)
+    assert description.describe(threads=1)["git_commit"] is None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src.benchmark.fidelity import what_is_wrong
+from src.benchmark.statistics.fidelity import what_is_wrong
 
 REFERENCE = np.array([[10, 0, -10], [0, 10, 5], [4.9, 5, 0], [0, 1, 9]], dtype=np.float32)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from src.benchmark.disturbance import Disturbance
-from src.benchmark.latency import (
+from src.benchmark.environment.interference import Disturbance
+from src.benchmark.statistics.latency import (
     ONE_PROCESS_RATIO,
     Interval,
     Turn,

@@ -3,15 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src import files
-from src.benchmark.leak import LeakDetector
+from src.benchmark.calibration_leakage import LeakDetector
 from src.errors import UsageError
+from src.system import atomic_files
 
 IMAGES = np.random.default_rng(0).normal(size=(200, 3, 4, 4)).astype(np.float32)
 
 
 def detector(calibration: np.ndarray) -> LeakDetector:
-    leak = LeakDetector([files.sha256_of(image) for image in calibration], "test")
+    leak = LeakDetector([atomic_files.sha256_of(image) for image in calibration], "test")
     for start in range(0, 100, 30):
         leak.look_at(IMAGES[start : min(start + 30, 100)])
     return leak

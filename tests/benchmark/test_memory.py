@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.backends.base import Unavailable
 from src.benchmark import memory
-from src.benchmark.peak import MOST_CALLS, peak_when_steady
-from src.benchmark.process import Limits, WorkerError
 from src.benchmark.suite import measure
-from src.formats.base import Unavailable
 from src.report.table import footnotes
-from src.runs import Run
+from src.run.folder import Run
+from src.worker.memory_peak import MOST_CALLS, peak_when_steady
+from src.worker.process import Limits, WorkerError
 from tests.benchmark.test_suite import FEW, HUNGRY_BYTES, Data, only, run, silent
 from tests.report.test_table import latency, results, row
 

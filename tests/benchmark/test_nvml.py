@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from src.benchmark import nvml
-from src.benchmark.energy import EnergyMeter
+from src.worker import nvml
+from src.worker.energy import EnergyMeter
 
 UUID = "2f1c8a6e-0000-1111-2222-333344445555"
 

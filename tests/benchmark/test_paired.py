@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import xlogy
 from scipy.stats import binomtest
 
-from src.benchmark.paired import judge, mcnemar_p, score_interval
+from src.benchmark.statistics.paired import judge, mcnemar_p, score_interval
 
 Z95 = 1.959963984540054  # two-sided 95 %
 Z90 = 1.6448536269514722  # two-sided 90 %, one-sided 95 %

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src import formats
-from src.benchmark.process import EVALUATION_BATCH, WorkerProcess
+from src.worker.process import EVALUATION_BATCH, WorkerProcess
 
 
 class Recorded(WorkerProcess):

@@ -131,7 +131,7 @@ def test_without_a_baseline_nothing_is_recommended() -> None:
 
 
 def test_on_a_busy_machine_the_table_and_the_recommendation_use_one_statistic() -> None:
-    from src.benchmark.latency import rounds_of, speedup
+    from src.benchmark.statistics.latency import rounds_of, speedup
 
     # By medians the other file leads; by means, which hold its interruptions, it does not.
     calm = {**cell(1, 1.0), "disturbance": busy(cell(1, 1.0))["disturbance"]}

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from src import files, mishap
-from src.benchmark import finished, results, row, scorecard, suite
+from src.benchmark import results, row, suite, up_to_date
+from src.benchmark.statistics import scorecard
 from src.benchmark.suite import measure, measure_unless_done
 from src.errors import UsageError
 from src.report.stage import report_run
-from src.runs import Run
-from src.stopping import Stopped
+from src.run.folder import Run
+from src.system import atomic_files, os_errors
+from src.system.signals import Stopped
 from tests.benchmark.test_suite import OPTIONS, Data, only, run, silent
 
 __all__ = ["run"]  # the fixture
@@ -90,7 +91,7 @@ def test_rounds_stay_until_their_figures_are_written_whatever_goes_wrong_in(
         kept = kept or measured.rounds.read_text()
         assert measured.rounds.read_text() == kept, name
         made = lambda: measure_unless_done(measured, NoData(), FEW, silent)  # noqa: E731
-    line = str(mishap.explain(FULL))
+    line = str(os_errors.explain(FULL))
     assert "the disk is full" in line
     assert f"python -m src.benchmark {measured.folder} goes on from there" in line
     found = made()
@@ -129,13 +130,13 @@ def test_figures_that_are_made_later_are_the_same_and_no_other_measurement_is_ta
 ) -> None:
     run, expected = rounds
     text = run.rounds.read_text()
-    assert finished.find_rounds(run, FEW, unread) is not None
-    assert finished.find_rounds(run, replace(FEW, samples=4), unread) is None
+    assert up_to_date.find_rounds(run, FEW, unread) is not None
+    assert up_to_date.find_rounds(run, replace(FEW, samples=4), unread) is None
     require_only_whole_ones(run, json.loads(text))
     run.rounds.write_text(text)
     with monkeypatch.context() as patch:
-        patch.setattr("src.machine.usable_cores", lambda: 99)
-        assert finished.find_rounds(run, FEW, unread) is None
+        patch.setattr("src.system.machine.usable_cores", lambda: 99)
+        assert up_to_date.find_rounds(run, FEW, unread) is None
     called: list[Any] = []
     with monkeypatch.context() as patch:
         patch.setattr(suite, "measure", lambda *each: called.append(each))
@@ -143,7 +144,7 @@ def test_figures_that_are_made_later_are_the_same_and_no_other_measurement_is_ta
     assert len(called) == 1
     # An older measurement of the same files is no reason to leave the newer one.
     older = copy.deepcopy(expected) | {"measured_at": "2020-01-01T00:00:00+00:00"}
-    files.write_json(run.benchmark, older)
+    atomic_files.write_json(run.benchmark, older)
     console = Console(record=True, width=200, file=Path("/dev/null").open("w"))  # noqa: SIM115
     with monkeypatch.context() as patch:
         patch.setattr("src.report.stage.charts", lambda _: [])
@@ -154,7 +155,7 @@ def test_figures_that_are_made_later_are_the_same_and_no_other_measurement_is_ta
     found = measure_unless_done(run, NoData(), FEW, silent)
     assert json.loads(json.dumps(found)) == json.loads(json.dumps(expected))
     assert not run.rounds.exists()
-    assert finished.find_rounds(run, FEW, unread) is None
+    assert up_to_date.find_rounds(run, FEW, unread) is None
 
 
 def require_only_whole_ones(run: Run, whole: dict[str, Any]) -> None:
@@ -199,14 +200,14 @@ def require_only_whole_ones(run: Run, whole: dict[str, Any]) -> None:
             at = at[key]
         at[place[-1]] = value
         run.rounds.write_text(json.dumps(changed))
-        assert finished.find_rounds(run, FEW, unread) is None, (place, value)
+        assert up_to_date.find_rounds(run, FEW, unread) is None, (place, value)
     changed = copy.deepcopy(whole)
     del changed["rows"][1]["rounds"]["1"]["0"]["process"]
     run.rounds.write_text(json.dumps(changed))
-    assert finished.find_rounds(run, FEW, unread) is None
+    assert up_to_date.find_rounds(run, FEW, unread) is None
     for text in ("", "{", "[]", "null", "{}", '{"schema_version": 1}'):
         run.rounds.write_text(text)
-        assert finished.find_rounds(run, FEW, unread) is None, text
+        assert up_to_date.find_rounds(run, FEW, unread) is None, text
     # Right in itself, but what is made of it is not.
     changed = copy.deepcopy(whole)
     changed["rows"][1]["rounds"]["1"]["0"] |= {"cpu_seconds": 1e12, "elapsed_seconds": 1e-9}

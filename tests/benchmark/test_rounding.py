@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.benchmark.fidelity import Logits
-from src.benchmark.rounding import LIMIT, Rounding
-from src.benchmark.scorecard import Scorecard
-from src.benchmark.verdict import keeps_budget, with_verdict
+from src.benchmark.statistics.fidelity import Logits
+from src.benchmark.statistics.rounding import LIMIT, Rounding
+from src.benchmark.statistics.scorecard import Scorecard
+from src.benchmark.statistics.verdict import keeps_budget, with_verdict
 
 CLASSES = 10
 IMAGES = torch.randn(96, 3, 16, 16, generator=torch.Generator().manual_seed(1))

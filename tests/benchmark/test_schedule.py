@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.benchmark.latency import Turn, speedup
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.schedule import (
     LEAST_ROUNDS,
@@ -16,6 +15,7 @@ from src.benchmark.schedule import (
     Schedule,
     rotated,
 )
+from src.benchmark.statistics.latency import Turn, speedup
 
 IMAGES = np.zeros((1, 3, 2, 2), np.float32)
 

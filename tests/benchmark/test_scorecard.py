@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.benchmark.fidelity import Labels, Logits
-from src.benchmark.scorecard import Scorecard
-from src.shapes.benchmark import ACCURACY
+from src.benchmark.statistics.fidelity import Labels, Logits
+from src.benchmark.statistics.scorecard import Scorecard
+from src.run.shapes.benchmark import ACCURACY
 
 NAMES = ["a", "b", "c"]
 BEFORE = np.array([[10, 0, -10], [0, 10, 5], [4.9, 5, 0], [0, 1, 9]], dtype=np.float32)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.benchmark.energy import EnergyMeter
-from src.benchmark.stopwatch import TURN_WARMUP_SECONDS, WINDOW_CALLS, Stopwatch
-from src.formats.base import Profile
+from src.backends.base import Profile
+from src.worker.energy import EnergyMeter
+from src.worker.stopwatch import TURN_WARMUP_SECONDS, WINDOW_CALLS, Stopwatch
 
 IMAGES = np.zeros((1, 3, 2, 2), np.float32)
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.benchmark.process import WorkerError
-from src.benchmark.successive import SuccessiveWorkers
+from src.benchmark.row_processes import SuccessiveWorkers
 from src.benchmark.suite import measure
-from src.runs import Run
+from src.run.folder import Run
+from src.worker.process import WorkerError
 from tests.benchmark.test_suite import OPTIONS, Data, only, run, silent
 
 __all__ = ["run"]  # the fixture

@@ -14,22 +14,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src import files, fingerprint, formats
-from src.benchmark import finished, process
+from src import formats
+from src.benchmark import up_to_date
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure, measure_unless_done, require_success
 from src.errors import LightshipError, UsageError
 from src.export.stage import PROBE
-from src.report import page
 from src.report.table import footnotes
-from src.runs import Run
+from src.report.writers import markdown_page
+from src.run import fingerprint
+from src.run.folder import Run
+from src.system import atomic_files
+from src.worker import process
 
 # A format whose network is a matrix, as a module that a worker can import. How it misbehaves
 # is its folder's name.
 PLANTED = """
 import os, time
 import numpy as np
-from src.formats.base import Profile, Unavailable
+from src.backends.base import Profile, Unavailable
 
 requires = runs_with = ("numpy",)
 devices = ("cpu",)
@@ -129,7 +132,7 @@ class Data:
             yield self.images[part], labels[part]
 
     def sha256(self, split: str) -> str:
-        return files.sha256_of(self.images)
+        return atomic_files.sha256_of(self.images)
 
 
 @pytest.fixture
@@ -269,7 +272,7 @@ def only(run: Run, *names: str) -> None:
         (run.exports / name).mkdir(exist_ok=True)
         # One entry for all: the same file.
         (run.exports / name / "weights").write_text("eager")
-    files.write_json(run.manifest, manifest)
+    atomic_files.write_json(run.manifest, manifest)
 
 
 NOT_FINITE = "logits of 1 images are not finite"
@@ -310,14 +313,14 @@ def test_a_baseline_that_fails_at_a_test_image_leaves_the_other_rows_their_figur
     assert talking["accuracy"]["images"] == 50
     assert "delta_top1" not in talking["accuracy"]
     assert found["recommended"] == {"cpu": None}
-    assert "nan-of-the-strange" in page.markdown(found, [])
+    assert "nan-of-the-strange" in markdown_page.markdown(found, [])
 
 
 def test_a_run_that_was_calibrated_on_the_scored_images_is_refused(run: Run) -> None:
     manifest = run.read_manifest()
     manifest["formats"] = {"eager": manifest["formats"]["eager"]}
     manifest["calibration"]["images_sha256"] = [
-        files.sha256_of(image) for image in Data().images[:20]
+        atomic_files.sha256_of(image) for image in Data().images[:20]
     ]
     run.manifest.write_text(json.dumps(manifest))
     with pytest.raises(UsageError, match="found 20 of 20 that are"):
@@ -349,7 +352,7 @@ def test_no_process_is_left_behind(run: Run) -> None:
     if not children.exists():
         pytest.skip("no /proc to ask")
     alive = [Path(f"/proc/{child}/cmdline").read_text() for child in children.read_text().split()]
-    assert not [command for command in alive if "src.benchmark.worker" in command]
+    assert not [command for command in alive if "src.worker.server" in command]
 
 
 def test_failed_rows_fail_the_command_only_when_asked_to(run: Run) -> None:
@@ -370,7 +373,7 @@ def test_the_worker_of_an_onnx_file_never_imports_torch() -> None:
     import subprocess
 
     program = (
-        "import sys, src.benchmark.worker, src.formats.onnx_fp32, src.formats.onnx_int8;"
+        "import sys, src.worker.server, src.formats.onnx_fp32, src.formats.onnx_int8;"
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     subprocess.run([sys.executable, "-c", program], cwd=process._ROOT, check=True)
@@ -381,7 +384,7 @@ def well_behaved(run: Run) -> Run:
     """The run with the two formats that nothing is wrong with."""
     manifest = run.read_manifest()
     manifest["formats"] = {name: manifest["formats"][name] for name in ("eager", "talking")}
-    files.write_json(run.manifest, manifest)
+    atomic_files.write_json(run.manifest, manifest)
     return run
 
 
@@ -393,18 +396,18 @@ def test_a_file_that_was_changed_is_measured_again_as_what_it_is_now(
     well_behaved: Run, text: str
 ) -> None:
     first = measure(well_behaved, Data(), FEW, silent)
-    assert finished.find(well_behaved, FEW, lambda: Data().sha256("test")) is not None
+    assert up_to_date.find(well_behaved, FEW, lambda: Data().sha256("test")) is not None
     file = well_behaved.exports / "talking" / "weights"
     file.write_text(text)
-    assert finished.find(well_behaved, FEW, lambda: Data().sha256("test")) is None
+    assert up_to_date.find(well_behaved, FEW, lambda: Data().sha256("test")) is None
     results = measure_unless_done(well_behaved, Data(), FEW, silent)
     before, row = (each["rows"][1] for each in (first, results))
     assert (before["as_exported"], row["as_exported"]) == (True, False)
-    assert row["sha256"] == {"weights": files.sha256(file)} != before["sha256"]
+    assert row["sha256"] == {"weights": atomic_files.sha256(file)} != before["sha256"]
     assert row["size_bytes"] == len(text)
     assert "talking: its files were changed" in " ".join(footnotes(results))
     assert (
-        finished.find(well_behaved, FEW, lambda: Data().sha256("test")) == results
+        up_to_date.find(well_behaved, FEW, lambda: Data().sha256("test")) == results
     )  # which is of what is there now
 
 
@@ -449,9 +452,9 @@ def test_every_test_image_is_read_only_where_all_else_is_the_same(well_behaved: 
     def unread() -> str:
         raise AssertionError("the images are read")
 
-    assert finished.find(well_behaved, replace(FEW, samples=7), unread) is None
+    assert up_to_date.find(well_behaved, replace(FEW, samples=7), unread) is None
     with pytest.raises(AssertionError, match="are read"):
-        finished.find(well_behaved, FEW, unread)
+        up_to_date.find(well_behaved, FEW, unread)
 
 
 def test_the_same_network_is_shown_by_its_answers_and_not_by_a_test(run: Run) -> None:
@@ -496,7 +499,7 @@ def test_a_file_that_is_changed_while_it_is_measured_is_a_failed_row(well_behave
 def test_the_networks_own_answers_are_those_that_the_export_wrote(well_behaved: Run) -> None:
     manifest = well_behaved.read_manifest()
     manifest["probe_files"] = fingerprint.taken(well_behaved.exports, [{"path": PROBE}])
-    files.write_json(well_behaved.manifest, manifest)
+    atomic_files.write_json(well_behaved.manifest, manifest)
     data = Data()
     np.savez(well_behaved.exports / PROBE, images=data.images[8:16], logits=data.logits[8:16])
     with pytest.raises(UsageError, match=r"probe\.npz: expected the images .* found another file"):

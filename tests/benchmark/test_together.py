@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from src.benchmark.together import run_together
+from src.benchmark.concurrency import run_together
 
 
 def test_one_at_a_time_needs_no_thread_and_keeps_the_order() -> None:

@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader
 
 from src.callbacks.averaging import MovingAverage
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
-from src.callbacks.finders import FindBatchSize, FindLearningRate, steepest
 from src.callbacks.finetune import ClassWeights, FinetuneOptions
+from src.callbacks.lr_and_batch_size_finders import FindBatchSize, FindLearningRate, steepest
 from src.callbacks.unfreezing import GradualUnfreezing
-from src.data.digits import Digits
+from src.data.datasets.digits import Digits
 from src.errors import UsageError
 from src.export.source import Checkpoint
 from src.models.classifier import Classifier

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from src import cli, runs
-from src.entry import run_command
-from src.runs import Run
+from src.cli import app
+from src.cli.entry_point import run_command
+from src.run import folder as runs
+from src.run.folder import Run
 
 READING = (
     *("model=resnet34", "data.image_size=32", "data.batch_size=4", "data.num_workers=0"),
@@ -26,7 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     stages = ("export.enabled=false", "benchmark.enabled=false", "profiler=none")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        run_command(lambda: cli.main([*READING, *stages, "trainer.max_epochs=0"]))
+        run_command(lambda: app.main([*READING, *stages, "trainer.max_epochs=0"]))
     return Run(folder / "lightning_logs" / "resnet34" / "version_0")
 
 
@@ -50,7 +51,7 @@ def test_a_checkpoint_outside_a_run_has_nothing_written_around_it(
         (checkpoint.parent.parent / "config.yaml").write_text("colour: blue")
     before = files_below(place)
     monkeypatch.chdir(here)
-    run_command(lambda: cli.main([subcommand, *READING, *FEW, f"ckpt_path={checkpoint}"]))
+    run_command(lambda: app.main([subcommand, *READING, *FEW, f"ckpt_path={checkpoint}"]))
     assert files_below(place) == before
     assert files_below(here) == ({"predictions.csv"} if subcommand == "predict" else set())
 
@@ -62,7 +63,7 @@ def test_predictions_of_a_run_elsewhere_are_written_into_that_run(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     words = [*READING, *FEW, f"ckpt_path={copy.last_checkpoint}"]
-    run_command(lambda: cli.main(["predict", *words]))
+    run_command(lambda: app.main(["predict", *words]))
     lines = (copy.folder / "predictions.csv").read_text().splitlines()
     assert lines[0] == "position,true,predicted,probability"
     assert len(lines) == 1 + 4

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.throughput import Throughput
-from src.data.digits import Digits
+from src.data.datasets.digits import Digits
 from src.models.classifier import Classifier
 
 

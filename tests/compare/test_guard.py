@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.compare import guard
+from src.compare import regression
 from src.errors import UsageError
 from tests.report.test_table import FAILED, latency, of_version_1, results, row
 
@@ -53,7 +53,7 @@ def measurement(seed: int, **slower: float) -> dict[str, Any]:
 
 
 def outcomes(old: dict[str, Any], new: dict[str, Any], **options: Any) -> dict[str, str]:
-    found = guard.compare(old, new, **{"max_slowdown": 0.05, "max_drop": None, **options})
+    found = regression.compare(old, new, **{"max_slowdown": 0.05, "max_drop": None, **options})
     return {each.format: each.outcome for each in found}
 
 
@@ -101,7 +101,7 @@ def test_a_slowdown_that_is_not_shown_is_inconclusive_and_told() -> None:
         for each in measured["rows"]:
             seconds = each["latency"][0]["seconds"]
             each["latency"][0]["seconds"] = {number: seconds[number] for number in "0145"}
-    found = guard.compare(
+    found = regression.compare(
         old, same_hour(new, {"onnx_int8": 1.07}), max_slowdown=0.05, max_drop=None
     )
     (unsure,) = [each for each in found if each.outcome == "inconclusive"]
@@ -136,7 +136,7 @@ def test_a_row_without_figures_any_more_has_regressed() -> None:
     new = copy.deepcopy(old)
     new["rows"][3] = row("onnx_int8", **FAILED)
     del new["rows"][2]
-    found = guard.compare(old, new, max_slowdown=None, max_drop=None)
+    found = regression.compare(old, new, max_slowdown=None, max_drop=None)
     assert [(each.outcome, each.format) for each in found] == [
         ("regressed", "onnx_fp32"),
         ("regressed", "onnx_int8"),
@@ -166,7 +166,7 @@ def test_a_drop_of_accuracy_counts_when_it_is_shown(top1: float, images: int, ou
     old["dataset"]["images"] = old["rows"][0]["accuracy"]["images"] = images
     new = json.loads(json.dumps(old))
     new["rows"][0]["accuracy"]["top1"] = top1
-    (found,) = guard.compare(old, new, max_slowdown=None, max_drop=0.005)
+    (found,) = regression.compare(old, new, max_slowdown=None, max_drop=0.005)
     assert (found.what, found.outcome) == ("top-1", outcome)
 
 
@@ -174,7 +174,7 @@ def test_accuracies_on_other_images_are_not_compared() -> None:
     old, new = results(row("eager")), results(row("eager"))
     new["dataset"]["images"] = 1000
     with pytest.raises(UsageError, match=r"--max-drop: .*OLD on 540 test images.*NEW on 1000"):
-        guard.compare(old, new, max_slowdown=None, max_drop=0.005)
+        regression.compare(old, new, max_slowdown=None, max_drop=0.005)
 
 
 def scored_on(sha256: str | None) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def scored_on(sha256: str | None) -> dict[str, Any]:
 def test_images_of_one_name_and_number_that_are_others_are_not_compared() -> None:
     old, new = scored_on("a" * 64), scored_on("b" * 64)
     with pytest.raises(UsageError, match=r"OLD on .*, set aaaaaaaa; NEW on .*, set bbbbbbbb"):
-        guard.compare(old, new, max_slowdown=None, max_drop=0.005)
+        regression.compare(old, new, max_slowdown=None, max_drop=0.005)
 
 
 @pytest.mark.parametrize(
@@ -201,5 +201,5 @@ def test_images_of_one_name_and_number_that_are_others_are_not_compared() -> Non
 def test_that_the_images_are_the_same_is_said_where_it_is_not_known(
     old: str | None, new: str | None, told: bool
 ) -> None:
-    (found,) = guard.compare(scored_on(old), scored_on(new), max_slowdown=None, max_drop=0.005)
+    (found,) = regression.compare(scored_on(old), scored_on(new), max_slowdown=None, max_drop=0.005)
     assert ("is taken from their name and number" in found.text) is told

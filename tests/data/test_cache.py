@@ -14,13 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
-from src.data.cache import Cache
-from src.data.cache_folder import NAME, CacheFolder
-from src.data.digits import Digits
-from src.data.image_folder import ImageFolder
-from src.data.mapped import MappedImages
-from src.data.picture import UnreadableImageError
-from src.data.picture_files import PictureFiles
+from src.data.cache.disk import MappedImages
+from src.data.cache.folder import NAME, CacheFolder
+from src.data.cache.policy import Cache
+from src.data.datasets.digits import Digits
+from src.data.datasets.image_folder import ImageFolder
+from src.data.pipeline.image_file import UnreadableImageError
+from src.data.pipeline.image_files import PictureFiles
 from src.errors import UsageError
 from tests.data.test_image_folder import fill
 from tests.strangers import contents, leave_unfinished, strangers_in

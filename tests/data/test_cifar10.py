@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from src.data.cifar10 import CIFAR10Data
-from src.data.cifar100 import CIFAR100Data
+from src.data.datasets.cifar10 import CIFAR10Data
+from src.data.datasets.cifar100 import CIFAR100Data
 from src.errors import UsageError
 
 PER_BATCH = 40

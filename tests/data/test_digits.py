@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from src.data.digits import Digits
-from src.data.split import Split
+from src.data.datasets.digits import Digits
+from src.data.pipeline.split import Split
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from src.data import picture_kind
-from src.data.__main__ import check
-from src.data.folder import note_on, read_folder
-from src.data.image_folder import ImageFolder
-from src.data.picture import UnreadableImageError, read_image
-from src.predict import pictures
+from src.cli.commands.data import check
+from src.data.datasets.image_folder import ImageFolder
+from src.data.folder_walk import note_on, read_folder
+from src.data.pipeline import image_kind
+from src.data.pipeline.image_file import UnreadableImageError, read_image
+from src.predict import images
 from tests import photos
 
 
@@ -72,8 +72,8 @@ def plugins() -> Iterator[None]:
     """Forgets which formats there are, before and after."""
 
     def forget() -> None:
-        picture_kind.formats.cache_clear()
-        picture_kind.endings.cache_clear()
+        image_kind.formats.cache_clear()
+        image_kind.endings.cache_clear()
 
     forget()
     yield
@@ -218,6 +218,6 @@ def test_prediction_finds_every_picture_and_says_what_it_passed_over(
     tmp_path: Path, no_plugin: None
 ) -> None:
     told: list[str] = []
-    assert len(pictures.find([str(mixed(tmp_path))], told.append)) == 42
+    assert len(images.find([str(mixed(tmp_path))], told.append)) == 42
     [line] = told
     assert line.startswith(f"passed over 6 of 48 files in {tmp_path}: 2 ")

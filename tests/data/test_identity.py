@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from src.data.csv_file import CSVFile
-from src.data.digits import Digits
-from src.data.image_folder import ImageFolder
-from src.data.picture import UnreadableImageError
+from src.data.datasets.csv_file import CSVFile
+from src.data.datasets.digits import Digits
+from src.data.datasets.image_folder import ImageFolder
+from src.data.pipeline.image_file import UnreadableImageError
 from tests.data.test_image_folder import fill
 
 CLASSES = ("cat", "dog")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data.image_folder import ImageFolder
-from src.data.picture import read_image
+from src.data.datasets.image_folder import ImageFolder
+from src.data.pipeline.image_file import read_image
 from src.errors import UsageError
 
 MODES = {"RGB": ".jpg", "L": ".png", "RGBA": ".png", "CMYK": ".jpg", "P": ".gif", "I;16": ".png"}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from src.data.csv_file import CSVFile
-from src.data.image_folder import ImageFolder
-from src.data.split import splits_named
+from src.data.datasets.csv_file import CSVFile
+from src.data.datasets.image_folder import ImageFolder
+from src.data.pipeline.split import splits_named
 from src.errors import UsageError
 from tests.data.test_own_images import photos
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from src.data.order import Draw, EvaluationBatches, TrainingOrder, own_share
-from src.data.transformed import TransformedImages
+from src.data.pipeline.dataset import TransformedImages
+from src.data.pipeline.samplers import Draw, EvaluationBatches, TrainingOrder, own_share
 from src.errors import UsageError
 
 

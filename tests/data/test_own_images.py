@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from src.data.cached import CachedImages
-from src.data.csv_file import CSVFile
-from src.data.image_folder import ImageFolder
-from src.data.picture import UnreadableImageError
-from src.data.picture_files import PictureFiles
-from src.data.transformed import ForgivingImages
+from src.data.cache.memory import CachedImages
+from src.data.datasets.csv_file import CSVFile
+from src.data.datasets.image_folder import ImageFolder
+from src.data.pipeline.dataset import ForgivingImages
+from src.data.pipeline.image_file import UnreadableImageError
+from src.data.pipeline.image_files import PictureFiles
 from src.errors import UsageError
 from tests.data.test_image_folder import fill, module
 
@@ -211,7 +211,7 @@ def test_a_cache_that_would_not_fit_is_refused(
 ) -> None:
     fill(tmp_path / "cat", 5)
     files = PictureFiles([str(path) for path in (tmp_path / "cat").iterdir()], range(5))
-    monkeypatch.setattr("src.machine.memory_bytes", lambda: 10_000)
+    monkeypatch.setattr("src.system.machine.memory_bytes", lambda: 10_000)
     with pytest.raises(UsageError, match=r"data.cache: expected pictures that take 5000 bytes"):
         CachedImages(files, np.arange(5))
 

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from src.data.image_folder import ImageFolder
-from src.data.picture import UnreadableImageError, as_rgb, read_image
+from src.data.datasets.image_folder import ImageFolder
+from src.data.pipeline.image_file import UnreadableImageError, as_rgb, read_image
 from tests import choking, photos
 from tests.data.test_image_folder import fill
 

@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from src.data.preprocessing import Preprocessing
-from src.steps import steps_of
+from src.run.preprocessing_steps import steps_of
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PIXELS)

@@ -14,12 +14,12 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision.datasets import Flowers102, Food101, Imagenette, OxfordIIITPet
 
-from src.data.flowers102 import Flowers102Data
-from src.data.food101 import Food101Data
-from src.data.imagenette import ImagenetteData
-from src.data.pets import PetsData
-from src.data.published import PublishedImages
-from src.data.split import SPLITS
+from src.data.datasets.flowers102 import Flowers102Data
+from src.data.datasets.food101 import Food101Data
+from src.data.datasets.imagenette import ImagenetteData
+from src.data.datasets.pets import PetsData
+from src.data.pipeline.split import SPLITS
+from src.data.torchvision_datasets import PublishedImages
 from src.errors import UsageError
 
 BREEDS = ("Abyssinian", "great_pyrenees", "pug")

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data.__main__ import check
-from src.data.contact_sheet import COLUMNS, ContactSheet
-from src.data.digits import Digits
-from src.data.survey import survey
-from src.entry import run_command
-from src.report.survey import lines, verdict
+from src.cli.commands.data import check
+from src.cli.entry_point import run_command
+from src.data.check.contact_sheet import COLUMNS, ContactSheet
+from src.data.check.survey import survey
+from src.data.datasets.digits import Digits
+from src.report.data_check import lines, verdict
 from tests.data.test_image_folder import fill, module
 
 
@@ -100,7 +100,10 @@ def test_the_sheet_shows_a_row_a_class(tmp_path: Path) -> None:
         ([], "expected a run folder or data=NAME"),
         (["data=image_foldr"], "did you mean data=image_folder?"),
         (["data=image_folder"], "data.root: expected a value"),
-        (["data=digits", "data.imagesize=3"], "expected an option of src.data.digits.Digits"),
+        (
+            ["data=digits", "data.imagesize=3"],
+            "expected an option of src.data.datasets.digits.Digits",
+        ),
         (["nowhere"], "RUN: expected a run folder"),
     ],
 )

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from src.benchmark.process import EVALUATION_BATCH, Limits, WorkerProcess
 from src.data.restore import data_of
 from src.predict.stage import softmax
-from src.runs import Run
+from src.run.folder import Run
+from src.worker.process import EVALUATION_BATCH, Limits, WorkerProcess
 from tests import photos
 from tests.conftest import ROOT
 

@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src import steps
-from src.bundle.__main__ import main
 from src.bundle.stage import CONTENTS
-from src.data import picture, picture_kind
-from src.data.picture import read_image
+from src.cli.commands.bundle import main
+from src.data.pipeline import image_file, image_kind
+from src.data.pipeline.image_file import read_image
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
-from src.runs import Run
+from src.run import preprocessing_steps
+from src.run.folder import Run
 from tests import choking, photos
 from tests.deployment.conftest import Evaluation
 from tests.shipped import predict_module
@@ -221,10 +221,13 @@ def test_whatever_a_decoder_raises_is_one_unreadable_image_to_it(
 
 def test_its_limits_are_those_of_the_data() -> None:
     program = predict_module()
-    assert program.MOST_PIXELS == picture.MOST_PIXELS
-    assert program.LONGEST_SIDE == picture.LONGEST_SIDE
-    assert (program.LONGEST_RATIO, program.ORIENTATION) == (steps.LONGEST_RATIO, steps.ORIENTATION)
-    assert program.formats() == picture_kind.formats()
+    assert program.MOST_PIXELS == image_file.MOST_PIXELS
+    assert program.LONGEST_SIDE == image_file.LONGEST_SIDE
+    assert (program.LONGEST_RATIO, program.ORIENTATION) == (
+        preprocessing_steps.LONGEST_RATIO,
+        preprocessing_steps.ORIENTATION,
+    )
+    assert program.formats() == image_kind.formats()
 
 
 def test_an_unreadable_image_does_not_keep_it_from_the_others(

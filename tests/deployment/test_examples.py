@@ -24,8 +24,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data.picture import read_image
-from src.runs import Run
+from src.data.pipeline.image_file import read_image
+from src.run.folder import Run
 from tests import choking, photos
 from tests.conftest import ROOT
 from tests.deployment.conftest import Evaluation, evaluate

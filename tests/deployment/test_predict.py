@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.benchmark.process import EVALUATION_BATCH, WorkerProcess
+from src.cli.commands.predict import main
 from src.errors import LightshipError, UsageError
-from src.predict.__main__ import main
-from src.runs import Run
+from src.run.folder import Run
+from src.worker.process import EVALUATION_BATCH, WorkerProcess
 from tests.deployment.conftest import FORMATS, MORE_FORMATS, Evaluation, evaluate
 
 Evaluated = Callable[[str], Evaluation]

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from src import files
+from src.system import atomic_files
 
 # What a full disk still does: it gives things other names.
 RENAMES = {"replace", "rename", "exchange"}
@@ -106,8 +106,8 @@ def _plant(disk: FailingDisk, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(io, "open", opened)
     for name in ("fsync", "replace", "rename", "mkdir"):
         patch.setattr(os, name, _watched(disk, name, getattr(os, name)))
-    exchange = files._rename_exchange
-    patch.setattr(files, "_rename_exchange", _watched(disk, "exchange", exchange))
+    exchange = atomic_files._rename_exchange
+    patch.setattr(atomic_files, "_rename_exchange", _watched(disk, "exchange", exchange))
     make = os.open
 
     def made(path: Any, flags: int, *rest: Any, **more: Any) -> int:

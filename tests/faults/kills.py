@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from src.runs import Run
+from src.run.folder import Run
 from tests.conftest import ROOT
 from tests.faults.whole import broken_files
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from src.schema import Wrong
+from src.run.schema import Wrong
 
 # What has broken a reader of files before, as single values.
 HOSTILE: tuple[Any, ...] = (

@@ -18,17 +18,17 @@ import pytest
 import torch
 from rich.console import Console
 
-from src import files, mishap
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure, require_success
 from src.errors import LightshipError
 from src.export import stage
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
-from src.formats._int8_options import Int8Options
 from src.models.network import NetworkSpec
+from src.quantization.options import Int8Options
 from src.report.stage import report_run
-from src.runs import Run
+from src.run.folder import Run
+from src.system import atomic_files, os_errors
 from tests.faults.failing_disk import failing_disk
 
 SIDE, CLASSES = 32, ["cat", "dog"]
@@ -113,7 +113,7 @@ def broken(run: Run) -> list[str]:
                 found += [
                     f"{name}/{file['path']}"
                     for file in entry["files"]
-                    if files.sha256(place / file["path"]) != file["sha256"]
+                    if atomic_files.sha256(place / file["path"]) != file["sha256"]
                 ]
     if run.benchmark.is_file():
         run.read_benchmark()
@@ -131,7 +131,7 @@ def done(run: Run, names: list[str]) -> bool:
     manifest = run.read_manifest()
     entries = [manifest["formats"][name]["status"] for name in names]
     rows = [] if names else [row["status"] for row in run.read_benchmark()["rows"]]
-    same = manifest["checkpoint"]["sha256"] == files.sha256(run.best_checkpoint)
+    same = manifest["checkpoint"]["sha256"] == atomic_files.sha256(run.best_checkpoint)
     return same and {*entries, *rows} <= {"ok", "skipped"}
 
 
@@ -142,7 +142,7 @@ def ends(command: Callable[[Run, list[str]], None], run: Run, names: list[str]) 
     except LightshipError as error:
         return str(error)
     except Exception as error:
-        line = mishap.explain(error)
+        line = os_errors.explain(error)
         if line is None:
             raise
         return line
@@ -227,7 +227,9 @@ def test_benchmark(
 
 @NUMBERS
 @pytest.mark.faults
-@pytest.mark.filterwarnings("ignore:Exception in thread")  # TensorBoard's: see src/quiet.py
+@pytest.mark.filterwarnings(
+    "ignore:Exception in thread"
+)  # TensorBoard's: see src/system/log_filters.py
 def test_report(whole: Path, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert break_everywhere(report, [], whole, tmp_path, number, monkeypatch) > 50
 

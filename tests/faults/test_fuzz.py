@@ -21,13 +21,14 @@ import torch
 import yaml
 from rich.console import Console
 
-from src import class_names, commands, formats, grammar
-from src.benchmark import finished
+from src import formats
+from src.benchmark import up_to_date
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.row import planned
 from src.bundle.card import card as bundle_card
-from src.compare import guard
+from src.cli import grammar, stage_command
 from src.compare import page as comparison_page
+from src.compare import regression
 from src.compare.collection import Measured
 from src.compare.comparison import Comparison
 from src.data.preprocessing import Preprocessing
@@ -36,11 +37,13 @@ from src.errors import LightshipError, UsageError
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.models.network import NetworkSpec
-from src.report import advice, cards, page, table, tensorboard
-from src.report.html import page as html_page
-from src.runs import Run
-from src.shapes.benchmark import BENCHMARK
-from src.shapes.manifest import MANIFEST
+from src.report import advice, table
+from src.report.writers import cards, markdown_page, tensorboard
+from src.report.writers.html import page as html_page
+from src.run import class_names
+from src.run.folder import Run
+from src.run.shapes.benchmark import BENCHMARK
+from src.run.shapes.manifest import MANIFEST
 from tests.compare.test_guard import measurement
 from tests.conftest import CONFIGS
 from tests.faults import canary
@@ -112,7 +115,7 @@ def test_measurements(tmp_path: Path, count: int) -> None:
     def read(chance: random.Random) -> None:
         run.benchmark.write_bytes(as_json(MEASURED, chance))
         found = run.read_benchmark()
-        assert page.markdown(found, ["size"])
+        assert markdown_page.markdown(found, ["size"])
         screen.print(table.console_table(found))
         assert len([*advice.sentences(found)]) == len(found["recommendation"])
         assert Comparison.of([Measured("one", run.benchmark, found)], None, None).rows()
@@ -141,8 +144,10 @@ def test_measurements_that_are_taken(tmp_path: Path, count: int) -> None:
             both.append(Measured(f"run {len(both)}", run.benchmark, run.read_benchmark()))
         one, other = (each.results for each in both)
         with contextlib.suppress(UsageError):  # in two places, or on other images
-            assert isinstance(guard.compare(one, other, max_slowdown=0.05, max_drop=0.01), list)
-        assert page.markdown(one, ["size"])
+            assert isinstance(
+                regression.compare(one, other, max_slowdown=0.05, max_drop=0.01), list
+            )
+        assert markdown_page.markdown(one, ["size"])
         screen.print(table.console_table(one))
         for sentence in (*table.footnotes(one), *advice.sentences(one)):
             screen.print(sentence)
@@ -176,7 +181,7 @@ def test_manifests_that_are_taken(tmp_path: Path, count: int) -> None:
         run.benchmark.write_text(json.dumps(measured))
         with contextlib.suppress(UsageError):  # of a format that there is not
             assert planned(found) or not found["formats"]
-            assert finished.find(run, BenchmarkOptions(), lambda: None) is None
+            assert up_to_date.find(run, BenchmarkOptions(), lambda: None) is None
 
     assert share_taken(count, read) == 1
 
@@ -277,7 +282,7 @@ def test_checkpoints(tmp_path: Path, count: int) -> None:
 CONFIG = {
     "seed_everything": 0,
     "data": {
-        "class_path": "src.data.digits.Digits",
+        "class_path": "src.data.datasets.digits.Digits",
         "init_args": {"image_size": 32, "batch_size": 8, "mean": [0.5, 0.5, 0.5], "mixup": 0.0},
     },
     "model": {"class_path": "src.models.resnet34.ResNet34", "init_args": {"lr": 0.1}},
@@ -351,9 +356,9 @@ def test_command_lines(
         monkeypatch.setattr("sys.argv", ["export", *argv])
         if {"--help", "-h"} & set(argv):
             with pytest.raises((SystemExit, UsageError)):
-                commands.parse("export", None, ExportOptions)
+                stage_command.parse("export", None, ExportOptions)
             return
-        _, options = commands.parse("export", None, ExportOptions)
+        _, options = stage_command.parse("export", None, ExportOptions)
         assert set(options.formats) <= set(formats.names())
 
     assert 0.02 < share_taken(count, read) < 0.9

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from src.runs import Run
+from src.run.folder import Run
 from tests.faults.kills import Course, Tally
 
 # Of one run: it is killed so often in each phase before it is let end.

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.benchmark.process import resident_bytes
-from src.benchmark.scorecard import Scorecard
-from src.data.image_folder import ImageFolder
+from src.benchmark.statistics.scorecard import Scorecard
+from src.data.datasets.image_folder import ImageFolder
+from src.worker.process import resident_bytes
 
 CLASSES, EACH, DIFFERENT = 1000, 100, 10
 SIDE = 16  # pixels

@@ -13,12 +13,13 @@ import torch
 from torch import nn
 from torch._inductor import config
 
-from src import formats, machine
+from src import formats
+from src.backends.base import ExportSource, Unavailable
 from src.export.source import make_source
 from src.export.stage import export_one
 from src.formats import torch_compile, torch_export
-from src.formats.base import ExportSource, Unavailable
 from src.models.network import NetworkSpec
+from src.system import machine
 from tests.formats.test_contract import CLASSES, PREPROCESSING
 
 IMAGES = torch.randn(9, 3, 32, 32, generator=torch.Generator().manual_seed(0))

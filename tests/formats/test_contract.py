@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from src import formats, models
-from src.benchmark import fidelity
-from src.benchmark.process import Limits, WorkerProcess
+from src.backends.base import ExportSource
+from src.benchmark.statistics import fidelity
 from src.data.preprocessing import Preprocessing
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats.base import ExportSource
 from src.models.network import NetworkSpec
+from src.worker.process import Limits, WorkerProcess
 from tests.conftest import ROOT
 
 CLASSES = ["zero", "one", "two", "a | <b>", "four"]

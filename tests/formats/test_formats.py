@@ -4,7 +4,7 @@ import pytest
 
 from src import formats
 from src.errors import UsageError
-from src.formats.base import missing_packages
+from src.system.packages import missing_packages
 
 
 def test_a_format_is_found_by_its_modules_name() -> None:

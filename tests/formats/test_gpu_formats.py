@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from src import formats
+from src.backends.base import Unavailable
+from src.backends.onnx.runtime import OnnxRuntime
+from src.backends.torch import aot_inductor
+from src.backends.torch.half_precision import narrowed
 from src.errors import UsageError
-from src.formats import _aoti
-from src.formats._narrow import narrowed
-from src.formats._onnx_session import OnnxRuntime
-from src.formats.base import Unavailable
 
 NAMES = [name for name in formats.names() if formats.get(name).devices == ("cuda",)]
 
@@ -147,7 +147,7 @@ def test_a_package_that_would_write_elsewhere_or_be_compiled_is_refused(
         for name, content in members.items():
             package.writestr(name, content)
     with zipfile.ZipFile(path) as package, pytest.raises(ValueError, match=problem):
-        _aoti.require_only_compiled(package)
+        aot_inductor.require_only_compiled(package)
 
 
 def test_a_measurement_of_no_device_is_refused() -> None:

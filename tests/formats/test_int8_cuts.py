@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from src.formats._int8_cuts import cuts, nodes_up_to
+from src.quantization.onnx.cut_points import cuts, nodes_up_to
 from tests.formats.test_int8_parts import model_of, node
 
 KERNEL = {"kernel": np.ones((3, 3, 1, 1), np.float32)}

@@ -11,11 +11,11 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from src import machine
-from src.formats import _int8_judge
-from src.formats._int8_gelu import gelus, replace_gelus
-from src.formats._int8_judge import speedup_in_turn
-from src.formats._onnx_session import OnnxRuntime
+from src.backends.onnx.runtime import OnnxRuntime
+from src.quantization import evaluation
+from src.quantization.evaluation import speedup_in_turn
+from src.quantization.onnx.gelu import gelus, replace_gelus
+from src.system import machine
 
 STEP = np.float32(8 / 255)
 
@@ -70,7 +70,7 @@ def test_a_gelu_that_is_kept_in_float_stays() -> None:
 
 def test_the_faster_of_two_is_told_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(_int8_judge.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(evaluation.time, "perf_counter", lambda: now[0])
 
     def runtime(seconds: float) -> Any:
         def call(_: object) -> None:

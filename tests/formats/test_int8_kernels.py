@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from src.formats import _onnx_tensors
-from src.formats._int8_kernels import convolutions, multiply_generally, suited
+from src.backends.onnx import tensors
+from src.quantization.onnx.gemm_convolutions import convolutions, multiply_generally, suited
 from tests.formats.test_int8_parts import images, model_of, node, run
 
 STEP = np.float32(0.05)
@@ -50,9 +50,9 @@ def quantized() -> onnx.ModelProto:
 def test_only_the_largest_weight_of_a_channel_changes_by_a_step() -> None:
     model = quantized()
     assert convolutions(model) == ["a_node", "b_node"]
-    before = _onnx_tensors.constants(model)
+    before = tensors.constants(model)
     assert multiply_generally(model, ["a_node"]) == 1
-    after = _onnx_tensors.constants(model)
+    after = tensors.constants(model)
     lost = before["first"].astype(int) - (after["first"].astype(int) - after["zeros"][0])
     assert list(np.argwhere(lost)[0]) == [0, 0, 0, 0]
     assert lost.sum() == 1

@@ -13,17 +13,18 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-from src.formats import _int8_bias, _onnx_tensors
-from src.formats._int8_calibration import (
+from src.backends.onnx import tensors
+from src.quantization.onnx import bias_correction
+from src.quantization.onnx.calibration import (
     Calibrations,
     entropy_range,
     least_divergence,
     operators,
     percentile_range,
 )
-from src.formats._int8_damage_order import damage_order
-from src.formats._int8_equalization import equalise
-from src.formats._int8_target import choose
+from src.quantization.onnx.equalization import equalise
+from src.quantization.onnx.sensitivity import damage_order
+from src.quantization.target import choose
 
 RANDOM = np.random.default_rng(0)
 
@@ -157,7 +158,7 @@ def test_a_convolutions_mean_output_is_that_of_the_float_weights_again(kind: str
     drawn -= drawn.mean(axis=(0, 2, 3), keepdims=True) - np.array([1, -2, 0.5]).reshape(3, 1, 1)
     drawn = drawn.astype(np.float32)
     original = model_of(nodes, constants, classes=6)
-    means = _int8_bias.mean_inputs(original, drawn)
+    means = bias_correction.mean_inputs(original, drawn)
     np.testing.assert_allclose(means["images"], [1, -2, 0.5], atol=1e-5)
 
     crude = {"weight": rounded(weights)}
@@ -166,8 +167,8 @@ def test_a_convolutions_mean_output_is_that_of_the_float_weights_again(kind: str
     error = np.abs(run(quantized, drawn).mean(axis=0) - wanted).max()
 
     corrected = model_of(nodes, constants, classes=6)
-    assert _int8_bias.correct(corrected, crude, means) == 1
-    found = _onnx_tensors.constants(corrected)
+    assert bias_correction.correct(corrected, crude, means) == 1
+    found = tensors.constants(corrected)
     bias = found[corrected.graph.node[0].input[2]]
     with_bias = [node("Conv", "images weight bias", "features", **options), *nodes[1:]]
     after = run(model_of(with_bias, {**crude, "bias": bias}, classes=6), drawn).mean(axis=0)
@@ -193,11 +194,11 @@ def test_a_linear_layers_mean_output_too(kind: str) -> None:
     original = model_of(nodes, constants, classes=5)
     crude = {"weight": rounded(stored)}
     corrected = model_of(nodes, constants, classes=5)
-    means = _int8_bias.mean_inputs(original, drawn)
-    assert _int8_bias.correct(corrected, crude, means) == 1
+    means = bias_correction.mean_inputs(original, drawn)
+    assert bias_correction.correct(corrected, crude, means) == 1
     adder = corrected.graph.node[-1]
     name = next(each for each in adder.input if each.endswith("corrected_bias"))
-    bias = _onnx_tensors.constants(corrected)[name]
+    bias = tensors.constants(corrected)[name]
     after = run(model_of(nodes, {**crude, "bias": bias}, classes=5), drawn)
     before = run(model_of(nodes, constants | crude, classes=5), drawn)
     wanted = run(original, drawn).mean(axis=0)
@@ -209,7 +210,7 @@ def test_what_stays_in_float_is_not_corrected() -> None:
     nodes = [node("Flatten", "images", "flat"), node("Gemm", "flat weight bias", "logits")]
     model = model_of(nodes, {"weight": RANDOM.normal(size=(192, 4)), "bias": np.zeros(4)})
     before = model.SerializeToString()
-    assert _int8_bias.correct(model, {}, _int8_bias.mean_inputs(model, images())) == 0
+    assert bias_correction.correct(model, {}, bias_correction.mean_inputs(model, images())) == 0
     assert model.SerializeToString() == before
 
 
@@ -245,7 +246,7 @@ def test_equalising_leaves_the_logits_and_evens_the_ranges(groups: int) -> None:
     before = run(model, drawn)
 
     def unevenness() -> float:
-        ranges = np.abs(_onnx_tensors.constants(model)["w1"]).max(axis=(1, 2, 3))
+        ranges = np.abs(tensors.constants(model)["w1"]).max(axis=(1, 2, 3))
         return float(ranges.max() / ranges.min())
 
     uneven = unevenness()
@@ -254,7 +255,7 @@ def test_equalising_leaves_the_logits_and_evens_the_ranges(groups: int) -> None:
     np.testing.assert_allclose(
         run(model, drawn), before, rtol=1e-4, atol=1e-4 * np.abs(before).max()
     )
-    values = _onnx_tensors.constants(model)
+    values = tensors.constants(model)
     for first, second, of in (("w1", "w2", groups), ("w2", "w3", 1)):
         outgoing = np.abs(values[first]).max(axis=(1, 2, 3))
         by_group = np.abs(values[second]).reshape(of, -1, *values[second].shape[1:])

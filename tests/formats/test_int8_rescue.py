@@ -12,14 +12,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src import machine
+from src.backends.onnx.file import FILE
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats import _int8_judge, _int8_kernels, _int8_search, _int8_trial, onnx_int8
-from src.formats._int8_options import Int8Options
-from src.formats._onnx import FILE
+from src.formats import onnx_int8
 from src.models.network import NetworkSpec
+from src.quantization import evaluation, search
+from src.quantization.onnx import gemm_convolutions, trial_runs
+from src.quantization.options import Int8Options
+from src.system import machine
 from tests.formats.test_contract import PREPROCESSING
 
 SIZE = 16
@@ -27,9 +29,9 @@ SIZE = 16
 
 @pytest.fixture(autouse=True)
 def _short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_int8_judge, "_TIMED_SECONDS", 0.01)
+    monkeypatch.setattr(evaluation, "_TIMED_SECONDS", 0.01)
     # What is faster is chance in networks of this size.
-    monkeypatch.setattr(_int8_search, "_MUCH", 0)
+    monkeypatch.setattr(search, "_MUCH", 0)
     monkeypatch.setattr(machine, "has_amx", lambda: False)
 
 
@@ -186,8 +188,8 @@ def test_a_network_that_int8_does_not_hurt_is_judged_once(tmp_path: Path, target
 def test_a_beginning_that_is_faster_in_float_stays_in_float(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_int8_trial, "speedup_in_turn", lambda *_: 1.5)
-    monkeypatch.setattr(_int8_search, "_MUCH", 1e9)
+    monkeypatch.setattr(trial_runs, "speedup_in_turn", lambda *_: 1.5)
+    monkeypatch.setattr(search, "_MUCH", 1e9)
     details = export(tmp_path, 1)
     end = details["recipe"]["float_up_to"]
     assert end
@@ -204,10 +206,10 @@ def test_a_beginning_that_is_faster_in_float_stays_in_float(
 def test_convolutions_that_the_general_product_makes_faster_get_a_zero_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_int8_trial, "speedup_in_turn", lambda *_: 1.5)
+    monkeypatch.setattr(trial_runs, "speedup_in_turn", lambda *_: 1.5)
     monkeypatch.setattr(machine, "has_amx", lambda: True)
     monkeypatch.setattr(
-        _int8_kernels, "suited", lambda model: _int8_kernels.convolutions(model)[1:]
+        gemm_convolutions, "suited", lambda model: gemm_convolutions.convolutions(model)[1:]
     )
     details = export(tmp_path, 1)
     (name,) = details["recipe"]["multiplied_generally"]
@@ -217,7 +219,7 @@ def test_convolutions_that_the_general_product_makes_faster_get_a_zero_point(
         == "minmax, 1 by the general product"
     )
     model = onnx.load(tmp_path / "onnx_int8" / FILE)
-    left = _int8_kernels.convolutions(model)
+    left = gemm_convolutions.convolutions(model)
     assert len(left) == 1
     assert name not in left
     assert accuracy(tmp_path, always=False) == 1.0

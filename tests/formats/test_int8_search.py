@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from src.formats._int8_ladder import Judgement
-from src.formats._int8_recipe import Recipe
-from src.formats._int8_search import CLIPPING, Faster, Found, search
+from src.quantization.recipe import Recipe
+from src.quantization.search import CLIPPING, Faster, Found, search
+from src.quantization.trials import Judgement
 
 NODES = [f"node {number}" for number in range(20)]
 CALIBRATIONS = ["minmax", *CLIPPING]

@@ -6,13 +6,13 @@ import onnx
 import pytest
 import torch
 
-from src import machine
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats import _int8_target
-from src.formats._int8_options import Int8Options
 from src.models.network import NetworkSpec
+from src.quantization import target as _int8_target
+from src.quantization.options import Int8Options
+from src.system import machine
 from tests.formats.test_contract import PREPROCESSING
 
 PROCESSORS = {

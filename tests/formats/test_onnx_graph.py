@@ -12,9 +12,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from src.backends.onnx import pooling
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats import _onnx_pooling
 from src.models.network import NetworkSpec
 from tests.formats.test_contract import BUILDERS, CLASSES, PREPROCESSING, trained_network
 
@@ -70,7 +70,7 @@ def test_a_mean_over_the_image_becomes_global_pooling_and_no_other(
     model = mean_over(axes, keep, shape)
     values = np.random.default_rng(0).random([2, *shape[1:]], dtype=np.float32)
     before = run(model, values)
-    assert _onnx_pooling.use_global_average_pool(model) == expected
+    assert pooling.use_global_average_pool(model) == expected
     assert model.graph.node[0].op_type == ("GlobalAveragePool" if expected else "ReduceMean")
     assert len(model.graph.initializer) == 1 - expected
     np.testing.assert_allclose(run(model, values), before, rtol=1e-6)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from src.formats._onnx_session import operations
-from src.formats.base import Profile
+from src.backends.base import Profile
+from src.backends.onnx.runtime import operations
 
 
 def kernel(at: int, operator: str, microseconds: int, *types: str) -> dict[str, Any]:

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from src import formats, machine
+from src import formats
+from src.backends.base import ExportSource, Profile, Unavailable
+from src.backends.openvino import file
+from src.backends.openvino.runtime import Layer, OpenVinoRuntime, operations
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats import _openvino
-from src.formats._openvino_session import Layer, OpenVinoRuntime, operations
-from src.formats.base import ExportSource, Profile, Unavailable
 from src.models.network import NetworkSpec
+from src.system import machine
 from tests.conftest import ROOT
 from tests.formats.test_contract import CLASSES, PREPROCESSING, trained_network
 
@@ -102,7 +103,7 @@ def test_every_batch_size_is_compiled_once_and_answers_the_same(
 
 
 def test_a_graph_in_memory_stays_as_it_was(source: ExportSource) -> None:
-    graph = _openvino.model(source)
+    graph = file.model(source)
     before = str(graph.input(0).partial_shape)
     OpenVinoRuntime(graph, "cpu", 1, "f32")(IMAGES.numpy())
     assert str(graph.input(0).partial_shape) == before
@@ -122,10 +123,8 @@ def test_an_int8_file_runs_its_float_part_as_it_says(
     if has_bfloat16 and not machine.has_bfloat16():
         pytest.skip("this processor has no bfloat16")
     tmp_path.joinpath("int8").mkdir()
-    _openvino.write(
-        _openvino.model(source), source, tmp_path / "int8", half=False, precision="bf16"
-    )
-    assert _openvino.said_precision(tmp_path / "int8") == "bf16"
+    file.write(file.model(source), source, tmp_path / "int8", half=False, precision="bf16")
+    assert file.said_precision(tmp_path / "int8") == "bf16"
     monkeypatch.setattr(machine, "has_bfloat16", lambda: has_bfloat16)
     runtime = formats.get("openvino_int8").load(tmp_path / "int8", "cpu", 1)
     # Made on a processor with bf16, it runs on one without.
@@ -140,7 +139,7 @@ def test_a_file_of_before_that_is_silent_is_fp32_and_nonsense_is_refused(
     said = '<inference_precision value="f32" />'
     assert said in text
     (folder / "model.xml").write_text(text.replace(said, ""))
-    assert _openvino.said_precision(folder) == "f32"
+    assert file.said_precision(folder) == "f32"
     (folder / "model.xml").write_text(text.replace(said, '<inference_precision value="f64" />'))
     with pytest.raises(ValueError, match="inference_precision: expected f32 or bf16, found 'f64'"):
         formats.get("openvino_int8").load(folder, "cpu", 1)
@@ -191,9 +190,10 @@ def test_int8_gives_up_a_bit_where_sums_saturate(monkeypatch: pytest.MonkeyPatch
 def test_the_int8_recipe_is_chosen_by_images_that_it_was_not_calibrated_on(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from src.formats import _openvino_choice, openvino_int8
+    from src.formats import openvino_int8
+    from src.quantization.openvino import candidates
 
-    monkeypatch.setattr(_openvino_choice, "_TURN_SECONDS", 0.001)
+    monkeypatch.setattr(candidates, "_TURN_SECONDS", 0.001)
     images = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         labels = source.network(images).argmax(dim=1)
@@ -212,15 +212,16 @@ def test_the_int8_recipe_is_chosen_by_images_that_it_was_not_calibrated_on(
 def test_a_recipe_whose_graph_ends_its_process_is_not_run_in_this_one(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crashing: list[str]
 ) -> None:
-    from src.formats import _openvino_choice, _openvino_dry_run, openvino_int8
+    from src.formats import openvino_int8
+    from src.quantization.openvino import candidates, crash_check
 
-    monkeypatch.setattr(_openvino_choice, "_TURN_SECONDS", 0.001)
-    monkeypatch.setattr(_openvino_choice.machine, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(candidates, "_TURN_SECONDS", 0.001)
+    monkeypatch.setattr(candidates.machine, "has_bfloat16", lambda: False)
     ends = iter(
         "ends its process with signal 11" if recipe in crashing else None
         for recipe in openvino_int8.RECIPES
     )
-    monkeypatch.setattr(_openvino_dry_run, "crash", lambda *_: next(ends))
+    monkeypatch.setattr(crash_check, "crash", lambda *_: next(ends))
     images = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     judged = dataclasses.replace(source, judging=(images, torch.zeros(16, dtype=torch.long)))
     entry = export_one("openvino_int8", judged, tmp_path / "openvino_int8")
@@ -238,16 +239,16 @@ def test_a_recipe_whose_graph_ends_its_process_is_not_run_in_this_one(
 def test_a_dry_run_tells_how_it_ended(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from src.formats import _openvino_dry_run
+    from src.quantization.openvino import crash_check
 
-    graph, images = _openvino.model(source), source.calibration[:2].numpy()
-    assert _openvino_dry_run.crash(graph, images, "f32", tmp_path) is None
-    assert _openvino_dry_run.crash(graph, images[:, :2], "f32", tmp_path)  # of two channels
+    graph, images = file.model(source), source.calibration[:2].numpy()
+    assert crash_check.crash(graph, images, "f32", tmp_path) is None
+    assert crash_check.crash(graph, images[:, :2], "f32", tmp_path)  # of two channels
     dies = tmp_path / "dies"
     dies.write_text("#!/bin/sh\nkill -SEGV $$\n")
     dies.chmod(0o755)
-    monkeypatch.setattr(_openvino_dry_run.sys, "executable", str(dies))
-    ended = _openvino_dry_run.crash(graph, images, "f32", tmp_path)
+    monkeypatch.setattr(crash_check.sys, "executable", str(dies))
+    ended = crash_check.crash(graph, images, "f32", tmp_path)
     assert ended == "ends its process with signal 11"
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from src.formats import _openvino_activations as activations
-from src.formats._openvino_session import OpenVinoRuntime
+from src.backends.openvino.runtime import OpenVinoRuntime
+from src.quantization.openvino import hard_swish as activations
 
 openvino = pytest.importorskip("openvino")
 

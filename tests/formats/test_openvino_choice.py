@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from src.formats import _openvino_choice
-from src.formats._int8_ladder import Judgement
-from src.formats._openvino_choice import Chosen, Recipe, Trial, best, in_turns
+from src.quantization.openvino import candidates
+from src.quantization.openvino.candidates import Chosen, Recipe, Trial, best, in_turns
+from src.quantization.trials import Judgement
 
 IMAGE = np.zeros((1, 3, 2, 2), np.float32)
 
@@ -46,7 +46,7 @@ def test_files_are_timed_in_turns_so_that_a_slow_phase_hits_both(
             nonlocal now
             now += self.seconds * (2 if now > 1.0 else 1)  # the machine slows down half-way
 
-    monkeypatch.setattr(_openvino_choice.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(candidates.time, "perf_counter", lambda: now)
     found = in_turns({"one": Fake(0.010), "other": Fake(0.011)}, IMAGE)  # type: ignore[dict-item]
     assert found["other"] / found["one"] == pytest.approx(1.1)
 
@@ -93,7 +93,7 @@ def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Chosen, dict[
     def chosen(
         it: Machine, activations: Sequence[str] = ("SiLU",), bf16: bool = True
     ) -> tuple[Chosen, dict[str, Any]]:
-        module = _openvino_choice
+        module = candidates
         monkeypatch.setattr(module, "opened", it.opened)
         monkeypatch.setattr(module._openvino_dry_run, "crash", it.crash)
         monkeypatch.setattr(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from src import formats
-from src.formats.base import missing_packages
+from src.system.packages import missing_packages
 from tests.conftest import ROOT
 
 PROGRAM = """
@@ -25,7 +25,7 @@ from src.data.preprocessing import Preprocessing
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats._int8_options import Int8Options
+from src.quantization.options import Int8Options
 from src.models.network import NetworkSpec
 
 name, folder = sys.argv[1], Path(sys.argv[2])

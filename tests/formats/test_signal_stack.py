@@ -18,7 +18,7 @@ import numpy as np
 import openvino
 from openvino import opset13
 from src.formats import _signal_stack
-from src.formats._openvino_session import OpenVinoRuntime
+from src.backends.openvino.runtime import OpenVinoRuntime
 import contextlib
 
 kept = contextlib.nullcontext if sys.argv[1] == "bare" else _signal_stack.kept

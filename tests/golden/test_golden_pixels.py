@@ -17,10 +17,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from src.data.picture import UnreadableImageError, read_image
+from src.data.pipeline.image_file import UnreadableImageError, read_image
 from src.data.preprocessing import Preprocessing
-from src.formats import _usage
-from src.steps import steps_of
+from src.run import usage_code
+from src.run.preprocessing_steps import steps_of
 from tests import looking_glass
 from tests.conftest import ROOT
 from tests.golden import make_pixels
@@ -98,7 +98,7 @@ def seen_by_lines_of_use(rule: dict[str, Any]) -> NDArray[np.float32]:
         return np.array([[0.0, 1.0]])
 
     printed: list[object] = []
-    program = _usage.lines([], ["names = 'ab'"], rule, "network(images)")
+    program = usage_code.lines([], ["names = 'ab'"], rule, "network(images)")
     exec(program, {"network": network, "print": printed.append})  # noqa: S102  # our own text
     assert printed == ["b"]
     return seen[0]

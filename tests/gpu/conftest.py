@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from src.backends.base import ExportSource
 from src.data.preprocessing import Preprocessing
 from src.export.source import make_source
-from src.formats.base import ExportSource
 from src.models.network import NetworkSpec
 
 CLASSES = ["zero", "one", "two", "three", "four"]

@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 from src import formats
-from src.benchmark import fidelity, nvml
-from src.benchmark.process import Limits, WorkerProcess
+from src.backends.base import ExportSource, Unavailable
+from src.benchmark.statistics import fidelity
 from src.export.stage import export_one
-from src.formats.base import ExportSource, Unavailable
+from src.worker import nvml
+from src.worker.process import Limits, WorkerProcess
 
 pytestmark = pytest.mark.gpu
 
@@ -138,9 +139,9 @@ def test_nvml_and_torch_speak_of_the_same_gpu() -> None:
 def test_a_planted_timer_that_does_not_wait_for_the_gpu_is_caught(
     source: ExportSource,
 ) -> None:
-    from src.benchmark.stopwatch import Stopwatch
+    from src.backends.torch.runtime import TorchRuntime, open_device
     from src.benchmark.turn import faster_than_its_device
-    from src.formats._torch import TorchRuntime, open_device
+    from src.worker.stopwatch import Stopwatch
 
     class Launches(TorchRuntime):
         """Returns when the kernels are launched, as a timer without synchronisation sees it."""

@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.tf32 import Tf32
-from src.data.digits import Digits
+from src.data.datasets.digits import Digits
 from src.models.resnet34 import ResNet34
 
 pytestmark = pytest.mark.gpu

@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from src import models
 from src.errors import NonFiniteLossError, UsageError
-from src.models import statistics
+from src.models import batch_norm_statistics
+from src.models.batch_norm_statistics import freeze_statistics
 from src.models.classifier import Classifier
 from src.models.network import NetworkSpec
 from src.models.optimization import parameter_groups
-from src.models.statistics import freeze_statistics
 
 CLASSES = ["ant", "bee", "cat"]
 
@@ -184,7 +184,7 @@ def test_the_last_steps_leave_the_statistics_of_batchnorm_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, least: int, first: int
 ) -> None:
     """Also after a validation, which sets the network to evaluation and back."""
-    monkeypatch.setattr(statistics, "LEAST_STEPS", least)
+    monkeypatch.setattr(batch_norm_statistics, "LEAST_STEPS", least)
     means = statistics_by_step(tmp_path, freeze_statistics_fraction=share)
     changed = [not torch.equal(before, after) for before, after in pairwise(means)]
     assert changed == [step < first for step in range(1, 10)]

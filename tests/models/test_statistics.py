@@ -9,8 +9,8 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 
 from src.callbacks.averaging import MovingAverage
-from src.models import statistics
-from src.models.statistics import IMAGES, freeze_statistics, reestimate_statistics
+from src.models import batch_norm_statistics
+from src.models.batch_norm_statistics import IMAGES, freeze_statistics, reestimate_statistics
 from tests.models.test_classifier import TinyNet, loader, tiny, trainer
 
 
@@ -112,8 +112,8 @@ def estimations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(given))
         reestimate_statistics(network, given)
 
-    monkeypatch.setattr(statistics, "reestimate_statistics", counted)
-    monkeypatch.setattr(statistics, "LEAST_STEPS", 0)
+    monkeypatch.setattr(batch_norm_statistics, "reestimate_statistics", counted)
+    monkeypatch.setattr(batch_norm_statistics, "LEAST_STEPS", 0)
     return counts
 
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from src import models
 from src.errors import UsageError
+from src.models.input_check import require_fitting
 from src.models.network import NetworkSpec
-from src.models.trial import require_fitting
 
 
 def network(builder: str) -> nn.Module:

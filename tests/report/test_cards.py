@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from src.data.preprocessing import Interpolation, Preprocessing, ResizeRule
-from src.report import cards
-from src.runs import Run
+from src.report.writers import cards
+from src.run.folder import Run
 from tests.report.test_table import results, row
 
 

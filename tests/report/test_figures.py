@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from src.benchmark.flipped import MOST, SIDE, FlippedPictures
-from src.report import figures
+from src.report.charts import figures
 from tests.report.test_table import results, row
 
 GREY = {"mean": [0.5] * 3, "std": [0.25] * 3}

@@ -3,8 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from src.report import health, html, page
-from src.shapes.benchmark import BENCHMARK
+from src.report import health
+from src.report.writers import html, markdown_page
+from src.run.shapes.benchmark import BENCHMARK
 from tests.report.test_table import results, row
 
 SICK = {
@@ -32,7 +33,7 @@ def test_a_sick_network_is_named_in_one_line_with_a_table_of_its_layers(tmp_path
     warning = health.warning(record)
     assert warning is not None
     assert "42 times that of the median image" in warning
-    text = page.markdown(record)
+    text = markdown_page.markdown(record)
     assert f"**{warning}**" in text
     assert "| features.8.2 | SiLU | 44.1 | 170 | 25% |" in text
     shown = html.page(record, tmp_path)
@@ -44,7 +45,7 @@ def test_nothing_is_said_of_a_healthy_network_or_where_nobody_looked(tmp_path: P
     for found in (HEALTHY, None):
         record = measured(found)
         assert health.warning(record) is None
-        assert "outliers" not in page.markdown(record)
+        assert "outliers" not in markdown_page.markdown(record)
         assert "outliers" not in html.page(record, tmp_path)
     assert health.warning(results(row("eager"))) is None  # of an earlier version
 
@@ -54,4 +55,4 @@ def test_a_strangers_names_of_layers_stay_text(tmp_path: Path) -> None:
     record = measured({**SICK, "layers": [layer], "problems": ["<img src=x>"]})
     assert "<script>alert(1)" not in html.page(record, tmp_path)
     assert "<img src=x>" not in html.page(record, tmp_path)
-    assert "<script>" not in page.markdown(record)
+    assert "<script>" not in markdown_page.markdown(record)

@@ -16,7 +16,9 @@ from matplotlib.collections import PathCollection
 from PIL import Image
 
 from src.benchmark.flipped import FlippedPictures
-from src.report import chart, charts, html, style, table, tradeoff
+from src.report import table
+from src.report.charts import chart, measurements, style, tradeoff
+from src.report.writers import html
 from tests.report.test_figures import GREY
 from tests.report.test_table import FAILED, latency, results, row
 
@@ -140,7 +142,7 @@ def test_an_unstable_cell_and_the_best_of_a_column_are_marked() -> None:
 
 def test_the_plots_points_are_those_of_the_file() -> None:
     measured = results(*KINDS["many"])
-    figures = {chart.name: chart for chart in charts.charts(measured)}
+    figures = {chart.name: chart for chart in measurements.charts(measured)}
     assert list(figures) == ["tradeoff", "latency_batch_1", "latency_batch_8", "size", "training"]
     rows = table.measured(measured)
     points = tradeoff.standing(measured, rows, 1, style.colors(["eager", "onnx_int8"]))
@@ -172,7 +174,7 @@ def test_the_plots_points_are_those_of_the_file() -> None:
 
 def test_nothing_is_drawn_of_rows_without_figures(tmp_path: Path) -> None:
     measured = results(*KINDS["all failed"]) | {"training": None}
-    assert list(charts.charts(measured)) == []
+    assert list(measurements.charts(measured)) == []
     page = page_of(measured, tmp_path)
     assert not [tag for tag, _ in page.tags if tag == "svg"]
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from src.report import making, page, table
+from src.report import export_notes, table
+from src.report.writers import markdown_page
 from tests.report.test_table import results, row
 
 DETAILS: dict[str, Any] = {
@@ -22,7 +23,7 @@ DETAILS: dict[str, Any] = {
 
 
 def test_what_was_tried_is_a_table_in_the_units_of_its_head() -> None:
-    lines = list(making.sections(results(row("eager"), row("int9", details=DETAILS))))
+    lines = list(export_notes.sections(results(row("eager"), row("int9", details=DETAILS))))
     assert lines == [
         "",
         "## How int9 was made",
@@ -37,13 +38,13 @@ def test_what_was_tried_is_a_table_in_the_units_of_its_head() -> None:
         "| **c** | **98.00 %** | **2.00 ms** | **yes** |",
     ]
     measured = results(row("eager"), row("int9", details=DETAILS))
-    assert "\n".join(lines) in page.markdown(measured)
+    assert "\n".join(lines) in markdown_page.markdown(measured)
 
 
 def test_a_format_on_two_devices_was_made_once() -> None:
     measured = results(row("int9", details=DETAILS), row("int9", device="cuda", details=DETAILS))
-    assert page.markdown(measured).count("## How int9 was made") == 1
-    assert "How eager" not in page.markdown(results(row("eager")))
+    assert markdown_page.markdown(measured).count("## How int9 was made") == 1
+    assert "How eager" not in markdown_page.markdown(results(row("eager")))
 
 
 def test_a_file_over_the_budget_is_named_below_the_table() -> None:
@@ -58,7 +59,7 @@ def test_a_file_over_the_budget_is_named_below_the_table() -> None:
 
 def test_a_file_that_was_not_judged_has_no_table() -> None:
     details = {"summary": ["Not judged."], "within_budget": None}
-    assert list(making.sections(results(row("int9", details=details)))) == [
+    assert list(export_notes.sections(results(row("int9", details=details)))) == [
         "",
         "## How int9 was made",
         "",

@@ -9,7 +9,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.report.stage import report_run
-from src.runs import Run
+from src.run.folder import Run
 from tests.report.test_cards import manifest
 from tests.report.test_table import results, row
 

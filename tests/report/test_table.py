@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from src.console import open_console
-from src.report import markdown, page, table
+from src.report import table
 from src.report.table import columns, footnotes
-from src.shapes.benchmark import BENCHMARK
+from src.report.writers import markdown_page, markdown_table
+from src.run.shapes.benchmark import BENCHMARK
+from src.system.console import open_console
 
 
 def latency(batch_size: int, p50: float, **changes: Any) -> dict[str, Any]:
@@ -350,7 +351,7 @@ def test_a_format_that_is_not_the_same_bytes_again_is_named_once() -> None:
 def test_a_row_that_was_not_measured_says_why_and_takes_no_line() -> None:
     measured = results(row("eager"), row("onnx", **FAILED))
     assert list(table.footnotes(measured)) == ["onnx on cpu: failed (it <b>broke</b> | badly)"]
-    assert markdown.markdown_table(measured, table.columns(measured)).count("\n") == 2
+    assert markdown_table.markdown_table(measured, table.columns(measured)).count("\n") == 2
 
 
 @pytest.mark.parametrize("rows", [[row("eager")], [row("eager", **FAILED)], []])
@@ -359,7 +360,7 @@ def test_any_set_of_rows_can_be_shown(rows: list[dict[str, Any]]) -> None:
     console = Console(record=True, width=130)
     console.print(table.console_table(measured))
     assert "planted/version_0" in console.export_text()
-    assert "540 images" in page.markdown(measured)
+    assert "540 images" in markdown_page.markdown(measured)
 
 
 def test_the_console_table_fits_a_terminal() -> None:
@@ -397,8 +398,8 @@ def test_a_row_is_one_line_where_a_file_or_a_pipe_takes_the_table(
 
 def test_markup_in_a_name_stays_text() -> None:
     measured = results(row("eager"), row("a|<script>"))
-    assert "| a\\|&lt;script> |" in markdown.markdown_table(measured, table.columns(measured))
-    assert "<script>" not in page.markdown(measured)
+    assert "| a\\|&lt;script> |" in markdown_table.markdown_table(measured, table.columns(measured))
+    assert "<script>" not in markdown_page.markdown(measured)
 
 
 def test_a_row_with_the_top1_but_not_the_function_is_marked_and_explained() -> None:

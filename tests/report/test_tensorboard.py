@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src.report import tensorboard
+from src.report.writers import tensorboard
 from tests.report.test_table import FAILED, results, row
 
 

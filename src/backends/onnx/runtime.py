@@ -1,0 +1,169 @@
+"""What runs in ONNX Runtime: a session as a runtime."""
+
+from __future__ import annotations
+
+import bisect
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.backends.base import Profile, Unavailable
+from src.backends.chrome_trace import Operation, write
+from src.errors import one_line
+
+INPUT, OUTPUT = "images", "logits"
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+TENSORRT = "TensorrtExecutionProvider"
+# TF32 would be another precision under the name of fp32; torch's fp32 rows do without it, too.
+_OPTIONS: dict[str, dict[str, Any]] = {"CUDAExecutionProvider": {"use_tf32": 0}}
+_PROFILED_CALLS = 5
+_CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
+_INT8 = {"int8", "uint8"}
+_MICROSECOND = 1e-6
+
+
+class OnnxRuntime:
+    """An ONNX Runtime session on one execution provider.
+
+    Args:
+        path: the ONNX file.
+        device: ``cpu`` or ``cuda``.
+        threads: intra-op.
+        provider: another one than the device's own.
+
+    Raises:
+        Unavailable: this onnxruntime has no such provider, or it does not start here.
+    """
+
+    def __init__(self, path: Path, device: str, threads: int, provider: str | None = None) -> None:
+        import onnxruntime as ort
+
+        self._path = path
+        self._provider = provider or _PROVIDERS[device]
+        self._threads = threads
+        if self._provider not in ort.get_available_providers():
+            raise Unavailable(f"this onnxruntime has no {self._provider}")
+        if device == "cuda" and hasattr(ort, "preload_dlls"):
+            # CUDA's and cuDNN's libraries from NVIDIA's packages, where the system has none.
+            ort.preload_dlls()
+        self._session = self._open(self._options())
+        actual = self._session.get_providers()
+        if self._provider not in actual:
+            # onnxruntime logs why and falls back to the CPU, which would be timed as a GPU.
+            raise Unavailable(
+                f"{self._provider} does not start: its libraries or the driver do not fit"
+            )
+        self.settings: dict[str, Any] = {
+            "runtime": f"onnxruntime {ort.__version__}",
+            "device": "cpu" if actual[0] == _PROVIDERS["cpu"] else "cuda",
+            "providers": actual,
+            "threads": self._session.get_session_options().intra_op_num_threads,
+            "interop_threads": self._session.get_session_options().inter_op_num_threads,
+        }
+        if device == "cuda":
+            options = self._session.get_provider_options()[self._provider]
+            # As strings, "0" or "1".
+            self.settings["tf32"] = options.get("use_tf32")
+            self.settings["cuda_graph"] = options.get("enable_cuda_graph")
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        return cast("NDArray[np.float32]", self._session.run([OUTPUT], {INPUT: images})[0])
+
+    def synchronize(self) -> None:
+        """Nothing to wait for: ``run`` returns when the logits are in the host's memory."""
+
+    def device_seconds(self, images: NDArray[np.float32]) -> float | None:
+        """The wall time of a synchronised run whose input and output stay on the device.
+
+        ONNX Runtime hands out no CUDA events.
+        """
+        if self.settings["device"] != "cuda":
+            return None
+        import onnxruntime as ort
+
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input(INPUT, ort.OrtValue.ortvalue_from_numpy(images, "cuda", 0))
+        binding.bind_output(OUTPUT, "cuda")
+        binding.synchronize_inputs()
+        started = time.perf_counter()
+        self._session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        return time.perf_counter() - started
+
+    def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
+        """From ONNX Runtime's own profile of a few calls, by the types that operators take."""
+        with tempfile.TemporaryDirectory() as folder:
+            options = self._options()
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(folder) / "profile")
+            session = self._open(options)
+            for _ in range(_PROFILED_CALLS):
+                session.run([OUTPUT], {INPUT: images})
+            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        found = operations(events)
+        if trace is not None:
+            write(trace, found, self.settings["runtime"])
+        return Profile.of(found)
+
+    def _options(self) -> Any:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        return options
+
+    def _open(self, options: Any) -> Any:
+        import onnxruntime as ort
+
+        providers = [(self._provider, _OPTIONS.get(self._provider, {}))]
+        try:
+            session = ort.InferenceSession(self._path, options, providers=providers)
+        except Exception as error:
+            if self._provider == _PROVIDERS["cpu"] or not _is_about(error, self._provider):
+                raise
+            raise Unavailable(f"{self._provider} does not start: {one_line(str(error))}") from error
+        session.disable_fallback()  # else a call that fails here is repeated on the CPU
+        return session
+
+
+def _is_about(error: Exception, provider: str) -> bool:
+    """Whether an error says that the provider cannot be used, and not that the file is broken."""
+    text = str(error)
+    return any(word in text for word in (provider, "CUDA", "cuDNN", "CUDNN", "TensorRT", ".so"))
+
+
+def operations(events: list[dict[str, Any]]) -> list[Operation]:
+    """The operators of an ONNX Runtime profile, in order.
+
+    An operator that takes an 8-bit tensor works in int8; those that only convert between
+    8 bits and float are apart. The first call is left out: it allocates.
+    """
+    kernels = [event for event in events if str(event.get("name", "")).endswith("_kernel_time")]
+    runs = sorted(event["ts"] for event in events if event.get("name") == "model_run")
+    return [
+        Operation(
+            call=max(0, call - 2),
+            name=event["name"],
+            kind=event["args"]["op_name"],
+            precision=_precision(event["args"]),
+            start=event["ts"] * _MICROSECOND,
+            seconds=event["dur"] * _MICROSECOND,
+        )
+        for event in sorted(kernels, key=lambda event: event["ts"])
+        if (call := bisect.bisect_right(runs, event["ts"])) > 1 or len(runs) < 2  # noqa: PLR2004
+    ]
+
+
+def _precision(details: dict[str, Any]) -> str:
+    types = {name for each in details.get("input_type_shape", ()) for name in each}
+    if details["op_name"] in _CONVERSIONS:
+        return "conversion"
+    if types & _INT8:
+        return "int8"
+    return "16 bit" if types & {"float16", "bfloat16"} else "fp32"

@@ -1,0 +1,1 @@
+"""The machine that was measured on, and other load on it meanwhile."""

@@ -1,0 +1,105 @@
+"""Where it was measured: enough to explain a difference between two reports."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+import src
+from src.system import machine, subprocesses
+from src.worker import nvml
+
+_ROOT = Path(src.__file__).parent.parent
+_GIT_SECONDS = 5.0
+_COMMIT = re.compile(r"[0-9a-f]{40,64}")
+
+_PACKAGES = (
+    "lightning",
+    "nncf",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxscript",
+    "openvino",
+    "pillow",
+    "safetensors",
+    "torchmetrics",
+    "torch",
+    "torchvision",
+)
+
+
+def describe(threads: int) -> dict[str, Any]:
+    """The machine and the versions, as plain values."""
+    return {
+        "cpu": machine.cpu_model(),
+        "isa": list(machine.instruction_sets()),
+        "int8_dot_product": machine.has_int8_dot_product(),
+        "architecture": platform.machine(),
+        "usable_cores": machine.usable_cores(),
+        "threads": threads,
+        "machine_cores": os.cpu_count(),
+        "frequency_governor": machine.frequency_governor(),
+        "virtual_machine": machine.is_virtual(),
+        "memory_bytes": machine.memory_bytes(),
+        "container": {
+            "cores": machine.container_cores(),
+            "memory_bytes": machine.container_memory_bytes(),
+        },
+        "gpu": _gpu(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": _versions(),
+        "git_commit": _git_commit(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            version: str | None = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # a package that is not there takes no part
+        versions[name] = version or "unknown"  # an installation that was broken off has none
+    return versions
+
+
+def _gpu() -> dict[str, Any] | None:
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    return {
+        "name": torch.cuda.get_device_name(),
+        "cuda": str(torch.version.cuda),
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        **nvml.describe(),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of this project; None outside its own repository, or where git is of no help.
+
+    A hook of another repository sets ``GIT_DIR`` for all that it starts, and a copy of this project
+    that is installed in somebody's repository has that repository around it.
+    """
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
+    }
+    printed = subprocesses.output_of(
+        ["git", "rev-parse", "--show-toplevel", "HEAD"],
+        _GIT_SECONDS,
+        cwd=_ROOT,
+        env={**own, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+    )
+    top, _, commit = (printed or "").rpartition("\n")
+    is_ours = bool(top) and Path(top).resolve() == _ROOT.resolve()
+    return commit if is_ours and _COMMIT.fullmatch(commit) else None

@@ -1,0 +1,62 @@
+"""Look at the data before training: classes, sizes, broken files, pictures in two splits.
+
+python -m src.data data=image_folder data.root=photos
+python -m src.data lightning_logs/resnet34/version_0
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from src.errors import LightshipError, UsageError
+from src.system.console import StageDisplay, open_console
+from src.system.paths import user_path
+
+SHEET = "contact_sheet.png"
+
+
+def main() -> None:
+    check(sys.argv[1:])
+
+
+def check(words: Sequence[str]) -> None:
+    """Run one command line, without the program's name.
+
+    Raises:
+        LightshipError: a picture is in more than one split, or a file cannot be read.
+    """
+    from src.cli.stage_command import parse_data
+    from src.data.check.contact_sheet import ContactSheet
+    from src.data.check.survey import survey
+    from src.data.restore import data_of
+    from src.report.data_check import lines, verdict
+    from src.run.folder import Run
+    from src.system import atomic_files
+
+    sheets = [word.partition("=")[2] for word in words if word.startswith("sheet=")]
+    rest = [word for word in words if not word.startswith("sheet=")]
+    if {"-h", "--help"} & set(rest):
+        print(f"{__doc__}\nsheet=PATH is where the contact sheet goes, by default {SHEET}.")
+        return
+    if not rest:
+        raise UsageError(
+            "command line",
+            expected="a run folder or data=NAME",
+            found="nothing",
+            remedy="add for example data=image_folder data.root=photos",
+        )
+    names_run = len(rest) == 1 and "=" not in rest[0]
+    data = data_of(Run.open(rest[0])) if names_run else parse_data(rest)
+    sheet_path = user_path(sheets[-1] if sheets else SHEET, "sheet")
+    sheet = ContactSheet(data.class_names, data.preprocessing)
+    console = open_console()
+    with StageDisplay(console) as report:
+        found = survey(data, sheet, lambda split, at, of: report("looking", split, at, of))
+    for line in lines(found):
+        console.print(line, soft_wrap=True, markup=False)
+    atomic_files.write_bytes(sheet_path, sheet.png())
+    console.print(f"\ncontact sheet: {sheet_path}", soft_wrap=True, markup=False)
+    wrong = verdict(found)
+    if wrong:
+        raise LightshipError(wrong)

@@ -1,0 +1,18 @@
+"""Report again on a run that was measured.
+
+python -m src.report lightning_logs/convnext_t/version_0
+"""
+
+from __future__ import annotations
+
+from src.cli.parser_errors import OneLineParser
+from src.system.console import open_console
+
+
+def main() -> None:
+    from src.report.stage import report_run
+    from src.run.folder import Run
+
+    parser = OneLineParser(prog="python -m src.report", description=__doc__)
+    parser.add_argument("run", metavar="RUN", help="the run's folder")
+    report_run(Run.open(parser.parse_args().run), open_console())

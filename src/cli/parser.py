@@ -1,0 +1,36 @@
+"""The parser of the command line of a training: its complaints are one line each."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, NoReturn
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from src.cli import parser_errors
+from src.data.images import ImageDataModule
+from src.models.classifier import Classifier
+
+
+class Parser(LightningArgumentParser):
+    """Says what is wrong in one line, and takes no abbreviated options."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # An abbreviation of today is another option's name tomorrow.
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:
+            # A parser within the parser: the outer one gets this message into its own.
+            super().error(message, ex)
+        parser = getattr(ex, "subcommand_parser", None) or self
+        raise parser_errors.from_parser(message, _options(parser)) from ex
+
+
+def _options(parser: Any) -> list[str]:
+    """The names of all options, those of the architectures and data sets included."""
+    names = [action.dest for action in parser._actions]  # noqa: SLF001  # argparse has no other way
+    for group, base in (("model", Classifier), ("data", ImageDataModule)):
+        for kind in [base, *base.__subclasses__()]:
+            names += [f"{group}.{name}" for name in inspect.signature(kind).parameters]
+    return names

@@ -1,0 +1,67 @@
+"""Pictures that are decoded once and kept in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from src.data.cache.decode import DecodedImages
+from src.data.pipeline.dataset import LabelledImages
+from src.errors import UsageError
+from src.system import machine
+
+_SHARE = 0.5  # of the memory that the pictures of one split may take
+
+
+class CachedImages:
+    """A data set whose pictures at ``indices`` are in memory as uint8, uncompressed.
+
+    They are decoded in the first process, before its workers are forked, so that on Linux all of
+    them read the same memory; where workers are spawned, each gets a copy.
+
+    Args:
+        images: where they come from.
+        indices: those that are kept.
+        forgiving: keep nothing of a picture that cannot be read, instead of raising; reading it
+            raises then.
+        processes: that train on this machine, each with a memory of its own.
+
+    Raises:
+        UsageError: they would not fit.
+        UnreadableImageError: one cannot be read.
+    """
+
+    def __init__(
+        self,
+        images: LabelledImages,
+        indices: NDArray[np.int64],
+        *,
+        forgiving: bool = False,
+        processes: int = 1,
+    ) -> None:
+        self._images = images
+        self.targets = images.targets
+        decoded = DecodedImages(images, forgiving=forgiving)
+        _require_room(decoded.estimate_bytes(indices), len(indices), processes)
+        kept = indices.tolist()
+        pairs = zip(kept, decoded.pixels(kept), strict=True)
+        self._pixels = {index: pixels for index, pixels in pairs if pixels is not None}
+
+    def image(self, index: int) -> Image.Image:
+        pixels = self._pixels.get(index)
+        return self._images.image(index) if pixels is None else Image.fromarray(pixels)
+
+    def name(self, index: int) -> str:
+        return self._images.name(index)
+
+
+def _require_room(wanted: int, pictures: int, processes: int) -> None:
+    room = round(_SHARE * machine.memory_bytes() / processes)
+    if wanted > room:
+        raise UsageError(
+            "data.cache",
+            expected=f"pictures that take {room} bytes at most, a process's half of the memory",
+            found=f"about {wanted} bytes for {pictures} pictures",
+            remedy="set data.cache=disk, or data.fast_decode=true for smaller ones",
+        )

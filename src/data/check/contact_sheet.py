@@ -1,0 +1,67 @@
+"""A few pictures of each class on one sheet, as the network will see them."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from src.data.pipeline.split import Split
+from src.data.preprocessing import Preprocessing
+
+SIDE = 96  # pixels of a picture
+COLUMNS = 8
+ROWS = 50  # classes: more would make a picture that no viewer likes
+_MARGIN = 4
+_TEXT = 180  # pixels for a class's name
+
+
+class ContactSheet:
+    """A row a class, drawn from the training split by a fixed seed.
+
+    Args:
+        class_names: in label order; those after the first 50 are left out.
+        preprocessing: whose resizing is shown.
+    """
+
+    def __init__(self, class_names: list[str], preprocessing: Preprocessing) -> None:
+        self._names = class_names[:ROWS]
+        self._resize = preprocessing.spatial()
+        self._wanted: dict[int, tuple[int, int]] = {}  # position: row, column
+        cell = SIDE + _MARGIN
+        size = (_TEXT + COLUMNS * cell, max(1, len(self._names)) * cell)
+        self._sheet = Image.new("RGB", size, "white")
+        pen = ImageDraw.Draw(self._sheet)
+        for row, name in enumerate(self._names):
+            pen.text((_MARGIN, row * cell + SIDE // 2), name[:28], fill="black")
+
+    def choose(self, split: Split, labels: NDArray[np.int64]) -> None:
+        """Decide which pictures are shown, by the labels of a split, (N,)."""
+        if split != "train":
+            return
+        generator = np.random.default_rng(0)
+        for row in range(len(self._names)):
+            positions = generator.permutation(np.flatnonzero(labels == row))[:COLUMNS]
+            for column, position in enumerate(sorted(positions.tolist())):
+                self._wanted[position] = (row, column)
+
+    def shown(self, split: Split, position: int, picture: Image.Image) -> Image.Image | None:
+        """A picture as the sheet has it, if it was chosen."""
+        if split != "train" or position not in self._wanted:
+            return None
+        resized: Image.Image = self._resize(picture)
+        return resized.resize((SIDE, SIDE))
+
+    def place(self, position: int, shown: Image.Image) -> None:
+        """Draw what :meth:`shown` gave for the picture at ``position``."""
+        row, column = self._wanted[position]
+        cell = SIDE + _MARGIN
+        self._sheet.paste(shown, (_TEXT + column * cell, row * cell))
+
+    def png(self) -> bytes:
+        """The sheet as a PNG file's content."""
+        content = io.BytesIO()
+        self._sheet.save(content, "PNG")
+        return content.getvalue()

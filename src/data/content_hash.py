@@ -1,0 +1,56 @@
+"""A hash that tells one set of labelled images from another, at whatever size a network sees them.
+
+It is of the sources: of the image files' bytes, or of the pixels of a data set that is in memory.
+So runs with another ``image_size`` or normalisation have the same hash, and a file that was
+replaced under its old name has not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.data.pipeline.dataset import LabelledImages
+from src.data.pipeline.image_file import UnreadableImageError
+from src.data.pipeline.image_files import PictureFiles
+from src.data.pipeline.threads import in_order
+from src.system import atomic_files
+
+
+def sha256_of_images(
+    images: LabelledImages, indices: NDArray[np.int64], class_names: Sequence[str]
+) -> str:
+    """The SHA-256 of the images at ``indices`` in their order, each with its class's name.
+
+    Images are read on all cores, a few at a time: memory does not grow with their number.
+
+    Args:
+        images: the data set.
+        indices: (n,), positions in it.
+        class_names: K, in label order.
+
+    Raises:
+        UnreadableImageError: the file of an image cannot be read.
+    """
+    digest = hashlib.sha256()
+    positions = indices.tolist()
+    contents = in_order(lambda index: _sha256(images, index), positions)
+    for index, content in zip(positions, contents, strict=True):
+        label = hashlib.sha256(class_names[int(images.targets[index])].encode()).hexdigest()
+        digest.update(f"{content} {label}\n".encode())  # of a fixed length each
+    return digest.hexdigest()
+
+
+def _sha256(images: LabelledImages, index: int) -> str:
+    if isinstance(images, PictureFiles):
+        path = images.paths[index]
+        try:
+            return atomic_files.sha256(Path(path))
+        except OSError as error:
+            raise UnreadableImageError.of(path, error.strerror or str(error)) from error
+    pixels = np.asarray(images.image(index))  # (H, W, 3)
+    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()

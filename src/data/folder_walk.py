@@ -1,0 +1,180 @@
+"""What is in a folder of images, in one walk that opens only files whose names say nothing."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from src.data.pipeline.image_kind import can_read, ending_of, endings, kind_of, remedy_for
+from src.errors import UsageError
+from src.system import links
+
+# What systems and programs put among a user's pictures, thumbnails of them included.
+_NOT_THE_USERS = frozenset(
+    {
+        *("@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"),
+        *("__MACOSX", "__pycache__"),
+    }
+)
+# Endings of text that comes with pictures, by the thousand, and that is none: not worth a look.
+_TEXT = frozenset({".csv", ".html", ".json", ".log", ".md", ".py", ".txt", ".xml", ".yaml", ".yml"})
+_NAMED = 6  # kinds of files in a line
+
+
+@dataclass
+class Folder:
+    """A folder, without what is hidden in it."""
+
+    path: str
+    pictures: list[str] = field(default_factory=list)  # paths of those directly in it
+    folders: list[Folder] = field(default_factory=list)  # by name
+    passed_over: Counter[str] = field(default_factory=Counter)  # files that are no picture, by kind
+    problems: list[UsageError] = field(default_factory=list)  # why something in it cannot be had
+    count: int = 0  # of pictures, at any depth
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.path)  # noqa: PTH119  # Path() costs 20 times as much
+
+    def walk(self) -> Iterator[Folder]:
+        """This folder and all below."""
+        waiting = [self]
+        while waiting:
+            folder = waiting.pop()
+            yield folder
+            waiting += folder.folders
+
+    def all_pictures(self) -> list[str]:
+        """The paths of the pictures in it and below, sorted.
+
+        Raises:
+            UsageError: something in it cannot be read, or is a link to outside.
+        """
+        for folder in self.walk():
+            if folder.problems:
+                raise folder.problems[0]
+        return sorted(path for folder in self.walk() for path in folder.pictures)
+
+
+def read_folder(path: Path, argument: str = "data.root") -> Folder:
+    """What is in a folder. Links out of it are not followed, but noted as problems.
+
+    A file is a picture by the ending of its name, or where that is of no kind of picture by its
+    first bytes.
+
+    Args:
+        path: of the folder.
+        argument: that names it, for messages.
+
+    Raises:
+        UsageError: the folder itself cannot be read.
+    """
+    top = Folder(str(path))
+    known = endings()
+    order = [top]
+    for folder in order:
+        try:
+            _scan(folder, path, argument, known)
+        except OSError as error:
+            wrong = UsageError(
+                argument,
+                expected="a folder of images that can be read",
+                found=f"{folder.path} ({error.strerror})",
+                remedy=f"set {argument}=PATH, or change its permissions",
+            )
+            if folder is top:
+                raise wrong from error
+            folder.problems.append(wrong)
+        order += folder.folders
+    for folder in reversed(order):
+        folder.count = len(folder.pictures) + sum(each.count for each in folder.folders)
+    return top
+
+
+def _scan(folder: Folder, root: Path, argument: str, known: frozenset[str]) -> None:
+    with os.scandir(folder.path) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith(".") or name in _NOT_THE_USERS:
+                continue
+            if entry.is_symlink():  # known from the folder's listing: no system call
+                try:
+                    require_inside(entry.path, root, argument)
+                except UsageError as error:
+                    folder.problems.append(error)
+                    continue
+            if entry.is_dir():
+                folder.folders.append(Folder(entry.path))
+            elif not entry.is_file():  # a pipe would be waited for without end
+                folder.passed_over["links to nothing" if entry.is_symlink() else "pipes"] += 1
+            elif ending_of(name) in known or (kind := _other_kind(entry.path)) is None:
+                folder.pictures.append(entry.path)
+            else:
+                folder.passed_over[kind] += 1
+    folder.folders.sort(key=lambda each: each.path)
+
+
+def _other_kind(path: str) -> str | None:
+    """What to call a file whose name is not a picture's; None if it is a picture after all."""
+    ending = ending_of(path)
+    kind = None if ending in _TEXT else kind_of(path)
+    if kind is None:
+        return ending or "without an ending"
+    return None if can_read(kind) else kind
+
+
+def unread_pictures(folders: Iterable[Folder]) -> Counter[str]:
+    """Pictures in ``folders`` and below that take more than what is installed, by kind."""
+    kinds = _passed_over(folders)
+    return Counter({kind: count for kind, count in kinds.items() if remedy_for(kind)})
+
+
+def note_on(folders: Iterable[Folder], where: str) -> str | None:
+    """How many files in ``folders`` and below are no pictures, and of which kinds, in one line."""
+    folders = list(folders)
+    kinds = _passed_over(folders)
+    if not kinds:
+        return None
+    files = kinds.total() + sum(folder.count for folder in folders)
+    order = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{count} {kind}" for kind, count in order[:_NAMED]]
+    if rest := sum(count for _, count in order[_NAMED:]):
+        named.append(f"{rest} of other kinds")
+    remedies = [remedy for kind in kinds if (remedy := remedy_for(kind))]
+    line = f"passed over {kinds.total()} of {files} files in {where}: {', '.join(named)}"
+    return "; ".join([line, *remedies])
+
+
+def _passed_over(folders: Iterable[Folder]) -> Counter[str]:
+    kinds: Counter[str] = Counter()
+    for top in folders:
+        for folder in top.walk():
+            kinds += folder.passed_over
+    return kinds
+
+
+def require_inside(path: str, root: Path, argument: str = "data.root") -> None:
+    """Refuse a path that leads out of ``root``, or a link to a folder that it is in.
+
+    Such a link is how a data set of unknown origin gets at a file that is none of its business.
+
+    Raises:
+        UsageError: it does.
+    """
+    if target := links.target_outside(path, root):
+        found = f"{path}, which leads to {target}"
+    elif Path(path).is_symlink() and Path(path).parent.resolve().is_relative_to(
+        Path(path).resolve()
+    ):
+        found = f"{path}, a link to a folder that holds it"
+    else:
+        return
+    raise UsageError(
+        argument,
+        expected=f"images within {root}",
+        found=found,
+        remedy="copy the files there instead of linking them",
+    )

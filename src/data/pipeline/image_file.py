@@ -1,0 +1,127 @@
+"""One way to open an image file, for training, evaluation, export and prediction alike."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from PIL import Image
+
+from src.data.pipeline.image_kind import formats, missing_plugin
+from src.errors import UsageError, describe
+from src.run.preprocessing_steps import DEEP_DIVISOR, ORIENTATION
+
+# Pillow's modes of whole numbers above 8 bits. A file of 16 bits comes as I;16 or, from PNM and
+# some TIFF, as I. https://pillow.readthedocs.io/en/stable/handbook/concepts.html#concept-modes
+_DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+# Each of the 65,536 levels in 8 bits.
+_TO_8_BITS = np.round(np.arange(65_536) / DEEP_DIVISOR).astype(np.uint8)
+
+# What a file may unpack to: Pillow's own limit against decompression bombs, which another library
+# may have lifted, and a side that no picture has and whose filter weights alone take gigabytes.
+MOST_PIXELS = 178_956_970
+LONGEST_SIDE = 1 << 20
+
+# The orientation's values by what turns such a picture upright.
+_TRANSPOSE: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Errors that say nothing about the file: too many are open.
+_OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE)
+
+
+class UnreadableImageError(UsageError):
+    """A file that is no image, or not a whole one; its message names it.
+
+    A worker of a DataLoader hands an error over as the text of its traceback, from which torch
+    builds the exception again: the message is that text's last line.
+    """
+
+    def __init__(self, text: str) -> None:
+        message = text.strip().rpartition("\n")[2].partition(f"{type(self).__name__}: ")
+        # UsageError builds a message from its parts; here it is built already.
+        Exception.__init__(self, message[2] or text)
+
+    @classmethod
+    def of(cls, path: str | Path, found: str, remedy: str | None = None) -> Self:
+        """The error about the file in ``path``."""
+        like = UsageError(
+            str(path),
+            expected="an image that Pillow can decode",
+            found=found,
+            remedy=remedy or "replace or remove the file, or set data.on_error=skip",
+        )
+        return cls(str(like))
+
+
+def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
+    """The picture in a file, upright by its EXIF orientation, as RGB in 8 bits.
+
+    Args:
+        path: of the file.
+        at_least: a side in pixels. A JPEG of at least twice that on both sides is decoded at a
+            half, a quarter or an eighth of its size, not below ``at_least``, which takes a
+            fraction of the time: libjpeg leaves out the high frequencies.
+
+    Raises:
+        UnreadableImageError: the file is not a whole image that Pillow can decode, has more
+            pixels than ``MOST_PIXELS`` or a side above ``LONGEST_SIDE``, or pixels of an unknown
+            range.
+    """
+    try:
+        with Image.open(path, formats=formats()) as image:
+            _require_bounded(image.size)
+            if at_least is not None:
+                image.draft(None, (at_least, at_least))  # does nothing but for a JPEG
+            image.load()
+            return _upright(as_rgb(image), image.getexif().get(ORIENTATION))
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        if isinstance(error, OSError) and error.errno in _OF_THE_PROCESS:
+            raise
+        raise UnreadableImageError.of(path, describe(error), missing_plugin(path)) from error
+
+
+def _require_bounded(size: tuple[int, int]) -> None:
+    """Refuse a picture by its header, before memory is taken for its pixels."""
+    width, height = size
+    if width * height > MOST_PIXELS or max(size) > LONGEST_SIDE:
+        raise ValueError(
+            f"{width}x{height} pixels, more than {MOST_PIXELS} in all or {LONGEST_SIDE} on a side"
+        )
+
+
+def _upright(image: Image.Image, orientation: object) -> Image.Image:
+    # ImageOps.exif_transpose also writes the EXIF data anew, which fails where a tag is damaged
+    # that has nothing to do with the pixels.
+    method = _TRANSPOSE.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """A picture of any mode as RGB in 8 bits a channel; itself, if it is that already.
+
+    See :class:`src.run.preprocessing_steps.ToRgb`. torchvision's loader drops transparency as well.
+
+    Raises:
+        ValueError: the pixels are floating-point numbers, or whole ones beyond 16 bits.
+    """
+    if image.mode in _DEEP:
+        pixels = np.asarray(image)  # (H, W)
+        if pixels.min() < 0 or pixels.max() > np.iinfo(np.uint16).max:
+            raise ValueError("pixels beyond 16 bits, whose range is not known")
+        return Image.fromarray(_TO_8_BITS[pixels]).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("floating-point pixels, whose range is not known")
+    if image.mode in {"P", "PA"}:
+        # By way of RGBA, which is how Pillow wants a palette with transparency to be read.
+        return image.convert("RGBA").convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,0 +1,83 @@
+"""Image files with the class of each, opened when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import tee
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from src.data.pipeline.image_file import UnreadableImageError, read_image
+from src.data.pipeline.threads import in_order
+
+_FEW = 10_000  # files that are decoded before training without being asked for
+
+
+class PictureFiles:
+    """Paths and labels; the pictures are read from the files.
+
+    Args:
+        paths: of the files.
+        targets: their labels, as many.
+        at_least: a side in pixels, above which a JPEG may be decoded smaller than it is.
+    """
+
+    def __init__(
+        self, paths: Sequence[str], targets: Iterable[int], at_least: int | None = None
+    ) -> None:
+        self.paths = paths
+        self.targets: NDArray[np.int64] = np.fromiter(targets, dtype=np.int64)
+        self.at_least = at_least
+
+    def image(self, index: int) -> Image.Image:
+        return read_image(self.paths[index], self.at_least)
+
+    def name(self, index: int) -> str:
+        """What to call a picture in a message."""
+        return self.paths[index]
+
+    def shrunk(self, at_least: int) -> PictureFiles:
+        """The same files, whose JPEGs may be decoded smaller, but not below ``at_least``."""
+        return PictureFiles(self.paths, self.targets, at_least)
+
+
+def unreadable(paths: Iterable[str]) -> Iterator[tuple[str, UnreadableImageError]]:
+    """Decode every file, on all cores; those that cannot be, with the error of each."""
+    checked, named = tee(paths)
+    for path, error in zip(named, in_order(_error, checked), strict=True):
+        if error is not None:
+            yield path, error
+
+
+def readable(
+    images: PictureFiles, indices: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Those of ``indices`` whose files can be decoded, and the paths of the others."""
+    broken = {path for path, _ in unreadable(images.paths[index] for index in indices)}
+    kept = [index for index in indices.tolist() if images.paths[index] not in broken]
+    return np.array(kept, dtype=np.int64), sorted(broken)
+
+
+def require_readable(paths: Sequence[str], verify: bool | None) -> None:
+    """Decode every file, or none.
+
+    Args:
+        paths: of the files.
+        verify: whether to; None if they are few enough for it to take seconds.
+
+    Raises:
+        UnreadableImageError: the first that cannot be decoded.
+    """
+    if verify if verify is not None else len(paths) <= _FEW:
+        for _, error in unreadable(paths):
+            raise error
+
+
+def _error(path: str) -> UnreadableImageError | None:
+    try:
+        read_image(path)
+    except UnreadableImageError as error:
+        return error
+    return None

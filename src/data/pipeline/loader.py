@@ -1,0 +1,61 @@
+"""How images are loaded, and the processes that do it."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from src.data.pipeline.dataset import TransformedImages
+from src.data.pipeline.samplers import EvaluationBatches
+
+_GRACE_SECONDS = 30
+
+
+def loader(
+    dataset: TransformedImages, workers: int, **options: Any
+) -> DataLoader[tuple[Tensor, int]]:
+    """Batches of a data set.
+
+    Args:
+        workers: processes that load; 0 for none.
+        options: of the DataLoader.
+    """
+    return DataLoader(
+        dataset,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        worker_init_fn=outlast_signals,
+        pin_memory=torch.cuda.is_available(),
+        **options,
+    )
+
+
+def evaluation_loader(
+    dataset: TransformedImages, workers: int, batch_size: int, rank: int, processes: int
+) -> DataLoader[tuple[Tensor, int]]:
+    """All of a data set once, over all processes."""
+    if processes == 1:
+        return loader(dataset, workers, batch_size=batch_size)
+    batches = EvaluationBatches(len(dataset), batch_size, rank, processes)
+    return loader(dataset, workers, batch_sampler=batches)
+
+
+def outlast_signals(_: int) -> None:
+    """A worker's part in stopping well: it goes on until the training ends it.
+
+    A terminal sends Ctrl-C, and a cluster SIGTERM, to all processes of a command. The one that
+    trains finishes its step first, for which it needs its images.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_soon)
+
+
+def _end_soon(_: int, __: FrameType | None) -> None:
+    # If nobody ends it: the default of SIGALRM does.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(_GRACE_SECONDS)

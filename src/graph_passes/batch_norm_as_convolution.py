@@ -1,0 +1,35 @@
+"""Write a BatchNorm that no convolution precedes as a depthwise 1x1 convolution.
+
+DenseNet normalizes before it convolves (He et al., 2016, arXiv 1603.05027), with an activation
+between, so nothing can absorb it. Int8 runtimes have no kernel for BatchNorm, but for depthwise
+convolutions, and fuse the activation after one.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import fx, nn
+
+from src.graph_passes import _graph
+
+
+def rewrite(graph_module: fx.GraphModule) -> int:
+    """Replace each BatchNorm over images that has running statistics."""
+    count = 0
+    for node, norm in _graph.calls_of(graph_module, nn.BatchNorm2d):
+        if norm.running_mean is None or norm.running_var is None:
+            continue
+        # In double, so that the one rounding is that of the weights.
+        scale = torch.rsqrt(norm.running_var.double() + norm.eps)
+        if norm.weight is not None:
+            scale = scale * norm.weight
+        shift = -norm.running_mean * scale
+        if norm.bias is not None:
+            shift = shift + norm.bias
+        channels = norm.num_features
+        convolution = nn.Conv2d(channels, channels, 1, groups=channels)
+        convolution.weight.copy_(scale.reshape(channels, 1, 1, 1))
+        convolution.bias = nn.Parameter(shift.to(convolution.weight.dtype))
+        _graph.put(graph_module, node, convolution)
+        count += 1
+    return count

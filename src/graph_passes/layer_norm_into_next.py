@@ -1,0 +1,104 @@
+"""Fold a LayerNorm's weight and bias into the linear layer or convolution that reads it.
+
+What is left is the normalization alone, which has no parameters.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+from src.graph_passes import _graph
+
+_IMAGE_AXES = 4  # N, C, H, W
+
+
+def rewrite(graph_module: fx.GraphModule) -> int:
+    """Fold each LayerNorm over the last axis that one such layer reads and nothing else."""
+    _as_modules(graph_module)
+    count = 0
+    for node, norm in _graph.calls_of(graph_module, nn.LayerNorm):
+        if len(norm.normalized_shape) != 1 or not norm.elementwise_affine:
+            continue
+        reader = _reader(graph_module, node, norm.normalized_shape[0])
+        if reader is None:
+            continue
+        layer, old = reader
+        _graph.put(graph_module, layer, _with_affine(old, norm.weight, norm.bias))
+        bare = nn.LayerNorm(norm.normalized_shape, eps=norm.eps, elementwise_affine=False)
+        _graph.put(graph_module, node, bare)
+        count += 1
+    return count
+
+
+def _as_modules(graph_module: fx.GraphModule) -> None:
+    """Turn calls of the function, as torchvision's LayerNorm2d makes, into calls of a module."""
+    for node in list(graph_module.graph.nodes):
+        if node.op != "call_function" or node.target is not functional.layer_norm:
+            continue
+        names = ("input", "normalized_shape", "weight", "bias", "eps")
+        given = dict(zip(names, node.args, strict=False)) | node.kwargs
+        value, shape = given["input"], given["normalized_shape"]
+        weight, bias = (_graph.constant_at(graph_module, given.get(k)) for k in ("weight", "bias"))
+        if not isinstance(value, fx.Node) or weight is None or bias is None:
+            continue
+        module = nn.LayerNorm(list(shape), eps=given.get("eps", 1e-5))
+        module.weight.copy_(weight)
+        module.bias.copy_(bias)
+        new = _graph.insert_module(graph_module, value, "layer_norm", module)
+        _graph.bypass(graph_module, node, new)
+
+
+def _reader(
+    graph_module: fx.GraphModule, norm: fx.Node, channels: int
+) -> tuple[fx.Node, nn.Linear | nn.Conv2d] | None:
+    """The layer that reads ``norm`` through permutations or a flattening of 1x1 images."""
+    axis = -1  # of the channels
+    rank: int | None = None  # known after a permutation
+    before, node = norm, _graph.only_user(norm)
+    while node is not None and _graph.input_of(node) is before:
+        linear = _graph.module_at(graph_module, node, nn.Linear)
+        if linear is not None:
+            last = axis == -1 or (rank is not None and axis == rank - 1)
+            return (node, linear) if last and linear.in_features == channels else None
+        convolution = _graph.module_at(graph_module, node, nn.Conv2d)
+        if convolution is not None:
+            # A padded convolution pads with zeros, which the folded bias would have shifted.
+            plain = convolution.groups == 1 and not any(convolution.padding)
+            return (node, convolution) if plain and (axis, rank) == (1, _IMAGE_AXES) else None
+        order = _graph.permutation_of(node)
+        if order is not None:
+            rank = len(order)
+            axis = order.index(axis % rank)
+        elif axis == 1 and _flattens_images(graph_module, node):
+            rank = 2  # and the linear layer's width tells whether each image is one pixel
+        else:
+            return None
+        before, node = node, _graph.only_user(node)
+    return None
+
+
+def _flattens_images(graph_module: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether ``node`` makes (N, C, H, W) to (N, C * H * W)."""
+    flatten = _graph.module_at(graph_module, node, nn.Flatten)
+    if flatten is not None:
+        return flatten.start_dim == 1 and flatten.end_dim == -1
+    return node.target is torch.flatten and node.args[1:] in {(1,), (1, -1)} and not node.kwargs
+
+
+def _with_affine(
+    old: nn.Linear | nn.Conv2d, weight: Tensor, bias: Tensor | None
+) -> nn.Linear | nn.Conv2d:
+    """The layer that gives for x what ``old`` gives for ``weight * x + bias``."""
+    new = copy.deepcopy(old)
+    matrix = old.weight.double()  # (out, in) or (out, in, height, width)
+    new.weight.copy_(matrix * weight.reshape(1, -1, *[1] * (matrix.dim() - 2)))
+    if bias is not None:
+        shift = torch.einsum("oi...,i->o", matrix, bias.double())
+        if old.bias is not None:
+            shift = shift + old.bias
+        new.bias = nn.Parameter(shift.to(old.weight.dtype))
+    return new

@@ -1,0 +1,114 @@
+"""Empirical bias correction: what the rounding of weights adds to the mean output is taken away.
+
+Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019,
+section 4.2, https://arxiv.org/abs/1906.04721. An output's mean is wrong by the weights' error
+times the inputs' mean, which the float network tells for the calibration images. At the border,
+where a convolution reads padding, it is an approximation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.backends.onnx import tensors
+from src.backends.onnx.tensors import Array
+
+if TYPE_CHECKING:
+    import onnx
+
+_PRODUCTS = {"Conv": 1, "Gemm": 1, "MatMul": -1}  # where their input's channels are
+
+
+def mean_inputs(model: onnx.ModelProto, images: NDArray[np.float32]) -> dict[str, Array]:
+    """The mean of each channel of what convolutions and products read, (C,) each."""
+    axes = {
+        node.input[0]: _PRODUCTS[node.op_type]
+        for node in model.graph.node
+        if node.op_type in _PRODUCTS
+    }
+    sums: dict[str, Array] = {}
+    for found in tensors.activations(model, axes, images):
+        for name, value in found.items():
+            others = tuple(set(range(value.ndim)) - {axes[name] % value.ndim})
+            means = value.mean(axis=others, dtype=np.float64) * len(value)
+            sums[name] = sums.get(name, 0) + means
+    return {name: value / len(images) for name, value in sums.items()}
+
+
+def correct(model: onnx.ModelProto, dequantized: dict[str, Array], means: dict[str, Array]) -> int:
+    """Correct the biases of ``model``, the float one, in place.
+
+    Args:
+        dequantized: the weights that the quantized model computes with, by name.
+        means: see :func:`mean_inputs`.
+
+    Returns:
+        How many biases were corrected. A product without a bias gets one if it can have one; a
+        MatMul must be followed by the addition of one.
+    """
+    import onnx
+
+    values = tensors.constants(model)
+    readers = tensors.readers(model)
+    count = 0
+    for node, weight in _products(model):
+        if weight not in dequantized or weight not in values:
+            continue
+        shift = _shift(node, dequantized[weight] - values[weight], means[node.input[0]])
+        adder = _adder(node, readers)
+        if shift is None or adder is None:
+            continue
+        position = next(
+            (number for number, name in enumerate(adder.input) if _is_bias(values, name, shift)),
+            None,
+        )
+        if position is None and (adder is not node or len(node.input) > 2):  # noqa: PLR2004
+            continue
+        old = 0 if position is None else values[adder.input[position]]
+        name = f"{node.output[0]}_corrected_bias"
+        new = np.asarray(old - shift, np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(new, name))
+        if position is None:
+            node.input.append(name)
+        else:
+            adder.input[position] = name
+        count += 1
+    return count
+
+
+def _products(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, str]]:
+    for node in model.graph.node:
+        if node.op_type in _PRODUCTS:
+            yield node, node.input[1]
+
+
+def _shift(node: onnx.NodeProto, error: Array, means: Array) -> Array | None:
+    """What an error of the weights adds to the mean of each output channel, (O,)."""
+    options = tensors.attributes(node)
+    if node.op_type == "Conv":
+        groups = options.get("group", 1)
+        outputs, inputs = error.shape[:2]  # inputs of one group
+        summed = error.reshape(groups, outputs // groups, inputs, -1).sum(axis=-1)
+        added: Array = np.einsum("goi,gi->go", summed, means.reshape(groups, inputs))
+        return added.reshape(-1)
+    if node.op_type == "Gemm":
+        if options.get("transA") or options.get("alpha", 1) != 1 or options.get("beta", 1) != 1:
+            return None
+        return error @ means if options.get("transB") else means @ error
+    return means @ error if error.ndim == 2 else None  # noqa: PLR2004  # a matrix
+
+
+def _adder(node: onnx.NodeProto, readers: dict[str, list[onnx.NodeProto]]) -> onnx.NodeProto | None:
+    """The node that adds the bias: a convolution does it itself."""
+    if node.op_type != "MatMul":
+        return node
+    after = readers.get(node.output[0], [])
+    return after[0] if len(after) == 1 and after[0].op_type == "Add" else None
+
+
+def _is_bias(values: dict[str, Array], name: str, shift: Array) -> bool:
+    return name in values and values[name].shape == shift.shape

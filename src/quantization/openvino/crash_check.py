@@ -1,0 +1,76 @@
+"""An int8 graph, run in a process of its own before it may run in that of an export.
+
+On a processor with AMX OpenVINO 2026.4 can end the process that runs an int8 graph on one small
+image: a training would end with it, and with what was still to be exported.
+
+python -m src.quantization.openvino.crash_check GRAPH IMAGES PRECISION
+
+runs GRAPH.xml on IMAGES.npy.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.backends.openvino.runtime import OpenVinoRuntime
+from src.quantization.evaluation import BATCH
+from src.system import machine
+from src.system.subprocesses import run_module
+
+if TYPE_CHECKING:
+    import openvino
+
+MOST_SECONDS = 300.0
+_CALLS = 3
+
+
+def crash(
+    graph: openvino.Model, images: NDArray[np.float32], precision: str, scratch: Path
+) -> str | None:
+    """How a process ends that runs a graph as a judge does, on one image and on a batch.
+
+    None if well.
+
+    Args:
+        graph: the int8 graph.
+        images: (n, 3, H, W).
+        precision: of what is not int8, "f32" or "bf16".
+        scratch: a folder.
+    """
+    import openvino
+
+    file, pictures = scratch / "dry_run.xml", scratch / "dry_run.npy"
+    openvino.save_model(graph, file, compress_to_fp16=False)
+    np.save(pictures, images[:BATCH])
+    try:
+        done = run_module(__name__, str(file), str(pictures), precision, seconds=MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"takes more than {MOST_SECONDS:g} s"
+    if done.returncode < 0:
+        return f"ends its process with signal {-done.returncode}"
+    if done.returncode:
+        return done.stderr.strip().rpartition("\n")[2] or f"ends with exit code {done.returncode}"
+    return None
+
+
+def main() -> None:
+    import openvino
+
+    graph, images = (
+        openvino.Core().read_model(sys.argv[1]),
+        np.load(sys.argv[2], allow_pickle=False),
+    )
+    runtime = OpenVinoRuntime(graph, "cpu", machine.usable_cores(), sys.argv[3])
+    for _ in range(_CALLS):
+        runtime(images[:1])
+        runtime(images)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Latency against accuracy: a bubble a file, and the Pareto front."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from src.report import pareto
+from src.report.charts.chart import cell_of, milliseconds, name_of, samples_of
+from src.report.charts.labels import place
+from src.report.charts.style import FAINT, WIDE, plain
+
+Row = dict[str, Any]
+
+_LARGEST = 900.0  # points^2, the bubble of the largest file
+_SMALLEST = 28.0  # below this a bubble can't be seen
+MOST_NAMES = 12  # beside bubbles; of more only those on the front have one
+
+
+@dataclass(frozen=True)
+class Point:
+    """A file in the plane of latency and accuracy."""
+
+    label: str
+    seconds: float  # p50
+    low_seconds: float  # the fastest quarter of the calls is below
+    high_seconds: float  # the slowest quarter is above
+    top1: float  # share of 1
+    low_top1: float  # the 95 % interval of its distance to the baseline
+    high_top1: float
+    bytes: int
+    color: str
+    marker: str = "o"
+
+
+def points_of(rows: Sequence[tuple[str, Row, Row, str]]) -> list[Point]:
+    """Where each row stands, with the middle half of its calls and its accuracy's interval.
+
+    Args:
+        rows: a label, the row, its cell at one batch size, and its colour.
+    """
+    found = []
+    for label, row, cell, color in rows:
+        accuracy = row["accuracy"]
+        low, high = np.percentile(samples_of(cell), [25, 75])
+        top1, delta = accuracy["top1"], accuracy.get("delta_top1", 0.0)
+        tested = {} if row["verdict"] == "same" else accuracy  # the same network has no interval
+        found.append(
+            Point(
+                label=label,
+                seconds=cell["p50_s"],
+                low_seconds=min(float(low), cell["p50_s"]),
+                high_seconds=max(float(high), cell["p50_s"]),
+                top1=top1,
+                low_top1=min(top1, top1 + tested.get("delta_low", delta) - delta),
+                high_top1=max(top1, top1 + tested.get("delta_high", delta) - delta),
+                bytes=row["size_bytes"],
+                color=color,
+                marker="o" if row["device"] == "cpu" else "D",
+            )
+        )
+    return found
+
+
+def standing(results: Row, rows: Sequence[Row], size: int, tint: dict[str, str]) -> list[Point]:
+    """The points of one run; its baseline has no interval to itself."""
+    found = points_of(
+        [
+            (name_of(row, rows), row, cell, tint[row["format"]])
+            for row in rows
+            if row["accuracy"] and (cell := cell_of(row, size)) is not None
+        ]
+    )
+    names = {name_of(row, rows) for row in rows if row["format"] == results["baseline"]}
+    return [
+        dataclasses.replace(each, low_top1=each.top1, high_top1=each.top1)
+        if each.label in names
+        else each
+        for each in found
+    ]
+
+
+def tradeoff(points: Sequence[Point], width: float) -> Figure:
+    """Latency against accuracy: bubbles by size, their error bars, the Pareto front."""
+    figure = Figure(figsize=(width, 4.0 if width < WIDE else 4.6), layout="constrained")
+    axes = figure.subplots()
+    best = front_of(points)
+    if len(best) > 1:
+        axes.plot(
+            [1e3 * point.seconds for point in best],
+            [100 * point.top1 for point in best],
+            color=FAINT,
+            linestyle=(0, (4, 3)),
+            linewidth=1.2,
+            drawstyle="steps-post",
+            label="Pareto front",
+            zorder=1,
+        )
+    largest = max(point.bytes for point in points)
+    for point in points:
+        x, y = 1e3 * point.seconds, 100 * point.top1
+        axes.errorbar(
+            x,
+            y,
+            xerr=[[x - 1e3 * point.low_seconds], [1e3 * point.high_seconds - x]],
+            yerr=[[y - 100 * point.low_top1], [100 * point.high_top1 - y]],
+            ecolor=point.color,
+            elinewidth=1,
+            capsize=2,
+            fmt="none",
+            zorder=2,
+        )
+        axes.scatter(
+            x,
+            y,
+            s=max(_SMALLEST, _LARGEST * point.bytes / largest),
+            color=point.color,
+            marker=point.marker,
+            alpha=0.75,
+            linewidths=0,
+            zorder=3,
+        )
+    milliseconds(axes, [point.low_seconds for point in points] + [p.high_seconds for p in points])
+    low = min(point.low_top1 for point in points)
+    high = max(point.high_top1 for point in points)
+    room = max(0.6, 100 * (high - low) * 0.25)
+    axes.set_ylim(100 * low - room, min(100 * high + room, 100 + room))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.set_xlabel("latency, p50, ms (less is better)")
+    axes.set_ylabel("top-1, %")
+    axes.grid(visible=True, axis="both")
+    named = points if len(points) <= MOST_NAMES else best
+    place(
+        axes,
+        [(1e3 * point.seconds, 100 * point.top1) for point in named],
+        [f"{plain(point.label)}\n{point.bytes / 1e6:.1f} MB" for point in named],
+    )
+    return figure
+
+
+def tradeoff_in_words(points: Sequence[Point]) -> str:
+    """The same figure for who cannot see it."""
+    each = " ".join(
+        f"{point.label}: {1e3 * point.seconds:.2f} ms, {100 * point.top1:.2f} %, "
+        f"{point.bytes / 1e6:.1f} MB."
+        for point in points
+    )
+    names = ", ".join(point.label for point in front_of(points))
+    return f"Latency against top-1 accuracy, a bubble a file. {each} On the Pareto front: {names}."
+
+
+def front_of(points: Sequence[Point]) -> list[Point]:
+    """Those that no other is both as fast and more accurate than, from the fastest on."""
+    best = pareto.front([(point.seconds, point.top1) for point in points])
+    return [points[index] for index in best]

@@ -1,0 +1,392 @@
+"""The run folder: what is where, what it is called, and which one is the newest."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from src.errors import UsageError, one_line, printable, visible
+from src.run.schema import Check, Wrong
+from src.run.shapes.benchmark import BENCHMARK, VERSION, VERSIONS
+from src.run.shapes.manifest import MANIFEST
+from src.run.shapes.rounds import ROUNDS
+from src.system import atomic_files, links, partial_files, quoting, safe_yaml
+from src.system.paths import user_path
+
+LOG_FOLDER = "lightning_logs"
+_CHECKPOINTS = "checkpoints"
+LAST = f"{_CHECKPOINTS}/last.ckpt"  # exported where no weights were validated
+_MOST_SHOWN = 80  # characters of what was found
+TRACE_SUFFIX = ".pt.trace.json.gz"  # by which TensorBoard's plugin finds traces
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: ``lightning_logs/<model>/version_N``."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The run as people call it: ``convnext_t/version_0``."""
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+    @property
+    def quoted(self) -> str:
+        """The folder as a word of a line for a shell."""
+        return quoting.shell(str(self.folder))
+
+    @property
+    def config(self) -> Path:
+        return self.own("config.yaml")
+
+    @property
+    def command(self) -> Path:
+        """The command that it was trained with, as it was typed."""
+        return self.own("command.txt")
+
+    @property
+    def started_in_file(self) -> Path:
+        """Where the training was started: see :mod:`src.run.started_in`."""
+        return self.own("started_in.txt")
+
+    @property
+    def best_checkpoint(self) -> Path:
+        return self.own(_CHECKPOINTS, "best.ckpt")
+
+    @property
+    def last_checkpoint(self) -> Path:
+        return self.own(LAST)
+
+    @property
+    def exported_checkpoint(self) -> Path:
+        """What is exported: the best one, or the last one where no weights were validated."""
+        return self.best_checkpoint if self.best_checkpoint.is_file() else self.last_checkpoint
+
+    @property
+    def exports(self) -> Path:
+        return self.own("exports")
+
+    @property
+    def manifest(self) -> Path:
+        return self.own("exports", "manifest.json")
+
+    @property
+    def benchmark(self) -> Path:
+        return self.own("benchmark.json")
+
+    @property
+    def rounds(self) -> Path:
+        """A measurement as it was taken, until ``benchmark.json`` is made from it."""
+        return self.own("rounds.json")
+
+    @property
+    def measurements(self) -> Path:
+        """Every measurement there was, a file each, by machine and time."""
+        return self.own("measurements")
+
+    @property
+    def profile(self) -> Path:
+        """Traces of the training, and what they say."""
+        return self.own("profile")
+
+    @property
+    def inference_traces(self) -> Path:
+        """A trace of some calls of each exported file."""
+        return self.own("profile", "inference")
+
+    @property
+    def flipped(self) -> Path:
+        """Pictures of the test images that some row answers otherwise than the baseline."""
+        return self.own("flipped")
+
+    @property
+    def report(self) -> Path:
+        return self.own("report.md")
+
+    @property
+    def page(self) -> Path:
+        return self.own("report.html")
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """The run in ``folder``.
+
+        Raises:
+            UsageError: ``folder`` is not a run folder.
+        """
+        run = cls.of(user_path(folder, "RUN"))
+        if not run.config.is_file():
+            raise UsageError(
+                "RUN",
+                expected=f"a run folder such as {LOG_FOLDER}/resnet34/version_0",
+                found=f"{folder} without a config.yaml",
+                remedy="train one with python -m src.train",
+            )
+        _require_utf8(run.folder, "RUN", "move the run, or rename the folder that it is in")
+        return run
+
+    @classmethod
+    def of(cls, folder: str | Path) -> Run:
+        """The run in ``folder``, which may be anybody's and have no configuration yet.
+
+        Raises:
+            UsageError: a link in it leads out of it.
+        """
+        run = cls(Path(folder).resolve())
+        run.require_own_files()
+        return run
+
+    def own(self, *parts: str) -> Path:
+        """The path of ``parts`` in this run, to read or to write.
+
+        Raises:
+            UsageError: a link on the way leads out of the run.
+        """
+        try:
+            return links.inside(self.folder, *parts)
+        except links.Outward as outward:
+            raise _not_own(outward) from outward
+
+    def require_own_files(self) -> None:
+        """Look at all there is in this run, as libraries open files that they find by themselves.
+
+        Raises:
+            UsageError: a link leads out of the run, or something is neither file nor folder.
+        """
+        try:
+            links.require_inside(self.folder)
+        except links.Outward as outward:
+            raise _not_own(outward) from outward
+
+    def remove_unfinished(self) -> None:
+        """Remove what a process that was killed had begun to write here.
+
+        Only where the stages write: what else is below the folder is not looked at.
+        """
+        below = (self.best_checkpoint.parent, self.exports, self.measurements, self.flipped)
+        ours = [self.folder, *below, self.profile, self.inference_traces]
+        if self.exports.is_dir():
+            ours += sorted(self.exports.iterdir())
+        for folder in ours:
+            if not folder.is_symlink():
+                partial_files.remove(folder)
+
+    def require(self, file: Path, remedy: str) -> Path:
+        """``file``, which an earlier stage wrote.
+
+        Raises:
+            UsageError: it is not there.
+        """
+        if not file.is_file():
+            raise UsageError(
+                "RUN",
+                expected=f"{file.relative_to(self.folder)} in {self.folder}",
+                found="no such file",
+                remedy=remedy,
+            )
+        return file
+
+    def read_command(self) -> str | None:
+        """The command that it was trained with, as it was typed; None if that was not kept."""
+        if not self.command.is_file():
+            return None
+        return self.command.read_text(encoding="utf-8", errors="replace").strip()
+
+    def read_manifest(self) -> dict[str, Any]:
+        """What was exported: see :mod:`src.run.shapes.manifest`. Its run may be renamed since."""
+        path = self.require(self.manifest, f"run python -m src.export {self.quoted}")
+        # Whoever reads it goes on to files that it does not list, in this folder and in others.
+        self.require_own_files()
+        return _read_json(path, MANIFEST) | {"run": self.name}
+
+    def read_config(self) -> dict[str, Any]:
+        """The configuration that it was trained with, as plain values.
+
+        Raises:
+            UsageError: it is no YAML of plain values, or of more than a configuration has.
+        """
+        try:
+            content = safe_yaml.load(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise _not_ours(self.config, "plain values in YAML", one_line(str(error))) from error
+        if not isinstance(content, dict):
+            found = repr(content)[:_MOST_SHOWN]
+            raise _not_ours(self.config, "a configuration in YAML", found)
+        return content
+
+    def read_benchmark(self) -> dict[str, Any]:
+        """The measurement: see :mod:`src.run.shapes.benchmark`. A run may be renamed since."""
+        remedy = f"run python -m src.benchmark {self.quoted}"
+        return read_results(self.require(self.benchmark, remedy)) | {"run": self.name}
+
+    def read_rounds(self) -> dict[str, Any]:
+        """A measurement of which the figures are not made yet: see :mod:`src.run.shapes.rounds`."""
+        remedy = f"run python -m src.benchmark {self.quoted}"
+        return _read_json(self.require(self.rounds, remedy), ROUNDS, (VERSION,))
+
+    def write_benchmark(self, results: dict[str, Any], machine: str) -> Path:
+        """Keep a measurement: as the present one, and for good in a file of its own.
+
+        Args:
+            results: see ``docs/architecture.md`` for their schema.
+            machine: where it was measured, as a word of a file's name.
+
+        Returns:
+            The file of its own, in ``measurements/``.
+        """
+        self.measurements.mkdir(exist_ok=True)
+        stem = re.sub(r"[^a-z0-9]+", "-", f"{machine}_{results['measured_at'][:19]}".lower())
+        number = 1
+        while (
+            file := self.measurements / f"{stem}{f'-{number}' if number > 1 else ''}.json"
+        ).exists():
+            number += 1
+        atomic_files.write_json(file, results)
+        atomic_files.write_json(self.benchmark, results)
+        return file
+
+
+def newest(root: Path, model: str, *, having: str) -> Run | None:
+    """The newest run of ``model`` below ``root`` that has the file ``having``, if there is one.
+
+    That is the one with the highest number. A run that was renamed has none: among these it is the
+    one with the newest file, and they are looked at where no other has one.
+    """
+    found = [
+        (_number(folder.name), (folder / having).stat().st_mtime, folder)
+        for folder in (root / LOG_FOLDER / model).glob("*")
+        if not folder.name.startswith(".") and (folder / having).is_file()
+    ]
+    return Run.of(max(found)[-1]) if found else None
+
+
+def around(checkpoint: Path) -> Run | None:
+    """The run that a checkpoint lies in, whatever the checkpoint itself is a link to.
+
+    That is a folder with a configuration, which has the checkpoint in ``checkpoints/``. None if
+    there is none: a checkpoint may lie anywhere, and a home folder, for example, is none of our
+    business.
+
+    Raises:
+        UsageError: a link in the run leads out of it.
+    """
+    parent = Path(os.path.abspath(checkpoint)).parent  # noqa: PTH100  # no link
+    folder = parent.parent.resolve()
+    if parent.name != _CHECKPOINTS or not Run(folder).config.is_file():
+        return None
+    return Run.of(folder)
+
+
+def create(root: Path, model: str) -> Run:
+    """A new, empty run folder of ``model`` below ``root``, with the next free number.
+
+    Two trainings that start at once get two folders: making a folder is atomic.
+
+    Raises:
+        UsageError: the folder cannot be made.
+    """
+    parent = root / LOG_FOLDER / model
+    remedy = "start elsewhere, or name another folder with trainer.default_root_dir=PATH"
+    _require_utf8(parent.absolute(), "trainer.default_root_dir", remedy)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        taken = (folder.name.removeprefix("version_") for folder in parent.glob("version_*"))
+        number = max((int(name) + 1 for name in taken if name.isdecimal()), default=0)
+        while True:
+            folder = parent / f"version_{number}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return Run(folder.resolve())
+    except OSError as error:
+        raise UsageError(
+            "trainer.default_root_dir",
+            expected="a folder that can be written",
+            found=f"{parent} ({error.strerror})",
+            remedy="make it writable or name another with trainer.default_root_dir=PATH",
+        ) from error
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Measurements from a file that the benchmark stage wrote: see :mod:`src.run.shapes.benchmark`.
+
+    Raises:
+        UsageError: it is no such file, or of another schema version.
+    """
+    return _read_json(path, BENCHMARK, VERSIONS)
+
+
+def _read_json(path: Path, shape: Check, versions: tuple[int, ...] = (1,)) -> dict[str, Any]:
+    """The content of a JSON file that a stage wrote, of which every value is what it should be."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, OSError, RecursionError) as error:
+        raise _not_ours(path, "a JSON file that Lightship wrote", str(error)) from error
+    version = content.get("schema_version") if isinstance(content, dict) else content
+    if not isinstance(content, dict) or type(version) is not int or version not in versions:
+        expected = f"schema_version {' or '.join(map(str, versions))}"
+        raise _not_ours(path, expected, repr(version)[:_MOST_SHOWN])
+    try:
+        shape(content, "")
+    except Wrong as wrong:
+        raise _not_ours(path, wrong.expected, wrong.found) from wrong
+    try:
+        return {visible(name): _visible(each) for name, each in content.items()}
+    except RecursionError as error:
+        raise _not_ours(path, "a JSON file that Lightship wrote", str(error)) from error
+
+
+def _visible(value: Any) -> Any:
+    """The same without characters that a terminal would obey, wherever they are shown."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, list):
+        return [_visible(each) for each in value]
+    if isinstance(value, dict):
+        return {visible(name): _visible(each) for name, each in value.items()}
+    return value
+
+
+def _not_ours(path: Path, expected: str, found: str) -> UsageError:
+    return UsageError(
+        str(path), expected=expected, found=found, remedy="run the stage that writes it again"
+    )
+
+
+def _number(name: str) -> int:
+    """The number of a run's folder, -1 for one that was renamed."""
+    number = name.removeprefix("version_")
+    return int(number) if number != name and number.isdecimal() else -1
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name}, which is not JSON")
+
+
+def _require_utf8(path: Path, argument: str, remedy: str) -> None:
+    """Refuse a run in a folder whose name is not UTF-8: TensorBoard and runtimes write no such one.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if printable(path) != str(path):
+        raise UsageError(argument, expected="a path in UTF-8", found=str(path), remedy=remedy)
+
+
+def _not_own(outward: links.Outward) -> UsageError:
+    """A run of unknown origin would have files elsewhere read, packed or written."""
+    return UsageError(
+        "RUN",
+        expected="files and folders of the run's own",
+        found=outward.found,
+        remedy="copy what it leads to in its place",
+    )

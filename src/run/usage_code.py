@@ -1,0 +1,110 @@
+"""A few lines of Python that classify a picture with an exported file, without this project.
+
+They travel in the manifest as text, with ``FOLDER`` where the file's folder belongs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from src.run.preprocessing_steps import (
+    CropMiddle,
+    Normalise,
+    ResizeBoth,
+    ResizeShorter,
+    Scale,
+    Step,
+    ToRgb,
+    Upright,
+    WithoutEnds,
+    steps_of,
+)
+
+FOLDER = "{folder}"
+_PICTURE = "picture.png"
+
+
+def lines(
+    imports: Sequence[str], opening: Sequence[str], preprocessing: dict[str, Any], call: str
+) -> str:
+    """The whole program.
+
+    It gives the network the same bits as training's evaluation, or ends with an error: a mode of
+    pixels that it does not know is refused.
+
+    Args:
+        imports: what it imports beside ``json``, numpy and Pillow, a statement each.
+        opening: opens the file, and sets ``names`` to its classes.
+        preprocessing: as it travels inside the file.
+        call: an expression for the logits of ``images``, (1, 3, H, W) float32.
+    """
+    program = [
+        "import json",
+        *imports,
+        "import numpy",
+        "from PIL import Image, ImageOps",
+        "",
+        *opening,
+        f'picture = Image.open("{_PICTURE}")',
+        *(line for step in steps_of(preprocessing) for line in _lines_of(step)),
+        # Contiguous: a compiled network reads memory as it lies.
+        "images = numpy.ascontiguousarray(values.transpose(2, 0, 1)[None])  # (1, 3, H, W)",
+        f"logits = {call}",
+        "print(names[int(logits[0].argmax())])",
+    ]
+    return "\n".join(program)
+
+
+def tensor(device: str) -> str:
+    """An expression for ``images`` as a torch tensor on ``device``."""
+    return "torch.from_numpy(images)" + ('.to("cuda")' if device == "cuda" else "")
+
+
+def _lines_of(step: Step) -> list[str]:  # noqa: PLR0911  # one a kind of step
+    """One step: of ``picture``, a PIL image, until ``Scale`` makes ``values``, (H, W, 3), of it."""
+    match step:
+        case Upright():
+            return ["picture = ImageOps.exif_transpose(picture)  # upright"]
+        case ToRgb():
+            levels = f"numpy.round(numpy.asarray(picture) / {step.deep_divisor})"
+            return [
+                'if picture.mode in ("I", "F"):',
+                f'    raise SystemExit("{_PICTURE}: 32 bits a pixel, whose range is not known")',
+                'if picture.mode.startswith("I;16"):  # 16 bits to 8',
+                f'    picture = Image.fromarray({levels}.astype("uint8"))',
+                'picture = picture.convert("RGBA").convert("RGB")  # without alpha',
+            ]
+        case WithoutEnds():
+            end = f"max(side - {step.longest_ratio} * short, 0) // (4 * short) * (2 * short)"
+            return [
+                "short = min(picture.size)  # a very long picture loses its ends",
+                f"left, top = ({end} for side in picture.size)",
+                "picture = picture.crop((left, top, picture.width - left, picture.height - top))",
+            ]
+        case ResizeBoth():
+            sides = f"({step.size}, {step.size})"
+            return [f"picture = picture.resize({sides}, {_resampling(step.filter)})"]
+        case ResizeShorter():
+            return [
+                f"sides = [int({step.size} * side / min(picture.size)) for side in picture.size]",
+                f"picture = picture.resize(sides, {_resampling(step.filter)})",
+            ]
+        case CropMiddle():
+            size = step.size
+            return [
+                f"left, top = (round((side - {size}) / 2) for side in picture.size)",
+                f"picture = picture.crop((left, top, left + {size}, top + {size}))",
+            ]
+        case Scale():
+            factor = "(1 / 255)" if step.factor == 1 / 255 else repr(step.factor)
+            return [f'values = numpy.asarray(picture, "float32") * {factor}']
+        case Normalise():
+            return [
+                f'mean, std = numpy.array([{list(step.mean)}, {list(step.std)}], "float32")',
+                "values = (values - mean) / std",
+            ]
+
+
+def _resampling(name: str) -> str:
+    return f"Image.Resampling.{name.upper()}"

@@ -1,0 +1,1 @@
+"""One exported file in a clean process: started, asked, timed and ended."""

@@ -1,0 +1,145 @@
+"""Timing one runtime on one batch, within its own process."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.backends.base import Runtime
+from src.worker.energy import EnergyMeter
+
+WINDOW_CALLS = 5  # of a warm-up window, at least
+WINDOW_SECONDS = 0.05
+TURN_WARMUP_SECONDS = 0.02  # caches were another worker's in the meantime
+
+
+class Stopwatch:
+    """Times calls on one batch, host clock, synchronised before and after each.
+
+    Args:
+        runtime: what is called.
+        images: (N, 3, H, W).
+        clock: seconds; replaced in tests.
+        cpu_clock: seconds of processor time of this process, over all its threads.
+        energy: the counters of where it runs, if there are any.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        images: NDArray[np.float32],
+        clock: Callable[[], float] = time.perf_counter,
+        cpu_clock: Callable[[], float] = time.process_time,
+        energy: EnergyMeter | None = None,
+    ) -> None:
+        self._runtime = runtime
+        self._images = images
+        self._clock = clock
+        self._cpu_clock = cpu_clock
+        self._energy = energy
+        self.answer: object = None  # of the latest call, to be looked at when nothing is timed
+
+    def once(self) -> float:
+        """Seconds of one call: images in the host's memory to logits there."""
+        runtime, images, clock = self._runtime, self._images, self._clock
+        runtime.synchronize()
+        started = clock()
+        self.answer = runtime(images)
+        runtime.synchronize()
+        return clock() - started
+
+    def warm_up(self, tolerance: float, max_seconds: float) -> dict[str, Any]:
+        """Call until the medians of two windows in a row differ by ``tolerance`` at most.
+
+        A window is ``WINDOW_CALLS`` calls and ``WINDOW_SECONDS``, whichever takes longer.
+
+        Returns:
+            ``warm``: whether they came to agree within ``max_seconds``; ``seconds`` spent.
+        """
+        started = self._clock()
+        before = self._window()
+        while self._clock() - started < max_seconds:
+            now = self._window()
+            if abs(now - before) <= tolerance * before:
+                return {"warm": True, "seconds": self._clock() - started}
+            before = now
+        return {"warm": False, "seconds": self._clock() - started}
+
+    def time(self, samples: int, max_seconds: float) -> dict[str, Any]:
+        """One turn: at most ``samples`` timed calls, none started after ``max_seconds``.
+
+        Garbage collection is off meanwhile, as in :mod:`timeit`.
+
+        Returns:
+            ``seconds`` of each call, at least one; ``elapsed_seconds`` from the first call's
+            start to the last one's end; ``cpu_seconds``, the processor time of all threads in
+            it; ``energy_joules`` of the whole package or GPU, None where that cannot be read;
+            ``device_seconds`` of as many calls again by the clock of the runtime's device, None
+            where it has none.
+        """
+        end = self._clock() + TURN_WARMUP_SECONDS
+        self.once()
+        while self._clock() < end:
+            self.once()
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            joules = self._energy.read() if self._energy else None
+            busy, started = self._cpu_clock(), self._clock()
+            seconds = [self.once()]
+            while len(seconds) < samples and self._clock() - started < max_seconds:
+                seconds.append(self.once())
+            elapsed, busy = self._clock() - started, self._cpu_clock() - busy
+            used = self._energy.since(joules) if self._energy else None
+            device = [self._runtime.device_seconds(self._images) for _ in seconds]
+        finally:
+            if was_enabled:
+                gc.enable()
+        return {
+            "seconds": seconds,
+            "elapsed_seconds": elapsed,
+            "cpu_seconds": busy,
+            "energy_joules": used,
+            "device_seconds": None if None in device else device,
+        }
+
+    def energy(self, least_seconds: float, max_seconds: float) -> dict[str, Any]:
+        """Call for long enough that a slow counter tells the energy of a call.
+
+        A GPU's counter moves in steps, many times a second at best, so the calls are counted from
+        one of its steps to another one, at least ``least_seconds`` later.
+
+        Returns:
+            ``joules``, None where there is no counter or it did not move within ``max_seconds``;
+            ``calls``, how many they are of.
+        """
+        if self._energy is None or (before := self._energy.read()) is None:
+            return {"joules": None, "calls": 0}
+        ends = self._clock() + max_seconds
+        edges: list[tuple[list[int], float, int]] = []  # the counter, when, and calls until then
+        calls, seen = 0, before
+        while self._clock() < ends:
+            self.once()
+            calls += 1
+            now = self._energy.read()
+            if now is None or now == seen:
+                continue
+            seen = now
+            edges.append((now, self._clock(), calls))
+            if edges[-1][1] - edges[0][1] >= least_seconds:
+                first = edges[0]
+                return {"joules": self._energy.since(first[0]), "calls": calls - first[2]}
+        return {"joules": None, "calls": calls}
+
+    def _window(self) -> float:
+        end = self._clock() + WINDOW_SECONDS
+        seconds = [self.once() for _ in range(WINDOW_CALLS)]
+        while self._clock() < end:
+            seconds.append(self.once())
+        return statistics.median(seconds)
