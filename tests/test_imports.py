@@ -67,13 +67,13 @@ def test_a_file_imports_its_own_room_and_floors_below(path: Path) -> None:
 def test_formats_know_no_lightning_and_no_format_is_named_above_them() -> None:
     from src import formats
 
-    for path in (ROOT / "src" / "formats").glob("*.py"):
+    for path in (SRC / "formats").rglob("*.py"):
         assert "lightning" not in path.read_text(encoding="utf-8").lower().replace(
             "lightship", ""
         ), path
     names = [name for name in formats.names() if name != "eager"]
-    for layer in ("benchmark", "report", "compare"):
-        for path in (ROOT / "src" / layer).glob("*.py"):
+    for layer in ("benchmark", "worker", "report", "compare"):
+        for path in (SRC / layer).rglob("*.py"):
             code = ast.parse(path.read_text(encoding="utf-8"))
             texts = {
                 node.value

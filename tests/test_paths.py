@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import inspect
 import io
 import json
@@ -43,7 +44,7 @@ from src.run import folder as runs
 from src.run import started_in
 from src.run.folder import Run
 from src.system import atomic_files, paths
-from tests.conftest import CONFIGS
+from tests.conftest import CONFIGS, ROOT
 from tests.data.test_image_folder import fill
 from tests.test_cli import parse as parse_training
 
@@ -224,8 +225,9 @@ def test_a_root_that_is_nowhere_is_named_where_it_was(home: Path) -> None:
 
 def test_every_path_of_a_data_set_is_known_as_one() -> None:
     """A new option that is text is either a path, and found from anywhere, or said to be none."""
-    for file in Path(str(data_package.__file__)).parent.glob("*.py"):
-        __import__(f"src.data.{file.stem}")
+    for file in Path(str(data_package.__file__)).parent.rglob("*.py"):
+        name = file.relative_to(ROOT).with_suffix("")
+        importlib.import_module(".".join(name.parts))
     no_paths = {"path_column", "label_column", "split_column"}
     pending = [ImageDataModule]
     while pending:

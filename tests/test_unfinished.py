@@ -58,7 +58,7 @@ def test_a_file_that_is_removed_before_it_is_locked_is_begun_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = []
-    take = partial_files.lock.take
+    take = partial_files.file_locks.take
 
     def late(descriptor: int) -> None:
         if not taken:
@@ -66,7 +66,7 @@ def test_a_file_that_is_removed_before_it_is_locked_is_begun_again(
         taken.append(descriptor)
         take(descriptor)
 
-    monkeypatch.setattr(partial_files.lock, "take", late)
+    monkeypatch.setattr(partial_files.file_locks, "take", late)
     atomic_files.write_text(tmp_path / "best.ckpt", "whole")
     assert len(taken) == 2
     assert contents(tmp_path) == {"best.ckpt": "whole"}

@@ -55,7 +55,11 @@ PLACES: dict[str, tuple[Any, str, BaseException]] = {
     "speed-ups": (row, "speedup", ValueError("math domain error")),
     "accuracy": (scorecard.paired, "judge", ValueError("f(a) and f(b) must have different signs")),
     "the recommendation": (results, "recommend", KeyError("p50_s")),
-    "the training's curves": (results.curves, "read", UnicodeDecodeError("utf-8", b"", 0, 1, "")),
+    "the training's curves": (
+        results.training_curves,
+        "read",
+        UnicodeDecodeError("utf-8", b"", 0, 1, ""),
+    ),
     "a figure that is no number": (
         results,
         "recommend",

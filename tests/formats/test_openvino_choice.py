@@ -95,7 +95,7 @@ def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Chosen, dict[
     ) -> tuple[Chosen, dict[str, Any]]:
         module = candidates
         monkeypatch.setattr(module, "opened", it.opened)
-        monkeypatch.setattr(module._openvino_dry_run, "crash", it.crash)
+        monkeypatch.setattr(module.crash_check, "crash", it.crash)
         monkeypatch.setattr(
             module, "in_turns", lambda all_, _: {key: it.seconds(all_[key]) for key in all_}
         )
