@@ -60,8 +60,8 @@ def _what(path: Path) -> str:
 _KILLED = """
 import os, sys
 from pathlib import Path
-from src import unfinished
-with unfinished.new_folder(Path(sys.argv[1])) as folder:
+from src.system import partial_files
+with partial_files.new_folder(Path(sys.argv[1])) as folder:
     print(folder, flush=True)
     os.kill(os.getpid(), 9)
 """

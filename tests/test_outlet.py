@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 # Prints, does its work, and says so on standard error or with its exit code.
 PROGRAM = """
 import os, sys, time
-from src import outlet
+from src.system import standard_output
 from src.cli.entry_point import run_command
 
 def command():
@@ -29,7 +29,7 @@ def command():
         os.system("echo another program")
         print("warning", file=sys.stderr)
     with open("done", "w") as file:
-        file.write(f"{outlet.is_read()}")
+        file.write(f"{standard_output.is_read()}")
 
 run_command(command)
 """

@@ -98,7 +98,7 @@ from multiprocessing import Pipe
 ours, theirs = Pipe()
 code = '''
 import sys, time
-from src.benchmark import worker
+from src.worker import server as worker
 worker.serve = lambda *_: (print("busy", file=sys.stderr, flush=True), time.sleep(600))
 worker.main(sys.argv[1:])
 '''

@@ -16,9 +16,9 @@ from tests.strangers import contents, leave_unfinished, strangers_in
 KILLED = """
 import os, sys
 from pathlib import Path
-from src import files
+from src.system import atomic_files
 place = Path(sys.argv[1])
-with files.whole_folder(place / "onnx") as fresh, files.whole_file(place / "best.ckpt") as file:
+with atomic_files.whole_folder(place / "onnx") as fresh, atomic_files.whole_file(place / "best.ckpt") as file:
     (fresh / "model").write_text("half")
     file.write(b"half")
     file.flush()

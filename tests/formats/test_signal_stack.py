@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import openvino
 from openvino import opset13
-from src.formats import _signal_stack
+from src.backends.openvino import signal_stack
 from src.backends.openvino.runtime import OpenVinoRuntime
 import contextlib
 
-kept = contextlib.nullcontext if sys.argv[1] == "bare" else _signal_stack.kept
-_signal_stack.kept = kept
+kept = contextlib.nullcontext if sys.argv[1] == "bare" else signal_stack.kept
+signal_stack.kept = kept
 parameter = opset13.parameter([-1, 3, 8, 8], np.float32)
 graph = openvino.Model([opset13.relu(parameter)], [parameter])
 first = OpenVinoRuntime(graph, "cpu", 1, "f32")
