@@ -22,11 +22,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Files that train or compile for minutes. They start first, so that no process is left with one of
 # them when the others are done.
 LONGEST = (
-    "tests/test_train.py",
+    "tests/training/test_train.py",
     "tests/formats/test_contract.py",
-    "tests/test_resume.py",
+    "tests/training/test_resume.py",
     "tests/formats/test_openvino.py",
-    "tests/test_tensorboard_server.py",
+    "tests/training/test_tensorboard_server.py",
 )
 
 

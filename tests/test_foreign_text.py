@@ -29,9 +29,9 @@ from src.report import training
 from src.report.writers import cards, markdown_page
 from src.report.writers.html import page as html_page
 from src.run.folder import Run
-from tests.report.test_cards import manifest
 from tests.report.test_table import FAILED, results, row
-from tests.test_quoting import FORMULAS, HOSTILE
+from tests.report.writers.test_cards import manifest
+from tests.system.test_quoting import FORMULAS, HOSTILE
 
 NO_FIGURES = {"latency": [], "training": None}
 PASTED = (

@@ -35,8 +35,8 @@ from src.system import console
 from src.worker.process import Limits, WorkerError, WorkerProcess
 from tests.faults import canary
 from tests.faults.test_fuzz import archive, checkpoint
-from tests.report.test_cards import manifest
 from tests.report.test_table import results, row
+from tests.report.writers.test_cards import manifest
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from src.data.pipeline.dataset import ForgivingImages
 from src.data.pipeline.image_file import UnreadableImageError
 from src.data.pipeline.image_files import PictureFiles
 from src.errors import UsageError
-from tests.data.test_image_folder import fill, module
+from tests.data.datasets.test_image_folder import fill, module
 
 
 def photos(root: Path, count: int = 20) -> Path:

@@ -44,13 +44,13 @@ from src.run import class_names
 from src.run.folder import Run
 from src.run.shapes.benchmark import BENCHMARK
 from src.run.shapes.manifest import MANIFEST
-from tests.compare.test_guard import measurement
+from tests.cli.test_app import parse
+from tests.compare.test_regression import measurement
 from tests.conftest import CONFIGS
 from tests.faults import canary
 from tests.faults.mutation import HOSTILE, as_json, damaged, within
-from tests.report.test_cards import manifest
 from tests.report.test_table import FAILED, latency, results, row
-from tests.test_cli import parse
+from tests.report.writers.test_cards import manifest
 from tests.test_foreign_text import planted
 
 SECONDS = 60  # that no input may take: a hang is ended, nothing is timed

@@ -10,8 +10,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src.report.stage import report_run
 from src.run.folder import Run
-from tests.report.test_cards import manifest
 from tests.report.test_table import results, row
+from tests.report.writers.test_cards import manifest
 
 
 def test_everything_people_read_comes_from_what_was_measured(tmp_path: Path) -> None:

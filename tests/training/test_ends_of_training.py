@@ -13,7 +13,7 @@ import torch
 from src.cli import app, option_conflicts
 from src.cli.entry_point import run_command
 from src.run.folder import Run
-from tests.test_cli import parse
+from tests.cli.test_app import parse
 
 SHORT = (
     *("model=resnet34", "data.image_size=32", "data.batch_size=8", "data.num_workers=0"),

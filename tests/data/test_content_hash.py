@@ -14,7 +14,7 @@ from src.data.datasets.csv_file import CSVFile
 from src.data.datasets.digits import Digits
 from src.data.datasets.image_folder import ImageFolder
 from src.data.pipeline.image_file import UnreadableImageError
-from tests.data.test_image_folder import fill
+from tests.data.datasets.test_image_folder import fill
 
 CLASSES = ("cat", "dog")
 

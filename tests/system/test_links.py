@@ -18,8 +18,8 @@ from src.export import up_to_date
 from src.run import folder as runs
 from src.run.folder import Run
 from src.system import links
-from tests.report.test_cards import manifest
 from tests.report.test_table import results, row
+from tests.report.writers.test_cards import manifest
 
 FILES = (
     *("config.yaml", "command.txt", "hparams.yaml", "events.out.tfevents.1.host", "report.md"),

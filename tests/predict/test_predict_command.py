@@ -68,7 +68,7 @@ import time
 import pytest
 from src.cli.entry_point import run_command
 from src.cli.commands.predict import main
-from tests.test_predict_command import Planted, plant
+from tests.predict.test_predict_command import Planted, plant
 
 plant(pytest.MonkeyPatch(), Planted(lambda: time.sleep(600), 1), *{words!r})
 run_command(main)

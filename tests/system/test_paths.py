@@ -44,9 +44,9 @@ from src.run import folder as runs
 from src.run import started_in
 from src.run.folder import Run
 from src.system import atomic_files, paths
+from tests.cli.test_app import parse as parse_training
 from tests.conftest import CONFIGS, ROOT
-from tests.data.test_image_folder import fill
-from tests.test_cli import parse as parse_training
+from tests.data.datasets.test_image_folder import fill
 
 BAD = "caf\udce9"  # as Python has the bytes of café in Latin-1
 

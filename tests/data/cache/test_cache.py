@@ -22,7 +22,7 @@ from src.data.datasets.image_folder import ImageFolder
 from src.data.pipeline.image_file import UnreadableImageError
 from src.data.pipeline.image_files import PictureFiles
 from src.errors import UsageError
-from tests.data.test_image_folder import fill
+from tests.data.datasets.test_image_folder import fill
 from tests.strangers import contents, leave_unfinished, strangers_in
 
 PICTURES = 5

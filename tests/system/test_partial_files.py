@@ -18,7 +18,8 @@ import os, sys
 from pathlib import Path
 from src.system import atomic_files
 place = Path(sys.argv[1])
-with atomic_files.whole_folder(place / "onnx") as fresh, atomic_files.whole_file(place / "best.ckpt") as file:
+folder = atomic_files.whole_folder(place / "onnx")
+with folder as fresh, atomic_files.whole_file(place / "best.ckpt") as file:
     (fresh / "model").write_text("half")
     file.write(b"half")
     file.flush()

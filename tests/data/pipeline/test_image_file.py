@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from src.data.datasets.image_folder import ImageFolder
 from src.data.pipeline.image_file import UnreadableImageError, as_rgb, read_image
 from tests import choking, photos
-from tests.data.test_image_folder import fill
+from tests.data.datasets.test_image_folder import fill
 
 
 def test_sixteen_bits_are_scaled_and_not_cut_off(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from src.cli.entry_point import run_command
 from src.errors import UsageError
 from src.run.folder import Run
 from src.system import library_errors
-from tests.test_mishaps_in_training import SHORT
+from tests.training.test_errors_in_training import SHORT
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("elsewhere")]
 

@@ -19,7 +19,7 @@ from src.benchmark.flipped import FlippedPictures
 from src.report import table
 from src.report.charts import chart, measurements, style, tradeoff
 from src.report.writers import html
-from tests.report.test_figures import GREY
+from tests.report.charts.test_figures import GREY
 from tests.report.test_table import FAILED, latency, results, row
 
 SKIPPED = {**FAILED, "status": "skipped"}
@@ -295,7 +295,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_colours_have_contrast_in_light_and_dark() -> None:
-    css = (Path(html.__file__).parent / "templates" / "page.css").read_text()
+    css = (Path(html.__file__).parents[1] / "templates" / "page.css").read_text()
     blocks = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
     light, dark, _ = (dict(re.findall(r"--(\w+): (#\w+)", block)) for block in blocks)
     assert (light["page"], dark["page"]) == (style.LIGHT, style.DARK)

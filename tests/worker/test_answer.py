@@ -21,7 +21,7 @@ from src.predict.exported import ExportedFile, NoAnswerError
 from src.worker.answer import UnusableAnswer, logits_of
 from src.worker.server import Worker
 from src.worker.stopwatch import Stopwatch
-from tests.test_mishap_of_a_stage import PREPROCESSING
+from tests.export.test_os_errors_in_export import PREPROCESSING
 
 IMAGES, CLASSES = 4, 3
 GOOD = np.arange(IMAGES * CLASSES, dtype=np.float32).reshape(IMAGES, CLASSES)

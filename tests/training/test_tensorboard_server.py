@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_train import command
+from tests.training.test_train import command
 
 TRAINING = (
     *("model=resnet34", "data.image_size=32", "trainer.max_epochs=2"),

@@ -9,8 +9,8 @@ import pytest
 from src.cli import app
 from src.cli.entry_point import run_command
 from src.run.folder import Run
-from tests.data.test_folder import mixed
-from tests.data.test_image_folder import fill
+from tests.data.datasets.test_image_folder import fill
+from tests.data.test_folder_walk import mixed
 
 SHORT = (
     *("data=image_folder", "data.root=photos", "data.num_workers=0", "trainer.max_epochs=1"),

@@ -20,7 +20,7 @@ from src.data.restore import data_of
 from src.run.folder import Run
 from src.system.atomic_files import sha256
 from tests.conftest import ROOT
-from tests.report.test_html import Page
+from tests.report.writers.test_html import Page
 
 SHORT = (
     "model=resnet34",
@@ -280,7 +280,7 @@ def test_two_processes_train_and_one_exports(tmp_path: Path) -> None:
 
 
 def test_a_corrupt_image_is_one_line_before_training(tmp_path: Path) -> None:
-    from tests.data.test_image_folder import broken_image
+    from tests.data.datasets.test_image_folder import broken_image
 
     broken_image(tmp_path / "photos")
     ended = command(tmp_path, "src.train", "data=image_folder", "data.root=photos")

@@ -13,7 +13,7 @@ import pytest
 from src.system import library_errors, log_filters
 
 LIBRARY = str(Path(site.getsitepackages()[0]) / "lightning" / "pytorch" / "loops" / "fit_loop.py")
-OURS = str(Path(library_errors.__file__).parent / "algebra" / "__init__.py")
+OURS = str(Path(library_errors.__file__).parents[1] / "graph_passes" / "__init__.py")
 
 SAID = {
     "logging interval": (

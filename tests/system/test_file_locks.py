@@ -15,7 +15,7 @@ from src.data.cache.disk import MappedImages
 from src.data.cache.folder import CacheFolder
 from src.data.pipeline.image_files import PictureFiles
 from src.system import atomic_files, file_locks, partial_files
-from tests.data.test_image_folder import fill
+from tests.data.datasets.test_image_folder import fill
 from tests.strangers import leave_unfinished
 
 NO_LOCKS = [errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL]

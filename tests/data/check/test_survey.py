@@ -16,7 +16,7 @@ from src.data.check.contact_sheet import COLUMNS, ContactSheet
 from src.data.check.survey import survey
 from src.data.datasets.digits import Digits
 from src.report.data_check import lines, verdict
-from tests.data.test_image_folder import fill, module
+from tests.data.datasets.test_image_folder import fill, module
 
 
 def splits(root: Path) -> Path:

@@ -21,7 +21,7 @@ from src.run.folder import Run
 from src.system import signals
 from src.system.signals import Stopped
 from tests.conftest import ROOT
-from tests.test_resume import (
+from tests.training.test_resume import (
     TRAINING,
     checkpoint,
     finish,

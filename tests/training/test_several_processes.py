@@ -15,8 +15,9 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.data.test_image_folder import fill
-from tests.test_resume import (
+from tests.conftest import ROOT
+from tests.data.datasets.test_image_folder import fill
+from tests.training.test_resume import (
     checkpoint,
     finish,
     require_same,
@@ -70,7 +71,7 @@ def torchrun(folder: Path, *argv: str) -> subprocess.Popen[str]:
             *(f"--master-port={port}", "-m", "src.train", *argv),
         ],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), **ALONE},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **ALONE},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
