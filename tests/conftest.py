@@ -6,9 +6,14 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
@@ -24,16 +29,37 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 LONGEST = (
     "tests/training/test_train.py",
     "tests/formats/test_contract.py",
+    "tests/deployment",
     "tests/training/test_resume.py",
     "tests/formats/test_openvino.py",
     "tests/training/test_tensorboard_server.py",
 )
+ONE_SCOPE = "tests/deployment"  # its files share a training, and so stay in one process
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; the order within a file stays."""
-    places = {ROOT / name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(ROOT).as_posix()
+        return next((at for at, long in enumerate(LONGEST) if name.startswith(long)), len(LONGEST))
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """Keep the tests of a file, or of ``ONE_SCOPE``, in one process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    if config.getvalue("dist") != "loadfile":
+        return None
+
+    class ByFileOrFolder(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return ONE_SCOPE if nodeid.startswith(f"{ONE_SCOPE}/") else super()._split_scope(nodeid)
+
+    return ByFileOrFolder(config, log)
 
 
 @pytest.fixture(autouse=True)
