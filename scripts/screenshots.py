@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Pictures of a run in TensorBoard, by headless Chromium: what people will look at.
 
 scripts/screenshots RUN [--out FOLDER] [--chromium PATH] [--webcomponents FILE]
@@ -8,6 +9,8 @@ given in its place (webcomponents.min.js of the npm package webcomponents.js 0.7
 """
 
 from __future__ import annotations
+
+import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
 import os
