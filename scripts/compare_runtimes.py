@@ -66,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         plant(QUICK_STARTS, scratch)
-        summary = ["| network | | speed-up | aim | |", "|---|---|---:|---:|---|"]
+        summary = ["| network | file | speed-up | at least | |", "|---|---|---:|---:|---|"]
         met = True
         for model in chosen.models:
             results = compare(trained(model, chosen.root or scratch), chosen.seconds)
@@ -151,7 +151,7 @@ def table(results: dict[str, Any]) -> list[str]:
 
 
 def verdicts(model: str, results: dict[str, Any]) -> list[tuple[str, bool]]:
-    """Each aim, what was found, and whether it is met."""
+    """Return a line of the summary for each bound, and whether it is met."""
     _, best_aim, int8_aim = NETWORKS[model]
     rows = {row["format"]: row for row in results["rows"] if row["status"] == "ok"}
     ours = best([row for row in rows.values() if not is_quick(row)])
