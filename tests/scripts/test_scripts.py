@@ -183,6 +183,16 @@ def test_an_environment_is_made_where_there_is_none(project: Path, own: Path) ->
     assert run(project / "scripts" / "train", own).returncode == 0
     calls = (own / "uv_calls").read_text().splitlines()
     assert [call.split()[1] for call in calls] == ["venv", "pip"]
+    assert "--python >=3.11,<3.14 " in calls[0]
+
+
+def test_the_python_of_an_environment_can_be_chosen(
+    project: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(project / ".venv")
+    monkeypatch.setenv("UV_PYTHON", "3.12")
+    run(project / "scripts" / "train", own)
+    assert "--python 3.12 " in (own / "uv_calls").read_text().splitlines()[0]
 
 
 def test_a_package_that_one_script_needs_is_added_to_the_environment(
