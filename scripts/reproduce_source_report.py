@@ -115,7 +115,7 @@ def page(report: list[dict[str, str]], results: dict[str, Results], traces: int)
         "",
         *table(report, results),
         "",
-        "## What the report leaves open",
+        "## Open questions of the report",
         "",
         *sizes(report),
         *quantization(results),
