@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import itertools
 import os
@@ -17,13 +18,14 @@ from tests.test_imports import FLOORS
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob(".github/**/*.md")])
 README = ROOT / "README.md"
+EXTENDING = ROOT / "docs" / "extending.md"
 LOCAL = re.compile(r"(?<![\w/.:-])(?:scripts|docs|src|tests|configs|examples)/[\w./-]*[\w/]")
 MODULE = re.compile(r"-m (src\.\w[\w.]*)")
 GROUP = re.compile(
     r"(?<![\w.])(model|data|trainer|profiler|export|benchmark|experiment)=(\w{2,}[\w,]*)"
 )
-# Files that a page tells how to make.
-TO_BE_MADE = {"src/models/mobilenet_v3.py", "configs/model/mobilenet_v3.yaml"}
+# A line that names a file, with the whole content of the file in the block below it.
+EXAMPLE_FILE = re.compile(r"`([\w/]+\.(?:py|yaml))`[^`\n]*:\n\n```")
 MAX_README_LINES = 150
 MAX_IMAGE_BYTES = 150_000
 
@@ -69,10 +71,16 @@ def dead_links(page: Path) -> list[str]:
     return dead
 
 
+@functools.cache
+def example_files() -> set[str]:
+    """The files that ``docs/extending.md`` shows how to make."""
+    return set(EXAMPLE_FILE.findall(EXTENDING.read_text(encoding="utf-8")))
+
+
 def missing_files(text: str) -> list[str]:
     """The paths of the repository in a text that do not exist."""
     names = {match.group().rstrip(".") for match in LOCAL.finditer(text)}
-    return sorted(name for name in names - TO_BE_MADE if not (ROOT / name).exists())
+    return sorted(name for name in names - example_files() if not (ROOT / name).exists())
 
 
 def missing_choices(text: str) -> list[str]:
@@ -85,7 +93,7 @@ def missing_choices(text: str) -> list[str]:
         for group, names in GROUP.findall(text)
         for name in names.split(",")
         if not (ROOT / "configs" / group / f"{name}.yaml").is_file()
-        and f"configs/{group}/{name}.yaml" not in TO_BE_MADE
+        and f"configs/{group}/{name}.yaml" not in example_files()
     )
 
 
@@ -134,6 +142,11 @@ def test_a_missing_file_and_a_missing_choice_are_seen() -> None:
         "model=none",
         "trainer=tpu",
     ]
+
+
+def test_the_files_of_the_examples_are_new_ones() -> None:
+    assert {"src/models/mobilenet_v3.py", "configs/model/mobilenet_v3.yaml"} <= example_files()
+    assert [name for name in sorted(example_files()) if (ROOT / name).exists()] == []
 
 
 def test_the_readme_is_one_page_and_leads_to_every_other_one() -> None:
