@@ -1,4 +1,4 @@
-"""The loops that scripts/benchmark_training compares, each in a process of its own.
+"""The loops that scripts/benchmark_training.py compares, each in a process of its own.
 
 A process says on standard output when it is ready, trains its first epoch, and then as many blocks
 as it is asked for on standard input, each a whole number of epochs.
@@ -267,7 +267,9 @@ def ours(model: Any, data: Any, turns: Turns, settings: dict[str, Any]) -> None:
             turns.step()
 
     torch.set_flush_denormal("denormals" not in settings)
-    profiler = ProfilerCallback(enabled=False)  # scripts/benchmark_profiling measures what it costs
+    profiler = ProfilerCallback(
+        enabled=False
+    )  # scripts/benchmark_profiling.py measures what it costs
     with tempfile.TemporaryDirectory() as folder:
         turns.begin()
         trainer = Trainer(
