@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from src.cli.grammar import given, translate
+from src.cli.grammar import translate, user_options
 from src.errors import UsageError
 
 
@@ -105,7 +105,7 @@ def test_what_a_user_set_is_known_by_its_name_wherever_it_stands(configs: Path) 
     mine = configs.parent / "mine.yaml"
     mine.write_text("data: {init_args: {num_workers: -1}}\ntrainer: {devices: 3}")
     words = ["test", "--config", str(mine), "--model.lr", "0.5", "trainer=gpu", "ckpt_path=best"]
-    assert given(translate(words, configs), configs) == {
+    assert user_options(translate(words, configs), configs) == {
         "data.num_workers": -1,
         "trainer.devices": 3,
         "model.lr": "0.5",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from src.cli.stage_command import parse_with
+from src.cli.stage_command import parse_with_operands
 from src.errors import UsageError
 
 
@@ -29,7 +29,7 @@ def parsed(folder: Path, *words: str) -> tuple[list[str], Options]:
     (folder / "config.yaml").touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["stage", str(folder), *words])
-        _, operands, options = parse_with("THING", "stage", None, Options)
+        _, operands, options = parse_with_operands("THING", "stage", None, Options)
     return operands, options
 
 

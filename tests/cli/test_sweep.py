@@ -108,7 +108,7 @@ def test_a_child_tells_its_run_before_it_is_trained(
     monkeypatch.setattr(app, "main", main)
     monkeypatch.setattr(sys, "argv", ["sweep", str(tmp_path / "told"), "model=resnet34"])
     with pytest.raises(KeyboardInterrupt):
-        sweep._one()
+        sweep._train_one()
     assert (tmp_path / "told").read_text() == str(tmp_path / "run")
 
 

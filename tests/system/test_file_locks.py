@@ -122,4 +122,4 @@ def test_another_error_of_a_lock_is_told(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(fcntl, "flock", fail)
     with (tmp_path / "x").open("w") as file, pytest.raises(OSError, match="Input/output"):
-        file_locks.take(file.fileno())
+        file_locks.lock_exclusive(file.fileno())

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from src.cli import app
-from src.cli.attempt import discard
 from src.cli.entry_point import run_command
+from src.cli.rollback import remove_untrained
 from src.errors import UsageError
 from src.run.folder import Run
 from src.system import library_errors
@@ -193,6 +193,6 @@ def test_a_run_with_a_checkpoint_or_another_file_is_not_discarded(tmp_path: Path
         kept.parent.mkdir(parents=True)
         kept.write_text("mine")
         (run.folder / "config.yaml").touch()
-        discard(run)
+        remove_untrained(run)
         assert kept.read_text() == "mine"
     assert not os.path.lexists(run.config)

@@ -67,7 +67,7 @@ def warn(text: str, file: str, kind: type[Warning] = UserWarning, times: int = 1
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(warnings, "showwarning", as_python_does)  # not pytest's
         warnings.simplefilter("always")
-        with log_filters.warnings_in_our_words():
+        with log_filters.one_line_warnings():
             for _ in range(times):
                 warnings.warn_explicit(text, kind, file, 321)
 
@@ -118,6 +118,6 @@ def test_the_environment_shows_every_warning_with_its_place(
 
 def test_what_showed_warnings_before_does_so_again() -> None:
     before = warnings.showwarning
-    with log_filters.warnings_in_our_words():
+    with log_filters.one_line_warnings():
         assert warnings.showwarning is not before
     assert warnings.showwarning is before

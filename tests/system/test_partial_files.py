@@ -59,7 +59,7 @@ def test_a_file_that_is_removed_before_it_is_locked_is_begun_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = []
-    take = partial_files.file_locks.take
+    take = partial_files.file_locks.lock_exclusive
 
     def late(descriptor: int) -> None:
         if not taken:
@@ -67,7 +67,7 @@ def test_a_file_that_is_removed_before_it_is_locked_is_begun_again(
         taken.append(descriptor)
         take(descriptor)
 
-    monkeypatch.setattr(partial_files.file_locks, "take", late)
+    monkeypatch.setattr(partial_files.file_locks, "lock_exclusive", late)
     atomic_files.write_text(tmp_path / "best.ckpt", "whole")
     assert len(taken) == 2
     assert contents(tmp_path) == {"best.ckpt": "whole"}

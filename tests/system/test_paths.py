@@ -25,7 +25,7 @@ from src.cli import grammar
 from src.cli.commands.compare import main as compare
 from src.cli.commands.data import check
 from src.cli.entry_point import run_command
-from src.cli.stage_command import parse, parse_data, parse_with
+from src.cli.stage_command import parse, parse_data, parse_with_operands
 from src.compare.collection import collect
 from src.data.cache.policy import Cache
 from src.data.datasets.cifar10 import CIFAR10Data
@@ -103,11 +103,11 @@ HOMELY: dict[str, Callable[[Path], object]] = {
         lambda: parse("export", None, ExportOptions)[0].folder.with_name("x"), "~/run"
     ),
     "an image": lambda _: typed(
-        lambda: parse_with("IMAGE", "predict", None, PredictOptions)[1][0], "~/run", "~/x"
+        lambda: parse_with_operands("IMAGE", "predict", None, PredictOptions)[1][0], "~/run", "~/x"
     ),
     "output": lambda _: Path(
         typed(
-            lambda: parse_with("IMAGE", "predict", None, PredictOptions)[2].output or "",
+            lambda: parse_with_operands("IMAGE", "predict", None, PredictOptions)[2].output or "",
             *("~/run", "image", "output=~/x.csv"),
         )
     ).with_suffix(""),
@@ -313,7 +313,7 @@ def test_an_option_that_is_not_utf8_is_refused_by_name(words: list[str]) -> None
 def test_a_picture_on_the_command_line_may_have_any_name(home: Path) -> None:
     words = ("~/run", f"~/photos/{BAD}.png", f"{BAD}=1.png")
     Path(words[2]).touch()
-    read = typed(lambda: parse_with("IMAGE", "predict", None, PredictOptions)[1], *words)
+    read = typed(lambda: parse_with_operands("IMAGE", "predict", None, PredictOptions)[1], *words)
     assert read == [f"{home}/photos/{BAD}.png", words[2]]
 
 

@@ -54,7 +54,7 @@ def test_a_signal_ends_a_command_with_one_line_and_its_exit_code(
 
     def command() -> None:
         try:
-            with signals.telling(lambda: "go on with: this"):
+            with signals.resume_advice(lambda: "go on with: this"):
                 signal.raise_signal(number)
         except Exception:
             cleaned.append("taken for a failure")
@@ -152,7 +152,7 @@ time.sleep(60)
         until(waiting.exists)
         signal.pthread_kill(threading.get_ident(), number)
 
-    with ThreadPoolExecutor() as others, signals.at_once():
+    with ThreadPoolExecutor() as others, signals.stopping_on_signals():
         others.submit(press)
         with pytest.raises(Stopped) as stopped:
             sweep.wait_for(child)

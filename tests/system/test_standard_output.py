@@ -29,7 +29,7 @@ def command():
         os.system("echo another program")
         print("warning", file=sys.stderr)
     with open("done", "w") as file:
-        file.write(f"{standard_output.is_read()}")
+        file.write(f"{standard_output.has_reader()}")
 
 run_command(command)
 """
