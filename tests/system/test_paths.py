@@ -125,9 +125,8 @@ def test_a_tilde_with_an_unknown_user_is_refused_by_option_name(home: Path, text
         parse_training("data=image_folder", f"data.root={text}")
     with pytest.raises(UsageError, match=r"trainer\.default_root_dir"):
         parse_training(f"trainer.default_root_dir={text}")
-    assert (
-        paths.expand("~nobody-of-that-name") == "~nobody-of-that-name"
-    )  # without a slash it is an ordinary name
+    # An ordinary file name, because it has no slash.
+    assert paths.expand("~nobody-of-that-name") == "~nobody-of-that-name"
 
 
 def test_an_existing_folder_whose_name_starts_with_a_tilde_is_used(home: Path) -> None:
