@@ -114,7 +114,7 @@ def plant(there: Machine, folder: Path, patch: pytest.MonkeyPatch) -> Path:
     patch.setattr(machine, "_CPU", folder / "sys" / "cpu")
     patch.setattr(cgroup, "_OWN", proc / "cgroup")
     patch.setattr(cgroup, "_MOUNTS", proc / "mountinfo")
-    patch.setattr(cgroup, "_USUAL", point)
+    patch.setattr(cgroup, "_USUAL_MOUNT", point)
     patch.setattr(os, "cpu_count", lambda: there.cores)
     if there.sysctl is None:
         patch.setattr(os, "sched_getaffinity", lambda _: set(range(there.cores)), raising=False)

@@ -79,7 +79,7 @@ class StopOnSignal(Checkpoint):
             if isinstance(callback, ExportCallback) and callback.enabled:
                 open_console().print("exporting the best checkpoint so far; Ctrl-C stops at once")
                 run = callback.export(trainer)
-                stopped.told += f", {_measured_by(run)}" if run else ", nothing to export yet"
+                stopped.details += f", {_measured_by(run)}" if run else ", nothing to export yet"
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._handlers.close()

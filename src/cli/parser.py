@@ -1,4 +1,4 @@
-"""The parser of the command line of a training: its complaints are one line each."""
+"""The parser of the command line of ``src.train``, with error messages of one line."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from src.models.classifier import Classifier
 
 
 class Parser(LightningArgumentParser):
-    """Says what is wrong in one line, and takes no abbreviated options."""
+    """LightningCLI's parser, with one-line errors and without abbreviated options."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # An abbreviation of today is another option's name tomorrow.
+        # An abbreviation may become the name of a later option.
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:
-            # A parser within the parser: the outer one gets this message into its own.
+            # A nested parser. The outer parser includes this message in its own.
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
         raise parser_errors.from_parser(message, _options(parser)) from ex
 
 
 def _options(parser: Any) -> list[str]:
-    """The names of all options, those of the architectures and data sets included."""
-    names = [action.dest for action in parser._actions]  # noqa: SLF001  # argparse has no other way
+    """Return the names of all options, including those of the architectures and data sets."""
+    names = [action.dest for action in parser._actions]  # noqa: SLF001  # argparse has no public list
     for group, base in (("model", Classifier), ("data", ImageDataModule)):
         for kind in [base, *base.__subclasses__()]:
             names += [f"{group}.{name}" for name in inspect.signature(kind).parameters]

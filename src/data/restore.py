@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 
 from src.data import datasets
 from src.data.images import ImageDataModule
-from src.errors import UsageError, describe, one_line, ours_in, printable
+from src.errors import UsageError, describe, lightship_error_in, one_line, printable
 from src.run import started_in
 from src.run.folder import Run
 
@@ -69,7 +69,7 @@ def data_of(run: Run) -> ImageDataModule:
             module: ImageDataModule = parser.instantiate_classes(config).data
         except Exception as error:
             # The parser wraps what a class raises into a complaint about the class.
-            raise ours_in(error) or UsageError(
+            raise lightship_error_in(error) or UsageError(
                 str(run.config),
                 expected=f"the options of {class_path}",
                 found=describe(error),

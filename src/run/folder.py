@@ -151,7 +151,7 @@ class Run:
         """
         try:
             return links.inside(self.folder, *parts)
-        except links.Outward as outward:
+        except links.UnsafePathError as outward:
             raise _not_own(outward) from outward
 
     def require_own_files(self) -> None:
@@ -162,7 +162,7 @@ class Run:
         """
         try:
             links.require_inside(self.folder)
-        except links.Outward as outward:
+        except links.UnsafePathError as outward:
             raise _not_own(outward) from outward
 
     def remove_unfinished(self) -> None:
@@ -382,7 +382,7 @@ def _require_utf8(path: Path, argument: str, remedy: str) -> None:
         raise UsageError(argument, expected="a path in UTF-8", found=str(path), remedy=remedy)
 
 
-def _not_own(outward: links.Outward) -> UsageError:
+def _not_own(outward: links.UnsafePathError) -> UsageError:
     """A run of unknown origin would have files elsewhere read, packed or written."""
     return UsageError(
         "RUN",

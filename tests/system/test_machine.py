@@ -1,4 +1,4 @@
-"""What a machine tells of itself, on machines that are planted: see :mod:`tests.machines`."""
+"""Detection of the processor and its limits on simulated machines: see :mod:`tests.machines`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.machines import ARM, MACOS, V1, V2, Machine, Plant
 @pytest.fixture
 def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
     machines.forget()
-    yield lambda there: machines.plant(there, tmp_path, monkeypatch)
+    yield lambda simulated: machines.plant(simulated, tmp_path, monkeypatch)
     machines.forget()
 
 
@@ -35,7 +35,7 @@ def test_cores_respect_affinity(plant: Plant, monkeypatch: pytest.MonkeyPatch) -
         ("50000 100000", 0.5, 1),
         ("1000 1000000", 0.001, 1),
         ("200000", 2.0, 2),
-        ("1600000 100000", 16.0, 8),  # more than there are
+        ("1600000 100000", 16.0, 8),  # more than the machine has
         ("0 100000", None, 8),
         ("100000 0", None, 8),
         ("-1 100000", None, 8),
@@ -76,7 +76,7 @@ GROUPS = {
 
 @pytest.mark.parametrize("name", GROUPS)
 @pytest.mark.parametrize("version", ["v2", "v1"])
-def test_the_limit_that_counts_is_that_of(name: str, version: str, plant: Plant) -> None:
+def test_the_tightest_cgroup_limit_counts(name: str, version: str, plant: Plant) -> None:
     limits, cores, memory = GROUPS[name]
     if version == "v2":
         plant(Machine(own="0::/a/b\n", limits=limits))
@@ -97,18 +97,18 @@ def test_the_limit_that_counts_is_that_of(name: str, version: str, plant: Plant)
     assert machine.container_memory_bytes() == memory
 
 
-def test_a_container_that_is_told_its_path_on_the_host_sees_its_own_group(
+def test_a_cgroup_path_of_the_host_falls_back_to_the_containers_own_group(
     plant: Plant, tmp_path: Path
 ) -> None:
     plant(Machine(own="0::/docker/1f3c/job\n", limits={"job/cpu.max": "100000 100000"}))
     cgroup._MOUNTS.write_text(V2.format(root="/docker/1f3c", point=tmp_path / "cgroup"))
     assert machine.container_cores() == 1
-    cgroup._OWN.write_text("0::/../../elsewhere\n")  # outside what the container sees
+    cgroup._OWN.write_text("0::/../../elsewhere\n")  # outside the container's mount
     (tmp_path / "cgroup" / "cpu.max").write_text("200000 100000")
     assert machine.container_cores() == 2
 
 
-def test_a_hierarchy_is_found_where_it_is_mounted(plant: Plant, tmp_path: Path) -> None:
+def test_a_cgroup_hierarchy_is_found_at_its_mount_point(plant: Plant, tmp_path: Path) -> None:
     plant(Machine())
     place = tmp_path / "my groups"
     place.mkdir()
@@ -119,7 +119,7 @@ def test_a_hierarchy_is_found_where_it_is_mounted(plant: Plant, tmp_path: Path) 
     assert machine.container_memory_bytes() == machine.memory_bytes() == 5000
 
 
-def test_without_a_table_of_mounts_the_usual_place_is_looked_at(plant: Plant) -> None:
+def test_without_mountinfo_the_usual_cgroup_folder_is_read(plant: Plant) -> None:
     plant(Machine(None, limits={"cpu.max": "100000 100000", "memory/memory.limit_in_bytes": "9"}))
     assert machine.container_cores() == 1
     assert machine.container_memory_bytes() == 9
@@ -140,7 +140,7 @@ def test_instruction_sets_are_read_from_the_kernels_flags(plant: Plant) -> None:
     assert machine.is_virtual() is True
 
 
-def test_arm_has_features_and_numbers_in_the_place_of_a_name(plant: Plant) -> None:
+def test_an_arm_processor_is_described_by_its_part_numbers(plant: Plant) -> None:
     plant(Machine(ARM))
     assert machine.cpu_model().endswith(", implementer 0x41, part 0xd40")
     assert machine.instruction_sets() == ("NEON", "NEON dot product", "I8MM", "NEON BF16", "SVE")
@@ -149,7 +149,7 @@ def test_arm_has_features_and_numbers_in_the_place_of_a_name(plant: Plant) -> No
     assert machine.is_virtual() is None
 
 
-def test_macos_is_asked_by_sysctl(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mac_is_described_by_sysctl(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(Machine(None, sysctl=MACOS["a Mac with Apple's processor"]))
     assert machine.cpu_model() == "Apple M3"
     assert machine.instruction_sets() == ("NEON", "NEON dot product", "I8MM")
@@ -166,18 +166,14 @@ def test_macos_is_asked_by_sysctl(plant: Plant, monkeypatch: pytest.MonkeyPatch)
     assert machine.memory_bytes() == 16 * 2**30
 
 
-def test_memory_that_no_system_call_tells_is_assumed(
-    plant: Plant, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_memory_size_is_assumed(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(Machine(None, sysctl={}))
     monkeypatch.setattr(os, "sysconf", lambda _: -1)
     assert machine.memory_bytes() == machine._ASSUMED_BYTES
 
 
 @pytest.mark.parametrize("content", ["<unknown>", "", None])
-def test_a_frequency_that_is_not_told_is_missing(
-    content: str | None, plant: Plant, tmp_path: Path
-) -> None:
+def test_an_unreadable_frequency_is_none(content: str | None, plant: Plant, tmp_path: Path) -> None:
     plant(Machine(cores=1))
     assert machine.frequency_hz() is machine.frequency_governor() is None
     folder = tmp_path / "sys" / "cpu" / "cpu0" / "cpufreq"
@@ -191,13 +187,13 @@ def test_a_frequency_that_is_not_told_is_missing(
     assert machine.frequency_governor() == "powersave"
 
 
-@pytest.mark.parametrize(("file", "found"), [("nvidiactl", True), ("dxg", True), ("sda", False)])
-def test_a_gpu_without_its_drivers_device_is_not_looked_for(
-    file: str, found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("file", "possible"), [("nvidiactl", True), ("dxg", True), ("sda", False)])
+def test_a_gpu_is_possible_only_with_a_drivers_device_file(
+    file: str, possible: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / file).touch()
     monkeypatch.setattr(machine, "_DEVICES", tmp_path)
     monkeypatch.setattr("platform.system", lambda: "Linux")
-    assert machine.may_have_gpu() is found
+    assert machine.may_have_gpu() is possible
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     assert machine.may_have_gpu()

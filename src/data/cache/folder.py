@@ -67,7 +67,7 @@ class CacheFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with (self.path / _LOCK).open("a") as file:
-                file_locks.take(file.fileno())
+                file_locks.lock_exclusive(file.fileno())
                 yield
         except OSError as error:
             raise UsageError(
@@ -121,7 +121,7 @@ def is_whole(entry: Path) -> bool:
 def hold(entry: Path) -> IO[bytes]:
     """An entry's pixels, open; until what is open is closed, the entry is in use."""
     file = (entry / PIXELS).open("rb")
-    file_locks.share(file.fileno())
+    file_locks.lock_shared(file.fileno())
     return file
 
 
@@ -131,7 +131,7 @@ def _removed(entry: Path) -> bool:
     except PermissionError:
         return False  # another user's
     with file:
-        if not file_locks.is_free(file.fileno()):
+        if not file_locks.try_lock_exclusive(file.fileno()):
             return False
         for name in (INDEX, PIXELS):
             (entry / name).unlink()
