@@ -18,8 +18,8 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 import src.models  # noqa: F401  # so that --model finds the architectures by class name
-from src.callbacks.atomic_checkpoints import with_whole_checkpoints
-from src.callbacks.atomic_config import WholeConfig
+from src.callbacks.atomic_checkpoints import with_atomic_checkpoint_io
+from src.callbacks.atomic_config import AtomicSaveConfig
 from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint, UntrainedCheckpoint
 from src.callbacks.evaluation import EvaluationTable
@@ -29,12 +29,12 @@ from src.callbacks.out_of_memory import MemoryAdvice
 from src.callbacks.predictions import PredictionWriter
 from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.progress import EpochLines
-from src.callbacks.run_folder_check import FolderPresence
+from src.callbacks.run_folder_check import RunFolderCheck
 from src.callbacks.run_paths import RunPaths
 from src.callbacks.save_on_signal import StopOnSignal
 from src.callbacks.skipped import SkippedImages
 from src.callbacks.tf32 import Tf32
-from src.callbacks.throughput import Throughput
+from src.callbacks.throughput import ThroughputScalars
 from src.cli import grammar, option_conflicts, parser_errors, pretrained_defaults, rehearsal
 from src.cli.attempt import Attempt
 from src.cli.parser import Parser
@@ -100,7 +100,7 @@ class CLI(LightningCLI):
         self._open_run(Path(settings["default_root_dir"] or "."))
         kwargs["logger"] = self._loggers(settings["logger"])
         kwargs["callbacks"] = self._callbacks(settings)
-        kwargs["plugins"] = with_whole_checkpoints(_as_list(settings["plugins"]))
+        kwargs["plugins"] = with_atomic_checkpoint_io(_as_list(settings["plugins"]))
         # Our own loaders give each process its images: see src/data/pipeline/samplers.py.
         kwargs["use_distributed_sampler"] = False
         bar = settings["enable_progress_bar"]
@@ -146,7 +146,7 @@ class CLI(LightningCLI):
                 super()._run_subcommand(subcommand)
             except Stopped as stopped:
                 if self._stopping is not None:
-                    self._stopping.hand_over(self.trainer, stopped)
+                    self._stopping.export_after_interrupt(self.trainer, stopped)
                 raise
 
     def _in_one_line(self) -> AbstractContextManager[None]:
@@ -224,10 +224,10 @@ class CLI(LightningCLI):
             *self._finetuning(),
             EpochLines(),
             SkippedImages(),
-            Throughput(),
+            ThroughputScalars(),
             Tf32(),
             MemoryAdvice(),
-            FolderPresence(),
+            RunFolderCheck(),
             UntrainedCheckpoint(last),
             self._attempt.started,
             RunPaths(self.run.folder if self.run else None),
@@ -300,7 +300,8 @@ class CLI(LightningCLI):
             best = self.run is not None and self.run.best_checkpoint.is_file()
             for line in option_conflicts.notices(self.config.fit, has_best=best):
                 print(line)
-            for line in self.model.loaded.lines() if self.model.loaded else []:
+            match = self.model.weight_match
+            for line in match.lines() if match else []:
                 open_console().print(line, soft_wrap=True, markup=False)
 
     def before_validate(self) -> None:
@@ -334,7 +335,7 @@ def main(argv: Sequence[str], on_run: Callable[[runs.Run], object] | None = None
         ImageDataModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
-        save_config_callback=WholeConfig,
+        save_config_callback=AtomicSaveConfig,
         parser_class=Parser,
         args=grammar.translate(argv, CONFIGS),
     )

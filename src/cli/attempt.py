@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from src.callbacks.started import Started
+from src.callbacks.started import StartDetector
 from src.run.folder import Run
 from src.system import atomic_files
 
@@ -21,7 +21,7 @@ class Attempt:
     """A command that may be refused until its first step, and leaves nothing behind then."""
 
     def __init__(self) -> None:
-        self.started = Started()
+        self.started = StartDetector()
         self._made: Run | None = None
         self._before: dict[Path, bytes] = {}
 

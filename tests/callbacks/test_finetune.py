@@ -244,7 +244,7 @@ def test_the_batch_is_doubled_until_the_memory_is_full(
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
             return super().training_step(batch, batch_idx)
 
-    monkeypatch.setattr(FindBatchSize, "_refuse", lambda *_: None)
+    monkeypatch.setattr(FindBatchSize, "_require_one_gpu", lambda *_: None)
     data = Digits(image_size=16, batch_size=4, num_workers=0)
     model, watch = Full(), Watch()
     fit = fit_digits(tmp_path, model, data, callbacks=[FindBatchSize(), watch])

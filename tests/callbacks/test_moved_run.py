@@ -122,8 +122,8 @@ def test_a_moved_run_goes_on_in_its_place_and_keeps_its_best(
     assert finished_checkpoint(training) == (run / "checkpoints" / "best.ckpt").resolve()
     last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert (last["epoch"], last["callbacks"]["BestCheckpoint"]["score"]) == (3, 0)
-    kept = sorted(path.name for path in (run / "checkpoints").iterdir())
-    assert kept == ["best.ckpt", "last.ckpt", "mine.ckpt"]
+    names = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert names == ["best.ckpt", "last.ckpt", "mine.ckpt"]
     assert torch.load(run / "checkpoints" / "mine.ckpt", weights_only=True)["epoch"] == 0
     if move is copied:
         assert files(original) == before
@@ -183,5 +183,5 @@ def test_a_strangers_checkpoint_names_no_file_outside_its_run(name: str, tmp_pat
     RunPaths(None).on_load_checkpoint(Training(), None, content)  # type: ignore[arg-type]
     best.on_load_checkpoint(Training(), None, content)  # type: ignore[arg-type]
     best.load_state_dict(content["callbacks"]["BestCheckpoint"])
-    assert best.kept == tmp_path / "best.ckpt"
+    assert best.saved_path == tmp_path / "best.ckpt"
     assert content["callbacks"]["BestCheckpoint"]["dirpath"] == name  # no path of this run's

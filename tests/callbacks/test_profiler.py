@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.callbacks.profiler import ProfilerCallback
-from src.callbacks.throughput import Throughput
+from src.callbacks.throughput import ThroughputScalars
 from src.data.datasets.digits import Digits
 from src.models.classifier import Classifier
 
@@ -42,7 +42,7 @@ def fit(folder: Path, *, batches: int = 8, **options: Any) -> tuple[Path, AtTheE
         limit_val_batches=4,
         log_every_n_steps=2,
         logger=TensorBoardLogger(str(folder), name="tiny", version=0, default_hp_metric=False),
-        callbacks=[Throughput(), callback, end],
+        callbacks=[ThroughputScalars(), callback, end],
         profiler=callback.profiler,
         enable_progress_bar=False,
         enable_model_summary=False,

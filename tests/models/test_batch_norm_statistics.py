@@ -113,7 +113,7 @@ def estimations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         reestimate_statistics(network, given)
 
     monkeypatch.setattr(batch_norm_statistics, "reestimate_statistics", counted)
-    monkeypatch.setattr(batch_norm_statistics, "LEAST_STEPS", 0)
+    monkeypatch.setattr(batch_norm_statistics, "MIN_STEPS", 0)
     return counts
 
 

@@ -94,7 +94,7 @@ def test_a_network_much_larger_than_its_weights_is_refused_before_it_takes_memor
 def test_every_classifier_of_torchvision_can_be_outlined() -> None:
     for name in builders.names():
         network = builders.outline(name, {"num_classes": 3})
-        assert sum(each.numel() for each in network.parameters()) < builders.MOST_PARAMETERS
+        assert sum(each.numel() for each in network.parameters()) < builders.MAX_PARAMETERS
 
 
 def test_options_of_a_training_are_refused_as_those_of_a_file() -> None:

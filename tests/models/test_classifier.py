@@ -184,7 +184,7 @@ def test_the_last_steps_leave_the_statistics_of_batchnorm_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, least: int, first: int
 ) -> None:
     """Also after a validation, which sets the network to evaluation and back."""
-    monkeypatch.setattr(batch_norm_statistics, "LEAST_STEPS", least)
+    monkeypatch.setattr(batch_norm_statistics, "MIN_STEPS", least)
     means = statistics_by_step(tmp_path, freeze_statistics_fraction=share)
     changed = [not torch.equal(before, after) for before, after in pairwise(means)]
     assert changed == [step < first for step in range(1, 10)]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.models.health import MOST_LOGIT_RATIO, examine
+from src.models.health import MAX_LOGIT_RATIO, examine
 
 SIDE = 8
 
@@ -40,7 +40,7 @@ def test_a_healthy_network_has_no_problems() -> None:
     health = examine(network(), images())
     assert health.problems() == []
     assert health.images == 100
-    assert 1 <= health.logit_ratio < MOST_LOGIT_RATIO
+    assert 1 <= health.logit_ratio < MAX_LOGIT_RATIO
     assert json.loads(json.dumps(health.to_dict(), allow_nan=False))["problems"] == []
 
 

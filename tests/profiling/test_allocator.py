@@ -19,7 +19,7 @@ class Cycle:
 
 def test_cycles_are_collected() -> None:
     gone = weakref.ref(Cycle())
-    allocator.give_back()
+    allocator.release_free_memory()
     assert gone() is None
 
 
@@ -43,6 +43,6 @@ def test_freed_memory_leaves_the_resident_set() -> None:
     for block in blocks[:-1]:
         libc.free(block)
     held = resident()
-    allocator.give_back()
+    allocator.release_free_memory()
     assert held - resident() > 1000 * size
     libc.free(blocks[-1])

@@ -53,7 +53,7 @@ STEP = [
 
 
 def figures(*events: Any, stage: str = "train") -> dict[str, Any]:
-    return summarize(Trace.of(list(events)), stage)
+    return summarize(Trace.from_events(list(events)), stage)
 
 
 def test_each_moment_of_a_step_counts_in_one_region() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from src.profiling import reading
+from src.profiling.subprocess_summary import summarize_in_subprocess
 from src.profiling.summary import summarize
 from src.profiling.trace import Trace
 from tests.conftest import ROOT
@@ -20,19 +20,19 @@ def test_the_figures_are_those_of_the_file(tmp_path: Path, cut: bool) -> None:
     path = written(tmp_path / "t.json.gz", WHOLE)
     trace = Trace.read(path)
     expected = summarize(trace.without_last_step() if cut else trace, "train")
-    assert reading.figures(path, "train", cut=cut) == expected
+    assert summarize_in_subprocess(path, "train", cut=cut) == expected
     assert len(expected["step_seconds"]) == (0 if cut else 1)
 
 
 def test_a_file_that_is_broken_is_told(tmp_path: Path) -> None:
     path = written(tmp_path / "t.json.gz", WHOLE[: len(WHOLE) // 2])
     with pytest.raises(ValueError, match="not a whole gzip file"):
-        reading.figures(path, "train", cut=False)
+        summarize_in_subprocess(path, "train", cut=False)
 
 
 def test_a_reader_that_dies_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"exit code 1: .*KeyError"):
-        reading.figures(written(tmp_path / "t.json.gz", WHOLE), "no such stage", cut=False)
+        summarize_in_subprocess(written(tmp_path / "t.json.gz", WHOLE), "no such stage", cut=False)
 
 
 def test_a_reader_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,11 +41,11 @@ def test_a_reader_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(subprocess, "run", hang)
     with pytest.raises(ValueError, match="timed out"):
-        reading.figures(tmp_path / "t.json.gz", "train", cut=False)
+        summarize_in_subprocess(tmp_path / "t.json.gz", "train", cut=False)
 
 
 def test_the_reader_imports_no_torch() -> None:
     # It starts in every window: with torch it would take seconds and hundreds of megabytes.
-    code = "import sys, src.profiling.reading; sys.exit('torch' in sys.modules)"
+    code = "import sys, src.profiling.subprocess_summary; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
     assert done.returncode == 0
