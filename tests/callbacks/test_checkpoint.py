@@ -13,7 +13,7 @@ from tests.models.test_classifier import TinyNet, loader, trainer
 @pytest.mark.parametrize(
     ("scores", "kept"), [([0.5, 0.7, 0.6], 1), ([0.7, 0.7, 0.6], 1), ([0.1, 0.2, 0.2], 2)]
 )
-def test_the_best_is_kept_and_of_equals_the_latest(
+def test_the_best_checkpoint_is_saved_and_the_latest_wins_a_tie(
     scores: list[float], kept: int, tmp_path: Path
 ) -> None:
     class Scored(TinyNet):

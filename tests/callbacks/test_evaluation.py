@@ -11,7 +11,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.mark.parametrize("stage", ["validate", "test"])
-def test_each_metric_is_one_line_of_a_file_or_a_pipe(
+def test_each_metric_is_one_line_when_output_is_no_terminal(
     stage: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

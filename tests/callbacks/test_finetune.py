@@ -45,7 +45,7 @@ class Watch(Callback):
             assert [part[0].training for part in parts] == [not each for each in self.frozen[-1]]
 
 
-def test_the_head_learns_alone_then_all(tmp_path: Path) -> None:
+def test_only_the_head_is_trained_until_unfreezing(tmp_path: Path) -> None:
     watch = Watch()
     model = TinyNet()
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
@@ -62,7 +62,7 @@ def test_the_head_learns_alone_then_all(tmp_path: Path) -> None:
     assert len(set(rates)) == 1
 
 
-def test_stages_thaw_one_by_one_from_the_head() -> None:
+def test_stages_are_unfrozen_one_by_one_from_the_head() -> None:
     unfreezing = GradualUnfreezing(2, 3)
     assert [unfreezing.frozen(epoch, 4) for epoch in (0, 1, 2, 4, 5, 8, 11, 99)] == [
         *(4, 4, 3, 3, 2, 1, 0, 0),
@@ -70,13 +70,13 @@ def test_stages_thaw_one_by_one_from_the_head() -> None:
     assert [GradualUnfreezing(1).frozen(epoch, 4) for epoch in (0, 1)] == [4, 0]
 
 
-def test_several_processes_that_unfreeze_are_refused(tmp_path: Path) -> None:
+def test_unfreezing_with_several_processes_is_refused(tmp_path: Path) -> None:
     fit = trainer(tmp_path, devices=2, strategy="ddp")
     with pytest.raises(UsageError, match=r"finetune.freeze_epochs: expected 0"):
         GradualUnfreezing(1).setup(fit, TinyNet(), "fit")
 
 
-def test_the_average_is_validated_kept_and_exported(tmp_path: Path) -> None:
+def test_averaged_weights_are_validated_saved_and_exported(tmp_path: Path) -> None:
     watch = Watch()
     validated: list[Tensor] = []
 
@@ -109,7 +109,7 @@ def test_the_average_is_validated_kept_and_exported(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")
-def test_a_training_with_an_average_goes_on_as_if_it_had_not_ended(tmp_path: Path) -> None:
+def test_a_resumed_training_continues_its_moving_average(tmp_path: Path) -> None:
     finals = []
     for parts in ((4,), (2, 4)):
         path = None
@@ -137,7 +137,7 @@ def test_a_training_with_an_average_goes_on_as_if_it_had_not_ended(tmp_path: Pat
     torch.testing.assert_close(finals[0], finals[1])
 
 
-def test_the_rate_falls_from_the_head_to_the_input(tmp_path: Path) -> None:
+def test_layer_decay_lowers_the_learning_rate_from_head_to_input(tmp_path: Path) -> None:
     fit = trainer(tmp_path)
     model = TinyNet(lr=0.1, layer_decay=0.5)
     fit.fit(model, loader(), loader())
@@ -148,7 +148,7 @@ def test_the_rate_falls_from_the_head_to_the_input(tmp_path: Path) -> None:
     assert sum(len(group["params"]) for group in groups) == 6
 
 
-def test_patience_ends_the_training(tmp_path: Path) -> None:
+def test_patience_stops_a_training_without_improvement(tmp_path: Path) -> None:
     class Stuck(TinyNet):
         def on_validation_epoch_end(self) -> None:
             self.log("score", 0.5)
@@ -159,7 +159,7 @@ def test_patience_ends_the_training(tmp_path: Path) -> None:
     assert fit.current_epoch == 3
 
 
-def test_nothing_is_added_by_default() -> None:
+def test_default_finetune_options_add_no_callbacks() -> None:
     assert FinetuneOptions().callbacks("val/top1", "max") == []
 
 
@@ -171,7 +171,7 @@ def test_nothing_is_added_by_default() -> None:
         ({"unfreeze_epochs": 1}, "expected finetune.freeze_epochs beside it"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options: Any, message: str) -> None:
+def test_invalid_finetune_options_are_refused(options: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         FinetuneOptions(**options)
 
@@ -202,7 +202,7 @@ class SmallNet(TinyNet):
             Classifier.__init__(self, names, **options)
 
 
-def test_a_learning_rate_is_found_and_the_training_is_as_if_it_had_been_given(
+def test_training_with_a_found_learning_rate_equals_training_with_it_given(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def trained(**options: Any) -> tuple[SmallNet, Watch]:
@@ -223,7 +223,7 @@ def test_a_learning_rate_is_found_and_the_training_is_as_if_it_had_been_given(
     assert not list(tmp_path.glob(".lr_find*"))
 
 
-def test_the_steepest_fall_is_found_beside_noise_at_small_rates() -> None:
+def test_the_learning_rate_finder_ignores_noise_at_small_rates() -> None:
     rates = np.logspace(-6, 0, 100)
     fall = 1 / (1 + np.exp(4 * (np.log10(rates) + 2.5)))  # steepest at 10**-2.5
     noise = np.random.default_rng(0).normal(0, 0.003, 100)
@@ -234,7 +234,7 @@ def test_the_steepest_fall_is_found_beside_noise_at_small_rates() -> None:
     assert steepest([1e-6] * 12, [1.0] * 12) is None
 
 
-def test_the_batch_is_doubled_until_the_memory_is_full(
+def test_the_batch_size_finder_doubles_until_memory_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Full(SmallNet):
@@ -254,14 +254,14 @@ def test_the_batch_is_doubled_until_the_memory_is_full(
     assert len(watch.weights) == 3
 
 
-def test_a_batch_size_is_not_looked_for_on_a_cpu(tmp_path: Path) -> None:
+def test_the_batch_size_finder_is_refused_on_a_cpu(tmp_path: Path) -> None:
     data = Digits(image_size=16, num_workers=0)
     with pytest.raises(UsageError, match=r"finetune.find_batch_size: expected false on a CPU"):
         fit_digits(tmp_path, SmallNet(), data, callbacks=[FindBatchSize()])
 
 
 @pytest.mark.parametrize("options", [{"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 1, "cutmix": 1}])
-def test_batches_are_mixed_in_training_and_not_in_evaluation(
+def test_mixup_and_cutmix_apply_to_training_batches_only(
     options: dict[str, float], tmp_path: Path
 ) -> None:
     seen: dict[str, list[Tensor]] = {"train": [], "val": []}
@@ -314,7 +314,7 @@ def test_class_weights_reach_the_loss(tmp_path: Path) -> None:
     torch.testing.assert_close(model.training_step((images, labels), 0), expected)
 
 
-def test_a_balanced_sampler_draws_every_class_about_as_often() -> None:
+def test_a_balanced_sampler_draws_all_classes_about_equally_often() -> None:
     data = uneven("sampler")
     torch.manual_seed(0)
     drawn: DataLoader[Any] = data.train_dataloader()
@@ -323,7 +323,7 @@ def test_a_balanced_sampler_draws_every_class_about_as_often() -> None:
     assert torch.bincount(torch.from_numpy(data.dataset("train").targets))[3] < 15
 
 
-def test_test_time_augmentation_averages_the_mirror_image() -> None:
+def test_flip_at_test_time_averages_the_image_and_its_mirror_image() -> None:
     model = SmallNet(test_time_augmentation="flip").eval()
     images = torch.randn(4, 3, 16, 16)
     expected = (model(images).softmax(1) + model(images.flip(-1)).softmax(1)) / 2

@@ -126,13 +126,13 @@ def test_the_last_weights_of_a_training_are_validated(
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_fewer_epochs_than_every_n_epochs_keep_the_last_as_the_best(tmp_path: Path) -> None:
+def test_fewer_epochs_than_every_n_epochs_save_the_last_weights_as_the_best(tmp_path: Path) -> None:
     fit(tmp_path, Rising(), {"max_epochs": 2}, every=5)
     assert saved(tmp_path, "best")["epoch"] == 1
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_weights_that_were_not_validated_do_not_take_the_score_of_earlier_ones(
+def test_unvalidated_weights_do_not_inherit_an_earlier_score(
     tmp_path: Path,
 ) -> None:
     seen: list[int] = []
@@ -164,7 +164,7 @@ NEVER: dict[str, tuple[dict[str, Any], int]] = {
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", NEVER)
-def test_where_nothing_is_validated_the_last_checkpoint_is_what_is_exported(
+def test_the_last_checkpoint_is_exported_if_nothing_was_validated(
     name: str, tmp_path: Path
 ) -> None:
     options, steps = NEVER[name]

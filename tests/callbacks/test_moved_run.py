@@ -76,7 +76,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_a_checkpoint_names_no_folder(trained: Path) -> None:
+def test_a_checkpoint_stores_no_folder(trained: Path) -> None:
     for path in (trained / "checkpoints").iterdir():
         content = torch.load(path, weights_only=True)
         assert not [text for text in texts(content) if str(trained.parent) in text], path
@@ -110,7 +110,7 @@ MOVES = [renamed, renumbered, in_a_moved_project, copied, behind_a_link]
 
 
 @pytest.mark.parametrize("move", MOVES, ids=lambda move: move.__name__)
-def test_a_moved_run_goes_on_in_its_place_and_keeps_its_best(
+def test_a_moved_run_resumes_in_its_new_place_and_keeps_its_best_checkpoint(
     move: Callable[[Path], Path], trained: Path, tmp_path: Path
 ) -> None:
     original = Path(shutil.copytree(trained, tmp_path / "project" / "lightning_logs" / "t" / "v"))
@@ -129,15 +129,15 @@ def test_a_moved_run_goes_on_in_its_place_and_keeps_its_best(
         assert files(original) == before
 
 
-def test_other_options_of_the_checkpoint_do_not_forget_the_best(
-    trained: Path, tmp_path: Path
-) -> None:
+def test_changed_checkpoint_options_keep_the_best_score(trained: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(trained, tmp_path / "a" / "b"))
     fit(run, 4, run / "checkpoints" / "last.ckpt", every=2)
     assert torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == 0
 
 
-def test_a_best_by_another_metric_is_not_overwritten(trained: Path, tmp_path: Path) -> None:
+def test_a_best_checkpoint_chosen_by_another_metric_is_not_overwritten(
+    trained: Path, tmp_path: Path
+) -> None:
     run = Path(shutil.copytree(trained, tmp_path / "a" / "b"))
     before = files(run)
     with pytest.raises(UsageError, match=r"checkpoint.monitor: expected val/score \(max\)"):
@@ -145,7 +145,9 @@ def test_a_best_by_another_metric_is_not_overwritten(trained: Path, tmp_path: Pa
     assert files(run) == before
 
 
-def test_a_new_run_from_a_checkpoint_looks_for_its_own_best(trained: Path, tmp_path: Path) -> None:
+def test_a_new_run_from_a_checkpoint_starts_without_a_best_score(
+    trained: Path, tmp_path: Path
+) -> None:
     before = files(trained)
     run = tmp_path / "a" / "b"
     training = fit(run, 3, trained / "checkpoints" / "last.ckpt")
@@ -155,7 +157,7 @@ def test_a_new_run_from_a_checkpoint_looks_for_its_own_best(trained: Path, tmp_p
     assert files(trained) == before
 
 
-def test_a_best_checkpoint_that_was_removed_is_not_exported(trained: Path, tmp_path: Path) -> None:
+def test_a_removed_best_checkpoint_is_not_exported(trained: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(trained, tmp_path / "a" / "b"))
     (run / "checkpoints" / "best.ckpt").unlink()
     training = fit(run, 2, run / "checkpoints" / "last.ckpt")
@@ -165,7 +167,7 @@ def test_a_best_checkpoint_that_was_removed_is_not_exported(trained: Path, tmp_p
 
 
 @pytest.mark.parametrize("name", ["run:../../other/best.ckpt", "run:/etc/passwd", "/etc/passwd"])
-def test_a_strangers_checkpoint_names_no_file_outside_its_run(name: str, tmp_path: Path) -> None:
+def test_paths_in_an_untrusted_checkpoint_cannot_leave_its_run(name: str, tmp_path: Path) -> None:
     state = {"monitor": "val/score", "mode": "max", "score": torch.tensor(1.0)}
     best = BestCheckpoint("val/score")
     best.dirpath = str(tmp_path)

@@ -39,7 +39,7 @@ def files_below(folder: Path) -> set[str]:
     ("subcommand", "name"),
     [("predict", "home/weights/x.ckpt"), ("test", "home/checkpoints/x.ckpt")],
 )
-def test_a_checkpoint_outside_a_run_has_nothing_written_around_it(
+def test_nothing_is_written_beside_a_checkpoint_outside_a_run(
     trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subcommand: str, name: str
 ) -> None:
     place, here = tmp_path / "place", tmp_path / "here"
@@ -56,7 +56,7 @@ def test_a_checkpoint_outside_a_run_has_nothing_written_around_it(
     assert files_below(here) == ({"predictions.csv"} if subcommand == "predict" else set())
 
 
-def test_predictions_of_a_run_elsewhere_are_written_into_that_run(
+def test_predictions_are_written_into_the_run_of_the_checkpoint(
     trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = Run(shutil.copytree(trained.folder, tmp_path / "a copy"))

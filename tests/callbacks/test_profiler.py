@@ -62,7 +62,7 @@ def profile_of(run: Path) -> dict[str, Any]:
     return content
 
 
-def test_a_light_profile_is_of_training_and_validation_in_the_first_epochs(
+def test_the_default_profile_records_training_and_validation_of_the_first_epochs(
     light: tuple[Path, AtTheEnd],
 ) -> None:
     profile = profile_of(light[0])
@@ -81,14 +81,14 @@ def test_a_light_profile_is_of_training_and_validation_in_the_first_epochs(
     assert profile["context"]["num_workers"] == 0
 
 
-def test_nothing_of_the_profiler_is_left_when_the_export_begins(
+def test_the_profiler_is_off_before_the_export_begins(
     light: tuple[Path, AtTheEnd],
 ) -> None:
     end = light[1]
     assert (end.hooks, end.profiling, end.recorder) == (0, False, None)
 
 
-def test_tensorboard_has_the_profile_without_the_plugin(light: tuple[Path, AtTheEnd]) -> None:
+def test_tensorboard_events_hold_the_profile(light: tuple[Path, AtTheEnd]) -> None:
     events = EventAccumulator(str(light[0]))
     events.Reload()
     tags = events.Tags()
@@ -98,7 +98,7 @@ def test_tensorboard_has_the_profile_without_the_plugin(light: tuple[Path, AtThe
     assert {"profile/summary", "profile/steps", "profile/operators/train"} <= texts
 
 
-def test_throughput_leaves_out_what_was_profiled(light: tuple[Path, AtTheEnd]) -> None:
+def test_throughput_excludes_profiled_steps(light: tuple[Path, AtTheEnd]) -> None:
     events = EventAccumulator(str(light[0]))
     events.Reload()
     rates = events.Scalars("throughput/images_per_second")
@@ -147,7 +147,7 @@ def test_a_training_that_fails_within_a_window_keeps_its_trace(tmp_path: Path) -
     assert len(window["step_seconds"]) == 2
 
 
-def test_none_is_none(tmp_path: Path) -> None:
+def test_a_disabled_profiler_records_nothing(tmp_path: Path) -> None:
     run, end = fit(tmp_path, enabled=False)
     assert not (run / "profile").exists()
     assert end.recorder is None

@@ -44,7 +44,7 @@ def loaded(worker: WorkerProcess) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_format_runs_on_the_gpu_and_gives_the_networks_answers(
+def test_a_format_on_the_gpu_gives_the_logits_of_the_network(
     name: str, source: ExportSource, exports: Path
 ) -> None:
     kind = formats.get(name)
@@ -78,7 +78,7 @@ def test_a_format_runs_on_the_gpu_and_gives_the_networks_answers(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_lines_that_come_with_a_file_run_as_they_are(
+def test_the_usage_code_of_a_file_runs_unchanged_on_the_gpu(
     name: str,
     source: ExportSource,
     exports: Path,
@@ -102,7 +102,7 @@ def test_the_lines_that_come_with_a_file_run_as_they_are(
     assert printed[0] in source.class_names
 
 
-def test_a_trace_of_a_file_holds_the_gpus_kernels(
+def test_a_trace_of_a_file_contains_gpu_kernels(
     source: ExportSource, exports: Path, tmp_path: Path
 ) -> None:
     folder = exported("eager", source, exports)
@@ -115,9 +115,7 @@ def test_a_trace_of_a_file_holds_the_gpus_kernels(
     assert any("conv" in name.lower() or "gemm" in name.lower() for name in profile["operators"])
 
 
-def test_memory_on_the_gpu_is_given_back_when_a_worker_ends(
-    source: ExportSource, exports: Path
-) -> None:
+def test_gpu_memory_is_freed_when_a_worker_ends(source: ExportSource, exports: Path) -> None:
     before = nvml.used_bytes()
     if before is None:
         pytest.skip("NVML does not tell here")
@@ -132,11 +130,11 @@ def test_memory_on_the_gpu_is_given_back_when_a_worker_ends(
     assert after < before + 50_000_000
 
 
-def test_nvml_and_torch_speak_of_the_same_gpu() -> None:
+def test_nvml_and_torch_number_the_gpus_alike() -> None:
     assert nvml.first_gpu() == str(torch.cuda.get_device_properties(0).uuid)
 
 
-def test_a_planted_timer_that_does_not_wait_for_the_gpu_is_caught(
+def test_a_timer_that_does_not_wait_for_the_gpu_is_detected(
     source: ExportSource,
 ) -> None:
     from src.backends.torch.runtime import TorchRuntime, open_device

@@ -60,13 +60,13 @@ def test_a_compiled_network_trains(tmp_path: Path) -> None:
     assert trainer.global_step == 4
 
 
-def test_fp32_multiplies_as_tf32_within_a_fit_only(tmp_path: Path) -> None:
+def test_tf32_is_turned_off_after_a_fit_on_the_gpu(tmp_path: Path) -> None:
     before = torch.get_float32_matmul_precision()
     fit(tmp_path, precision="32-true")
     assert torch.get_float32_matmul_precision() == before
 
 
-def test_a_trace_of_a_training_has_work_on_the_device(tmp_path: Path) -> None:
+def test_a_training_trace_contains_device_work(tmp_path: Path) -> None:
     trainer = fit(tmp_path, profile=ProfilerCallback(windows=1))
     content = json.loads((Path(trainer.log_dir or "") / "profile" / "rank0.json").read_text())
     [window] = [each for each in content["windows"] if each["stage"] == "train"]
@@ -75,7 +75,7 @@ def test_a_trace_of_a_training_has_work_on_the_device(tmp_path: Path) -> None:
     assert sum(window["device"].values()) < 2 * sum(window["regions"].values())
 
 
-def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+def test_a_training_resumes_from_its_checkpoint_on_the_gpu(tmp_path: Path) -> None:
     whole = fit(tmp_path / "whole", 2)
     first = fit(tmp_path / "first", 1)
     checkpoint = tmp_path / "last.ckpt"

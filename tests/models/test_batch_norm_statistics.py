@@ -18,7 +18,7 @@ def images(count: int = 130) -> Tensor:
     return 3 + 2 * torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_statistics_are_those_of_the_present_weights() -> None:
+def test_reestimated_statistics_match_the_current_weights() -> None:
     network = tiny().train()
     network[1].running_mean.fill_(99)
     reestimate_statistics(network, images())
@@ -30,7 +30,7 @@ def test_statistics_are_those_of_the_present_weights() -> None:
     torch.testing.assert_close(network[1].running_var, variances)
 
 
-def test_a_second_norm_is_estimated_behind_the_first_as_inference_has_it() -> None:
+def test_each_batch_norm_gets_the_statistics_that_it_sees_in_inference() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.BatchNorm2d(3), nn.SiLU(), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     reestimate_statistics(network, images(64))
@@ -39,7 +39,7 @@ def test_a_second_norm_is_estimated_behind_the_first_as_inference_has_it() -> No
     torch.testing.assert_close(normalised.var((0, 2, 3)), torch.ones(4), atol=0.05, rtol=0)
 
 
-def test_nothing_but_the_statistics_changes() -> None:
+def test_reestimation_changes_only_the_statistics() -> None:
     network = nn.Sequential(tiny(), nn.Dropout(), nn.BatchNorm1d(3, track_running_stats=False))
     network.train()
     network[0][4].eval()
@@ -62,7 +62,7 @@ def test_a_frozen_stage_keeps_its_statistics() -> None:
     assert not torch.equal(network[2].running_mean, torch.zeros(4))
 
 
-def test_a_share_of_0_turns_both_off(tmp_path: Path) -> None:
+def test_a_fraction_of_0_turns_reestimation_and_freezing_off(tmp_path: Path) -> None:
     data = Data()
     trainer(tmp_path).fit(TinyNet(freeze_statistics_fraction=0.0), datamodule=data)
     assert data.asked == []
@@ -117,7 +117,7 @@ def estimations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-def test_they_are_estimated_before_each_validation_and_when_they_are_frozen(
+def test_statistics_are_reestimated_before_validations_and_when_frozen(
     tmp_path: Path, estimations: list[int]
 ) -> None:
     model, data = trained(tmp_path)
@@ -130,7 +130,7 @@ def test_they_are_estimated_before_each_validation_and_when_they_are_frozen(
 
 
 @pytest.mark.parametrize("epochs", [2, 3])
-def test_a_training_that_goes_on_estimates_them_as_it_would_have(
+def test_a_resumed_training_reestimates_statistics_at_the_same_steps(
     tmp_path: Path, epochs: int, estimations: list[int]
 ) -> None:
     """At the step where they are frozen, or in the midst of the frozen ones."""

@@ -16,7 +16,7 @@ from src.export.source import Checkpoint
 from src.formats import eager
 from src.models import builders
 from src.models.network import NetworkSpec
-from tests.faults.test_fuzz import archive, checkpoint
+from tests.support.checkpoints import checkpoint_bytes, checkpoint_content
 
 HOSTILE: dict[str, tuple[Any, Any]] = {
     "a detector": ("fasterrcnn_resnet50_fpn", {}),
@@ -54,7 +54,7 @@ def _no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_no_memory")
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_network_that_would_do_harm_is_refused_before_it_takes_memory(
+def test_a_harmful_network_specification_is_refused_before_it_takes_memory(
     tmp_path: Path, name: str
 ) -> None:
     builder, options = HOSTILE[name]
@@ -70,11 +70,11 @@ def test_a_network_that_would_do_harm_is_refused_before_it_takes_memory(
 def test_a_checkpoint_of_a_harmful_network_is_refused_before_it_takes_memory(
     tmp_path: Path,
 ) -> None:
-    content = checkpoint()
+    content = checkpoint_content()
     content["lightship"]["network"] = NetworkSpec(
         "resnet50", 2, {"width_per_group": 65_536}
     ).to_dict()
-    (tmp_path / "x.ckpt").write_bytes(archive(content))
+    (tmp_path / "x.ckpt").write_bytes(checkpoint_bytes(content))
     with pytest.raises(UsageError, match=r"a network of 1.* parameters, of at most"):
         Checkpoint.read(tmp_path / "x.ckpt")
 
@@ -83,21 +83,21 @@ def test_a_checkpoint_of_a_harmful_network_is_refused_before_it_takes_memory(
 def test_a_network_much_larger_than_its_weights_is_refused_before_it_takes_memory(
     tmp_path: Path,
 ) -> None:
-    content = checkpoint()
+    content = checkpoint_content()
     content["lightship"]["network"] = NetworkSpec("vit_h_14", 2).to_dict()
-    (tmp_path / "x.ckpt").write_bytes(archive(content))
+    (tmp_path / "x.ckpt").write_bytes(checkpoint_bytes(content))
     with pytest.raises(UsageError, match=r"expected the weights of vit_h_14 with 2 classes"):
         Checkpoint.read(tmp_path / "x.ckpt").network()
 
 
 @pytest.mark.usefixtures("_no_memory")
-def test_every_classifier_of_torchvision_can_be_outlined() -> None:
+def test_every_torchvision_classifier_can_be_built_without_memory() -> None:
     for name in builders.names():
         network = builders.outline(name, {"num_classes": 3})
         assert sum(each.numel() for each in network.parameters()) < builders.MAX_PARAMETERS
 
 
-def test_options_of_a_training_are_refused_as_those_of_a_file() -> None:
+def test_network_options_of_a_training_are_checked_like_those_of_a_file() -> None:
     with pytest.raises(UsageError, match=r"model.network_options: expected .*parameters, of at"):
         NetworkSpec("resnet50", 2, {"width_per_group": 65_536}).build()
     with pytest.raises(UsageError, match=r"num_classes among the options"):
@@ -105,7 +105,7 @@ def test_options_of_a_training_are_refused_as_those_of_a_file() -> None:
     assert NetworkSpec("densenet121", 2, {"drop_rate": 0.1, "bn_size": 2}).outline()
 
 
-def test_a_network_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_network_file_restores_the_same_network(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     network = torchvision.models.get_model("regnet_y_400mf", num_classes=3).eval()

@@ -71,7 +71,7 @@ def test_every_architecture_is_named_by_its_module() -> None:
         assert model.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, len(CLASSES))
 
 
-def test_only_weights_of_products_decay() -> None:
+def test_only_convolution_and_linear_weights_decay() -> None:
     model = models.ConvNeXtTiny(CLASSES)
     decayed, others = parameter_groups(model.network, model.lr, layer_decay=1)
     names = {id(value): name for name, value in model.network.named_parameters()}
@@ -105,7 +105,7 @@ def test_training_without_end_is_refused(tmp_path: Path) -> None:
         trainer(tmp_path, max_epochs=-1).fit(TinyNet(), loader(), loader())
 
 
-def test_a_loss_that_is_not_finite_stops_at_its_step(tmp_path: Path) -> None:
+def test_a_non_finite_loss_stops_the_training_and_names_its_step(tmp_path: Path) -> None:
     images = torch.randn(12, 3, 8, 8)
     images[9] = math.nan  # of the third batch
     fit = trainer(tmp_path)
@@ -142,7 +142,7 @@ def test_metrics_are_those_of_the_whole_split(tmp_path: Path) -> None:
         assert logged[f"test/top1_of/{name}"] == pytest.approx(expected)
 
 
-def test_same_seed_same_weights(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     weights = []
     for _ in range(2):
         torch.manual_seed(7)
@@ -180,7 +180,7 @@ def statistics_by_step(tmp_path: Path, **options: Any) -> list[Tensor]:
     ("share", "least", "first"),
     [(0.3, 0, 7), (0.6, 0, 4), (0.05, 0, 10), (0.0, 0, 10), (0.6, 8, 8), (0.6, 200, 10)],
 )
-def test_the_last_steps_leave_the_statistics_of_batchnorm_as_they_are(
+def test_batch_norm_statistics_are_frozen_in_the_last_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, least: int, first: int
 ) -> None:
     """Also after a validation, which sets the network to evaluation and back."""
@@ -190,7 +190,7 @@ def test_the_last_steps_leave_the_statistics_of_batchnorm_as_they_are(
     assert changed == [step < first for step in range(1, 10)]
 
 
-def test_what_is_frozen_of_a_batchnorm_is_its_statistics_only() -> None:
+def test_freezing_statistics_keeps_the_weights_trainable() -> None:
     network = nn.Sequential(tiny(), nn.Dropout(), nn.LayerNorm(3)).train()
     freeze_statistics(network)
     training = [type(module).__name__ for module in network.modules() if module.training]
@@ -200,6 +200,6 @@ def test_what_is_frozen_of_a_batchnorm_is_its_statistics_only() -> None:
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, math.nan])
-def test_a_share_of_steps_is_a_share(share: float) -> None:
+def test_a_fraction_of_steps_outside_0_to_1_is_refused(share: float) -> None:
     with pytest.raises(UsageError, match=r"model.freeze_statistics_fraction: expected"):
         TinyNet(freeze_statistics_fraction=share)

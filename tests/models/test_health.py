@@ -44,7 +44,7 @@ def test_a_healthy_network_has_no_problems() -> None:
     assert json.loads(json.dumps(health.to_dict(), allow_nan=False))["problems"] == []
 
 
-def test_one_image_in_a_hundred_whose_logits_explode_is_seen() -> None:
+def test_one_outlier_image_in_a_hundred_is_detected() -> None:
     pictures = images()
     pictures[70] *= 300  # in the second batch
     health = examine(network(), pictures)
@@ -54,7 +54,7 @@ def test_one_image_in_a_hundred_whose_logits_explode_is_seen() -> None:
     assert health.layers[0].name in layer
 
 
-def test_the_layer_where_outliers_begin_is_among_the_listed() -> None:
+def test_the_layer_that_causes_outliers_is_listed() -> None:
     sick = network()
     with torch.no_grad():
         sick.norm.running_var[3] = 1e-12  # its channel is multiplied by 300
@@ -69,7 +69,7 @@ def test_the_layer_where_outliers_begin_is_among_the_listed() -> None:
     assert health.problems()
 
 
-def test_a_dead_channel_is_counted_where_the_activation_is_called_again_too() -> None:
+def test_dead_channels_are_counted_in_each_call_of_an_activation() -> None:
     dead = network()
     with torch.no_grad():
         dead.norm.bias[:6] = -1000
@@ -104,7 +104,7 @@ def test_channels_after_a_linear_layer_are_the_last_dimension() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-20, 1e20])
-def test_logits_of_any_size_give_figures_that_json_has(scale: float) -> None:
+def test_extreme_logits_give_figures_that_json_can_store(scale: float) -> None:
     scaled = network()
     with torch.no_grad():
         scaled.head.weight *= scale
@@ -114,7 +114,7 @@ def test_logits_of_any_size_give_figures_that_json_has(scale: float) -> None:
     assert math.isfinite(health.logit_ratio)
 
 
-def test_the_network_is_left_as_it_was() -> None:
+def test_the_health_check_removes_its_hooks() -> None:
     kept = network()
     examine(kept, images(2))
     assert not any(module._forward_hooks for module in kept.modules())

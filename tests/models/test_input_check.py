@@ -22,7 +22,7 @@ TOO_SMALL = {"convnext_tiny": 28, "densenet121": 28, "vit_b_16": 28}
 
 
 @pytest.mark.parametrize("builder", TOO_SMALL)
-def test_images_that_are_too_small_are_refused_with_a_size_that_will_do(builder: str) -> None:
+def test_too_small_images_are_refused_with_a_size_that_works(builder: str) -> None:
     tried, side = network(builder), TOO_SMALL[builder]
     with pytest.raises(UsageError) as caught:
         require_fitting(builder, tried, side, 8, training=True)
@@ -35,7 +35,7 @@ def test_images_that_are_too_small_are_refused_with_a_size_that_will_do(builder:
 
 
 @pytest.mark.parametrize("builder", ["resnet34", "densenet121", "efficientnet_b0"])
-def test_a_batch_of_one_that_leaves_batch_norm_one_value_is_refused(builder: str) -> None:
+def test_a_batch_that_gives_batch_norm_one_value_is_refused(builder: str) -> None:
     with pytest.raises(UsageError) as caught:
         require_fitting(builder, network(builder), 32, 1, training=True)
     assert str(caught.value).startswith("data.batch_size: expected at least 2 images a batch to")
@@ -52,13 +52,13 @@ def test_a_batch_of_one_that_leaves_batch_norm_one_value_is_refused(builder: str
         ("densenet121", 32, 2, True),
     ],
 )
-def test_what_a_network_takes_is_let_through(
+def test_inputs_that_the_network_accepts_pass_the_check(
     builder: str, side: int, batch_size: int, training: bool
 ) -> None:
     require_fitting(builder, network(builder), side, batch_size, training=training)
 
 
-def test_it_leaves_the_network_and_the_random_numbers_as_they_were() -> None:
+def test_the_input_check_changes_neither_network_nor_random_state() -> None:
     tried = network("efficientnet_b0").eval()
     before = {name: value.clone() for name, value in tried.state_dict().items()}
     torch.manual_seed(3)
@@ -70,7 +70,7 @@ def test_it_leaves_the_network_and_the_random_numbers_as_they_were() -> None:
     assert all(torch.equal(value, before[name]) for name, value in tried.state_dict().items())
 
 
-def test_every_architecture_takes_the_smallest_digits() -> None:
+def test_every_architecture_accepts_images_of_32_pixels() -> None:
     for name in models.__all__:
         kind: Any = getattr(models, name)
         require_fitting(name, network(kind.builder), 32, 2, training=True)

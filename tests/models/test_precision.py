@@ -38,7 +38,7 @@ def model(*, gains: bool = True) -> Any:
     [((9, 0), "bf16-mixed"), ((8, 0), "bf16-mixed"), ((7, 5), "16-mixed"), ((6, 1), "32-true")],
 )
 @pytest.mark.parametrize("accelerator", ["auto", "gpu"])
-def test_a_gpu_trains_in_what_it_multiplies_natively(
+def test_a_gpu_trains_in_a_precision_that_it_supports_natively(
     machine_with: Any, accelerator: str, capability: tuple[int, int], expected: str
 ) -> None:
     machine_with(gpu=capability)
@@ -49,7 +49,7 @@ def test_a_gpu_trains_in_what_it_multiplies_natively(
     ("has", "gains", "expected"),
     [(True, True, "bf16-mixed"), (True, False, "32-true"), (False, True, "32-true")],
 )
-def test_a_cpu_trains_in_bf16_where_it_has_it_and_the_network_gains(
+def test_a_cpu_trains_in_bf16_if_it_has_it_and_the_network_is_faster(
     machine_with: Any, has: bool, gains: bool, expected: str
 ) -> None:
     machine_with(cpu_bf16=has)
@@ -59,7 +59,7 @@ def test_a_cpu_trains_in_bf16_where_it_has_it_and_the_network_gains(
 
 
 @pytest.mark.parametrize("accelerator", ["gpu", "cuda", "mps"])
-def test_a_gpu_that_is_not_there_is_refused(machine_with: Any, accelerator: str) -> None:
+def test_a_gpu_accelerator_without_a_gpu_is_refused(machine_with: Any, accelerator: str) -> None:
     machine_with()
     with pytest.raises(UsageError, match=r"trainer\.accelerator: .* no GPU here; found"):
         require_hardware(accelerator, None)
@@ -77,7 +77,7 @@ def test_fp16_autocast_on_a_cpu_is_refused(machine_with: Any, precision: int | s
         require_hardware("cpu", precision)
 
 
-def test_tf32_is_for_the_fit_of_a_gpu_alone() -> None:
+def test_tf32_is_enabled_only_in_a_fit_on_a_gpu() -> None:
     seen = []
     before = torch.get_float32_matmul_precision()
     for device, stage in (("cuda", "fit"), ("cuda", "test"), ("cpu", "fit")):

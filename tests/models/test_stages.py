@@ -10,7 +10,7 @@ COUNTS = {"ResNet34": 6, "DenseNet121": 9, "EfficientNetB0": 10, "ConvNeXtTiny":
 
 
 @pytest.mark.parametrize("name", models.__all__)
-def test_stages_are_all_weights_in_order_and_the_head_is_last(name: str) -> None:
+def test_stages_hold_all_weights_in_order_with_the_head_last(name: str) -> None:
     network = getattr(models, name)(["a", "b", "c"]).network
     parts = stages(network)
     assert len(parts) == COUNTS[name]

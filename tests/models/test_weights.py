@@ -57,7 +57,7 @@ KINDS: list[Callable[[State, Path], Path]] = [
 
 
 @pytest.mark.parametrize("write", KINDS)
-def test_every_kind_of_file_fills_the_whole_network(
+def test_every_file_format_loads_all_weights(
     write: Callable[[State, Path], Path], tmp_path: Path
 ) -> None:
     path = write(network().state_dict(), tmp_path)
@@ -69,7 +69,7 @@ def test_every_kind_of_file_fills_the_whole_network(
 
 
 @pytest.mark.parametrize("write", KINDS)
-def test_a_head_of_other_classes_is_left_and_said(
+def test_a_head_of_another_shape_is_not_loaded_and_reported(
     write: Callable[[State, Path], Path], tmp_path: Path
 ) -> None:
     into = network(value=0.25)
@@ -80,7 +80,7 @@ def test_a_head_of_other_classes_is_left_and_said(
     assert "weights: 120 of 122 tensors" in fit.lines()[0]
 
 
-def test_without_a_head_what_is_missing_and_unknown_is_listed(tmp_path: Path) -> None:
+def test_missing_and_unknown_weights_are_listed(tmp_path: Path) -> None:
     state = network().state_dict()
     del state["fc.weight"], state["fc.bias"]
     state["projection.weight"] = torch.zeros(4)
@@ -126,7 +126,7 @@ def absent(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("write", [evil, torn, torn_safetensors, other, empty, absent])
-def test_a_file_that_will_not_do_is_one_line(
+def test_an_unusable_weights_file_is_one_line(
     write: Callable[[Path], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path)
@@ -137,7 +137,7 @@ def test_a_file_that_will_not_do_is_one_line(
     assert "unpickled" not in capsys.readouterr().out
 
 
-def test_the_preprocessing_of_published_weights_is_torchvisions() -> None:
+def test_published_preprocessing_equals_that_of_torchvision() -> None:
     from PIL import Image
 
     from src.data.preprocessing import Preprocessing

@@ -17,7 +17,7 @@ class Cycle:
         self.itself = self
 
 
-def test_cycles_are_collected() -> None:
+def test_reference_cycles_are_collected() -> None:
     gone = weakref.ref(Cycle())
     allocator.release_free_memory()
     assert gone() is None

@@ -20,11 +20,11 @@ def all_windows(epochs: int, steps: int, options: ProfilingOptions) -> list[tupl
     ]
 
 
-def test_a_light_profile_has_one_window_in_each_of_the_first_epochs() -> None:
+def test_spread_start_puts_one_window_into_each_of_the_first_epochs() -> None:
     assert all_windows(8, 33, LIGHT) == [(0, Window(5, 1, 3)), (1, Window(5, 1, 3))]
 
 
-def test_a_spread_one_has_its_windows_evenly_over_the_training() -> None:
+def test_spread_throughout_puts_windows_evenly_over_the_training() -> None:
     assert [epoch for epoch, _ in all_windows(50, 33, SPREAD)] == [0, 10, 20, 30, 40]
 
 
@@ -48,7 +48,7 @@ def test_windows_lie_within_their_epoch_and_do_not_overlap(
         ends[epoch] = window.end
 
 
-def test_a_short_epoch_gives_up_the_wait_first_then_the_warm_up_then_steps() -> None:
+def test_a_short_epoch_shortens_wait_then_warmup_then_active_steps() -> None:
     assert window_at(5, 6, LIGHT) == Window(2, 1, 3)
     assert window_at(5, 4, LIGHT) == Window(0, 1, 3)
     assert window_at(5, 3, LIGHT) == Window(0, 0, 3)

@@ -16,7 +16,7 @@ from tests.profiling.test_summary import WHOLE, written
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_the_figures_are_those_of_the_file(tmp_path: Path, cut: bool) -> None:
+def test_the_subprocess_returns_the_same_summary(tmp_path: Path, cut: bool) -> None:
     path = written(tmp_path / "t.json.gz", WHOLE)
     trace = Trace.read(path)
     expected = summarize(trace.without_last_step() if cut else trace, "train")
@@ -24,18 +24,20 @@ def test_the_figures_are_those_of_the_file(tmp_path: Path, cut: bool) -> None:
     assert len(expected["step_seconds"]) == (0 if cut else 1)
 
 
-def test_a_file_that_is_broken_is_told(tmp_path: Path) -> None:
+def test_a_damaged_trace_file_raises_value_error_from_the_subprocess(tmp_path: Path) -> None:
     path = written(tmp_path / "t.json.gz", WHOLE[: len(WHOLE) // 2])
     with pytest.raises(ValueError, match="not a whole gzip file"):
         summarize_in_subprocess(path, "train", cut=False)
 
 
-def test_a_reader_that_dies_is_told(tmp_path: Path) -> None:
+def test_a_crashed_summary_subprocess_raises_value_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"exit code 1: .*KeyError"):
         summarize_in_subprocess(written(tmp_path / "t.json.gz", WHOLE), "no such stage", cut=False)
 
 
-def test_a_reader_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_summary_subprocess_raises_value_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def hang(command: list[str], *, timeout: float, **_: object) -> None:
         raise subprocess.TimeoutExpired(command, timeout)
 
@@ -44,7 +46,7 @@ def test_a_reader_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
         summarize_in_subprocess(tmp_path / "t.json.gz", "train", cut=False)
 
 
-def test_the_reader_imports_no_torch() -> None:
+def test_the_summary_subprocess_does_not_import_torch() -> None:
     # It starts in every window: with torch it would take seconds and hundreds of megabytes.
     code = "import sys, src.profiling.subprocess_summary; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)

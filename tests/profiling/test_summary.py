@@ -65,7 +65,7 @@ def test_each_moment_of_a_step_counts_in_one_region() -> None:
     assert found["problems"] == []
 
 
-def test_figures_are_of_one_step() -> None:
+def test_figures_are_per_step() -> None:
     second = [{**event, "ts": event["ts"] + 1e5} for event in STEP]
     found = figures(*STEP, *second)
     assert len(found["step_seconds"]) == 2
@@ -73,21 +73,21 @@ def test_figures_are_of_one_step() -> None:
     assert found["operators"][0]["calls"] == 1
 
 
-def test_an_operator_has_the_time_that_none_within_it_takes() -> None:
+def test_the_self_time_of_an_operator_excludes_nested_operators() -> None:
     found = {each["name"]: each for each in figures(*STEP)["operators"]}
     assert found["aten::mkldnn_convolution"]["self_seconds"] == pytest.approx(0.017)
     assert found["aten::conv2d"]["self_seconds"] == pytest.approx(0.002)
     assert next(iter(found)) == "aten::mkldnn_convolution"
 
 
-def test_spans_of_another_thread_take_nothing_from_one() -> None:
+def test_spans_of_another_thread_do_not_reduce_the_self_time() -> None:
     found = figures(*STEP, span("aten::other", 32, 47, "cpu_op", tid=2))
     times = {each["name"]: each["self_seconds"] for each in found["operators"]}
     assert times["aten::mkldnn_convolution"] == pytest.approx(0.017)
     assert times["aten::other"] == pytest.approx(0.015)
 
 
-def test_memory_is_what_was_taken_and_not_given_back_by_the_innermost_operator() -> None:
+def test_memory_that_was_not_freed_counts_for_the_innermost_operator() -> None:
     found = figures(*STEP, allocation(32, 1000), allocation(40, -400), allocation(85, 50))
     kept = {each["name"]: each["allocated_bytes"] for each in found["operators"]}
     assert kept["aten::mkldnn_convolution"] == 600
@@ -96,7 +96,7 @@ def test_memory_is_what_was_taken_and_not_given_back_by_the_innermost_operator()
     assert "device" not in found["memory"]
 
 
-def test_work_on_a_device_belongs_to_the_region_that_asked_for_it() -> None:
+def test_device_work_belongs_to_the_region_that_launched_it() -> None:
     found = figures(
         *STEP,
         span("cudaLaunchKernel", 35, 36, "cuda_runtime", correlation=4),
@@ -108,7 +108,7 @@ def test_work_on_a_device_belongs_to_the_region_that_asked_for_it() -> None:
     assert found["device"] == pytest.approx({"forward": 0.03, "optimizer": 0.009})
 
 
-def test_a_long_curve_keeps_its_peak() -> None:
+def test_a_thinned_memory_curve_keeps_its_peak() -> None:
     events = [allocation(moment / 100, 10) for moment in range(5000)]
     events.insert(2500, allocation(25.001, 10**9))
     events.insert(2501, allocation(25.002, -(10**9)))
@@ -118,13 +118,13 @@ def test_a_long_curve_keeps_its_peak() -> None:
 
 
 @pytest.mark.parametrize("missing", ["data loading", "forward", "backward", "Optimizer"])
-def test_a_region_that_is_missing_is_told(missing: str) -> None:
+def test_a_missing_region_is_a_problem(missing: str) -> None:
     kept = [event for event in STEP if not event["name"].startswith(missing)]
     [problem] = figures(*kept)["problems"]
     assert missing.lower() in problem
 
 
-def test_a_trace_without_steps_or_operators_says_so() -> None:
+def test_missing_steps_and_operators_are_problems() -> None:
     problems = figures(span("forward", 0, 1), stage="val")["problems"]
     assert any("no step is marked" in problem for problem in problems)
     assert any("no operators" in problem for problem in problems)
@@ -138,7 +138,7 @@ def written(path: Path, content: bytes) -> Path:
 WHOLE = gzip.compress(json.dumps({"traceEvents": STEP}).encode(), mtime=0)
 
 
-def test_a_whole_file_is_read(tmp_path: Path) -> None:
+def test_a_complete_trace_file_is_read(tmp_path: Path) -> None:
     assert len(Trace.read(written(tmp_path / "t.json.gz", WHOLE)).steps) == 1
 
 
@@ -157,6 +157,6 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     ],
     ids=range(9),
 )
-def test_a_broken_file_is_a_value_error(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_trace_file_raises_value_error(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ValueError, match=r"gzip|trace|events|Expecting"):
         Trace.read(written(tmp_path / "t.json.gz", content))

@@ -29,7 +29,7 @@ def train(
     meter.end_step(32, counts=counts)
 
 
-def test_a_step_goes_from_the_end_of_the_one_before_to_its_own(clock: Clock) -> None:
+def test_a_step_lasts_from_the_end_of_the_previous_step_to_its_own_end(clock: Clock) -> None:
     meter = ThroughputMeter(clock)
     train(meter, clock, 9.0, 9.0)  # nothing was before the first
     for _ in range(4):
@@ -41,7 +41,7 @@ def test_a_step_goes_from_the_end_of_the_one_before_to_its_own(clock: Clock) -> 
     assert throughput.images_per_second == pytest.approx(80)
 
 
-def test_what_was_taken_counts_once(clock: Clock) -> None:
+def test_take_resets_the_sums(clock: Clock) -> None:
     meter = ThroughputMeter(clock)
     for _ in range(3):
         train(meter, clock, 0.1, 0.3)
@@ -49,7 +49,7 @@ def test_what_was_taken_counts_once(clock: Clock) -> None:
     assert meter.take() is None
 
 
-def test_a_validation_between_two_steps_is_no_part_of_either(clock: Clock) -> None:
+def test_a_validation_between_two_steps_is_excluded(clock: Clock) -> None:
     meter = ThroughputMeter(clock)
     train(meter, clock, 0.1, 0.3)
     clock.now += 60
@@ -61,7 +61,7 @@ def test_a_validation_between_two_steps_is_no_part_of_either(clock: Clock) -> No
     assert throughput.step_seconds == pytest.approx(0.4)
 
 
-def test_profiled_steps_and_writing_their_trace_are_left_out(clock: Clock) -> None:
+def test_profiled_steps_and_the_writing_of_their_trace_are_excluded(clock: Clock) -> None:
     meter = ThroughputMeter(clock)
     train(meter, clock, 0.1, 0.3)
     train(meter, clock, 0.1, 5.0, counts=False)

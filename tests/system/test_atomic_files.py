@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.system import atomic_files
-from tests.strangers import contents
+from tests.support.user_files import contents
 
 
 def test_text_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What a machine tells of itself, on machines that are planted: see :mod:`tests.machines`."""
+"""Tests of :mod:`src.system.machine` on the machines of :mod:`tests.support.fake_machines`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from src.system import cgroup, machine
-from tests import machines
-from tests.machines import ARM, MACOS, V1, V2, Machine, Plant
+from tests.support import fake_machines
+from tests.support.fake_machines import ARM, MACOS, V1, V2, Machine, PatchMachine
 
 
 @pytest.fixture
-def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
-    machines.forget()
-    yield lambda there: machines.plant(there, tmp_path, monkeypatch)
-    machines.forget()
+def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PatchMachine]:
+    fake_machines.clear_caches()
+    yield lambda there: fake_machines.patch_machine(there, tmp_path, monkeypatch)
+    fake_machines.clear_caches()
 
 
-def test_cores_respect_affinity(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cores_respect_affinity(plant: PatchMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(Machine())
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
     assert machine.usable_cores() == 3
@@ -44,7 +44,7 @@ def test_cores_respect_affinity(plant: Plant, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_cores_respect_the_containers_quota_rounded_up(
-    content: str, quota: float | None, cores: int, plant: Plant
+    content: str, quota: float | None, cores: int, plant: PatchMachine
 ) -> None:
     plant(Machine(limits={"cpu.max": content}))
     assert machine.container_cores() == quota
@@ -76,7 +76,7 @@ GROUPS = {
 
 @pytest.mark.parametrize("name", GROUPS)
 @pytest.mark.parametrize("version", ["v2", "v1"])
-def test_the_limit_that_counts_is_that_of(name: str, version: str, plant: Plant) -> None:
+def test_the_limit_that_counts_is_that_of(name: str, version: str, plant: PatchMachine) -> None:
     limits, cores, memory = GROUPS[name]
     if version == "v2":
         plant(Machine(own="0::/a/b\n", limits=limits))
@@ -98,7 +98,7 @@ def test_the_limit_that_counts_is_that_of(name: str, version: str, plant: Plant)
 
 
 def test_a_container_that_is_told_its_path_on_the_host_sees_its_own_group(
-    plant: Plant, tmp_path: Path
+    plant: PatchMachine, tmp_path: Path
 ) -> None:
     plant(Machine(own="0::/docker/1f3c/job\n", limits={"job/cpu.max": "100000 100000"}))
     cgroup._MOUNTS.write_text(V2.format(root="/docker/1f3c", point=tmp_path / "cgroup"))
@@ -108,7 +108,7 @@ def test_a_container_that_is_told_its_path_on_the_host_sees_its_own_group(
     assert machine.container_cores() == 2
 
 
-def test_a_hierarchy_is_found_where_it_is_mounted(plant: Plant, tmp_path: Path) -> None:
+def test_a_hierarchy_is_found_where_it_is_mounted(plant: PatchMachine, tmp_path: Path) -> None:
     plant(Machine())
     place = tmp_path / "my groups"
     place.mkdir()
@@ -119,19 +119,19 @@ def test_a_hierarchy_is_found_where_it_is_mounted(plant: Plant, tmp_path: Path) 
     assert machine.container_memory_bytes() == machine.memory_bytes() == 5000
 
 
-def test_without_a_table_of_mounts_the_usual_place_is_looked_at(plant: Plant) -> None:
+def test_without_a_table_of_mounts_the_usual_place_is_looked_at(plant: PatchMachine) -> None:
     plant(Machine(None, limits={"cpu.max": "100000 100000", "memory/memory.limit_in_bytes": "9"}))
     assert machine.container_cores() == 1
     assert machine.container_memory_bytes() == 9
 
 
-def test_a_container_without_limits_has_none(plant: Plant) -> None:
+def test_a_container_without_limits_has_none(plant: PatchMachine) -> None:
     plant(Machine(limits={"cpu.max": "max 100000", "memory.max": "max"}))
     assert machine.container_cores() is machine.container_memory_bytes() is None
     assert machine.memory_bytes() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def test_instruction_sets_are_read_from_the_kernels_flags(plant: Plant) -> None:
+def test_instruction_sets_are_read_from_the_kernels_flags(plant: PatchMachine) -> None:
     plant(Machine())
     assert machine.cpu_model() == "Some CPU @ 3 GHz"
     assert machine.instruction_sets() == ("AVX2", "AVX-512", "AVX-512 VNNI")
@@ -140,7 +140,7 @@ def test_instruction_sets_are_read_from_the_kernels_flags(plant: Plant) -> None:
     assert machine.is_virtual() is True
 
 
-def test_arm_has_features_and_numbers_in_the_place_of_a_name(plant: Plant) -> None:
+def test_arm_has_features_and_numbers_in_the_place_of_a_name(plant: PatchMachine) -> None:
     plant(Machine(ARM))
     assert machine.cpu_model().endswith(", implementer 0x41, part 0xd40")
     assert machine.instruction_sets() == ("NEON", "NEON dot product", "I8MM", "NEON BF16", "SVE")
@@ -149,7 +149,7 @@ def test_arm_has_features_and_numbers_in_the_place_of_a_name(plant: Plant) -> No
     assert machine.is_virtual() is None
 
 
-def test_macos_is_asked_by_sysctl(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_macos_is_asked_by_sysctl(plant: PatchMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(Machine(None, sysctl=MACOS["a Mac with Apple's processor"]))
     assert machine.cpu_model() == "Apple M3"
     assert machine.instruction_sets() == ("NEON", "NEON dot product", "I8MM")
@@ -167,7 +167,7 @@ def test_macos_is_asked_by_sysctl(plant: Plant, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_memory_that_no_system_call_tells_is_assumed(
-    plant: Plant, monkeypatch: pytest.MonkeyPatch
+    plant: PatchMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(Machine(None, sysctl={}))
     monkeypatch.setattr(os, "sysconf", lambda _: -1)
@@ -176,7 +176,7 @@ def test_memory_that_no_system_call_tells_is_assumed(
 
 @pytest.mark.parametrize("content", ["<unknown>", "", None])
 def test_a_frequency_that_is_not_told_is_missing(
-    content: str | None, plant: Plant, tmp_path: Path
+    content: str | None, plant: PatchMachine, tmp_path: Path
 ) -> None:
     plant(Machine(cores=1))
     assert machine.frequency_hz() is machine.frequency_governor() is None

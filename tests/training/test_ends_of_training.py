@@ -35,7 +35,7 @@ def step_of(path: Path) -> int:
     return int(torch.load(path, weights_only=True)["global_step"])
 
 
-def test_a_copied_training_that_ended_within_an_epoch_goes_on_in_the_copy(
+def test_a_copied_run_that_ended_within_an_epoch_resumes_in_the_copy(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """After ``trainer.max_steps=3``, the last weights are exported, validated as all others."""
@@ -66,7 +66,7 @@ def test_a_copied_training_that_ended_within_an_epoch_goes_on_in_the_copy(
     assert (first.last_checkpoint.read_bytes(), first.manifest.read_bytes()) == kept
 
 
-def test_weights_that_were_never_validated_are_exported_and_said_to_be_the_last(
+def test_a_training_without_validation_exports_the_last_checkpoint_and_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with warnings.catch_warnings():
@@ -87,7 +87,7 @@ def test_weights_that_were_never_validated_are_exported_and_said_to_be_the_last(
     assert run.exported_checkpoint == run.last_checkpoint
 
 
-def test_a_training_of_no_epochs_exports_the_weights_as_they_are_and_can_go_on() -> None:
+def test_a_training_of_zero_epochs_exports_its_initial_weights_and_can_resume() -> None:
     run = train("trainer.max_epochs=0")
     assert step_of(run.exported_checkpoint) == 0
     assert run.read_manifest()["formats"]["eager"]["status"] == "ok"
@@ -114,7 +114,7 @@ NOTICES: list[tuple[list[str], bool, list[str]]] = [
 
 
 @pytest.mark.parametrize(("words", "has_best", "expected"), NOTICES, ids=str)
-def test_a_training_that_validates_nothing_says_so_before_it_starts(
+def test_a_training_without_validation_prints_a_notice_before_it_starts(
     words: list[str], has_best: bool, expected: list[str]
 ) -> None:
     lines = option_conflicts.notices(parse(*words), has_best=has_best)

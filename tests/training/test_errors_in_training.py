@@ -14,7 +14,7 @@ from src.cli import app
 from src.cli.entry_point import run_command
 from src.export.source import Checkpoint
 from src.run.folder import Run
-from tests.faults.failing_disk import failing_disk
+from tests.support.failing_disk import failing_disk
 
 SHORT = (
     *("model=resnet34", "data.image_size=32", "data.batch_size=8", "data.num_workers=0"),
@@ -48,17 +48,17 @@ def the_run() -> Run:
     return Run(Path("lightning_logs/resnet34/version_0").resolve())
 
 
-def test_memory_that_runs_out_tells_which_batch_to_take(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("trainer.callbacks=tests.vandals.EatMemory") == 1
+def test_out_of_memory_suggests_a_smaller_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("trainer.callbacks=tests.support.failing_callbacks.ExhaustMemory") == 1
     told = line(capsys)
     assert "error: out of memory: " in told
     assert "data.batch_size is 8: set data.batch_size=4 trainer.accumulate_grad_batches=2" in told
 
 
-def test_a_log_folder_that_vanishes_is_told_and_what_was_learnt_is_kept(
+def test_a_removed_run_folder_is_reported_and_the_last_checkpoint_is_saved(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert train("trainer.callbacks=tests.vandals.TakeFolder") == 1
+    assert train("trainer.callbacks=tests.support.failing_callbacks.RemoveRunFolder") == 1
     told = line(capsys)
     assert "version_0: expected the run's folder as it was at the start; found it without" in told
     assert f"go on with ckpt_path={the_run().last_checkpoint}" in told
@@ -66,19 +66,27 @@ def test_a_log_folder_that_vanishes_is_told_and_what_was_learnt_is_kept(
 
 
 @pytest.mark.faults
-def test_a_file_in_the_place_of_the_log_folder_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("trainer.callbacks=tests.vandals.ReplaceFolder") == 1
+def test_a_run_folder_replaced_by_a_file_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("trainer.callbacks=tests.support.failing_callbacks.ReplaceRunFolderByFile") == 1
     assert "version_0/checkpoints: it is not in a folder" in line(capsys)
 
 
 @pytest.mark.faults
-def test_a_loading_process_that_dies_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("trainer.callbacks=tests.vandals.EndLoader", "data.num_workers=1") == 1
+def test_a_killed_loader_process_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        train(
+            "trainer.callbacks=tests.support.failing_callbacks.KillLoaderProcess",
+            "data.num_workers=1",
+        )
+        == 1
+    )
     assert "a process that loads images ended: " in line(capsys)
 
 
-def test_weights_that_give_no_number_are_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("trainer.callbacks=tests.vandals.SpoilWeights") == 1
+def test_weights_with_a_non_finite_validation_loss_are_not_saved(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert train("trainer.callbacks=tests.support.failing_callbacks.MakeWeightsInfinite") == 1
     assert "error: the loss is not finite at step 4" in line(capsys)
     for kept in (the_run().best_checkpoint, the_run().last_checkpoint):
         assert Checkpoint.read(kept).epoch == 0
@@ -86,7 +94,7 @@ def test_weights_that_give_no_number_are_not_kept(capsys: pytest.CaptureFixture[
         assert all(bool(torch.isfinite(value).all()) for value in weights)
 
 
-def test_a_read_only_log_folder_is_told_before_training(
+def test_a_read_only_log_folder_is_reported_before_training(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As an administrator's account, which tests may run under, no permission keeps one from it.
@@ -112,13 +120,13 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_checkpoint_that_will_not_do_is_told_before_training(
+def test_an_unusable_checkpoint_is_reported_before_training(
     name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from tests.faults.test_fuzz import archive, checkpoint
+    from tests.support.checkpoints import checkpoint_bytes, checkpoint_content
 
     damage, expected = DAMAGED[name]
-    content = checkpoint()
+    content = checkpoint_content()
     ours = content["lightship"]
     ours["network"] = {"builder": "resnet34", "num_classes": 10, "options": {}}
     ours["class_names"] = [str(digit) for digit in range(10)]
@@ -126,7 +134,7 @@ def test_a_checkpoint_that_will_not_do_is_told_before_training(
         ours["network"]["builder"] = "resnet18"
     if damage == "classes":
         ours["network"]["num_classes"], ours["class_names"] = 2, ["cat", "dog"]
-    whole = archive(content)
+    whole = checkpoint_bytes(content)
     path = tmp_path / "x.ckpt"
     if isinstance(damage, bytes):
         path.write_bytes(damage)

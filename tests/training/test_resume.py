@@ -161,13 +161,17 @@ def test_a_killed_training_ends_with_the_same_weights(whole: Path, tmp_path: Pat
     require_same(whole, train_killed(tmp_path / "killed"))
 
 
-def test_one_that_was_stopped_in_the_middle_of_an_epoch_does(whole: Path, tmp_path: Path) -> None:
+def test_a_training_stopped_within_an_epoch_ends_with_the_same_weights(
+    whole: Path, tmp_path: Path
+) -> None:
     require_same(whole, train_stopped(tmp_path / "stopped"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_so_does_one_with_other_options(tmp_path: Path, variant: str) -> None:
+def test_resumed_trainings_with_other_options_end_with_the_same_weights(
+    tmp_path: Path, variant: str
+) -> None:
     options = VARIANTS[variant]
     never = train_whole(tmp_path / "whole", *options)
     require_same(never, train_killed(tmp_path / "killed", *options))

@@ -99,14 +99,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_result_of_one(whole: Path, place: Path) -> None:
+def test_two_processes_train_to_the_same_weights_as_one(whole: Path, place: Path) -> None:
     finish(start(place / "one", *ONE, **ALONE))
     require_close(checkpoint(place / "one"), whole)
     assert top1(whole.parents[4]) == pytest.approx(top1(place / "one"), abs=1e-6)
 
 
 @pytest.mark.slow
-def test_torchrun_starts_the_same(whole: Path, place: Path) -> None:
+def test_torchrun_trains_to_the_same_weights(whole: Path, place: Path) -> None:
     finish(torchrun(place / "torchrun", *TWO))
     require_same(whole, checkpoint(place / "torchrun"))
     versions = list((place / "torchrun").glob("lightning_logs/*/*"))
@@ -114,7 +114,7 @@ def test_torchrun_starts_the_same(whole: Path, place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_that_are_stopped_stop_at_the_same_step_and_go_on_bit_for_bit(
+def test_two_stopped_processes_stop_at_the_same_step_and_resume_bit_for_bit(
     whole: Path, place: Path
 ) -> None:
     # Both are told, as by a terminal.
@@ -135,7 +135,7 @@ def second_of(process: subprocess.Popen[str]) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which process is which")
 @pytest.mark.parametrize("which", ["first", "second"])
-def test_when_one_dies_the_other_does_not_hang(place: Path, which: str) -> None:
+def test_a_training_process_does_not_hang_when_the_other_dies(place: Path, which: str) -> None:
     process = start(place / "run", *TWO, "trainer.max_epochs=200", **ALONE)
     wait_until(process, lambda: checkpoint(place / "run").is_file())
     second = second_of(process)
@@ -160,7 +160,7 @@ def wait_until_gone(pid: int) -> None:
 
 
 @pytest.mark.slow
-def test_two_trainings_at_once_have_two_folders(place: Path) -> None:
+def test_simultaneous_trainings_get_separate_run_folders(place: Path) -> None:
     both = [start(place / "both", *ONE, "trainer.max_epochs=1", **ALONE) for _ in range(2)]
     for process in both:
         finish(process)

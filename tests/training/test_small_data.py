@@ -46,7 +46,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_what_the_network_does_not_take_is_one_line_and_leaves_no_run(
+def test_inputs_that_the_network_rejects_are_reported_and_leave_no_run(
     words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos("cat", "dog", each=6)
@@ -68,21 +68,21 @@ SMALL = {
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_small_sets_are_trained_on(name: str) -> None:
+def test_small_data_sets_can_be_trained_on(name: str) -> None:
     folders, each, words = SMALL[name]
     photos(*folders, each=each)
     assert train("model=resnet34", "data.image_size=32", *words.split()) == 0
     assert Run(Path("lightning_logs/resnet34/version_0")).best_checkpoint.is_file()
 
 
-def test_a_training_set_of_one_image_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_training_set_of_one_image_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     photos("train/cat", each=1)
     photos("val/cat", each=2)
     assert train("model=resnet34", "data.image_size=32") == 2
     assert "error: data.root: expected at least 2 classes" in capsys.readouterr().err
 
 
-def test_training_says_what_it_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_prints_the_files_that_it_ignored(capsys: pytest.CaptureFixture[str]) -> None:
     mixed(Path("photos").absolute())
     assert train("model=resnet34", "data.image_size=32", "trainer.limit_train_batches=1") == 0
     printed = capsys.readouterr().out
@@ -92,7 +92,9 @@ def test_training_says_what_it_passed_over(capsys: pytest.CaptureFixture[str]) -
     ]
 
 
-def test_small_images_are_one_line_in_a_test_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_too_small_for_the_network_are_refused_in_test_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     photos("cat", "dog", each=6)
     network = ("model=densenet121", "data.image_size=32", "data.batch_size=4")
     assert train(*network, "trainer.limit_train_batches=1") == 0

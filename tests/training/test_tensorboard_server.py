@@ -76,7 +76,7 @@ def eventually(ask: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
     pytest.fail(f"the server's last answer: {answer}")
 
 
-def test_its_own_tabs_show_the_profile_without_the_plugin(get: Get) -> None:
+def test_tensorboard_tabs_show_the_profile_without_the_plugin(get: Get) -> None:
     name = "resnet34/version_0"
     text = eventually(lambda: get("plugin/text/tags"), lambda tags: "profile/summary" in str(tags))
     assert {"profile/summary", "profile/steps", "profile/operators/train"} <= {
@@ -111,7 +111,9 @@ def spans(get: Get, run: str) -> Iterator[tuple[str, str]]:
             yield worker, span
 
 
-def test_every_view_of_the_plugin_answers_with_this_runs_operators(get: Get, run: Path) -> None:
+def test_every_view_of_the_profiler_plugin_shows_the_operators_of_the_run(
+    get: Get, run: Path
+) -> None:
     plugin = "plugin/pytorch_profiler"
     name = "resnet34/version_0/profile"
     eventually(
@@ -136,7 +138,7 @@ def test_every_view_of_the_plugin_answers_with_this_runs_operators(get: Get, run
         assert any(event["name"].startswith("ProfilerStep#") for event in trace["traceEvents"])
 
 
-def test_the_exported_files_are_in_the_plugin_too(get: Get, run: Path) -> None:
+def test_the_profiler_plugin_shows_the_exported_files(get: Get, run: Path) -> None:
     plugin = "plugin/pytorch_profiler"
     name = "resnet34/version_0/profile/inference"
     eventually(lambda: get(f"{plugin}/runs"), lambda answer: name in answer["runs"])
@@ -148,7 +150,7 @@ def test_the_exported_files_are_in_the_plugin_too(get: Get, run: Path) -> None:
         assert kinds[worker] in {operator["name"] for operator in operators}
 
 
-def test_the_benchmark_knows_the_traces(run: Path) -> None:
+def test_benchmark_rows_name_their_trace_files(run: Path) -> None:
     rows = json.loads((run / "benchmark.json").read_text())["rows"]
     traced = {row["format"]: row for row in rows if row["status"] == "ok"}
     assert set(traced) == {"eager", "onnx_fp32"}

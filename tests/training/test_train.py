@@ -82,7 +82,7 @@ def held_out(run: Run, folder: Path) -> tuple[Path, np.ndarray]:
     return folder / "images.npy", labels
 
 
-def test_the_run_folder_is_whole(trained: tuple[Run, str]) -> None:
+def test_the_run_folder_contains_every_expected_file(trained: tuple[Run, str]) -> None:
     run, printed = trained
     assert {path.name for path in run.exports.iterdir()} == {*FORMATS, "manifest.json", "probe.npz"}
     for file in (
@@ -102,7 +102,7 @@ def test_the_run_folder_is_whole(trained: tuple[Run, str]) -> None:
         assert name in run.report.read_text()
 
 
-def test_what_a_page_needs_is_measured_with_it(
+def test_the_measurement_holds_everything_that_the_report_needs(
     trained: tuple[Run, str], results: dict[str, Any]
 ) -> None:
     run, _ = trained
@@ -123,7 +123,9 @@ def test_what_a_page_needs_is_measured_with_it(
             assert f"{1e3 * row['latency'][0]['p50_s']:.2f}" in (folder / "README.md").read_text()
 
 
-def test_every_cpu_row_is_ok_and_gpu_rows_say_why_not(results: dict[str, Any]) -> None:
+def test_every_cpu_row_is_ok_and_gpu_rows_give_the_reason_of_the_skip(
+    results: dict[str, Any],
+) -> None:
     rows = {(row["format"], row["device"]): row for row in results["rows"]}
     assert [rows[name, "cpu"]["status"] for name in FORMATS] == ["ok"] * len(FORMATS)
     for name in ("eager", "torchscript", "onnx_fp32"):
@@ -157,7 +159,7 @@ def test_the_best_weights_are_exported(trained: tuple[Run, str], results: dict[s
     assert results["checkpoint"]["epoch"] == best["epoch"]
 
 
-def test_onnx_from_outside_gives_the_reports_accuracy(
+def test_onnx_files_reach_the_reported_accuracy_without_lightship(
     trained: tuple[Run, str], results: dict[str, Any], tmp_path: Path
 ) -> None:
     program = """
@@ -180,7 +182,7 @@ print(json.dumps(logits.argmax(1).tolist()))
         assert (np.array(predicted) == labels).mean() == rows[name]["accuracy"]["top1"], name
 
 
-def test_torchscript_from_outside_gives_the_reports_accuracy(
+def test_torchscript_files_reach_the_reported_accuracy_without_lightship(
     trained: tuple[Run, str], results: dict[str, Any], tmp_path: Path
 ) -> None:
     program = """
@@ -222,7 +224,7 @@ def test_stages_run_again_without_training(trained: tuple[Run, str]) -> None:
     assert run.best_checkpoint.read_bytes() == weights
 
 
-def test_training_goes_on_in_its_run_and_predicts(trained: tuple[Run, str]) -> None:
+def test_training_resumes_in_its_run_and_predicts(trained: tuple[Run, str]) -> None:
     run, _ = trained
     root = run.folder.parent.parent.parent
     no_stages = ("export.enabled=false", "benchmark.enabled=false")
@@ -279,7 +281,7 @@ def test_two_processes_train_and_one_exports(tmp_path: Path) -> None:
         assert {f"-rank{rank}." in window["file"] for window in profile["windows"]} == {True}
 
 
-def test_a_corrupt_image_is_one_line_before_training(tmp_path: Path) -> None:
+def test_a_corrupt_image_is_reported_in_one_line_before_training(tmp_path: Path) -> None:
     from tests.data.datasets.test_image_folder import broken_image
 
     broken_image(tmp_path / "photos")
@@ -290,7 +292,9 @@ def test_a_corrupt_image_is_one_line_before_training(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("lightning_logs/*/*"))
 
 
-def test_a_run_folder_of_a_stranger_names_no_code(trained: tuple[Run, str], tmp_path: Path) -> None:
+def test_the_configuration_of_a_run_cannot_import_foreign_code(
+    trained: tuple[Run, str], tmp_path: Path
+) -> None:
     from src.errors import UsageError
 
     config = yaml.safe_load(trained[0].config.read_text())
