@@ -1,4 +1,4 @@
-"""A run that was renamed, copied or mounted elsewhere goes on there, with its best weights."""
+"""A run that was renamed, copied or mounted elsewhere resumes there and keeps its best weights."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.export import finished_checkpoint
 from src.callbacks.run_paths import RunPaths
 from src.errors import UsageError
-from tests.models.test_classifier import TinyNet, loader, trainer
+from tests.support.tiny_classifier import TinyNet, loader, trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 class Falling(TinyNet):
-    """A score that is worse after every epoch, so that the first weights are the best."""
+    """Network whose score falls with each epoch, so that the first weights are the best."""
 
     def on_validation_epoch_end(self) -> None:
         self.log("val/score", -float(self.current_epoch))
@@ -31,33 +31,33 @@ class Falling(TinyNet):
 def fit(
     run: Path,
     epochs: int,
-    goes_on: Path | None = None,
+    resume_from: Path | None = None,
     *,
     monitor: str = "val/score",
     every: int = 1,
 ) -> Trainer:
-    """A training as the command line sets it up, with a checkpoint of the user's own."""
-    ours = [BestCheckpoint(monitor, every_n_epochs=every), LastCheckpoint()]
-    theirs = ModelCheckpoint(filename="mine", monitor="val/score", mode="max")
-    for each in (*ours, theirs):
-        each.dirpath = str(run / "checkpoints")
+    """Train with the callbacks of the command line and a ModelCheckpoint of the user."""
+    checkpoints = [BestCheckpoint(monitor, every_n_epochs=every), LastCheckpoint()]
+    of_user = ModelCheckpoint(filename="mine", monitor="val/score", mode="max")
+    for checkpoint in (*checkpoints, of_user):
+        checkpoint.dirpath = str(run / "checkpoints")
     training = trainer(
         run.parent,
         max_epochs=epochs,
-        callbacks=[RunPaths(run), theirs, *ours],
+        callbacks=[RunPaths(run), of_user, *checkpoints],
         enable_checkpointing=True,
         num_sanity_val_steps=0,
     )
-    training.fit(Falling(), loader(), loader(), ckpt_path=goes_on)
+    training.fit(Falling(), loader(), loader(), ckpt_path=resume_from)
     return training
 
 
 def texts(value: Any) -> list[str]:
-    """Every text in a value, keys included."""
+    """Return every text in a nested value, keys included."""
     if isinstance(value, dict):
-        return [text for pair in value.items() for each in pair for text in texts(each)]
+        return [text for pair in value.items() for item in pair for text in texts(item)]
     if isinstance(value, list | tuple):
-        return [text for each in value for text in texts(each)]
+        return [text for item in value for text in texts(item)]
     return [str(value)] if isinstance(value, str | Path) else []
 
 
@@ -176,7 +176,7 @@ def test_paths_in_an_untrusted_checkpoint_cannot_leave_its_run(name: str, tmp_pa
     class Training:
         ckpt_path = str(tmp_path / "checkpoints" / "last.ckpt")
 
-        class strategy:  # noqa: N801  # as a Trainer has it
+        class strategy:  # noqa: N801  # the attribute's name in Trainer
             broadcast = staticmethod(lambda value: value)
 
     content: dict[str, Any] = {
@@ -186,4 +186,5 @@ def test_paths_in_an_untrusted_checkpoint_cannot_leave_its_run(name: str, tmp_pa
     best.on_load_checkpoint(Training(), None, content)  # type: ignore[arg-type]
     best.load_state_dict(content["callbacks"]["BestCheckpoint"])
     assert best.saved_path == tmp_path / "best.ckpt"
-    assert content["callbacks"]["BestCheckpoint"]["dirpath"] == name  # no path of this run's
+    # Unchanged, because it is not a path in this run.
+    assert content["callbacks"]["BestCheckpoint"]["dirpath"] == name

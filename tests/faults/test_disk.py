@@ -49,9 +49,11 @@ def write_checkpoint(run: Run, seed: int) -> Checkpoint:
     torch.manual_seed(seed)
     spec = NetworkSpec("squeezenet1_1", len(CLASSES))
     weights = {f"network.{name}": value for name, value in spec.build().state_dict().items()}
-    ours = {"model": "squeezenet1_1", "network": spec.to_dict(), "class_names": CLASSES}
+    description = {"model": "squeezenet1_1", "network": spec.to_dict(), "class_names": CLASSES}
     run.best_checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"epoch": seed, "state_dict": weights, "lightship": ours}, run.best_checkpoint)
+    torch.save(
+        {"epoch": seed, "state_dict": weights, "lightship": description}, run.best_checkpoint
+    )
     return Checkpoint.read(run.best_checkpoint)
 
 
@@ -111,12 +113,12 @@ def report(run: Run, _: list[str]) -> None:
 
 def broken_files(run: Run) -> list[str]:
     """Return the files of a run folder that are temporary, incomplete or not as in the manifest."""
-    found = [str(path) for path in run.folder.rglob(".*") if path.name != ".gitignore"]
+    problems = [str(path) for path in run.folder.rglob(".*") if path.name != ".gitignore"]
     if run.manifest.is_file():
         for name, entry in run.read_manifest()["formats"].items():
             if entry["status"] == "ok":
                 exported = run.exports / name
-                found += [
+                problems += [
                     f"{name}/{file['path']}"
                     for file in entry["files"]
                     if atomic_files.sha256(exported / file["path"]) != file["sha256"]
@@ -128,8 +130,8 @@ def broken_files(run: Run) -> list[str]:
             Run(path.parent).folder.joinpath(path).read_text(encoding="utf-8")
     for page in run.folder.glob("*.png"):
         if not page.read_bytes().endswith(b"IEND\xaeB`\x82"):
-            found.append(str(page))
-    return found
+            problems.append(str(page))
+    return problems
 
 
 def is_done(run: Run, names: list[str]) -> bool:

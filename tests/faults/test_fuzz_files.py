@@ -71,13 +71,13 @@ def test_mutated_measurements_are_accepted_or_refused_in_one_line(
 
     def read(chance: random.Random) -> None:
         run.benchmark.write_bytes(as_json(MEASURED, chance))
-        found = run.read_benchmark()
-        assert markdown_page.markdown(found, ["size"])
-        screen.print(table.console_table(found))
-        assert len([*advice.sentences(found)]) == len(found["recommendation"])
-        assert Comparison.of([Measured("one", run.benchmark, found)], None, None).rows()
+        measured = run.read_benchmark()
+        assert markdown_page.markdown(measured, ["size"])
+        screen.print(table.console_table(measured))
+        assert len([*advice.sentences(measured)]) == len(measured["recommendation"])
+        assert Comparison.of([Measured("one", run.benchmark, measured)], None, None).rows()
         if chance.random() < 0.02:  # drawing is slow
-            assert html_page(found, run.flipped)
+            assert html_page(measured, run.flipped)
 
     assert 0.02 < share_accepted(count, read) < 0.9
 
@@ -132,14 +132,14 @@ def test_valid_mutated_manifests_can_be_used_by_every_stage(tmp_path: Path, coun
     def read(chance: random.Random) -> None:
         content = valid_mutation(EXPORTED, chance, MANIFEST)
         run.manifest.write_text(json.dumps({**content, "schema_version": 1}))
-        found = run.read_manifest()
-        for name in found["formats"]:
-            assert cards.card(name, found, measured)
-        assert bundle_card(found, "x", measured["rows"][0], measured["dataset"], "x.png")
-        assert Preprocessing.from_dict(found["preprocessing"]).input_shape
+        exported = run.read_manifest()
+        for name in exported["formats"]:
+            assert cards.card(name, exported, measured)
+        assert bundle_card(exported, "x", measured["rows"][0], measured["dataset"], "x.png")
+        assert Preprocessing.from_dict(exported["preprocessing"]).input_shape
         run.benchmark.write_text(json.dumps(measured))
         with contextlib.suppress(UsageError):  # an unknown format
-            assert planned(found) or not found["formats"]
+            assert planned(exported) or not exported["formats"]
             assert up_to_date.find(run, BenchmarkOptions(), lambda: None) is None
 
     assert share_accepted(count, read) == 1
@@ -152,16 +152,16 @@ def test_mutated_manifests_are_accepted_or_refused_in_one_line(tmp_path: Path, c
 
     def read(chance: random.Random) -> None:
         run.manifest.write_bytes(as_json(EXPORTED, chance))
-        found = run.read_manifest()
-        for name in found["formats"]:
-            assert cards.card(name, found, None)
+        exported = run.read_manifest()
+        for name in exported["formats"]:
+            assert cards.card(name, exported, None)
             inside = (run.exports / name).resolve()
             assert inside.is_relative_to(run.exports.resolve())
-            for file in found["formats"][name]["files"]:
+            for file in exported["formats"][name]["files"]:
                 assert (inside / file["path"]).resolve().is_relative_to(inside)
-        assert bundle_card(found, "onnx_int8", None, None, "test_image.png")
+        assert bundle_card(exported, "onnx_int8", None, None, "test_image.png")
         with contextlib.suppress(UsageError):  # an unknown format
-            assert planned(found)
+            assert planned(exported)
 
     assert 0.02 < share_accepted(count, read) < 0.9
 
@@ -211,10 +211,10 @@ def test_damaged_checkpoints_are_accepted_or_refused_in_one_line(
             place = chance.choice([content, content["lightship"], content["state_dict"]])
             place[chance.choice(list(place))] = canary.Canary.__new__(canary.Canary)
             path.write_bytes(checkpoint_bytes(content))
-        found = Checkpoint.read(path)
-        assert class_names.first_problem(found.class_names) is None
+        restored = Checkpoint.read(path)
+        assert class_names.first_problem(restored.class_names) is None
         if chance.random() < 0.1:  # building a network is slow
-            found.network()
+            restored.network()
 
     # The damage may be in a part that is never read.
     assert 0.02 < share_accepted(count, read) < 0.9

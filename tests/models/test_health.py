@@ -13,7 +13,7 @@ SIDE = 8
 
 
 class Net(nn.Module):
-    """A convolution with BatchNorm, an activation that is called twice, and a head."""
+    """Network with a convolution, BatchNorm, an activation that is called twice, and a head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,9 +45,9 @@ def test_a_healthy_network_has_no_problems() -> None:
 
 
 def test_one_outlier_image_in_a_hundred_is_detected() -> None:
-    pictures = images()
-    pictures[70] *= 300  # in the second batch
-    health = examine(network(), pictures)
+    batch = images()
+    batch[70] *= 300  # in the second batch
+    health = examine(network(), batch)
     [logits, layer] = health.problems()
     assert "times that of the median image" in logits
     assert health.layers[0].ratio > 50
@@ -55,15 +55,15 @@ def test_one_outlier_image_in_a_hundred_is_detected() -> None:
 
 
 def test_the_layer_that_causes_outliers_is_listed() -> None:
-    sick = network()
+    unhealthy = network()
     with torch.no_grad():
-        sick.norm.running_var[3] = 1e-12  # its channel is multiplied by 300
-        sick.conv.weight[3] = 0
-        sick.conv.weight[3, 0, 1, 1] = 1e-3
-    pictures = images()
-    pictures[:, 0] = 0  # the channel sees nothing, but for one image
-    pictures[5, 0] = 30
-    health = examine(sick, pictures)
+        unhealthy.norm.running_var[3] = 1e-12  # its channel is multiplied by 300
+        unhealthy.conv.weight[3] = 0
+        unhealthy.conv.weight[3, 0, 1, 1] = 1e-3
+    batch = images()
+    batch[:, 0] = 0  # the channel's input, except for one image
+    batch[5, 0] = 30
+    health = examine(unhealthy, batch)
     assert {layer.name for layer in health.layers} >= {"norm", "relu", "head"}
     assert health.vanishing == 1 / 8
     assert health.problems()
@@ -77,12 +77,12 @@ def test_dead_channels_are_counted_in_each_call_of_an_activation() -> None:
     shares = {layer.name: layer.dead for layer in health.layers if layer.kind == "ReLU"}
     assert shares == {"relu": 6 / 8, "relu#2": 6 / 8}
     assert any(
-        "75% of the activations' channels are constant" in each for each in health.problems()
+        "75% of the activations' channels are constant" in problem for problem in health.problems()
     )
 
 
 def test_channels_after_a_linear_layer_are_the_last_dimension() -> None:
-    """As in ConvNeXt, whose linear layers see (N, H, W, C)."""
+    """ConvNeXt's linear layers get (N, H, W, C)."""
 
     class Last(nn.Module):
         def __init__(self) -> None:
@@ -97,7 +97,7 @@ def test_channels_after_a_linear_layer_are_the_last_dimension() -> None:
     torch.manual_seed(0)
     last = Last().eval()
     with torch.no_grad():
-        last.inner.weight[0] = 0  # one of five channels has one value
+        last.inner.weight[0] = 0  # one of five channels is constant
     health = examine(last, images())
     assert health.dead == pytest.approx(1 / 5)
     assert health.vanishing is None
@@ -115,6 +115,6 @@ def test_extreme_logits_give_figures_that_json_can_store(scale: float) -> None:
 
 
 def test_the_health_check_removes_its_hooks() -> None:
-    kept = network()
-    examine(kept, images(2))
-    assert not any(module._forward_hooks for module in kept.modules())
+    examined = network()
+    examine(examined, images(2))
+    assert not any(module._forward_hooks for module in examined.modules())

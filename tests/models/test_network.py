@@ -11,7 +11,7 @@ from torch import nn
 from src.errors import UsageError
 from src.models.network import NetworkSpec, count
 
-# Parameters and G multiply-accumulates at 224x224 as torchvision's own documentation has them.
+# Parameters and GMACs at 224x224 from torchvision's documentation.
 # https://docs.pytorch.org/vision/stable/models.html
 PUBLISHED = {
     "resnet34": (21_797_672, 3.66),
@@ -45,7 +45,7 @@ def test_options_that_the_builder_rejects_are_named() -> None:
 def test_pretrained_weights_fill_all_but_the_head(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # torchvision's file of weights, as its cache holds it: a state dict with 1,000 classes.
+    # A weights file as in torchvision's cache: a state dict with 1,000 classes.
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     weights = torchvision.models.get_model_weights("efficientnet_b0")["DEFAULT"]
     source = torchvision.models.efficientnet_b0()

@@ -1,4 +1,4 @@
-"""Windows over a small network: written, read back, bounded, and gone when they are over."""
+"""Recorded windows of a small network: their traces, summaries, size limit and clean-up."""
 
 from __future__ import annotations
 
@@ -144,10 +144,10 @@ def test_a_damaged_trace_adds_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_finished_window_frees_its_profiler(tmp_path: Path) -> None:
     recording = recorder(tmp_path)
     recording.open(WINDOW, "train", epoch=0, step=0, global_step=0)
-    gone = weakref.ref(recording._profiler)
-    gc.disable()  # it is not left to the collector
+    reference = weakref.ref(recording._profiler)
+    gc.disable()  # the window itself must free it
     try:
         train(recording, 3)
-        assert gone() is None
+        assert reference() is None
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""The throughput of a training, by a clock that the test holds."""
+"""Throughput of a training, measured with a fake clock."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def train(
 
 def test_a_step_lasts_from_the_end_of_the_previous_step_to_its_own_end(clock: Clock) -> None:
     meter = ThroughputMeter(clock)
-    train(meter, clock, 9.0, 9.0)  # nothing was before the first
+    train(meter, clock, 9.0, 9.0)  # the first step has no start
     for _ in range(4):
         train(meter, clock, 0.1, 0.3)
     throughput = meter.take()
@@ -65,7 +65,7 @@ def test_profiled_steps_and_the_writing_of_their_trace_are_excluded(clock: Clock
     meter = ThroughputMeter(clock)
     train(meter, clock, 0.1, 0.3)
     train(meter, clock, 0.1, 5.0, counts=False)
-    clock.now += 20  # the trace is written
+    clock.now += 20  # writing of the trace
     train(meter, clock, 0.1, 0.3)
     train(meter, clock, 0.1, 0.3)
     throughput = meter.take()
