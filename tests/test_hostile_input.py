@@ -40,7 +40,7 @@ from tests.support.checkpoints import checkpoint_bytes, checkpoint_content
 
 
 @pytest.fixture(autouse=True)
-def _no_song() -> Iterator[None]:
+def _no_call() -> Iterator[None]:
     canary.calls.clear()
     yield
     assert not canary.calls

@@ -12,14 +12,11 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics import MetricCollection
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassF1Score,
-    MulticlassStatScores,
-)
+from torchmetrics.classification import MulticlassStatScores
 
 from src.errors import NonFiniteLossError, UsageError
 from src.models.batch_norm_statistics import FrozenStatistics
+from src.models.metrics import classification_metrics
 from src.models.network import NetworkSpec
 from src.models.optimization import parameter_groups, warmup_cosine
 from src.models.weights import WeightMatch, load_into
@@ -112,8 +109,8 @@ class Classifier(LightningModule):
         # Weight of each class in the training loss, (K,); None for equal weights.
         self.class_weights: Tensor | None = None
         self.stops_on_non_finite_loss = True
-        self.val_metrics = _metrics(len(class_names), "val/")
-        self.test_metrics = _metrics(len(class_names), "test/")
+        self.val_metrics = classification_metrics(len(class_names), "val/")
+        self.test_metrics = classification_metrics(len(class_names), "test/")
         self.per_class = MulticlassStatScores(len(class_names), average=None)
         # First step whose loss was not finite, -1 for none. Stays on the device.
         self.register_buffer("_non_finite_step", torch.tensor(-1), persistent=False)
@@ -279,17 +276,6 @@ class Classifier(LightningModule):
         step = int(self._non_finite_step)
         if step >= 0:
             raise NonFiniteLossError(step)
-
-
-def _metrics(num_classes: int, prefix: str) -> MetricCollection:
-    return MetricCollection(
-        {
-            "top1": MulticlassAccuracy(num_classes, average="micro"),
-            "top5": MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes)),
-            "f1": MulticlassF1Score(num_classes, average="macro"),
-        },
-        prefix=prefix,
-    )
 
 
 def _require_range(argument: str, value: float, low: float, high: float) -> None:

@@ -235,9 +235,7 @@ def test_benchmark_survives_a_disk_that_fails_at_any_write(
 
 @NUMBERS
 @pytest.mark.faults
-@pytest.mark.filterwarnings(
-    "ignore:Exception in thread"
-)  # TensorBoard's: see src/system/log_filters.py
+@pytest.mark.filterwarnings("ignore:Exception in thread")  # TensorBoard: see log_filters.py
 def test_report_survives_a_disk_that_fails_at_any_write(
     whole: Path, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,10 +14,13 @@ from PIL import Image
 
 from src import formats
 from src.backends.base import ExportSource, Unavailable
+from src.backends.torch.runtime import TorchRuntime, open_device
 from src.benchmark.statistics import fidelity
+from src.benchmark.turn import faster_than_its_device
 from src.export.stage import export_one
 from src.worker import nvml
 from src.worker.process import Limits, WorkerProcess
+from src.worker.stopwatch import Stopwatch
 
 pytestmark = pytest.mark.gpu
 
@@ -137,10 +140,6 @@ def test_nvml_and_torch_number_the_gpus_alike() -> None:
 def test_a_timer_that_does_not_wait_for_the_gpu_is_detected(
     source: ExportSource,
 ) -> None:
-    from src.backends.torch.runtime import TorchRuntime, open_device
-    from src.benchmark.turn import faster_than_its_device
-    from src.worker.stopwatch import Stopwatch
-
     class UnsynchronizedRuntime(TorchRuntime):
         """Runtime that returns when the kernels are launched, without synchronisation."""
 

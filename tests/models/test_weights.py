@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.models.network import published_preprocessing
 from src.models.weights import load_into
@@ -142,10 +144,6 @@ def test_an_unusable_weights_file_is_one_line(
 
 
 def test_published_preprocessing_equals_that_of_torchvision() -> None:
-    from PIL import Image
-
-    from src.data.preprocessing import Preprocessing
-
     picture = Image.effect_noise((300, 260), 80).convert("RGB")
     for builder in ("resnet34", "efficientnet_b0", "convnext_tiny", "densenet121"):
         preprocessing = Preprocessing(**published_preprocessing(builder))

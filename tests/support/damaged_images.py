@@ -93,9 +93,8 @@ def a_tiff_that_promises_gigabytes() -> bytes:
     content = bytearray(_saved((30, 20), "TIFF"))
     directory = struct.unpack_from("<I", content, 4)[0]
     for entry in range(struct.unpack_from("<H", content, directory)[0]):
-        struct.pack_into(
-            "<I", content, directory + 2 + 12 * entry + 4, 2**31
-        )  # count of each value
+        count_offset = directory + 2 + 12 * entry + 4
+        struct.pack_into("<I", content, count_offset, 2**31)
     return bytes(content)
 
 

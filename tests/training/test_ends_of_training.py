@@ -12,8 +12,10 @@ import torch
 
 from src.cli import app, option_conflicts
 from src.cli.entry_point import run_command
+from src.report.table import footnotes
 from src.run.folder import Run
 from tests.cli.test_app import parse
+from tests.report.test_table import results, row
 
 SHORT = (
     *("model=resnet34", "data.image_size=32", "data.batch_size=8", "data.num_workers=0"),
@@ -123,9 +125,6 @@ def test_a_training_without_validation_prints_a_notice_before_it_starts(
 
 
 def test_the_table_says_that_the_exported_weights_were_not_validated() -> None:
-    from src.report.table import footnotes
-    from tests.report.test_table import results, row
-
     content: dict[str, Any] = results(row("eager"))
     footnote = "Exported is the last checkpoint, checkpoints/last.ckpt: no weights were validated"
     assert footnote not in list(footnotes(content))

@@ -14,6 +14,8 @@ from src.cli import app
 from src.cli.entry_point import run_command
 from src.export.source import Checkpoint
 from src.run.folder import Run
+from tests.data.datasets.test_image_folder import broken_image
+from tests.support.checkpoints import checkpoint_bytes, checkpoint_content
 from tests.support.failing_disk import failing_disk
 from tests.support.training_process import command
 from tests.training.test_train import SHORT as SHORT_WITH_STAGES
@@ -129,8 +131,6 @@ DAMAGED = {
 def test_an_unusable_checkpoint_is_reported_before_training(
     name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from tests.support.checkpoints import checkpoint_bytes, checkpoint_content
-
     damage, expected = DAMAGED[name]
     content = checkpoint_content()
     description = content["lightship"]
@@ -204,8 +204,6 @@ def test_a_loss_that_is_not_finite_exports_nothing(tmp_path: Path) -> None:
 
 
 def test_a_corrupt_image_is_reported_in_one_line_before_training(tmp_path: Path) -> None:
-    from tests.data.datasets.test_image_folder import broken_image
-
     broken_image(tmp_path / "photos")
     process = command(tmp_path, "src.train", "data=image_folder", "data.root=photos")
     assert process.returncode == 2

@@ -16,6 +16,7 @@ import torch
 import yaml
 
 from src.data.restore import data_of
+from src.errors import UsageError
 from src.run.folder import Run
 from src.system.atomic_files import sha256
 from tests.report.writers.test_html import Page
@@ -245,8 +246,6 @@ def test_training_resumes_in_its_run_and_predicts(trained: tuple[Run, str]) -> N
 def test_the_configuration_of_a_run_cannot_import_foreign_code(
     trained: tuple[Run, str], tmp_path: Path
 ) -> None:
-    from src.errors import UsageError
-
     config = yaml.safe_load(trained[0].config.read_text())
     config["data"]["class_path"] = "antigravity.Data"
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
