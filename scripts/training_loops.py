@@ -255,7 +255,7 @@ def ours(model: Any, data: Any, turns: Turns, settings: dict[str, Any]) -> None:
     from src.callbacks.profiler import ProfilerCallback
     from src.callbacks.progress import EpochLines
     from src.callbacks.skipped import SkippedImages
-    from src.callbacks.throughput import Throughput
+    from src.callbacks.throughput import ThroughputScalars
     from src.models.precision import choose_precision
 
     class Steps(Callback):
@@ -282,7 +282,7 @@ def ours(model: Any, data: Any, turns: Turns, settings: dict[str, Any]) -> None:
             enable_model_summary=False,
             precision=settings.get("precision") or choose_precision("auto", model),
             logger=TensorBoardLogger(folder, default_hp_metric=False),
-            callbacks=[ClassWeights(), EpochLines(), SkippedImages(), Throughput(), Steps()],
+            callbacks=[ClassWeights(), EpochLines(), SkippedImages(), ThroughputScalars(), Steps()],
             profiler=profiler.profiler,
         )
         trainer.fit(model, datamodule=data)

@@ -1,4 +1,4 @@
-"""What the tests share: one thread a process, seeds that are put back, networks worth exporting."""
+"""Settings of all tests: one thread a process, and seeds and threads that are restored."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
 
-# The children that tests start share the cores with them; OpenMP's threads spin when they wait.
+# Child processes of tests share the cores with them, and waiting OpenMP threads spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# A shell starts what it puts into the background deaf to Ctrl-C, and so would be its children.
+# A shell lets background commands ignore Ctrl-C, and their children inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Files that train or compile for minutes. They start first, so that no process is left with one of
-# them when the others are done.
+# Files that train or compile for minutes. They start first, so that with several processes none of
+# them runs alone at the end.
 LONGEST = (
     "tests/training/test_train.py",
     "tests/formats/test_contract.py",
@@ -69,11 +69,11 @@ def _restore_global_state() -> Iterator[None]:
         torch.manual_seed(0)
         yield
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)  # which the command line sets for a training
+    torch.set_flush_denormal(False)  # the train command turns it on
 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory."""
+    """Change to an empty working directory and return it."""
     monkeypatch.chdir(tmp_path)
     return tmp_path

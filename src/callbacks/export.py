@@ -1,4 +1,4 @@
-"""At fit start: can it be exported? At fit end: export the best checkpoint."""
+"""Trial export at the start of a fit, and export of the best checkpoint at its end."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from src.system.console import StageDisplay, open_console
 
 
 class ExportCallback(Callback):
-    """Writes the best checkpoint in every format, in the process of rank 0 only.
+    """Exports the best checkpoint in every format, on rank 0 only.
 
     Args:
-        enabled: export at all.
-        preflight: export random weights before the first epoch, so that a format that
-            cannot be exported is known then.
-        options: those of :class:`ExportOptions`.
+        enabled: False skips the export.
+        preflight: export random weights before the first epoch, so that a format that cannot be
+            exported is reported before the training.
+        options: fields of :class:`ExportOptions`.
     """
 
     def __init__(self, enabled: bool = True, preflight: bool = True, **options: Any) -> None:
@@ -37,7 +37,7 @@ class ExportCallback(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not (self.enabled and self.preflight and trainer.is_global_zero):
             return
-        model, data = _ours(trainer, pl_module)
+        model, data = _model_and_data(trainer, pl_module)
         with StageDisplay(open_console()) as report:
             preflight(
                 model.spec,
@@ -52,9 +52,10 @@ class ExportCallback(Callback):
         self.export(trainer)
 
     def export(self, trainer: Trainer) -> Run | None:
-        """Export the best checkpoint so far; the run, or None if there was nothing to do.
+        """Export the best checkpoint so far, or the last one if no weights were validated.
 
-        Where no weights were validated, the last checkpoint takes its place.
+        Returns:
+            The run; None if the export is disabled, on other ranks and without a checkpoint.
         """
         if not (self.enabled and trainer.is_global_zero):
             return None
@@ -84,30 +85,29 @@ class ExportCallback(Callback):
 
 
 def finished_checkpoint(trainer: Trainer) -> Path | None:
-    """What is exported of a training that ended well or was stopped, if it wrote a checkpoint.
-
-    The best one, or where no weights were validated the last one.
-    """
+    """Return the best checkpoint, else the last one; None if none was written."""
     callbacks = trainer.checkpoint_callbacks
     for kind in (BestCheckpoint, LastCheckpoint):
         for callback in callbacks:
-            if isinstance(callback, kind) and callback.kept is not None:
-                return callback.kept
+            if isinstance(callback, kind) and callback.saved_path is not None:
+                return callback.saved_path
     return None
 
 
 def run_of(checkpoint: Path) -> Run:
-    """The run that a checkpoint of this training belongs to.
+    """Return the run that contains a checkpoint of this training.
 
-    Not by ``trainer.log_dir``, which waits for the other processes: they have ended.
+    ``trainer.log_dir`` is a collective call, which would hang: the other processes have ended.
     """
     return Run(checkpoint.parent.parent)
 
 
 def data_of(trainer: Trainer) -> ImageDataModule:
-    """The data of this training."""
+    """Return the Trainer's data module."""
     return cast("ImageDataModule", cast("Any", trainer).datamodule)
 
 
-def _ours(trainer: Trainer, pl_module: LightningModule) -> tuple[Classifier, ImageDataModule]:
+def _model_and_data(
+    trainer: Trainer, pl_module: LightningModule
+) -> tuple[Classifier, ImageDataModule]:
     return cast("Classifier", pl_module), data_of(trainer)

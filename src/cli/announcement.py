@@ -26,5 +26,6 @@ def announce(model: Classifier, input_shape: tuple[int, ...], precision: object)
 
 def announce_loaded_weights(model: Classifier) -> None:
     """Print which weights were loaded into a model, if any were."""
-    for line in model.loaded.lines() if model.loaded else []:
+    match = model.weight_match
+    for line in match.lines() if match else []:
         open_console().print(line, soft_wrap=True, markup=False)

@@ -15,8 +15,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
 import src.models  # noqa: F401  # so that --model finds the architectures by class name
-from src.callbacks.atomic_checkpoints import with_whole_checkpoints
-from src.callbacks.atomic_config import WholeConfig
+from src.callbacks.atomic_checkpoints import with_atomic_checkpoint_io
+from src.callbacks.atomic_config import AtomicSaveConfig
 from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.evaluation import EvaluationTable
@@ -88,7 +88,9 @@ class CLI(LightningCLI):
         self._open_run(Path(settings["default_root_dir"] or "."))
         kwargs["logger"] = self._loggers(settings["logger"])
         kwargs["callbacks"] = self._callbacks(settings)
-        kwargs["plugins"] = with_whole_checkpoints(default_callbacks.as_list(settings["plugins"]))
+        kwargs["plugins"] = with_atomic_checkpoint_io(
+            default_callbacks.as_list(settings["plugins"])
+        )
         # The project's samplers distribute images themselves: see src/data/pipeline/samplers.py.
         kwargs["use_distributed_sampler"] = False
         bar = settings["enable_progress_bar"]
@@ -138,7 +140,7 @@ class CLI(LightningCLI):
                 super()._run_subcommand(subcommand)
             except Stopped as stopped:
                 if self._stop_callback is not None:
-                    self._stop_callback.hand_over(self.trainer, stopped)
+                    self._stop_callback.export_after_interrupt(self.trainer, stopped)
                 raise
 
     def _one_line_option_errors(self) -> AbstractContextManager[None]:
@@ -253,7 +255,7 @@ def main(argv: Sequence[str], on_run: Callable[[runs.Run], object] | None = None
         ImageDataModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
-        save_config_callback=WholeConfig,
+        save_config_callback=AtomicSaveConfig,
         parser_class=Parser,
         args=grammar.translate(argv, CONFIGS),
     )

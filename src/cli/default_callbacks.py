@@ -15,18 +15,18 @@ from src.callbacks.checkpoint import LastCheckpoint, UntrainedCheckpoint
 from src.callbacks.out_of_memory import MemoryAdvice
 from src.callbacks.predictions import PredictionWriter
 from src.callbacks.progress import EpochLines
-from src.callbacks.run_folder_check import FolderPresence
+from src.callbacks.run_folder_check import RunFolderCheck
 from src.callbacks.run_paths import RunPaths
 from src.callbacks.save_on_signal import StopOnSignal
 from src.callbacks.skipped import SkippedImages
-from src.callbacks.started import Started
+from src.callbacks.started import StartDetector
 from src.callbacks.tf32 import Tf32
-from src.callbacks.throughput import Throughput
+from src.callbacks.throughput import ThroughputScalars
 from src.run.folder import Run
 
 
 def common_callbacks(
-    run: Run | None, started: Started, last: LastCheckpoint, stop: StopOnSignal
+    run: Run | None, started: StartDetector, last: LastCheckpoint, stop: StopOnSignal
 ) -> list[Callback]:
     """Return the callbacks of all subcommands.
 
@@ -39,10 +39,10 @@ def common_callbacks(
     return [
         EpochLines(),
         SkippedImages(),
-        Throughput(),
+        ThroughputScalars(),
         Tf32(),
         MemoryAdvice(),
-        FolderPresence(),
+        RunFolderCheck(),
         UntrainedCheckpoint(last),
         started,
         RunPaths(run.folder if run else None),

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from src.callbacks.started import Started
+from src.callbacks.started import StartDetector
 from src.run.folder import Run
 from src.system import atomic_files
 
@@ -22,7 +22,7 @@ class RunRollback:
     """Undoes what a command wrote into run folders if it fails before its first step."""
 
     def __init__(self) -> None:
-        self.started = Started()
+        self.started = StartDetector()
         self._created: Run | None = None
         self._earlier_contents: dict[Path, bytes] = {}
 

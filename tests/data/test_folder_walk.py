@@ -19,7 +19,7 @@ from src.data.folder_walk import note_on, read_folder
 from src.data.pipeline import image_kind
 from src.data.pipeline.image_file import UnreadableImageError, read_image
 from src.predict import images
-from tests import photos
+from tests.support import photos
 
 
 def encoded(kind: str) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.system import atomic_files
-from tests.strangers import contents
+from tests.support.user_files import contents
 
 
 def test_a_failed_write_leaves_the_earlier_file(

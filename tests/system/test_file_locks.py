@@ -16,7 +16,7 @@ from src.data.cache.folder import CacheFolder
 from src.data.pipeline.image_files import PictureFiles
 from src.system import atomic_files, file_locks, partial_files
 from tests.data.datasets.test_image_folder import fill
-from tests.strangers import leave_unfinished
+from tests.support.user_files import leave_unfinished
 
 NO_LOCKS = [errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL]
 

@@ -165,7 +165,7 @@ DEFECTS = [
     ("src.models.classifier.Classifier.schedule", wrong_shapes, Exception),
     ("src.models.classifier.Classifier._evaluate", wrong_shapes, Exception),
     ("src.models.classifier.Classifier._watch", wrong_shapes, Exception),
-    ("src.callbacks.throughput.PaceMeter.step_starts", missing_name, KeyError),
+    ("src.callbacks.throughput.ThroughputMeter.start_step", missing_name, KeyError),
 ]
 
 

@@ -11,7 +11,7 @@ import pytest
 from src.run.folder import Run
 from src.system import atomic_files, partial_files
 from tests.conftest import ROOT
-from tests.strangers import contents, leave_unfinished, strangers_in
+from tests.support.user_files import add_user_files, contents, leave_unfinished
 
 KILLED = """
 import os, sys
@@ -74,7 +74,7 @@ def test_a_file_that_is_removed_before_it_is_locked_is_created_again(
 
 
 def test_removing_unfinished_files_leaves_all_others(tmp_path: Path) -> None:
-    strangers_in(tmp_path)
+    add_user_files(tmp_path)
     before = contents(tmp_path)
     leave_unfinished(tmp_path / "onnx")
     assert len(partial_files.remove(tmp_path)) == 1
@@ -90,7 +90,7 @@ def test_a_run_removes_unfinished_files_only_where_it_writes(tmp_path: Path) -> 
     written = [run.folder, run.exports, run.exports / "eager", run.best_checkpoint.parent]
     for folder in (*foreign, *written, run.measurements, run.inference_traces, run.flipped):
         folder.mkdir(parents=True, exist_ok=True)
-        strangers_in(folder)
+        add_user_files(folder)
     run.exports.joinpath("linked").symlink_to(elsewhere)
     before = contents(tmp_path)
     left = [leave_unfinished(folder / "x") for folder in (run.folder, run.exports / "eager")]

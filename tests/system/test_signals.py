@@ -21,14 +21,14 @@ from src.run.folder import Run
 from src.system import signals
 from src.system.signals import Stopped
 from tests.conftest import ROOT
-from tests.training.test_resume import (
-    TRAINING,
+from tests.support.training_process import (
     checkpoint,
     finish,
     require_same,
     start,
-    start_and_press,
+    start_and_signal,
 )
+from tests.training.test_resume import TRAINING
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +180,7 @@ EXPORTED = (
 
 @pytest.mark.slow
 def test_ctrl_c_saves_and_exports_the_best_so_far(tmp_path: Path) -> None:
-    process = start_and_press(tmp_path / "run", signal.SIGINT, [2], *EXPORTED, epoch=1)
+    process = start_and_signal(tmp_path / "run", signal.SIGINT, [2], *EXPORTED, epoch=1)
     printed = finish(process, 130)
     assert "stopping after this step; press Ctrl-C again to stop at once" in printed
     line = printed.strip().splitlines()[-1]
@@ -194,7 +194,7 @@ def test_ctrl_c_saves_and_exports_the_best_so_far(tmp_path: Path) -> None:
 def test_ctrl_c_again_stops_at_once(tmp_path: Path) -> None:
     # The second Ctrl-C comes before the optimizer's step, which accumulates four batches.
     options = (*EXPORTED, "trainer.accumulate_grad_batches=4")
-    process = start_and_press(tmp_path / "run", signal.SIGINT, [4, 5], *options, epoch=1)
+    process = start_and_signal(tmp_path / "run", signal.SIGINT, [4, 5], *options, epoch=1)
     printed = finish(process, 130)
     assert "exporting" not in printed
     assert printed.strip().splitlines()[-1].startswith("stopped by Ctrl-C; go on with: ")
@@ -222,7 +222,7 @@ def test_a_requeued_slurm_job_resumes_bit_for_bit(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in job.items():
             patch.setenv(name, value)
-        process = start_and_press(tmp_path / "job", signal.SIGUSR1, [2], *options)
+        process = start_and_signal(tmp_path / "job", signal.SIGUSR1, [2], *options)
         printed = finish(process, 128 + signal.SIGUSR1)
         assert "stopped by SIGUSR1; saved " in printed
         assert requests.read_text() == "requeue 4711\n"

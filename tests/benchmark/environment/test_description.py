@@ -1,4 +1,4 @@
-"""The description of planted machines, from its making to its reading in a page."""
+"""The description of fake machines, from its making to its reading in a page."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from src.benchmark.environment import description
 from src.report.writers import markdown_page
 from src.run.folder import Run
 from src.run.shapes.benchmark import ENVIRONMENT
-from tests import machines
 from tests.report.test_table import results, row
+from tests.support import fake_machines
 
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    machines.forget()
+    fake_machines.clear_caches()
     yield
-    machines.forget()
+    fake_machines.clear_caches()
 
 
-@pytest.mark.parametrize("name", machines.PLANTED)
+@pytest.mark.parametrize("name", fake_machines.MACHINES)
 def test_what_is_described_is_read_again_on(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machines.plant(machines.PLANTED[name], tmp_path / "machine", monkeypatch)
+    fake_machines.patch_machine(fake_machines.MACHINES[name], tmp_path / "machine", monkeypatch)
     described = description.describe(threads=1)
     ENVIRONMENT(json.loads(json.dumps(described, allow_nan=False)), "environment")
     run = Run(tmp_path / "resnet34" / "version_0")

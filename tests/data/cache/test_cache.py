@@ -23,7 +23,7 @@ from src.data.pipeline.image_file import UnreadableImageError
 from src.data.pipeline.image_files import PictureFiles
 from src.errors import UsageError
 from tests.data.datasets.test_image_folder import fill
-from tests.strangers import contents, leave_unfinished, strangers_in
+from tests.support.user_files import add_user_files, contents, leave_unfinished
 
 PICTURES = 5
 
@@ -173,8 +173,8 @@ def test_a_cache_removes_nothing_but_its_own_entries(
     pixels_of = len(b"".join(pixels(files)))
     folder = CacheFolder(Path(), pixels_of + 1000)  # room for one
     folder.path.mkdir()
-    strangers_in(elsewhere)
-    strangers_in(folder.path)
+    add_user_files(elsewhere)
+    add_user_files(folder.path)
     before = contents(elsewhere)
     for key in ("first", "second"):
         MappedImages(files, np.arange(PICTURES), folder, key)

@@ -1,4 +1,4 @@
-"""Callbacks that break something in the middle of a training, named on its command line."""
+"""Callbacks that break something during a training; tests name them on the command line."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 
-class TakeFolder(Callback):
-    """Removes the run's folder after the first epoch, as a scratch disk's cleaner does."""
+class RemoveRunFolder(Callback):
+    """Removes the run folder after the first epoch, as a cleaner of a scratch disk does."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         shutil.rmtree(Path(str(trainer.log_dir)))
 
 
-class ReplaceFolder(Callback):
-    """Puts a file in the place of the run's folder after the first epoch."""
+class ReplaceRunFolderByFile(Callback):
+    """Replaces the run folder by a file after the first epoch."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         folder = Path(str(trainer.log_dir))
@@ -27,15 +27,15 @@ class ReplaceFolder(Callback):
         folder.touch()
 
 
-class EatMemory(Callback):
-    """Asks for more memory than there is, as a batch does that is too large."""
+class ExhaustMemory(Callback):
+    """Allocates more memory than the machine has, as a too large batch does."""
 
     def on_train_batch_start(self, *_: Any) -> None:
         torch.empty(10**15)
 
 
-class EndLoader(Callback):
-    """Ends a process that loads images, as the kernel does when memory runs out."""
+class KillLoaderProcess(Callback):
+    """Kills a process that loads images, as the kernel does when memory runs out."""
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
@@ -44,8 +44,8 @@ class EndLoader(Callback):
                 os.kill(int(child), 9)
 
 
-class SpoilWeights(Callback):
-    """Makes weights infinite after the last step of the second epoch: only logits show it."""
+class MakeWeightsInfinite(Callback):
+    """Makes weights infinite after the last step of the second epoch, before its validation."""
 
     def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.current_epoch < 1:

@@ -1,9 +1,9 @@
-"""A trace that was just written, read back in a process of its own.
+"""Summary of a trace file, made in a subprocess.
 
-As Python objects a trace takes tens of times its compressed size. Read in the training's process,
-that memory comes back to it in pieces: its resident set would grow with the number of windows.
+As Python objects a trace takes tens of times its compressed size. In the training's process that
+memory would be freed in fragments, and the resident set would grow with the number of windows.
 
-python -m src.profiling.reading TRACE STAGE whole|cut    prints the figures as JSON
+python -m src.profiling.subprocess_summary TRACE STAGE whole|cut    prints the figures as JSON
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from src.profiling.summary import summarize
 from src.profiling.trace import Trace
 from src.system.subprocesses import run_module
 
-MOST_SECONDS = 600.0  # it takes one or two; a hang must not hold a training up for ever
+TIMEOUT_SECONDS = 600.0  # usually 1 or 2; a hang must not block the training for ever
 
 
-def figures(path: Path, stage: str, *, cut: bool) -> dict[str, Any]:
-    """What :func:`src.profiling.summary.summarize` says of a file, found out in a new process.
+def summarize_in_subprocess(path: Path, stage: str, *, cut: bool) -> dict[str, Any]:
+    """Return the figures of :func:`src.profiling.summary.summarize` for a file.
 
     Args:
         path: a ``.json.gz`` file.
         stage: ``train`` or ``val``.
-        cut: whether its last step had not ended.
+        cut: True if recording ended within the last step, which is then ignored.
 
     Raises:
-        ValueError: it is not whole, or not a trace, or could not be read.
+        ValueError: the file is damaged, is not a trace, or could not be read.
     """
     end = "cut" if cut else "whole"
     try:
-        done = run_module(__name__, str(path), stage, end, seconds=MOST_SECONDS)
+        done = run_module(__name__, str(path), stage, end, seconds=TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ValueError(f"it could not be read back: {error}") from error
     if done.returncode:
-        last = done.stderr.strip().rpartition("\n")[2] or "no message"
-        raise ValueError(f"reading it back ended with exit code {done.returncode}: {last}")
+        message = done.stderr.strip().rpartition("\n")[2] or "no message"
+        raise ValueError(f"reading it back ended with exit code {done.returncode}: {message}")
     answer: dict[str, Any] = json.loads(done.stdout)
     if "broken" in answer:
         raise ValueError(answer["broken"])

@@ -1,4 +1,4 @@
-"""What users have in their folders, which no command of ours may touch."""
+"""Files and folders of users that no command may touch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-# The names that ours look like, or that earlier versions took for ours.
+# Names similar to Lightship's own, or that earlier versions confused with them.
 FOLDERS = (
     ".git",
     ".venv",
     ".deadbeef.x1",
     ".onnx.unfinished-x1y2z3",
-    ".eager.lightship-unfinished-0123456789abcdef",  # as ours, but without a lock beside it
+    ".eager.lightship-unfinished-0123456789abcdef",  # Lightship's pattern, but without a lock
     "0123456789abcdef0123456789abcdef",
     "empty.pictures",
     "~",
@@ -30,8 +30,8 @@ FILES = (
 )
 
 
-def strangers_in(folder: Path) -> None:
-    """Fill a folder with them: files, folders with files, links and a pipe."""
+def add_user_files(folder: Path) -> None:
+    """Add files, folders with files, links and a pipe to a folder."""
     for name in FOLDERS:
         (folder / name).mkdir(exist_ok=True)
         (folder / name / "precious").write_text(name)
@@ -43,21 +43,21 @@ def strangers_in(folder: Path) -> None:
 
 
 def contents(folder: Path, without: Sequence[Path] = ()) -> dict[str, str]:
-    """Every path below a folder with what it is, to compare before with after."""
+    """Return every path below a folder with its content, to compare before and after."""
     return {
-        str(path.relative_to(folder)): _what(path)
+        str(path.relative_to(folder)): _content(path)
         for path in sorted(folder.rglob("*"))
-        if not any(path.absolute().is_relative_to(each.absolute()) for each in without)
+        if not any(path.absolute().is_relative_to(excluded.absolute()) for excluded in without)
     }
 
 
-def _what(path: Path) -> str:
+def _content(path: Path) -> str:
     if path.is_symlink():
         return f"link to {path.readlink()}"
     return path.read_text(errors="replace") if path.is_file() else "folder or pipe"
 
 
-_KILLED = """
+_KILLED_PROGRAM = """
 import os, sys
 from pathlib import Path
 from src.system import partial_files
@@ -68,13 +68,13 @@ with partial_files.new_folder(Path(sys.argv[1])) as folder:
 
 
 def leave_unfinished(place: Path) -> Path:
-    """The folder that a killed process leaves beside ``place``."""
-    ended = subprocess.run(
-        [sys.executable, "-c", _KILLED, str(place)],
+    """Return the unfinished folder that a killed process leaves beside ``place``."""
+    process = subprocess.run(
+        [sys.executable, "-c", _KILLED_PROGRAM, str(place)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
-    return Path(ended.stdout.strip())
+    return Path(process.stdout.strip())

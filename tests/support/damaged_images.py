@@ -1,4 +1,4 @@
-"""Files that decoders choke on, made here: damaged metadata, absurd sizes, halves of files."""
+"""Image files that are hard to decode: damaged metadata, extreme sizes, cut-off files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ORIENTATION, _X_RESOLUTION = 0x0112, 0x011A
 
 
 def _exif(orientation: int, kind: int, value: bytes) -> bytes:
-    """An EXIF block with an orientation and a resolution whose value is as given."""
+    """Return an EXIF block with an orientation and a resolution of the given type and value."""
     entries = struct.pack("<HHIHH", _ORIENTATION, _SHORT, 1, orientation, 0)
     entries += struct.pack("<HHII", _X_RESOLUTION, kind, len(value) // 8, 8 + 2 + 24 + 4)
     return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + b"\0\0\0\0" + value
@@ -31,7 +31,7 @@ def _saved(size: tuple[int, int], kind: str, **options: Any) -> bytes:
 
 
 def _png(width: int, height: int, rows: int) -> bytes:
-    """A grey PNG whose header has a size, with data for some of its rows."""
+    """Return a grey PNG of the given size with pixel data for only ``rows`` rows."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(name + content))
@@ -66,7 +66,7 @@ def a_turned_thread_of_pixels() -> bytes:
     return _saved((40_000, 1), "JPEG", exif=_exif(8, _RATIONAL, struct.pack("<II", 72, 1)))
 
 
-# Files that have a picture in them, with its width and height when it is upright.
+# Files that can be decoded, with the width and height of the upright image.
 READABLE: dict[Callable[[], bytes], tuple[int, int]] = {
     negative_rational_in_a_turned_jpeg: (20, 30),
     a_division_by_zero_in_a_turned_jpeg: (30, 20),
@@ -93,7 +93,8 @@ def a_tiff_that_promises_gigabytes() -> bytes:
     content = bytearray(_saved((30, 20), "TIFF"))
     directory = struct.unpack_from("<I", content, 4)[0]
     for entry in range(struct.unpack_from("<H", content, directory)[0]):
-        struct.pack_into("<I", content, directory + 2 + 12 * entry + 4, 2**31)  # each value's count
+        count_offset = directory + 2 + 12 * entry + 4
+        struct.pack_into("<I", content, count_offset, 2**31)
     return bytes(content)
 
 

@@ -1,4 +1,4 @@
-"""The bundle's own program, imported as whoever unpacks a bundle would."""
+"""Import of the bundle's program, as a user of an unpacked bundle does it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other machines, planted: the kernel's files of each in a folder, and macOS's ``sysctl``."""
+"""Fake machines: the kernel's files of each in a folder, and macOS's ``sysctl``."""
 
 from __future__ import annotations
 
@@ -35,15 +35,16 @@ V1 = "32 31 0:29 {root} {point} rw,relatime shared:9 - cgroup cgroup rw,{control
 
 @dataclass(frozen=True)
 class Machine:
-    """What its kernel says.
+    """Contents of the files that a machine's kernel provides.
 
     Args:
-        cpuinfo: of ``/proc``; None for a system without it.
+        cpuinfo: ``/proc/cpuinfo``; None for a system without it.
         own: ``/proc/self/cgroup``.
-        mounts: of cgroups, lines of ``/proc/self/mountinfo``; ``{point}`` is where ``limits`` lie.
-        limits: the files of cgroups below that place.
-        sysctl: macOS's answers; None for Linux.
-        cores: of its affinity.
+        mounts: lines of ``/proc/self/mountinfo`` for cgroups; ``{point}`` is the folder of
+            ``limits``.
+        limits: cgroup files, by path below that folder.
+        sysctl: answers of macOS's ``sysctl``; None for Linux.
+        cores: number of cores in the affinity mask.
     """
 
     cpuinfo: str | None = X86
@@ -88,49 +89,49 @@ MACOS = {
     "a virtual Mac": {"machdep.cpu.brand_string": "Intel", "kern.hv_vmm_present": "1"},
     "a Mac whose sysctl tells nothing": {},
 }
-PLANTED = {
+MACHINES = {
     **LINUX,
-    **{name: Machine(None, "", "", {}, told) for name, told in MACOS.items()},
+    **{name: Machine(None, "", "", {}, answers) for name, answers in MACOS.items()},
 }
 
-Plant = Callable[[Machine], Path]
+PatchMachine = Callable[[Machine], Path]
 
 
-def plant(there: Machine, folder: Path, patch: pytest.MonkeyPatch) -> Path:
-    """Let :mod:`src.system.machine` see another machine; the folder of its cgroups."""
+def patch_machine(fake: Machine, folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Let :mod:`src.system.machine` read the files of ``fake``; return the cgroups' folder."""
     point = folder / "cgroup"
     point.mkdir(parents=True)
-    for name, content in there.limits.items():
+    for name, content in fake.limits.items():
         (point / name).parent.mkdir(parents=True, exist_ok=True)
         (point / name).write_text(content)
     proc = folder / "proc"
-    if there.cpuinfo is not None:
+    if fake.cpuinfo is not None:
         proc.mkdir()
-        (proc / "cpuinfo").write_bytes(os.fsencode(there.cpuinfo))
-        (proc / "cgroup").write_text(there.own)
-        (proc / "mountinfo").write_text(there.mounts.format(point=point, root="/"))
+        (proc / "cpuinfo").write_bytes(os.fsencode(fake.cpuinfo))
+        (proc / "cgroup").write_text(fake.own)
+        (proc / "mountinfo").write_text(fake.mounts.format(point=point, root="/"))
     patch.setattr(machine, "_CPUINFO", proc / "cpuinfo")
     patch.setattr(machine, "_STATUS", proc / "status")
     patch.setattr(machine, "_CPU", folder / "sys" / "cpu")
     patch.setattr(cgroup, "_OWN", proc / "cgroup")
     patch.setattr(cgroup, "_MOUNTS", proc / "mountinfo")
     patch.setattr(cgroup, "_USUAL_MOUNT", point)
-    patch.setattr(os, "cpu_count", lambda: there.cores)
-    if there.sysctl is None:
-        patch.setattr(os, "sched_getaffinity", lambda _: set(range(there.cores)), raising=False)
+    patch.setattr(os, "cpu_count", lambda: fake.cores)
+    if fake.sysctl is None:
+        patch.setattr(os, "sched_getaffinity", lambda _: set(range(fake.cores)), raising=False)
         patch.setattr(platform, "system", lambda: "Linux")
     else:
         patch.delattr(os, "sched_getaffinity", raising=False)
         patch.setattr(platform, "system", lambda: "Darwin")
         patch.setattr(platform, "machine", lambda: "arm64")
-        _plant_sysctl(there.sysctl, folder / "bin", patch)
+        _add_sysctl(fake.sysctl, folder / "bin", patch)
     return point
 
 
-def _plant_sysctl(told: Mapping[str, str], folder: Path, patch: pytest.MonkeyPatch) -> None:
-    """A program of that name, as ``sysctl -n KEY``."""
+def _add_sysctl(answers: Mapping[str, str], folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Put a fake ``sysctl`` first on the PATH; it answers ``sysctl -n KEY``."""
     folder.mkdir()
-    cases = "".join(f"  {key}) echo '{value}' ;;\n" for key, value in told.items())
+    cases = "".join(f"  {key}) echo '{value}' ;;\n" for key, value in answers.items())
     program = folder / "sysctl"
     program.write_text(
         f'#!/bin/sh\ncase "$2" in\n{cases}  *) echo "unknown" >&2; exit 1 ;;\nesac\n'
@@ -139,7 +140,7 @@ def _plant_sysctl(told: Mapping[str, str], folder: Path, patch: pytest.MonkeyPat
     patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
-def forget() -> None:
-    """Let it look again."""
-    for remembered in (machine.cpu_model, machine.instruction_sets, machine._cpuinfo):
-        remembered.cache_clear()
+def clear_caches() -> None:
+    """Let :mod:`src.system.machine` read its files again."""
+    for cached in (machine.cpu_model, machine.instruction_sets, machine._cpuinfo):
+        cached.cache_clear()

@@ -1,6 +1,6 @@
-"""Exported files whose "network" gives its own input, flat, as the logits.
+"""Exported files of a "network" whose logits are its flattened input.
 
-What a program prints for a picture then says which values it gave the network.
+What a program prints for an image then shows which values it passed to the network.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from src.backends.onnx import embedding, file
 
 
 def metadata(rule: dict[str, Any]) -> dict[str, Any]:
-    """A file's metadata: the rule, and a class for each value of the input."""
+    """Return a file's metadata: the preprocessing, and a class for each value of the input."""
     names = [f"value {number}" for number in range(3 * rule["image_size"] ** 2)]
     return {"preprocessing": rule, "class_names": names}
 
 
 def onnx_file(rule: dict[str, Any], folder: Path) -> Path:
-    """An ONNX file in ``folder``."""
+    """Write an ONNX file into ``folder``; return its path."""
     size = rule["image_size"]
     model = parser.parse_model(
         f'<ir_version: 10, opset_import: ["" : 20]> g (float[batch, 3, {size}, {size}] images)'
@@ -38,7 +38,7 @@ def onnx_file(rule: dict[str, Any], folder: Path) -> Path:
 
 
 def embedded_file(rule: dict[str, Any], folder: Path) -> Path:
-    """The same with the preprocessing and the softmax inside."""
+    """Write the same with embedded preprocessing and softmax; return its path."""
     (folder / "plain").mkdir(parents=True, exist_ok=True)
     onnx_file(rule, folder / "plain")
     embedding.embed(folder / "plain", folder)
@@ -46,9 +46,9 @@ def embedded_file(rule: dict[str, Any], folder: Path) -> Path:
 
 
 def differences(probabilities: Any, expected: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How far the input was from ``expected``, (3, S, S), judged by the softmax of the logits.
+    """Return the absolute differences of the input from ``expected``, (3, S, S).
 
-    But for a constant, the logarithm of the softmax is the logits.
+    The input is known from the softmax: its logarithm is the logits plus a constant.
     """
     logits = np.log(np.asarray(probabilities, np.float64)).reshape(expected.shape)
     difference = logits - expected

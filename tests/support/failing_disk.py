@@ -1,8 +1,8 @@
-"""A disk that fails at a chosen write call: full from then on, or once with an input/output error.
+"""Fake disk that fails at a chosen write call: full from then on, or one input/output error.
 
-Every way that Python code has to change what is on a disk goes through here, for paths below one
-folder: opening a file to write, each write that reaches the system, syncing, renaming, exchanging,
-making a folder. A library that writes in C is not seen.
+It patches every way in which Python code changes a disk, for paths below one folder: opening a file
+to write, each write that reaches the system, syncing, renaming, exchanging, making a folder. Writes
+of C libraries are not intercepted.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import pytest
 
 from src.system import atomic_files
 
-# What a full disk still does: it gives things other names.
+# Calls that still succeed on a full disk.
 RENAMES = {"replace", "rename", "exchange"}
 
 
 class FailingDisk:
-    """Counts the write calls below ``folder``, and lets the one with number ``at`` fail."""
+    """Counter of the write calls below ``folder``; call number ``at`` fails with ``number``."""
 
     def __init__(self, folder: Path, number: int, at: int | None) -> None:
         self.folder = str(folder.resolve())
@@ -46,7 +46,7 @@ class FailingDisk:
         is_full = self.number == errno.ENOSPC
         if position == self.at or (is_full and kind not in RENAMES):
             if is_full and kind in RENAMES:
-                return  # a full disk lets this pass; the next one fails
+                return  # succeeds on a full disk; the next write fails
             self.failed = True
             raise OSError(self.number, os.strerror(self.number))
 
@@ -66,14 +66,14 @@ def _path_of(descriptor: int) -> str:
 def failing_disk(
     folder: Path, number: int = errno.ENOSPC, at: int | None = None
 ) -> Iterator[FailingDisk]:
-    """Within this block the disk fails at write call ``at``; without ``at`` calls are counted."""
+    """Let the disk fail at write call ``at`` within the block; None only counts the calls."""
     disk = FailingDisk(folder, number, at)
     with pytest.MonkeyPatch.context() as patch:
-        _plant(disk, patch)
+        _patch_calls(disk, patch)
         yield disk
 
 
-def _plant(disk: FailingDisk, patch: pytest.MonkeyPatch) -> None:
+def _patch_calls(disk: FailingDisk, patch: pytest.MonkeyPatch) -> None:
     class Raw(io.FileIO):
         def write(self, content: Any, /) -> int:
             disk.call("write", self.fileno())
@@ -81,16 +81,18 @@ def _plant(disk: FailingDisk, patch: pytest.MonkeyPatch) -> None:
 
     original = io.open
 
-    def opened(file: Any, mode: str = "r", buffering: int = -1, *rest: Any, **more: Any) -> Any:
+    def patched_open(
+        file: Any, mode: str = "r", buffering: int = -1, *args: Any, **options: Any
+    ) -> Any:
         if not set(mode) & set("wax+"):
-            return original(file, mode, buffering, *rest, **more)
+            return original(file, mode, buffering, *args, **options)
         if not isinstance(file, int):
             disk.call("open", os.fspath(file))
         raw = Raw(
             file,
             mode.replace("b", "").replace("t", ""),
-            more.get("closefd", True),
-            more.get("opener"),
+            options.get("closefd", True),
+            options.get("opener"),
         )
         if buffering == 0:
             return raw
@@ -98,30 +100,32 @@ def _plant(disk: FailingDisk, patch: pytest.MonkeyPatch) -> None:
         binary = io.BufferedRandom(raw, size) if "+" in mode else io.BufferedWriter(raw, size)
         if "b" in mode:
             return binary
-        named = dict(zip(("encoding", "errors", "newline"), rest, strict=False))
-        named |= {name: more[name] for name in ("encoding", "errors", "newline") if name in more}
-        return io.TextIOWrapper(binary, **named)
+        text_options = dict(zip(("encoding", "errors", "newline"), args, strict=False))
+        text_options |= {
+            name: options[name] for name in ("encoding", "errors", "newline") if name in options
+        }
+        return io.TextIOWrapper(binary, **text_options)
 
-    patch.setattr(builtins, "open", opened)
-    patch.setattr(io, "open", opened)
+    patch.setattr(builtins, "open", patched_open)
+    patch.setattr(io, "open", patched_open)
     for name in ("fsync", "replace", "rename", "mkdir"):
-        patch.setattr(os, name, _watched(disk, name, getattr(os, name)))
+        patch.setattr(os, name, _counting(disk, name, getattr(os, name)))
     exchange = atomic_files._rename_exchange
-    patch.setattr(atomic_files, "_rename_exchange", _watched(disk, "exchange", exchange))
-    make = os.open
+    patch.setattr(atomic_files, "_rename_exchange", _counting(disk, "exchange", exchange))
+    original_os_open = os.open
 
-    def made(path: Any, flags: int, *rest: Any, **more: Any) -> int:
+    def patched_os_open(path: Any, flags: int, *args: Any, **options: Any) -> int:
         if flags & os.O_CREAT:
             disk.call("open", path)
-        return make(path, flags, *rest, **more)
+        return original_os_open(path, flags, *args, **options)
 
-    patch.setattr(os, "open", made)
+    patch.setattr(os, "open", patched_os_open)
 
 
-def _watched(disk: FailingDisk, kind: str, original: Any) -> Any:
-    def watched(path: Any, *rest: Any, **more: Any) -> Any:
-        # A rename is where it leads to, which is what is to be kept.
-        disk.call(kind, rest[0] if kind in RENAMES else path)
-        return original(path, *rest, **more)
+def _counting(disk: FailingDisk, kind: str, original: Any) -> Any:
+    def counted(path: Any, *args: Any, **options: Any) -> Any:
+        # A rename changes its target, so that path decides.
+        disk.call(kind, args[0] if kind in RENAMES else path)
+        return original(path, *args, **options)
 
-    return watched
+    return counted

@@ -1,4 +1,4 @@
-"""A folder of pictures as people have them, made here: turned, grey, with alpha, in 16 bits."""
+"""Folder of images as users have them: rotated, grey, with alpha, in 16 bits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _EDGES = (24, 150)  # pixels
 
 
 def pixels(height: int, width: int, seed: int = 0, hue: int = 0) -> NDArray[np.uint8]:
-    """Smooth shapes, edges and noise, (height, width, 3); ``hue`` is the strongest channel."""
+    """Return an image, (height, width, 3), whose strongest channel is ``hue``.
+
+    It has smooth shapes, edges and noise.
+    """
     generator = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width]
     waves = [
@@ -31,12 +34,12 @@ def pixels(height: int, width: int, seed: int = 0, hue: int = 0) -> NDArray[np.u
     return picture.clip(0, 255).astype(np.uint8)
 
 
-def write(folder: Path, each: int) -> Path:
-    """A folder of class folders, ``each`` pictures in each, of all kinds and sizes."""
+def write(folder: Path, count: int) -> Path:
+    """Write class folders with ``count`` images each, of all kinds and sizes; return ``folder``."""
     generator = np.random.default_rng(0)
     for label, name in enumerate(CLASSES):
         (folder / name).mkdir(parents=True)
-        for number in range(each):
+        for number in range(count):
             height, width = generator.integers(*_EDGES, 2)
             picture = Image.fromarray(pixels(height, width, 100 * label + number, label))
             _save(picture, folder / name / f"{number:02}", _KINDS[number % len(_KINDS)], number)

@@ -1,4 +1,4 @@
-"""Is every file of a run folder whole? Each kind is read as whoever uses it would."""
+"""Check that every file of a run folder is complete, by reading each kind as its users do."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from safetensors.torch import load_file
 
 
 def broken_files(folder: Path) -> list[str]:
-    """What is not whole, with the reason; what is still called unfinished counts for nothing."""
-    found = []
+    """Return the incomplete files with the reason; temporary files are ignored."""
+    problems = []
     for path in sorted(folder.rglob("*")):
-        if not path.is_file() or unfinished(path.relative_to(folder)):
+        if not path.is_file() or is_unfinished(path.relative_to(folder)):
             continue
         try:
             _reader(path)(path)
         except Exception as error:
-            found.append(f"{path.relative_to(folder)}: {type(error).__name__}: {error}")
-    return found
+            problems.append(f"{path.relative_to(folder)}: {type(error).__name__}: {error}")
+    return problems
 
 
-def unfinished(path: Path) -> bool:
-    """Whether it is named as one that is being written, or is in a folder that is."""
+def is_unfinished(path: Path) -> bool:
+    """Return True for a hidden name: a file or folder that is still being written."""
     return any(part.startswith(".") for part in path.parts)
 
 
@@ -50,7 +50,7 @@ def _reader(path: Path) -> Callable[[Path], object]:
         ".md": lambda file: _ends_with(file, ""),
         ".txt": lambda file: _ends_with(file, ""),
     }
-    return readers[path.suffix]  # a kind that nobody checks is an error
+    return readers[path.suffix]  # KeyError for a kind without a check
 
 
 def _ends_with(path: Path, end: str) -> None:
@@ -60,7 +60,7 @@ def _ends_with(path: Path, end: str) -> None:
 
 
 def _events(path: Path) -> None:
-    """TensorBoard's files grow; a last record that is not whole is left out by whoever reads."""
+    """Read a TensorBoard file; readers ignore an incomplete last record, because it may grow."""
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
     for _ in LegacyEventFileLoader(str(path)).Load():
