@@ -160,11 +160,11 @@ def wrong_batch(*_: Any) -> Any:
 DEFECTS = [
     ("src.cli.app.CLI._open_run", missing_name, KeyError),
     ("src.cli.app.require_hardware", None, TypeError),
-    ("src.models.classifier.Classifier._watch", wrong_batch, ValueError),
+    ("src.models.classifier.Classifier._record_non_finite", wrong_batch, ValueError),
     ("src.data.images.ImageDataModule.train_dataloader", wrong_type, TypeError),
     ("src.models.classifier.Classifier.schedule", wrong_shapes, Exception),
     ("src.models.classifier.Classifier._evaluate", wrong_shapes, Exception),
-    ("src.models.classifier.Classifier._watch", wrong_shapes, Exception),
+    ("src.models.classifier.Classifier._record_non_finite", wrong_shapes, Exception),
     ("src.callbacks.throughput.ThroughputMeter.start_step", missing_name, KeyError),
 ]
 
