@@ -107,5 +107,5 @@ class ClassWeights(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = data_of(trainer)
-        if data.balance == "weights" and isinstance(pl_module, Classifier):
+        if data.loading.balance == "weights" and isinstance(pl_module, Classifier):
             pl_module.class_weights = data.class_weights().to(pl_module.device)

@@ -38,7 +38,7 @@ from src.callbacks.throughput import Throughput
 from src.cli import grammar, option_conflicts, parser_errors, pretrained_defaults, rehearsal
 from src.cli.attempt import Attempt
 from src.cli.parser import Parser
-from src.data.images import ImageDataModule
+from src.data.dataset_module import DatasetModule
 from src.errors import UsageError
 from src.export.source import Checkpoint
 from src.models import input_check
@@ -331,7 +331,7 @@ def main(argv: Sequence[str], on_run: Callable[[runs.Run], object] | None = None
     CLI.on_run = on_run
     CLI(
         Classifier,
-        ImageDataModule,
+        DatasetModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
         save_config_callback=WholeConfig,

@@ -21,7 +21,7 @@ from src.system import safe_yaml
 from src.system.paths import expand_all, user_path
 
 if TYPE_CHECKING:
-    from src.data.images import ImageDataModule
+    from src.data.dataset_module import DatasetModule
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -41,24 +41,24 @@ class _Parser(ArgumentParser):
         ) from ex
 
 
-def parse_data(words: Sequence[str]) -> ImageDataModule:
+def parse_data(words: Sequence[str]) -> DatasetModule:
     """The data set that ``data=name data.option=value ...`` names, as in training.
 
     Raises:
         UsageError: the words are wrong.
     """
-    from src.data.images import ImageDataModule  # with Lightning, which not all commands need
+    from src.data.dataset_module import DatasetModule  # with Lightning, which not all commands need
 
     parser = _Parser(prog="python -m src.data", allow_abbrev=False)
     parser.add_argument("--config", action="config")
-    parser.add_subclass_arguments(ImageDataModule, "data", required=True)
+    parser.add_subclass_arguments(DatasetModule, "data", required=True)
     chosen = [word for word in words if word.startswith("data=")] or ["data="]
     files = [grammar.preset(CONFIGS, "data", word.partition("=")[2]) for word in chosen]
     rest = [word if word.startswith("-") else f"--{word}" for word in words if word not in chosen]
     config = expand_all(parser.parse_args([*(f"--config={file}" for file in files), *rest]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40
-        module: ImageDataModule = parser.instantiate_classes(config).data
+        module: DatasetModule = parser.instantiate_classes(config).data
     return module
 
 

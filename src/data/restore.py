@@ -10,7 +10,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from src.data import datasets
-from src.data.images import ImageDataModule
+from src.data.dataset_module import DatasetModule
 from src.errors import UsageError, describe, one_line, ours_in, printable
 from src.run import started_in
 from src.run.folder import Run
@@ -19,7 +19,7 @@ PATHS = ("root", "file", "cache_dir")  # the options of data sets that are paths
 _OURS = "src.data."
 
 
-def data_of(run: Run) -> ImageDataModule:
+def data_of(run: Run) -> DatasetModule:
     """The data module that a run was trained with, wherever this is called.
 
     Only this project's own classes are looked up: a run folder may come from a stranger, and
@@ -53,7 +53,7 @@ def data_of(run: Run) -> ImageDataModule:
         kept = {name: path for name, path in found.items() if printable(path) == path}
         data = {**data, "init_args": options | kept}
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(ImageDataModule, "data")
+    parser.add_subclass_arguments(DatasetModule, "data")
     try:
         config = parser.parse_object({"data": data})
     except Exception as error:  # the parser raises whatever a value leads it to
@@ -66,7 +66,7 @@ def data_of(run: Run) -> ImageDataModule:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40
         try:
-            module: ImageDataModule = parser.instantiate_classes(config).data
+            module: DatasetModule = parser.instantiate_classes(config).data
         except Exception as error:
             # The parser wraps what a class raises into a complaint about the class.
             raise ours_in(error) or UsageError(

@@ -32,7 +32,7 @@ class ParseOnly(app.CLI):
 def parsed_command_line(*argv: str) -> ParseOnly:
     return ParseOnly(
         Classifier,
-        app.ImageDataModule,
+        app.DatasetModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
         parser_class=Parser,

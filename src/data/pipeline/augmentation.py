@@ -7,12 +7,24 @@ from typing import Literal
 
 from torchvision.transforms import v2
 
-from src.errors import UsageError
-
 # default: what the data set says. none: evaluation's resizing alone.
 # randaugment (Cubuk et al., 2020, arXiv 1909.13719) and trivialaugment (Mueller & Hutter, 2021,
 # arXiv 2103.10158) come after what the data set says, with the settings of their papers.
 Augment = Literal["default", "none", "randaugment", "trivialaugment"]
+
+LEAST_CROP_AREA = 0.35  # of the image, in crop_and_flip
+LEAST_CROP_SIDE = math.sqrt(LEAST_CROP_AREA)
+"""Usual least share of the image's side in a crop; an image decoded smaller still fills it."""
+
+
+def crop_and_flip(image_size: int) -> v2.Transform:
+    """Return ImageNet's standard pair, with a larger least crop, which suits small sets."""
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(image_size, scale=(LEAST_CROP_AREA, 1.0)),
+            v2.RandomHorizontalFlip(),
+        ]
+    )
 
 
 def further(kind: Augment) -> list[v2.Transform]:
@@ -35,14 +47,6 @@ def mixing(mixup: float, cutmix: float, classes: int) -> v2.Transform | None:
         cutmix: the same for CutMix.
         classes: K.
     """
-    for argument, value in (("data.mixup", mixup), ("data.cutmix", cutmix)):
-        if not 0 <= value < math.inf:
-            raise UsageError(
-                argument,
-                expected="the alpha of a beta distribution, or 0 for none",
-                found=str(value),
-                remedy=f"set for example {argument}=0.2",
-            )
     chosen: list[v2.Transform] = []
     if mixup:
         chosen.append(v2.MixUp(alpha=float(mixup), num_classes=classes))

@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.image_file import UnreadableImageError, read_image
+from src.data.pipeline.split import EVALUATION_SPLITS, Parts
 from src.data.pipeline.threads import in_order
+from src.errors import UsageError
 
 _FEW = 10_000  # files that are decoded before training without being asked for
 
@@ -60,16 +63,49 @@ def readable(
     return np.array(kept, dtype=np.int64), sorted(broken)
 
 
-def require_readable(paths: Sequence[str], verify: bool | None) -> None:
-    """Decode every file, or none.
+def leave_out_unreadable(parts: Parts[LabelledImages]) -> list[str]:
+    """Reduce the evaluation splits to files that can be decoded; return the paths of the others.
+
+    Evaluation takes each image once, so their number must be known beforehand.
 
     Args:
-        paths: of the files.
-        verify: whether to; None if they are few enough for it to take seconds.
+        parts: changed in place.
+
+    Raises:
+        UsageError: nothing is left of a split.
+    """
+    paths: list[str] = []
+    for split in EVALUATION_SPLITS:
+        images, indices = parts[split]
+        if not isinstance(images, PictureFiles):
+            continue
+        kept, left_out = readable(images, indices)
+        if not len(kept):
+            raise UsageError(
+                "data",
+                expected=f"images in the {split} split that can be read",
+                found=f"none among {len(indices)}, the first {left_out[0]}",
+                remedy="look at them with python -m src.data",
+            )
+        parts[split] = (images, kept)
+        paths += left_out
+    return paths
+
+
+def require_readable(parts: Parts[LabelledImages], verify: bool | None) -> None:
+    """Decode every file of a data set, or none.
+
+    Args:
+        parts: the data set.
+        verify: True for every file, False for none; None for every file of a set that is small
+            enough for it to take seconds.
 
     Raises:
         UnreadableImageError: the first that cannot be decoded.
     """
+    sources = {id(images): images for images, _ in parts.values()}
+    files = [images for images in sources.values() if isinstance(images, PictureFiles)]
+    paths = [path for images in files for path in images.paths]
     if verify if verify is not None else len(paths) <= _FEW:
         for _, error in unreadable(paths):
             raise error

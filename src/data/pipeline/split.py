@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal, Protocol, TypeVar
+from typing import Annotated, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from src.errors import UsageError
+from src.system.ranges import Range
 
 Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
+EVALUATION_SPLITS: tuple[Split, ...] = ("val", "test")
+SPLITS: tuple[Split, ...] = ("train", *EVALUATION_SPLITS)
 
 # What people call the splits, in lower case.
 _WORDS: dict[str, Split] = {
@@ -32,7 +34,11 @@ _FILLING = frozenset(
 _ASCII = re.compile(r"[\w .()+-]+", re.ASCII)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
-_LARGEST_SHARE = 0.5  # of the images that may go to one of val and test
+HeldOutShare = Annotated[
+    float,
+    Range("a share between 0 and 0.5", "set for example {argument}=0.1", above=0, below=0.5),
+]
+"""Share of the images that go to one of val and test."""
 
 
 class Labelled(Protocol):
@@ -184,19 +190,3 @@ def require_trained(parts: Parts[Images], class_names: Sequence[str]) -> None:
             f"{counts['test'][label]} to test",
             remedy="add some, or leave the class out",
         )
-
-
-def require_share(argument: str, value: float) -> float:
-    """``value``, if that share of the images can be held out.
-
-    Raises:
-        UsageError: it is not between 0 and a half.
-    """
-    if not 0 < value < _LARGEST_SHARE:
-        raise UsageError(
-            argument,
-            expected=f"a share between 0 and {_LARGEST_SHARE}",
-            found=str(value),
-            remedy=f"set for example {argument}=0.1",
-        )
-    return value
