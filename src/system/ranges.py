@@ -64,6 +64,9 @@ _POSITIVE = Range("a positive number", above=0)
 PositiveInt = Annotated[int, _POSITIVE]
 """A count from 1."""
 
+OptionalPositiveInt = Annotated[int | None, _POSITIVE]
+"""A count from 1, or None."""
+
 PositiveFloat = Annotated[float, _POSITIVE]
 """A number above 0, in the unit that the option's name states."""
 

@@ -52,13 +52,6 @@ class Cache:
                     remedy="add data.cache=disk",
                 )
         most = _GIGABYTES if gigabytes is None else gigabytes
-        if not most > 0:
-            raise UsageError(
-                "data.cache_gigabytes",
-                expected="a number above 0",
-                found=str(gigabytes),
-                remedy=f"leave it out for {_GIGABYTES:.0f}",
-            )
         self.kind = kind
         self._kept: dict[Split, LabelledImages] = {}
         self._path = folder

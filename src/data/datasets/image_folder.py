@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from src.data.class_folders import Classes
 from src.data.dataset import Photographs
 from src.data.dataset_module import DatasetModule
-from src.data.folder_layout import Classes, Layout, read_layout
+from src.data.folder_layout import Layout, read_layout
 from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.image_files import PictureFiles
 from src.data.pipeline.split import HeldOutShare, Parts, Split, fill_in
