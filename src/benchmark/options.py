@@ -1,4 +1,4 @@
-"""How to measure: the options of the benchmark stage, wherever they are given."""
+"""Options of the benchmark stage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Objective = Literal["latency", "size", "throughput", "memory"]
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """How the exported files are measured.
+    """Options of the measurement of exported files.
 
     Args:
         batch_sizes: images at once, a latency figure for each.

@@ -1,4 +1,4 @@
-"""The options that make a training a fine-tuning, and the callbacks they stand for."""
+"""Options of a fine-tuning, and their callbacks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _Decay = Annotated[
 
 @dataclass
 class FinetuneOptions:
-    """All of it is off by default.
+    """Options of a fine-tuning, all off by default.
 
     Args:
         freeze_epochs: epochs of the head alone.
@@ -58,23 +58,23 @@ class FinetuneOptions:
             )
 
     def callbacks(self, monitor: str, mode: Literal["min", "max"]) -> list[Callback]:
-        """What does it.
+        """Return the callbacks for the options that are on.
 
         Args:
-            monitor: the metric that says what is best.
-            mode: whether it is to be large or small.
+            monitor: the metric that says which weights are best.
+            mode: ``min`` if a small value is good, ``max`` if a large one is.
         """
-        found: list[Callback] = []
+        chosen: list[Callback] = []
         if self.find_batch_size:
-            found.append(FindBatchSize())
+            chosen.append(FindBatchSize())
         if self.find_lr:
-            found.append(FindLearningRate())
+            chosen.append(FindLearningRate())
         if self.freeze_epochs:
-            found.append(GradualUnfreezing(self.freeze_epochs, self.unfreeze_epochs))
+            chosen.append(GradualUnfreezing(self.freeze_epochs, self.unfreeze_epochs))
         if self.ema_decay:
-            found.append(MovingAverage(self.ema_decay))
+            chosen.append(MovingAverage(self.ema_decay))
         if self.patience:
-            found.append(
+            chosen.append(
                 Patience(
                     monitor=monitor,
                     mode=mode,
@@ -82,13 +82,13 @@ class FinetuneOptions:
                     check_on_train_epoch_end=False,
                 )
             )
-        return found
+        return chosen
 
 
 class Patience(EarlyStopping):
-    """Stops for good: a training that had ended so does not go on for one more epoch.
+    """Early stopping that lasts: a stopped training that is resumed stops at once.
 
-    It looks when there was a validation, which is not in every epoch.
+    It checks after each validation, which is not in every epoch.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -97,7 +97,7 @@ class Patience(EarlyStopping):
 
 
 class ClassWeights(Callback):
-    """Hands the data's class weights to the model's loss, with ``data.balance=weights``."""
+    """Pass the data's class weights to the model's loss, with ``data.balance=weights``."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = data_of(trainer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from src.data.folder_walk import Folder, note_on, unread_pictures
+from src.data.folder_walk import Folder, note_on, unread_images
 from src.data.pipeline.split import Split, splits_named
 from src.errors import UsageError
 
@@ -15,10 +15,10 @@ Classes = dict[str, Folder]  # by the classes' names
 
 
 def innermost(top: Folder, *, within_split: bool = False) -> Folder:
-    """The folder itself, or the one below that alone holds images, as archives unpack to."""
+    """Return the folder, or the only one below that holds images, as in unpacked archives."""
     for _ in range(_NESTED):
         full = [folder for folder in top.folders if folder.count]
-        if top.pictures or len(full) != 1 or not is_nested(full[0]):
+        if top.images or len(full) != 1 or not is_nested(full[0]):
             break
         if splits_named([full[0].name]) and not within_split:
             break
@@ -29,18 +29,19 @@ def innermost(top: Folder, *, within_split: bool = False) -> Folder:
 
 
 def is_nested(folder: Folder) -> bool:
-    """Whether its images are in folders of it, but for a few."""
-    inner = folder.count - len(folder.pictures)
-    return inner > 0 and inner >= len(folder.pictures)
+    """Return True if most of the images are in folders within the folder."""
+    inner = folder.count - len(folder.images)
+    return inner > 0 and inner >= len(folder.images)
 
 
 def _may_be_class(folder: Folder) -> bool:
-    """Of a folder without images: nothing is in it, or pictures that cannot be read here."""
-    files = sum(each.passed_over.total() for each in folder.walk())
-    return not files or bool(unread_pictures([folder]))
+    """Return True if a folder without images is empty, or holds images that cannot be read here."""
+    files = sum(inner.passed_over.total() for inner in folder.walk())
+    return not files or bool(unread_images([folder]))
 
 
 def trained_classes(train: Folder, notes: list[str]) -> Classes:
+    """Return the class folders of ``train``."""
     top = innermost(train, within_split=True)
     if top.problems:
         raise top.problems[0]
@@ -50,8 +51,8 @@ def trained_classes(train: Folder, notes: list[str]) -> Classes:
 def evaluated_classes(
     folder: Folder, trained: Classes, train: Folder, split: Split, notes: list[str]
 ) -> Classes:
-    """The class folders of ``val`` or ``test`` by the names that training has for the classes."""
-    full = [each for each in folder.folders if each.count]
+    """Return the class folders of ``val`` or ``test`` by the class names of training."""
+    full = [inner for inner in folder.folders if inner.count]
     if len(full) == 1 and full[0].name not in trained and is_nested(full[0]):
         folder = full[0]
     if folder.problems:
@@ -64,7 +65,7 @@ def evaluated_classes(
         raise UsageError(
             "data.root",
             expected=f"the class folders {_names(sorted(trained))} in {folder.path}",
-            found=f"{_names(each.name for each in unknown)}, of which {train.path} has none",
+            found=f"{_names(inner.name for inner in unknown)}, of which {train.path} has none",
             remedy="add images of it to train on, or remove it there",
         )
     if missing := sorted(trained.keys() - classes.keys()):
@@ -74,9 +75,9 @@ def evaluated_classes(
 
 
 def _matched(folder: Folder, trained: Classes) -> tuple[Classes, list[Folder]]:
-    """The folders with images in ``folder``, by the class of training, and those of no class.
+    """Return the folders with images in ``folder`` by the class of training, and the others.
 
-    Upper and lower case may differ where this leaves no doubt.
+    Upper and lower case may differ where only one class fits.
     """
     by_lower_case: dict[str, list[str]] = {}
     for name in trained:
@@ -84,33 +85,34 @@ def _matched(folder: Folder, trained: Classes) -> tuple[Classes, list[Folder]]:
     classes: Classes = {}
     unknown: list[Folder] = []
     # Exact names first, so that none loses its place to a similar one.
-    for each in sorted(folder.folders, key=lambda each: each.name not in trained):
-        similar = by_lower_case.get(each.name.casefold(), [])
-        name = each.name if each.name in trained else "".join(similar[:1])
-        if not each.count:
+    for inner in sorted(folder.folders, key=lambda inner: inner.name not in trained):
+        similar = by_lower_case.get(inner.name.casefold(), [])
+        name = inner.name if inner.name in trained else "".join(similar[:1])
+        if not inner.count:
             continue
-        if not name or name in classes or (name != each.name and len(similar) > 1):
-            unknown.append(each)
+        if not name or name in classes or (name != inner.name and len(similar) > 1):
+            unknown.append(inner)
         else:
-            classes[name] = each
+            classes[name] = inner
     return classes, unknown
 
 
 def stray_images(folder: Folder) -> list[str]:
-    """A line about images beside the folders in ``folder``, if there are any."""
-    count = len(folder.pictures)
+    """Return a line about images beside the folders in ``folder``, if there are any."""
+    count = len(folder.images)
     return [f"passed over {count} images directly in {folder.path}"] if count else []
 
 
 def without_labels(folder: Folder, split: Split, train: Folder) -> str:
-    what = f"passed over {folder.count} images in {folder.path}, which are in no class folders"
-    return what if split == "train" else f"{what}: {split} is drawn from {train.path}"
+    """Return a line about images of a split that are in no class folders."""
+    line = f"passed over {folder.count} images in {folder.path}, which are in no class folders"
+    return line if split == "train" else f"{line}: {split} is drawn from {train.path}"
 
 
 def class_folders(
     top: Folder, folders: Sequence[Folder], named: dict[str, Split], notes: list[str]
 ) -> Classes:
-    """The class folders among ``folders``.
+    """Return the class folders among ``folders``, by name.
 
     Raises:
         UsageError: one of them holds no image.
@@ -142,6 +144,7 @@ def class_folders(
 
 
 def paths_of(folders: Sequence[Folder]) -> str:
+    """Return the paths of folders in a line, the first five of them."""
     return _names([folder.path for folder in folders])
 
 

@@ -14,7 +14,7 @@ from src.data.loading import Loading
 
 
 class DatasetModule(ImageDataModule, ABC):
-    """Images in three splits, with one evaluation preprocessing for all that comes after.
+    """Images in three splits, with one evaluation preprocessing for all later stages.
 
     Its arguments are the options of one data set and its loading, side by side.
     ``class Digits(DatasetModule, dataset=DigitsDataset)`` makes one. Its constructor takes the

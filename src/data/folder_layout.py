@@ -1,4 +1,4 @@
-"""What the folders of a data set mean: splits or classes, by their names and what is inside."""
+"""Layout of a data set: its folders are splits or classes, by their names and contents."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from src.errors import UsageError
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the images of each class are.
+    """The folders of each class.
 
     Args:
         class_names: sorted.
-        splits: those that there are, ``train`` among them; empty where nothing is split.
-        whole: all images, where nothing is split.
-        notes: what a user should know, a line each.
+        splits: class folders by split, ``train`` among them; empty if there are no splits.
+        whole: all class folders, if there are no splits.
+        notes: lines for the user.
     """
 
     class_names: list[str]
@@ -73,7 +73,7 @@ def read_layout(root: Path) -> Layout:
 
 @dataclass
 class _Folders:
-    """The folders of a data set by what their names and what is in them say."""
+    """The folders of a data set, sorted by their names and contents."""
 
     nested: dict[Split, list[Folder]] = field(default_factory=dict)  # a split's name, and folders
     flat: list[Folder] = field(default_factory=list)  # a split's name, but images directly in it
@@ -96,7 +96,7 @@ def _sorted_out(top: Folder, named: dict[str, Split]) -> _Folders:
 
 
 def _splits(top: Folder, named: dict[str, Split], notes: list[str]) -> dict[Split, Classes]:
-    """The class folders of each split, if the folders in ``top`` are splits."""
+    """Return the class folders of each split, if the folders in ``top`` are splits."""
     folders = _sorted_out(top, named)
     if not _are_splits(top, named, folders):
         return {}
@@ -121,7 +121,7 @@ def _splits(top: Folder, named: dict[str, Split], notes: list[str]) -> dict[Spli
 
 
 def _are_splits(top: Folder, named: dict[str, Split], folders: _Folders) -> bool:
-    """Whether the folders in ``top`` are splits; if not they are classes.
+    """Return True if the folders in ``top`` are splits, False if they are classes.
 
     Raises:
         UsageError: they can be either.
@@ -157,14 +157,14 @@ def _are_splits(top: Folder, named: dict[str, Split], folders: _Folders) -> bool
 
 
 def _splits_in_classes(top: Folder, notes: list[str]) -> dict[Split, Classes]:
-    """The classes of each split where every class folder holds the splits."""
+    """Return the class folders of each split, if every class folder holds the splits."""
     found: dict[Split, Classes] = {}
     full = [folder for folder in top.folders if folder.count]
     for folder in full:
         inner = [each for each in folder.folders if each.count]
         named = splits_named(each.name for each in inner)
         splits = [named.get(each.name) for each in inner]
-        if folder.pictures or None in splits or len(set(splits)) < max(2, len(splits)):
+        if folder.images or None in splits or len(set(splits)) < max(2, len(splits)):
             return {}
         if "train" not in splits:
             return {}

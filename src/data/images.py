@@ -18,25 +18,25 @@ from src.data.cache.policy import Cache
 from src.data.content_hash import sha256_of_images
 from src.data.dataset import Dataset
 from src.data.loading import Loading
-from src.data.pipeline.augmentation import LEAST_CROP_SIDE, further, mixing
-from src.data.pipeline.class_balance import class_weights, drawing_weights
-from src.data.pipeline.dataset import ForgivingImages, LabelledImages, TransformedImages
-from src.data.pipeline.image_files import PictureFiles, leave_out_unreadable, require_readable
+from src.data.pipeline.augmentation import LEAST_CROP_SIDE, batch_mixing, policy_augmentation
+from src.data.pipeline.class_balance import class_weights, sampling_weights
+from src.data.pipeline.dataset import LabelledImages, SkippingDataset, TransformedDataset
+from src.data.pipeline.image_files import ImageFiles, leave_out_unreadable, require_readable
 from src.data.pipeline.loader import evaluation_loader, loader
-from src.data.pipeline.resume_state import TrainingProgress
-from src.data.pipeline.samplers import TrainingOrder, own_share
+from src.data.pipeline.resume_state import ResumeState
+from src.data.pipeline.samplers import TrainingSampler, positions_of_process
 from src.data.pipeline.split import Parts, Split, require_trained
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 
 
 class ImageDataModule(LightningDataModule):
-    """Images in three splits, with one evaluation preprocessing for all that comes after.
+    """Images in three splits, with one evaluation preprocessing for all later stages.
 
     Args:
-        dataset: the images, their classes and their augmentation.
-        loading: how they are split, resized, varied and batched; by default as the data set
-            has it.
+        dataset: images, classes and augmentation.
+        loading: options of the splits, the preprocessing and the batches; by default those of
+            the data set.
     """
 
     def __init__(self, dataset: Dataset, loading: Loading | None = None) -> None:
@@ -51,8 +51,8 @@ class ImageDataModule(LightningDataModule):
         )
         self._parts: Parts[LabelledImages] | None = None
         self._left_out: list[str] = []  # of the evaluation splits
-        self._forgiving: ForgivingImages | None = None  # what training reads
-        self._progress = TrainingProgress()
+        self._skipping: SkippingDataset | None = None  # what training reads
+        self._resume_state = ResumeState()
 
     @property
     def dataset_name(self) -> str:
@@ -83,18 +83,18 @@ class ImageDataModule(LightningDataModule):
         """Return each split as images and the positions in them, (n,)."""
         return self.source.load(self.loading.split_seed)
 
-    def dataset(self, split: Split, *, augment: bool = False) -> TransformedImages:
-        """One split, by evaluation's preprocessing or by training's augmentation."""
+    def dataset(self, split: Split, *, augment: bool = False) -> TransformedDataset:
+        """Return one split, with evaluation's preprocessing or training's augmentation."""
         images, indices = self._part(split)
-        first = self._variation() if augment else self.preprocessing.spatial()
+        first = self._augmentation() if augment else self.preprocessing.spatial()
         transform = v2.Compose([first, self.preprocessing.to_tensor()])
         if split == "train" and self.loading.on_error == "skip":
-            return ForgivingImages(images, indices, transform)
-        return TransformedImages(images, indices, transform)
+            return SkippingDataset(images, indices, transform)
+        return TransformedDataset(images, indices, transform)
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What is trained on, as plain values: name, number of images, licence."""
+        """The training data as plain values: name, number of images, licence."""
         return {
             "dataset": self.dataset_name,
             "images": self.count("train"),
@@ -103,15 +103,15 @@ class ImageDataModule(LightningDataModule):
 
     @property
     def skipped(self) -> list[str]:
-        """The names of the images that could not be read so far, with ``on_error=skip``."""
-        return [*self._left_out, *(self._forgiving.skipped if self._forgiving else [])]
+        """Names of the images that could not be read so far, with ``on_error=skip``."""
+        return [*self._left_out, *(self._skipping.skipped if self._skipping else [])]
 
     def class_weights(self) -> Tensor:
-        """What an image of each class counts in the loss with ``balance=weights``, (K,)."""
+        """Return the loss weight of each class with ``balance=weights``, (K,)."""
         return class_weights(self.dataset("train").targets, len(self.class_names))
 
     def count(self, split: Split) -> int:
-        """How many images a split has."""
+        """Return the number of images of a split."""
         return len(self.dataset(split))
 
     def sha256(self, split: Split) -> str:
@@ -120,7 +120,7 @@ class ImageDataModule(LightningDataModule):
         return sha256_of_images(images, indices, self.class_names)
 
     def smallest_batch(self, processes: int) -> int:
-        """Images of the smallest batch that training sees, in each of ``processes``.
+        """Return the size of the smallest training batch in each of ``processes``.
 
         Raises:
             UsageError: there are fewer images than processes.
@@ -139,9 +139,9 @@ class ImageDataModule(LightningDataModule):
     def batches(
         self, split: Split, batch_size: int = 64
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """All of a split once, in order, in evaluation's preprocessing.
+        """Yield a whole split once, in order, with evaluation's preprocessing.
 
-        Unlike a Trainer's loader it is never sharded or padded, however many processes train.
+        Unlike a Trainer's loader it is never sharded or padded.
 
         Yields:
             images (n, 3, H, W) and labels (n,), n <= ``batch_size``.
@@ -153,7 +153,7 @@ class ImageDataModule(LightningDataModule):
             yield images.numpy(), labels.numpy()
 
     def calibration_images(self, count: int) -> Tensor:
-        """At most ``count`` *training* images, (n, 3, H, W), in evaluation's preprocessing.
+        """Return at most ``count`` *training* images, preprocessed as for evaluation, (n, 3, H, W).
 
         Drawn by ``split_seed``, so that an export made again calibrates on the same images.
         """
@@ -161,10 +161,10 @@ class ImageDataModule(LightningDataModule):
         return torch.stack([training[position][0] for position in self._drawn()[:count]])
 
     def judging_images(self, calibration: int, count: int) -> tuple[Tensor, Tensor] | None:
-        """At most ``count`` other *training* images, to choose a quantization by.
+        """Return at most ``count`` other *training* images, by which a quantization is chosen.
 
-        They come after the first ``calibration`` in the order that calibration images are drawn
-        in, so none is among these.
+        In the order of ``split_seed`` they follow the ``calibration`` images, so no image is in
+        both.
 
         Returns:
             images (n, 3, H, W) in evaluation's preprocessing and labels (n,); None if there are
@@ -178,28 +178,28 @@ class ImageDataModule(LightningDataModule):
         return torch.stack(images), torch.tensor(labels)
 
     def unseen_images(self, count: int) -> Tensor:
-        """At most ``count`` validation images, (n, 3, H, W), drawn by ``split_seed``."""
+        """Return at most ``count`` validation images, (n, 3, H, W), drawn by ``split_seed``."""
         validation = self.dataset("val")
         order = np.random.default_rng(self.loading.split_seed).permutation(len(validation))[:count]
         return torch.stack([validation[int(position)][0] for position in order])
 
     def _drawn(self) -> list[int]:
-        """The positions of the training split in an order that ``split_seed`` decides."""
+        """Return the positions of the training split in an order that ``split_seed`` decides."""
         order = np.random.default_rng(self.loading.split_seed).permutation(self.count("train"))
         return [int(position) for position in order]
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
-        """Augmented pictures as uint8: they are normalised on the device, a batch at once."""
+        """Return augmented images as uint8; they are normalised on the device, a batch at once."""
         images, indices = self._part("train")
-        if self.loading.fast_decode and isinstance(images, PictureFiles):
+        if self.loading.fast_decode and isinstance(images, ImageFiles):
             images = images.shrunk(math.ceil(self.preprocessing.image_size / LEAST_CROP_SIDE))
         if self._cache.kind != "none":
             images = self._cached("train", images)
-        transform = v2.Compose([self._variation(), v2.ToImage()])
-        training = TransformedImages(images, indices, transform)
+        transform = v2.Compose([self._augmentation(), v2.ToImage()])
+        training = TransformedDataset(images, indices, transform)
         if self.loading.on_error == "skip":
-            training = self._forgiving = ForgivingImages(training.images, indices, transform)
-        order = self._order(training)
+            training = self._skipping = SkippingDataset(training.images, indices, transform)
+        order = self._training_sampler(training)
         return loader(
             training,
             self.num_workers,
@@ -212,7 +212,7 @@ class ImageDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         validation = self.dataset("val")
         if self._cache.kind != "none":
-            # Of pictures that are looked at in one way only, this way is kept: to the same bits.
+            # Validation sees an image in one way only, so the resized image is kept, bit for bit.
             validation.images = self._cached("val", validation.images, self.preprocessing)
             validation.transform = self.preprocessing.to_tensor()
         return self._evaluation_loader(validation)
@@ -222,30 +222,32 @@ class ImageDataModule(LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         images = self.dataset("test")
-        share = own_share(len(images), *self._processes())
+        share = positions_of_process(len(images), *self._processes())
         return loader(images, self.num_workers, batch_size=self.batch_size, sampler=share)
 
     def state_dict(self) -> dict[str, Any]:
-        return {} if self.trainer is None else self._progress.save(self.trainer, self.batch_size)
+        return (
+            {} if self.trainer is None else self._resume_state.save(self.trainer, self.batch_size)
+        )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._progress.load(state_dict)
+        self._resume_state.load(state_dict)
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         if self.trainer is not None and self.trainer.training:
-            self._progress.reseed(self.trainer)
+            self._resume_state.reseed(self.trainer)
         return batch
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> Any:
-        """Normalise what comes as uint8, which is training's, and mix it."""
+        """Normalise and mix the batches of training, which come as uint8."""
         images, labels = batch
         if images.dtype != torch.uint8:
             return batch
         images = self.preprocessing.normalised(images)
-        mixed = mixing(self.loading.mixup, self.loading.cutmix, len(self.class_names))
+        mixed = batch_mixing(self.loading.mixup, self.loading.cutmix, len(self.class_names))
         if mixed is not None:
             images, labels = mixed(images, labels)
-        # The Trainer has converted the batch to its precision already, but for the integers.
+        # The Trainer converted the batch to its precision before, but integers stay.
         return [self.trainer.precision_plugin.convert_input(images), labels]  # type: ignore[union-attr]
 
     def _part(self, split: Split) -> tuple[LabelledImages, NDArray[np.int64]]:
@@ -257,25 +259,25 @@ class ImageDataModule(LightningDataModule):
                 self._left_out += leave_out_unreadable(parts)
         return self._parts[split]
 
-    def _variation(self) -> v2.Transform:
+    def _augmentation(self) -> v2.Transform:
         if self.loading.augment == "none":
             return self.preprocessing.spatial()
         own = self.source.augmentation(self.preprocessing)
-        return v2.Compose([own, *further(self.loading.augment)])
+        return v2.Compose([own, *policy_augmentation(self.loading.augment)])
 
-    def _order(self, training: TransformedImages) -> TrainingOrder:
+    def _training_sampler(self, training: TransformedDataset) -> TrainingSampler:
         rank, processes = self._processes()
         weights = None
         if self.loading.balance == "sampler":
-            weights = drawing_weights(training.targets, len(self.class_names))
-        order = TrainingOrder(len(training), self._progress.seed, rank, processes, weights)
-        return self._progress.begin(order, self.batch_size * processes)
+            weights = sampling_weights(training.targets, len(self.class_names))
+        order = TrainingSampler(len(training), self._resume_state.seed, rank, processes, weights)
+        return self._resume_state.begin(order, self.batch_size * processes)
 
-    def _evaluation_loader(self, dataset: TransformedImages) -> DataLoader[tuple[Tensor, int]]:
+    def _evaluation_loader(self, dataset: TransformedDataset) -> DataLoader[tuple[Tensor, int]]:
         return evaluation_loader(dataset, self.num_workers, self.batch_size, *self._processes())
 
     def _processes(self) -> tuple[int, int]:
-        """The rank of this process, and how many there are."""
+        """Return the rank of this process, and the number of processes."""
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
@@ -288,6 +290,6 @@ class ImageDataModule(LightningDataModule):
             images,
             self._part(split)[1],
             resize,
-            forgiving=self.loading.on_error == "skip",
+            skip_unreadable=self.loading.on_error == "skip",
             processes=1 if self.trainer is None else self.trainer.num_devices,
         )

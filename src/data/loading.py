@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from src.data.cache.policy import CacheKind
 from src.data.pipeline.augmentation import Augment
-from src.data.pipeline.class_balance import Balance
+from src.data.pipeline.class_balance import ClassBalance
 from src.data.preprocessing import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -101,7 +101,7 @@ class Loading:
     augment: Augment = "default"
     mixup: _Alpha = 0.0
     cutmix: _Alpha = 0.0
-    balance: Balance = "none"
+    balance: ClassBalance = "none"
     on_error: OnError = "raise"
     cache: CacheKind = "none"
     cache_dir: str | None = None

@@ -1,4 +1,4 @@
-"""The data of an earlier run, by what its ``config.yaml`` says."""
+"""Restore the data of an earlier run from its ``config.yaml``."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _OURS = "src.data."
 
 
 def data_of(run: Run) -> DatasetModule:
-    """The data module that a run was trained with, wherever this is called.
+    """Return the data module that a run was trained with, from any working folder.
 
-    Only this project's own classes are looked up: a run folder may come from a stranger, and
-    reading it must not import what it names.
+    Only classes of this project are looked up: a run folder may come from a stranger, and reading
+    it must not import other modules.
 
     Raises:
         UsageError: the configuration is not whole, or names a class from elsewhere.
@@ -48,15 +48,15 @@ def data_of(run: Run) -> DatasetModule:
     options = data.get("init_args")
     if isinstance(options, dict):
         given = {name: options[name] for name in PATHS if isinstance(options.get(name), str)}
-        found = {name: str(started_in.find(run, text)) for name, text in given.items()}
-        # What is no text in UTF-8 the parser cannot take; it holds where the training was started.
-        kept = {name: path for name, path in found.items() if printable(path) == path}
+        resolved = {name: str(started_in.find(run, text)) for name, text in given.items()}
+        # The parser takes UTF-8 only; another path stays relative to the training's folder.
+        kept = {name: path for name, path in resolved.items() if printable(path) == path}
         data = {**data, "init_args": options | kept}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(DatasetModule, "data")
     try:
         config = parser.parse_object({"data": data})
-    except Exception as error:  # the parser raises whatever a value leads it to
+    except Exception as error:  # a value can lead the parser to any error
         raise UsageError(
             str(run.config),
             expected=f"the options of {class_path}",
@@ -68,7 +68,7 @@ def data_of(run: Run) -> DatasetModule:
         try:
             module: DatasetModule = parser.instantiate_classes(config).data
         except Exception as error:
-            # The parser wraps what a class raises into a complaint about the class.
+            # The parser wraps the error of a class into an error about the class.
             raise ours_in(error) or UsageError(
                 str(run.config),
                 expected=f"the options of {class_path}",
@@ -79,21 +79,21 @@ def data_of(run: Run) -> DatasetModule:
 
 
 def moved(class_path: str) -> str:
-    """Return where a data set's class is now; runs made before have it directly in ``src.data``."""
+    """Return the present class path of a data set; older runs have it directly in ``src.data``."""
     module, _, name = class_path.rpartition(".")
     dataset = module.removeprefix(_OURS)
-    there = {each.name for each in pkgutil.iter_modules(datasets.__path__)}
-    return f"{datasets.__name__}.{dataset}.{name}" if dataset in there else class_path
+    names = {module.name for module in pkgutil.iter_modules(datasets.__path__)}
+    return f"{datasets.__name__}.{dataset}.{name}" if dataset in names else class_path
 
 
 def _class_paths(value: Any) -> Iterator[str]:
-    """Every class that a value names, at any depth: the parser would look up each."""
+    """Yield every class path in a value, at any depth: the parser would import them all."""
     if isinstance(value, dict):
-        for name, each in value.items():
+        for name, inner in value.items():
             if name == "class_path":
-                yield str(each)
+                yield str(inner)
             else:
-                yield from _class_paths(each)
+                yield from _class_paths(inner)
     elif isinstance(value, list):
-        for each in value:
-            yield from _class_paths(each)
+        for inner in value:
+            yield from _class_paths(inner)

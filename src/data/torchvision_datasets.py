@@ -14,7 +14,7 @@ import numpy as np
 from src.data.dataset import Photographs
 from src.data.download import downloaded
 from src.data.pipeline.dataset import LabelledImages
-from src.data.pipeline.image_files import PictureFiles
+from src.data.pipeline.image_files import ImageFiles
 from src.data.pipeline.split import Parts, Split, hold_out
 from src.system.paths import user_path
 
@@ -83,7 +83,7 @@ class TorchvisionDataset(Photographs):
         parts: Parts[LabelledImages] = {}
         for split, name in self.splits().items():
             paths, labels = self.files(self.source(name))
-            images = PictureFiles([str(path) for path in paths], labels)
+            images = ImageFiles([str(path) for path in paths], labels)
             parts[split] = (images, np.arange(len(images.paths)))
         if "val" not in parts:
             training, indices = parts["train"]

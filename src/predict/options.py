@@ -1,4 +1,4 @@
-"""How to predict: the options of the command."""
+"""Options of the prediction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WRITTEN = (".csv", ".json")
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What predicts, and what becomes of it.
+    """The exported file to predict with, and the output.
 
     Args:
         format: the exported file to use; by default the one that the run's report recommends.

@@ -1,4 +1,4 @@
-"""What is profiled, and how much of it: the options, wherever they are given."""
+"""Options of the profiler of a training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FromOne = Annotated[int, Range("1 or more", _REMEDY, least=1)]
 
 @dataclass(frozen=True)
 class ProfilingOptions:
-    """When to record, and what.
+    """Steps that are recorded, and the content of the traces.
 
     A window is ``warmup`` steps of which nothing is kept and ``active`` steps that are. Each
     window of the training is followed by one of the validation behind it.

@@ -33,7 +33,7 @@ from src.data.datasets.cifar10 import CIFAR10Data
 from src.data.datasets.csv_file import CSVFile
 from src.data.datasets.image_folder import ImageFolder
 from src.data.datasets.pets import PetsData
-from src.data.pipeline.image_files import PictureFiles
+from src.data.pipeline.image_files import ImageFiles
 from src.data.restore import PATHS, data_of
 from src.errors import UsageError, printable
 from src.export.options import ExportOptions
@@ -139,9 +139,9 @@ def test_a_tilde_is_taken_by_what_reads_and_writes(home: Path) -> None:
 
     with pytest.raises(UsageError, match=rf"model\.weights: .*found {home}/x\.pt"):
         ResNet34(["cat", "dog"], weights="~/x.pt")
-    pictures = PictureFiles(sorted(map(str, (home / "photos" / "cat").iterdir())), [0] * 10)
+    pictures = ImageFiles(sorted(map(str, (home / "photos" / "cat").iterdir())), [0] * 10)
     cache = Cache("disk", "~/cache", None)
-    cache.keep("train", pictures, np.arange(2), forgiving=False, processes=1)
+    cache.keep("train", pictures, np.arange(2), skip_unreadable=False, processes=1)
     assert (home / "cache").is_dir()
     with pytest.raises(UsageError, match=rf"RUN: .*found {home}/nothing"):
         compare(["~/nothing"])

@@ -17,7 +17,7 @@ from src.data.dataset import Photographs
 from src.data.dataset_module import DatasetModule
 from src.data.folder_walk import require_inside
 from src.data.pipeline.dataset import LabelledImages
-from src.data.pipeline.image_files import PictureFiles
+from src.data.pipeline.image_files import ImageFiles
 from src.data.pipeline.split import SPLITS, HeldOutShare, Parts, Split, fill_in, splits_named
 from src.errors import UsageError, describe
 from src.system.paths import user_path
@@ -124,23 +124,24 @@ class CSVDataset(Photographs):
                 reader.line_num,
             )
             if not line.path or not line.label:
-                found = f"none on line {line.number}"
-                raise self._wrong("a path and a label on every line", found)
+                raise self._wrong("a path and a label on every line", f"none on line {line.number}")
             if has_split and not line.split:
                 raise self._wrong("a split on every line", f"nothing on line {line.number}")
             yield line
 
     def _splits(self) -> list[Split | None]:
-        """The split of each line."""
+        """Return the split of each line."""
         named = splits_named(sorted({line.split for line in self._lines}))
         for line in self._lines:
             if line.split and line.split not in named:
-                found = f"{line.split} on line {line.number}"
-                raise self._wrong(f"one of {', '.join(SPLITS)} as split", found)
+                raise self._wrong(
+                    f"one of {', '.join(SPLITS)} as split",
+                    f"{line.split} on line {line.number}",
+                )
         return [named.get(line.split) for line in self._lines]
 
     @functools.cached_property
-    def _images(self) -> PictureFiles:
+    def _images(self) -> ImageFiles:
         lines = self._lines
         labels = {name: label for label, name in enumerate(self.class_names)}
         paths = [os.path.join(self.folder, line.path) for line in lines]  # noqa: PTH118  # 100,000
@@ -155,7 +156,7 @@ class CSVDataset(Photographs):
                 require_inside(path, self.folder, "data.file")
             elif not os.path.isfile(path):  # noqa: PTH113
                 raise self._wrong("paths of files", f"{path}, which is none")
-        return PictureFiles(paths, [labels[line.label] for line in lines])
+        return ImageFiles(paths, [labels[line.label] for line in lines])
 
     def _wrong(self, expected: str, found: str) -> UsageError:
         return UsageError(

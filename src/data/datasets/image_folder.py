@@ -13,7 +13,7 @@ from src.data.dataset import Photographs
 from src.data.dataset_module import DatasetModule
 from src.data.folder_layout import Layout, read_layout
 from src.data.pipeline.dataset import LabelledImages
-from src.data.pipeline.image_files import PictureFiles
+from src.data.pipeline.image_files import ImageFiles
 from src.data.pipeline.split import HeldOutShare, Parts, Split, fill_in
 from src.system.paths import user_path
 
@@ -80,23 +80,23 @@ class ImageFolderDataset(Photographs):
         return read_layout(self.folder)
 
     @functools.cached_property
-    def _files(self) -> dict[Split, PictureFiles]:
+    def _files(self) -> dict[Split, ImageFiles]:
         """The splits that have folders of their own."""
         return {split: self._images(classes) for split, classes in self._layout.splits.items()}
 
     @functools.cached_property
-    def _whole(self) -> PictureFiles:
-        """All images, where nothing is split."""
+    def _whole(self) -> ImageFiles:
+        """All images, if there are no splits."""
         return self._images(self._layout.whole)
 
-    def _images(self, classes: Classes) -> PictureFiles:
+    def _images(self, classes: Classes) -> ImageFiles:
         paths: list[str] = []
         targets: list[int] = []
         for label, name in enumerate(self.class_names):
-            files = classes[name].all_pictures() if name in classes else []
+            files = classes[name].all_images() if name in classes else []
             paths += files
             targets += [label] * len(files)
-        return PictureFiles(paths, targets)
+        return ImageFiles(paths, targets)
 
 
 class ImageFolder(DatasetModule, dataset=ImageFolderDataset):
