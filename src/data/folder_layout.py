@@ -82,17 +82,17 @@ class _Folders:
 
 
 def _sorted_out(top: Folder, named: dict[str, Split]) -> _Folders:
-    found = _Folders()
+    sorted_folders = _Folders()
     for folder in top.folders:
         if folder.name not in named:
-            found.others += [folder] if folder.count else []
+            sorted_folders.others += [folder] if folder.count else []
         elif not folder.count:
-            found.empty.append(folder)
+            sorted_folders.empty.append(folder)
         elif is_nested(folder):
-            found.nested.setdefault(named[folder.name], []).append(folder)
+            sorted_folders.nested.setdefault(named[folder.name], []).append(folder)
         else:
-            found.flat.append(folder)
-    return found
+            sorted_folders.flat.append(folder)
+    return sorted_folders
 
 
 def _splits(top: Folder, named: dict[str, Split], notes: list[str]) -> dict[Split, Classes]:
@@ -111,13 +111,13 @@ def _splits(top: Folder, named: dict[str, Split], notes: list[str]) -> dict[Spli
         notes.append(f"no images in {paths_of(folders.empty)}")
     notes += stray_images(top)
     [train] = folders.nested["train"]
-    found: dict[Split, Classes] = {"train": trained_classes(train, notes)}
+    splits: dict[Split, Classes] = {"train": trained_classes(train, notes)}
     for split in SPLITS[1:]:
         for folder in folders.nested.get(split, []):
-            if classes := evaluated_classes(folder, found["train"], train, split, notes):
-                found[split] = classes
+            if classes := evaluated_classes(folder, splits["train"], train, split, notes):
+                splits[split] = classes
     notes.extend(without_labels(folder, named[folder.name], train) for folder in folders.flat)
-    return found
+    return splits
 
 
 def _are_splits(top: Folder, named: dict[str, Split], folders: _Folders) -> bool:
@@ -138,8 +138,8 @@ def _are_splits(top: Folder, named: dict[str, Split], folders: _Folders) -> bool
             )
         return True
     all_nested = [folder for same in nested.values() for folder in same]
-    inner = {each.name for folder in all_nested for each in folder.folders}
-    if nested and (not others or inner & {folder.name for folder in others}):
+    inner_names = {inner.name for folder in all_nested for inner in folder.folders}
+    if nested and (not others or inner_names & {folder.name for folder in others}):
         raise _unclear(
             "a folder train/ beside val/ or test/",
             f"{paths_of(all_nested)} without one",
@@ -158,21 +158,21 @@ def _are_splits(top: Folder, named: dict[str, Split], folders: _Folders) -> bool
 
 def _splits_in_classes(top: Folder, notes: list[str]) -> dict[Split, Classes]:
     """Return the class folders of each split, if every class folder holds the splits."""
-    found: dict[Split, Classes] = {}
+    classes: dict[Split, Classes] = {}
     full = [folder for folder in top.folders if folder.count]
     for folder in full:
-        inner = [each for each in folder.folders if each.count]
-        named = splits_named(each.name for each in inner)
-        splits = [named.get(each.name) for each in inner]
+        inner_folders = [inner for inner in folder.folders if inner.count]
+        named = splits_named(inner.name for inner in inner_folders)
+        splits = [named.get(inner.name) for inner in inner_folders]
         if folder.images or None in splits or len(set(splits)) < max(2, len(splits)):
             return {}
         if "train" not in splits:
             return {}
-        for each in inner:
-            found.setdefault(named[each.name], {})[folder.name] = each
-    if found:
+        for inner in inner_folders:
+            classes.setdefault(named[inner.name], {})[folder.name] = inner
+    if classes:
         notes.append(f"the class folders in {top.path} hold the splits")
-    return found
+    return classes
 
 
 def _unclear(expected: str, found: str, remedy: str) -> UsageError:

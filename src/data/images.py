@@ -199,14 +199,14 @@ class ImageDataModule(LightningDataModule):
         training = TransformedDataset(images, indices, transform)
         if self.loading.on_error == "skip":
             training = self._skipping = SkippingDataset(training.images, indices, transform)
-        order = self._training_sampler(training)
+        sampler = self._training_sampler(training)
         return loader(
             training,
             self.num_workers,
             batch_size=self.batch_size,
-            sampler=order,
+            sampler=sampler,
             # A last batch of one image would break BatchNorm.
-            drop_last=len(order) >= self.batch_size,
+            drop_last=len(sampler) >= self.batch_size,
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
@@ -270,8 +270,8 @@ class ImageDataModule(LightningDataModule):
         weights = None
         if self.loading.balance == "sampler":
             weights = sampling_weights(training.targets, len(self.class_names))
-        order = TrainingSampler(len(training), self._resume_state.seed, rank, processes, weights)
-        return self._resume_state.begin(order, self.batch_size * processes)
+        sampler = TrainingSampler(len(training), self._resume_state.seed, rank, processes, weights)
+        return self._resume_state.begin(sampler, self.batch_size * processes)
 
     def _evaluation_loader(self, dataset: TransformedDataset) -> DataLoader[tuple[Tensor, int]]:
         return evaluation_loader(dataset, self.num_workers, self.batch_size, *self._processes())

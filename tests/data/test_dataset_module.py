@@ -31,8 +31,8 @@ class Plain(Photographs):
 
     loading: ClassVar[Loading] = Loading(image_size=48)
 
-    def __init__(self, folder: str, count: int = 3) -> None:
-        self.folder = folder
+    def __init__(self, root: str, count: int = 3) -> None:
+        self.root = root
         self.count = count
 
     @property
@@ -76,14 +76,14 @@ def test_without_loading_options_a_data_set_has_its_own() -> None:
 def test_own_options_come_first_and_then_those_of_loading() -> None:
     data = PlainData("photos", 5, 32, batch_size=2)
     assert isinstance(data.source, Plain)
-    assert (data.source.folder, data.source.count) == ("photos", 5)
+    assert (data.source.root, data.source.count) == ("photos", 5)
     assert (data.loading.image_size, data.loading.batch_size) == (32, 2)
     assert PlainData("photos").loading == Plain.loading
 
 
 @pytest.mark.parametrize(
     ("given", "options", "message"),
-    [((), {}, "folder"), (("photos",), {"root": "x"}, "root"), ((), {"image_size": 8}, "folder")],
+    [((), {}, "root"), (("photos",), {"file": "x"}, "file"), ((), {"image_size": 8}, "root")],
 )
 def test_a_wrong_argument_is_an_error_as_of_any_constructor(
     given: tuple[str, ...], options: dict[str, object], message: str
@@ -95,7 +95,7 @@ def test_a_wrong_argument_is_an_error_as_of_any_constructor(
 def test_the_parser_knows_the_options_of_both() -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(DatasetModule, "data")
-    data = {"class_path": f"{__name__}.PlainData", "init_args": {"folder": "x"}}
+    data = {"class_path": f"{__name__}.PlainData", "init_args": {"root": "x"}}
     config = parser.parse_object({"data": data})
     assert config.data.init_args.image_size == 48
     assert config.data.init_args.count == 3

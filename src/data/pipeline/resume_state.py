@@ -42,7 +42,7 @@ class ResumeState:
         """Take the state that :meth:`save` returned."""
         self._loaded = {name: int(value) for name, value in state.items()}
 
-    def begin(self, order: TrainingSampler, images_a_step: int) -> TrainingSampler:
+    def begin(self, sampler: TrainingSampler, images_a_step: int) -> TrainingSampler:
         """Set a sampler to the place where the training resumes, if it does.
 
         Raises:
@@ -50,7 +50,7 @@ class ResumeState:
         """
         state = self._loaded
         if state is None:
-            return order
+            return sampler
         if state["seed"] != self.seed:
             raise UsageError(
                 "seed_everything",
@@ -66,8 +66,8 @@ class ResumeState:
                 found=str(images_a_step),
                 remedy="set it as it was, or go on from the end of an epoch",
             )
-        order.resume_at(state["epoch"], state["seen"])
-        return order
+        sampler.resume_at(state["epoch"], state["seen"])
+        return sampler
 
     def reseed(self, trainer: Trainer) -> None:
         """Seed torch by the step, so that dropout and mixing depend on nothing before it."""
