@@ -176,8 +176,9 @@ def plain_loader(data: Any) -> Any:
     if isinstance(data, Digits):
         dataset = data.dataset("train", augment=True)
     else:
-        transform = v2.Compose([data.augmentation(), data.preprocessing.to_tensor()])
-        dataset = ImageFolder(str(data.root / "train"), transform)
+        augmentation = data.source.augmentation(data.preprocessing)
+        transform = v2.Compose([augmentation, data.preprocessing.to_tensor()])
+        dataset = ImageFolder(str(data.source.folder / "train"), transform)
     return DataLoader(
         dataset,
         batch_size=BATCH,

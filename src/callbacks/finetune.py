@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
@@ -14,6 +14,15 @@ from src.callbacks.lr_and_batch_size_finders import FindBatchSize, FindLearningR
 from src.callbacks.unfreezing import GradualUnfreezing
 from src.errors import UsageError
 from src.models.classifier import Classifier
+from src.system.ranges import Range, require_ranges
+
+_Epochs = Annotated[int, Range("a number of epochs, or 0", "leave it out for 0", least=0)]
+_Decay = Annotated[
+    float,
+    Range(
+        "a share below 1, or 0 for no average", "set for example {argument}=0.999", least=0, below=1
+    ),
+]
 
 
 @dataclass
@@ -32,36 +41,21 @@ class FinetuneOptions:
             data.batch_size.
     """
 
-    freeze_epochs: int = 0
-    unfreeze_epochs: int = 0
-    ema_decay: float = 0.0
-    patience: int = 0
+    freeze_epochs: _Epochs = 0
+    unfreeze_epochs: _Epochs = 0
+    ema_decay: _Decay = 0.0
+    patience: _Epochs = 0
     find_lr: bool = False
     find_batch_size: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("freeze_epochs", "unfreeze_epochs", "patience"):
-            value = getattr(self, name)
-            if value < 0:
-                raise UsageError(
-                    f"finetune.{name}",
-                    expected="a number of epochs, or 0",
-                    found=str(value),
-                    remedy="leave it out for 0",
-                )
+        require_ranges(self, "finetune")
         if self.unfreeze_epochs and not self.freeze_epochs:
             raise UsageError(
                 "finetune.unfreeze_epochs",
                 expected="finetune.freeze_epochs beside it, for nothing is frozen without",
                 found=str(self.unfreeze_epochs),
                 remedy="add finetune.freeze_epochs=1",
-            )
-        if not 0 <= self.ema_decay < 1:
-            raise UsageError(
-                "finetune.ema_decay",
-                expected="a share below 1, or 0 for no average",
-                found=str(self.ema_decay),
-                remedy="set for example finetune.ema_decay=0.999",
             )
 
     def callbacks(self, monitor: str, mode: Literal["min", "max"]) -> list[Callback]:
@@ -109,5 +103,5 @@ class ClassWeights(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = data_of(trainer)
-        if data.balance == "weights" and isinstance(pl_module, Classifier):
+        if data.loading.balance == "weights" and isinstance(pl_module, Classifier):
             pl_module.class_weights = data.class_weights().to(pl_module.device)

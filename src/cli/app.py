@@ -30,7 +30,7 @@ from src.cli.parser import Parser
 from src.cli.rollback import RunRollback
 from src.cli.run_selection import RunRequest, is_rank_zero, open_run
 from src.cli.schedule_check import check_schedule
-from src.data.images import ImageDataModule
+from src.data.dataset_module import DatasetModule
 from src.models import input_check
 from src.models.classifier import Classifier
 from src.models.precision import choose_precision, require_hardware
@@ -252,7 +252,7 @@ def main(argv: Sequence[str], on_run: Callable[[runs.Run], object] | None = None
     CLI.on_run = on_run
     CLI(
         Classifier,
-        ImageDataModule,
+        DatasetModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
         save_config_callback=AtomicSaveConfig,

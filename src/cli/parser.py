@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from lightning.pytorch.cli import LightningArgumentParser
 
 from src.cli import parser_errors
-from src.data.images import ImageDataModule
+from src.data.dataset_module import DatasetModule
 from src.models.classifier import Classifier
 
 
@@ -30,7 +30,7 @@ class Parser(LightningArgumentParser):
 def _options(parser: Any) -> list[str]:
     """Return the names of all options, including those of the architectures and data sets."""
     names = [action.dest for action in parser._actions]  # noqa: SLF001  # argparse has no public list
-    for group, base in (("model", Classifier), ("data", ImageDataModule)):
+    for group, base in (("model", Classifier), ("data", DatasetModule)):
         for kind in [base, *base.__subclasses__()]:
             names += [f"{group}.{name}" for name in inspect.signature(kind).parameters]
     return names

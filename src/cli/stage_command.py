@@ -21,7 +21,7 @@ from src.system import safe_yaml
 from src.system.paths import expand_all, user_path
 
 if TYPE_CHECKING:
-    from src.data.images import ImageDataModule
+    from src.data.dataset_module import DatasetModule
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -43,17 +43,17 @@ class _Parser(ArgumentParser):
         ) from ex
 
 
-def parse_data(words: Sequence[str]) -> ImageDataModule:
+def parse_data(words: Sequence[str]) -> DatasetModule:
     """Return the data set of ``data=name data.option=value ...``, as in training.
 
     Raises:
         UsageError: an argument is wrong.
     """
-    from src.data.images import ImageDataModule  # imports Lightning, which few commands need
+    from src.data.dataset_module import DatasetModule  # imports Lightning, which few commands need
 
     parser = _Parser(prog="python -m src.data", allow_abbrev=False)
     parser.add_argument("--config", action="config")
-    parser.add_subclass_arguments(ImageDataModule, "data", required=True)
+    parser.add_subclass_arguments(DatasetModule, "data", required=True)
     groups = [word for word in words if word.startswith("data=")] or ["data="]
     files = [grammar.preset(CONFIGS, "data", word.partition("=")[2]) for word in groups]
     rest = [word if word.startswith("-") else f"--{word}" for word in words if word not in groups]
@@ -61,7 +61,7 @@ def parse_data(words: Sequence[str]) -> ImageDataModule:
     with warnings.catch_warnings():
         # jsonargparse 4.40 lacks the successor of instantiate_classes.
         warnings.simplefilter("ignore", DeprecationWarning)
-        module: ImageDataModule = parser.instantiate_classes(config).data
+        module: DatasetModule = parser.instantiate_classes(config).data
     return module
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from src.errors import UsageError
+from src.system.ranges import Range, require_ranges
+
+_REMEDY = "for no profile at all, profiler=none"
+_FromZero = Annotated[int, Range("0 or more", _REMEDY, least=0)]
+_FromOne = Annotated[int, Range("1 or more", _REMEDY, least=1)]
 
 
 @dataclass(frozen=True)
@@ -29,28 +33,15 @@ class ProfilingOptions:
         max_trace_bytes: limit for all trace files of the run together, compressed, in bytes.
     """
 
-    windows: int = 2
+    windows: _FromOne = 2
     spread: Literal["start", "throughout"] = "start"
-    wait: int = 5
-    warmup: int = 1
-    active: int = 3
+    wait: _FromZero = 5
+    warmup: _FromZero = 1
+    active: _FromOne = 3
     record_shapes: bool = False
     profile_memory: bool = True
     with_stack: bool = False
-    max_trace_bytes: int = 50_000_000
+    max_trace_bytes: _FromOne = 50_000_000
 
     def __post_init__(self) -> None:
-        for name, minimum in (
-            ("windows", 1),
-            ("wait", 0),
-            ("warmup", 0),
-            ("active", 1),
-            ("max_trace_bytes", 1),
-        ):
-            if getattr(self, name) < minimum:
-                raise UsageError(
-                    f"profiler.{name}",
-                    expected=f"{minimum} or more",
-                    found=str(getattr(self, name)),
-                    remedy="for no profile at all, profiler=none",
-                )
+        require_ranges(self, "profiler")

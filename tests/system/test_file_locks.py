@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.data.cache.disk import MappedImages
+from src.data.cache.disk import DiskCache
 from src.data.cache.folder import CacheFolder
-from src.data.pipeline.image_files import PictureFiles
+from src.data.pipeline.image_files import ImageFiles
 from src.system import atomic_files, file_locks, partial_files
 from tests.data.datasets.test_image_folder import fill
 from tests.support.user_files import leave_unfinished
@@ -92,10 +92,10 @@ def test_unfinished_files_in_use_are_locked_on_nfs(tmp_path: Path) -> None:
 def images_on_disk(folder: Path) -> tuple[CacheFolder, Any]:
     """Return a cache and two entries of it that are in use."""
     fill(folder / "cat", 3)
-    images = PictureFiles(sorted(map(str, (folder / "cat").iterdir())), range(3))
+    images = ImageFiles(sorted(map(str, (folder / "cat").iterdir())), range(3))
     size = sum(len(images.image(index).tobytes()) for index in range(3))
     cache = CacheFolder(folder, size * 2 + 2000)
-    return cache, [MappedImages(images, np.arange(3), cache, name) for name in ("one", "two")]
+    return cache, [DiskCache(images, np.arange(3), cache, name) for name in ("one", "two")]
 
 
 def test_decoded_images_are_kept_where_the_file_system_has_no_locks(

@@ -23,12 +23,12 @@ from src.cli.commands.compare import main as compare
 from src.cli.commands.data import check
 from src.cli.stage_command import parse, parse_data, parse_with_operands
 from src.data.cache.policy import Cache
+from src.data.dataset_module import DatasetModule
 from src.data.datasets.cifar10 import CIFAR10Data
 from src.data.datasets.csv_file import CSVFile
 from src.data.datasets.image_folder import ImageFolder
 from src.data.datasets.pets import PetsData
-from src.data.images import ImageDataModule
-from src.data.pipeline.image_files import PictureFiles
+from src.data.pipeline.image_files import ImageFiles
 from src.data.restore import PATHS, data_of
 from src.errors import UsageError
 from src.export.options import ExportOptions
@@ -61,12 +61,12 @@ EXPANDED: dict[str, Callable[[Path], object]] = {
             "trainer.logger=lightning.pytorch.loggers.CSVLogger", "trainer.logger.save_dir=~/x"
         ).trainer.logger.init_args.save_dir
     ),
-    "src.data": lambda _: parse_data(["data=image_folder", "data.root=~/x"]).root,  # type: ignore[attr-defined]
-    "an image folder": lambda _: ImageFolder("~/x").root,
-    "a CSV file": lambda _: CSVFile("~/x").file,
-    "the root of a CSV file": lambda _: CSVFile("labels.csv", root="~/x").root,
-    "a published data set": lambda _: PetsData("~/x").root,
-    "CIFAR": lambda _: CIFAR10Data("~/x").root,
+    "src.data": lambda _: parse_data(["data=image_folder", "data.root=~/x"]).source.folder,  # type: ignore[attr-defined]
+    "a data set of images": lambda _: ImageFolder("~/x").source.folder,
+    "a CSV file": lambda _: CSVFile("~/x").source.path,
+    "the root of a CSV file": lambda _: CSVFile("labels.csv", root="~/x").source.folder,
+    "a published data set": lambda _: PetsData("~/x").source.folder,
+    "CIFAR": lambda _: CIFAR10Data("~/x").source.folder,
     "--config": lambda _: grammar.translate(["--config", "~/x"], CONFIGS)[-1].split("=")[1],
     "--config=": lambda _: grammar.translate(["--config=~/x"], CONFIGS)[-1].split("=")[1],
     "RUN": lambda _: Run.open("~/run").folder.with_name("x"),
@@ -110,9 +110,9 @@ def test_reading_and_writing_functions_expand_a_tilde(home: Path) -> None:
 
     with pytest.raises(UsageError, match=rf"model\.weights: .*found {home}/x\.pt"):
         ResNet34(["cat", "dog"], weights="~/x.pt")
-    pictures = PictureFiles(sorted(map(str, (home / "photos" / "cat").iterdir())), [0] * 10)
+    pictures = ImageFiles(sorted(map(str, (home / "photos" / "cat").iterdir())), [0] * 10)
     cache = Cache("disk", "~/cache", None)
-    cache.keep("train", pictures, np.arange(2), forgiving=False, processes=1)
+    cache.keep("train", pictures, np.arange(2), skip_unreadable=False, processes=1)
     assert (home / "cache").is_dir()
     with pytest.raises(UsageError, match=rf"RUN: .*found {home}/nothing"):
         compare(["~/nothing"])
@@ -203,10 +203,10 @@ def test_every_text_option_of_a_data_set_is_a_known_path_or_no_path() -> None:
         name = file.relative_to(ROOT).with_suffix("")
         importlib.import_module(".".join(name.parts))
     no_paths = {"path_column", "label_column", "split_column"}
-    pending = [ImageDataModule]
+    pending = [DatasetModule]
     while pending:
         kind = pending.pop()
         pending += kind.__subclasses__()
         for name, parameter in inspect.signature(kind).parameters.items():
-            if str(parameter.annotation) in {"str", "str | None"} and name not in no_paths:
+            if parameter.annotation in {str, str | None} and name not in no_paths:
                 assert name in PATHS, f"{kind.__name__}.{name}"
