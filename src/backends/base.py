@@ -1,4 +1,4 @@
-"""What every backend is given and gives back: the export source, a runtime, its profile."""
+"""The interface of all backends: the export source, a runtime, its profile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
@@ -16,6 +16,10 @@ from src.backends.chrome_trace import Operation
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
+
+    from src.backends.onnx.fp32_graph import Fp32Graph
+
+Options = TypeVar("Options")
 
 
 class Unavailable(Exception):  # noqa: N818  # it is a state of the machine, not an error
@@ -32,22 +36,36 @@ class ExportSource:
     """
 
     network: nn.Module  # (N, 3, H, W) float32 -> (N, K) float32 logits
-    simplified: nn.Module  # the same logits to fp32 rounding, by src/algebra; may be scripted
+    simplified: nn.Module  # the same logits to fp32 rounding, by src/graph_passes; may be scripted
+    fp32_graph: Fp32Graph  # the simplified network as an ONNX file, made once for all formats
     builder: str  # torchvision's name for the network
     builder_options: dict[str, Any]  # the builder's further arguments, num_classes among them
     example: Tensor  # (2, 3, H, W): two images, for a batch of one can freeze the batch size
     calibration: Tensor  # (M, 3, H, W): training images
     class_names: Sequence[str]  # K, in label order
-    preprocessing: dict[str, Any]  # what was done to a picture to become the network's input
-    scratch: Path  # a folder of this export alone, for what several formats are made from
+    preprocessing: dict[str, Any]  # how an image becomes the network's input
+    scratch: Path  # an existing folder for temporary files, deleted after the export
     # Other training images, (M, 3, H, W), and their labels, (M,): to choose between recipes by.
     judging: tuple[Tensor, Tensor] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)  # a format's own, by its name
+    options: Mapping[str, object] = field(default_factory=dict)  # a format's own, by its name
     max_accuracy_drop: float = 0.01  # that a quantized file may give up, a share of 1
 
     def metadata(self) -> dict[str, Any]:
-        """What travels inside each file, as plain values."""
+        """Return what travels inside each file, as plain values."""
         return {"class_names": list(self.class_names), "preprocessing": self.preprocessing}
+
+    def options_of(self, name: str, kind: type[Options]) -> Options:
+        """Return the options of the format called ``name``, or their defaults if none are given.
+
+        Raises:
+            TypeError: the given options are not of that kind.
+        """
+        options = self.options.get(name)
+        if options is None:
+            return kind()
+        if not isinstance(options, kind):
+            raise TypeError(f"options of {name}: expected {kind.__name__}, found {options!r}")
+        return options
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def test_a_planted_timer_that_does_not_wait_for_the_gpu_is_caught(
 
         def __call__(self, images: Any) -> Any:
             with torch.inference_mode():
-                return self._network(there)
+                return self.network(there)
 
         def synchronize(self) -> None:
             """Does not."""

@@ -1,4 +1,4 @@
-"""What runs in ONNX Runtime: a session as a runtime."""
+"""ONNX Runtime: a session as a runtime."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from src.backends.chrome_trace import Operation, write
 from src.errors import one_line
 
 INPUT, OUTPUT = "images", "logits"
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 TENSORRT = "TensorrtExecutionProvider"
 # TF32 would be another precision under the name of fp32; torch's fp32 rows do without it, too.
 _OPTIONS: dict[str, dict[str, Any]] = {"CUDAExecutionProvider": {"use_tf32": 0}}
@@ -44,7 +44,7 @@ class OnnxRuntime:
         import onnxruntime as ort
 
         self._path = path
-        self._provider = provider or _PROVIDERS[device]
+        self._provider = provider or PROVIDERS[device]
         self._threads = threads
         if self._provider not in ort.get_available_providers():
             raise Unavailable(f"this onnxruntime has no {self._provider}")
@@ -60,7 +60,7 @@ class OnnxRuntime:
             )
         self.settings: dict[str, Any] = {
             "runtime": f"onnxruntime {ort.__version__}",
-            "device": "cpu" if actual[0] == _PROVIDERS["cpu"] else "cuda",
+            "device": "cpu" if actual[0] == PROVIDERS["cpu"] else "cuda",
             "providers": actual,
             "threads": self._session.get_session_options().intra_op_num_threads,
             "interop_threads": self._session.get_session_options().inter_op_num_threads,
@@ -125,7 +125,7 @@ class OnnxRuntime:
         try:
             session = ort.InferenceSession(self._path, options, providers=providers)
         except Exception as error:
-            if self._provider == _PROVIDERS["cpu"] or not _is_about(error, self._provider):
+            if self._provider == PROVIDERS["cpu"] or not _is_about(error, self._provider):
                 raise
             raise Unavailable(f"{self._provider} does not start: {one_line(str(error))}") from error
         session.disable_fallback()  # else a call that fails here is repeated on the CPU

@@ -14,7 +14,7 @@ def main() -> None:
     from src.data.restore import data_of
     from src.export.options import ExportOptions
     from src.export.source import Checkpoint
-    from src.export.stage import HEALTH_IMAGES, export_run, require_success
+    from src.export.stage import export_run, require_success
     from src.report import health
     from src.report.writers import cards
 
@@ -24,17 +24,7 @@ def main() -> None:
     data = data_of(run)
     console = open_console()
     with telling(lambda: f"go on with: {typed('export')}"), StageDisplay(console) as report:
-        manifest = export_run(
-            run,
-            Checkpoint.read(checkpoint),
-            data.calibration_images(options.calibration_images),
-            data.judging_images(options.calibration_images, options.judging_images),
-            data.preprocessing.to_dict(),
-            options,
-            report,
-            data.origin,
-            lambda: data.unseen_images(HEALTH_IMAGES),
-        )
+        manifest = export_run(run, Checkpoint.read(checkpoint), data, options, report)
     if warning := health.warning(manifest):
         console.print(warning, soft_wrap=True, style="yellow")
     cards.write(run)
