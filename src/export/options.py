@@ -102,4 +102,5 @@ class ExportOptions:
     @property
     def by_format(self) -> dict[str, Any]:
         """The options of single formats, by the format's name."""
-        return {name: vars(self)[name] for name in formats.options()}
+        own = formats.options()
+        return {name: value for name, value in vars(self).items() if name in own}

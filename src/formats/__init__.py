@@ -29,7 +29,7 @@ def get(name: str, argument: str = "export.formats") -> Format:
 
     Raises:
         UsageError: there is no such format.
-        TypeError: the module does not define exactly one subclass of ``Format``.
+        TypeError: the module does not define one subclass of ``Format`` with all attributes.
     """
     if name not in names():
         raise UsageError(
@@ -48,7 +48,11 @@ def get(name: str, argument: str = "export.formats") -> Format:
     ]
     if len(classes) != 1:
         raise TypeError(f"{module.__name__} defines {len(classes)} formats; 1 is expected")
-    return classes[0]()
+    [kind] = classes
+    # Known now, and not after a training and an export.
+    if missing := [name for name in Format.__annotations__ if not hasattr(kind, name)]:
+        raise TypeError(f"{module.__name__}.{kind.__name__} has no {', '.join(missing)}")
+    return kind()
 
 
 def options() -> dict[str, type[Any]]:
