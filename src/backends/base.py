@@ -70,7 +70,7 @@ class ExportSource:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the time of a call goes, as the runtime itself tells; empty where it can't.
+    """The time of a call by operator and precision, measured by the runtime; empty if it cannot.
 
     A precision is ``fp32``, ``int8`` and the like, or ``conversion`` for what only takes values
     from one to another.
@@ -85,31 +85,31 @@ class Profile:
 
     @classmethod
     def of(cls, operations: Iterable[Operation]) -> Profile:
-        """From the operators of some calls."""
+        """Sum up the operators of some calls."""
         time: dict[str, float] = defaultdict(float)
         nodes: dict[str, set[str]] = defaultdict(set)
         operators: dict[str, float] = defaultdict(float)
         within: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         calls = set()
-        for each in operations:
-            calls.add(each.call)
-            time[each.precision] += each.seconds
-            nodes[each.precision].add(each.name)
-            operators[each.kind] += each.seconds
-            within[each.precision][each.kind] += each.seconds
+        for operation in operations:
+            calls.add(operation.call)
+            time[operation.precision] += operation.seconds
+            nodes[operation.precision].add(operation.name)
+            operators[operation.kind] += operation.seconds
+            within[operation.precision][operation.kind] += operation.seconds
         total = sum(time.values())
         if not total:
             return cls()
         return cls(
             time={name: value / total for name, value in sorted(time.items())},
-            nodes={name: len(found) for name, found in sorted(nodes.items())},
+            nodes={name: len(names) for name, names in sorted(nodes.items())},
             operators=_ranked(operators, total),
             by_precision={name: _ranked(kinds, total) for name, kinds in sorted(within.items())},
             call_seconds=total / len(calls),
         )
 
     def shared_by(self, calls: int) -> Profile:
-        """The same where what was taken for one call were ``calls``."""
+        """Return the profile of one call, if this one is of ``calls`` calls."""
         seconds = None if self.call_seconds is None else self.call_seconds / calls
         return dataclasses.replace(self, call_seconds=seconds)
 
@@ -129,16 +129,16 @@ class Runtime(Protocol):
     settings: dict[str, Any]
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (N, K) for images (N, 3, H, W), both in the host's memory."""
+        """Return logits (N, K) for images (N, 3, H, W), both in the host's memory."""
 
     def synchronize(self) -> None:
-        """Return when all that was asked of the device is done."""
+        """Wait until the device has finished."""
 
     def device_seconds(self, images: NDArray[np.float32]) -> float | None:
-        """Seconds of one call without the copies to and from the device; None on a CPU."""
+        """Return the seconds of a call without copies to and from the device; None on a CPU."""
 
     def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
-        """Where the time of a call goes, from a few calls that are not timed.
+        """Profile a few calls that are not timed.
 
         Args:
             images: (N, 3, H, W).

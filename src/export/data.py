@@ -14,11 +14,11 @@ class ExportData(Protocol):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How an image becomes the network's input."""
+        """The steps from an image to the network's input."""
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What the weights were trained on: ``dataset``, ``images`` and ``licence``."""
+        """The training data: ``dataset``, ``images`` and ``licence``."""
 
     def calibration_images(self, count: int) -> Tensor:
         """Return at most ``count`` training images, (n, 3, H, W)."""

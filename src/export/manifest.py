@@ -124,6 +124,6 @@ def written_files(earlier: Entry | None) -> list[str]:
 def failed(manifest: Manifest) -> list[str]:
     """Return the names of the formats, and of the folders of embedded files, that failed."""
     entries: dict[str, Entry] = manifest["formats"]
-    names = [name for name, each in entries.items() if each["status"] == "failed"]
-    embedded = [each["embedded"] for each in entries.values() if each["embedded"]]
-    return names + [str(each["folder"]) for each in embedded if each["status"] == "failed"]
+    names = [name for name, value in entries.items() if value["status"] == "failed"]
+    embedded = [value["embedded"] for value in entries.values() if value["embedded"]]
+    return names + [str(value["folder"]) for value in embedded if value["status"] == "failed"]

@@ -35,7 +35,7 @@ def _with_options_of_formats(kind: type[Options]) -> type[Options]:
 @_with_options_of_formats
 @dataclass
 class ExportOptions:
-    """Which files are written; the options of single formats are added to these.
+    """Choice of the files that are written; formats add options of their own.
 
     Args:
         formats: names of modules in ``src/formats``.
@@ -90,7 +90,7 @@ class ExportOptions:
                 found="none",
                 remedy=f"name one, as in export.formats=[{first},{last}]",
             )
-        if self.embed_preprocessing and not any(each.embeds for each in chosen):
+        if self.embed_preprocessing and not any(format_.embeds for format_ in chosen):
             able = [name for name in formats.names() if formats.get(name).embeds]
             raise UsageError(
                 "export.embed_preprocessing",

@@ -1,4 +1,4 @@
-"""From a checkpoint to the export source: a fresh network with the best weights."""
+"""Makes the export source from a checkpoint: a fresh network with the best weights."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Int8Options:
-    """How the static int8 file is made.
+    """Recipe of the static int8 file.
 
     Args:
         target: the processor that the file is for: auto (this one), vnni (x86 with an int8 dot

@@ -52,7 +52,7 @@ class Fp32Graph:
 
     @functools.cached_property
     def prepared(self) -> Path:
-        """The same with shapes and the runtime's own fusions, so that quantizers see products."""
+        """The fp32 file with shapes and the runtime's own fusions, as quantizers need it."""
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
         path = self._folder / "prepared.onnx"

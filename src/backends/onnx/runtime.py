@@ -75,10 +75,10 @@ class OnnxRuntime:
         return cast("NDArray[np.float32]", self._session.run([OUTPUT], {INPUT: images})[0])
 
     def synchronize(self) -> None:
-        """Nothing to wait for: ``run`` returns when the logits are in the host's memory."""
+        """Do nothing: ``run`` returns when the logits are in the host's memory."""
 
     def device_seconds(self, images: NDArray[np.float32]) -> float | None:
-        """The wall time of a synchronised run whose input and output stay on the device.
+        """Return the wall time of a synchronised run whose input and output stay on the device.
 
         ONNX Runtime hands out no CUDA events.
         """
@@ -96,7 +96,7 @@ class OnnxRuntime:
         return time.perf_counter() - started
 
     def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
-        """From ONNX Runtime's own profile of a few calls, by the types that operators take."""
+        """Sum up ONNX Runtime's own profile of a few calls, by the types that operators take."""
         with tempfile.TemporaryDirectory() as folder:
             options = self._options()
             options.enable_profiling = True
@@ -105,10 +105,10 @@ class OnnxRuntime:
             for _ in range(_PROFILED_CALLS):
                 session.run([OUTPUT], {INPUT: images})
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-        found = operations(events)
+        profiled = operations(events)
         if trace is not None:
-            write(trace, found, self.settings["runtime"])
-        return Profile.of(found)
+            write(trace, profiled, self.settings["runtime"])
+        return Profile.of(profiled)
 
     def _options(self) -> Any:
         import onnxruntime as ort
@@ -133,13 +133,13 @@ class OnnxRuntime:
 
 
 def _is_about(error: Exception, provider: str) -> bool:
-    """Whether an error says that the provider cannot be used, and not that the file is broken."""
+    """Return True if an error is about the provider, and not about a broken file."""
     text = str(error)
     return any(word in text for word in (provider, "CUDA", "cuDNN", "CUDNN", "TensorRT", ".so"))
 
 
 def operations(events: list[dict[str, Any]]) -> list[Operation]:
-    """The operators of an ONNX Runtime profile, in order.
+    """Return the operators of an ONNX Runtime profile, in order.
 
     An operator that takes an 8-bit tensor works in int8; those that only convert between
     8 bits and float are apart. The first call is left out: it allocates.
@@ -161,7 +161,7 @@ def operations(events: list[dict[str, Any]]) -> list[Operation]:
 
 
 def _precision(details: dict[str, Any]) -> str:
-    types = {name for each in details.get("input_type_shape", ()) for name in each}
+    types = {name for shapes in details.get("input_type_shape", ()) for name in shapes}
     if details["op_name"] in _CONVERSIONS:
         return "conversion"
     if types & _INT8:

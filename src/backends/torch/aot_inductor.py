@@ -93,10 +93,10 @@ def open_package(path: Path, place: torch.device) -> Package:
 
 
 def _library(package: zipfile.ZipFile) -> Any:
-    """The library of a package for a CPU, which the process keeps after its file is gone.
+    """Load the library of a package for a CPU; the process keeps it after its file is gone.
 
-    Not by torch's own loader: it unpickles what else is in a package, and compiles sources that
-    are in it.
+    Torch's own loader is not used: it unpickles other members of a package and compiles sources
+    in it.
     """
     from torch._C import _aoti
 
@@ -106,7 +106,7 @@ def _library(package: zipfile.ZipFile) -> Any:
 
 
 def package_loader(path: Path) -> Any:
-    """Torch's loader in C++, which finds a GPU's kernels beside the library; it unpickles nothing.
+    """Open a package with torch's C++ loader, which finds a GPU's kernels and unpickles nothing.
 
     A package must have passed :func:`require_only_compiled`.
     """
@@ -156,16 +156,16 @@ def _pack(package: Path, path: Path, metadata: str) -> None:
 
 
 def _compiled_for(place: torch.device) -> dict[str, Any]:
-    """What a machine must be to run the package, as plain values."""
+    """Describe the machines that can run the package, as plain values."""
     import torch
 
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "machine": platform.machine(),
         "instruction_sets": machine.instruction_sets(),
     }
     if place.type == "cuda":
-        found["compute_capability"] = list(torch.cuda.get_device_capability(place))
-    return found
+        values["compute_capability"] = list(torch.cuda.get_device_capability(place))
+    return values
 
 
 def _require_machine(metadata: dict[str, Any], device: str) -> None:
@@ -185,7 +185,6 @@ def _require_machine(metadata: dict[str, Any], device: str) -> None:
     if device == "cuda":
         capability = list(torch.cuda.get_device_capability())
         if capability != metadata["compute_capability"]:
-            wanted, found = (
-                ".".join(map(str, each)) for each in (metadata["compute_capability"], capability)
-            )
-            raise Unavailable(f"compiled for compute capability {wanted}, this GPU has {found}")
+            wanted = ".".join(map(str, metadata["compute_capability"]))
+            here_is = ".".join(map(str, capability))
+            raise Unavailable(f"compiled for compute capability {wanted}, this GPU has {here_is}")

@@ -72,7 +72,7 @@ class GraphedRuntime(TorchRuntime):
             return cast("NDArray[np.float32]", captured.logits.cpu().numpy())
 
     def device_seconds(self, images: NDArray[np.float32]) -> float | None:
-        """By CUDA events around the replay: the GPU's own time, without gaps between launches."""
+        """Time the replay with CUDA events: the GPU's own time, without gaps between launches."""
         import torch
 
         with torch.inference_mode():

@@ -63,7 +63,7 @@ class TorchRuntime:
             return cast("NDArray[np.float32]", logits.float().cpu().numpy())
 
     def warm_up(self, image_size: int) -> None:
-        """Call it with one image and with two: compilers treat one as a case of its own."""
+        """Call it with one image and with two: compilers treat a batch of one as a special case."""
         for count in (1, 2):
             self(np.zeros((count, 3, image_size, image_size), np.float32))
 
@@ -74,9 +74,9 @@ class TorchRuntime:
             torch.cuda.synchronize(self.device)
 
     def device_seconds(self, images: NDArray[np.float32]) -> float | None:
-        """By CUDA events around the network, its input on the device already.
+        """Time the network with CUDA events, with its input on the device already.
 
-        It holds the gaps in which the GPU waits for the host to launch the next kernel, so at
+        The time holds the gaps in which the GPU waits for the host to launch the next kernel, so at
         batch 1 it is often the host's time. A row with a CUDA graph has no such gaps.
         """
         import torch
@@ -116,8 +116,8 @@ class TorchRuntime:
             for _ in range(_PROFILED_CALLS + 1):
                 self(images)
                 profiler.step()
-        found = _operations(profiler.events(), self.device.type, self.precision)
-        return Profile.of(found).shared_by(_PROFILED_CALLS)
+        profiled = _operations(profiler.events(), self.device.type, self.precision)
+        return Profile.of(profiled).shared_by(_PROFILED_CALLS)
 
 
 def _operations(events: Any, device: str, precision: str) -> Iterator[Operation]:
@@ -132,14 +132,14 @@ def _operations(events: Any, device: str, precision: str) -> Iterator[Operation]
 
 
 def timing_event() -> Any:
-    """A CUDA event that records when the GPU reaches it."""
+    """Return a CUDA event that records when the GPU reaches it."""
     import torch
 
     return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
 def open_device(device: str, threads: int, *, tf32: bool = False) -> torch.device:
-    """Torch's device of that name, with ``threads`` intra-op threads set.
+    """Return torch's device of that name, with ``threads`` intra-op threads set.
 
     Args:
         device: ``cpu`` or ``cuda``.
