@@ -107,15 +107,7 @@ def compare(run: folder.Run, seconds: float) -> dict[str, Any]:
     quick = sorted(each.stem for each in QUICK_STARTS.glob("quick_*.py"))
     ours = [name for name in OURS if name in formats.names()]
     options = ExportOptions(formats=[*quick, *ours], max_accuracy_drop=MOST_DROP)
-    export_run(
-        run,
-        Checkpoint.read(run.best_checkpoint),
-        data.calibration_images(options.calibration_images),
-        data.judging_images(options.calibration_images, options.judging_images),
-        data.preprocessing.to_dict(),
-        options,
-        _say,
-    )
+    export_run(run, Checkpoint.read(run.best_checkpoint), data, options, _say)
     timing = BenchmarkOptions(
         batch_sizes=[1], baseline=PLAIN, max_seconds=seconds, processes=8, rounds=1000,
         max_accuracy_drop=MOST_DROP, memory=False,

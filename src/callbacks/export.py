@@ -10,8 +10,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.data.images import ImageDataModule
 from src.export.options import ExportOptions
+from src.export.preflight import preflight
 from src.export.source import Checkpoint
-from src.export.stage import HEALTH_IMAGES, export_run, preflight
+from src.export.stage import export_run
 from src.models.classifier import Classifier
 from src.report import health
 from src.report.writers import cards
@@ -67,17 +68,7 @@ class ExportCallback(Callback):
         if checkpoint == run.last_checkpoint:
             console.print(f"no weights were validated: exporting {LAST}")
         with StageDisplay(console) as report:
-            manifest = export_run(
-                run,
-                Checkpoint.read(checkpoint),
-                data.calibration_images(self.options.calibration_images),
-                data.judging_images(self.options.calibration_images, self.options.judging_images),
-                data.preprocessing.to_dict(),
-                self.options,
-                report,
-                data.origin,
-                lambda: data.unseen_images(HEALTH_IMAGES),
-            )
+            manifest = export_run(run, Checkpoint.read(checkpoint), data, self.options, report)
         if warning := health.warning(manifest):
             console.print(warning, soft_wrap=True, style="yellow")
         cards.write(run)

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from src.backends.base import ExportSource
 from src.backends.openvino import file, signal_stack
 from src.backends.openvino.runtime import OpenVinoRuntime
+from src.formats.openvino_fp32 import OpenVinoFp32
 from src.quantization.openvino import candidates as _choice
 from src.quantization.openvino import hard_swish as _activations
 from src.quantization.openvino.candidates import Recipe
@@ -37,37 +38,42 @@ from src.system import machine
 if TYPE_CHECKING:
     import openvino
 
-requires = (*file.REQUIRES, "nncf")
-runs_with = ("openvino",)
-devices = ("cpu",)
-precision = "int8"
-tolerance = None
-
-usage = file.usage
-
 RECIPES = ("convolutional", "transformer")
 _SAFEST = "transformer"  # where there is nothing to judge by
 
 
-def export(source: ExportSource, folder: Path) -> dict[str, Any]:
-    import nncf
+class OpenVinoInt8(OpenVinoFp32):
+    """NNCF's int8 graph, made with the faster of the recipes that keep the accuracy budget."""
 
-    nncf.set_log_level(logging.ERROR)  # without its account of what it leaves in float
-    if source.judging is None:
-        graph, kept = _quantized(source, Recipe(_SAFEST)), "f32"
-        details = _choice.of_no_choice(Recipe(_SAFEST))
-    else:
-        reference = file.model(source)
-        chosen, details = _choice.choose(
-            reference,
-            lambda recipe: _quantized(source, recipe),
-            source,
-            [Recipe(each) for each in RECIPES],
-            _activations.kinds(reference),
-        )
-        graph, kept = chosen.graph, chosen.recipe.precision
-    file.write(graph, source, folder, half=False, precision=kept)
-    return details
+    requires = (*OpenVinoFp32.requires, "nncf")
+    precision = "int8"
+    tolerance = None
+
+    def export(self, source: ExportSource, folder: Path) -> dict[str, Any]:
+        import nncf
+
+        nncf.set_log_level(logging.ERROR)  # without its account of what it leaves in float
+        if source.judging is None:
+            graph, kept = _quantized(source, Recipe(_SAFEST)), "f32"
+            details = _choice.of_no_choice(Recipe(_SAFEST))
+        else:
+            reference = file.model(source)
+            chosen, details = _choice.choose(
+                reference,
+                lambda recipe: _quantized(source, recipe),
+                source,
+                [Recipe(each) for each in RECIPES],
+                _activations.kinds(reference),
+            )
+            graph, kept = chosen.graph, chosen.recipe.precision
+        file.write(graph, source, folder, half=False, precision=kept)
+        return details
+
+    def load(self, folder: Path, device: str, threads: int) -> OpenVinoRuntime:
+        kept = file.said_precision(folder)
+        if kept == "bf16" and not machine.has_bfloat16():
+            kept = "f32"  # made on another processor; this one would emulate it
+        return OpenVinoRuntime(folder / file.FILE, device, threads, kept)
 
 
 def _quantized(source: ExportSource, recipe: Recipe) -> openvino.Model:
@@ -83,13 +89,6 @@ def _quantized(source: ExportSource, recipe: Recipe) -> openvino.Model:
         )
     # What stays in float, as squeeze-excite does, computes in float from weights of 8 bits.
     return nncf.compress_weights(quantized, mode=nncf.CompressWeightsMode.INT8_SYM)
-
-
-def load(folder: Path, device: str, threads: int) -> OpenVinoRuntime:
-    kept = file.said_precision(folder)
-    if kept == "bf16" and not machine.has_bfloat16():
-        kept = "f32"  # made on another processor; this one would emulate it
-    return file.load(folder, device, threads, precision=kept)
 
 
 def settings(preset: str) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def test_the_file_says_that_its_preprocessing_is_inside(tmp_path: Path) -> None:
 def test_every_onnx_format_can_hold_its_preprocessing() -> None:
     for name in formats.names():
         onnx_file = formats.get(name).runs_with == ("onnxruntime",)
-        assert hasattr(formats.get(name), "embed") is onnx_file, name
+        assert formats.get(name).embeds is onnx_file, name
 
 
 def test_the_option_is_refused_where_no_format_could_follow_it() -> None:

@@ -33,13 +33,21 @@ PLANTED = """
 import os, time
 import numpy as np
 from src.backends.base import Profile, Unavailable
+from src.formats.base import Format
 
-requires = runs_with = ("numpy",)
-devices = ("cpu",)
-precision = "fp32"
-tolerance = 1e-3
+class Planted(Format):
+    requires = runs_with = ("numpy",)
+    devices = ("cpu",)
+    precision = "fp32"
+    tolerance = 1e-3
 
-def load(folder, device, threads):
+    def export(self, source, folder):
+        raise NotImplementedError
+
+    def load(self, folder, device, threads):
+        return opened(folder)
+
+def opened(folder):
     with open(folder / "started", "a+") as started:  # a line for each process
         print(os.getpid(), file=started)
         started.seek(0)
@@ -144,13 +152,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     (site / "sitecustomize.py").write_text(
         "import importlib\n"
         "from src import formats\n"
-        "formats.get = lambda name: importlib.import_module('planted')\n"
+        "formats.get = lambda name: importlib.import_module('planted').Planted()\n"
     )
     path = os.pathsep.join([str(site), str(process._ROOT)])
     monkeypatch.setenv("PYTHONPATH", path)
     planted = ModuleType("planted")
     exec(PLANTED, planted.__dict__)  # noqa: S102  # our own text
-    monkeypatch.setattr(formats, "get", lambda _: planted)
+    monkeypatch.setattr(formats, "get", lambda _: planted.Planted())
 
     run = Run(tmp_path / "planted" / "version_0")
     entries = {}

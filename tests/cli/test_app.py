@@ -15,8 +15,8 @@ from src.cli.entry_point import run_command
 from src.cli.parser import Parser
 from src.errors import LightshipError, UsageError
 from src.export.options import ExportOptions
+from src.formats.onnx_int8 import Int8Options
 from src.models.classifier import Classifier
-from src.quantization.options import Int8Options
 from tests.conftest import CONFIGS
 
 

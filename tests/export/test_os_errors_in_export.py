@@ -13,7 +13,8 @@ import pytest
 from src.errors import LightshipError
 from src.export import __main__ as export_command
 from src.export import stage
-from src.formats import onnx_fp32, torchscript
+from src.formats.onnx_fp32 import OnnxFp32
+from src.formats.torchscript import TorchScript
 from src.predict.exported import ExportedFile
 from src.run.folder import Run
 from src.worker.server import _reason
@@ -41,7 +42,7 @@ def test_a_format_that_runs_out_of_memory_fails_alone(
 ) -> None:
     export(run, ["torchscript"])
     old = (run.exports / "torchscript" / "model.pt").read_bytes()
-    monkeypatch.setattr(torchscript, "export", fail(MemoryError("Unable to allocate 9 TiB")))
+    monkeypatch.setattr(TorchScript, "export", fail(MemoryError("Unable to allocate 9 TiB")))
     with pytest.raises(LightshipError, match=r"1 failed \(torchscript\)"):
         export(run, ["torchscript", "eager"])
     entries = run.read_manifest()["formats"]
@@ -66,7 +67,7 @@ def test_a_missing_package_is_a_skipped_row(run: Run, monkeypatch: pytest.Monkey
         return None if name == "onnxscript" else found(name, *rest)
 
     monkeypatch.setattr(importlib.util, "find_spec", without)
-    assert "onnxscript" in onnx_fp32.requires
+    assert "onnxscript" in OnnxFp32.requires
     export(run, ["onnx_fp32", "eager"])  # which is no failure of the command
     entries = run.read_manifest()["formats"]
     assert entries["onnx_fp32"]["status"] == "skipped"
@@ -90,7 +91,7 @@ def test_an_export_of_which_a_format_failed_ends_with_1(
 ) -> None:
     data = {"class_path": "src.data.datasets.digits.Digits", "init_args": {"image_size": SIDE}}
     run.config.write_text(f"data: {data}\n")
-    monkeypatch.setattr(torchscript, "export", fail(ValueError("[it] broke")))
+    monkeypatch.setattr(TorchScript, "export", fail(ValueError("[it] broke")))
     words = ("formats=[eager,torchscript]", "calibration_images=2", "judging_images=0")
     monkeypatch.setattr(sys, "argv", ["export", str(run.folder), *words])
     with pytest.raises(SystemExit) as ended:

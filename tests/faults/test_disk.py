@@ -20,27 +20,21 @@ from rich.console import Console
 
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure, require_success
+from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError
 from src.export import stage
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
+from src.formats.onnx_int8 import Int8Options
 from src.models.network import NetworkSpec
-from src.quantization.options import Int8Options
 from src.report.stage import report_run
 from src.run.folder import Run
 from src.system import atomic_files, os_errors
+from tests.export.drawn_images import DrawnImages
 from tests.support.failing_disk import failing_disk
 
 SIDE, CLASSES = 32, ["cat", "dog"]
-PREPROCESSING = {
-    "image_size": SIDE,
-    "resize": "squash",
-    "mean": [0.5, 0.5, 0.5],
-    "std": [0.25, 0.25, 0.25],
-    "interpolation": "bilinear",
-    "crop_share": None,
-    "scale": 1 / 255,
-}
+DATA = DrawnImages(Preprocessing(SIDE, "squash", (0.5,) * 3, (0.25,) * 3), 8)
 NUMBERS = pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["full", "failing"])
 
 
@@ -61,23 +55,13 @@ def no_progress(*_: object) -> None:
     """Progress callback that shows nothing."""
 
 
-def images(count: int) -> torch.Tensor:
-    return torch.randn(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-
-
 FORMATS = ["eager", "torchscript", "onnx_fp32", "onnx_int8_dynamic", "onnx_int8"]
 
 
 def export(run: Run, names: list[str]) -> None:
     options = ExportOptions(formats=names, onnx_int8=Int8Options(search_seconds=0), again=True)
     manifest = stage.export_run(
-        run,
-        Checkpoint.read(run.best_checkpoint),
-        images(8),
-        None,
-        PREPROCESSING,
-        options,
-        no_progress,
+        run, Checkpoint.read(run.best_checkpoint), DATA, options, no_progress
     )
     stage.require_success(manifest)
 

@@ -25,7 +25,7 @@ from src.data.preprocessing import Preprocessing
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.quantization.options import Int8Options
+from src.formats.onnx_int8 import Int8Options
 from src.models.network import NetworkSpec
 
 name, folder = sys.argv[1], Path(sys.argv[2])
@@ -67,4 +67,4 @@ def test_a_format_is_written_the_same_again_or_says_why_not(name: str, tmp_path:
     if missing := missing_packages(formats.get(name).requires):
         pytest.skip(f"not installed: {', '.join(missing)}")
     same = exported(name, tmp_path / "one", 1) == exported(name, tmp_path / "other", 2)
-    assert same == (getattr(formats.get(name), "varies", None) is None)
+    assert same == (formats.get(name).varies is None)

@@ -145,7 +145,7 @@ def test_a_timer_that_does_not_wait_for_the_gpu_is_detected(
 
         def __call__(self, images: Any) -> Any:
             with torch.inference_mode():
-                return self._network(images_on_device)
+                return self.network(images_on_device)
 
         def synchronize(self) -> None:
             """Do nothing."""

@@ -16,11 +16,10 @@ from src.backends.onnx.file import FILE
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats import onnx_int8
+from src.formats.onnx_int8 import Int8Options, OnnxInt8
 from src.models.network import NetworkSpec
 from src.quantization import evaluation, search
 from src.quantization.onnx import gemm_convolutions, trial_runs
-from src.quantization.options import Int8Options
 from src.system import machine
 from tests.formats.test_contract import PREPROCESSING
 
@@ -96,7 +95,7 @@ def export(
 
 def accuracy(folder: Path, *, always: bool) -> float:
     images, labels = pictures(32, always=always)
-    runtime = onnx_int8.load(folder / "onnx_int8", "cpu", 1)
+    runtime = OnnxInt8().load(folder / "onnx_int8", "cpu", 1)
     return float((runtime(images.numpy()).argmax(axis=1) == labels.numpy()).mean())
 
 
@@ -131,8 +130,8 @@ def test_a_channel_that_is_always_large_is_equalised(tmp_path: Path) -> None:
     assert accuracy(tmp_path, always=True) == 1.0
     # Its tensors are compared with those of the network that was equalised alike.
     images, _ = pictures(8, always=True)
-    found = onnx_int8.damage(tmp_path / "onnx_int8", tmp_path, images.numpy())
-    assert min(each["sqnr_db"] for each in found) > 20
+    found = OnnxInt8().sensitivity(tmp_path / "onnx_int8", tmp_path, images.numpy())
+    assert min(each.sqnr_db for each in found) > 20
 
 
 def test_what_cannot_be_equalised_is_kept_in_float(tmp_path: Path) -> None:

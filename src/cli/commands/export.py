@@ -18,7 +18,7 @@ def main() -> None:
     # These import torch and Lightning, which --help does not need.
     from src.data.restore import data_of
     from src.export.source import Checkpoint
-    from src.export.stage import HEALTH_IMAGES, export_run, require_success
+    from src.export.stage import export_run, require_success
 
     run, options = parse("export", __doc__, ExportOptions)
     checkpoint = run.require(run.exported_checkpoint, "train it again")
@@ -27,17 +27,7 @@ def main() -> None:
     console = open_console()
     advice = f"go on with: {command_line('export')}"
     with resume_advice(lambda: advice), StageDisplay(console) as report:
-        manifest = export_run(
-            run,
-            Checkpoint.read(checkpoint),
-            data.calibration_images(options.calibration_images),
-            data.judging_images(options.calibration_images, options.judging_images),
-            data.preprocessing.to_dict(),
-            options,
-            report,
-            data.origin,
-            lambda: data.unseen_images(HEALTH_IMAGES),
-        )
+        manifest = export_run(run, Checkpoint.read(checkpoint), data, options, report)
     if warning := health.warning(manifest):
         console.print(warning, soft_wrap=True, style="yellow")
     cards.write(run)

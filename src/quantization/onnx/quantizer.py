@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.backends.base import ExportSource
-from src.backends.onnx import file as _onnx
 from src.backends.onnx import tensors
 from src.quantization.onnx import bias_correction, cut_points, gelu, gemm_convolutions
 from src.quantization.onnx.calibration import Calibrations, operators
@@ -60,14 +59,14 @@ class Builder:
         """Whether there is a GELU to compute by a sigmoid."""
         import onnx
 
-        return gelu.gelus(onnx.load(_onnx.prepared(self._source))) > 0
+        return gelu.gelus(onnx.load(self._source.fp32_graph.prepared)) > 0
 
     @functools.cached_property
     def cuts(self) -> list[str]:
         """The nodes behind which float may end and int8 begin: see :func:`_int8_cuts.cuts`."""
         import onnx
 
-        return cut_points.cuts(onnx.load(_onnx.prepared(self._source)))
+        return cut_points.cuts(onnx.load(self._source.fp32_graph.prepared))
 
     def build(self, recipe: Recipe) -> onnx.ModelProto:
         """The int8 model of a recipe."""
@@ -100,7 +99,7 @@ class Builder:
     def _original(self, recipe: Recipe) -> _Original:
         key = recipe.equalised
         if key not in self._originals:
-            file = self._equalised[0] if key else _onnx.prepared(self._source)
+            file = self._equalised[0] if key else self._source.fp32_graph.prepared
             calibrations = Calibrations(file, self._images, self._source.scratch)
             self._originals[key] = _Original(file, calibrations)
         return self._originals[key]
@@ -138,7 +137,7 @@ class Builder:
         """The file, and how many pairs were equalised in it."""
         import onnx
 
-        model = onnx.load(_onnx.prepared(self._source))
+        model = onnx.load(self._source.fp32_graph.prepared)
         pairs = equalise(model)
         path = self._source.scratch / "equalised.onnx"
         onnx.save_model(model, path)
