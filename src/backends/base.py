@@ -40,8 +40,8 @@ class ExportSource:
     class_names: Sequence[str]  # K, in label order
     preprocessing: dict[str, Any]  # what was done to a picture to become the network's input
     scratch: Path  # a folder of this export alone, for what several formats are made from
-    # Other training images, (M, 3, H, W), and their labels, (M,): to choose between recipes by.
-    judging: tuple[Tensor, Tensor] | None = None
+    # Other training images, (M, 3, H, W), and their labels, (M,), to select a recipe by.
+    selection: tuple[Tensor, Tensor] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)  # a format's own, by its name
     max_accuracy_drop: float = 0.01  # that a quantized file may give up, a share of 1
 

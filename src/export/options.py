@@ -7,6 +7,7 @@ from typing import Any
 
 from src import formats
 from src.errors import UsageError
+from src.formats.openvino_int8 import Options as OpenVinoInt8Options
 from src.quantization.options import Int8Options
 
 LEAST_IMAGES = 2  # the example batch is the first of them
@@ -25,6 +26,7 @@ class ExportOptions:
         embed_preprocessing: write each ONNX file once more, with the preprocessing and the softmax
             inside: a picture of any size in, probabilities out.
         onnx_int8: options of that format.
+        openvino_int8: options of that format.
         again: export what is whole and of this checkpoint once more.
     """
 
@@ -42,6 +44,7 @@ class ExportOptions:
     max_accuracy_drop: float = 0.01
     embed_preprocessing: bool = False
     onnx_int8: Int8Options = field(default_factory=Int8Options)
+    openvino_int8: OpenVinoInt8Options = field(default_factory=OpenVinoInt8Options)
     again: bool = False
 
     def __post_init__(self) -> None:

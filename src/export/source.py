@@ -123,7 +123,7 @@ def make_source(
     calibration: Tensor,
     preprocessing: dict[str, Any],
     scratch: Path,
-    judging: tuple[Tensor, Tensor] | None = None,
+    selection: tuple[Tensor, Tensor] | None = None,
     options: ExportOptions | None = None,
 ) -> ExportSource:
     """The export source of a network, which is in eval mode on the CPU.
@@ -131,7 +131,7 @@ def make_source(
     Args:
         calibration: training images, (M, 3, H, W) with M of at least 2.
         scratch: an empty folder that outlives the export and no more.
-        judging: other training images, (M, 3, H, W), and their labels, (M,); without them no
+        selection: other training images, (M, 3, H, W), and their labels, (M,); without them no
             format chooses between recipes.
         options: of the export; by default none that a format has is changed.
     """
@@ -146,7 +146,7 @@ def make_source(
         class_names=class_names,
         preprocessing=preprocessing,
         scratch=scratch,
-        judging=judging,
+        selection=selection,
         options=options.by_format,
         max_accuracy_drop=options.max_accuracy_drop,
     )

@@ -15,14 +15,13 @@ from src.backends.base import ExportSource
 from src.backends.onnx import embedding
 from src.backends.onnx import file as _onnx
 from src.quantization import account, target
-from src.quantization.onnx import gemm_convolutions
+from src.quantization.onnx import sentences
+from src.quantization.onnx.candidates import OnnxCandidates
 from src.quantization.onnx.equalization import equalise
-from src.quantization.onnx.quantizer import Builder
-from src.quantization.onnx.trial_runs import Trial
+from src.quantization.onnx.quantizer import Quantizer
+from src.quantization.onnx.recipe import OnnxRecipe
 from src.quantization.options import Int8Options
-from src.quantization.recipe import Recipe
-from src.quantization.search import Faster, search
-from src.system import machine
+from src.quantization.search import search
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,37 +41,32 @@ embed = embedding.embed
 def export(source: ExportSource, folder: Path) -> dict[str, Any]:
     options: Int8Options = source.options.get("onnx_int8", Int8Options())
     choice = target.choose(options.target)
-    builder = Builder(source, choice)
-    if source.judging is None or options.search_seconds == 0:
-        model = builder.build(Recipe())
-        details = account.of_no_search(choice, _why_no_search(options))
+    quantizer = Quantizer(source, choice)
+    if source.selection is None or options.search_seconds == 0:
+        recipe = OnnxRecipe()
+        model = quantizer.quantize(recipe)
+        reason = account.reason_for_no_search("onnx_int8", options.search_seconds)
+        details = account.of_no_search(sentences.of_no_search(choice, recipe, reason))
     else:
-        images, labels = (part.numpy() for part in source.judging)
-        trial = Trial(_onnx.fp32_file(source), images, labels, source.scratch)
-        found = search(
-            builder.build,
-            trial.judgement,
-            builder.rank,
-            reference=trial.reference,
-            max_drop=source.max_accuracy_drop,
-            seconds=options.search_seconds,
-            equalisable=builder.equalisable,
-            faster=Faster(
-                trial.speedup,
-                builder.has_gelu,
-                # What is fast here may be slow on another processor.
-                gemm_convolutions.suited if choice.is_here and machine.has_amx() else None,
-                builder.cuts if choice.is_here else (),
-            ),
+        images, labels = (part.numpy() for part in source.selection)
+        candidates = OnnxCandidates(quantizer, source, choice, images, labels)
+        outcome = search(
+            candidates, max_drop=source.max_accuracy_drop, seconds=options.search_seconds
         )
-        model = found.model
-        details = account.of_search(choice, found, trial.reference, len(images))
-    _onnx.write(model, source, folder, quantization=details["recipe"])
-    return details
+        recipe, model = outcome.best.recipe, outcome.model
+        details = account.of_search(
+            outcome,
+            sentences.of_search(choice, outcome, len(images)),
+            images=len(images),
+            reference_name="the fp32 file",
+            format_name="onnx_int8",
+        )
+    _onnx.write(model, source, folder, quantization=recipe.values())
+    return {**choice.details(), "recipe": recipe.values(), **details}
 
 
 def damage(folder: Path, exports: Path, images: NDArray[np.float32]) -> list[dict[str, Any]]:
-    """See :func:`src.quantization.onnx.quantization_error.damage`."""
+    """See :func:`src.quantization.onnx.quantization_error.tensor_errors`."""
     import onnx
 
     from src.quantization.onnx import quantization_error
@@ -84,13 +78,5 @@ def damage(folder: Path, exports: Path, images: NDArray[np.float32]) -> list[dic
     metadata = {each.key: each.value for each in onnx.load(file).metadata_props}
     # Equalised, its tensors are others than those of onnx_fp32, by a factor a channel.
     change = equalise if json.loads(metadata["quantization"])["equalised"] else None
-    return quantization_error.damage(original, file, images, change)
-
-
-def _why_no_search(options: Int8Options) -> str:
-    if options.search_seconds == 0:
-        return "export.onnx_int8.search_seconds is 0"
-    return (
-        "there are no images to judge by, for the training split has none beyond those that are "
-        "calibrated on, or export.judging_images is 0"
-    )
+    errors = quantization_error.tensor_errors(original, file, images, change)
+    return [error._asdict() for error in errors]

@@ -1,4 +1,4 @@
-"""The parts of which recipes are made: ranges, biases, equalisation, the order of damage."""
+"""The parts of which recipes are made: ranges, biases, equalisation, the order of sensitivity."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from src.quantization.onnx.calibration import (
     percentile_range,
 )
 from src.quantization.onnx.equalization import equalise
-from src.quantization.onnx.sensitivity import damage_order
+from src.quantization.onnx.sensitivity import sensitivity_order
 from src.quantization.target import choose
 
 RANDOM = np.random.default_rng(0)
@@ -293,7 +293,7 @@ def test_a_channel_without_weights_is_left_as_it_is() -> None:
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-3)
 
 
-# --- the order of damage
+# --- the order of sensitivity
 
 
 def quantized_of(model: onnx.ModelProto, drawn: np.ndarray, folder: Path) -> onnx.ModelProto:
@@ -321,7 +321,7 @@ def test_a_concatenation_is_not_hurt_the_more_for_reading_many(tmp_path: Path) -
     )
     weights = {f"w{number}": signs[number] for number in range(6)}
     model, drawn = model_of(nodes, weights, classes=18), images()
-    order = damage_order(model, quantized_of(model, drawn, tmp_path), drawn)
+    order = sensitivity_order(model, quantized_of(model, drawn, tmp_path), drawn)
     # A convolution reads and writes as well, and has weights.
     assert order[0] in {f"c{number}_node" for number in range(6)}
 
@@ -339,7 +339,7 @@ def test_the_nodes_about_a_channel_that_drowns_the_others_come_first(tmp_path: P
                 value[5] *= 1000
             each.CopyFrom(numpy_helper.from_array(value, each.name))
     drawn = images()
-    order = damage_order(model, quantized_of(model, drawn, tmp_path), drawn)
+    order = sensitivity_order(model, quantized_of(model, drawn, tmp_path), drawn)
     # The second convolution writes it, the ReLU passes it on, the third reads it.
     assert set(order[:3]) == {"c2_node", "a2_node", "c3_node"}
     assert {"c1_node", "a1_node"} <= set(order)

@@ -18,8 +18,8 @@ from src.export.source import make_source
 from src.export.stage import export_one
 from src.formats import onnx_int8
 from src.models.network import NetworkSpec
-from src.quantization import evaluation, search
-from src.quantization.onnx import gemm_convolutions, trial_runs
+from src.quantization import evaluation
+from src.quantization.onnx import gemm_convolutions, proposals
 from src.quantization.options import Int8Options
 from src.system import machine
 from tests.formats.test_contract import PREPROCESSING
@@ -31,7 +31,7 @@ SIZE = 16
 def _short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "_TIMED_SECONDS", 0.01)
     # What is faster is chance in networks of this size.
-    monkeypatch.setattr(search, "_MUCH", 0)
+    monkeypatch.setattr(proposals, "_ENOUGH", 0)
     monkeypatch.setattr(machine, "has_amx", lambda: False)
 
 
@@ -188,8 +188,8 @@ def test_a_network_that_int8_does_not_hurt_is_judged_once(tmp_path: Path, target
 def test_a_beginning_that_is_faster_in_float_stays_in_float(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial_runs, "speedup_in_turn", lambda *_: 1.5)
-    monkeypatch.setattr(search, "_MUCH", 1e9)
+    monkeypatch.setattr(evaluation, "speedup_in_turn", lambda *_: 1.5)
+    monkeypatch.setattr(proposals, "_ENOUGH", 1e9)
     details = export(tmp_path, 1)
     end = details["recipe"]["float_up_to"]
     assert end
@@ -203,10 +203,10 @@ def test_a_beginning_that_is_faster_in_float_stays_in_float(
     assert accuracy(tmp_path, always=False) == 1.0
 
 
-def test_convolutions_that_the_general_product_makes_faster_get_a_zero_point(
+def test_convolutions_that_gemm_makes_faster_get_a_zero_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial_runs, "speedup_in_turn", lambda *_: 1.5)
+    monkeypatch.setattr(evaluation, "speedup_in_turn", lambda *_: 1.5)
     monkeypatch.setattr(machine, "has_amx", lambda: True)
     monkeypatch.setattr(
         gemm_convolutions, "suited", lambda model: gemm_convolutions.convolutions(model)[1:]
@@ -214,10 +214,7 @@ def test_convolutions_that_the_general_product_makes_faster_get_a_zero_point(
     details = export(tmp_path, 1)
     (name,) = details["recipe"]["multiplied_generally"]
     assert details["summary"][2].startswith("1 convolution has weights with a zero point of 1")
-    assert (
-        details["table"]["rows"][details["table"]["chosen"]][0]
-        == "minmax, 1 by the general product"
-    )
+    assert details["table"]["rows"][details["table"]["chosen"]][0] == "minmax, 1 by im2col and GEMM"
     model = onnx.load(tmp_path / "onnx_int8" / FILE)
     left = gemm_convolutions.convolutions(model)
     assert len(left) == 1
