@@ -46,7 +46,9 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
         recipe = OnnxRecipe()
         model = quantizer.quantize(recipe)
         reason = account.reason_for_no_search("onnx_int8", options.search_seconds)
-        details = account.of_no_search(sentences.of_no_search(choice, recipe, reason))
+        details = account.of_no_search(
+            recipe.values(), sentences.of_no_search(choice, recipe, reason)
+        )
     else:
         images, labels = (part.numpy() for part in source.selection)
         candidates = OnnxCandidates(quantizer, source, choice, images, labels)
@@ -56,13 +58,14 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
         recipe, model = outcome.best.recipe, outcome.model
         details = account.of_search(
             outcome,
+            recipe.values(),
             sentences.of_search(choice, outcome, len(images)),
             images=len(images),
             reference_name="the fp32 file",
             format_name="onnx_int8",
         )
     _onnx.write(model, source, folder, quantization=recipe.values())
-    return {**choice.details(), "recipe": recipe.values(), **details}
+    return {**choice.details(), **details}
 
 
 def damage(folder: Path, exports: Path, images: NDArray[np.float32]) -> list[dict[str, Any]]:

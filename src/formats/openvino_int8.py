@@ -76,7 +76,7 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
         recipe = _SAFEST
         graph = quantizer.quantize(recipe)
         reason = account.reason_for_no_search("openvino_int8", options.search_seconds)
-        details = account.of_no_search(sentences.of_no_search(recipe, reason))
+        details = account.of_no_search(str(recipe), sentences.of_no_search(recipe, reason))
     else:
         images, labels = (part.numpy() for part in source.selection)
         activations = hard_swish.kinds(quantizer.float_graph)
@@ -89,13 +89,14 @@ def export(source: ExportSource, folder: Path) -> dict[str, Any]:
         recipe, graph = outcome.best.recipe, outcome.model.graph
         details = account.of_search(
             outcome,
+            str(recipe),
             sentences.of_search(outcome, len(images), activations),
             images=len(images),
             reference_name="the fp32 graph",
             format_name="openvino_int8",
         )
     file.write(graph, source, folder, half=False, precision=recipe.precision)
-    return {"recipe": str(recipe), **details}
+    return details
 
 
 def load(folder: Path, device: str, threads: int) -> OpenVinoRuntime:

@@ -9,6 +9,7 @@ from src.quantization.candidates import ModelT, RecipeT
 from src.quantization.evaluation import Evaluation
 from src.quantization.search import Outcome
 
+WrittenRecipe = dict[str, Any] | str
 HEAD = [
     ["recipe", "text"],
     ["top-1", "share"],
@@ -18,13 +19,14 @@ HEAD = [
 ]
 
 
-def of_no_search(sentences: Iterable[str]) -> dict[str, Any]:
+def of_no_search(recipe: WrittenRecipe, sentences: Iterable[str]) -> dict[str, Any]:
     """Return the record of a file that was not evaluated."""
-    return {"summary": list(sentences), "within_budget": None}
+    return {"recipe": recipe, "summary": list(sentences), "within_budget": None}
 
 
 def of_search(
     outcome: Outcome[RecipeT, ModelT],
+    recipe: WrittenRecipe,
     sentences: Iterable[str],
     *,
     images: int,
@@ -35,6 +37,7 @@ def of_search(
 
     Args:
         outcome: the result of the search.
+        recipe: the one that is shipped, as it is written to the manifest.
         sentences: on the recipe that is shipped, in a runtime's own words.
         images: the number of selection images.
         reference_name: the fp32 model in the table.
@@ -50,6 +53,7 @@ def of_search(
         for trial in outcome.trials
     ]
     return {
+        "recipe": recipe,
         "judging_images": images,
         "summary": summary,
         "within_budget": outcome.best.within_budget,

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 _QUANTIZER = "FakeQuantize"
 _NO_LAYERS = {_QUANTIZER, "Result", "ShapeOf"}
-# Operations that move values without arithmetic, so that their output is on the grid of the input.
+# Operations without arithmetic, so that their output is on the grid of their input: what NNCF
+# calls QUANTIZE_AGNOSTIC_OPERATIONS in nncf/openvino/graph/metatypes/groups.py, and Concat.
 _MOVES = {
-    *("Concat", "MaxPool", "Pad", "Reshape", "Slice", "Split", "Squeeze", "StridedSlice"),
+    *("AdaptiveMaxPool", "BatchToSpace", "Broadcast", "Concat", "DepthToSpace", "Gather"),
+    *("GatherElements", "GatherND", "MaxPool", "Pad", "ReduceMax", "Reshape", "ShuffleChannels"),
+    *("Slice", "SpaceToBatch", "SpaceToDepth", "Split", "Squeeze", "StridedSlice", "Tile"),
     *("Transpose", "Unsqueeze", "VariadicSplit"),
 }
 
