@@ -50,8 +50,9 @@ def sensitivity_order(
     float_nodes = {node.get_friendly_name(): node for node in graph.get_ops()}
     inputs = _noise_of_inputs(graph, float_nodes, quantized, images)
     weights = _noise_of_weights(float_nodes, quantized, inputs)
-    sensitivity = {name: noise + weights.get(name, 0.0) for name, noise in inputs.items()}
-    return sorted(sensitivity, key=lambda name: -sensitivity[name])
+    in_order = [node.get_friendly_name() for node in graph.get_ordered_ops()]
+    layers = [name for name in in_order if name in inputs]  # equal ones stay in this order
+    return sorted(layers, key=lambda name: -(inputs[name] + weights.get(name, 0.0)))
 
 
 @dataclass(frozen=True)
