@@ -14,6 +14,7 @@ from src.cli.entry_point import run_command
 from src.cli.parser import Parser
 from src.errors import LightshipError, UsageError
 from src.export.options import ExportOptions
+from src.formats import openvino_int8
 from src.models.classifier import Classifier
 from src.quantization.options import Int8Options
 from tests.conftest import CONFIGS
@@ -115,10 +116,14 @@ def test_a_formats_own_options_and_the_one_budget_reach_the_export() -> None:
     parsed = parsed_command_line(
         "export.onnx_int8.target=avx2",
         "export.onnx_int8.search_seconds=7",
+        "export.openvino_int8.search_seconds=9",
         "benchmark.max_accuracy_drop=0.03",
     )
     made = parsed._parser("fit").instantiate_classes(parsed.config["fit"])
-    assert made.export.options.by_format == {"onnx_int8": Int8Options("avx2", 7.0)}
+    assert made.export.options.by_format == {
+        "onnx_int8": Int8Options("avx2", 7.0),
+        "openvino_int8": openvino_int8.Options(9.0),
+    }
     assert made.export.options.max_accuracy_drop == 0.03
     assert made.benchmark.options.max_accuracy_drop == 0.03
 
@@ -141,7 +146,10 @@ def test_the_export_command_takes_a_formats_own_options(
     monkeypatch.setattr(sys, "argv", words)
     (elsewhere / "config.yaml").touch()
     _, options = stage_command.parse("export", None, ExportOptions)
-    assert options.by_format == {"onnx_int8": Int8Options("arm", 120.0)}
+    assert options.by_format == {
+        "onnx_int8": Int8Options("arm", 120.0),
+        "openvino_int8": openvino_int8.Options(120.0),
+    }
     assert options.max_accuracy_drop == 0.05
     monkeypatch.setattr(sys, "argv", [*words, "onnx_int8.target=vax"])
     with pytest.raises(
@@ -168,6 +176,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["benchmark.baseline=onnx"], f"benchmark.baseline: {FORMATS}"),
     (["export.onnx_int8.target=vax"], "export.onnx_int8.target: expected one of auto, vnni, avx2"),
     (["export.onnx_int8.search_seconds=-1"], "search_seconds: expected seconds, or 0"),
+    (["export.openvino_int8.search_seconds=-1"], "search_seconds: expected seconds, or 0"),
     (["export.onnx_int8.tarket=arm"], "did you mean export.onnx_int8.target?"),
     (["export.judging_images=-1"], "export.judging_images: expected a number of images, or 0"),
     (["export.max_accuracy_drop=0.1"], "set benchmark.max_accuracy_drop instead"),
