@@ -26,7 +26,7 @@ class Evaluation:
     agreement: float  # share of images with the top-1 class of the fp32 model
     seconds: float  # of one call with one image, a rough figure
 
-    def within(self, max_drop: float, reference: Evaluation) -> bool:
+    def within_budget(self, max_drop: float, reference: Evaluation) -> bool:
         """Return whether agreement and accuracy fall by at most ``max_drop``, a share of 1.
 
         Agreement is the stricter condition: the accuracy cannot fall by more than the share of

@@ -41,7 +41,7 @@ class Trial(Generic[RecipeT]):
 
 
 @dataclass(frozen=True)
-class Best(Generic[RecipeT, ModelT]):
+class Candidate(Generic[RecipeT, ModelT]):
     """A trial with its model."""
 
     trial: Trial[RecipeT]
@@ -49,7 +49,7 @@ class Best(Generic[RecipeT, ModelT]):
 
 
 @dataclass(frozen=True)
-class Faster(Best[RecipeT, ModelT]):
+class TimedCandidate(Candidate[RecipeT, ModelT]):
     """A trial within the budget that was timed in turn with another model.
 
     ``gain`` says how many times as fast as that model this one is. It is below 1 if this one is
@@ -93,13 +93,13 @@ class Trials(Generic[RecipeT, ModelT]):
         self.gains: list[Gain[RecipeT]] = []
         self.reference = candidates.reference
         self._candidates = candidates
-        self._best: Best[RecipeT, ModelT] | None = None
+        self._best: Candidate[RecipeT, ModelT] | None = None
         self._max_drop = max_drop
         self._clock = clock
         self._deadline = clock() + seconds
 
     @property
-    def best(self) -> Best[RecipeT, ModelT]:
+    def best(self) -> Candidate[RecipeT, ModelT]:
         """The trial to ship so far, with its model.
 
         Raises:
@@ -134,8 +134,8 @@ class Trials(Generic[RecipeT, ModelT]):
         return made.trial.within_budget
 
     def try_faster(
-        self, recipe: RecipeT, base: Best[RecipeT, ModelT]
-    ) -> Faster[RecipeT, ModelT] | None:
+        self, recipe: RecipeT, base: Candidate[RecipeT, ModelT]
+    ) -> TimedCandidate[RecipeT, ModelT] | None:
         """Try a recipe and time its model in turn with that of ``base``.
 
         The latency of the trial is that of ``base`` divided by the gain, so that the two can be
@@ -159,13 +159,13 @@ class Trials(Generic[RecipeT, ModelT]):
         )
         trial = dataclasses.replace(made.trial, evaluation=evaluation)
         self.tried.append(trial)
-        return Faster(trial, made.model, gain)
+        return TimedCandidate(trial, made.model, gain)
 
-    def take(self, faster: Faster[RecipeT, ModelT]) -> None:
-        """Make a trial the best one."""
-        self._best = faster
+    def take(self, candidate: TimedCandidate[RecipeT, ModelT]) -> None:
+        """Make a candidate the best one."""
+        self._best = candidate
 
-    def _make(self, recipe: RecipeT) -> Best[RecipeT, ModelT] | None:
+    def _make(self, recipe: RecipeT) -> Candidate[RecipeT, ModelT] | None:
         """Make and evaluate a model; None if it cannot run."""
         if self.tried:
             self.require_time()
@@ -175,5 +175,5 @@ class Trials(Generic[RecipeT, ModelT]):
             self.cannot_run[recipe] = str(error)
             return None
         evaluation = self._candidates.evaluate(model)
-        within = evaluation.within(self._max_drop, self.reference)
-        return Best(Trial(recipe, evaluation, within), model)
+        within = evaluation.within_budget(self._max_drop, self.reference)
+        return Candidate(Trial(recipe, evaluation, within), model)

@@ -54,6 +54,11 @@ class Quantizer:
         self._float_models: dict[bool, _FloatModel] = {}  # by whether it is equalised
 
     @property
+    def _prepared(self) -> Path:
+        """The fp32 file as the quantizer takes it."""
+        return _onnx.prepared(self._source)
+
+    @property
     def equalisable(self) -> bool:
         """True if equalisation changes anything."""
         return self._equalised[1] > 0
@@ -63,14 +68,14 @@ class Quantizer:
         """True if there is a GELU to compute by a sigmoid."""
         import onnx
 
-        return gelu.gelus(onnx.load(_onnx.prepared(self._source))) > 0
+        return gelu.gelus(onnx.load(self._prepared)) > 0
 
     @functools.cached_property
     def cut_points(self) -> list[str]:
         """The nodes after which float may end and int8 begin."""
         import onnx
 
-        return cut_points.cut_points(onnx.load(_onnx.prepared(self._source)))
+        return cut_points.cut_points(onnx.load(self._prepared))
 
     def quantize(self, recipe: OnnxRecipe) -> onnx.ModelProto:
         """Return the int8 model of a recipe."""
@@ -103,7 +108,7 @@ class Quantizer:
     def _float_model(self, recipe: OnnxRecipe) -> _FloatModel:
         key = recipe.equalised
         if key not in self._float_models:
-            file = self._equalised[0] if key else _onnx.prepared(self._source)
+            file = self._equalised[0] if key else self._prepared
             calibrations = Calibrations(file, self._images, self._source.scratch)
             self._float_models[key] = _FloatModel(file, calibrations)
         return self._float_models[key]
@@ -141,7 +146,7 @@ class Quantizer:
         """The file with equalised channels, and the number of pairs that were equalised in it."""
         import onnx
 
-        model = onnx.load(_onnx.prepared(self._source))
+        model = onnx.load(self._prepared)
         pairs = equalise(model)
         path = self._source.scratch / "equalised.onnx"
         onnx.save_model(model, path)
