@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from src.quantization.onnx.cut_points import cut_points, nodes_up_to
-from tests.quantization.test_parts import model_of, node
+from tests.quantization.onnx_models import model_of, node
 
 KERNEL = {"kernel": np.ones((3, 3, 1, 1), np.float32)}
 

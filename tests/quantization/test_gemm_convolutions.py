@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from src.backends.onnx import tensors
 from src.quantization.onnx.gemm_convolutions import convolutions, suited, use_gemm
-from tests.quantization.test_parts import images, model_of, node, run
+from tests.quantization.onnx_models import images, model_of, node, run
 
 STEP = np.float32(0.05)
 

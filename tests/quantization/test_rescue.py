@@ -78,13 +78,13 @@ def export(
 ) -> dict[str, Any]:
     """The manifest's entry of a fragile network in int8, written to ``folder / "onnx_int8"``."""
     calibration, _ = pictures(64, always=always)
-    judging = pictures(64, always=always)
+    selection = pictures(64, always=always)
     if not always:
-        judging[0][0, 1] = 0
+        selection[0][0, 1] = 0
     (folder / "scratch").mkdir()
     source = make_source(
         Fragile(outlier, branches=branches).eval(), NetworkSpec("planted", 2), ["a", "b"],
-        calibration, PREPROCESSING, folder / "scratch", judging,
+        calibration, PREPROCESSING, folder / "scratch", selection,
         ExportOptions(onnx_int8=Int8Options(target="vnni", **options)),
     )  # fmt: skip
     assert export_one("onnx_fp32", source, folder / "onnx_fp32")["status"] == "ok"
@@ -149,7 +149,7 @@ def test_what_cannot_be_equalised_is_kept_in_float(tmp_path: Path) -> None:
     assert recipe == details["recipe"]
 
 
-def test_without_judging_images_nothing_is_searched_and_it_says_so(tmp_path: Path) -> None:
+def test_without_selection_images_nothing_is_searched_and_it_says_so(tmp_path: Path) -> None:
     calibration, _ = pictures(16, always=False)
     source = make_source(
         Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration,
@@ -171,7 +171,7 @@ def test_the_first_recipe_is_shipped_when_the_time_is_up(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("target", ["vnni", "avx2", "arm"])
-def test_a_network_that_int8_does_not_hurt_is_judged_once(tmp_path: Path, target: Any) -> None:
+def test_a_network_that_int8_does_not_hurt_is_evaluated_once(tmp_path: Path, target: Any) -> None:
     calibration, _ = pictures(16, always=False)
     source = make_source(
         Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration,
