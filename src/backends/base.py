@@ -45,8 +45,8 @@ class ExportSource:
     class_names: Sequence[str]  # K, in label order
     preprocessing: dict[str, Any]  # how an image becomes the network's input
     scratch: Path  # an existing folder for temporary files, deleted after the export
-    # Other training images, (M, 3, H, W), and their labels, (M,): to choose between recipes by.
-    judging: tuple[Tensor, Tensor] | None = None
+    # Other training images, (M, 3, H, W), and their labels, (M,), to select a recipe by.
+    selection: tuple[Tensor, Tensor] | None = None
     options: Mapping[str, object] = field(default_factory=dict)  # a format's own, by its name
     max_accuracy_drop: float = 0.01  # that a quantized file may give up, a share of 1
 

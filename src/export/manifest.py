@@ -25,7 +25,7 @@ def head(
     network: nn.Module,
     data: ExportData,
     calibration: Tensor,
-    judging: tuple[Tensor, Tensor] | None,
+    selection: tuple[Tensor, Tensor] | None,
 ) -> Manifest:
     """Return the manifest before anything is exported.
 
@@ -35,7 +35,7 @@ def head(
         network: of the checkpoint.
         data: of its preprocessing and origin.
         calibration: training images, (M, 3, H, W).
-        judging: other training images, (M, 3, H, W), and their labels, (M,).
+        selection: other training images, (M, 3, H, W), and their labels, (M,).
     """
     input_shape = tuple(calibration.shape[1:])
     complexity = count(network, input_shape)
@@ -61,7 +61,7 @@ def head(
             # The measurement checks by these that it scores none of these images.
             "images_sha256": [atomic_files.sha256_of(image.numpy()) for image in calibration],
         },
-        "judging": {"split": "train", "images": len(judging[1]) if judging else 0},
+        "judging": {"split": "train", "images": len(selection[1]) if selection else 0},
         "health": None,
         "formats": {},
     }

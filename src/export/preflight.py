@@ -29,7 +29,7 @@ def preflight(
 ) -> None:
     """Export random weights in every format of ``options``.
 
-    There are no judging images, so no format spends time on a search.
+    There are no selection images, so no format spends time on a search.
 
     Raises:
         UsageError: a format failed.

@@ -124,7 +124,7 @@ def make_source(
     calibration: Tensor,
     preprocessing: dict[str, Any],
     scratch: Path,
-    judging: tuple[Tensor, Tensor] | None = None,
+    selection: tuple[Tensor, Tensor] | None = None,
     options: ExportOptions | None = None,
 ) -> ExportSource:
     """Return the export source of a network.
@@ -136,7 +136,7 @@ def make_source(
         calibration: training images, (M, 3, H, W) with M of at least 2.
         preprocessing: how an image becomes the network's input.
         scratch: an empty folder that outlives the export and no more.
-        judging: other training images, (M, 3, H, W), and their labels, (M,); without them no
+        selection: other training images, (M, 3, H, W), and their labels, (M,); without them no
             format chooses between recipes.
         options: of the export; by default all are as without any on the command line.
     """
@@ -154,7 +154,7 @@ def make_source(
         class_names=class_names,
         preprocessing=preprocessing,
         scratch=scratch,
-        judging=judging,
+        selection=selection,
         options=options.by_format,
         max_accuracy_drop=options.max_accuracy_drop,
     )

@@ -45,10 +45,10 @@ def export_run(
         The manifest, as it was written to ``exports/manifest.json``.
     """
     calibration = data.calibration_images(options.calibration_images)
-    judging = data.judging_images(options.calibration_images, options.judging_images)
+    selection = data.judging_images(options.calibration_images, options.judging_images)
     network = checkpoint.network()
-    manifest = head(run, checkpoint, network, data, calibration, judging)
-    plan = up_to_date.plan(run, manifest, judging, options)
+    manifest = head(run, checkpoint, network, data, calibration, selection)
+    plan = up_to_date.plan(run, manifest, selection, options)
     manifest["health"] = plan.health or _health(network, data, progress)
     run.exports.mkdir(exist_ok=True)
     # Entries are removed before their files are replaced, and come back one at a time.
@@ -67,7 +67,7 @@ def export_run(
                 calibration,
                 manifest["preprocessing"],
                 Path(scratch),
-                judging,
+                selection,
                 options,
             )
             _export_left(run, manifest, plan, source, options, progress)

@@ -35,19 +35,19 @@ class Plan:
 
 
 def plan(
-    run: Run, manifest: Manifest, judging: tuple[Tensor, Tensor] | None, options: ExportOptions
+    run: Run, manifest: Manifest, selection: tuple[Tensor, Tensor] | None, options: ExportOptions
 ) -> Plan:
     """Compare the export that is asked for with what is in the run's folder.
 
     Args:
         run: its ``exports/`` may hold an earlier export.
         manifest: of the new export, before anything is exported.
-        judging: images and labels by which a format chooses between recipes.
+        selection: images and labels by which a format chooses between recipes.
         options: of the new export.
     """
     before = read(run)
     earlier = {} if options.again else before
-    origins = {name: made_from(manifest, judging, options, name) for name in options.formats}
+    origins = {name: made_from(manifest, selection, options, name) for name in options.formats}
     probed_from = made_from(manifest, None, options)
     probed = earlier.get("probe") == probed_from and is_written(
         run.exports, earlier.get("probe_files", [])
@@ -74,7 +74,7 @@ def plan(
 
 def made_from(
     head: Manifest,
-    judging: tuple[Tensor, Tensor] | None,
+    selection: tuple[Tensor, Tensor] | None,
     options: ExportOptions,
     name: str | None = None,
 ) -> str:
@@ -84,14 +84,16 @@ def made_from(
 
     Args:
         head: the manifest, of which all but the formats counts.
-        judging: images and labels by which a format chooses between recipes.
+        selection: images and labels by which a format chooses between recipes.
         options: of the export, of which those count that are the format's or every format's.
         name: of the format; None for what belongs to all formats.
     """
     own = options.by_format.get(name or "")
     parts = {
         "head": {key: value for key, value in head.items() if key not in _NOT_DECISIVE},
-        "judging": [atomic_files.sha256_of(part.numpy()) for part in judging] if judging else None,
+        "judging": [atomic_files.sha256_of(part.numpy()) for part in selection]
+        if selection
+        else None,
         "max_accuracy_drop": options.max_accuracy_drop,
         "embed_preprocessing": options.embed_preprocessing,
         "own": dataclasses.asdict(own) if own is not None else None,

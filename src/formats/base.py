@@ -75,7 +75,7 @@ class Format(ABC):
         Returns:
             How the file was made, as plain values in base units, or None. The report shows:
             ``summary``, a list of sentences; ``within_budget``, whether it kept
-            ``max_accuracy_drop`` on the judging images (None: not judged); ``table``, what was
+            ``max_accuracy_drop`` on the selection images (None: not evaluated); ``table``, what was
             tried, with ``head`` (pairs of a name and a unit: "text", "share", "seconds" or
             "truth"), ``rows`` of such values, and ``chosen``, the index of a row. Further keys
             are kept as they are.

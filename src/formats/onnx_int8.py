@@ -18,14 +18,13 @@ from src.errors import UsageError
 from src.formats.base import TensorSensitivity
 from src.formats.onnx_fp32 import OnnxFp32
 from src.quantization import account, target
-from src.quantization.onnx import gemm_convolutions
+from src.quantization.onnx import sentences
+from src.quantization.onnx.candidates import OnnxCandidates
 from src.quantization.onnx.equalization import equalise
-from src.quantization.onnx.quantizer import Builder
-from src.quantization.onnx.trial_runs import Trial
-from src.quantization.recipe import Recipe
-from src.quantization.search import Faster, search
+from src.quantization.onnx.quantizer import Quantizer
+from src.quantization.onnx.recipe import OnnxRecipe
+from src.quantization.search import search
 from src.quantization.target import Target
-from src.system import machine
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,38 +68,36 @@ class OnnxInt8(OnnxFp32):
     def export(self, source: ExportSource, folder: Path) -> dict[str, Any]:
         options = source.options_of(self.name, Int8Options)
         choice = target.choose(options.target)
-        builder = Builder(source, choice)
-        if source.judging is None or options.search_seconds == 0:
-            model = builder.build(Recipe())
-            details = account.of_no_search(choice, _why_no_search(options))
-        else:
-            images, labels = (part.numpy() for part in source.judging)
-            trial = Trial(source.fp32_graph.path, images, labels, source.scratch)
-            found = search(
-                builder.build,
-                trial.judgement,
-                builder.rank,
-                reference=trial.reference,
-                max_drop=source.max_accuracy_drop,
-                seconds=options.search_seconds,
-                equalisable=builder.equalisable,
-                faster=Faster(
-                    trial.speedup,
-                    builder.has_gelu,
-                    # What is fast here may be slow on another processor.
-                    gemm_convolutions.suited if choice.is_here and machine.has_amx() else None,
-                    builder.cuts if choice.is_here else (),
-                ),
+        quantizer = Quantizer(source, choice)
+        if source.selection is None or options.search_seconds == 0:
+            recipe = OnnxRecipe()
+            model = quantizer.quantize(recipe)
+            reason = account.reason_for_no_search(self.name, options.search_seconds)
+            details = account.of_no_search(
+                recipe.values(), sentences.of_no_search(choice, recipe, reason)
             )
-            model = found.model
-            details = account.of_search(choice, found, trial.reference, len(images))
-        _onnx.write(model, source, folder, quantization=details["recipe"])
-        return details
+        else:
+            images, labels = (part.numpy() for part in source.selection)
+            candidates = OnnxCandidates(quantizer, source, choice, images, labels)
+            outcome = search(
+                candidates, max_drop=source.max_accuracy_drop, seconds=options.search_seconds
+            )
+            recipe, model = outcome.best.recipe, outcome.model
+            details = account.of_search(
+                outcome,
+                recipe.values(),
+                sentences.of_search(choice, outcome, len(images)),
+                images=len(images),
+                reference_name="the fp32 file",
+                format_name=self.name,
+            )
+        _onnx.write(model, source, folder, quantization=recipe.values())
+        return {**choice.details(), **details}
 
     def sensitivity(
         self, folder: Path, exports: Path, images: NDArray[np.float32]
     ) -> list[TensorSensitivity]:
-        """See :func:`src.quantization.onnx.quantization_error.damage`.
+        """See :func:`src.quantization.onnx.quantization_error.tensor_errors`.
 
         Raises:
             FileNotFoundError: ``exports`` has no fp32 file to compare with.
@@ -116,14 +113,5 @@ class OnnxInt8(OnnxFp32):
         metadata = {each.key: each.value for each in onnx.load(file).metadata_props}
         # Equalised, its tensors are others than those of onnx_fp32, by a factor a channel.
         change = equalise if json.loads(metadata["quantization"])["equalised"] else None
-        rows = quantization_error.damage(original, file, images, change)
-        return [TensorSensitivity(**row) for row in rows]
-
-
-def _why_no_search(options: Int8Options) -> str:
-    if options.search_seconds == 0:
-        return "export.onnx_int8.search_seconds is 0"
-    return (
-        "there are no images to judge by, for the training split has none beyond those that are "
-        "calibrated on, or export.judging_images is 0"
-    )
+        errors = quantization_error.tensor_errors(original, file, images, change)
+        return [TensorSensitivity(**error._asdict()) for error in errors]

@@ -120,10 +120,14 @@ def test_format_options_and_the_accuracy_budget_reach_the_export() -> None:
     parsed = parsed_command_line(
         "export.onnx_int8.target=avx2",
         "export.onnx_int8.search_seconds=7",
+        "export.openvino_int8.search_seconds=9",
         "benchmark.max_accuracy_drop=0.03",
     )
     made = parsed._parser("fit").instantiate_classes(parsed.config["fit"])
-    assert made.export.options.by_format == {"onnx_int8": Int8Options("avx2", 7.0)}
+    assert made.export.options.by_format == {
+        "onnx_int8": Int8Options("avx2", 7.0),
+        "openvino_int8": OpenVinoInt8Options(9.0),
+    }
     assert made.export.options.max_accuracy_drop == 0.03
     assert made.benchmark.options.max_accuracy_drop == 0.03
 
@@ -146,7 +150,10 @@ def test_the_export_command_accepts_format_options(
     monkeypatch.setattr(sys, "argv", words)
     (elsewhere / "config.yaml").touch()
     _, options = stage_command.parse("export", None, ExportOptions)
-    assert options.by_format == {"onnx_int8": Int8Options("arm", 120.0)}
+    assert options.by_format == {
+        "onnx_int8": Int8Options("arm", 120.0),
+        "openvino_int8": OpenVinoInt8Options(120.0),
+    }
     assert options.max_accuracy_drop == 0.05
     monkeypatch.setattr(sys, "argv", [*words, "onnx_int8.target=vax"])
     with pytest.raises(
@@ -173,6 +180,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["benchmark.baseline=onnx"], f"benchmark.baseline: {FORMATS}"),
     (["export.onnx_int8.target=vax"], "export.onnx_int8.target: expected one of auto, vnni, avx2"),
     (["export.onnx_int8.search_seconds=-1"], "search_seconds: expected seconds, or 0"),
+    (["export.openvino_int8.search_seconds=-1"], "search_seconds: expected seconds, or 0"),
     (["export.onnx_int8.tarket=arm"], "did you mean export.onnx_int8.target?"),
     (["export.judging_images=-1"], "export.judging_images: expected a number of images, or 0"),
     (["export.max_accuracy_drop=0.1"], "set benchmark.max_accuracy_drop instead"),
