@@ -26,7 +26,7 @@ from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.save_on_signal import StopOnSignal
 from src.cli import default_callbacks, grammar, option_conflicts, parser_errors, pretrained_defaults
 from src.cli.announcement import announce, announce_loaded_weights
-from src.cli.parser import Parser
+from src.cli.parser import Parser, prefer_integers
 from src.cli.rollback import RunRollback
 from src.cli.run_selection import RunRequest, is_rank_zero, open_run
 from src.cli.schedule_check import check_schedule
@@ -57,6 +57,7 @@ class CLI(LightningCLI):
             super().__init__(*args, **kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        prefer_integers(parser)
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         # Before the export, so that the profile of the training is complete when an export starts.
         parser.add_lightning_class_args(ProfilerCallback, "profiler")

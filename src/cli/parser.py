@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from typing import Any, NoReturn
+import operator
+from typing import Any, NoReturn, Union, get_args, get_origin
 
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -25,6 +27,22 @@ class Parser(LightningArgumentParser):
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
         raise parser_errors.from_parser(message, _options(parser)) from ex
+
+
+def prefer_integers(parser: Any) -> None:
+    """Let an option that takes an int or a float read ``1`` as an int.
+
+    Lightning takes ``limit_train_batches=1`` for one batch and ``1.0`` for all of them. Its
+    annotation ``Optional[Union[int, float]]`` may have the other order: ``typing`` caches types,
+    and ``Union[float, int]`` of a package that was imported earlier, such as rich, is equal to it.
+    """
+    for action in parser._actions:  # noqa: SLF001  # argparse has no public list
+        kind = getattr(action, "_typehint", None)
+        members = get_args(kind)
+        if get_origin(kind) is Union and int in members and float in members:
+            others = [member for member in members if member is not int]
+            # The operator | does not use that cache.
+            action._typehint = functools.reduce(operator.or_, others, int)  # noqa: SLF001
 
 
 def _options(parser: Any) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ from src.cli.parser import Parser
 from src.errors import LightshipError, UsageError
 from src.export.options import ExportOptions
 from src.formats.onnx_int8 import Int8Options
+from src.formats.openvino_int8 import OpenVinoInt8Options
 from src.models.classifier import Classifier
-from tests.conftest import CONFIGS
+from tests.conftest import CONFIGS, ROOT
 
 
 class ParseOnly(app.CLI):
@@ -77,6 +80,27 @@ def test_single_values_override_files() -> None:
     assert config.model.init_args.lr == 0.5
     assert config.trainer.max_epochs == 3
     assert config.export.formats == ["eager"]
+
+
+LIMITS = """
+from src.cli import sweep  # imports rich before Lightning, as src.train does
+from tests.cli.test_app import parse
+words = ("limit_train_batches=1", "limit_val_batches=1.0", "limit_test_batches=0.5")
+trainer = parse("fit", *(f"trainer.{word}" for word in words)).trainer
+print(repr([trainer.limit_train_batches, trainer.limit_val_batches, trainer.limit_test_batches]))
+"""
+
+
+def test_a_limit_of_one_batch_stays_an_integer_whatever_is_imported_first(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LIMITS],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.splitlines()[-1] == "[1, 1.0, 0.5]"
 
 
 @pytest.mark.usefixtures("elsewhere")

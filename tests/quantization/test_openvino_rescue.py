@@ -15,7 +15,7 @@ from src.backends.openvino.file import FILE
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats.openvino_int8 import OpenVinoInt8Options
+from src.formats.openvino_int8 import RECIPES, OpenVinoInt8, OpenVinoInt8Options
 from src.models.network import NetworkSpec
 from src.quantization import evaluation
 from src.quantization.openvino import crash_check
@@ -59,7 +59,7 @@ def export(folder: Path, **options: Any) -> dict[str, Any]:
 
 def accuracy(folder: Path) -> float:
     images, labels = pictures(32, always=True)
-    runtime = openvino_int8.load(folder / "file", "cpu", 1)
+    runtime = OpenVinoInt8().load(folder / "file", "cpu", 1)
     return float((runtime(images.numpy()).argmax(axis=1) == labels.numpy()).mean())
 
 
@@ -99,7 +99,7 @@ def test_the_first_recipe_is_shipped_when_the_time_is_up(tmp_path: Path) -> None
 def test_no_layer_is_kept_in_float_after_the_deadline(tmp_path: Path) -> None:
     source = source_of(Fragile(1_000, branches=True), tmp_path)
     images, labels = (part.numpy() for part in source.selection)
-    presets = openvino_int8.RECIPES
+    presets = RECIPES
     candidates = OpenVinoCandidates(Quantizer(source), presets, [], images, labels, source.scratch)
     # The clock moves by a second when it is read: at the start, before each recipe but the first,
     # and before the layers are ordered.
