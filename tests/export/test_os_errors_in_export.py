@@ -18,7 +18,7 @@ from src.formats.torchscript import TorchScript
 from src.predict.exported import ExportedFile
 from src.run.folder import Run
 from src.worker.server import _reason
-from tests.faults.test_disk import SIDE, export, keep_checkpoint
+from tests.faults.test_disk import SIDE, export, write_checkpoint
 
 PREPROCESSING = {"image_size": SIDE, "resize": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}
 
@@ -26,7 +26,7 @@ PREPROCESSING = {"image_size": SIDE, "resize": "squash", "mean": [0.5] * 3, "std
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     found = Run(tmp_path)
-    keep_checkpoint(found, 1)
+    write_checkpoint(found, 1)
     return found
 
 
