@@ -29,6 +29,7 @@ from src.report import training
 from src.report.writers import cards, markdown_page
 from src.report.writers.html import page as html_page
 from src.run.folder import Run
+from src.run.layout import as_dict
 from tests.report.test_table import FAILED, results, row
 from tests.report.writers.test_cards import manifest
 from tests.system.test_quoting import FORMULAS, HOSTILE
@@ -103,7 +104,7 @@ def test_what_is_no_commit_is_not_checked_out(tmp_path: Path, commit: Any) -> No
     run = Run(tmp_path)
     run.benchmark.write_text(json.dumps(content))
     try:
-        found = run.read_benchmark()
+        found = as_dict(run.read_benchmark())
     except UsageError:
         return
     assert not any("git" in code for code in code_of(found, tmp_path))
@@ -239,7 +240,9 @@ def test_what_a_terminal_obeys_is_written_out_when_a_file_is_read(
     content["run"] = content["rows"][2]["reason"] = content["environment"]["cpu"] = text
     run.benchmark.write_text(json.dumps(content))
     run.manifest.write_text(json.dumps(exported("harmless") | {"run": text}))
-    found = json.dumps([run.read_benchmark(), run.read_manifest()], ensure_ascii=False)
+    found = json.dumps(
+        [as_dict(run.read_benchmark()), as_dict(run.read_manifest())], ensure_ascii=False
+    )
     assert not any(map(is_harmful, found))
     assert "harmless" in found
     error = UsageError("RUN", expected="x", found=text, remedy="y")

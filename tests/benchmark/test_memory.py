@@ -19,6 +19,7 @@ from src.benchmark import memory
 from src.benchmark.suite import measure
 from src.report.table import footnotes
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.worker.memory_peak import MOST_CALLS, peak_when_steady
 from src.worker.process import Limits, WorkerError
 from tests.benchmark.test_suite import FEW, HUNGRY_BYTES, Data, only, run, silent
@@ -40,7 +41,7 @@ def test_each_size_is_measured_apart_from_scoring_and_from_the_others(run: Run) 
     assert three - one == pytest.approx(2 * HUNGRY_BYTES, rel=0.5)
     assert 0 < eager["latency"][0]["peak_rss_bytes"] < one
     assert eager["latency"][0]["peak_device_bytes"] is None
-    assert run.read_benchmark()["rows"][1] == json.loads(json.dumps(hungry))
+    assert as_dict(run.read_benchmark())["rows"][1] == json.loads(json.dumps(hungry))
 
 
 def counted(values: list[int]) -> tuple[list[int], Iterator[int]]:

@@ -42,8 +42,9 @@ from src.report.writers import cards, markdown_page, tensorboard
 from src.report.writers.html import page as html_page
 from src.run import class_names
 from src.run.folder import Run
-from src.run.shapes.benchmark import BENCHMARK
-from src.run.shapes.manifest import MANIFEST
+from src.run.layout import as_dict
+from src.run.manifest import Manifest
+from src.run.results import Results
 from tests.cli.test_app import parse
 from tests.compare.test_regression import measurement
 from tests.conftest import CONFIGS
@@ -114,7 +115,7 @@ def test_measurements(tmp_path: Path, count: int) -> None:
 
     def read(chance: random.Random) -> None:
         run.benchmark.write_bytes(as_json(MEASURED, chance))
-        found = run.read_benchmark()
+        found = as_dict(run.read_benchmark())
         assert markdown_page.markdown(found, ["size"])
         screen.print(table.console_table(found))
         assert len([*advice.sentences(found)]) == len(found["recommendation"])
@@ -138,10 +139,10 @@ def test_measurements_that_are_taken(tmp_path: Path, count: int) -> None:
     def read(chance: random.Random) -> None:
         both = []
         for _ in range(2):
-            content = within(chance.choice(kinds), chance, BENCHMARK)
+            content = within(chance.choice(kinds), chance, Results)
             version = 1 if content.get("schema_version") != 2 else 2
             run.benchmark.write_text(json.dumps({**content, "schema_version": version}))
-            both.append(Measured(f"run {len(both)}", run.benchmark, run.read_benchmark()))
+            both.append(Measured(f"run {len(both)}", run.benchmark, as_dict(run.read_benchmark())))
         one, other = (each.results for each in both)
         with contextlib.suppress(UsageError):  # in two places, or on other images
             assert isinstance(
@@ -171,9 +172,9 @@ def test_manifests_that_are_taken(tmp_path: Path, count: int) -> None:
     measured = results(row("onnx_int8"))
 
     def read(chance: random.Random) -> None:
-        content = within(EXPORTED, chance, MANIFEST)
+        content = within(EXPORTED, chance, Manifest)
         run.manifest.write_text(json.dumps({**content, "schema_version": 1}))
-        found = run.read_manifest()
+        found = as_dict(run.read_manifest())
         for name in found["formats"]:
             assert cards.card(name, found, measured)
         assert bundle_card(found, "x", measured["rows"][0], measured["dataset"], "x.png")
@@ -193,7 +194,7 @@ def test_manifests(tmp_path: Path, count: int) -> None:
 
     def read(chance: random.Random) -> None:
         run.manifest.write_bytes(as_json(EXPORTED, chance))
-        found = run.read_manifest()
+        found = as_dict(run.read_manifest())
         for name in found["formats"]:
             assert cards.card(name, found, None)
             inside = (run.exports / name).resolve()
