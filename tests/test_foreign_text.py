@@ -30,6 +30,9 @@ from src.report.writers import cards, markdown_page
 from src.report.writers.html import page as html_page
 from src.run.folder import Run
 from src.run.layout import as_dict
+from src.run.manifest import Manifest
+from src.run.reading import convert
+from src.run.results import Results
 from tests.report.test_table import FAILED, results, row
 from tests.report.writers.test_cards import manifest
 from tests.system.test_quoting import FORMULAS, HOSTILE
@@ -190,12 +193,14 @@ def _card(text: str) -> str:
 
 
 def _bundle_card(text: str) -> str:
-    found = planted(text)
-    return bundle_card(exported(text), "onnx", found["rows"][0], found["dataset"], "x.png")
+    found = convert(planted(text), Results)
+    manifest = convert(exported(text), Manifest)
+    return bundle_card(manifest, "onnx", found.rows[0], found.dataset, "x.png")
 
 
 def _comparison(text: str) -> str:
-    found = [Measured(text, Path("x"), planted(text)), Measured("b", Path("y"), planted("b"))]
+    one, other = (convert(planted(name), Results) for name in (text, "b"))
+    found = [Measured(text, Path("x"), one), Measured("b", Path("y"), other)]
     return comparison_page(Comparison.of(found, None, 1.0))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -42,7 +43,8 @@ def write(run: Run) -> None:
     for name, entry in manifest["formats"].items():
         folder = run.exports / name
         if entry["status"] == "ok" and folder.is_dir():
-            entry["files"] = fingerprint.taken(folder, entry["files"])
+            present = fingerprint.taken(folder, [file["path"] for file in entry["files"]])
+            entry["files"] = [dataclasses.asdict(file) for file in present]
             atomic_files.write_text(folder / NAME, card(name, manifest, results))
 
 
