@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -13,36 +13,23 @@ from numpy.typing import NDArray
 
 from src import formats
 from src.backends.base import Unavailable
-from src.benchmark import turn
+from src.benchmark import row_figures, turn
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.row_processes import SuccessiveWorkers
 from src.benchmark.statistics import fidelity
 from src.benchmark.statistics.latency import speedup, summarize
 from src.benchmark.statistics.scorecard import Scorecard
 from src.benchmark.statistics.verdict import with_same
-from src.run import fingerprint
 from src.run import row as records
-from src.run.folder import TRACE_SUFFIX
 from src.run.latency import Cell, Interval, Memory, RuntimeSpeedup, Turn
 from src.run.manifest import Export, Manifest
 from src.run.record import Device
 from src.run.rounds import MeasuredRow
 from src.system import machine
-from src.worker import protocol
 from src.worker.answer import Logits
 from src.worker.process import Limits, WorkerError, WorkerProcess
 
 Images = NDArray[np.float32]
-
-MOST_DAMAGED = 15  # tensors that the report names
-
-
-class FileFigures(NamedTuple):
-    """The figures of a row's files."""
-
-    sha256: dict[str, str | None]
-    size_bytes: int | None  # None without files
-    as_exported: bool
 
 
 class Row:
@@ -61,24 +48,7 @@ class Row:
         self.name = name
         self.device = device
         self.tolerance = formats.get(name).tolerance
-        self.figures = records.RowFigures(
-            format=name,
-            device=device,
-            precision=export.precision,
-            status=export.status,
-            reason=export.reason,
-            size_bytes=sum(file.bytes for file in export.files) or None,
-            files=[file.path for file in export.files],
-            sha256=fingerprint.of(export.files),
-            export_seconds=export.export_seconds,
-            details=export.details,
-            varies=export.varies,
-            usage=export.usage,
-            runs_with=export.runs_with,
-            latency=[],
-            accuracy=None,
-            verdict=None,
-        )
+        self.figures = row_figures.exported(name, device, export)
         self._written = export.files
         self._workers: SuccessiveWorkers | None = None
         self._holds: tuple[int, int] | None = None  # which process, and which batch size
@@ -147,14 +117,9 @@ class Row:
         self._guard(lambda: self._successive().load())
         self._guard(lambda: self._successive().check())
 
-    def files_now(self, exports: Path) -> FileFigures:
+    def files_now(self, exports: Path) -> row_figures.FileFigures:
         """Return the figures of the files themselves, as these are now."""
-        present = fingerprint.now(exports / self.name, self._written)
-        return FileFigures(
-            sha256=fingerprint.of(present),
-            size_bytes=sum(file.bytes or 0 for file in present) or None,
-            as_exported=fingerprint.change(self._written, present) is None,
-        )
+        return row_figures.of_files(exports / self.name, self._written)
 
     def predict(self, images: Images) -> Logits | None:
         """Return logits (n, K) of a batch (n, 3, H, W); None if the row is not ok, or no longer."""
@@ -238,9 +203,11 @@ class Row:
             may_be_same = baseline is not None and self.figures.precision == "fp32"
             score = with_same(self.scorecard.result(max_drop), may_be_same=may_be_same)
             if traces is not None:
-                self._trace(traces)
+                self.figures = row_figures.with_trace(self.figures, self._alive, traces)
             if self.tolerance is None and score.verdict in {"fail", "inconclusive"}:
-                self._look_for_damage()
+                self.figures = row_figures.with_noise(
+                    self.figures, self._alive, self._probe, self._exports
+                )
             self._set(
                 accuracy=score.accuracy,
                 verdict=score.verdict,
@@ -283,32 +250,6 @@ class Row:
     def _require_unchanged(self) -> None:
         if self._exports and self.files_now(self._exports).sha256 != self.figures.sha256:
             raise WorkerError("its files were changed while they were measured")
-
-    def _trace(self, folder: Path) -> None:
-        """Trace some calls, and take the profile that the trace gives."""
-        path = folder / f"{self.name}-{self.device}{TRACE_SUFFIX}"
-        # Under a name by which no viewer looks for it until it is whole.
-        temporary = folder / f".{self.name}-{self.device}.json.gz"
-        try:
-            self._set(profile=self._alive().ask(protocol.Trace(path=str(temporary))).profile)
-            temporary.replace(path)
-        except (WorkerError, OSError) as error:
-            # The row is measured; only this is missing from it, and says so.
-            self._set(trace_reason=str(error))
-            temporary.unlink(missing_ok=True)
-        else:
-            self._set(trace=records.Trace(file=path.name, bytes=path.stat().st_size))
-
-    def _look_for_damage(self) -> None:
-        """Find the tensors that depart the most from what was quantized, if the format can tell."""
-        try:
-            request = protocol.Damage(exports=str(self._exports))
-            departures = self._alive().ask(request, self._probe)
-        except WorkerError as error:
-            # The row is measured; only this is missing from it, and says so.
-            self._set(damage_reason=str(error))
-        else:
-            self._set(damage=departures.damage[:MOST_DAMAGED])
 
     def _set(self, **figures: Any) -> None:
         """Replace some figures."""
