@@ -1,4 +1,4 @@
-"""The run folder: what is where, what it is called, and which one is the newest."""
+"""The run folder: its records, its creation, and the search for the newest one."""
 
 from __future__ import annotations
 
@@ -16,105 +16,22 @@ from src.errors import UsageError, one_line, printable
 from src.run import manifest, reading, results, rounds
 from src.run.layout import as_dict
 from src.run.manifest import Manifest
+from src.run.paths import CHECKPOINTS, LAST, RunPaths
 from src.run.results import Results
 from src.run.rounds import Rounds
-from src.system import atomic_files, links, partial_files, quoting, safe_yaml
+from src.system import atomic_files, partial_files, safe_yaml
 from src.system.paths import user_path
 
+__all__ = ["LAST", "LOG_FOLDER", "TRACE_SUFFIX", "Run"]
+
 LOG_FOLDER = "lightning_logs"
-_CHECKPOINTS = "checkpoints"
-LAST = f"{_CHECKPOINTS}/last.ckpt"  # exported where no weights were validated
 _MOST_SHOWN = 80  # characters of what was found
 TRACE_SUFFIX = ".pt.trace.json.gz"  # by which TensorBoard's plugin finds traces
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(RunPaths):
     """One training: ``lightning_logs/<model>/version_N``."""
-
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """The run as people call it: ``convnext_t/version_0``."""
-        return f"{self.folder.parent.name}/{self.folder.name}"
-
-    @property
-    def quoted(self) -> str:
-        """The folder as a word of a line for a shell."""
-        return quoting.shell(str(self.folder))
-
-    @property
-    def config(self) -> Path:
-        return self.own("config.yaml")
-
-    @property
-    def command(self) -> Path:
-        """The command that it was trained with, as it was typed."""
-        return self.own("command.txt")
-
-    @property
-    def started_in_file(self) -> Path:
-        """Where the training was started: see :mod:`src.run.started_in`."""
-        return self.own("started_in.txt")
-
-    @property
-    def best_checkpoint(self) -> Path:
-        return self.own(_CHECKPOINTS, "best.ckpt")
-
-    @property
-    def last_checkpoint(self) -> Path:
-        return self.own(LAST)
-
-    @property
-    def exported_checkpoint(self) -> Path:
-        """What is exported: the best one, or the last one where no weights were validated."""
-        return self.best_checkpoint if self.best_checkpoint.is_file() else self.last_checkpoint
-
-    @property
-    def exports(self) -> Path:
-        return self.own("exports")
-
-    @property
-    def manifest(self) -> Path:
-        return self.own("exports", "manifest.json")
-
-    @property
-    def benchmark(self) -> Path:
-        return self.own("benchmark.json")
-
-    @property
-    def rounds(self) -> Path:
-        """A measurement as it was taken, until ``benchmark.json`` is made from it."""
-        return self.own("rounds.json")
-
-    @property
-    def measurements(self) -> Path:
-        """Every measurement there was, a file each, by machine and time."""
-        return self.own("measurements")
-
-    @property
-    def profile(self) -> Path:
-        """Traces of the training, and what they say."""
-        return self.own("profile")
-
-    @property
-    def inference_traces(self) -> Path:
-        """A trace of some calls of each exported file."""
-        return self.own("profile", "inference")
-
-    @property
-    def flipped(self) -> Path:
-        """Pictures of the test images that some row answers otherwise than the baseline."""
-        return self.own("flipped")
-
-    @property
-    def report(self) -> Path:
-        return self.own("report.md")
-
-    @property
-    def page(self) -> Path:
-        return self.own("report.html")
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:
@@ -144,28 +61,6 @@ class Run:
         run = cls(Path(folder).resolve())
         run.require_own_files()
         return run
-
-    def own(self, *parts: str) -> Path:
-        """The path of ``parts`` in this run, to read or to write.
-
-        Raises:
-            UsageError: a link on the way leads out of the run.
-        """
-        try:
-            return links.inside(self.folder, *parts)
-        except links.Outward as outward:
-            raise _not_own(outward) from outward
-
-    def require_own_files(self) -> None:
-        """Look at all there is in this run, as libraries open files that they find by themselves.
-
-        Raises:
-            UsageError: a link leads out of the run, or something is neither file nor folder.
-        """
-        try:
-            links.require_inside(self.folder)
-        except links.Outward as outward:
-            raise _not_own(outward) from outward
 
     def remove_unfinished(self) -> None:
         """Remove what a process that was killed had begun to write here.
@@ -316,7 +211,7 @@ def around(checkpoint: Path) -> Run | None:
     """
     parent = Path(os.path.abspath(checkpoint)).parent  # noqa: PTH100  # no link
     folder = parent.parent.resolve()
-    if parent.name != _CHECKPOINTS or not Run(folder).config.is_file():
+    if parent.name != CHECKPOINTS or not Run(folder).config.is_file():
         return None
     return Run.of(folder)
 
@@ -376,13 +271,3 @@ def _require_utf8(path: Path, argument: str, remedy: str) -> None:
     """
     if printable(path) != str(path):
         raise UsageError(argument, expected="a path in UTF-8", found=str(path), remedy=remedy)
-
-
-def _not_own(outward: links.Outward) -> UsageError:
-    """A run of unknown origin would have files elsewhere read, packed or written."""
-    return UsageError(
-        "RUN",
-        expected="files and folders of the run's own",
-        found=outward.found,
-        remedy="copy what it leads to in its place",
-    )
