@@ -43,6 +43,7 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
 from src.data.restore import data_of
 from src.run.folder import Run
+from src.run.layout import as_dict
 
 PLANTED = Path(__file__).parent / "planted_formats"
 DEFAULT = BenchmarkOptions(memory=False)
@@ -156,13 +157,13 @@ class Audit:
         run = Run(folder)
         run.exports.mkdir(parents=True)
         shutil.copy(self._original.exports / "probe.npz", run.exports)
-        manifest = self._original.read_manifest()
+        manifest = as_dict(self._original.read_manifest())
         entries = manifest["formats"]
         for name, whose in names.items():
             shutil.copytree(self._original.exports / whose, run.exports / name)
         manifest["formats"] = {name: entries[whose] for name, whose in names.items()}
         run.manifest.write_text(json.dumps(manifest), encoding="utf-8")
-        results = measure(run, self._data, options, lambda *_: None)
+        results = as_dict(measure(run, self._data, options, lambda *_: None))
         self.environment = results["environment"]
         shutil.rmtree(folder.parent)
         return {row["format"]: row for row in results["rows"] if row["device"] == "cpu"}

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 import torch
 from markdown_it import MarkdownIt
@@ -29,6 +30,10 @@ from src.report import training
 from src.report.writers import cards, markdown_page
 from src.report.writers.html import page as html_page
 from src.run.folder import Run
+from src.run.layout import as_dict
+from src.run.manifest import Manifest
+from src.run.reading import convert
+from src.run.results import Results
 from tests.report.test_table import FAILED, results, row
 from tests.report.writers.test_cards import manifest
 from tests.system.test_quoting import FORMULAS, HOSTILE
@@ -103,7 +108,7 @@ def test_what_is_no_commit_is_not_checked_out(tmp_path: Path, commit: Any) -> No
     run = Run(tmp_path)
     run.benchmark.write_text(json.dumps(content))
     try:
-        found = run.read_benchmark()
+        found = as_dict(run.read_benchmark())
     except UsageError:
         return
     assert not any("git" in code for code in code_of(found, tmp_path))
@@ -188,13 +193,25 @@ def _card(text: str) -> str:
     return cards.card("onnx", exported(text), of_the_file)
 
 
+def record_of(content: dict[str, Any], kind: type[Any]) -> Any:
+    """A record with names of classes that no file may have, as if they were let through."""
+    names = content["class_names"]
+    record = convert(
+        {**content, "class_names": [str(number) for number in range(len(names))]}, kind
+    )
+    msgspec.structs.force_setattr(record, "class_names", names)
+    return record
+
+
 def _bundle_card(text: str) -> str:
-    found = planted(text)
-    return bundle_card(exported(text), "onnx", found["rows"][0], found["dataset"], "x.png")
+    found = record_of(planted(text), Results)
+    manifest = record_of(exported(text), Manifest)
+    return bundle_card(manifest, "onnx", found.rows[0], found.dataset, "x.png")
 
 
 def _comparison(text: str) -> str:
-    found = [Measured(text, Path("x"), planted(text)), Measured("b", Path("y"), planted("b"))]
+    one, other = (record_of(planted(name), Results) for name in (text, "b"))
+    found = [Measured(text, Path("x"), one), Measured("b", Path("y"), other)]
     return comparison_page(Comparison.of(found, None, 1.0))
 
 
@@ -239,7 +256,9 @@ def test_what_a_terminal_obeys_is_written_out_when_a_file_is_read(
     content["run"] = content["rows"][2]["reason"] = content["environment"]["cpu"] = text
     run.benchmark.write_text(json.dumps(content))
     run.manifest.write_text(json.dumps(exported("harmless") | {"run": text}))
-    found = json.dumps([run.read_benchmark(), run.read_manifest()], ensure_ascii=False)
+    found = json.dumps(
+        [as_dict(run.read_benchmark()), as_dict(run.read_manifest())], ensure_ascii=False
+    )
     assert not any(map(is_harmful, found))
     assert "harmless" in found
     error = UsageError("RUN", expected="x", found=text, remedy="y")

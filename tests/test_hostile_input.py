@@ -32,6 +32,7 @@ from src.report.writers.tensorboard import write
 from src.run import class_names
 from src.run.folder import Run
 from src.system import console
+from src.worker import protocol
 from src.worker.process import Limits, WorkerError, WorkerProcess
 from tests.report.test_table import results, row
 from tests.report.writers.test_cards import manifest
@@ -258,7 +259,7 @@ def test_pictures_to_predict_are_in_the_folder_that_was_named(tmp_path: Path) ->
 def loaded(name: str, folder: Path) -> Iterator[WorkerProcess]:
     limits = Limits(threads=1, answer_seconds=100, resident_bytes=10**11)
     with contextlib.closing(WorkerProcess(name, folder, "cpu", limits)) as worker:
-        worker.ask("load")
+        worker.ask(protocol.Load())
         yield worker
 
 

@@ -16,6 +16,7 @@ from src.report.charts.tradeoff import points_of, tradeoff, tradeoff_in_words
 from src.report.writers import html
 from src.report.writers.html_table import grid
 from src.report.writers.markdown_table import items, markdown_table
+from src.run.layout import as_dict
 from src.system import quoting
 
 
@@ -62,7 +63,7 @@ def page(comparison: Comparison) -> str:
         .get_template("compare.html")
         .render(
             title="Comparison",
-            about=", ".join(each.name for each in comparison.found),
+            about=", ".join(measured.name for measured in comparison.measurements),
             sentences=comparison.answers(),
             table=grid(results, comparison.columns()),
             notes=comparison.notes(),
@@ -75,19 +76,21 @@ def _charts(comparison: Comparison) -> list[Chart]:
     """Latency against accuracy, one for each place and set of images."""
     found = []
     tint = colors([each.model for each in comparison.candidates])
-    for number, ((place, exam), group) in enumerate(comparison.groups.items()):
+    for number, ((testbed, test_set), group) in enumerate(comparison.groups.items()):
         points = [
             # A baseline has no interval to itself.
             dataclasses.replace(point, low_top1=point.top1, high_top1=point.top1)
             if each.is_baseline
             else point
             for each in group
-            for point in points_of([(each.name, each.row, each.cell, tint[each.model])])
+            for point in points_of(
+                [(each.name, as_dict(each.row), as_dict(each.cell), tint[each.model])]
+            )
         ]
         found.append(
             Chart(
                 f"tradeoff-{number}",
-                f"Latency against accuracy, batch {comparison.size}, on {place}; {exam}",
+                f"Latency against accuracy, batch {comparison.size}, on {testbed}; {test_set}",
                 tradeoff_in_words(points),
                 lambda width, points=points: tradeoff(points, width),  # type: ignore[misc]
             )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -67,13 +70,18 @@ def head(
     }
 
 
+def listed(folder: Path, paths: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the path, size in bytes and SHA-256 of files in a folder, as they are now."""
+    return [dataclasses.asdict(file) for file in fingerprint.taken(folder, paths)]
+
+
 def entry(
     format_: Format,
     preprocessing: dict[str, Any],
     status: Status,
     *,
     reason: str | None = None,
-    files: fingerprint.Listed | None = None,
+    files: list[dict[str, Any]] | None = None,
     details: dict[str, Any] | None = None,
     embedded: Entry | None = None,
     export_seconds: float | None = None,
@@ -110,7 +118,7 @@ def embedded_entry(
     status: Status,
     *,
     reason: str | None = None,
-    files: fingerprint.Listed | None = None,
+    files: list[dict[str, Any]] | None = None,
 ) -> Entry:
     """Return the entry of a file with its preprocessing inside, in a folder of its own."""
     return {"folder": folder, "files": files or [], "status": status, "reason": reason}

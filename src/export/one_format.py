@@ -9,13 +9,13 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from src import formats
 from src.backends.base import ExportSource, Unavailable
 from src.errors import describe
-from src.export.manifest import Entry, embedded_entry, entry, written_files
+from src.export.manifest import Entry, embedded_entry, entry, listed, written_files
 from src.formats.base import Format
-from src.run import fingerprint
 from src.system import atomic_files, os_errors
 from src.system.packages import missing_packages
 
@@ -96,9 +96,9 @@ def _reason(error: Exception) -> str:
     return os_errors.explain(error) or describe(error)
 
 
-def _files_in(folder: Path) -> fingerprint.Listed:
+def _files_in(folder: Path) -> list[dict[str, Any]]:
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return fingerprint.taken(folder, [{"path": str(path.relative_to(folder))} for path in paths])
+    return listed(folder, [str(path.relative_to(folder)) for path in paths])
 
 
 @contextlib.contextmanager

@@ -11,15 +11,15 @@ from src.backends.base import ExportSource
 from src.errors import LightshipError
 from src.export import reference_outputs, up_to_date
 from src.export.data import ExportData
-from src.export.manifest import Manifest, failed, head
+from src.export.manifest import Manifest, failed, head, listed
 from src.export.one_format import export_one
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint, make_source
 from src.export.up_to_date import Plan
 from src.models.health import examine
-from src.run import fingerprint
+from src.run import manifest as manifests
 from src.run.folder import Run
-from src.system import atomic_files
+from src.run.reading import convert
 from src.system.console import Report
 
 PROBE = "probe.npz"
@@ -55,7 +55,7 @@ def export_run(
     manifest["formats"] = plan.whole
     manifest["probe"] = plan.probed_from if plan.probe_files else None
     manifest["probe_files"] = plan.probe_files
-    atomic_files.write_json(run.manifest, manifest)
+    run.write_manifest(convert(manifest, manifests.Manifest))
     if plan.whole:
         progress(f"exported already: {', '.join(plan.whole)}")
     if plan.left:
@@ -92,7 +92,7 @@ def _export_left(
     if not plan.probe_files:
         reference_outputs.write(run.exports / PROBE, source)
         manifest["probe"] = plan.probed_from
-        manifest["probe_files"] = fingerprint.taken(run.exports, [{"path": PROBE}])
+        manifest["probe_files"] = listed(run.exports, [PROBE])
     entries = dict(plan.whole)
     for number, name in enumerate(plan.left):
         progress("exporting", name, number, len(plan.left))
@@ -105,7 +105,7 @@ def _export_left(
         )
         entries[name] = {**entry, "made_from": plan.made_from[name]}
         manifest["formats"] = {key: entries[key] for key in options.formats if key in entries}
-        atomic_files.write_json(run.manifest, manifest)
+        run.write_manifest(convert(manifest, manifests.Manifest))
 
 
 def require_success(manifest: Manifest) -> None:

@@ -15,7 +15,9 @@ from src.errors import UsageError
 from src.export.manifest import Entry, Manifest
 from src.export.options import ExportOptions
 from src.run import fingerprint
+from src.run.facts import ExportedFile
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.system import atomic_files
 
 _NOT_DECISIVE = {"run", "health", "formats", "probe", "probe_files"}
@@ -107,7 +109,7 @@ def read(run: Run) -> Manifest:
     if not run.manifest.is_file():
         return {}
     try:
-        return run.read_manifest()
+        return as_dict(run.read_manifest())
     except UsageError:
         return {}  # it is damaged, and everything is exported again
 
@@ -135,6 +137,6 @@ def is_whole(entry: Any, exports: Path, name: str, origin: str) -> bool:
         return False
 
 
-def is_written(folder: Path, listed: fingerprint.Listed) -> bool:
+def is_written(folder: Path, listed: list[dict[str, Any]]) -> bool:
     """Return True if all files are as they were written; False if there are none."""
-    return fingerprint.change(listed, fingerprint.taken(folder, listed)) is None
+    return fingerprint.is_as_written(folder, [ExportedFile(**file) for file in listed])

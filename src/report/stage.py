@@ -10,12 +10,13 @@ from src.report.charts.measurements import charts
 from src.report.charts.style import house
 from src.report.writers import cards, html, markdown_page, tensorboard
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.system import atomic_files
 
 
 def report_run(run: Run, console: Console) -> None:
     """Write the pages, the cards and the TensorBoard events of a run, and print the table."""
-    results = run.read_benchmark()
+    results = as_dict(run.read_benchmark())
     drawn = {chart.name: chart.draw() for chart in charts(results)}
     with house():
         drawn |= dict(figures.draw(results, run.flipped))

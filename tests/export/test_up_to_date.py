@@ -27,6 +27,7 @@ from src.predict.exported import files_now, recommended, require_known
 from src.report.writers import cards
 from src.run import fingerprint
 from src.run.folder import Run
+from src.run.layout import as_dict
 from tests.export.drawn_images import DrawnImages
 from tests.report.test_table import of_version_1
 from tests.report.test_table import results as table_results
@@ -64,7 +65,7 @@ def export(run: Run, **options: Any) -> list[str]:
         chosen = ExportOptions(**{"formats": ["eager", "torchscript"], **options})
         checkpoint = Checkpoint.read(run.best_checkpoint)
         manifest = stage.export_run(run, checkpoint, DATA, chosen, lambda *_: None)
-    assert manifest == run.read_manifest()
+    assert manifest == as_dict(run.read_manifest())
     assert list(manifest["formats"]) == chosen.formats
     return made
 
@@ -106,14 +107,14 @@ def test_what_a_user_put_beside_an_export_stays(run: Run) -> None:
     for path in notes:
         path.parent.mkdir(exist_ok=True)
         path.write_text("mine")
-    before = run.read_manifest()["formats"]["eager"]["files"]
+    before = as_dict(run.read_manifest())["formats"]["eager"]["files"]
     assert export(run, again=True) == ["eager", "torchscript"]
     assert [path.read_text() for path in notes] == ["mine", "mine"]
-    assert run.read_manifest()["formats"]["eager"]["files"] == before
+    assert as_dict(run.read_manifest())["formats"]["eager"]["files"] == before
 
 
 def test_a_format_that_failed_is_tried_again(run: Run) -> None:
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     manifest["formats"]["eager"]["status"] = "failed"
     run.manifest.write_text(json.dumps(manifest))
     assert export(run) == ["eager"]
@@ -125,7 +126,7 @@ def test_other_weights_and_other_options_make_other_files(run: Run) -> None:
     assert export(run, max_accuracy_drop=0.5) == ["eager", "torchscript"]
     save(run, 1)
     assert export(run) == ["eager", "torchscript"]
-    assert run.read_manifest()["checkpoint"]["epoch"] == 1
+    assert run.read_manifest().checkpoint.epoch == 1
 
 
 _OF_THE_FILE = ("format", "device", "precision", "size_bytes", "files", "sha256", "status")
@@ -138,15 +139,15 @@ def measurement(run: Run, options: BenchmarkOptions) -> dict[str, Any]:
     from src.benchmark.row import planned
 
     rows = [
-        {**table_row(each.name), **{name: each.figures[name] for name in _OF_THE_FILE}}
+        {**table_row(each.name), **{name: getattr(each.figures, name) for name in _OF_THE_FILE}}
         for each in planned(run.read_manifest())
     ]
     return {
         **table_results(*rows),
         "measured_at": "2026-01-01",
-        "checkpoint": run.read_manifest()["checkpoint"],
+        "checkpoint": as_dict(run.read_manifest())["checkpoint"],
         "options": asdict(options),
-        "environment": describe(options.effective_threads),
+        "environment": as_dict(describe(options.effective_threads)),
     }
 
 
@@ -160,8 +161,8 @@ def test_a_measurement_of_the_same_files_is_found(run: Run) -> None:
     results = measurement(run, options)
     results["run"] = run.name
     run.benchmark.write_text(json.dumps(results))
-    assert measured.find(run, options, scored) == results
-    assert measured.find(run, BenchmarkOptions(threads=1, strict=True), scored) == results
+    assert measured.find(run, options, scored) == run.read_benchmark()
+    assert measured.find(run, BenchmarkOptions(threads=1, strict=True), scored)
     assert measured.find(run, BenchmarkOptions(threads=1, rounds=3), scored) is None
     for change in (
         {"environment": {**results["environment"], "cpu": "another"}},
@@ -197,7 +198,7 @@ def hashes_now(run: Run) -> dict[str, str | None]:
 
 
 def measure_as_it_is(run: Run) -> None:
-    results = run.read_benchmark()
+    results = as_dict(run.read_benchmark())
     row = next(row for row in results["rows"] if row["format"] == "eager")
     row["sha256"] = hashes_now(run)
     run.benchmark.write_text(json.dumps(results))
@@ -327,7 +328,7 @@ def test_the_network_is_looked_at_once_for_each_checkpoint(
 
     first = export_with_look()
     assert first["health"]["images"] == 5
-    assert run.read_manifest()["health"] == first["health"]
+    assert as_dict(run.read_manifest())["health"] == first["health"]
     assert export_with_look()["health"] == first["health"]
     assert len(looks) == 1
     export_with_look(again=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from src.run.folder import Run
+from src.run.layout import as_dict
 from tests.conftest import ROOT
 from tests.faults.file_integrity import broken_files
 
@@ -184,7 +185,7 @@ class KilledRun:
         if phase == "export" and use_stage:
             return Command(self._folder, "src.export", str(self.run.folder))
         if phase == "benchmark" and use_stage and self.run.manifest.is_file():
-            exported = self.run.read_manifest()["formats"]
+            exported = as_dict(self.run.read_manifest())["formats"]
             if len(exported) == 3:
                 return Command(self._folder, "src.benchmark", str(self.run.folder))
         return Command(self._folder, "src.train", *TRAINING, "ckpt_path=last")
@@ -211,7 +212,7 @@ class KilledRun:
                 for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch")
                 if not _equal(actual[part], expected[part])
             ]
-        actual, expected = self.run.read_manifest(), reference.read_manifest()
+        actual, expected = as_dict(self.run.read_manifest()), as_dict(reference.read_manifest())
         for name, entry in expected["formats"].items():
             actual_entry = actual["formats"].get(name, {})
             if [file["sha256"] for file in actual_entry.get("files", [])] != [
@@ -219,7 +220,9 @@ class KilledRun:
             ]:
                 differences.append(f"exports/{name}")
         for row, expected_row in zip(
-            self.run.read_benchmark()["rows"], reference.read_benchmark()["rows"], strict=True
+            as_dict(self.run.read_benchmark())["rows"],
+            as_dict(reference.read_benchmark())["rows"],
+            strict=True,
         ):
             differences += [
                 f"benchmark.json {row['format']} {row['device']} {part}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from src.run.schema import Wrong
+from src.run.reading import convert
+from src.run.record import Record, Wrong
 
 # Single values that have broken readers of files before.
 HOSTILE: tuple[Any, ...] = (
@@ -51,14 +52,14 @@ EDGES: tuple[Any, ...] = (
 )
 
 
-def valid_mutation(value: Any, chance: random.Random, check: Callable[[Any, str], None]) -> Any:
-    """Return a JSON value with 1 to 20 parts changed such that ``check`` still accepts it."""
+def valid_mutation(value: Any, chance: random.Random, kind: type[Record]) -> Any:
+    """Return a JSON value with 1 to 20 parts changed such that it is still read as ``kind``."""
     changes_left = chance.choice([1, 2, 5, 20])
     for _ in range(4 * changes_left):
         changed = copy.deepcopy(value)
         _change_plausibly(changed, chance)
         try:
-            check(changed, "")
+            convert(changed, kind)
         except Wrong:
             continue
         value, changes_left = changed, changes_left - 1

@@ -29,6 +29,7 @@ from src.formats.onnx_int8 import Int8Options
 from src.models.network import NetworkSpec
 from src.report.stage import report_run
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.system import atomic_files, os_errors
 from tests.export.drawn_images import DrawnImages
 from tests.support.failing_disk import failing_disk
@@ -87,7 +88,7 @@ def benchmark(run: Run, _: list[str]) -> None:
         batch_sizes=[1], rounds=1, samples=2, turn_seconds=0.01, max_seconds=0.01,
         warmup_seconds=0.01, threads=1, baseline="onnx_fp32", strict=True, again=True,
     )  # fmt: skip
-    require_success(measure(run, Photos(), options, no_progress), options)
+    require_success(measure(run, Photos(), options, no_progress).rows, options)
 
 
 def report(run: Run, _: list[str]) -> None:
@@ -99,13 +100,13 @@ def broken_files(run: Run) -> list[str]:
     """Return the files of a run folder that are temporary, incomplete or not as in the manifest."""
     problems = [str(path) for path in run.folder.rglob(".*") if path.name != ".gitignore"]
     if run.manifest.is_file():
-        for name, entry in run.read_manifest()["formats"].items():
-            if entry["status"] == "ok":
+        for name, entry in run.read_manifest().formats.items():
+            if entry.status == "ok":
                 exported = run.exports / name
                 problems += [
-                    f"{name}/{file['path']}"
-                    for file in entry["files"]
-                    if atomic_files.sha256(exported / file["path"]) != file["sha256"]
+                    f"{name}/{file.path}"
+                    for file in entry.files
+                    if atomic_files.sha256(exported / file.path) != file.sha256
                 ]
     if run.benchmark.is_file():
         run.read_benchmark()
@@ -120,9 +121,9 @@ def broken_files(run: Run) -> list[str]:
 
 def is_done(run: Run, names: list[str]) -> bool:
     """Return True if every export and row of the current checkpoint is ok or skipped."""
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     entries = [manifest["formats"][name]["status"] for name in names]
-    rows = [] if names else [row["status"] for row in run.read_benchmark()["rows"]]
+    rows = [] if names else [row.status for row in run.read_benchmark().rows]
     is_current = manifest["checkpoint"]["sha256"] == atomic_files.sha256(run.best_checkpoint)
     return is_current and {*entries, *rows} <= {"ok", "skipped"}
 

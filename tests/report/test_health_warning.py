@@ -5,7 +5,8 @@ from typing import Any
 
 from src.report import health
 from src.report.writers import html, markdown_page
-from src.run.shapes.benchmark import BENCHMARK
+from src.run.reading import convert
+from src.run.results import Results
 from tests.report.test_table import results, row
 
 SICK = {
@@ -29,7 +30,7 @@ def measured(found: dict[str, Any] | None) -> dict[str, Any]:
 
 def test_a_sick_network_is_named_in_one_line_with_a_table_of_its_layers(tmp_path: Path) -> None:
     record = measured(SICK)
-    BENCHMARK(record, "")
+    convert(record, Results)
     warning = health.warning(record)
     assert warning is not None
     assert "42 times that of the median image" in warning

@@ -11,7 +11,8 @@ from rich.console import Console
 from src.report import table
 from src.report.table import columns, footnotes
 from src.report.writers import markdown_page, markdown_table
-from src.run.shapes.benchmark import BENCHMARK
+from src.run.reading import convert
+from src.run.results import Results
 from src.system.console import open_console
 
 
@@ -407,7 +408,7 @@ def test_a_row_with_the_top1_but_not_the_function_is_marked_and_explained() -> N
     lost["accuracy"] |= {"departures": ["delta_ece"], "delta_ece": 0.08}
     measured = results(row("eager"), lost)
     bounds = {"logit_sqnr_db": 10.0, "kl": 0.1, "delta_ece": 0.05}
-    BENCHMARK(measured | {"function_bounds": bounds}, "")
+    convert(measured | {"function_bounds": bounds}, Results)
     verdicts = next(column for column in columns(measured) if column.head == "verdict")
     assert [verdicts.cell(each) for each in measured["rows"]] == ["inconclusive", "pass ~function"]
     notes = [*footnotes(measured | {"function_bounds": bounds})]

@@ -14,6 +14,7 @@ from src.cli import app, option_conflicts
 from src.cli.entry_point import run_command
 from src.report.table import footnotes
 from src.run.folder import Run
+from src.run.layout import as_dict
 from tests.cli.test_app import parse
 from tests.report.test_table import results, row
 
@@ -44,7 +45,7 @@ def test_a_copied_run_that_ended_within_an_epoch_resumes_in_the_copy(
     first = train("trainer.max_steps=3")
     printed = capsys.readouterr().out
     assert printed.count("val/top1") == 2
-    assert first.read_manifest()["checkpoint"]["epoch"] == 1
+    assert first.read_manifest().checkpoint.epoch == 1
     assert step_of(first.last_checkpoint) == 3
     shutil.copytree(elsewhere / "lightning_logs", elsewhere / "copy" / "lightning_logs")
     before = first.last_checkpoint.read_bytes(), first.manifest.read_bytes()
@@ -63,7 +64,7 @@ def test_a_copied_run_that_ended_within_an_epoch_resumes_in_the_copy(
     assert f"ckpt_path=last is {copy.last_checkpoint}" in capsys.readouterr().out
     assert [path.name for path in copy.folder.parent.iterdir()] == ["the good one"]
     assert copy.best_checkpoint.read_bytes() == best
-    assert copy.read_manifest()["run"] == "resnet34/the good one"
+    assert copy.read_manifest().run == "resnet34/the good one"
     assert step_of(copy.last_checkpoint) == 5
     assert (first.last_checkpoint.read_bytes(), first.manifest.read_bytes()) == before
 
@@ -83,7 +84,7 @@ def test_a_training_without_validation_exports_the_last_checkpoint_and_says_so(
         "warning: an epoch has 2 batches, and every 5 are logged: set trainer.log_every_n_steps=2 "
         "for a training loss of each epoch\n"
     )
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     assert manifest["checkpoint"]["path"] == "checkpoints/last.ckpt"
     assert manifest["formats"]["eager"]["status"] == "ok"
     assert run.exported_checkpoint == run.last_checkpoint
@@ -92,10 +93,10 @@ def test_a_training_without_validation_exports_the_last_checkpoint_and_says_so(
 def test_a_training_of_zero_epochs_exports_its_initial_weights_and_can_resume() -> None:
     run = train("trainer.max_epochs=0")
     assert step_of(run.exported_checkpoint) == 0
-    assert run.read_manifest()["formats"]["eager"]["status"] == "ok"
+    assert run.read_manifest().formats["eager"].status == "ok"
     train("trainer.max_epochs=1", "ckpt_path=last")
     assert step_of(run.exported_checkpoint) == 2
-    assert run.read_manifest()["checkpoint"]["path"] == "checkpoints/best.ckpt"
+    assert run.read_manifest().checkpoint.path == "checkpoints/best.ckpt"
 
 
 NOTICES: list[tuple[list[str], bool, list[str]]] = [

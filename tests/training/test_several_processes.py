@@ -182,8 +182,8 @@ def test_two_processes_train_and_one_exports(tmp_path: Path) -> None:
     run = Run(tmp_path / "lightning_logs" / "resnet34" / "version_0")
     assert [path.name for path in run.folder.parent.iterdir()] == ["version_0"]
     results = run.read_benchmark()
-    assert results["dataset"]["images"] == 540
-    assert [row["status"] for row in results["rows"] if row["device"] == "cpu"] == ["ok", "ok"]
+    assert results.dataset.images == 540
+    assert [row.status for row in results.rows if row.device == "cpu"] == ["ok", "ok"]
     for rank in (0, 1):
         profile = json.loads((run.profile / f"rank{rank}.json").read_text())
         assert (profile["rank"], profile["notes"]) == (rank, [])

@@ -18,6 +18,7 @@ import yaml
 from src.data.restore import data_of
 from src.errors import UsageError
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.system.atomic_files import sha256
 from tests.report.writers.test_html import Page
 from tests.support.training_process import (
@@ -54,7 +55,7 @@ def trained(tmp_path_factory: Any) -> tuple[Run, str]:
 
 @pytest.fixture(scope="module")
 def results(trained: tuple[Run, str]) -> dict[str, Any]:
-    return trained[0].read_benchmark()
+    return as_dict(trained[0].read_benchmark())
 
 
 def run_outside(program: str, *argv: str | Path) -> Any:
@@ -206,7 +207,7 @@ def test_stages_run_again_without_training(trained: tuple[Run, str]) -> None:
     options = ("batch_sizes=[2]", "processes=1", "rounds=2", "samples=3", "threads=1")
     process = command(run.folder, "src.benchmark", str(run.folder), *options)
     assert process.returncode == 0, process.stderr
-    measured = run.read_benchmark()
+    measured = as_dict(run.read_benchmark())
     assert {row["format"] for row in measured["rows"]} == {"eager", "onnx_fp32"}
     assert [cell["batch_size"] for cell in measured["rows"][0]["latency"]] == [2]
     run.report.unlink()

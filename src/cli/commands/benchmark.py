@@ -26,4 +26,4 @@ def main() -> None:
     with resume_advice(lambda: advice), StageDisplay(console) as report:
         results = measure_unless_done(run, data, options, report)
     report_run(run, console)
-    require_success(results, options)
+    require_success(results.rows, options)

@@ -15,6 +15,7 @@ from rich.console import Console
 from src.cli.parser_errors import OneLineParser
 from src.compare.collection import collect
 from src.errors import LightshipError, UsageError
+from src.run.results import Results
 from src.system.console import open_console
 from src.system.paths import user_path
 
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
             found=f"{len(runs)}: {', '.join(run.name for run in runs)}",
             remedy="name two runs",
         )
-    _guard(
+    _require_no_regression(
         runs[0].results,
         runs[1].results,
         console,
@@ -95,9 +96,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _guard(
-    old: dict[str, object],
-    new: dict[str, object],
+def _require_no_regression(
+    old: Results,
+    new: Results,
     console: Console,
     *,
     max_slowdown: float | None,

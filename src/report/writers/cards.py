@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -9,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from src.report.table import columns, measured
 from src.run import fingerprint
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.run.preprocessing_steps import (
     CropMiddle,
     Normalise,
@@ -36,12 +38,13 @@ def write(run: Run) -> None:
     was exported again or changed, is left out. The card is no part of the export: no figure of a
     size holds it.
     """
-    manifest = run.read_manifest()
-    results = run.read_benchmark() if run.benchmark.is_file() else None
+    manifest = as_dict(run.read_manifest())
+    results = as_dict(run.read_benchmark()) if run.benchmark.is_file() else None
     for name, entry in manifest["formats"].items():
         folder = run.exports / name
         if entry["status"] == "ok" and folder.is_dir():
-            entry["files"] = fingerprint.taken(folder, entry["files"])
+            present = fingerprint.taken(folder, [file["path"] for file in entry["files"]])
+            entry["files"] = [dataclasses.asdict(file) for file in present]
             atomic_files.write_text(folder / NAME, card(name, manifest, results))
 
 

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from src.benchmark.statistics.departure import (
-    FIGURES,
     LEAST_SQNR_DB,
     MOST_ECE_GAIN,
     MOST_KL,
     departures,
 )
-from src.run.schema import Wrong
-from src.run.shapes.benchmark import ACCURACY
+from src.run.accuracy import Accuracy
+from src.run.reading import convert
+from src.run.record import Wrong
 from tests.report.test_table import row
 
 
@@ -28,10 +28,12 @@ from tests.report.test_table import row
     ],
 )
 def test_each_figure_has_its_bound(figures: dict[str, Any], expected: list[str]) -> None:
-    assert departures(figures) == expected
+    assert departures(**figures) == expected
 
 
 def test_a_file_from_elsewhere_names_figures_that_there_are() -> None:
-    ACCURACY({**row("onnx")["accuracy"], "departures": list(FIGURES)}, "accuracy")
+    convert(
+        {**row("onnx")["accuracy"], "departures": ["logit_sqnr_db", "kl", "delta_ece"]}, Accuracy
+    )
     with pytest.raises(Wrong):
-        ACCURACY({**row("onnx")["accuracy"], "departures": ["<b>"]}, "accuracy")
+        convert({**row("onnx")["accuracy"], "departures": ["<b>"]}, Accuracy)
