@@ -13,7 +13,7 @@ from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.export.stage import HEALTH_IMAGES, export_run, preflight
 from src.models.classifier import Classifier
-from src.report import health
+from src.report.sections import health
 from src.report.writers import cards
 from src.run.folder import LAST, Run
 from src.system.console import StageDisplay, open_console

@@ -9,8 +9,9 @@ from typing import Any
 from src.compare.candidate import Candidate, batch_size, candidates, front, groups, within
 from src.compare.collection import Measured
 from src.compare.comparability import Exam, Place, assumed
-from src.report import verdicts
-from src.report.table import MISSING, UNSTABLE, Column
+from src.report.document import MISSING, Cell, Column, text_column
+from src.report.sections import verdicts
+from src.report.sections.measurements import cause_of
 
 Row = dict[str, Any]
 
@@ -64,16 +65,15 @@ class Comparison:
             for each in self.candidates
         ]
 
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[Column[Row]]:
         """What the table shows, from left to right."""
-        shown = [
-            Column("file", lambda row: f"{row['model']} as {row['format']}", text=True),
-            Column("run", lambda row: row["run"], text=True),
-            Column("device", lambda row: row["device"], text=True),
+        shown: list[Column[Row]] = [
+            text_column("file", lambda row: f"{row['model']} as {row['format']}"),
+            text_column("run", lambda row: str(row["run"])),
+            text_column("device", lambda row: str(row["device"])),
             Column(
                 "size\nMB",
-                lambda row: f"{row['size_bytes'] / 1e6:.1f}",
-                value=lambda row: row["size_bytes"],
+                lambda row: Cell(f"{row['size_bytes'] / 1e6:.1f}", value=row["size_bytes"]),
                 best=min,
             ),
         ]
@@ -81,13 +81,13 @@ class Comparison:
         for number, exam in enumerate(self.exams, 1):
             head = f"top-1 %\n{_letter('set', number)}" if several else "top-1\n%"
             shown.append(_column(head, exam, "exam", _top1, best=max))
-        shown.append(Column("verdict", lambda row: verdicts.shown(row) or MISSING, text=True))
+        shown.append(Column("verdict", verdicts.cell, is_text=True))
         several = len(self.places) > 1
         for number, place in enumerate(self.places, 1):
             head = f"batch {self.size}\np50 ms" + (f"\n{_letter('place', number)}" * several)
             shown.append(_column(head, place, "place", _p50, best=min))
-        front = Column("on the front", lambda row: "yes" if row["front"] else MISSING, text=True)
-        return [*shown, front]
+        shown.append(text_column("on the front", lambda row: "yes" if row["front"] else MISSING))
+        return shown
 
     def notes(self) -> list[str]:
         """What the columns are, and why some figures are not ranked with others."""
@@ -151,9 +151,10 @@ class Comparison:
             best = within(group, self.seconds)
             if best is None:
                 fastest = min(group, key=lambda each: each.cell["p50_s"])
+                verdict = verdicts.cell(fastest.row).text
                 lines.append(
                     f"{below}: nothing that keeps its accuracy budget; the fastest is "
-                    f"{fastest.name}, {_figures(fastest)}, verdict {verdicts.shown(fastest.row)}."
+                    f"{fastest.name}, {_figures(fastest)}, verdict {verdict}."
                 )
             else:
                 lines.append(f"{below}: {best.name}, {_figures(best)}, on {exam} ({best.run}).")
@@ -179,9 +180,9 @@ def _column(
     head: str,
     only: object,
     attribute: str,
-    figure: Callable[[Candidate], tuple[str, float]],
+    figure: Callable[[Candidate], Cell],
     best: Any,
-) -> Column:
+) -> Column[Row]:
     """Figures of the candidates of one place or one set of images; the others have none here."""
 
     def belongs(row: Row) -> bool:
@@ -189,18 +190,16 @@ def _column(
 
     return Column(
         head,
-        lambda row: figure(row["candidate"])[0] if belongs(row) else MISSING,
-        value=lambda row: figure(row["candidate"])[1] if belongs(row) else None,
+        lambda row: figure(row["candidate"]) if belongs(row) else Cell(MISSING),
         best=best,
     )
 
 
-def _top1(each: Candidate) -> tuple[str, float]:
+def _top1(each: Candidate) -> Cell:
     value = each.row["accuracy"]["top1"]
-    return f"{100 * value:.2f}", value
+    return Cell(f"{100 * value:.2f}", value=value)
 
 
-def _p50(each: Candidate) -> tuple[str, float]:
+def _p50(each: Candidate) -> Cell:
     value = each.cell["p50_s"]
-    cause = next(iter(each.cell["unstable"]), None)
-    return f"{1e3 * value:.2f}" + (f" {UNSTABLE}{cause}" if cause else ""), value
+    return Cell(f"{1e3 * value:.2f}", mark=cause_of(each.cell) or "", value=value)

@@ -15,7 +15,7 @@ def main() -> None:
     from src.export.options import ExportOptions
     from src.export.source import Checkpoint
     from src.export.stage import HEALTH_IMAGES, export_run, require_success
-    from src.report import health
+    from src.report.sections import health
     from src.report.writers import cards
 
     run, options = parse("export", __doc__, ExportOptions)

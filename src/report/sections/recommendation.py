@@ -1,15 +1,17 @@
-"""The recommendation as sentences."""
+"""The recommendation of each device as a sentence with its reasons."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from src.report.processes import ONE_PROCESS, is_of_one, is_too_wide
-from src.report.verdicts import departures
+from src.report.sections import speedups
+from src.report.sections.rows import Results, Row
+from src.report.sections.speedups import Evidence
+from src.report.sections.verdicts import departures
 
-_WHERE = {"cpu": "this CPU", "cuda": "this GPU"}
-_BEST = {
+_DEVICES = {"cpu": "this CPU", "cuda": "this GPU"}
+_BETTER = {
     "latency": "faster",
     "throughput": "of a higher throughput",
     "size": "smaller",
@@ -17,26 +19,33 @@ _BEST = {
 }
 
 
-def sentences(results: dict[str, Any]) -> Iterator[str]:
-    """What to ship on each device that has rows, and why."""
+def sentences(results: Results) -> Iterator[str]:
+    """Yield a sentence for each device that has rows: the file to ship, and why."""
     for device in results["recommendation"]:
         yield _sentence(results, device)
 
 
-def _sentence(results: dict[str, Any], device: str) -> str:
+def points(share: float) -> str:
+    """Return a share of 1 in percentage points: 0.01 is "1 point"."""
+    return f"{100 * share:g} point{'' if share == 0.01 else 's'}"  # noqa: PLR2004
+
+
+def _sentence(results: Results, device: str) -> str:
     advice = results["recommendation"][device]
     rows = {row["format"]: row for row in results["rows"] if row["device"] == device}
     baseline = results["baseline"]
     budget = points(results["options"]["max_accuracy_drop"])
     if advice["format"] is None:
-        return f"On {_WHERE[device]} nothing can be recommended: {baseline} was not measured."
+        return f"On {_DEVICES[device]} nothing can be recommended: {baseline} was not measured."
     row = rows[advice["format"]]
+    better = _BETTER[advice["objective"]]
     if advice["format"] == baseline:
-        better = _BEST[advice["objective"]]
-        text = f"On {_WHERE[device]} ship {baseline}: nothing {better} keeps within {budget} of it"
+        text = (
+            f"On {_DEVICES[device]} ship {baseline}: nothing {better} keeps within {budget} of it"
+        )
     else:
         reasons = [*_reasons(row, rows.get(baseline), baseline, advice, budget)]
-        text = f"On {_WHERE[device]} ship {advice['format']}: {', '.join(reasons)}"
+        text = f"On {_DEVICES[device]} ship {advice['format']}: {', '.join(reasons)}"
     if figures := departures(row):
         text += f"; its probabilities are not {baseline}'s ({figures})"
         if other := advice.get("with_function"):
@@ -50,17 +59,15 @@ def _sentence(results: dict[str, Any], device: str) -> str:
             if needed
             else "no number of images would tell"
         )
-        text += (
-            f"; {other['format']} is {_BEST[advice['objective']]}, but whether it keeps within "
-            f"{budget} is open: {enough}"
-        )
-    return f"{text}.{_of_several(row, advice, baseline)}"
+        text += f"; {other['format']} is {better}, but whether it keeps within {budget} is open: "
+        text += enough
+    return f"{text}.{_choice(row, advice, baseline)}"
 
 
-def _of_several(row: dict[str, Any], advice: dict[str, Any], baseline: str) -> str:
-    """That one of several files was chosen, and what that does to its figures.
+def _choice(row: Row, advice: dict[str, Any], baseline: str) -> str:
+    """Return a note on the selection bias where one of several files was chosen.
 
-    A measurement of the first version does not say of how many.
+    Version 1 of ``benchmark.json`` does not say of how many.
     """
     if row["format"] == baseline or advice.get("chosen_from", 1) < 2:  # noqa: PLR2004
         return ""
@@ -73,39 +80,13 @@ def _of_several(row: dict[str, Any], advice: dict[str, Any], baseline: str) -> s
     return f"{text}."
 
 
-def points(share: float) -> str:
-    """A share of 1 as points of percent: 0.01 is "1 point"."""
-    return f"{100 * share:g} point{'' if share == 0.01 else 's'}"  # noqa: PLR2004
-
-
 def _reasons(
-    row: dict[str, Any],
-    baseline: dict[str, Any] | None,
-    name: str,
-    advice: dict[str, Any],
-    budget: str,
+    row: Row, baseline: Row | None, name: str, advice: dict[str, Any], budget: str
 ) -> Iterator[str]:
     size = advice["batch_size"]
     cells = [cell for cell in row["latency"] if size is None or cell["batch_size"] == size]
-    speedup = cells[0]["speedup"] if cells else None
-    if speedup:
-        interval = f"[{speedup['low']:.2f}, {speedup['high']:.2f}]"
-        at = f"at batch {cells[0]['batch_size']}"
-        if is_of_one(speedup):
-            at += f" in {ONE_PROCESS}"
-        if is_too_wide(speedup) and speedup["low"] > 1:
-            yield (
-                f"at least {speedup['low']:.1f}x faster than {name} {interval} {at}, "
-                "too few rounds to tell more"
-            )
-        elif is_too_wide(speedup):
-            yield f"too few rounds to tell its speed from {name}'s {interval} {at}"
-        elif speedup["low"] > 1:
-            yield f"{speedup['value']:.1f}x faster than {name} {interval} {at}"
-        elif speedup["high"] < 1:
-            yield f"{1 / speedup['value']:.1f}x slower than {name} {interval} {at}"
-        else:
-            yield f"as fast as {name} {interval} {at}"
+    if cells and cells[0]["speedup"]:
+        yield _speed(cells[0]["speedup"], cells[0]["batch_size"], name)
     if baseline and row["size_bytes"] and baseline["size_bytes"]:
         ratio = baseline["size_bytes"] / row["size_bytes"]
         yield f"{ratio:.1f}x smaller" if ratio > 1.05 else "of the same size"  # noqa: PLR2004
@@ -122,10 +103,31 @@ def _reasons(
     )
 
 
-def _memory(
-    cells: list[dict[str, Any]], baseline: dict[str, Any] | None, name: str
-) -> Iterator[str]:
-    """The peak at the batch size that decided, beside the baseline's."""
+def _speed(gain: dict[str, Any], batch_size: int, baseline: str) -> str:
+    interval = speedups.interval_of(gain)
+    where = f"at batch {batch_size}"
+    if speedups.is_of_one(gain):
+        where += f" in {speedups.ONE_PROCESS}"
+    too_few = "too few rounds to tell more"
+    match speedups.evidence(gain):
+        case Evidence.AT_LEAST:
+            speed = f"at least {gain['low']:.1f}x faster than {baseline}"
+            return f"{speed} {interval} {where}, {too_few}"
+        case Evidence.AT_MOST:
+            speed = f"at least {1 / gain['high']:.1f}x slower than {baseline}"
+            return f"{speed} {interval} {where}, {too_few}"
+        case Evidence.NONE:
+            return f"too few rounds to tell its speed from {baseline}'s {interval} {where}"
+        case Evidence.FASTER:
+            return f"{gain['value']:.1f}x faster than {baseline} {interval} {where}"
+        case Evidence.SLOWER:
+            return f"{1 / gain['value']:.1f}x slower than {baseline} {interval} {where}"
+        case Evidence.EVEN:
+            return f"as fast as {baseline} {interval} {where}"
+
+
+def _memory(cells: list[dict[str, Any]], baseline: Row | None, name: str) -> Iterator[str]:
+    """Yield the peak at the batch size that decided, beside the baseline's."""
     others = (baseline or {"latency": []})["latency"]
     for cell in cells:
         same_size = (other for other in others if other["batch_size"] == cell["batch_size"])
@@ -140,7 +142,7 @@ def _memory(
 
 
 def _change(accuracy: dict[str, Any], budget: str) -> str:
-    """What the images show: a change, none, or no more than that it is within the budget."""
+    """Return "changed", "unchanged", or that the change is within the budget."""
     if accuracy["delta_low"] > 0 or accuracy["delta_high"] < 0:
         return "changed"
     return "unchanged" if accuracy["delta_top1"] == 0 else f"within the budget of {budget}"

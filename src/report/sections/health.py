@@ -1,0 +1,49 @@
+"""The warning about an unhealthy network: one line, and a table of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from src.report.document import MISSING, Head, Section, Table
+
+_HEADS = (
+    Head("layer", is_text=True),
+    Head("kind", is_text=True),
+    Head("largest value"),
+    Head("times the median image's"),
+    Head("constant channels"),
+)
+
+
+def warning(record: Mapping[str, Any]) -> str | None:
+    """Return the problems of the network in one line; None if there are none or nobody looked.
+
+    Args:
+        record: a manifest or a ``benchmark.json``, which has ``health``.
+    """
+    problems = (record.get("health") or {}).get("problems")
+    if not problems:
+        return None
+    return (
+        f"The trained network is not healthy: {'; '.join(problems)}. Its quantized files may lose "
+        "their function; docs/training.md says what helps."
+    )
+
+
+def outliers(record: Mapping[str, Any]) -> Section | None:
+    """Return the layers with the largest outliers; None for a healthy network."""
+    if warning(record) is None:
+        return None
+    layers = [
+        [
+            layer["name"],
+            layer["kind"],
+            f"{layer['largest']:.3g}",
+            f"{layer['ratio']:.3g}",
+            MISSING if layer.get("dead") is None else f"{layer['dead']:.0%}",
+        ]
+        for layer in record["health"]["layers"]
+    ]
+    table = Table.of_text("Outliers of each layer's outputs", _HEADS, layers)
+    return Section("The layers with the largest outliers", table=table)
