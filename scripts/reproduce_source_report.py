@@ -21,7 +21,7 @@ import torch
 import torchvision
 from gpu import page as gpu_page
 
-from src.report.int8_slowdown import explanations
+from src.report.sections.int8_slowdown import explanations
 from src.run import folder
 from src.system import atomic_files
 

@@ -25,10 +25,13 @@ from src.compare.page import markdown as comparison_page
 from src.errors import UsageError, is_harmful
 from src.predict.output import open_writer
 from src.predict.stage import Prediction
-from src.report import training
-from src.report.writers import cards, markdown_page
-from src.report.writers.html import page as html_page
+from src.report.document import Section
+from src.report.sections.profile import operators
+from src.report.training_profile import Operator, Window
+from src.report.writers import cards
+from src.report.writers.tensorboard import untitled
 from src.run.folder import Run
+from tests.report.pages import html_page, markdown_page
 from tests.report.test_table import FAILED, results, row
 from tests.report.writers.test_cards import manifest
 from tests.system.test_quoting import FORMULAS, HOSTILE
@@ -199,12 +202,13 @@ def _comparison(text: str) -> str:
 
 
 def _profile(text: str) -> str:
-    operator = {"name": text, "self_seconds": 1.0, "calls": 1, "allocated_bytes": 1}
-    return training.operators_table({"step_seconds": [1.0], "operators": [operator]})
+    operator = Operator(name=text, self_seconds=1.0, calls=1, allocated_bytes=1)
+    window = Window(stage="train", epoch=0, step_seconds=[1.0], operators=[operator])
+    return untitled([Section("Operators", table=operators(window))])
 
 
 PAGES: dict[str, Callable[[str], str]] = {
-    "report.md": lambda text: markdown_page.markdown(planted(text), ["size"]),
+    "report.md": lambda text: markdown_page(planted(text), "size"),
     "README.md beside a file": _card,
     "README.md of a bundle": _bundle_card,
     "comparison.md": _comparison,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpu.plan import ROOT
-from src.report.processes import ONE_PROCESS, is_of_one, is_too_wide
+from src.report.sections.speedups import ONE_PROCESS, is_of_one, is_too_wide
 
 PAGE = ROOT / "docs" / "gpu.md"
 KEPT = ROOT / "docs" / "gpu.json"  # of the last run on a GPU

@@ -17,7 +17,7 @@ import pytest
 from src.backends.base import Unavailable
 from src.benchmark import memory
 from src.benchmark.suite import measure
-from src.report.table import footnotes
+from src.report.sections.footnotes import footnotes
 from src.run.folder import Run
 from src.worker.memory_peak import MOST_CALLS, peak_when_steady
 from src.worker.process import Limits, WorkerError

@@ -20,8 +20,7 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure, measure_unless_done, require_success
 from src.errors import LightshipError, UsageError
 from src.export.stage import PROBE
-from src.report.table import footnotes
-from src.report.writers import markdown_page
+from src.report.sections.footnotes import footnotes
 from src.run import fingerprint
 from src.run.folder import Run
 from src.system import atomic_files
@@ -33,6 +32,7 @@ PLANTED = """
 import os, time
 import numpy as np
 from src.backends.base import Profile, Unavailable
+from tests.report.pages import markdown_page
 
 requires = runs_with = ("numpy",)
 devices = ("cpu",)
@@ -313,7 +313,7 @@ def test_a_baseline_that_fails_at_a_test_image_leaves_the_other_rows_their_figur
     assert talking["accuracy"]["images"] == 50
     assert "delta_top1" not in talking["accuracy"]
     assert found["recommended"] == {"cpu": None}
-    assert "nan-of-the-strange" in markdown_page.markdown(found, [])
+    assert "nan-of-the-strange" in markdown_page(found)
 
 
 def test_a_run_that_was_calibrated_on_the_scored_images_is_refused(run: Run) -> None:

@@ -37,9 +37,9 @@ from src.errors import LightshipError, UsageError
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.models.network import NetworkSpec
-from src.report import advice, table
-from src.report.writers import cards, markdown_page, tensorboard
-from src.report.writers.html import page as html_page
+from src.report.sections.report import report_of
+from src.report.writers import cards, tensorboard
+from src.report.writers.console import report_table
 from src.run import class_names
 from src.run.folder import Run
 from src.run.shapes.benchmark import BENCHMARK
@@ -49,6 +49,7 @@ from tests.compare.test_regression import measurement
 from tests.conftest import CONFIGS
 from tests.faults import canary
 from tests.faults.mutation import HOSTILE, as_json, damaged, within
+from tests.report.pages import html_page, markdown_page
 from tests.report.test_table import FAILED, latency, results, row
 from tests.report.writers.test_cards import manifest
 from tests.test_foreign_text import planted
@@ -115,9 +116,10 @@ def test_measurements(tmp_path: Path, count: int) -> None:
     def read(chance: random.Random) -> None:
         run.benchmark.write_bytes(as_json(MEASURED, chance))
         found = run.read_benchmark()
-        assert markdown_page.markdown(found, ["size"])
-        screen.print(table.console_table(found))
-        assert len([*advice.sentences(found)]) == len(found["recommendation"])
+        assert markdown_page(found, "size")
+        report = report_of(found)
+        screen.print(report_table(report))
+        assert len(report.recommendation) == len(found["recommendation"])
         assert Comparison.of([Measured("one", run.benchmark, found)], None, None).rows()
         if chance.random() < 0.02:  # for it draws
             assert html_page(found, run.flipped)
@@ -147,14 +149,15 @@ def test_measurements_that_are_taken(tmp_path: Path, count: int) -> None:
             assert isinstance(
                 regression.compare(one, other, max_slowdown=0.05, max_drop=0.01), list
             )
-        assert markdown_page.markdown(one, ["size"])
-        screen.print(table.console_table(one))
-        for sentence in (*table.footnotes(one), *advice.sentences(one)):
+        assert markdown_page(one, "size")
+        report = report_of(one)
+        screen.print(report_table(report))
+        for sentence in (*report.unmeasured, *report.recommendation):
             screen.print(sentence)
         draws = chance.random() < 0.03
         if draws:
             assert html_page(one, run.flipped)
-            tensorboard.write(one, tmp_path / "events", {"model": one["options"]}, {})
+            tensorboard.write(report, tmp_path / "events", {"model": one["options"]}, {})
         with contextlib.suppress(UsageError):  # of no batch size in common
             comparison = Comparison.of(both, None, 1.0)
             assert comparison_page.markdown(comparison)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from src.errors import UsageError
-from src.report.advice import sentences
-from src.report.writers import markdown_page
+from src.report.sections.recommendation import sentences
 from src.run import folder
 from src.run.folder import Run
+from tests.report.pages import markdown_page
 from tests.report.test_table import of_version_1, results, row
 
 
@@ -92,7 +92,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, content: str) -> None:
 def test_a_measurement_of_the_version_before_is_read_and_says_what_it_lacks(
     tmp_path: Path,
 ) -> None:
-    from src.report.table import footnotes
+    from src.report.sections.footnotes import footnotes
     from tests.report.test_table import results, row
 
     content = results(row("eager"), row("onnx")) | {"schema_version": 1}
@@ -142,7 +142,7 @@ def test_measurements_of_every_version_are_read_and_told(tmp_path: Path) -> None
         run.benchmark.write_text(json.dumps(measured))
         found = run.read_benchmark()
         assert found["schema_version"] == measured["schema_version"]
-        assert markdown_page.markdown(found, [])
+        assert markdown_page(found)
         assert [*sentences(found)]
     for version in (0, 3, "2", None):
         run.benchmark.write_text(json.dumps({**recent, "schema_version": version}))

@@ -123,7 +123,7 @@ def test_a_training_that_validates_nothing_says_so_before_it_starts(
 
 
 def test_the_table_says_that_the_exported_weights_were_not_validated() -> None:
-    from src.report.table import footnotes
+    from src.report.sections.footnotes import footnotes
     from tests.report.test_table import results, row
 
     content: dict[str, Any] = results(row("eager"))

@@ -26,17 +26,22 @@ class Evidence(Enum):
 
 
 def evidence(gain: dict[str, Any]) -> Evidence:
-    """Return what the interval of a speed-up shows: the one rule for tables and sentences.
-
-    The interval of a single process is assumed, to be wider than a factor of 1.5 to begin with.
-    """
-    widest = _WIDEST**2 if is_of_one(gain) else _WIDEST
-    too_wide = gain["high"] > widest * gain["low"]
+    """Return what the interval of a speed-up shows: the one rule for tables and sentences."""
+    too_wide = is_too_wide(gain)
     if gain["low"] > 1:
         return Evidence.AT_LEAST if too_wide else Evidence.FASTER
     if gain["high"] < 1:
         return Evidence.AT_MOST if too_wide else Evidence.SLOWER
     return Evidence.NONE if too_wide else Evidence.EVEN
+
+
+def is_too_wide(gain: dict[str, Any]) -> bool:
+    """Return whether the interval is too wide for the value in it to help a decision.
+
+    The interval of a single process is assumed, to be wider than a factor of 1.5 to begin with.
+    """
+    widest = _WIDEST**2 if is_of_one(gain) else _WIDEST
+    return bool(gain["high"] > widest * gain["low"])
 
 
 def is_of_one(gain: dict[str, Any]) -> bool:

@@ -32,11 +32,7 @@ def page(report: Report, pictures: Sequence[str] = ()) -> str:
         *section_lines(report.answers, title=report.answers.table.caption),
         *(line for section in report.damage for line in section_lines(section, level=3)),
         *(section_lines(report.outliers) if report.outliers else ()),
-        *(
-            line
-            for section in report.making
-            for line in section_lines(section, title=f"How {section.title} was made")
-        ),
+        *(line for section in report.making for line in making_lines(section)),
         *(section_lines(report.operators) if report.operators else ()),
         *(line for name in pictures for line in ("", f"![{name.replace('_', ' ')}]({name}.png)")),
         *section_lines(report.more),
@@ -47,6 +43,11 @@ def page(report: Report, pictures: Sequence[str] = ()) -> str:
         *items([f"{report.checkpoint.name}: {report.checkpoint.text}"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def making_lines(section: Section) -> Iterator[str]:
+    """Yield the lines of a section on the making of a format."""
+    return section_lines(section, title=f"How {section.title} was made")
 
 
 def section_lines(section: Section, *, title: str = "", level: int = 2) -> Iterator[str]:

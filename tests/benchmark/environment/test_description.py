@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from src.benchmark.environment import description
-from src.report.writers import markdown_page
 from src.run.folder import Run
 from src.run.shapes.benchmark import ENVIRONMENT
 from tests import machines
+from tests.report.pages import markdown_page
 from tests.report.test_table import results, row
 
 
@@ -38,7 +38,7 @@ def test_what_is_described_is_read_again_on(
     run.write_benchmark(measured, f"{described['cpu']} 1 threads")
     found = run.read_benchmark()
     assert found["environment"] == described
-    assert described["cpu"] in markdown_page.markdown(found, [])
+    assert described["cpu"] in markdown_page(found)
 
 
 def test_a_number_of_cores_that_is_not_told_is_said(
@@ -47,7 +47,7 @@ def test_a_number_of_cores_that_is_not_told_is_said(
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     described = description.describe(threads=1)
     ENVIRONMENT(described, "environment")
-    told = markdown_page.markdown(results(row("eager")) | {"environment": described}, [])
+    told = markdown_page(results(row("eager")) | {"environment": described})
     assert "usable of an unknown number of cores" in told
 
 

@@ -16,10 +16,14 @@ from matplotlib.collections import PathCollection
 from PIL import Image
 
 from src.benchmark.flipped import FlippedPictures
-from src.report import table
-from src.report.charts import chart, measurements, style, tradeoff
+from src.report.charts import chart, style, tradeoff
+from src.report.charts.measured import charts
+from src.report.document import MISSING
+from src.report.sections import measurements
+from src.report.sections.rows import measured as measured_rows
 from src.report.writers import html
 from tests.report.charts.test_figures import GREY
+from tests.report.pages import html_page
 from tests.report.test_table import FAILED, latency, results, row
 
 SKIPPED = {**FAILED, "status": "skipped"}
@@ -71,7 +75,7 @@ class Page(HTMLParser):
 
 
 def page_of(measured: dict[str, Any], folder: Path) -> Page:
-    return Page(html.page(json.loads(json.dumps(measured)), folder))
+    return Page(html_page(json.loads(json.dumps(measured)), folder))
 
 
 @functools.cache
@@ -114,16 +118,17 @@ def test_the_tables_figures_are_those_of_the_file(kind: str) -> None:
             assert cells[-1][0] == f"{each['status']} : {each['reason']}"
             continue
         found = dict(zip(page.heads, cells, strict=True))
-        for column in table.columns(measured):
+        for column in measurements.columns(measured):
             head = column.head.replace("\n", " ")
             if head not in found:  # in which no row has a figure
-                assert {column.cell(it) for it in table.measured(measured)} == {table.MISSING}
+                assert {column.cell(it).figure for it in measured_rows(measured)} == {MISSING}
                 continue
             text, value = found[head]
             shown = text.replace(" (best)", "").replace(" (unstable)", "")
-            assert shown.replace(" (recommended)", "") == column.cell(each), head
-            if column.value and column.value(each) is not None:
-                assert float(str(value)) == column.value(each), head
+            cell = column.cell(each)
+            assert shown.replace(" (recommended)", "") == cell.text, head
+            if cell.value is not None:
+                assert float(str(value)) == cell.value, head
         assert float(str(found["batch 1 p50 ms"][1])) == each["latency"][0]["p50_s"]
         assert float(str(found["size MB"][1])) == each["size_bytes"]
 
@@ -142,10 +147,10 @@ def test_an_unstable_cell_and_the_best_of_a_column_are_marked() -> None:
 
 def test_the_plots_points_are_those_of_the_file() -> None:
     measured = results(*KINDS["many"])
-    figures = {chart.name: chart for chart in measurements.charts(measured)}
+    figures = {each.name: each for each in charts(measured)}
     assert list(figures) == ["tradeoff", "latency_batch_1", "latency_batch_8", "size", "training"]
-    rows = table.measured(measured)
-    points = tradeoff.standing(measured, rows, 1, style.colors(["eager", "onnx_int8"]))
+    rows = measured_rows(measured)
+    points = tradeoff.points_of_run(measured, rows, 1, style.colors(["eager", "onnx_int8"]))
     for point, each in zip(points, rows, strict=True):
         cell, accuracy = each["latency"][0], each["accuracy"]
         assert (point.seconds, point.top1) == (cell["p50_s"], accuracy["top1"])
@@ -174,7 +179,7 @@ def test_the_plots_points_are_those_of_the_file() -> None:
 
 def test_nothing_is_drawn_of_rows_without_figures(tmp_path: Path) -> None:
     measured = results(*KINDS["all failed"]) | {"training": None}
-    assert list(measurements.charts(measured)) == []
+    assert list(charts(measured)) == []
     page = page_of(measured, tmp_path)
     assert not [tag for tag, _ in page.tags if tag == "svg"]
 
@@ -192,7 +197,7 @@ def test_any_number_of_classes_is_a_page(classes: int, tmp_path: Path) -> None:
     measured["rows"][0]["accuracy"].pop("per_class")
     page = page_of(measured, tmp_path)
     assert f"{classes} classes" in "".join(page.words)
-    assert len(html.page(measured, tmp_path)) < 600_000
+    assert len(html_page(measured, tmp_path)) < 600_000
 
 
 def test_markup_in_a_name_stays_text_wherever_it_stands(tmp_path: Path) -> None:
@@ -248,7 +253,7 @@ def test_the_page_asks_for_nothing(tmp_path: Path) -> None:
     flip = {"position": 0, "true": 3, "before": 3, "after": 7}
     measured["rows"][0]["accuracy"]["flips"] = [flip]
     Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
-    text = html.page(measured, tmp_path)
+    text = html_page(measured, tmp_path)
     page = Page(text)
     sources = [found["src"] for _, found in page.tags if "src" in found]
     assert len(sources) == 1
@@ -319,5 +324,5 @@ def test_it_says_how_to_reproduce_and_to_use_it_as_the_formats_say() -> None:
 def test_the_page_changes_nothing_of_what_it_is_given(tmp_path: Path) -> None:
     measured = results(*KINDS["single"])
     before = copy.deepcopy(measured)
-    html.page(measured, tmp_path)
+    html_page(measured, tmp_path)
     assert measured == before

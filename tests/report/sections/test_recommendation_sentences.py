@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from src.report.advice import points, sentences
+from src.report.sections.recommendation import points, sentences
 from tests.report.test_table import latency, results, row
 
 CLOSE = {"value": 1.0, "low": 0.97, "high": 1.02, "processes": 5}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from src.report.int8_slowdown import explanations
+from src.report.sections.int8_slowdown import explanations
 from tests.report.test_table import latency, results, row
 
 PROFILE = {
