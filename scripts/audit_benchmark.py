@@ -37,6 +37,7 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
 from src.data.restore import data_of
 from src.run.folder import Run
+from src.run.layout import as_dict
 
 PLANTED = Path(__file__).parent / "planted_formats"
 DEFAULT = BenchmarkOptions(memory=False)
@@ -148,7 +149,7 @@ class Audit:
         run = Run(folder)
         run.exports.mkdir(parents=True)
         shutil.copy(self._original.exports / "probe.npz", run.exports)
-        manifest = self._original.read_manifest()
+        manifest = as_dict(self._original.read_manifest())
         entries = manifest["formats"]
         for name, whose in names.items():
             shutil.copytree(self._original.exports / whose, run.exports / name)

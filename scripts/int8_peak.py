@@ -26,6 +26,7 @@ from src import formats
 from src.backends.base import Runtime
 from src.backends.onnx.runtime import INPUT, OUTPUT, OnnxRuntime
 from src.run import folder as runs
+from src.run.layout import as_dict
 from src.system import machine
 
 LAYERS, CHANNELS, SIDE = 6, 1024, 32
@@ -118,7 +119,7 @@ def table(
     columns = " | ".join(f"`{name}`, ms (times that)" for name in FILES)
     lines = [f"| network | at the peak, ms | {columns} |", "|---|---:|" + "---:|" * len(FILES)]
     for run in found:
-        manifest = run.read_manifest()
+        manifest = as_dict(run.read_manifest())
         least = 2 * manifest["macs"] / peak
         taken = {name: statistics.median(seconds[run.name, name]) for name in FILES}
         cells = " | ".join(f"{1e3 * each:.2f} ({each / least:.1f})" for each in taken.values())
@@ -156,7 +157,7 @@ def seconds_of_chain(runtime: str, zero: int, threads: int) -> float:
 
 def seconds_of_file(run: runs.Run, name: str) -> float:
     """Seconds of a call of a run's file, for one image."""
-    shape = run.read_manifest()["input_shape"]
+    shape = run.read_manifest().input_shape
     image = np.random.default_rng(0).random((1, *shape[-3:]), np.float32)
     runtime = formats.get(name).load(run.exports / name, "cpu", machine.usable_cores())
     return seconds_of_a_call(runtime, image)

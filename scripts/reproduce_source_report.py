@@ -23,6 +23,7 @@ from gpu import page as gpu_page
 
 from src.report.sections.int8_slowdown import explanations
 from src.run import folder
+from src.run.layout import as_dict
 from src.system import atomic_files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = (chosen.root or Path(name)).resolve()
         found = {model: trained(model, root) for model in FAMILIES}
-        results = {model: run.read_benchmark() for model, run in found.items()}
+        results = {model: as_dict(run.read_benchmark()) for model, run in found.items()}
         traces = sum(
             file.stat().st_size
             for run in found.values()

@@ -28,10 +28,10 @@ from src.predict.stage import Prediction
 from src.report.document import Section
 from src.report.sections.profile import operators
 from src.report.training_profile import Operator, Window
-from src.report.writers import cards
 from src.report.writers.tensorboard import untitled
 from src.run.folder import Run
-from tests.report.pages import html_page, markdown_page
+from src.run.layout import as_dict
+from tests.report.pages import card, html_page, markdown_page
 from tests.report.test_table import FAILED, results, row
 from tests.report.writers.test_cards import manifest
 from tests.system.test_quoting import FORMULAS, HOSTILE
@@ -106,7 +106,7 @@ def test_what_is_no_commit_is_not_checked_out(tmp_path: Path, commit: Any) -> No
     run = Run(tmp_path)
     run.benchmark.write_text(json.dumps(content))
     try:
-        found = run.read_benchmark()
+        found = as_dict(run.read_benchmark())
     except UsageError:
         return
     assert not any("git" in code for code in code_of(found, tmp_path))
@@ -188,7 +188,8 @@ def exported(text: str) -> dict[str, Any]:
 def _card(text: str) -> str:
     of_the_file = planted(text)
     of_the_file["rows"][0] |= {"format": "onnx", "sha256": {"model": text}}
-    return cards.card("onnx", exported(text), of_the_file)
+    of_the_file["recommendation"]["cpu"]["format"] = "onnx"
+    return card("onnx", exported(text), of_the_file)
 
 
 def _bundle_card(text: str) -> str:
@@ -208,7 +209,7 @@ def _profile(text: str) -> str:
 
 
 PAGES: dict[str, Callable[[str], str]] = {
-    "report.md": lambda text: markdown_page(planted(text), "size"),
+    "report.md": lambda text: markdown_page(planted(text), ["size"]),
     "README.md beside a file": _card,
     "README.md of a bundle": _bundle_card,
     "comparison.md": _comparison,
@@ -243,7 +244,9 @@ def test_what_a_terminal_obeys_is_written_out_when_a_file_is_read(
     content["run"] = content["rows"][2]["reason"] = content["environment"]["cpu"] = text
     run.benchmark.write_text(json.dumps(content))
     run.manifest.write_text(json.dumps(exported("harmless") | {"run": text}))
-    found = json.dumps([run.read_benchmark(), run.read_manifest()], ensure_ascii=False)
+    found = json.dumps(
+        [as_dict(run.read_benchmark()), as_dict(run.read_manifest())], ensure_ascii=False
+    )
     assert not any(map(is_harmful, found))
     assert "harmless" in found
     error = UsageError("RUN", expected="x", found=text, remedy="y")

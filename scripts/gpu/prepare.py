@@ -13,6 +13,7 @@ from typing import Any
 
 from gpu import arguments
 from src.run import folder
+from src.run.layout import as_dict
 
 
 def main() -> None:
@@ -61,7 +62,7 @@ def exported(root: Path, model: str) -> dict[str, Any]:
     path = root / f"{model}.log"
     log = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     run = folder.newest(root, model, having="exports/manifest.json")
-    entries = run.read_manifest()["formats"] if run else {}
+    entries = as_dict(run.read_manifest())["formats"] if run else {}
     return {
         "log": log[-4000:],
         "formats": {

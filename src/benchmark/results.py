@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,9 +14,11 @@ from src.benchmark.schedule import Schedule
 from src.benchmark.statistics.departure import BOUNDS
 from src.errors import UsageError
 from src.run.folder import Run
-from src.run.schema import Wrong
-from src.run.shapes.benchmark import BENCHMARK, VERSION
-from src.system import atomic_files
+from src.run.layout import as_dict
+from src.run.reading import convert
+from src.run.record import Wrong
+from src.run.results import VERSION, Results
+from src.run.rounds import Rounds
 from src.system.console import Report
 
 _FROM_MANIFEST = (
@@ -46,7 +47,7 @@ _FROM_RECORD = (
 def keep_rounds(run: Run, rows: Sequence[Row], record: dict[str, Any]) -> None:
     """Write all that was measured, before anything is derived from it: see ``src/shapes``."""
     content = {"schema_version": VERSION, **record, "rows": [row.raw() for row in rows]}
-    atomic_files.write_text(run.rounds, json.dumps(content, allow_nan=False) + "\n")
+    run.write_rounds(convert(content, Rounds))
 
 
 def from_rounds(
@@ -57,7 +58,7 @@ def from_rounds(
     Raises:
         UsageError: they are not what a reader expects, as of a file that was changed.
     """
-    rows = planned(run.read_manifest(), options.devices)
+    rows = planned(as_dict(run.read_manifest()), options.devices)
     kept = {(row["figures"]["format"], row["figures"]["device"]): row for row in record["rows"]}
     for row in rows:
         row.restore(kept[row.name, row.device])
@@ -92,12 +93,11 @@ def with_figures(
         Wrong: the result is not what its readers expect; nothing is written.
     """
     with _telling_of_rounds(run):
-        results = _derived(run, record, rows, schedule, options)
-        BENCHMARK(json.loads(json.dumps(results, allow_nan=False)), "")
-        where = results["environment"]["gpu"] or {"name": results["environment"]["cpu"]}
-        run.write_benchmark(results, f"{where['name']} {options.effective_threads} threads")
+        results = convert(_derived(run, record, rows, schedule, options), Results)
+        machine = f"{results.environment.processor} {options.effective_threads} threads"
+        run.write_benchmark(results, machine)
     run.rounds.unlink(missing_ok=True)
-    return results
+    return as_dict(results)
 
 
 def _derived(
@@ -107,7 +107,7 @@ def _derived(
     schedule: Schedule,
     options: BenchmarkOptions,
 ) -> dict[str, Any]:
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     traces = run.inference_traces if options.trace else None
     if traces is not None:
         traces.mkdir(parents=True, exist_ok=True)

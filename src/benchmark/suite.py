@@ -28,6 +28,7 @@ from src.export import reference_outputs
 from src.export.stage import PROBE
 from src.export.up_to_date import is_written
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.system.console import Report
 from src.worker.process import EVALUATION_BATCH, Limits
 
@@ -109,7 +110,7 @@ def measure(
         UsageError: the run has nothing exported, or no format like ``options.baseline``, or it
             was calibrated on the images that it is scored on.
     """
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     rows = planned(manifest, options.devices)
     if not any(row.name == options.baseline for row in rows):
         raise UsageError(

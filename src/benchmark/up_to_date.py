@@ -11,6 +11,7 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.row import planned
 from src.errors import UsageError
 from src.run.folder import Run
+from src.run.layout import as_dict
 
 # The hash of the test images that are there now; None where they cannot be read.
 ScoredNow = Callable[[], str | None]
@@ -30,7 +31,7 @@ def find(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> dict[str, An
     if not run.benchmark.is_file():
         return None
     try:
-        found = run.read_benchmark()
+        found = as_dict(run.read_benchmark())
         same = _is_of(found, found["rows"], run, options, scored) and all(
             row["status"] != "failed" for row in found["rows"]
         )
@@ -47,11 +48,11 @@ def find_rounds(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> dict[
     if not run.rounds.is_file():
         return None
     try:
-        found = run.read_rounds()
+        found = as_dict(run.read_rounds())
         rows = [row["figures"] for row in found["rows"]]
         same = (
             found["complete"]
-            and found["classes"] == len(run.read_manifest()["class_names"])
+            and found["classes"] == len(run.read_manifest().class_names)
             and _is_of(found, rows, run, options, scored)
         )
     except (UsageError, KeyError, TypeError, AttributeError):
@@ -67,7 +68,7 @@ def _is_of(
     scored: ScoredNow,
 ) -> bool:
     """Whether a measurement is of the files and images of a run, with these options, here."""
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     measured = {(row["format"], row["device"]): row["sha256"] for row in rows}
     there = {
         (row.name, row.device): (

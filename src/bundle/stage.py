@@ -29,6 +29,7 @@ from src.predict.options import PredictOptions
 from src.predict.stage import softmax
 from src.run import fingerprint
 from src.run.folder import Run
+from src.run.layout import as_dict
 
 CONTENTS = Path(__file__).parent / "contents"
 MODEL = "model.onnx"
@@ -50,7 +51,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
             check it with.
         LightshipError: the exported file does not run here.
     """
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     name = options.format or recommended(run, "cpu")
     require_exported(manifest, name)
     _require_onnx(manifest, name)
@@ -156,7 +157,7 @@ def _measured(
     """
     if not run.benchmark.is_file():
         return None, None
-    results = run.read_benchmark()
+    results = as_dict(run.read_benchmark())
     listed = manifest["formats"][name]["files"] if embedded else files_now(run, manifest, name)
     for row in results["rows"]:
         is_ours = (row["format"], row["device"], row["status"]) == (name, "cpu", "ok")

@@ -66,7 +66,7 @@ class ExportCallback(Callback):
         if checkpoint == run.last_checkpoint:
             console.print(f"no weights were validated: exporting {LAST}")
         with StageDisplay(console) as report:
-            manifest = export_run(
+            export_run(
                 run,
                 Checkpoint.read(checkpoint),
                 data.calibration_images(self.options.calibration_images),
@@ -77,7 +77,7 @@ class ExportCallback(Callback):
                 data.origin,
                 lambda: data.unseen_images(HEALTH_IMAGES),
             )
-        if warning := health.warning(manifest):
+        if warning := health.warning(run.read_manifest().health):
             console.print(warning, soft_wrap=True, style="yellow")
         cards.write(run)
         return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ from src.compare.collection import Measured
 from src.compare.comparability import Exam, Place, exams_of, place_of
 from src.errors import UsageError
 from src.report import pareto
+from src.run import row as records
+from src.run.latency import Cell
+from src.run.reading import convert
 
 Row = dict[str, Any]
 
@@ -26,6 +30,16 @@ class Candidate:
     place: Place
     exam: Exam
     baseline: str
+
+    @functools.cached_property
+    def record(self) -> records.Row:
+        """The row as a record, which the report takes."""
+        return convert(self.row, records.Row)
+
+    @property
+    def timing(self) -> Cell:
+        """The record of the cell."""
+        return convert(self.cell, Cell)
 
     @property
     def name(self) -> str:

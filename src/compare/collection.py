@@ -10,6 +10,7 @@ from typing import Any
 
 from src.errors import UsageError
 from src.run.folder import Run, read_results
+from src.run.layout import as_dict
 
 MEASUREMENT = "benchmark.json"
 
@@ -30,7 +31,7 @@ def collect(arguments: Sequence[str]) -> list[Measured]:
         UsageError: there is none, or it is no file that the benchmark stage wrote.
     """
     paths = list(dict.fromkeys(path for each in arguments for path in _below(Path(each))))
-    found = [(path, read_results(path)) for path in paths]
+    found = [(path, as_dict(read_results(path))) for path in paths]
     names = [results["run"] for _, results in found]
     return [
         Measured(

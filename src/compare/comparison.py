@@ -81,7 +81,9 @@ class Comparison:
         for number, exam in enumerate(self.exams, 1):
             head = f"top-1 %\n{_letter('set', number)}" if several else "top-1\n%"
             shown.append(_column(head, exam, "exam", _top1, best=max))
-        shown.append(Column("verdict", verdicts.cell, is_text=True))
+        shown.append(
+            Column("verdict", lambda row: verdicts.cell(row["candidate"].record), is_text=True)
+        )
         several = len(self.places) > 1
         for number, place in enumerate(self.places, 1):
             head = f"batch {self.size}\np50 ms" + (f"\n{_letter('place', number)}" * several)
@@ -151,7 +153,7 @@ class Comparison:
             best = within(group, self.seconds)
             if best is None:
                 fastest = min(group, key=lambda each: each.cell["p50_s"])
-                verdict = verdicts.cell(fastest.row).text
+                verdict = verdicts.cell(fastest.record).text
                 lines.append(
                     f"{below}: nothing that keeps its accuracy budget; the fastest is "
                     f"{fastest.name}, {_figures(fastest)}, verdict {verdict}."
@@ -202,4 +204,4 @@ def _top1(each: Candidate) -> Cell:
 
 def _p50(each: Candidate) -> Cell:
     value = each.cell["p50_s"]
-    return Cell(f"{1e3 * value:.2f}", mark=cause_of(each.cell) or "", value=value)
+    return Cell(f"{1e3 * value:.2f}", mark=cause_of(each.timing) or "", value=value)

@@ -73,7 +73,7 @@ def _charts(comparison: Comparison) -> list[Chart]:
         points = []
         for candidate in group:
             point = point_of(
-                candidate.name, candidate.row, candidate.cell, color_of[candidate.model]
+                candidate.name, candidate.record, candidate.timing, color_of[candidate.model]
             )
             points.append(point.as_baseline() if candidate.is_baseline else point)
         charts.append(

@@ -26,6 +26,8 @@ from src.models.health import examine
 from src.models.network import NetworkSpec, count
 from src.run import fingerprint
 from src.run.folder import Run
+from src.run.manifest import Manifest
+from src.run.reading import convert
 from src.system import atomic_files, os_errors
 from src.system.console import Report
 from src.system.packages import missing_packages
@@ -120,7 +122,7 @@ def export_run(
     manifest["formats"] = whole
     manifest["probe"] = probed_from if probed else None
     manifest["probe_files"] = earlier["probe_files"] if probed else []
-    atomic_files.write_json(run.manifest, manifest)
+    run.write_manifest(convert(manifest, Manifest))
     if whole:
         report(f"exported already: {', '.join(whole)}")
     if not left:
@@ -153,7 +155,7 @@ def export_run(
             made[name] = {**entry, "made_from": made_from[name]}
             # After each, so that what was exported is known whatever comes next.
             manifest["formats"] = {each: made[each] for each in options.formats if each in made}
-            atomic_files.write_json(run.manifest, manifest)
+            run.write_manifest(convert(manifest, Manifest))
     return manifest
 
 

@@ -14,6 +14,7 @@ from src.errors import UsageError
 from src.export.options import ExportOptions
 from src.run import fingerprint
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.system import atomic_files
 
 _NOT_DECISIVE = {"run", "health", "formats", "probe", "probe_files"}
@@ -50,7 +51,7 @@ def read(run: Run) -> dict[str, Any]:
     if not run.manifest.is_file():
         return {}
     try:
-        return run.read_manifest()
+        return as_dict(run.read_manifest())
     except UsageError:
         return {}  # it is damaged, and everything is exported again
 

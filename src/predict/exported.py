@@ -15,6 +15,7 @@ from src.errors import LightshipError, UsageError
 from src.predict.options import PredictOptions
 from src.run import fingerprint
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.system import machine
 from src.worker.answer import UnusableAnswer, logits_of
 from src.worker.process import Limits, NotFiniteError, WorkerError, WorkerProcess
@@ -76,7 +77,7 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
         UsageError: there is no such export, its files were changed, or it does not run here.
         LightshipError: it could not be loaded.
     """
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     name = options.format or recommended(run, options.device)
     require_exported(manifest, name)
     require_known(run, manifest, name)
@@ -110,10 +111,10 @@ def recommended(run: Run, device: str) -> str:
     Raises:
         UsageError: the run was not measured there, or what was measured is not what is there now.
     """
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     name, row = None, None
     if run.benchmark.is_file():
-        results = run.read_benchmark()
+        results = as_dict(run.read_benchmark())
         name = results["recommended"].get(device)
         row = _row(results, name, device) if name else None
     names = f"name one of {', '.join(_exported(manifest))}, as in format=NAME"
@@ -147,7 +148,7 @@ def require_known(run: Run, manifest: dict[str, Any], name: str) -> None:
     change = fingerprint.change(manifest["formats"][name]["files"], now)
     if change is None:
         return
-    rows = run.read_benchmark()["rows"] if run.benchmark.is_file() else []
+    rows = as_dict(run.read_benchmark())["rows"] if run.benchmark.is_file() else []
     measured = [row.get("sha256") for row in rows if (row["format"], row["status"]) == (name, "ok")]
     if fingerprint.of(now) not in measured:
         raise UsageError(
@@ -189,7 +190,7 @@ def measured_threads(run: Run) -> int:
     cores = machine.usable_cores()
     if not run.benchmark.is_file():
         return cores
-    return min(cores, int(run.read_benchmark()["environment"]["threads"]))
+    return min(cores, run.read_benchmark().environment.threads)
 
 
 def _exported(manifest: dict[str, Any]) -> list[str]:

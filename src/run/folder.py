@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
-from src.errors import UsageError, one_line, printable, visible
-from src.run.schema import Check, Wrong
-from src.run.shapes.benchmark import BENCHMARK, VERSION, VERSIONS
-from src.run.shapes.manifest import MANIFEST
-from src.run.shapes.rounds import ROUNDS
+from src.errors import UsageError, one_line, printable
+from src.run import manifest, reading, results, rounds
+from src.run.layout import as_dict
+from src.run.manifest import Manifest
+from src.run.results import Results
+from src.run.rounds import Rounds
 from src.system import atomic_files, links, partial_files, quoting, safe_yaml
 from src.system.paths import user_path
 
@@ -199,12 +201,26 @@ class Run:
             return None
         return self.command.read_text(encoding="utf-8", errors="replace").strip()
 
-    def read_manifest(self) -> dict[str, Any]:
-        """What was exported: see :mod:`src.run.shapes.manifest`. Its run may be renamed since."""
+    def read_manifest(self) -> Manifest:
+        """Read what was exported. The record has the run's present name.
+
+        Raises:
+            UsageError: nothing was exported, or the file is not as the export stage writes it.
+        """
         path = self.require(self.manifest, f"run python -m src.export {self.quoted}")
         # Whoever reads it goes on to files that it does not list, in this folder and in others.
         self.require_own_files()
-        return _read_json(path, MANIFEST) | {"run": self.name}
+        record = reading.read(path, Manifest, manifest.VERSIONS)
+        return msgspec.structs.replace(record, run=self.name)
+
+    def write_manifest(self, record: Manifest) -> None:
+        """Write what was exported.
+
+        Raises:
+            Wrong: a value is not as readers expect; nothing is written.
+        """
+        reading.require_readable(record)
+        atomic_files.write_json(self.manifest, as_dict(record))
 
     def read_config(self) -> dict[str, Any]:
         """The configuration that it was trained with, as plain values.
@@ -215,41 +231,62 @@ class Run:
         try:
             content = safe_yaml.load(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise _not_ours(self.config, "plain values in YAML", one_line(str(error))) from error
+            raise reading.not_ours(
+                self.config, "plain values in YAML", one_line(str(error))
+            ) from error
         if not isinstance(content, dict):
             found = repr(content)[:_MOST_SHOWN]
-            raise _not_ours(self.config, "a configuration in YAML", found)
+            raise reading.not_ours(self.config, "a configuration in YAML", found)
         return content
 
-    def read_benchmark(self) -> dict[str, Any]:
-        """The measurement: see :mod:`src.run.shapes.benchmark`. A run may be renamed since."""
-        remedy = f"run python -m src.benchmark {self.quoted}"
-        return read_results(self.require(self.benchmark, remedy)) | {"run": self.name}
+    def read_benchmark(self) -> Results:
+        """Read the measurement. The record has the run's present name.
 
-    def read_rounds(self) -> dict[str, Any]:
-        """A measurement of which the figures are not made yet: see :mod:`src.run.shapes.rounds`."""
+        Raises:
+            UsageError: nothing was measured, or the file is not as the benchmark stage writes it.
+        """
         remedy = f"run python -m src.benchmark {self.quoted}"
-        return _read_json(self.require(self.rounds, remedy), ROUNDS, (VERSION,))
+        record = read_results(self.require(self.benchmark, remedy))
+        return msgspec.structs.replace(record, run=self.name)
 
-    def write_benchmark(self, results: dict[str, Any], machine: str) -> Path:
+    def read_rounds(self) -> Rounds:
+        """Read a measurement whose figures are not made yet.
+
+        Raises:
+            UsageError: there is none, or the file is not as the benchmark stage writes it.
+        """
+        remedy = f"run python -m src.benchmark {self.quoted}"
+        return reading.read(self.require(self.rounds, remedy), Rounds, rounds.VERSIONS)
+
+    def write_rounds(self, record: Rounds) -> None:
+        """Write a measurement whose figures are not made yet."""
+        text = json.dumps(as_dict(record), allow_nan=False) + "\n"
+        atomic_files.write_text(self.rounds, text)
+
+    def write_benchmark(self, record: Results, machine: str) -> Path:
         """Keep a measurement: as the present one, and for good in a file of its own.
 
         Args:
-            results: see ``docs/architecture.md`` for their schema.
+            record: the measurement.
             machine: where it was measured, as a word of a file's name.
 
         Returns:
             The file of its own, in ``measurements/``.
+
+        Raises:
+            Wrong: a value is not as readers expect; nothing is written.
         """
+        reading.require_readable(record)
+        content = as_dict(record)
         self.measurements.mkdir(exist_ok=True)
-        stem = re.sub(r"[^a-z0-9]+", "-", f"{machine}_{results['measured_at'][:19]}".lower())
+        stem = re.sub(r"[^a-z0-9]+", "-", f"{machine}_{record.measured_at[:19]}".lower())
         number = 1
         while (
             file := self.measurements / f"{stem}{f'-{number}' if number > 1 else ''}.json"
         ).exists():
             number += 1
-        atomic_files.write_json(file, results)
-        atomic_files.write_json(self.benchmark, results)
+        atomic_files.write_json(file, content)
+        atomic_files.write_json(self.benchmark, content)
         return file
 
 
@@ -316,60 +353,19 @@ def create(root: Path, model: str) -> Run:
         ) from error
 
 
-def read_results(path: Path) -> dict[str, Any]:
-    """Measurements from a file that the benchmark stage wrote: see :mod:`src.run.shapes.benchmark`.
+def read_results(path: Path) -> Results:
+    """Read a measurement from a file that the benchmark stage wrote.
 
     Raises:
         UsageError: it is no such file, or of another schema version.
     """
-    return _read_json(path, BENCHMARK, VERSIONS)
-
-
-def _read_json(path: Path, shape: Check, versions: tuple[int, ...] = (1,)) -> dict[str, Any]:
-    """The content of a JSON file that a stage wrote, of which every value is what it should be."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, OSError, RecursionError) as error:
-        raise _not_ours(path, "a JSON file that Lightship wrote", str(error)) from error
-    version = content.get("schema_version") if isinstance(content, dict) else content
-    if not isinstance(content, dict) or type(version) is not int or version not in versions:
-        expected = f"schema_version {' or '.join(map(str, versions))}"
-        raise _not_ours(path, expected, repr(version)[:_MOST_SHOWN])
-    try:
-        shape(content, "")
-    except Wrong as wrong:
-        raise _not_ours(path, wrong.expected, wrong.found) from wrong
-    try:
-        return {visible(name): _visible(each) for name, each in content.items()}
-    except RecursionError as error:
-        raise _not_ours(path, "a JSON file that Lightship wrote", str(error)) from error
-
-
-def _visible(value: Any) -> Any:
-    """The same without characters that a terminal would obey, wherever they are shown."""
-    if isinstance(value, str):
-        return visible(value)
-    if isinstance(value, list):
-        return [_visible(each) for each in value]
-    if isinstance(value, dict):
-        return {visible(name): _visible(each) for name, each in value.items()}
-    return value
-
-
-def _not_ours(path: Path, expected: str, found: str) -> UsageError:
-    return UsageError(
-        str(path), expected=expected, found=found, remedy="run the stage that writes it again"
-    )
+    return reading.read(path, Results, results.VERSIONS)
 
 
 def _number(name: str) -> int:
     """The number of a run's folder, -1 for one that was renamed."""
     number = name.removeprefix("version_")
     return int(number) if number != name and number.isdecimal() else -1
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name}, which is not JSON")
 
 
 def _require_utf8(path: Path, argument: str, remedy: str) -> None:

@@ -19,9 +19,11 @@ from src.benchmark import memory
 from src.benchmark.suite import measure
 from src.report.sections.footnotes import footnotes
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.worker.memory_peak import MOST_CALLS, peak_when_steady
 from src.worker.process import Limits, WorkerError
 from tests.benchmark.test_suite import FEW, HUNGRY_BYTES, Data, only, run, silent
+from tests.report.pages import record
 from tests.report.test_table import latency, results, row
 
 __all__ = ["run"]  # the fixture
@@ -40,7 +42,7 @@ def test_each_size_is_measured_apart_from_scoring_and_from_the_others(run: Run) 
     assert three - one == pytest.approx(2 * HUNGRY_BYTES, rel=0.5)
     assert 0 < eager["latency"][0]["peak_rss_bytes"] < one
     assert eager["latency"][0]["peak_device_bytes"] is None
-    assert run.read_benchmark()["rows"][1] == json.loads(json.dumps(hungry))
+    assert as_dict(run.read_benchmark())["rows"][1] == json.loads(json.dumps(hungry))
 
 
 def counted(values: list[int]) -> tuple[list[int], Iterator[int]]:
@@ -145,4 +147,4 @@ def test_a_file_whose_memory_cannot_be_measured_says_why_and_stays_ok(
     assert (
         "onnx on cpu: its memory at batch 8 is not known "
         "(8.0 GB resident during peak_memory; killed)"
-    ) in [*footnotes(measured)]
+    ) in [*footnotes(record(measured))]

@@ -21,6 +21,7 @@ from src.benchmark.suite import measure, measure_unless_done
 from src.errors import UsageError
 from src.report.stage import report_run
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.system import atomic_files, os_errors
 from src.system.signals import Stopped
 from tests.benchmark.test_suite import OPTIONS, Data, only, run, silent
@@ -100,7 +101,7 @@ def test_rounds_stay_until_their_figures_are_written_whatever_goes_wrong_in(
     assert f"python -m src.benchmark {measured.folder} goes on from there" in line
     found = made()
     assert not measured.rounds.exists()
-    assert measured.read_benchmark() == json.loads(json.dumps(found))
+    assert as_dict(measured.read_benchmark()) == json.loads(json.dumps(found))
     assert [each["status"] for each in found["rows"]] == ["ok", "ok"]
     raw = json.loads(kept)
     for each, before in zip(found["rows"], raw["rows"], strict=True):

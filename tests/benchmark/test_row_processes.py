@@ -11,6 +11,7 @@ import pytest
 from src.benchmark.row_processes import SuccessiveWorkers
 from src.benchmark.suite import measure
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.worker.process import WorkerError
 from tests.benchmark.test_suite import OPTIONS, Data, only, run, silent
 
@@ -23,7 +24,7 @@ SEVERAL = replace(OPTIONS, processes=PROCESSES, rounds=2)
 def test_each_round_is_stored_with_the_process_that_it_was_measured_in(run: Run) -> None:
     only(run, "eager", "talking")
     measure(run, Data(), SEVERAL, silent)
-    rows = run.read_benchmark()["rows"]
+    rows = as_dict(run.read_benchmark())["rows"]
     for row in rows:
         started = (run.exports / row["format"] / "started").read_text().split()
         assert len(set(started)) == PROCESSES

@@ -23,8 +23,10 @@ from src.export.stage import PROBE
 from src.report.sections.footnotes import footnotes
 from src.run import fingerprint
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.system import atomic_files
 from src.worker import process
+from tests.report.pages import markdown_page, record
 
 # A format whose network is a matrix, as a module that a worker can import. How it misbehaves
 # is its folder's name.
@@ -32,7 +34,6 @@ PLANTED = """
 import os, time
 import numpy as np
 from src.backends.base import Profile, Unavailable
-from tests.report.pages import markdown_page
 
 requires = runs_with = ("numpy",)
 devices = ("cpu",)
@@ -246,7 +247,7 @@ def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]
     assert (scored["name"], scored["split"], scored["images"]) == ("planted", "test", 50)
     assert scored["also_in_calibration"] == 0
     # On disk as returned, and nothing of it on standard output.
-    assert run.read_benchmark() == json.loads(json.dumps(results))
+    assert as_dict(run.read_benchmark()) == json.loads(json.dumps(results))
     assert rows["talking"]["idle_between_turns"] is True
     assert rows["talking"]["profile"]["time"] == {"fp32": 1.0}
     assert "own words" not in capfd.readouterr().out
@@ -265,7 +266,7 @@ class StrangeData(Data):
 
 def only(run: Run, *names: str) -> None:
     """Let a run have planted exports of these names."""
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     entry = manifest["formats"]["eager"]
     manifest["formats"] = dict.fromkeys(names, entry)
     for name in names:
@@ -295,7 +296,7 @@ ANSWERS = {
 def test_an_answer_that_is_none_fails_its_row_in_scoring_and_in_timing_alike(run: Run) -> None:
     only(run, "eager", *ANSWERS)
     measure(run, StrangeData(), OPTIONS, silent)
-    rows = {row["format"]: row for row in run.read_benchmark()["rows"]}
+    rows = {row["format"]: row for row in as_dict(run.read_benchmark())["rows"]}
     assert {name: row["reason"] for name, row in rows.items()} == {"eager": None, **ANSWERS}
     assert rows["eager"]["accuracy"]["images"] == 50
 
@@ -306,7 +307,7 @@ def test_a_baseline_that_fails_at_a_test_image_leaves_the_other_rows_their_figur
     only(run, "nan-of-the-strange", "talking")
     options = replace(OPTIONS, baseline="nan-of-the-strange")
     measure(run, StrangeData(), options, silent)
-    found = run.read_benchmark()
+    found = as_dict(run.read_benchmark())
     failed, talking = found["rows"]
     assert failed["reason"] == NOT_FINITE
     assert talking["status"] == "ok"
@@ -317,7 +318,7 @@ def test_a_baseline_that_fails_at_a_test_image_leaves_the_other_rows_their_figur
 
 
 def test_a_run_that_was_calibrated_on_the_scored_images_is_refused(run: Run) -> None:
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     manifest["formats"] = {"eager": manifest["formats"]["eager"]}
     manifest["calibration"]["images_sha256"] = [
         atomic_files.sha256_of(image) for image in Data().images[:20]
@@ -334,7 +335,7 @@ def test_a_second_measurement_leaves_the_first_in_its_place(run: Run) -> None:
     )
     for name in NAMES:
         if name != "eager":
-            entries = run.read_manifest()
+            entries = as_dict(run.read_manifest())
             entries["formats"].pop(name)
             run.manifest.write_text(json.dumps(entries))
     first = measure(run, Data(), few, silent)
@@ -343,7 +344,7 @@ def test_a_second_measurement_leaves_the_first_in_its_place(run: Run) -> None:
     assert sorted(each["measured_seconds"] for each in kept) == sorted(
         each["measured_seconds"] for each in (first, second)
     )
-    assert run.read_benchmark()["measured_seconds"] == second["measured_seconds"]
+    assert run.read_benchmark().measured_seconds == second["measured_seconds"]
 
 
 def test_no_process_is_left_behind(run: Run) -> None:
@@ -382,7 +383,7 @@ def test_the_worker_of_an_onnx_file_never_imports_torch() -> None:
 @pytest.fixture
 def well_behaved(run: Run) -> Run:
     """The run with the two formats that nothing is wrong with."""
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     manifest["formats"] = {name: manifest["formats"][name] for name in ("eager", "talking")}
     atomic_files.write_json(run.manifest, manifest)
     return run
@@ -405,7 +406,7 @@ def test_a_file_that_was_changed_is_measured_again_as_what_it_is_now(
     assert (before["as_exported"], row["as_exported"]) == (True, False)
     assert row["sha256"] == {"weights": atomic_files.sha256(file)} != before["sha256"]
     assert row["size_bytes"] == len(text)
-    assert "talking: its files were changed" in " ".join(footnotes(results))
+    assert "talking: its files were changed" in " ".join(footnotes(record(results)))
     assert (
         up_to_date.find(well_behaved, FEW, lambda: Data().sha256("test")) == results
     )  # which is of what is there now
@@ -432,7 +433,9 @@ def test_what_was_scored_on_other_images_is_measured_again(well_behaved: Run) ->
     def report(text: str, *_: object) -> None:
         told.append(text)
 
-    assert measure_unless_done(well_behaved, Data(), FEW, report) == well_behaved.read_benchmark()
+    assert measure_unless_done(well_behaved, Data(), FEW, report) == as_dict(
+        well_behaved.read_benchmark()
+    )
     assert [text for text in told if "measured already" in text]
     told.clear()
     # A disk that is not there is no reason to lose what was measured; it is said.
@@ -467,8 +470,8 @@ def test_the_same_network_is_shown_by_its_answers_and_not_by_a_test(run: Run) ->
     }
     assert rows["talking"]["accuracy"]["images_needed"] is None
     assert rows["noisy"]["accuracy"]["beyond_rounding"] > 0
-    found = run.read_benchmark()
-    (word,) = [note for note in footnotes(found) if "more than rounding" in note]
+    found = as_dict(run.read_benchmark())
+    (word,) = [note for note in footnotes(record(found)) if "more than rounding" in note]
     assert word.startswith("noisy on cpu: more than rounding is between its logits and those of")
     assert found["recommended"]["cpu"] in {"eager", "talking"}
 
@@ -497,7 +500,7 @@ def test_a_file_that_is_changed_while_it_is_measured_is_a_failed_row(well_behave
 
 
 def test_the_networks_own_answers_are_those_that_the_export_wrote(well_behaved: Run) -> None:
-    manifest = well_behaved.read_manifest()
+    manifest = as_dict(well_behaved.read_manifest())
     manifest["probe_files"] = fingerprint.taken(well_behaved.exports, [{"path": PROBE}])
     atomic_files.write_json(well_behaved.manifest, manifest)
     data = Data()

@@ -55,7 +55,7 @@ def table(found: Comparison) -> dict[str, dict[str, str]]:
     shown = found.columns()
     return {
         f"{each['model']} {each['format']}": {
-            column.head.replace("\n", " "): column.cell(each) for column in shown
+            column.head.replace("\n", " "): column.cell(each).text for column in shown
         }
         for each in found.rows()
     }

@@ -25,6 +25,7 @@ from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.run import preprocessing_steps
 from src.run.folder import Run
+from src.run.layout import as_dict
 from tests import choking, photos
 from tests.deployment.conftest import Evaluation
 from tests.shipped import predict_module
@@ -115,7 +116,7 @@ def test_it_is_the_same_byte_for_byte_when_made_again(run: Run, bundle: Path) ->
 
 def test_the_card_says_what_was_measured(run: Run, bundle: Path) -> None:
     card = (bundle / "README.md").read_text(encoding="utf-8")
-    results = run.read_benchmark()
+    results = as_dict(run.read_benchmark())
     row = next(row for row in results["rows"] if row["format"] == "onnx_fp32")
     assert f"{row['accuracy']['top1']:.2%} of the {results['dataset']['images']} images" in card
     assert ", ".join(photos.CLASSES) in card

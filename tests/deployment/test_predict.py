@@ -15,6 +15,7 @@ import pytest
 from src.cli.commands.predict import main
 from src.errors import LightshipError, UsageError
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.worker.process import EVALUATION_BATCH, WorkerProcess
 from tests.deployment.conftest import FORMATS, MORE_FORMATS, Evaluation, evaluate
 
@@ -33,7 +34,7 @@ def test_a_picture_has_the_answer_that_evaluation_gave(
     run: Run, evaluation: Evaluated, name: str, tmp_path: Path
 ) -> None:
     expected = evaluation(name)
-    row = next(row for row in run.read_benchmark()["rows"] if row["format"] == name)
+    row = next(row for row in as_dict(run.read_benchmark())["rows"] if row["format"] == name)
     # What is compared with is what the report says.
     right = expected.probabilities.argmax(axis=1) == expected.labels
     assert right.mean() == row["accuracy"]["top1"]
@@ -73,7 +74,7 @@ def test_a_folder_is_answered_with_the_recommended_file(
     with pytest.raises(LightshipError, match=r"^1 of 15 images skipped: .* in .*answers.csv"):
         predict(run, broken, folder, "format=onnx_fp32", f"output={output}")
     capsys.readouterr()
-    results = run.read_benchmark()
+    results = as_dict(run.read_benchmark())
     recommended = results["recommended"]["cpu"]
     run.benchmark.write_text(json.dumps(results | {"recommended": {"cpu": "onnx_fp32"}}))
     try:
@@ -141,7 +142,7 @@ def test_a_file_that_was_changed_predicts_nothing(
 ) -> None:
     copy = Run(tmp_path / "version_7")
     shutil.copytree(run.folder, copy.folder)
-    name = copy.read_benchmark()["recommended"]["cpu"] if not words else "onnx_int8"
+    name = copy.read_benchmark().recommended["cpu"] if not words else "onnx_int8"
     file = copy.exports / name / "model.onnx"
     other = next(each for each in FORMATS if each != name)
     file.write_bytes((copy.exports / other / "model.onnx").read_bytes())  # which would run

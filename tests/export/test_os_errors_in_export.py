@@ -16,6 +16,7 @@ from src.export import stage
 from src.formats import onnx_fp32, torchscript
 from src.predict.exported import ExportedFile
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.worker.server import _reason
 from tests.faults.test_disk import SIDE, export, keep_checkpoint
 
@@ -44,7 +45,7 @@ def test_a_format_that_runs_out_of_memory_fails_alone(
     monkeypatch.setattr(torchscript, "export", fail(MemoryError("Unable to allocate 9 TiB")))
     with pytest.raises(LightshipError, match=r"1 failed \(torchscript\)"):
         export(run, ["torchscript", "eager"])
-    entries = run.read_manifest()["formats"]
+    entries = as_dict(run.read_manifest())["formats"]
     assert entries["eager"]["status"] == "ok"
     assert entries["torchscript"]["reason"] == (
         "out of memory: Unable to allocate 9 TiB; fewer export.calibration_images and "
@@ -68,7 +69,7 @@ def test_a_missing_package_is_a_skipped_row(run: Run, monkeypatch: pytest.Monkey
     monkeypatch.setattr(importlib.util, "find_spec", without)
     assert "onnxscript" in onnx_fp32.requires
     export(run, ["onnx_fp32", "eager"])  # which is no failure of the command
-    entries = run.read_manifest()["formats"]
+    entries = as_dict(run.read_manifest())["formats"]
     assert entries["onnx_fp32"]["status"] == "skipped"
     assert entries["onnx_fp32"]["reason"] == "not installed: onnxscript"
     assert entries["eager"]["status"] == "ok"

@@ -27,6 +27,7 @@ from src.predict.exported import files_now, recommended, require_known
 from src.report.writers import cards
 from src.run import fingerprint
 from src.run.folder import Run
+from src.run.layout import as_dict
 from tests.report.test_table import of_version_1
 from tests.report.test_table import results as table_results
 from tests.report.test_table import row as table_row
@@ -66,7 +67,7 @@ def export(run: Run, **options: Any) -> list[str]:
         manifest = stage.export_run(
             run, checkpoint, images, None, PREPROCESSING, chosen, lambda *_: None
         )
-    assert manifest == run.read_manifest()
+    assert manifest == as_dict(run.read_manifest())
     assert list(manifest["formats"]) == chosen.formats
     return made
 
@@ -108,14 +109,14 @@ def test_what_a_user_put_beside_an_export_stays(run: Run) -> None:
     for path in notes:
         path.parent.mkdir(exist_ok=True)
         path.write_text("mine")
-    before = run.read_manifest()["formats"]["eager"]["files"]
+    before = as_dict(run.read_manifest())["formats"]["eager"]["files"]
     assert export(run, again=True) == ["eager", "torchscript"]
     assert [path.read_text() for path in notes] == ["mine", "mine"]
-    assert run.read_manifest()["formats"]["eager"]["files"] == before
+    assert as_dict(run.read_manifest())["formats"]["eager"]["files"] == before
 
 
 def test_a_format_that_failed_is_tried_again(run: Run) -> None:
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     manifest["formats"]["eager"]["status"] = "failed"
     run.manifest.write_text(json.dumps(manifest))
     assert export(run) == ["eager"]
@@ -127,7 +128,7 @@ def test_other_weights_and_other_options_make_other_files(run: Run) -> None:
     assert export(run, max_accuracy_drop=0.5) == ["eager", "torchscript"]
     save(run, 1)
     assert export(run) == ["eager", "torchscript"]
-    assert run.read_manifest()["checkpoint"]["epoch"] == 1
+    assert run.read_manifest().checkpoint.epoch == 1
 
 
 _OF_THE_FILE = ("format", "device", "precision", "size_bytes", "files", "sha256", "status")
@@ -146,7 +147,7 @@ def measurement(run: Run, options: BenchmarkOptions) -> dict[str, Any]:
     return {
         **table_results(*rows),
         "measured_at": "2026-01-01",
-        "checkpoint": run.read_manifest()["checkpoint"],
+        "checkpoint": as_dict(run.read_manifest())["checkpoint"],
         "options": asdict(options),
         "environment": describe(options.effective_threads),
     }
@@ -195,11 +196,11 @@ def write_measurement(run: Run) -> None:
 
 
 def hashes_now(run: Run) -> dict[str, str | None]:
-    return fingerprint.of(files_now(run, run.read_manifest(), "eager"))
+    return fingerprint.of(files_now(run, as_dict(run.read_manifest()), "eager"))
 
 
 def measure_as_it_is(run: Run) -> None:
-    results = run.read_benchmark()
+    results = as_dict(run.read_benchmark())
     row = next(row for row in results["rows"] if row["format"] == "eager")
     row["sha256"] = hashes_now(run)
     run.benchmark.write_text(json.dumps(results))
@@ -230,7 +231,7 @@ def test_what_was_changed_after_its_export_is_neither_used_nor_recommended(
     run: Run, change: Callable[[Path], object]
 ) -> None:
     write_measurement(run)
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     require_known(run, manifest, "eager")
     assert recommended(run, "cpu") == "eager"
     assert _measured(run, manifest, "eager", embedded=False)[0] is not None
@@ -246,21 +247,21 @@ def test_what_was_changed_and_measured_since_is_used(run: Run) -> None:
     write_measurement(run)
     exchanged(run.exports / "eager" / "model.safetensors")
     measure_as_it_is(run)
-    require_known(run, run.read_manifest(), "eager")
+    require_known(run, as_dict(run.read_manifest()), "eager")
     assert recommended(run, "cpu") == "eager"
-    assert _measured(run, run.read_manifest(), "eager", embedded=False)[0] is not None
+    assert _measured(run, as_dict(run.read_manifest()), "eager", embedded=False)[0] is not None
     # What its preprocessing was put into is what was exported, which was not measured.
-    assert _measured(run, run.read_manifest(), "eager", embedded=True) == (None, None)
+    assert _measured(run, as_dict(run.read_manifest()), "eager", embedded=True) == (None, None)
 
 
 def test_what_was_exported_anew_is_not_taken_for_what_was_measured(run: Run) -> None:
     write_measurement(run)
     save(run, 1)
     export(run)
-    require_known(run, run.read_manifest(), "eager")
+    require_known(run, as_dict(run.read_manifest()), "eager")
     with pytest.raises(UsageError, match="was measured with other files"):
         recommended(run, "cpu")
-    assert _measured(run, run.read_manifest(), "eager", embedded=False) == (None, None)
+    assert _measured(run, as_dict(run.read_manifest()), "eager", embedded=False) == (None, None)
 
 
 def test_a_card_has_no_figures_of_another_file(run: Run) -> None:
@@ -332,7 +333,7 @@ def test_the_network_is_looked_at_once_for_each_checkpoint(
 
     first = export_with_look()
     assert first["health"]["images"] == 5
-    assert run.read_manifest()["health"] == first["health"]
+    assert as_dict(run.read_manifest())["health"] == first["health"]
     assert export_with_look()["health"] == first["health"]
     assert len(looks) == 1
     export_with_look(again=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from src.run.folder import Run
+from src.run.layout import as_dict
 from tests.conftest import ROOT
 from tests.faults.whole import broken_files
 
@@ -182,7 +183,7 @@ class Course:
         if phase == "export" and alone:
             return Command(self._folder, "src.export", str(self.run.folder))
         if phase == "benchmark" and alone and self.run.manifest.is_file():
-            exported = self.run.read_manifest()["formats"]
+            exported = as_dict(self.run.read_manifest())["formats"]
             if len(exported) == 3:
                 return Command(self._folder, "src.benchmark", str(self.run.folder))
         return Command(self._folder, "src.train", *TRAINING, "ckpt_path=last")
@@ -209,7 +210,7 @@ class Course:
                 for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch")
                 if not _same(ours[part], theirs[part])
             ]
-        ours, theirs = self.run.read_manifest(), reference.read_manifest()
+        ours, theirs = as_dict(self.run.read_manifest()), as_dict(reference.read_manifest())
         for name, entry in theirs["formats"].items():
             here = ours["formats"].get(name, {})
             if [file["sha256"] for file in here.get("files", [])] != [
@@ -217,7 +218,9 @@ class Course:
             ]:
                 found.append(f"exports/{name}")
         for one, other in zip(
-            self.run.read_benchmark()["rows"], reference.read_benchmark()["rows"], strict=True
+            as_dict(self.run.read_benchmark())["rows"],
+            as_dict(reference.read_benchmark())["rows"],
+            strict=True,
         ):
             found += [
                 f"benchmark.json {one['format']} {one['device']} {part}"

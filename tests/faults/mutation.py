@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from src.run.schema import Wrong
+from src.run.reading import convert
+from src.run.record import Record, Wrong
 
 # What has broken a reader of files before, as single values.
 HOSTILE: tuple[Any, ...] = (
@@ -51,14 +52,14 @@ EDGES: tuple[Any, ...] = (
 )
 
 
-def within(value: Any, chance: random.Random, check: Callable[[Any, str], None]) -> Any:
-    """A JSON value with one to twenty of its parts changed, of which ``check`` takes each."""
+def within(value: Any, chance: random.Random, kind: type[Record]) -> Any:
+    """A JSON value with one to twenty of its parts changed that is still read as ``kind``."""
     wanted = chance.choice([1, 2, 5, 20])
     for _ in range(4 * wanted):
         changed = copy.deepcopy(value)
         _change_within(changed, chance)
         try:
-            check(changed, "")
+            convert(changed, kind)
         except Wrong:
             continue
         value, wanted = changed, wanted - 1

@@ -28,6 +28,7 @@ from src.models.network import NetworkSpec
 from src.quantization.options import Int8Options
 from src.report.stage import report_run
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.system import atomic_files, os_errors
 from tests.faults.failing_disk import failing_disk
 
@@ -107,13 +108,13 @@ def broken(run: Run) -> list[str]:
     """What in a run's folder is neither what it was nor what it was to be."""
     found = [str(path) for path in run.folder.rglob(".*") if path.name != ".gitignore"]
     if run.manifest.is_file():
-        for name, entry in run.read_manifest()["formats"].items():
-            if entry["status"] == "ok":
+        for name, entry in run.read_manifest().formats.items():
+            if entry.status == "ok":
                 place = run.exports / name
                 found += [
-                    f"{name}/{file['path']}"
-                    for file in entry["files"]
-                    if atomic_files.sha256(place / file["path"]) != file["sha256"]
+                    f"{name}/{file.path}"
+                    for file in entry.files
+                    if atomic_files.sha256(place / file.path) != file.sha256
                 ]
     if run.benchmark.is_file():
         run.read_benchmark()
@@ -128,9 +129,9 @@ def broken(run: Run) -> list[str]:
 
 def done(run: Run, names: list[str]) -> bool:
     """Whether a run has all that the command was to make, of its present checkpoint."""
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     entries = [manifest["formats"][name]["status"] for name in names]
-    rows = [] if names else [row["status"] for row in run.read_benchmark()["rows"]]
+    rows = [] if names else [row.status for row in run.read_benchmark().rows]
     same = manifest["checkpoint"]["sha256"] == atomic_files.sha256(run.best_checkpoint)
     return same and {*entries, *rows} <= {"ok", "skipped"}
 

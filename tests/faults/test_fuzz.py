@@ -38,18 +38,19 @@ from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.models.network import NetworkSpec
 from src.report.sections.report import report_of
-from src.report.writers import cards, tensorboard
+from src.report.writers import tensorboard
 from src.report.writers.console import report_table
 from src.run import class_names
 from src.run.folder import Run
-from src.run.shapes.benchmark import BENCHMARK
-from src.run.shapes.manifest import MANIFEST
+from src.run.layout import as_dict
+from src.run.manifest import Manifest
+from src.run.results import Results
 from tests.cli.test_app import parse
 from tests.compare.test_regression import measurement
 from tests.conftest import CONFIGS
 from tests.faults import canary
 from tests.faults.mutation import HOSTILE, as_json, damaged, within
-from tests.report.pages import html_page, markdown_page
+from tests.report.pages import card, html_page, markdown_page, record
 from tests.report.test_table import FAILED, latency, results, row
 from tests.report.writers.test_cards import manifest
 from tests.test_foreign_text import planted
@@ -115,14 +116,15 @@ def test_measurements(tmp_path: Path, count: int) -> None:
 
     def read(chance: random.Random) -> None:
         run.benchmark.write_bytes(as_json(MEASURED, chance))
-        found = run.read_benchmark()
-        assert markdown_page(found, "size")
-        report = report_of(found)
+        results = run.read_benchmark()
+        found = as_dict(results)
+        assert markdown_page(results, ["size"])
+        report = report_of(results)
         screen.print(report_table(report))
-        assert len(report.recommendation) == len(found["recommendation"])
+        assert len(report.recommendation) == len(results.recommendation)
         assert Comparison.of([Measured("one", run.benchmark, found)], None, None).rows()
         if chance.random() < 0.02:  # for it draws
-            assert html_page(found, run.flipped)
+            assert html_page(results, run.flipped)
 
     assert 0.02 < share_taken(count, read) < 0.9
 
@@ -140,17 +142,17 @@ def test_measurements_that_are_taken(tmp_path: Path, count: int) -> None:
     def read(chance: random.Random) -> None:
         both = []
         for _ in range(2):
-            content = within(chance.choice(kinds), chance, BENCHMARK)
+            content = within(chance.choice(kinds), chance, Results)
             version = 1 if content.get("schema_version") != 2 else 2
             run.benchmark.write_text(json.dumps({**content, "schema_version": version}))
-            both.append(Measured(f"run {len(both)}", run.benchmark, run.read_benchmark()))
+            both.append(Measured(f"run {len(both)}", run.benchmark, as_dict(run.read_benchmark())))
         one, other = (each.results for each in both)
         with contextlib.suppress(UsageError):  # in two places, or on other images
             assert isinstance(
                 regression.compare(one, other, max_slowdown=0.05, max_drop=0.01), list
             )
-        assert markdown_page(one, "size")
-        report = report_of(one)
+        assert markdown_page(one, ["size"])
+        report = report_of(record(one))
         screen.print(report_table(report))
         for sentence in (*report.unmeasured, *report.recommendation):
             screen.print(sentence)
@@ -162,7 +164,7 @@ def test_measurements_that_are_taken(tmp_path: Path, count: int) -> None:
             comparison = Comparison.of(both, None, 1.0)
             assert comparison_page.markdown(comparison)
             assert not draws or comparison_page.page(comparison)
-        assert cards.card("onnx", manifest(), one)
+        assert card("onnx", manifest(), one)
 
     assert share_taken(count, read) == 1
 
@@ -174,11 +176,11 @@ def test_manifests_that_are_taken(tmp_path: Path, count: int) -> None:
     measured = results(row("onnx_int8"))
 
     def read(chance: random.Random) -> None:
-        content = within(EXPORTED, chance, MANIFEST)
+        content = within(EXPORTED, chance, Manifest)
         run.manifest.write_text(json.dumps({**content, "schema_version": 1}))
-        found = run.read_manifest()
+        found = as_dict(run.read_manifest())
         for name in found["formats"]:
-            assert cards.card(name, found, measured)
+            assert card(name, found, measured)
         assert bundle_card(found, "x", measured["rows"][0], measured["dataset"], "x.png")
         assert Preprocessing.from_dict(found["preprocessing"]).input_shape
         run.benchmark.write_text(json.dumps(measured))
@@ -196,9 +198,9 @@ def test_manifests(tmp_path: Path, count: int) -> None:
 
     def read(chance: random.Random) -> None:
         run.manifest.write_bytes(as_json(EXPORTED, chance))
-        found = run.read_manifest()
+        found = as_dict(run.read_manifest())
         for name in found["formats"]:
-            assert cards.card(name, found, None)
+            assert card(name, found, None)
             inside = (run.exports / name).resolve()
             assert inside.is_relative_to(run.exports.resolve())
             for file in found["formats"][name]["files"]:

@@ -3,21 +3,21 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import force_setattr
 from rich.console import Console
 
 from src.report.document import Column
 from src.report.sections import answers, measurements
-from src.report.sections.footnotes import footnotes
-from src.report.sections.recommendation import sentences
-from src.report.sections.report import report_of
 from src.report.writers import markdown
 from src.report.writers.console import report_table
-from src.run.shapes.benchmark import BENCHMARK
+from src.run.results import Results
+from src.run.row import Row
 from src.system.console import open_console
+from tests.report.pages import Content, markdown_page, record, report
 
 
 def latency(batch_size: int, p50: float, **changes: Any) -> dict[str, Any]:
@@ -44,7 +44,12 @@ def latency(batch_size: int, p50: float, **changes: Any) -> dict[str, Any]:
         "stable": True,
         "unstable": [],
         "disturbance": None,
-        "speedup": {"value": 2.0, "low": 1.9, "high": 2.1, "processes": 5},
+        "speedup": {
+            "value": 2.0,
+            "low": 1.9,
+            "high": 2.1,
+            "processes": min(5, len(set(process_of_round.values()))),
+        },
         "speedup_same_runtime": None,
         "seconds": seconds,
         **changes,
@@ -138,7 +143,7 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
         "options": {"max_accuracy_drop": 0.01},
         "recommendation": {
             "cpu": {
-                "format": rows[0]["format"] if rows else None,
+                "format": _first_measured(rows),
                 "objective": "latency",
                 "batch_size": 1,
                 "equals": [],
@@ -147,7 +152,7 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
                 "tested": 0,
             }
         },
-        "recommended": {"cpu": rows[0]["format"] if rows else None},
+        "recommended": {"cpu": _first_measured(rows)},
         "measured_at": "2026-01-02T03:04:05+00:00",
         "measured_seconds": 61.2,
         "environment": {
@@ -169,6 +174,11 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
         },
         "rows": list(rows),
     }
+
+
+def _first_measured(rows: Sequence[dict[str, Any]]) -> str | None:
+    names = (row["format"] for row in rows if (row["device"], row["status"]) == ("cpu", "ok"))
+    return next(names, None)
 
 
 def of_version_1(measured: dict[str, Any]) -> dict[str, Any]:
@@ -195,17 +205,23 @@ def of_version_1(measured: dict[str, Any]) -> dict[str, Any]:
 def cells(
     measured: dict[str, Any],
     name: str,
-    columns: Callable[[dict[str, Any]], list[Column[Any]]] = measurements.columns,
+    columns: Callable[[Results], list[Column[Row]]] = measurements.columns,
 ) -> dict[str, str]:
-    of_name = next(each for each in measured["rows"] if each["format"] == name)
+    content = record(measured)
+    of_name = next(each for each in content.rows if each.format == name)
     return {
-        column.head.replace("\n", " "): column.cell(of_name).text for column in columns(measured)
+        column.head.replace("\n", " "): column.cell(of_name).text for column in columns(content)
     }
 
 
-def table_of(measured: dict[str, Any]) -> str:
+def notes_of(measured: dict[str, Any]) -> Sequence[str]:
+    """The footnotes of the main table."""
+    return report(measured).unmeasured
+
+
+def table_of(measured: Content | Results) -> str:
     """The main table in Markdown."""
-    return "\n".join(markdown.table_lines(measurements.section(measured).table))
+    return "\n".join(markdown.table_lines(report(measured).measurements.table))
 
 
 def test_a_rows_cells_are_its_figures_in_the_units_of_their_heads() -> None:
@@ -291,7 +307,7 @@ def test_an_fp32_file_beyond_rounding_is_named_once_and_no_other() -> None:
         beyond("elsewhere", device="cuda"),  # beside no baseline of its own device
         row("older"),
     )
-    (note,) = [note for note in footnotes(measured) if "more than rounding" in note]
+    (note,) = [note for note in notes_of(measured) if "more than rounding" in note]
     assert note == (
         "onnx_fp32 on cpu: more than rounding is between its logits and those of eager for 7 of "
         "540 images, so its accuracy is tested"
@@ -338,14 +354,14 @@ def test_the_table_says_of_a_speedup_what_the_recommendation_says(
     measured = results(row("eager"), row("onnx", latency=[latency(1, 0.01, speedup=gain)]))
     measured["recommendation"]["cpu"] |= {"format": "onnx"}
     assert cells(measured, "onnx")["batch 1 times eager"] == shown
-    [sentence] = sentences(measured)
+    [sentence] = report(measured).recommendation
     assert said in sentence
 
 
 def test_a_speedup_in_a_wide_interval_is_not_the_best_of_its_column() -> None:
     wide = {"value": 2.9, "low": 2.35, "high": 3.56, "processes": 5}
     rows = [row("onnx", latency=[latency(1, 0.01, speedup=wide)]), row("other")]
-    table = measurements.section(results(row("eager"), *rows)).table
+    table = report(results(row("eager"), *rows)).measurements.table
     [number] = [
         number for number, head in enumerate(table.heads) if head.line == "batch 1 times eager"
     ]
@@ -358,7 +374,7 @@ def test_a_speedup_in_one_process_is_marked_and_what_its_interval_is_explained()
     measured = results(row("eager"), compiled)
     cell = cells(measured, "compiled")["batch 1 times eager"]
     assert cell == "1.83 [1.46, 2.29] one process"
-    (note,) = footnotes(measured)
+    (note,) = notes_of(measured)
     assert note.startswith(
         "one process (compiled on cpu, or what it is compared with): the difference"
     )
@@ -379,7 +395,7 @@ def test_a_speedup_in_one_process_is_marked_and_what_its_interval_is_explained()
 def test_fewer_processes_than_planned_are_told(processes: int, told: bool) -> None:
     gain = {"value": 2.0, "low": 1.8, "high": 2.2, "processes": processes}
     measured = results(row("eager"), row("onnx", latency=[latency(1, 0.01, speedup=gain)]))
-    notes = " ".join(footnotes(measured))
+    notes = " ".join(notes_of(measured))
     assert (f"few processes (onnx on cpu: {processes})" in notes) is told
     assert "eager" not in notes
 
@@ -388,26 +404,26 @@ def test_an_unstable_cell_is_marked_with_its_cause_and_the_mark_explained() -> N
     shaken = latency(1, 0.01, stable=False, unstable=["busy", "spread"])
     measured = results(row("eager", latency=[shaken]))
     assert cells(measured, "eager")["batch 1 p50 ms"] == "10.00 ~busy"
-    assert [note for note in footnotes(measured) if note.startswith("~busy: unstable")]
-    assert not list(footnotes(results(row("eager"))))
+    assert [note for note in notes_of(measured) if note.startswith("~busy: unstable")]
+    assert not list(notes_of(results(row("eager"))))
 
 
 def test_a_row_that_burnt_cpu_while_it_waited_is_named() -> None:
     measured = results(row("eager", idle_between_turns=False))
-    assert list(footnotes(measured)) == ["eager on cpu went on using the CPU between its turns"]
+    assert list(notes_of(measured)) == ["eager on cpu went on using the CPU between its turns"]
 
 
 def test_a_format_that_is_not_the_same_bytes_again_is_named_once() -> None:
     rows = [row("eager"), row("pt2", varies="it has a date"), row("pt2", device="cuda")]
     rows[2]["varies"] = "it has a date"
-    assert list(footnotes(results(*rows))) == [
+    assert list(notes_of(results(*rows))) == [
         "pt2: its files are not the same bytes from export to export, for it has a date"
     ]
 
 
 def test_a_row_that_was_not_measured_says_why_and_takes_no_line() -> None:
     measured = results(row("eager"), row("onnx", **FAILED))
-    assert list(footnotes(measured)) == ["onnx on cpu: failed (it <b>broke</b> | badly)"]
+    assert list(notes_of(measured)) == ["onnx on cpu: failed (it <b>broke</b> | badly)"]
     assert table_of(measured).count("\n") == 2
 
 
@@ -415,14 +431,14 @@ def test_a_row_that_was_not_measured_says_why_and_takes_no_line() -> None:
 def test_any_set_of_rows_can_be_shown(rows: list[dict[str, Any]]) -> None:
     measured = results(*rows)
     console = Console(record=True, width=130)
-    console.print(report_table(report_of(measured)))
+    console.print(report_table(report(measured)))
     assert "planted/version_0" in console.export_text()
-    assert "540 images" in markdown.page(report_of(measured))
+    assert "540 images" in markdown_page(measured)
 
 
 def test_the_console_table_fits_a_terminal() -> None:
     console = Console(record=True, width=120)
-    console.print(report_table(report_of(results(row("eager"), row("onnx_int8_dynamic")))))
+    console.print(report_table(report(results(row("eager"), row("onnx_int8_dynamic")))))
     text = console.export_text()
     assert "…" not in text
     assert max(len(line) for line in text.splitlines()) <= 120
@@ -442,8 +458,11 @@ def test_a_row_is_one_line_where_a_file_or_a_pipe_takes_the_table(
     buffer = io.StringIO()
     monkeypatch.setattr(sys, "stdout", buffer)
     console = open_console()
-    measured = results(*(row(name) for name in names))
-    console.print(report_table(report_of(measured), narrow=console.is_terminal))
+    measured = record(results(row("eager"), row("other")))
+    for each, name in zip(measured.rows, names, strict=True):
+        force_setattr(each, "format", name)  # longer than a file may say
+    force_setattr(measured.recommendation["cpu"], "format", names[0])
+    console.print(report_table(report(measured), narrow=console.is_terminal))
     lines = buffer.getvalue().splitlines()
     for name in names:
         [line] = [each for each in lines if each.split()[:1] == [name]]
@@ -454,9 +473,10 @@ def test_a_row_is_one_line_where_a_file_or_a_pipe_takes_the_table(
 
 
 def test_markup_in_a_name_stays_text() -> None:
-    measured = results(row("eager"), row("a|<script>"))
+    measured = record(results(row("eager"), row("other")))
+    force_setattr(measured.rows[1], "format", "a|<script>")  # which no file may say
     assert "| a\\|&lt;script> |" in table_of(measured)
-    assert "<script>" not in markdown.page(report_of(measured))
+    assert "<script>" not in markdown_page(measured)
 
 
 def test_a_row_with_the_top1_but_not_the_function_is_marked_and_explained() -> None:
@@ -464,15 +484,12 @@ def test_a_row_with_the_top1_but_not_the_function_is_marked_and_explained() -> N
     lost["accuracy"] |= {"departures": ["delta_ece"], "delta_ece": 0.08}
     measured = results(row("eager"), lost)
     bounds = {"logit_sqnr_db": 10.0, "kl": 0.1, "delta_ece": 0.05}
-    BENCHMARK(measured | {"function_bounds": bounds}, "")
-    verdicts = next(column for column in measurements.columns(measured) if column.head == "verdict")
-    assert [verdicts.cell(each).text for each in measured["rows"]] == [
-        "inconclusive",
-        "pass ~function",
-    ]
-    notes = [*footnotes(measured | {"function_bounds": bounds})]
+    shown = [each.cells for each in report(measured).measurements.table.rows]
+    verdicts = [each.text for cells_of_row in shown for each in cells_of_row if each.verdict]
+    assert verdicts == ["inconclusive", "pass ~function"]
+    notes = [*notes_of(measured | {"function_bounds": bounds})]
     assert any(
         "onnx_int8 on cpu: ~function" in note and "ECE +8.0 points" in note for note in notes
     )
     assert any("ECE over 5 points worse" in note for note in notes)
-    assert not any("~function" in note for note in footnotes(results(row("eager"))))
+    assert not any("~function" in note for note in notes_of(results(row("eager"))))

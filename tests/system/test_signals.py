@@ -186,8 +186,8 @@ def test_ctrl_c_saves_and_exports_the_best_so_far(tmp_path: Path) -> None:
     line = printed.strip().splitlines()[-1]
     assert "at step 4 of epoch 2, exported the best checkpoint (measure it with: python -m " in line
     run = Run(checkpoint(tmp_path / "run").parent.parent)
-    assert run.read_manifest()["formats"]["eager"]["status"] == "ok"
-    assert run.read_manifest()["checkpoint"]["epoch"] == 0
+    assert run.read_manifest().formats["eager"].status == "ok"
+    assert run.read_manifest().checkpoint.epoch == 0
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import torch
 from src.cli import app, option_conflicts
 from src.cli.entry_point import run_command
 from src.run.folder import Run
+from src.run.layout import as_dict
 from tests.cli.test_app import parse
 
 SHORT = (
@@ -42,7 +43,7 @@ def test_a_copied_training_that_ended_within_an_epoch_goes_on_in_the_copy(
     first = train("trainer.max_steps=3")
     printed = capsys.readouterr().out
     assert printed.count("val/top1") == 2
-    assert first.read_manifest()["checkpoint"]["epoch"] == 1
+    assert first.read_manifest().checkpoint.epoch == 1
     assert step_of(first.last_checkpoint) == 3
     shutil.copytree(elsewhere / "lightning_logs", elsewhere / "copy" / "lightning_logs")
     kept = first.last_checkpoint.read_bytes(), first.manifest.read_bytes()
@@ -61,7 +62,7 @@ def test_a_copied_training_that_ended_within_an_epoch_goes_on_in_the_copy(
     assert f"ckpt_path=last is {copy.last_checkpoint}" in capsys.readouterr().out
     assert [path.name for path in copy.folder.parent.iterdir()] == ["the good one"]
     assert copy.best_checkpoint.read_bytes() == best
-    assert copy.read_manifest()["run"] == "resnet34/the good one"
+    assert copy.read_manifest().run == "resnet34/the good one"
     assert step_of(copy.last_checkpoint) == 5
     assert (first.last_checkpoint.read_bytes(), first.manifest.read_bytes()) == kept
 
@@ -81,7 +82,7 @@ def test_weights_that_were_never_validated_are_exported_and_said_to_be_the_last(
         "warning: an epoch has 2 batches, and every 5 are logged: set trainer.log_every_n_steps=2 "
         "for a training loss of each epoch\n"
     )
-    manifest = run.read_manifest()
+    manifest = as_dict(run.read_manifest())
     assert manifest["checkpoint"]["path"] == "checkpoints/last.ckpt"
     assert manifest["formats"]["eager"]["status"] == "ok"
     assert run.exported_checkpoint == run.last_checkpoint
@@ -90,10 +91,10 @@ def test_weights_that_were_never_validated_are_exported_and_said_to_be_the_last(
 def test_a_training_of_no_epochs_exports_the_weights_as_they_are_and_can_go_on() -> None:
     run = train("trainer.max_epochs=0")
     assert step_of(run.exported_checkpoint) == 0
-    assert run.read_manifest()["formats"]["eager"]["status"] == "ok"
+    assert run.read_manifest().formats["eager"].status == "ok"
     train("trainer.max_epochs=1", "ckpt_path=last")
     assert step_of(run.exported_checkpoint) == 2
-    assert run.read_manifest()["checkpoint"]["path"] == "checkpoints/best.ckpt"
+    assert run.read_manifest().checkpoint.path == "checkpoints/best.ckpt"
 
 
 NOTICES: list[tuple[list[str], bool, list[str]]] = [
@@ -124,10 +125,11 @@ def test_a_training_that_validates_nothing_says_so_before_it_starts(
 
 def test_the_table_says_that_the_exported_weights_were_not_validated() -> None:
     from src.report.sections.footnotes import footnotes
+    from tests.report.pages import record
     from tests.report.test_table import results, row
 
     content: dict[str, Any] = results(row("eager"))
     said = "Exported is the last checkpoint, checkpoints/last.ckpt: no weights were validated"
-    assert said not in list(footnotes(content))
+    assert said not in list(footnotes(record(content)))
     content["checkpoint"] = {**content["checkpoint"], "path": "checkpoints/last.ckpt"}
-    assert said in list(footnotes(content))
+    assert said in list(footnotes(record(content)))

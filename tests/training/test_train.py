@@ -18,6 +18,7 @@ import yaml
 
 from src.data.restore import data_of
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.system.atomic_files import sha256
 from tests.conftest import ROOT
 from tests.report.writers.test_html import Page
@@ -62,7 +63,7 @@ def trained(tmp_path_factory: Any) -> tuple[Run, str]:
 
 @pytest.fixture(scope="module")
 def results(trained: tuple[Run, str]) -> dict[str, Any]:
-    return trained[0].read_benchmark()
+    return as_dict(trained[0].read_benchmark())
 
 
 def outside(program: str, *argv: str | Path) -> Any:
@@ -212,7 +213,7 @@ def test_stages_run_again_without_training(trained: tuple[Run, str]) -> None:
     options = ("batch_sizes=[2]", "processes=1", "rounds=2", "samples=3", "threads=1")
     ended = command(run.folder, "src.benchmark", str(run.folder), *options)
     assert ended.returncode == 0, ended.stderr
-    measured = run.read_benchmark()
+    measured = as_dict(run.read_benchmark())
     assert {row["format"] for row in measured["rows"]} == {"eager", "onnx_fp32"}
     assert [cell["batch_size"] for cell in measured["rows"][0]["latency"]] == [2]
     run.report.unlink()
@@ -269,7 +270,7 @@ def test_two_processes_train_and_one_exports(tmp_path: Path) -> None:
     assert ended.stdout.count("preflight:") == 1
     run = Run(tmp_path / "lightning_logs" / "resnet34" / "version_0")
     assert [path.name for path in run.folder.parent.iterdir()] == ["version_0"]
-    results = run.read_benchmark()
+    results = as_dict(run.read_benchmark())
     assert results["dataset"]["images"] == 540
     assert [row["status"] for row in results["rows"] if row["device"] == "cpu"] == ["ok", "ok"]
     for rank in (0, 1):

@@ -35,7 +35,7 @@ def main() -> None:
             data.origin,
             lambda: data.unseen_images(HEALTH_IMAGES),
         )
-    if warning := health.warning(manifest):
+    if warning := health.warning(run.read_manifest().health):
         console.print(warning, soft_wrap=True, style="yellow")
     cards.write(run)
     for name, entry in manifest["formats"].items():

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from src.report.charts.style import WIDE, house, plain
-from src.report.sections.rows import Row
+from src.run.latency import Cell
+from src.run.row import Row
 from src.system import atomic_files
 
 
@@ -43,13 +44,13 @@ class Chart:
 
 def short_name(row: Row, rows: Sequence[Row]) -> str:
     """Return the format, and the device where ``rows`` are of more than one."""
-    several = len({other["device"] for other in rows}) > 1
-    return f"{row['format']} {row['device']}" if several else str(row["format"])
+    several = len({other.device for other in rows}) > 1
+    return f"{row.format} {row.device}" if several else str(row.format)
 
 
-def samples_of(cell: Row) -> np.ndarray[Any, np.dtype[np.float64]]:
+def samples_of(cell: Cell) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return the seconds of every timed call."""
-    return np.asarray([*itertools.chain.from_iterable(cell["seconds"].values())], np.float64)
+    return np.asarray([*itertools.chain.from_iterable(cell.seconds.values())], np.float64)
 
 
 def milliseconds(axes: Axes, seconds: Sequence[float]) -> None:

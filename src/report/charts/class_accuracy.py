@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 
 from src.report.charts.chart import Chart, label_of_class
 from src.report.charts.style import WIDE, colors
-from src.report.sections.rows import Results, Row, measured
+from src.report.sections.rows import measured, paired_of
+from src.run.results import Results
+from src.run.row import Row
 
 _MOST = 20  # classes
 _MOST_NARROW = 6  # classes on a phone
@@ -31,10 +33,11 @@ def class_chart(results: Results) -> Chart | None:
 
 def _by_class(row: Row) -> dict[int, tuple[float, float]]:
     """Return the accuracy by the baseline and by the row of each class that has images."""
+    paired = paired_of(row)
     return {
-        entry["index"]: (entry["before"], entry["after"])
-        for entry in (row["accuracy"] or {}).get("per_class", ())
-        if entry["before"] is not None and entry["after"] is not None
+        entry.index: (entry.before, entry.after)
+        for entry in (paired.per_class if paired else ())
+        if entry.before is not None and entry.after is not None
     }
 
 
@@ -53,7 +56,7 @@ def _bars(results: Results, rows: Sequence[Row], width: float) -> Figure:
     worst = _worst_classes(rows)
     shown = worst[:most]
     figure = Figure(figsize=(width, 3.6), layout="constrained")
-    color_of = colors([row["format"] for row in results["rows"]])
+    color_of = colors([row.format for row in results.rows])
     axes = figure.subplots()
     step = 0.8 / len(rows)
     for number, row in enumerate(rows):
@@ -62,10 +65,10 @@ def _bars(results: Results, rows: Sequence[Row], width: float) -> Figure:
             [position + (number - (len(rows) - 1) / 2) * step for position in range(len(shown))],
             [100 * by_class[index][1] if index in by_class else 0.0 for index in shown],
             width=step,
-            label=f"{row['format']} {row['device']}",
-            color=color_of[row["format"]],
+            label=f"{row.format} {row.device}",
+            color=color_of[row.format],
         )
-    names = [label_of_class(results["class_names"][index]) for index in shown]
+    names = [label_of_class(results.class_names[index]) for index in shown]
     slanted = sum(map(len, names)) > 9 * width  # characters to an inch of the axis
     axes.set_xticks(
         range(len(shown)), names, rotation=40 if slanted else 0, ha="right" if slanted else "center"

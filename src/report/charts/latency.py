@@ -10,16 +10,17 @@ from matplotlib.figure import Figure
 
 from src.report.charts.chart import Chart, label, milliseconds, samples_of, short_name
 from src.report.charts.style import INK
-from src.report.sections.rows import Row, cell_at
+from src.run.latency import Cell
+from src.run.row import Row
 
 _BINS = 48
 
 
 def latency_chart(rows: Sequence[Row], size: int, color_of: dict[str, str]) -> Chart:
     """Return the distributions of the latency of each row at one batch size."""
-    timed = [(row, cell) for row in rows if (cell := cell_at(row, size)) is not None]
+    timed = [(row, cell) for row in rows if (cell := row.cell(size)) is not None]
     medians = " ".join(
-        f"{short_name(row, rows)}: median {1e3 * cell['p50_s']:.2f} ms of {cell['samples']} calls."
+        f"{short_name(row, rows)}: median {1e3 * cell.p50_s:.2f} ms of {cell.samples} calls."
         for row, cell in timed
     )
     return Chart(
@@ -31,7 +32,7 @@ def latency_chart(rows: Sequence[Row], size: int, color_of: dict[str, str]) -> C
 
 
 def _distributions(
-    timed: Sequence[tuple[Row, Row]], rows: Sequence[Row], color_of: dict[str, str], width: float
+    timed: Sequence[tuple[Row, Cell]], rows: Sequence[Row], color_of: dict[str, str], width: float
 ) -> Figure:
     """Draw a histogram of each row over the logarithm of latency, with its median."""
     figure = Figure(figsize=(width, 1.0 + 0.52 * len(timed)), layout="constrained")
@@ -46,11 +47,11 @@ def _distributions(
             1e3 * edges,
             baseline=line,
             fill=True,
-            color=color_of[row["format"]],
+            color=color_of[row.format],
             alpha=0.75,
             linewidth=0,
         )
-        median = 1e3 * cell["p50_s"]
+        median = 1e3 * cell.p50_s
         axes.plot([median, median], [line, line - 0.9], color=INK, linewidth=1.4)
         axes.annotate(
             f"{median:.2f}",

@@ -11,13 +11,14 @@ from src.report.charts.learning_curves import training_chart
 from src.report.charts.size import size_chart
 from src.report.charts.style import colors
 from src.report.charts.tradeoff import points_of_run, tradeoff, tradeoff_in_words
-from src.report.sections.rows import Results, batch_sizes, measured
+from src.report.sections.rows import batch_sizes, measured
+from src.run.results import Results
 
 
 def charts(results: Results) -> Iterator[Chart]:
     """Yield every chart that there is something to draw for."""
-    rows = [row for row in measured(results) if row["latency"]]
-    color_of = colors([row["format"] for row in results["rows"]])
+    rows = [row for row in measured(results) if row.latency]
+    color_of = colors([row.format for row in results.rows])
     sizes = batch_sizes(results)
     points = points_of_run(results, rows, sizes[0], color_of) if sizes else []
     if points:

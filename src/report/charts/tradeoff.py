@@ -14,7 +14,10 @@ from src.report import pareto
 from src.report.charts.chart import milliseconds, samples_of, short_name
 from src.report.charts.labels import place
 from src.report.charts.style import FAINT, WIDE, plain
-from src.report.sections.rows import Results, Row, cell_at
+from src.report.sections.rows import accuracy_of
+from src.run.latency import Cell
+from src.run.results import Results
+from src.run.row import Row
 
 _LARGEST = 900.0  # points^2, the bubble of the largest file
 _SMALLEST = 28.0  # below this a bubble can't be seen
@@ -54,7 +57,7 @@ class Point:
         return dataclasses.replace(self, low_top1=self.top1, high_top1=self.top1)
 
 
-def point_of(label: str, row: Row, cell: Row, color: str) -> Point:
+def point_of(label: str, row: Row, cell: Cell, color: str) -> Point:
     """Return a row with the middle half of its calls and the interval of its accuracy.
 
     Args:
@@ -63,21 +66,24 @@ def point_of(label: str, row: Row, cell: Row, color: str) -> Point:
         cell: its timing at one batch size.
         color: of the bubble.
     """
-    accuracy = row["accuracy"]
+    accuracy = accuracy_of(row)
+    paired = accuracy.paired
+    top1 = low_top1 = high_top1 = accuracy.top1
+    if paired is not None and row.verdict != "same":  # the same network has no interval
+        low_top1 = top1 + paired.delta_low - paired.delta_top1
+        high_top1 = top1 + paired.delta_high - paired.delta_top1
     low, high = np.percentile(samples_of(cell), [25, 75])
-    top1, delta = accuracy["top1"], accuracy.get("delta_top1", 0.0)
-    tested = {} if row["verdict"] == "same" else accuracy  # the same network has no interval
     return Point(
         label=label,
-        seconds=cell["p50_s"],
-        low_seconds=min(float(low), cell["p50_s"]),
-        high_seconds=max(float(high), cell["p50_s"]),
+        seconds=cell.p50_s,
+        low_seconds=min(float(low), cell.p50_s),
+        high_seconds=max(float(high), cell.p50_s),
         top1=top1,
-        low_top1=min(top1, top1 + tested.get("delta_low", delta) - delta),
-        high_top1=max(top1, top1 + tested.get("delta_high", delta) - delta),
-        bytes=row["size_bytes"],
+        low_top1=min(top1, low_top1),
+        high_top1=max(top1, high_top1),
+        bytes=row.size_bytes or 0,
         color=color,
-        marker="o" if row["device"] == "cpu" else "D",
+        marker="o" if row.device == "cpu" else "D",
     )
 
 
@@ -87,10 +93,10 @@ def points_of_run(
     """Return the points of one run at a batch size."""
     points = []
     for row in rows:
-        cell = cell_at(row, size)
-        if row["accuracy"] and cell is not None:
-            point = point_of(short_name(row, rows), row, cell, color_of[row["format"]])
-            is_baseline = row["format"] == results["baseline"]
+        cell = row.cell(size)
+        if row.accuracy and cell is not None:
+            point = point_of(short_name(row, rows), row, cell, color_of[row.format])
+            is_baseline = row.format == results.baseline
             points.append(point.as_baseline() if is_baseline else point)
     return points
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from src.report.document import Fact
 from src.report.sections.measurements import columns
-from src.report.sections.rows import Results, measured
+from src.report.sections.rows import measured
+from src.run.facts import Origin
+from src.run.layout import as_dict
+from src.run.manifest import Manifest
 from src.run.preprocessing_steps import (
     CropMiddle,
     Normalise,
@@ -21,6 +23,7 @@ from src.run.preprocessing_steps import (
     WithoutEnds,
     steps_of,
 )
+from src.run.results import Results
 
 MOST_CLASSES = 50  # names; a file has all of them in it
 _KEYS = 2  # columns that name a row
@@ -112,37 +115,36 @@ class Card:
         return sum(file.bytes or 0 for file in self.files)
 
 
-def card_of(name: str, manifest: dict[str, Any], results: Results | None) -> Card:
+def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Results | None) -> Card:
     """Return the card of one format.
 
     Args:
         name: the format.
-        manifest: the content of ``exports/manifest.json``, with the files as they are now.
-        results: the content of ``benchmark.json``; None if nothing was measured yet.
+        manifest: the record of the export.
+        files: of the format, as they are now.
+        results: the measurement; None if nothing was measured yet.
     """
-    entry = manifest["formats"][name]
-    origin = manifest.get("origin") or {}
-    dataset = origin.get("dataset")
-    class_names = manifest["class_names"]
-    files = [File(file["path"], file["bytes"], file.get("sha256") or "") for file in entry["files"]]
+    export = manifest.formats[name]
+    origin = manifest.origin or Origin()
+    names = manifest.class_names
     return Card(
         format=name,
-        model=manifest["model"],
-        run=manifest["run"],
-        epoch=manifest["checkpoint"]["epoch"],
-        precision=entry["precision"],
-        num_classes=manifest["num_classes"],
-        parameters=manifest["parameters"],
-        channels=manifest["input_shape"][0],
-        image_size=manifest["preprocessing"]["image_size"],
-        preprocessing=", ".join(map(_in_words, steps_of(manifest["preprocessing"]))),
-        class_names=class_names[:MOST_CLASSES],
-        more_classes=max(0, len(class_names) - MOST_CLASSES),
-        training_images=f"{dataset}, {origin.get('images')} images" if dataset else None,
-        pretrained=origin.get("pretrained"),
-        licence=origin.get("licence"),
-        usage=(entry.get("usage") or "").replace("{folder}/", ""),
-        needs=", ".join([*entry.get("runs_with", []), "numpy", "pillow"]),
+        model=manifest.model,
+        run=manifest.run,
+        epoch=manifest.checkpoint.epoch,
+        precision=export.precision,
+        num_classes=manifest.num_classes,
+        parameters=manifest.parameters,
+        channels=manifest.input_shape[0],
+        image_size=manifest.preprocessing.image_size,
+        preprocessing=", ".join(map(_in_words, steps_of(as_dict(manifest.preprocessing)))),
+        class_names=names[:MOST_CLASSES],
+        more_classes=max(0, len(names) - MOST_CLASSES),
+        training_images=f"{origin.dataset}, {origin.images} images" if origin.dataset else None,
+        pretrained=origin.pretrained,
+        licence=origin.licence,
+        usage=(export.usage or "").replace("{folder}/", ""),
+        needs=", ".join([*export.runs_with, "numpy", "pillow"]),
         files=files,
         figures=_figures(name, files, results) if results else [],
     )
@@ -153,22 +155,18 @@ def _figures(name: str, files: Sequence[File], results: Results) -> list[Figures
     hashes = {file.path: file.sha256 for file in files}
     if not all(hashes.values()):
         return []
-    environment, dataset = results["environment"], results["dataset"]
+    environment, dataset = results.environment, results.dataset
     shown = []
     for row in measured(results):
-        if row["format"] != name or row.get("sha256") != hashes:
+        if row.format != name or row.sha256 != hashes:
             continue
-        on_cpu = row["device"] == "cpu" or not environment["gpu"]
-        processor = environment["cpu"] if on_cpu else environment["gpu"]["name"]
+        processor = environment.cpu if row.device == "cpu" else environment.processor
         shown.append(
             Figures(
-                device=row["device"],
-                machine=f"{processor}, {environment['threads']} threads",
-                measured_at=results["measured_at"],
-                images=(
-                    f"{dataset['images']} images of the {dataset['split']} split of "
-                    f"{dataset['name']}"
-                ),
+                device=row.device,
+                machine=f"{processor}, {environment.threads} threads",
+                measured_at=results.measured_at,
+                images=(f"{dataset.images} images of the {dataset.split} split of {dataset.name}"),
                 facts=[
                     Fact(column.head.replace("\n", " "), column.cell(row).text)
                     for column in columns(results)[_KEYS:]

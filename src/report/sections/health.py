@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from src.report.document import MISSING, Head, Section, Table
+from src.run.facts import HealthFacts
 
 _HEADS = (
     Head("layer", is_text=True),
@@ -16,34 +14,29 @@ _HEADS = (
 )
 
 
-def warning(record: Mapping[str, Any]) -> str | None:
-    """Return the problems of the network in one line; None if there are none or nobody looked.
-
-    Args:
-        record: a manifest or a ``benchmark.json``, which has ``health``.
-    """
-    problems = (record.get("health") or {}).get("problems")
-    if not problems:
+def warning(facts: HealthFacts | None) -> str | None:
+    """Return the problems of the network in one line; None if there are none or nobody looked."""
+    if facts is None or not facts.problems:
         return None
     return (
-        f"The trained network is not healthy: {'; '.join(problems)}. Its quantized files may lose "
-        "their function; docs/training.md says what helps."
+        f"The trained network is not healthy: {'; '.join(facts.problems)}. Its quantized files may "
+        "lose their function; docs/training.md says what helps."
     )
 
 
-def outliers(record: Mapping[str, Any]) -> Section | None:
+def outliers(facts: HealthFacts | None) -> Section | None:
     """Return the layers with the largest outliers; None for a healthy network."""
-    if warning(record) is None:
+    if facts is None or not facts.problems:
         return None
     layers = [
         [
-            layer["name"],
-            layer["kind"],
-            f"{layer['largest']:.3g}",
-            f"{layer['ratio']:.3g}",
-            MISSING if layer.get("dead") is None else f"{layer['dead']:.0%}",
+            layer.name,
+            layer.kind,
+            f"{layer.largest:.3g}",
+            f"{layer.ratio:.3g}",
+            MISSING if layer.dead is None else f"{layer.dead:.0%}",
         ]
-        for layer in record["health"]["layers"]
+        for layer in facts.layers
     ]
     table = Table.of_text("Outliers of each layer's outputs", _HEADS, layers)
     return Section("The layers with the largest outliers", table=table)

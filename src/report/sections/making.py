@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from src.report.document import MISSING, NO_TABLE, Head, Section, Table
-from src.report.sections.rows import Results
+from src.run.facts import TrialTable
+from src.run.results import Results
 
 _CELLS: dict[str, Callable[[Any], str]] = {
     "text": str,
@@ -21,24 +22,23 @@ def sections(results: Results) -> list[Section]:
 
     On several devices it is the same file, which is told once.
     """
-    by_format = {row["format"]: row["details"] for row in results["rows"] if row.get("details")}
+    by_format = {row.format: row.details for row in results.rows if row.details}
     return [
-        Section(name, sentences=details.get("summary", ()), table=_trials(name, details))
+        Section(name, sentences=details.summary or (), table=_trials(name, details.table))
         for name, details in by_format.items()
     ]
 
 
-def _trials(name: str, details: dict[str, Any]) -> Table:
+def _trials(name: str, trials: TrialTable | None) -> Table:
     """Return the table of what was tried, in the units that its heads name."""
-    trials = details.get("table")
     if trials is None:
         return NO_TABLE
-    heads = [Head(head, is_text=unit == "text") for head, unit in trials["head"]]
+    heads = [Head(head, is_text=unit == "text") for head, unit in trials.head]
     rows = [
         [
             MISSING if value is None else _CELLS[unit](value)
-            for value, (_, unit) in zip(row, trials["head"], strict=True)
+            for value, (_, unit) in zip(row, trials.head, strict=True)
         ]
-        for row in trials["rows"]
+        for row in trials.rows
     ]
-    return Table.of_text(f"What was tried for {name}", heads, rows, trials["chosen"])
+    return Table.of_text(f"What was tried for {name}", heads, rows, trials.chosen)

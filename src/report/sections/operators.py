@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import Any
 
 from src.report.document import NO_TABLE, Cell, Head, Section, Table, TableRow
-from src.report.sections.rows import Results, Row, name_of
+from src.report.sections.rows import name_of, profile_of
+from src.run.results import Results
+from src.run.row import Row
 
 _MOST = 8  # operators of a file
 _INTEGERS = "int8"
@@ -18,11 +19,7 @@ def section(results: Results) -> Section | None:
 
     None where no row has a trace or a reason for having none.
     """
-    traced = [
-        row
-        for row in results["rows"]
-        if row.get("trace") and row["profile"].get("call_seconds") is not None
-    ]
+    traced = [row for row in results.rows if row.trace and profile_of(row).call_seconds is not None]
     notes = _notes(results, traced)
     if not notes:
         return None
@@ -32,10 +29,10 @@ def section(results: Results) -> Section | None:
 
 def _table(rows: list[Row]) -> Table:
     """Return a table with a column a measured row, in which operators are ranked by cost."""
-    ranked = zip_longest(*(_costliest(row["profile"]) for row in rows), fillvalue="")
+    ranked = zip_longest(*(_costliest(row) for row in rows), fillvalue="")
     return Table(
         "Each file's operators, the costliest first, in milliseconds and share of a call",
-        [Head(f"{row['format']} {row['device']}", is_text=True) for row in rows],
+        [Head(f"{row.format} {row.device}", is_text=True) for row in rows],
         [
             TableRow(str(rank), [Cell(operator) for operator in operators])
             for rank, operators in enumerate(ranked, 1)
@@ -44,11 +41,12 @@ def _table(rows: list[Row]) -> Table:
     )
 
 
-def _costliest(profile: dict[str, Any]) -> list[str]:
-    seconds = profile["call_seconds"]
+def _costliest(row: Row) -> list[str]:
+    profile = profile_of(row)
+    seconds = profile.call_seconds or 0.0
     return [
         f"{kind} {1e3 * share * seconds:.2f} ms ({share:.0%})"
-        for kind, share in list(profile["operators"].items())[:_MOST]
+        for kind, share in list(profile.operators.items())[:_MOST]
     ]
 
 
@@ -63,16 +61,16 @@ def _notes(results: Results, traced: list[Row]) -> list[str]:
             *(note for row in traced if (note := _left_in_float(row)) is not None),
         ]
     return notes + [
-        f"No trace of {name_of(row)}: {row['trace_reason']}"
-        for row in results["rows"]
-        if row.get("trace_reason")
+        f"No trace of {name_of(row)}: {row.trace_reason}"
+        for row in results.rows
+        if row.trace_reason
     ]
 
 
 def _left_in_float(row: Row) -> str | None:
     """Return which operators of an int8 file still run in float; None for other files."""
-    by_precision = row["profile"].get("by_precision", {})
-    if row["precision"] != _INTEGERS or _INTEGERS not in by_precision:
+    by_precision = profile_of(row).by_precision
+    if row.precision != _INTEGERS or not by_precision or _INTEGERS not in by_precision:
         return None
     shares = {
         f"{kind} {share:.1%}": share

@@ -19,8 +19,8 @@ from src.report.sections import (
 from src.report.sections.answers import Flips
 from src.report.sections.footnotes import footnotes
 from src.report.sections.reproduction import Step, Usage
-from src.report.sections.rows import Results
 from src.report.sections.scalars import scalars
+from src.run.results import Results
 
 
 @dataclass(frozen=True)
@@ -77,19 +77,19 @@ class Report:
 def report_of(results: Results) -> Report:
     """Return the report of the content of a ``benchmark.json``."""
     return Report(
-        run=results["run"],
-        machine=f"{results['environment']['cpu']}, {results['environment']['threads']} threads",
-        baseline=results["baseline"],
+        run=results.run,
+        machine=f"{results.environment.cpu}, {results.environment.threads} threads",
+        baseline=results.baseline,
         about=environment.about(results),
         recommendation=[*recommendation.sentences(results)],
-        warning=health.warning(results),
+        warning=health.warning(results.health),
         measurements=measurements.section(results),
         marks=[*footnotes(results, unmeasured=False)],
         unmeasured=[*footnotes(results)],
         answers=answers.section(results),
         flips=answers.flips(results),
         damage=answers.damage(results),
-        outliers=health.outliers(results),
+        outliers=health.outliers(results.health),
         making=making.sections(results),
         operators=operators.section(results),
         more=measurements.more(results),

@@ -10,8 +10,8 @@ import shlex
 from typing import NamedTuple
 
 from src.report.document import Fact
-from src.report.sections.rows import Results
 from src.run.folder import LOG_FOLDER
+from src.run.results import Results
 from src.system import quoting
 
 _COMMIT = re.compile(r"[0-9a-f]{6,64}")
@@ -42,12 +42,12 @@ class Usage(NamedTuple):
 
 def steps(results: Results) -> list[Step]:
     """Return the commands that train, measure and report again."""
-    folder = f"{LOG_FOLDER}/{results['run']}"
+    folder = f"{LOG_FOLDER}/{results.run}"
     shown = []
-    commit = results["environment"].get("git_commit")
+    commit = results.environment.git_commit
     if commit and _COMMIT.fullmatch(commit):  # anything else may be an option of git's
         shown.append(Step("The code:", f"git checkout {commit}"))
-    if command := _training(results.get("command")):
+    if command := _training(results.command):
         shown.append(Step("As it was typed:", command))
     return [
         *shown,
@@ -65,21 +65,21 @@ def steps(results: Results) -> list[Step]:
 
 def usages(results: Results) -> list[Usage]:
     """Return a program for each format that has one: on every device it is the same file."""
-    rows = {row["format"]: row for row in results["rows"] if row.get("usage") and row["files"]}
-    packages = results["environment"]["packages"]
+    rows = {row.format: (row, row.usage) for row in results.rows if row.usage and row.files}
+    packages = results.environment.packages
     return [
         Usage(
             name,
             ", ".join(
                 f"{package} {packages.get(package, '')}".strip()
-                for package in (*row.get("runs_with", ()), "numpy", "pillow")
+                for package in (*row.runs_with, "numpy", "pillow")
             ),
-            row["usage"].replace(
-                "{folder}", quoting.in_python(f"{LOG_FOLDER}/{results['run']}/exports/{name}")
+            usage.replace(
+                "{folder}", quoting.in_python(f"{LOG_FOLDER}/{results.run}/exports/{name}")
             ),
-            [Fact(path, digest or "") for path, digest in row.get("sha256", {}).items()],
+            [Fact(path, digest or "") for path, digest in (row.sha256 or {}).items()],
         )
-        for name, row in rows.items()
+        for name, (row, usage) in rows.items()
     ]
 
 

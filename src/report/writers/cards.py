@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from src.report.sections.card import card_of
-from src.report.sections.rows import Results
+from src.report.sections.card import File, card_of
 from src.run import fingerprint
 from src.run.folder import Run
+from src.run.layout import as_dict
+from src.run.manifest import Manifest
+from src.run.results import Results
 from src.system import atomic_files, quoting
 
 NAME = "README.md"
@@ -23,22 +25,25 @@ def write(run: Run) -> None:
     """
     manifest = run.read_manifest()
     results = run.read_benchmark() if run.benchmark.is_file() else None
-    for name, entry in manifest["formats"].items():
+    for name in manifest.exported:
         folder = run.exports / name
-        if entry["status"] == "ok" and folder.is_dir():
-            entry["files"] = fingerprint.taken(folder, entry["files"])
-            atomic_files.write_text(folder / NAME, card(name, manifest, results))
+        if folder.is_dir():
+            listed = [as_dict(file) for file in manifest.formats[name].files]
+            now = fingerprint.taken(folder, listed)
+            files = [File(file["path"], file["bytes"], file["sha256"] or "") for file in now]
+            atomic_files.write_text(folder / NAME, card(name, manifest, files, results))
 
 
-def card(name: str, manifest: dict[str, Any], results: Results | None) -> str:
+def card(name: str, manifest: Manifest, files: Sequence[File], results: Results | None) -> str:
     """Return the card of one format in Markdown.
 
     Args:
         name: the format.
-        manifest: the content of ``exports/manifest.json``, with the files as they are now.
-        results: the content of ``benchmark.json``; None if nothing was measured yet.
+        manifest: the record of the export.
+        files: of the format, as they are now.
+        results: the measurement; None if nothing was measured yet.
     """
-    contents = card_of(name, manifest, results)
+    contents = card_of(name, manifest, files, results)
     return _environment().get_template("card.md").render(card=contents)
 
 

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from src.benchmark.environment import description
+from src.run.circumstances import Environment
 from src.run.folder import Run
-from src.run.shapes.benchmark import ENVIRONMENT
+from src.run.layout import as_dict
+from src.run.reading import convert
+from src.run.results import Results
 from tests import machines
 from tests.report.pages import markdown_page
 from tests.report.test_table import results, row
@@ -31,12 +34,12 @@ def test_what_is_described_is_read_again_on(
 ) -> None:
     machines.plant(machines.PLANTED[name], tmp_path / "machine", monkeypatch)
     described = description.describe(threads=1)
-    ENVIRONMENT(json.loads(json.dumps(described, allow_nan=False)), "environment")
+    convert(json.loads(json.dumps(described, allow_nan=False)), Environment)
     run = Run(tmp_path / "resnet34" / "version_0")
     run.folder.mkdir(parents=True)
     measured = results(row("eager"), row("onnx")) | {"environment": described}
-    run.write_benchmark(measured, f"{described['cpu']} 1 threads")
-    found = run.read_benchmark()
+    run.write_benchmark(convert(measured, Results), f"{described['cpu']} 1 threads")
+    found = as_dict(run.read_benchmark())
     assert found["environment"] == described
     assert described["cpu"] in markdown_page(found)
 
@@ -46,7 +49,7 @@ def test_a_number_of_cores_that_is_not_told_is_said(
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     described = description.describe(threads=1)
-    ENVIRONMENT(described, "environment")
+    convert(described, Environment)
     told = markdown_page(results(row("eager")) | {"environment": described})
     assert "usable of an unknown number of cores" in told
 

@@ -11,8 +11,9 @@ from src.benchmark.statistics.departure import (
     MOST_KL,
     departures,
 )
-from src.run.schema import Wrong
-from src.run.shapes.benchmark import ACCURACY
+from src.run.accuracy import Accuracy
+from src.run.reading import convert
+from src.run.record import Wrong
 from tests.report.test_table import row
 
 
@@ -32,6 +33,6 @@ def test_each_figure_has_its_bound(figures: dict[str, Any], expected: list[str])
 
 
 def test_a_file_from_elsewhere_names_figures_that_there_are() -> None:
-    ACCURACY({**row("onnx")["accuracy"], "departures": list(FIGURES)}, "accuracy")
+    convert({**row("onnx")["accuracy"], "departures": list(FIGURES)}, Accuracy)
     with pytest.raises(Wrong):
-        ACCURACY({**row("onnx")["accuracy"], "departures": ["<b>"]}, "accuracy")
+        convert({**row("onnx")["accuracy"], "departures": ["<b>"]}, Accuracy)

@@ -9,7 +9,8 @@ import pytest
 
 from src.benchmark.statistics.fidelity import Labels, Logits
 from src.benchmark.statistics.scorecard import Scorecard
-from src.run.shapes.benchmark import ACCURACY
+from src.run.accuracy import Accuracy
+from src.run.reading import convert
 
 NAMES = ["a", "b", "c"]
 BEFORE = np.array([[10, 0, -10], [0, 10, 5], [4.9, 5, 0], [0, 1, 9]], dtype=np.float32)
@@ -107,7 +108,7 @@ def test_logits_as_large_as_float32_holds_give_figures_that_are_read_again(large
     card = Scorecard(["a", "b"])
     card.add(logits, np.array([0, 1]), -logits)
     figures = card.result(0.01)
-    ACCURACY(json.loads(json.dumps(figures, allow_nan=False)), "accuracy")
+    convert(json.loads(json.dumps(figures, allow_nan=False)), Accuracy)
     assert figures["max_abs_logit_diff"] == pytest.approx(2 * largest)
     assert figures["lost"] == 0
     assert figures["gained"] == 2
@@ -126,5 +127,5 @@ def test_an_int8_file_with_the_top1_but_not_the_function_of_the_network_departs(
     lost = scored(flat, targets, before)
     assert lost["delta_top1"] == kept["delta_top1"] == 0
     assert lost["departures"] == ["logit_sqnr_db", "kl", "delta_ece"]
-    ACCURACY(kept, "kept")
-    ACCURACY(lost, "lost")
+    convert(kept, Accuracy)
+    convert(lost, Accuracy)

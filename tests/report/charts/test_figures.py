@@ -12,6 +12,7 @@ from src.report.charts.chart import save
 from src.report.charts.class_accuracy import class_chart
 from src.report.charts.flipped import flipped_charts
 from src.report.sections.answers import flips as flips_of
+from tests.report.pages import record
 from tests.report.test_table import results, row
 
 GREY = {"mean": [0.5] * 3, "std": [0.25] * 3}
@@ -19,7 +20,8 @@ GREY = {"mean": [0.5] * 3, "std": [0.25] * 3}
 
 def figures_of(measured: dict[str, Any], flipped: Path) -> dict[str, Figure]:
     """What the report draws of flipped images and of classes, by name."""
-    charts = [*flipped_charts(flips_of(measured), flipped), class_chart(measured)]
+    content = record(measured)
+    charts = [*flipped_charts(flips_of(content), flipped), class_chart(content)]
     return {chart.name: chart.draw() for chart in charts if chart is not None}
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from src.report.sections import health
-from src.run.shapes.benchmark import BENCHMARK
 from tests.report.pages import html_page, markdown_page
+from tests.report.pages import record as record_of
 from tests.report.test_table import results, row
 
 SICK = {
@@ -28,9 +28,8 @@ def measured(found: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def test_a_sick_network_is_named_in_one_line_with_a_table_of_its_layers(tmp_path: Path) -> None:
-    record = measured(SICK)
-    BENCHMARK(record, "")
-    warning = health.warning(record)
+    record = record_of(measured(SICK))
+    warning = health.warning(record.health)
     assert warning is not None
     assert "42 times that of the median image" in warning
     text = markdown_page(record)
@@ -43,11 +42,11 @@ def test_a_sick_network_is_named_in_one_line_with_a_table_of_its_layers(tmp_path
 
 def test_nothing_is_said_of_a_healthy_network_or_where_nobody_looked(tmp_path: Path) -> None:
     for found in (HEALTHY, None):
-        record = measured(found)
-        assert health.warning(record) is None
+        record = record_of(measured(found))
+        assert health.warning(record.health) is None
         assert "outliers" not in markdown_page(record)
         assert "outliers" not in html_page(record, tmp_path)
-    assert health.warning(results(row("eager"))) is None  # of an earlier version
+    assert health.warning(record_of(results(row("eager"))).health) is None  # of an earlier version
 
 
 def test_a_strangers_names_of_layers_stay_text(tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""Records of where and how a run was measured: the machine and the options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from src.run.record import Cores, Count, Number, Record, Share, Text, null
+
+
+class Container(Record, frozen=True, kw_only=True):
+    """Limits of the container; null where there is none."""
+
+    cores: Annotated[float, Meta(ge=0, le=1e6)] | None
+    memory_bytes: Count | None
+
+
+class Gpu(Record, frozen=True, kw_only=True):
+    """The GPU, as torch and the driver describe it; without a driver's library only by name."""
+
+    name: Text
+    cuda: Text | None = None
+    cudnn: Count | None = None
+    driver: Text | None = None
+    clock_hz: Number | None = None
+    highest_clock_hz: Number | None = None
+    power_limit_watts: Number | None = None
+
+
+class Environment(Record, frozen=True, kw_only=True):
+    """The machine and the versions; null where the system does not tell."""
+
+    cpu: Text
+    isa: list[Text]  # instruction sets that decide about int8 and matrix products
+    int8_dot_product: bool
+    architecture: Text | None = None
+    usable_cores: Cores
+    threads: Cores  # intra-op threads of every runtime
+    machine_cores: Cores | None
+    frequency_governor: Text | None
+    virtual_machine: bool | None
+    memory_bytes: Count
+    container: Container
+    gpu: Gpu | None  # null without one
+    system: Text
+    python: Text
+    packages: dict[Text, Text]  # versions by name
+    git_commit: Text | None = null()  # of this project
+
+    @property
+    def processor(self) -> str:
+        """The GPU if there is one, else the CPU."""
+        return self.gpu.name if self.gpu else self.cpu
+
+
+class MeasuringOptions(Record, frozen=True, kw_only=True):
+    """The options of the measurement: see :class:`src.benchmark.options.BenchmarkOptions`.
+
+    None stands for an option that a measurement does not tell, but for the two that may be null.
+    """
+
+    batch_sizes: list[int] | None = None
+    devices: list[Text] | None = None
+    threads: int | None = null()  # null: all usable cores
+    precision: float | None = None
+    processes: int | None = None
+    rounds: int | None = None
+    samples: int | None = None
+    turn_seconds: float | None = None
+    max_seconds: float | None = None
+    warmup_seconds: float | None = None
+    timeout_seconds: float | None = None
+    max_memory_bytes: int | None = null()  # null: nine tenths of the memory
+    max_accuracy_drop: Share
+    loads_at_once: int | None = None
+    memory: bool | None = None
+    objective: Text | None = None
+    baseline: Text | None = None
+    trace: bool | None = None
+    strict: bool | None = None
+    again: bool | None = None

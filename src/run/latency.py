@@ -1,0 +1,187 @@
+"""Records of how long calls took: raw turns, the figures of a cell and its speed-ups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+from msgspec import Meta
+
+from src.run.record import (
+    BatchSize,
+    Bounded,
+    Count,
+    Joules,
+    LongSeconds,
+    Natural,
+    Positive,
+    Record,
+    RoundNumber,
+    Seconds,
+    Text,
+    Word,
+    Wrong,
+    null,
+    require_same_length,
+)
+
+STEAL_SHARE = 0.02
+OTHER_CORES = 0.15
+FREQUENCY_SPREAD = 0.05
+
+Cause = Literal["steal", "busy", "clock", "cold", "spread"]  # of an unstable cell
+Samples = Annotated[list[Positive], Meta(min_length=1)]  # seconds of each call
+Bytes = Annotated[int, Meta(ge=-(10**15), le=10**15)]
+
+
+class Disturbance(Record, frozen=True, kw_only=True):
+    """The share of the usable cores that others took during one or more turns."""
+
+    seconds: Positive
+    steal_share: Bounded  # of the cores' time, which the hypervisor gave to another machine
+    # Cores that other processes kept busy on average. It may be below 0 in one turn: the system
+    # counts in ticks, and one turn has too many of those that another has too few of.
+    other_cores: Bounded
+    frequency_hz: Positive | None  # mean over the cores at the end; null where it can't be read
+    # (highest - lowest) / mean of several turns; null in one turn and without frequencies
+    frequency_spread: Bounded | None = null()
+
+    @classmethod
+    def over(cls, turns: Sequence[Disturbance]) -> Self:
+        """Return the disturbance of several turns together."""
+        total = sum(turn.seconds for turn in turns)
+        frequencies = [turn.frequency_hz for turn in turns if turn.frequency_hz is not None]
+        mean = sum(frequencies) / len(frequencies) if frequencies else None
+        return cls(
+            seconds=total,
+            steal_share=sum(turn.steal_share * turn.seconds for turn in turns) / total,
+            other_cores=max(0.0, sum(turn.other_cores * turn.seconds for turn in turns) / total),
+            frequency_hz=mean,
+            frequency_spread=(max(frequencies) - min(frequencies)) / mean if mean else None,
+        )
+
+    def interrupts(self) -> bool:
+        """Return True if others took the cores so often that calls waited for them."""
+        return self.steal_share > STEAL_SHARE or self.other_cores > OTHER_CORES
+
+    def causes(self) -> list[Cause]:
+        """Return the causes that are large enough to show in a figure, the likeliest first."""
+        causes: list[Cause] = []
+        if self.steal_share > STEAL_SHARE:
+            causes.append("steal")
+        if self.other_cores > OTHER_CORES:
+            causes.append("busy")
+        if (self.frequency_spread or 0) > FREQUENCY_SPREAD:
+            causes.append("clock")
+        return causes
+
+
+class Turn(Record, frozen=True, kw_only=True):
+    """The calls of one row in one round."""
+
+    seconds: Samples
+    elapsed_seconds: Positive
+    cpu_seconds: LongSeconds  # of the worker, all its threads
+    device_seconds: Samples | None = null()  # by the device's own clock; null on a CPU
+    energy_joules: Joules | None = null()  # of the whole machine; null without a counter
+    disturbance: Disturbance | None = null()  # null where the system does not tell
+    process: Count  # number of the process among the row's, in the order of their start
+
+
+class Memory(Record, frozen=True, kw_only=True):
+    """The peak memory of a file at one batch size, in a process of its own."""
+
+    peak_rss_bytes: Bytes | None = null()  # above the empty worker; null: could not be measured
+    peak_device_bytes: Count | None = null()  # null on a CPU and where nothing tells
+    memory_reason: Text | None = None  # why it could not be measured
+
+
+class Interval(Record, frozen=True, kw_only=True):
+    """A value with its 95 % interval."""
+
+    value: Positive
+    low: Positive
+    high: Positive
+    # Behind the interval. With 1 it is an assumption: see
+    # :func:`src.benchmark.statistics.latency.speedup`. None in version 1, which does not tell.
+    processes: Natural | None = None
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval, as a share of the value."""
+        return (self.high - self.low) / 2 / self.value
+
+
+class RuntimeSpeedup(Interval, frozen=True, kw_only=True):
+    """A speed-up over the fp32 file that the same runtime runs."""
+
+    format: Word
+
+
+class Cell(Record, frozen=True, kw_only=True):
+    """The figures of one row at one batch size, with the samples that they come from.
+
+    A percentile is null where there are too few samples. Names with ``device`` are by the device's
+    own clock, null on a CPU.
+    """
+
+    batch_size: BatchSize
+    samples: Natural
+    rounds: Count | None = None
+    processes: Natural | None = None  # in which the rounds were timed; None in version 1
+    mean_s: Positive
+    p50_s: Positive
+    p90_s: Positive | None
+    p99_s: Positive | None
+    iqr_s: Seconds
+    images_per_second: Positive
+    busy_cores: Seconds  # mean number of cores that the worker used
+    device_p50_s: Positive | None
+    device_p90_s: Positive | None = null()
+    device_p99_s: Positive | None = null()
+    joules_per_image: Joules | None  # null without an energy counter
+    stable: bool | None = None
+    unstable: list[Cause]  # the likeliest cause first
+    disturbance: Disturbance | None  # null where the system does not tell
+    speedup: Interval | None  # over the baseline; null for the baseline and without one
+    speedup_same_runtime: RuntimeSpeedup | None  # null for an fp32 row and without such a file
+    seconds: Annotated[dict[RoundNumber, Samples], Meta(min_length=1)]
+    process_of_round: dict[RoundNumber, Count] | None = None  # None in version 1: all of one
+    # None where it was not measured. In the file its values stand beside those above.
+    peak_memory: Memory | None = None
+
+    def require_processes(self, place: str) -> None:
+        """Refuse a cell that does not say in which process each round was timed.
+
+        Every version but the first says it.
+        """
+        known = self.process_of_round
+        if known is None or self.processes is None:
+            name = "processes" if self.processes is None else "process_of_round"
+            raise Wrong(f"{place}.{name}", "something", None)
+        if known.keys() != self.seconds.keys():
+            raise Wrong(f"{place}.process_of_round", "the rounds of seconds", sorted(known)[:3])
+        count = len(set(known.values()))
+        if self.processes != count:
+            expected = f"{count}, the number of processes of the rounds,"
+            raise Wrong(f"{place}.processes", expected, self.processes)
+        for name in ("speedup", "speedup_same_runtime"):
+            interval: Interval | None = getattr(self, name)
+            if interval is None:
+                continue
+            if interval.processes is None or interval.processes > count:
+                expected = f"a whole number from 1 to {count}"
+                raise Wrong(f"{place}.{name}.processes", expected, interval.processes)
+
+
+class Curve(Record, frozen=True, kw_only=True):
+    """A curve of the training; the end of the first epoch is at 1.0."""
+
+    epochs: Annotated[
+        list[Annotated[float, Meta(ge=-1e9, le=1e9)]],
+        Meta(min_length=1),
+    ]
+    values: list[Annotated[float, Meta(ge=-1e15, le=1e15)]]
+
+    def __post_init__(self) -> None:
+        require_same_length([self.epochs, self.values], "")

@@ -1,0 +1,147 @@
+"""The record of ``benchmark.json``.
+
+A history of the format, of which every version is read:
+
+1. The first.
+2. ``verdict`` may be ``same``; an accuracy has ``rounding_error`` and ``beyond_rounding``, and no
+   ``verdict`` of its own; a data set has a ``sha256``; the peaks of the memory stand in each cell
+   of ``latency``, no longer in the row; a recommendation has ``chosen_from`` and ``tested``. A cell
+   says of each round which process of its row it was measured in; in version 1 a row had one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from src.run.circumstances import Environment, MeasuringOptions
+from src.run.facts import (
+    Calibration,
+    HealthFacts,
+    Network,
+    Origin,
+    PreprocessingFacts,
+    ScoredDataset,
+)
+from src.run.latency import Curve
+from src.run.record import (
+    Count,
+    Device,
+    LongSeconds,
+    Natural,
+    Number,
+    Record,
+    Text,
+    Word,
+    Wrong,
+    null,
+)
+from src.run.row import Row
+
+VERSION = 2  # that is written
+VERSIONS = (1, 2)  # that are read
+
+Objective = Literal["latency", "size", "throughput", "memory"]
+
+
+class Undecided(Record, frozen=True, kw_only=True):
+    """A better row that is not shown to keep the accuracy budget."""
+
+    format: Word
+    images_needed: Count | None  # to settle it; null where no number would
+
+
+class Recommendation(Record, frozen=True, kw_only=True):
+    """The row to ship on a device: see :func:`src.benchmark.recommendation.recommend`."""
+
+    format: Word | None  # null without a baseline
+    objective: Objective
+    batch_size: Natural | None  # that decided; null for the size
+    equals: list[Word]  # rows whose distance could not be measured
+    inconclusive: list[Undecided]
+    chosen_from: Count | None = None  # rows that keep the budget
+    tested: Count | None = None  # rows beside the baseline whose accuracy was tested
+    with_function: Word | None = null()  # the best row that keeps the probabilities too
+
+
+class TrainingCurves(Record, frozen=True, kw_only=True):
+    """The curves of the training; None for one that was not logged."""
+
+    train_loss: Curve | None = None
+    val_loss: Curve | None = None
+    val_top1: Curve | None = None
+
+
+class FunctionBounds(Record, frozen=True, kw_only=True):
+    """Bounds beyond which a file has lost the network's function."""
+
+    logit_sqnr_db: Number
+    kl: Number  # nats
+    delta_ece: Number
+
+
+class Results(Network, frozen=True, kw_only=True):
+    """The content of ``benchmark.json``: a whole measurement of a run."""
+
+    preprocessing: PreprocessingFacts | None = None
+    origin: Origin | None = null()
+    calibration: Calibration
+    health: HealthFacts | None = null()  # null where nobody looked
+    command: Text | None  # of the training; null where it was not kept
+    training: TrainingCurves | None  # null without events of a training
+    measured_at: Text  # ISO 8601, UTC
+    measured_seconds: LongSeconds
+    options: MeasuringOptions
+    dataset: ScoredDataset
+    environment: Environment
+    baseline: Word
+    function_bounds: FunctionBounds | None = None
+    rows: list[Row]
+    recommendation: dict[Device, Recommendation]
+    recommended: dict[Text, Word | None]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.schema_version != 1:
+            for index, row in enumerate(self.rows):
+                for position, cell in enumerate(row.latency):
+                    cell.require_processes(f"rows[{index}].latency[{position}]")
+        self._require_distinct_rows()
+        self._require_recommended_rows()
+        self._require_known_classes()
+
+    def row(self, name: str, device: str) -> Row | None:
+        """Return the row of a format on a device; None where there is none."""
+        return next((row for row in self.rows if row.key == (name, device)), None)
+
+    def _require_distinct_rows(self) -> None:
+        seen = set()
+        for row in self.rows:
+            if row.key in seen:
+                expected = "one row of each format on each device"
+                raise Wrong("rows", expected, " on ".join(row.key))
+            seen.add(row.key)
+
+    def _require_recommended_rows(self) -> None:
+        for device, advice in self.recommendation.items():
+            if advice.format is None:
+                continue
+            row = self.row(advice.format, device)
+            is_paired = row is not None and row.accuracy is not None and row.accuracy.paired
+            is_baseline = advice.format == self.baseline
+            if row is None or not row.is_ok or not (is_baseline or is_paired):
+                raise Wrong(f"recommendation.{device}.format", "a measured row", advice.format)
+
+    def _require_known_classes(self) -> None:
+        for index, row in enumerate(self.rows):
+            if row.accuracy is None or row.accuracy.paired is None:
+                continue
+            paired, place = row.accuracy.paired, f"rows[{index}].accuracy"
+            for flip in paired.flips:
+                for name in ("true", "before", "after"):
+                    self._require_class(getattr(flip, name), f"{place}.flips.{name}")
+            for entry in paired.per_class:
+                self._require_class(entry.index, f"{place}.per_class.index")
+
+    def _require_class(self, index: int, place: str) -> None:
+        if index >= self.num_classes:
+            raise Wrong(place, f"a whole number from 0 to {self.num_classes - 1}", index)

@@ -1,0 +1,164 @@
+"""The record of a row: a format on a device."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from src.run.accuracy import Accuracy, Verdict
+from src.run.facts import ExportDetails
+from src.run.latency import Cell
+from src.run.record import (
+    Count,
+    Device,
+    Number,
+    Positive,
+    Record,
+    Seconds,
+    Share,
+    Status,
+    Text,
+    Word,
+    Wrong,
+    empty_list,
+    null,
+    require_inside,
+)
+
+# What a runtime says of itself: "runtime" (name and version), "device", "threads" and its own.
+Settings = dict[Text, Any]
+
+
+class Profile(Record, frozen=True, kw_only=True):
+    """Shares of a call's time, as the runtime tells; empty where it can't.
+
+    See :class:`src.backends.base.Profile`.
+    """
+
+    time: dict[Text, Share]  # by precision
+    nodes: dict[Text, Count]  # operators by precision
+    operators: dict[Text, Share]  # by kind
+    by_precision: dict[Text, dict[Text, Share]] | None = None  # by kind in each precision
+    call_seconds: Positive | None = null()  # of one call, profiled
+
+
+class Trace(Record, frozen=True, kw_only=True):
+    """A trace of some calls, in the run's ``profile/inference``."""
+
+    file: Text
+    bytes: Count
+
+    def __post_init__(self) -> None:
+        require_inside(self.file, "file")
+
+
+class TensorNoise(Record, frozen=True, kw_only=True):
+    """The quantization noise of one tensor."""
+
+    tensor: Text
+    kind: Text  # "activation" or "weight"
+    sqnr_db: Number
+
+
+class RowFigures(Record, frozen=True, kw_only=True):
+    """The figures of a row so far: some are known from the export on, some after the timing.
+
+    None stands for what was not reached, as in a row that was skipped.
+    """
+
+    format: Word
+    device: Device
+    precision: Word
+    status: Status
+    reason: Text | None  # why it was skipped or failed; null for ok
+    size_bytes: Count | None  # of all files; null without files
+    files: list[Text]
+    sha256: dict[Text, Text | None] | None = None  # by file; null for one that is not there
+    export_seconds: Seconds | None = null()
+    details: ExportDetails | None = null()
+    varies: Text | None = null()  # why the files are not the same bytes each time
+    usage: Text | None = null()  # lines of Python
+    runs_with: list[Text] = empty_list()  # packages, by import name
+    latency: list[Cell]
+    accuracy: Accuracy | None
+    verdict: Verdict | None  # null without a baseline
+    as_exported: bool | None = None
+    import_seconds: Seconds | None = None  # of the runtime
+    load_seconds: Seconds | None = None  # median of the processes
+    nice: Annotated[int, Meta(ge=-20, le=20)] | None = None  # priority of the process
+    requested: Settings | None = None
+    effective: Settings | None = None
+    first_inference_seconds: Seconds | None = None
+    profile: Profile | None = None
+    loads_seconds: list[Seconds] | None = None  # of each process
+    idle_between_turns: bool | None = None
+    trace: Trace | None = None
+    trace_reason: Text | None = None  # why there is no trace
+    damage: list[TensorNoise] | None = None  # the worst first
+    damage_reason: Text | None = None  # why that could not be found out
+
+    def __post_init__(self) -> None:
+        for index, path in enumerate(self.files):
+            require_inside(path, f"files[{index}]")
+        for path in self.sha256 or ():
+            require_inside(path, "a name in sha256")
+        runtime, threads = self.setting("runtime"), self.setting("threads")
+        if runtime is not None and not isinstance(runtime, str):
+            raise Wrong("effective.runtime", "a text", runtime)
+        if threads is not None and (type(threads) is not int or not 1 <= threads <= 10**6):
+            raise Wrong("effective.threads", "a whole number from 1 to 1e+06", threads)
+
+    @property
+    def is_ok(self) -> bool:
+        """True for a row that has not been skipped and has not failed."""
+        return self.status == "ok"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Format and device, which no other row of a measurement has."""
+        return self.format, self.device
+
+    def setting(self, name: str) -> Any:
+        """Return what the runtime says that it runs with; None where it does not tell."""
+        return (self.effective or {}).get(name)
+
+    def cell(self, batch_size: int | None) -> Cell | None:
+        """Return the figures at a batch size; None where the row was not timed at it."""
+        return next((cell for cell in self.latency if cell.batch_size == batch_size), None)
+
+    def require_timed(self, place: str) -> None:
+        """Refuse a row with the status ok that lacks what every timed row has."""
+        for name in _OF_TIMED_ROWS:
+            if getattr(self, name) is None:
+                raise Wrong(f"{place}{name}", "something", None)
+        if not self.size_bytes:
+            raise Wrong(f"{place}size_bytes", "a whole number of at least 1", self.size_bytes)
+
+
+class Row(RowFigures, frozen=True, kw_only=True):
+    """All figures of a row: timed and scored where its status is ok, else without either."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.is_ok:
+            self.require_timed("")
+            if self.accuracy is None:
+                raise Wrong("accuracy", "something", None)
+            if self.verdict is not None and self.accuracy.paired is None:
+                raise Wrong("accuracy.delta_top1", "something", None)
+            return
+        for name in ("latency", "accuracy"):
+            if getattr(self, name):
+                expected = f"nothing for a row that is {self.status}"
+                raise Wrong(name, expected, getattr(self, name))
+
+
+_OF_TIMED_ROWS = (
+    "size_bytes",
+    "load_seconds",
+    "first_inference_seconds",
+    "idle_between_turns",
+    "profile",
+    "effective",
+)

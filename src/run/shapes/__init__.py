@@ -1,1 +1,0 @@
-"""The shapes of the files that others build on, schema version 1."""
