@@ -1,4 +1,4 @@
-"""The card of an exported file: what the file is, what goes in and comes out, its figures."""
+"""The card of an exported file: its origin, its input and output, its figures."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _WIDEST = 1.5  # times the lower bound: a speed-up with a wider interval has too
 
 
 class Evidence(Enum):
-    """What an interval of a speed-up shows."""
+    """The finding that an interval of a speed-up allows."""
 
     FASTER = auto()
     SLOWER = auto()

@@ -1,4 +1,4 @@
-"""A ``README.md`` in each export folder: what the file is, and what was measured of it."""
+"""A ``README.md`` in each export folder: a description of the file with its figures."""
 
 from __future__ import annotations
 
