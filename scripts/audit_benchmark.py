@@ -155,7 +155,7 @@ class Audit:
             shutil.copytree(self._original.exports / whose, run.exports / name)
         manifest["formats"] = {name: entries[whose] for name, whose in names.items()}
         run.manifest.write_text(json.dumps(manifest), encoding="utf-8")
-        results = measure(run, self._data, options, lambda *_: None)
+        results = as_dict(measure(run, self._data, options, lambda *_: None))
         self.environment = results["environment"]
         shutil.rmtree(folder.parent)
         return {row["format"]: row for row in results["rows"] if row["device"] == "cpu"}

@@ -6,7 +6,6 @@ it in 75 % and from such that do in 99.9 %. So a coverage is given with an inter
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from scipy.special import betaincinv
 
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.statistics.latency import Turn, rounds_of, speedup, without_a_process_in_common
+from src.benchmark.statistics import latency
+from src.benchmark.statistics.latency import speedup, without_a_process_in_common
+from src.run.latency import Cell as CellRecord
+from src.run.latency import Turn
+from src.run.reading import convert
 
 NOMINAL = 0.95
 LEAST = 0.90  # of the simulated ones, of which there are enough to tell
@@ -96,6 +100,11 @@ def cells_of(row: Mapping[str, Any]) -> list[Cell]:
     return list(row["latency"])
 
 
+def rounds_of(cell: Cell) -> dict[int, Turn]:
+    """Return the rounds of a stored cell."""
+    return latency.rounds_of(convert(cell, CellRecord))
+
+
 def of_intervals(intervals: Sequence[Mapping[str, float]], truth: float = 1.0) -> Coverage:
     """That of measured speed-ups, as ``benchmark.json`` has them."""
     held = sum(each["low"] <= truth <= each["high"] for each in intervals)
@@ -144,8 +153,8 @@ def simulated(pool: Sequence[Observed], processes: int, count: int, seed: int = 
             for ours, theirs in pool[index]:
                 first, second = (theirs, ours) if swapped else (ours, theirs)
                 number = len(one)
-                one[number] = dataclasses.replace(first, process=process)
-                other[number] = dataclasses.replace(second, process=process)
+                one[number] = msgspec.structs.replace(first, process=process)
+                other[number] = msgspec.structs.replace(second, process=process)
         interval = speedup(one, other)
         held += interval is not None and interval.low <= 1 <= interval.high
     return Coverage(held, count)

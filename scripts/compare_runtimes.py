@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from more_formats import plant
 
 from src import formats
@@ -30,6 +30,8 @@ from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.export.stage import export_run
 from src.run import folder
+from src.run.results import Results
+from src.run.row import Row
 
 QUICK_STARTS = Path(__file__).parent / "quick_starts"
 PLAIN = "quick_onnx"
@@ -66,10 +68,10 @@ def main() -> None:
             for line, good in verdicts(model, results):
                 summary.append(line)
                 met &= good
-    environment = results["environment"]
-    isa = ", ".join(environment["isa"])
-    print(f"\n{environment['cpu']} ({isa}), {environment['threads']} threads")
-    print(f"{environment['packages']}\n")
+    environment = results.environment
+    isa = ", ".join(environment.isa)
+    print(f"\n{environment.cpu} ({isa}), {environment.threads} threads")
+    print(f"{environment.packages}\n")
     print("\n".join(summary))
     sys.exit(0 if met else 1)
 
@@ -93,7 +95,7 @@ def trained(model: str, root: Path) -> folder.Run:
     return found
 
 
-def compare(run: folder.Run, seconds: float) -> dict[str, Any]:
+def compare(run: folder.Run, seconds: float) -> Results:
     """Export in every way and measure side by side."""
     data = data_of(run)
     quick = sorted(each.stem for each in QUICK_STARTS.glob("quick_*.py"))
@@ -113,70 +115,70 @@ def compare(run: folder.Run, seconds: float) -> dict[str, Any]:
         max_accuracy_drop=MOST_DROP, memory=False,
     )  # fmt: skip
     results = measure(run, data, timing, _say)
-    results["rows"] = [row for row in results["rows"] if row["device"] == "cpu"]
-    return results
+    return msgspec.structs.replace(
+        results, rows=[row for row in results.rows if row.device == "cpu"]
+    )
 
 
-def table(results: dict[str, Any]) -> list[str]:
+def table(results: Results) -> list[str]:
     """Every file, the fastest first."""
     lines = [
         "| file | from | times plain ONNX Runtime | p50 ms | top-1 delta, points | size MB |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    done = [row for row in results["rows"] if row["status"] == "ok"]
-    for row in sorted(done, key=lambda row: row["latency"][0]["p50_s"]):
-        cell = row["latency"][0]
-        gain, accuracy = cell["speedup"], row["accuracy"]
-        times = f"{gain['value']:.2f} [{gain['low']:.2f}, {gain['high']:.2f}]" if gain else "1"
-        delta = f"{100 * accuracy['delta_top1']:+.2f}" if "delta_top1" in accuracy else "-"
+    done = [row for row in results.rows if row.is_ok]
+    for row in sorted(done, key=lambda row: row.latency[0].p50_s):
+        cell = row.latency[0]
+        gain, paired = cell.speedup, row.accuracy.paired if row.accuracy else None
+        times = f"{gain.value:.2f} [{gain.low:.2f}, {gain.high:.2f}]" if gain else "1"
+        delta = f"{100 * paired.delta_top1:+.2f}" if paired else "-"
         lines.append(
-            f"| `{row['format']}` | {'quick start' if is_quick(row) else 'Lightship'} | {times} | "
-            f"{cell['p50_s'] * 1e3:.2f}{'' if cell['stable'] else ' ~' + cell['unstable'][0]} | "
-            f"{delta} | {row['size_bytes'] / 1e6:.1f} |"
+            f"| `{row.format}` | {'quick start' if is_quick(row) else 'Lightship'} | {times} | "
+            f"{cell.p50_s * 1e3:.2f}{' ~' + cell.unstable[0] if cell.unstable else ''} | "
+            f"{delta} | {(row.size_bytes or 0) / 1e6:.1f} |"
         )
     lines += [
-        f"\n`{row['format']}`: {row['status']} ({row['reason']})"
-        for row in results["rows"]
-        if row["status"] != "ok"
+        f"\n`{row.format}`: {row.status} ({row.reason})" for row in results.rows if not row.is_ok
     ]
     return lines
 
 
-def verdicts(model: str, results: dict[str, Any]) -> list[tuple[str, bool]]:
+def verdicts(model: str, results: Results) -> list[tuple[str, bool]]:
     """Each aim, what was found, and whether it is met."""
     _, best_aim, int8_aim = NETWORKS[model]
-    rows = {row["format"]: row for row in results["rows"] if row["status"] == "ok"}
+    rows = {row.format: row for row in results.rows if row.is_ok}
     ours = best([row for row in rows.values() if not is_quick(row)])
     theirs = best([row for row in rows.values() if is_quick(row)])
     found = []
     for what, row, aim in (
-        (f"best file: `{ours['format']}`", ours, best_aim),
+        (f"best file: `{ours.format}`", ours, best_aim),
         (f"`{INT8}`", rows.get(INT8), int8_aim),
     ):
-        value = row["latency"][0]["speedup"]["value"] if row and within(row) else 0.0
+        gain = row.latency[0].speedup if row and within(row) else None
+        value = gain.value if gain else 0.0
         found.append(_line(model, what, f"{value:.2f}", f"{aim:g}", value >= aim))
-    ratio = speedup(rounds_of(theirs["latency"][0]), rounds_of(ours["latency"][0]))
+    ratio = speedup(rounds_of(theirs.latency[0]), rounds_of(ours.latency[0]))
     if ratio is not None:
         shown = f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
-        what = f"`{ours['format']}` over the best quick start, `{theirs['format']}`"
+        what = f"`{ours.format}` over the best quick start, `{theirs.format}`"
         # Slower is what the interval shows to be slower.
         found.append(_line(model, what, shown, "not slower", ratio.high >= 1))
     return found
 
 
-def best(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def best(rows: list[Row]) -> Row:
     """The fastest of those that keep the accuracy."""
-    return min((row for row in rows if within(row)), key=lambda row: row["latency"][0]["p50_s"])
+    return min((row for row in rows if within(row)), key=lambda row: row.latency[0].p50_s)
 
 
-def within(row: dict[str, Any]) -> bool:
+def within(row: Row) -> bool:
     """Return whether the test images show a loss of at most a point of top-1."""
     return keeps_budget(row, PLAIN)
 
 
-def is_quick(row: dict[str, Any]) -> bool:
+def is_quick(row: Row) -> bool:
     """Whether it is one of the quick starts."""
-    return bool(row["format"].startswith("quick_"))
+    return row.format.startswith("quick_")
 
 
 def _line(model: str, what: str, found: str, aim: str, met: bool) -> tuple[str, bool]:

@@ -31,7 +31,8 @@ from src.report.training_profile import Operator, Window
 from src.report.writers.tensorboard import untitled
 from src.run.folder import Run
 from src.run.layout import as_dict
-from tests.report.pages import card, html_page, markdown_page
+from src.run.manifest import Manifest
+from tests.report.pages import card, html_page, markdown_page, record, with_any_names
 from tests.report.test_table import FAILED, results, row
 from tests.report.writers.test_cards import manifest
 from tests.system.test_quoting import FORMULAS, HOSTILE
@@ -193,12 +194,14 @@ def _card(text: str) -> str:
 
 
 def _bundle_card(text: str) -> str:
-    found = planted(text)
-    return bundle_card(exported(text), "onnx", found["rows"][0], found["dataset"], "x.png")
+    found = record(planted(text))
+    manifest = with_any_names(exported(text), Manifest)
+    return bundle_card(manifest, "onnx", found.rows[0], found.dataset, "x.png")
 
 
 def _comparison(text: str) -> str:
-    found = [Measured(text, Path("x"), planted(text)), Measured("b", Path("y"), planted("b"))]
+    one, other = (record(planted(name)) for name in (text, "b"))
+    found = [Measured(text, Path("x"), one), Measured("b", Path("y"), other)]
     return comparison_page(Comparison.of(found, None, 1.0))
 
 

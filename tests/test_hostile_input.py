@@ -31,6 +31,7 @@ from src.report.writers.tensorboard import write
 from src.run import class_names
 from src.run.folder import Run
 from src.system import console
+from src.worker import protocol
 from src.worker.process import Limits, WorkerError, WorkerProcess
 from tests.faults import canary
 from tests.faults.test_fuzz import archive, checkpoint
@@ -256,7 +257,7 @@ def test_pictures_to_predict_are_in_the_folder_that_was_named(tmp_path: Path) ->
 def loaded(name: str, folder: Path) -> Iterator[WorkerProcess]:
     limits = Limits(threads=1, answer_seconds=100, resident_bytes=10**11)
     with contextlib.closing(WorkerProcess(name, folder, "cpu", limits)) as worker:
-        worker.ask("load")
+        worker.ask(protocol.Load())
         yield worker
 
 

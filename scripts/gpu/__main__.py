@@ -131,9 +131,10 @@ def environment() -> dict[str, Any]:
     import torch
 
     from src.benchmark.environment import description as described
+    from src.run.layout import as_dict
     from src.system.machine import usable_cores
 
-    found = described.describe(usable_cores())
+    found = as_dict(described.describe(usable_cores()))
     found["onnxruntime_providers"] = " ".join(onnxruntime.get_available_providers())
     found["torch_cuda"] = torch.version.cuda
     return found

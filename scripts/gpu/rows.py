@@ -20,6 +20,7 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
 from src.data.restore import data_of
 from src.run import folder
+from src.run.layout import as_dict
 from src.system import machine
 
 BYTES_A_NETWORK = 14_000_000_000  # of a GPU's memory, with all rows loaded
@@ -91,7 +92,7 @@ def main() -> None:
                 say(f"{model}: {stage}")
 
         try:
-            found[model] = measure(run, data, options, report, turns)
+            found[model] = as_dict(measure(run, data, options, report, turns))
         except BaseException:
             turns.give_up()
             raise

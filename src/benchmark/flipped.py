@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from src.run.facts import PreprocessingFacts
 from src.system import atomic_files
 
 MOST = 24  # of a measurement: enough to see what they have in common
@@ -19,13 +19,13 @@ class FlippedPictures:
 
     Args:
         folder: gets ``<position>.png``.
-        preprocessing: with ``mean`` and ``std``, by which the pictures were normalised.
+        preprocessing: by which the pictures were normalised.
     """
 
-    def __init__(self, folder: Path, preprocessing: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, preprocessing: PreprocessingFacts) -> None:
         self._folder = folder
-        self._mean = np.asarray(preprocessing["mean"], np.float32)[:, None, None]
-        self._std = np.asarray(preprocessing["std"], np.float32)[:, None, None]
+        self._mean = np.asarray(preprocessing.mean, np.float32)[:, None, None]
+        self._std = np.asarray(preprocessing.std, np.float32)[:, None, None]
         self._kept: set[int] = set()  # positions; several rows may answer one image otherwise
 
     def keep(self, images: NDArray[np.float32], flipped: NDArray[np.bool_], start: int) -> None:

@@ -11,21 +11,22 @@ import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.backends.base import Unavailable
+from src.run.latency import Memory
 from src.system import machine
 from src.system.console import Report
+from src.worker import protocol
 from src.worker.process import Limits, WorkerError, WorkerProcess
 
 if TYPE_CHECKING:
     from src.benchmark.row import Row
 
 Images = NDArray[np.float32]
-Figures = dict[str, Any]
 
 # On the CPU. A process imports its runtime for seconds, on one core; each holds a network.
 MOST_AT_ONCE = 4
@@ -36,9 +37,7 @@ def measure(
 ) -> None:
     """Let each row that is ok keep its peaks in ``row.memory``, by batch size.
 
-    They are ``peak_rss_bytes``, above the empty worker, and ``peak_device_bytes``, None on a CPU
-    and where nothing tells. Where they cannot be measured both are None and ``memory_reason`` says
-    why: the row itself was measured and stays ok.
+    Where they cannot be measured, the record says why: the row itself was measured and stays ok.
 
     Args:
         rows: on any device. Those on a GPU are measured one by one, as its memory is told of all
@@ -61,21 +60,22 @@ def measure(
         report("measuring memory", names, begun, len(pairs))
         with ThreadPoolExecutor(len(group)) as pool:
             peaks = pool.map(lambda pair: _peak(pair[0], pair[1], exports, limits), group)
-            for (row, images), figures in zip(group, peaks, strict=True):
-                row.memory[len(images)] = figures
+            for (row, images), peak in zip(group, peaks, strict=True):
+                row.memory[len(images)] = peak
         begun += len(group)
 
 
-def _peak(row: Row, images: Images, exports: Path, limits: Limits) -> Figures:
-    """The peaks of one file in a process of its own."""
-    figures: Figures = {"peak_rss_bytes": None, "peak_device_bytes": None}
+def _peak(row: Row, images: Images, exports: Path, limits: Limits) -> Memory:
+    """Return the peaks of one file in a process of its own."""
     worker = WorkerProcess(row.name, exports / row.name, row.device, limits)
     try:
-        worker.ask("load", classes=row.classes)
-        figures |= worker.ask("peak_memory", images)
-        figures["peak_device_bytes"] = worker.peak_device_bytes
+        worker.ask(protocol.Load(classes=row.classes))
+        peak = worker.ask(protocol.PeakMemory(), images)
     except (WorkerError, Unavailable) as error:
-        figures["memory_reason"] = str(error)
+        return Memory(memory_reason=str(error))
+    else:
+        return Memory(
+            peak_rss_bytes=peak.peak_rss_bytes, peak_device_bytes=worker.peak_device_bytes
+        )
     finally:
         worker.close()
-    return figures

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
 
 from src.errors import UsageError
+from src.run.circumstances import MeasuringOptions
+from src.run.record import Device
+from src.run.results import Objective
 from src.system import machine
-
-Device = Literal["cpu", "cuda"]
-Objective = Literal["latency", "size", "throughput", "memory"]
 
 
 @dataclass(frozen=True)
@@ -137,6 +136,10 @@ class BenchmarkOptions:
     def memory_limit(self) -> int:
         """Resident bytes of one worker process."""
         return self.max_memory_bytes or machine.memory_bytes() * 9 // 10
+
+    def record(self) -> MeasuringOptions:
+        """Return the same as a measurement keeps them."""
+        return MeasuringOptions(**asdict(self))
 
 
 def _require_positive(name: str, value: float) -> None:

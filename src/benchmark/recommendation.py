@@ -1,113 +1,132 @@
-"""Which file to ship on a device: a decision that can be followed from the measurements alone."""
+"""The file to ship on a device: a decision that can be followed from the measurements alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from src.benchmark.options import Objective
+import msgspec
+
 from src.benchmark.statistics.latency import rounds_of, speedup
 from src.benchmark.statistics.verdict import TESTED, keeps_budget
+from src.run.latency import Cell, Memory
+from src.run.results import Objective, Recommendation, Undecided
+from src.run.row import RowFigures
 
-Figures = dict[str, Any]
+Rows = Sequence[RowFigures]
 
 
-def recommend(results: Figures, device: str, objective: Objective) -> Figures:
-    """The row to ship on ``device`` among those that keep the accuracy budget.
+def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> Recommendation:
+    """Return the row to ship on ``device`` among those that keep the accuracy budget.
 
     The best by the objective; where its lead over others cannot be measured, the smallest file
     of these. The baseline always keeps the budget.
 
     Args:
-        results: the measurements, as in ``benchmark.json``.
+        rows: of a measurement.
+        baseline: the format that accuracy is compared with.
         device: whose rows compete.
         objective: ``latency`` or ``memory`` at the smallest batch, ``throughput`` at the largest,
             or ``size`` of the files. The memory is the peak of a process of its own, on a GPU that
             of the GPU where it is known of all rows.
 
     Returns:
-        ``format``; ``objective``; ``batch_size`` that decided, None for size;
-        ``equals``, rows whose distance could not be measured; ``inconclusive``, rows that are
+        ``equals`` are rows whose distance could not be measured; ``inconclusive`` are rows that are
         better but not shown to keep the budget, each with the images that would settle it;
-        ``chosen_from``, how many rows keep the budget, the baseline among them; ``tested``, how
-        many rows beside the baseline had their accuracy tested, at 5 % each; ``with_function``, the
-        best row that keeps the probabilities too, where the chosen one does not: see
-        :mod:`src.benchmark.statistics.departure`.
+        ``chosen_from`` counts the rows that keep the budget, the baseline among them; ``tested``
+        counts the rows beside the baseline whose accuracy was tested, at 5 % each;
+        ``with_function`` is the best row that keeps the probabilities too, where the chosen one
+        does not: see :mod:`src.benchmark.statistics.departure`.
     """
-    rows = [row for row in results["rows"] if row["status"] == "ok" and row["device"] == device]
-    baseline = results["baseline"]
-    sizes = {cell["batch_size"] for row in rows for cell in row["latency"]}
+    rows = [row for row in rows if row.is_ok and row.device == device]
+    sizes = {cell.batch_size for row in rows for cell in row.latency}
     size = {"latency": min, "throughput": max, "memory": min}.get(objective, lambda _: None)(sizes)
     figure = _figure(objective, size, rows)
     # Of equal ones the baseline first: what could not be measured of any row decides nothing.
-    ranked = sorted(rows, key=lambda row: (figure(row), row["format"] != baseline))
+    ranked = sorted(rows, key=lambda row: (figure(row), row.format != baseline))
     passing = [row for row in ranked if keeps_budget(row, baseline)]
-    others = [row for row in rows if row["format"] != baseline]
-    advice: Figures = {
-        "format": None,
-        "objective": objective,
-        "batch_size": size,
-        "equals": [],
-        "inconclusive": [],
-        "chosen_from": len(passing),
-        "tested": sum(row["verdict"] in TESTED for row in others),
-        "with_function": None,
-    }
+    others = [row for row in rows if row.format != baseline]
+    none = Recommendation(
+        format=None,
+        objective=objective,
+        batch_size=size,
+        equals=[],
+        inconclusive=[],
+        chosen_from=len(passing),
+        tested=sum(row.verdict in TESTED for row in others),
+        with_function=None,
+    )
     if not passing:
-        return advice  # without a baseline no verdict is possible
+        return none  # without a baseline no verdict is possible
 
-    def leads(row: Figures, other: Figures) -> bool:
+    def leads(row: RowFigures, other: RowFigures) -> bool:
         # An interval of the speed decides; files and memory need none.
         return objective in {"size", "memory"} or _is_faster(row, other, size)
 
     equals = [row for row in passing[1:] if not leads(passing[0], row)]
-    chosen = min([passing[0], *equals], key=lambda row: row["size_bytes"])
-    faithful = [row["format"] for row in passing if not row["accuracy"].get("departures")]
+    chosen = min([passing[0], *equals], key=lambda row: row.size_bytes or 0)
+    faithful = [row.format for row in passing if not _departs(row)]
     better = [
         row
         for row in ranked
-        if row["verdict"] == "inconclusive"
-        and row["format"] != baseline
+        if row.verdict == "inconclusive"
+        and row.format != baseline
         and figure(row) < figure(chosen)
         and leads(row, chosen)
     ]
-    return advice | {
-        "format": chosen["format"],
-        "with_function": (next(iter(faithful), None) if chosen["format"] not in faithful else None),
-        "equals": [row["format"] for row in [passing[0], *equals] if row is not chosen],
-        "inconclusive": [
-            {"format": row["format"], "images_needed": row["accuracy"]["images_needed"]}
-            for row in better
+    return msgspec.structs.replace(
+        none,
+        format=chosen.format,
+        with_function=next(iter(faithful), None) if chosen.format not in faithful else None,
+        equals=[row.format for row in [passing[0], *equals] if row is not chosen],
+        inconclusive=[
+            Undecided(format=row.format, images_needed=_images_needed(row)) for row in better
         ],
-    }
+    )
 
 
-def _figure(
-    objective: Objective, size: int | None, rows: Sequence[Figures]
-) -> Callable[[Figures], float]:
-    """What is best when it is smallest."""
-    on_gpu = [_cell(row, size).get("peak_device_bytes") for row in rows if size is not None]
-    memory = "peak_rss_bytes" if None in on_gpu else "peak_device_bytes"
-    figures: dict[str, Callable[[Figures], float]] = {
-        "latency": lambda row: float(_cell(row, size)["p50_s"]),
-        "throughput": lambda row: -float(_cell(row, size)["images_per_second"]),
-        "size": lambda row: float(row["size_bytes"]),
-        "memory": lambda row: _known(_cell(row, size).get(memory)),
+def _figure(objective: Objective, size: int | None, rows: Rows) -> Callable[[RowFigures], float]:
+    """Return what is best when it is smallest."""
+    peaks = {row.key: _peak_memory(row, size) for row in rows}
+    on_gpu = all(peak.peak_device_bytes is not None for peak in peaks.values())
+
+    def memory(row: RowFigures) -> float:
+        peak = peaks[row.key]
+        value = peak.peak_device_bytes if on_gpu else peak.peak_rss_bytes
+        return math.inf if value is None else float(value)  # what is not known is the worst
+
+    figures: dict[Objective, Callable[[RowFigures], float]] = {
+        "latency": lambda row: _cell(row, size).p50_s,
+        "throughput": lambda row: -_cell(row, size).images_per_second,
+        "size": lambda row: float(row.size_bytes or 0),
+        "memory": memory,
     }
     return figures[objective]
 
 
-def _known(value: float | None) -> float:
-    """A figure, of which what was not measured is the worst."""
-    return math.inf if value is None else float(value)
+def _peak_memory(row: RowFigures, size: int | None) -> Memory:
+    cell = row.cell(size)
+    return cell.peak_memory if cell and cell.peak_memory else Memory()
 
 
-def _is_faster(row: Figures, other: Figures, size: int | None) -> bool:
-    """Whether ``row`` is measurably faster."""
-    found = speedup(rounds_of(_cell(other, size)), rounds_of(_cell(row, size)))
-    return found is not None and found.low > 1
+def _departs(row: RowFigures) -> bool:
+    paired = row.accuracy.paired if row.accuracy else None
+    return paired is not None and bool(paired.departures)
 
 
-def _cell(row: Figures, size: int | None) -> Figures:
-    return next(cell for cell in row["latency"] if cell["batch_size"] == size)
+def _images_needed(row: RowFigures) -> int | None:
+    paired = row.accuracy.paired if row.accuracy else None
+    return paired.images_needed if paired else None
+
+
+def _is_faster(row: RowFigures, other: RowFigures, size: int | None) -> bool:
+    """Return True if ``row`` is measurably faster."""
+    gain = speedup(rounds_of(_cell(other, size)), rounds_of(_cell(row, size)))
+    return gain is not None and gain.low > 1
+
+
+def _cell(row: RowFigures, size: int | None) -> Cell:
+    cell = row.cell(size)
+    if cell is None:
+        raise ValueError(f"{row.format} on {row.device} was not timed at batch {size}")
+    return cell

@@ -8,12 +8,14 @@ each, for a fork of a process that has imported the runtime would have its paren
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from src.benchmark.statistics import fidelity
+from src.run.row import Profile
+from src.worker import protocol
 from src.worker.process import WorkerError, WorkerProcess
 
 Images = NDArray[np.float32]
@@ -41,7 +43,7 @@ class SuccessiveWorkers:
         self._probe = probe
         self._tolerance = tolerance
         self._worker: WorkerProcess | None = None
-        self._loaded: dict[str, Any] = {}
+        self._loaded: protocol.Loaded | None = None
         self.number = -1  # of the present one
         self.load_seconds: list[float] = []  # of each
 
@@ -66,50 +68,47 @@ class SuccessiveWorkers:
             self.close()
         self._worker = self._start()
         self.number += 1
-        self._worker.begin("import_runtime")
+        self._worker.begin(protocol.ImportRuntime())
 
-    def load(self) -> dict[str, Any]:
+    def load(self) -> protocol.Loaded:
         """Wait for the process that was begun, and load the file in it.
-
-        Returns:
-            What the worker says of the import and the load.
 
         Raises:
             Unavailable: the format cannot run here.
             WorkerError: it fails.
         """
-        imported = self.present.end("import_runtime")
-        self._loaded = {**self.present.ask("load", classes=self._classes), **imported}
-        self.load_seconds.append(self._loaded["load_seconds"])
+        imported = self.present.end(protocol.ImportRuntime())
+        loaded = self.present.ask(protocol.Load(classes=self._classes))
+        self._loaded = msgspec.structs.replace(loaded, import_seconds=imported.import_seconds)
+        self.load_seconds.append(loaded.load_seconds)
         return self._loaded
 
-    def check(self) -> dict[str, Any]:
-        """Ask what was loaded for the answers that the trained network gave.
+    def check(self) -> protocol.Held:
+        """Compare the answers of what was loaded with those of the trained network.
 
         Returns:
-            What the worker says of its first call.
+            How long the first call took.
 
         Raises:
             WorkerError: it fails, runs with other settings, or is not the trained network.
         """
-        problem = _other_settings(self._loaded["requested"], self._loaded["effective"])
+        problem = _other_settings(self._loaded) if self._loaded else "nothing is loaded"
         if problem is not None:
             raise WorkerError(problem)
         images, logits = self._probe
-        first = self.present.ask("hold", images[:1])
+        first = self.present.ask(protocol.Hold(), images[:1])
         problem = fidelity.what_is_wrong(self.present.predict(images), logits, self._tolerance)
         if problem is not None:
             raise WorkerError(problem)
         return first
 
-    def finish(self) -> dict[str, Any]:
-        """The profile of the present process.
+    def finish(self) -> Profile:
+        """Return the profile of the present process.
 
         Raises:
             WorkerError: the process died.
         """
-        profile: dict[str, Any] = self.present.ask("finish")["profile"]
-        return profile
+        return self.present.ask(protocol.Finish()).profile
 
     def close(self) -> None:
         """End the present process, if there is one."""
@@ -118,9 +117,10 @@ class SuccessiveWorkers:
             self._worker = None
 
 
-def _other_settings(requested: dict[str, Any], effective: dict[str, Any]) -> str | None:
-    """Why a row does not run as it was asked to, or None if it does."""
-    for name, wanted in requested.items():
+def _other_settings(loaded: protocol.Loaded) -> str | None:
+    """Return why a row does not run as it was asked to, or None if it does."""
+    effective = loaded.effective
+    for name, wanted in loaded.requested.items():
         if name in effective and effective[name] != wanted:
             return f"asked for {name} {wanted}, runs with {effective[name]}"
     return None

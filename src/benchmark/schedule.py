@@ -47,7 +47,7 @@ class Schedule:
         self._started = clock()
         self._share = options.max_seconds / options.processes  # seconds of each process
         self._rounds: Counter[int] = Counter()  # by batch size
-        self.baselines = {
+        self.baselines: dict[str, Row] = {
             row.device: row for row in rows if row.name == options.baseline and row.ok
         }
 
@@ -96,10 +96,10 @@ class Schedule:
 
     def counterpart_of(self, row: Row) -> Row | None:
         """The fp32 file that the same runtime runs on the same device; None for one in fp32."""
-        precision = row.figures["precision"]
+        precision = row.figures.precision
         for other in self._rows:
             same = other.device == row.device and other.runtime == row.runtime is not None
-            if same and other.ok and other.figures["precision"] == "fp32" != precision:
+            if same and other.ok and other.figures.precision == "fp32" != precision:
                 return other
         return None
 
@@ -108,7 +108,7 @@ class Schedule:
 
         All import their runtimes at once, then one after the other loads its file.
         """
-        renewed = [row for row in rows if row.ok and row.figures["load_seconds"] <= self._share]
+        renewed = [row for row in rows if row.ok and (row.figures.load_seconds or 0) <= self._share]
         self._tell(f"starting process {process + 1} of {self._options.processes} of each file")
         for row in renewed:
             row.begin_process()

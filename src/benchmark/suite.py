@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import functools
 import time
@@ -11,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,9 +26,13 @@ from src.data.pipeline.split import Split
 from src.errors import LightshipError, UsageError
 from src.export import reference_outputs
 from src.export.stage import PROBE
-from src.export.up_to_date import is_written
+from src.run import fingerprint
+from src.run.facts import ScoredDataset
 from src.run.folder import Run
-from src.run.layout import as_dict
+from src.run.manifest import Manifest
+from src.run.results import VERSION, Results
+from src.run.rounds import Rounds
+from src.run.row import RowFigures
 from src.system.console import Report
 from src.worker.process import EVALUATION_BATCH, Limits
 
@@ -58,8 +62,8 @@ class EvaluationData(Protocol):
 
 def measure_unless_done(
     run: Run, data: EvaluationData, options: BenchmarkOptions, report: Report
-) -> dict[str, Any]:
-    """The measurement of the very files and test images there are, with these options and here.
+) -> Results:
+    """Return the measurement of the present files and test images, with these options, here.
 
     It is made if there is none, or one in which a row failed. A measurement is whole or absent:
     its rows are timed side by side, so none of them can be added later.
@@ -68,15 +72,15 @@ def measure_unless_done(
         UsageError: see :func:`measure`.
     """
     scored = functools.cache(lambda: _sha256_if_readable(data, report))
-    record = None if options.again else up_to_date.find_rounds(run, options, scored)
-    if record is not None:
-        report(f"measured already, at {record['measured_at']}; its figures are made now")
-        return results.from_rounds(run, record, options, report)
-    found = None if options.again else up_to_date.find(run, options, scored)
-    if found is None:
+    measured = None if options.again else up_to_date.find_rounds(run, options, scored)
+    if measured is not None:
+        report(f"measured already, at {measured.measured_at}; its figures are made now")
+        return results.from_rounds(run, measured, options, report)
+    present = None if options.again else up_to_date.find(run, options, scored)
+    if present is None:
         return measure(run, data, options, report)
-    report(f"measured already, at {found['measured_at']}; benchmark.again=true measures once more")
-    return found
+    report(f"measured already, at {present.measured_at}; benchmark.again=true measures once more")
+    return present
 
 
 def measure(
@@ -85,7 +89,7 @@ def measure(
     options: BenchmarkOptions,
     report: Report,
     timing: AbstractContextManager[Any] | None = None,
-) -> dict[str, Any]:
+) -> Results:
     """Measure every exported format of a run, and write ``benchmark.json``.
 
     What was measured is in ``rounds.json`` before a figure is made of it, and goes when
@@ -110,69 +114,73 @@ def measure(
         UsageError: the run has nothing exported, or no format like ``options.baseline``, or it
             was calibrated on the images that it is scored on.
     """
-    manifest = as_dict(run.read_manifest())
+    manifest = run.read_manifest()
     rows = planned(manifest, options.devices)
     if not any(row.name == options.baseline for row in rows):
         raise UsageError(
             "benchmark.baseline",
-            expected=f"one of the exported formats {', '.join(manifest['formats'])}",
+            expected=f"one of the exported formats {', '.join(manifest.formats)}",
             found=options.baseline,
             remedy="export it, or name another baseline",
         )
     described = description.describe(options.effective_threads)
     limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
     started = time.monotonic()
-    pictures = FlippedPictures(run.flipped, manifest["preprocessing"])
-    leak = LeakDetector(manifest["calibration"]["images_sha256"], _SCORED)
+    pictures = FlippedPictures(run.flipped, manifest.preprocessing)
+    leakage = LeakDetector(manifest.calibration.images_sha256, _SCORED)
     try:
         _start(rows, run, manifest, options.loads_at_once, limits, report)
         schedule = Schedule(rows, options, report)
         _check(rows, data, schedule, report)
         scored = data.sha256(_SCORED)  # now, as images may be gone when all is timed
-        images = _score(rows, data, schedule, pictures, leak, report)
-        leak.require_none()
+        images = _score(rows, data, schedule, pictures, leakage, report)
+        leakage.require_none()
         batches = _timing_batches(data, options.batch_sizes)
         with timing or nullcontext():
             schedule.run(batches)
             if options.memory:
                 memory.measure(rows, batches, run.exports, limits, report)
-        record = {
-            "checkpoint": manifest["checkpoint"],
-            "classes": len(manifest["class_names"]),
-            "options": dataclasses.asdict(options),
-            "environment": described,
-            "measured_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            "measured_seconds": time.monotonic() - started,
-            "dataset": {
-                "name": data.dataset_name,
-                "split": _SCORED,
-                "images": images,
-                "sha256": scored,
-                "also_in_calibration": leak.found,
-            },
-        }
-        results.keep_rounds(run, rows, {**record, "complete": False})
+        measured = Rounds(
+            schema_version=VERSION,
+            checkpoint=manifest.checkpoint,
+            classes=len(manifest.class_names),
+            options=options.record(),
+            environment=described,
+            measured_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            measured_seconds=time.monotonic() - started,
+            dataset=ScoredDataset(
+                name=data.dataset_name,
+                split=_SCORED,
+                images=images,
+                sha256=scored,
+                also_in_calibration=leakage.found,
+            ),
+            complete=False,
+            rows=[row.raw() for row in rows],
+        )
+        run.write_rounds(measured)
         for row in rows:
             row.end_timing()
-        record["measured_seconds"] = time.monotonic() - started
-        results.keep_rounds(run, rows, {**record, "complete": True})
-        return results.with_figures(run, record, rows, schedule, options)
+        measured = msgspec.structs.replace(
+            measured,
+            complete=True,
+            measured_seconds=time.monotonic() - started,
+            rows=[row.raw() for row in rows],
+        )
+        run.write_rounds(measured)
+        return results.with_figures(run, measured, rows, schedule, options)
     finally:
         for row in rows:
             row.close()
 
 
-def require_success(measured: dict[str, Any], options: BenchmarkOptions) -> None:
+def require_success(rows: Sequence[RowFigures], options: BenchmarkOptions) -> None:
     """With ``options.strict``, turn failed rows into the command's failure.
 
     Raises:
         LightshipError: rows failed.
     """
-    failed = [
-        f"{row['format']} on {row['device']}"
-        for row in measured["rows"]
-        if row["status"] == "failed"
-    ]
+    failed = [f"{row.format} on {row.device}" for row in rows if row.status == "failed"]
     if options.strict and failed:
         raise LightshipError(
             f"benchmark.strict: {len(failed)} rows failed ({', '.join(failed)}); all figures are "
@@ -181,7 +189,7 @@ def require_success(measured: dict[str, Any], options: BenchmarkOptions) -> None
 
 
 def _sha256_if_readable(data: EvaluationData, report: Report) -> str | None:
-    """The hash of the test images; None, and a word on it, where they cannot be read any more."""
+    """Return the hash of the test images; None, and say so, where they cannot be read any more."""
     try:
         return data.sha256(_SCORED)
     except UsageError as error:
@@ -193,14 +201,14 @@ def _sha256_if_readable(data: EvaluationData, report: Report) -> str | None:
 def _start(
     rows: Sequence[Row],
     run: Run,
-    manifest: dict[str, Any],
+    manifest: Manifest,
     at_once: int,
     limits: Limits,
     report: Report,
 ) -> None:
     path = run.require(run.own("exports", PROBE), f"run python -m src.export {run.quoted}")
-    listed = manifest.get("probe_files", [])
-    if listed and not is_written(run.exports, listed):
+    written = manifest.probe_files
+    if written and not fingerprint.is_as_written(run.exports, written):
         raise UsageError(
             str(path),
             expected="the images and logits that the export wrote",
@@ -219,7 +227,7 @@ def _start(
 def _answers(
     rows: Sequence[Row], schedule: Schedule, images: Images
 ) -> Iterator[tuple[Row, Images, Images | None]]:
-    """Each row's logits for a batch, with those of its baseline, if there are any."""
+    """Yield each row's logits for a batch, with those of its baseline, if there are any."""
     logits = {row: row.predict(images) for row in rows}
     for row, ours in logits.items():
         baseline = schedule.reference_of(row)
@@ -242,13 +250,13 @@ def _score(
     data: EvaluationData,
     schedule: Schedule,
     pictures: FlippedPictures,
-    leak: LeakDetector,
+    leakage: LeakDetector,
     report: Report,
 ) -> int:
     total, done = data.count(_SCORED), 0
     for images, labels in data.batches(_SCORED, EVALUATION_BATCH):
         report("scoring", f"{done} of {total} images", done, total)
-        leak.look_at(images)
+        leakage.look_at(images)
         for row, logits, baseline in _answers(rows, schedule, images):
             row.scorecard.add(logits, labels, baseline)
             if baseline is not None:

@@ -8,22 +8,24 @@ from typing import Any
 
 import numpy as np
 
+from src.run.latency import Curve
+from src.run.results import TrainingCurves
+
 MOST_POINTS = 400  # of a curve: more than a figure can show
 LARGEST = 1e15  # of a value
 _TAGS = {"train_loss": "train/loss", "val_loss": "val/loss", "val_top1": "val/top1"}
 _EPOCH = "epoch"  # the tag under which Lightning counts them
 
 
-def read(folder: Path) -> dict[str, Any] | None:
-    """Losses, and top-1 of the validation, over epochs.
+def read(folder: Path) -> TrainingCurves | None:
+    """Read losses, and top-1 of the validation, over epochs.
 
     Args:
         folder: with TensorBoard's event files, all of which count: a training that was continued
             has several.
 
     Returns:
-        For each curve ``epochs`` and ``values``; 1.0 is the end of the first epoch. None where
-        there are no events of a training.
+        None where there are no events of a training.
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -39,18 +41,18 @@ def read(folder: Path) -> dict[str, Any] | None:
     if not ends:
         return None
     steps, epochs = [-1, *ends], [min(ends.values()) - 1, *ends.values()]
-    curves = {}
+    curves: dict[str, Curve] = {}
     for name, tag in _TAGS.items():
         if tag in found:
             scalars = _thinned([each for each in events.Scalars(tag) if abs(each.value) <= LARGEST])
             if not scalars:
                 continue  # a loss that is no number, or so large that no figure shows it
             at = np.interp([event.step for event in scalars], steps, epochs)
-            curves[name] = {
-                "epochs": [round(float(epoch), 4) for epoch in at],
-                "values": [float(event.value) for event in scalars],
-            }
-    return curves
+            curves[name] = Curve(
+                epochs=[round(float(epoch), 4) for epoch in at],
+                values=[float(event.value) for event in scalars],
+            )
+    return TrainingCurves(**curves)
 
 
 def _thinned(points: Sequence[Any]) -> Sequence[Any]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from src.benchmark.environment.interference import Observation
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.statistics.latency import Turn
+from src.run.latency import Turn
+from src.worker import protocol
 from src.worker.process import WorkerError, WorkerProcess
 
 WARM = 0.02  # two windows of the warm-up agree within this share
@@ -29,19 +30,20 @@ def warm_up(worker: WorkerProcess, images: NDArray[np.float32], options: Benchma
     Raises:
         WorkerError: a call fails.
     """
-    worker.ask("hold", images)
-    steady = worker.ask("warm_up", tolerance=WARM, max_seconds=options.warmup_seconds)
-    return bool(steady["warm"])
+    worker.ask(protocol.Hold(), images)
+    return worker.ask(protocol.WarmUp(tolerance=WARM, max_seconds=options.warmup_seconds)).warm
 
 
 def joules_of_an_image(worker: WorkerProcess, size: int) -> float | None:
-    """Joules of the GPU for each image of a batch; None where it has no counter.
+    """Return the joules of the GPU for each image of a batch; None where it has no counter.
 
     Raises:
         WorkerError: a call fails.
     """
-    spent = worker.ask("energy", least_seconds=ENERGY_SECONDS, max_seconds=MOST_ENERGY_SECONDS)
-    return None if spent["joules"] is None else spent["joules"] / spent["calls"] / size
+    spent = worker.ask(
+        protocol.Energy(least_seconds=ENERGY_SECONDS, max_seconds=MOST_ENERGY_SECONDS)
+    )
+    return None if spent.joules is None else spent.joules / spent.calls / size
 
 
 def take(worker: WorkerProcess, options: BenchmarkOptions, process: int) -> tuple[Turn, bool]:
@@ -53,27 +55,39 @@ def take(worker: WorkerProcess, options: BenchmarkOptions, process: int) -> tupl
         process: the worker's number among the row's.
 
     Returns:
-        The turn, and whether the worker used no CPU after it.
+        The turn, and True if the worker used no CPU after it.
 
     Raises:
         WorkerError: a call fails, or the host's clock cannot be right.
     """
     before, own = Observation.now(), time.process_time()
-    answer = worker.ask("time", samples=options.samples, max_seconds=options.turn_seconds)
+    request = protocol.Time(samples=options.samples, max_seconds=options.turn_seconds)
+    timed = worker.ask(request)
     after, own = Observation.now(), time.process_time() - own
-    problem = faster_than_its_device(answer["seconds"], answer["device_seconds"])
+    timing = timed.timing
+    problem = faster_than_its_device(timing.seconds, timing.device_seconds)
     if problem:
         raise WorkerError(problem)
-    own += answer.pop("request_cpu_seconds")
-    settled = answer.pop("settled")
-    disturbance = before.until(after, own) if before and after else None
-    return Turn(**answer, disturbance=disturbance, process=process), settled
+    own += timed.request_cpu_seconds
+    turn = Turn(
+        seconds=timing.seconds,
+        elapsed_seconds=timing.elapsed_seconds,
+        cpu_seconds=timing.cpu_seconds,
+        device_seconds=timing.device_seconds,
+        energy_joules=timing.energy_joules,
+        disturbance=before.until(after, own) if before and after else None,
+        process=process,
+    )
+    return turn, timed.settled
 
 
 def faster_than_its_device(
     seconds: Sequence[float], device_seconds: Sequence[float] | None
 ) -> str | None:
-    """Why the host's clock cannot be right: the device took longer by its own, without copies."""
+    """Return why the host's clock cannot be right; None if it can.
+
+    The device took longer by its own clock, which leaves out the copies.
+    """
     if not device_seconds:
         return None
     host = float(np.quantile(seconds, 0.75))

@@ -1,40 +1,42 @@
-"""The bundle's README: what the model is, how good, how it is used."""
+"""The bundle's README: the model, its accuracy and its use."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from src.run.facts import ScoredDataset
+from src.run.manifest import Manifest
+from src.run.row import Row
 from src.system import quoting
 
 _MOST_CLASSES = 20  # that are named; a file beside names all
 
 
 def card(
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     name: str,
-    row: Mapping[str, Any] | None,
-    dataset: Mapping[str, Any] | None,
+    row: Row | None,
+    dataset: ScoredDataset | None,
     image: str,
     *,
     embedded: bool = False,
 ) -> str:
-    """The card in Markdown.
+    """Return the card in Markdown.
 
     Args:
         manifest: of the run's exports.
         name: the format.
-        row: what was measured of it on a CPU, if it was.
-        dataset: what it was measured on.
+        row: its figures on a CPU, if it was measured.
+        dataset: the data that it was scored on.
         image: the test image's name.
         embedded: the file has its preprocessing inside, which was not measured with it.
     """
-    side = manifest["input_shape"][1]
-    checkpoint = manifest["checkpoint"]
-    return f"""# {quoting.markdown(manifest["model"])} for {manifest["num_classes"]} classes
+    side = manifest.input_shape[1]
+    checkpoint = manifest.checkpoint
+    return f"""# {quoting.markdown(manifest.model)} for {manifest.num_classes} classes
 
-An image classifier, {manifest["parameters"] / 1e6:.1f} million parameters, as `model.onnx` \
-({name}). It sees a picture as {side}x{side} pixels. Its classes: {_named(manifest["class_names"])}.
+An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as `model.onnx` \
+({name}). It sees a picture as {side}x{side} pixels. Its classes: {_named(manifest.class_names)}.
 
     pip install -r requirements.txt
     python predict.py --check        # on {image}: as where it was made?
@@ -52,8 +54,8 @@ It knows no other classes than these: a picture of something else gets one of th
 
 ## Where it comes from
 
-Run {quoting.markdown_code(manifest["run"])}, epoch {checkpoint["epoch"]}, checkpoint with SHA-256
-{quoting.markdown_code(checkpoint["sha256"])}.
+Run {quoting.markdown_code(manifest.run)}, epoch {checkpoint.epoch}, checkpoint with SHA-256
+{quoting.markdown_code(checkpoint.sha256)}.
 """
 
 
@@ -63,23 +65,20 @@ def _named(class_names: Sequence[str]) -> str:
     return f"{text} and {rest} more, in `class_names.json`" if rest > 0 else text
 
 
-def _accuracy(
-    row: Mapping[str, Any] | None, dataset: Mapping[str, Any] | None, *, embedded: bool
-) -> str:
-    if not row or not row["accuracy"] or not dataset:
+def _accuracy(row: Row | None, dataset: ScoredDataset | None, *, embedded: bool) -> str:
+    if not row or not row.accuracy or not dataset:
         return "This file was not measured."
-    accuracy = row["accuracy"]
     this = "This file without its preprocessing inside" if embedded else "This very file"
     lines = [
-        f"{this} has the right class for {accuracy['top1']:.2%} of the "
-        f"{dataset['images']} images of the {quoting.markdown(dataset['split'])} split of "
-        f"{quoting.markdown_code(dataset['name'])}, "
+        f"{this} has the right class for {row.accuracy.top1:.2%} of the "
+        f"{dataset.images} images of the {quoting.markdown(dataset.split)} split of "
+        f"{quoting.markdown_code(dataset.name)}, "
         "which it was not trained on."
     ]
-    if row["latency"]:
-        cell = row["latency"][0]
+    if row.latency:
+        cell = row.latency[0]
         lines.append(
-            f"A batch of {cell['batch_size']} took {cell['p50_s'] * 1e3:.1f} ms "
-            f"({row['effective'].get('threads', 'all')} threads) where it was measured."
+            f"A batch of {cell.batch_size} took {cell.p50_s * 1e3:.1f} ms "
+            f"({row.setting('threads') or 'all'} threads) where it was measured."
         )
     return "\n".join(lines)

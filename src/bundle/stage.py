@@ -28,8 +28,10 @@ from src.predict.exported import (
 from src.predict.options import PredictOptions
 from src.predict.stage import softmax
 from src.run import fingerprint
+from src.run.facts import ScoredDataset
 from src.run.folder import Run
-from src.run.layout import as_dict
+from src.run.manifest import Manifest
+from src.run.row import Row
 
 CONTENTS = Path(__file__).parent / "contents"
 MODEL = "model.onnx"
@@ -51,7 +53,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
             check it with.
         LightshipError: the exported file does not run here.
     """
-    manifest = as_dict(run.read_manifest())
+    manifest = run.read_manifest()
     name = options.format or recommended(run, "cpu")
     require_exported(manifest, name)
     _require_onnx(manifest, name)
@@ -62,7 +64,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         MODEL: _model(run, manifest, name, embedded=options.embedded),
         TEST_IMAGE: _png(picture),
         "expected.json": _json(_expected(run, name, picture)),
-        "class_names.json": _json(manifest["class_names"]),
+        "class_names.json": _json(manifest.class_names),
         "requirements.txt": _requirements(),
         "README.md": card(
             manifest, name, row, dataset, TEST_IMAGE, embedded=options.embedded
@@ -70,16 +72,14 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         **{file.name: file.read_bytes() for file in sorted(CONTENTS.iterdir()) if file.is_file()},
     }
     archive.write(Path(options.output), contents)
-    return {each: len(contents[each]) for each in sorted(contents)}
+    return {name: len(contents[name]) for name in sorted(contents)}
 
 
-def _require_onnx(manifest: dict[str, Any], name: str) -> None:
+def _require_onnx(manifest: Manifest, name: str) -> None:
     kind = formats.get(name)
     if kind.runs_with != ("onnxruntime",) or "cpu" not in kind.devices:
         fitting = [
-            each
-            for each, entry in manifest["formats"].items()
-            if entry["status"] == "ok" and formats.get(each).runs_with == ("onnxruntime",)
+            other for other in manifest.exported if formats.get(other).runs_with == ("onnxruntime",)
         ]
         raise UsageError(
             "format",
@@ -89,20 +89,20 @@ def _require_onnx(manifest: dict[str, Any], name: str) -> None:
         )
 
 
-def _model(run: Run, manifest: dict[str, Any], name: str, *, embedded: bool) -> bytes:
-    """The ONNX file to ship."""
+def _model(run: Run, manifest: Manifest, name: str, *, embedded: bool) -> bytes:
+    """Return the ONNX file to ship."""
     if not embedded:
         return run.own("exports", name, MODEL).read_bytes()
-    entry = manifest["formats"][name].get("embedded")
-    if not entry or entry["status"] != "ok":
+    entry = manifest.formats[name].embedded
+    if not entry or entry.status != "ok":
         raise UsageError(
             "embedded",
             expected=f"{name} with its preprocessing inside",
-            found=entry["reason"] if entry else "none",
+            found=(entry.reason or "no reason") if entry else "none",
             remedy=f"run python -m src.export RUN formats=[{name}] embed_preprocessing=true",
         )
-    folder = run.own("exports", str(entry["folder"]))
-    change = fingerprint.change(entry["files"], fingerprint.taken(folder, entry["files"]))
+    folder = run.own("exports", entry.folder)
+    change = fingerprint.change(entry.files, fingerprint.now(folder, entry.files))
     if change:
         raise UsageError(
             "embedded",
@@ -110,11 +110,11 @@ def _model(run: Run, manifest: dict[str, Any], name: str, *, embedded: bool) -> 
             found=change,
             remedy=f"run python -m src.export RUN formats=[{name}] embed_preprocessing=true",
         )
-    return run.own("exports", str(entry["folder"]), MODEL).read_bytes()
+    return run.own("exports", entry.folder, MODEL).read_bytes()
 
 
 def _picture(run: Run, options: BundleOptions) -> Image.Image:
-    """The picture to check with."""
+    """Return the picture to check with."""
     if options.test_image:
         return read_image(Path(options.test_image))
     try:
@@ -136,7 +136,7 @@ def _png(picture: Image.Image) -> bytes:
 
 
 def _expected(run: Run, name: str, picture: Image.Image) -> dict[str, Any]:
-    """What the file itself gives for the picture, by the evaluation's preprocessing."""
+    """Return the file's own answer for the picture, by the evaluation's preprocessing."""
     with open_file(run, PredictOptions(format=name)) as file:
         pixels = file.preprocessing(picture.convert("RGB")).numpy()
         probabilities = softmax(file.logits(pixels[None]))[0]
@@ -149,25 +149,25 @@ def _expected(run: Run, name: str, picture: Image.Image) -> dict[str, Any]:
 
 
 def _measured(
-    run: Run, manifest: dict[str, Any], name: str, *, embedded: bool
-) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """What was measured of this very file on a CPU, and on which data.
+    run: Run, manifest: Manifest, name: str, *, embedded: bool
+) -> tuple[Row | None, ScoredDataset | None]:
+    """Return the row of this very file on a CPU, and the data it was scored on.
 
     With ``embedded``, of the file that the preprocessing was put into.
     """
     if not run.benchmark.is_file():
         return None, None
-    results = as_dict(run.read_benchmark())
-    listed = manifest["formats"][name]["files"] if embedded else files_now(run, manifest, name)
-    for row in results["rows"]:
-        is_ours = (row["format"], row["device"], row["status"]) == (name, "cpu", "ok")
-        if is_ours and row.get("sha256") == fingerprint.of(listed):
-            return row, results["dataset"]
+    results = run.read_benchmark()
+    written = manifest.formats[name].files
+    hashes = fingerprint.of(written if embedded else files_now(run, manifest, name))
+    row = results.row(name, "cpu")
+    if row and row.is_ok and row.sha256 == hashes:
+        return row, results.dataset
     return None, None  # measured before it was exported again, or changed
 
 
 def _requirements() -> bytes:
-    """The packages of ``predict.py``, from the versions on that the bundle was checked with."""
+    """Return the packages of ``predict.py``, each from the version that is installed here on."""
     import onnxruntime
 
     versions = {

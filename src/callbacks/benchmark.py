@@ -39,4 +39,4 @@ class BenchmarkCallback(Callback):
         with StageDisplay(console) as report:
             results = measure_unless_done(run, data_of(trainer), self.options, report)
         report_run(run, console)
-        require_success(results, self.options)
+        require_success(results.rows, self.options)

@@ -1,4 +1,4 @@
-"""The measured runs that a command line means, each under a name of its own."""
+"""The measured runs that a command line names, each under a name of its own."""
 
 from __future__ import annotations
 
@@ -6,47 +6,47 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from src.errors import UsageError
 from src.run.folder import Run, read_results
-from src.run.layout import as_dict
+from src.run.results import Results
 
 MEASUREMENT = "benchmark.json"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A measurement: what it is called here, where it lies, and what is in it."""
+    """A measurement: its name here, its file and its content."""
 
     name: str
     path: Path
-    results: dict[str, Any]
+    results: Results
 
 
 def collect(arguments: Sequence[str]) -> list[Measured]:
-    """The measurements below what is named: runs, folders of runs, or files of measurements.
+    """Read the measurements below each argument: a run, a folder of runs, or a file.
 
     Raises:
         UsageError: there is none, or it is no file that the benchmark stage wrote.
     """
-    paths = list(dict.fromkeys(path for each in arguments for path in _below(Path(each))))
-    found = [(path, as_dict(read_results(path))) for path in paths]
-    names = [results["run"] for _, results in found]
+    paths = dict.fromkeys(path for argument in arguments for path in _below(Path(argument)))
+    read = [(path, read_results(path)) for path in paths]
+    names = [results.run for _, results in read]
     return [
         Measured(
             # Runs in several places are called the same; then it is by their path.
-            results["run"] if names.count(results["run"]) == 1 else _place(path),
+            results.run if names.count(results.run) == 1 else _place(path),
             path,
             results,
         )
-        for path, results in found
+        for path, results in read
     ]
 
 
-def folder_of(found: Sequence[Measured]) -> Path:
-    """The folder that holds all of the runs."""
-    return Path(os.path.commonpath([each.path.resolve().parent.parent for each in found]))
+def folder_of(measurements: Sequence[Measured]) -> Path:
+    """Return the folder that holds all of the runs."""
+    folders = [measured.path.resolve().parent.parent for measured in measurements]
+    return Path(os.path.commonpath(folders))
 
 
 def _below(path: Path) -> list[Path]:
@@ -54,8 +54,8 @@ def _below(path: Path) -> list[Path]:
         return [path]
     if (path / MEASUREMENT).is_file():
         return [Run(path).benchmark]
-    found = [Run(each.parent).benchmark for each in sorted(path.rglob(MEASUREMENT))]
-    if not found:
+    files = [Run(file.parent).benchmark for file in sorted(path.rglob(MEASUREMENT))]
+    if not files:
         raise UsageError(
             "RUN",
             expected=f"a run with a {MEASUREMENT}, or a folder of such runs",
@@ -63,7 +63,7 @@ def _below(path: Path) -> list[Path]:
             remedy="train one with python -m src.train, or measure it with "
             f"python -m src.benchmark {Run(path).quoted}",
         )
-    return found
+    return files
 
 
 def _place(path: Path) -> str:

@@ -1,18 +1,19 @@
-"""What must be the same before two figures may be ranked."""
+"""Conditions that must be the same before two figures may be ranked."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from src.run.results import Results
 
 _SHOWN = 8  # digits of a hash
 
 
 @dataclass(frozen=True, order=True)
-class Place:
-    """Where a latency was measured: what else it depends on than the file and the batch."""
+class Testbed:
+    """All that a latency depends on beside the file and the batch."""
 
     processor: str
     threads: int
@@ -22,8 +23,8 @@ class Place:
 
 
 @dataclass(frozen=True, order=True)
-class Exam:
-    """What an accuracy was measured on."""
+class TestSet:
+    """The images that an accuracy was measured on."""
 
     dataset: str
     split: str
@@ -36,48 +37,53 @@ class Exam:
         return f"{self.images} {self.split} images of {self.dataset}{name}"
 
 
-def place_of(results: dict[str, Any], device: str) -> Place:
-    """Where the rows of one device were timed."""
-    there = results["environment"]
-    if device != "cpu" and there["gpu"]:
-        return Place(f"{there['gpu']['name']} beside {there['cpu']}", there["threads"])
-    sets = ", ".join(there["isa"])
-    return Place(f"{there['cpu']}{f' ({sets})' if sets else ''}", there["threads"])
+def testbed_of(results: Results, device: str) -> Testbed:
+    """Return where the rows of one device were timed."""
+    environment = results.environment
+    if device != "cpu" and environment.gpu:
+        processor = f"{environment.gpu.name} beside {environment.cpu}"
+    else:
+        sets = ", ".join(environment.isa)
+        processor = f"{environment.cpu}{f' ({sets})' if sets else ''}"
+    return Testbed(processor, environment.threads)
 
 
-def exams_of(measured: Sequence[dict[str, Any]]) -> list[Exam]:
-    """What each of several runs was scored on.
+def test_sets_of(measured: Sequence[Results]) -> list[TestSet]:
+    """Return what each of several runs was scored on.
 
     A measurement of an earlier version has no hash of its images. It is taken for the others' set
     of the same name and size, where these have only one: see :func:`assumed`.
     """
-    exams = [_exam_of(results) for results in measured]
-    return [each if each.sha256 else _only(each, exams) for each in exams]
+    test_sets = [_test_set_of(results) for results in measured]
+    return [test_set if test_set.sha256 else _only(test_set, test_sets) for test_set in test_sets]
 
 
-def assumed(measured: Sequence[dict[str, Any]]) -> list[int]:
-    """Which of several runs are taken to be scored on another's images by name and number alone."""
-    exams, alike = [_exam_of(results) for results in measured], exams_of(measured)
+def assumed(measured: Sequence[Results]) -> list[int]:
+    """Return the runs that are taken to be scored on another's images by name and number alone."""
+    test_sets = [_test_set_of(results) for results in measured]
+    alike = test_sets_of(measured)
     return [
         index
-        for index, exam in enumerate(exams)
-        if not exam.sha256 and alike.count(alike[index]) > 1
+        for index, test_set in enumerate(test_sets)
+        if not test_set.sha256 and alike.count(alike[index]) > 1
     ]
 
 
-def _only(unknown: Exam, exams: Sequence[Exam]) -> Exam:
-    """The one set that goes by the same name and size, or the unknown one."""
-    fitting = {each for each in exams if dataclasses.replace(each, sha256="") == unknown}
+def _only(unknown: TestSet, test_sets: Sequence[TestSet]) -> TestSet:
+    """Return the one set of the same name and size, or the unknown one."""
+    fitting = {
+        test_set for test_set in test_sets if dataclasses.replace(test_set, sha256="") == unknown
+    }
     known = fitting - {unknown}
     return known.pop() if len(known) == 1 else unknown
 
 
-def _exam_of(results: dict[str, Any]) -> Exam:
-    dataset = results["dataset"]
-    return Exam(
-        dataset["name"],
-        dataset["split"],
-        dataset["images"],
-        results["num_classes"],
-        dataset.get("sha256") or "",
+def _test_set_of(results: Results) -> TestSet:
+    dataset = results.dataset
+    return TestSet(
+        dataset.name,
+        dataset.split,
+        dataset.images,
+        results.num_classes,
+        dataset.sha256 or "",
     )

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from src.compare.comparison import Comparison, Row
+from src.compare.candidate import Candidate
+from src.compare.comparison import Comparison
 from src.report.charts.chart import Chart
 from src.report.charts.style import colors
 from src.report.charts.tradeoff import point_of, tradeoff, tradeoff_in_words
@@ -19,7 +20,8 @@ from src.report.writers.markdown import bold, items, table_lines
 
 def show(comparison: Comparison, console: Console) -> None:
     """Print the table, its notes, and the answer last."""
-    table = _table(comparison, is_chosen=lambda row: bool(row["front"]))
+    on_front = comparison.on_front
+    table = _table(comparison, is_chosen=lambda candidate: candidate.key in on_front)
     console.print(rich_table(table, narrow=console.is_terminal, bold_chosen=True))
     show_lines(comparison.notes(), console)
     show_lines(comparison.answers(), console, style="bold")
@@ -45,7 +47,7 @@ def page(comparison: Comparison) -> str:
         .get_template("compare.html")
         .render(
             title="Comparison",
-            about=", ".join(each.name for each in comparison.found),
+            about=", ".join(measured.name for measured in comparison.measurements),
             sentences=comparison.answers(),
             table=_table(comparison),
             notes=comparison.notes(),
@@ -54,13 +56,15 @@ def page(comparison: Comparison) -> str:
     )
 
 
-def _table(comparison: Comparison, is_chosen: Callable[[Row], bool] = lambda _: False) -> Table:
+def _table(
+    comparison: Comparison, is_chosen: Callable[[Candidate], bool] = lambda _: False
+) -> Table:
     """Return a row a candidate."""
     return tabulate(
         "Size, accuracy and latency of every model and format",
         comparison.columns(),
         comparison.rows(),
-        name=lambda row: f"{row['format']} {row['device']}",
+        name=lambda candidate: " ".join(candidate.row.key),
         is_chosen=is_chosen,
     )
 
@@ -69,17 +73,17 @@ def _charts(comparison: Comparison) -> list[Chart]:
     """Return latency against accuracy, a chart for each testbed and test set."""
     charts = []
     color_of = colors([candidate.model for candidate in comparison.candidates])
-    for number, ((place, exam), group) in enumerate(comparison.groups.items()):
+    for number, ((testbed, test_set), group) in enumerate(comparison.groups.items()):
         points = []
         for candidate in group:
             point = point_of(
-                candidate.name, candidate.record, candidate.timing, color_of[candidate.model]
+                candidate.name, candidate.row, candidate.cell, color_of[candidate.model]
             )
             points.append(point.as_baseline() if candidate.is_baseline else point)
         charts.append(
             Chart(
                 f"tradeoff-{number}",
-                f"Latency against accuracy, batch {comparison.size}, on {place}; {exam}",
+                f"Latency against accuracy, batch {comparison.size}, on {testbed}; {test_set}",
                 tradeoff_in_words(points),
                 functools.partial(tradeoff, points),
             )

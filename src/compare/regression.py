@@ -1,4 +1,4 @@
-"""What became worse from one measurement to the next, by more than is allowed.
+"""Regressions from one measurement to the next: losses by more than is allowed.
 
 Two measurements are two sessions on a machine whose speed changes from hour to hour by more than
 any regression worth catching, and alike for all that runs on it. So a row's slowdown by the clock
@@ -25,15 +25,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, median
-from typing import Any, Literal
+from typing import Literal
 
-from src.benchmark.statistics.latency import Interval
-from src.compare.comparability import assumed, exams_of, place_of
+from src.compare.comparability import assumed, test_sets_of, testbed_of
 from src.compare.throughput import is_interrupted, rates
 from src.errors import UsageError
+from src.run.accuracy import Accuracy
+from src.run.latency import Cell, Interval
+from src.run.results import Results
+from src.run.row import Row
 
 Outcome = Literal["regressed", "inconclusive", "ok"]
-Row = dict[str, Any]
 
 LEAST_PEERS = 3  # rows in common, for a median of which one may regress
 _Z = NormalDist().inv_cdf(0.975)
@@ -62,7 +64,7 @@ class Slowdown:
     high: float
 
     def over(self, other: Slowdown) -> Slowdown:
-        """Relative to another's, which is independent of it."""
+        """Return it relative to another slowdown, which is independent of it."""
         value = self.value - other.value
         return Slowdown(
             value,
@@ -71,89 +73,94 @@ class Slowdown:
         )
 
     def __str__(self) -> str:
-        value, low, high = (100 * math.expm1(it) for it in (self.value, self.low, self.high))
+        value, low, high = (100 * math.expm1(bound) for bound in (self.value, self.low, self.high))
         return f"{value:+.1f} % [{low:+.1f}, {high:+.1f}]"
 
 
 def compare(
-    old: Row, new: Row, *, max_slowdown: float | None, max_drop: float | None, clock: bool = False
+    old: Results,
+    new: Results,
+    *,
+    max_slowdown: float | None,
+    max_drop: float | None,
+    clock: bool = False,
 ) -> list[Finding]:
-    """All that was looked at, the worst first.
+    """Return all that was looked at, the worst first.
 
     Args:
-        old: the content of a ``benchmark.json``.
-        new: that of a later one.
+        old: a measurement.
+        new: a later one.
         max_slowdown: the time that a call may take longer, a share of 1; None to look at none.
         max_drop: the top-1 accuracy that may be lost, a share of 1; None to look at none.
         clock: let milliseconds decide as well, on a machine whose speed does not change.
 
     Raises:
-        UsageError: latencies were measured in two places, or accuracies on two sets of images.
+        UsageError: latencies are of two testbeds, or accuracies of two test sets.
     """
     findings = [*_gone(old, new)]
     if max_slowdown is not None:
-        for device in dict.fromkeys(row["device"] for row in old["rows"] if row["status"] == "ok"):
+        for device in dict.fromkeys(row.device for row in old.rows if row.is_ok):
             findings += _slower(old, new, device, math.log1p(max_slowdown), clock=clock)
     if max_drop is not None:
         findings += _worse(old, new, max_drop)
     order = ("regressed", "inconclusive", "ok")
-    return sorted(findings, key=lambda each: order.index(each.outcome))
+    return sorted(findings, key=lambda finding: order.index(finding.outcome))
 
 
-def _gone(old: Row, new: Row) -> list[Finding]:
-    """The rows that had figures and have none any more."""
-    now = {(row["format"], row["device"]): row for row in new["rows"]}
-    found = []
-    for row in old["rows"]:
-        there = now.get((row["format"], row["device"]))
-        if row["status"] == "ok" and (there is None or there["status"] != "ok"):
-            text = "it is not in NEW" if there is None else f"{there['status']}: {there['reason']}"
-            found.append(
-                Finding("regressed", row["format"], row["device"], "no longer measured", text)
-            )
-    return found
+def _gone(old: Results, new: Results) -> list[Finding]:
+    """Return the rows that had figures and have none any more."""
+    findings = []
+    for row in old.rows:
+        present = new.row(row.format, row.device)
+        if row.is_ok and (present is None or not present.is_ok):
+            text = "it is not in NEW" if present is None else f"{present.status}: {present.reason}"
+            findings.append(Finding("regressed", *row.key, "no longer measured", text))
+    return findings
 
 
-def _slower(old: Row, new: Row, device: str, allowed: float, *, clock: bool) -> list[Finding]:
+def _slower(
+    old: Results, new: Results, device: str, allowed: float, *, clock: bool
+) -> list[Finding]:
     before, after = _cells(old, device), _cells(new, device)
     if not any(before[size].keys() & after.get(size, {}).keys() for size in before):
         return []
-    places = [place_of(results, device) for results in (old, new)]
-    if places[0] != places[1]:
+    testbeds = [testbed_of(results, device) for results in (old, new)]
+    if testbeds[0] != testbeds[1]:
         raise UsageError(
             "--max-slowdown",
             expected=f"two measurements of {device} rows in one place",
-            found=f"OLD on {places[0]}; NEW on {places[1]}",
+            found=f"OLD on {testbeds[0]}; NEW on {testbeds[1]}",
             remedy="measure both on one machine with the same threads, or leave it out",
         )
     findings = []
     for size in before:
         names = [name for name in before[size] if name in after.get(size, {})]
-        one = {name: before[size][name] for name in names}
-        other = {name: after[size][name] for name in names}
-        slowdowns = _slowdowns(one, other)
+        slowdowns = _slowdowns(
+            {name: before[size][name] for name in names},
+            {name: after[size][name] for name in names},
+        )
         for name in names:
             what = f"batch {size}"
             if name not in slowdowns:
                 text = "fewer than two rounds, which have no interval: raise max_seconds"
                 findings.append(Finding("inconclusive", name, device, what, text))
                 continue
-            outcome, text = _judged(name, slowdowns, old["baseline"], allowed, clock=clock)
+            outcome, text = _judged(name, slowdowns, old.baseline, allowed, clock=clock)
             findings.append(Finding(outcome, name, device, what, text))
     return findings
 
 
-def _cells(results: Row, device: str) -> dict[int, dict[str, Any]]:
-    """The cells of one device's rows, by batch size and format."""
-    found: dict[int, dict[str, Any]] = {}
-    for row in results["rows"]:
-        if row["device"] == device:
-            for cell in row["latency"]:
-                found.setdefault(cell["batch_size"], {})[row["format"]] = cell
-    return found
+def _cells(results: Results, device: str) -> dict[int, dict[str, Cell]]:
+    """Return the cells of one device's rows, by batch size and format."""
+    cells: dict[int, dict[str, Cell]] = {}
+    for row in results.rows:
+        if row.device == device:
+            for cell in row.latency:
+                cells.setdefault(cell.batch_size, {})[row.format] = cell
+    return cells
 
 
-def _slowdowns(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Slowdown]:
+def _slowdowns(old: Mapping[str, Cell], new: Mapping[str, Cell]) -> dict[str, Slowdown]:
     means = any(is_interrupted(cell) for cells in (old, new) for cell in cells.values())
     before, after = rates(old, means=means), rates(new, means=means)
     return {
@@ -192,7 +199,7 @@ def _judged(
 
 
 def _middle(name: str, slowdowns: Mapping[str, Slowdown]) -> Slowdown:
-    """The median row's beside ``name``, with the interval of a median of so many."""
+    """Return the median slowdown of the other rows, with the interval of a median of so many."""
     # Its own would draw the median to itself; but of two others one that became faster would.
     alone = len(slowdowns) > LEAST_PEERS
     peers = [each for other, each in slowdowns.items() if not (alone and other == name)]
@@ -204,36 +211,35 @@ def _middle(name: str, slowdowns: Mapping[str, Slowdown]) -> Slowdown:
     return Slowdown(value, value - down, value + up)
 
 
-def _worse(old: Row, new: Row, allowed: float) -> list[Finding]:
-    exams = exams_of([old, new])
-    if exams[0] != exams[1]:
+def _worse(old: Results, new: Results, allowed: float) -> list[Finding]:
+    test_sets = test_sets_of([old, new])
+    if test_sets[0] != test_sets[1]:
         raise UsageError(
             "--max-drop",
             expected="two measurements on the same images",
-            found=f"OLD on {exams[0]}; NEW on {exams[1]}",
+            found=f"OLD on {test_sets[0]}; NEW on {test_sets[1]}",
             remedy="score both on one split of one data set, or leave it out",
         )
-    before = {(row["format"], row["device"]): row for row in old["rows"]}
     remark = "; that the images are the same is taken from their name and number"
     findings = []
-    for row in new["rows"]:
-        then = before.get((row["format"], row["device"]))
-        if then and then["accuracy"] and row["accuracy"]:
-            finding = _drop(row, then["accuracy"], row["accuracy"], allowed)
+    for row in new.rows:
+        before = old.row(row.format, row.device)
+        if before and before.accuracy and row.accuracy:
+            finding = _drop(row, before.accuracy, row.accuracy, allowed)
             if assumed([old, new]):
                 finding = dataclasses.replace(finding, text=finding.text + remark)
             findings.append(finding)
     return findings
 
 
-def _drop(row: Row, old: Row, new: Row, allowed: float) -> Finding:
-    """By Newcombe's hybrid score interval (1998, method 10) of two independent shares.
+def _drop(row: Row, old: Accuracy, new: Accuracy, allowed: float) -> Finding:
+    """Judge a drop by Newcombe's hybrid score interval (1998, method 10) of independent shares.
 
     The images are the same, but which of them each answers right is not kept, so the interval is
     wider than a paired one would be, never narrower where the answers agree more often than not.
     """
-    images = new["images"]
-    before, after = old["top1"], new["top1"]
+    images = new.images
+    before, after = old.top1, new.top1
     (low_before, high_before), (low_after, high_after) = (
         _wilson(share, images) for share in (before, after)
     )
@@ -251,11 +257,11 @@ def _drop(row: Row, old: Row, new: Row, allowed: float) -> Finding:
         text += f"; {images} images are too few to tell"
     else:
         outcome = "ok"
-    return Finding(outcome, row["format"], row["device"], "top-1", text)
+    return Finding(outcome, *row.key, "top-1", text)
 
 
 def _wilson(share: float, images: int) -> tuple[float, float]:
-    """Wilson's score interval of a share, 95 %."""
+    """Return Wilson's score interval of a share, 95 %."""
     square = _Z * _Z / images
     middle = (share + square / 2) / (1 + square)
     reach = _Z * math.sqrt(share * (1 - share) / images + square / images / 4) / (1 + square)

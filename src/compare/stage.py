@@ -15,7 +15,7 @@ from src.system import atomic_files
 
 
 def compare_runs(
-    found: Sequence[Measured],
+    measurements: Sequence[Measured],
     console: Console,
     *,
     wanted: int | None = None,
@@ -25,7 +25,7 @@ def compare_runs(
     """Print the comparison, and write ``comparison.html`` and ``comparison.md``.
 
     Args:
-        found: the measurements.
+        measurements: of one run each.
         console: where to print.
         wanted: images a call; by default the fewest that all were timed at.
         seconds: which file to ship below this latency; None if that was not asked.
@@ -34,8 +34,8 @@ def compare_runs(
     Returns:
         The page.
     """
-    comparison = Comparison.of(found, wanted, seconds)
-    place = folder or folder_of(found)
+    comparison = Comparison.of(measurements, wanted, seconds)
+    place = folder or folder_of(measurements)
     if not place.is_dir():
         raise UsageError(
             "--output", expected="a folder", found=f"{place}, which is none", remedy="make it first"

@@ -1,4 +1,4 @@
-"""How fast a file was within one measurement, without what slowed all of its rows alike.
+"""Throughput of a file within one measurement, without what slowed all of its rows alike.
 
 A machine has slow phases, of seconds and of hours. Rows are timed in turns, so a slow phase of
 seconds is in all turns of its rounds: it shows as a drift that the rows have in common, is
@@ -8,32 +8,30 @@ business of whoever compares two of them.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from statistics import median
-from typing import Any
 
+import msgspec
 import numpy as np
 
-from src.benchmark.environment.interference import Disturbance
-from src.benchmark.statistics.latency import Interval, Turn, rounds_of, speedup
+from src.benchmark.statistics.latency import rounds_of, speedup
+from src.run.latency import Cell, Disturbance, Interval, Turn
 
-Cells = Mapping[str, Mapping[str, Any]]  # by format: a cell of latency at one batch size
+Cells = Mapping[str, Cell]  # by format, at one batch size
 
-# By which the house's statistics take means for medians.
+# By which the statistics of a speed-up take means for medians.
 _INTERRUPTED = Disturbance(seconds=1.0, steal_share=0.0, other_cores=1.0, frequency_hz=None)
-_UNDISTURBED = dataclasses.replace(_INTERRUPTED, other_cores=0.0)
+_UNDISTURBED = msgspec.structs.replace(_INTERRUPTED, other_cores=0.0)
 
 
-def is_interrupted(cell: Mapping[str, Any]) -> bool:
-    """Whether others took the cores from the calls of a cell."""
-    seen = cell["disturbance"]
-    return bool(seen) and Disturbance.from_dict(seen).interrupts()
+def is_interrupted(cell: Cell) -> bool:
+    """Return True if others took the cores from the calls of a cell."""
+    return cell.disturbance is not None and cell.disturbance.interrupts()
 
 
 def rates(cells: Cells, *, means: bool) -> dict[str, Interval]:
-    """Calls a second of each row at the measurement's usual pace, with 95 % intervals.
+    """Return each row's calls a second at the measurement's usual speed, with 95 % intervals.
 
     Args:
         cells: of one measurement, device and batch size.
@@ -44,11 +42,11 @@ def rates(cells: Cells, *, means: bool) -> dict[str, Interval]:
     Returns:
         The rows of which there are two rounds; of rounds in one process the interval is assumed.
     """
-    seen = _INTERRUPTED if means else _UNDISTURBED
+    disturbance = _INTERRUPTED if means else _UNDISTURBED
     middle = np.mean if means else np.median
     turns = {
         name: {
-            number: dataclasses.replace(turn, disturbance=seen)
+            number: msgspec.structs.replace(turn, disturbance=disturbance)
             for number, turn in rounds_of(cell).items()
         }
         for name, cell in cells.items()
@@ -65,9 +63,13 @@ def rates(cells: Cells, *, means: bool) -> dict[str, Interval]:
         )
         for number in numbers
     }
-    # The pace has no process: each round stands alone, and only the rows' processes group them.
-    pace = {
-        number: Turn([math.exp(value)], 1.0, 0.0, process=number) for number, value in drift.items()
+    # The common drift has no process: each round stands alone, and only the rows' processes group
+    # them.
+    common = {
+        number: Turn(
+            seconds=[math.exp(value)], elapsed_seconds=1.0, cpu_seconds=0.0, process=number
+        )
+        for number, value in drift.items()
     }
-    found = {name: speedup(pace, rounds) for name, rounds in turns.items()}
-    return {name: rate for name, rate in found.items() if rate is not None}
+    gains = {name: speedup(common, rounds) for name, rounds in turns.items()}
+    return {name: rate for name, rate in gains.items() if rate is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import logging
 import shutil
@@ -141,7 +142,9 @@ def export_run(
         if not probed:
             reference_outputs.write(run.exports / PROBE, source)
             manifest["probe"] = probed_from
-            manifest["probe_files"] = fingerprint.taken(run.exports, [{"path": PROBE}])
+            manifest["probe_files"] = [
+                dataclasses.asdict(file) for file in fingerprint.taken(run.exports, [PROBE])
+            ]
         made = dict(whole)
         for number, name in enumerate(left):
             report("exporting", name, number, len(left))
@@ -259,7 +262,8 @@ def _reason(error: Exception) -> str:
 
 def _files_in(folder: Path) -> list[dict[str, Any]]:
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return fingerprint.taken(folder, [{"path": str(path.relative_to(folder))} for path in paths])
+    files = fingerprint.taken(folder, [str(path.relative_to(folder)) for path in paths])
+    return [dataclasses.asdict(file) for file in files]
 
 
 def _usage(kind: Format, source: ExportSource) -> str | None:

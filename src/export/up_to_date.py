@@ -13,6 +13,7 @@ from torch import Tensor
 from src.errors import UsageError
 from src.export.options import ExportOptions
 from src.run import fingerprint
+from src.run.facts import ExportedFile
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.system import atomic_files
@@ -79,6 +80,6 @@ def is_whole(entry: Any, exports: Path, name: str, origin: str) -> bool:
         return False
 
 
-def is_written(folder: Path, listed: fingerprint.Listed) -> bool:
-    """Whether all files are as they were written; not if there are none."""
-    return fingerprint.change(listed, fingerprint.taken(folder, listed)) is None
+def is_written(folder: Path, listed: list[dict[str, Any]]) -> bool:
+    """Return True if all files are as they were written; False if there are none."""
+    return fingerprint.is_as_written(folder, [ExportedFile(**file) for file in listed])

@@ -1,10 +1,9 @@
-"""An exported file of a run, ready to be asked: which one, and how it was measured."""
+"""Choice and start of a run's exported file for prediction."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,9 @@ from src.predict.options import PredictOptions
 from src.run import fingerprint
 from src.run.folder import Run
 from src.run.layout import as_dict
+from src.run.manifest import Manifest
 from src.system import machine
+from src.worker import protocol
 from src.worker.answer import UnusableAnswer, logits_of
 from src.worker.process import Limits, NotFiniteError, WorkerError, WorkerProcess
 
@@ -43,17 +44,24 @@ class ExportedFile:
     Args:
         name: the format.
         worker: that has loaded it.
-        manifest: of the run's exports.
+        class_names: K, in label order.
+        preprocessing: from a picture to the network's input.
     """
 
-    def __init__(self, name: str, worker: WorkerProcess, manifest: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        worker: WorkerProcess,
+        class_names: Sequence[str],
+        preprocessing: Preprocessing,
+    ) -> None:
         self.name = name
-        self.class_names: list[str] = manifest["class_names"]
-        self.preprocessing = Preprocessing.from_dict(manifest["preprocessing"])
+        self.class_names = class_names
+        self.preprocessing = preprocessing
         self._worker = worker
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (n, K) for images (n, 3, H, W), bit for bit those of the evaluation.
+        """Return logits (n, K) for images (n, 3, H, W), bit for bit those of the evaluation.
 
         Raises:
             NoAnswerError: those of some images are not finite.
@@ -77,7 +85,7 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
         UsageError: there is no such export, its files were changed, or it does not run here.
         LightshipError: it could not be loaded.
     """
-    manifest = as_dict(run.read_manifest())
+    manifest = run.read_manifest()
     name = options.format or recommended(run, options.device)
     require_exported(manifest, name)
     require_known(run, manifest, name)
@@ -92,7 +100,7 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
         WorkerProcess(name, run.own("exports", name), options.device, limits)
     ) as worker:
         try:
-            worker.ask("load", classes=len(manifest["class_names"]))
+            worker.ask(protocol.Load(classes=len(manifest.class_names)))
         except Unavailable as reason:
             raise UsageError(
                 "format",
@@ -102,22 +110,23 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
             ) from reason
         except WorkerError as error:
             raise LightshipError(f"{name}: {error}") from error
-        yield ExportedFile(name, worker, manifest)
+        preprocessing = Preprocessing.from_dict(as_dict(manifest.preprocessing))
+        yield ExportedFile(name, worker, manifest.class_names, preprocessing)
 
 
 def recommended(run: Run, device: str) -> str:
-    """The format that the run's last measurement recommends on ``device``.
+    """Return the format that the run's last measurement recommends on ``device``.
 
     Raises:
         UsageError: the run was not measured there, or what was measured is not what is there now.
     """
-    manifest = as_dict(run.read_manifest())
+    manifest = run.read_manifest()
     name, row = None, None
     if run.benchmark.is_file():
-        results = as_dict(run.read_benchmark())
-        name = results["recommended"].get(device)
-        row = _row(results, name, device) if name else None
-    names = f"name one of {', '.join(_exported(manifest))}, as in format=NAME"
+        results = run.read_benchmark()
+        name = results.recommended.get(device)
+        row = results.row(name, device) if name else None
+    names = f"name one of {', '.join(manifest.exported)}, as in format=NAME"
     if name is None:
         raise UsageError(
             "format",
@@ -126,17 +135,18 @@ def recommended(run: Run, device: str) -> str:
             remedy=names,
         )
     require_exported(manifest, name)
-    if row is None or row.get("sha256") != fingerprint.of(files_now(run, manifest, name)):
+    hashes = row.sha256 if row and row.is_ok else None
+    if hashes != fingerprint.of(files_now(run, manifest, name)):
         raise UsageError(
             "format",
             expected="a format, for the recommended one was measured with other files",
             found=f"nothing, and {name} with other files than the measured ones",
             remedy=f"measure again with python -m src.benchmark {run.folder}, or {names}",
         )
-    return str(name)
+    return name
 
 
-def require_known(run: Run, manifest: dict[str, Any], name: str) -> None:
+def require_known(run: Run, manifest: Manifest, name: str) -> None:
     """Refuse files that were changed after their export, unless they were measured since.
 
     A measurement checks them against the trained network; nothing else does.
@@ -144,13 +154,13 @@ def require_known(run: Run, manifest: dict[str, Any], name: str) -> None:
     Raises:
         UsageError: they are neither what was exported nor what was measured.
     """
-    now = files_now(run, manifest, name)
-    change = fingerprint.change(manifest["formats"][name]["files"], now)
+    present = files_now(run, manifest, name)
+    change = fingerprint.change(manifest.formats[name].files, present)
     if change is None:
         return
-    rows = as_dict(run.read_benchmark())["rows"] if run.benchmark.is_file() else []
-    measured = [row.get("sha256") for row in rows if (row["format"], row["status"]) == (name, "ok")]
-    if fingerprint.of(now) not in measured:
+    rows = run.read_benchmark().rows if run.benchmark.is_file() else []
+    measured = [row.sha256 for row in rows if row.format == name and row.is_ok]
+    if fingerprint.of(present) not in measured:
         raise UsageError(
             "format",
             expected=f"the files of {name} as they were exported or measured",
@@ -160,38 +170,29 @@ def require_known(run: Run, manifest: dict[str, Any], name: str) -> None:
         )
 
 
-def files_now(run: Run, manifest: dict[str, Any], name: str) -> fingerprint.Listed:
-    """The files of an exported format as they are now."""
-    return fingerprint.taken(run.exports / name, manifest["formats"][name]["files"])
+def files_now(run: Run, manifest: Manifest, name: str) -> list[fingerprint.PresentFile]:
+    """Return the files of an exported format as they are now."""
+    return fingerprint.now(run.exports / name, manifest.formats[name].files)
 
 
-def _row(results: dict[str, Any], name: str, device: str) -> dict[str, Any] | None:
-    rows = (row for row in results["rows"] if row["status"] == "ok")
-    return next((row for row in rows if (row["format"], row["device"]) == (name, device)), None)
-
-
-def require_exported(manifest: dict[str, Any], name: str) -> None:
+def require_exported(manifest: Manifest, name: str) -> None:
     """Refuse a format that the run has no file of.
 
     Raises:
         UsageError: it was not exported.
     """
-    if name not in _exported(manifest):
+    if name not in manifest.exported:
         raise UsageError(
             "format",
-            expected=f"one of the exported formats {', '.join(_exported(manifest))}",
+            expected=f"one of the exported formats {', '.join(manifest.exported)}",
             found=name,
             remedy=f"export it with python -m src.export RUN formats=[{name}]",
         )
 
 
 def measured_threads(run: Run) -> int:
-    """The threads that the run was measured with, or as many as there are cores."""
+    """Return the threads that the run was measured with, or as many as there are cores."""
     cores = machine.usable_cores()
     if not run.benchmark.is_file():
         return cores
     return min(cores, run.read_benchmark().environment.threads)
-
-
-def _exported(manifest: dict[str, Any]) -> list[str]:
-    return [name for name, entry in manifest["formats"].items() if entry["status"] == "ok"]

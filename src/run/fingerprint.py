@@ -1,50 +1,66 @@
-"""The files of an export as they are now, to hold against what the manifest or a measurement says.
-
-A list of files is that of the manifest: ``path`` relative to the folder, ``bytes`` and ``sha256``.
-"""
+"""The files of an export as they are now, to compare with the manifest or a measurement."""
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from src.run.facts import ExportedFile
 from src.system import atomic_files
-
-Listed = list[dict[str, Any]]
 
 # A stranger's list may name what no file system holds.
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 
-def taken(folder: Path, listed: Listed) -> Listed:
-    """The same files as they are now; without size and hash where one is not there."""
-    return [_taken(folder, str(file["path"])) for file in listed]
+@dataclass(frozen=True)
+class PresentFile:
+    """A file as it is now; without size and hash where it is not there."""
+
+    path: str  # relative to its folder
+    bytes: int | None
+    sha256: str | None
 
 
-def of(listed: Listed) -> dict[str, str | None]:
-    """The SHA-256 of each file by its path; None where it is not there, or not known."""
-    return {str(file["path"]): file.get("sha256") for file in listed}
+def taken(folder: Path, paths: Iterable[str]) -> list[PresentFile]:
+    """Return the files of these paths in a folder, as they are now."""
+    return [_taken(folder, path) for path in paths]
 
 
-def change(listed: Listed, now: Listed) -> str | None:
-    """What is otherwise than it was listed, in words; None if nothing is."""
-    before, after = of(listed), of(now)
-    if not before:
+def now(folder: Path, written: Iterable[ExportedFile]) -> list[PresentFile]:
+    """Return the files that an export wrote into a folder, as they are now."""
+    return taken(folder, [file.path for file in written])
+
+
+def of(files: Iterable[ExportedFile | PresentFile]) -> dict[str, str | None]:
+    """Return the SHA-256 of each file by its path; None where it is not there, or not known."""
+    return {file.path: file.sha256 for file in files}
+
+
+def change(written: Sequence[ExportedFile], present: Sequence[PresentFile]) -> str | None:
+    """Return the first difference from what was written, in words; None if there is none."""
+    after = of(present)
+    if not written:
         return "no files"
-    for path, sha256 in before.items():
-        if after[path] is None:
-            return f"{path} is missing"
-        if after[path] != sha256:
-            return f"{path} is another file than was written, of SHA-256 {after[path]}"
+    for file in written:
+        if after[file.path] is None:
+            return f"{file.path} is missing"
+        if after[file.path] != file.sha256:
+            return f"{file.path} is another file than was written, of SHA-256 {after[file.path]}"
     return None
 
 
-def _taken(folder: Path, path: str) -> dict[str, Any]:
+def is_as_written(folder: Path, written: Sequence[ExportedFile]) -> bool:
+    """Return True if all files in a folder are as they were written; False if there are none."""
+    return change(written, now(folder, written)) is None
+
+
+def _taken(folder: Path, path: str) -> PresentFile:
     try:
         size, sha256 = (folder / path).stat().st_size, atomic_files.sha256(folder / path)
     except OSError as error:
         if error.errno not in _NOT_THERE:
             raise
-        return {"path": path, "bytes": None, "sha256": None}
-    return {"path": path, "bytes": size, "sha256": sha256}
+        return PresentFile(path, None, None)
+    return PresentFile(path, size, sha256)

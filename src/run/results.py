@@ -11,7 +11,7 @@ A history of the format, of which every version is read:
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from src.run.circumstances import Environment, MeasuringOptions
 from src.run.facts import (
@@ -37,7 +37,7 @@ from src.run.record import (
 )
 from src.run.row import Row
 
-VERSION = 2  # that is written
+VERSION: Final = 2  # that is written
 VERSIONS = (1, 2)  # that are read
 
 Objective = Literal["latency", "size", "throughput", "memory"]

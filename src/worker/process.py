@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ import src
 from src import formats
 from src.backends.base import Unavailable
 from src.errors import one_line
-from src.worker import nvml
+from src.worker import nvml, protocol
 from src.worker.answer import UnusableAnswer
 
 _ROOT = Path(src.__file__).parent.parent
@@ -109,9 +108,11 @@ class WorkerProcess:
         return self._device_memory.peak_bytes if self._device_memory else None
 
     def ask(
-        self, do: str, images: NDArray[np.float32] | None = None, **arguments: Any
-    ) -> dict[str, Any]:
-        """The worker's answer to one request.
+        self,
+        request: protocol.Request[protocol.AnswerType],
+        images: NDArray[np.float32] | None = None,
+    ) -> protocol.AnswerType:
+        """Return the worker's answer to one request.
 
         Raises:
             Unavailable: the format cannot run on that device here.
@@ -119,13 +120,15 @@ class WorkerProcess:
         """
         if self._device_memory:
             self._device_memory.begin()
-        self.begin(do, images, **arguments)
-        answer = self.end(do)
+        self.begin(request, images)
+        answer = self.end(request)
         if self._device_memory:
             self._device_memory.end()
         return answer
 
-    def begin(self, do: str, images: NDArray[np.float32] | None = None, **arguments: Any) -> None:
+    def begin(
+        self, request: protocol.Request[Any], images: NDArray[np.float32] | None = None
+    ) -> None:
         """Send a request, whose answer :meth:`end` waits for; several workers may be at work then.
 
         What it takes of the GPU's memory is not measured.
@@ -133,11 +136,10 @@ class WorkerProcess:
         Raises:
             WorkerError: the process has ended.
         """
-        request = {"do": do, **arguments}
-        if images is not None:
-            request["shape"] = images.shape
+        shape = None if images is None else images.shape
+        call = protocol.Call(request=cast("protocol.AnyRequest", request), shape=shape)
         try:
-            self._connection.send_bytes(json.dumps(request).encode())
+            self._connection.send_bytes(protocol.encoded(call))
             if images is not None:
                 self._connection.send_bytes(
                     np.ascontiguousarray(images, dtype=np.float32).tobytes()
@@ -145,27 +147,29 @@ class WorkerProcess:
         except ConnectionError as error:
             raise WorkerError(self._death()) from error
 
-    def end(self, do: str) -> dict[str, Any]:
-        """The answer to the request ``do`` that :meth:`begin` sent.
+    def end(self, request: protocol.Request[protocol.AnswerType]) -> protocol.AnswerType:
+        """Return the answer to the request that :meth:`begin` sent.
 
         Raises:
             Unavailable: the format cannot run on that device here.
             WorkerError: the request failed.
         """
         try:
-            answer: dict[str, Any] = json.loads(self._receive(do))
+            answer = protocol.decoded_answer(self._receive(request.name))
         except (EOFError, ConnectionError) as error:
             raise WorkerError(self._death()) from error
-        if "unavailable" in answer:
-            raise Unavailable(answer["unavailable"])
-        if answer.get("not_finite"):
-            raise NotFiniteError(answer["not_finite"])
-        if "error" in answer:
-            raise WorkerError(answer["error"])
-        return answer
+        match answer:
+            case protocol.NotHere():
+                raise Unavailable(answer.reason)
+            case protocol.Failed() if answer.not_finite:
+                raise NotFiniteError(answer.not_finite)
+            case protocol.Failed():
+                raise WorkerError(answer.reason)
+            case _:
+                return cast("protocol.AnswerType", answer)  # the server gives each its own
 
     def answer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (N, K) for images (N, 3, H, W), each the same whatever comes with it.
+        """Return logits (N, K) for images (N, 3, H, W), each the same whatever comes with it.
 
         A runtime takes other kernels for another number of images, which changes the last bits,
         so it is always given as many: the last image again where there are fewer. Evaluation
@@ -189,17 +193,18 @@ class WorkerProcess:
         return np.concatenate(answers)
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (N, K) for images (N, 3, H, W), in one call of the runtime.
+        """Return logits (N, K) for images (N, 3, H, W), in one call of the runtime.
 
         Raises:
             WorkerError: the request failed.
         """
-        answer = self.ask("predict", images)
+        request = protocol.Predict()
+        answer = self.ask(request, images)
         try:
-            data = self._receive("predict")
+            data = self._receive(request.name)
         except (EOFError, ConnectionError) as error:
             raise WorkerError(self._death()) from error
-        return np.frombuffer(data, dtype=np.float32).reshape(answer["shape"])
+        return np.frombuffer(data, dtype=np.float32).reshape(answer.shape)
 
     def close(self) -> None:
         """End the process, at once; nothing is left behind."""

@@ -2,9 +2,8 @@
 
     python -m src.worker.server FORMAT FOLDER DEVICE THREADS CONNECTION first|ordinary
 
-It imports the format's module and, when told to load, the format's runtime: nothing else. A
-request is one JSON message, followed by one message with the raw float32 images where it has
-a ``shape``. So is a reply. Nothing is pickled.
+It imports the format's module and, when told to load, the format's runtime: nothing else. The
+messages are those of :mod:`src.worker.protocol`. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
-import json
 import os
 import select
 import signal
@@ -21,7 +19,7 @@ import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter, process_time, sleep
-from typing import Any
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +27,10 @@ from numpy.typing import NDArray
 from src import formats
 from src.backends.base import Profile, Runtime, Unavailable
 from src.errors import describe
+from src.run import row
 from src.system import machine, os_errors
 from src.system.packages import missing_packages
+from src.worker import protocol
 from src.worker.answer import UnusableAnswer, logits_of
 from src.worker.energy import EnergyMeter
 from src.worker.memory_peak import peak_when_steady
@@ -61,8 +61,8 @@ class Worker:
         self._energy = EnergyMeter(device)
         self._empty_rss = machine.peak_rss_bytes()
 
-    def import_runtime(self) -> dict[str, Any]:
-        """Import the runtime; ``import_seconds`` spent.
+    def import_runtime(self) -> protocol.Imported:
+        """Import the runtime.
 
         Raises:
             Unavailable: it is not installed.
@@ -73,9 +73,9 @@ class Worker:
         started = perf_counter()
         for package in self._kind.runs_with:
             importlib.import_module(package)
-        return {"import_seconds": perf_counter() - started}
+        return protocol.Imported(import_seconds=perf_counter() - started)
 
-    def load(self, classes: int | None = None) -> dict[str, Any]:
+    def load(self, classes: int | None = None) -> protocol.Loaded:
         """Import the runtime, where it is not, then load the file; both timed, in seconds.
 
         Args:
@@ -86,27 +86,27 @@ class Worker:
         started = perf_counter()
         self._runtime = self._kind.load(self._folder, self._device, self._threads)
         self._runtime.synchronize()
-        return {
-            **imported,
-            "load_seconds": perf_counter() - started,
-            "nice": os.getpriority(os.PRIO_PROCESS, 0),
-            "requested": {"device": self._device, "threads": self._threads},
-            "effective": self._runtime.settings,
-        }
+        return protocol.Loaded(
+            import_seconds=imported.import_seconds,
+            load_seconds=perf_counter() - started,
+            nice=os.getpriority(os.PRIO_PROCESS, 0),
+            requested={"device": self._device, "threads": self._threads},
+            effective=self._runtime.settings,
+        )
 
     def predict(self, images: Images) -> Images:
-        """Logits (N, K) for images (N, 3, H, W)."""
+        """Return logits (N, K) for images (N, 3, H, W)."""
         return logits_of(self._loaded()(images), len(images), self._classes)
 
-    def hold(self, images: Images) -> dict[str, Any]:
-        """Keep a batch, to time it; how long the first inference of it took, in seconds."""
+    def hold(self, images: Images) -> protocol.Held:
+        """Keep a batch, to time it, and time the first inference of it."""
         self._held = images
         stopwatch = self._stopwatch()
         seconds = stopwatch.once()
         self._require_logits(stopwatch)
-        return {"first_inference_seconds": seconds}
+        return protocol.Held(first_inference_seconds=seconds)
 
-    def warm_up(self, tolerance: float, max_seconds: float) -> dict[str, Any]:
+    def warm_up(self, tolerance: float, max_seconds: float) -> protocol.WarmedUp:
         """Call until the speed no longer changes: see :meth:`Stopwatch.warm_up`."""
         stopwatch = self._stopwatch()
         answer = stopwatch.warm_up(tolerance, max_seconds)
@@ -114,30 +114,30 @@ class Worker:
         self._settle()
         return answer
 
-    def time(self, samples: int, max_seconds: float) -> dict[str, Any]:
+    def time(self, samples: int, max_seconds: float) -> protocol.Timed:
         """Time one turn: see :meth:`Stopwatch.time`."""
         busy = process_time()
         stopwatch = self._stopwatch()
-        answer = stopwatch.time(samples, max_seconds)
+        timing = stopwatch.time(samples, max_seconds)
         self._require_logits(stopwatch)
         settled = self._settle()
-        # Of the whole request, so that the parent can tell this worker's part from others'.
-        return {**answer, "settled": settled, "request_cpu_seconds": process_time() - busy}
+        return protocol.Timed(
+            timing=timing, settled=settled, request_cpu_seconds=process_time() - busy
+        )
 
-    def energy(self, least_seconds: float, max_seconds: float) -> dict[str, Any]:
-        """Joules of many calls: see :meth:`Stopwatch.energy`."""
+    def energy(self, least_seconds: float, max_seconds: float) -> protocol.Spent:
+        """Measure the energy of many calls: see :meth:`Stopwatch.energy`."""
         answer = self._stopwatch().energy(least_seconds, max_seconds)
         self._settle()
         return answer
 
-    def finish(self) -> dict[str, Any]:
-        """What is known once all timing is over: the profile."""
+    def finish(self) -> protocol.Profiled:
+        """Return what is known once all timing is over: the profile."""
         images = self._held if self._held is None else self._held[:1]
-        profile = Profile() if images is None else self._loaded().profile(images)
-        return {"profile": dataclasses.asdict(profile)}
+        return _profiled(Profile() if images is None else self._loaded().profile(images))
 
-    def peak_memory(self, images: Images) -> dict[str, Any]:
-        """The peak resident memory since the start, above that of the empty worker, in bytes.
+    def peak_memory(self, images: Images) -> protocol.MemoryPeak:
+        """Measure the peak resident memory since the start, above that of the empty worker.
 
         Args:
             images: (N, 3, H, W), which are called until the peak is steady. It holds them too.
@@ -146,24 +146,24 @@ class Worker:
         stopwatch = self._stopwatch()
         peak = peak_when_steady(stopwatch.once, lambda: machine.peak_rss_bytes() - self._empty_rss)
         self._require_logits(stopwatch)
-        return {"peak_rss_bytes": peak}
+        return protocol.MemoryPeak(peak_rss_bytes=peak)
 
-    def trace(self, path: str) -> dict[str, Any]:
-        """The profile once more, with the calls that it comes from written to ``path``."""
+    def trace(self, path: str) -> protocol.Profiled:
+        """Profile once more, and write the calls that the profile comes from to ``path``."""
         if self._held is None:
             raise RuntimeError("no batch is held")
-        profile = self._loaded().profile(self._held[:1], Path(path))
-        return {"profile": dataclasses.asdict(profile)}
+        return _profiled(self._loaded().profile(self._held[:1], Path(path)))
 
-    def damage(self, images: Images, exports: str) -> dict[str, Any]:
-        """Where the file departs from what it was made from, if its format can tell.
+    def damage(self, images: Images, exports: str) -> protocol.Departures:
+        """Return where the file departs from what it was made from, if its format can tell.
 
         Args:
             images: (n, 3, H, W), to run both on.
             exports: the folder that holds the other formats' folders.
         """
         tell = getattr(self._kind, "damage", None)
-        return {"damage": [] if tell is None else tell(self._folder, Path(exports), images)}
+        found = [] if tell is None else tell(self._folder, Path(exports), images)
+        return protocol.Departures(damage=[row.TensorNoise(**tensor) for tensor in found])
 
     def _settle(self) -> bool:
         """Wait until this process burns no CPU; False where it still does at the ceiling."""
@@ -200,37 +200,69 @@ def serve(connection: Connection, worker: Worker) -> None:
     """Answer requests until the other side closes."""
     while True:
         try:
-            request = json.loads(connection.recv_bytes())
+            call = protocol.decoded_call(connection.recv_bytes())
         except EOFError:
             return
-        shape = request.pop("shape", None)
-        if shape is not None:
+        images = np.zeros(0, dtype=np.float32)
+        if call.shape is not None:
             data = np.frombuffer(bytearray(connection.recv_bytes()), dtype=np.float32)
-            request["images"] = data.reshape(shape)
+            images = data.reshape(call.shape)
+        message: protocol.Message
         try:
-            answer = getattr(worker, request.pop("do"))(**request)
+            answer = _answer(worker, call.request, images)
         except Unavailable as error:
-            _send(connection, {"unavailable": str(error)})
+            message = protocol.NotHere(reason=str(error))
         except UnusableAnswer as error:
-            _send(connection, {"error": str(error), "not_finite": error.images})
+            message = protocol.Failed(reason=str(error), not_finite=error.images)
         except Exception as error:  # told to the parent, which makes it the row's reason
-            _send(connection, {"error": _reason(error)})
+            message = protocol.Failed(reason=_reason(error))
         else:
             if isinstance(answer, np.ndarray):
-                _send(connection, {"shape": answer.shape})
+                connection.send_bytes(protocol.encoded(protocol.Logits(shape=answer.shape)))
                 connection.send_bytes(answer.tobytes())
-            else:
-                _send(connection, answer)
+                continue
+            message = answer
+        connection.send_bytes(protocol.encoded(message))
+
+
+def _answer(  # noqa: C901, PLR0911  # one case a request
+    worker: Worker, request: protocol.AnyRequest, images: Images
+) -> protocol.Answer | Images:
+    match request:
+        case protocol.ImportRuntime():
+            return worker.import_runtime()
+        case protocol.Load():
+            return worker.load(request.classes)
+        case protocol.Predict():
+            return worker.predict(images)
+        case protocol.Hold():
+            return worker.hold(images)
+        case protocol.WarmUp():
+            return worker.warm_up(request.tolerance, request.max_seconds)
+        case protocol.Time():
+            return worker.time(request.samples, request.max_seconds)
+        case protocol.Energy():
+            return worker.energy(request.least_seconds, request.max_seconds)
+        case protocol.Finish():
+            return worker.finish()
+        case protocol.PeakMemory():
+            return worker.peak_memory(images)
+        case protocol.Trace():
+            return worker.trace(request.path)
+        case protocol.Damage():
+            return worker.damage(images, request.exports)
+        case _:
+            assert_never(request)
+
+
+def _profiled(profile: Profile) -> protocol.Profiled:
+    return protocol.Profiled(profile=row.Profile(**dataclasses.asdict(profile)))
 
 
 def _reason(error: Exception) -> str:
     if os_errors.is_out_of_memory(error):
         error.add_note("smaller benchmark.batch_sizes take less")
     return os_errors.explain(error) or describe(error)
-
-
-def _send(connection: Connection, message: dict[str, Any]) -> None:
-    connection.send_bytes(json.dumps(message).encode())
 
 
 def _end_with_parent(descriptor: int) -> None:

@@ -6,12 +6,12 @@ import gc
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.backends.base import Runtime
+from src.worker import protocol
 from src.worker.energy import EnergyMeter
 
 WINDOW_CALLS = 5  # of a warm-up window, at least
@@ -54,34 +54,24 @@ class Stopwatch:
         runtime.synchronize()
         return clock() - started
 
-    def warm_up(self, tolerance: float, max_seconds: float) -> dict[str, Any]:
+    def warm_up(self, tolerance: float, max_seconds: float) -> protocol.WarmedUp:
         """Call until the medians of two windows in a row differ by ``tolerance`` at most.
 
         A window is ``WINDOW_CALLS`` calls and ``WINDOW_SECONDS``, whichever takes longer.
-
-        Returns:
-            ``warm``: whether they came to agree within ``max_seconds``; ``seconds`` spent.
         """
         started = self._clock()
         before = self._window()
         while self._clock() - started < max_seconds:
             now = self._window()
             if abs(now - before) <= tolerance * before:
-                return {"warm": True, "seconds": self._clock() - started}
+                return protocol.WarmedUp(warm=True, seconds=self._clock() - started)
             before = now
-        return {"warm": False, "seconds": self._clock() - started}
+        return protocol.WarmedUp(warm=False, seconds=self._clock() - started)
 
-    def time(self, samples: int, max_seconds: float) -> dict[str, Any]:
-        """One turn: at most ``samples`` timed calls, none started after ``max_seconds``.
+    def time(self, samples: int, max_seconds: float) -> protocol.Timing:
+        """Time one turn: at most ``samples`` calls, none started after ``max_seconds``.
 
         Garbage collection is off meanwhile, as in :mod:`timeit`.
-
-        Returns:
-            ``seconds`` of each call, at least one; ``elapsed_seconds`` from the first call's
-            start to the last one's end; ``cpu_seconds``, the processor time of all threads in
-            it; ``energy_joules`` of the whole package or GPU, None where that cannot be read;
-            ``device_seconds`` of as many calls again by the clock of the runtime's device, None
-            where it has none.
         """
         end = self._clock() + TURN_WARMUP_SECONDS
         self.once()
@@ -101,26 +91,22 @@ class Stopwatch:
         finally:
             if was_enabled:
                 gc.enable()
-        return {
-            "seconds": seconds,
-            "elapsed_seconds": elapsed,
-            "cpu_seconds": busy,
-            "energy_joules": used,
-            "device_seconds": None if None in device else device,
-        }
+        return protocol.Timing(
+            seconds=seconds,
+            elapsed_seconds=elapsed,
+            cpu_seconds=busy,
+            energy_joules=used,
+            device_seconds=_all_known(device),
+        )
 
-    def energy(self, least_seconds: float, max_seconds: float) -> dict[str, Any]:
+    def energy(self, least_seconds: float, max_seconds: float) -> protocol.Spent:
         """Call for long enough that a slow counter tells the energy of a call.
 
         A GPU's counter moves in steps, many times a second at best, so the calls are counted from
         one of its steps to another one, at least ``least_seconds`` later.
-
-        Returns:
-            ``joules``, None where there is no counter or it did not move within ``max_seconds``;
-            ``calls``, how many they are of.
         """
         if self._energy is None or (before := self._energy.read()) is None:
-            return {"joules": None, "calls": 0}
+            return protocol.Spent(joules=None, calls=0)
         ends = self._clock() + max_seconds
         edges: list[tuple[list[int], float, int]] = []  # the counter, when, and calls until then
         calls, seen = 0, before
@@ -134,8 +120,9 @@ class Stopwatch:
             edges.append((now, self._clock(), calls))
             if edges[-1][1] - edges[0][1] >= least_seconds:
                 first = edges[0]
-                return {"joules": self._energy.since(first[0]), "calls": calls - first[2]}
-        return {"joules": None, "calls": calls}
+                joules = self._energy.since(first[0])
+                return protocol.Spent(joules=joules, calls=calls - first[2])
+        return protocol.Spent(joules=None, calls=calls)
 
     def _window(self) -> float:
         end = self._clock() + WINDOW_SECONDS
@@ -143,3 +130,9 @@ class Stopwatch:
         while self._clock() < end:
             seconds.append(self.once())
         return statistics.median(seconds)
+
+
+def _all_known(values: list[float | None]) -> list[float] | None:
+    """Return the values, or None where one of them is not known."""
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else None

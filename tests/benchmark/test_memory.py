@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +18,9 @@ from src.benchmark import memory
 from src.benchmark.suite import measure
 from src.report.sections.footnotes import footnotes
 from src.run.folder import Run
+from src.run.latency import Memory
 from src.run.layout import as_dict
+from src.worker import protocol
 from src.worker.memory_peak import MOST_CALLS, peak_when_steady
 from src.worker.process import Limits, WorkerError
 from tests.benchmark.test_suite import FEW, HUNGRY_BYTES, Data, only, run, silent
@@ -35,14 +36,19 @@ BATCHES = [np.zeros((size, 3, 4, 4), np.float32) for size in (1, 8)]
 
 def test_each_size_is_measured_apart_from_scoring_and_from_the_others(run: Run) -> None:
     only(run, "eager", "hungry")
-    eager, hungry = measure(run, Data(), TWO_SIZES, silent)["rows"]
-    one, three = (cell["peak_rss_bytes"] for cell in hungry["latency"])
+    eager, hungry = measure(run, Data(), TWO_SIZES, silent).rows
+    one, three = (cell.peak_memory.peak_rss_bytes for cell in hungry.latency if cell.peak_memory)
+    assert one is not None
+    assert three is not None
     # It was scored, and checked, with 64 images at once.
     assert one < 20 * HUNGRY_BYTES
     assert three - one == pytest.approx(2 * HUNGRY_BYTES, rel=0.5)
-    assert 0 < eager["latency"][0]["peak_rss_bytes"] < one
-    assert eager["latency"][0]["peak_device_bytes"] is None
-    assert as_dict(run.read_benchmark())["rows"][1] == json.loads(json.dumps(hungry))
+    peak = eager.latency[0].peak_memory
+    assert peak
+    assert peak.peak_rss_bytes is not None
+    assert 0 < peak.peak_rss_bytes < one
+    assert peak.peak_device_bytes is None
+    assert run.read_benchmark().rows[1] == hungry
 
 
 def counted(values: list[int]) -> tuple[list[int], Iterator[int]]:
@@ -91,13 +97,13 @@ class Process:
             Process.alive += 1
             self.most[device] = max(self.most.get(device, 0), Process.alive)
 
-    def ask(self, do: str, images: Any = None, **_: Any) -> dict[str, Any]:
+    def ask(self, request: protocol.Request[Any], images: Any = None) -> Any:
         time.sleep(0.01)  # so that those that run at once meet
-        if self.name == "killed" and do == "peak_memory":
+        if self.name == "killed" and isinstance(request, protocol.PeakMemory):
             raise WorkerError("8.0 GB resident during peak_memory; killed")
         if self.name == "gone":
             raise Unavailable("not installed: torch")
-        return {} if images is None else {"peak_rss_bytes": 1000 * len(images)}
+        return None if images is None else protocol.MemoryPeak(peak_rss_bytes=1000 * len(images))
 
     def close(self) -> None:
         with self.lock:
@@ -126,7 +132,7 @@ def test_files_on_a_gpu_are_measured_one_by_one(processes: type[Process]) -> Non
     for each in rows:
         on_gpu = 7 if each.device == "cuda" else None
         assert each.memory == {
-            size: {"peak_rss_bytes": 1000 * size, "peak_device_bytes": on_gpu} for size in (1, 8)
+            size: Memory(peak_rss_bytes=1000 * size, peak_device_bytes=on_gpu) for size in (1, 8)
         }
 
 
@@ -135,15 +141,16 @@ def test_a_file_whose_memory_cannot_be_measured_says_why_and_stays_ok(
 ) -> None:
     rows = [planted("killed"), planted("gone"), planted("failed", ok=False), planted("good")]
     memory.measure(rows, BATCHES[:1], Path(), LIMITS, silent)
-    unknown = {"peak_rss_bytes": None, "peak_device_bytes": None}
-    assert rows[0].memory[1] == {
-        **unknown, "memory_reason": "8.0 GB resident during peak_memory; killed"
-    }  # fmt: skip
-    assert rows[1].memory[1] == {**unknown, "memory_reason": "not installed: torch"}
+    assert as_dict(rows[0].memory[1]) == {
+        "peak_rss_bytes": None,
+        "peak_device_bytes": None,
+        "memory_reason": "8.0 GB resident during peak_memory; killed",
+    }
+    assert rows[1].memory[1] == Memory(memory_reason="not installed: torch")
     assert rows[2].memory == {}
-    assert rows[3].memory[1]["peak_rss_bytes"] == 1000
+    assert rows[3].memory[1].peak_rss_bytes == 1000
     assert processes.alive == 0
-    measured = results(row("onnx", latency=[latency(8, 0.1, **rows[0].memory[1])]))
+    measured = results(row("onnx", latency=[latency(8, 0.1, **as_dict(rows[0].memory[1]))]))
     assert (
         "onnx on cpu: its memory at batch 8 is not known "
         "(8.0 GB resident during peak_memory; killed)"

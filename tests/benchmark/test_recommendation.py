@@ -5,36 +5,30 @@ from typing import Any
 import pytest
 
 from src.benchmark.recommendation import recommend
+from src.run.latency import Cell
+from src.run.layout import as_dict
+from src.run.reading import convert
+from src.run.results import Recommendation, Undecided
+from src.run.row import RowFigures
+from tests.report.test_table import latency
+from tests.report.test_table import row as table_row
 
 
 def cell(size: int, seconds: float, noise: float = 0.0, **changes: Any) -> dict[str, Any]:
     """Twenty rounds, alternately slower and faster by ``noise`` from load to load."""
     samples = {str(number): [seconds * (1 + noise * (-1) ** (number // 2))] for number in range(20)}
-    return {
-        "batch_size": size,
-        "p50_s": seconds,
-        "images_per_second": size / seconds,
-        "seconds": samples,
-        "disturbance": None,
-        "peak_rss_bytes": 1000,
-        "peak_device_bytes": None,
-        **changes,
-    }
+    found = latency(size, seconds, seconds=samples, **{"peak_rss_bytes": 1000, **changes})
+    return found | {"process_of_round": dict.fromkeys(samples, 0), "processes": 1}
 
 
 def row(
-    name: str, seconds: float, size: int = 100, verdict: str = "pass", **changes: Any
+    name: str, seconds: float, size: int = 100, verdict: str | None = "pass", **changes: Any
 ) -> dict[str, Any]:
-    return {
-        "format": name,
-        "device": "cpu",
-        "status": "ok",
-        "size_bytes": size,
-        "verdict": verdict,
-        "accuracy": {"images_needed": 4321 if verdict == "inconclusive" else None},
-        "latency": [cell(1, seconds), cell(8, 8 * seconds)],
-        **changes,
-    }
+    found = table_row(
+        name, size_bytes=size, verdict=verdict, latency=[cell(1, seconds), cell(8, 8 * seconds)]
+    )
+    found["accuracy"]["images_needed"] = 4321 if verdict == "inconclusive" else None
+    return found | changes
 
 
 def busy(cell: dict[str, Any]) -> dict[str, Any]:
@@ -46,15 +40,15 @@ def busy(cell: dict[str, Any]) -> dict[str, Any]:
     return {**cell, "seconds": seconds, "disturbance": {**seen, "frequency_spread": None}}
 
 
-def best(*rows: dict[str, Any], objective: Any = "latency") -> dict[str, Any]:
-    return recommend({"rows": list(rows), "baseline": "eager"}, "cpu", objective)
+def best(*rows: dict[str, Any], objective: Any = "latency") -> Recommendation:
+    return recommend([convert(each, RowFigures) for each in rows], "eager", "cpu", objective)
 
 
 def test_the_fastest_that_passes_is_recommended() -> None:
     advice = best(
         row("eager", 4.0), row("good", 2.0), row("bad", 1.0, verdict="fail"), row("slow", 3.0)
     )
-    assert advice == {
+    assert as_dict(advice) == {
         "format": "good",
         "objective": "latency",
         "batch_size": 1,
@@ -67,32 +61,31 @@ def test_the_fastest_that_passes_is_recommended() -> None:
 
 
 def test_a_file_that_lost_the_function_is_recommended_with_the_best_that_keeps_it() -> None:
-    lost = {"images_needed": None, "departures": ["logit_sqnr_db"]}
-    advice = best(
-        row("eager", 4.0), row("good", 3.0), row("fast", 1.0, accuracy=lost), row("slow", 3.5)
-    )
-    assert (advice["format"], advice["with_function"]) == ("fast", "good")
+    fast = row("fast", 1.0)
+    fast["accuracy"]["departures"] = ["logit_sqnr_db"]
+    advice = best(row("eager", 4.0), row("good", 3.0), fast, row("slow", 3.5))
+    assert (advice.format, advice.with_function) == ("fast", "good")
 
 
 def test_of_equally_fast_files_the_smaller_is_recommended() -> None:
     noisy = row("small", 1.01, size=10, latency=[cell(1, 1.01, noise=0.1)])
     advice = best(row("eager", 4.0), row("large", 1.0), noisy)
-    assert (advice["format"], advice["equals"]) == ("small", ["large"])
+    assert (advice.format, advice.equals) == ("small", ["large"])
 
 
 def test_a_faster_one_that_is_not_settled_is_named_with_what_it_takes() -> None:
     advice = best(row("eager", 4.0), row("good", 2.0), row("open", 1.0, verdict="inconclusive"))
-    assert advice["format"] == "good"
-    assert advice["inconclusive"] == [{"format": "open", "images_needed": 4321}]
+    assert advice.format == "good"
+    assert advice.inconclusive == [Undecided(format="open", images_needed=4321)]
     slower = best(row("eager", 4.0), row("good", 2.0), row("open", 3.0, verdict="inconclusive"))
-    assert slower["inconclusive"] == []
+    assert slower.inconclusive == []
 
 
 def test_where_nothing_beats_it_the_baseline_is_recommended() -> None:
     advice = best(row("eager", 1.0, verdict="inconclusive"), row("slow", 2.0))
-    assert advice["format"] == "eager"
+    assert advice.format == "eager"
     alone = best(row("eager", 1.0), row("wrong", 0.1, verdict="fail"))
-    assert alone["format"] == "eager"
+    assert alone.format == "eager"
 
 
 @pytest.mark.parametrize(
@@ -117,17 +110,17 @@ def test_every_objective_has_its_own_best(
         row("lean", 3.0, size=20, latency=[lean, cell(8, 24.0, peak_rss_bytes=9000)]),
         objective=objective,
     )
-    assert (advice["format"], advice["batch_size"]) == (expected, batch_size)
+    assert (advice.format, advice.batch_size) == (expected, batch_size)
 
 
 def test_rows_of_other_devices_and_failed_rows_do_not_compete() -> None:
     broken = {**row("broken", 0.1), "status": "failed"}
     advice = best(row("eager", 4.0), row("gpu", 0.1, device="cuda"), broken)
-    assert advice["format"] == "eager"
+    assert advice.format == "eager"
 
 
 def test_without_a_baseline_nothing_is_recommended() -> None:
-    assert best(row("other", 1.0, verdict=None))["format"] is None  # type: ignore[arg-type]
+    assert best(row("other", 1.0, verdict=None)).format is None
 
 
 def test_on_a_busy_machine_the_table_and_the_recommendation_use_one_statistic() -> None:
@@ -136,11 +129,11 @@ def test_on_a_busy_machine_the_table_and_the_recommendation_use_one_statistic() 
     # By medians the other file leads; by means, which hold its interruptions, it does not.
     calm = {**cell(1, 1.0), "disturbance": busy(cell(1, 1.0))["disturbance"]}
     other = busy(cell(1, 0.8))
-    shown = speedup(rounds_of(calm), rounds_of(other))
+    shown = speedup(*(rounds_of(convert(each, Cell)) for each in (calm, other)))
     assert shown is not None
     assert shown.value == pytest.approx(1.0 / (0.8 * 1.5))
     advice = best(row("eager", 1.0, latency=[calm]), row("other", 0.8, size=1000, latency=[other]))
-    assert (shown.low > 1) is (advice["format"] == "other" and not advice["equals"])
+    assert (shown.low > 1) is (advice.format == "other" and not advice.equals)
 
 
 def test_the_same_network_is_recommended_however_few_images_there_are() -> None:
@@ -149,8 +142,8 @@ def test_the_same_network_is_recommended_however_few_images_there_are() -> None:
         row("onnx", 2.0, verdict="same"),
         row("int8", 1.0, verdict="inconclusive"),
     )
-    assert advice["format"] == "onnx"
-    assert [each["format"] for each in advice["inconclusive"]] == ["int8"]
+    assert advice.format == "onnx"
+    assert [each.format for each in advice.inconclusive] == ["int8"]
 
 
 def test_it_is_kept_from_how_many_files_one_was_chosen_and_how_many_were_tested() -> None:
@@ -162,9 +155,9 @@ def test_it_is_kept_from_how_many_files_one_was_chosen_and_how_many_were_tested(
         row("open", 1.0, verdict="inconclusive"),
         row("gpu", 0.1, device="cuda"),
     )
-    assert (advice["chosen_from"], advice["tested"]) == (3, 3)
-    without = best(row("other", 1.0, verdict=None))  # type: ignore[arg-type]
-    assert (without["chosen_from"], without["tested"]) == (0, 0)
+    assert (advice.chosen_from, advice.tested) == (3, 3)
+    without = best(row("other", 1.0, verdict=None))
+    assert (without.chosen_from, without.tested) == (0, 0)
 
 
 def small(name: str, rss: int | None, on_gpu: int | None = None) -> dict[str, Any]:
@@ -173,15 +166,17 @@ def small(name: str, rss: int | None, on_gpu: int | None = None) -> dict[str, An
 
 
 def test_a_file_whose_memory_is_not_known_is_not_the_smallest() -> None:
-    assert best(small("eager", 50), small("odd", None), objective="memory")["format"] == "eager"
+    assert best(small("eager", 50), small("odd", None), objective="memory").format == "eager"
     unknown = [small("odd", None), small("eager", None)]
-    assert best(*unknown, objective="memory")["format"] == "eager"
-    first = {"latency": [{"batch_size": 1, "p50_s": 1.0, "seconds": {"0": [1.0]}}]}  # of version 1
-    assert best(row("eager", 1.0, **first), objective="memory")["format"] == "eager"
+    assert best(*unknown, objective="memory").format == "eager"
+    first = cell(1, 1.0)  # of version 1
+    for name in ("peak_rss_bytes", "peak_device_bytes", "processes", "process_of_round"):
+        del first[name]
+    assert best(row("eager", 1.0, latency=[first]), objective="memory").format == "eager"
 
 
 def test_on_a_gpu_its_own_memory_decides_where_all_rows_tell() -> None:
     rows = [small("eager", 50, 10), small("onnx", 40, 20)]
-    assert best(*rows, objective="memory")["format"] == "eager"
+    assert best(*rows, objective="memory").format == "eager"
     rows[0]["latency"][0]["peak_device_bytes"] = None
-    assert best(*rows, objective="memory")["format"] == "onnx"
+    assert best(*rows, objective="memory").format == "onnx"

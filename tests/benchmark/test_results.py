@@ -22,6 +22,7 @@ from src.errors import UsageError
 from src.report.stage import report_run
 from src.run.folder import Run
 from src.run.layout import as_dict
+from src.run.results import Results
 from src.system import atomic_files, os_errors
 from src.system.signals import Stopped
 from tests.benchmark.test_suite import OPTIONS, Data, only, run, silent
@@ -101,19 +102,19 @@ def test_rounds_stay_until_their_figures_are_written_whatever_goes_wrong_in(
     assert f"python -m src.benchmark {measured.folder} goes on from there" in line
     found = made()
     assert not measured.rounds.exists()
-    assert as_dict(measured.read_benchmark()) == json.loads(json.dumps(found))
-    assert [each["status"] for each in found["rows"]] == ["ok", "ok"]
+    assert measured.read_benchmark() == found
+    assert [each.status for each in found.rows] == ["ok", "ok"]
     raw = json.loads(kept)
-    for each, before in zip(found["rows"], raw["rows"], strict=True):
+    for each, before in zip(found.rows, raw["rows"], strict=True):
         timed = {
             number: [round(value, 7) for value in turn["seconds"]]
             for number, turn in before["rounds"]["1"].items()
         }
-        assert each["latency"][0]["seconds"] == timed
+        assert each.latency[0].seconds == timed
 
 
 @pytest.fixture
-def rounds(measured: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, dict[str, Any]]:
+def rounds(measured: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Results]:
     """A run whose measurement has rounds and no figures; and the figures that it would have."""
     aside = measured.folder / "aside.json"
     made = results.with_figures
@@ -131,7 +132,7 @@ def rounds(measured: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, dict[st
 
 
 def test_figures_that_are_made_later_are_the_same_and_no_other_measurement_is_taken_for_it(
-    rounds: tuple[Run, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    rounds: tuple[Run, Results], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, expected = rounds
     text = run.rounds.read_text()
@@ -148,7 +149,7 @@ def test_figures_that_are_made_later_are_the_same_and_no_other_measurement_is_ta
         measure_unless_done(run, Data(), replace(FEW, again=True), silent)
     assert len(called) == 1
     # An older measurement of the same files is no reason to leave the newer one.
-    older = copy.deepcopy(expected) | {"measured_at": "2020-01-01T00:00:00+00:00"}
+    older = as_dict(expected) | {"measured_at": "2020-01-01T00:00:00+00:00"}
     atomic_files.write_json(run.benchmark, older)
     console = Console(record=True, width=200, file=Path("/dev/null").open("w"))  # noqa: SIM115
     with monkeypatch.context() as patch:
@@ -158,7 +159,7 @@ def test_figures_that_are_made_later_are_the_same_and_no_other_measurement_is_ta
     assert f"{run.rounds} is a later measurement without its figures" in console.export_text()
     console.file.close()
     found = measure_unless_done(run, NoData(), FEW, silent)
-    assert json.loads(json.dumps(found)) == json.loads(json.dumps(expected))
+    assert found == expected
     assert not run.rounds.exists()
     assert up_to_date.find_rounds(run, FEW, unread) is None
 

@@ -11,7 +11,8 @@ import pytest
 from src.benchmark.row_processes import SuccessiveWorkers
 from src.benchmark.suite import measure
 from src.run.folder import Run
-from src.run.layout import as_dict
+from src.run.row import Profile
+from src.worker import protocol
 from src.worker.process import WorkerError
 from tests.benchmark.test_suite import OPTIONS, Data, only, run, silent
 
@@ -24,16 +25,16 @@ SEVERAL = replace(OPTIONS, processes=PROCESSES, rounds=2)
 def test_each_round_is_stored_with_the_process_that_it_was_measured_in(run: Run) -> None:
     only(run, "eager", "talking")
     measure(run, Data(), SEVERAL, silent)
-    rows = as_dict(run.read_benchmark())["rows"]
+    rows = run.read_benchmark().rows
     for row in rows:
-        started = (run.exports / row["format"] / "started").read_text().split()
+        started = (run.exports / row.format / "started").read_text().split()
         assert len(set(started)) == PROCESSES
-        assert len(row["loads_seconds"]) == PROCESSES
-        assert [cell["process_of_round"] for cell in row["latency"]] == [
+        assert len(row.loads_seconds or []) == PROCESSES
+        assert [cell.process_of_round for cell in row.latency] == [
             {"0": 0, "1": 0, "2": 1, "3": 1, "4": 2, "5": 2}
         ] * len(SEVERAL.batch_sizes)
-        assert {cell["processes"] for cell in row["latency"]} == {PROCESSES}
-    assert [cell["speedup"]["processes"] for cell in rows[1]["latency"]] == [PROCESSES] * 2
+        assert {cell.processes for cell in row.latency} == {PROCESSES}
+    assert [cell.speedup and cell.speedup.processes for cell in rows[1].latency] == [PROCESSES] * 2
 
 
 LATER = {
@@ -48,13 +49,16 @@ LATER = {
 def test_what_fails_in_a_later_process_fails_its_row_as_in_the_first(run: Run) -> None:
     only(run, "eager", *LATER, "elsewhere-later")
     options = replace(SEVERAL, processes=2, rounds=1)
-    rows = {row["format"]: row for row in measure(run, Data(), options, silent)["rows"]}
-    assert rows["eager"]["status"] == "ok"
+    rows = {row.format: row for row in measure(run, Data(), options, silent).rows}
+    assert rows["eager"].status == "ok"
     for name, reason in LATER.items():
-        assert rows[name]["status"] == "failed", name
-        assert reason in rows[name]["reason"]
-        assert rows[name]["latency"] == []
-    assert rows["elsewhere-later"]["status"] == "skipped"
+        assert rows[name].status == "failed", name
+        assert reason in str(rows[name].reason)
+        assert rows[name].latency == []
+    assert rows["elsewhere-later"].status == "skipped"
+
+
+PROFILE = Profile(time={}, nodes={}, operators={})
 
 
 class FakeWorker:
@@ -63,27 +67,28 @@ class FakeWorker:
     def __init__(self, log: list[str], load_seconds: float) -> None:
         self.log, self.load_seconds = log, load_seconds
 
-    def begin(self, do: str) -> None:
-        self.log.append(f"begin {do}")
+    def begin(self, request: protocol.Request[Any]) -> None:
+        self.log.append(f"begin {request.name}")
 
-    def end(self, do: str) -> dict[str, Any]:
-        self.log.append(f"end {do}")
-        return {"import_seconds": 1.0}
+    def end(self, request: protocol.Request[Any]) -> protocol.Answer:
+        self.log.append(f"end {request.name}")
+        return protocol.Imported(import_seconds=1.0)
 
-    def ask(self, do: str, *_: Any, **__: Any) -> dict[str, Any]:
-        self.log.append(do)
+    def ask(self, request: protocol.Request[Any], *_: Any) -> protocol.Answer:
+        self.log.append(request.name)
         settings = {"device": "cpu", "threads": 1}
-        return {
-            "load": {
-                "import_seconds": 0.0,
-                "load_seconds": self.load_seconds,
-                "nice": 0,
-                "requested": settings,
-                "effective": {"runtime": "fake", **settings},
-            },
-            "hold": {"first_inference_seconds": 0.5},
-            "finish": {"profile": {"time": {}}},
-        }[do]
+        answers: dict[str, protocol.Answer] = {
+            "load": protocol.Loaded(
+                import_seconds=0.0,
+                load_seconds=self.load_seconds,
+                nice=0,
+                requested=settings,
+                effective={"runtime": "fake", **settings},
+            ),
+            "hold": protocol.Held(first_inference_seconds=0.5),
+            "finish": protocol.Profiled(profile=PROFILE),
+        }
+        return answers[request.name]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         return images.reshape(len(images), -1)[:, :3]
@@ -106,7 +111,7 @@ def test_the_profile_is_that_of_the_last_process() -> None:
     for _ in range(2):
         workers.begin()
         workers.load()
-    assert workers.finish() == {"time": {}}
+    assert workers.finish() == PROFILE
     assert log.count("finish") == 1
 
 
@@ -114,9 +119,9 @@ def test_a_process_ends_before_the_next_starts_which_imports_unwaited_for() -> N
     log: list[str] = []
     workers = fakes(log, 2.0, 3.0)
     workers.begin()
-    first = workers.load() | workers.check()
-    assert (first["import_seconds"], first["load_seconds"]) == (1.0, 2.0)
-    assert (first["first_inference_seconds"], first["effective"]["runtime"]) == (0.5, "fake")
+    loaded, first = workers.load(), workers.check()
+    assert (loaded.import_seconds, loaded.load_seconds) == (1.0, 2.0)
+    assert (first.first_inference_seconds, loaded.effective["runtime"]) == (0.5, "fake")
     workers.begin()
     assert log == [
         *("begin import_runtime", "end import_runtime", "load", "hold"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from src.benchmark.schedule import (
     Schedule,
     rotated,
 )
-from src.benchmark.statistics.latency import Turn, speedup
+from src.benchmark.statistics.latency import speedup
+from src.run.latency import Turn
 
 IMAGES = np.zeros((1, 3, 2, 2), np.float32)
 
@@ -27,7 +29,9 @@ class FakeRow:
         self, name: str, log: list[Any], noise: float = 0.0, load_seconds: float = 0, **figures: Any
     ) -> None:
         self.name, self.device, self.noise, self.log = name, "cpu", noise, log
-        self.figures = {"precision": "fp32", "load_seconds": load_seconds, **figures}
+        self.figures = SimpleNamespace(
+            precision=figures.get("precision", "fp32"), load_seconds=load_seconds
+        )
         self.runtime = figures.get("runtime")
         self.ok = True
         self.rounds: dict[int, dict[int, Turn]] = {}
@@ -53,7 +57,12 @@ class FakeRow:
 
     def time(self, images: Any, number: int, options: BenchmarkOptions) -> None:
         assert not self.begun
-        turn = Turn([self.seconds], self.seconds, self.seconds, process=self.process)
+        turn = Turn(
+            seconds=[self.seconds],
+            elapsed_seconds=self.seconds,
+            cpu_seconds=self.seconds,
+            process=self.process,
+        )
         assert number not in self.rounds.setdefault(len(images), {})
         self.rounds[len(images)][number] = turn
         self.log.append((number, self.name))

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,9 +24,13 @@ from src.report.sections.footnotes import footnotes
 from src.run import fingerprint
 from src.run.folder import Run
 from src.run.layout import as_dict
+from src.run.reading import convert
+from src.run.row import Row
 from src.system import atomic_files
 from src.worker import process
-from tests.report.pages import markdown_page, record
+from tests.report.pages import markdown_page
+from tests.report.test_table import FAILED
+from tests.report.test_table import row as table_row
 
 # A format whose network is a matrix, as a module that a worker can import. How it misbehaves
 # is its folder's name.
@@ -136,6 +140,11 @@ class Data:
         return atomic_files.sha256_of(self.images)
 
 
+def taken(folder: Path, path: str) -> list[dict[str, Any]]:
+    """A file of an export as a manifest lists it."""
+    return [asdict(file) for file in fingerprint.taken(folder, [path])]
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A run folder with planted exports, and workers that find the planted formats."""
@@ -163,7 +172,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             "precision": "fp32",
             "status": "failed" if failed else "ok",
             "reason": "it could not be exported" if failed else None,
-            "files": [] if failed else fingerprint.taken(run.exports / name, [{"path": "weights"}]),
+            "files": [] if failed else taken(run.exports / name, "weights"),
         }
     manifest = {
         "schema_version": 1,
@@ -210,9 +219,9 @@ def silent(*_: object) -> None:
 def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     results = measure(run, Data(), OPTIONS, silent)
 
-    rows = {row["format"]: row for row in results["rows"]}
+    rows = {row.format: row for row in results.rows}
     assert list(rows) == NAMES
-    status = {name: row["status"] for name, row in rows.items()}
+    status = {name: row.status for name, row in rows.items()}
     assert status == {
         "eager": "ok",
         "talking": "ok",
@@ -226,30 +235,36 @@ def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]
         "broken": "failed",
         "unsynchronised": "failed",
     }
-    assert "does not wait for the device" in rows["unsynchronised"]["reason"]
-    assert "logits differ by" in rows["shifted"]["reason"]
-    assert "SIGABRT" in rows["crashing"]["reason"]
-    assert "within 15 s" in rows["hanging"]["reason"]
-    assert "over benchmark.max_memory_bytes=1000000000; killed" in rows["eating"]["reason"]
-    assert rows["elsewhere-silently"]["reason"] == "asked for device cpu, runs with gpu"
-    assert rows["elsewhere-silently"]["effective"]["device"] == "gpu"
-    assert rows["elsewhere"]["reason"] == "not on this machine"
-    assert rows["unloadable"]["reason"] == "ValueError: no such file"
-    assert rows["broken"]["reason"] == "it could not be exported"
+    assert "does not wait for the device" in str(rows["unsynchronised"].reason)
+    assert "logits differ by" in str(rows["shifted"].reason)
+    assert "SIGABRT" in str(rows["crashing"].reason)
+    assert "within 15 s" in str(rows["hanging"].reason)
+    assert "over benchmark.max_memory_bytes=1000000000; killed" in str(rows["eating"].reason)
+    assert rows["elsewhere-silently"].reason == "asked for device cpu, runs with gpu"
+    assert rows["elsewhere-silently"].setting("device") == "gpu"
+    assert rows["elsewhere"].reason == "not on this machine"
+    assert rows["unloadable"].reason == "ValueError: no such file"
+    assert rows["broken"].reason == "it could not be exported"
     for name, row in rows.items():
-        timed = [(cell["batch_size"], cell["samples"], cell["rounds"]) for cell in row["latency"]]
+        timed = [(cell.batch_size, cell.samples, cell.rounds) for cell in row.latency]
         assert timed == ([(1, 15, 3), (3, 15, 3)] if status[name] == "ok" else [])
-    assert rows["talking"]["accuracy"]["top1"] == 1.0
-    assert rows["talking"]["accuracy"]["delta_top1"] == 0.0
-    assert rows["talking"]["size_bytes"] == len("talking")
-    assert rows["talking"]["latency"][0]["speedup"]["low"] > 0
-    scored = results["dataset"]
-    assert (scored["name"], scored["split"], scored["images"]) == ("planted", "test", 50)
-    assert scored["also_in_calibration"] == 0
+    accuracy = rows["talking"].accuracy
+    assert accuracy
+    assert accuracy.paired
+    assert accuracy.top1 == 1.0
+    assert accuracy.paired.delta_top1 == 0.0
+    assert rows["talking"].size_bytes == len("talking")
+    speedup = rows["talking"].latency[0].speedup
+    assert speedup
+    assert speedup.low > 0
+    scored = results.dataset
+    assert (scored.name, scored.split, scored.images) == ("planted", "test", 50)
+    assert scored.also_in_calibration == 0
     # On disk as returned, and nothing of it on standard output.
-    assert as_dict(run.read_benchmark()) == json.loads(json.dumps(results))
-    assert rows["talking"]["idle_between_turns"] is True
-    assert rows["talking"]["profile"]["time"] == {"fp32": 1.0}
+    assert run.read_benchmark() == results
+    assert rows["talking"].idle_between_turns is True
+    assert rows["talking"].profile
+    assert rows["talking"].profile.time == {"fp32": 1.0}
     assert "own words" not in capfd.readouterr().out
 
 
@@ -296,9 +311,10 @@ ANSWERS = {
 def test_an_answer_that_is_none_fails_its_row_in_scoring_and_in_timing_alike(run: Run) -> None:
     only(run, "eager", *ANSWERS)
     measure(run, StrangeData(), OPTIONS, silent)
-    rows = {row["format"]: row for row in as_dict(run.read_benchmark())["rows"]}
-    assert {name: row["reason"] for name, row in rows.items()} == {"eager": None, **ANSWERS}
-    assert rows["eager"]["accuracy"]["images"] == 50
+    rows = {row.format: row for row in run.read_benchmark().rows}
+    assert {name: row.reason for name, row in rows.items()} == {"eager": None, **ANSWERS}
+    assert rows["eager"].accuracy
+    assert rows["eager"].accuracy.images == 50
 
 
 def test_a_baseline_that_fails_at_a_test_image_leaves_the_other_rows_their_figures(
@@ -307,13 +323,14 @@ def test_a_baseline_that_fails_at_a_test_image_leaves_the_other_rows_their_figur
     only(run, "nan-of-the-strange", "talking")
     options = replace(OPTIONS, baseline="nan-of-the-strange")
     measure(run, StrangeData(), options, silent)
-    found = as_dict(run.read_benchmark())
-    failed, talking = found["rows"]
-    assert failed["reason"] == NOT_FINITE
-    assert talking["status"] == "ok"
-    assert talking["accuracy"]["images"] == 50
-    assert "delta_top1" not in talking["accuracy"]
-    assert found["recommended"] == {"cpu": None}
+    found = run.read_benchmark()
+    failed, talking = found.rows
+    assert failed.reason == NOT_FINITE
+    assert talking.status == "ok"
+    assert talking.accuracy
+    assert talking.accuracy.images == 50
+    assert talking.accuracy.paired is None
+    assert found.recommended == {"cpu": None}
     assert "nan-of-the-strange" in markdown_page(found)
 
 
@@ -342,9 +359,9 @@ def test_a_second_measurement_leaves_the_first_in_its_place(run: Run) -> None:
     second = measure(run, Data(), few, silent)
     kept = [json.loads(file.read_text()) for file in sorted(run.measurements.iterdir())]
     assert sorted(each["measured_seconds"] for each in kept) == sorted(
-        each["measured_seconds"] for each in (first, second)
+        each.measured_seconds for each in (first, second)
     )
-    assert run.read_benchmark().measured_seconds == second["measured_seconds"]
+    assert run.read_benchmark().measured_seconds == second.measured_seconds
 
 
 def test_no_process_is_left_behind(run: Run) -> None:
@@ -357,11 +374,11 @@ def test_no_process_is_left_behind(run: Run) -> None:
 
 
 def test_failed_rows_fail_the_command_only_when_asked_to(run: Run) -> None:
-    results = {"rows": [{"format": "eager", "device": "cpu", "status": "failed"}]}
-    require_success(results, BenchmarkOptions())
+    failed = [convert(table_row("eager", **FAILED, verdict=None), Row)]
+    require_success(failed, BenchmarkOptions())
     with pytest.raises(LightshipError, match=r"1 rows failed \(eager on cpu\)"):
-        require_success(results, BenchmarkOptions(strict=True))
-    skipped = {"rows": [{"format": "eager", "device": "cuda", "status": "skipped"}]}
+        require_success(failed, BenchmarkOptions(strict=True))
+    skipped = [convert(table_row("eager", **FAILED | {"status": "skipped"}), Row)]
     require_success(skipped, BenchmarkOptions(strict=True))
 
 
@@ -402,11 +419,11 @@ def test_a_file_that_was_changed_is_measured_again_as_what_it_is_now(
     file.write_text(text)
     assert up_to_date.find(well_behaved, FEW, lambda: Data().sha256("test")) is None
     results = measure_unless_done(well_behaved, Data(), FEW, silent)
-    before, row = (each["rows"][1] for each in (first, results))
-    assert (before["as_exported"], row["as_exported"]) == (True, False)
-    assert row["sha256"] == {"weights": atomic_files.sha256(file)} != before["sha256"]
-    assert row["size_bytes"] == len(text)
-    assert "talking: its files were changed" in " ".join(footnotes(record(results)))
+    before, row = (each.rows[1] for each in (first, results))
+    assert (before.as_exported, row.as_exported) == (True, False)
+    assert row.sha256 == {"weights": atomic_files.sha256(file)} != before.sha256
+    assert row.size_bytes == len(text)
+    assert "talking: its files were changed" in " ".join(footnotes(results))
     assert (
         up_to_date.find(well_behaved, FEW, lambda: Data().sha256("test")) == results
     )  # which is of what is there now
@@ -433,20 +450,19 @@ def test_what_was_scored_on_other_images_is_measured_again(well_behaved: Run) ->
     def report(text: str, *_: object) -> None:
         told.append(text)
 
-    assert measure_unless_done(well_behaved, Data(), FEW, report) == as_dict(
-        well_behaved.read_benchmark()
-    )
+    found = measure_unless_done(well_behaved, Data(), FEW, report)
+    assert found == well_behaved.read_benchmark()
     assert [text for text in told if "measured already" in text]
     told.clear()
     # A disk that is not there is no reason to lose what was measured; it is said.
-    assert measure_unless_done(well_behaved, GoneData(), FEW, report)["rows"] == first["rows"]
+    assert measure_unless_done(well_behaved, GoneData(), FEW, report).rows == first.rows
     assert "images are taken to be those that were scored: data.root" in told[0]
     again = measure_unless_done(well_behaved, OtherData(), FEW, silent)
-    assert (first["dataset"]["sha256"], again["dataset"]["sha256"]) == (
+    assert (first.dataset.sha256, again.dataset.sha256) == (
         Data().sha256("test"),
         "another",
     )
-    assert again["measured_seconds"] != first["measured_seconds"]
+    assert again.measured_seconds != first.measured_seconds
 
 
 def test_every_test_image_is_read_only_where_all_else_is_the_same(well_behaved: Run) -> None:
@@ -462,26 +478,31 @@ def test_every_test_image_is_read_only_where_all_else_is_the_same(well_behaved: 
 
 def test_the_same_network_is_shown_by_its_answers_and_not_by_a_test(run: Run) -> None:
     only(run, "eager", "talking", "noisy")
-    rows = {row["format"]: row for row in measure(run, Data(), FEW, silent)["rows"]}
-    assert {name: row["verdict"] for name, row in rows.items()} == {
+    rows = {row.format: row for row in measure(run, Data(), FEW, silent).rows}
+    assert {name: row.verdict for name, row in rows.items()} == {
         "eager": "same",
         "talking": "same",
         "noisy": "inconclusive",  # within the format's tolerance, beyond rounding
     }
-    assert rows["talking"]["accuracy"]["images_needed"] is None
-    assert rows["noisy"]["accuracy"]["beyond_rounding"] > 0
-    found = as_dict(run.read_benchmark())
-    (word,) = [note for note in footnotes(record(found)) if "more than rounding" in note]
+    talking, noisy = (rows[name].accuracy for name in ("talking", "noisy"))
+    assert talking
+    assert talking.paired
+    assert talking.paired.images_needed is None
+    assert noisy
+    assert noisy.paired
+    assert (noisy.paired.beyond_rounding or 0) > 0
+    found = run.read_benchmark()
+    (word,) = [note for note in footnotes(found) if "more than rounding" in note]
     assert word.startswith("noisy on cpu: more than rounding is between its logits and those of")
-    assert found["recommended"]["cpu"] in {"eager", "talking"}
+    assert found.recommended["cpu"] in {"eager", "talking"}
 
 
 def test_a_file_that_is_gone_or_empty_is_a_failed_row(well_behaved: Run) -> None:
     (well_behaved.exports / "talking" / "weights").unlink()
     (well_behaved.exports / "eager" / "weights").write_text("")
-    rows = measure(well_behaved, Data(), FEW, silent)["rows"]
-    assert [row["status"] for row in rows] == ["failed", "failed"]
-    assert [row["reason"] for row in rows] == [
+    rows = measure(well_behaved, Data(), FEW, silent).rows
+    assert [row.status for row in rows] == ["failed", "failed"]
+    assert [row.reason for row in rows] == [
         "the export is empty",
         "weights of the export is missing",
     ]
@@ -494,14 +515,14 @@ def test_a_file_that_is_changed_while_it_is_measured_is_a_failed_row(well_behave
             (well_behaved.exports / "talking" / "weights").write_text(split)
             return super().batches(split, batch_size)
 
-    rows = measure(well_behaved, Changing(), FEW, silent)["rows"]
-    assert [row["status"] for row in rows] == ["ok", "failed"]
-    assert "changed while they were measured" in rows[1]["reason"]
+    rows = measure(well_behaved, Changing(), FEW, silent).rows
+    assert [row.status for row in rows] == ["ok", "failed"]
+    assert "changed while they were measured" in (rows[1].reason or "")
 
 
 def test_the_networks_own_answers_are_those_that_the_export_wrote(well_behaved: Run) -> None:
     manifest = as_dict(well_behaved.read_manifest())
-    manifest["probe_files"] = fingerprint.taken(well_behaved.exports, [{"path": PROBE}])
+    manifest["probe_files"] = taken(well_behaved.exports, PROBE)
     atomic_files.write_json(well_behaved.manifest, manifest)
     data = Data()
     np.savez(well_behaved.exports / PROBE, images=data.images[8:16], logits=data.logits[8:16])

@@ -6,6 +6,7 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from src.benchmark import training_curves
+from src.run.latency import Curve
 
 
 def write(folder: Path, epochs: range, steps: int, *, validated: bool = True) -> None:
@@ -24,10 +25,12 @@ def test_curves_are_over_epochs(tmp_path: Path) -> None:
     write(tmp_path, range(3), 4)
     found = training_curves.read(tmp_path)
     assert found
-    assert found["val_loss"] == {"epochs": [1.0, 2.0, 3.0], "values": [5.0, 4.0, 3.0]}
-    assert found["val_top1"]["values"] == pytest.approx([0, 0.1, 0.2])
-    assert found["train_loss"]["epochs"] == [(step + 1) / 4 for step in range(12)]
-    assert found["train_loss"]["values"] == pytest.approx([10 - step / 4 for step in range(12)])
+    assert found.val_loss == Curve(epochs=[1.0, 2.0, 3.0], values=[5.0, 4.0, 3.0])
+    assert found.val_top1
+    assert found.train_loss
+    assert found.val_top1.values == pytest.approx([0, 0.1, 0.2])
+    assert found.train_loss.epochs == [(step + 1) / 4 for step in range(12)]
+    assert found.train_loss.values == pytest.approx([10 - step / 4 for step in range(12)])
 
 
 def test_a_continued_training_is_one_curve(tmp_path: Path) -> None:
@@ -35,14 +38,16 @@ def test_a_continued_training_is_one_curve(tmp_path: Path) -> None:
     write(tmp_path, range(2, 4), 4)
     found = training_curves.read(tmp_path)
     assert found
-    assert found["val_loss"]["epochs"] == [1.0, 2.0, 3.0, 4.0]
+    assert found.val_loss
+    assert found.val_loss.epochs == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_a_long_training_keeps_its_end(tmp_path: Path) -> None:
     write(tmp_path, range(3), 500)
     found = training_curves.read(tmp_path)
     assert found
-    epochs = found["train_loss"]["epochs"]
+    assert found.train_loss
+    epochs = found.train_loss.epochs
     assert len(epochs) <= training_curves.MOST_POINTS
     assert epochs[-1] == 3.0
 

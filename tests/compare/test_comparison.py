@@ -54,7 +54,7 @@ def comparison(folder: Path, seconds: float | None = None) -> Comparison:
 def table(found: Comparison) -> dict[str, dict[str, str]]:
     shown = found.columns()
     return {
-        f"{each['model']} {each['format']}": {
+        f"{each.model} {each.row.format}": {
             column.head.replace("\n", " "): column.cell(each).text for column in shown
         }
         for each in found.rows()
@@ -112,7 +112,7 @@ def test_files_of_other_test_images_are_not_ranked_together_whatever_their_name_
     for number, sha256 in enumerate(hashes):
         scored_on(tmp_path, f"run{number}", sha256)
     found = comparison(tmp_path, 0.01)
-    assert (len(found.exams), len(found.answers())) == (sets, sets)
+    assert (len(found.test_sets), len(found.answers())) == (sets, sets)
     told = [note.split()[0] for note in found.notes() if "does not say which images" in note]
     assert told == assumed
     if "b" * 64 in hashes:
@@ -126,7 +126,7 @@ def test_an_older_measurement_is_no_other_sets_for_its_number_is_another(tmp_pat
     older = results(file("eager", 0.004, 0.9))
     older["dataset"]["images"] = 100
     keep(tmp_path, "old", of_version_1(older))
-    assert len(comparison(tmp_path).exams) == 2
+    assert len(comparison(tmp_path).test_sets) == 2
 
 
 def test_the_same_network_is_an_answer_and_is_called_so(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_the_page_has_the_same_figures_and_asks_for_nothing(three: Path) -> None
     seen = Page(page(found))
     for each, cells in zip(found.rows(), seen.rows_in_order, strict=True):
         p50 = [value for (_, value), head in zip(cells, seen.heads, strict=True) if "p50" in head]
-        assert [float(str(value)) for value in p50 if value] == [each["candidate"].cell["p50_s"]]
+        assert [float(str(value)) for value in p50 if value] == [each.cell.p50_s]
     addresses = [attributes.get(name) for _, attributes in seen.tags for name in ("src", "href")]
     assert {str(it)[0] for it in addresses if it} <= {"#"}
     for answer in found.answers():

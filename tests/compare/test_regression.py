@@ -11,6 +11,8 @@ import pytest
 
 from src.compare import regression
 from src.errors import UsageError
+from src.run.reading import convert
+from src.run.results import Results
 from tests.report.test_table import FAILED, latency, of_version_1, results, row
 
 LEVELS = {"eager": 0.016, "torchscript": 0.012, "onnx_fp32": 0.005, "onnx_int8": 0.002}
@@ -52,8 +54,25 @@ def measurement(seed: int, **slower: float) -> dict[str, Any]:
     return results(*rows)
 
 
+def compared(
+    old: dict[str, Any],
+    new: dict[str, Any],
+    *,
+    max_slowdown: float | None,
+    max_drop: float | None,
+    clock: bool = False,
+) -> list[regression.Finding]:
+    return regression.compare(
+        convert(old, Results),
+        convert(new, Results),
+        max_slowdown=max_slowdown,
+        max_drop=max_drop,
+        clock=clock,
+    )
+
+
 def outcomes(old: dict[str, Any], new: dict[str, Any], **options: Any) -> dict[str, str]:
-    found = regression.compare(old, new, **{"max_slowdown": 0.05, "max_drop": None, **options})
+    found = compared(old, new, **{"max_slowdown": 0.05, "max_drop": None, **options})
     return {each.format: each.outcome for each in found}
 
 
@@ -99,18 +118,18 @@ def test_a_slowdown_that_is_not_shown_is_inconclusive_and_told() -> None:
     old, new = measurement(5), measurement(5)
     for measured in (old, new):  # two processes, which tell next to nothing
         for each in measured["rows"]:
-            seconds = each["latency"][0]["seconds"]
-            each["latency"][0]["seconds"] = {number: seconds[number] for number in "0145"}
-    found = regression.compare(
-        old, same_hour(new, {"onnx_int8": 1.07}), max_slowdown=0.05, max_drop=None
-    )
+            cell = each["latency"][0]
+            cell |= {"processes": 2, "speedup": None}
+            for name in ("seconds", "process_of_round"):
+                cell[name] = {number: cell[name][number] for number in "0145"}
+    found = compared(old, same_hour(new, {"onnx_int8": 1.07}), max_slowdown=0.05, max_drop=None)
     (unsure,) = [each for each in found if each.outcome == "inconclusive"]
     assert unsure.format == "onnx_int8"
     assert "benchmark=thorough" in str(unsure)
 
 
 def test_of_measurements_in_one_process_only_a_gross_slowdown_is_shown() -> None:
-    old = measurement(5)
+    old = measurement(5) | {"schema_version": 1}
     for each in old["rows"]:
         for cell in each["latency"]:
             del cell["process_of_round"], cell["processes"]  # as in version 1 of the file
@@ -136,7 +155,7 @@ def test_a_row_without_figures_any_more_has_regressed() -> None:
     new = copy.deepcopy(old)
     new["rows"][3] = row("onnx_int8", **FAILED)
     del new["rows"][2]
-    found = regression.compare(old, new, max_slowdown=None, max_drop=None)
+    found = compared(old, new, max_slowdown=None, max_drop=None)
     assert [(each.outcome, each.format) for each in found] == [
         ("regressed", "onnx_fp32"),
         ("regressed", "onnx_int8"),
@@ -166,7 +185,7 @@ def test_a_drop_of_accuracy_counts_when_it_is_shown(top1: float, images: int, ou
     old["dataset"]["images"] = old["rows"][0]["accuracy"]["images"] = images
     new = json.loads(json.dumps(old))
     new["rows"][0]["accuracy"]["top1"] = top1
-    (found,) = regression.compare(old, new, max_slowdown=None, max_drop=0.005)
+    (found,) = compared(old, new, max_slowdown=None, max_drop=0.005)
     assert (found.what, found.outcome) == ("top-1", outcome)
 
 
@@ -174,7 +193,7 @@ def test_accuracies_on_other_images_are_not_compared() -> None:
     old, new = results(row("eager")), results(row("eager"))
     new["dataset"]["images"] = 1000
     with pytest.raises(UsageError, match=r"--max-drop: .*OLD on 540 test images.*NEW on 1000"):
-        regression.compare(old, new, max_slowdown=None, max_drop=0.005)
+        compared(old, new, max_slowdown=None, max_drop=0.005)
 
 
 def scored_on(sha256: str | None) -> dict[str, Any]:
@@ -186,7 +205,7 @@ def scored_on(sha256: str | None) -> dict[str, Any]:
 def test_images_of_one_name_and_number_that_are_others_are_not_compared() -> None:
     old, new = scored_on("a" * 64), scored_on("b" * 64)
     with pytest.raises(UsageError, match=r"OLD on .*, set aaaaaaaa; NEW on .*, set bbbbbbbb"):
-        regression.compare(old, new, max_slowdown=None, max_drop=0.005)
+        compared(old, new, max_slowdown=None, max_drop=0.005)
 
 
 @pytest.mark.parametrize(
@@ -201,5 +220,5 @@ def test_images_of_one_name_and_number_that_are_others_are_not_compared() -> Non
 def test_that_the_images_are_the_same_is_said_where_it_is_not_known(
     old: str | None, new: str | None, told: bool
 ) -> None:
-    (found,) = regression.compare(scored_on(old), scored_on(new), max_slowdown=None, max_drop=0.005)
+    (found,) = compared(scored_on(old), scored_on(new), max_slowdown=None, max_drop=0.005)
     assert ("is taken from their name and number" in found.text) is told

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from src.data.restore import data_of
 from src.predict.stage import softmax
 from src.run.folder import Run
+from src.worker import protocol
 from src.worker.process import EVALUATION_BATCH, Limits, WorkerProcess
 from tests import photos
 from tests.conftest import ROOT
@@ -116,7 +117,7 @@ def evaluate(run: Run, name: str) -> Evaluation:
     paths = [Path(test.images.name(int(index))) for index in test.indices]
     limits = Limits(threads=1, answer_seconds=100, resident_bytes=10**11)
     with contextlib.closing(WorkerProcess(name, run.exports / name, "cpu", limits)) as worker:
-        worker.ask("load")
+        worker.ask(protocol.Load())
         batches = list(data.batches("test", EVALUATION_BATCH))
         logits = np.concatenate([worker.answer(images) for images, _ in batches])
     labels = np.concatenate([labels for _, labels in batches])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError
 from src.export import __main__ as export_command
 from src.export import stage
@@ -80,8 +81,8 @@ def test_logits_that_are_no_numbers_are_no_prediction() -> None:
         def answer(self, images: Any) -> Any:
             return np.array([[1.0, 2.0], [np.nan, 2.0]], np.float32)
 
-    manifest = {"class_names": ["cat", "dog"], "preprocessing": PREPROCESSING}
-    file = ExportedFile("onnx_int8", Worker(), manifest)  # type: ignore[arg-type]
+    rule = Preprocessing.from_dict(PREPROCESSING)
+    file = ExportedFile("onnx_int8", Worker(), ["cat", "dog"], rule)  # type: ignore[arg-type]
     with pytest.raises(LightshipError, match="onnx_int8: the logits of 1 images are not finite"):
         file.logits(np.zeros((2, 3, SIDE, SIDE), np.float32))
 

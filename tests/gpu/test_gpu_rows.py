@@ -16,7 +16,7 @@ from src import formats
 from src.backends.base import ExportSource, Unavailable
 from src.benchmark.statistics import fidelity
 from src.export.stage import export_one
-from src.worker import nvml
+from src.worker import nvml, protocol
 from src.worker.process import Limits, WorkerProcess
 
 pytestmark = pytest.mark.gpu
@@ -36,9 +36,9 @@ def exported(name: str, source: ExportSource, exports: Path) -> Path:
     return folder
 
 
-def loaded(worker: WorkerProcess) -> dict[str, Any]:
+def loaded(worker: WorkerProcess) -> protocol.Loaded:
     try:
-        return worker.ask("load")
+        return worker.ask(protocol.Load())
     except Unavailable as reason:
         pytest.skip(str(reason))
 
@@ -56,25 +56,25 @@ def test_a_format_runs_on_the_gpu_and_gives_the_networks_answers(
         answer = loaded(worker)
         logits = worker.predict(images)
         single = np.concatenate([worker.predict(image[None]) for image in images])
-        worker.ask("hold", images[:1])
-        worker.ask("warm_up", tolerance=0.1, max_seconds=1)
-        timed = worker.ask("time", samples=20, max_seconds=0.2)
-        energy = worker.ask("energy", least_seconds=0.3, max_seconds=3)
-        finished = worker.ask("finish")
+        worker.ask(protocol.Hold(), images[:1])
+        worker.ask(protocol.WarmUp(tolerance=0.1, max_seconds=1))
+        timed = worker.ask(protocol.Time(samples=20, max_seconds=0.2)).timing
+        energy = worker.ask(protocol.Energy(least_seconds=0.3, max_seconds=3))
+        finished = worker.ask(protocol.Finish())
         peak = worker.peak_device_bytes
-    effective = answer["effective"]
+    effective = answer.effective
     assert effective["device"] == "cuda"
     assert effective["tf32"] in {kind.precision in TF32, "1" if kind.precision in TF32 else "0"}
     assert fidelity.what_is_wrong(logits, expected, kind.tolerance) is None
     assert fidelity.what_is_wrong(single, expected, kind.tolerance) is None
     # The host's clock holds the device's work and the copies.
-    assert statistics.median(timed["seconds"]) > statistics.median(timed["device_seconds"]) > 0
-    assert finished["profile"]["time"]
+    assert statistics.median(timed.seconds) > statistics.median(timed.device_seconds or [0]) > 0
+    assert finished.profile.time
     if nvml.used_bytes() is not None:
         weights = sum(path.stat().st_size for path in folder.rglob("*"))
         assert peak is not None
         assert peak > weights
-        assert energy["joules"] is None or 0 < energy["joules"] / energy["calls"] < 100
+        assert energy.joules is None or 0 < energy.joules / energy.calls < 100
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -107,12 +107,12 @@ def test_a_trace_of_a_file_holds_the_gpus_kernels(
 ) -> None:
     folder = exported("eager", source, exports)
     with contextlib.closing(WorkerProcess("eager", folder, "cuda", LIMITS)) as worker:
-        worker.ask("load")
-        worker.ask("hold", source.calibration[:1].numpy())
-        profile = worker.ask("trace", path=str(tmp_path / "trace.json.gz"))["profile"]
+        worker.ask(protocol.Load())
+        worker.ask(protocol.Hold(), source.calibration[:1].numpy())
+        profile = worker.ask(protocol.Trace(path=str(tmp_path / "trace.json.gz"))).profile
     assert (tmp_path / "trace.json.gz").stat().st_size > 1000
-    assert profile["call_seconds"] > 0
-    assert any("conv" in name.lower() or "gemm" in name.lower() for name in profile["operators"])
+    assert (profile.call_seconds or 0) > 0
+    assert any("conv" in name.lower() or "gemm" in name.lower() for name in profile.operators)
 
 
 def test_memory_on_the_gpu_is_given_back_when_a_worker_ends(
@@ -123,7 +123,7 @@ def test_memory_on_the_gpu_is_given_back_when_a_worker_ends(
         pytest.skip("NVML does not tell here")
     folder = exported("eager", source, exports)
     with contextlib.closing(WorkerProcess("eager", folder, "cuda", LIMITS)) as worker:
-        worker.ask("load")
+        worker.ask(protocol.Load())
         during = nvml.used_bytes()
     assert during is not None
     assert during > before + 50_000_000

@@ -24,7 +24,7 @@ NetworkT = TypeVar("NetworkT", bound=Network)
 
 def record(content: Content | Results) -> Results:
     """Return the record of a measurement, with any class names."""
-    return content if isinstance(content, Results) else _with_any_names(content, Results)
+    return content if isinstance(content, Results) else with_any_names(content, Results)
 
 
 def report(content: Content | Results) -> Report:
@@ -49,13 +49,13 @@ def card(name: str, content: dict[str, Any] | Manifest, measured: Content | Resu
     """Return the card of a format, whose files are as the manifest lists them."""
     manifest = content
     if not isinstance(manifest, Manifest):
-        manifest = _with_any_names(manifest, Manifest)
+        manifest = with_any_names(manifest, Manifest)
     listed = manifest.formats[name].files
     files = [File(file.path, file.bytes, file.sha256 or "") for file in listed]
     return cards.card(name, manifest, files, None if measured is None else record(measured))
 
 
-def _with_any_names(content: dict[str, Any], kind: type[NetworkT]) -> NetworkT:
+def with_any_names(content: dict[str, Any], kind: type[NetworkT]) -> NetworkT:
     """Return a record whose class names are not checked: a page must be safe by itself."""
     names = content["class_names"]
     checked = convert(

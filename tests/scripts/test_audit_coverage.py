@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.benchmark.statistics.latency import Turn, speedup, summarize
+from src.benchmark.statistics.latency import speedup, summarize
+from src.run.latency import Turn
+from src.run.layout import as_dict
 from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -47,7 +49,12 @@ def test_it_says_whether_intervals_may_well_be_what_they_say(
 def session(generator: np.random.Generator, spread: float) -> dict[int, Turn]:
     speeds = np.exp(generator.normal(0, spread, PROCESSES))
     return {
-        number: Turn([speed * noise] * 3, speed, speed, process=number // ROUNDS)
+        number: Turn(
+            seconds=[float(speed * noise)] * 3,
+            elapsed_seconds=float(speed),
+            cpu_seconds=float(speed),
+            process=number // ROUNDS,
+        )
         for number, speed, noise in zip(
             range(PROCESSES * ROUNDS),
             np.repeat(speeds, ROUNDS),
@@ -65,7 +72,7 @@ def cells(count: int, spread: float) -> list[tuple[dict[str, object], dict[str, 
         one, twin = session(generator, spread), session(generator, spread)
         interval = speedup(one, twin)
         assert interval
-        found.append((summarize(1, one), summarize(1, twin) | {"speedup": interval.to_dict()}))
+        found.append((as_dict(summarize(1, one)), as_dict(summarize(1, twin, speedup=interval))))
     return found
 
 
@@ -97,7 +104,7 @@ def test_the_audit_tells_intervals_of_loads_from_intervals_of_processes() -> Non
         ]
         interval = speedup(*(audit_coverage.rounds_of(cell) for cell in apart))
         assert interval
-        narrow.append((apart[0], {**apart[1], "speedup": interval.to_dict()}))
+        narrow.append((apart[0], {**apart[1], "speedup": as_dict(interval)}))
     for measured, met in ((good, True), (narrow, False)):
         checks = list(audit_coverage.held("a file", 1, measured, 200))
         assert [check[-1] for check in checks[:1]] == [met]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from src.backends.base import Profile
+from src.worker import protocol
 from src.worker.energy import EnergyMeter
 from src.worker.stopwatch import TURN_WARMUP_SECONDS, WINDOW_CALLS, Stopwatch
 
@@ -59,36 +60,36 @@ def test_warm_up_ends_when_two_windows_agree() -> None:
     # Windows with medians 4, 2, 1, 1.
     slow = [[seconds] * WINDOW_CALLS for seconds in (4.0, 2.0, 1.0, 1.0)]
     answer = Fake(chain.from_iterable(slow)).stopwatch().warm_up(0.02, 1000)
-    assert answer == {"warm": True, "seconds": 8.0 * WINDOW_CALLS}
+    assert answer == protocol.WarmedUp(warm=True, seconds=8.0 * WINDOW_CALLS)
 
 
 def test_warm_up_that_never_settles_is_marked_at_its_ceiling() -> None:
     falling = (100 * 0.9**number for number in range(10_000))
     answer = Fake(falling).stopwatch().warm_up(0.02, 700)
-    assert answer["warm"] is False
-    assert answer["seconds"] >= 700
+    assert answer.warm is False
+    assert answer.seconds >= 700
 
 
 def test_a_turn_ends_at_its_samples_or_its_seconds() -> None:
     few = Fake(repeat(1.0)).stopwatch().time(samples=4, max_seconds=100)
-    assert few["seconds"] == [1.0] * 4
-    assert few["elapsed_seconds"] == 4.0
-    assert few["cpu_seconds"] == 8.0
-    assert few["device_seconds"] is None
+    assert few.seconds == [1.0] * 4
+    assert few.elapsed_seconds == 4.0
+    assert few.cpu_seconds == 8.0
+    assert few.device_seconds is None
     long = Fake(repeat(1.0)).stopwatch().time(samples=100, max_seconds=2.5)
-    assert long["seconds"] == [1.0] * 3
+    assert long.seconds == [1.0] * 3
 
 
 def test_calls_before_a_turn_are_not_counted() -> None:
     slow = Fake([9.0, *[1.0] * 2])
-    assert slow.stopwatch().time(samples=2, max_seconds=100)["seconds"] == [1.0, 1.0]
+    assert slow.stopwatch().time(samples=2, max_seconds=100).seconds == [1.0, 1.0]
     quick = Fake([*[TURN_WARMUP_SECONDS / 4] * 4, *[1.0] * 2])
-    assert quick.stopwatch().time(samples=2, max_seconds=100)["seconds"] == [1.0, 1.0]
+    assert quick.stopwatch().time(samples=2, max_seconds=100).seconds == [1.0, 1.0]
 
 
 def test_the_device_is_asked_as_often_as_the_host_was() -> None:
     answer = Fake(repeat(1.0), device=0.25).stopwatch().time(samples=3, max_seconds=100)
-    assert answer["device_seconds"] == [0.25] * 3
+    assert answer.device_seconds == [0.25] * 3
 
 
 def test_garbage_is_not_collected_in_a_turn_and_is_after_it() -> None:
@@ -194,14 +195,15 @@ def test_energy_is_counted_between_two_steps_of_a_slow_counter(step: float) -> N
     meter: Any = SteppingCounter(fake, step)
     stopwatch = Stopwatch(fake, IMAGES, clock=fake.clock, energy=meter)
     spent = stopwatch.energy(least_seconds=0.5, max_seconds=3)
+    assert spent.joules is not None
     # 2 W for calls of a millisecond.
-    assert spent["joules"] / spent["calls"] == pytest.approx(0.002, rel=0.01)
+    assert spent.joules / spent.calls == pytest.approx(0.002, rel=0.01)
 
 
 def test_a_counter_that_never_moves_tells_no_energy() -> None:
     fake = Fake(repeat(0.001))
     meter: Any = SteppingCounter(fake, step=100)
     stopwatch = Stopwatch(fake, IMAGES, clock=fake.clock, energy=meter)
-    assert stopwatch.energy(least_seconds=0.1, max_seconds=0.5)["joules"] is None
+    assert stopwatch.energy(least_seconds=0.1, max_seconds=0.5).joules is None
     assert fake.now < 0.6
-    assert fake.stopwatch().energy(least_seconds=0.1, max_seconds=0.5)["joules"] is None
+    assert fake.stopwatch().energy(least_seconds=0.1, max_seconds=0.5).joules is None

@@ -1,4 +1,4 @@
-"""Where it was measured: enough to explain a difference between two reports."""
+"""A description of the machine: enough to explain a difference between two reports."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 import platform
 import re
 from pathlib import Path
-from typing import Any
 
 import src
+from src.run.circumstances import Container, Environment, Gpu
 from src.system import machine, subprocesses
 from src.worker import nvml
 
@@ -34,29 +34,33 @@ _PACKAGES = (
 )
 
 
-def describe(threads: int) -> dict[str, Any]:
-    """The machine and the versions, as plain values."""
-    return {
-        "cpu": machine.cpu_model(),
-        "isa": list(machine.instruction_sets()),
-        "int8_dot_product": machine.has_int8_dot_product(),
-        "architecture": platform.machine(),
-        "usable_cores": machine.usable_cores(),
-        "threads": threads,
-        "machine_cores": os.cpu_count(),
-        "frequency_governor": machine.frequency_governor(),
-        "virtual_machine": machine.is_virtual(),
-        "memory_bytes": machine.memory_bytes(),
-        "container": {
-            "cores": machine.container_cores(),
-            "memory_bytes": machine.container_memory_bytes(),
-        },
-        "gpu": _gpu(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "packages": _versions(),
-        "git_commit": _git_commit(),
-    }
+def describe(threads: int) -> Environment:
+    """Describe the machine and the versions.
+
+    Args:
+        threads: intra-op threads of every runtime.
+    """
+    return Environment(
+        cpu=machine.cpu_model(),
+        isa=list(machine.instruction_sets()),
+        int8_dot_product=machine.has_int8_dot_product(),
+        architecture=platform.machine(),
+        usable_cores=machine.usable_cores(),
+        threads=threads,
+        machine_cores=os.cpu_count(),
+        frequency_governor=machine.frequency_governor(),
+        virtual_machine=machine.is_virtual(),
+        memory_bytes=machine.memory_bytes(),
+        container=Container(
+            cores=machine.container_cores(),
+            memory_bytes=machine.container_memory_bytes(),
+        ),
+        gpu=_gpu(),
+        system=platform.platform(),
+        python=platform.python_version(),
+        packages=_versions(),
+        git_commit=_git_commit(),
+    )
 
 
 def _versions() -> dict[str, str]:
@@ -70,17 +74,17 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _gpu() -> dict[str, Any] | None:
+def _gpu() -> Gpu | None:
     import torch
 
     if not torch.cuda.is_available():
         return None
-    return {
-        "name": torch.cuda.get_device_name(),
-        "cuda": str(torch.version.cuda),
-        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+    return Gpu(
+        name=torch.cuda.get_device_name(),
+        cuda=str(torch.version.cuda),
+        cudnn=torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         **nvml.describe(),
-    }
+    )
 
 
 def _git_commit() -> str | None:

@@ -7,8 +7,8 @@ Need", arXiv 2407.09141).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from src.run.accuracy import FunctionFigure
+from src.run.results import FunctionBounds
 
 # A noise of a third of the logits' root mean square. The int8 files of networks without outliers
 # that docs/training.md tells of have 26 dB and more.
@@ -16,21 +16,26 @@ LEAST_SQNR_DB = 10.0
 MOST_KL = 0.1  # nats, the mean over the images
 MOST_ECE_GAIN = 0.05  # of 1: confidence is off by as much more than the baseline's
 
-FIGURES = ("logit_sqnr_db", "kl", "delta_ece")
-BOUNDS = dict(zip(FIGURES, (LEAST_SQNR_DB, MOST_KL, MOST_ECE_GAIN), strict=True))
+BOUNDS = FunctionBounds(logit_sqnr_db=LEAST_SQNR_DB, kl=MOST_KL, delta_ece=MOST_ECE_GAIN)
 
 
-def departures(accuracy: Mapping[str, Any]) -> list[str]:
-    """Return those of ``FIGURES`` that are beyond their bounds; none where the function is kept.
+def departures(
+    *,
+    logit_sqnr_db: float | None = None,
+    kl: float | None = None,
+    delta_ece: float | None = None,
+) -> list[FunctionFigure]:
+    """Return the names of the figures beyond their bounds; none where the function is kept.
 
     Args:
-        accuracy: ``logit_sqnr_db``, ``kl`` in nats and ``delta_ece`` as a share of 1, each compared
-            with the baseline on the same images. What is missing or None is within bounds.
+        logit_sqnr_db: of the row's logits, compared with the baseline's on the same images. A
+            missing figure is within its bound.
+        kl: nats.
+        delta_ece: a share of 1.
     """
-    sqnr, kl, ece = (accuracy.get(name) for name in FIGURES)
-    beyond = {
-        "logit_sqnr_db": sqnr is not None and sqnr < LEAST_SQNR_DB,
+    beyond: dict[FunctionFigure, bool] = {
+        "logit_sqnr_db": logit_sqnr_db is not None and logit_sqnr_db < LEAST_SQNR_DB,
         "kl": kl is not None and kl > MOST_KL,
-        "delta_ece": ece is not None and ece > MOST_ECE_GAIN,
+        "delta_ece": delta_ece is not None and delta_ece > MOST_ECE_GAIN,
     }
     return [name for name, is_beyond in beyond.items() if is_beyond]

@@ -1,29 +1,50 @@
-"""How far a row's outputs are from the baseline's, on the same images in the same order."""
+"""Distance of a row's outputs from the baseline's, on the same images in the same order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.benchmark.statistics.fidelity import Labels
+from src.run.accuracy import ClassAccuracy, WorstClass
+from src.run.rounds import CALIBRATION_BINS, CalibrationSums, DistanceSums
 from src.worker.answer import Logits
 
 # Shapes: n images, K classes.
 Right = NDArray[np.bool_]  # (n,), whether top-1 is the target
 
 
+class DistanceFigures(NamedTuple):
+    """The figures of a distance; None where one is no finite number, as JSON has none.
+
+    - ``logit_sqnr_db``: signal to quantization noise, 10 log10 of the baseline's sum of squares
+      over the difference's; 20 dB is a noise of a tenth. None for logits that are identical and for
+      a baseline of zeros.
+    - ``kl``: KL(softmax(baseline) || softmax(logits)) in nats, the mean over the images (Kullback &
+      Leibler, "On information and sufficiency", Annals of Mathematical Statistics 22, 1951): the
+      loss from taking the row's probabilities for the baseline's.
+    - ``max_abs_logit_diff``, ``p99_abs_logit_diff``: the maximum, and the 99th percentile over the
+      images, of each image's largest |logits - baseline|.
+    """
+
+    logit_sqnr_db: float | None
+    kl: float
+    max_abs_logit_diff: float
+    p99_abs_logit_diff: float
+
+
 class Distance:
-    """How far logits are from the baseline's, batch by batch, over all images so far."""
+    """Distance of logits from the baseline's, batch by batch, over all images so far."""
 
     def __init__(self) -> None:
         self._signal = self._noise = self._kl = 0.0
         self._largest: list[NDArray[np.float64]] = []
 
     def add(self, logits: Logits, baseline: Logits) -> None:
-        """One more batch: (n, K) each."""
+        """Take one more batch: (n, K) each."""
         reference = baseline.astype(np.float64)
         self._signal += float(np.square(reference).sum())
         self._noise += float(np.square(logits - reference).sum())
@@ -32,47 +53,35 @@ class Distance:
         # In float64, as the difference of two large logits may be beyond float32.
         self._largest.append(np.abs(logits - reference).max(axis=1))  # (n,)
 
-    def raw(self) -> dict[str, Any]:
-        """What was summed up and kept, as plain values."""
-        largest = [float(value) for batch in self._largest for value in batch]
-        return {
-            "signal": self._signal,
-            "noise": self._noise,
-            "kl": self._kl,
-            "largest": largest,
-        }
+    def raw(self) -> DistanceSums:
+        """Return all that is kept of the images."""
+        return DistanceSums(
+            signal=self._signal,
+            noise=self._noise,
+            kl=self._kl,
+            largest=[float(value) for batch in self._largest for value in batch],
+        )
 
-    def restore(self, raw: dict[str, Any]) -> None:
-        """Be the distance that gave ``raw``."""
-        self._signal, self._noise, self._kl = raw["signal"], raw["noise"], raw["kl"]
-        self._largest = [np.asarray(raw["largest"], np.float64)]
+    def restore(self, raw: DistanceSums) -> None:
+        """Go on from what :meth:`raw` returned."""
+        self._signal, self._noise, self._kl = raw.signal, raw.noise, raw.kl
+        self._largest = [np.asarray(raw.largest, np.float64)]
 
-    def result(self) -> dict[str, float | None]:
-        """The figures.
-
-        - ``logit_sqnr_db``: signal to quantization noise, 10 log10 of the baseline's sum of
-          squares over the difference's; 20 dB is a noise of a tenth. None where that is no finite
-          number, as JSON has none: logits that are identical, or a baseline of zeros.
-        - ``kl``: KL(softmax(baseline) || softmax(logits)) in nats, the mean over the images
-          (Kullback & Leibler, "On information and sufficiency", Annals of Mathematical
-          Statistics 22, 1951): what is lost by taking the row's probabilities for the baseline's.
-        - ``max_abs_logit_diff``, ``p99_abs_logit_diff``: the maximum, and the 99th percentile over
-          the images, of each image's largest |logits - baseline|.
-        """
+    def result(self) -> DistanceFigures:
+        """Return the figures over all images so far."""
         largest = np.concatenate(self._largest)
         finite = self._signal > 0 and self._noise > 0
-        return {
-            "logit_sqnr_db": (
-                float(10 * (np.log10(self._signal) - np.log10(self._noise))) if finite else None
-            ),
+        sqnr = float(10 * (np.log10(self._signal) - np.log10(self._noise))) if finite else None
+        return DistanceFigures(
+            logit_sqnr_db=sqnr,
             # Rounding leaves -1e-17 where they are the same.
-            "kl": max(0.0, self._kl / len(largest)),
-            "max_abs_logit_diff": float(largest.max()),
-            "p99_abs_logit_diff": float(np.percentile(largest, 99)),
-        }
+            kl=max(0.0, self._kl / len(largest)),
+            max_abs_logit_diff=float(largest.max()),
+            p99_abs_logit_diff=float(np.percentile(largest, 99)),
+        )
 
 
-class Calibration:
+class ExpectedCalibrationError:
     """Expected calibration error of top-1, batch by batch: |accuracy - confidence| by bin.
 
     Guo et al., "On calibration of modern neural networks", ICML 2017: equal-width bins of the
@@ -80,13 +89,13 @@ class Calibration:
     puts a confidence of exactly 1 into a bin of its own.
     """
 
-    def __init__(self, bins: int = 15) -> None:
+    def __init__(self, bins: int = CALIBRATION_BINS) -> None:
         self._edges = np.linspace(0, 1, bins + 1)
         self._gaps = np.zeros(bins)
         self._images = 0
 
     def add(self, logits: Logits, targets: Labels) -> None:
-        """One more batch: logits (n, K), targets (n,)."""
+        """Take one more batch: logits (n, K), targets (n,)."""
         # The top of the softmax, which this way can't round to above 1.
         confidence = 1 / np.exp(_below_top(logits)).sum(axis=1)  # (n,)
         right = logits.argmax(axis=1) == targets  # (n,)
@@ -95,23 +104,23 @@ class Calibration:
         self._gaps += np.bincount(bin_of, weights=right - confidence, minlength=len(self._gaps))
         self._images += len(targets)
 
-    def raw(self) -> dict[str, Any]:
-        """What was summed up, as plain values."""
-        return {"gaps": self._gaps.tolist(), "images": self._images}
+    def raw(self) -> CalibrationSums:
+        """Return all that is kept of the images."""
+        return CalibrationSums(gaps=self._gaps.tolist(), images=self._images)
 
-    def restore(self, raw: dict[str, Any]) -> None:
-        """Be the calibration that gave ``raw``."""
-        self._gaps, self._images = np.asarray(raw["gaps"], np.float64), raw["images"]
+    def restore(self, raw: CalibrationSums) -> None:
+        """Go on from what :meth:`raw` returned."""
+        self._gaps, self._images = np.asarray(raw.gaps, np.float64), raw.images
 
     def error(self) -> float:
-        """The error so far, a share of 1."""
+        """Return the error so far, a share of 1."""
         return float(np.abs(self._gaps).sum() / self._images)
 
 
 def per_class(
     before_right: Right, after_right: Right, targets: Labels, class_names: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Accuracy of each class before and after, as shares of 1, in the order of the classes.
+) -> list[ClassAccuracy]:
+    """Return the accuracy of each class before and after, in the order of the classes.
 
     Classes without images are left out.
 
@@ -122,13 +131,13 @@ def per_class(
     """
     images, before, after = _counts(before_right, after_right, targets, len(class_names))
     return [
-        {
-            "name": name,
-            "index": index,
-            "images": int(images[index]),
-            "before": float(before[index] / images[index]),
-            "after": float(after[index] / images[index]),
-        }
+        ClassAccuracy(
+            name=name,
+            index=index,
+            images=int(images[index]),
+            before=float(before[index] / images[index]),
+            after=float(after[index] / images[index]),
+        )
         for index, name in enumerate(class_names)
         if images[index]
     ]
@@ -136,18 +145,27 @@ def per_class(
 
 def worst_class(
     before_right: Right, after_right: Right, targets: Labels, class_names: Sequence[str]
-) -> dict[str, Any] | None:
-    """The entry of ``per_class`` whose accuracy changes the worst, and that change as "delta".
+) -> WorstClass | None:
+    """Return the class whose accuracy changes the worst, the first of equals.
 
-    Of equals the first. The delta is 0 or above if no class falls. None without images.
+    Its ``delta`` is 0 or above if no class falls. None without images.
     """
     images, before, after = _counts(before_right, after_right, targets, len(class_names))
     entries = per_class(before_right, after_right, targets, class_names)
     # From the counts: equal changes must be equal numbers, which differences of shares are not.
     changes = after - before
-    for entry in entries:
-        entry["delta"] = float(changes[entry["index"]] / images[entry["index"]])
-    return min(entries, key=lambda entry: entry["delta"], default=None)
+    deltas = [float(changes[entry.index] / images[entry.index]) for entry in entries]
+    if not deltas:
+        return None
+    worst = entries[deltas.index(min(deltas))]
+    return WorstClass(
+        name=worst.name,
+        index=worst.index,
+        images=worst.images,
+        before=worst.before,
+        after=worst.after,
+        delta=min(deltas),
+    )
 
 
 def _counts(

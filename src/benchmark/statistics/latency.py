@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from src.benchmark.environment.interference import Disturbance
+from src.run.latency import Cell, Disturbance, Interval, Memory, RuntimeSpeedup, Turn
 
 # Samples behind a percentile before it says anything, from MLPerf Inference's rules:
 # https://github.com/mlcommons/inference_policies/blob/master/inference_rules.adoc
@@ -24,124 +22,105 @@ ONE_PROCESS_RATIO = 1.25
 _TRIMMED = 0.2  # of the rounds in a process, at each end
 
 
-@dataclass(frozen=True)
-class Turn:
-    """What one row gave in one round."""
-
-    seconds: Sequence[float]  # of each call
-    elapsed_seconds: float
-    cpu_seconds: float  # of the worker, all its threads
-    device_seconds: Sequence[float] | None = None  # by the device's own clock
-    energy_joules: float | None = None  # of the whole machine
-    disturbance: Disturbance | None = None
-    process: int = 0  # of the row's, in the order of their start
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Turn:
-        """What :func:`dataclasses.asdict` made of a turn; in version 1 all were of one process."""
-        seen = values["disturbance"]
-        return cls(**{**values, "disturbance": Disturbance(**seen) if seen else None})
-
-
 Rounds = Mapping[int, Turn]  # by the round's number: rows leave when they are precise enough
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A value with its 95 % interval.
+def summarize(
+    batch_size: int,
+    rounds: Rounds,
+    *,
+    warm: bool = True,
+    joules_per_image: float | None = None,
+    speedup: Interval | None = None,
+    speedup_same_runtime: RuntimeSpeedup | None = None,
+    peak_memory: Memory | None = None,
+) -> Cell:
+    """Return the figures at one batch size, in SI units, from the raw samples of each round.
 
-    ``processes`` are behind it; of one process the interval is an assumption: :func:`speedup`.
-    """
-
-    value: float
-    low: float
-    high: float
-    processes: int
-
-    @property
-    def half_width(self) -> float:
-        """Half the interval, as a share of the value."""
-        return (self.high - self.low) / 2 / self.value
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def summarize(batch_size: int, rounds: Rounds, *, warm: bool = True) -> dict[str, Any]:
-    """One cell of the table, in SI units, from its raw samples round by round.
-
-    A percentile without enough samples behind it is None. ``images_per_second`` is what was
-    done in the time that went by, and not made from a percentile. ``unstable`` lists why the
+    A percentile without enough samples behind it is None. ``images_per_second`` is the number of
+    images over the time that went by; it is not made from a percentile. ``unstable`` lists why the
     cell is not to be trusted to the last digit, the likeliest cause first: ``steal``, ``busy``,
     ``clock`` (see :class:`Disturbance`), ``cold`` (no steady speed was reached before), and
-    ``spread``, an interquartile range of more than a tenth of the median. ``processes`` took part,
-    and ``process_of_round`` names that of each round.
+    ``spread``, an interquartile range of more than a tenth of the median.
 
     Args:
         batch_size: images a call.
-        rounds: what was measured.
-        warm: whether the warm-up reached a steady speed.
+        rounds: the samples.
+        warm: the warm-up reached a steady speed.
+        joules_per_image: from an energy counter that is too slow for a turn; by default the sum
+            over the turns.
+        speedup: over the baseline.
+        speedup_same_runtime: over the fp32 file that the same runtime runs.
+        peak_memory: measured in a process of its own.
     """
     turns = list(rounds.values())
     samples = np.concatenate([np.asarray(turn.seconds, dtype=np.float64) for turn in turns])
     low, median, high = np.percentile(samples, [25, 50, 75])
     elapsed = sum(turn.elapsed_seconds for turn in turns)
+    on_device = np.asarray([value for turn in turns for value in turn.device_seconds or ()])
+    if joules_per_image is None:
+        joules_per_image = _energy(turns, batch_size * len(samples))
     disturbance = _disturbance(turns)
-    unstable = [*(disturbance.causes() if disturbance else ()), *([] if warm else ["cold"])]
+    unstable = disturbance.causes() if disturbance else []
+    if not warm:
+        unstable.append("cold")
     if high - low > STABLE_IQR * median:
         unstable.append("spread")
-    return {
-        "batch_size": batch_size,
-        "samples": len(samples),
-        "rounds": len(turns),
-        "processes": len({turn.process for turn in turns}),
-        "mean_s": float(samples.mean()),
-        **{f"p{percent}_s": _percentile(samples, percent) for percent in LEAST_SAMPLES},
-        "iqr_s": float(high - low),
-        "images_per_second": batch_size * len(samples) / elapsed,
-        "busy_cores": sum(turn.cpu_seconds for turn in turns) / elapsed,
-        **_device(turns),
-        "joules_per_image": _energy(turns, batch_size * len(samples)),
-        "stable": not unstable,
-        "unstable": unstable,
-        "disturbance": disturbance.to_dict() if disturbance else None,
-        "speedup": None,
-        "speedup_same_runtime": None,
-        "seconds": {
+    return Cell(
+        batch_size=batch_size,
+        samples=len(samples),
+        rounds=len(turns),
+        processes=len({turn.process for turn in turns}),
+        mean_s=float(samples.mean()),
+        p50_s=float(median),
+        p90_s=_percentile(samples, 90),
+        p99_s=_percentile(samples, 99),
+        iqr_s=float(high - low),
+        images_per_second=batch_size * len(samples) / elapsed,
+        busy_cores=sum(turn.cpu_seconds for turn in turns) / elapsed,
+        device_p50_s=_percentile(on_device, 50),
+        device_p90_s=_percentile(on_device, 90),
+        device_p99_s=_percentile(on_device, 99),
+        joules_per_image=joules_per_image,
+        stable=not unstable,
+        unstable=unstable,
+        disturbance=disturbance,
+        speedup=speedup,
+        speedup_same_runtime=speedup_same_runtime,
+        seconds={
             str(number): [round(value, 7) for value in turn.seconds]
             for number, turn in rounds.items()
         },
-        "process_of_round": {str(number): turn.process for number, turn in rounds.items()},
-    }
+        process_of_round={str(number): turn.process for number, turn in rounds.items()},
+        peak_memory=peak_memory,
+    )
 
 
-def rounds_of(cell: Mapping[str, Any]) -> dict[int, Turn]:
-    """The rounds that a cell of ``benchmark.json`` was made from, to compute on.
+def rounds_of(cell: Cell) -> dict[int, Turn]:
+    """Return the rounds that a stored cell was made from, to compute on.
 
     In version 1 all were of one process.
     """
-    seen = cell["disturbance"]
-    processes = cell.get("process_of_round", {})
-    disturbance = Disturbance.from_dict(seen) if seen else None
+    processes = cell.process_of_round or {}
     return {
         int(number): Turn(
-            seconds,
-            sum(seconds),
+            seconds=seconds,
+            elapsed_seconds=sum(seconds),
             cpu_seconds=0.0,
-            disturbance=disturbance,
+            disturbance=cell.disturbance,
             process=processes.get(number, 0),
         )
-        for number, seconds in cell["seconds"].items()
+        for number, seconds in cell.seconds.items()
     }
 
 
 def speedup(baseline: Rounds, rounds: Rounds) -> Interval | None:
-    """How many times faster ``rounds`` are than ``baseline``, paired round by round.
+    """Return how many times faster ``rounds`` are than ``baseline``, paired round by round.
 
     The ratio of the two median times in each round that both took part in, so that the machine's
-    drift, which both saw, cancels. Of the two mean times where others were at work on the cores:
-    what takes a core from time to time falls between the calls of a fast file and into every
-    call of a slow one, so that medians move further apart than means do.
+    drift, which both saw, cancels. Where other processes used the cores it is the ratio of the two
+    mean times: short preemptions rarely hit a fast call but hit every slow one, so that medians
+    would overstate the speed-up.
 
     A process has a speed of its own, by up to a quarter (Mytkowicz et al., 2009, "Producing wrong
     data without doing anything obviously wrong"; Kalibera & Jones, 2013, "Rigorous benchmarking in
@@ -176,11 +155,16 @@ def speedup(baseline: Rounds, rounds: Rounds) -> Interval | None:
         reach = _t_reach(values)
     else:
         reach = math.hypot(_t_reach(list(ratios.values())), math.log(ONE_PROCESS_RATIO))
-    return Interval(math.exp(value), math.exp(value - reach), math.exp(value + reach), len(values))
+    return Interval(
+        value=math.exp(value),
+        low=math.exp(value - reach),
+        high=math.exp(value + reach),
+        processes=len(values),
+    )
 
 
 def without_a_process_in_common(pairs: Mapping[int, tuple[int, int]]) -> list[list[int]]:
-    """Rounds in groups of which no two were measured in the same process of either row.
+    """Return rounds in groups, no two of which were measured in the same process of either row.
 
     Args:
         pairs: by the round's number, the process of one row and that of the other.
@@ -205,7 +189,7 @@ def _t_reach(values: Sequence[float]) -> float:
 
 
 def _interrupted(rounds: Rounds) -> bool:
-    """Whether others took the cores from these calls, so that some of them hold waiting."""
+    """Return True if others took the cores from these calls, so that some include waiting."""
     disturbance = _disturbance(list(rounds.values()))
     return disturbance is not None and disturbance.interrupts()
 
@@ -220,15 +204,6 @@ def _percentile(samples: NDArray[np.float64], percent: int) -> float | None:
     if len(samples) < LEAST_SAMPLES[percent]:
         return None
     return float(np.percentile(samples, percent))
-
-
-def _device(turns: Sequence[Turn]) -> dict[str, Any]:
-    """The same percentiles by the device's own clock, None for a device that has none."""
-    samples = np.asarray([value for turn in turns for value in turn.device_seconds or ()])
-    return {
-        f"device_p{percent}_s": _percentile(samples, percent) if len(samples) else None
-        for percent in LEAST_SAMPLES
-    }
 
 
 def _energy(turns: Sequence[Turn], images: int) -> float | None:

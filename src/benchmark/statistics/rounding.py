@@ -1,4 +1,4 @@
-"""Is it the same network: the logits of every scored image agree within fp32 rounding.
+"""The test for the same network: logits of every scored image agree within fp32 rounding.
 
 Two kernels that sum the same products in another order differ by rounding, and so do a BatchNorm
 that is folded and one that is not. Each image is held against its own scale, so that an image with
@@ -7,11 +7,12 @@ huge logits hides nothing in the others. docs/measuring.md has the measurements 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from src.run.rounds import RoundingSums
 from src.worker.answer import Logits
 
 # Shapes: n images, K classes.
@@ -23,48 +24,55 @@ LIMIT = 1e-5
 RESOLUTION = 2.0**-20  # of the largest logit: 8 steps of float32
 
 
+class RoundingFigures(NamedTuple):
+    """The figures of a rounding.
+
+    - ``rounding_error``: the maximum, over the images, of the largest difference of a logit as a
+      share of the image's scale. The scale is the spread of the image's logits, from the smallest
+      to the largest, or the median spread of all images where that is larger: an image between two
+      classes has nearly equal logits, and the rounding of any other. None where logits differ that
+      have no spread.
+    - ``beyond_rounding``: the images at which that share is above ``LIMIT``.
+    """
+
+    rounding_error: float | None
+    beyond_rounding: int
+
+
 class Rounding:
-    """How far logits are from the baseline's, by what rounding explains, over all images so far."""
+    """Differences of logits from the baseline's beside what rounding explains, over all images."""
 
     def __init__(self) -> None:
         self._differences: list[PerImage] = []
         self._spreads: list[PerImage] = []
 
     def add(self, logits: Logits, baseline: Logits) -> None:
-        """One more batch: (n, K) each."""
+        """Take one more batch: (n, K) each."""
         reference = baseline.astype(np.float64)
         resolution = RESOLUTION * np.abs(reference).max(axis=1)
         difference = np.abs(logits - reference).max(axis=1)  # the largest of K
         self._differences.append(np.maximum(difference - resolution, 0.0))
         self._spreads.append(np.ptp(reference, axis=1))
 
-    def raw(self) -> dict[str, Any]:
-        """What was kept, as plain values."""
-        return {
-            "differences": [float(value) for batch in self._differences for value in batch],
-            "spreads": [float(value) for batch in self._spreads for value in batch],
-        }
+    def raw(self) -> RoundingSums:
+        """Return all that is kept of the images."""
+        return RoundingSums(
+            differences=[float(value) for batch in self._differences for value in batch],
+            spreads=[float(value) for batch in self._spreads for value in batch],
+        )
 
-    def restore(self, raw: dict[str, Any]) -> None:
-        """Be the one that gave ``raw``."""
-        self._differences = [np.asarray(raw["differences"], np.float64)]
-        self._spreads = [np.asarray(raw["spreads"], np.float64)]
+    def restore(self, raw: RoundingSums) -> None:
+        """Go on from what :meth:`raw` returned."""
+        self._differences = [np.asarray(raw.differences, np.float64)]
+        self._spreads = [np.asarray(raw.spreads, np.float64)]
 
-    def result(self) -> dict[str, float | None]:
-        """The figures.
-
-        - ``rounding_error``: the maximum, over the images, of the largest difference of a logit as
-          a share of the image's scale. The scale is the spread of the image's logits, from the
-          smallest to the largest, or the median spread of all images where that is larger: an
-          image between two classes has nearly equal logits, and the rounding of any other. None
-          where logits differ that have no spread.
-        - ``beyond_rounding``: the images at which that share is above ``LIMIT``.
-        """
+    def result(self) -> RoundingFigures:
+        """Return the figures over all images so far."""
         difference, spread = np.concatenate(self._differences), np.concatenate(self._spreads)
         scale = np.maximum(spread, np.median(spread))
         worst = difference[scale == 0].max(initial=0.0)
         shares = difference[scale > 0] / scale[scale > 0]
-        return {
-            "rounding_error": None if worst else float(shares.max(initial=0.0)),
-            "beyond_rounding": int((difference > LIMIT * scale).sum()),
-        }
+        return RoundingFigures(
+            rounding_error=None if worst else float(shares.max(initial=0.0)),
+            beyond_rounding=int((difference > LIMIT * scale).sum()),
+        )

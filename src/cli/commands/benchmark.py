@@ -23,4 +23,4 @@ def main() -> None:
     with telling(lambda: f"go on with: {typed('benchmark')}"), StageDisplay(console) as report:
         results = measure_unless_done(run, data, options, report)
     report_run(run, console)
-    require_success(results, options)
+    require_success(results.rows, options)

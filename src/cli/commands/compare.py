@@ -14,6 +14,7 @@ from rich.console import Console
 
 from src.cli.parser_errors import OneLineParser
 from src.errors import LightshipError, UsageError
+from src.run.results import Results
 from src.system.console import open_console
 from src.system.paths import user_path
 
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
                 found=f"{len(found)}: {', '.join(each.name for each in found)}",
                 remedy="name two runs",
             )
-        _guard(
+        _require_no_regression(
             found[0].results,
             found[1].results,
             console,
@@ -74,9 +75,9 @@ def main(argv: list[str] | None = None) -> None:
         compare_runs(found, console, wanted=options.batch, seconds=seconds, folder=options.output)
 
 
-def _guard(
-    old: dict[str, object],
-    new: dict[str, object],
+def _require_no_regression(
+    old: Results,
+    new: Results,
     console: Console,
     *,
     max_slowdown: float | None,

@@ -9,7 +9,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from src.report.sections.card import File, card_of
 from src.run import fingerprint
 from src.run.folder import Run
-from src.run.layout import as_dict
 from src.run.manifest import Manifest
 from src.run.results import Results
 from src.system import atomic_files, quoting
@@ -28,9 +27,8 @@ def write(run: Run) -> None:
     for name in manifest.exported:
         folder = run.exports / name
         if folder.is_dir():
-            listed = [as_dict(file) for file in manifest.formats[name].files]
-            now = fingerprint.taken(folder, listed)
-            files = [File(file["path"], file["bytes"], file["sha256"] or "") for file in now]
+            present = fingerprint.now(folder, manifest.formats[name].files)
+            files = [File(file.path, file.bytes, file.sha256 or "") for file in present]
             atomic_files.write_text(folder / NAME, card(name, manifest, files, results))
 
 

@@ -34,14 +34,17 @@ def test_what_is_described_is_read_again_on(
 ) -> None:
     machines.plant(machines.PLANTED[name], tmp_path / "machine", monkeypatch)
     described = description.describe(threads=1)
-    convert(json.loads(json.dumps(described, allow_nan=False)), Environment)
+    assert (
+        convert(json.loads(json.dumps(as_dict(described), allow_nan=False)), Environment)
+        == described
+    )
     run = Run(tmp_path / "resnet34" / "version_0")
     run.folder.mkdir(parents=True)
-    measured = results(row("eager"), row("onnx")) | {"environment": described}
-    run.write_benchmark(convert(measured, Results), f"{described['cpu']} 1 threads")
-    found = as_dict(run.read_benchmark())
-    assert found["environment"] == described
-    assert described["cpu"] in markdown_page(found)
+    measured = results(row("eager"), row("onnx")) | {"environment": as_dict(described)}
+    run.write_benchmark(convert(measured, Results), f"{described.cpu} 1 threads")
+    found = run.read_benchmark()
+    assert found.environment == described
+    assert described.cpu in markdown_page(found)
 
 
 def test_a_number_of_cores_that_is_not_told_is_said(
@@ -49,8 +52,8 @@ def test_a_number_of_cores_that_is_not_told_is_said(
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     described = description.describe(threads=1)
-    convert(described, Environment)
-    told = markdown_page(results(row("eager")) | {"environment": described})
+    convert(as_dict(described), Environment)
+    told = markdown_page(results(row("eager")) | {"environment": as_dict(described)})
     assert "usable of an unknown number of cores" in told
 
 
@@ -125,4 +128,4 @@ def test_a_measurement_outlives_a_git_that(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(description, "_GIT_SECONDS", 0.3)
-    assert description.describe(threads=1)["git_commit"] is None
+    assert description.describe(threads=1).git_commit is None

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from src.benchmark.environment import interference
-from src.benchmark.environment.interference import Disturbance, Observation
+from src.benchmark.environment.interference import Observation
+from src.run.latency import Disturbance
 
 # user nice system idle iowait irq softirq steal, in ticks of 10 ms
 BEFORE = """cpu  0 0 0 0 0 0 0 0 0 0
@@ -46,17 +47,28 @@ def test_a_quiet_turn_has_no_causes() -> None:
     assert seen.causes() == []
 
 
+def disturbance(
+    seconds: float, steal_share: float, other_cores: float, frequency_hz: float | None
+) -> Disturbance:
+    return Disturbance(
+        seconds=seconds,
+        steal_share=steal_share,
+        other_cores=other_cores,
+        frequency_hz=frequency_hz,
+    )
+
+
 def test_rounding_of_the_counters_on_many_cores_is_not_taken_for_other_processes() -> None:
     # 64 cores count in ticks: each turn is off by up to 0.3 cores, one way or the other.
-    turns = [Disturbance(0.1, 0.0, other, None) for other in (0.3, -0.3, 0.2, -0.2, 0.1, -0.1)]
+    turns = [disturbance(0.1, 0.0, other, None) for other in (0.3, -0.3, 0.2, -0.2, 0.1, -0.1)]
     together = Disturbance.over(turns)
     assert together.other_cores == pytest.approx(0.0)
     assert together.causes() == []
 
 
 def test_turns_together_are_weighted_by_their_length() -> None:
-    short = Disturbance(1.0, 0.0, 0.0, frequency_hz=2e9)
-    long = Disturbance(3.0, 0.1, 0.4, frequency_hz=3e9)
+    short = disturbance(1.0, 0.0, 0.0, 2e9)
+    long = disturbance(3.0, 0.1, 0.4, 3e9)
     both = Disturbance.over([short, long])
     assert both.seconds == 4.0
     assert both.steal_share == pytest.approx(0.075)

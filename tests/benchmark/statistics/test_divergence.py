@@ -7,8 +7,15 @@ from scipy.special import softmax
 from scipy.stats import entropy
 from torchmetrics.classification import MulticlassCalibrationError
 
-from src.benchmark.statistics.divergence import Calibration, Distance, per_class, worst_class
+from src.benchmark.statistics.divergence import (
+    Distance,
+    DistanceFigures,
+    ExpectedCalibrationError,
+    per_class,
+    worst_class,
+)
 from src.benchmark.statistics.fidelity import Labels, Logits
+from src.run.layout import as_dict
 
 NAMES = ["cat", "dog", "emu", "fox"]
 TARGETS = np.array([0, 0, 0, 1, 1, 1, 1, 1, 1, 3])
@@ -16,7 +23,7 @@ BEFORE = np.array([1, 1, 0, 1, 1, 1, 1, 0, 0, 0], dtype=bool)
 AFTER = np.array([1, 0, 0, 1, 1, 0, 0, 0, 0, 1], dtype=bool)
 
 
-def distance(logits: Logits, baseline: Logits, batch: int = 7) -> dict[str, float | None]:
+def distance(logits: Logits, baseline: Logits, batch: int = 7) -> DistanceFigures:
     """The figures, from batches as they come in a benchmark."""
     measure = Distance()
     for start in range(0, len(logits), batch):
@@ -25,17 +32,15 @@ def distance(logits: Logits, baseline: Logits, batch: int = 7) -> dict[str, floa
 
 
 def logit_sqnr_db(logits: Logits, baseline: Logits) -> float | None:
-    return distance(logits, baseline)["logit_sqnr_db"]
+    return distance(logits, baseline).logit_sqnr_db
 
 
 def kl_divergence(logits: Logits, baseline: Logits) -> float:
-    value = distance(logits, baseline)["kl"]
-    assert value is not None
-    return value
+    return distance(logits, baseline).kl
 
 
 def calibration_error(logits: Logits, targets: Labels, bins: int = 15) -> float:
-    calibration = Calibration(bins)
+    calibration = ExpectedCalibrationError(bins)
     for start in range(0, len(logits), 7):
         calibration.add(logits[start : start + 7], targets[start : start + 7])
     return calibration.error()
@@ -117,7 +122,7 @@ def test_the_calibration_error_is_that_of_torchmetrics(scale: float) -> None:
 
 
 def test_classes_are_counted_by_hand_and_those_without_images_left_out() -> None:
-    assert per_class(BEFORE, AFTER, TARGETS, NAMES) == [
+    assert [as_dict(entry) for entry in per_class(BEFORE, AFTER, TARGETS, NAMES)] == [
         {"name": "cat", "index": 0, "images": 3, "before": 2 / 3, "after": 1 / 3},
         {"name": "dog", "index": 1, "images": 6, "before": 4 / 6, "after": 2 / 6},
         {"name": "fox", "index": 3, "images": 1, "before": 0.0, "after": 1.0},
@@ -126,13 +131,15 @@ def test_classes_are_counted_by_hand_and_those_without_images_left_out() -> None
 
 def test_the_worst_class_falls_the_most_and_is_the_first_of_equals() -> None:
     cat = {"name": "cat", "index": 0, "images": 3, "before": 2 / 3, "after": 1 / 3}
-    assert worst_class(BEFORE, AFTER, TARGETS, NAMES) == cat | {"delta": -1 / 3}
+    worst = worst_class(BEFORE, AFTER, TARGETS, NAMES)
+    assert worst is not None
+    assert as_dict(worst) == cat | {"delta": -1 / 3}
     # With one more lost, the dogs.
     worse = AFTER.copy()
     worse[3] = False
     worst = worst_class(BEFORE, worse, TARGETS, NAMES)
     assert worst is not None
-    assert (worst["name"], worst["delta"]) == ("dog", -0.5)
+    assert (worst.name, worst.delta) == ("dog", -0.5)
 
 
 def test_equal_falls_from_other_accuracies_are_equal() -> None:
@@ -145,7 +152,7 @@ def test_equal_falls_from_other_accuracies_are_equal() -> None:
         other = worst_class(before, after, 1 - targets, names)
         assert first is not None
         assert other is not None
-        assert first["index"] == other["index"] == 0
+        assert first.index == other.index == 0
 
 
 def test_there_is_no_worst_class_without_images() -> None:
@@ -158,4 +165,4 @@ def test_the_largest_difference_is_of_each_image_its_largest() -> None:
     logits = baseline.copy()
     logits[:, 0] = -np.arange(101)
     found = distance(logits, baseline)
-    assert (found["max_abs_logit_diff"], found["p99_abs_logit_diff"]) == (100.0, 99.0)
+    assert (found.max_abs_logit_diff, found.p99_abs_logit_diff) == (100.0, 99.0)

@@ -2,23 +2,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from src.benchmark.environment.interference import Disturbance
 from src.benchmark.statistics.latency import (
     ONE_PROCESS_RATIO,
-    Interval,
-    Turn,
     rounds_of,
     speedup,
     summarize,
     without_a_process_in_common,
 )
+from src.run.latency import Cell, Disturbance, Interval, Turn
+from src.run.layout import as_dict
+from src.run.reading import convert
 
-QUIET = Disturbance(1.0, steal_share=0.0, other_cores=0.0, frequency_hz=None)
-BUSY = Disturbance(1.0, steal_share=0.0, other_cores=0.9, frequency_hz=None)
+QUIET = Disturbance(seconds=1.0, steal_share=0.0, other_cores=0.0, frequency_hz=None)
+BUSY = Disturbance(seconds=1.0, steal_share=0.0, other_cores=0.9, frequency_hz=None)
 
 
 def turns(
@@ -29,9 +30,9 @@ def turns(
 ) -> dict[int, Turn]:
     return {
         number: Turn(
-            each,
-            elapsed_seconds=sum(each),
-            cpu_seconds=2 * sum(each),
+            seconds=[float(value) for value in each],
+            elapsed_seconds=float(sum(each)),
+            cpu_seconds=2 * float(sum(each)),
             disturbance=disturbance,
             process=number // rounds_a_process,
         )
@@ -39,27 +40,34 @@ def turns(
     }
 
 
+def turn_of(seconds: list[float], process: int = 0, **figures: Any) -> Turn:
+    total = sum(seconds)
+    return Turn(
+        seconds=seconds, elapsed_seconds=total, cpu_seconds=total, process=process, **figures
+    )
+
+
 def test_a_cell_is_its_samples() -> None:
     cell = summarize(4, turns([[1.0, 2.0], [3.0, 4.0, 5.0]]))
-    assert cell["samples"] == 5
-    assert cell["rounds"] == 2
-    assert cell["mean_s"] == 3.0
-    assert cell["p50_s"] == 3.0
-    assert cell["iqr_s"] == 2.0
-    assert cell["images_per_second"] == pytest.approx(4 * 5 / 15)
-    assert cell["busy_cores"] == pytest.approx(2)
-    assert cell["seconds"] == {"0": [1.0, 2.0], "1": [3.0, 4.0, 5.0]}
-    assert (cell["processes"], cell["process_of_round"]) == (1, {"0": 0, "1": 0})
-    assert cell["device_p50_s"] is None
-    assert cell["joules_per_image"] is None
+    assert cell.samples == 5
+    assert cell.rounds == 2
+    assert cell.mean_s == 3.0
+    assert cell.p50_s == 3.0
+    assert cell.iqr_s == 2.0
+    assert cell.images_per_second == pytest.approx(4 * 5 / 15)
+    assert cell.busy_cores == pytest.approx(2)
+    assert cell.seconds == {"0": [1.0, 2.0], "1": [3.0, 4.0, 5.0]}
+    assert (cell.processes, cell.process_of_round) == (1, {"0": 0, "1": 0})
+    assert cell.device_p50_s is None
+    assert cell.joules_per_image is None
 
 
 def test_device_time_and_energy_are_kept_apart() -> None:
-    turn = Turn([2.0] * 3, 6.0, 1.0, device_seconds=[0.5] * 3, energy_joules=30.0)
+    turn = turn_of([2.0] * 3, device_seconds=[0.5] * 3, energy_joules=30.0)
     cell = summarize(2, {0: turn, 1: turn})
-    assert cell["device_p50_s"] == 0.5
-    assert cell["p50_s"] == 2.0
-    assert cell["joules_per_image"] == pytest.approx(60 / 12)
+    assert cell.device_p50_s == 0.5
+    assert cell.p50_s == 2.0
+    assert cell.joules_per_image == pytest.approx(60 / 12)
 
 
 @pytest.mark.parametrize(
@@ -68,22 +76,25 @@ def test_device_time_and_energy_are_kept_apart() -> None:
 )
 def test_a_percentile_without_samples_behind_it_is_missing(samples: int, present: set[str]) -> None:
     cell = summarize(1, turns([list(np.linspace(1, 2, samples))]))
-    assert {name for name in ("p50_s", "p90_s", "p99_s") if cell[name] is not None} == present
+    assert {
+        name for name in ("p50_s", "p90_s", "p99_s") if getattr(cell, name) is not None
+    } == present
 
 
 @pytest.mark.parametrize(("spread", "causes"), [(0.05, []), (0.5, ["spread"])])
 def test_a_wide_cell_says_that_it_is_unstable(spread: float, causes: list[str]) -> None:
     cell = summarize(1, turns([list(np.linspace(1, 1 + spread, 100))]))
-    assert cell["unstable"] == causes
-    assert cell["stable"] is not causes
+    assert cell.unstable == causes
+    assert cell.stable is not causes
 
 
 def test_what_disturbed_a_cell_comes_before_its_spread() -> None:
-    turn = Turn([1.0, 2.0, 3.0], 6.0, 6.0, disturbance=BUSY)
+    turn = turn_of([1.0, 2.0, 3.0], disturbance=BUSY)
     cell = summarize(1, {0: turn}, warm=False)
-    assert cell["unstable"] == ["busy", "cold", "spread"]
-    assert cell["stable"] is False
-    assert cell["disturbance"]["other_cores"] == pytest.approx(0.9)
+    assert cell.unstable == ["busy", "cold", "spread"]
+    assert cell.stable is False
+    assert cell.disturbance
+    assert cell.disturbance.other_cores == pytest.approx(0.9)
 
 
 def test_drift_that_both_saw_cancels() -> None:
@@ -157,11 +168,11 @@ def test_what_differs_from_process_to_process_widens_the_interval() -> None:
 def test_a_process_of_many_rounds_weighs_as_much_as_one_of_few() -> None:
     baseline = turns([[1.0]] * 12)
     processes = {
-        number: Turn([1.0 if number < 9 else 0.5], 1.0, 1.0, process=int(number >= 9))
+        number: turn_of([1.0 if number < 9 else 0.5], process=int(number >= 9))
         for number in range(12)
     }
     interval = speedup(
-        baseline | {n: Turn([1.0], 1.0, 1.0, process=int(n >= 9)) for n in baseline}, processes
+        baseline | {n: turn_of([1.0], process=int(n >= 9)) for n in baseline}, processes
     )
     assert interval
     assert interval.value == pytest.approx(2**0.5)
@@ -299,9 +310,12 @@ def test_a_stored_cell_gives_the_same_speedup(disturbance: Disturbance | None) -
         turns([list(level * generator.exponential(size=5)) for _ in range(14)], 0, disturbance)
         for level in (1.0, 2.0)
     )
-    stored = [rounds_of(json.loads(json.dumps(summarize(1, each)))) for each in (one, other)]
+    stored = [
+        rounds_of(convert(json.loads(json.dumps(as_dict(summarize(1, each)))), Cell))
+        for each in (one, other)
+    ]
     found, expected = speedup(*stored), speedup(one, other)
     assert found
     assert expected
     # What is stored is rounded to a tenth of a microsecond.
-    assert found.to_dict() == pytest.approx(expected.to_dict(), rel=1e-5)
+    assert as_dict(found) == pytest.approx(as_dict(expected), rel=1e-5)

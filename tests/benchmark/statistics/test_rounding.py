@@ -14,9 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from src.benchmark.statistics.fidelity import Logits
-from src.benchmark.statistics.rounding import LIMIT, Rounding
-from src.benchmark.statistics.scorecard import Scorecard
-from src.benchmark.statistics.verdict import keeps_budget, with_verdict
+from src.benchmark.statistics.rounding import LIMIT, Rounding, RoundingFigures
+from src.benchmark.statistics.scorecard import Score, Scorecard
+from src.benchmark.statistics.verdict import keeps_budget, with_same
+from src.run.accuracy import Accuracy
+from src.run.layout import as_dict
+from src.run.reading import convert
+from src.run.rounds import RoundingSums
+from src.run.row import Row
+from tests.report.test_table import row as table_row
 
 CLASSES = 10
 IMAGES = torch.randn(96, 3, 16, 16, generator=torch.Generator().manual_seed(1))
@@ -52,7 +58,7 @@ def reference() -> Logits:
     return logits_of(network())
 
 
-def figures(logits: Logits, baseline: Logits, batch: int = 32) -> dict[str, Any]:
+def figures(logits: Logits, baseline: Logits, batch: int = 32) -> RoundingFigures:
     rounding = Rounding()
     for start in range(0, len(logits), batch):
         rounding.add(logits[start : start + batch], baseline[start : start + batch])
@@ -62,7 +68,7 @@ def figures(logits: Logits, baseline: Logits, batch: int = 32) -> dict[str, Any]
 def verdict(logits: Logits, baseline: Logits, *, may_be_same: bool = True) -> str | None:
     card = Scorecard([str(index) for index in range(logits.shape[1])])
     card.add(logits, baseline.argmax(axis=1), baseline)
-    return with_verdict(card.result(0.01), may_be_same=may_be_same)
+    return with_same(card.result(0.01), may_be_same=may_be_same).verdict
 
 
 def in_double(found: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -153,7 +159,7 @@ def test_numbers_of_half_the_bits_are_another_network(name: str, reference: Logi
     assert verdict(logits, reference) != "same"
     # The accuracy is tested then, which is no failure: nothing flips.
     assert verdict(logits[:8], reference[:8]) == "inconclusive"
-    assert 3 * LIMIT < (figures(logits, reference)["rounding_error"] or 0) < 0.1
+    assert 3 * LIMIT < (figures(logits, reference).rounding_error or 0) < 0.1
 
 
 def test_logits_that_are_stored_in_fp16_are_not_the_same() -> None:
@@ -172,10 +178,10 @@ def test_an_image_with_huge_logits_hides_no_error_in_another(reference: Logits) 
     baseline = reference.copy()
     baseline[0] *= 1e6
     logits = noisy(baseline, 7, 1e-2)
-    assert figures(logits, baseline)["beyond_rounding"] == 1
+    assert figures(logits, baseline).beyond_rounding == 1
     # Its own rounding is allowed to it.
-    assert figures(noisy(baseline, 0, LIMIT / 2), baseline)["beyond_rounding"] == 0
-    assert figures(noisy(baseline, 0, LIMIT * 2), baseline)["beyond_rounding"] == 1
+    assert figures(noisy(baseline, 0, LIMIT / 2), baseline).beyond_rounding == 0
+    assert figures(noisy(baseline, 0, LIMIT * 2), baseline).beyond_rounding == 1
 
 
 def test_an_image_between_two_classes_may_round_as_any_other(reference: Logits) -> None:
@@ -194,7 +200,7 @@ def test_constant_logits_are_the_same_only_where_they_are_the_same() -> None:
     assert verdict(np.nextafter(constant, np.float32(4)), constant) == "same"
     another = constant.copy()
     another[3, 1] += 0.1
-    assert figures(another, constant) == {"rounding_error": None, "beyond_rounding": 1}
+    assert figures(another, constant) == (None, 1)
     assert verdict(another, constant) != "same"
 
 
@@ -208,28 +214,27 @@ def test_a_flip_is_never_the_same_network_however_near_the_tie() -> None:
     baseline = np.array([[1.0, 1.0 + 1e-6, -5.0], [5.0, 0.0, 0.0]], np.float32)
     logits = baseline.copy()
     logits[0, 0] += np.float32(2e-6)
-    assert figures(logits, baseline)["beyond_rounding"] == 0
+    assert figures(logits, baseline).beyond_rounding == 0
     assert verdict(logits, baseline) == "inconclusive"
 
 
 def test_only_an_fp32_file_beside_its_baseline_is_the_same_network(reference: Logits) -> None:
     assert verdict(reference.copy(), reference, may_be_same=False) == "inconclusive"
-    assert with_verdict({"top1": 1.0}, may_be_same=True) is None
+    alone = Score(Accuracy(images=1, top1=1.0, top5=1.0, ece=0.0), None)
+    assert with_same(alone, may_be_same=True).verdict is None
 
 
 def test_what_is_kept_gives_the_same_figures(reference: Logits) -> None:
     rounding, again = Rounding(), Rounding()
     rounding.add(noisy(reference, 2, 1e-4), reference)
-    again.restore(json.loads(json.dumps(rounding.raw(), allow_nan=False)))
+    stored = json.loads(json.dumps(as_dict(rounding.raw()), allow_nan=False))
+    again.restore(convert(stored, RoundingSums))
     assert again.result() == rounding.result()
-    assert rounding.result()["beyond_rounding"] == 1
+    assert rounding.result().beyond_rounding == 1
 
 
 def test_what_keeps_the_budget() -> None:
-    rows = [{"format": name, "verdict": name} for name in ("same", "pass", "fail", "inconclusive")]
-    kept = [
-        row["format"]
-        for row in [*rows, {"format": "x", "verdict": None}]
-        if keeps_budget(row, "fail")
-    ]
+    verdicts = {name: name for name in ("same", "pass", "fail", "inconclusive")} | {"x": None}
+    rows = [convert(table_row(name, verdict=verdict), Row) for name, verdict in verdicts.items()]
+    kept = [row.format for row in rows if keeps_budget(row, "fail")]
     assert kept == ["same", "pass", "fail"]

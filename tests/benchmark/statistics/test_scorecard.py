@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from src.benchmark.statistics.fidelity import Labels, Logits
-from src.benchmark.statistics.scorecard import Scorecard
+from src.benchmark.statistics.scorecard import Score, Scorecard
 from src.run.accuracy import Accuracy
+from src.run.layout import as_dict
 from src.run.reading import convert
 
 NAMES = ["a", "b", "c"]
@@ -27,7 +28,13 @@ def scored(
     for start in range(0, len(logits), batch):
         part = slice(start, start + batch)
         card.add(logits[part], targets[part], None if baseline is None else baseline[part])
-    return card.result(max_drop=0.01)
+    return figures_of(card.result(max_drop=0.01))
+
+
+def figures_of(score: Score) -> dict[str, Any]:
+    """The figures as a file has them, with the verdict beside them."""
+    verdict = {} if score.verdict is None else {"verdict": score.verdict}
+    return {**as_dict(score.accuracy), **verdict}
 
 
 def test_accuracy_is_counted_by_hand() -> None:
@@ -70,7 +77,7 @@ def test_without_a_baseline_for_every_image_there_is_no_delta() -> None:
     card = Scorecard(NAMES)
     card.add(AFTER, TARGETS, BEFORE)
     card.add(AFTER, TARGETS, None)
-    assert "verdict" not in card.result(0.01)
+    assert card.result(0.01).verdict is None
 
 
 @pytest.mark.parametrize(
@@ -107,7 +114,7 @@ def test_logits_as_large_as_float32_holds_give_figures_that_are_read_again(large
     logits = np.array([[largest, -largest], [-largest, largest]], np.float32)
     card = Scorecard(["a", "b"])
     card.add(logits, np.array([0, 1]), -logits)
-    figures = card.result(0.01)
+    figures = figures_of(card.result(0.01))
     convert(json.loads(json.dumps(figures, allow_nan=False)), Accuracy)
     assert figures["max_abs_logit_diff"] == pytest.approx(2 * largest)
     assert figures["lost"] == 0
