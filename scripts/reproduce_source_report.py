@@ -27,9 +27,11 @@ import torch
 import torchvision
 from gpu import page as gpu_page
 
-from src.report.int8_slowdown import explanations
+from src.report.sections.int8_slowdown import explanations
 from src.run import folder
+from src.run import results as records
 from src.run.layout import as_dict
+from src.run.reading import convert
 from src.system import atomic_files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -234,7 +236,7 @@ def quantization(results: dict[str, Results]) -> Iterator[str]:
         yield f"| {model} | {' | '.join(shown)} |"
     yield ""
     for model, found in results.items():
-        for line in explanations(found):
+        for line in explanations(convert(found, records.Results)):
             yield f"- {model}: {line}"
     yield ""
 

@@ -26,14 +26,14 @@ from src.errors import UsageError
 from src.export import reference_outputs
 from src.export.source import Checkpoint
 from src.predict import images
-from src.report import table
-from src.report.writers import markdown_page
+from src.report.writers.console import report_table
 from src.report.writers.tensorboard import write
 from src.run import class_names
 from src.run.folder import Run
 from src.system import console
 from src.worker import protocol
 from src.worker.process import Limits, WorkerError, WorkerProcess
+from tests.report.pages import markdown_page, report
 from tests.report.test_table import results, row
 from tests.report.writers.test_cards import manifest
 from tests.support import canary
@@ -98,11 +98,11 @@ def test_markup_in_a_name_is_text_everywhere(tmp_path: Path) -> None:
     measured["run"] = measured["environment"]["cpu"] = MARKUP[0] + MARKUP[1]
     for each in measured["rows"]:
         each["accuracy"]["worst_class"]["name"] = MARKUP[0]
-    assert MARKUP[0] not in markdown_page.markdown(measured).replace(measured["run"], "")
+    assert MARKUP[0] not in markdown_page(measured).replace(measured["run"], "")
     screen = Console(file=io.StringIO(), markup=False, width=200)
-    screen.print(table.console_table(measured))
+    screen.print(report_table(report(measured)))
     assert MARKUP[1] in screen.file.getvalue()  # type: ignore[attr-defined]
-    write(measured, tmp_path, {"model": {"name": MARKUP[0]}}, {})
+    write(report(measured), tmp_path, {"model": {"name": MARKUP[0]}}, {})
     events = b"".join(path.read_bytes() for path in tmp_path.glob("events*"))
     assert b"&lt;script>" in events  # in the tables, which are shown as Markdown
 

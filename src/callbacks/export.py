@@ -14,7 +14,7 @@ from src.export.preflight import preflight
 from src.export.source import Checkpoint
 from src.export.stage import export_run
 from src.models.classifier import Classifier
-from src.report import health
+from src.report.sections import health
 from src.report.writers import cards
 from src.run.folder import LAST, Run
 from src.system.console import StageDisplay, open_console
@@ -68,8 +68,8 @@ class ExportCallback(Callback):
         if checkpoint == run.last_checkpoint:
             console.print(f"no weights were validated: exporting {LAST}")
         with StageDisplay(console) as report:
-            manifest = export_run(run, Checkpoint.read(checkpoint), data, self.options, report)
-        if warning := health.warning(manifest):
+            export_run(run, Checkpoint.read(checkpoint), data, self.options, report)
+        if warning := health.warning(run.read_manifest().health):
             console.print(warning, soft_wrap=True, style="yellow")
         cards.write(run)
         return run

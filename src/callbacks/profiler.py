@@ -14,7 +14,8 @@ from src.profiling.options import ProfilingOptions
 from src.profiling.plan import Window, training_windows, window_at
 from src.profiling.recorder import Recorder
 from src.profiling.regions import region_of
-from src.report import training
+from src.report.stage import report_profile
+from src.report.training_profile import TrainingProfile
 from src.run.folder import Run
 from src.system.console import open_console
 
@@ -129,7 +130,8 @@ class ProfilerCallback(Callback):
         self.profiler.recorder = None
         folder = trainer.log_dir  # a collective call
         if trainer.is_global_zero and folder is not None:
-            training.report(recorder.content, Path(folder), open_console())
+            profile = TrainingProfile.of(recorder.content)
+            report_profile(profile, Path(folder), open_console())
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException

@@ -28,16 +28,19 @@ from src.compare.comparison import Comparison
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.export.source import Checkpoint
-from src.report import advice, table
-from src.report.writers import cards, markdown_page, tensorboard
-from src.report.writers.html import page as html_page
+from src.report.sections.report import report_of
+from src.report.writers import tensorboard
+from src.report.writers.console import report_table
 from src.run import class_names
 from src.run.folder import Run
-from src.run.shapes.benchmark import BENCHMARK
-from src.run.shapes.manifest import MANIFEST
+from src.run.layout import as_dict
+from src.run.manifest import Manifest
+from src.run.reading import convert
+from src.run.results import Results
 from tests.compare.test_regression import measurement
 from tests.faults.fuzzing import MANY, share_accepted
 from tests.faults.mutation import HOSTILE, as_json, damaged, valid_mutation
+from tests.report.pages import card, html_page, markdown_page
 from tests.report.test_table import FAILED, latency, results, row
 from tests.report.writers.test_cards import manifest
 from tests.support import canary
@@ -72,9 +75,10 @@ def test_mutated_measurements_are_accepted_or_refused_in_one_line(
     def read(chance: random.Random) -> None:
         run.benchmark.write_bytes(as_json(MEASURED, chance))
         measured = run.read_benchmark()
-        assert markdown_page.markdown(measured, ["size"])
-        screen.print(table.console_table(measured))
-        assert len([*advice.sentences(measured)]) == len(measured["recommendation"])
+        assert markdown_page(measured, ["size"])
+        report = report_of(measured)
+        screen.print(report_table(report))
+        assert len(report.recommendation) == len(measured.recommendation)
         assert Comparison.of([Measured("one", run.benchmark, measured)], None, None).rows()
         if chance.random() < 0.02:  # drawing is slow
             assert html_page(measured, run.flipped)
@@ -97,7 +101,7 @@ def test_valid_mutated_measurements_can_be_reported_and_compared(
     def read(chance: random.Random) -> None:
         measured = []
         for _ in range(2):
-            content = valid_mutation(chance.choice(kinds), chance, BENCHMARK)
+            content = valid_mutation(chance.choice(kinds), chance, Results)
             version = 1 if content.get("schema_version") != 2 else 2
             run.benchmark.write_text(json.dumps({**content, "schema_version": version}))
             measured.append(Measured(f"run {len(measured)}", run.benchmark, run.read_benchmark()))
@@ -106,19 +110,20 @@ def test_valid_mutated_measurements_can_be_reported_and_compared(
             assert isinstance(
                 regression.compare(one, other, max_slowdown=0.05, max_drop=0.01), list
             )
-        assert markdown_page.markdown(one, ["size"])
-        screen.print(table.console_table(one))
-        for sentence in (*table.footnotes(one), *advice.sentences(one)):
+        assert markdown_page(one, ["size"])
+        report = report_of(one)
+        screen.print(report_table(report))
+        for sentence in (*report.unmeasured, *report.recommendation):
             screen.print(sentence)
         draws = chance.random() < 0.03
         if draws:
             assert html_page(one, run.flipped)
-            tensorboard.write(one, tmp_path / "events", {"model": one["options"]}, {})
+            tensorboard.write(report, tmp_path / "events", {"model": as_dict(one.options)}, {})
         with contextlib.suppress(UsageError):  # no common batch size
             comparison = Comparison.of(measured, None, 1.0)
             assert comparison_page.markdown(comparison)
             assert not draws or comparison_page.page(comparison)
-        assert cards.card("onnx", manifest(), one)
+        assert card("onnx", manifest(), one)
 
     assert share_accepted(count, read) == 1
 
@@ -130,16 +135,17 @@ def test_valid_mutated_manifests_can_be_used_by_every_stage(tmp_path: Path, coun
     measured = results(row("onnx_int8"))
 
     def read(chance: random.Random) -> None:
-        content = valid_mutation(EXPORTED, chance, MANIFEST)
+        content = valid_mutation(EXPORTED, chance, Manifest)
         run.manifest.write_text(json.dumps({**content, "schema_version": 1}))
         exported = run.read_manifest()
-        for name in exported["formats"]:
-            assert cards.card(name, exported, measured)
-        assert bundle_card(exported, "x", measured["rows"][0], measured["dataset"], "x.png")
-        assert Preprocessing.from_dict(exported["preprocessing"]).input_shape
+        for name in exported.formats:
+            assert card(name, exported, measured)
+        scored = convert(measured, Results)
+        assert bundle_card(exported, "x", scored.rows[0], scored.dataset, "x.png")
+        assert Preprocessing.from_dict(as_dict(exported.preprocessing)).input_shape
         run.benchmark.write_text(json.dumps(measured))
         with contextlib.suppress(UsageError):  # an unknown format
-            assert planned(exported) or not exported["formats"]
+            assert planned(exported) or not exported.formats
             assert up_to_date.find(run, BenchmarkOptions(), lambda: None) is None
 
     assert share_accepted(count, read) == 1
@@ -153,12 +159,12 @@ def test_mutated_manifests_are_accepted_or_refused_in_one_line(tmp_path: Path, c
     def read(chance: random.Random) -> None:
         run.manifest.write_bytes(as_json(EXPORTED, chance))
         exported = run.read_manifest()
-        for name in exported["formats"]:
-            assert cards.card(name, exported, None)
+        for name in exported.formats:
+            assert card(name, exported, None)
             inside = (run.exports / name).resolve()
             assert inside.is_relative_to(run.exports.resolve())
-            for file in exported["formats"][name]["files"]:
-                assert (inside / file["path"]).resolve().is_relative_to(inside)
+            for file in exported.formats[name].files:
+                assert (inside / file.path).resolve().is_relative_to(inside)
         assert bundle_card(exported, "onnx_int8", None, None, "test_image.png")
         with contextlib.suppress(UsageError):  # an unknown format
             assert planned(exported)

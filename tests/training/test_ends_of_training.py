@@ -12,10 +12,11 @@ import torch
 
 from src.cli import app, option_conflicts
 from src.cli.entry_point import run_command
-from src.report.table import footnotes
+from src.report.sections.footnotes import footnotes
 from src.run.folder import Run
 from src.run.layout import as_dict
 from tests.cli.test_app import parse
+from tests.report.pages import record
 from tests.report.test_table import results, row
 
 SHORT = (
@@ -128,6 +129,6 @@ def test_a_training_without_validation_prints_a_notice_before_it_starts(
 def test_the_table_says_that_the_exported_weights_were_not_validated() -> None:
     content: dict[str, Any] = results(row("eager"))
     footnote = "Exported is the last checkpoint, checkpoints/last.ckpt: no weights were validated"
-    assert footnote not in list(footnotes(content))
+    assert footnote not in list(footnotes(record(content)))
     content["checkpoint"] = {**content["checkpoint"], "path": "checkpoints/last.ckpt"}
-    assert footnote in list(footnotes(content))
+    assert footnote in list(footnotes(record(content)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from src.cli.stage_command import command_line, parse
 from src.export.options import ExportOptions
-from src.report import health
+from src.report.sections import health
 from src.report.writers import cards
 from src.system.console import StageDisplay, open_console
 from src.system.signals import resume_advice
@@ -28,7 +28,7 @@ def main() -> None:
     advice = f"go on with: {command_line('export')}"
     with resume_advice(lambda: advice), StageDisplay(console) as report:
         manifest = export_run(run, Checkpoint.read(checkpoint), data, options, report)
-    if warning := health.warning(manifest):
+    if warning := health.warning(run.read_manifest().health):
         console.print(warning, soft_wrap=True, style="yellow")
     cards.write(run)
     for name, entry in manifest["formats"].items():

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from src.report.int8_slowdown import explanations
+from src.report.sections.int8_slowdown import explanations
+from tests.report.pages import record
 from tests.report.test_table import latency, results, row
 
 PROFILE = {
@@ -19,7 +20,7 @@ def lines(low: float, high: float, *, dot_product: bool = True, **changes: Any) 
     quantized = row("onnx_int8", precision="int8", latency=[cell], profile=PROFILE) | changes
     measured = results(row("eager"), quantized)
     measured["environment"]["int8_dot_product"] = dot_product
-    return list(explanations(measured))
+    return list(explanations(record(measured)))
 
 
 def test_a_slow_int8_row_is_explained_by_where_its_time_goes() -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from src.report.advice import points, sentences
+from src.report.sections.recommendation import points
+from tests.report.pages import report
 from tests.report.test_table import latency, results, row
 
 CLOSE = {"value": 1.0, "low": 0.97, "high": 1.02, "processes": 5}
@@ -11,7 +12,7 @@ CLOSE = {"value": 1.0, "low": 0.97, "high": 1.02, "processes": 5}
 def advice(*rows: dict[str, Any], chosen: str, **changes: Any) -> str:
     measured = results(*rows)
     measured["recommendation"]["cpu"] |= {"format": chosen, **changes}
-    (only,) = sentences(measured)
+    (only,) = report(measured).recommendation
     return only
 
 
@@ -52,7 +53,7 @@ def test_a_drop_that_may_be_none_is_not_called_unchanged() -> None:
     measured = results(row("eager"), worse)
     measured["options"]["max_accuracy_drop"] = 0.05
     measured["recommendation"]["cpu"] |= {"format": "onnx"}
-    (text,) = sentences(measured)
+    (text,) = report(measured).recommendation
     assert "accuracy within the budget of 5 points (-1.5 points [-3.5, +0.3], n=540)" in text
 
 
@@ -122,7 +123,7 @@ def test_the_same_network_needs_no_test_of_its_accuracy() -> None:
 
 
 def test_memory_is_told_beside_the_baselines_at_the_size_that_decided() -> None:
-    lean = row("onnx", latency=[latency(1, 0.01, peak_rss_bytes=5e7), latency(8, 0.1)])
+    lean = row("onnx", latency=[latency(1, 0.01, peak_rss_bytes=50_000_000), latency(8, 0.1)])
     text = advice(row("eager"), lean, chosen="onnx", objective="memory", batch_size=1)
     assert "50 MB at the peak where eager takes 200 MB" in text
     lean["latency"][0]["peak_rss_bytes"] = None
