@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 from collections.abc import Iterator
@@ -185,7 +186,7 @@ def test_a_folder_of_runs_is_compared_by_files_of_their_own(run: Run, elsewhere:
 
 
 def test_every_path_of_a_run_is_asked_for_in_one_place(run: Run, elsewhere: Path) -> None:
-    paths = [name for name, value in vars(Run).items() if isinstance(value, property)]
+    paths = [name for name, value in inspect.getmembers(Run) if isinstance(value, property)]
     asked = 0
     for name in paths:
         path = getattr(run, name)
