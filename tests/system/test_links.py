@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 from collections.abc import Iterator
@@ -187,7 +188,7 @@ def test_comparing_a_folder_of_runs_refuses_a_linked_benchmark_json(
 
 
 def test_every_path_property_of_a_run_refuses_a_link_out_of_it(run: Run, elsewhere: Path) -> None:
-    paths = [name for name, value in vars(Run).items() if isinstance(value, property)]
+    paths = [name for name, value in inspect.getmembers(Run) if isinstance(value, property)]
     checked = 0
     for name in paths:
         path = getattr(run, name)
