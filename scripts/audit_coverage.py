@@ -19,7 +19,7 @@ from scipy.special import betaincinv
 
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.statistics import latency
-from src.benchmark.statistics.latency import speedup, without_a_process_in_common
+from src.benchmark.statistics.latency import independent_groups, speedup
 from src.run.latency import Cell as CellRecord
 from src.run.latency import Turn
 from src.run.reading import convert
@@ -121,7 +121,7 @@ def observed(cell: Cell, other: Cell) -> list[Observed]:
     }
     return [
         [(ours[number], theirs[number]) for number in sorted(group)]
-        for group in without_a_process_in_common(pairs)
+        for group in independent_groups(pairs)
     ]
 
 

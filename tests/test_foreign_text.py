@@ -21,7 +21,7 @@ from src.bundle.card import card as bundle_card
 from src.callbacks.predictions import PredictionWriter
 from src.compare.collection import Measured
 from src.compare.comparison import Comparison
-from src.compare.page import markdown as comparison_page
+from src.compare.page import markdown_page as comparison_page
 from src.errors import UsageError, is_harmful
 from src.predict.output import open_writer
 from src.predict.stage import Prediction

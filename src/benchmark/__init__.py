@@ -1,1 +1,1 @@
-"""Files in, measurements out: each row in a process of its own."""
+"""The benchmark stage: measures exported files, each row in its own process."""

@@ -1,4 +1,4 @@
-"""Were images that are scored used to calibrate: their hashes tell."""
+"""Detection of calibration images in the scored split, by their hashes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from src.errors import UsageError
 from src.system import atomic_files
 
-# Some data sets hold the same picture in two splits; a few of them decide nothing.
+# Some data sets hold the same image in two splits. A few of these do not change an accuracy.
 TOLERATED_SHARE = 0.02
 
 
 class LeakDetector:
-    """Looks for the calibration images among those that are scored.
+    """Detector of calibration images among the scored images.
 
     Args:
-        calibration: SHA-256 of each calibration image, as the export wrote it down.
-        split: the name of what is scored, for the message.
+        calibration: SHA-256 of each calibration image, from the manifest.
+        split: name of the scored split, for the error message.
     """
 
     def __init__(self, calibration: Sequence[str], split: str) -> None:
@@ -27,25 +27,25 @@ class LeakDetector:
         self._split = split
         self._seen: set[str] = set()
 
-    def look_at(self, images: NDArray[np.float32]) -> None:
-        """One more batch that is scored: (n, 3, H, W)."""
+    def add(self, images: NDArray[np.float32]) -> None:
+        """Add one scored batch: (n, 3, H, W)."""
         self._seen |= self._calibration.intersection(map(atomic_files.sha256_of, images))
 
     @property
-    def found(self) -> int:
-        """How many calibration images are among the scored ones."""
+    def leaked(self) -> int:
+        """Number of calibration images among the scored images."""
         return len(self._seen)
 
     def require_none(self) -> None:
-        """Refuse to go on if calibration has seen what is scored.
+        """Raise an error if the scored images were used for calibration.
 
         Raises:
             UsageError: more than ``TOLERATED_SHARE`` of the calibration images are scored.
         """
-        if self.found > TOLERATED_SHARE * len(self._calibration):
+        if self.leaked > TOLERATED_SHARE * len(self._calibration):
             raise UsageError(
                 "export.calibration_images",
                 expected=f"images that are not in the {self._split} split",
-                found=f"{self.found} of {len(self._calibration)} that are",
+                found=f"{self.leaked} of {len(self._calibration)} that are",
                 remedy="export again, calibrated on training images",
             )

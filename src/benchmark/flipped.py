@@ -1,4 +1,4 @@
-"""Pictures of the images that some row answers otherwise than the baseline."""
+"""Thumbnails of the images whose top-1 class differs from the baseline's in some row."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from numpy.typing import NDArray
 from src.run.facts import PreprocessingFacts
 from src.system import atomic_files
 
-MOST = 24  # of a measurement: enough to see what they have in common
+MOST = 24  # thumbnails of a measurement: enough to see what the images have in common
 SIDE = 96  # pixels
 
 
-class FlippedPictures:
-    """Keeps a small picture of the first ``MOST`` such images, as the network saw them.
+class FlippedImages:
+    """Writer of thumbnails of the first ``MOST`` flipped images, as the network sees them.
 
     Args:
         folder: gets ``<position>.png``.
-        preprocessing: by which the pictures were normalised.
+        preprocessing: gives the mean and std that the images were normalised with.
     """
 
     def __init__(self, folder: Path, preprocessing: PreprocessingFacts) -> None:
         self._folder = folder
         self._mean = np.asarray(preprocessing.mean, np.float32)[:, None, None]
         self._std = np.asarray(preprocessing.std, np.float32)[:, None, None]
-        self._kept: set[int] = set()  # positions; several rows may answer one image otherwise
+        self._kept: set[int] = set()  # positions; one image may flip in several rows
 
     def keep(self, images: NDArray[np.float32], flipped: NDArray[np.bool_], start: int) -> None:
-        """Keep those of a batch that flipped.
+        """Write the thumbnails of the flipped images of a batch.
 
         Args:
             images: (n, 3, H, W), normalised.
-            flipped: (n,).
-            start: the first one's position in its split.
+            flipped: (n,), True where top-1 differs from the baseline's.
+            start: position of the first image in its split.
         """
         from PIL import Image
 
@@ -45,11 +45,11 @@ class FlippedPictures:
             if len(self._kept) == MOST:
                 return
             self._kept.add(position)
-            # In the place of an earlier measurement's, which may be of other images.
+            # This overwrites a thumbnail of an earlier measurement, which may show another image.
             path = self._folder / f"{position}.png"
             self._folder.mkdir(exist_ok=True)
             levels = (images[index] * self._std + self._mean).clip(0, 1) * 255  # (3, H, W)
-            picture = Image.fromarray(levels.round().astype(np.uint8).transpose(1, 2, 0))
-            picture.thumbnail((SIDE, SIDE))
+            thumbnail = Image.fromarray(levels.round().astype(np.uint8).transpose(1, 2, 0))
+            thumbnail.thumbnail((SIDE, SIDE))
             with atomic_files.whole_file(path) as file:
-                picture.save(file, "PNG")
+                thumbnail.save(file, "PNG")

@@ -1,8 +1,8 @@
-"""The memory that a file takes at one batch size, in a process that does nothing else.
+"""Peak memory of a file at one batch size, measured in a separate process.
 
-A row's own process scores batches of 64 and is timed at each size in turn, so its peak is that of
-the largest of all. Here each size has a fresh process, which loads the file and calls it with
-batches of that size alone, the same way for every row.
+The process that times a row also scores batches of 64 and runs every batch size, so its peak is
+that of the largest batch. Here each batch size gets a fresh process, which loads the file and calls
+it with batches of that size only. This is the same for every row.
 """
 
 from __future__ import annotations
@@ -28,45 +28,45 @@ if TYPE_CHECKING:
 
 Images = NDArray[np.float32]
 
-# On the CPU. A process imports its runtime for seconds, on one core; each holds a network.
+# Processes on the CPU. Each imports its runtime on one core, for seconds, and holds a network.
 MOST_AT_ONCE = 4
 
 
 def measure(
     rows: Sequence[Row], batches: Sequence[Images], exports: Path, limits: Limits, report: Report
 ) -> None:
-    """Let each row that is ok keep its peaks in ``row.memory``, by batch size.
+    """Measure the peaks of each row that is ok, and store them in ``row.memory`` by batch size.
 
-    Where they cannot be measured, the record says why: the row itself was measured and stays ok.
+    If a peak cannot be measured, its record holds the reason. The row keeps its status ok.
 
     Args:
-        rows: on any device. Those on a GPU are measured one by one, as its memory is told of all
-            processes together.
+        rows: on any device. Rows on a GPU are measured one by one, because the driver reports the
+            memory of all processes together.
         batches: (N, 3, H, W) each, of different N.
         exports: the folder that holds the formats' folders.
         limits: of each process.
-        report: told what comes next.
+        report: gets the progress.
     """
     pairs = [(row, images) for row in rows if row.ok for images in batches]
     pairs.sort(key=lambda pair: pair[0].device != "cpu")
-    limits = dataclasses.replace(limits, alone=True)
-    begun = 0
-    while begun < len(pairs):
+    limits = dataclasses.replace(limits, exclusive=True)
+    done = 0
+    while done < len(pairs):
         at_once = min(machine.usable_cores(), MOST_AT_ONCE)
-        group = pairs[begun : begun + at_once]
+        group = pairs[done : done + at_once]
         if any(row.device != "cpu" for row, _ in group):
             group = group[:1]
         names = ", ".join(f"{row.name} batch {len(images)}" for row, images in group)
-        report("measuring memory", names, begun, len(pairs))
+        report("measuring memory", names, done, len(pairs))
         with ThreadPoolExecutor(len(group)) as pool:
             peaks = pool.map(lambda pair: _peak(pair[0], pair[1], exports, limits), group)
             for (row, images), peak in zip(group, peaks, strict=True):
                 row.memory[len(images)] = peak
-        begun += len(group)
+        done += len(group)
 
 
 def _peak(row: Row, images: Images, exports: Path, limits: Limits) -> Memory:
-    """Return the peaks of one file in a process of its own."""
+    """Return the peaks of one file, measured in a new process."""
     worker = WorkerProcess(row.name, exports / row.name, row.device, limits)
     try:
         worker.ask(protocol.Load(classes=row.classes))

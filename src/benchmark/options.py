@@ -20,42 +20,45 @@ from src.system.ranges import (
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """Options of the measurement of exported files.
+    """Options for measuring exported files.
 
     Args:
-        batch_sizes: images at once, a latency figure for each.
-        devices: where rows are measured, as far as their formats run there and the machine has it.
+        batch_sizes: batch sizes to time, in images. Each gets its own latency figures.
+        devices: devices to measure on. A row is measured where its format can run and the machine
+            has the device.
         threads: intra-op threads of every runtime; by default all usable cores.
-        precision: a row gets no further process once the 95 % intervals of its speed-ups are
-            within this share of them, which is looked at after 8 processes, then after each 4.
-        processes: in which each row is timed, one after the other, at most. Intervals are over
-            them: more of them make these narrower, and more rounds do not. A file that
-            takes longer to load than ``max_seconds / processes`` keeps its first process, and its
-            row says so.
-        rounds: turns that each row gets at each batch size in each of its processes, in an order
-            that rotates, at most.
-        samples: timed calls in each turn, at most.
-        turn_seconds: timed seconds in each turn, at most.
-        max_seconds: for all timing together, the start of further processes included; once it is
-            spent there are no further rounds, but for the first few of each batch size.
-        warmup_seconds: what a process may take to reach a steady speed at each batch size.
-        timeout_seconds: what one answer of a row may take before the row fails.
-        max_memory_bytes: what a row's process may hold before it fails; by default nine
-            tenths of the memory of the machine or container.
-        max_accuracy_drop: the top-1 accuracy that a row may give up, a share of 1: 0.01 is one
-            point. A row passes when the test images show, at a risk of 5 %, that it gives up
-            no more.
-        loads_at_once: how many rows load their file at the same time. More than 1 saves minutes
-            where there are many cores and rows that compile; then load times are those of busy
-            cores.
-        memory: measure the peak memory of each row at each batch size, in a fresh process each,
-            which takes as long as loading the file and a few calls.
-        objective: what the recommendation is the best at.
+        precision: target half width of the 95 % intervals of a row's speed-ups, as a share of the
+            speed-up. A row that reaches it gets no further process. This is checked after 8
+            processes, then after each further 4.
+        processes: maximum number of processes that time each row, one after the other. The
+            intervals are computed over processes: more processes make them narrower, more rounds do
+            not. A file that takes longer to load than ``max_seconds / processes`` keeps its first
+            process, and its row says so.
+        rounds: maximum number of rounds in each process at each batch size. In a round every row
+            is timed once, in an order that rotates.
+        samples: maximum number of timed calls in one turn of a row.
+        turn_seconds: maximum timed seconds in one turn of a row.
+        max_seconds: time limit for all timing, in seconds, with the start of further processes.
+            After it only the first few rounds of each batch size are still run.
+        warmup_seconds: time limit, in seconds, for a process to reach a steady speed at each batch
+            size.
+        timeout_seconds: time limit, in seconds, for one answer of a row. A row that exceeds it
+            fails.
+        max_memory_bytes: memory limit of a row's process, in bytes. A row that exceeds it fails. By
+            default nine tenths of the memory of the machine or container.
+        max_accuracy_drop: top-1 accuracy that a row may lose, as a share of 1: 0.01 is one point.
+            A row passes if the test images show, at a risk of 5 %, that it loses no more.
+        loads_at_once: number of rows that load their file at the same time. More than 1 saves
+            minutes on a machine with many cores if rows compile; load times are then measured on
+            busy cores.
+        memory: measure the peak memory of each row at each batch size, each in a fresh process.
+            This takes as long as loading the file and a few calls.
+        objective: figure by which the recommended row is the best.
         baseline: the format that speed and accuracy are compared with.
-        trace: write a trace of some calls of each row, after it was timed, into the run's
+        trace: after timing a row, write a trace of some calls into the run's
             ``profile/inference``, and show its operators.
-        strict: exit with an error when a row failed.
-        again: measure once more what these options have measured already.
+        strict: exit with an error if a row failed.
+        again: measure again, even if these options have been measured already.
     """
 
     batch_sizes: list[PositiveInt] = field(default_factory=lambda: [1, 8])
@@ -112,14 +115,14 @@ class BenchmarkOptions:
 
     @property
     def effective_threads(self) -> int:
-        """Intra-op threads that every runtime is told to use."""
+        """Number of intra-op threads that every runtime is set to."""
         return self.threads or machine.usable_cores()
 
     @property
     def memory_limit(self) -> int:
-        """Resident bytes of one worker process."""
+        """Limit of the resident bytes of one worker process."""
         return self.max_memory_bytes or machine.memory_bytes() * 9 // 10
 
     def record(self) -> MeasuringOptions:
-        """Return the same as a measurement keeps them."""
+        """Return the options as the record that a measurement stores."""
         return MeasuringOptions(**asdict(self))

@@ -1,4 +1,4 @@
-"""The file to ship on a device: a decision that can be followed from the measurements alone."""
+"""The recommended file for a device, decided from the measurements only."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ Rows = Sequence[RowFigures]
 def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> Recommendation:
     """Return the row to ship on ``device`` among those that keep the accuracy budget.
 
-    The best by the objective; where its lead over others cannot be measured, the smallest file
-    of these. The baseline always keeps the budget.
+    This is the best row by the objective. If its lead over other rows is not measurable, the
+    smallest file among them is returned. The baseline always keeps the budget.
 
     Args:
-        rows: of a measurement.
+        rows: rows of a measurement.
         baseline: the format that accuracy is compared with.
-        device: whose rows compete.
+        device: the device; rows of other devices are ignored.
         objective: ``latency`` or ``memory`` at the smallest batch, ``throughput`` at the largest,
-            or ``size`` of the files. The memory is the peak of a process of its own, on a GPU that
-            of the GPU where it is known of all rows.
+            or ``size`` of the files. The memory is the peak of a separate process. On a GPU it is
+            the peak on the GPU if that is known for all rows, else the resident memory.
 
     Returns:
-        ``equals`` are rows whose distance could not be measured; ``inconclusive`` are rows that are
-        better but not shown to keep the budget, each with the images that would settle it;
-        ``chosen_from`` counts the rows that keep the budget, the baseline among them; ``tested``
-        counts the rows beside the baseline whose accuracy was tested, at 5 % each;
-        ``with_function`` is the best row that keeps the probabilities too, where the chosen one
-        does not: see :mod:`src.benchmark.statistics.departure`.
+        ``equals`` are the rows whose difference from the best was not measurable; ``inconclusive``
+        are rows that are better but not shown to keep the budget, each with the number of images
+        that would settle it; ``chosen_from`` counts the rows that keep the budget, with the
+        baseline; ``tested`` counts the rows except the baseline whose accuracy was tested, at 5 %
+        each; ``with_function`` is the best row that also keeps the probabilities, if the chosen
+        one does not: see :mod:`src.benchmark.statistics.departure`.
     """
     rows = [row for row in rows if row.is_ok and row.device == device]
     sizes = {cell.batch_size for row in rows for cell in row.latency}
     size = {"latency": min, "throughput": max, "memory": min}.get(objective, lambda _: None)(sizes)
     figure = _figure(objective, size, rows)
-    # Of equal ones the baseline first: what could not be measured of any row decides nothing.
+    # Ties go to the baseline: a figure that is unknown for all rows must not decide.
     ranked = sorted(rows, key=lambda row: (figure(row), row.format != baseline))
     passing = [row for row in ranked if keeps_budget(row, baseline)]
-    others = [row for row in rows if row.format != baseline]
-    none = Recommendation(
+    compared = [row for row in rows if row.format != baseline]
+    empty = Recommendation(
         format=None,
         objective=objective,
         batch_size=size,
         equals=[],
         inconclusive=[],
         chosen_from=len(passing),
-        tested=sum(row.verdict in TESTED for row in others),
+        tested=sum(row.verdict in TESTED for row in compared),
         with_function=None,
     )
     if not passing:
-        return none  # without a baseline no verdict is possible
+        return empty  # there is no verdict without a baseline
 
     def leads(row: RowFigures, other: RowFigures) -> bool:
-        # An interval of the speed decides; files and memory need none.
+        # Speeds are compared by their interval. Sizes and memory have no noise to allow for.
         return objective in {"size", "memory"} or _is_faster(row, other, size)
 
     equals = [row for row in passing[1:] if not leads(passing[0], row)]
@@ -75,7 +75,7 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
         and leads(row, chosen)
     ]
     return msgspec.structs.replace(
-        none,
+        empty,
         format=chosen.format,
         with_function=next(iter(faithful), None) if chosen.format not in faithful else None,
         equals=[row.format for row in [passing[0], *equals] if row is not chosen],
@@ -86,14 +86,14 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
 
 
 def _figure(objective: Objective, size: int | None, rows: Rows) -> Callable[[RowFigures], float]:
-    """Return what is best when it is smallest."""
+    """Return the figure of the objective as a function of a row; smaller is better."""
     peaks = {row.key: _peak_memory(row, size) for row in rows}
     on_gpu = all(peak.peak_device_bytes is not None for peak in peaks.values())
 
     def memory(row: RowFigures) -> float:
         peak = peaks[row.key]
         value = peak.peak_device_bytes if on_gpu else peak.peak_rss_bytes
-        return math.inf if value is None else float(value)  # what is not known is the worst
+        return math.inf if value is None else float(value)  # an unknown peak ranks last
 
     figures: dict[Objective, Callable[[RowFigures], float]] = {
         "latency": lambda row: _cell(row, size).p50_s,

@@ -1,4 +1,4 @@
-"""From what was measured to the figures of ``benchmark.json``, in a step that can be repeated."""
+"""Computation of the figures of ``benchmark.json`` from raw measurements; it can be repeated."""
 
 from __future__ import annotations
 
@@ -15,61 +15,61 @@ from src.benchmark.statistics.departure import BOUNDS
 from src.errors import UsageError
 from src.run.facts import Calibration
 from src.run.folder import Run
-from src.run.record import Wrong
+from src.run.record import InvalidValueError
 from src.run.results import VERSION, Results
 from src.run.rounds import Rounds
 from src.system.console import Report
 
 
 def from_rounds(run: Run, measured: Rounds, options: BenchmarkOptions, report: Report) -> Results:
-    """Make the figures of a measurement whose process ended before it had made them.
+    """Compute the figures of a measurement whose process ended before it did so.
 
     Raises:
-        UsageError: they are not what a reader expects, as of a file that was changed.
+        UsageError: a figure is not as readers expect, because the file was changed.
     """
     rows = planned(run.read_manifest(), options.devices)
-    kept = {row.figures.key: row for row in measured.rows}
+    measured_rows = {row.figures.key: row for row in measured.rows}
     for row in rows:
-        row.restore(kept[row.name, row.device])
+        row.restore(measured_rows[row.name, row.device])
     try:
-        return with_figures(run, measured, rows, Schedule(rows, options, report), options)
-    except Wrong as wrong:
+        return write_figures(run, measured, rows, Schedule(rows, options, report), options)
+    except InvalidValueError as error:
         raise UsageError(
             str(run.rounds),
-            expected=wrong.expected,
-            found=wrong.found,
+            expected=error.expected,
+            found=error.found,
             remedy="measure again, with benchmark.again=true",
-        ) from wrong
+        ) from error
 
 
-def with_figures(
+def write_figures(
     run: Run,
     measured: Rounds,
     rows: Sequence[Row],
     schedule: Schedule,
     options: BenchmarkOptions,
 ) -> Results:
-    """Make all figures of what was measured and kept, and write them.
+    """Compute all figures of a measurement and write them.
 
     Args:
-        run: gets ``benchmark.json``; its ``rounds.json`` goes.
-        measured: what was measured; the circumstances of the measurement are taken from it.
-        rows: measured, or restored.
-        schedule: knows what each row is compared with.
-        options: as it was measured.
+        run: gets ``benchmark.json``; its ``rounds.json`` is deleted.
+        measured: the raw measurement, which also gives the machine, data set and time.
+        rows: rows that were measured, or restored from ``measured``.
+        schedule: gives the rows that each row is compared with.
+        options: options of the measurement.
 
     Raises:
-        Wrong: the result is not what its readers expect; nothing is written.
+        InvalidValueError: a figure is not as readers expect; nothing is written.
     """
-    with _telling_of_rounds(run):
-        results = _derived(run, measured, rows, schedule, options)
+    with _noting_rounds(run):
+        results = _computed(run, measured, rows, schedule, options)
         machine = f"{results.environment.processor} {options.effective_threads} threads"
         run.write_benchmark(results, machine)
     run.rounds.unlink(missing_ok=True)
     return results
 
 
-def _derived(
+def _computed(
     run: Run,
     measured: Rounds,
     rows: Sequence[Row],
@@ -132,8 +132,8 @@ def _folder_of_traces(run: Run, options: BenchmarkOptions) -> Path | None:
 
 
 @contextlib.contextmanager
-def _telling_of_rounds(run: Run) -> Iterator[None]:
-    """Let an error say where the measurement is, and how to go on."""
+def _noting_rounds(run: Run) -> Iterator[None]:
+    """Add a note to errors that says where the raw measurement is and how to continue."""
     try:
         yield
     except Exception as error:

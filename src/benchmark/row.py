@@ -1,4 +1,4 @@
-"""One row: a format on a device, from its start to its last figure."""
+"""One row of a measurement: a format on a device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from src import formats
 from src.backends.base import Unavailable
 from src.benchmark import row_figures, turn
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.row_processes import SuccessiveWorkers
+from src.benchmark.row_processes import RowProcesses
 from src.benchmark.statistics import fidelity
 from src.benchmark.statistics.latency import speedup, summarize
 from src.benchmark.statistics.scorecard import Scorecard
@@ -33,7 +33,9 @@ Images = NDArray[np.float32]
 
 
 class Row:
-    """A format on a device. A failure stays in its row: ``status`` and ``reason`` say so.
+    """Measurement of a format on a device.
+
+    A failure ends only this row. It is stored in ``status`` and ``reason`` of the figures.
 
     Args:
         name: the format.
@@ -50,52 +52,58 @@ class Row:
         self.tolerance = formats.get(name).tolerance
         self.figures = row_figures.exported(name, device, export)
         self._written = export.files
-        self._workers: SuccessiveWorkers | None = None
-        self._holds: tuple[int, int] | None = None  # which process, and which batch size
-        self.rounds: dict[int, dict[int, Turn]] = {}  # by batch size, by number of the round
-        self._warm: dict[int, bool] = {}  # by batch size: each process reached a steady speed
-        self._joules: dict[int, float | None] = {}  # by batch size: of an image, on a GPU
+        self._processes: RowProcesses | None = None
+        self._held: tuple[int, int] | None = None  # (process, batch size) that is ready to time
+        self.rounds: dict[int, dict[int, Turn]] = {}  # by batch size, then by round
+        self._warm: dict[int, bool] = {}  # by batch size: every process reached a steady speed
+        self._joules: dict[int, float | None] = {}  # by batch size: per image, on a GPU
         self.memory: dict[int, Memory] = {}  # by batch size: see src/benchmark/memory.py
         self._exports: Path | None = None
-        self._probe: Images | None = None
-        self._settled = True  # it burnt no CPU between its turns
+        self._reference_images: Images | None = None
+        self._settled = True  # used no CPU between its turns
         self.classes = len(class_names)
         self.scorecard = Scorecard(class_names)
 
     @property
     def ok(self) -> bool:
+        """True if the row was not skipped and has not failed."""
         return self.figures.is_ok
 
     @property
     def runtime(self) -> str | None:
-        """The runtime with its version; None if it never ran."""
+        """Name and version of the runtime; None if the file was never loaded."""
         runtime: str | None = self.figures.setting("runtime")
         return runtime
 
-    def start(self, exports: Path, limits: Limits, probe: tuple[Images, Images]) -> None:
-        """Load the file in a process of its own, and check it against the trained network.
+    def start(self, exports: Path, limits: Limits, reference: tuple[Images, Images]) -> None:
+        """Load the file in a new process, and check it against the trained network.
 
-        The file is measured as it is now: its size and hash are not the manifest's.
+        Size and hash are those of the present files; they are not copied from the manifest.
+
+        Args:
+            exports: the folder that holds the formats' folders.
+            limits: of each process.
+            reference: images (n, 3, H, W) and the trained network's logits (n, K) for them.
         """
-        self._exports, self._probe = exports, probe[0]
+        self._exports, self._reference_images = exports, reference[0]
 
-        def act() -> None:
+        def load_and_check() -> None:
             present = self.files_now(exports)
             self._set(**present._asdict())
             missing = [path for path, sha256 in present.sha256.items() if sha256 is None]
             self._fail_if(f"{', '.join(missing)} of the export is missing" if missing else None)
             self._fail_if(None if present.size_bytes else "the export is empty")
             if self.device == "cuda" and not machine.may_have_gpu():
-                # Known without a process that imports a runtime only to say so.
+                # No process is started: it would import a runtime only to find this out.
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
-            self._workers = SuccessiveWorkers(
+            self._processes = RowProcesses(
                 lambda: WorkerProcess(self.name, exports / self.name, self.device, limits),
                 self.classes,
-                probe,
+                reference,
                 self.tolerance,
             )
-            self._workers.begin()
-            loaded = self._workers.load()
+            self._processes.begin()
+            loaded = self._processes.load()
             self._set(
                 import_seconds=loaded.import_seconds,
                 load_seconds=loaded.load_seconds,
@@ -103,63 +111,73 @@ class Row:
                 requested=loaded.requested,
                 effective=loaded.effective,
             )
-            first = self._workers.check()
+            first = self._processes.check()
             self._set(first_inference_seconds=first.first_inference_seconds)
 
-        self._guard(act)
+        self._record_failure_of(load_and_check)
 
     def begin_process(self) -> None:
-        """End the process and begin the next, which is not waited for: :meth:`open_process`."""
-        self._guard(lambda: self._successive().begin())
+        """End the process and start the next one; :meth:`open_process` waits for it."""
+        self._record_failure_of(lambda: self._started().begin())
 
     def open_process(self) -> None:
-        """Load and check the file in the process that was begun."""
-        self._guard(lambda: self._successive().load())
-        self._guard(lambda: self._successive().check())
+        """Load and check the file in the process that :meth:`begin_process` started."""
+        self._record_failure_of(lambda: self._started().load())
+        self._record_failure_of(lambda: self._started().check())
 
     def files_now(self, exports: Path) -> row_figures.FileFigures:
-        """Return the figures of the files themselves, as these are now."""
+        """Return size and hashes of the files as they are now."""
         return row_figures.of_files(exports / self.name, self._written)
 
     def predict(self, images: Images) -> Logits | None:
-        """Return logits (n, K) of a batch (n, 3, H, W); None if the row is not ok, or no longer."""
-        found: list[Logits] = []
-        self._guard(lambda: found.append(self._alive().answer(images)))
-        return found[0] if found else None
+        """Return logits (n, K) of a batch (n, 3, H, W); None if the row has failed or fails now."""
+        logits: list[Logits] = []
+        self._record_failure_of(lambda: logits.append(self._worker().answer(images)))
+        return logits[0] if logits else None
 
-    def require_same(self, logits: Logits, baseline: Logits) -> None:
-        """Fail unless the logits are those of the baseline, as far as due."""
-        self._guard(lambda: self._fail_if(fidelity.what_is_wrong(logits, baseline, self.tolerance)))
+    def require_agreement(self, logits: Logits, baseline: Logits) -> None:
+        """Fail if the logits differ from the baseline's by more than the format's tolerance."""
+        self._record_failure_of(
+            lambda: self._fail_if(fidelity.mismatch(logits, baseline, self.tolerance))
+        )
 
     def time(self, images: Images, number: int, options: BenchmarkOptions) -> None:
-        """Time a batch for one turn; a process's first one hands it over and warms up."""
+        """Time a batch for one turn.
+
+        The first turn of a process at a batch size also sends the batch and warms up.
+
+        Args:
+            images: (N, 3, H, W).
+            number: number of the round.
+            options: length of a turn and of the warm-up.
+        """
         size = len(images)
 
-        def act() -> None:
-            worker, process = self._alive(), self._successive().number
-            if self._holds != (process, size):
+        def time_one_turn() -> None:
+            worker, process = self._worker(), self._started().number
+            if self._held != (process, size):
                 warm = turn.warm_up(worker, images, options)
                 self._warm[size] = self._warm.get(size, True) and warm
                 if self.device == "cuda" and size not in self._joules:
-                    self._joules[size] = turn.joules_of_an_image(worker, size)
-                self._holds = process, size
-            taken, settled = turn.take(worker, options, process)
-            self.rounds.setdefault(size, {})[number] = taken
+                    self._joules[size] = turn.joules_per_image(worker, size)
+                self._held = process, size
+            timed, settled = turn.time_batch(worker, options, process)
+            self.rounds.setdefault(size, {})[number] = timed
             self._settled &= settled
 
-        self._guard(act)
+        self._record_failure_of(time_one_turn)
 
     def speedup(self, other: Row, size: int) -> Interval | None:
-        """Return how many times faster it is than ``other``; None where it can't be told."""
+        """Return how many times faster this row is than ``other``; None with too few rounds."""
         return speedup(other.rounds.get(size, {}), self.rounds.get(size, {}))
 
     def end_timing(self) -> None:
-        """Ask for what is known once all timing is over."""
-        self._guard(self._last_figures)
-        self._guard(self._require_unchanged)
+        """Read the profile and the load times, and check that the files did not change."""
+        self._record_failure_of(self._read_last_figures)
+        self._record_failure_of(self._require_unchanged)
 
     def raw(self) -> MeasuredRow:
-        """Return all that was measured, from which :meth:`finish` makes the figures."""
+        """Return the raw measurement, from which :meth:`finish` computes the figures."""
         return MeasuredRow(
             figures=self.figures,
             rounds={
@@ -173,7 +191,7 @@ class Row:
         )
 
     def restore(self, raw: MeasuredRow) -> None:
-        """Go on from what :meth:`raw` returned, without a process."""
+        """Restore what :meth:`raw` returned; no process is started."""
         self.figures = raw.figures
         self.rounds = {
             int(size): {int(number): turn for number, turn in rounds.items()}
@@ -191,22 +209,22 @@ class Row:
         max_drop: float,
         traces: Path | None = None,
     ) -> records.Row:
-        """Make every figure of this row from what was measured; its process ends.
+        """Compute every figure of this row, and end its process.
 
         Args:
-            baseline: the row that its speed is compared with.
-            counterpart: the fp32 file that the same runtime runs, for a row that isn't fp32.
-            max_drop: the accuracy that may be given up, a share of 1.
-            traces: a folder to write a trace of some calls into.
+            baseline: the row that the speed is compared with.
+            counterpart: the fp32 row of the same runtime, for a row that isn't fp32.
+            max_drop: top-1 accuracy that may be lost, as a share of 1.
+            traces: folder to write a trace of some calls into; None to write none.
         """
         if self.ok:
             may_be_same = baseline is not None and self.figures.precision == "fp32"
             score = with_same(self.scorecard.result(max_drop), may_be_same=may_be_same)
             if traces is not None:
-                self.figures = row_figures.with_trace(self.figures, self._alive, traces)
+                self.figures = row_figures.with_trace(self.figures, self._worker, traces)
             if self.tolerance is None and score.verdict in {"fail", "inconclusive"}:
                 self.figures = row_figures.with_noise(
-                    self.figures, self._alive, self._probe, self._exports
+                    self.figures, self._worker, self._reference_images, self._exports
                 )
             self._set(
                 accuracy=score.accuracy,
@@ -238,12 +256,12 @@ class Row:
             peak_memory=self.memory.get(size),
         )
 
-    def _last_figures(self) -> None:
-        workers = self._successive()
+    def _read_last_figures(self) -> None:
+        processes = self._started()
         self._set(
-            profile=workers.finish(),
-            load_seconds=statistics.median(workers.load_seconds),
-            loads_seconds=workers.load_seconds,
+            profile=processes.finish(),
+            load_seconds=statistics.median(processes.load_seconds),
+            loads_seconds=processes.load_seconds,
             idle_between_turns=self._settled,
         )
 
@@ -257,26 +275,27 @@ class Row:
 
     def close(self) -> None:
         """End the process, if there is one."""
-        if self._workers is not None:
-            self._workers.close()
+        if self._processes is not None:
+            self._processes.close()
 
-    def _successive(self) -> SuccessiveWorkers:
-        if self._workers is None:
+    def _started(self) -> RowProcesses:
+        if self._processes is None:
             raise WorkerError("the worker process is not running")
-        return self._workers
+        return self._processes
 
-    def _alive(self) -> WorkerProcess:
-        return self._successive().present
+    def _worker(self) -> WorkerProcess:
+        return self._started().current
 
     def _fail_if(self, problem: str | None) -> None:
         if problem:
             raise WorkerError(problem)
 
-    def _guard(self, act: Callable[[], object]) -> None:
+    def _record_failure_of(self, action: Callable[[], object]) -> None:
+        """Run an action if the row is ok; if it fails, end the row with the reason."""
         if not self.ok:
             return
         try:
-            act()
+            action()
         except (Unavailable, WorkerError) as error:
             status = "skipped" if isinstance(error, Unavailable) else "failed"
             self._set(status=status, reason=str(error))
@@ -284,7 +303,7 @@ class Row:
 
 
 def planned(manifest: Manifest, chosen: Sequence[str] = ("cpu", "cuda")) -> list[Row]:
-    """Return a row for each exported format and each ``chosen`` device that it can run on."""
+    """Return a row for each format of the manifest and each ``chosen`` device it can run on."""
     return [
         Row(name, cast("Device", device), export, manifest.class_names)
         for name, export in manifest.formats.items()

@@ -1,4 +1,4 @@
-"""Figures of a row beside its timing: of its files, its traces and its quantization noise."""
+"""Figures of a row apart from its timing: its files, traces and quantization noise."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from src.run.row import RowFigures, Trace
 from src.worker import protocol
 from src.worker.process import WorkerError, WorkerProcess
 
-MOST_DAMAGED = 15  # tensors that the report names
+MOST_TENSORS = 15  # that the report lists
 
 # Returns the row's process. It raises WorkerError where there is none.
 Worker = Callable[[], WorkerProcess]
 
 
 class FileFigures(NamedTuple):
-    """The figures of a row's files."""
+    """Figures of a row's files."""
 
     sha256: dict[str, str | None]
     size_bytes: int | None  # None without files
@@ -34,7 +34,7 @@ class FileFigures(NamedTuple):
 
 
 def exported(name: str, device: Device, export: Export) -> RowFigures:
-    """Return the figures that are known from the export."""
+    """Return the figures that are known after the export."""
     return RowFigures(
         format=name,
         device=device,
@@ -56,7 +56,7 @@ def exported(name: str, device: Device, export: Export) -> RowFigures:
 
 
 def of_files(folder: Path, written: list[ExportedFile]) -> FileFigures:
-    """Return the figures of a format's files, as these are now."""
+    """Return the figures of a format's files as they are now."""
     present = fingerprint.now(folder, written)
     return FileFigures(
         sha256=fingerprint.of(present),
@@ -66,17 +66,20 @@ def of_files(folder: Path, written: list[ExportedFile]) -> FileFigures:
 
 
 def with_trace(figures: RowFigures, worker: Worker, folder: Path) -> RowFigures:
-    """Trace some calls into ``folder``, and take the profile that the trace gives."""
+    """Write a trace of some calls into ``folder``, and return figures with their profile.
+
+    If tracing fails, the figures hold the reason.
+    """
     stem = f"{figures.format}-{figures.device}"
     path = folder / f"{stem}{TRACE_SUFFIX}"
-    # Under a name by which no viewer looks for it until it is whole.
+    # Trace viewers do not look for this name. The file is renamed when it is complete.
     temporary = folder / f".{stem}.json.gz"
     try:
         profile = worker().ask(protocol.Trace(path=str(temporary))).profile
         figures = msgspec.structs.replace(figures, profile=profile)
         temporary.replace(path)
     except (WorkerError, OSError) as error:
-        # The row is measured; only this is missing from it, and says so.
+        # The row is measured and stays ok; only its trace is missing.
         temporary.unlink(missing_ok=True)
         return msgspec.structs.replace(figures, trace_reason=str(error))
     trace = Trace(file=path.name, bytes=path.stat().st_size)
@@ -86,17 +89,19 @@ def with_trace(figures: RowFigures, worker: Worker, folder: Path) -> RowFigures:
 def with_noise(
     figures: RowFigures, worker: Worker, images: NDArray[np.float32] | None, exports: Path | None
 ) -> RowFigures:
-    """Find the tensors that depart the most from what was quantized, if the format can tell.
+    """Return figures with the tensors of the largest quantization error, if the format can tell.
+
+    If the comparison fails, the figures hold the reason.
 
     Args:
-        figures: of a quantized file.
-        worker: that has loaded it.
-        images: (n, 3, H, W), to run both files on.
+        figures: figures of a quantized file.
+        worker: returns the process that has loaded the file.
+        images: (n, 3, H, W), to run the file and its fp32 original on.
         exports: the folder that holds the formats' folders.
     """
     try:
-        departures = worker().ask(protocol.Damage(exports=str(exports)), images)
+        errors = worker().ask(protocol.CompareTensors(exports=str(exports)), images)
     except WorkerError as error:
-        # The row is measured; only this is missing from it, and says so.
+        # The row is measured and stays ok; only this comparison is missing.
         return msgspec.structs.replace(figures, damage_reason=str(error))
-    return msgspec.structs.replace(figures, damage=departures.damage[:MOST_DAMAGED])
+    return msgspec.structs.replace(figures, damage=errors.tensors[:MOST_TENSORS])

@@ -1,8 +1,9 @@
-"""The worker processes of one row, one after the other.
+"""Worker processes of one row, one after the other.
 
-A file's speed differs from process to process: address space layout randomisation, the heap that
-the imports left, how pages and threads come to lie on the machine. Python is executed anew for
-each, for a fork of a process that has imported the runtime would have its parent's layout.
+A file's speed differs from process to process because of address space layout randomisation, the
+state of the heap after the imports, and the placement of pages and threads. So each process starts
+a new Python interpreter: a fork of a process that has imported the runtime would inherit its
+memory layout.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from src.worker.process import WorkerError, WorkerProcess
 Images = NDArray[np.float32]
 
 
-class SuccessiveWorkers:
-    """One exported file, loaded in a new process as often as it is asked for.
+class RowProcesses:
+    """One exported file, loaded in successive processes.
 
     Args:
-        start: the next process.
-        classes: K, as every answer is to have them.
-        probe: images (n, 3, H, W) and the trained network's logits (n, K) for them.
+        start: starts and returns a new process.
+        classes: K, the number of classes that every answer must have.
+        reference: images (n, 3, H, W) and the trained network's logits (n, K) for them.
         tolerance: see :class:`src.formats.base.Format`.
     """
 
@@ -35,21 +36,21 @@ class SuccessiveWorkers:
         self,
         start: Callable[[], WorkerProcess],
         classes: int,
-        probe: tuple[Images, Images],
+        reference: tuple[Images, Images],
         tolerance: float | None,
     ) -> None:
         self._start = start
         self._classes = classes
-        self._probe = probe
+        self._reference = reference
         self._tolerance = tolerance
         self._worker: WorkerProcess | None = None
         self._loaded: protocol.Loaded | None = None
-        self.number = -1  # of the present one
-        self.load_seconds: list[float] = []  # of each
+        self.number = -1  # of the current process
+        self.load_seconds: list[float] = []  # one value per process
 
     @property
-    def present(self) -> WorkerProcess:
-        """The present process.
+    def current(self) -> WorkerProcess:
+        """The process that is running.
 
         Raises:
             WorkerError: there is none.
@@ -59,7 +60,7 @@ class SuccessiveWorkers:
         return self._worker
 
     def begin(self) -> None:
-        """End the present process, and start the next one, which begins to import the runtime.
+        """End the current process and start the next one, which begins to import the runtime.
 
         Raises:
             WorkerError: either has died.
@@ -71,56 +72,57 @@ class SuccessiveWorkers:
         self._worker.begin(protocol.ImportRuntime())
 
     def load(self) -> protocol.Loaded:
-        """Wait for the process that was begun, and load the file in it.
+        """Wait until the new process has imported the runtime, and load the file in it.
 
         Raises:
             Unavailable: the format cannot run here.
             WorkerError: it fails.
         """
-        imported = self.present.end(protocol.ImportRuntime())
-        loaded = self.present.ask(protocol.Load(classes=self._classes))
+        imported = self.current.end(protocol.ImportRuntime())
+        loaded = self.current.ask(protocol.Load(classes=self._classes))
         self._loaded = msgspec.structs.replace(loaded, import_seconds=imported.import_seconds)
         self.load_seconds.append(loaded.load_seconds)
         return self._loaded
 
     def check(self) -> protocol.Held:
-        """Compare the answers of what was loaded with those of the trained network.
+        """Compare the logits of the loaded file with those of the trained network.
 
         Returns:
-            How long the first call took.
+            The duration of the first call.
 
         Raises:
-            WorkerError: it fails, runs with other settings, or is not the trained network.
+            WorkerError: a call fails, the runtime runs with other settings than requested, or the
+                logits are not those of the trained network.
         """
         problem = _other_settings(self._loaded) if self._loaded else "nothing is loaded"
         if problem is not None:
             raise WorkerError(problem)
-        images, logits = self._probe
-        first = self.present.ask(protocol.Hold(), images[:1])
-        problem = fidelity.what_is_wrong(self.present.predict(images), logits, self._tolerance)
+        images, logits = self._reference
+        first = self.current.ask(protocol.Hold(), images[:1])
+        problem = fidelity.mismatch(self.current.predict(images), logits, self._tolerance)
         if problem is not None:
             raise WorkerError(problem)
         return first
 
     def finish(self) -> Profile:
-        """Return the profile of the present process.
+        """Return the profile of the current process.
 
         Raises:
             WorkerError: the process died.
         """
-        return self.present.ask(protocol.Finish()).profile
+        return self.current.ask(protocol.Finish()).profile
 
     def close(self) -> None:
-        """End the present process, if there is one."""
+        """End the current process, if there is one."""
         if self._worker is not None:
             self._worker.close()
             self._worker = None
 
 
 def _other_settings(loaded: protocol.Loaded) -> str | None:
-    """Return why a row does not run as it was asked to, or None if it does."""
+    """Describe the first setting that differs from the request; return None if none does."""
     effective = loaded.effective
-    for name, wanted in loaded.requested.items():
-        if name in effective and effective[name] != wanted:
-            return f"asked for {name} {wanted}, runs with {effective[name]}"
+    for name, requested in loaded.requested.items():
+        if name in effective and effective[name] != requested:
+            return f"asked for {name} {requested}, runs with {effective[name]}"
     return None

@@ -1,4 +1,4 @@
-"""The benchmark stage: all rows of a run, side by side, under the same conditions."""
+"""The benchmark stage: measures all rows of a run together, under the same conditions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from src.benchmark import memory, results, up_to_date
 from src.benchmark.calibration_leakage import LeakDetector
-from src.benchmark.concurrency import run_together
+from src.benchmark.concurrency import run_concurrently
 from src.benchmark.environment import description
-from src.benchmark.flipped import FlippedPictures
+from src.benchmark.flipped import FlippedImages
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.row import Row, planned
 from src.benchmark.schedule import Schedule
@@ -44,30 +44,30 @@ _SCORED: Split = "test"
 
 
 class EvaluationData(Protocol):
-    """The data that rows are checked and scored on."""
+    """Images and labels that rows are checked and scored on."""
 
     @property
     def dataset_name(self) -> str: ...
 
     def count(self, split: Split) -> int:
-        """How many images a split has."""
+        """Return the number of images of a split."""
 
     def batches(
         self, split: Split, batch_size: int = 64
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """All of a split once, in order: images (n, 3, H, W) and labels (n,)."""
+        """Yield a split once, in order: images (n, 3, H, W) and labels (n,)."""
 
     def sha256(self, split: Split) -> str:
-        """A hash of a split's images and labels, before any preprocessing."""
+        """Return a hash of a split's images and labels, before any preprocessing."""
 
 
 def measure_unless_done(
     run: Run, data: EvaluationData, options: BenchmarkOptions, report: Report
 ) -> Results:
-    """Return the measurement of the present files and test images, with these options, here.
+    """Return the measurement of the present files and test images with these options and machine.
 
-    It is made if there is none, or one in which a row failed. A measurement is whole or absent:
-    its rows are timed side by side, so none of them can be added later.
+    It is made if there is none yet, or if a row failed in the last one. All rows are measured
+    again: rows are timed together, so a single row cannot be added later.
 
     Raises:
         UsageError: see :func:`measure`.
@@ -77,11 +77,11 @@ def measure_unless_done(
     if measured is not None:
         report(f"measured already, at {measured.measured_at}; its figures are made now")
         return results.from_rounds(run, measured, options, report)
-    present = None if options.again else up_to_date.find(run, options, scored)
-    if present is None:
+    latest = None if options.again else up_to_date.find(run, options, scored)
+    if latest is None:
         return measure(run, data, options, report)
-    report(f"measured already, at {present.measured_at}; benchmark.again=true measures once more")
-    return present
+    report(f"measured already, at {latest.measured_at}; benchmark.again=true measures once more")
+    return latest
 
 
 def measure(
@@ -93,27 +93,27 @@ def measure(
 ) -> Results:
     """Measure every exported format of a run, and write ``benchmark.json``.
 
-    What was measured is in ``rounds.json`` before a figure is made of it, and goes when
-    ``benchmark.json`` has all of it: see :func:`measure_unless_done`.
+    The raw measurement is written to ``rounds.json`` before any figure is computed from it. The
+    file is deleted when ``benchmark.json`` is written: see :func:`measure_unless_done`.
 
-    Each row is loaded in a process of its own, checked (a file that does not give the trained
-    network's answers fails and is not timed), scored on the test split, then timed in turns
-    whose order rotates, so that the machine's drift hits all rows alike.
+    Each row is loaded in its own process and checked: a file that does not give the trained
+    network's logits fails and is not timed. Then it is scored on the test split and timed in turns
+    whose order rotates, so that the drift of the machine affects all rows alike.
 
     Args:
-        run: with exported files.
-        data: what they are checked and scored on.
-        options: how to measure.
-        report: told what comes next.
-        timing: entered while rows are timed. A lock that several measurements share lets them load
-            and score their files at once and time them one after another.
+        run: a run with exported files.
+        data: images that the files are checked and scored on.
+        options: options of the measurement.
+        report: gets the progress.
+        timing: context in which rows are timed. With a lock that several measurements share, they
+            load and score their files at the same time, and time them one after the other.
 
     Returns:
-        The results, as they were written.
+        The results as they were written.
 
     Raises:
-        UsageError: the run has nothing exported, or no format like ``options.baseline``, or it
-            was calibrated on the images that it is scored on.
+        UsageError: nothing was exported, the format ``options.baseline`` was not exported, or the
+            run was calibrated on the images that it is scored on.
     """
     manifest = run.read_manifest()
     rows = planned(manifest, options.devices)
@@ -127,14 +127,14 @@ def measure(
     described = description.describe(options.effective_threads)
     limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
     started = time.monotonic()
-    pictures = FlippedPictures(run.flipped, manifest.preprocessing)
+    thumbnails = FlippedImages(run.flipped, manifest.preprocessing)
     leakage = LeakDetector(manifest.calibration.images_sha256, _SCORED)
     try:
         _start(rows, run, manifest, options.loads_at_once, limits, report)
         schedule = Schedule(rows, options, report)
         _check(rows, data, schedule, report)
-        scored = data.sha256(_SCORED)  # now, as images may be gone when all is timed
-        images = _score(rows, data, schedule, pictures, leakage, report)
+        scored = data.sha256(_SCORED)  # before the timing, after which the images may be gone
+        images = _score(rows, data, schedule, thumbnails, leakage, report)
         leakage.require_none()
         batches = _timing_batches(data, options.batch_sizes)
         with timing or nullcontext():
@@ -146,7 +146,7 @@ def measure(
             split=_SCORED,
             images=images,
             sha256=scored,
-            also_in_calibration=leakage.found,
+            also_in_calibration=leakage.leaked,
         )
         measured = _rounds(manifest, rows, options, described, dataset, time.monotonic() - started)
         run.write_rounds(measured)
@@ -159,7 +159,7 @@ def measure(
             rows=[row.raw() for row in rows],
         )
         run.write_rounds(measured)
-        return results.with_figures(run, measured, rows, schedule, options)
+        return results.write_figures(run, measured, rows, schedule, options)
     finally:
         for row in rows:
             row.close()
@@ -173,7 +173,7 @@ def _rounds(
     dataset: ScoredDataset,
     seconds: float,
 ) -> Rounds:
-    """Return the record of a measurement whose timing is over but whose processes still run."""
+    """Return the record of a measurement after its timing, while its processes still run."""
     return Rounds(
         schema_version=VERSION,
         checkpoint=manifest.checkpoint,
@@ -189,7 +189,7 @@ def _rounds(
 
 
 def require_success(rows: Sequence[RowFigures], options: BenchmarkOptions) -> None:
-    """With ``options.strict``, turn failed rows into the command's failure.
+    """Raise an error if ``options.strict`` is set and a row failed.
 
     Raises:
         LightshipError: rows failed.
@@ -203,11 +203,11 @@ def require_success(rows: Sequence[RowFigures], options: BenchmarkOptions) -> No
 
 
 def _sha256_if_readable(data: EvaluationData, report: Report) -> str | None:
-    """Return the hash of the test images; None, and say so, where they cannot be read any more."""
+    """Return the hash of the test images; report it and return None if they cannot be read."""
     try:
         return data.sha256(_SCORED)
     except UsageError as error:
-        # What was measured is not lost with the images: they may be on another disk.
+        # The images may be on a disk that is not mounted. The measurement stays valid.
         report(f"the {_SCORED} images are taken to be those that were scored: {error}")
         return None
 
@@ -220,6 +220,11 @@ def _start(
     limits: Limits,
     report: Report,
 ) -> None:
+    """Load every row and check it against the reference outputs.
+
+    Raises:
+        UsageError: the reference outputs are missing, or not as the export wrote them.
+    """
     path = run.require(run.own("exports", PROBE), f"run python -m src.export {run.quoted}")
     written = manifest.probe_files
     if written and not fingerprint.is_as_written(run.exports, written):
@@ -229,33 +234,34 @@ def _start(
             found="another file",
             remedy=f"run python -m src.export {run.quoted}",
         )
-    known = reference_outputs.read(path)
+    reference = reference_outputs.read(path)
 
     def load(number: int, row: Row) -> None:
         report("loading", f"{row.name} on {row.device}", number, len(rows))
-        row.start(run.exports, limits, known)
+        row.start(run.exports, limits, reference)
 
-    run_together([partial(load, number, row) for number, row in enumerate(rows)], at_once)
+    run_concurrently([partial(load, number, row) for number, row in enumerate(rows)], at_once)
 
 
 def _answers(
     rows: Sequence[Row], schedule: Schedule, images: Images
 ) -> Iterator[tuple[Row, Images, Images | None]]:
-    """Yield each row's logits for a batch, with those of its baseline, if there are any."""
+    """Yield each ok row with its logits and those of its baseline (None without one)."""
     logits = {row: row.predict(images) for row in rows}
-    for row, ours in logits.items():
+    for row, row_logits in logits.items():
         baseline = schedule.reference_of(row)
-        if ours is not None:
-            yield row, ours, logits[baseline] if baseline else None
+        if row_logits is not None:
+            yield row, row_logits, logits[baseline] if baseline else None
 
 
 def _check(rows: Sequence[Row], data: EvaluationData, schedule: Schedule, report: Report) -> None:
+    """Compare the logits of every row with the baseline's on the validation split."""
     total, done = data.count(_CHECKED), 0
     for images, _ in data.batches(_CHECKED, EVALUATION_BATCH):
         report("checking against the baseline", f"{done} of {total} images", done, total)
         for row, logits, baseline in _answers(rows, schedule, images):
             if baseline is not None:
-                row.require_same(logits, baseline)
+                row.require_agreement(logits, baseline)
         done += len(images)
 
 
@@ -263,23 +269,24 @@ def _score(
     rows: Sequence[Row],
     data: EvaluationData,
     schedule: Schedule,
-    pictures: FlippedPictures,
+    thumbnails: FlippedImages,
     leakage: LeakDetector,
     report: Report,
 ) -> int:
+    """Score every row on the test split, and return the number of images."""
     total, done = data.count(_SCORED), 0
     for images, labels in data.batches(_SCORED, EVALUATION_BATCH):
         report("scoring", f"{done} of {total} images", done, total)
-        leakage.look_at(images)
+        leakage.add(images)
         for row, logits, baseline in _answers(rows, schedule, images):
             row.scorecard.add(logits, labels, baseline)
             if baseline is not None:
-                pictures.keep(images, logits.argmax(axis=1) != baseline.argmax(axis=1), done)
+                thumbnails.keep(images, logits.argmax(axis=1) != baseline.argmax(axis=1), done)
         done += len(images)
     return done
 
 
 def _timing_batches(data: EvaluationData, sizes: Sequence[int]) -> list[NDArray[np.float32]]:
-    """Real images of the validation split, repeated where a batch wants more than there are."""
+    """Return one batch of validation images per size, repeated if the split has fewer images."""
     images, _ = next(data.batches(_CHECKED, batch_size=max(sizes)))
     return [np.resize(images, (size, *images.shape[1:])) for size in sizes]

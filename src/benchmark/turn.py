@@ -1,4 +1,4 @@
-"""One turn of a row at being timed, in a process that has its file."""
+"""One timed turn of a row, in a process that has loaded its file."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from src.run.latency import Turn
 from src.worker import protocol
 from src.worker.process import WorkerError, WorkerProcess
 
-WARM = 0.02  # two windows of the warm-up agree within this share
-# A GPU's energy counter moves some ten times a second, and a turn is as short as one of its steps.
+WARM = 0.02  # share within which two windows of the warm-up must agree
+# A GPU's energy counter is updated about ten times a second, and a turn is about as short as one
+# update. So energy is measured over a longer time.
 ENERGY_SECONDS = 0.3
 MOST_ENERGY_SECONDS = 3.0
-# A slow host call (upper quartile) that is below this share of a fast call by the device's clock
-# (lower quartile) cannot hold it. At batch 1 both are the time of launching kernels, which differs
-# by half between calls on a busy host.
+# A call by the host's clock contains the device's work, so it cannot be much shorter than that. The
+# host's upper quartile must be at least this share of the device's lower quartile. At batch 1 both
+# are the time to launch kernels, which differs by half between calls on a busy host.
 LEAST_HOST_SHARE = 0.5
 
 
 def warm_up(worker: WorkerProcess, images: NDArray[np.float32], options: BenchmarkOptions) -> bool:
-    """Hand over the batch (N, 3, H, W) and call until the speed is steady, if it comes to be.
+    """Send the batch (N, 3, H, W) and call until the speed is steady or the time is up.
+
+    Returns:
+        True if the speed became steady.
 
     Raises:
         WorkerError: a call fails.
@@ -34,8 +38,8 @@ def warm_up(worker: WorkerProcess, images: NDArray[np.float32], options: Benchma
     return worker.ask(protocol.WarmUp(tolerance=WARM, max_seconds=options.warmup_seconds)).warm
 
 
-def joules_of_an_image(worker: WorkerProcess, size: int) -> float | None:
-    """Return the joules of the GPU for each image of a batch; None where it has no counter.
+def joules_per_image(worker: WorkerProcess, size: int) -> float | None:
+    """Return the GPU's joules per image of the batch of ``size``; None without an energy counter.
 
     Raises:
         WorkerError: a call fails.
@@ -46,47 +50,47 @@ def joules_of_an_image(worker: WorkerProcess, size: int) -> float | None:
     return None if spent.joules is None else spent.joules / spent.calls / size
 
 
-def take(worker: WorkerProcess, options: BenchmarkOptions, process: int) -> tuple[Turn, bool]:
-    """Time the batch that is held.
+def time_batch(worker: WorkerProcess, options: BenchmarkOptions, process: int) -> tuple[Turn, bool]:
+    """Time one turn of the batch that the worker holds.
 
     Args:
-        worker: holds it.
-        options: how long a turn is.
-        process: the worker's number among the row's.
+        worker: process that holds the batch.
+        options: gives the length of a turn.
+        process: number of the worker among the row's processes.
 
     Returns:
         The turn, and True if the worker used no CPU after it.
 
     Raises:
-        WorkerError: a call fails, or the host's clock cannot be right.
+        WorkerError: a call fails, or the host's times cannot be right.
     """
-    before, own = Observation.now(), time.process_time()
+    before, cpu_before = Observation.now(), time.process_time()
     request = protocol.Time(samples=options.samples, max_seconds=options.turn_seconds)
     timed = worker.ask(request)
-    after, own = Observation.now(), time.process_time() - own
+    after, parent_seconds = Observation.now(), time.process_time() - cpu_before
     timing = timed.timing
-    problem = faster_than_its_device(timing.seconds, timing.device_seconds)
+    problem = host_clock_error(timing.seconds, timing.device_seconds)
     if problem:
         raise WorkerError(problem)
-    own += timed.request_cpu_seconds
+    own_seconds = parent_seconds + timed.request_cpu_seconds
     turn = Turn(
         seconds=timing.seconds,
         elapsed_seconds=timing.elapsed_seconds,
         cpu_seconds=timing.cpu_seconds,
         device_seconds=timing.device_seconds,
         energy_joules=timing.energy_joules,
-        disturbance=before.until(after, own) if before and after else None,
+        disturbance=before.until(after, own_seconds) if before and after else None,
         process=process,
     )
     return turn, timed.settled
 
 
-def faster_than_its_device(
+def host_clock_error(
     seconds: Sequence[float], device_seconds: Sequence[float] | None
 ) -> str | None:
-    """Return why the host's clock cannot be right; None if it can.
+    """Describe why the host's times cannot be right; return None if they can.
 
-    The device took longer by its own clock, which leaves out the copies.
+    They are wrong if the device took longer by its own clock, which excludes the copies.
     """
     if not device_seconds:
         return None

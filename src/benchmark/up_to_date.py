@@ -1,4 +1,4 @@
-"""A measurement that is there already, with its figures or without."""
+"""Search for a measurement that is still up to date, with or without its figures."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from src.run.results import Results
 from src.run.rounds import Rounds
 from src.run.row import RowFigures
 
-# The hash of the test images that are there now; None where they cannot be read.
+# Returns the hash of the present test images; None if they cannot be read.
 ScoredNow = Callable[[], str | None]
 
 
 def find(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Results | None:
-    """Return the latest measurement, if making it again would measure the same.
+    """Return the latest measurement if measuring again would measure the same; else None.
 
-    That is the same files, by the bytes that are there now, scored on the same images, with the
-    same options on the same machine, and no row that failed.
+    It is the same if the files have the same bytes, and the test images, options and machine are
+    the same. A measurement with a failed row is not returned.
 
     Args:
-        run: whose measurement.
-        options: with which it would be made.
-        scored: asked last, and only where all else is the same: it reads every test image.
+        run: the run.
+        options: options of the new measurement.
+        scored: called last, and only if everything else is the same, as it reads every test image.
     """
     if not run.benchmark.is_file():
         return None
@@ -38,14 +38,14 @@ def find(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Results | No
         has_failed = any(row.status == "failed" for row in results.rows)
         is_same = not has_failed and _is_of(results, results.rows, run, options, scored)
     except UsageError:
-        return None  # it is of another version, or damaged, and is measured again
+        return None  # of another version or damaged: it is measured again
     return results if is_same else None
 
 
 def find_rounds(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Rounds | None:
-    """Return a measurement that was made to the end and has no figures, likewise.
+    """Return a complete measurement without figures under the same conditions; else None.
 
-    Its process ended while it made them. A row that failed stays so.
+    Its process ended while it computed the figures. Failed rows are kept as they are.
     """
     if not run.rounds.is_file():
         return None
@@ -69,10 +69,10 @@ def _is_of(
     options: BenchmarkOptions,
     scored: ScoredNow,
 ) -> bool:
-    """Return True for a measurement of a run's present files and images, with these options."""
+    """Return True if a measurement is of the run's present files and images, with these options."""
     manifest = run.read_manifest()
-    hashes = {row.key: row.sha256 for row in rows}
-    present = {
+    measured_hashes = {row.key: row.sha256 for row in rows}
+    present_hashes = {
         (row.name, row.device): (
             row.files_now(run.exports).sha256 if row.ok else row.figures.sha256
         )
@@ -81,16 +81,17 @@ def _is_of(
     return (
         measured.checkpoint == manifest.checkpoint
         and _decisive(measured.options) == _decisive(options.record())
-        and len(hashes) == len(rows)
-        and hashes == present
+        and len(measured_hashes) == len(rows)
+        and measured_hashes == present_hashes
         and _machine(measured.environment)
         == _machine(description.describe(options.effective_threads))
-        and measured.dataset.sha256 is not None  # else it does not say what was scored
+        and measured.dataset.sha256 is not None  # else the scored images are unknown
         and scored() in {measured.dataset.sha256, None}
     )
 
 
 def _decisive(options: MeasuringOptions) -> MeasuringOptions:
+    """Return the options without those that do not change a measurement."""
     return msgspec.structs.replace(options, again=None, strict=None)
 
 

@@ -63,7 +63,7 @@ def open_run(request: RunRequest, rollback: RunRollback) -> Run | None:
             )
         _require_fitting(Path(ckpt_path), request.model)
         if request.subcommand != "fit":
-            return runs.around(Path(ckpt_path))
+            return runs.containing(Path(ckpt_path))
     if request.is_trial:
         return None
     if not is_rank_zero():

@@ -1,1 +1,1 @@
-"""Several measured runs side by side: which to ship, and what became worse. It runs no model."""
+"""The compare stage: ranks measured runs and finds regressions. It runs no model."""

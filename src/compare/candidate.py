@@ -1,4 +1,4 @@
-"""Everything that could be shipped: each measured file of each run, and the best for a limit."""
+"""Candidates to ship: the measured files of all runs, and the best one below a latency."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Candidate:
     run: str
     model: str
     row: Row
-    accuracy: Accuracy  # the row's
-    cell: Cell  # the row's, at the batch size
+    accuracy: Accuracy  # of the row
+    cell: Cell  # of the row at the batch size
     testbed: Testbed
     test_set: TestSet
     baseline: str
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Run, format and device, which no other candidate has."""
+        """Run, format and device, which are unique among the candidates."""
         return self.run, *self.row.key
 
     @property
@@ -42,26 +42,30 @@ class Candidate:
         return self.row.format == self.baseline
 
     @property
-    def keeps(self) -> bool:
-        """True if it is shown to keep the accuracy budget of its run; a baseline does."""
+    def keeps_budget(self) -> bool:
+        """True if the row is shown to keep the accuracy budget of its run, or is the baseline."""
         return keeps_budget(self.row, self.baseline)
 
 
-def batch_size(measurements: Sequence[Measured], wanted: int | None) -> int:
-    """Return the batch size to compare at: the smallest that all runs have.
+def batch_size(measurements: Sequence[Measured], requested: int | None) -> int:
+    """Return the batch size to compare at.
+
+    Args:
+        measurements: of one run each.
+        requested: batch size in images; None for the smallest that all runs have.
 
     Raises:
-        UsageError: they have none in common, or not the one that is wanted.
+        UsageError: the runs have no batch size in common, or not all have the requested one.
     """
     sizes = [
         {cell.batch_size for row in measured.results.rows for cell in row.latency}
         for measured in measurements
     ]
     common = set.intersection(*sizes)
-    if wanted is None and common:
+    if requested is None and common:
         return min(common)
-    if wanted is not None and wanted in common:
-        return wanted
+    if requested is not None and requested in common:
+        return requested
     timed_at = "; ".join(
         f"{measured.name} {sorted(size) or 'none'}"
         for measured, size in zip(measurements, sizes, strict=True)
@@ -69,7 +73,7 @@ def batch_size(measurements: Sequence[Measured], wanted: int | None) -> int:
     raise UsageError(
         "--batch",
         expected="a batch size that every run was timed at",
-        found=f"{'none in common' if wanted is None else wanted}: {timed_at}",
+        found=f"{'none in common' if requested is None else requested}: {timed_at}",
         remedy="measure with the same benchmark.batch_sizes",
     )
 
@@ -98,23 +102,30 @@ def _candidates(measurements: Sequence[Measured], size: int) -> Iterator[Candida
                 )
 
 
-def groups(among: Sequence[Candidate]) -> dict[tuple[Testbed, TestSet], list[Candidate]]:
-    """Return those that may be ranked with each other: of one testbed and one test set."""
+def groups(all_candidates: Sequence[Candidate]) -> dict[tuple[Testbed, TestSet], list[Candidate]]:
+    """Group candidates of the same testbed and test set, which may be ranked with each other."""
     groups: dict[tuple[Testbed, TestSet], list[Candidate]] = {}
-    for candidate in among:
+    for candidate in all_candidates:
         groups.setdefault((candidate.testbed, candidate.test_set), []).append(candidate)
     return dict(sorted(groups.items()))
 
 
 def front(group: Sequence[Candidate]) -> list[Candidate]:
-    """Return the Pareto front over every model and format of a group, from the fastest on."""
+    """Return the Pareto front of latency and top-1 in a group, the fastest first."""
     points = [(candidate.cell.p50_s, candidate.accuracy.top1) for candidate in group]
     return [group[index] for index in pareto.front(points)]
 
 
-def within(group: Sequence[Candidate], seconds: float) -> Candidate | None:
-    """Return the most accurate below a latency that keeps its accuracy budget, then the faster."""
-    fast = [candidate for candidate in group if candidate.keeps and candidate.cell.p50_s < seconds]
+def best_within(group: Sequence[Candidate], seconds: float) -> Candidate | None:
+    """Return the most accurate candidate below a latency in seconds; None if there is none.
+
+    It must keep its accuracy budget. Of equally accurate candidates the fastest is returned.
+    """
+    fast = [
+        candidate
+        for candidate in group
+        if candidate.keeps_budget and candidate.cell.p50_s < seconds
+    ]
     return max(
         fast,
         key=lambda candidate: (candidate.accuracy.top1, -candidate.cell.p50_s),

@@ -1,4 +1,4 @@
-"""The measured runs that a command line names, each under a name of its own."""
+"""Collection of the measured runs of a command line, each with a unique name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEASUREMENT = "benchmark.json"
 
 @dataclass(frozen=True)
 class Measured:
-    """A measurement: its name here, its file and its content."""
+    """A measurement: its unique name, its file and its content."""
 
     name: str
     path: Path
@@ -27,29 +27,30 @@ def collect(arguments: Sequence[str]) -> list[Measured]:
     """Read the measurements below each argument: a run, a folder of runs, or a file.
 
     Raises:
-        UsageError: there is none, or it is no file that the benchmark stage wrote.
+        UsageError: there is no measurement, or a file that the benchmark stage did not write.
     """
     paths = dict.fromkeys(path for argument in arguments for path in _below(Path(argument)))
-    read = [(path, read_results(path)) for path in paths]
-    names = [results.run for _, results in read]
+    measurements = [(path, read_results(path)) for path in paths]
+    names = [results.run for _, results in measurements]
     return [
         Measured(
-            # Runs in several places are called the same; then it is by their path.
-            results.run if names.count(results.run) == 1 else _place(path),
+            # Runs in different folders may have the same name. Then the path is used.
+            results.run if names.count(results.run) == 1 else _relative_folder(path),
             path,
             results,
         )
-        for path, results in read
+        for path, results in measurements
     ]
 
 
 def folder_of(measurements: Sequence[Measured]) -> Path:
-    """Return the folder that holds all of the runs."""
+    """Return the deepest folder that contains all runs."""
     folders = [measured.path.resolve().parent.parent for measured in measurements]
     return Path(os.path.commonpath(folders))
 
 
 def _below(path: Path) -> list[Path]:
+    """Return the measurement files at or below a path."""
     if path.is_file():
         return [path]
     if (path / MEASUREMENT).is_file():
@@ -66,6 +67,6 @@ def _below(path: Path) -> list[Path]:
     return files
 
 
-def _place(path: Path) -> str:
+def _relative_folder(path: Path) -> str:
     folder = path.parent if path.name == MEASUREMENT else path
     return os.path.relpath(folder)

@@ -1,4 +1,4 @@
-"""Conditions that must be the same before two figures may be ranked."""
+"""Conditions that must be equal before two figures are ranked: testbed and test set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOWN = 8  # digits of a hash
 
 @dataclass(frozen=True, order=True)
 class Testbed:
-    """All that a latency depends on beside the file and the batch."""
+    """The conditions of a latency apart from the file and the batch."""
 
     processor: str
     threads: int
@@ -30,7 +30,7 @@ class TestSet:
     split: str
     images: int
     classes: int
-    sha256: str  # of the images and their labels; empty where a measurement does not say
+    sha256: str  # of the images and labels; empty if a measurement has none
 
     def __str__(self) -> str:
         name = f", set {self.sha256[:_SHOWN]}" if self.sha256 else ""
@@ -38,7 +38,7 @@ class TestSet:
 
 
 def testbed_of(results: Results, device: str) -> Testbed:
-    """Return where the rows of one device were timed."""
+    """Return the testbed of the rows of one device."""
     environment = results.environment
     if device != "cpu" and environment.gpu:
         processor = f"{environment.gpu.name} beside {environment.cpu}"
@@ -49,32 +49,38 @@ def testbed_of(results: Results, device: str) -> Testbed:
 
 
 def test_sets_of(measured: Sequence[Results]) -> list[TestSet]:
-    """Return what each of several runs was scored on.
+    """Return the test set of each measurement.
 
-    A measurement of an earlier version has no hash of its images. It is taken for the others' set
-    of the same name and size, where these have only one: see :func:`assumed`.
+    A measurement of an earlier version has no hash of its images. If the other measurements have
+    exactly one test set of the same name and size, it is assumed to be the same: see
+    :func:`assumed_same`.
     """
     test_sets = [_test_set_of(results) for results in measured]
-    return [test_set if test_set.sha256 else _only(test_set, test_sets) for test_set in test_sets]
-
-
-def assumed(measured: Sequence[Results]) -> list[int]:
-    """Return the runs that are taken to be scored on another's images by name and number alone."""
-    test_sets = [_test_set_of(results) for results in measured]
-    alike = test_sets_of(measured)
     return [
-        index
-        for index, test_set in enumerate(test_sets)
-        if not test_set.sha256 and alike.count(alike[index]) > 1
+        test_set if test_set.sha256 else _matching(test_set, test_sets) for test_set in test_sets
     ]
 
 
-def _only(unknown: TestSet, test_sets: Sequence[TestSet]) -> TestSet:
-    """Return the one set of the same name and size, or the unknown one."""
-    fitting = {
+def assumed_same(measured: Sequence[Results]) -> list[int]:
+    """Return the indices of runs whose test set is assumed to be that of another run.
+
+    Only the name and the number of images are known to be equal.
+    """
+    test_sets = [_test_set_of(results) for results in measured]
+    assigned = test_sets_of(measured)
+    return [
+        index
+        for index, test_set in enumerate(test_sets)
+        if not test_set.sha256 and assigned.count(assigned[index]) > 1
+    ]
+
+
+def _matching(unknown: TestSet, test_sets: Sequence[TestSet]) -> TestSet:
+    """Return the only set of the same name and size that has a hash; else the unknown one."""
+    matches = {
         test_set for test_set in test_sets if dataclasses.replace(test_set, sha256="") == unknown
     }
-    known = fitting - {unknown}
+    known = matches - {unknown}
     return known.pop() if len(known) == 1 else unknown
 
 

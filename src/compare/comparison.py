@@ -1,4 +1,4 @@
-"""Runs side by side: one table with a latency column a testbed, the fronts, and the answer."""
+"""Comparison of runs: one table with a latency column per testbed, and the file to ship."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from src.compare.candidate import Candidate, batch_size, candidates, front, groups, within
+from src.compare.candidate import Candidate, batch_size, best_within, candidates, front, groups
 from src.compare.collection import Measured
-from src.compare.comparability import Testbed, TestSet, assumed
+from src.compare.comparability import Testbed, TestSet, assumed_same
 from src.report.document import MISSING, Cell, Column, text_column
 from src.report.sections import verdicts
 from src.report.sections.measurements import cause_of
@@ -16,12 +16,12 @@ from src.report.sections.measurements import cause_of
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that can be said of several measurements together.
+    """A comparison of several measurements.
 
     Args:
         measurements: of one run each.
-        size: images a call.
-        seconds: below which latency a file is looked for; None to look for none.
+        size: images per call.
+        seconds: latency limit of the file to ship; None to search for none.
     """
 
     measurements: Sequence[Measured]
@@ -30,10 +30,10 @@ class Comparison:
 
     @classmethod
     def of(
-        cls, measurements: Sequence[Measured], wanted: int | None, seconds: float | None
+        cls, measurements: Sequence[Measured], requested: int | None, seconds: float | None
     ) -> Comparison:
-        """Compare at the batch size that is wanted, or the smallest that all have in common."""
-        return cls(measurements, batch_size(measurements, wanted), seconds)
+        """Compare at the requested batch size, by default the smallest that all have in common."""
+        return cls(measurements, batch_size(measurements, requested), seconds)
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -53,11 +53,11 @@ class Comparison:
 
     @property
     def on_front(self) -> set[tuple[str, str, str]]:
-        """The keys of the candidates that are on the Pareto front of their group."""
+        """Keys of the candidates on the Pareto front of their group."""
         return {best.key for group in self.groups.values() for best in front(group)}
 
     def rows(self) -> list[Candidate]:
-        """Return a row of the table for each candidate, the fastest first."""
+        """Return the candidates in the order of the table, the fastest first."""
         return self.candidates
 
     def columns(self) -> list[Column[Candidate]]:
@@ -88,7 +88,7 @@ class Comparison:
         return shown
 
     def notes(self) -> list[str]:
-        """Explain the columns, and why some figures are not ranked with others."""
+        """Return notes that explain the columns, and why some figures are not ranked together."""
         notes = []
         if len(self.testbeds) > 1:
             named = "; ".join(
@@ -118,7 +118,7 @@ class Comparison:
             f"{self.measurements[index].name} does not say which images it was scored on: that "
             "they are those of the other runs is taken from their name and number. Measure it "
             "again to know."
-            for index in assumed([measured.results for measured in self.measurements])
+            for index in assumed_same([measured.results for measured in self.measurements])
         ]
         shapes = {
             "x".join(map(str, measured.results.input_shape[1:])) for measured in self.measurements
@@ -144,13 +144,13 @@ class Comparison:
         return notes
 
     def answers(self) -> list[str]:
-        """Return the model and the format to ship below the latency that was asked for."""
+        """Return sentences with the model and format to ship below the latency limit."""
         if self.seconds is None:
             return []
         lines = []
         for (testbed, test_set), group in self.groups.items():
             below = f"Under {1e3 * self.seconds:g} ms at batch {self.size} on {testbed}"
-            best = within(group, self.seconds)
+            best = best_within(group, self.seconds)
             if best is None:
                 fastest = min(group, key=lambda candidate: candidate.cell.p50_s)
                 verdict = verdicts.cell(fastest.row).text
@@ -171,6 +171,7 @@ def _figures(candidate: Candidate) -> str:
 
 
 def _letter(kind: str, number: int) -> str:
+    """Return a label such as ``place A``; 27 gives AA."""
     letters = ""
     while number:
         number, letter = divmod(number - 1, 26)
@@ -184,7 +185,7 @@ def _column(
     figure: Callable[[Candidate], Cell],
     best: Any,
 ) -> Column[Candidate]:
-    """Return a column of some candidates' figures; the others have none in it."""
+    """Return a column with a figure of some candidates; it is empty for the others."""
 
     def cell(candidate: Candidate) -> Cell:
         return figure(candidate) if belongs(candidate) else Cell(MISSING)

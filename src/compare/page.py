@@ -1,4 +1,4 @@
-"""The comparison on a screen, as Markdown and as a page that needs nothing but itself."""
+"""Output of a comparison: console, Markdown, and a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def show(comparison: Comparison, console: Console) -> None:
     show_lines(comparison.answers(), console, style="bold")
 
 
-def markdown(comparison: Comparison) -> str:
+def markdown_page(comparison: Comparison) -> str:
     """Return the comparison in GitHub's Markdown."""
     lines = [
         "# Comparison",
@@ -40,7 +40,7 @@ def markdown(comparison: Comparison) -> str:
     return "\n".join(lines) + "\n"
 
 
-def page(comparison: Comparison) -> str:
+def html_page(comparison: Comparison) -> str:
     """Return the comparison as HTML."""
     return (
         html.environment()
@@ -59,7 +59,7 @@ def page(comparison: Comparison) -> str:
 def _table(
     comparison: Comparison, is_chosen: Callable[[Candidate], bool] = lambda _: False
 ) -> Table:
-    """Return a row a candidate."""
+    """Return the table, with one row per candidate."""
     return tabulate(
         "Size, accuracy and latency of every model and format",
         comparison.columns(),
@@ -70,7 +70,7 @@ def _table(
 
 
 def _charts(comparison: Comparison) -> list[Chart]:
-    """Return latency against accuracy, a chart for each testbed and test set."""
+    """Return a chart of latency against accuracy for each testbed and test set."""
     charts = []
     color_of = colors([candidate.model for candidate in comparison.candidates])
     for number, ((testbed, test_set), group) in enumerate(comparison.groups.items()):

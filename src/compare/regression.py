@@ -1,21 +1,21 @@
-"""Regressions from one measurement to the next: losses by more than is allowed.
+"""Regressions from one measurement to the next: slowdowns and drops beyond a limit.
 
-Two measurements are two sessions on a machine whose speed changes from hour to hour by more than
-any regression worth catching, and alike for all that runs on it. So a row's slowdown by the clock
-decides nothing alone. Three yardsticks are put beside each other, each with a 95 % interval:
+The speed of a machine changes from hour to hour by more than a relevant regression, and all rows
+change alike. So the slowdown of a row in milliseconds is not decisive alone. A row is compared with
+three references, each with a 95 % interval:
 
-- **peers**: the row's slowdown over that of the median of the others. What slows the machine
-  slows the median as well, and neither one row that regressed nor a restless baseline
-  moves a median. It is blind where half of the rows regress alike.
-- **baseline**: over the baseline's slowdown. It sees that, but takes the baseline's own luck in a
-  session for everybody's.
-- **clock**: in milliseconds, as they were. It takes the machine's hour for the file's.
+- **peers**: the row's slowdown relative to the median slowdown of the other rows. A slow machine
+  slows the median too. A single row that regressed, or an unstable baseline, does not move the
+  median. This misses a regression of half of the rows.
+- **baseline**: the row's slowdown relative to the baseline's. This detects such a regression, but
+  a random change of the baseline appears in all rows.
+- **clock**: the slowdown in milliseconds. A change of the machine appears in all rows.
 
-A row has regressed where the slowdown by its peers is shown to be more than is allowed, or those
-by the baseline and by the clock both are. An interval comes from the processes of the two
-measurements (see :mod:`src.compare.throughput`); of a row that had one process it is assumed, so
-wide that only a gross regression is shown. With fewer than three rows in common there is no
-median to speak of, and the baseline alone decides; of the baseline alone, the clock.
+A row has regressed if its slowdown relative to its peers is shown to exceed the limit, or if those
+relative to the baseline and by the clock both are. The interval comes from the processes of the two
+measurements (see :mod:`src.compare.throughput`). For a row with one process it is assumed, and so
+wide that only a large regression is detected. With fewer than three rows in common there is no
+useful median, and the baseline decides. For the baseline itself, the clock decides then.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, median
 from typing import Literal
 
-from src.compare.comparability import assumed, test_sets_of, testbed_of
+from src.compare.comparability import assumed_same, test_sets_of, testbed_of
 from src.compare.throughput import is_interrupted, rates
 from src.errors import UsageError
 from src.run.accuracy import Accuracy
@@ -37,34 +37,34 @@ from src.run.row import Row
 
 Outcome = Literal["regressed", "inconclusive", "ok"]
 
-LEAST_PEERS = 3  # rows in common, for a median of which one may regress
+LEAST_PEERS = 3  # rows in common, so that one regressed row does not decide the median
 _Z = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at, and what it says."""
+    """The result of one check."""
 
     outcome: Outcome
     format: str
     device: str
-    what: str  # "batch 1" or "top-1", or why there is nothing to compare
+    figure: str  # "batch 1", "top-1", or the reason why there is nothing to compare
     text: str
 
     def __str__(self) -> str:
-        return f"{self.outcome}: {self.format} on {self.device}, {self.what}: {self.text}"
+        return f"{self.outcome}: {self.format} on {self.device}, {self.figure}: {self.text}"
 
 
 @dataclass(frozen=True)
 class Slowdown:
-    """The logarithm of how many times slower, with its 95 % interval."""
+    """The logarithm of the ratio new / old of the times, with its 95 % interval."""
 
     value: float
     low: float
     high: float
 
     def over(self, other: Slowdown) -> Slowdown:
-        """Return it relative to another slowdown, which is independent of it."""
+        """Return the slowdown relative to another, independent slowdown."""
         value = self.value - other.value
         return Slowdown(
             value,
@@ -85,30 +85,30 @@ def compare(
     max_drop: float | None,
     clock: bool = False,
 ) -> list[Finding]:
-    """Return all that was looked at, the worst first.
+    """Return the results of all checks, the worst first.
 
     Args:
         old: a measurement.
-        new: a later one.
-        max_slowdown: the time that a call may take longer, a share of 1; None to look at none.
-        max_drop: the top-1 accuracy that may be lost, a share of 1; None to look at none.
-        clock: let milliseconds decide as well, on a machine whose speed does not change.
+        new: a later measurement.
+        max_slowdown: allowed increase of the time of a call, a share of 1; None to skip this check.
+        max_drop: allowed drop of top-1 accuracy, a share of 1; None to skip this check.
+        clock: the slowdown in milliseconds alone is decisive too, on a machine of constant speed.
 
     Raises:
         UsageError: latencies are of two testbeds, or accuracies of two test sets.
     """
-    findings = [*_gone(old, new)]
+    findings = [*_missing_rows(old, new)]
     if max_slowdown is not None:
         for device in dict.fromkeys(row.device for row in old.rows if row.is_ok):
-            findings += _slower(old, new, device, math.log1p(max_slowdown), clock=clock)
+            findings += _check_latency(old, new, device, math.log1p(max_slowdown), clock=clock)
     if max_drop is not None:
-        findings += _worse(old, new, max_drop)
+        findings += _check_accuracy(old, new, max_drop)
     order = ("regressed", "inconclusive", "ok")
     return sorted(findings, key=lambda finding: order.index(finding.outcome))
 
 
-def _gone(old: Results, new: Results) -> list[Finding]:
-    """Return the rows that had figures and have none any more."""
+def _missing_rows(old: Results, new: Results) -> list[Finding]:
+    """Return findings of the rows that had figures in the old measurement only."""
     findings = []
     for row in old.rows:
         present = new.row(row.format, row.device)
@@ -118,9 +118,14 @@ def _gone(old: Results, new: Results) -> list[Finding]:
     return findings
 
 
-def _slower(
+def _check_latency(
     old: Results, new: Results, device: str, allowed: float, *, clock: bool
 ) -> list[Finding]:
+    """Check the latencies of one device; ``allowed`` is the logarithm of a ratio.
+
+    Raises:
+        UsageError: the measurements are of two testbeds.
+    """
     before, after = _cells(old, device), _cells(new, device)
     if not any(before[size].keys() & after.get(size, {}).keys() for size in before):
         return []
@@ -140,13 +145,13 @@ def _slower(
             {name: after[size][name] for name in names},
         )
         for name in names:
-            what = f"batch {size}"
+            figure = f"batch {size}"
             if name not in slowdowns:
                 text = "fewer than two rounds, which have no interval: raise max_seconds"
-                findings.append(Finding("inconclusive", name, device, what, text))
+                findings.append(Finding("inconclusive", name, device, figure, text))
                 continue
-            outcome, text = _judged(name, slowdowns, old.baseline, allowed, clock=clock)
-            findings.append(Finding(outcome, name, device, what, text))
+            outcome, text = _outcome(name, slowdowns, old.baseline, allowed, clock=clock)
+            findings.append(Finding(outcome, name, device, figure, text))
     return findings
 
 
@@ -172,46 +177,52 @@ def _log(rate: Interval) -> Slowdown:
     return Slowdown(math.log(rate.value), math.log(rate.low), math.log(rate.high))
 
 
-def _judged(
+def _outcome(
     name: str, slowdowns: Mapping[str, Slowdown], baseline: str, allowed: float, *, clock: bool
 ) -> tuple[Outcome, str]:
+    """Return the outcome for a row, and its slowdowns in words."""
     own = slowdowns[name]
-    yardsticks = {"by the clock": own}
+    relative = {"by the clock": own}
     if baseline in slowdowns and name != baseline:
-        yardsticks = {f"over {baseline}": own.over(slowdowns[baseline]), **yardsticks}
+        relative = {f"over {baseline}": own.over(slowdowns[baseline]), **relative}
     if len(slowdowns) >= LEAST_PEERS:
-        yardsticks = {"over its peers": own.over(_middle(name, slowdowns)), **yardsticks}
-    kinds = list(yardsticks.values())
-    decisive, others = kinds[0], kinds[1:]
-    text = ", ".join(f"{value} {kind}" for kind, value in yardsticks.items())
-    both = len(kinds) == len(("peers", "baseline", "clock"))
+        relative = {"over its peers": own.over(_median_of_peers(name, slowdowns)), **relative}
+    decisive, *supporting = relative.values()
+    text = ", ".join(f"{slowdown} {reference}" for reference, slowdown in relative.items())
+    # Baseline and clock decide together only beside the peers.
+    has_all = len(relative) == len(("peers", "baseline", "clock"))
 
-    def beyond(values: Sequence[float]) -> bool:
+    def exceed(values: Sequence[float]) -> bool:
         return all(value > allowed for value in values)
 
-    shown = beyond([decisive.low]) or (both and beyond([each.low for each in others]))
-    if shown or (clock and beyond([own.low])):
+    is_shown = exceed([decisive.low]) or (has_all and exceed([other.low for other in supporting]))
+    if is_shown or (clock and exceed([own.low])):
         return "regressed", text
-    suspected = beyond([decisive.value]) or (both and beyond([each.value for each in others]))
-    if suspected or (clock and beyond([own.value])):
+    is_suspected = exceed([decisive.value]) or (
+        has_all and exceed([other.value for other in supporting])
+    )
+    if is_suspected or (clock and exceed([own.value])):
         return "inconclusive", f"{text}; too uncertain to tell, measure with benchmark=thorough"
     return "ok", text
 
 
-def _middle(name: str, slowdowns: Mapping[str, Slowdown]) -> Slowdown:
-    """Return the median slowdown of the other rows, with the interval of a median of so many."""
-    # Its own would draw the median to itself; but of two others one that became faster would.
-    alone = len(slowdowns) > LEAST_PEERS
-    peers = [each for other, each in slowdowns.items() if not (alone and other == name)]
-    value = median(each.value for each in peers)
-    # A median of n is sqrt(pi / 2n) as uncertain as one, where they are alike.
+def _median_of_peers(name: str, slowdowns: Mapping[str, Slowdown]) -> Slowdown:
+    """Return the median slowdown of the peers, with its 95 % interval."""
+    # The row itself would pull the median towards its own slowdown, so it is left out. With only
+    # two other rows it stays in: otherwise one row that became faster would move the median.
+    leaves_out = len(slowdowns) > LEAST_PEERS
+    peers = [
+        slowdown for other, slowdown in slowdowns.items() if not (leaves_out and other == name)
+    ]
+    value = median(slowdown.value for slowdown in peers)
+    # The standard error of a median of n equal normal values is sqrt(pi / 2n) times theirs.
     share = math.sqrt(math.pi / 2 / len(peers))
-    down = median(each.value - each.low for each in peers) * share
-    up = median(each.high - each.value for each in peers) * share
+    down = median(slowdown.value - slowdown.low for slowdown in peers) * share
+    up = median(slowdown.high - slowdown.value for slowdown in peers) * share
     return Slowdown(value, value - down, value + up)
 
 
-def _worse(old: Results, new: Results, allowed: float) -> list[Finding]:
+def _check_accuracy(old: Results, new: Results, allowed: float) -> list[Finding]:
     test_sets = test_sets_of([old, new])
     if test_sets[0] != test_sets[1]:
         raise UsageError(
@@ -225,18 +236,18 @@ def _worse(old: Results, new: Results, allowed: float) -> list[Finding]:
     for row in new.rows:
         before = old.row(row.format, row.device)
         if before and before.accuracy and row.accuracy:
-            finding = _drop(row, before.accuracy, row.accuracy, allowed)
-            if assumed([old, new]):
+            finding = _check_drop(row, before.accuracy, row.accuracy, allowed)
+            if assumed_same([old, new]):
                 finding = dataclasses.replace(finding, text=finding.text + remark)
             findings.append(finding)
     return findings
 
 
-def _drop(row: Row, old: Accuracy, new: Accuracy, allowed: float) -> Finding:
-    """Judge a drop by Newcombe's hybrid score interval (1998, method 10) of independent shares.
+def _check_drop(row: Row, old: Accuracy, new: Accuracy, allowed: float) -> Finding:
+    """Check a drop by Newcombe's hybrid score interval (1998, method 10) for independent shares.
 
-    The images are the same, but which of them each answers right is not kept, so the interval is
-    wider than a paired one would be, never narrower where the answers agree more often than not.
+    The images are the same, but it is not stored which of them were right, so a paired interval is
+    not possible. This interval is wider if the two are right on mostly the same images.
     """
     images = new.images
     before, after = old.top1, new.top1
@@ -261,7 +272,7 @@ def _drop(row: Row, old: Accuracy, new: Accuracy, allowed: float) -> Finding:
 
 
 def _wilson(share: float, images: int) -> tuple[float, float]:
-    """Return Wilson's score interval of a share, 95 %."""
+    """Return Wilson's 95 % score interval of a share."""
     square = _Z * _Z / images
     middle = (share + square / 2) / (1 + square)
     reach = _Z * math.sqrt(share * (1 - share) / images + square / images / 4) / (1 + square)

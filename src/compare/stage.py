@@ -1,4 +1,4 @@
-"""The compare stage: from measured runs to everything that people read."""
+"""The compare stage: prints and writes the comparison of measured runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from src.compare.collection import Measured, folder_of
 from src.compare.comparison import Comparison
-from src.compare.page import markdown, page, show
+from src.compare.page import html_page, markdown_page, show
 from src.errors import UsageError
 from src.system import atomic_files
 
@@ -18,7 +18,7 @@ def compare_runs(
     measurements: Sequence[Measured],
     console: Console,
     *,
-    wanted: int | None = None,
+    batch_size: int | None = None,
     seconds: float | None = None,
     folder: Path | None = None,
 ) -> Path:
@@ -26,22 +26,28 @@ def compare_runs(
 
     Args:
         measurements: of one run each.
-        console: where to print.
-        wanted: images a call; by default the fewest that all were timed at.
-        seconds: which file to ship below this latency; None if that was not asked.
-        folder: where to write; by default the folder that holds all the runs.
+        console: the console to print to.
+        batch_size: images per call; by default the smallest batch that all were timed at.
+        seconds: latency limit of the file to ship; None to search for none.
+        folder: output folder; by default the folder that contains all runs.
 
     Returns:
-        The page.
+        The path of the HTML page.
+
+    Raises:
+        UsageError: ``folder`` is not a folder, or the runs have no such batch size in common.
     """
-    comparison = Comparison.of(measurements, wanted, seconds)
-    place = folder or folder_of(measurements)
-    if not place.is_dir():
+    comparison = Comparison.of(measurements, batch_size, seconds)
+    output = folder or folder_of(measurements)
+    if not output.is_dir():
         raise UsageError(
-            "--output", expected="a folder", found=f"{place}, which is none", remedy="make it first"
+            "--output",
+            expected="a folder",
+            found=f"{output}, which is none",
+            remedy="make it first",
         )
-    atomic_files.write_text(place / "comparison.md", markdown(comparison))
-    atomic_files.write_text(place / "comparison.html", page(comparison))
+    atomic_files.write_text(output / "comparison.md", markdown_page(comparison))
+    atomic_files.write_text(output / "comparison.html", html_page(comparison))
     show(comparison, console)
-    console.print(f"Comparison: {place / 'comparison.html'}", soft_wrap=True)
-    return place / "comparison.html"
+    console.print(f"Comparison: {output / 'comparison.html'}", soft_wrap=True)
+    return output / "comparison.html"

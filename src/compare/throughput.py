@@ -1,9 +1,9 @@
-"""Throughput of a file within one measurement, without what slowed all of its rows alike.
+"""Throughput of a file within one measurement, without the drift that all rows share.
 
-A machine has slow phases, of seconds and of hours. Rows are timed in turns, so a slow phase of
-seconds is in all turns of its rounds: it shows as a drift that the rows have in common, is
-estimated by their median and taken out. What slowed the measurement as a whole stays, and is the
-business of whoever compares two of them.
+A machine has slow phases of seconds and of hours. Rows are timed in turns, so a slow phase of
+seconds affects all turns of some rounds. This common drift is estimated by the median over the
+rows, and removed. A slow phase of the whole measurement remains; a comparison of two measurements
+must allow for it.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from src.run.latency import Cell, Disturbance, Interval, Turn
 
 Cells = Mapping[str, Cell]  # by format, at one batch size
 
-# By which the statistics of a speed-up take means for medians.
+# With this disturbance, the speed-up is computed from means; with the next one, from medians.
 _INTERRUPTED = Disturbance(seconds=1.0, steal_share=0.0, other_cores=1.0, frequency_hz=None)
 _UNDISTURBED = msgspec.structs.replace(_INTERRUPTED, other_cores=0.0)
 
 
 def is_interrupted(cell: Cell) -> bool:
-    """Return True if others took the cores from the calls of a cell."""
+    """Return True if others used the cores so much that calls of the cell had to wait."""
     return cell.disturbance is not None and cell.disturbance.interrupts()
 
 
 def rates(cells: Cells, *, means: bool) -> dict[str, Interval]:
-    """Return each row's calls a second at the measurement's usual speed, with 95 % intervals.
+    """Return each row's calls per second without the common drift, with 95 % intervals.
 
     Args:
-        cells: of one measurement, device and batch size.
-        means: of the calls of a turn and not their medians, as
-            :func:`src.benchmark.statistics.latency.speedup` takes where a row was interrupted. Both
-            measurements of a comparison must take the same.
+        cells: cells of one measurement, device and batch size, by format.
+        means: summarise the calls of a turn by their mean instead of their median, as
+            :func:`src.benchmark.statistics.latency.speedup` does if a row was interrupted. It must
+            be the same for both measurements of a comparison.
 
     Returns:
-        The rows of which there are two rounds; of rounds in one process the interval is assumed.
+        The rows with at least two rounds. For rounds of one process the interval is an assumption.
     """
     disturbance = _INTERRUPTED if means else _UNDISTURBED
     middle = np.mean if means else np.median
@@ -63,8 +63,8 @@ def rates(cells: Cells, *, means: bool) -> dict[str, Interval]:
         )
         for number in numbers
     }
-    # The common drift has no process: each round stands alone, and only the rows' processes group
-    # them.
+    # The common drift belongs to no process. Each of its rounds gets a separate process number, so
+    # that only the processes of the row group the rounds.
     common = {
         number: Turn(
             seconds=[math.exp(value)], elapsed_seconds=1.0, cpu_seconds=0.0, process=number

@@ -94,7 +94,7 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
         answer_seconds=options.timeout_seconds,
         resident_bytes=options.memory_limit,
         group="",
-        first=False,
+        high_priority=False,
     )
     with contextlib.closing(
         WorkerProcess(name, run.own("exports", name), options.device, limits)

@@ -1,1 +1,1 @@
-"""The run folder, and the records in it."""
+"""The run folder and the records of its files."""

@@ -1,4 +1,4 @@
-"""Records of how well a row answers the scored images, alone and paired with the baseline."""
+"""Records of a row's accuracy on the scored images, alone and paired with the baseline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FunctionFigure = Literal["logit_sqnr_db", "kl", "delta_ece"]
 class ClassAccuracy(Record, frozen=True, kw_only=True):
     """The accuracy of one class before (the baseline's) and after (the row's).
 
-    None for a class without images.
+    Both are None for a class without images.
     """
 
     name: Text
@@ -45,33 +45,33 @@ class WorstClass(Record, frozen=True, kw_only=True):
 
 
 class Flip(Record, frozen=True, kw_only=True):
-    """An image to which the row gives another class than the baseline."""
+    """An image whose top-1 class differs between the row and the baseline."""
 
     position: Count  # in the scored split
-    true: Count  # index of the class, as in the next two
-    before: Count  # the baseline's answer
-    after: Count  # the row's answer
+    true: Count  # index of the class, like the next two
+    before: Count  # predicted by the baseline
+    after: Count  # predicted by the row
 
 
 class PairedAccuracy(Record, frozen=True, kw_only=True):
-    """A row's answers beside the baseline's, on the same images.
+    """A comparison of a row's predictions with the baseline's on the same images.
 
-    Null stands for a number that is not finite: a ratio to zero.
+    A number that is not finite, such as a ratio to zero, is null.
     """
 
     delta_top1: Difference
     delta_low: Difference  # of the 95 % interval
     delta_high: Difference
     mcnemar_p: Share
-    agreement: Share  # of the images with the same top-1
+    agreement: Share  # share of the images with the same top-1
     lost: Count  # images: right before and wrong now
     gained: Count  # images: wrong before and right now
-    images_needed: Count | None  # to settle the verdict; null where it is settled or never will be
-    max_drop: Number | None = None  # of top-1, that was allowed
+    images_needed: Count | None  # to settle the verdict; null if it is settled or cannot be
+    max_drop: Number | None = None  # allowed drop of top-1
     worst_class: WorstClass | None  # null without images
     per_class: list[ClassAccuracy]
     logit_sqnr_db: Number | None
-    kl: Number | None  # nats, the mean over the images
+    kl: Number | None  # nats, mean over the images
     max_abs_logit_diff: Number | None
     p99_abs_logit_diff: Number | None
     rounding_error: Number | None = null()  # null also in version 1
@@ -88,5 +88,5 @@ class Accuracy(Record, frozen=True, kw_only=True):
     top1: Share
     top5: Share
     ece: Share  # expected calibration error
-    # None without a baseline for every image. In the file its values stand beside those above.
+    # None without a baseline for every image. In the file its values are on the level of the above.
     paired: PairedAccuracy | None = None

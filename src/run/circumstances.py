@@ -1,4 +1,4 @@
-"""Records of where and how a run was measured: the machine and the options."""
+"""Records of the conditions of a measurement: the machine and the options."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from src.run.record import Cores, Count, Number, Record, Share, Text, null
 
 
 class Container(Record, frozen=True, kw_only=True):
-    """Limits of the container; null where there is none."""
+    """Limits of the container; null without a limit."""
 
     cores: Annotated[float, Meta(ge=0, le=1e6)] | None
     memory_bytes: Count | None
 
 
 class Gpu(Record, frozen=True, kw_only=True):
-    """The GPU, as torch and the driver describe it; without a driver's library only by name."""
+    """The GPU, described by torch and the driver; without NVML only some values are known."""
 
     name: Text
     cuda: Text | None = None
@@ -29,10 +29,10 @@ class Gpu(Record, frozen=True, kw_only=True):
 
 
 class Environment(Record, frozen=True, kw_only=True):
-    """The machine and the versions; null where the system does not tell."""
+    """The machine and the versions; a value is null if the system does not report it."""
 
     cpu: Text
-    isa: list[Text]  # instruction sets that decide about int8 and matrix products
+    isa: list[Text]  # instruction sets that matter for int8 and matrix products
     int8_dot_product: bool
     architecture: Text | None = None
     usable_cores: Cores
@@ -50,14 +50,15 @@ class Environment(Record, frozen=True, kw_only=True):
 
     @property
     def processor(self) -> str:
-        """The GPU if there is one, else the CPU."""
+        """Name of the GPU if there is one, else of the CPU."""
         return self.gpu.name if self.gpu else self.cpu
 
 
 class MeasuringOptions(Record, frozen=True, kw_only=True):
     """The options of the measurement: see :class:`src.benchmark.options.BenchmarkOptions`.
 
-    None stands for an option that a measurement does not tell, but for the two that may be null.
+    An option that a measurement of an earlier version does not have is None. For the two options
+    with ``null()``, None is also a value of the option.
     """
 
     batch_sizes: list[int] | None = None

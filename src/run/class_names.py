@@ -1,4 +1,4 @@
-"""What a class may be called: it ends up in folders, tables, pages, tags and files of others."""
+"""Check of class names, which are used in folders, tables, pages, tags and foreign files."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from src.errors import is_harmful
 
-MOST_CHARACTERS = 255  # what a folder's name may have, which it is as a rule
+MOST_CHARACTERS = 255  # limit of a folder's name: most class names come from folders
 
 _SEPARATORS = frozenset("/\\")
 
 
 def problem(name: object) -> str | None:
-    """Why a class cannot be called that, or None if it can."""
+    """Describe why a class name is not allowed; return None if it is."""
     if not isinstance(name, str) or not name.strip():
         return f"a class without a name: {name!r}"[:MOST_CHARACTERS]
     if len(name) > MOST_CHARACTERS:
@@ -30,11 +30,11 @@ def problem(name: object) -> str | None:
 
 
 def first_problem(names: Iterable[object]) -> str | None:
-    """What is wrong with the first name that will not do, or None; names must differ."""
+    """Describe the first name that is not allowed or not unique; return None if all are."""
     seen = set()
     for name in names:
-        if found := problem(name):
-            return found
+        if description := problem(name):
+            return description
         if name in seen:
             return f"two classes of the name {name!r}"
         seen.add(name)

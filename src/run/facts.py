@@ -1,4 +1,4 @@
-"""Facts that several files of a run state: network, checkpoint, images, exported files."""
+"""Records used in several files of a run: network, checkpoint, images, exported files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from src.run.record import (
     MOST_TEXT,
     Count,
     Index,
+    InvalidValueError,
     Record,
     Share,
     ShortText,
     Side,
     Text,
-    Wrong,
     null,
     require_inside,
     require_same_length,
@@ -31,7 +31,7 @@ Channels = Annotated[
 Deviations = Annotated[
     list[Annotated[float, Meta(ge=1e-6, le=1e6)]], Meta(min_length=3, max_length=3)
 ]
-Magnitude = Annotated[float, Meta(ge=0, le=1e39)]  # an absolute value of a float32 tensor
+Magnitude = Annotated[float, Meta(ge=0, le=1e39)]  # absolute value in a float32 tensor
 
 
 class Checkpoint(Record, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
 
 
 class Origin(Record, frozen=True, kw_only=True):
-    """The data that the weights were trained on; None where it is not known."""
+    """The data that the weights were trained on; unknown values are None."""
 
     dataset: Text | None = None
     images: Count | None = None
@@ -55,28 +55,30 @@ class Origin(Record, frozen=True, kw_only=True):
 
 
 class PreprocessingFacts(Record, frozen=True, kw_only=True):
-    """The evaluation preprocessing, as it travels inside every exported file.
+    """The evaluation preprocessing, as it is stored in every exported file.
 
-    :mod:`src.run.preprocessing_steps` says what each value means.
+    :mod:`src.run.preprocessing_steps` defines the values.
     """
 
     image_size: Side
     resize: Literal["squash", "crop"]
-    mean: Channels  # of R, G and B, after scaling
+    mean: Channels  # R, G and B, after scaling
     std: Deviations
-    interpolation: Literal["bilinear", "bicubic"] | None = None  # bilinear where it is missing
+    interpolation: Literal["bilinear", "bicubic"] | None = None  # None: bilinear
     crop_share: Annotated[float, Meta(ge=0.01, le=1)] | None = null()  # null without a crop
     color: Text | None = None
-    scale: Annotated[float, Meta(ge=1e-6, le=1)] | None = None  # 1 / 255 where it is missing
+    scale: Annotated[float, Meta(ge=1e-6, le=1)] | None = None  # None: 1 / 255
     layout: Text | None = None
 
 
 class LayerHealth(Record, frozen=True, kw_only=True):
-    """The outputs of one layer over some images."""
+    """Statistics of the outputs of one layer over some images."""
 
     name: Text
     kind: Text  # the module's class
-    ratio: Annotated[float, Meta(ge=0, le=1e30)]  # largest / median image's largest absolute value
+    ratio: Annotated[
+        float, Meta(ge=0, le=1e30)
+    ]  # of each image's largest absolute value: maximum / median
     largest: Magnitude
     dead: Share | None = null()  # share of constant channels; null for a layer without activation
 
@@ -85,8 +87,8 @@ class HealthFacts(Record, frozen=True, kw_only=True):
     """Outliers and dead channels of the trained network: see :mod:`src.models.health`."""
 
     images: Count
-    logit_median: Magnitude  # of the images' largest absolute logits
-    logit_largest: Magnitude
+    logit_median: Magnitude  # of each image's largest absolute logit
+    logit_largest: Magnitude  # likewise, the maximum
     vanishing: Share | None  # share of BatchNorm channels; null without BatchNorm
     dead: Share | None  # share of the activations' channels; null without activations
     layers: list[LayerHealth]
@@ -98,49 +100,49 @@ class ExportedFile(Record, frozen=True, kw_only=True):
 
     path: Text  # relative to the format's folder
     bytes: Count
-    sha256: Text | None = null()  # null where it is not known
+    sha256: Text | None = null()  # null if unknown
 
     def __post_init__(self) -> None:
         require_inside(self.path, "path")
 
 
 class TrialTable(Record, frozen=True, kw_only=True):
-    """A table of what an export tried."""
+    """A table of the trials of an export."""
 
     head: Annotated[
         list[Annotated[list[Text], Meta(min_length=2, max_length=2)]],
         Meta(min_length=1, max_length=100),
     ]  # name and unit of each column: "text", "share", "seconds" or "truth"
-    rows: list[list[str | int | float | bool | None]]  # null where a cell says nothing
-    chosen: Index | None  # the row that was taken; null for none
+    rows: list[list[str | int | float | bool | None]]  # null for an empty cell
+    chosen: Index | None  # index of the chosen row; null for none
 
     def __post_init__(self) -> None:
         for name, unit in self.head:
             if unit not in _CELL_KINDS:
                 expected = f"one of {', '.join(_CELL_KINDS)}"
-                raise Wrong(f"head of {name!r}", expected, unit)
+                raise InvalidValueError(f"head of {name!r}", expected, unit)
         for row in self.rows:
             require_same_length([row, self.head], "rows")
             for cell, (name, unit) in zip(row, self.head, strict=True):
                 if cell is not None and not _CELL_KINDS[unit](cell):
-                    raise Wrong(f"rows, {name!r}", f"a value of the unit {unit}", cell)
+                    raise InvalidValueError(f"rows, {name!r}", f"a value of the unit {unit}", cell)
 
 
 class ExportDetails(Record, frozen=True, kw_only=True):
-    """An account of how a format's files were made."""
+    """A description of how a format's files were made."""
 
     summary: list[Text] | None = None  # sentences
-    within_budget: bool | None = null()  # kept max_accuracy_drop; null where it was not judged
+    within_budget: bool | None = null()  # kept max_accuracy_drop; null if not evaluated
     table: TrialTable | None = None
-    # The format's own further values. In the file they stand beside those above.
+    # Further values of the format. In the file they are on the level of the above.
     more: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Network(Record, frozen=True, kw_only=True):
-    """The trained network: the head of the manifest and of a measurement."""
+    """The trained network: the first part of the manifest and of a measurement."""
 
     schema_version: Literal[1, 2]
-    run: Text  # as people call it; the folder may have another name since
+    run: Text  # name at the time of writing; the folder may have been renamed
     model: ShortText
     parameters: Count
     macs: Count  # multiply-accumulates of one image
@@ -151,10 +153,10 @@ class Network(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if problem := class_names.first_problem(self.class_names):
-            raise Wrong("class_names", class_names.EXPECTED, problem)
+            raise InvalidValueError("class_names", class_names.EXPECTED, problem)
         if self.num_classes != len(self.class_names):
             expected = f"{len(self.class_names)}, the number of names,"
-            raise Wrong("num_classes", expected, self.num_classes)
+            raise InvalidValueError("num_classes", expected, self.num_classes)
 
 
 class Calibration(Record, frozen=True, kw_only=True):
@@ -171,8 +173,8 @@ class ScoredDataset(Record, frozen=True, kw_only=True):
     name: Text
     split: Text
     images: Count
-    sha256: Text | None = null()  # of images and labels; null where it is not known
-    also_in_calibration: Count | None = None  # how many of the calibration images are among them
+    sha256: Text | None = null()  # of images and labels; null if unknown
+    also_in_calibration: Count | None = None  # number of calibration images among them
 
 
 def _is_number(cell: object) -> bool:

@@ -1,4 +1,4 @@
-"""The files of an export as they are now, to compare with the manifest or a measurement."""
+"""Sizes and hashes of the present export files, to compare with a manifest or measurement."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from src.run.facts import ExportedFile
 from src.system import atomic_files
 
-# A stranger's list may name what no file system holds.
+# A manifest of unknown origin may list paths that no file system accepts.
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 
 @dataclass(frozen=True)
 class PresentFile:
-    """A file as it is now; without size and hash where it is not there."""
+    """A file as it is now; size and hash are None if it is missing."""
 
     path: str  # relative to its folder
     bytes: int | None
@@ -24,35 +24,36 @@ class PresentFile:
 
 
 def taken(folder: Path, paths: Iterable[str]) -> list[PresentFile]:
-    """Return the files of these paths in a folder, as they are now."""
+    """Return the files at these paths of a folder as they are now."""
     return [_taken(folder, path) for path in paths]
 
 
 def now(folder: Path, written: Iterable[ExportedFile]) -> list[PresentFile]:
-    """Return the files that an export wrote into a folder, as they are now."""
+    """Return the files that an export wrote into a folder as they are now."""
     return taken(folder, [file.path for file in written])
 
 
 def of(files: Iterable[ExportedFile | PresentFile]) -> dict[str, str | None]:
-    """Return the SHA-256 of each file by its path; None where it is not there, or not known."""
+    """Return the SHA-256 of each file by its path; None if it is missing or unknown."""
     return {file.path: file.sha256 for file in files}
 
 
 def change(written: Sequence[ExportedFile], present: Sequence[PresentFile]) -> str | None:
-    """Return the first difference from what was written, in words; None if there is none."""
-    after = of(present)
+    """Describe the first difference from the written files; return None if there is none."""
+    present_hashes = of(present)
     if not written:
         return "no files"
     for file in written:
-        if after[file.path] is None:
+        if present_hashes[file.path] is None:
             return f"{file.path} is missing"
-        if after[file.path] != file.sha256:
-            return f"{file.path} is another file than was written, of SHA-256 {after[file.path]}"
+        sha256 = present_hashes[file.path]
+        if sha256 != file.sha256:
+            return f"{file.path} is another file than was written, of SHA-256 {sha256}"
     return None
 
 
 def is_as_written(folder: Path, written: Sequence[ExportedFile]) -> bool:
-    """Return True if all files in a folder are as they were written; False if there are none."""
+    """Return True if all files of a folder are as they were written; False without files."""
     return change(written, now(folder, written)) is None
 
 

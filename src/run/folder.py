@@ -1,4 +1,4 @@
-"""The run folder: its records, its creation, and the search for the newest one."""
+"""The run folder: reads and writes its records, creates new runs and finds existing ones."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from src.system.paths import user_path
 __all__ = ["LAST", "LOG_FOLDER", "TRACE_SUFFIX", "Run"]
 
 LOG_FOLDER = "lightning_logs"
-_MOST_SHOWN = 80  # characters of what was found
-TRACE_SUFFIX = ".pt.trace.json.gz"  # by which TensorBoard's plugin finds traces
+_MOST_SHOWN = 80  # characters of an invalid value in a message
+TRACE_SUFFIX = ".pt.trace.json.gz"  # TensorBoard's plugin finds traces by it
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Run(RunPaths):
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:
-        """The run in ``folder``.
+        """Return the run in ``folder``.
 
         Raises:
             UsageError: ``folder`` is not a run folder.
@@ -53,33 +53,33 @@ class Run(RunPaths):
 
     @classmethod
     def of(cls, folder: str | Path) -> Run:
-        """The run in ``folder``, which may be anybody's and have no configuration yet.
+        """Return the run in ``folder``, which may have no configuration yet.
 
         Raises:
-            UsageError: a link in it leads out of it.
+            UsageError: a link in the folder leads out of it.
         """
         run = cls(Path(folder).resolve())
         run.require_own_files()
         return run
 
     def remove_unfinished(self) -> None:
-        """Remove what a process that was killed had begun to write here.
+        """Remove the partial files of killed processes.
 
-        Only where the stages write: what else is below the folder is not looked at.
+        Only the folders that the stages write to are searched.
         """
-        below = (self.best_checkpoint.parent, self.exports, self.measurements, self.flipped)
-        ours = [self.folder, *below, self.profile, self.inference_traces]
+        subfolders = (self.best_checkpoint.parent, self.exports, self.measurements, self.flipped)
+        written = [self.folder, *subfolders, self.profile, self.inference_traces]
         if self.exports.is_dir():
-            ours += sorted(self.exports.iterdir())
-        for folder in ours:
+            written += sorted(self.exports.iterdir())
+        for folder in written:
             if not folder.is_symlink():
                 partial_files.remove(folder)
 
     def require(self, file: Path, remedy: str) -> Path:
-        """``file``, which an earlier stage wrote.
+        """Return ``file``, which an earlier stage must have written.
 
         Raises:
-            UsageError: it is not there.
+            UsageError: it is missing.
         """
         if not file.is_file():
             raise UsageError(
@@ -91,47 +91,47 @@ class Run(RunPaths):
         return file
 
     def read_command(self) -> str | None:
-        """The command that it was trained with, as it was typed; None if that was not kept."""
+        """Return the training command as it was typed; None if it was not stored."""
         if not self.command.is_file():
             return None
         return self.command.read_text(encoding="utf-8", errors="replace").strip()
 
     def read_manifest(self) -> Manifest:
-        """Read what was exported. The record has the run's present name.
+        """Read the manifest of the exports. The record has the run's present name.
 
         Raises:
             UsageError: nothing was exported, or the file is not as the export stage writes it.
         """
         path = self.require(self.manifest, f"run python -m src.export {self.quoted}")
-        # Whoever reads it goes on to files that it does not list, in this folder and in others.
+        # Callers also open files of the run that the manifest does not list.
         self.require_own_files()
         record = reading.read(path, Manifest, manifest.VERSIONS)
         return msgspec.structs.replace(record, run=self.name)
 
     def write_manifest(self, record: Manifest) -> None:
-        """Write what was exported.
+        """Write the manifest of the exports.
 
         Raises:
-            Wrong: a value is not as readers expect; nothing is written.
+            InvalidValueError: a value is not as readers expect; nothing is written.
         """
         reading.require_readable(record)
         atomic_files.write_json(self.manifest, as_dict(record))
 
     def read_config(self) -> dict[str, Any]:
-        """The configuration that it was trained with, as plain values.
+        """Return the training configuration as plain values.
 
         Raises:
-            UsageError: it is no YAML of plain values, or of more than a configuration has.
+            UsageError: the file is not YAML of plain values, or is larger than a configuration.
         """
         try:
             content = safe_yaml.load(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise reading.not_ours(
+            raise reading.invalid_file(
                 self.config, "plain values in YAML", one_line(str(error))
             ) from error
         if not isinstance(content, dict):
-            found = repr(content)[:_MOST_SHOWN]
-            raise reading.not_ours(self.config, "a configuration in YAML", found)
+            shown = repr(content)[:_MOST_SHOWN]
+            raise reading.invalid_file(self.config, "a configuration in YAML", shown)
         return content
 
     def read_benchmark(self) -> Results:
@@ -145,7 +145,7 @@ class Run(RunPaths):
         return msgspec.structs.replace(record, run=self.name)
 
     def read_rounds(self) -> Rounds:
-        """Read a measurement whose figures are not made yet.
+        """Read a raw measurement whose figures are not computed yet.
 
         Raises:
             UsageError: there is none, or the file is not as the benchmark stage writes it.
@@ -154,22 +154,22 @@ class Run(RunPaths):
         return reading.read(self.require(self.rounds, remedy), Rounds, rounds.VERSIONS)
 
     def write_rounds(self, record: Rounds) -> None:
-        """Write a measurement whose figures are not made yet."""
+        """Write a raw measurement whose figures are not computed yet."""
         text = json.dumps(as_dict(record), allow_nan=False) + "\n"
         atomic_files.write_text(self.rounds, text)
 
     def write_benchmark(self, record: Results, machine: str) -> Path:
-        """Keep a measurement: as the present one, and for good in a file of its own.
+        """Write a measurement as the latest one, and permanently as a separate file.
 
         Args:
             record: the measurement.
-            machine: where it was measured, as a word of a file's name.
+            machine: name of the machine, for the file name.
 
         Returns:
-            The file of its own, in ``measurements/``.
+            The separate file in ``measurements/``.
 
         Raises:
-            Wrong: a value is not as readers expect; nothing is written.
+            InvalidValueError: a value is not as readers expect; nothing is written.
         """
         reading.require_readable(record)
         content = as_dict(record)
@@ -186,30 +186,29 @@ class Run(RunPaths):
 
 
 def newest(root: Path, model: str, *, having: str) -> Run | None:
-    """The newest run of ``model`` below ``root`` that has the file ``having``, if there is one.
+    """Return the newest run of ``model`` below ``root`` that has the file ``having``, or None.
 
-    That is the one with the highest number. A run that was renamed has none: among these it is the
-    one with the newest file, and they are looked at where no other has one.
+    This is the run with the highest number. Renamed runs have no number. If only these have the
+    file, the run with the newest file is returned.
     """
-    found = [
+    candidates = [
         (_number(folder.name), (folder / having).stat().st_mtime, folder)
         for folder in (root / LOG_FOLDER / model).glob("*")
         if not folder.name.startswith(".") and (folder / having).is_file()
     ]
-    return Run.of(max(found)[-1]) if found else None
+    return Run.of(max(candidates)[-1]) if candidates else None
 
 
-def around(checkpoint: Path) -> Run | None:
-    """The run that a checkpoint lies in, whatever the checkpoint itself is a link to.
+def containing(checkpoint: Path) -> Run | None:
+    """Return the run that contains a checkpoint, without following a link of the checkpoint itself.
 
-    That is a folder with a configuration, which has the checkpoint in ``checkpoints/``. None if
-    there is none: a checkpoint may lie anywhere, and a home folder, for example, is none of our
-    business.
+    The run is a folder with a configuration and with the checkpoint in ``checkpoints/``. Return
+    None if the checkpoint is anywhere else, such as in a home folder.
 
     Raises:
         UsageError: a link in the run leads out of it.
     """
-    parent = Path(os.path.abspath(checkpoint)).parent  # noqa: PTH100  # no link
+    parent = Path(os.path.abspath(checkpoint)).parent  # noqa: PTH100  # resolve() follows links
     folder = parent.parent.resolve()
     if parent.name != CHECKPOINTS or not Run(folder).config.is_file():
         return None
@@ -217,20 +216,20 @@ def around(checkpoint: Path) -> Run | None:
 
 
 def create(root: Path, model: str) -> Run:
-    """A new, empty run folder of ``model`` below ``root``, with the next free number.
+    """Create an empty run folder of ``model`` below ``root`` with the next free number.
 
-    Two trainings that start at once get two folders: making a folder is atomic.
+    Two trainings that start at the same time get two folders, because creating a folder is atomic.
 
     Raises:
-        UsageError: the folder cannot be made.
+        UsageError: the folder cannot be created.
     """
     parent = root / LOG_FOLDER / model
     remedy = "start elsewhere, or name another folder with trainer.default_root_dir=PATH"
     _require_utf8(parent.absolute(), "trainer.default_root_dir", remedy)
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        taken = (folder.name.removeprefix("version_") for folder in parent.glob("version_*"))
-        number = max((int(name) + 1 for name in taken if name.isdecimal()), default=0)
+        numbers = (folder.name.removeprefix("version_") for folder in parent.glob("version_*"))
+        number = max((int(name) + 1 for name in numbers if name.isdecimal()), default=0)
         while True:
             folder = parent / f"version_{number}"
             try:
@@ -252,22 +251,22 @@ def read_results(path: Path) -> Results:
     """Read a measurement from a file that the benchmark stage wrote.
 
     Raises:
-        UsageError: it is no such file, or of another schema version.
+        UsageError: it is not such a file, or of another schema version.
     """
     return reading.read(path, Results, results.VERSIONS)
 
 
 def _number(name: str) -> int:
-    """The number of a run's folder, -1 for one that was renamed."""
+    """Return the number of a run's folder; -1 for a renamed folder."""
     number = name.removeprefix("version_")
     return int(number) if number != name and number.isdecimal() else -1
 
 
 def _require_utf8(path: Path, argument: str, remedy: str) -> None:
-    """Refuse a run in a folder whose name is not UTF-8: TensorBoard and runtimes write no such one.
+    """Refuse a path that is not UTF-8, because TensorBoard and runtimes cannot write to it.
 
     Raises:
-        UsageError: it is not.
+        UsageError: the path is not UTF-8.
     """
     if printable(path) != str(path):
         raise UsageError(argument, expected="a path in UTF-8", found=str(path), remedy=remedy)

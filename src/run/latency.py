@@ -1,4 +1,4 @@
-"""Records of how long calls took: raw turns, the figures of a cell and its speed-ups."""
+"""Records of the time of calls: raw turns, the figures of a cell and its speed-ups."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from src.run.record import (
     BatchSize,
     Bounded,
     Count,
+    InvalidValueError,
     Joules,
     LongSeconds,
     Natural,
@@ -20,11 +21,11 @@ from src.run.record import (
     Seconds,
     Text,
     Word,
-    Wrong,
     null,
     require_same_length,
 )
 
+# Limits above which a disturbance counts as a cause of an unstable cell.
 STEAL_SHARE = 0.02
 OTHER_CORES = 0.15
 FREQUENCY_SPREAD = 0.05
@@ -35,20 +36,20 @@ Bytes = Annotated[int, Meta(ge=-(10**15), le=10**15)]
 
 
 class Disturbance(Record, frozen=True, kw_only=True):
-    """The share of the usable cores that others took during one or more turns."""
+    """CPU time that others used on the usable cores during one or more turns."""
 
     seconds: Positive
-    steal_share: Bounded  # of the cores' time, which the hypervisor gave to another machine
-    # Cores that other processes kept busy on average. It may be below 0 in one turn: the system
-    # counts in ticks, and one turn has too many of those that another has too few of.
+    steal_share: Bounded  # share of the cores' time that the hypervisor gave to other machines
+    # Average number of cores that other processes used. It may be below 0 in one turn: the system
+    # counts in ticks, so a tick may be counted in the turn before or after.
     other_cores: Bounded
-    frequency_hz: Positive | None  # mean over the cores at the end; null where it can't be read
+    frequency_hz: Positive | None  # mean over the cores at the end; null if unknown
     # (highest - lowest) / mean of several turns; null in one turn and without frequencies
     frequency_spread: Bounded | None = null()
 
     @classmethod
     def over(cls, turns: Sequence[Disturbance]) -> Self:
-        """Return the disturbance of several turns together."""
+        """Combine the disturbances of several turns."""
         total = sum(turn.seconds for turn in turns)
         frequencies = [turn.frequency_hz for turn in turns if turn.frequency_hz is not None]
         mean = sum(frequencies) / len(frequencies) if frequencies else None
@@ -61,11 +62,11 @@ class Disturbance(Record, frozen=True, kw_only=True):
         )
 
     def interrupts(self) -> bool:
-        """Return True if others took the cores so often that calls waited for them."""
+        """Return True if others used the cores so much that calls had to wait."""
         return self.steal_share > STEAL_SHARE or self.other_cores > OTHER_CORES
 
     def causes(self) -> list[Cause]:
-        """Return the causes that are large enough to show in a figure, the likeliest first."""
+        """Return the causes that are large enough to affect a figure, the likeliest first."""
         causes: list[Cause] = []
         if self.steal_share > STEAL_SHARE:
             causes.append("steal")
@@ -81,18 +82,18 @@ class Turn(Record, frozen=True, kw_only=True):
 
     seconds: Samples
     elapsed_seconds: Positive
-    cpu_seconds: LongSeconds  # of the worker, all its threads
+    cpu_seconds: LongSeconds  # of all threads of the worker
     device_seconds: Samples | None = null()  # by the device's own clock; null on a CPU
-    energy_joules: Joules | None = null()  # of the whole machine; null without a counter
-    disturbance: Disturbance | None = null()  # null where the system does not tell
-    process: Count  # number of the process among the row's, in the order of their start
+    energy_joules: Joules | None = null()  # of the whole package or GPU; null without a counter
+    disturbance: Disturbance | None = null()  # null if the system does not report it
+    process: Count  # number of the process among the row's processes, in order of their start
 
 
 class Memory(Record, frozen=True, kw_only=True):
-    """The peak memory of a file at one batch size, in a process of its own."""
+    """The peak memory of a file at one batch size, measured in a separate process."""
 
-    peak_rss_bytes: Bytes | None = null()  # above the empty worker; null: could not be measured
-    peak_device_bytes: Count | None = null()  # null on a CPU and where nothing tells
+    peak_rss_bytes: Bytes | None = null()  # above the empty worker; null if not measured
+    peak_device_bytes: Count | None = null()  # null on a CPU and if not measured
     memory_reason: Text | None = None  # why it could not be measured
 
 
@@ -102,33 +103,33 @@ class Interval(Record, frozen=True, kw_only=True):
     value: Positive
     low: Positive
     high: Positive
-    # Behind the interval. With 1 it is an assumption: see
-    # :func:`src.benchmark.statistics.latency.speedup`. None in version 1, which does not tell.
+    # Number of processes behind the interval. If it is 1, the interval is an assumption: see
+    # :func:`src.benchmark.statistics.latency.speedup`. None in version 1, which has no such value.
     processes: Natural | None = None
 
     @property
     def half_width(self) -> float:
-        """Half the interval, as a share of the value."""
+        """Half the width of the interval, as a share of the value."""
         return (self.high - self.low) / 2 / self.value
 
 
 class RuntimeSpeedup(Interval, frozen=True, kw_only=True):
-    """A speed-up over the fp32 file that the same runtime runs."""
+    """A speed-up over the fp32 file of the same runtime."""
 
     format: Word
 
 
 class Cell(Record, frozen=True, kw_only=True):
-    """The figures of one row at one batch size, with the samples that they come from.
+    """The figures of one row at one batch size, with the raw samples.
 
-    A percentile is null where there are too few samples. Names with ``device`` are by the device's
-    own clock, null on a CPU.
+    A percentile is null if there are too few samples. Times with ``device`` in their name are
+    measured by the device's own clock, and null on a CPU.
     """
 
     batch_size: BatchSize
     samples: Natural
     rounds: Count | None = None
-    processes: Natural | None = None  # in which the rounds were timed; None in version 1
+    processes: Natural | None = None  # that timed the rounds; None in version 1
     mean_s: Positive
     p50_s: Positive
     p90_s: Positive | None
@@ -142,40 +143,42 @@ class Cell(Record, frozen=True, kw_only=True):
     joules_per_image: Joules | None  # null without an energy counter
     stable: bool | None = None
     unstable: list[Cause]  # the likeliest cause first
-    disturbance: Disturbance | None  # null where the system does not tell
-    speedup: Interval | None  # over the baseline; null for the baseline and without one
-    speedup_same_runtime: RuntimeSpeedup | None  # null for an fp32 row and without such a file
+    disturbance: Disturbance | None  # null if the system does not report it
+    speedup: Interval | None  # over the baseline; null for the baseline itself and without one
+    speedup_same_runtime: RuntimeSpeedup | None  # null for fp32 rows and without an fp32 file
     seconds: Annotated[dict[RoundNumber, Samples], Meta(min_length=1)]
-    process_of_round: dict[RoundNumber, Count] | None = None  # None in version 1: all of one
-    # None where it was not measured. In the file its values stand beside those above.
+    process_of_round: dict[RoundNumber, Count] | None = None  # None in version 1: one process
+    # None if it was not measured. In the file its values are on the level of the above.
     peak_memory: Memory | None = None
 
     def require_processes(self, place: str) -> None:
-        """Refuse a cell that does not say in which process each round was timed.
+        """Refuse a cell that does not state the process of each round.
 
-        Every version but the first says it.
+        All versions after the first have it.
         """
-        known = self.process_of_round
-        if known is None or self.processes is None:
+        process_of_round = self.process_of_round
+        if process_of_round is None or self.processes is None:
             name = "processes" if self.processes is None else "process_of_round"
-            raise Wrong(f"{place}.{name}", "something", None)
-        if known.keys() != self.seconds.keys():
-            raise Wrong(f"{place}.process_of_round", "the rounds of seconds", sorted(known)[:3])
-        count = len(set(known.values()))
+            raise InvalidValueError(f"{place}.{name}", "something", None)
+        if process_of_round.keys() != self.seconds.keys():
+            raise InvalidValueError(
+                f"{place}.process_of_round", "the rounds of seconds", sorted(process_of_round)[:3]
+            )
+        count = len(set(process_of_round.values()))
         if self.processes != count:
             expected = f"{count}, the number of processes of the rounds,"
-            raise Wrong(f"{place}.processes", expected, self.processes)
+            raise InvalidValueError(f"{place}.processes", expected, self.processes)
         for name in ("speedup", "speedup_same_runtime"):
             interval: Interval | None = getattr(self, name)
             if interval is None:
                 continue
             if interval.processes is None or interval.processes > count:
                 expected = f"a whole number from 1 to {count}"
-                raise Wrong(f"{place}.{name}.processes", expected, interval.processes)
+                raise InvalidValueError(f"{place}.{name}.processes", expected, interval.processes)
 
 
 class Curve(Record, frozen=True, kw_only=True):
-    """A curve of the training; the end of the first epoch is at 1.0."""
+    """A training curve over epochs; the first epoch ends at 1.0."""
 
     epochs: Annotated[
         list[Annotated[float, Meta(ge=-1e9, le=1e9)]],

@@ -1,4 +1,4 @@
-"""The record of ``exports/manifest.json``: what was exported, from what."""
+"""The record of ``exports/manifest.json``: the exported files and their origin."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from src.run.record import (
     null,
 )
 
-VERSIONS = (1,)  # that are read; the last one is written
+VERSIONS = (1,)  # that can be read; the last one is written
 
 
 class Embedded(Record, frozen=True, kw_only=True):
-    """A format's file once more, with its preprocessing inside."""
+    """A second file of a format, with the preprocessing inside."""
 
     folder: Word
     status: Status
@@ -44,23 +44,23 @@ class Export(Record, frozen=True, kw_only=True):
     reason: Text | None  # null for ok
     files: list[ExportedFile]
     details: ExportDetails | None = null()
-    usage: Text | None = null()  # lines of Python that classify a picture
+    usage: Text | None = null()  # lines of Python that classify an image
     runs_with: list[Text] = empty_list()  # packages, by import name
-    varies: Text | None = null()  # why the files are not the same bytes each time
+    varies: Text | None = null()  # reason why two exports give different bytes
     embedded: Embedded | None = null()
-    export_seconds: Seconds | None = None  # None where nothing was exported
-    made_from: Text | None = None  # SHA-256 of all that decides what the files hold
+    export_seconds: Seconds | None = None  # None if nothing was exported
+    made_from: Text | None = None  # SHA-256 of everything that the content of the files depends on
 
 
 class ExportCalibration(Calibration, frozen=True, kw_only=True):
-    """The calibration images, by which a measurement can see that it scores others."""
+    """The calibration images; a measurement checks that it scores other images."""
 
     split: Word
     images_sha256: list[Text]
 
 
-class Judging(Record, frozen=True, kw_only=True):
-    """The training images by which an int8 recipe was chosen."""
+class SelectionImages(Record, frozen=True, kw_only=True):
+    """The training images that an int8 recipe was selected on."""
 
     split: Word
     images: Count
@@ -73,13 +73,13 @@ class Manifest(Network, frozen=True, kw_only=True):
     preprocessing: PreprocessingFacts
     origin: Origin | None = null()
     calibration: ExportCalibration
-    judging: Judging | None = None
-    health: HealthFacts | None = null()  # null where nobody looked
+    judging: SelectionImages | None = None
+    health: HealthFacts | None = null()  # null if it was not examined
     formats: dict[Word, Export]
-    probe: Text | None = null()  # SHA-256 of all that decides about the reference outputs
+    probe: Text | None = null()  # SHA-256 of everything that the reference outputs depend on
     probe_files: list[ExportedFile] = empty_list()
 
     @property
     def exported(self) -> list[str]:
-        """Names of the formats whose files are there."""
+        """Names of the formats that were exported."""
         return [name for name, export in self.formats.items() if export.status == "ok"]

@@ -9,23 +9,23 @@ from src.errors import UsageError
 from src.system import links, quoting
 
 CHECKPOINTS = "checkpoints"
-LAST = f"{CHECKPOINTS}/last.ckpt"  # exported where no weights were validated
+LAST = f"{CHECKPOINTS}/last.ckpt"  # exported if no weights were validated
 
 
 @dataclass(frozen=True)
 class RunPaths:
-    """The paths in the folder of one training. None of them leads out of it."""
+    """Paths in the folder of one training; none of them leads out of it."""
 
     folder: Path
 
     @property
     def name(self) -> str:
-        """The run as people call it: ``convnext_t/version_0``."""
+        """Name of the run, such as ``convnext_t/version_0``."""
         return f"{self.folder.parent.name}/{self.folder.name}"
 
     @property
     def quoted(self) -> str:
-        """The folder as a word of a line for a shell."""
+        """The folder, quoted for a shell."""
         return quoting.shell(str(self.folder))
 
     @property
@@ -34,12 +34,12 @@ class RunPaths:
 
     @property
     def command(self) -> Path:
-        """The command that it was trained with, as it was typed."""
+        """File with the training command as it was typed."""
         return self.own("command.txt")
 
     @property
     def started_in_file(self) -> Path:
-        """Where the training was started: see :mod:`src.run.started_in`."""
+        """File with the folder that the training was started in: see :mod:`src.run.started_in`."""
         return self.own("started_in.txt")
 
     @property
@@ -52,7 +52,7 @@ class RunPaths:
 
     @property
     def exported_checkpoint(self) -> Path:
-        """What is exported: the best one, or the last one where no weights were validated."""
+        """Checkpoint to export: the best, or the last if no weights were validated."""
         return self.best_checkpoint if self.best_checkpoint.is_file() else self.last_checkpoint
 
     @property
@@ -69,27 +69,27 @@ class RunPaths:
 
     @property
     def rounds(self) -> Path:
-        """A measurement as it was taken, until ``benchmark.json`` is made from it."""
+        """File with the raw measurement, until ``benchmark.json`` is computed from it."""
         return self.own("rounds.json")
 
     @property
     def measurements(self) -> Path:
-        """Every measurement there was, a file each, by machine and time."""
+        """Folder of all measurements, one file each, named by machine and time."""
         return self.own("measurements")
 
     @property
     def profile(self) -> Path:
-        """Traces of the training, and what they say."""
+        """Folder of the training's traces and their summary."""
         return self.own("profile")
 
     @property
     def inference_traces(self) -> Path:
-        """A trace of some calls of each exported file."""
+        """Folder with a trace of some calls of each exported file."""
         return self.own("profile", "inference")
 
     @property
     def flipped(self) -> Path:
-        """Pictures of the test images that some row answers otherwise than the baseline."""
+        """Folder of thumbnails of the test images whose top-1 class differs from the baseline's."""
         return self.own("flipped")
 
     @property
@@ -101,7 +101,7 @@ class RunPaths:
         return self.own("report.html")
 
     def own(self, *parts: str) -> Path:
-        """The path of ``parts`` in this run, to read or to write.
+        """Return the path of ``parts`` in this run, for reading or writing.
 
         Raises:
             UsageError: a link on the way leads out of the run.
@@ -112,10 +112,10 @@ class RunPaths:
             raise _not_own(outward) from outward
 
     def require_own_files(self) -> None:
-        """Look at all there is in this run, as libraries open files that they find by themselves.
+        """Check all files of this run, because libraries open files that they find by themselves.
 
         Raises:
-            UsageError: a link leads out of the run, or something is neither file nor folder.
+            UsageError: a link leads out of the run, or an entry is neither a file nor a folder.
         """
         try:
             links.require_inside(self.folder)
@@ -124,7 +124,10 @@ class RunPaths:
 
 
 def _not_own(outward: links.UnsafePathError) -> UsageError:
-    """A run of unknown origin would have files elsewhere read, packed or written."""
+    """Return the error about a link that leads out of a run.
+
+    Such a link in a run of unknown origin could make files elsewhere be read, packed or written.
+    """
     return UsageError(
         "RUN",
         expected="files and folders of the run's own",

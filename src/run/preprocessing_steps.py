@@ -1,9 +1,8 @@
-"""The preprocessing as ordered steps: the one description that everything else is made from.
+"""The preprocessing as ordered steps: the single definition for all implementations.
 
 Training's evaluation transform, the lines of Python in cards and reports, the card's sentence and
-the graph with the preprocessing inside are each built from these steps. Programs that stand alone,
-as a bundle's ``predict.py``, cannot import them: ``tests/golden`` holds all of them to the same
-pixels.
+the graph with the preprocessing inside are built from these steps. Standalone programs such as a
+bundle's ``predict.py`` cannot import them; ``tests/golden`` checks that all give the same pixels.
 """
 
 from __future__ import annotations
@@ -16,20 +15,20 @@ Filter = Literal["bilinear", "bicubic"]
 
 CROP_SHARE = 0.875  # torchvision's: 224 of 256
 
-# The middle of an image and all that the filters see around it are within this many times its
-# shorter side, so that what lies beyond need not be resized: 1 x 1,000,000 pixels would become
+# The crop at the middle of an image and the pixels that its filters read are within this many times
+# the shorter side. Pixels beyond it need not be resized: 1 x 1,000,000 pixels would become
 # 256 x 256,000,000.
 LONGEST_RATIO = 32
 
 ORIENTATION = 0x0112  # the EXIF tag
-DEEP_DIVISOR = 257  # 65535 / 255: the white of 16 bits is the white of 8
+DEEP_DIVISOR = 257  # 65535 / 255: maps 16-bit white to 8-bit white
 
 
 @dataclass(frozen=True)
 class Upright:
-    """Turn and mirror the image by its EXIF orientation.
+    """Rotate and mirror the image by its EXIF orientation.
 
-    Values from 2 to 8 count; with any other the image stays as it is.
+    Values from 2 to 8 are applied. With any other value the image is unchanged.
     """
 
     tag: int = ORIENTATION
@@ -37,11 +36,11 @@ class Upright:
 
 @dataclass(frozen=True)
 class ToRgb:
-    """RGB in 8 bits a channel, whatever the file has.
+    """Convert to RGB with 8 bits per channel.
 
-    Grey of 16 bits is divided by ``deep_divisor`` and rounded. Transparency is dropped, so that the
-    colours below it count. Grey becomes three equal channels; palettes and CMYK are converted as
-    Pillow does it. Pixels of another range, as 32 bits or floating point, are refused.
+    16-bit grey is divided by ``deep_divisor`` and rounded. The alpha channel is dropped, and the
+    colours of transparent pixels are used. Grey becomes three equal channels; palettes and CMYK are
+    converted by Pillow. Pixels of another range, such as 32 bits or floating point, are refused.
     """
 
     deep_divisor: int = DEEP_DIVISOR
@@ -49,11 +48,11 @@ class ToRgb:
 
 @dataclass(frozen=True)
 class WithoutEnds:
-    """Cut off both ends of an image more than ``longest_ratio`` times as long as wide.
+    """Cut off both ends of an image whose sides differ by more than ``longest_ratio``.
 
     Each end is ``max(longer - longest_ratio * shorter, 0) // (4 * shorter) * (2 * shorter)``
-    pixels: a multiple of twice the shorter side, so that the resized image is shorter by a
-    multiple of 4 pixels and its middle lies where it would be in the whole.
+    pixels. This is a multiple of twice the shorter side, so the resized image is shorter by a
+    multiple of 4 pixels, and its middle is the same as without the cut.
     """
 
     longest_ratio: int = LONGEST_RATIO
@@ -61,7 +60,7 @@ class WithoutEnds:
 
 @dataclass(frozen=True)
 class ResizeBoth:
-    """Resize both sides to ``size`` pixels by Pillow's antialiased ``filter``."""
+    """Resize both sides to ``size`` pixels with Pillow's antialiased ``filter``."""
 
     size: int
     filter: Filter
@@ -71,7 +70,7 @@ class ResizeBoth:
 class ResizeShorter:
     """Resize the shorter side to ``size`` pixels, the longer to ``int(size * longer / shorter)``.
 
-    By Pillow's antialiased ``filter``.
+    Pillow's antialiased ``filter`` is used.
     """
 
     size: int
@@ -80,21 +79,21 @@ class ResizeShorter:
 
 @dataclass(frozen=True)
 class CropMiddle:
-    """The middle ``size`` x ``size`` pixels; a half pixel of margin is rounded to even."""
+    """Crop the middle ``size`` x ``size`` pixels; half a pixel of margin is rounded to even."""
 
     size: int
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Levels from 0 to 255 as float32, times ``factor``."""
+    """Convert levels from 0 to 255 to float32 and multiply by ``factor``."""
 
     factor: float = 1 / 255
 
 
 @dataclass(frozen=True)
 class Normalise:
-    """``(value - mean) / std`` by channel (R, G, B) in float32."""
+    """Compute ``(value - mean) / std`` by channel (R, G, B) in float32."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -105,11 +104,11 @@ Step = Upright | ToRgb | Spatial | Scale | Normalise
 
 
 def steps_of(preprocessing: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The steps from a decoded image to the network's input, (3, H, W) float32, in order.
+    """Return the steps from a decoded image to the network's input, (3, H, W) float32.
 
     Args:
-        preprocessing: as it travels inside an exported file and in ``manifest.json``. A file
-            without ``interpolation`` or ``crop_share`` has bilinear and 0.875.
+        preprocessing: as stored in an exported file and in ``manifest.json``. Without
+            ``interpolation`` it is bilinear, and without ``crop_share`` it is 0.875.
     """
     size = int(preprocessing["image_size"])
     mean, std = (tuple(map(float, preprocessing[name])) for name in ("mean", "std"))
@@ -123,7 +122,7 @@ def steps_of(preprocessing: Mapping[str, Any]) -> tuple[Step, ...]:
 
 
 def spatial_steps(steps: tuple[Step, ...]) -> tuple[Spatial, ...]:
-    """The steps among ``steps`` that resize and cut."""
+    """Return the steps that resize or crop."""
     return tuple(step for step in steps if isinstance(step, Spatial))
 
 

@@ -1,4 +1,4 @@
-"""JSON of unknown origin to records: every mistake is told with its place in the file."""
+"""Conversion of JSON of unknown origin to records; errors name the position in the file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import msgspec
 
 from src.errors import UsageError, visible
 from src.run.layout import GROUPS, as_dict, grouped
-from src.run.record import NUMERAL_PATTERN, ROUND_PATTERN, WORD_PATTERN, Record, Wrong
+from src.run.record import NUMERAL_PATTERN, ROUND_PATTERN, WORD_PATTERN, InvalidValueError, Record
 
 RecordType = TypeVar("RecordType", bound=Record)
 
-_Token = str | int | None  # a name, an index, or a name in a mapping that msgspec does not tell
+_Token = str | int | None  # a name, an index, or None for a key that msgspec does not report
 _TOKEN = re.compile(r"\.(?P<name>\w+)|\[(?P<index>\d+)\]|\[\.\.\.\]")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
-_MOST_SHOWN = 80  # characters of what was found
+_MOST_SHOWN = 80  # characters of an invalid value in a message
 _PATTERNS = {
     WORD_PATTERN: "a name of letters, digits and underscores",
     ROUND_PATTERN: "the number of a round",
@@ -39,34 +39,33 @@ def read(path: Path, kind: type[RecordType], versions: Sequence[int]) -> RecordT
     """Return the content of a JSON file that a stage wrote.
 
     Raises:
-        UsageError: it is no such file, one of another version, or a value in it is not as
-            expected.
+        UsageError: it is not such a file, is of another version, or has an invalid value.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         version = content.get("schema_version") if isinstance(content, dict) else content
         if type(version) is not int or version not in versions:
             expected = f"schema_version {' or '.join(map(str, versions))}"
-            raise not_ours(path, expected, repr(version)[:_MOST_SHOWN])
+            raise invalid_file(path, expected, repr(version)[:_MOST_SHOWN])
         record: RecordType = _shown(convert(content, kind))
-    except Wrong as wrong:
-        raise not_ours(path, wrong.expected, wrong.found) from wrong
+    except InvalidValueError as error:
+        raise invalid_file(path, error.expected, error.found) from error
     except (ValueError, OSError, RecursionError) as error:
-        raise not_ours(path, "a JSON file that Lightship wrote", str(error)) from error
+        raise invalid_file(path, "a JSON file that Lightship wrote", str(error)) from error
     return record
 
 
-def not_ours(path: Path, expected: str, found: str) -> UsageError:
-    """Return the error about a file of a run that is not as a stage writes it."""
+def invalid_file(path: Path, expected: str, found: str) -> UsageError:
+    """Return the error about a file of a run that is not as the stage writes it."""
     remedy = "run the stage that writes it again"
     return UsageError(str(path), expected=expected, found=found, remedy=remedy)
 
 
 def convert(content: object, kind: type[RecordType]) -> RecordType:
-    """Return plain values, as JSON has them, as a record.
+    """Convert plain JSON values to a record.
 
     Raises:
-        Wrong: a value is not as expected.
+        InvalidValueError: a value is not as expected.
     """
     values = grouped(content, kind)
     try:
@@ -74,41 +73,44 @@ def convert(content: object, kind: type[RecordType]) -> RecordType:
     except msgspec.ValidationError as error:
         raise _explained(error, values, kind) from error
     except UnicodeEncodeError as error:
-        raise _half_character(values) or Wrong("", "text in UTF-8", error.object) from error
+        raise _unencodable(values) or InvalidValueError(
+            "", "text in UTF-8", error.object
+        ) from error
 
 
 def require_readable(record: Record) -> None:
-    """Refuse a record that could not be read again: only reading checks each value's bounds.
+    """Refuse a record that could not be read again. Creating a record does not check bounds.
 
     Raises:
-        Wrong: a value is not as expected.
+        InvalidValueError: a value is not as expected.
     """
     convert(as_dict(record), type(record))
 
 
-def _half_character(values: object) -> Wrong | None:
-    """Return the finding about the first text that has no form in UTF-8; None if all have."""
+def _unencodable(values: object) -> InvalidValueError | None:
+    """Return the error about the first text that UTF-8 cannot encode; None if there is none."""
     match values:
         case str() if not _encodes(values):
-            return Wrong("", "a text", values)
+            return InvalidValueError("", "a text", values)
         case dict():
             entries: Iterable[tuple[str, object]] = values.items()
             if name := next((name for name in values if not _encodes(name)), None):
-                return Wrong("", "names in UTF-8", name)
+                return InvalidValueError("", "names in UTF-8", name)
         case list():
             entries = ((f"[{index}]", entry) for index, entry in enumerate(values))
         case _:
             return None
     for name, entry in entries:
-        if wrong := _half_character(entry):
-            return wrong.below(name)
+        if error := _unencodable(entry):
+            return error.below(name)
     return None
 
 
-def _explained(error: msgspec.ValidationError, values: object, kind: Any) -> Wrong:
+def _explained(error: msgspec.ValidationError, values: object, kind: Any) -> InvalidValueError:
+    """Return msgspec's error in everyday words, with the position and the value."""
     cause = error.__cause__
     message = str(error)
-    if isinstance(cause, Wrong):
+    if isinstance(cause, InvalidValueError):
         return cause.below(
             _text_of(_named(_tokens(message.removeprefix(str(cause))), values, kind))
         )
@@ -120,10 +122,10 @@ def _explained(error: msgspec.ValidationError, values: object, kind: Any) -> Wro
         kind = get_args(_kind_at(kind, tokens))[0]
         entries: dict[str, Any] = _at(values, tokens)
         name = next((name for name in entries if not _fits(name, kind)), None)
-        return Wrong(f"a name in {_text_of(tokens)}", _expected(what, kind, []), name)
+        return InvalidValueError(f"a name in {_text_of(tokens)}", _expected(what, kind, []), name)
     if missing := _MISSING.match(what):
-        return Wrong(_text_of([*tokens, missing[1]]), "something", None)
-    return Wrong(_text_of(tokens), _expected(what, kind, tokens), _at(values, tokens))
+        return InvalidValueError(_text_of([*tokens, missing[1]]), "something", None)
+    return InvalidValueError(_text_of(tokens), _expected(what, kind, tokens), _at(values, tokens))
 
 
 def _expected(what: str, kind: Any, tokens: Sequence[_Token]) -> str:
@@ -141,7 +143,7 @@ def _expected(what: str, kind: Any, tokens: Sequence[_Token]) -> str:
 
 
 def _tokens(where: str) -> list[_Token]:
-    """Return msgspec's path, such as ``$.rows[0].seconds[...]``, in parts."""
+    """Split msgspec's path, such as ``$.rows[0].seconds[...]``, into parts."""
     return [
         match["name"] or (None if match["index"] is None else int(match["index"]))
         for match in _TOKEN.finditer(where[where.find("$") + 1 :] if "$" in where else "")
@@ -149,7 +151,7 @@ def _tokens(where: str) -> list[_Token]:
 
 
 def _named(tokens: list[_Token], values: object, kind: Any) -> list[_Token]:
-    """Fill in the names in mappings, which msgspec does not tell, by trying the entries alone."""
+    """Fill in keys of mappings, which msgspec does not report, by converting each entry alone."""
     while None in tokens:
         position = tokens.index(None)
         before = tokens[:position]
@@ -179,7 +181,7 @@ def _at(values: Any, tokens: Sequence[_Token]) -> Any:
 
 
 def _kind_at(kind: Any, tokens: Sequence[_Token]) -> Any:
-    """Return the type of the value at a place of a record."""
+    """Return the type of the value at a position in a record."""
     for token in tokens:
         plain = _plain(kind)
         if isinstance(plain, type) and issubclass(plain, msgspec.Struct):
@@ -209,15 +211,15 @@ def _text_of(tokens: Sequence[_Token]) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Return the same without characters that a terminal would obey, wherever they are shown.
+    """Return the value with its control characters made visible, so that a terminal ignores them.
 
     Raises:
-        Wrong: a text has lone halves of characters, which cannot be written again.
+        InvalidValueError: a text has lone surrogates, which cannot be written again.
     """
     match value:
         case str():
             if not _encodes(value):
-                raise Wrong("", "a text", value)
+                raise InvalidValueError("", "a text", value)
             return visible(value)
         case list() if not all(isinstance(entry, int | float) for entry in value):
             entries = [_below(f"[{index}]", entry) for index, entry in enumerate(value)]
@@ -242,8 +244,8 @@ def _is_other(after: Iterable[object], before: Iterable[object]) -> bool:
 def _below(name: str, value: Any) -> Any:
     try:
         return _shown(value)
-    except Wrong as wrong:
-        raise wrong.below(name) from wrong
+    except InvalidValueError as error:
+        raise error.below(name) from error
 
 
 def _encodes(text: str) -> bool:

@@ -1,12 +1,12 @@
 """The record of ``benchmark.json``.
 
-A history of the format, of which every version is read:
+History of the format; every version can be read:
 
 1. The first.
 2. ``verdict`` may be ``same``; an accuracy has ``rounding_error`` and ``beyond_rounding``, and no
-   ``verdict`` of its own; a data set has a ``sha256``; the peaks of the memory stand in each cell
-   of ``latency``, no longer in the row; a recommendation has ``chosen_from`` and ``tested``. A cell
-   says of each round which process of its row it was measured in; in version 1 a row had one.
+   ``verdict`` of its own; a data set has a ``sha256``; the memory peaks are in each cell of
+   ``latency`` and no longer in the row; a recommendation has ``chosen_from`` and ``tested``. A cell
+   has the process of each round; in version 1 a row had one process.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from src.run.latency import Curve
 from src.run.record import (
     Count,
     Device,
+    InvalidValueError,
     LongSeconds,
     Natural,
     Number,
     Record,
     Text,
     Word,
-    Wrong,
     null,
 )
 from src.run.row import Row
 
 VERSION: Final = 2  # that is written
-VERSIONS = (1, 2)  # that are read
+VERSIONS = (1, 2)  # that can be read
 
 Objective = Literal["latency", "size", "throughput", "memory"]
 
@@ -47,7 +47,7 @@ class Undecided(Record, frozen=True, kw_only=True):
     """A better row that is not shown to keep the accuracy budget."""
 
     format: Word
-    images_needed: Count | None  # to settle it; null where no number would
+    images_needed: Count | None  # to settle it; null if no number of images would
 
 
 class Recommendation(Record, frozen=True, kw_only=True):
@@ -55,16 +55,16 @@ class Recommendation(Record, frozen=True, kw_only=True):
 
     format: Word | None  # null without a baseline
     objective: Objective
-    batch_size: Natural | None  # that decided; null for the size
-    equals: list[Word]  # rows whose distance could not be measured
+    batch_size: Natural | None  # that was compared; null for the objective size
+    equals: list[Word]  # rows whose difference from the best was not measurable
     inconclusive: list[Undecided]
     chosen_from: Count | None = None  # rows that keep the budget
-    tested: Count | None = None  # rows beside the baseline whose accuracy was tested
-    with_function: Word | None = null()  # the best row that keeps the probabilities too
+    tested: Count | None = None  # rows except the baseline whose accuracy was tested
+    with_function: Word | None = null()  # the best row that also keeps the probabilities
 
 
 class TrainingCurves(Record, frozen=True, kw_only=True):
-    """The curves of the training; None for one that was not logged."""
+    """The training curves; None for a curve that was not logged."""
 
     train_loss: Curve | None = None
     val_loss: Curve | None = None
@@ -80,13 +80,13 @@ class FunctionBounds(Record, frozen=True, kw_only=True):
 
 
 class Results(Network, frozen=True, kw_only=True):
-    """The content of ``benchmark.json``: a whole measurement of a run."""
+    """The content of ``benchmark.json``: a complete measurement of a run."""
 
     preprocessing: PreprocessingFacts | None = None
     origin: Origin | None = null()
     calibration: Calibration
-    health: HealthFacts | None = null()  # null where nobody looked
-    command: Text | None  # of the training; null where it was not kept
+    health: HealthFacts | None = null()  # null if it was not examined
+    command: Text | None  # training command; null if it was not stored
     training: TrainingCurves | None  # null without events of a training
     measured_at: Text  # ISO 8601, UTC
     measured_seconds: LongSeconds
@@ -110,7 +110,7 @@ class Results(Network, frozen=True, kw_only=True):
         self._require_known_classes()
 
     def row(self, name: str, device: str) -> Row | None:
-        """Return the row of a format on a device; None where there is none."""
+        """Return the row of a format on a device; None if there is none."""
         return next((row for row in self.rows if row.key == (name, device)), None)
 
     def _require_distinct_rows(self) -> None:
@@ -118,7 +118,7 @@ class Results(Network, frozen=True, kw_only=True):
         for row in self.rows:
             if row.key in seen:
                 expected = "one row of each format on each device"
-                raise Wrong("rows", expected, " on ".join(row.key))
+                raise InvalidValueError("rows", expected, " on ".join(row.key))
             seen.add(row.key)
 
     def _require_recommended_rows(self) -> None:
@@ -129,7 +129,9 @@ class Results(Network, frozen=True, kw_only=True):
             is_paired = row is not None and row.accuracy is not None and row.accuracy.paired
             is_baseline = advice.format == self.baseline
             if row is None or not row.is_ok or not (is_baseline or is_paired):
-                raise Wrong(f"recommendation.{device}.format", "a measured row", advice.format)
+                raise InvalidValueError(
+                    f"recommendation.{device}.format", "a measured row", advice.format
+                )
 
     def _require_known_classes(self) -> None:
         for index, row in enumerate(self.rows):
@@ -144,4 +146,6 @@ class Results(Network, frozen=True, kw_only=True):
 
     def _require_class(self, index: int, place: str) -> None:
         if index >= self.num_classes:
-            raise Wrong(place, f"a whole number from 0 to {self.num_classes - 1}", index)
+            raise InvalidValueError(
+                place, f"a whole number from 0 to {self.num_classes - 1}", index
+            )

@@ -1,4 +1,4 @@
-"""The record of ``rounds.json``: a measurement whose figures are not made yet."""
+"""The record of ``rounds.json``: a raw measurement without figures."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from src.run.latency import Memory, Turn
 from src.run.record import (
     Bounded,
     Count,
+    InvalidValueError,
     Joules,
     LongSeconds,
     Numeral,
     Record,
     Text,
-    Wrong,
     require_same_length,
 )
 from src.run.row import RowFigures
 
-VERSIONS = (2,)  # that are read; the last one is written
+VERSIONS = (2,)  # that can be read; the last one is written
 
 CALIBRATION_BINS = 15
-_Sum = Annotated[float, Meta(ge=0, le=1e300)]  # the sum of a few is finite
+_Sum = Annotated[float, Meta(ge=0, le=1e300)]  # small enough that a sum of a few is finite
 
 
 class CalibrationSums(Record, frozen=True, kw_only=True):
-    """The sums behind an expected calibration error."""
+    """The sums of an expected calibration error."""
 
     gaps: Annotated[
         list[Bounded], Meta(min_length=CALIBRATION_BINS, max_length=CALIBRATION_BINS)
@@ -38,27 +38,27 @@ class CalibrationSums(Record, frozen=True, kw_only=True):
 
 
 class DistanceSums(Record, frozen=True, kw_only=True):
-    """The sums behind a distance of logits from the baseline's."""
+    """The sums of a distance of logits from the baseline's."""
 
     signal: _Sum  # of squares of the baseline's logits
     noise: _Sum  # of squares of the differences
     kl: Annotated[float, Meta(ge=-1e300, le=1e300)]  # nats
-    largest: list[_Sum]  # of each image, the largest absolute difference
+    largest: list[_Sum]  # largest absolute difference of each image
 
 
 class RoundingSums(Record, frozen=True, kw_only=True):
-    """By image, the difference beyond the logits' resolution and the spread of the logits."""
+    """The difference beyond the logits' resolution and the spread of the logits, by image."""
 
     differences: list[_Sum]
     spreads: list[_Sum]
 
 
 class ScorecardSums(Record, frozen=True, kw_only=True):
-    """All that was kept of a row's answers: classes are indices, one an image."""
+    """The accumulated data of a row's predictions; lists of classes have one index per image."""
 
     targets: list[Count]
     predicted: list[Count]
-    before: list[Count]  # the baseline's answers; empty without one
+    before: list[Count]  # predicted by the baseline; empty without one
     in_top5: list[bool]
     calibration: CalibrationSums
     calibration_before: CalibrationSums
@@ -70,34 +70,36 @@ class ScorecardSums(Record, frozen=True, kw_only=True):
         rounding = self.rounding
         sums: list[list[float]] = [self.distance.largest, rounding.differences, rounding.spreads]
         require_same_length([self.before, *sums], "")
-        for name, answers in (
+        for name, predictions in (
             ("calibration", self.targets),
             ("calibration_before", self.before),
         ):
             images: int = getattr(self, name).images
-            if images != len(answers):
-                raise Wrong(f"{name}.images", f"{len(answers)}", images)
+            if images != len(predictions):
+                raise InvalidValueError(f"{name}.images", f"{len(predictions)}", images)
 
 
 class MeasuredRow(Record, frozen=True, kw_only=True):
-    """All that was measured of a row; the outer keys are batch sizes."""
+    """The raw measurement of a row; the outer keys are batch sizes."""
 
     figures: RowFigures
     rounds: dict[Numeral, dict[Numeral, Turn]]  # by batch size and number of the round
     warm: dict[Numeral, bool]  # every process reached a steady speed
-    joules: dict[Numeral, Joules | None]  # of an image, on a GPU
+    joules: dict[Numeral, Joules | None]  # per image, on a GPU
     memory: dict[Numeral, Memory]
     scorecard: ScorecardSums
 
     def __post_init__(self) -> None:
         if not self.figures.is_ok:
             return
-        there = self.scorecard.targets and self.rounds and all(self.rounds.values())
-        beside: list[dict[str, bool] | dict[str, Memory]] = [self.warm]
+        is_measured = self.scorecard.targets and self.rounds and all(self.rounds.values())
+        by_batch_size: list[dict[str, bool] | dict[str, Memory]] = [self.warm]
         if self.memory:
-            beside.append(self.memory)
-        if not there or any(self.rounds.keys() != figures.keys() for figures in beside):
-            raise Wrong("", "answers and rounds, as its status is ok,", "none")
+            by_batch_size.append(self.memory)
+        if not is_measured or any(
+            self.rounds.keys() != figures.keys() for figures in by_batch_size
+        ):
+            raise InvalidValueError("", "answers and rounds, as its status is ok,", "none")
 
 
 class Rounds(Record, frozen=True, kw_only=True):
@@ -111,7 +113,7 @@ class Rounds(Record, frozen=True, kw_only=True):
     measured_at: Text  # ISO 8601, UTC
     measured_seconds: LongSeconds
     dataset: ScoredDataset
-    complete: bool  # timed to the end
+    complete: bool  # the timing is finished
     rows: list[MeasuredRow]
 
     def __post_init__(self) -> None:
@@ -123,4 +125,4 @@ class Rounds(Record, frozen=True, kw_only=True):
             for name in ("targets", "predicted", "before"):
                 if max(getattr(card, name), default=0) >= self.classes:
                     expected = f"classes below {self.classes}"
-                    raise Wrong(f"{place}.scorecard.{name}", expected, "another")
+                    raise InvalidValueError(f"{place}.scorecard.{name}", expected, "another")

@@ -12,6 +12,7 @@ from src.run.latency import Cell
 from src.run.record import (
     Count,
     Device,
+    InvalidValueError,
     Number,
     Positive,
     Record,
@@ -20,18 +21,17 @@ from src.run.record import (
     Status,
     Text,
     Word,
-    Wrong,
     empty_list,
     null,
     require_inside,
 )
 
-# What a runtime says of itself: "runtime" (name and version), "device", "threads" and its own.
+# Settings of a runtime: "runtime" (name and version), "device", "threads" and its own.
 Settings = dict[Text, Any]
 
 
 class Profile(Record, frozen=True, kw_only=True):
-    """Shares of a call's time, as the runtime tells; empty where it can't.
+    """Shares of a call's time as the runtime reports them; empty if it cannot.
 
     See :class:`src.backends.base.Profile`.
     """
@@ -40,7 +40,7 @@ class Profile(Record, frozen=True, kw_only=True):
     nodes: dict[Text, Count]  # operators by precision
     operators: dict[Text, Share]  # by kind
     by_precision: dict[Text, dict[Text, Share]] | None = None  # by kind in each precision
-    call_seconds: Positive | None = null()  # of one call, profiled
+    call_seconds: Positive | None = null()  # of one profiled call
 
 
 class Trace(Record, frozen=True, kw_only=True):
@@ -62,22 +62,22 @@ class TensorNoise(Record, frozen=True, kw_only=True):
 
 
 class RowFigures(Record, frozen=True, kw_only=True):
-    """The figures of a row so far: some are known from the export on, some after the timing.
+    """The figures of a row so far: some are known after the export, others after the timing.
 
-    None stands for what was not reached, as in a row that was skipped.
+    Figures that are not known yet, or never in a skipped row, are None.
     """
 
     format: Word
     device: Device
     precision: Word
     status: Status
-    reason: Text | None  # why it was skipped or failed; null for ok
+    reason: Text | None  # for being skipped or failed; null for ok
     size_bytes: Count | None  # of all files; null without files
     files: list[Text]
-    sha256: dict[Text, Text | None] | None = None  # by file; null for one that is not there
+    sha256: dict[Text, Text | None] | None = None  # by file; null for a missing file
     export_seconds: Seconds | None = null()
     details: ExportDetails | None = null()
-    varies: Text | None = null()  # why the files are not the same bytes each time
+    varies: Text | None = null()  # reason why two exports give different bytes
     usage: Text | None = null()  # lines of Python
     runs_with: list[Text] = empty_list()  # packages, by import name
     latency: list[Cell]
@@ -94,9 +94,9 @@ class RowFigures(Record, frozen=True, kw_only=True):
     loads_seconds: list[Seconds] | None = None  # of each process
     idle_between_turns: bool | None = None
     trace: Trace | None = None
-    trace_reason: Text | None = None  # why there is no trace
-    damage: list[TensorNoise] | None = None  # the worst first
-    damage_reason: Text | None = None  # why that could not be found out
+    trace_reason: Text | None = None  # reason why there is no trace
+    damage: list[TensorNoise] | None = None  # quantization errors, the largest first
+    damage_reason: Text | None = None  # reason why they are not known
 
     def __post_init__(self) -> None:
         for index, path in enumerate(self.files):
@@ -105,53 +105,55 @@ class RowFigures(Record, frozen=True, kw_only=True):
             require_inside(path, "a name in sha256")
         runtime, threads = self.setting("runtime"), self.setting("threads")
         if runtime is not None and not isinstance(runtime, str):
-            raise Wrong("effective.runtime", "a text", runtime)
+            raise InvalidValueError("effective.runtime", "a text", runtime)
         if threads is not None and (type(threads) is not int or not 1 <= threads <= 10**6):
-            raise Wrong("effective.threads", "a whole number from 1 to 1e+06", threads)
+            raise InvalidValueError("effective.threads", "a whole number from 1 to 1e+06", threads)
 
     @property
     def is_ok(self) -> bool:
-        """True for a row that has not been skipped and has not failed."""
+        """True if the row was not skipped and has not failed."""
         return self.status == "ok"
 
     @property
     def key(self) -> tuple[str, str]:
-        """Format and device, which no other row of a measurement has."""
+        """Format and device, which are unique in a measurement."""
         return self.format, self.device
 
     def setting(self, name: str) -> Any:
-        """Return what the runtime says that it runs with; None where it does not tell."""
+        """Return a setting that the runtime reports; None if it does not report it."""
         return (self.effective or {}).get(name)
 
     def cell(self, batch_size: int | None) -> Cell | None:
-        """Return the figures at a batch size; None where the row was not timed at it."""
+        """Return the figures at a batch size; None if the row was not timed at it."""
         return next((cell for cell in self.latency if cell.batch_size == batch_size), None)
 
     def require_timed(self, place: str) -> None:
-        """Refuse a row with the status ok that lacks what every timed row has."""
+        """Refuse a row with the status ok that lacks a figure of every timed row."""
         for name in _OF_TIMED_ROWS:
             if getattr(self, name) is None:
-                raise Wrong(f"{place}{name}", "something", None)
+                raise InvalidValueError(f"{place}{name}", "something", None)
         if not self.size_bytes:
-            raise Wrong(f"{place}size_bytes", "a whole number of at least 1", self.size_bytes)
+            raise InvalidValueError(
+                f"{place}size_bytes", "a whole number of at least 1", self.size_bytes
+            )
 
 
 class Row(RowFigures, frozen=True, kw_only=True):
-    """All figures of a row: timed and scored where its status is ok, else without either."""
+    """All figures of a row; only a row with the status ok has latency and accuracy."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.is_ok:
             self.require_timed("")
             if self.accuracy is None:
-                raise Wrong("accuracy", "something", None)
+                raise InvalidValueError("accuracy", "something", None)
             if self.verdict is not None and self.accuracy.paired is None:
-                raise Wrong("accuracy.delta_top1", "something", None)
+                raise InvalidValueError("accuracy.delta_top1", "something", None)
             return
         for name in ("latency", "accuracy"):
             if getattr(self, name):
                 expected = f"nothing for a row that is {self.status}"
-                raise Wrong(name, expected, getattr(self, name))
+                raise InvalidValueError(name, expected, getattr(self, name))
 
 
 _OF_TIMED_ROWS = (

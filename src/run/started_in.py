@@ -1,4 +1,4 @@
-"""The folder that a training was started in, which the relative paths of its options are of."""
+"""The folder that a training was started in. Relative paths of its options refer to it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from src.system.paths import user_path
 
 
 def note(run: Run, folder: Path) -> None:
-    """Note that the training was started in ``folder``, as a path relative to the run."""
+    """Store the folder that the training was started in, as a path relative to the run."""
     relative = os.path.relpath(folder, run.folder)
     atomic_files.write_bytes(run.started_in_file, os.fsencode(relative) + b"\n")
 
 
 def find(run: Run, path: str) -> Path:
-    """What the ``path`` of an option meant in the training, wherever a later stage is started.
+    """Return the path that an option's ``path`` meant in the training, from any working folder.
 
-    A relative one is below the folder that the training was started in. Where it is not there, as
-    in a run that was copied alone, it is looked for below the folder that holds the logs, and
-    below the working folder.
+    A relative path is below the folder that the training was started in. If it does not exist
+    there, for example because only the run was copied, it is searched below the folder that holds
+    the logs, then below the working folder.
     """
     bases = [run.folder.parent.parent.parent, Path.cwd()]
     if run.started_in_file.is_file():
         relative = os.fsdecode(run.started_in_file.read_bytes().rstrip(b"\n"))
         bases.insert(0, Path(os.path.normpath(run.folder / relative)))
-    places = [base / user_path(path) for base in bases]  # an absolute path is of no base
-    return next((place for place in places if place.exists()), places[0])
+    paths = [base / user_path(path) for base in bases]  # an absolute path ignores the base
+    return next((candidate for candidate in paths if candidate.exists()), paths[0])

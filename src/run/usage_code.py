@@ -1,6 +1,6 @@
-"""A few lines of Python that classify a picture with an exported file, without this project.
+"""A few lines of Python that classify an image with an exported file, without this project.
 
-They travel in the manifest as text, with ``FOLDER`` where the file's folder belongs.
+They are stored in the manifest as text, with ``FOLDER`` in place of the file's folder.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _PICTURE = "picture.png"
 def lines(
     imports: Sequence[str], opening: Sequence[str], preprocessing: dict[str, Any], call: str
 ) -> str:
-    """The whole program.
+    """Return the program.
 
-    It gives the network the same bits as training's evaluation, or ends with an error: a mode of
-    pixels that it does not know is refused.
+    Its network input has the same bits as training's evaluation. It ends with an error for pixel
+    modes that it does not know.
 
     Args:
-        imports: what it imports beside ``json``, numpy and Pillow, a statement each.
-        opening: opens the file, and sets ``names`` to its classes.
-        preprocessing: as it travels inside the file.
-        call: an expression for the logits of ``images``, (1, 3, H, W) float32.
+        imports: import statements besides ``json``, numpy and Pillow.
+        opening: lines that open the file and set ``names`` to its classes.
+        preprocessing: as stored in the file.
+        call: expression for the logits of ``images``, (1, 3, H, W) float32.
     """
     program = [
         "import json",
@@ -48,7 +48,7 @@ def lines(
         *opening,
         f'picture = Image.open("{_PICTURE}")',
         *(line for step in steps_of(preprocessing) for line in _lines_of(step)),
-        # Contiguous: a compiled network reads memory as it lies.
+        # Contiguous: a compiled network ignores strides.
         "images = numpy.ascontiguousarray(values.transpose(2, 0, 1)[None])  # (1, 3, H, W)",
         f"logits = {call}",
         "print(names[int(logits[0].argmax())])",
@@ -57,12 +57,15 @@ def lines(
 
 
 def tensor(device: str) -> str:
-    """An expression for ``images`` as a torch tensor on ``device``."""
+    """Return an expression for ``images`` as a torch tensor on ``device``."""
     return "torch.from_numpy(images)" + ('.to("cuda")' if device == "cuda" else "")
 
 
-def _lines_of(step: Step) -> list[str]:  # noqa: PLR0911  # one a kind of step
-    """One step: of ``picture``, a PIL image, until ``Scale`` makes ``values``, (H, W, 3), of it."""
+def _lines_of(step: Step) -> list[str]:  # noqa: PLR0911  # one return per kind of step
+    """Return the lines of one step.
+
+    Steps work on ``picture``, a PIL image; from ``Scale`` on they work on ``values``, (H, W, 3).
+    """
     match step:
         case Upright():
             return ["picture = ImageOps.exif_transpose(picture)  # upright"]

@@ -1,1 +1,1 @@
-"""One exported file in a clean process: started, asked, timed and ended."""
+"""Worker processes: each loads one exported file, and answers and times requests."""

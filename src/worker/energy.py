@@ -1,4 +1,4 @@
-"""Energy counters: the processor's by RAPL, a GPU's by NVML."""
+"""Energy counters of the CPU (RAPL) and the GPU (NVML)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _POWERCAP = Path("/sys/class/powercap")
 
 
 class EnergyMeter:
-    """Joules since the start, of the whole package or GPU: other processes' share included.
+    """Energy of the whole CPU package or GPU, with the share of other processes.
 
     Args:
         device: ``cpu`` or ``cuda``.
         powercap: the kernel's folder of counters; replaced in tests.
 
-    The counters: https://docs.kernel.org/power/powercap/powercap.html. Most kernels let only
-    root read them, for their use as a side channel (CVE-2020-8694).
+    The counters: https://docs.kernel.org/power/powercap/powercap.html. On most kernels only root
+    can read them, because they were used as a side channel (CVE-2020-8694).
     """
 
     def __init__(self, device: str, powercap: Path = _POWERCAP) -> None:
@@ -26,17 +26,17 @@ class EnergyMeter:
         self._zones = _packages(powercap) if device == "cpu" else []
 
     def since(self, before: list[int] | None) -> float | None:
-        """Joules since :meth:`read` gave ``before``; None where there is no counter."""
+        """Return the joules since :meth:`read` returned ``before``; None without a counter."""
         now = self.read()
         if before is None or now is None:
             return None
         if self._device == "cuda":
-            # A driver that was loaded again begins anew.
+            # The counter starts at 0 when the driver is loaded again.
             return (now[0] - before[0]) * 1e-3 if now[0] >= before[0] else None
         total = 0
         for zone, first, last in zip(self._zones, before, now, strict=True):
             used = last - first
-            if used < 0:  # the counter began anew
+            if used < 0:  # the counter wrapped around
                 used += _number(zone / "max_energy_range_uj") or 0
             if used < 0:
                 return None
@@ -44,21 +44,22 @@ class EnergyMeter:
         return total * 1e-6
 
     def read(self) -> list[int] | None:
-        """The raw counters: microjoules of each package, or millijoules of the GPU."""
+        """Return the raw counters: microjoules of each package, or millijoules of the GPU."""
         if self._device == "cuda":
-            joules = nvml.energy_millijoules()
-            return None if joules is None else [joules]
+            millijoules = nvml.energy_millijoules()
+            return None if millijoules is None else [millijoules]
         values = [_number(zone / "energy_uj") for zone in self._zones]
         known = [value for value in values if value is not None]
         return known if known and len(known) == len(values) else None
 
 
 def _packages(powercap: Path) -> list[Path]:
-    """The zones of the packages, or of their dies, each once.
+    """Return the zones of the packages, or of their dies, each once.
 
-    They are called package-0 or package-0-die-1. ``psys``, beside them, is the whole platform and
-    holds them; ``core``, ``uncore`` and ``dram`` lie within one of them, as intel-rapl:0:1; and
-    intel-rapl-mmio:0 is another view of the counter of intel-rapl:0. AMD's have the same names.
+    Their names are package-0 or package-0-die-1. Zones that would count energy twice are left out:
+    ``psys`` is the whole platform and includes the packages; ``core``, ``uncore`` and ``dram`` are
+    parts of a package, such as intel-rapl:0:1; intel-rapl-mmio:0 is a second view of intel-rapl:0.
+    AMD uses the same names.
     """
     packages: dict[str, Path] = {}
     for zone in sorted(powercap.glob("intel-rapl:*")):
@@ -70,4 +71,4 @@ def _packages(powercap: Path) -> list[Path]:
 
 def _number(file: Path) -> int | None:
     text = (cgroup.read(file) or "").strip()
-    return int(text) if text.isdecimal() else None  # not there, or not for this user to read
+    return int(text) if text.isdecimal() else None  # missing, or not readable by this user

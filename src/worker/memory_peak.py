@@ -1,23 +1,23 @@
-"""When the peak of a process's memory is reached."""
+"""Measurement of the peak memory of a process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-LEAST_CALLS = 3  # TorchScript optimises, and allocates for it, in its second
+LEAST_CALLS = 3  # TorchScript optimises in the second call and allocates memory for it
 MOST_CALLS = 20
-STEADY = 0.01  # a call raised the peak by no more than this share
+STEADY = 0.01  # largest increase of a steady peak, as a share of it
 
 
 def peak_when_steady(call: Callable[[], object], read: Callable[[], int]) -> int:
-    """What ``read`` gives once calls no longer raise it.
+    """Call until the peak no longer grows, and return it in bytes.
 
-    That is after ``LEAST_CALLS``, of which the last two raised it by ``STEADY`` at most, or after
-    ``MOST_CALLS``.
+    The peak is steady after at least ``LEAST_CALLS`` calls if the last two raised it by ``STEADY``
+    at most. After ``MOST_CALLS`` calls it is returned in any case.
 
     Args:
-        call: an inference.
-        read: the peak so far, in bytes.
+        call: runs an inference.
+        read: returns the peak so far, in bytes.
     """
     peaks: list[int] = []
     while len(peaks) < MOST_CALLS:

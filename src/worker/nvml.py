@@ -1,10 +1,10 @@
-"""What the NVIDIA driver says about the GPU that CUDA calls the first, whichever runtime uses it.
+"""Memory, energy and clocks of CUDA's device 0, read from the NVIDIA driver by NVML.
 
-NVML counts all GPUs by their place on the bus. CUDA counts those that ``CUDA_VISIBLE_DEVICES``
-names, the fastest first. So the GPU is looked up by its UUID, which both know.
+NVML numbers all GPUs by their position on the bus. CUDA numbers those in ``CUDA_VISIBLE_DEVICES``,
+the fastest first. So the GPU is looked up by its UUID, which is the same in both.
 
-The package ``nvidia-ml-py`` is optional (``pip install lightship[gpu]``); without it, or
-without a GPU, everything here is None.
+The package ``nvidia-ml-py`` is optional (``pip install lightship[gpu]``). Without it, or without a
+GPU, the functions return None or an empty description.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from typing import Any
 
 
 def first_gpu() -> str | None:
-    """The UUID of CUDA's device 0, by the driver itself; None where CUDA has no device.
+    """Return the UUID of CUDA's device 0 from the driver; None without a CUDA device.
 
-    No context is made, so that this takes no memory on the GPU.
+    No CUDA context is created, so this uses no memory on the GPU.
     https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__DEVICE.html
     """
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return None  # no driver
-    device, found = ctypes.c_int(), (ctypes.c_ubyte * 16)()
-    # The second version gives the part's own UUID where a GPU is split by MIG.
+    device, identifier = ctypes.c_int(), (ctypes.c_ubyte * 16)()
+    # Version 2 of the function returns the UUID of the instance if a GPU is split by MIG.
     if (
         cuda.cuInit(0)
         or cuda.cuDeviceGet(ctypes.byref(device), 0)
-        or cuda.cuDeviceGetUuid_v2(ctypes.byref(found), device)
+        or cuda.cuDeviceGetUuid_v2(ctypes.byref(identifier), device)
     ):
         return None
-    return str(uuid.UUID(bytes=bytes(found)))
+    return str(uuid.UUID(bytes=bytes(identifier)))
 
 
 @functools.cache
 def _device() -> tuple[Any, Any] | None:
-    """The library and the handle of CUDA's device 0."""
+    """Return the library and the handle of CUDA's device 0; None if either is missing."""
     try:
         import pynvml
     except ImportError:
         return None
-    known = first_gpu()
-    if known is None:
+    gpu_uuid = first_gpu()
+    if gpu_uuid is None:
         return None
     try:
         pynvml.nvmlInit()
@@ -53,39 +53,40 @@ def _device() -> tuple[Any, Any] | None:
         return None  # no driver
     for kind in ("GPU", "MIG"):
         try:
-            return pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"{kind}-{known}")
+            return pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"{kind}-{gpu_uuid}")
         except pynvml.NVMLError:
-            continue  # it is of the other kind, or not to be seen from this container
+            continue  # of the other kind, or not visible in this container
     return None
 
 
-def _ask(question: Callable[[Any, Any], Any]) -> Any:
-    found = _device()
-    if found is None:
+def _read(query: Callable[[Any, Any], Any]) -> Any:
+    """Return the result of a query with the library and the handle; None if it is unsupported."""
+    device = _device()
+    if device is None:
         return None
-    library, handle = found
+    library, handle = device
     try:
-        return question(library, handle)
+        return query(library, handle)
     except library.NVMLError:
-        return None  # this GPU does not tell
+        return None  # not supported by this GPU
 
 
 def used_bytes() -> int | None:
-    """Memory in use on the GPU by all processes."""
-    value = _ask(lambda library, handle: library.nvmlDeviceGetMemoryInfo(handle).used)
+    """Return the bytes in use on the GPU by all processes; None if unknown."""
+    value = _read(lambda library, handle: library.nvmlDeviceGetMemoryInfo(handle).used)
     return None if value is None else int(value)
 
 
 def energy_millijoules() -> int | None:
-    """Energy since the driver was loaded (Volta and newer)."""
-    value = _ask(lambda library, handle: library.nvmlDeviceGetTotalEnergyConsumption(handle))
+    """Return the energy since the driver was loaded (Volta and newer); None if unknown."""
+    value = _read(lambda library, handle: library.nvmlDeviceGetTotalEnergyConsumption(handle))
     return None if value is None else int(value)
 
 
 def describe() -> dict[str, Any]:
-    """Driver version, current and highest clocks of the multiprocessors in Hz, power limit in W."""
+    """Return driver version, current and highest SM clock in Hz, and power limit in W."""
 
-    def ask(library: Any, handle: Any) -> dict[str, Any]:
+    def query(library: Any, handle: Any) -> dict[str, Any]:
         clock = library.NVML_CLOCK_SM
         return {
             "driver": str(library.nvmlSystemGetDriverVersion()),
@@ -94,14 +95,17 @@ def describe() -> dict[str, Any]:
             "power_limit_watts": library.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3,
         }
 
-    return _ask(ask) or {}
+    return _read(query) or {}
 
 
 class GrowthMeter:
-    """The peak device memory of one process, from what all processes use together.
+    """Meter of the peak device memory of one process, computed from the use of all processes.
 
-    Per-process figures of NVML are missing in containers. But workers are taken in turn: while
-    one is asked, the growth of the sum is its own.
+    NVML has no figures per process in containers. But only one worker runs at a time, so the growth
+    of the total during its request is its own.
+
+    Args:
+        read: returns the bytes in use by all processes; replaced in tests.
     """
 
     def __init__(self, read: Callable[[], int | None] = used_bytes) -> None:
@@ -111,17 +115,17 @@ class GrowthMeter:
         self.peak_bytes: int | None = None
 
     def begin(self) -> None:
-        """The process is about to be asked."""
+        """Start metering, before a request to the process."""
         self._start = self._read()
 
     def sample(self) -> None:
-        """Look at the sum now."""
+        """Read the total and update the peak."""
         used = self._read()
         if self._start is not None and used is not None:
             self.peak_bytes = max(self.peak_bytes or 0, self._own + used - self._start)
 
     def end(self) -> None:
-        """It has answered."""
+        """Stop metering, after the process has answered."""
         self.sample()
         used = self._read()
         if self._start is not None and used is not None:

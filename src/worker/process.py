@@ -1,4 +1,4 @@
-"""The parent's hold on a worker process: start, ask, watch, end."""
+"""A worker process as its parent sees it: start, requests, limits and end."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from src.worker.answer import UnusableAnswer
 
 _ROOT = Path(src.__file__).parent.parent
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-EVALUATION_BATCH = 64  # images that evaluation and prediction give a file at once
-_LOOK_SECONDS = 0.2  # between two looks at a worker that has not answered yet
+EVALUATION_BATCH = 64  # batch size of evaluation and prediction
+_POLL_SECONDS = 0.2  # between two checks of a worker that has not answered yet
 
 
 class WorkerError(Exception):
-    """A worker raised, died or did not answer in time; the message says which, in one line."""
+    """A worker raised an error, died or exceeded a limit; the message is one line."""
 
 
 class NotFiniteError(WorkerError):
-    """The logits of some images are not finite; those of the others are as good as ever.
+    """The logits of some images are not finite; the logits of the others are valid.
 
     Args:
-        images: the positions of these images among those that were given.
+        images: positions of these images in the batch.
     """
 
     def __init__(self, images: Sequence[int]) -> None:
@@ -48,63 +48,63 @@ class NotFiniteError(WorkerError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one worker may use.
+    """Limits and scheduling of one worker.
 
     Args:
-        threads: intra-op.
-        answer_seconds: what one answer may take before it is killed.
-        resident_bytes: what it may hold before it is killed.
-        group: of the options that set these, as messages name them.
-        first: run before other processes, where the system allows it, as what is timed must.
-        alone: while it is asked no other worker is, so what is taken of the GPU's memory is its
-            own and is metered.
+        threads: number of intra-op threads.
+        answer_seconds: time limit of one answer; a worker that exceeds it is killed.
+        resident_bytes: memory limit; a worker that exceeds it is killed.
+        group: prefix of the options that set these limits, for messages.
+        high_priority: run at the highest priority if the system allows it, for timing.
+        exclusive: no other worker is used at the same time, so the growth of the GPU's memory is
+            this worker's, and it is metered.
     """
 
     threads: int
     answer_seconds: float
     resident_bytes: int
     group: str = "benchmark."
-    first: bool = True
-    alone: bool = False
+    high_priority: bool = True
+    exclusive: bool = False
 
 
 class WorkerProcess:
-    """One exported file, loaded in a process of its own.
+    """One exported file, loaded in a separate process.
 
     Args:
-        name: the format.
-        folder: where it was exported to.
+        name: name of the format.
+        folder: folder of the exported file.
         device: ``cpu`` or ``cuda``.
-        limits: past which it is killed; and its intra-op threads.
+        limits: limits beyond which the process is killed, and its intra-op threads.
     """
 
     def __init__(self, name: str, folder: Path, device: str, limits: Limits) -> None:
         self._limits = limits
         self._mixes_batch = formats.get(name).mixes_batch
-        self._device_memory = nvml.GrowthMeter() if device == "cuda" and limits.alone else None
+        self._device_memory = nvml.GrowthMeter() if device == "cuda" and limits.exclusive else None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
-        self._connection, theirs = Pipe()
+        self._connection, worker_connection = Pipe()
         command = [sys.executable, "-m", "src.worker.server", name, str(folder), device]
-        with theirs:
+        with worker_connection:
             self._process = subprocess.Popen(
                 [
                     *command,
                     str(limits.threads),
-                    str(theirs.fileno()),
-                    "first" if limits.first else "ordinary",
+                    str(worker_connection.fileno()),
+                    "high" if limits.high_priority else "normal",
                 ],
-                pass_fds=[theirs.fileno()],
+                pass_fds=[worker_connection.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
                 cwd=_ROOT,
-                # Thread pools are sized when a runtime is imported.
+                # Runtimes read this when they are imported.
                 env={**os.environ, "OMP_NUM_THREADS": str(limits.threads)},
             )
 
     @property
     def peak_device_bytes(self) -> int | None:
-        """The most memory it had on the GPU; None on a CPU, and where nothing tells."""
+        """Peak memory of the worker on the GPU; None on a CPU and if it is not metered."""
         return self._device_memory.peak_bytes if self._device_memory else None
 
     def ask(
@@ -129,9 +129,9 @@ class WorkerProcess:
     def begin(
         self, request: protocol.Request[Any], images: NDArray[np.float32] | None = None
     ) -> None:
-        """Send a request, whose answer :meth:`end` waits for; several workers may be at work then.
+        """Send a request without waiting for its answer; :meth:`end` waits for it.
 
-        What it takes of the GPU's memory is not measured.
+        Several workers can work at the same time this way. The GPU's memory is not metered.
 
         Raises:
             WorkerError: the process has ended.
@@ -159,24 +159,26 @@ class WorkerProcess:
         except (EOFError, ConnectionError) as error:
             raise WorkerError(self._death()) from error
         match answer:
-            case protocol.NotHere():
+            case protocol.NotAvailable():
                 raise Unavailable(answer.reason)
             case protocol.Failed() if answer.not_finite:
                 raise NotFiniteError(answer.not_finite)
             case protocol.Failed():
                 raise WorkerError(answer.reason)
             case _:
-                return cast("protocol.AnswerType", answer)  # the server gives each its own
+                return cast(
+                    "protocol.AnswerType", answer
+                )  # the server answers each request with its type
 
     def answer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return logits (N, K) for images (N, 3, H, W), each the same whatever comes with it.
+        """Return logits (N, K) for images (N, 3, H, W), independent of the other images.
 
-        A runtime takes other kernels for another number of images, which changes the last bits,
-        so it is always given as many: the last image again where there are fewer. Evaluation
-        and prediction both ask here, and so have the same answer for the same image.
+        A runtime may use other kernels for another batch size, which changes the last bits. So the
+        batch size is always the same, and a smaller batch is filled up with its last image.
+        Evaluation and prediction both call this, so an image has the same logits in both.
 
         Raises:
-            NotFiniteError: the logits of some images are not finite; all were asked for.
+            NotFiniteError: the logits of some images are not finite; all batches were run.
             WorkerError: the request failed.
         """
         size = 1 if self._mixes_batch else EVALUATION_BATCH
@@ -207,25 +209,29 @@ class WorkerProcess:
         return np.frombuffer(data, dtype=np.float32).reshape(answer.shape)
 
     def close(self) -> None:
-        """End the process, at once; nothing is left behind."""
+        """Kill the process and free its resources."""
         self._connection.close()
         self._process.kill()
         self._process.wait()
         self._log.close()
 
-    def _receive(self, doing: str) -> bytes:
-        """The next message, unless the worker passes a limit first."""
+    def _receive(self, request: str) -> bytes:
+        """Return the next message.
+
+        Raises:
+            WorkerError: the worker exceeded a limit.
+        """
         end = time.monotonic() + self._limits.answer_seconds
-        while not self._connection.poll(_LOOK_SECONDS):
+        while not self._connection.poll(_POLL_SECONDS):
             resident = resident_bytes(self._process.pid)
             if resident > self._limits.resident_bytes:
                 self._kill(
-                    f"{resident / 1e9:.1f} GB resident during {doing}, over "
+                    f"{resident / 1e9:.1f} GB resident during {request}, over "
                     f"{self._limits.group}max_memory_bytes={self._limits.resident_bytes}; killed"
                 )
             if time.monotonic() > end:
                 self._kill(
-                    f"no answer to {doing} within {self._limits.answer_seconds:g} s "
+                    f"no answer to {request} within {self._limits.answer_seconds:g} s "
                     f"({self._limits.group}timeout_seconds); killed"
                 )
             if self._device_memory:
@@ -247,7 +253,7 @@ class WorkerProcess:
 
 
 def resident_bytes(pid: int) -> int:
-    """The resident set of a process; 0 where there is no ``/proc`` that tells, or no process."""
+    """Return the resident bytes of a process; 0 without ``/proc`` or without the process."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
     except (OSError, IndexError):

@@ -1,7 +1,7 @@
-"""Messages between a worker process and its parent: JSON, each request and answer with a type.
+"""Messages between a worker process and its parent: typed requests and answers in JSON.
 
-A request is one message, followed by one of raw float32 images where it has a ``shape``. An answer
-is one message, followed by one of raw float32 logits where it is :class:`Logits`.
+A request is one message. If it has a ``shape``, a second message has the images as raw float32. An
+answer is one message. If it is :class:`Logits`, a second message has the logits as raw float32.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Answer(Message, frozen=True, kw_only=True):
-    """Base of what a worker says of a request that it could do."""
+    """Base of the answers to a request that succeeded."""
 
 
 AnswerType = TypeVar("AnswerType", bound=Answer)
 
 
 class Request(Message, Generic[AnswerType], frozen=True, kw_only=True):
-    """Base of the requests. The type parameter is the type of the answer."""
+    """Base of the requests; the type parameter is the type of the answer."""
 
     @property
     def name(self) -> str:
-        """The request as messages to people call it."""
+        """Name of the request in error messages."""
         return str(self.__struct_config__.tag)
 
 
@@ -49,26 +49,26 @@ class Loaded(Answer, frozen=True, kw_only=True, tag="loaded"):
     load_seconds: float
     nice: int  # priority of the process
     requested: Settings
-    effective: Settings  # as the runtime itself tells
+    effective: Settings  # as the runtime reports them
 
 
 class Logits(Answer, frozen=True, kw_only=True, tag="logits"):
-    """Logits follow in the next message."""
+    """The logits follow in the next message."""
 
     shape: tuple[int, ...]
 
 
 class Held(Answer, frozen=True, kw_only=True, tag="held"):
-    """A batch is kept, and was called once."""
+    """A batch is held and was called once."""
 
     first_inference_seconds: float
 
 
 class WarmedUp(Answer, frozen=True, kw_only=True, tag="warmed_up"):
-    """Calls were made until the speed was steady, or the time was up."""
+    """The warm-up is over."""
 
-    warm: bool  # it came to be steady
-    seconds: float  # spent
+    warm: bool  # the speed became steady in time
+    seconds: float  # duration
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,46 +76,47 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
     seconds: list[float]  # of each call, at least one
     elapsed_seconds: float  # from the first call's start to the last one's end
-    cpu_seconds: float  # of all threads meanwhile
-    energy_joules: float | None  # of the whole package or GPU; None where that cannot be read
-    device_seconds: list[float] | None  # of as many calls again, by the device's own clock
+    cpu_seconds: float  # of all threads in this time
+    energy_joules: float | None  # of the whole package or GPU; None if it cannot be read
+    device_seconds: list[float] | None  # of as many further calls, by the device's own clock
 
 
 class Timed(Answer, frozen=True, kw_only=True, tag="timed"):
     """A turn was timed."""
 
     timing: Timing
-    settled: bool  # the process used no CPU after it
-    request_cpu_seconds: float  # of the whole request: the parent tells others' part by it
+    settled: bool  # the process used no CPU after the turn
+    # Of the whole request. The parent subtracts it to find the CPU time of other processes.
+    request_cpu_seconds: float
 
 
 class Spent(Answer, frozen=True, kw_only=True, tag="spent"):
-    """Energy of many calls."""
+    """The energy of many calls."""
 
-    joules: float | None  # None without a counter, and where it did not move in time
+    joules: float | None  # None without a counter, and if it did not change in time
     calls: int
 
 
 class Profiled(Answer, frozen=True, kw_only=True, tag="profiled"):
-    """Shares of a call's time."""
+    """The profile of a call."""
 
     profile: Profile
 
 
 class MemoryPeak(Answer, frozen=True, kw_only=True, tag="memory_peak"):
-    """The peak resident memory since the start."""
+    """The peak resident memory since the start of the process."""
 
-    peak_rss_bytes: int  # above the empty worker
-
-
-class Departures(Answer, frozen=True, kw_only=True, tag="departures"):
-    """Tensors that depart from what the file was made from, the worst first."""
-
-    damage: list[TensorNoise]
+    peak_rss_bytes: int  # above that of the worker before loading
 
 
-class NotHere(Message, frozen=True, kw_only=True, tag="not_here"):
-    """The format cannot run on that device here."""
+class TensorErrors(Answer, frozen=True, kw_only=True, tag="tensor_errors"):
+    """The quantization errors of tensors, the largest first."""
+
+    tensors: list[TensorNoise]
+
+
+class NotAvailable(Message, frozen=True, kw_only=True, tag="not_available"):
+    """The format cannot run on the device on this machine."""
 
     reason: str
 
@@ -131,13 +132,13 @@ class Failed(Message, frozen=True, kw_only=True, tag="failed"):
 
 
 class ImportRuntime(Request[Imported], frozen=True, kw_only=True, tag="import_runtime"):
-    """Import the packages that the format runs with."""
+    """Import the packages that the format needs to run."""
 
 
 class Load(Request[Loaded], frozen=True, kw_only=True, tag="load"):
     """Load the file."""
 
-    classes: int | None = None  # K, as every answer is to have them; None: only the file knows
+    classes: int | None = None  # K, which every output must have; None to accept any number
 
 
 class Predict(Request[Logits], frozen=True, kw_only=True, tag="predict"):
@@ -145,13 +146,13 @@ class Predict(Request[Logits], frozen=True, kw_only=True, tag="predict"):
 
 
 class Hold(Request[Held], frozen=True, kw_only=True, tag="hold"):
-    """Keep the images as the batch to time."""
+    """Hold the images as the batch to time, and call once."""
 
 
 class WarmUp(Request[WarmedUp], frozen=True, kw_only=True, tag="warm_up"):
     """Call until the speed no longer changes."""
 
-    tolerance: float  # share by which two windows in a row may differ
+    tolerance: float  # share by which two successive windows may differ
     max_seconds: float
 
 
@@ -163,28 +164,28 @@ class Time(Request[Timed], frozen=True, kw_only=True, tag="time"):
 
 
 class Energy(Request[Spent], frozen=True, kw_only=True, tag="energy"):
-    """Call for long enough that a slow energy counter tells something."""
+    """Measure energy over enough calls for a slow energy counter."""
 
     least_seconds: float
     max_seconds: float
 
 
 class Finish(Request[Profiled], frozen=True, kw_only=True, tag="finish"):
-    """Return what is known once all timing is over."""
+    """Return the profile, after all timing."""
 
 
 class PeakMemory(Request[MemoryPeak], frozen=True, kw_only=True, tag="peak_memory"):
-    """Call with the images until the peak of the memory is steady."""
+    """Call with the images until the peak memory is steady."""
 
 
 class Trace(Request[Profiled], frozen=True, kw_only=True, tag="trace"):
-    """Profile some calls, and write them to a file."""
+    """Profile some calls and write their trace to a file."""
 
     path: str
 
 
-class Damage(Request[Departures], frozen=True, kw_only=True, tag="damage"):
-    """Compare the file's tensors, on the images, with those of the file it was made from."""
+class CompareTensors(Request[TensorErrors], frozen=True, kw_only=True, tag="compare_tensors"):
+    """Compare the quantized file's tensors on the images with those of its fp32 original."""
 
     exports: str  # the folder that holds the other formats' folders
 
@@ -200,7 +201,7 @@ AnyRequest = (
     | Finish
     | PeakMemory
     | Trace
-    | Damage
+    | CompareTensors
 )
 AnyAnswer = (
     Imported
@@ -212,14 +213,14 @@ AnyAnswer = (
     | Spent
     | Profiled
     | MemoryPeak
-    | Departures
-    | NotHere
+    | TensorErrors
+    | NotAvailable
     | Failed
 )
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A request with the shape of the images in the message after it, if there is one."""
+    """A request, with the shape of the images if they follow in the next message."""
 
     request: AnyRequest
     shape: tuple[int, ...] | None = None
@@ -231,12 +232,12 @@ def encoded(message: Call | Message) -> bytes:
 
 
 def decoded_call(content: bytes) -> Call:
-    """Return a message to a worker."""
+    """Return the request in a message to a worker."""
     return _CALLS.decode(content)
 
 
 def decoded_answer(content: bytes) -> AnyAnswer:
-    """Return a message of a worker."""
+    """Return the answer in a message from a worker."""
     answer: AnyAnswer = _ANSWERS.decode(content)
     return answer
 

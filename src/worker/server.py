@@ -1,9 +1,9 @@
-"""The process that holds one exported file and does what it is told with it.
+"""The worker process: loads one exported file and answers requests.
 
-    python -m src.worker.server FORMAT FOLDER DEVICE THREADS CONNECTION first|ordinary
+    python -m src.worker.server FORMAT FOLDER DEVICE THREADS CONNECTION high|normal
 
-It imports the format's module and, when told to load, the format's runtime: nothing else. The
-messages are those of :mod:`src.worker.protocol`. Nothing is pickled.
+It imports only the format's module and, on request, the format's runtime. The messages are those of
+:mod:`src.worker.protocol`. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from src.worker.stopwatch import Stopwatch
 
 Images = NDArray[np.float32]
 
-# A thread pool may spin for a while after its last task. A worker answers only when this
-# has ended, so that it burns nothing during the turns of others.
+# A thread pool may spin for a while after its last task. A worker answers only after this has
+# ended, so that it uses no CPU during the turns of other workers.
 _IDLE_CHECK_SECONDS = 0.005
 _IDLE_SHARE = 0.1  # of one core
 _IDLE_CEILING_SECONDS = 0.5
@@ -65,7 +65,7 @@ class Worker:
         """Import the runtime.
 
         Raises:
-            Unavailable: it is not installed.
+            Unavailable: a package is not installed.
         """
         missing = missing_packages(self._format.runs_with)
         if missing:
@@ -76,10 +76,10 @@ class Worker:
         return protocol.Imported(import_seconds=perf_counter() - started)
 
     def load(self, classes: int | None = None) -> protocol.Loaded:
-        """Import the runtime, where it is not, then load the file; both timed, in seconds.
+        """Import the runtime if necessary, then load the file; time both.
 
         Args:
-            classes: K, as every answer is to have them.
+            classes: K, which every output must have; None to accept any number.
         """
         self._classes = classes
         imported = self.import_runtime()
@@ -99,7 +99,7 @@ class Worker:
         return logits_of(self._loaded()(images), len(images), self._classes)
 
     def hold(self, images: Images) -> protocol.Held:
-        """Keep a batch, to time it, and time the first inference of it."""
+        """Hold a batch for timing, and time its first inference."""
         self._held = images
         stopwatch = self._stopwatch()
         seconds = stopwatch.once()
@@ -116,13 +116,13 @@ class Worker:
 
     def time(self, samples: int, max_seconds: float) -> protocol.Timed:
         """Time one turn: see :meth:`Stopwatch.time`."""
-        busy = process_time()
+        cpu_before = process_time()
         stopwatch = self._stopwatch()
         timing = stopwatch.time(samples, max_seconds)
         self._require_logits(stopwatch)
         settled = self._settle()
         return protocol.Timed(
-            timing=timing, settled=settled, request_cpu_seconds=process_time() - busy
+            timing=timing, settled=settled, request_cpu_seconds=process_time() - cpu_before
         )
 
     def energy(self, least_seconds: float, max_seconds: float) -> protocol.Spent:
@@ -132,7 +132,7 @@ class Worker:
         return answer
 
     def finish(self) -> protocol.Profiled:
-        """Return what is known once all timing is over: the profile."""
+        """Return the profile of a call with one image."""
         images = self._held if self._held is None else self._held[:1]
         return _profiled(Profile() if images is None else self._loaded().profile(images))
 
@@ -140,7 +140,8 @@ class Worker:
         """Measure the peak resident memory since the start, above that of the empty worker.
 
         Args:
-            images: (N, 3, H, W), which are called until the peak is steady. It holds them too.
+            images: (N, 3, H, W); the file is called with them until the peak is steady. The
+                worker holds them afterwards.
         """
         self._held = images
         stopwatch = self._stopwatch()
@@ -149,37 +150,37 @@ class Worker:
         return protocol.MemoryPeak(peak_rss_bytes=peak)
 
     def trace(self, path: str) -> protocol.Profiled:
-        """Profile once more, and write the calls that the profile comes from to ``path``."""
+        """Profile some calls, write their trace to ``path``, and return the profile."""
         if self._held is None:
             raise RuntimeError("no batch is held")
         return _profiled(self._loaded().profile(self._held[:1], Path(path)))
 
-    def damage(self, images: Images, exports: str) -> protocol.Departures:
-        """Return where the file departs from what it was made from, if its format can tell.
+    def compare_tensors(self, images: Images, exports: str) -> protocol.TensorErrors:
+        """Return the quantization errors of the file's tensors, if its format can tell.
 
         Args:
-            images: (n, 3, H, W), to run both on.
+            images: (n, 3, H, W), to run the file and its fp32 original on.
             exports: the folder that holds the other formats' folders.
         """
         tensors = self._format.sensitivity(self._folder, Path(exports), images)
         noises = [row.TensorNoise(**dataclasses.asdict(tensor)) for tensor in tensors]
-        return protocol.Departures(damage=noises)
+        return protocol.TensorErrors(tensors=noises)
 
     def _settle(self) -> bool:
-        """Wait until this process burns no CPU; False where it still does at the ceiling."""
+        """Wait until this process uses no CPU; False if it still does at the ceiling."""
         end = perf_counter() + _IDLE_CEILING_SECONDS
         while perf_counter() < end:
-            wall, busy = perf_counter(), process_time()
+            wall, cpu = perf_counter(), process_time()
             sleep(_IDLE_CHECK_SECONDS)
-            if process_time() - busy < _IDLE_SHARE * (perf_counter() - wall):
+            if process_time() - cpu < _IDLE_SHARE * (perf_counter() - wall):
                 return True
         return False
 
     def _require_logits(self, stopwatch: Stopwatch) -> None:
-        """What was timed last gave an answer like any other.
+        """Check the output of the last timed call.
 
         Raises:
-            UnusableAnswer: it did not.
+            UnusableAnswer: it is not usable as logits.
         """
         if self._held is None:
             raise RuntimeError("no batch is held")
@@ -211,10 +212,10 @@ def serve(connection: Connection, worker: Worker) -> None:
         try:
             answer = _answer(worker, call.request, images)
         except Unavailable as error:
-            message = protocol.NotHere(reason=str(error))
+            message = protocol.NotAvailable(reason=str(error))
         except UnusableAnswer as error:
             message = protocol.Failed(reason=str(error), not_finite=error.images)
-        except Exception as error:  # told to the parent, which makes it the row's reason
+        except Exception as error:  # sent to the parent, which stores it as the row's reason
             message = protocol.Failed(reason=_reason(error))
         else:
             if isinstance(answer, np.ndarray):
@@ -249,8 +250,8 @@ def _answer(  # noqa: C901, PLR0911  # one case a request
             return worker.peak_memory(images)
         case protocol.Trace():
             return worker.trace(request.path)
-        case protocol.Damage():
-            return worker.damage(images, request.exports)
+        case protocol.CompareTensors():
+            return worker.compare_tensors(images, request.exports)
         case _:
             assert_never(request)
 
@@ -266,9 +267,9 @@ def _reason(error: Exception) -> str:
 
 
 def _end_with_parent(descriptor: int) -> None:
-    """End this process, whatever it is doing, when the other side of its connection is gone."""
+    """End this process, whatever it is doing, when the parent has closed the connection."""
     watched = select.poll()
-    # Nothing but its end, which poll tells in any case: the messages are for others.
+    # Only the end of the connection, which poll always reports. The messages are read elsewhere.
     watched.register(descriptor, getattr(select, "POLLRDHUP", 0))
     watched.poll()
     os._exit(1)
@@ -276,18 +277,18 @@ def _end_with_parent(descriptor: int) -> None:
 
 def main(argv: list[str]) -> None:
     name, folder, device, threads, descriptor, priority = argv
-    # Where memory runs out, the kernel ends this process and not the one that trained.
+    # If memory runs out, the kernel should kill this process rather than its parent.
     with contextlib.suppress(OSError):  # not Linux
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    # Where the system allows it, other processes get what this one leaves: their work would be
-    # timed as the file's. Before any thread is there, for threads inherit it.
-    if priority == "first":
-        with contextlib.suppress(OSError):
+    # The highest priority, so that other processes do not slow the timed calls. It is set before
+    # any thread starts, because threads inherit it.
+    if priority == "high":
+        with contextlib.suppress(OSError):  # not permitted
             os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-    # A runtime that prints must not mix with what this project prints on standard output.
+    # The output of a runtime must not mix with the standard output of this project.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     connection = Connection(int(descriptor))
-    # A terminal sends Ctrl-C to all processes of a command; the parent ends this one.
+    # A terminal sends Ctrl-C to all processes of a command. The parent ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=[connection.fileno()], daemon=True).start()
     serve(connection, Worker(name, Path(folder), device, int(threads)))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from src.benchmark.concurrency import run_together
+from src.benchmark.concurrency import run_concurrently
 
 
 def test_one_at_a_time_needs_no_thread_and_keeps_the_order() -> None:
@@ -14,7 +14,7 @@ def test_one_at_a_time_needs_no_thread_and_keeps_the_order() -> None:
     def act(number: int) -> Callable[[], None]:
         return lambda: done.append((number, threading.get_ident()))
 
-    run_together([act(number) for number in range(3)], 1)
+    run_concurrently([act(number) for number in range(3)], 1)
     assert done == [(number, threading.get_ident()) for number in range(3)]
 
 
@@ -26,7 +26,7 @@ def test_as_many_as_are_allowed_are_at_work_at_once_and_the_rest_after_them() ->
         both.wait()
         done.append("met")
 
-    run_together([meet, meet, lambda: done.append("alone")], 2)
+    run_concurrently([meet, meet, lambda: done.append("alone")], 2)
     assert done == ["met", "met", "alone"]
 
 
@@ -38,5 +38,5 @@ def test_an_error_is_raised_and_what_comes_later_is_not_begun(at_once: int) -> N
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        run_together([fail] * at_once + [lambda: done.append("later")], at_once)
+        run_concurrently([fail] * at_once + [lambda: done.append("later")], at_once)
     assert done == []

@@ -90,7 +90,7 @@ class Process:
     lock = threading.Lock()
 
     def __init__(self, name: str, folder: Path, device: str, limits: Limits) -> None:
-        assert limits.alone
+        assert limits.exclusive
         self.name, self.device = name, device
         self.peak_device_bytes = 7 if device == "cuda" else None
         with self.lock:

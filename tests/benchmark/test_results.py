@@ -55,7 +55,11 @@ FULL = OSError(errno.ENOSPC, "No space left on device", "benchmark.json")
 PLACES: dict[str, tuple[Any, str, BaseException]] = {
     "percentiles": (row, "summarize", ZeroDivisionError("no samples")),
     "speed-ups": (row, "speedup", ValueError("math domain error")),
-    "accuracy": (scorecard.paired, "judge", ValueError("f(a) and f(b) must have different signs")),
+    "accuracy": (
+        scorecard.paired,
+        "non_inferiority",
+        ValueError("f(a) and f(b) must have different signs"),
+    ),
     "the recommendation": (results, "recommend", KeyError("p50_s")),
     "the training's curves": (
         results.training_curves,
@@ -117,14 +121,14 @@ def test_rounds_stay_until_their_figures_are_written_whatever_goes_wrong_in(
 def rounds(measured: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Results]:
     """A run whose measurement has rounds and no figures; and the figures that it would have."""
     aside = measured.folder / "aside.json"
-    made = results.with_figures
+    made = results.write_figures
 
     def copying(*arguments: Any) -> Any:
         shutil.copy(measured.rounds, aside)
         return made(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(results, "with_figures", copying)
+        patch.setattr(results, "write_figures", copying)
         found = measure(measured, Data(), FEW, silent)
     aside.replace(measured.rounds)
     measured.benchmark.unlink()

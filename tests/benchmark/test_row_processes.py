@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.benchmark.row_processes import SuccessiveWorkers
+from src.benchmark.row_processes import RowProcesses
 from src.benchmark.suite import measure
 from src.run.folder import Run
 from src.run.row import Profile
@@ -97,12 +97,12 @@ class FakeWorker:
         self.log.append("close")
 
 
-def fakes(log: list[str], *load_seconds: float) -> SuccessiveWorkers:
+def fakes(log: list[str], *load_seconds: float) -> RowProcesses:
     left = iter([FakeWorker(log, seconds) for seconds in load_seconds])
     images = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
     logits = images.reshape(2, -1)[:, :3]
     start: Any = lambda: next(left)  # noqa: E731
-    return SuccessiveWorkers(start, classes=3, probe=(images, logits), tolerance=1e-3)
+    return RowProcesses(start, classes=3, reference=(images, logits), tolerance=1e-3)
 
 
 def test_the_profile_is_that_of_the_last_process() -> None:

@@ -11,8 +11,8 @@ import pytest
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.schedule import (
     LEAST_ROUNDS,
-    PROCESSES_BEFORE_A_LOOK,
-    PROCESSES_BETWEEN_LOOKS,
+    PROCESSES_BEFORE_FIRST_CHECK,
+    PROCESSES_BETWEEN_CHECKS,
     Schedule,
     rotated,
 )
@@ -124,20 +124,20 @@ def test_precise_rows_get_no_further_process_but_not_before_their_spread_is_know
     log: list[Any] = []
     rows = [FakeRow("eager", log), FakeRow("other", log)]
     run(rows, log, max_seconds=1000, processes=50, rounds=1)
-    assert [turns_of(row) for row in rows] == [[1] * PROCESSES_BEFORE_A_LOOK] * 2
+    assert [turns_of(row) for row in rows] == [[1] * PROCESSES_BEFORE_FIRST_CHECK] * 2
 
 
 def test_a_restless_row_goes_on_with_its_baseline_alone() -> None:
     log: list[Any] = []
     rows = [FakeRow("eager", log), FakeRow("precise", log), FakeRow("restless", log, noise=0.5)]
     run(rows, log, max_seconds=10_000, processes=20, rounds=2)
-    assert [len(turns_of(row)) for row in rows] == [20, PROCESSES_BEFORE_A_LOOK, 20]
+    assert [len(turns_of(row)) for row in rows] == [20, PROCESSES_BEFORE_FIRST_CHECK, 20]
 
 
 def test_precision_is_looked_at_now_and_then_only() -> None:
     log: list[Any] = []
     rows = [FakeRow("eager", log), FakeRow("other", log)]
-    looked = PROCESSES_BEFORE_A_LOOK + PROCESSES_BETWEEN_LOOKS
+    looked = PROCESSES_BEFORE_FIRST_CHECK + PROCESSES_BETWEEN_CHECKS
     # Too imprecise at the first look; precise soon after.
     rows[1].draw = lambda: 1.2 if rows[1].process == 1 else 1.0  # type: ignore[method-assign]
     run(rows, log, max_seconds=10_000, processes=50, rounds=1, precision=0.04)
@@ -148,7 +148,7 @@ def test_a_row_in_one_process_is_no_reason_to_go_on() -> None:
     log: list[Any] = []
     rows = [FakeRow("eager", log), FakeRow("compiled", log, load_seconds=1000)]
     run(rows, log, max_seconds=1000, processes=50, rounds=1)
-    assert len(turns_of(rows[0])) == PROCESSES_BEFORE_A_LOOK
+    assert len(turns_of(rows[0])) == PROCESSES_BEFORE_FIRST_CHECK
 
 
 @pytest.mark.parametrize("processes", [2, 4])

@@ -73,9 +73,9 @@ def test_predictions_are_written_into_the_run_of_the_checkpoint(
 def test_a_run_is_a_folder_with_a_configuration_and_checkpoints(
     trained: Run, tmp_path: Path
 ) -> None:
-    assert runs.around(trained.last_checkpoint) == trained
-    assert runs.around(trained.folder / "exports" / "x.ckpt") is None
-    assert runs.around(trained.folder / "x.ckpt") is None
+    assert runs.containing(trained.last_checkpoint) == trained
+    assert runs.containing(trained.folder / "exports" / "x.ckpt") is None
+    assert runs.containing(trained.folder / "x.ckpt") is None
     link = tmp_path / "checkpoints"
     link.symlink_to(trained.last_checkpoint.parent)
-    assert runs.around(link / "last.ckpt") is None  # the path decides, not the link's target
+    assert runs.containing(link / "last.ckpt") is None  # the path decides, not the link's target

@@ -12,7 +12,7 @@ from rich.console import Console
 from src.compare import __main__ as command
 from src.compare.collection import collect
 from src.compare.comparison import Comparison
-from src.compare.page import markdown, page
+from src.compare.page import html_page, markdown_page
 from src.compare.stage import compare_runs
 from src.errors import LightshipError, UsageError
 from tests.compare.test_regression import measurement, same_hour
@@ -118,7 +118,7 @@ def test_files_of_other_test_images_are_not_ranked_together_whatever_their_name_
     if "b" * 64 in hashes:
         (why,) = [note for note in found.notes() if "not equally hard" in note]
         assert "540 test images of digits, set aaaaaaaa" in why
-    assert markdown(found)
+    assert markdown_page(found)
 
 
 def test_an_older_measurement_is_no_other_sets_for_its_number_is_another(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_runs_that_are_called_the_same_go_by_their_path(tmp_path: Path) -> None:
 
 def test_the_page_has_the_same_figures_and_asks_for_nothing(three: Path) -> None:
     found = comparison(three, 0.01)
-    seen = Page(page(found))
+    seen = Page(html_page(found))
     for each, cells in zip(found.rows(), seen.rows_in_order, strict=True):
         p50 = [value for (_, value), head in zip(cells, seen.heads, strict=True) if "p50" in head]
         assert [float(str(value)) for value in p50 if value] == [each.cell.p50_s]
@@ -193,7 +193,7 @@ def test_the_page_has_the_same_figures_and_asks_for_nothing(three: Path) -> None
     assert {str(it)[0] for it in addresses if it} <= {"#"}
     for answer in found.answers():
         assert answer in "".join(seen.words)
-        assert answer in markdown(found)
+        assert answer in markdown_page(found)
 
 
 def test_markup_in_names_stays_text(tmp_path: Path) -> None:
@@ -202,8 +202,8 @@ def test_markup_in_names_stays_text(tmp_path: Path) -> None:
     content |= {"model": SCRIPT, "run": SCRIPT}
     (run / "benchmark.json").write_text(json.dumps(content))
     found = comparison(tmp_path, 0.01)
-    assert [tag for tag, _ in Page(page(found)).tags].count("script") == 1
-    assert "<script" not in markdown(found)
+    assert [tag for tag, _ in Page(html_page(found)).tags].count("script") == 1
+    assert "<script" not in markdown_page(found)
 
 
 def test_a_comparison_is_written_and_printed(three: Path) -> None:

@@ -186,7 +186,7 @@ def test_a_drop_of_accuracy_counts_when_it_is_shown(top1: float, images: int, ou
     new = json.loads(json.dumps(old))
     new["rows"][0]["accuracy"]["top1"] = top1
     (found,) = compared(old, new, max_slowdown=None, max_drop=0.005)
-    assert (found.what, found.outcome) == ("top-1", outcome)
+    assert (found.figure, found.outcome) == ("top-1", outcome)
 
 
 def test_accuracies_on_other_images_are_not_compared() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from src.run.reading import convert
-from src.run.record import Record, Wrong
+from src.run.record import InvalidValueError, Record
 
 # Single values that have broken readers of files before.
 HOSTILE: tuple[Any, ...] = (
@@ -60,7 +60,7 @@ def valid_mutation(value: Any, chance: random.Random, kind: type[Record]) -> Any
         _change_plausibly(changed, chance)
         try:
             convert(changed, kind)
-        except Wrong:
+        except InvalidValueError:
             continue
         value, changes_left = changed, changes_left - 1
         if not changes_left:

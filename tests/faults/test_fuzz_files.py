@@ -121,8 +121,8 @@ def test_valid_mutated_measurements_can_be_reported_and_compared(
             tensorboard.write(report, tmp_path / "events", {"model": as_dict(one.options)}, {})
         with contextlib.suppress(UsageError):  # no common batch size
             comparison = Comparison.of(measured, None, 1.0)
-            assert comparison_page.markdown(comparison)
-            assert not draws or comparison_page.page(comparison)
+            assert comparison_page.markdown_page(comparison)
+            assert not draws or comparison_page.html_page(comparison)
         assert card("onnx", manifest(), one)
 
     assert share_accepted(count, read) == 1

@@ -142,8 +142,8 @@ def test_it_runs_in_a_fresh_process_and_agrees(
     assert sum(shares.values()) == pytest.approx(1)
     assert ("int8" in shares) is (formats.get(name).precision == "int8")
     tolerance = formats.get(name).tolerance
-    assert fidelity.what_is_wrong(logits, expected, tolerance) is None
-    assert fidelity.what_is_wrong(single, expected, tolerance) is None
+    assert fidelity.mismatch(logits, expected, tolerance) is None
+    assert fidelity.mismatch(single, expected, tolerance) is None
     # Quantized formats change the numbers; not so much that they are another network's.
     cosine = (logits * expected).sum() / np.linalg.norm(logits) / np.linalg.norm(expected)
     assert cosine > 0.95
@@ -188,7 +188,7 @@ print(json.dumps([logits.tolist(), json.loads(metadata["class_names"]),
     assert metadata == [CLASSES, PREPROCESSING]
     expected = trained_logits(source, 5)
     found = np.array(logits, np.float32)
-    assert fidelity.what_is_wrong(found, expected, formats.get(name).tolerance) is None
+    assert fidelity.mismatch(found, expected, formats.get(name).tolerance) is None
 
 
 def test_a_few_lines_without_this_project_give_the_files_answer(

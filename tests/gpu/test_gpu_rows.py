@@ -16,7 +16,7 @@ from src import formats
 from src.backends.base import ExportSource, Unavailable
 from src.backends.torch.runtime import TorchRuntime, open_device
 from src.benchmark.statistics import fidelity
-from src.benchmark.turn import faster_than_its_device
+from src.benchmark.turn import host_clock_error
 from src.export.stage import export_one
 from src.worker import nvml, protocol
 from src.worker.process import Limits, WorkerProcess
@@ -25,7 +25,7 @@ from src.worker.stopwatch import Stopwatch
 pytestmark = pytest.mark.gpu
 
 NAMES = [name for name in formats.names() if "cuda" in formats.get(name).devices]
-LIMITS = Limits(threads=2, answer_seconds=100, resident_bytes=10**11, alone=True)
+LIMITS = Limits(threads=2, answer_seconds=100, resident_bytes=10**11, exclusive=True)
 TF32 = {"tf32"}  # the only precision with TF32 matrix products
 
 
@@ -68,8 +68,8 @@ def test_a_format_on_the_gpu_gives_the_logits_of_the_network(
     effective = answer.effective
     assert effective["device"] == "cuda"
     assert effective["tf32"] in {kind.precision in TF32, "1" if kind.precision in TF32 else "0"}
-    assert fidelity.what_is_wrong(logits, expected, kind.tolerance) is None
-    assert fidelity.what_is_wrong(single, expected, kind.tolerance) is None
+    assert fidelity.mismatch(logits, expected, kind.tolerance) is None
+    assert fidelity.mismatch(single, expected, kind.tolerance) is None
     # The host's time includes the device's work and the copies.
     assert statistics.median(timed.seconds) > statistics.median(timed.device_seconds or [0]) > 0
     assert finished.profile.time
@@ -161,9 +161,9 @@ def test_a_timer_that_does_not_wait_for_the_gpu_is_detected(
     images = source.calibration[:1].numpy()
     images_on_device = source.calibration[:1].to(device)
     correct = Stopwatch(TorchRuntime(slow, device), images).time(5, 1.0)
-    assert faster_than_its_device(correct["seconds"], correct["device_seconds"]) is None
+    assert host_clock_error(correct["seconds"], correct["device_seconds"]) is None
     unsynchronized = Stopwatch(UnsynchronizedRuntime(slow, device), images).time(5, 1.0)
     torch.cuda.synchronize()
-    problem = faster_than_its_device(unsynchronized["seconds"], unsynchronized["device_seconds"])
+    problem = host_clock_error(unsynchronized["seconds"], unsynchronized["device_seconds"])
     assert problem is not None
     assert "does not wait for the device" in problem

@@ -20,7 +20,7 @@ from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.manifest import Manifest
 from src.run.reading import convert
-from src.run.record import Record, Wrong
+from src.run.record import InvalidValueError, Record
 from src.run.results import Results
 from tests.faults.mutation import valid_mutation
 from tests.report.test_table import FAILED, latency, of_version_1, results, row
@@ -148,7 +148,7 @@ def test_what_cannot_be_read_again_is_not_written(tmp_path: Path) -> None:
     run = Run(tmp_path)
     measured = convert(MEASURED, Results)
     wrong = msgspec.structs.replace(measured, measured_seconds=float("nan"))
-    with pytest.raises(Wrong, match="measured_seconds"):
+    with pytest.raises(InvalidValueError, match="measured_seconds"):
         run.write_benchmark(wrong, "a machine")
     assert not run.benchmark.exists()
     assert not run.measurements.exists()

@@ -164,18 +164,18 @@ def test_a_training_is_not_resumed_in_a_run_with_a_link_out_of_it(
 ) -> None:
     root = run.folder.parents[2]
     assert runs.newest(root, "resnet34", having="checkpoints/best.ckpt") == run
-    assert runs.around(run.best_checkpoint) == run
+    assert runs.containing(run.best_checkpoint) == run
     link(run, "profile", elsewhere)
     with pytest.raises(UsageError, match=REFUSED):
         runs.newest(root, "resnet34", having="checkpoints/best.ckpt")
     with pytest.raises(UsageError, match=REFUSED):
-        runs.around(run.best_checkpoint)
+        runs.containing(run.best_checkpoint)
 
 
 def test_a_folder_that_is_no_run_is_not_checked_for_links(tmp_path: Path, elsewhere: Path) -> None:
     (tmp_path / "home" / "weights").mkdir(parents=True)
     (tmp_path / "home" / "link").symlink_to(elsewhere)
-    assert runs.around(tmp_path / "home" / "weights" / "x.ckpt") is None
+    assert runs.containing(tmp_path / "home" / "weights" / "x.ckpt") is None
 
 
 def test_comparing_a_folder_of_runs_refuses_a_linked_benchmark_json(

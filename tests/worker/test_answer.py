@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.benchmark.statistics.fidelity import what_is_wrong
+from src.benchmark.statistics.fidelity import mismatch
 from src.bundle.stage import CONTENTS
 from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError
@@ -130,11 +130,11 @@ def test_a_worker_refuses_it_in(kind: str, name: str) -> None:
 def test_the_comparison_with_the_baseline_says_it(name: str) -> None:
     answer, message, _ = BAD[name]
     for tolerance in (0.1, None):
-        assert message in str(what_is_wrong(np.asarray(answer), GOOD, tolerance))
+        assert message in str(mismatch(np.asarray(answer), GOOD, tolerance))
 
 
 def test_a_baseline_that_is_not_finite_lets_nothing_pass() -> None:
-    problem = what_is_wrong(GOOD, with_value(np.nan, 1), 0.1)
+    problem = mismatch(GOOD, with_value(np.nan, 1), 0.1)
     assert problem == "nothing to compare with: of the baseline, logits of 1 images are not finite"
 
 

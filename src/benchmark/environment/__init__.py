@@ -1,1 +1,1 @@
-"""The machine that was measured on, and other load on it meanwhile."""
+"""The machine of a measurement, and other load on it during the timing."""

@@ -1,4 +1,4 @@
-"""A description of the machine: enough to explain a difference between two reports."""
+"""Description of the machine, detailed enough to explain differences between two reports."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def _versions() -> dict[str, str]:
         try:
             version: str | None = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            continue  # a package that is not there takes no part
-        versions[name] = version or "unknown"  # an installation that was broken off has none
+            continue  # not installed, so not used
+        versions[name] = version or "unknown"  # an interrupted installation has no version
     return versions
 
 
@@ -88,12 +88,13 @@ def _gpu() -> Gpu | None:
 
 
 def _git_commit() -> str | None:
-    """The commit of this project; None outside its own repository, or where git is of no help.
+    """Return the commit of this project; None outside its own repository or if git fails.
 
-    A hook of another repository sets ``GIT_DIR`` for all that it starts, and a copy of this project
-    that is installed in somebody's repository has that repository around it.
+    Two cases would give the commit of another repository. A git hook sets ``GIT_DIR`` for all
+    programs that it starts, so these variables are removed. And a copy of this project may lie
+    inside another repository, so the repository's root is compared.
     """
-    own = {
+    environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
@@ -102,8 +103,8 @@ def _git_commit() -> str | None:
         ["git", "rev-parse", "--show-toplevel", "HEAD"],
         _GIT_SECONDS,
         cwd=_ROOT,
-        env={**own, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+        env={**environment, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
     )
     top, _, commit = (printed or "").rpartition("\n")
-    is_ours = bool(top) and Path(top).resolve() == _ROOT.resolve()
-    return commit if is_ours and _COMMIT.fullmatch(commit) else None
+    is_own = bool(top) and Path(top).resolve() == _ROOT.resolve()
+    return commit if is_own and _COMMIT.fullmatch(commit) else None

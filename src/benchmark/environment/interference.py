@@ -1,4 +1,4 @@
-"""Other load on the cores during a turn: steal time, other processes, frequency."""
+"""Load on the cores by others during a turn: steal time, other processes, frequency."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ _STAT = Path("/proc/stat")
 
 @dataclass(frozen=True)
 class Observation:
-    """The counters of the usable cores at one moment."""
+    """CPU time counters of the usable cores at one moment."""
 
-    at: float
+    at: float  # seconds, by the monotonic clock
     busy: float  # seconds, this process and its workers included
     steal: float  # seconds
     cores: int
 
     @classmethod
     def now(cls) -> Observation | None:
-        """Read the counters; None where the system has none (it is not Linux) or others."""
+        """Read the counters; return None if ``/proc/stat`` is missing or has another format."""
         try:
             text = _STAT.read_text(encoding="ascii")
             return cls.parse(text, machine.usable_core_numbers(), perf_counter())
         except (OSError, ValueError):
-            return None  # a sandbox's own /proc may hold anything
+            return None  # not Linux, or a sandbox with its own /proc
 
     @classmethod
     def parse(cls, text: str, cores: set[int], at: float) -> Observation:
-        """Read the content of ``/proc/stat``, of which the lines of ``cores`` count.
+        """Parse the content of ``/proc/stat``; only the lines of ``cores`` are counted.
 
-        Its columns: https://docs.kernel.org/filesystems/proc.html#miscellaneous-kernel-statistics-in-proc-stat
+        Columns: https://docs.kernel.org/filesystems/proc.html#miscellaneous-kernel-statistics-in-proc-stat
         """
         tick = 1 / os.sysconf("SC_CLK_TCK")
         busy = steal = 0
         for line in text.splitlines():
             name, _, values = line.partition(" ")
             if name.startswith("cpu") and name[3:].isdecimal() and int(name[3:]) in cores:
-                # The later columns came with later kernels, and some sandboxes lack them.
+                # The last columns are missing in old kernels and some sandboxes.
                 counts = [*map(int, values.split()), *[0] * 8]
                 user, nice, system, _, _, irq, softirq, stolen = counts[:8]
                 busy += user + nice + system + irq + softirq
@@ -54,7 +54,7 @@ class Observation:
 
         Args:
             later: the counters at the end.
-            own_seconds: processor time that the measurement itself spent in between.
+            own_seconds: CPU seconds that the measurement itself used in between.
         """
         seconds = max(later.at - self.at, 1e-9)
         others = later.busy - self.busy - own_seconds

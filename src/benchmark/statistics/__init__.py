@@ -1,1 +1,1 @@
-"""Arrays in, figures out: latency, accuracy, distance from the baseline."""
+"""Statistics of latency, accuracy and the distance from the baseline."""

@@ -14,18 +14,18 @@ from src.run.rounds import CALIBRATION_BINS, CalibrationSums, DistanceSums
 from src.worker.answer import Logits
 
 # Shapes: n images, K classes.
-Right = NDArray[np.bool_]  # (n,), whether top-1 is the target
+Right = NDArray[np.bool_]  # (n,), True if top-1 is the target
 
 
 class DistanceFigures(NamedTuple):
-    """The figures of a distance; None where one is no finite number, as JSON has none.
+    """Figures of the distance of logits from the baseline's; None for a value that is not finite.
 
-    - ``logit_sqnr_db``: signal to quantization noise, 10 log10 of the baseline's sum of squares
-      over the difference's; 20 dB is a noise of a tenth. None for logits that are identical and for
-      a baseline of zeros.
+    - ``logit_sqnr_db``: signal-to-quantization-noise ratio in dB, 10 log10 of the sum of squares of
+      the baseline's logits over that of the differences. At 20 dB the noise is a tenth of the
+      signal. None for identical logits and for a baseline of zeros.
     - ``kl``: KL(softmax(baseline) || softmax(logits)) in nats, the mean over the images (Kullback &
       Leibler, "On information and sufficiency", Annals of Mathematical Statistics 22, 1951): the
-      loss from taking the row's probabilities for the baseline's.
+      information lost if the row's probabilities replace the baseline's.
     - ``max_abs_logit_diff``, ``p99_abs_logit_diff``: the maximum, and the 99th percentile over the
       images, of each image's largest |logits - baseline|.
     """
@@ -37,24 +37,24 @@ class DistanceFigures(NamedTuple):
 
 
 class Distance:
-    """Distance of logits from the baseline's, batch by batch, over all images so far."""
+    """Distance of logits from the baseline's, accumulated batch by batch."""
 
     def __init__(self) -> None:
         self._signal = self._noise = self._kl = 0.0
         self._largest: list[NDArray[np.float64]] = []
 
     def add(self, logits: Logits, baseline: Logits) -> None:
-        """Take one more batch: (n, K) each."""
+        """Add one batch: (n, K) each."""
         reference = baseline.astype(np.float64)
         self._signal += float(np.square(reference).sum())
         self._noise += float(np.square(logits - reference).sum())
         before, after = _log_softmax(baseline), _log_softmax(logits)  # (n, K)
         self._kl += float((np.exp(before) * (before - after)).sum())
-        # In float64, as the difference of two large logits may be beyond float32.
+        # In float64: the difference of two large logits may overflow float32.
         self._largest.append(np.abs(logits - reference).max(axis=1))  # (n,)
 
     def raw(self) -> DistanceSums:
-        """Return all that is kept of the images."""
+        """Return the accumulated sums."""
         return DistanceSums(
             signal=self._signal,
             noise=self._noise,
@@ -63,7 +63,7 @@ class Distance:
         )
 
     def restore(self, raw: DistanceSums) -> None:
-        """Go on from what :meth:`raw` returned."""
+        """Restore what :meth:`raw` returned."""
         self._signal, self._noise, self._kl = raw.signal, raw.noise, raw.kl
         self._largest = [np.asarray(raw.largest, np.float64)]
 
@@ -74,7 +74,7 @@ class Distance:
         sqnr = float(10 * (np.log10(self._signal) - np.log10(self._noise))) if finite else None
         return DistanceFigures(
             logit_sqnr_db=sqnr,
-            # Rounding leaves -1e-17 where they are the same.
+            # Rounding gives values such as -1e-17 for equal distributions.
             kl=max(0.0, self._kl / len(largest)),
             max_abs_logit_diff=float(largest.max()),
             p99_abs_logit_diff=float(np.percentile(largest, 99)),
@@ -82,11 +82,11 @@ class Distance:
 
 
 class ExpectedCalibrationError:
-    """Expected calibration error of top-1, batch by batch: |accuracy - confidence| by bin.
+    """Expected calibration error of top-1: |accuracy - confidence| by bin, batch by batch.
 
     Guo et al., "On calibration of modern neural networks", ICML 2017: equal-width bins of the
-    confidence, each closed above, weighted by their images. torchmetrics closes them below and
-    puts a confidence of exactly 1 into a bin of its own.
+    confidence, weighted by their number of images. A bin includes its upper edge. In torchmetrics
+    it includes its lower edge, and a confidence of exactly 1 has a separate bin.
     """
 
     def __init__(self, bins: int = CALIBRATION_BINS) -> None:
@@ -95,21 +95,21 @@ class ExpectedCalibrationError:
         self._images = 0
 
     def add(self, logits: Logits, targets: Labels) -> None:
-        """Take one more batch: logits (n, K), targets (n,)."""
-        # The top of the softmax, which this way can't round to above 1.
+        """Add one batch: logits (n, K), targets (n,)."""
+        # The largest softmax probability. In this form it cannot round to a value above 1.
         confidence = 1 / np.exp(_below_top(logits)).sum(axis=1)  # (n,)
         right = logits.argmax(axis=1) == targets  # (n,)
         bin_of = np.searchsorted(self._edges, confidence, side="left") - 1  # (n,)
-        # A bin's images times its gap is the sum of its images' gaps.
+        # The gap of a bin, weighted by its images, is the sum of the gaps of its images.
         self._gaps += np.bincount(bin_of, weights=right - confidence, minlength=len(self._gaps))
         self._images += len(targets)
 
     def raw(self) -> CalibrationSums:
-        """Return all that is kept of the images."""
+        """Return the accumulated sums."""
         return CalibrationSums(gaps=self._gaps.tolist(), images=self._images)
 
     def restore(self, raw: CalibrationSums) -> None:
-        """Go on from what :meth:`raw` returned."""
+        """Restore what :meth:`raw` returned."""
         self._gaps, self._images = np.asarray(raw.gaps, np.float64), raw.images
 
     def error(self) -> float:
@@ -146,13 +146,13 @@ def per_class(
 def worst_class(
     before_right: Right, after_right: Right, targets: Labels, class_names: Sequence[str]
 ) -> WorstClass | None:
-    """Return the class whose accuracy changes the worst, the first of equals.
+    """Return the class whose accuracy falls the most, the first one on a tie; None without images.
 
-    Its ``delta`` is 0 or above if no class falls. None without images.
+    Its ``delta`` is 0 or above if no class falls.
     """
     images, before, after = _counts(before_right, after_right, targets, len(class_names))
     entries = per_class(before_right, after_right, targets, class_names)
-    # From the counts: equal changes must be equal numbers, which differences of shares are not.
+    # Computed from counts, so that equal changes compare equal. Differences of shares are rounded.
     changes = after - before
     deltas = [float(changes[entry.index] / images[entry.index]) for entry in entries]
     if not deltas:
@@ -171,7 +171,7 @@ def worst_class(
 def _counts(
     before_right: Right, after_right: Right, targets: Labels, classes: int
 ) -> tuple[Labels, Labels, Labels]:
-    """Images, and how many of them were right before and after, by class: (K,) each."""
+    """Return by class the images, and those that were right before and after: (K,) each."""
 
     def count(labels: Labels) -> Labels:
         return np.bincount(labels, minlength=classes).astype(np.int64)
@@ -185,6 +185,6 @@ def _log_softmax(logits: Logits) -> NDArray[np.float64]:
 
 
 def _below_top(logits: Logits) -> NDArray[np.float64]:
-    """Each image's logits less its largest, in float64: exp of these can't overflow. (n, K)."""
+    """Return logits (n, K) minus the largest of each image, in float64: exp cannot overflow."""
     wide = logits.astype(np.float64)
     return np.asarray(wide - wide.max(axis=1, keepdims=True))

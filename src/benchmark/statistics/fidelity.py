@@ -1,4 +1,4 @@
-"""Is it the same network: logits against logits, labels against labels."""
+"""Comparison of logits with the trained network's: values and top-1 classes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from src.worker.answer import Logits, UnusableAnswer, logits_of
 Labels = NDArray[np.int64]  # (n,)
 
 
-def what_is_wrong(logits: Logits, reference: Logits, tolerance: float | None) -> str | None:
-    """Why ``logits`` can't come from the network that gave ``reference``, or None if they can.
+def mismatch(logits: Logits, reference: Logits, tolerance: float | None) -> str | None:
+    """Describe why ``logits`` can't come from the network of ``reference``; None if they can.
 
     Args:
-        tolerance: the largest difference that the format's arithmetic explains, as a share of
-            the largest reference logit. None for a quantized format, of which only shape and
-            finiteness can be demanded.
+        logits: (n, K).
+        reference: (n, K), of the trained network.
+        tolerance: largest difference that the format's arithmetic explains, as a share of the
+            largest reference logit. None for a quantized format: only shape and finiteness are
+            checked.
     """
     try:
         reference = logits_of(reference, *reference.shape)
@@ -35,7 +37,7 @@ def what_is_wrong(logits: Logits, reference: Logits, tolerance: float | None) ->
         return (
             f"logits differ by {difference:.3g} from the baseline's; at most {allowed:.3g} is due"
         )
-    # Two logits this near may swap within the tolerance; all other images keep their class.
+    # Two nearly equal logits may swap within the tolerance. All other images keep their class.
     decided = _margin(reference) > 2 * allowed
     flipped = (logits.argmax(axis=1) != reference.argmax(axis=1)) & decided
     if flipped.any():
@@ -44,6 +46,6 @@ def what_is_wrong(logits: Logits, reference: Logits, tolerance: float | None) ->
 
 
 def _margin(logits: Logits) -> NDArray[np.float32]:
-    """How far the largest logit of each image is above the next: (n,)."""
+    """Return the difference of the two largest logits of each image: (n,)."""
     top = np.partition(logits, -2, axis=1)
     return top[:, -1] - top[:, -2]

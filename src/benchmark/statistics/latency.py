@@ -1,4 +1,4 @@
-"""From raw samples to percentiles, speed-ups and what disturbed them."""
+"""Percentiles, speed-ups and causes of instability, computed from raw samples."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from scipy.special import stdtrit
 
 from src.run.latency import Cell, Disturbance, Interval, Memory, RuntimeSpeedup, Turn
 
-# Samples behind a percentile before it says anything, from MLPerf Inference's rules:
+# Smallest number of samples for each percentile, from MLPerf Inference's rules:
 # https://github.com/mlcommons/inference_policies/blob/master/inference_rules.adoc
 LEAST_SAMPLES = {50: 1, 90: 64, 99: 662}
 STABLE_IQR = 0.10  # of the median, as in torch.utils.benchmark
-# By which two processes of one file may differ, where one process is all there is. The largest
-# difference that was seen: docs/measuring.md.
+# Assumed ratio between two processes of one file, used if only one process was timed. It is the
+# largest that was observed: docs/measuring.md.
 ONE_PROCESS_RATIO = 1.25
-_TRIMMED = 0.2  # of the rounds in a process, at each end
+_TRIMMED = 0.2  # share of the rounds in a process that is cut off at each end
 
 
-Rounds = Mapping[int, Turn]  # by the round's number: rows leave when they are precise enough
+# By number of the round. Numbers may be missing: a precise row is no longer timed.
+Rounds = Mapping[int, Turn]
 
 
 def summarize(
@@ -37,21 +38,21 @@ def summarize(
 ) -> Cell:
     """Return the figures at one batch size, in SI units, from the raw samples of each round.
 
-    A percentile without enough samples behind it is None. ``images_per_second`` is the number of
-    images over the time that went by; it is not made from a percentile. ``unstable`` lists why the
-    cell is not to be trusted to the last digit, the likeliest cause first: ``steal``, ``busy``,
-    ``clock`` (see :class:`Disturbance`), ``cold`` (no steady speed was reached before), and
-    ``spread``, an interquartile range of more than a tenth of the median.
+    A percentile with too few samples is None. ``images_per_second`` is the number of images over
+    the elapsed time; it is not computed from a percentile. ``unstable`` lists the reasons why the
+    figures are less precise than usual, the likeliest first: ``steal``, ``busy``, ``clock`` (see
+    :class:`Disturbance`), ``cold`` (the warm-up reached no steady speed), and ``spread`` (an
+    interquartile range of more than a tenth of the median).
 
     Args:
-        batch_size: images a call.
+        batch_size: images per call.
         rounds: the samples.
         warm: the warm-up reached a steady speed.
-        joules_per_image: from an energy counter that is too slow for a turn; by default the sum
-            over the turns.
+        joules_per_image: measured over a longer time if the energy counter is too slow for a turn;
+            by default computed from the energy of the turns.
         speedup: over the baseline.
-        speedup_same_runtime: over the fp32 file that the same runtime runs.
-        peak_memory: measured in a process of its own.
+        speedup_same_runtime: over the fp32 file of the same runtime.
+        peak_memory: measured in a separate process.
     """
     turns = list(rounds.values())
     samples = np.concatenate([np.asarray(turn.seconds, dtype=np.float64) for turn in turns])
@@ -97,9 +98,9 @@ def summarize(
 
 
 def rounds_of(cell: Cell) -> dict[int, Turn]:
-    """Return the rounds that a stored cell was made from, to compute on.
+    """Return the rounds that a stored cell was computed from.
 
-    In version 1 all were of one process.
+    In version 1 of the file, all rounds were of one process.
     """
     processes = cell.process_of_round or {}
     return {
@@ -117,25 +118,25 @@ def rounds_of(cell: Cell) -> dict[int, Turn]:
 def speedup(baseline: Rounds, rounds: Rounds) -> Interval | None:
     """Return how many times faster ``rounds`` are than ``baseline``, paired round by round.
 
-    The ratio of the two median times in each round that both took part in, so that the machine's
-    drift, which both saw, cancels. Where other processes used the cores it is the ratio of the two
-    mean times: short preemptions rarely hit a fast call but hit every slow one, so that medians
+    In each round that has both rows, this is the ratio of the two median times, so the drift of the
+    machine, which affects both, cancels. If other processes used the cores, it is the ratio of the
+    two mean times: short preemptions rarely hit a fast call but hit every slow one, so that medians
     would overstate the speed-up.
 
-    A process has a speed of its own, by up to a quarter (Mytkowicz et al., 2009, "Producing wrong
-    data without doing anything obviously wrong"; Kalibera & Jones, 2013, "Rigorous benchmarking in
-    reasonable time"), which no number of rounds in it would show. So the rounds of one pair of
-    processes are one observation, the mean of their logarithms without the fifth at each end, for
-    one interrupted turn says nothing about a file. The 95 % interval is Student's, of these
-    observations: of few as wide as so few deserve, and no narrower than it should be where now
-    and then a process is slow.
+    The speed differs by up to a quarter between processes of one file (Mytkowicz et al., 2009,
+    "Producing wrong data without doing anything obviously wrong"; Kalibera & Jones, 2013, "Rigorous
+    benchmarking in reasonable time"). No number of rounds in one process shows this. So the rounds
+    of one pair of processes are one observation: the mean of the logarithms of their ratios,
+    without the smallest and largest fifth, because one interrupted turn says nothing about the
+    file. The 95 % interval is Student's t interval of these observations. It is wide for few
+    observations, and not too narrow if a process is slow now and then.
 
-    Where either side ran in one process, its own luck is in all rounds, and nothing that was
-    measured bounds it. The interval is then an assumption, ``ONE_PROCESS_RATIO``, beside what the
-    rounds differ by, and ``processes`` is 1.
+    If either row ran in one process, the speed of that process affects all rounds, and the
+    measurement cannot bound the effect. The interval then combines the assumption
+    ``ONE_PROCESS_RATIO`` with the differences between the rounds, and ``processes`` is 1.
 
     Returns:
-        None with fewer than two rounds in common.
+        The interval; None with fewer than two rounds in common.
     """
     common = [number for number in rounds if number in baseline]
     if len(common) < 2:  # noqa: PLR2004  # a single round has no spread
@@ -147,8 +148,7 @@ def speedup(baseline: Rounds, rounds: Rounds) -> Interval | None:
     }
     pairs = {number: (baseline[number].process, rounds[number].process) for number in common}
     values = [
-        _trimmed_mean([ratios[number] for number in group])
-        for group in without_a_process_in_common(pairs)
+        _trimmed_mean([ratios[number] for number in group]) for group in independent_groups(pairs)
     ]
     value = statistics.fmean(values)
     if len(values) > 1:
@@ -163,11 +163,11 @@ def speedup(baseline: Rounds, rounds: Rounds) -> Interval | None:
     )
 
 
-def without_a_process_in_common(pairs: Mapping[int, tuple[int, int]]) -> list[list[int]]:
-    """Return rounds in groups, no two of which were measured in the same process of either row.
+def independent_groups(pairs: Mapping[int, tuple[int, int]]) -> list[list[int]]:
+    """Return rounds in independent groups: no two groups share a process of either row.
 
     Args:
-        pairs: by the round's number, the process of one row and that of the other.
+        pairs: by number of the round, the process of one row and that of the other row.
     """
     groups: list[tuple[set[int], set[int], list[int]]] = []
     for number, (one, other) in pairs.items():
@@ -183,19 +183,19 @@ def without_a_process_in_common(pairs: Mapping[int, tuple[int, int]]) -> list[li
 
 
 def _t_reach(values: Sequence[float]) -> float:
-    """Half the 95 % interval of the mean of two or more values, by Student's t."""
+    """Return half the 95 % interval of the mean of two or more values, by Student's t."""
     count = len(values)
     return -float(stdtrit(count - 1, 0.025)) * statistics.stdev(values) / math.sqrt(count)
 
 
 def _interrupted(rounds: Rounds) -> bool:
-    """Return True if others took the cores from these calls, so that some include waiting."""
+    """Return True if others used the cores during these calls, so that some calls waited."""
     disturbance = _disturbance(list(rounds.values()))
     return disturbance is not None and disturbance.interrupts()
 
 
 def _trimmed_mean(values: Sequence[float]) -> float:
-    """The mean without the smallest and largest fifth, of three and four without one each."""
+    """Return the mean without the smallest and largest fifth; of 3 or 4 values without one each."""
     cut = int(_TRIMMED * len(values)) or int(len(values) > 2)  # noqa: PLR2004
     return statistics.fmean(sorted(values)[cut : len(values) - cut])
 
@@ -212,5 +212,5 @@ def _energy(turns: Sequence[Turn], images: int) -> float | None:
 
 
 def _disturbance(turns: Sequence[Turn]) -> Disturbance | None:
-    seen = [turn.disturbance for turn in turns if turn.disturbance is not None]
-    return Disturbance.over(seen) if seen else None
+    disturbances = [turn.disturbance for turn in turns if turn.disturbance is not None]
+    return Disturbance.over(disturbances) if disturbances else None

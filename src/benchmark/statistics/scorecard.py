@@ -1,4 +1,4 @@
-"""Accuracy of one row on a split, batch by batch, paired with the baseline's."""
+"""Accuracy of one row on a split, accumulated batch by batch and paired with the baseline's."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TOP = 5
 
 
 class Score(NamedTuple):
-    """The accuracy of a row and the verdict on it; None without a baseline for every image."""
+    """Accuracy of a row, and the verdict on it (None without a baseline for every image)."""
 
     accuracy: Accuracy
     verdict: Verdict | None
 
 
 class Scorecard:
-    """Takes the logits of a split batch by batch and keeps a few bytes of each image.
+    """Accumulator of a row's logits on a split, which keeps a few bytes per image.
 
     Args:
         class_names: K, in label order.
@@ -45,16 +45,16 @@ class Scorecard:
         self._rounding = Rounding()
 
     def add(self, logits: Logits, targets: Labels, baseline: Logits | None) -> None:
-        """Take one more batch of n images.
+        """Add one batch of n images.
 
         Args:
-            logits: of this row, (n, K).
+            logits: this row's logits, (n, K).
             targets: (n,).
             baseline: the baseline's logits for the same images, (n, K); None without one.
         """
         top = np.argsort(-logits, axis=1, kind="stable")[:, :TOP]  # (n, 5)
         self._targets.append(targets)
-        # A copy: a view would keep the whole order of all K classes.
+        # A copy: a view would keep the sorted indices of all K classes in memory.
         self._predicted.append(top[:, 0].copy())
         self._in_top5.append((top == targets[:, None]).any(axis=1))
         self._calibration.add(logits, targets)
@@ -65,7 +65,7 @@ class Scorecard:
             self._rounding.add(logits, baseline)
 
     def raw(self) -> ScorecardSums:
-        """Return all that was kept, from which :meth:`result` makes the figures."""
+        """Return the raw data, from which :meth:`result` computes the figures."""
         return ScorecardSums(
             targets=_values(self._targets),
             predicted=_values(self._predicted),
@@ -78,7 +78,7 @@ class Scorecard:
         )
 
     def restore(self, raw: ScorecardSums) -> None:
-        """Go on from what :meth:`raw` returned."""
+        """Restore what :meth:`raw` returned."""
         self._targets = [np.asarray(raw.targets, np.int64)]
         self._predicted = [np.asarray(raw.predicted, np.int64)]
         self._before = [np.asarray(raw.before, np.int64)]
@@ -91,10 +91,10 @@ class Scorecard:
     def result(self, max_drop: float) -> Score:
         """Return every figure of the split so far.
 
-        Without a baseline for every image there is nothing to compare with, and no verdict.
+        Without a baseline for every image there are no paired figures and no verdict.
 
         Args:
-            max_drop: the accuracy that may be given up, a share of 1.
+            max_drop: accuracy that may be lost, a share of 1.
         """
         targets = np.concatenate(self._targets)
         predicted = np.concatenate(self._predicted)
@@ -117,7 +117,7 @@ class Scorecard:
         was_right, right = before == targets, predicted == targets
         lost, gained = int((was_right & ~right).sum()), int((right & ~was_right).sum())
         low, high = paired.score_interval(lost, gained, len(targets))
-        judgement = paired.judge(lost, gained, len(targets), max_drop)
+        test = paired.non_inferiority(lost, gained, len(targets), max_drop)
         distance, rounding = self._distance.result(), self._rounding.result()
         delta_ece = self._calibration.error() - self._calibration_before.error()
         beyond = departures(
@@ -131,7 +131,7 @@ class Scorecard:
             agreement=float((before == predicted).mean()),
             lost=lost,
             gained=gained,
-            images_needed=judgement.images_needed,
+            images_needed=test.images_needed,
             max_drop=max_drop,
             worst_class=divergence.worst_class(was_right, right, targets, self._names),
             per_class=divergence.per_class(was_right, right, targets, self._names),
@@ -149,7 +149,7 @@ class Scorecard:
                 for position in np.flatnonzero(before != predicted)
             ],
         )
-        return accuracy, judgement.verdict
+        return accuracy, test.verdict
 
 
 def _values(batches: list[Any]) -> list[Any]:

@@ -40,7 +40,9 @@ def main(argv: list[str] | None = None) -> None:
     if not guards:
         from src.compare.stage import compare_runs  # imports matplotlib
 
-        compare_runs(runs, console, wanted=options.batch, seconds=seconds, folder=options.output)
+        compare_runs(
+            runs, console, batch_size=options.batch, seconds=seconds, folder=options.output
+        )
         return
     if len(runs) != 2:  # noqa: PLR2004  # the old one and the new one
         raise UsageError(

@@ -12,7 +12,7 @@ from src.benchmark.statistics.departure import (
 )
 from src.run.accuracy import Accuracy
 from src.run.reading import convert
-from src.run.record import Wrong
+from src.run.record import InvalidValueError
 from tests.report.test_table import row
 
 
@@ -35,5 +35,5 @@ def test_a_file_from_elsewhere_names_figures_that_there_are() -> None:
     convert(
         {**row("onnx")["accuracy"], "departures": ["logit_sqnr_db", "kl", "delta_ece"]}, Accuracy
     )
-    with pytest.raises(Wrong):
+    with pytest.raises(InvalidValueError):
         convert({**row("onnx")["accuracy"], "departures": ["<b>"]}, Accuracy)

@@ -3,19 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src.benchmark.statistics.fidelity import what_is_wrong
+from src.benchmark.statistics.fidelity import mismatch
 
 REFERENCE = np.array([[10, 0, -10], [0, 10, 5], [4.9, 5, 0], [0, 1, 9]], dtype=np.float32)
 
 
 def test_the_same_logits_are_right() -> None:
-    assert what_is_wrong(REFERENCE.copy(), REFERENCE, 1e-3) is None
+    assert mismatch(REFERENCE.copy(), REFERENCE, 1e-3) is None
 
 
 def test_a_difference_within_the_tolerance_may_swap_near_ties_only() -> None:
     swapped = REFERENCE.copy()
     swapped[2] = [5.0, 4.9, 0]
-    assert what_is_wrong(swapped, REFERENCE, 0.02) is None
+    assert mismatch(swapped, REFERENCE, 0.02) is None
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_what_cannot_come_from_the_network_is_said(
     change: object, tolerance: float | None, message: str
 ) -> None:
     assert pytest.approx(REFERENCE) == REFERENCE
-    problem = what_is_wrong(change(REFERENCE), REFERENCE, tolerance)
+    problem = mismatch(change(REFERENCE), REFERENCE, tolerance)
     assert problem is not None
     import re
 
@@ -43,9 +43,9 @@ def test_what_cannot_come_from_the_network_is_said(
 def test_a_flip_of_a_decided_image_is_caught_within_any_tolerance_on_the_sum() -> None:
     reference = np.array([[100, 0, 0], [0, 3, 0]], dtype=np.float32)
     flipped = np.array([[100, 0, 0], [1.6, 1.5, 0]], dtype=np.float32)
-    problem = what_is_wrong(flipped, reference, 0.0149)
+    problem = mismatch(flipped, reference, 0.0149)
     assert problem is not None
 
 
 def test_a_quantized_format_may_change_the_numbers() -> None:
-    assert what_is_wrong(REFERENCE * 1.5, REFERENCE, None) is None
+    assert mismatch(REFERENCE * 1.5, REFERENCE, None) is None

@@ -9,10 +9,10 @@ import pytest
 
 from src.benchmark.statistics.latency import (
     ONE_PROCESS_RATIO,
+    independent_groups,
     rounds_of,
     speedup,
     summarize,
-    without_a_process_in_common,
 )
 from src.run.latency import Cell, Disturbance, Interval, Turn
 from src.run.layout import as_dict
@@ -152,7 +152,7 @@ def test_rounds_of_a_restless_process_widen_its_assumed_interval() -> None:
 def test_no_two_groups_of_rounds_share_a_process(
     pairs: dict[int, tuple[int, int]], expected: list[list[int]]
 ) -> None:
-    assert sorted(sorted(group) for group in without_a_process_in_common(pairs)) == expected
+    assert sorted(sorted(group) for group in independent_groups(pairs)) == expected
 
 
 def test_what_differs_from_process_to_process_widens_the_interval() -> None:

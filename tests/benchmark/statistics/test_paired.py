@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import xlogy
 from scipy.stats import binomtest
 
-from src.benchmark.statistics.paired import judge, mcnemar_p, score_interval
+from src.benchmark.statistics.paired import mcnemar_p, non_inferiority, score_interval
 
 Z95 = 1.959963984540054  # two-sided 95 %
 Z90 = 1.6448536269514722  # two-sided 90 %, one-sided 95 %
@@ -110,7 +110,7 @@ def test_mcnemar_is_the_binomial_worked_out_by_hand() -> None:
     [(5, 5, "pass"), (20, 0, "pass"), (80, 60, "inconclusive"), (200, 50, "fail")],
 )
 def test_a_drop_is_judged_by_its_one_sided_bounds(lost: int, gained: int, verdict: str) -> None:
-    judgement = judge(lost, gained, 10_000, max_drop=0.003)
+    judgement = non_inferiority(lost, gained, 10_000, max_drop=0.003)
     assert judgement.verdict == verdict
     assert (judgement.lower, judgement.upper) == score_interval(lost, gained, 10_000, 0.90)
     assert (judgement.images_needed is None) == (verdict != "inconclusive")
@@ -118,9 +118,9 @@ def test_a_drop_is_judged_by_its_one_sided_bounds(lost: int, gained: int, verdic
 
 def test_without_flips_the_images_needed_are_those_worked_out_by_hand() -> None:
     # z^2 / (n + z^2) is at most 0.01 from n = 99 z^2 = 267.8 on.
-    assert judge(0, 0, 10, max_drop=0.01).images_needed == 268
-    assert judge(0, 0, 267, max_drop=0.01).verdict == "inconclusive"
-    assert judge(0, 0, 268, max_drop=0.01).verdict == "pass"
+    assert non_inferiority(0, 0, 10, max_drop=0.01).images_needed == 268
+    assert non_inferiority(0, 0, 267, max_drop=0.01).verdict == "inconclusive"
+    assert non_inferiority(0, 0, 268, max_drop=0.01).verdict == "pass"
 
 
 @pytest.mark.parametrize(
@@ -130,18 +130,20 @@ def test_without_flips_the_images_needed_are_those_worked_out_by_hand() -> None:
 def test_the_images_needed_settle_it_four_times_out_of_five(
     lost: int, gained: int, max_drop: float, settled: str
 ) -> None:
-    judgement = judge(lost, gained, 100, max_drop)
+    judgement = non_inferiority(lost, gained, 100, max_drop)
     assert judgement.verdict == "inconclusive"
     needed = judgement.images_needed
     assert needed is not None
     generator = np.random.default_rng(0)
     rates = [lost / 100, gained / 100, 1 - (lost + gained) / 100]
     drawn = generator.multinomial(needed, rates, size=1500)
-    verdicts = [judge(int(less), int(more), needed, max_drop).verdict for less, more, _ in drawn]
+    verdicts = [
+        non_inferiority(int(less), int(more), needed, max_drop).verdict for less, more, _ in drawn
+    ]
     assert verdicts.count(settled) / len(verdicts) == pytest.approx(0.8, abs=0.04)
 
 
 @pytest.mark.parametrize(("lost", "max_drop"), [(10, 0.01), (0, 0.0), (10, 0.01 + 1e-6)])
 def test_a_change_too_near_the_budget_is_never_settled(lost: int, max_drop: float) -> None:
-    judgement = judge(lost, 0, 1000, max_drop)
+    judgement = non_inferiority(lost, 0, 1000, max_drop)
     assert (judgement.verdict, judgement.images_needed) == ("inconclusive", None)

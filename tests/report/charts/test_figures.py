@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from src.benchmark.flipped import MOST, SIDE, FlippedPictures
+from src.benchmark.flipped import MOST, SIDE, FlippedImages
 from src.report.charts.chart import save
 from src.report.charts.class_accuracy import class_chart
 from src.report.charts.flipped import flipped_charts
@@ -28,7 +28,7 @@ def figures_of(measured: dict[str, Any], flipped: Path) -> dict[str, Figure]:
 def test_a_picture_is_kept_as_the_network_saw_it(tmp_path: Path) -> None:
     images = np.zeros((3, 3, 8, 6), np.float32)
     images[1] = 1.0  # 0.5 + 0.25
-    pictures = FlippedPictures(tmp_path / "flipped", GREY)
+    pictures = FlippedImages(tmp_path / "flipped", GREY)
     pictures.keep(images, np.array([False, True, False]), start=10)
     (path,) = (tmp_path / "flipped").iterdir()
     assert path.name == "11.png"
@@ -39,7 +39,7 @@ def test_a_picture_is_kept_as_the_network_saw_it(tmp_path: Path) -> None:
 
 def test_large_pictures_are_made_small_and_few_are_kept(tmp_path: Path) -> None:
     images = np.zeros((40, 3, 200, 100), np.float32)
-    FlippedPictures(tmp_path, GREY).keep(images, np.ones(40, dtype=bool), start=0)
+    FlippedImages(tmp_path, GREY).keep(images, np.ones(40, dtype=bool), start=0)
     assert len(list(tmp_path.iterdir())) == MOST
     with Image.open(tmp_path / "0.png") as picture:
         assert max(picture.size) == SIDE
@@ -48,13 +48,13 @@ def test_large_pictures_are_made_small_and_few_are_kept(tmp_path: Path) -> None:
 def test_as_few_are_kept_however_many_batches_and_rows_there_are(tmp_path: Path) -> None:
     images = np.zeros((10, 3, 4, 4), np.float32)
     flipped = np.ones(10, dtype=bool)
-    pictures = FlippedPictures(tmp_path, GREY)
+    pictures = FlippedImages(tmp_path, GREY)
     for start in range(0, 200, 10):
         for _ in range(3):  # rows that answer the same images otherwise
             pictures.keep(images, flipped, start)
     assert sorted(int(path.stem) for path in tmp_path.iterdir()) == list(range(MOST))
     # Those of an earlier measurement are counted where they are met again.
-    again = FlippedPictures(tmp_path, GREY)
+    again = FlippedImages(tmp_path, GREY)
     for start in range(0, 200, 10):
         again.keep(images, flipped, start)
     assert len(list(tmp_path.iterdir())) == MOST
@@ -63,7 +63,7 @@ def test_as_few_are_kept_however_many_batches_and_rows_there_are(tmp_path: Path)
 def test_a_picture_of_other_images_that_were_scored_before_is_replaced(tmp_path: Path) -> None:
     for level in (0.0, 1.0):
         images = np.full((1, 3, 4, 4), level, np.float32)
-        FlippedPictures(tmp_path, GREY).keep(images, np.ones(1, dtype=bool), start=0)
+        FlippedImages(tmp_path, GREY).keep(images, np.ones(1, dtype=bool), start=0)
     with Image.open(tmp_path / "0.png") as picture:
         assert set(np.asarray(picture).ravel()) == {191}
 
@@ -78,7 +78,7 @@ def test_what_flipped_and_what_each_class_lost_is_drawn(tmp_path: Path) -> None:
         {"position": 99, "true": 1, "before": 3, "after": 7},  # of which there is no picture
     ]
     measured["rows"][1]["accuracy"]["flips"] = flips
-    FlippedPictures(tmp_path, GREY).keep(
+    FlippedImages(tmp_path, GREY).keep(
         np.zeros((3, 3, 8, 8), np.float32), np.ones(3, dtype=bool), start=0
     )
     drawn = figures_of(measured, tmp_path)

@@ -16,7 +16,7 @@ from matplotlib.collections import PathCollection
 from msgspec.structs import force_setattr
 from PIL import Image
 
-from src.benchmark.flipped import FlippedPictures
+from src.benchmark.flipped import FlippedImages
 from src.report.charts import chart, style, tradeoff
 from src.report.charts.measured import charts
 from src.report.document import MISSING
@@ -220,7 +220,7 @@ def test_markup_in_a_name_stays_text_wherever_it_stands(tmp_path: Path) -> None:
     measured = results(bad, row("eager"), failed)
     measured |= {"run": SCRIPT, "model": SCRIPT, "command": SCRIPT}
     measured["dataset"]["name"] = measured["environment"]["cpu"] = SCRIPT
-    FlippedPictures(tmp_path, GREY).keep(
+    FlippedImages(tmp_path, GREY).keep(
         np.zeros((1, 3, 8, 8), np.float32), np.ones(1, dtype=bool), start=0
     )
     content = record(measured)
