@@ -8,8 +8,9 @@ from pathlib import Path
 
 from src.benchmark import training_curves
 from src.benchmark.options import BenchmarkOptions
+from src.benchmark.plan import planned
 from src.benchmark.recommendation import recommend
-from src.benchmark.row import Row, planned
+from src.benchmark.row import Row
 from src.benchmark.schedule import Schedule
 from src.benchmark.statistics.departure import BOUNDS
 from src.errors import UsageError

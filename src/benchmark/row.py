@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,7 +22,7 @@ from src.benchmark.statistics.scorecard import Scorecard
 from src.benchmark.statistics.verdict import with_same
 from src.run import row as records
 from src.run.latency import Cell, Interval, Memory, RuntimeSpeedup, Turn
-from src.run.manifest import Export, Manifest
+from src.run.manifest import Export
 from src.run.record import Device
 from src.run.rounds import MeasuredRow
 from src.system import machine
@@ -114,16 +114,16 @@ class Row:
             first = self._processes.check()
             self._set(first_inference_seconds=first.first_inference_seconds)
 
-        self._record_failure_of(load_and_check)
+        self._try(load_and_check)
 
     def begin_process(self) -> None:
         """End the process and start the next one; :meth:`open_process` waits for it."""
-        self._record_failure_of(lambda: self._started().begin())
+        self._try(lambda: self._started().begin())
 
     def open_process(self) -> None:
         """Load and check the file in the process that :meth:`begin_process` started."""
-        self._record_failure_of(lambda: self._started().load())
-        self._record_failure_of(lambda: self._started().check())
+        self._try(lambda: self._started().load())
+        self._try(lambda: self._started().check())
 
     def files_now(self, exports: Path) -> row_figures.FileFigures:
         """Return size and hashes of the files as they are now."""
@@ -132,14 +132,12 @@ class Row:
     def predict(self, images: Images) -> Logits | None:
         """Return logits (n, K) of a batch (n, 3, H, W); None if the row has failed or fails now."""
         logits: list[Logits] = []
-        self._record_failure_of(lambda: logits.append(self._worker().answer(images)))
+        self._try(lambda: logits.append(self._worker().answer(images)))
         return logits[0] if logits else None
 
     def require_agreement(self, logits: Logits, baseline: Logits) -> None:
         """Fail if the logits differ from the baseline's by more than the format's tolerance."""
-        self._record_failure_of(
-            lambda: self._fail_if(fidelity.mismatch(logits, baseline, self.tolerance))
-        )
+        self._try(lambda: self._fail_if(fidelity.mismatch(logits, baseline, self.tolerance)))
 
     def time(self, images: Images, number: int, options: BenchmarkOptions) -> None:
         """Time a batch for one turn.
@@ -165,7 +163,7 @@ class Row:
             self.rounds.setdefault(size, {})[number] = timed
             self._settled &= settled
 
-        self._record_failure_of(time_one_turn)
+        self._try(time_one_turn)
 
     def speedup(self, other: Row, size: int) -> Interval | None:
         """Return how many times faster this row is than ``other``; None with too few rounds."""
@@ -173,8 +171,8 @@ class Row:
 
     def end_timing(self) -> None:
         """Read the profile and the load times, and check that the files did not change."""
-        self._record_failure_of(self._read_last_figures)
-        self._record_failure_of(self._require_unchanged)
+        self._try(self._read_last_figures)
+        self._try(self._require_unchanged)
 
     def raw(self) -> MeasuredRow:
         """Return the raw measurement, from which :meth:`finish` computes the figures."""
@@ -290,7 +288,7 @@ class Row:
         if problem:
             raise WorkerError(problem)
 
-    def _record_failure_of(self, action: Callable[[], object]) -> None:
+    def _try(self, action: Callable[[], object]) -> None:
         """Run an action if the row is ok; if it fails, end the row with the reason."""
         if not self.ok:
             return
@@ -300,13 +298,3 @@ class Row:
             status = "skipped" if isinstance(error, Unavailable) else "failed"
             self._set(status=status, reason=str(error))
             self.close()
-
-
-def planned(manifest: Manifest, chosen: Sequence[str] = ("cpu", "cuda")) -> list[Row]:
-    """Return a row for each format of the manifest and each ``chosen`` device it can run on."""
-    return [
-        Row(name, cast("Device", device), export, manifest.class_names)
-        for name, export in manifest.formats.items()
-        for device in formats.get(name).devices
-        if device in chosen
-    ]

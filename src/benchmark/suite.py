@@ -20,7 +20,8 @@ from src.benchmark.concurrency import run_concurrently
 from src.benchmark.environment import description
 from src.benchmark.flipped import FlippedImages
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.row import Row, planned
+from src.benchmark.plan import planned_with_baseline
+from src.benchmark.row import Row
 from src.benchmark.schedule import Schedule
 from src.data.pipeline.split import Split
 from src.errors import LightshipError, UsageError
@@ -105,8 +106,8 @@ def measure(
         data: images that the files are checked and scored on.
         options: options of the measurement.
         report: gets the progress.
-        timing: context in which rows are timed. With a lock that several measurements share, they
-            load and score their files at the same time, and time them one after the other.
+        timing: context in which rows are timed. With a shared lock, several measurements load and
+            score their files at the same time, and time them one after the other.
 
     Returns:
         The results as they were written.
@@ -116,14 +117,7 @@ def measure(
             run was calibrated on the images that it is scored on.
     """
     manifest = run.read_manifest()
-    rows = planned(manifest, options.devices)
-    if not any(row.name == options.baseline for row in rows):
-        raise UsageError(
-            "benchmark.baseline",
-            expected=f"one of the exported formats {', '.join(manifest.formats)}",
-            found=options.baseline,
-            remedy="export it, or name another baseline",
-        )
+    rows = planned_with_baseline(manifest, options)
     described = description.describe(options.effective_threads)
     limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
     started = time.monotonic()

@@ -8,7 +8,7 @@ import msgspec
 
 from src.benchmark.environment import description
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.row import planned
+from src.benchmark.plan import planned
 from src.errors import UsageError
 from src.run.circumstances import Environment, MeasuringOptions
 from src.run.folder import Run

@@ -136,7 +136,7 @@ def measurement(run: Run, options: BenchmarkOptions) -> dict[str, Any]:
     from dataclasses import asdict
 
     from src.benchmark.environment.description import describe
-    from src.benchmark.row import planned
+    from src.benchmark.plan import planned
 
     rows = [
         {**table_row(each.name), **{name: getattr(each.figures, name) for name in _OF_THE_FILE}}

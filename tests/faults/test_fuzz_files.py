@@ -19,7 +19,7 @@ from rich.console import Console
 
 from src.benchmark import up_to_date
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.row import planned
+from src.benchmark.plan import planned
 from src.bundle.card import card as bundle_card
 from src.compare import page as comparison_page
 from src.compare import regression
