@@ -29,7 +29,7 @@ def test_calibration_on_the_scored_images_is_refused() -> None:
         leak.require_none()
 
 
-def test_a_picture_that_a_data_set_holds_twice_decides_nothing() -> None:
+def test_a_few_duplicated_images_are_tolerated() -> None:
     leak = detector(IMAGES[99:199])
     assert leak.leaked == 1
     leak.require_none()

@@ -18,7 +18,7 @@ def test_one_at_a_time_needs_no_thread_and_keeps_the_order() -> None:
     assert done == [(number, threading.get_ident()) for number in range(3)]
 
 
-def test_as_many_as_are_allowed_are_at_work_at_once_and_the_rest_after_them() -> None:
+def test_tasks_of_a_group_run_at_once_and_the_rest_after_them() -> None:
     both = threading.Barrier(2, timeout=30)
     done: list[str] = []
 
@@ -31,7 +31,7 @@ def test_as_many_as_are_allowed_are_at_work_at_once_and_the_rest_after_them() ->
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
-def test_an_error_is_raised_and_what_comes_later_is_not_begun(at_once: int) -> None:
+def test_an_error_is_raised_and_later_tasks_do_not_start(at_once: int) -> None:
     done: list[str] = []
 
     def fail() -> None:

@@ -23,18 +23,16 @@ from src.run.layout import as_dict
 from src.worker import protocol
 from src.worker.memory_peak import MOST_CALLS, peak_when_steady
 from src.worker.process import Limits, WorkerError
-from tests.benchmark.test_suite import FEW, HUNGRY_BYTES, Data, only, run, silent
+from tests.benchmark.planted_formats import FEW, HUNGRY_BYTES, Data, only, silent
 from tests.report.pages import record
 from tests.report.test_table import latency, results, row
-
-__all__ = ["run"]  # the fixture
 
 LIMITS = Limits(threads=1, answer_seconds=9, resident_bytes=10**9)
 TWO_SIZES = replace(FEW, batch_sizes=[1, 3], memory=True)
 BATCHES = [np.zeros((size, 3, 4, 4), np.float32) for size in (1, 8)]
 
 
-def test_each_size_is_measured_apart_from_scoring_and_from_the_others(run: Run) -> None:
+def test_the_peak_memory_of_a_batch_size_excludes_scoring_and_other_sizes(run: Run) -> None:
     only(run, "eager", "hungry")
     eager, hungry = measure(run, Data(), TWO_SIZES, silent).rows
     one, three = (cell.peak_memory.peak_rss_bytes for cell in hungry.latency if cell.peak_memory)

@@ -73,7 +73,7 @@ def test_of_equally_fast_files_the_smaller_is_recommended() -> None:
     assert (advice.format, advice.equals) == ("small", ["large"])
 
 
-def test_a_faster_one_that_is_not_settled_is_named_with_what_it_takes() -> None:
+def test_a_faster_inconclusive_row_is_named_with_the_images_it_needs() -> None:
     advice = best(row("eager", 4.0), row("good", 2.0), row("open", 1.0, verdict="inconclusive"))
     assert advice.format == "good"
     assert advice.inconclusive == [Undecided(format="open", images_needed=4321)]
@@ -146,7 +146,7 @@ def test_the_same_network_is_recommended_however_few_images_there_are() -> None:
     assert [each.format for each in advice.inconclusive] == ["int8"]
 
 
-def test_it_is_kept_from_how_many_files_one_was_chosen_and_how_many_were_tested() -> None:
+def test_the_recommendation_stores_the_numbers_of_candidates_and_of_tests() -> None:
     advice = best(
         row("eager", 4.0, verdict="pass"),
         row("onnx", 2.0, verdict="same"),

@@ -25,9 +25,7 @@ from src.run.layout import as_dict
 from src.run.results import Results
 from src.system import atomic_files, os_errors
 from src.system.signals import Stopped
-from tests.benchmark.test_suite import OPTIONS, Data, only, run, silent
-
-__all__ = ["run"]  # the fixture
+from tests.benchmark.planted_formats import OPTIONS, Data, only, silent
 
 FEW = replace(OPTIONS, batch_sizes=[1], rounds=3, memory=True)
 
@@ -83,7 +81,7 @@ def measured(run: Run) -> Run:
     return run
 
 
-def test_rounds_stay_until_their_figures_are_written_whatever_goes_wrong_in(
+def test_rounds_are_kept_until_their_figures_are_written(
     measured: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does so in a measurement, and again in each command that goes on from its rounds."""
@@ -135,7 +133,7 @@ def rounds(measured: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Results
     return measured, found
 
 
-def test_figures_that_are_made_later_are_the_same_and_no_other_measurement_is_taken_for_it(
+def test_figures_computed_later_are_the_same_and_only_from_an_unchanged_measurement(
     rounds: tuple[Run, Results], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, expected = rounds

@@ -14,9 +14,7 @@ from src.run.folder import Run
 from src.run.row import Profile
 from src.worker import protocol
 from src.worker.process import WorkerError
-from tests.benchmark.test_suite import OPTIONS, Data, only, run, silent
-
-__all__ = ["run"]  # the fixture
+from tests.benchmark.planted_formats import OPTIONS, Data, only, silent
 
 PROCESSES = 3
 SEVERAL = replace(OPTIONS, processes=PROCESSES, rounds=2)
@@ -46,7 +44,7 @@ LATER = {
 }
 
 
-def test_what_fails_in_a_later_process_fails_its_row_as_in_the_first(run: Run) -> None:
+def test_a_failure_in_a_later_process_fails_the_row(run: Run) -> None:
     only(run, "eager", *LATER, "elsewhere-later")
     options = replace(SEVERAL, processes=2, rounds=1)
     rows = {row.format: row for row in measure(run, Data(), options, silent).rows}
@@ -115,7 +113,7 @@ def test_the_profile_is_that_of_the_last_process() -> None:
     assert log.count("finish") == 1
 
 
-def test_a_process_ends_before_the_next_starts_which_imports_unwaited_for() -> None:
+def test_a_process_ends_before_the_next_starts_and_begins_to_import() -> None:
     log: list[str] = []
     workers = fakes(log, 2.0, 3.0)
     workers.begin()
@@ -133,7 +131,7 @@ def test_a_process_ends_before_the_next_starts_which_imports_unwaited_for() -> N
     assert workers.load_seconds == [2.0, 3.0]
 
 
-def test_without_a_process_there_is_nothing_to_ask() -> None:
+def test_a_request_without_a_process_is_an_error() -> None:
     workers = fakes([], 1.0)
     workers.close()
     with pytest.raises(WorkerError, match="not running"):

@@ -127,14 +127,14 @@ def test_precise_rows_get_no_further_process_but_not_before_their_spread_is_know
     assert [turns_of(row) for row in rows] == [[1] * PROCESSES_BEFORE_FIRST_CHECK] * 2
 
 
-def test_a_restless_row_goes_on_with_its_baseline_alone() -> None:
+def test_only_an_imprecise_row_and_its_baseline_get_another_process() -> None:
     log: list[Any] = []
     rows = [FakeRow("eager", log), FakeRow("precise", log), FakeRow("restless", log, noise=0.5)]
     run(rows, log, max_seconds=10_000, processes=20, rounds=2)
     assert [len(turns_of(row)) for row in rows] == [20, PROCESSES_BEFORE_FIRST_CHECK, 20]
 
 
-def test_precision_is_looked_at_now_and_then_only() -> None:
+def test_precision_is_checked_only_after_fixed_numbers_of_processes() -> None:
     log: list[Any] = []
     rows = [FakeRow("eager", log), FakeRow("other", log)]
     looked = PROCESSES_BEFORE_FIRST_CHECK + PROCESSES_BETWEEN_CHECKS
@@ -144,7 +144,7 @@ def test_precision_is_looked_at_now_and_then_only() -> None:
     assert [len(turns_of(row)) for row in rows] == [looked, looked]
 
 
-def test_a_row_in_one_process_is_no_reason_to_go_on() -> None:
+def test_a_row_with_one_process_gets_no_further_process() -> None:
     log: list[Any] = []
     rows = [FakeRow("eager", log), FakeRow("compiled", log, load_seconds=1000)]
     run(rows, log, max_seconds=1000, processes=50, rounds=1)
@@ -152,7 +152,7 @@ def test_a_row_in_one_process_is_no_reason_to_go_on() -> None:
 
 
 @pytest.mark.parametrize("processes", [2, 4])
-def test_the_time_there_is_is_shared_by_processes_and_batches(processes: int) -> None:
+def test_the_time_limit_is_shared_by_processes_and_batches(processes: int) -> None:
     log: list[Any] = []
     rows = [FakeRow("eager", log), FakeRow("other", log)]
     run(rows, log, batches=2, max_seconds=80 * processes, processes=processes, rounds=100)
@@ -162,7 +162,7 @@ def test_the_time_there_is_is_shared_by_processes_and_batches(processes: int) ->
             assert 17 <= count <= 21
 
 
-def test_past_its_time_no_process_starts_and_each_batch_still_gets_a_few_rounds() -> None:
+def test_after_the_time_limit_no_process_starts_and_each_batch_gets_a_few_rounds() -> None:
     log: list[Any] = []
     rows = [FakeRow("eager", log), FakeRow("other", log)]
     run(rows, log, batches=2, max_seconds=1)

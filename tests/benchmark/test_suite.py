@@ -1,230 +1,40 @@
-"""The measuring stage over planted formats: those that crash, hang, lie or do not run here."""
+"""The benchmark stage with planted formats: failures, records and the reference outputs."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 
-from src import formats
-from src.benchmark import up_to_date
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.suite import measure, measure_unless_done, require_success
+from src.benchmark.suite import measure, require_success
 from src.errors import LightshipError, UsageError
 from src.export.stage import PROBE
 from src.report.sections.footnotes import footnotes
-from src.run import fingerprint
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.reading import convert
 from src.run.row import Row
 from src.system import atomic_files
 from src.worker import process
-from tests.report.pages import markdown_page
+from tests.benchmark.planted_formats import (
+    FEW,
+    NAMES,
+    OPTIONS,
+    Data,
+    only,
+    silent,
+    taken,
+)
 from tests.report.test_table import FAILED
 from tests.report.test_table import row as table_row
 
-# A format whose network is a matrix, as a module that a worker can import. How it misbehaves
-# is its folder's name.
-PLANTED = """
-import os, time
-import numpy as np
-from src.backends.base import Profile, Unavailable
-from src.formats.base import Format
 
-class Planted(Format):
-    requires = runs_with = ("numpy",)
-    devices = ("cpu",)
-    precision = "fp32"
-    tolerance = 1e-3
-
-    def export(self, source, folder):
-        raise NotImplementedError
-
-    def load(self, folder, device, threads):
-        return opened(folder)
-
-def opened(folder):
-    with open(folder / "started", "a+") as started:  # a line for each process
-        print(os.getpid(), file=started)
-        started.seek(0)
-        later = len(started.readlines()) > 1
-    name = folder.name
-    if name.endswith("-later"):
-        name = name.removesuffix("-later") if later else "talking"
-    if name == "elsewhere":
-        raise Unavailable("not on this machine")
-    if name == "unloadable":
-        raise ValueError("no such\\nfile")
-    return Runtime(name)
-
-class Runtime:
-    def __init__(self, name):
-        device = "gpu" if name == "elsewhere-silently" else "cpu"
-        self.settings = {"runtime": "numpy", "device": device}
-        self.name, self.calls = name, 0
-        self.weights = np.arange(3 * 4 * 4 * 3, dtype=np.float32).reshape(-1, 3) % 7
-    def __call__(self, images):
-        self.calls += 1
-        logits = images.reshape(len(images), -1) @ self.weights
-        if self.name == "shifted":
-            logits = np.roll(logits, 1, axis=1)
-        if self.name == "noisy":
-            logits = logits * np.float32(1 + 2.0**-12)
-        if self.name == "crashing" and self.calls > 3:
-            os.abort()
-        if self.name == "hanging" and self.calls > 3:
-            time.sleep(3600)
-        if self.name == "eating" and self.calls > 3:
-            hoard = []
-            while True:
-                hoard.append(np.ones(1_000_000))
-                time.sleep(0.001)
-        if self.name == "hungry":
-            np.ones(10_000_000 * len(images), dtype=np.uint8)
-        if self.name == "talking":
-            print("a runtime's own words", flush=True)
-        return bad(self.name, images, logits)
-    def synchronize(self):
-        pass
-    def device_seconds(self, images):
-        return 1e3 if self.name == "unsynchronised" else None
-    def profile(self, images):
-        return Profile(time={"fp32": 1.0})
-
-def bad(name, images, logits):
-    kind, _, when = name.partition("-of-")
-    strange = images[:, 0, 0, 0] > 50  # one image, of the test split
-    if when == "the-strange" and not strange.any() or when == "three" and len(images) != 3:
-        return logits
-    where = strange if when == "the-strange" else slice(0, 1)
-    if kind in ("nan", "inf"):
-        logits[where] = float(kind)
-    if kind == "classes":
-        return logits.argmax(axis=1)
-    if kind == "wide":
-        return np.concatenate([logits, logits], axis=1)
-    if kind == "few":
-        return logits[1:]
-    if kind == "objects":
-        return logits.astype(object)
-    return logits
-"""
-HUNGRY_BYTES = 10_000_000  # an image
-NAMES = [
-    *("eager", "talking", "shifted", "crashing", "hanging", "eating"),
-    *("elsewhere", "elsewhere-silently", "unloadable", "broken", "unsynchronised"),
-]
-
-
-class Data:
-    """Random images, labelled by the planted network itself."""
-
-    dataset_name = "planted"
-
-    def __init__(self) -> None:
-        self.images = np.random.default_rng(0).normal(size=(50, 3, 4, 4)).astype(np.float32)
-        weights = np.arange(3 * 4 * 4 * 3, dtype=np.float32).reshape(-1, 3) % 7
-        self.logits = self.images.reshape(50, -1) @ weights
-
-    def count(self, split: str) -> int:
-        return 50
-
-    def batches(self, split: str, batch_size: int = 64) -> Iterator[Any]:
-        labels = self.logits.argmax(axis=1)
-        for start in range(0, 50, batch_size):
-            part = slice(start, start + batch_size)
-            yield self.images[part], labels[part]
-
-    def sha256(self, split: str) -> str:
-        return atomic_files.sha256_of(self.images)
-
-
-def taken(folder: Path, path: str) -> list[dict[str, Any]]:
-    """A file of an export as a manifest lists it."""
-    return [asdict(file) for file in fingerprint.taken(folder, [path])]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A run folder with planted exports, and workers that find the planted formats."""
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "planted.py").write_text(PLANTED)
-    (site / "sitecustomize.py").write_text(
-        "import importlib\n"
-        "from src import formats\n"
-        "formats.get = lambda name: importlib.import_module('planted').Planted()\n"
-    )
-    path = os.pathsep.join([str(site), str(process._ROOT)])
-    monkeypatch.setenv("PYTHONPATH", path)
-    planted = ModuleType("planted")
-    exec(PLANTED, planted.__dict__)  # noqa: S102  # our own text
-    monkeypatch.setattr(formats, "get", lambda _: planted.Planted())
-
-    run = Run(tmp_path / "planted" / "version_0")
-    entries = {}
-    for name in NAMES:
-        (run.exports / name).mkdir(parents=True)
-        failed = name == "broken"
-        (run.exports / name / "weights").write_text(name)
-        entries[name] = {
-            "precision": "fp32",
-            "status": "failed" if failed else "ok",
-            "reason": "it could not be exported" if failed else None,
-            "files": [] if failed else taken(run.exports / name, "weights"),
-        }
-    manifest = {
-        "schema_version": 1,
-        "run": run.name,
-        "model": "planted",
-        "parameters": 1,
-        "macs": 1,
-        "input_shape": [3, 4, 4],
-        "num_classes": 3,
-        "class_names": ["a", "b", "c"],
-        "checkpoint": {"path": "none", "sha256": "0", "epoch": 0},
-        "preprocessing": {
-            "image_size": 4,
-            "resize": "squash",
-            "mean": [0.5] * 3,
-            "std": [0.5] * 3,
-        },
-        "calibration": {"split": "train", "images": 0, "images_sha256": []},
-        "formats": entries,
-    }
-    run.manifest.write_text(json.dumps(manifest))
-    data = Data()
-    np.savez(run.exports / PROBE, images=data.images[:8], logits=data.logits[:8])
-    return run
-
-
-OPTIONS = BenchmarkOptions(
-    batch_sizes=[1, 3],
-    threads=1,
-    processes=1,
-    rounds=3,
-    samples=5,
-    warmup_seconds=0.01,
-    timeout_seconds=15,
-    max_memory_bytes=1_000_000_000,
-    memory=False,  # see test_memory.py
-)
-
-
-def silent(*_: object) -> None:
-    pass
-
-
-def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_affects_only_its_own_row(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     results = measure(run, Data(), OPTIONS, silent)
 
     rows = {row.format: row for row in results.rows}
@@ -276,72 +86,6 @@ def test_what_fails_stays_in_its_row(run: Run, capfd: pytest.CaptureFixture[str]
     assert "own words" not in capfd.readouterr().out
 
 
-class StrangeData(Data):
-    """The same, with one image in the test split that is unlike all others."""
-
-    def batches(self, split: str, batch_size: int = 64) -> Iterator[Any]:
-        for images, labels in super().batches(split, batch_size):
-            changed = images.copy()
-            if split == "test":
-                changed[7, 0, 0, 0] = 100
-            yield changed, labels
-
-
-def only(run: Run, *names: str) -> None:
-    """Let a run have planted exports of these names."""
-    manifest = as_dict(run.read_manifest())
-    entry = manifest["formats"]["eager"]
-    manifest["formats"] = dict.fromkeys(names, entry)
-    for name in names:
-        (run.exports / name).mkdir(exist_ok=True)
-        # One entry for all: the same file.
-        (run.exports / name / "weights").write_text("eager")
-    atomic_files.write_json(run.manifest, manifest)
-
-
-NOT_FINITE = "logits of 1 images are not finite"
-# Whether a test image or a timed batch brings it, and what is said.
-ANSWERS = {
-    "nan-of-the-strange": NOT_FINITE,
-    "inf-of-the-strange": NOT_FINITE,
-    "classes-of-the-strange": "an answer of int64 instead of floating-point logits",
-    "objects-of-the-strange": "an answer of object instead of floating-point logits",
-    "wide-of-the-strange": "logits of shape [64, 6] instead of [64, 3]",
-    "few-of-the-strange": "logits of shape [63, 3] instead of [64, 3]",
-    "nan-of-three": NOT_FINITE,
-    "inf-of-three": NOT_FINITE,
-    "classes-of-three": "an answer of int64 instead of floating-point logits",
-    "wide-of-three": "logits of shape [3, 6] instead of [3, 3]",
-    "few-of-three": "logits of shape [2, 3] instead of [3, 3]",
-}
-
-
-def test_an_answer_that_is_none_fails_its_row_in_scoring_and_in_timing_alike(run: Run) -> None:
-    only(run, "eager", *ANSWERS)
-    measure(run, StrangeData(), OPTIONS, silent)
-    rows = {row.format: row for row in run.read_benchmark().rows}
-    assert {name: row.reason for name, row in rows.items()} == {"eager": None, **ANSWERS}
-    assert rows["eager"].accuracy
-    assert rows["eager"].accuracy.images == 50
-
-
-def test_a_baseline_that_fails_at_a_test_image_leaves_the_other_rows_their_figures(
-    run: Run,
-) -> None:
-    only(run, "nan-of-the-strange", "talking")
-    options = replace(OPTIONS, baseline="nan-of-the-strange")
-    measure(run, StrangeData(), options, silent)
-    found = run.read_benchmark()
-    failed, talking = found.rows
-    assert failed.reason == NOT_FINITE
-    assert talking.status == "ok"
-    assert talking.accuracy
-    assert talking.accuracy.images == 50
-    assert talking.accuracy.paired is None
-    assert found.recommended == {"cpu": None}
-    assert "nan-of-the-strange" in markdown_page(found)
-
-
 def test_a_run_that_was_calibrated_on_the_scored_images_is_refused(run: Run) -> None:
     manifest = as_dict(run.read_manifest())
     manifest["formats"] = {"eager": manifest["formats"]["eager"]}
@@ -354,7 +98,7 @@ def test_a_run_that_was_calibrated_on_the_scored_images_is_refused(run: Run) -> 
     assert not run.benchmark.exists()
 
 
-def test_a_second_measurement_leaves_the_first_in_its_place(run: Run) -> None:
+def test_a_second_measurement_keeps_the_first_in_its_own_file(run: Run) -> None:
     few = BenchmarkOptions(
         batch_sizes=[1], threads=1, processes=1, rounds=2, samples=2, warmup_seconds=0.01
     )
@@ -372,7 +116,7 @@ def test_a_second_measurement_leaves_the_first_in_its_place(run: Run) -> None:
     assert run.read_benchmark().measured_seconds == second.measured_seconds
 
 
-def test_no_process_is_left_behind(run: Run) -> None:
+def test_no_worker_process_is_left_after_a_measurement(run: Run) -> None:
     measure(run, Data(), OPTIONS, silent)
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     if not children.exists():
@@ -405,86 +149,7 @@ def test_the_worker_of_an_onnx_file_never_imports_torch() -> None:
     subprocess.run([sys.executable, "-c", program], cwd=process._ROOT, check=True)
 
 
-@pytest.fixture
-def well_behaved(run: Run) -> Run:
-    """The run with the two formats that nothing is wrong with."""
-    manifest = as_dict(run.read_manifest())
-    manifest["formats"] = {name: manifest["formats"][name] for name in ("eager", "talking")}
-    atomic_files.write_json(run.manifest, manifest)
-    return run
-
-
-FEW = replace(OPTIONS, batch_sizes=[1], rounds=2, samples=2)
-
-
-@pytest.mark.parametrize("text", ["another", "longer than before", "short"])
-def test_a_file_that_was_changed_is_measured_again_as_what_it_is_now(
-    well_behaved: Run, text: str
-) -> None:
-    first = measure(well_behaved, Data(), FEW, silent)
-    assert up_to_date.find(well_behaved, FEW, lambda: Data().sha256("test")) is not None
-    file = well_behaved.exports / "talking" / "weights"
-    file.write_text(text)
-    assert up_to_date.find(well_behaved, FEW, lambda: Data().sha256("test")) is None
-    results = measure_unless_done(well_behaved, Data(), FEW, silent)
-    before, row = (each.rows[1] for each in (first, results))
-    assert (before.as_exported, row.as_exported) == (True, False)
-    assert row.sha256 == {"weights": atomic_files.sha256(file)} != before.sha256
-    assert row.size_bytes == len(text)
-    assert "talking: its files were changed" in " ".join(footnotes(results))
-    assert (
-        up_to_date.find(well_behaved, FEW, lambda: Data().sha256("test")) == results
-    )  # which is of what is there now
-
-
-class OtherData(Data):
-    """Other test images under the same name, as many."""
-
-    def sha256(self, split: str) -> str:
-        return "another"
-
-
-class GoneData(Data):
-    """The test images cannot be read any more."""
-
-    def sha256(self, split: str) -> str:
-        raise UsageError("data.root", expected="a folder", found="nothing", remedy="mount it")
-
-
-def test_what_was_scored_on_other_images_is_measured_again(well_behaved: Run) -> None:
-    first = measure(well_behaved, Data(), FEW, silent)
-    told: list[str] = []
-
-    def report(text: str, *_: object) -> None:
-        told.append(text)
-
-    found = measure_unless_done(well_behaved, Data(), FEW, report)
-    assert found == well_behaved.read_benchmark()
-    assert [text for text in told if "measured already" in text]
-    told.clear()
-    # A disk that is not there is no reason to lose what was measured; it is said.
-    assert measure_unless_done(well_behaved, GoneData(), FEW, report).rows == first.rows
-    assert "images are taken to be those that were scored: data.root" in told[0]
-    again = measure_unless_done(well_behaved, OtherData(), FEW, silent)
-    assert (first.dataset.sha256, again.dataset.sha256) == (
-        Data().sha256("test"),
-        "another",
-    )
-    assert again.measured_seconds != first.measured_seconds
-
-
-def test_every_test_image_is_read_only_where_all_else_is_the_same(well_behaved: Run) -> None:
-    measure(well_behaved, Data(), FEW, silent)
-
-    def unread() -> str:
-        raise AssertionError("the images are read")
-
-    assert up_to_date.find(well_behaved, replace(FEW, samples=7), unread) is None
-    with pytest.raises(AssertionError, match="are read"):
-        up_to_date.find(well_behaved, FEW, unread)
-
-
-def test_the_same_network_is_shown_by_its_answers_and_not_by_a_test(run: Run) -> None:
+def test_the_verdict_same_comes_from_equal_logits_and_not_from_a_test_of_accuracy(run: Run) -> None:
     only(run, "eager", "talking", "noisy")
     rows = {row.format: row for row in measure(run, Data(), FEW, silent).rows}
     assert {name: row.verdict for name, row in rows.items()} == {
@@ -505,30 +170,7 @@ def test_the_same_network_is_shown_by_its_answers_and_not_by_a_test(run: Run) ->
     assert found.recommended["cpu"] in {"eager", "talking"}
 
 
-def test_a_file_that_is_gone_or_empty_is_a_failed_row(well_behaved: Run) -> None:
-    (well_behaved.exports / "talking" / "weights").unlink()
-    (well_behaved.exports / "eager" / "weights").write_text("")
-    rows = measure(well_behaved, Data(), FEW, silent).rows
-    assert [row.status for row in rows] == ["failed", "failed"]
-    assert [row.reason for row in rows] == [
-        "the export is empty",
-        "weights of the export is missing",
-    ]
-    well_behaved.read_benchmark()
-
-
-def test_a_file_that_is_changed_while_it_is_measured_is_a_failed_row(well_behaved: Run) -> None:
-    class Changing(Data):
-        def batches(self, split: str, batch_size: int = 64) -> Iterator[Any]:
-            (well_behaved.exports / "talking" / "weights").write_text(split)
-            return super().batches(split, batch_size)
-
-    rows = measure(well_behaved, Changing(), FEW, silent).rows
-    assert [row.status for row in rows] == ["ok", "failed"]
-    assert "changed while they were measured" in (rows[1].reason or "")
-
-
-def test_the_networks_own_answers_are_those_that_the_export_wrote(well_behaved: Run) -> None:
+def test_reference_outputs_that_were_changed_are_refused(well_behaved: Run) -> None:
     manifest = as_dict(well_behaved.read_manifest())
     manifest["probe_files"] = taken(well_behaved.exports, PROBE)
     atomic_files.write_json(well_behaved.manifest, manifest)

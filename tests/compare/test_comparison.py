@@ -121,7 +121,7 @@ def test_files_of_other_test_images_are_not_ranked_together_whatever_their_name_
     assert markdown_page(found)
 
 
-def test_an_older_measurement_is_no_other_sets_for_its_number_is_another(tmp_path: Path) -> None:
+def test_an_older_measurement_of_another_number_of_images_is_a_separate_set(tmp_path: Path) -> None:
     scored_on(tmp_path, "new", "a" * 64)
     older = results(file("eager", 0.004, 0.9))
     older["dataset"]["images"] = 100
@@ -160,7 +160,7 @@ def test_which_file_to_ship_below_a_latency(three: Path, milliseconds: int, answ
     assert "on a CPU, 8 threads" in second
 
 
-def test_what_is_not_shown_to_keep_the_budget_is_no_answer(tmp_path: Path) -> None:
+def test_a_file_not_shown_to_keep_the_budget_is_not_an_answer(tmp_path: Path) -> None:
     quick = file("int8", 0.001, 0.99, verdict="inconclusive")
     keep(tmp_path, "one", results(file("eager", 0.008, 0.95, verdict="fail"), quick))
     assert "one as eager" in comparison(tmp_path, 0.01).answers()[0]
@@ -173,7 +173,7 @@ def test_a_batch_size_that_one_run_lacks_is_refused(three: Path) -> None:
         comparison(three)
 
 
-def test_runs_that_are_called_the_same_go_by_their_path(tmp_path: Path) -> None:
+def test_runs_of_the_same_name_are_named_by_their_path(tmp_path: Path) -> None:
     for place in ("old", "new"):
         keep(tmp_path / place, "small", results(file("eager", 0.008, 0.95)))
     names = [each.name for each in collect([str(tmp_path / "old"), str(tmp_path / "new")])]
@@ -183,7 +183,7 @@ def test_runs_that_are_called_the_same_go_by_their_path(tmp_path: Path) -> None:
     ]
 
 
-def test_the_page_has_the_same_figures_and_asks_for_nothing(three: Path) -> None:
+def test_the_html_page_has_the_same_figures_and_loads_nothing(three: Path) -> None:
     found = comparison(three, 0.01)
     seen = Page(html_page(found))
     for each, cells in zip(found.rows(), seen.rows_in_order, strict=True):
@@ -231,7 +231,7 @@ def test_the_command_fails_on_a_regression_and_names_the_line(
     assert first.startswith("regressed: onnx_int8 on cpu, batch 1: +20.0 %")
 
 
-def test_the_command_is_content_without_one(tmp_path: Path) -> None:
+def test_the_command_succeeds_without_a_regression(tmp_path: Path) -> None:
     guarded(tmp_path, 1.0, "--max-slowdown=5%", "--max-drop=0.5", "--strict")
 
 
@@ -252,7 +252,7 @@ def test_the_command_is_content_without_one(tmp_path: Path) -> None:
         (["missing"], r"RUN: .*missing, which does not exist"),
     ],
 )
-def test_a_mistake_is_one_line(tmp_path: Path, options: list[str], message: str) -> None:
+def test_a_usage_error_is_one_line(tmp_path: Path, options: list[str], message: str) -> None:
     keep(tmp_path, "run", measurement(3))
     with pytest.raises(UsageError, match=message):
         command.main([str(tmp_path), *options])

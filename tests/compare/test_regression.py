@@ -89,7 +89,7 @@ def test_a_file_that_takes_a_tenth_longer_is_caught_and_alone(seed: int, name: s
     assert [each for each in found if found[each] == "regressed"] == [name]
 
 
-def test_what_slows_all_but_the_baseline_is_caught_where_the_clock_agrees() -> None:
+def test_a_slowdown_of_all_but_the_baseline_is_caught_if_the_clock_agrees() -> None:
     slower = dict.fromkeys(["torchscript", "onnx_fp32", "onnx_int8"], 1.2)
     found = outcomes(measurement(1), same_hour(measurement(1), slower))
     assert [name for name in found if found[name] == "regressed"] == list(slower)
@@ -140,7 +140,7 @@ def test_of_measurements_in_one_process_only_a_gross_slowdown_is_shown() -> None
     assert found == {1.0: "ok", 1.3: "inconclusive", 2.5: "regressed"}
 
 
-def test_with_the_baseline_alone_beside_it_that_decides() -> None:
+def test_with_only_the_baseline_in_common_the_baseline_decides() -> None:
     def pair(measured: dict[str, Any]) -> dict[str, Any]:
         measured["rows"] = [it for it in measured["rows"] if it["format"] in {"eager", "onnx_int8"}]
         return measured
@@ -202,7 +202,7 @@ def scored_on(sha256: str | None) -> dict[str, Any]:
     return measured if sha256 else of_version_1(measured)
 
 
-def test_images_of_one_name_and_number_that_are_others_are_not_compared() -> None:
+def test_different_images_of_the_same_name_and_number_are_not_compared() -> None:
     old, new = scored_on("a" * 64), scored_on("b" * 64)
     with pytest.raises(UsageError, match=r"OLD on .*, set aaaaaaaa; NEW on .*, set bbbbbbbb"):
         compared(old, new, max_slowdown=None, max_drop=0.005)
@@ -217,7 +217,7 @@ def test_images_of_one_name_and_number_that_are_others_are_not_compared() -> Non
         (None, None, True),
     ],
 )
-def test_that_the_images_are_the_same_is_said_where_it_is_not_known(
+def test_a_finding_says_that_equal_images_are_only_assumed(
     old: str | None, new: str | None, told: bool
 ) -> None:
     (found,) = compared(scored_on(old), scored_on(new), max_slowdown=None, max_drop=0.005)

@@ -16,12 +16,12 @@ from tests.report.pages import markdown_page
 from tests.report.test_table import of_version_1, results, row
 
 
-def test_runs_are_numbered_on(tmp_path: Path) -> None:
+def test_new_runs_get_successive_numbers(tmp_path: Path) -> None:
     created = [folder.create(tmp_path, "resnet34").name for _ in range(3)]
     assert created == ["resnet34/version_0", "resnet34/version_1", "resnet34/version_2"]
 
 
-def test_two_that_start_at_once_get_two_folders(
+def test_two_trainings_that_start_at_once_get_two_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.create(tmp_path, "resnet34")
@@ -30,7 +30,7 @@ def test_two_that_start_at_once_get_two_folders(
     assert folder.create(tmp_path, "resnet34").name == "resnet34/version_1"
 
 
-def test_the_newest_is_by_number_and_must_have_the_file(tmp_path: Path) -> None:
+def test_the_newest_run_has_the_highest_number_and_the_file(tmp_path: Path) -> None:
     for _ in range(11):
         folder.create(tmp_path, "resnet34")
     for number in (2, 9, 10):
@@ -72,19 +72,19 @@ def test_a_renamed_run_is_called_by_its_present_name(tmp_path: Path) -> None:
     assert run.read_benchmark().run == "resnet34/the good one"
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+def test_a_run_folder_that_cannot_be_created_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "lightning_logs").touch()
     with pytest.raises(UsageError, match=r"trainer.default_root_dir: expected a folder"):
         folder.create(tmp_path, "resnet34")
 
 
-def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"RUN: expected a run folder.*without a config.yaml"):
         Run.open(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"schema_version": 3}', "null"])
-def test_a_damaged_file_is_one_line(tmp_path: Path, content: str) -> None:
+def test_a_damaged_file_is_a_one_line_error(tmp_path: Path, content: str) -> None:
     run = Run(tmp_path)
     run.benchmark.write_text(content)
     with pytest.raises(UsageError, match=r"benchmark.json: expected .*run the stage"):
@@ -123,7 +123,7 @@ def test_a_measurement_of_the_version_before_is_read_and_says_what_it_lacks(
         {"speedup": {"value": 2.0, "low": 1.9, "high": 2.1}},
     ],
 )
-def test_rounds_whose_processes_are_not_told_are_refused(
+def test_rounds_without_their_processes_are_refused(
     tmp_path: Path, changes: dict[str, object]
 ) -> None:
     from tests.report.test_table import latency, results, row

@@ -126,7 +126,7 @@ PLACES: dict[str, tuple[type[Record], tuple[Any, ...], Any, str]] = {
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_a_mistake_is_told_with_the_file_and_the_place_in_it(tmp_path: Path, name: str) -> None:
+def test_an_error_names_the_file_and_the_position_in_it(tmp_path: Path, name: str) -> None:
     kind, keys, value, expected = PLACES[name]
     content = copy.deepcopy(MEASURED if kind is Results else EXPORTED)
     holder: Any = content
@@ -144,7 +144,7 @@ def test_a_mistake_is_told_with_the_file_and_the_place_in_it(tmp_path: Path, nam
         run.read_benchmark() if kind is Results else run.read_manifest()
 
 
-def test_what_cannot_be_read_again_is_not_written(tmp_path: Path) -> None:
+def test_a_record_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     run = Run(tmp_path)
     measured = convert(MEASURED, Results)
     wrong = msgspec.structs.replace(measured, measured_seconds=float("nan"))

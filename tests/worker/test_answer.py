@@ -58,14 +58,14 @@ ZERO = np.zeros((IMAGES, 3, 2, 2), np.float32)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_floating_point_logits_of_any_width_are_an_answer(dtype: Any) -> None:
+def test_floating_point_logits_of_any_width_are_accepted(dtype: Any) -> None:
     found = logits_of(GOOD.astype(dtype), IMAGES, CLASSES)
     assert found.dtype == np.float32
     assert np.array_equal(found, GOOD)
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_it_is_no_answer(name: str) -> None:
+def test_an_unusable_output_is_refused_with_its_reason(name: str) -> None:
     answer, message, images = BAD[name]
     with pytest.raises(UnusableAnswer) as raised:
         logits_of(answer, IMAGES, CLASSES)
@@ -118,7 +118,7 @@ def asked_by(worker: Worker, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["prediction", "first call", "warm-up", "timing"])
 @pytest.mark.parametrize("name", ["a NaN", "whole numbers", "fewer images"])
-def test_a_worker_refuses_it_in(kind: str, name: str) -> None:
+def test_a_worker_refuses_an_unusable_output(kind: str, name: str) -> None:
     answer, message, _ = BAD[name]
     asked_by(PlantedWorker(GOOD), kind)
     with pytest.raises(UnusableAnswer) as raised:
@@ -127,19 +127,19 @@ def test_a_worker_refuses_it_in(kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_the_comparison_with_the_baseline_says_it(name: str) -> None:
+def test_the_comparison_with_the_baseline_reports_an_unusable_output(name: str) -> None:
     answer, message, _ = BAD[name]
     for tolerance in (0.1, None):
         assert message in str(mismatch(np.asarray(answer), GOOD, tolerance))
 
 
-def test_a_baseline_that_is_not_finite_lets_nothing_pass() -> None:
+def test_no_row_passes_beside_a_baseline_that_is_not_finite() -> None:
     problem = mismatch(GOOD, with_value(np.nan, 1), 0.1)
     assert problem == "nothing to compare with: of the baseline, logits of 1 images are not finite"
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_it_is_no_prediction(name: str) -> None:
+def test_a_prediction_with_an_unusable_output_is_an_error(name: str) -> None:
     answer, message, images = BAD[name]
 
     class Answering:
@@ -179,7 +179,7 @@ def shipped(answer: Any, *, embedded: bool = False) -> tuple[ModuleType, Any]:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bundle_says_the_same_of_it(name: str) -> None:
+def test_a_bundle_reports_an_unusable_output_in_the_same_words(name: str) -> None:
     answer, message, _ = BAD[name]
     if name == "beyond float32":
         answer = np.full_like(GOOD, np.inf)  # a bundle computes in float64
@@ -189,7 +189,7 @@ def test_a_bundle_says_the_same_of_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_no_check_of_a_bundle_passes_with(
+def test_the_check_of_a_bundle_fails_if_logits_are_not_finite(
     value: float,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -141,7 +141,7 @@ ZONES = {
 
 
 @pytest.mark.parametrize("name", ZONES)
-def test_no_joule_is_counted_twice_of(name: str, tmp_path: Path) -> None:
+def test_energy_counts_each_package_once(name: str, tmp_path: Path) -> None:
     zones, counted = ZONES[name]
     for number, called in zones.items():
         zone(tmp_path, f"intel-rapl:{number}", 0, called)
@@ -156,7 +156,7 @@ def test_no_joule_is_counted_twice_of(name: str, tmp_path: Path) -> None:
     assert meter.since(before) == (pytest.approx(expected * 1e-6) if counted else None)
 
 
-def test_a_counter_that_began_anew_and_whose_range_is_not_told_gives_no_energy(
+def test_a_wrapped_energy_counter_without_a_range_gives_no_energy(
     tmp_path: Path,
 ) -> None:
     counter = zone(tmp_path, "intel-rapl:0", 100, "package-0")
@@ -200,7 +200,7 @@ def test_energy_is_counted_between_two_steps_of_a_slow_counter(step: float) -> N
     assert spent.joules / spent.calls == pytest.approx(0.002, rel=0.01)
 
 
-def test_a_counter_that_never_moves_tells_no_energy() -> None:
+def test_an_energy_counter_that_never_changes_gives_no_energy() -> None:
     fake = Fake(repeat(0.001))
     meter: Any = SteppingCounter(fake, step=100)
     stopwatch = Stopwatch(fake, IMAGES, clock=fake.clock, energy=meter)

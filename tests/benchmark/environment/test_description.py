@@ -29,7 +29,7 @@ def _forget() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", fake_machines.MACHINES)
-def test_what_is_described_is_read_again_on(
+def test_the_description_of_any_machine_is_written_and_read_again(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_machines.patch_machine(fake_machines.MACHINES[name], tmp_path / "machine", monkeypatch)
@@ -47,7 +47,7 @@ def test_what_is_described_is_read_again_on(
     assert described.cpu in markdown_page(found)
 
 
-def test_a_number_of_cores_that_is_not_told_is_said(
+def test_an_unknown_number_of_cores_is_reported_as_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: None)
@@ -93,7 +93,7 @@ def test_the_commit_is_this_projects_own(
     assert description._git_commit() is None  # installed within a repository of somebody's
 
 
-def test_a_hook_of_another_repository_changes_no_commit(
+def test_a_git_hook_of_another_repository_does_not_change_the_commit(
     repository: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, commit = repository
@@ -120,7 +120,7 @@ GITS = {
 
 
 @pytest.mark.parametrize("name", GITS)
-def test_a_measurement_outlives_a_git_that(
+def test_a_failing_git_leaves_the_commit_unknown(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "git"

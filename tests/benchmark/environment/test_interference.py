@@ -30,7 +30,7 @@ def _ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("src.system.machine.frequency_hz", lambda: None)
 
 
-def test_what_others_took_is_told_from_what_was_measured() -> None:
+def test_cpu_time_of_others_is_separated_from_the_measurements_own() -> None:
     before = Observation.parse(BEFORE, {0, 1}, at=10.0)
     after = Observation.parse(AFTER, {0, 1}, at=11.0)
     # 0.9 + 0.7 s busy on the usable cores, of which 1.2 s are the measurement's own.

@@ -31,7 +31,7 @@ def test_each_figure_has_its_bound(figures: dict[str, Any], expected: list[str])
     assert departures(**figures) == expected
 
 
-def test_a_file_from_elsewhere_names_figures_that_there_are() -> None:
+def test_a_foreign_file_may_name_only_known_figures() -> None:
     convert(
         {**row("onnx")["accuracy"], "departures": ["logit_sqnr_db", "kl", "delta_ece"]}, Accuracy
     )

@@ -29,7 +29,7 @@ def test_a_difference_within_the_tolerance_may_swap_near_ties_only() -> None:
         (lambda x: x[:, :2], None, r"shape \[4, 2\]"),
     ],
 )
-def test_what_cannot_come_from_the_network_is_said(
+def test_logits_that_cannot_come_from_the_network_are_described(
     change: object, tolerance: float | None, message: str
 ) -> None:
     assert pytest.approx(REFERENCE) == REFERENCE

@@ -47,7 +47,7 @@ def turn_of(seconds: list[float], process: int = 0, **figures: Any) -> Turn:
     )
 
 
-def test_a_cell_is_its_samples() -> None:
+def test_the_figures_of_a_cell_are_computed_from_its_samples() -> None:
     cell = summarize(4, turns([[1.0, 2.0], [3.0, 4.0, 5.0]]))
     assert cell.samples == 5
     assert cell.rounds == 2
@@ -97,7 +97,7 @@ def test_what_disturbed_a_cell_comes_before_its_spread() -> None:
     assert cell.disturbance.other_cores == pytest.approx(0.9)
 
 
-def test_drift_that_both_saw_cancels() -> None:
+def test_drift_of_both_rows_cancels() -> None:
     drift = [1.0, 1.3, 2.0, 1.1, 1.7]
     interval = speedup(
         turns([[2 * each] * 3 for each in drift]), turns([[each] * 3 for each in drift])
@@ -266,7 +266,7 @@ def coverage(intervals: Sequence[Interval | None]) -> float:
 
 @pytest.mark.parametrize("kind", ["normal", "slow now and then"])
 @pytest.mark.parametrize("spread", [0.05, 0.1, 0.25])
-def test_the_interval_holds_the_truth_as_often_as_it_says_and_one_over_loads_did_not(
+def test_an_interval_over_processes_has_its_stated_coverage_and_one_over_loads_has_not(
     spread: float, kind: str
 ) -> None:
     generator = np.random.default_rng(0)
@@ -286,7 +286,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says_and_one_over_loads_did
     assert over[False] < (0.4 if kind == "normal" else 0.7)
 
 
-def test_an_interval_from_two_processes_is_as_wide_as_so_little_deserves() -> None:
+def test_an_interval_from_two_processes_is_wide() -> None:
     # Logarithms of the ratios 0 and 0.02: 0.01 -+ 12.7 * 0.01.
     baseline = turns([[1.0]] * 4)
     interval = speedup(baseline, turns([[1.0]] * 2 + [[float(np.exp(-0.02))]] * 2))

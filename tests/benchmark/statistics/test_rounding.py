@@ -224,7 +224,7 @@ def test_only_an_fp32_file_beside_its_baseline_is_the_same_network(reference: Lo
     assert with_same(alone, may_be_same=True).verdict is None
 
 
-def test_what_is_kept_gives_the_same_figures(reference: Logits) -> None:
+def test_restored_sums_give_the_same_figures(reference: Logits) -> None:
     rounding, again = Rounding(), Rounding()
     rounding.add(noisy(reference, 2, 1e-4), reference)
     stored = json.loads(json.dumps(as_dict(rounding.raw()), allow_nan=False))
@@ -233,7 +233,7 @@ def test_what_is_kept_gives_the_same_figures(reference: Logits) -> None:
     assert rounding.result().beyond_rounding == 1
 
 
-def test_what_keeps_the_budget() -> None:
+def test_the_baseline_and_the_verdicts_same_and_pass_keep_the_budget() -> None:
     verdicts = {name: name for name in ("same", "pass", "fail", "inconclusive")} | {"x": None}
     rows = [convert(table_row(name, verdict=verdict), Row) for name, verdict in verdicts.items()]
     kept = [row.format for row in rows if keeps_budget(row, "fail")]

@@ -1,0 +1,111 @@
+"""Measurements after exported files or test images were changed, removed or emptied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from src.benchmark import up_to_date
+from src.benchmark.suite import measure, measure_unless_done
+from src.errors import UsageError
+from src.report.sections.footnotes import footnotes
+from src.run.folder import Run
+from src.system import atomic_files
+from tests.benchmark.planted_formats import (
+    FEW,
+    Data,
+    silent,
+)
+
+
+@pytest.mark.parametrize("text", ["another", "longer than before", "short"])
+def test_a_changed_file_is_measured_again_with_its_present_hash_and_size(
+    well_behaved: Run, text: str
+) -> None:
+    first = measure(well_behaved, Data(), FEW, silent)
+    assert up_to_date.find(well_behaved, FEW, lambda: Data().sha256("test")) is not None
+    file = well_behaved.exports / "talking" / "weights"
+    file.write_text(text)
+    assert up_to_date.find(well_behaved, FEW, lambda: Data().sha256("test")) is None
+    results = measure_unless_done(well_behaved, Data(), FEW, silent)
+    before, row = (each.rows[1] for each in (first, results))
+    assert (before.as_exported, row.as_exported) == (True, False)
+    assert row.sha256 == {"weights": atomic_files.sha256(file)} != before.sha256
+    assert row.size_bytes == len(text)
+    assert "talking: its files were changed" in " ".join(footnotes(results))
+    assert (
+        up_to_date.find(well_behaved, FEW, lambda: Data().sha256("test")) == results
+    )  # which is of what is there now
+
+
+class OtherData(Data):
+    """Other test images under the same name, as many."""
+
+    def sha256(self, split: str) -> str:
+        return "another"
+
+
+class GoneData(Data):
+    """The test images cannot be read any more."""
+
+    def sha256(self, split: str) -> str:
+        raise UsageError("data.root", expected="a folder", found="nothing", remedy="mount it")
+
+
+def test_a_run_is_measured_again_if_its_test_images_changed(well_behaved: Run) -> None:
+    first = measure(well_behaved, Data(), FEW, silent)
+    told: list[str] = []
+
+    def report(text: str, *_: object) -> None:
+        told.append(text)
+
+    found = measure_unless_done(well_behaved, Data(), FEW, report)
+    assert found == well_behaved.read_benchmark()
+    assert [text for text in told if "measured already" in text]
+    told.clear()
+    # A disk that is not there is no reason to lose what was measured; it is said.
+    assert measure_unless_done(well_behaved, GoneData(), FEW, report).rows == first.rows
+    assert "images are taken to be those that were scored: data.root" in told[0]
+    again = measure_unless_done(well_behaved, OtherData(), FEW, silent)
+    assert (first.dataset.sha256, again.dataset.sha256) == (
+        Data().sha256("test"),
+        "another",
+    )
+    assert again.measured_seconds != first.measured_seconds
+
+
+def test_test_images_are_read_only_if_everything_else_is_unchanged(well_behaved: Run) -> None:
+    measure(well_behaved, Data(), FEW, silent)
+
+    def unread() -> str:
+        raise AssertionError("the images are read")
+
+    assert up_to_date.find(well_behaved, replace(FEW, samples=7), unread) is None
+    with pytest.raises(AssertionError, match="are read"):
+        up_to_date.find(well_behaved, FEW, unread)
+
+
+def test_a_missing_or_empty_file_is_a_failed_row(well_behaved: Run) -> None:
+    (well_behaved.exports / "talking" / "weights").unlink()
+    (well_behaved.exports / "eager" / "weights").write_text("")
+    rows = measure(well_behaved, Data(), FEW, silent).rows
+    assert [row.status for row in rows] == ["failed", "failed"]
+    assert [row.reason for row in rows] == [
+        "the export is empty",
+        "weights of the export is missing",
+    ]
+    well_behaved.read_benchmark()
+
+
+def test_a_file_that_is_changed_while_it_is_measured_is_a_failed_row(well_behaved: Run) -> None:
+    class Changing(Data):
+        def batches(self, split: str, batch_size: int = 64) -> Iterator[Any]:
+            (well_behaved.exports / "talking" / "weights").write_text(split)
+            return super().batches(split, batch_size)
+
+    rows = measure(well_behaved, Changing(), FEW, silent).rows
+    assert [row.status for row in rows] == ["ok", "failed"]
+    assert "changed while they were measured" in (rows[1].reason or "")
