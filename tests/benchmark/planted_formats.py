@@ -15,8 +15,7 @@ from src.run.folder import Run
 from src.run.layout import as_dict
 from src.system import atomic_files
 
-# A format whose network is a matrix, as a module that a worker can import. How it misbehaves
-# is its folder's name.
+# A module that a worker can import. Its network is a matrix; the folder's name selects the fault.
 PLANTED = """
 import os, time
 import numpy as np
@@ -132,7 +131,7 @@ class Data:
 
 
 class StrangeData(Data):
-    """The same, with one image in the test split that is unlike all others."""
+    """The same data with one unusual image in the test split."""
 
     def batches(self, split: str, batch_size: int = 64) -> Iterator[Any]:
         for images, labels in super().batches(split, batch_size):
@@ -143,7 +142,7 @@ class StrangeData(Data):
 
 
 def taken(folder: Path, path: str) -> list[dict[str, Any]]:
-    """A file of an export as a manifest lists it."""
+    """Return the entry of an exported file in a manifest."""
     return [asdict(file) for file in fingerprint.taken(folder, [path])]
 
 
@@ -165,7 +164,7 @@ def silent(*_: object) -> None:
 
 
 def only(run: Run, *names: str) -> None:
-    """Let a run have planted exports of these names."""
+    """Replace the exports of a run with planted exports of these names."""
     manifest = as_dict(run.read_manifest())
     entry = manifest["formats"]["eager"]
     manifest["formats"] = dict.fromkeys(names, entry)

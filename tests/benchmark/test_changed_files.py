@@ -42,14 +42,14 @@ def test_a_changed_file_is_measured_again_with_its_present_hash_and_size(
 
 
 class OtherData(Data):
-    """Other test images under the same name, as many."""
+    """The same number of other test images under the same name."""
 
     def sha256(self, split: str) -> str:
         return "another"
 
 
 class GoneData(Data):
-    """The test images cannot be read any more."""
+    """Data whose test images cannot be read any more."""
 
     def sha256(self, split: str) -> str:
         raise UsageError("data.root", expected="a folder", found="nothing", remedy="mount it")
@@ -57,18 +57,18 @@ class GoneData(Data):
 
 def test_a_run_is_measured_again_if_its_test_images_changed(well_behaved: Run) -> None:
     first = measure(well_behaved, Data(), FEW, silent)
-    told: list[str] = []
+    messages: list[str] = []
 
     def report(text: str, *_: object) -> None:
-        told.append(text)
+        messages.append(text)
 
-    found = measure_unless_done(well_behaved, Data(), FEW, report)
-    assert found == well_behaved.read_benchmark()
-    assert [text for text in told if "measured already" in text]
-    told.clear()
-    # A disk that is not there is no reason to lose what was measured; it is said.
+    latest = measure_unless_done(well_behaved, Data(), FEW, report)
+    assert latest == well_behaved.read_benchmark()
+    assert [text for text in messages if "measured already" in text]
+    messages.clear()
+    # If the disk with the images is not mounted, the measurement is kept, and this is reported.
     assert measure_unless_done(well_behaved, GoneData(), FEW, report).rows == first.rows
-    assert "images are taken to be those that were scored: data.root" in told[0]
+    assert "images are taken to be those that were scored: data.root" in messages[0]
     again = measure_unless_done(well_behaved, OtherData(), FEW, silent)
     assert (first.dataset.sha256, again.dataset.sha256) == (
         Data().sha256("test"),

@@ -1,4 +1,4 @@
-"""The memory of each batch size is that of a process that has seen no other."""
+"""Peak memory of each batch size, measured in a separate process."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_peak_is_read_when_calls_no_longer_raise_it(
 
 
 class Process:
-    """A worker that is none, and knows how many there are beside it."""
+    """A fake worker that counts the workers that exist at the same time."""
 
     alive = 0
     most: dict[str, int] = {}  # noqa: RUF012  # put back by the fixture
@@ -127,9 +127,9 @@ def test_files_on_a_gpu_are_measured_one_by_one(processes: type[Process]) -> Non
     memory.measure(rows, BATCHES, Path(), LIMITS, silent)
     assert processes.most == {"cpu": 3, "cuda": 1}
     assert processes.alive == 0
-    for each in rows:
-        on_gpu = 7 if each.device == "cuda" else None
-        assert each.memory == {
+    for measured_row in rows:
+        on_gpu = 7 if measured_row.device == "cuda" else None
+        assert measured_row.memory == {
             size: Memory(peak_rss_bytes=1000 * size, peak_device_bytes=on_gpu) for size in (1, 8)
         }
 

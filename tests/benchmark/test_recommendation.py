@@ -17,18 +17,18 @@ from tests.report.test_table import row as table_row
 def cell(size: int, seconds: float, noise: float = 0.0, **changes: Any) -> dict[str, Any]:
     """Twenty rounds, alternately slower and faster by ``noise`` from load to load."""
     samples = {str(number): [seconds * (1 + noise * (-1) ** (number // 2))] for number in range(20)}
-    found = latency(size, seconds, seconds=samples, **{"peak_rss_bytes": 1000, **changes})
-    return found | {"process_of_round": dict.fromkeys(samples, 0), "processes": 1}
+    record = latency(size, seconds, seconds=samples, **{"peak_rss_bytes": 1000, **changes})
+    return record | {"process_of_round": dict.fromkeys(samples, 0), "processes": 1}
 
 
 def row(
     name: str, seconds: float, size: int = 100, verdict: str | None = "pass", **changes: Any
 ) -> dict[str, Any]:
-    found = table_row(
+    record = table_row(
         name, size_bytes=size, verdict=verdict, latency=[cell(1, seconds), cell(8, 8 * seconds)]
     )
-    found["accuracy"]["images_needed"] = 4321 if verdict == "inconclusive" else None
-    return found | changes
+    record["accuracy"]["images_needed"] = 4321 if verdict == "inconclusive" else None
+    return record | changes
 
 
 def busy(cell: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What was measured outlives whatever goes wrong while its figures are made."""
+"""Raw measurements survive errors during the computation of their figures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def unread() -> None:
 
 
 class NoData(Data):
-    """Nothing is measured again."""
+    """Data that must not be read: nothing is measured again."""
 
     def batches(self, split: str, batch_size: int = 64) -> Iterator[Any]:
         raise AssertionError("it is measured again")
@@ -49,7 +49,7 @@ def failing(error: BaseException) -> Callable[..., Any]:
 
 
 FULL = OSError(errno.ENOSPC, "No space left on device", "benchmark.json")
-# Where making the figures goes wrong, and what is raised.
+# Function that fails while figures are computed, and the error that it raises.
 PLACES: dict[str, tuple[Any, str, BaseException]] = {
     "percentiles": (row, "summarize", ZeroDivisionError("no samples")),
     "speed-ups": (row, "speedup", ValueError("math domain error")),
@@ -84,7 +84,7 @@ def measured(run: Run) -> Run:
 def test_rounds_are_kept_until_their_figures_are_written(
     measured: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does so in a measurement, and again in each command that goes on from its rounds."""
+    """Check a measurement, then each later command that continues from its rounds."""
     made: Callable[[], Any] = lambda: measure(measured, Data(), FEW, silent)  # noqa: E731
     kept = ""
     for name, (owner, attribute, error) in PLACES.items():
@@ -102,17 +102,17 @@ def test_rounds_are_kept_until_their_figures_are_written(
     line = str(os_errors.explain(FULL))
     assert "the disk is full" in line
     assert f"python -m src.benchmark {measured.folder} goes on from there" in line
-    found = made()
+    made_results = made()
     assert not measured.rounds.exists()
-    assert measured.read_benchmark() == found
-    assert [each.status for each in found.rows] == ["ok", "ok"]
+    assert measured.read_benchmark() == made_results
+    assert [made_row.status for made_row in made_results.rows] == ["ok", "ok"]
     raw = json.loads(kept)
-    for each, before in zip(found.rows, raw["rows"], strict=True):
+    for made_row, before in zip(made_results.rows, raw["rows"], strict=True):
         timed = {
             number: [round(value, 7) for value in turn["seconds"]]
             for number, turn in before["rounds"]["1"].items()
         }
-        assert each.latency[0].seconds == timed
+        assert made_row.latency[0].seconds == timed
 
 
 @pytest.fixture
@@ -127,10 +127,10 @@ def rounds(measured: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Results
 
     with monkeypatch.context() as patch:
         patch.setattr(results, "write_figures", copying)
-        found = measure(measured, Data(), FEW, silent)
+        made_results = measure(measured, Data(), FEW, silent)
     aside.replace(measured.rounds)
     measured.benchmark.unlink()
-    return measured, found
+    return measured, made_results
 
 
 def test_figures_computed_later_are_the_same_and_only_from_an_unchanged_measurement(
@@ -147,7 +147,7 @@ def test_figures_computed_later_are_the_same_and_only_from_an_unchanged_measurem
         assert up_to_date.find_rounds(run, FEW, unread) is None
     called: list[Any] = []
     with monkeypatch.context() as patch:
-        patch.setattr(suite, "measure", lambda *each: called.append(each))
+        patch.setattr(suite, "measure", lambda *arguments: called.append(arguments))
         measure_unless_done(run, Data(), replace(FEW, again=True), silent)
     assert len(called) == 1
     # An older measurement of the same files is no reason to leave the newer one.
@@ -160,14 +160,14 @@ def test_figures_computed_later_are_the_same_and_only_from_an_unchanged_measurem
         report_run(run, console)
     assert f"{run.rounds} is a later measurement without its figures" in console.export_text()
     console.file.close()
-    found = measure_unless_done(run, NoData(), FEW, silent)
-    assert found == expected
+    made_results = measure_unless_done(run, NoData(), FEW, silent)
+    assert made_results == expected
     assert not run.rounds.exists()
     assert up_to_date.find_rounds(run, FEW, unread) is None
 
 
 def require_only_whole_ones(run: Run, whole: dict[str, Any]) -> None:
-    """Whatever else the file holds, it is no measurement, or one that is refused in a line."""
+    """Check that a changed file is not used, or is refused with a one-line error."""
     card = ("rows", 1, "scorecard")
     changes: list[tuple[tuple[Any, ...], Any]] = [
         (("complete",), False),
@@ -216,7 +216,7 @@ def require_only_whole_ones(run: Run, whole: dict[str, Any]) -> None:
     for text in ("", "{", "[]", "null", "{}", '{"schema_version": 1}'):
         run.rounds.write_text(text)
         assert up_to_date.find_rounds(run, FEW, unread) is None, text
-    # Right in itself, but what is made of it is not.
+    # The values are valid, but the figures computed from them are not.
     changed = copy.deepcopy(whole)
     changed["rows"][1]["rounds"]["1"]["0"] |= {"cpu_seconds": 1e12, "elapsed_seconds": 1e-9}
     changed["rows"][1]["rounds"]["1"] = {"0": changed["rows"][1]["rounds"]["1"]["0"]}

@@ -1,4 +1,4 @@
-"""A row's worker processes, one after the other: over planted formats, and over fakes."""
+"""Successive worker processes of a row, with planted formats and with fake processes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ PROFILE = Profile(time={}, nodes={}, operators={})
 
 
 class FakeWorker:
-    """A worker that answers as told; what it is asked is written down."""
+    """A fake worker that logs its requests."""
 
     def __init__(self, log: list[str], load_seconds: float) -> None:
         self.log, self.load_seconds = log, load_seconds

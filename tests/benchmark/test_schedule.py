@@ -1,4 +1,4 @@
-"""Who is taken in which round, on rows whose turns take what the test says."""
+"""Order and end of the timing, with fake rows whose turns have given durations."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def test_a_file_that_takes_long_to_load_keeps_its_process_and_its_rounds() -> No
     rows = [FakeRow("eager", log), FakeRow("compiled", log, load_seconds=51)]
     run(rows, log, max_seconds=150, processes=3, rounds=4)
     assert [turns_of(row) for row in rows] == [[4, 4, 4], [12]]
-    found = rows[1].speedup(rows[0], 1)
-    assert found.processes == 1
+    baselines = rows[1].speedup(rows[0], 1)
+    assert baselines.processes == 1
     quick = FakeRow("compiled", log, load_seconds=50)
     run([quick], log, max_seconds=150, processes=3, rounds=4)
     assert turns_of(quick) == [4, 4, 4]
@@ -201,7 +201,8 @@ def test_a_row_is_also_compared_with_fp32_in_its_own_runtime() -> None:
         FakeRow("lonely_int8", log, runtime="lonely", precision="int8"),
     ]
     schedule = Schedule(rows, BenchmarkOptions(), lambda *_: None)
-    assert [found and found.name for found in (schedule.counterpart_of(row) for row in rows)] == [
+    counterparts = [schedule.counterpart_of(row) for row in rows]
+    assert [counterpart and counterpart.name for counterpart in counterparts] == [
         None,
         None,
         "fast_fp32",
@@ -230,8 +231,8 @@ def test_a_row_of_a_gpu_is_compared_with_the_baseline_that_ran_there() -> None:
     rows: Any = [on_cpu, on_gpu, other]
     schedule = Schedule(rows, BenchmarkOptions(), lambda *_: None)
     gpu_row: Any = other
-    found: list[Any] = [schedule.baseline_of(gpu_row), schedule.reference_of(gpu_row)]
-    assert found == [on_gpu, on_gpu]
+    baselines: list[Any] = [schedule.baseline_of(gpu_row), schedule.reference_of(gpu_row)]
+    assert baselines == [on_gpu, on_gpu]
 
 
 def test_rows_are_not_compared_with_a_baseline_that_failed_meanwhile() -> None:

@@ -110,8 +110,8 @@ def test_a_second_measurement_keeps_the_first_in_its_own_file(run: Run) -> None:
     first = measure(run, Data(), few, silent)
     second = measure(run, Data(), few, silent)
     kept = [json.loads(file.read_text()) for file in sorted(run.measurements.iterdir())]
-    assert sorted(each["measured_seconds"] for each in kept) == sorted(
-        each.measured_seconds for each in (first, second)
+    assert sorted(measurement["measured_seconds"] for measurement in kept) == sorted(
+        measurement.measured_seconds for measurement in (first, second)
     )
     assert run.read_benchmark().measured_seconds == second.measured_seconds
 
@@ -164,10 +164,10 @@ def test_the_verdict_same_comes_from_equal_logits_and_not_from_a_test_of_accurac
     assert noisy
     assert noisy.paired
     assert (noisy.paired.beyond_rounding or 0) > 0
-    found = run.read_benchmark()
-    (word,) = [note for note in footnotes(found) if "more than rounding" in note]
+    written = run.read_benchmark()
+    (word,) = [note for note in footnotes(written) if "more than rounding" in note]
     assert word.startswith("noisy on cpu: more than rounding is between its logits and those of")
-    assert found.recommended["cpu"] in {"eager", "talking"}
+    assert written.recommended["cpu"] in {"eager", "talking"}
 
 
 def test_reference_outputs_that_were_changed_are_refused(well_behaved: Run) -> None:

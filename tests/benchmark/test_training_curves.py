@@ -23,31 +23,31 @@ def write(folder: Path, epochs: range, steps: int, *, validated: bool = True) ->
 
 def test_curves_are_over_epochs(tmp_path: Path) -> None:
     write(tmp_path, range(3), 4)
-    found = training_curves.read(tmp_path)
-    assert found
-    assert found.val_loss == Curve(epochs=[1.0, 2.0, 3.0], values=[5.0, 4.0, 3.0])
-    assert found.val_top1
-    assert found.train_loss
-    assert found.val_top1.values == pytest.approx([0, 0.1, 0.2])
-    assert found.train_loss.epochs == [(step + 1) / 4 for step in range(12)]
-    assert found.train_loss.values == pytest.approx([10 - step / 4 for step in range(12)])
+    curves = training_curves.read(tmp_path)
+    assert curves
+    assert curves.val_loss == Curve(epochs=[1.0, 2.0, 3.0], values=[5.0, 4.0, 3.0])
+    assert curves.val_top1
+    assert curves.train_loss
+    assert curves.val_top1.values == pytest.approx([0, 0.1, 0.2])
+    assert curves.train_loss.epochs == [(step + 1) / 4 for step in range(12)]
+    assert curves.train_loss.values == pytest.approx([10 - step / 4 for step in range(12)])
 
 
 def test_a_continued_training_is_one_curve(tmp_path: Path) -> None:
     write(tmp_path, range(2), 4)
     write(tmp_path, range(2, 4), 4)
-    found = training_curves.read(tmp_path)
-    assert found
-    assert found.val_loss
-    assert found.val_loss.epochs == [1.0, 2.0, 3.0, 4.0]
+    curves = training_curves.read(tmp_path)
+    assert curves
+    assert curves.val_loss
+    assert curves.val_loss.epochs == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_a_long_training_keeps_its_end(tmp_path: Path) -> None:
     write(tmp_path, range(3), 500)
-    found = training_curves.read(tmp_path)
-    assert found
-    assert found.train_loss
-    epochs = found.train_loss.epochs
+    curves = training_curves.read(tmp_path)
+    assert curves
+    assert curves.train_loss
+    epochs = curves.train_loss.epochs
     assert len(epochs) <= training_curves.MOST_POINTS
     assert epochs[-1] == 3.0
 

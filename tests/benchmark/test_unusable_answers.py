@@ -15,7 +15,7 @@ from tests.benchmark.planted_formats import (
 from tests.report.pages import markdown_page
 
 NOT_FINITE = "logits of 1 images are not finite"
-# Whether a test image or a timed batch brings it, and what is said.
+# By fault and its trigger (an unusual test image, or a timed batch of three): the message.
 ANSWERS = {
     "nan-of-the-strange": NOT_FINITE,
     "inf-of-the-strange": NOT_FINITE,
@@ -46,12 +46,12 @@ def test_a_baseline_that_fails_at_a_test_image_leaves_the_other_rows_their_figur
     only(run, "nan-of-the-strange", "talking")
     options = replace(OPTIONS, baseline="nan-of-the-strange")
     measure(run, StrangeData(), options, silent)
-    found = run.read_benchmark()
-    failed, talking = found.rows
+    written = run.read_benchmark()
+    failed, talking = written.rows
     assert failed.reason == NOT_FINITE
     assert talking.status == "ok"
     assert talking.accuracy
     assert talking.accuracy.images == 50
     assert talking.accuracy.paired is None
-    assert found.recommended == {"cpu": None}
-    assert "nan-of-the-strange" in markdown_page(found)
+    assert written.recommended == {"cpu": None}
+    assert "nan-of-the-strange" in markdown_page(written)

@@ -1,4 +1,4 @@
-"""Runs side by side: what is ranked with what, and the answer to what one came for."""
+"""Comparison of runs: groups that are ranked together, and the file to ship."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def keep(folder: Path, name: str, measured: dict[str, Any]) -> Path:
 
 
 def file(name: str, p50: float, top1: float, verdict: str = "pass") -> dict[str, Any]:
-    found = row(name, latency=[latency(1, p50), latency(8, 8 * p50)], verdict=verdict)
-    found["accuracy"]["top1"] = top1
-    return found
+    entry = row(name, latency=[latency(1, p50), latency(8, 8 * p50)], verdict=verdict)
+    entry["accuracy"]["top1"] = top1
+    return entry
 
 
 @pytest.fixture
@@ -51,38 +51,38 @@ def comparison(folder: Path, seconds: float | None = None) -> Comparison:
     return Comparison.of(collect([str(folder)]), None, seconds)
 
 
-def table(found: Comparison) -> dict[str, dict[str, str]]:
-    shown = found.columns()
+def table(compared: Comparison) -> dict[str, dict[str, str]]:
+    columns = compared.columns()
     return {
-        f"{each.model} {each.row.format}": {
-            column.head.replace("\n", " "): column.cell(each).text for column in shown
+        f"{candidate.model} {candidate.row.format}": {
+            column.head.replace("\n", " "): column.cell(candidate).text for column in columns
         }
-        for each in found.rows()
+        for candidate in compared.rows()
     }
 
 
 def test_latencies_of_two_places_stand_in_two_columns_and_it_says_why(three: Path) -> None:
-    found = comparison(three)
-    cells = table(found)
+    compared = comparison(three)
+    cells = table(compared)
     assert cells["large int8"]["batch 1 p50 ms place A"] == "6.00"
     assert cells["large int8"]["batch 1 p50 ms place B"] == "-"
     assert cells["there eager"]["batch 1 p50 ms place A"] == "-"
     assert cells["there eager"]["batch 1 p50 ms place B"] == "1.00"
-    (why,) = [note for note in found.notes() if "not ranked together" in note]
+    (why,) = [note for note in compared.notes() if "not ranked together" in note]
     assert "place A: a CPU, 2 threads; place B: a CPU, 8 threads" in why
-    assert "large/version_0, onnx on cpu: failed (it <b>broke</b> | badly)" in found.notes()
+    assert "large/version_0, onnx on cpu: failed (it <b>broke</b> | badly)" in compared.notes()
 
 
 def test_accuracies_on_other_images_stand_in_two_columns(three: Path) -> None:
     other = results(file("eager", 0.004, 0.5))
     other["dataset"] |= {"name": "cifar10", "images": 10_000}
     keep(three, "other", other)
-    found = comparison(three)
-    assert table(found)["other eager"]["top-1 % set A"] == "50.00"
-    assert table(found)["large eager"]["top-1 % set A"] == "-"
-    assert [note for note in found.notes() if "not equally hard" in note]
+    compared = comparison(three)
+    assert table(compared)["other eager"]["top-1 % set A"] == "50.00"
+    assert table(compared)["large eager"]["top-1 % set A"] == "-"
+    assert [note for note in compared.notes() if "not equally hard" in note]
     # Nothing of one set of images keeps what was scored on another off the front.
-    assert table(found)["other eager"]["on the front"] == "yes"
+    assert table(compared)["other eager"]["on the front"] == "yes"
 
 
 def scored_on(folder: Path, name: str, sha256: str | None) -> None:
@@ -111,14 +111,15 @@ def test_files_of_other_test_images_are_not_ranked_together_whatever_their_name_
 ) -> None:
     for number, sha256 in enumerate(hashes):
         scored_on(tmp_path, f"run{number}", sha256)
-    found = comparison(tmp_path, 0.01)
-    assert (len(found.test_sets), len(found.answers())) == (sets, sets)
-    told = [note.split()[0] for note in found.notes() if "does not say which images" in note]
-    assert told == assumed
+    compared = comparison(tmp_path, 0.01)
+    assert (len(compared.test_sets), len(compared.answers())) == (sets, sets)
+    notes = [note for note in compared.notes() if "does not say which images" in note]
+    assumed_runs = [note.split()[0] for note in notes]
+    assert assumed_runs == assumed
     if "b" * 64 in hashes:
-        (why,) = [note for note in found.notes() if "not equally hard" in note]
+        (why,) = [note for note in compared.notes() if "not equally hard" in note]
         assert "540 test images of digits, set aaaaaaaa" in why
-    assert markdown_page(found)
+    assert markdown_page(compared)
 
 
 def test_an_older_measurement_of_another_number_of_images_is_a_separate_set(tmp_path: Path) -> None:
@@ -132,9 +133,9 @@ def test_an_older_measurement_of_another_number_of_images_is_a_separate_set(tmp_
 def test_the_same_network_is_an_answer_and_is_called_so(tmp_path: Path) -> None:
     slow = file("eager", 0.02, 0.9, verdict="same")
     keep(tmp_path, "one", results(slow, file("onnx", 0.001, 0.9, verdict="same")))
-    found = comparison(tmp_path, 0.005)
-    assert "one as onnx" in found.answers()[0]
-    assert table(found)["one onnx"]["verdict"] == "same network"
+    compared = comparison(tmp_path, 0.005)
+    assert "one as onnx" in compared.answers()[0]
+    assert table(compared)["one onnx"]["verdict"] == "same network"
     assert "verdict same network" in comparison(tmp_path, 0.0001).answers()[0]
 
 
@@ -184,16 +185,16 @@ def test_runs_of_the_same_name_are_named_by_their_path(tmp_path: Path) -> None:
 
 
 def test_the_html_page_has_the_same_figures_and_loads_nothing(three: Path) -> None:
-    found = comparison(three, 0.01)
-    seen = Page(html_page(found))
-    for each, cells in zip(found.rows(), seen.rows_in_order, strict=True):
+    compared = comparison(three, 0.01)
+    seen = Page(html_page(compared))
+    for each, cells in zip(compared.rows(), seen.rows_in_order, strict=True):
         p50 = [value for (_, value), head in zip(cells, seen.heads, strict=True) if "p50" in head]
         assert [float(str(value)) for value in p50 if value] == [each.cell.p50_s]
     addresses = [attributes.get(name) for _, attributes in seen.tags for name in ("src", "href")]
     assert {str(it)[0] for it in addresses if it} <= {"#"}
-    for answer in found.answers():
+    for answer in compared.answers():
         assert answer in "".join(seen.words)
-        assert answer in markdown_page(found)
+        assert answer in markdown_page(compared)
 
 
 def test_markup_in_names_stays_text(tmp_path: Path) -> None:
@@ -201,9 +202,9 @@ def test_markup_in_names_stays_text(tmp_path: Path) -> None:
     content = json.loads((run / "benchmark.json").read_text())
     content |= {"model": SCRIPT, "run": SCRIPT}
     (run / "benchmark.json").write_text(json.dumps(content))
-    found = comparison(tmp_path, 0.01)
-    assert [tag for tag, _ in Page(html_page(found)).tags].count("script") == 1
-    assert "<script" not in markdown_page(found)
+    compared = comparison(tmp_path, 0.01)
+    assert [tag for tag, _ in Page(html_page(compared)).tags].count("script") == 1
+    assert "<script" not in markdown_page(compared)
 
 
 def test_a_comparison_is_written_and_printed(three: Path) -> None:

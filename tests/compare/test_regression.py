@@ -1,4 +1,4 @@
-"""The guard: planted regressions are caught, noise is not. Samples as machines give them."""
+"""The regression check: planted regressions are found in realistic samples, noise is not."""
 
 from __future__ import annotations
 
@@ -72,34 +72,34 @@ def compared(
 
 
 def outcomes(old: dict[str, Any], new: dict[str, Any], **options: Any) -> dict[str, str]:
-    found = compared(old, new, **{"max_slowdown": 0.05, "max_drop": None, **options})
-    return {each.format: each.outcome for each in found}
+    findings = compared(old, new, **{"max_slowdown": 0.05, "max_drop": None, **options})
+    return {entry.format: entry.outcome for entry in findings}
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_same_files_measured_again_have_not_regressed(seed: int) -> None:
-    found = outcomes(measurement(2 * seed), measurement(2 * seed + 1))
-    assert "regressed" not in found.values()
+    findings = outcomes(measurement(2 * seed), measurement(2 * seed + 1))
+    assert "regressed" not in findings.values()
 
 
 @pytest.mark.parametrize("name", ["eager", "onnx_int8"])
 @pytest.mark.parametrize("seed", range(10))
 def test_a_file_that_takes_a_tenth_longer_is_caught_and_alone(seed: int, name: str) -> None:
-    found = outcomes(measurement(2 * seed), measurement(2 * seed + 1, **{name: 1.10}))
-    assert [each for each in found if found[each] == "regressed"] == [name]
+    findings = outcomes(measurement(2 * seed), measurement(2 * seed + 1, **{name: 1.10}))
+    assert [entry for entry in findings if findings[entry] == "regressed"] == [name]
 
 
 def test_a_slowdown_of_all_but_the_baseline_is_caught_if_the_clock_agrees() -> None:
     slower = dict.fromkeys(["torchscript", "onnx_fp32", "onnx_int8"], 1.2)
-    found = outcomes(measurement(1), same_hour(measurement(1), slower))
-    assert [name for name in found if found[name] == "regressed"] == list(slower)
+    findings = outcomes(measurement(1), same_hour(measurement(1), slower))
+    assert [name for name in findings if findings[name] == "regressed"] == list(slower)
 
 
 def same_hour(measured: dict[str, Any], slower: dict[str, float]) -> dict[str, Any]:
     changed = copy.deepcopy(measured)
-    for each in changed["rows"]:
-        for cell in each["latency"]:
-            times = slower.get(each["format"], 1.0)
+    for entry in changed["rows"]:
+        for cell in entry["latency"]:
+            times = slower.get(entry["format"], 1.0)
             cell["seconds"] = {
                 number: [times * value for value in seconds]
                 for number, seconds in cell["seconds"].items()
@@ -117,27 +117,27 @@ def test_a_slower_machine_is_no_regression_unless_the_clock_is_trusted() -> None
 def test_a_slowdown_that_is_not_shown_is_inconclusive_and_told() -> None:
     old, new = measurement(5), measurement(5)
     for measured in (old, new):  # two processes, which tell next to nothing
-        for each in measured["rows"]:
-            cell = each["latency"][0]
+        for entry in measured["rows"]:
+            cell = entry["latency"][0]
             cell |= {"processes": 2, "speedup": None}
             for name in ("seconds", "process_of_round"):
                 cell[name] = {number: cell[name][number] for number in "0145"}
-    found = compared(old, same_hour(new, {"onnx_int8": 1.07}), max_slowdown=0.05, max_drop=None)
-    (unsure,) = [each for each in found if each.outcome == "inconclusive"]
+    findings = compared(old, same_hour(new, {"onnx_int8": 1.07}), max_slowdown=0.05, max_drop=None)
+    (unsure,) = [entry for entry in findings if entry.outcome == "inconclusive"]
     assert unsure.format == "onnx_int8"
     assert "benchmark=thorough" in str(unsure)
 
 
 def test_of_measurements_in_one_process_only_a_gross_slowdown_is_shown() -> None:
     old = measurement(5) | {"schema_version": 1}
-    for each in old["rows"]:
-        for cell in each["latency"]:
+    for entry in old["rows"]:
+        for cell in entry["latency"]:
             del cell["process_of_round"], cell["processes"]  # as in version 1 of the file
-    found = {
+    findings = {
         times: outcomes(old, same_hour(old, {"onnx_int8": times}))["onnx_int8"]
         for times in (1.0, 1.3, 2.5)
     }
-    assert found == {1.0: "ok", 1.3: "inconclusive", 2.5: "regressed"}
+    assert findings == {1.0: "ok", 1.3: "inconclusive", 2.5: "regressed"}
 
 
 def test_with_only_the_baseline_in_common_the_baseline_decides() -> None:
@@ -155,12 +155,12 @@ def test_a_row_without_figures_any_more_has_regressed() -> None:
     new = copy.deepcopy(old)
     new["rows"][3] = row("onnx_int8", **FAILED)
     del new["rows"][2]
-    found = compared(old, new, max_slowdown=None, max_drop=None)
-    assert [(each.outcome, each.format) for each in found] == [
+    findings = compared(old, new, max_slowdown=None, max_drop=None)
+    assert [(entry.outcome, entry.format) for entry in findings] == [
         ("regressed", "onnx_fp32"),
         ("regressed", "onnx_int8"),
     ]
-    assert "it <b>broke</b>" in str(found[1])
+    assert "it <b>broke</b>" in str(findings[1])
 
 
 def test_latencies_of_two_machines_are_not_compared() -> None:
@@ -185,8 +185,8 @@ def test_a_drop_of_accuracy_counts_when_it_is_shown(top1: float, images: int, ou
     old["dataset"]["images"] = old["rows"][0]["accuracy"]["images"] = images
     new = json.loads(json.dumps(old))
     new["rows"][0]["accuracy"]["top1"] = top1
-    (found,) = compared(old, new, max_slowdown=None, max_drop=0.005)
-    assert (found.figure, found.outcome) == ("top-1", outcome)
+    (finding,) = compared(old, new, max_slowdown=None, max_drop=0.005)
+    assert (finding.figure, finding.outcome) == ("top-1", outcome)
 
 
 def test_accuracies_on_other_images_are_not_compared() -> None:
@@ -209,7 +209,7 @@ def test_different_images_of_the_same_name_and_number_are_not_compared() -> None
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "is_noted"),
     [
         ("a" * 64, "a" * 64, False),
         (None, "a" * 64, True),
@@ -218,7 +218,7 @@ def test_different_images_of_the_same_name_and_number_are_not_compared() -> None
     ],
 )
 def test_a_finding_says_that_equal_images_are_only_assumed(
-    old: str | None, new: str | None, told: bool
+    old: str | None, new: str | None, is_noted: bool
 ) -> None:
-    (found,) = compared(scored_on(old), scored_on(new), max_slowdown=None, max_drop=0.005)
-    assert ("is taken from their name and number" in found.text) is told
+    (finding,) = compared(scored_on(old), scored_on(new), max_slowdown=None, max_drop=0.005)
+    assert ("is taken from their name and number" in finding.text) is is_noted

@@ -51,16 +51,16 @@ def test_a_renamed_run_is_found_where_no_other_has_the_file(tmp_path: Path) -> N
         last.parent.mkdir(parents=True)
         last.touch()
         os.utime(last, (100 - age, 100 - age))
-    found = folder.newest(tmp_path, "resnet34", having="checkpoints/last.ckpt")
-    assert found is not None
-    assert found.name == "resnet34/the good one"
+    latest = folder.newest(tmp_path, "resnet34", having="checkpoints/last.ckpt")
+    assert latest is not None
+    assert latest.name == "resnet34/the good one"
     numbered = Run(models / "version_3").last_checkpoint
     numbered.parent.mkdir(parents=True)
     numbered.touch()
     os.utime(numbered, (1, 1))
-    found = folder.newest(tmp_path, "resnet34", having="checkpoints/last.ckpt")
-    assert found is not None
-    assert found.name == "resnet34/version_3"
+    latest = folder.newest(tmp_path, "resnet34", having="checkpoints/last.ckpt")
+    assert latest is not None
+    assert latest.name == "resnet34/version_3"
 
 
 def test_a_renamed_run_is_called_by_its_present_name(tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_a_measurement_of_the_version_before_is_read_and_says_what_it_lacks(
     from tests.report.test_table import results, row
 
     content = results(row("eager"), row("onnx")) | {"schema_version": 1}
-    for each in content["rows"]:
-        for cell in each["latency"]:
+    for entry in content["rows"]:
+        for cell in entry["latency"]:
             del cell["processes"], cell["process_of_round"], cell["speedup"]["processes"]
     run = Run(tmp_path)
     run.benchmark.write_text(json.dumps(content))
@@ -131,8 +131,8 @@ def test_rounds_without_their_processes_are_refused(
     run = Run(tmp_path)
     run.benchmark.write_text(json.dumps(results(row("onnx", latency=[latency(1, 0.01)]))))
     run.read_benchmark()
-    told = results(row("onnx", latency=[latency(1, 0.01, **changes)]))
-    run.benchmark.write_text(json.dumps(told))
+    unknown_processes = results(row("onnx", latency=[latency(1, 0.01, **changes)]))
+    run.benchmark.write_text(json.dumps(unknown_processes))
     with pytest.raises(UsageError, match=r"process"):
         run.read_benchmark()
 
@@ -142,10 +142,10 @@ def test_measurements_of_every_version_are_read_and_told(tmp_path: Path) -> None
     recent = results(row("eager"), row("onnx"))
     for measured in (recent, of_version_1(recent)):
         run.benchmark.write_text(json.dumps(measured))
-        found = run.read_benchmark()
-        assert found.schema_version == measured["schema_version"]
-        assert markdown_page(found)
-        assert [*sentences(found)]
+        latest = run.read_benchmark()
+        assert latest.schema_version == measured["schema_version"]
+        assert markdown_page(latest)
+        assert [*sentences(latest)]
     for version in (0, 3, "2", None):
         run.benchmark.write_text(json.dumps({**recent, "schema_version": version}))
         with pytest.raises(UsageError, match="expected schema_version 1 or 2; found"):

@@ -1,4 +1,4 @@
-"""Records of a run's files: what is written is read again, and a mistake is told with its place."""
+"""Records of a run's files: writing, reading again, and errors that name the position."""
 
 from __future__ import annotations
 

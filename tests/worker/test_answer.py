@@ -1,4 +1,4 @@
-"""What is no answer, said by every place that an answer comes to."""
+"""Unusable outputs are refused wherever an output is read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def with_value(value: float, *positions: int) -> np.ndarray:
     return changed
 
 
-# The answer, what is said of it, and the images that it is said of.
+# The output, the message, and the images that the message is about.
 BAD: dict[str, tuple[Any, str, tuple[int, ...]]] = {
     "a NaN": (with_value(np.nan, 2), "logits of 1 images are not finite", (2,)),
     "an infinity": (with_value(np.inf, 0, 3), "logits of 2 images are not finite", (0, 3)),
@@ -59,9 +59,9 @@ ZERO = np.zeros((IMAGES, 3, 2, 2), np.float32)
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_floating_point_logits_of_any_width_are_accepted(dtype: Any) -> None:
-    found = logits_of(GOOD.astype(dtype), IMAGES, CLASSES)
-    assert found.dtype == np.float32
-    assert np.array_equal(found, GOOD)
+    logits = logits_of(GOOD.astype(dtype), IMAGES, CLASSES)
+    assert logits.dtype == np.float32
+    assert np.array_equal(logits, GOOD)
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -210,9 +210,9 @@ def test_the_check_of_a_bundle_fails_if_logits_are_not_finite(
             with pytest.raises(SystemExit) as ended:
                 module.main()
             # A text as the exit code is printed by Python, and is exit code 1.
-            told = f"{ended.value.code}\n{capsys.readouterr().err}"
-            assert "error: " in told
-            assert "logits of 1 images are not finite" in told
+            output = f"{ended.value.code}\n{capsys.readouterr().err}"
+            assert "error: " in output
+            assert "logits of 1 images are not finite" in output
             assert ended.value.code not in {None, 0}
 
 

@@ -1,4 +1,4 @@
-"""The GPU's memory and energy, by a driver that the test plays."""
+"""Memory and energy of the GPU, with a fake driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parent's hold on a worker, without one: how many images a file is given at once."""
+"""Batch size of evaluation and prediction, with a fake worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stopwatch on a runtime whose calls take what a list says, by a faked clock."""
+"""The stopwatch and the energy meter, with a fake runtime and a fake clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The description of fake machines, from its making to its reading in a page."""
+"""Descriptions of fake machines: creation, storage and display in a page."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def test_the_description_of_any_machine_is_written_and_read_again(
     run.folder.mkdir(parents=True)
     measured = results(row("eager"), row("onnx")) | {"environment": as_dict(described)}
     run.write_benchmark(convert(measured, Results), f"{described.cpu} 1 threads")
-    found = run.read_benchmark()
-    assert found.environment == described
-    assert described.cpu in markdown_page(found)
+    written = run.read_benchmark()
+    assert written.environment == described
+    assert described.cpu in markdown_page(written)
 
 
 def test_an_unknown_number_of_cores_is_reported_as_unknown(
@@ -53,8 +53,8 @@ def test_an_unknown_number_of_cores_is_reported_as_unknown(
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     described = description.describe(threads=1)
     convert(as_dict(described), Environment)
-    told = markdown_page(results(row("eager")) | {"environment": as_dict(described)})
-    assert "usable of an unknown number of cores" in told
+    page = markdown_page(results(row("eager")) | {"environment": as_dict(described)})
+    assert "usable of an unknown number of cores" in page
 
 
 def git(folder: Path, *words: str) -> str:

@@ -96,9 +96,9 @@ def test_counters_of_any_kernel_or_sandbox_are_read_or_left_out(
     monkeypatch.setattr("src.system.machine.usable_core_numbers", lambda: {0})
     if text is not None:
         (tmp_path / "stat").write_text(text)
-    found = Observation.now()
+    observation = Observation.now()
     if busy is None:
-        assert found is None
+        assert observation is None
     else:
-        assert found is not None
-        assert found.busy == pytest.approx(busy / os.sysconf("SC_CLK_TCK"))
+        assert observation is not None
+        assert observation.busy == pytest.approx(busy / os.sysconf("SC_CLK_TCK"))

@@ -164,5 +164,5 @@ def test_the_largest_difference_is_of_each_image_its_largest() -> None:
     baseline = np.zeros((101, 2), dtype=np.float32)
     logits = baseline.copy()
     logits[:, 0] = -np.arange(101)
-    found = distance(logits, baseline)
-    assert (found.max_abs_logit_diff, found.p99_abs_logit_diff) == (100.0, 99.0)
+    figures = distance(logits, baseline)
+    assert (figures.max_abs_logit_diff, figures.p99_abs_logit_diff) == (100.0, 99.0)

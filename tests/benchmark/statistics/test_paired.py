@@ -64,12 +64,12 @@ def test_an_interval_is_the_same_where_denormal_numbers_are_flushed() -> None:
     expected = score_interval(0, 0, 540)
     torch.set_flush_denormal(True)  # as a training does
     try:
-        found = score_interval(0, 0, 540)
+        interval = score_interval(0, 0, 540)
     finally:
         torch.set_flush_denormal(False)
-    assert found == pytest.approx(expected, rel=1e-9)
-    assert found[0] < -0.007
-    assert found[1] > 0.007
+    assert interval == pytest.approx(expected, rel=1e-9)
+    assert interval[0] < -0.007
+    assert interval[1] > 0.007
 
 
 def test_each_interval_of_a_small_table_holds_its_delta_and_mirrors() -> None:

@@ -1,4 +1,4 @@
-"""What rounding explains: other kernels' sums pass, numbers of half the bits do not."""
+"""The rounding test: the same sums in another order pass, half-precision numbers do not."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def _built() -> nn.Sequential:
     layers: list[nn.Module] = []
     for inner, outer in ((3, 16), (16, 16), (16, 16), (16, 16), (16, 32)):
         layers += [nn.Conv2d(inner, outer, 3, padding=1), nn.BatchNorm2d(outer), nn.ReLU()]
-    found = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, CLASSES))
-    found.train()
+    module = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, CLASSES))
+    module.train()
     with torch.no_grad():
         for _ in range(5):
-            found(IMAGES)
-    return found.eval()
+            module(IMAGES)
+    return module.eval()
 
 
-def logits_of(found: Callable[[Tensor], Tensor], batch: int = 96) -> Logits:
+def logits_of(module: Callable[[Tensor], Tensor], batch: int = 96) -> Logits:
     with torch.inference_mode():
-        parts = [found(part).float() for part in IMAGES.split(batch)]
+        parts = [module(part).float() for part in IMAGES.split(batch)]
     return torch.cat(parts).numpy()
 
 
@@ -71,26 +71,26 @@ def verdict(logits: Logits, baseline: Logits, *, may_be_same: bool = True) -> st
     return with_same(card.result(0.01), may_be_same=may_be_same).verdict
 
 
-def in_double(found: nn.Module) -> Callable[[Tensor], Tensor]:
-    double = copy.deepcopy(found).double()
+def in_double(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    double = copy.deepcopy(module).double()
     return lambda images: double(images.double())
 
 
-def with_batch_norm_folded(found: nn.Module) -> Callable[[Tensor], Tensor]:
-    scripted: Callable[[Tensor], Tensor] = torch.jit.freeze(torch.jit.script(found))
+def with_batch_norm_folded(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    scripted: Callable[[Tensor], Tensor] = torch.jit.freeze(torch.jit.script(module))
     return scripted
 
 
-def in_channels_last(found: nn.Module) -> Callable[[Tensor], Tensor]:
-    changed = copy.deepcopy(found).to(memory_format=torch.channels_last)
+def in_channels_last(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    changed = copy.deepcopy(module).to(memory_format=torch.channels_last)
     return lambda images: changed(images.contiguous(memory_format=torch.channels_last))
 
 
-def without_onednn(found: nn.Module) -> Callable[[Tensor], Tensor]:
+def without_onednn(module: nn.Module) -> Callable[[Tensor], Tensor]:
     def call(images: Tensor) -> Tensor:
         torch.backends.mkldnn.enabled = False
         try:
-            return found(images)
+            return module(images)
         finally:
             torch.backends.mkldnn.enabled = True
 
@@ -117,20 +117,20 @@ def rounded(values: Tensor, bits: int) -> Tensor:
 
 
 def weights_of(bits: int) -> Callable[[nn.Module], nn.Module]:
-    def change(found: nn.Module) -> nn.Module:
-        for value in found.parameters():
+    def change(module: nn.Module) -> nn.Module:
+        for value in module.parameters():
             value.data = rounded(value.data, bits)
-        return found
+        return module
 
     return change
 
 
 def products_of(bits: int) -> Callable[[nn.Module], nn.Module]:
-    def change(found: nn.Module) -> nn.Module:
-        for part in weights_of(bits)(found).modules():
+    def change(module: nn.Module) -> nn.Module:
+        for part in weights_of(bits)(module).modules():
             if isinstance(part, nn.Conv2d | nn.Linear):
-                part.register_forward_pre_hook(lambda _, given: (rounded(given[0], bits),))
-        return found
+                part.register_forward_pre_hook(lambda _, inputs: (rounded(inputs[0], bits),))
+        return module
 
     return change
 
@@ -138,9 +138,9 @@ def products_of(bits: int) -> Callable[[nn.Module], nn.Module]:
 def head_of(bits: int) -> Callable[[nn.Sequential], nn.Module]:
     """Only the last layer's input is narrow."""
 
-    def change(found: nn.Sequential) -> nn.Module:
-        found[-1].register_forward_pre_hook(lambda _, given: (rounded(given[0], bits),))
-        return found
+    def change(module: nn.Sequential) -> nn.Module:
+        module[-1].register_forward_pre_hook(lambda _, inputs: (rounded(inputs[0], bits),))
+        return module
 
     return change
 
