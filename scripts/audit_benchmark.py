@@ -1,17 +1,23 @@
-"""Puts the benchmark itself to the test: can its figures be believed?
+#!/usr/bin/env python3
+"""Test the benchmark itself on a finished run: can its figures be believed?
 
-python scripts/audit_benchmark.py RUN [--only aa,load,independent,crash] [--files eager,onnx_fp32]
+scripts/audit_benchmark.py RUN [--only aa,load,independent,crash] [--files eager,onnx_fp32]
     [--sessions 20] [--simulated 100] [--keep FILE]
 
-A/A: the same file under two names, in sessions of the default preset and in further ones put
-together from their processes; beside onnx_fp32 a planted slow-down of 5 %; a planted load on one
-core; a bare timing loop in a fresh process, taken in turn with ours; formats that crash, hang and
-eat memory. It measures on a copy of the run folder's exports. Each part says beforehand how long
-it may take. With --keep, sessions of A/A are kept as they are made, and those that are there are
-not made again: it can be stopped and goes on.
+- aa: the same file under two names, in sessions of the default preset and in further ones that are
+  put together from their processes; beside onnx_fp32 a planted slow-down of 5 %.
+- load: a planted load on one core.
+- independent: a bare timing loop in a fresh process, in turn with the benchmark's.
+- crash: formats that crash, hang and eat memory.
+
+It measures a copy of the run's exports, prints a table, and exits with 1 on a miss. All parts take
+up to 80 minutes; each says beforehand how long it may take. Leave the machine alone meanwhile. With
+--keep, sessions of A/A are stored as they are made and not made again, so it can be stopped.
 """
 
 from __future__ import annotations
+
+import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
 import json
@@ -88,7 +94,9 @@ with torch.inference_mode():
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", help="a finished run's folder")
     parser.add_argument("--only", default="aa,load,independent,crash", help="parts, in this order")
     parser.add_argument("--files", default=",".join(TWINS), help="of A/A")

@@ -1,8 +1,9 @@
-"""How fast training is beside a bare PyTorch loop and beside Lightning as it comes.
+#!/usr/bin/env python3
+"""Measure how fast training is beside a bare PyTorch loop and beside Lightning's defaults.
 
-python scripts/benchmark_training.py [--models resnet34 ...] [--workloads compute data]
-python scripts/benchmark_training.py --workloads settings      each setting beside the default
-python scripts/benchmark_training.py --show                    the tables of what was measured
+scripts/benchmark_training.py [--models resnet34 ...] [--workloads compute data]
+scripts/benchmark_training.py --workloads settings      each setting beside the default
+scripts/benchmark_training.py --show                    the tables of what was measured
 
 compute: the digits at 64 pixels, which cost nothing to load. data: generated JPEG photographs,
 large beside the network's input, whose decoding takes the time.
@@ -13,14 +14,19 @@ large beside the network's input, whose decoding takes the time.
 - ours: the LightningModule, data module and callbacks of a run, with the defaults.
 - ours, with data.fast_decode and data.cache, as docs/data.md has them.
 
-Network, batch, variation of the images, workers and threads are the same. Each loop has a process,
-which is stopped while others run, workers and all. They take turns by blocks of whole epochs, in an
-order that reverses every round. A ratio is of the blocks of one round, given as the median of the
-rounds with its 95 % interval. The first epoch, in which workers start and caches are filled,
-is no block; it is shown beside.
+Network, batch, augmentation of the images, workers and threads are the same. Each loop has a
+process, which is stopped while others run, workers and all. They take turns by blocks of whole
+epochs, in an order that reverses every round. A ratio is of the blocks of one round, given as the
+median of the rounds with its 95 % interval. The first epoch, in which workers start and caches are
+filled, is no block; it is shown beside.
+
+All four networks take about 30 minutes on two cores. Leave the machine alone meanwhile. Finished
+parts are stored in lightning_logs/benchmark_training.
 """
 
 from __future__ import annotations
+
+import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
 import json

@@ -1,15 +1,20 @@
-"""Are the networks healthy that this project trains? Four networks, three seeds, two settings.
+#!/usr/bin/env python3
+"""Check that the trained networks are healthy: four networks, three seeds, two settings.
 
-python scripts/check_training.py [--models resnet34 ...] [--seeds 0 1 2] [--settings default]
-                                 [--root FOLDER] [--page docs/training.md]
+scripts/check_training.py [--models resnet34 ...] [--seeds 0 1 2] [--settings default]
+                          [--root FOLDER] [--page docs/training.md]
 
 Each training is a run as any user starts it, on the embedded digits. Then, on the test split:
 top-1; the largest logit of all images over that of the median image; and what the plainest static
 int8 file keeps, which is ONNX Runtime's own with MinMax ranges, QUInt8 activations and per-channel
 QInt8 weights, without any of this project's search.
+
+All 24 trainings take about 50 minutes on two cores. With --root, it continues where it stopped.
 """
 
 from __future__ import annotations
+
+import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
 import json
@@ -45,7 +50,9 @@ CALIBRATION = 256  # images
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))

@@ -1,16 +1,21 @@
-"""How near files in int8 come to what the processor can multiply in int8.
+#!/usr/bin/env python3
+"""Measure how near int8 files come to the processor's int8 peak.
 
-python scripts/int8_peak.py [--root FOLDER]
+scripts/int8_peak.py [--root FOLDER]
 
 The peak is the highest rate that ONNX Runtime or OpenVINO reaches with wide 1x1 convolutions in
-int8: what a processor does on paper, no runtime does. It is measured with one thread and with all:
-two hardware threads of one core share its matrix unit, and together hardly do more than one. With
---root, where scripts/compare_runtimes kept its runs, a table follows: the time that each network's
-products would take at that rate, what its files took, and how many times that is. Everything is
-taken in turn, each in a process of its own.
+int8; no runtime reaches the rate on the processor's data sheet. It is measured with one thread and
+with all: two hardware threads of one core share its matrix unit, and together are hardly faster
+than one. With --root, the folder of runs of scripts/compare_runtimes.py, a table follows: the time
+that each network's products would take at that rate, the time of its files, and their ratio. All
+are measured in turn, each in a process of its own.
+
+It takes half a minute, and four minutes with --root.
 """
 
 from __future__ import annotations
+
+import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
 import statistics
@@ -45,8 +50,10 @@ VARIANTS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, help="where scripts/compare_runtimes kept its runs")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--root", type=Path, help="where scripts/compare_runtimes.py kept its runs")
     parser.add_argument("--peak", choices=VARIANTS, help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--file", nargs=2, help=argparse.SUPPRESS)
@@ -89,8 +96,8 @@ def newest_runs(root: Path) -> list[runs.Run]:
     found = [run for run in each if run is not None]
     if not found:
         sys.exit(
-            f"error: --root: expected runs of scripts/compare_runtimes, found none in {root}; "
-            f"make them with scripts/compare_runtimes --root {root}"
+            f"error: --root: expected runs of scripts/compare_runtimes.py, found none in {root}; "
+            f"make them with scripts/compare_runtimes.py --root {root}"
         )
     return found
 

@@ -1,28 +1,49 @@
-"""Pictures of a run in TensorBoard, by headless Chromium: what people will look at.
+#!/usr/bin/env python3
+"""Take pictures of a run: its page, its table on a terminal, and TensorBoard.
 
-scripts/screenshots RUN [--out FOLDER] [--chromium PATH] [--webcomponents FILE]
+scripts/screenshots.py RUN [--of report console tensorboard] [--out FOLDER] [--chromium PATH]
+                       [--webcomponents FILE]
 
-Needs Chromium and the package playwright. The Trace view of TensorBoard's profiler plugin loads
-webcomponents.js from the web; on a machine without, ``--webcomponents`` names the file that is
-given in its place (webcomponents.min.js of the npm package webcomponents.js 0.7.24).
+report and console are small enough for the README: at most 150 kB each. They show the light theme.
+
+It needs Chromium, and fetches the package playwright. The Trace view of TensorBoard's profiler
+plugin loads webcomponents.js from the web. Without a network, --webcomponents names the file to use
+instead (webcomponents.min.js of the npm package webcomponents.js 0.7.24).
 """
 
 from __future__ import annotations
 
+import restart_in_environment  # noqa: F401  # continues in .venv
+
 import argparse
+import importlib.util
+import io
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from playwright.sync_api import Page, Route, sync_playwright
+from PIL import Image
+from rich.console import Console
+from rich.text import Text
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Route
+
+PLAYWRIGHT = "playwright>=1.50"
+PARTS = ("report", "console", "tensorboard")
+TERMINAL_COLUMNS = 132
+MAX_BYTES = 150_000  # of a picture in the README
+COLORS = (256, 64, 16)  # of its palette, until it is small enough
+TERMINAL_PAGE = """<body style="margin: 0; background: white">
+<pre style="display: inline-block; width: {columns}ch; margin: 0; padding: 16px;
+  font: 14px/1.3 'DejaVu Sans Mono', Menlo, monospace; white-space: pre-wrap">{code}</pre>"""
 TABS = {
     "scalars": "timeseries",
     "images": "images",
@@ -45,31 +66,99 @@ window.google = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("screenshots"))
-    parser.add_argument("--chromium", default="/usr/bin/chromium")
-    parser.add_argument("--webcomponents", type=Path)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, help="a finished run's folder")
+    parser.add_argument("--of", nargs="+", choices=PARTS, default=PARTS, help="all by default")
+    parser.add_argument("--out", type=Path, default=Path("screenshots"), help="folder")
+    parser.add_argument("--chromium", default="/usr/bin/chromium", help="path of the program")
+    parser.add_argument("--webcomponents", type=Path, help="file for TensorBoard's Trace view")
     chosen = parser.parse_args()
+    if not (chosen.run / "benchmark.json").is_file():
+        sys.exit(f"error: run: expected a folder with benchmark.json, found {chosen.run}")
+    fetch_playwright()
+    from playwright.sync_api import sync_playwright
+
     chosen.out.mkdir(parents=True, exist_ok=True)
-    with served(chosen.run) as address, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chosen.chromium, args=["--no-sandbox"])
+        if "console" in chosen.of:  # before the page, which it makes anew
+            take_console(browser, chosen.run, chosen.out / "console.png")
+        if "report" in chosen.of:
+            take_report(browser, chosen.run, chosen.out / "report.png")
+        if "tensorboard" in chosen.of:
+            take_tensorboard(browser, chosen.run, chosen.out, chosen.webcomponents)
+        browser.close()
+
+
+def fetch_playwright() -> None:
+    """Install playwright into the environment where it is missing."""
+    if importlib.util.find_spec("playwright") is None:
+        environment = Path(__file__).resolve().with_name("environment")
+        subprocess.run(["bash", environment, "--install", PLAYWRIGHT], check=True)
+        importlib.invalidate_caches()
+
+
+def take_console(browser: Browser, run: Path, path: Path) -> None:
+    """Take the lines that the report stage prints on a terminal.
+
+    The last line is left out, because it names a folder of this machine.
+    """
+    shown = subprocess.run(
+        [sys.executable, "-m", "src.report", str(run)],
+        env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(TERMINAL_COLUMNS)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    shown = shown[: shown.rindex("Run folder:")].rstrip()
+    console = Console(width=TERMINAL_COLUMNS, record=True, file=io.StringIO())
+    console.print(Text.from_ansi(shown), soft_wrap=True)
+    code = console.export_html(inline_styles=True, code_format="{code}")
+    page = browser.new_page(viewport={"width": 1400, "height": 200})
+    page.set_content(TERMINAL_PAGE.format(columns=TERMINAL_COLUMNS, code=code))
+    take(page.locator("pre").screenshot, path)
+    page.close()
+
+
+def take_report(browser: Browser, run: Path, path: Path) -> None:
+    """Take the first screen of the run's page."""
+    page = browser.new_page(viewport={"width": 1240, "height": 1000}, color_scheme="light")
+    page.goto((run / "report.html").resolve().as_uri())
+    take(page.screenshot, path)
+    page.close()
+
+
+def take(screenshot: Callable[..., bytes], path: Path) -> None:
+    """Store a picture with as many colours as :data:`MAX_BYTES` allows."""
+    screenshot(path=path)
+    whole = Image.open(path).convert("RGB")
+    for count in COLORS:
+        whole.quantize(count, dither=Image.Dither.NONE).save(path, optimize=True)
+        if path.stat().st_size <= MAX_BYTES:
+            break
+    print(path)
+
+
+def take_tensorboard(browser: Browser, run: Path, out: Path, webcomponents: Path | None) -> None:
+    """Take the tabs of TensorBoard that a run fills."""
+    with served(run) as address:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: print(f"page error: {error}", file=sys.stderr))
-        page.route(re.compile(r"https?://(?!127\.0\.0\.1)"), outside(chosen.webcomponents))
+        page.route(re.compile(r"https?://(?!127\.0\.0\.1)"), outside(webcomponents))
         for name, tab in TABS.items():
             page.goto(f"{address}#{tab}")
             page.wait_for_timeout(8000)
-            page.screenshot(path=chosen.out / f"{name}.png")
-            print(chosen.out / f"{name}.png")
-        trace_view(page, chosen.out / "trace.png")
-        browser.close()
+            page.screenshot(path=out / f"{name}.png")
+            print(out / f"{name}.png")
+        trace_view(page, out / "trace.png")
 
 
 @contextmanager
 def served(run: Path) -> Iterator[str]:
-    """TensorBoard's address for the folder of a run."""
+    """Serve the folder of a run by TensorBoard, and give its address."""
     arguments = ("--logdir", str(run), "--port", "0", "--host", "127.0.0.1", "--load_fast=false")
     server = subprocess.Popen(
         [sys.executable, "-m", "tensorboard.main", *arguments],
@@ -85,8 +174,8 @@ def served(run: Path) -> Iterator[str]:
         server.wait()
 
 
-def outside(webcomponents: Path | None) -> Any:
-    """What a request to the web gets: the file that was named for it, or nothing."""
+def outside(webcomponents: Path | None) -> Callable[[Route], None]:
+    """Return the handler of requests to the web: the file that was named for it, or nothing."""
 
     def answer(route: Route) -> None:
         if webcomponents is not None and "webcomponents" in route.request.url:
@@ -106,7 +195,7 @@ def trace_view(page: Page, path: Path) -> None:
     frame.get_by_role("option", name="Trace").click()
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        viewers = [each for each in page.frames if "trace_embedding" in each.url]
+        viewers = [frame for frame in page.frames if "trace_embedding" in frame.url]
         if viewers and viewers[0].locator("canvas").count():
             break
         page.wait_for_timeout(500)

@@ -1,4 +1,4 @@
-"""The loops that scripts/benchmark_training compares, each in a process of its own.
+"""The loops that scripts/benchmark_training.py compares, each in a process of its own.
 
 A process says on standard output when it is ready, trains its first epoch, and then as many blocks
 as it is asked for on standard input, each a whole number of epochs.
@@ -176,8 +176,9 @@ def plain_loader(data: Any) -> Any:
     if isinstance(data, Digits):
         dataset = data.dataset("train", augment=True)
     else:
-        transform = v2.Compose([data.augmentation(), data.preprocessing.to_tensor()])
-        dataset = ImageFolder(str(data.root / "train"), transform)
+        augmentation = data.source.augmentation(data.preprocessing)
+        transform = v2.Compose([augmentation, data.preprocessing.to_tensor()])
+        dataset = ImageFolder(str(data.source.folder / "train"), transform)
     return DataLoader(
         dataset,
         batch_size=BATCH,
@@ -255,7 +256,7 @@ def ours(model: Any, data: Any, turns: Turns, settings: dict[str, Any]) -> None:
     from src.callbacks.profiler import ProfilerCallback
     from src.callbacks.progress import EpochLines
     from src.callbacks.skipped import SkippedImages
-    from src.callbacks.throughput import Throughput
+    from src.callbacks.throughput import ThroughputScalars
     from src.models.precision import choose_precision
 
     class Steps(Callback):
@@ -267,7 +268,9 @@ def ours(model: Any, data: Any, turns: Turns, settings: dict[str, Any]) -> None:
             turns.step()
 
     torch.set_flush_denormal("denormals" not in settings)
-    profiler = ProfilerCallback(enabled=False)  # scripts/benchmark_profiling measures what it costs
+    profiler = ProfilerCallback(
+        enabled=False
+    )  # scripts/benchmark_profiling.py measures what it costs
     with tempfile.TemporaryDirectory() as folder:
         turns.begin()
         trainer = Trainer(
@@ -280,7 +283,7 @@ def ours(model: Any, data: Any, turns: Turns, settings: dict[str, Any]) -> None:
             enable_model_summary=False,
             precision=settings.get("precision") or choose_precision("auto", model),
             logger=TensorBoardLogger(folder, default_hp_metric=False),
-            callbacks=[ClassWeights(), EpochLines(), SkippedImages(), Throughput(), Steps()],
+            callbacks=[ClassWeights(), EpochLines(), SkippedImages(), ThroughputScalars(), Steps()],
             profiler=profiler.profiler,
         )
         trainer.fit(model, datamodule=data)

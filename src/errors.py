@@ -1,32 +1,37 @@
-"""What can go wrong for a user, each told in one line.
+"""Errors that a user can act on. Each is reported in one line.
 
     LightshipError            exit code 1
-    ├── UsageError            exit code 2: an argument, a path or a file that is not as expected
+    ├── UsageError            exit code 2: an argument, path or file is not as expected
     └── NonFiniteLossError    training diverged
 
-What a disk, the memory, a process or a GPU does is told in one line by :mod:`src.system.os_errors`.
-Anything else that escapes is a defect of Lightship and keeps its traceback.
+:mod:`src.system.os_errors` explains failures of disks, memory, processes and GPUs in one line.
+Any other exception that reaches the entry point is a defect of Lightship and keeps its traceback.
 """
 
 from __future__ import annotations
 
 import unicodedata
 
-# Control characters, halves of characters and ends of lines. A terminal obeys them.
-_NOT_SHOWN = {"Cc", "Cs", "Zl", "Zp"}
-# They turn the text around them, so that it reads as another. https://trojansource.codes
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Unicode categories of control characters, lone surrogates and line or paragraph separators.
+# A terminal acts on them instead of showing them.
+_CONTROL_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+# They change the order in which text is displayed, so that it reads as something else.
+# https://trojansource.codes
+_BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _LAYOUT = frozenset("\n\t")
+
+_FIRST_NON_ASCII = 0x80  # from here on, a shell takes \x and two digits for a byte, no character
+_LARGEST_BMP = 0xFFFF  # the largest code point that \u and four digits can write
 
 
 class LightshipError(Exception):
-    """A failure whose whole explanation is its one-line message."""
+    """A failure that its one-line message explains completely."""
 
     exit_code = 1
 
 
 class UsageError(LightshipError):
-    """A user's mistake: which argument, what was expected, what was found, what to do."""
+    """A user's mistake: the argument, what was expected, what was found and the remedy."""
 
     exit_code = 2
 
@@ -35,7 +40,7 @@ class UsageError(LightshipError):
 
 
 class NonFiniteLossError(LightshipError):
-    """The loss became NaN or infinite; nothing is saved or exported from such weights."""
+    """Raised when the loss is NaN or infinite. Such weights are neither saved nor exported."""
 
     def __init__(self, step: int) -> None:
         super().__init__(
@@ -46,55 +51,56 @@ class NonFiniteLossError(LightshipError):
 
 
 def one_line(text: str) -> str:
-    """``text`` with every run of white space, line breaks included, as one space.
+    """Return ``text`` in one line: each run of white space becomes one space.
 
-    What a terminal would obey is written out: a message may quote a stranger's file.
+    Control characters are escaped, because a message may quote a file of unknown origin.
     """
     return visible(" ".join(text.split()))
 
 
 def printable(text: object) -> str:
-    r"""The text of something that UTF-8 has a form for: a byte of no encoding is ``\udcff``.
+    r"""Return the text of a value, with what UTF-8 cannot encode written as ``\udcff``.
 
-    Python has such bytes in names of files that are not UTF-8 (PEP 383).
+    Python represents the bytes of a file name that is not UTF-8 by lone surrogates (PEP 383).
     """
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def describe(error: BaseException) -> str:
-    """An exception as one line: its own message for ours, type and message for all others."""
+    """Describe an exception in one line.
+
+    Return the message of a :class:`LightshipError`, and the type and message of any other.
+    """
     if isinstance(error, LightshipError):
         return str(error)
     return one_line(f"{type(error).__name__}: {error}").rstrip(": ")
 
 
-def ours_in(error: BaseException | None) -> LightshipError | None:
-    """The error of ours among an exception and what led to it."""
+def lightship_error_in(error: BaseException | None) -> LightshipError | None:
+    """Return the first LightshipError in an exception's chain of causes; None without one."""
     while error is not None and not isinstance(error, LightshipError):
         error = error.__cause__ or error.__context__
     return error
 
 
 def is_harmful(character: str) -> bool:
-    """Whether a terminal or an editor would obey this character instead of showing it."""
-    return unicodedata.category(character) in _NOT_SHOWN or character in _TURNING
+    """Return True if a terminal or editor acts on this character instead of showing it."""
+    return unicodedata.category(character) in _CONTROL_CATEGORIES or character in _BIDIRECTIONAL
 
 
 def visible(text: str) -> str:
-    r"""``text`` with characters that would be obeyed written out, as ``\x1b``.
-
-    Line breaks and tabs stay.
-    """
+    r"""Return ``text`` with harmful characters escaped, as ``\x1b``. Line breaks and tabs stay."""
     if text.isprintable():
         return text
     return "".join(
-        written_out(each) if is_harmful(each) and each not in _LAYOUT else each for each in text
+        escaped(character) if is_harmful(character) and character not in _LAYOUT else character
+        for character in text
     )
 
 
-def written_out(character: str) -> str:
-    """An escape of Python, bash and zsh for this character."""
-    number = ord(character)
-    if number < 0x80:  # noqa: PLR2004  # a shell would take two digits for a byte from here on
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"  # noqa: PLR2004
+def escaped(character: str) -> str:
+    """Return an escape sequence for a character that Python, bash and zsh all understand."""
+    code_point = ord(character)
+    if code_point < _FIRST_NON_ASCII:
+        return f"\\x{code_point:02x}"
+    return f"\\u{code_point:04x}" if code_point <= _LARGEST_BMP else f"\\U{code_point:08x}"

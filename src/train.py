@@ -1,4 +1,4 @@
-"""Train a classifier; then export, measure and report every deployable file of it.
+"""Train a classifier. Then export, measure and report every deployable file of it.
 
 python -m src.train model=convnext_t
 python -m src.train model=resnet34,densenet121,efficientnet_b0,convnext_t
@@ -12,20 +12,20 @@ from __future__ import annotations
 import os
 import sys
 
+from src.cli import sweep
 from src.cli.entry_point import run_command
 
 
 def main() -> None:
-    # What torch's profiler says of itself on standard error, in C++, as that it starts.
+    # torch's profiler (C++) prints messages such as "profiling started" on standard error.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    # Imported here, so that Ctrl-C during the seconds this takes is no traceback either.
-    from src.cli import sweep
 
     models = sweep.models_in(sys.argv[1:])
     if models:
         sweep.main(models, sys.argv[1:])
         return
+    # Imported here: Ctrl-C during the seconds that importing torch takes prints no traceback.
     from src.cli import app
 
     app.main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""What the tests share: one thread a process, seeds that are put back, networks worth exporting."""
+"""Settings of all tests: one thread a process, and seeds and threads that are restored."""
 
 from __future__ import annotations
 
@@ -6,34 +6,60 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
+
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
 
-# The children that tests start share the cores with them; OpenMP's threads spin when they wait.
+# Child processes of tests share the cores with them, and waiting OpenMP threads spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# A shell starts what it puts into the background deaf to Ctrl-C, and so would be its children.
+# A shell lets background commands ignore Ctrl-C, and their children inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Files that train or compile for minutes. They start first, so that no process is left with one of
-# them when the others are done.
+# Files that train or compile for minutes. They start first, so that with several processes none of
+# them runs alone at the end.
 LONGEST = (
     "tests/training/test_train.py",
     "tests/formats/test_contract.py",
+    "tests/deployment",
     "tests/training/test_resume.py",
     "tests/formats/test_openvino.py",
     "tests/training/test_tensorboard_server.py",
 )
+ONE_SCOPE = "tests/deployment"  # its files share a training, and so stay in one process
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; the order within a file stays."""
-    places = {ROOT / name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(ROOT).as_posix()
+        return next((at for at, long in enumerate(LONGEST) if name.startswith(long)), len(LONGEST))
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """Keep the tests of a file, or of ``ONE_SCOPE``, in one process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    if config.getvalue("dist") != "loadfile":
+        return None
+
+    class ByFileOrFolder(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return ONE_SCOPE if nodeid.startswith(f"{ONE_SCOPE}/") else super()._split_scope(nodeid)
+
+    return ByFileOrFolder(config, log)
 
 
 @pytest.fixture(autouse=True)
@@ -43,11 +69,11 @@ def _restore_global_state() -> Iterator[None]:
         torch.manual_seed(0)
         yield
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)  # which the command line sets for a training
+    torch.set_flush_denormal(False)  # the train command turns it on
 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory."""
+    """Change to an empty working directory and return it."""
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import msgspec
 import pytest
 import torch
 from markdown_it import MarkdownIt
@@ -26,14 +25,14 @@ from src.compare.page import markdown as comparison_page
 from src.errors import UsageError, is_harmful
 from src.predict.output import open_writer
 from src.predict.stage import Prediction
-from src.report import training
-from src.report.writers import cards, markdown_page
-from src.report.writers.html import page as html_page
+from src.report.document import Section
+from src.report.sections.profile import operators
+from src.report.training_profile import Operator, Window
+from src.report.writers.tensorboard import untitled
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.manifest import Manifest
-from src.run.reading import convert
-from src.run.results import Results
+from tests.report.pages import card, html_page, markdown_page, record, with_any_names
 from tests.report.test_table import FAILED, results, row
 from tests.report.writers.test_cards import manifest
 from tests.system.test_quoting import FORMULAS, HOSTILE
@@ -190,38 +189,30 @@ def exported(text: str) -> dict[str, Any]:
 def _card(text: str) -> str:
     of_the_file = planted(text)
     of_the_file["rows"][0] |= {"format": "onnx", "sha256": {"model": text}}
-    return cards.card("onnx", exported(text), of_the_file)
-
-
-def record_of(content: dict[str, Any], kind: type[Any]) -> Any:
-    """A record with names of classes that no file may have, as if they were let through."""
-    names = content["class_names"]
-    record = convert(
-        {**content, "class_names": [str(number) for number in range(len(names))]}, kind
-    )
-    msgspec.structs.force_setattr(record, "class_names", names)
-    return record
+    of_the_file["recommendation"]["cpu"]["format"] = "onnx"
+    return card("onnx", exported(text), of_the_file)
 
 
 def _bundle_card(text: str) -> str:
-    found = record_of(planted(text), Results)
-    manifest = record_of(exported(text), Manifest)
+    found = record(planted(text))
+    manifest = with_any_names(exported(text), Manifest)
     return bundle_card(manifest, "onnx", found.rows[0], found.dataset, "x.png")
 
 
 def _comparison(text: str) -> str:
-    one, other = (record_of(planted(name), Results) for name in (text, "b"))
+    one, other = (record(planted(name)) for name in (text, "b"))
     found = [Measured(text, Path("x"), one), Measured("b", Path("y"), other)]
     return comparison_page(Comparison.of(found, None, 1.0))
 
 
 def _profile(text: str) -> str:
-    operator = {"name": text, "self_seconds": 1.0, "calls": 1, "allocated_bytes": 1}
-    return training.operators_table({"step_seconds": [1.0], "operators": [operator]})
+    operator = Operator(name=text, self_seconds=1.0, calls=1, allocated_bytes=1)
+    window = Window(stage="train", epoch=0, step_seconds=[1.0], operators=[operator])
+    return untitled([Section("Operators", table=operators(window))])
 
 
 PAGES: dict[str, Callable[[str], str]] = {
-    "report.md": lambda text: markdown_page.markdown(planted(text), ["size"]),
+    "report.md": lambda text: markdown_page(planted(text), ["size"]),
     "README.md beside a file": _card,
     "README.md of a bundle": _bundle_card,
     "comparison.md": _comparison,

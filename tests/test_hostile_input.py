@@ -26,25 +26,25 @@ from src.errors import UsageError
 from src.export import reference_outputs
 from src.export.source import Checkpoint
 from src.predict import images
-from src.report import table
-from src.report.writers import markdown_page
+from src.report.writers.console import report_table
 from src.report.writers.tensorboard import write
 from src.run import class_names
 from src.run.folder import Run
 from src.system import console
 from src.worker import protocol
 from src.worker.process import Limits, WorkerError, WorkerProcess
-from tests.faults import canary
-from tests.faults.test_fuzz import archive, checkpoint
+from tests.report.pages import markdown_page, report
 from tests.report.test_table import results, row
 from tests.report.writers.test_cards import manifest
+from tests.support import canary
+from tests.support.checkpoints import checkpoint_bytes, checkpoint_content
 
 
 @pytest.fixture(autouse=True)
-def _no_song() -> Iterator[None]:
-    canary.sung.clear()
+def _no_call() -> Iterator[None]:
+    canary.calls.clear()
     yield
-    assert not canary.sung
+    assert not canary.calls
 
 
 BAD_NAMES = {
@@ -65,9 +65,9 @@ BAD_NAMES = {
 def test_a_class_name_that_would_do_harm_is_refused(tmp_path: Path, name: str) -> None:
     bad = BAD_NAMES[name]
     assert class_names.problem(bad)
-    content = checkpoint()
+    content = checkpoint_content()
     content["lightship"]["class_names"] = ["dog", bad]
-    (tmp_path / "x.ckpt").write_bytes(archive(content))
+    (tmp_path / "x.ckpt").write_bytes(checkpoint_bytes(content))
     with pytest.raises(UsageError, match=r"x.ckpt: expected a whole checkpoint.*class"):
         Checkpoint.read(tmp_path / "x.ckpt")
     run = Run(tmp_path)
@@ -98,11 +98,11 @@ def test_markup_in_a_name_is_text_everywhere(tmp_path: Path) -> None:
     measured["run"] = measured["environment"]["cpu"] = MARKUP[0] + MARKUP[1]
     for each in measured["rows"]:
         each["accuracy"]["worst_class"]["name"] = MARKUP[0]
-    assert MARKUP[0] not in markdown_page.markdown(measured).replace(measured["run"], "")
+    assert MARKUP[0] not in markdown_page(measured).replace(measured["run"], "")
     screen = Console(file=io.StringIO(), markup=False, width=200)
-    screen.print(table.console_table(measured))
+    screen.print(report_table(report(measured)))
     assert MARKUP[1] in screen.file.getvalue()  # type: ignore[attr-defined]
-    write(measured, tmp_path, {"model": {"name": MARKUP[0]}}, {})
+    write(report(measured), tmp_path, {"model": {"name": MARKUP[0]}}, {})
     events = b"".join(path.read_bytes() for path in tmp_path.glob("events*"))
     assert b"&lt;script>" in events  # in the tables, which are shown as Markdown
 
@@ -115,9 +115,9 @@ def test_brackets_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) ->
 
 
 OBJECTS = (
-    "!!python/object/apply:tests.faults.canary.sing [x]",
-    "!!python/object:tests.faults.canary.Bird {}",
-    "!!python/name:tests.faults.canary.sing",
+    "!!python/object/apply:tests.support.canary.record_call [x]",
+    "!!python/object:tests.support.canary.Canary {}",
+    "!!python/name:tests.support.canary.record_call",
 )
 
 
@@ -146,9 +146,9 @@ def test_yaml_whose_aliases_multiply_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"image_size": {"class_path": "tests.faults.canary.Bird"}},
-        {"mean": [{"class_path": "tests.faults.canary.Bird", "init_args": {}}]},
-        {"augment": {"x": {"class_path": "tests.faults.canary.Bird"}}},
+        {"image_size": {"class_path": "tests.support.canary.Canary"}},
+        {"mean": [{"class_path": "tests.support.canary.Canary", "init_args": {}}]},
+        {"augment": {"x": {"class_path": "tests.support.canary.Canary"}}},
     ],
 )
 def test_a_class_that_a_run_names_deep_inside_is_not_looked_up(
@@ -156,14 +156,16 @@ def test_a_class_that_a_run_names_deep_inside_is_not_looked_up(
 ) -> None:
     data = {"class_path": "src.data.datasets.digits.Digits", "init_args": options}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": data}))
-    with pytest.raises(UsageError, match=r"starts with src.data.; found tests.faults.canary.Bird"):
+    with pytest.raises(
+        UsageError, match=r"starts with src.data.; found tests.support.canary.Canary"
+    ):
         data_of(Run(tmp_path))
 
 
 @pytest.mark.parametrize("place", ["state_dict", "lightship", "epoch"])
 def test_a_checkpoint_that_calls_something_is_refused(tmp_path: Path, place: str) -> None:
-    content = {**checkpoint(), place: canary.Bird.__new__(canary.Bird)}
-    (tmp_path / "x.ckpt").write_bytes(archive(content))
+    content = {**checkpoint_content(), place: canary.Canary.__new__(canary.Canary)}
+    (tmp_path / "x.ckpt").write_bytes(checkpoint_bytes(content))
     with pytest.raises(UsageError, match="expected a whole checkpoint"):
         Checkpoint.read(tmp_path / "x.ckpt")
 
@@ -239,7 +241,7 @@ def test_a_probe_that_unpacks_to_gigabytes_is_refused(
 
 
 def test_a_probe_with_objects_in_it_is_refused(tmp_path: Path) -> None:
-    bird = np.array([canary.Bird.__new__(canary.Bird)], dtype=object)
+    bird = np.array([canary.Canary.__new__(canary.Canary)], dtype=object)
     np.savez(tmp_path / "probe.npz", images=bird, logits=bird, allow_pickle=True)
     with pytest.raises(UsageError, match="expected the images and logits"):
         reference_outputs.read(tmp_path / "probe.npz")

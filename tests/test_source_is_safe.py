@@ -91,8 +91,8 @@ def test_a_file_that_may_be_anybodys_is_loaded_by_a_format_only(path: Path) -> N
         return
     found = {name for name, _ in calls(path.read_text(encoding="utf-8"))}
     assert not found & set(LOADS_FOREIGN)
-    # ``_kind.load`` is a format's; the worker is the process that holds the file.
-    asks = any(name.endswith(("kind.load", ".get(name).load")) for name in found)
+    # ``_format.load`` is a format's; the worker is the process that holds the file.
+    asks = any(name.endswith(("format.load", ".get(name).load")) for name in found)
     assert asks == (inside == ("worker", "server.py"))
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gpu.plan import ROOT
-from src.report.processes import ONE_PROCESS, is_of_one, is_too_wide
+from src.report.sections.speedups import ONE_PROCESS, interval_of, is_of_one, is_too_wide
+from src.run.latency import Interval
+from src.run.reading import convert
 
 PAGE = ROOT / "docs" / "gpu.md"
 KEPT = ROOT / "docs" / "gpu.json"  # of the last run on a GPU
@@ -145,10 +147,11 @@ def _row(row: dict[str, Any], sizes: int) -> str:
 def _gain(gain: dict[str, Any] | None) -> str:
     if gain is None:
         return "-"
-    if is_too_wide(gain):
-        return f"{gain['value']:.1f}, too few rounds for an interval"
-    process = f" {ONE_PROCESS}" if is_of_one(gain) else ""
-    return f"{gain['value']:.2f} [{gain['low']:.2f}, {gain['high']:.2f}]{process}"
+    interval = convert(gain, Interval)
+    if is_too_wide(interval):
+        return f"{interval.value:.1f}, too few rounds for an interval"
+    process = f" {ONE_PROCESS}" if is_of_one(interval) else ""
+    return f"{interval.value:.2f} {interval_of(interval)}{process}"
 
 
 def _training(results: Results) -> Iterator[str]:

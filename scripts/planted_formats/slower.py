@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from src.backends.onnx.runtime import OnnxRuntime
-from src.formats import onnx_fp32
-from src.formats.onnx_fp32 import devices, precision, requires, runs_with, tolerance
-
-__all__ = ["devices", "load", "precision", "requires", "runs_with", "tolerance"]
+from src.formats.onnx_fp32 import OnnxFp32
 
 
-class Slower(OnnxRuntime):
+class SlowerRuntime(OnnxRuntime):
     def __call__(self, images: Any) -> Any:
         started = time.perf_counter()
         logits = super().__call__(images)
@@ -23,7 +20,8 @@ class Slower(OnnxRuntime):
         return logits
 
 
-def load(folder: Path, device: str, threads: int) -> OnnxRuntime:
-    runtime = onnx_fp32.load(folder, device, threads)
-    runtime.__class__ = Slower
-    return runtime
+class Slower(OnnxFp32):
+    def load(self, folder: Path, device: str, threads: int) -> OnnxRuntime:
+        runtime = super().load(folder, device, threads)
+        runtime.__class__ = SlowerRuntime
+        return runtime

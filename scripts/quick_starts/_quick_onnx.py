@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from src.backends.base import Profile
+from src.formats.base import Format
 
 FILE = "model.onnx"
 
@@ -74,5 +75,11 @@ class Session:
         return Profile()
 
 
-def load(folder: Path, device: str, threads: int) -> Session:
-    return Session(folder)
+class QuickOnnx(Format):
+    """A format that is opened as the quick start does; subclasses export it."""
+
+    requires = runs_with = ("onnxruntime",)
+    devices = ("cpu",)
+
+    def load(self, folder: Path, device: str, threads: int) -> Session:
+        return Session(folder)

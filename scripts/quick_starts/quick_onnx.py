@@ -7,13 +7,10 @@ from typing import Any
 
 from src.formats import _quick_onnx
 
-requires = runs_with = ("onnxruntime",)
-devices = ("cpu",)
-precision = "fp32"
-tolerance = 5e-3
 
-load = _quick_onnx.load
+class QuickOnnxFp32(_quick_onnx.QuickOnnx):
+    precision = "fp32"
+    tolerance = 5e-3
 
-
-def export(source: Any, folder: Path) -> None:
-    _quick_onnx.export(source, folder / _quick_onnx.FILE)
+    def export(self, source: Any, folder: Path) -> None:
+        _quick_onnx.export(source, folder / _quick_onnx.FILE)

@@ -11,17 +11,14 @@ from typing import Any
 
 from src.formats import _quick_onnx
 
-requires = runs_with = ("onnxruntime",)
-devices = ("cpu",)
-precision = "int8"
-tolerance = None
 
-load = _quick_onnx.load
+class QuickOnnxStatic(_quick_onnx.QuickOnnx):
+    precision = "int8"
+    tolerance = None
 
+    def export(self, source: Any, folder: Path) -> None:
+        from onnxruntime.quantization import quantize_static
 
-def export(source: Any, folder: Path) -> None:
-    from onnxruntime.quantization import quantize_static
-
-    with tempfile.TemporaryDirectory() as scratch:
-        prepared = _quick_onnx.prepare(source, Path(scratch))
-        quantize_static(prepared, folder / _quick_onnx.FILE, _quick_onnx.reader(source))
+        with tempfile.TemporaryDirectory() as scratch:
+            prepared = _quick_onnx.prepare(source, Path(scratch))
+            quantize_static(prepared, folder / _quick_onnx.FILE, _quick_onnx.reader(source))

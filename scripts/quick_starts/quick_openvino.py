@@ -7,16 +7,13 @@ from typing import Any
 
 from src.formats import _quick_openvino
 
-requires = ("torch", "openvino")
-runs_with = ("openvino",)
-devices = ("cpu",)
-precision = "default"
-tolerance = None
 
-load = _quick_openvino.load
+class QuickOpenVinoDefault(_quick_openvino.QuickOpenVino):
+    requires = ("torch", "openvino")
+    precision = "default"
+    tolerance = None
 
+    def export(self, source: Any, folder: Path) -> None:
+        import openvino
 
-def export(source: Any, folder: Path) -> None:
-    import openvino
-
-    openvino.save_model(_quick_openvino.convert(source), folder / _quick_openvino.FILE)
+        openvino.save_model(_quick_openvino.convert(source), folder / _quick_openvino.FILE)

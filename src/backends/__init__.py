@@ -1,1 +1,1 @@
-"""One room a runtime: how its files are written, opened, called and profiled."""
+"""Backends, one package a runtime: files are written, opened, called and profiled."""

@@ -1,4 +1,4 @@
-"""What every backend is given and gives back: the export source, a runtime, its profile."""
+"""The interface of all backends: the export source, a runtime, its profile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
@@ -16,6 +16,10 @@ from src.backends.chrome_trace import Operation
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
+
+    from src.backends.onnx.fp32_graph import Fp32Graph
+
+Options = TypeVar("Options")
 
 
 class Unavailable(Exception):  # noqa: N818  # it is a state of the machine, not an error
@@ -32,27 +36,41 @@ class ExportSource:
     """
 
     network: nn.Module  # (N, 3, H, W) float32 -> (N, K) float32 logits
-    simplified: nn.Module  # the same logits to fp32 rounding, by src/algebra; may be scripted
+    simplified: nn.Module  # the same logits to fp32 rounding, by src/graph_passes; may be scripted
+    fp32_graph: Fp32Graph  # the simplified network as an ONNX file, made once for all formats
     builder: str  # torchvision's name for the network
     builder_options: dict[str, Any]  # the builder's further arguments, num_classes among them
     example: Tensor  # (2, 3, H, W): two images, for a batch of one can freeze the batch size
     calibration: Tensor  # (M, 3, H, W): training images
     class_names: Sequence[str]  # K, in label order
-    preprocessing: dict[str, Any]  # what was done to a picture to become the network's input
-    scratch: Path  # a folder of this export alone, for what several formats are made from
-    # Other training images, (M, 3, H, W), and their labels, (M,): to choose between recipes by.
-    judging: tuple[Tensor, Tensor] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)  # a format's own, by its name
+    preprocessing: dict[str, Any]  # how an image becomes the network's input
+    scratch: Path  # an existing folder for temporary files, deleted after the export
+    # Other training images, (M, 3, H, W), and their labels, (M,), to select a recipe by.
+    selection: tuple[Tensor, Tensor] | None = None
+    options: Mapping[str, object] = field(default_factory=dict)  # a format's own, by its name
     max_accuracy_drop: float = 0.01  # that a quantized file may give up, a share of 1
 
     def metadata(self) -> dict[str, Any]:
-        """What travels inside each file, as plain values."""
+        """Return what travels inside each file, as plain values."""
         return {"class_names": list(self.class_names), "preprocessing": self.preprocessing}
+
+    def options_of(self, name: str, kind: type[Options]) -> Options:
+        """Return the options of the format called ``name``, or their defaults if none are given.
+
+        Raises:
+            TypeError: the given options are not of that kind.
+        """
+        options = self.options.get(name)
+        if options is None:
+            return kind()
+        if not isinstance(options, kind):
+            raise TypeError(f"options of {name}: expected {kind.__name__}, found {options!r}")
+        return options
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the time of a call goes, as the runtime itself tells; empty where it can't.
+    """The time of a call by operator and precision, measured by the runtime; empty if it cannot.
 
     A precision is ``fp32``, ``int8`` and the like, or ``conversion`` for what only takes values
     from one to another.
@@ -67,31 +85,31 @@ class Profile:
 
     @classmethod
     def of(cls, operations: Iterable[Operation]) -> Profile:
-        """From the operators of some calls."""
+        """Sum up the operators of some calls."""
         time: dict[str, float] = defaultdict(float)
         nodes: dict[str, set[str]] = defaultdict(set)
         operators: dict[str, float] = defaultdict(float)
         within: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         calls = set()
-        for each in operations:
-            calls.add(each.call)
-            time[each.precision] += each.seconds
-            nodes[each.precision].add(each.name)
-            operators[each.kind] += each.seconds
-            within[each.precision][each.kind] += each.seconds
+        for operation in operations:
+            calls.add(operation.call)
+            time[operation.precision] += operation.seconds
+            nodes[operation.precision].add(operation.name)
+            operators[operation.kind] += operation.seconds
+            within[operation.precision][operation.kind] += operation.seconds
         total = sum(time.values())
         if not total:
             return cls()
         return cls(
             time={name: value / total for name, value in sorted(time.items())},
-            nodes={name: len(found) for name, found in sorted(nodes.items())},
+            nodes={name: len(names) for name, names in sorted(nodes.items())},
             operators=_ranked(operators, total),
             by_precision={name: _ranked(kinds, total) for name, kinds in sorted(within.items())},
             call_seconds=total / len(calls),
         )
 
     def shared_by(self, calls: int) -> Profile:
-        """The same where what was taken for one call were ``calls``."""
+        """Return the profile of one call, if this one is of ``calls`` calls."""
         seconds = None if self.call_seconds is None else self.call_seconds / calls
         return dataclasses.replace(self, call_seconds=seconds)
 
@@ -111,16 +129,16 @@ class Runtime(Protocol):
     settings: dict[str, Any]
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (N, K) for images (N, 3, H, W), both in the host's memory."""
+        """Return logits (N, K) for images (N, 3, H, W), both in the host's memory."""
 
     def synchronize(self) -> None:
-        """Return when all that was asked of the device is done."""
+        """Wait until the device has finished."""
 
     def device_seconds(self, images: NDArray[np.float32]) -> float | None:
-        """Seconds of one call without the copies to and from the device; None on a CPU."""
+        """Return the seconds of a call without copies to and from the device; None on a CPU."""
 
     def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
-        """Where the time of a call goes, from a few calls that are not timed.
+        """Profile a few calls that are not timed.
 
         Args:
             images: (N, 3, H, W).

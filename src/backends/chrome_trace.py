@@ -1,6 +1,6 @@
-"""The operators of a few calls, as a trace in the format that torch's profiler writes.
+"""Writes the operators of a few calls as a trace in the format of torch's profiler.
 
-So that TensorBoard's plugin, Perfetto and chrome://tracing show a file of any runtime alike.
+TensorBoard's plugin, Perfetto and chrome://tracing then show files of all runtimes alike.
 """
 
 from __future__ import annotations
@@ -28,16 +28,21 @@ class Operation(NamedTuple):
 def write(path: Path, operations: Iterable[Operation], runtime: str) -> None:
     """Write ``path``, a ``.json.gz``, with a step for each call and a span for each operator."""
     operations = list(operations)
-    origin = min((each.start for each in operations), default=0.0)
+    origin = min((operation.start for operation in operations), default=0.0)
     calls: dict[int, tuple[float, float]] = {}
     events: list[dict[str, Any]] = [
         {"ph": "M", "name": "process_name", "pid": 1, "tid": 0, "ts": 0, "args": {"name": runtime}}
     ]
-    for number, each in enumerate(operations):
-        start, end = calls.get(each.call, (each.start, each.start))
-        calls[each.call] = min(start, each.start), max(end, each.start + each.seconds)
-        arguments = {"External id": number, "node": each.name, "precision": each.precision}
-        events.append(_span("cpu_op", each.kind, each.start - origin, each.seconds, arguments))
+    for number, operation in enumerate(operations):
+        begin, seconds = operation.start, operation.seconds
+        start, end = calls.get(operation.call, (begin, begin))
+        calls[operation.call] = min(start, begin), max(end, begin + seconds)
+        arguments = {
+            "External id": number,
+            "node": operation.name,
+            "precision": operation.precision,
+        }
+        events.append(_span("cpu_op", operation.kind, begin - origin, seconds, arguments))
     for call, (start, end) in calls.items():
         events.append(
             _span("user_annotation", f"ProfilerStep#{call}", start - origin, end - start, {})

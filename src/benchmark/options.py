@@ -1,4 +1,4 @@
-"""How to measure: the options of the benchmark stage, wherever they are given."""
+"""Options of the benchmark stage."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from src.run.circumstances import MeasuringOptions
 from src.run.record import Device
 from src.run.results import Objective
 from src.system import machine
+from src.system.ranges import (
+    AccuracyDrop,
+    OptionalPositiveInt,
+    PositiveFloat,
+    PositiveInt,
+    require_ranges,
+)
 
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """How the exported files are measured.
+    """Options of the measurement of exported files.
 
     Args:
         batch_sizes: images at once, a latency figure for each.
@@ -51,20 +58,20 @@ class BenchmarkOptions:
         again: measure once more what these options have measured already.
     """
 
-    batch_sizes: list[int] = field(default_factory=lambda: [1, 8])
+    batch_sizes: list[PositiveInt] = field(default_factory=lambda: [1, 8])
     devices: list[Device] = field(default_factory=lambda: ["cpu", "cuda"])
-    threads: int | None = None
-    precision: float = 0.02
-    processes: int = 5
-    rounds: int = 6
-    samples: int = 100
-    turn_seconds: float = 0.1
-    max_seconds: float = 65.0
-    warmup_seconds: float = 2.0
-    timeout_seconds: float = 120.0
-    max_memory_bytes: int | None = None
-    max_accuracy_drop: float = 0.01
-    loads_at_once: int = 1
+    threads: OptionalPositiveInt = None
+    precision: PositiveFloat = 0.02
+    processes: PositiveInt = 5
+    rounds: PositiveInt = 6
+    samples: PositiveInt = 100
+    turn_seconds: PositiveFloat = 0.1
+    max_seconds: PositiveFloat = 65.0
+    warmup_seconds: PositiveFloat = 2.0
+    timeout_seconds: PositiveFloat = 120.0
+    max_memory_bytes: OptionalPositiveInt = None
+    max_accuracy_drop: AccuracyDrop = 0.01
+    loads_at_once: PositiveInt = 1
     memory: bool = True
     objective: Objective = "latency"
     baseline: str = "eager"
@@ -73,25 +80,7 @@ class BenchmarkOptions:
     again: bool = False
 
     def __post_init__(self) -> None:
-        for name in (
-            "precision",
-            "processes",
-            "rounds",
-            "samples",
-            "turn_seconds",
-            "max_seconds",
-            "warmup_seconds",
-            "timeout_seconds",
-            "loads_at_once",
-        ):
-            _require_positive(name, getattr(self, name))
-        if not 0 <= self.max_accuracy_drop < 1:
-            raise UsageError(
-                "benchmark.max_accuracy_drop",
-                expected="a share of 1, as 0.01 for one point",
-                found=str(self.max_accuracy_drop),
-                remedy="leave it out for one point",
-            )
+        require_ranges(self, "benchmark")
         if self.objective == "memory" and not self.memory:
             raise UsageError(
                 "benchmark.objective",
@@ -99,8 +88,6 @@ class BenchmarkOptions:
                 found="benchmark.memory=false",
                 remedy="add benchmark.memory=true, or leave it out of the command",
             )
-        for size in self.batch_sizes:
-            _require_positive("batch_sizes", size)
         if not self.batch_sizes:
             raise UsageError(
                 "benchmark.batch_sizes",
@@ -122,10 +109,6 @@ class BenchmarkOptions:
                 found="none",
                 remedy="leave it out for both",
             )
-        for name in ("threads", "max_memory_bytes"):
-            value = getattr(self, name)
-            if value is not None:
-                _require_positive(name, value)
 
     @property
     def effective_threads(self) -> int:
@@ -140,13 +123,3 @@ class BenchmarkOptions:
     def record(self) -> MeasuringOptions:
         """Return the same as a measurement keeps them."""
         return MeasuringOptions(**asdict(self))
-
-
-def _require_positive(name: str, value: float) -> None:
-    if value <= 0:
-        raise UsageError(
-            f"benchmark.{name}",
-            expected="a positive number",
-            found=str(value),
-            remedy=f"leave out benchmark.{name} for its default",
-        )

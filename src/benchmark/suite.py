@@ -27,6 +27,7 @@ from src.errors import LightshipError, UsageError
 from src.export import reference_outputs
 from src.export.stage import PROBE
 from src.run import fingerprint
+from src.run.circumstances import Environment
 from src.run.facts import ScoredDataset
 from src.run.folder import Run
 from src.run.manifest import Manifest
@@ -140,24 +141,14 @@ def measure(
             schedule.run(batches)
             if options.memory:
                 memory.measure(rows, batches, run.exports, limits, report)
-        measured = Rounds(
-            schema_version=VERSION,
-            checkpoint=manifest.checkpoint,
-            classes=len(manifest.class_names),
-            options=options.record(),
-            environment=described,
-            measured_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            measured_seconds=time.monotonic() - started,
-            dataset=ScoredDataset(
-                name=data.dataset_name,
-                split=_SCORED,
-                images=images,
-                sha256=scored,
-                also_in_calibration=leakage.count,
-            ),
-            complete=False,
-            rows=[row.raw() for row in rows],
+        dataset = ScoredDataset(
+            name=data.dataset_name,
+            split=_SCORED,
+            images=images,
+            sha256=scored,
+            also_in_calibration=leakage.count,
         )
+        measured = _rounds(manifest, rows, options, described, dataset, time.monotonic() - started)
         run.write_rounds(measured)
         for row in rows:
             row.end_timing()
@@ -172,6 +163,29 @@ def measure(
     finally:
         for row in rows:
             row.close()
+
+
+def _rounds(
+    manifest: Manifest,
+    rows: Sequence[Row],
+    options: BenchmarkOptions,
+    environment: Environment,
+    dataset: ScoredDataset,
+    seconds: float,
+) -> Rounds:
+    """Return the record of a measurement whose timing is over but whose processes still run."""
+    return Rounds(
+        schema_version=VERSION,
+        checkpoint=manifest.checkpoint,
+        classes=len(manifest.class_names),
+        options=options.record(),
+        environment=environment,
+        measured_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        measured_seconds=seconds,
+        dataset=dataset,
+        complete=False,
+        rows=[row.raw() for row in rows],
+    )
 
 
 def require_success(rows: Sequence[RowFigures], options: BenchmarkOptions) -> None:

@@ -1,4 +1,4 @@
-"""What to bundle: the options of the command."""
+"""Options of the bundle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from src.errors import UsageError
 
 @dataclass(frozen=True)
 class BundleOptions:
-    """What goes into the zip file.
+    """Content of the zip file.
 
     Args:
         output: the zip file, as in ``-o model.zip``.

@@ -1,1 +1,1 @@
-"""Adapters: they turn the Trainer's hooks into calls of the stages."""
+"""Adapters from the Trainer's hooks to the stages."""

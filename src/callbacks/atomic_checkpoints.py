@@ -1,4 +1,4 @@
-"""Checkpoints that are on disk whole or not at all, whatever ends the process or the power."""
+"""Atomic checkpoints: a killed process or a power cut leaves no partial file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from lightning.pytorch.plugins.io import CheckpointIO, TorchCheckpointIO
 from src.system import atomic_files
 
 
-class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, then renames it; Lightning's own is not synced."""
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """CheckpointIO that writes a temporary file, syncs it and renames it.
+
+    Lightning's own does not sync.
+    """
 
     def save_checkpoint(
         self,
@@ -25,14 +28,14 @@ class WholeCheckpoints(TorchCheckpointIO):
         target.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        # By way of memory, as Lightning's own: where a write fails under torch.save, what it raises
-        # is its own archive's state and no longer the system's error.
+        # Through memory, as Lightning does: when a write fails inside torch.save, torch raises an
+        # error about its archive instead of the system's error.
         with atomic_files.whole_file(target) as file:
             file.write(content.getbuffer())
 
 
-def with_whole_checkpoints(plugins: list[Any]) -> list[Any]:
-    """The Trainer's plugins; ours writes checkpoints unless one of them does."""
+def with_atomic_checkpoint_io(plugins: list[Any]) -> list[Any]:
+    """Return the Trainer's plugins with AtomicCheckpointIO, unless one is a CheckpointIO."""
     if any(isinstance(plugin, CheckpointIO) for plugin in plugins):
         return plugins
-    return [*plugins, WholeCheckpoints()]
+    return [*plugins, AtomicCheckpointIO()]

@@ -1,4 +1,4 @@
-"""The run's configuration, on disk whole or not at all."""
+"""Atomic write of the run's configuration."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from lightning.pytorch.cli import SaveConfigCallback
 from src.system import atomic_files
 
 
-class WholeConfig(SaveConfigCallback):
-    """Lightning's own writes in place: a training that goes on would lose it when killed then."""
+class AtomicSaveConfig(SaveConfigCallback):
+    """SaveConfigCallback that replaces ``config.yaml`` atomically.
+
+    Lightning's own writes in place: a resumed training that is killed during the write would lose
+    the file.
+    """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self.already_saved:
             return
-        folder = trainer.log_dir  # every process must ask: the first one tells all
+        folder = trainer.log_dir  # a collective call: rank 0 broadcasts it to all processes
         if trainer.is_global_zero and folder is not None:
             Path(folder).mkdir(parents=True, exist_ok=True)
             text = self.parser.dump(self.config, skip_none=False)

@@ -1,4 +1,4 @@
-"""The exponential moving average of the weights, which is validated, kept and exported."""
+"""Exponential moving average (EMA) of the weights, which is validated, saved and exported."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 
 class MovingAverage(WeightAveraging):
-    """Averages after every step, parameters and BatchNorm's statistics alike.
+    """EMA of parameters and BatchNorm statistics, updated after every step.
 
-    Validation is of the averaged weights, and a checkpoint holds them in its ``state_dict``, so
-    that the best average is exported; training goes on with its own.
+    Validation uses the averaged weights, and a checkpoint stores them in its ``state_dict``, so
+    that the best average is exported. Training continues with the weights that are not averaged.
 
     Args:
-        decay: the share of the average that a step leaves of it. In the beginning it is less, as
-            in TensorFlow's ``ExponentialMovingAverage``: (1 + n) / (10 + n) after n steps, so that
-            the random weights of the start do not count in a short training.
+        decay: share of the old average that each step keeps. At most (1 + n) / (10 + n) after n
+            steps, as in TensorFlow's ``ExponentialMovingAverage``: the random initial weights then
+            do not dominate a short training.
     """
 
     def __init__(self, decay: float) -> None:
@@ -27,9 +27,9 @@ class MovingAverage(WeightAveraging):
 
     @torch.no_grad()
     def _average(self, averaged: Any, current: Any, steps: Tensor | int) -> None:
-        """Update tensors of one kind; counters are copied, for they have no mean."""
+        """Update tensors of one data type; integer counters are copied, not averaged."""
         if not torch.is_floating_point(averaged[0]):
-            torch._foreach_copy_(averaged, current)  # torch has no public one
+            torch._foreach_copy_(averaged, current)  # torch has no public equivalent
             return
         decay = min(self.decay, (1 + int(steps)) / (10 + int(steps)))
         torch._foreach_lerp_(averaged, current, 1 - decay)

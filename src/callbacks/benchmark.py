@@ -1,4 +1,4 @@
-"""At fit end, after the export: measure every file, then report."""
+"""Measurement and report at the end of a fit, after the export."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from src.system.console import StageDisplay, open_console
 
 
 class BenchmarkCallback(Callback):
-    """Measures what the export wrote, in the process of rank 0 only.
+    """Measures the exported files, on rank 0 only.
 
     Args:
-        enabled: measure at all.
-        options: those of :class:`BenchmarkOptions`.
+        enabled: False skips measurement and report.
+        options: fields of :class:`BenchmarkOptions`.
     """
 
     def __init__(self, enabled: bool = True, **options: Any) -> None:
@@ -31,10 +31,10 @@ class BenchmarkCallback(Callback):
         if not (self.enabled and trainer.is_global_zero) or checkpoint is None:
             return
         run = run_of(checkpoint)
-        # Torch keeps the training's memory on the GPU for itself; the files need it now.
+        # torch's caching allocator holds the training's GPU memory, which the workers need now.
         torch.cuda.empty_cache()
         for logger in trainer.loggers:
-            logger.save()  # the curves of the training are read from its events
+            logger.save()  # the report reads the training curves from its event file
         console = open_console()
         with StageDisplay(console) as report:
             results = measure_unless_done(run, data_of(trainer), self.options, report)

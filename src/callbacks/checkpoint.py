@@ -1,6 +1,6 @@
-"""Which weights are kept: the best by validation top-1, and those of the last epoch.
+"""Checkpoints of a run: the best by validation top-1, and the last.
 
-A checkpoint names no folder: a run may be renamed, copied or mounted elsewhere, and goes on there.
+A checkpoint stores no folder, so a run that was renamed, copied or mounted elsewhere can resume.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from torch import Tensor
 from src.errors import UsageError
 
 
-class _OneFile(ModelCheckpoint):
-    """One file in the run's ``checkpoints/``, under a name that stays."""
+class _SingleFileCheckpoint(ModelCheckpoint):
+    """One file with a fixed name in the run's ``checkpoints/``."""
 
     @property
     def path(self) -> Path:
-        """Where it is, once there is a Trainer."""
+        """Path of the file; needs a Trainer."""
         return Path(self.format_checkpoint_name({}))
 
     @property
     def state_key(self) -> str:
-        # Lightning's holds the options, so that another every_n_epochs would forget the best.
+        # Lightning's key holds the options: a changed every_n_epochs would lose the best score.
         return type(self).__name__
 
 
-class BestCheckpoint(_OneFile):
+class BestCheckpoint(_SingleFileCheckpoint):
     """``best.ckpt`` in the run's folder.
 
-    The last weights of a training are validated too, wherever it ends: in the middle of an epoch
-    with ``max_steps`` or ``max_time``, or between two validations.
+    The last weights of a training are always validated, also when ``max_steps`` or ``max_time``
+    ends it in the middle of an epoch or between two validations.
 
     Args:
-        monitor: the metric that says what is best.
-        mode: whether it is to be large or small.
-        every_n_epochs: how often to look.
+        monitor: metric that ranks the checkpoints.
+        mode: ``max`` if a larger value is better, ``min`` if a smaller one is.
+        every_n_epochs: epochs between two comparisons.
     """
 
     def __init__(
@@ -54,19 +54,19 @@ class BestCheckpoint(_OneFile):
             every_n_epochs=every_n_epochs,
             enable_version_counter=False,
         )
-        self._validated_step = -1  # the last one that was validated
-        self._is_there = False  # best.ckpt, in the run that goes on
+        self._validated_step = -1  # last global step with a validation
+        self._best_exists = False  # best.ckpt, in the run that is resumed
 
     @property
-    def kept(self) -> Path | None:
-        """``best.ckpt``, if any weights were the best so far."""
+    def saved_path(self) -> Path | None:
+        """Absolute path of ``best.ckpt``; None before the first one is saved."""
         return Path(self.best_model_path).resolve() if self.best_model_path else None
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
-        """Whether these weights are the best so far.
+        """Return True if these weights are at least as good as the best so far.
 
-        Of equals the later ones are kept: a small validation split has many, and training
-        goes on improving what it cannot resolve.
+        On a tie the later weights win: small validation splits have many ties, and training
+        still improves the network by less than the split can resolve.
         """
         if super().check_monitor_top_k(trainer, current):
             return True
@@ -76,9 +76,9 @@ class BestCheckpoint(_OneFile):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.enable_validation and _ends_here(trainer):
-            # Lightning validates when a training is stopped, if it would in this epoch and if as
-            # much was trained as is asked for: that is so where it ends by itself.
+        if trainer.enable_validation and _is_final_batch(trainer):
+            # Lightning validates after should_stop only if this epoch has a validation and
+            # min_epochs and min_steps are reached. Ensure all three.
             trainer.should_stop = True
             trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
             if trainer.check_val_every_n_epoch is not None:
@@ -92,9 +92,9 @@ class BestCheckpoint(_OneFile):
         super().on_validation_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # A metric of the validation stays until the next one: it may be of earlier weights.
-        of_validation = str(self.monitor).startswith("val/")
-        if not of_validation or self._validated_step == trainer.global_step:
+        # A validation metric stays until the next validation: it may belong to earlier weights.
+        is_validation_metric = str(self.monitor).startswith("val/")
+        if not is_validation_metric or self._validated_step == trainer.global_step:
             super().on_train_epoch_end(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:
@@ -103,19 +103,19 @@ class BestCheckpoint(_OneFile):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        # The first process tells all: only its disk needs to have the file.
-        self._is_there = trainer.strategy.broadcast(self.path.is_file())
+        # Rank 0 broadcasts: only its disk needs to have the file.
+        self._best_exists = trainer.strategy.broadcast(self.path.is_file())
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best score of a training that goes on in its run.
+        """Restore the best score of a training that resumes in its own run.
 
-        In a new run, which has no ``best.ckpt``, the best is looked for anew.
+        A new run has no ``best.ckpt``, so it starts without a best score.
 
         Raises:
-            UsageError: it is the score of another metric, so ``best.ckpt`` would be lost.
+            UsageError: the score is of another metric, so ``best.ckpt`` would be overwritten.
         """
         score: Tensor | None = state_dict["score"]
-        if score is None or not self._is_there:
+        if score is None or not self._best_exists:
             return
         if (state_dict["monitor"], state_dict["mode"]) != (self.monitor, self.mode):
             raise UsageError(
@@ -130,11 +130,11 @@ class BestCheckpoint(_OneFile):
         self.best_model_score = self.current_score = self.kth_value = score
 
 
-class LastCheckpoint(_OneFile):
-    """``last.ckpt`` in the run's folder, after every epoch, to go on from.
+class LastCheckpoint(_SingleFileCheckpoint):
+    """``last.ckpt`` in the run's folder, saved after every epoch to resume from.
 
-    A callback of its own, for ModelCheckpoint's ``save_last`` writes only when the best improves:
-    training that goes on from it would repeat every epoch since.
+    ModelCheckpoint's ``save_last`` is not used: it writes only when the best improves, so a
+    resumed training would repeat every epoch since then.
     """
 
     def __init__(self) -> None:
@@ -143,8 +143,8 @@ class LastCheckpoint(_OneFile):
         )
 
     @property
-    def kept(self) -> Path | None:
-        """``last.ckpt``, if it is there."""
+    def saved_path(self) -> Path | None:
+        """Absolute path of ``last.ckpt``; None if it does not exist."""
         return self.path.resolve() if self.path.is_file() else None
 
     def state_dict(self) -> dict[str, Any]:
@@ -152,9 +152,9 @@ class LastCheckpoint(_OneFile):
 
 
 class UntrainedCheckpoint(Callback):
-    """Writes ``last.ckpt`` where there was nothing to train, so that there is one to export.
+    """Writes ``last.ckpt`` if the fit had no step, so that there is a checkpoint to export.
 
-    With ``trainer.max_epochs=0`` for example, or in a new run of a training that had ended.
+    Examples are ``trainer.max_epochs=0`` and a new run that resumes a finished training.
     """
 
     def __init__(self, last: LastCheckpoint) -> None:
@@ -167,8 +167,8 @@ class UntrainedCheckpoint(Callback):
             trainer.save_checkpoint(self._last.path)
 
 
-def _ends_here(trainer: Trainer) -> bool:
-    """Whether the batch that is ending is the last one of the training."""
+def _is_final_batch(trainer: Trainer) -> bool:
+    """Return True if the current batch is the last one of the training."""
     progress: Any = trainer.fit_loop.epoch_progress.current
     epochs = progress.processed + 1
     last_epoch = trainer.max_epochs is not None and 0 <= trainer.max_epochs <= epochs

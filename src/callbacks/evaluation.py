@@ -1,4 +1,4 @@
-"""What ``validate`` and ``test`` found, as a table."""
+"""Table of the metrics of ``validate`` and ``test``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from src.system.console import open_console
 
 
 class EvaluationTable(Callback):
-    """Prints each metric in a row of its own, which Lightning's table breaks at 25 characters."""
+    """Prints one row a metric; Lightning's table breaks names at 25 characters."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "validate":

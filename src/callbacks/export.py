@@ -1,4 +1,4 @@
-"""At fit start: can it be exported? At fit end: export the best checkpoint."""
+"""Trial export at the start of a fit, and export of the best checkpoint at its end."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.data.images import ImageDataModule
 from src.export.options import ExportOptions
+from src.export.preflight import preflight
 from src.export.source import Checkpoint
-from src.export.stage import HEALTH_IMAGES, export_run, preflight
+from src.export.stage import export_run
 from src.models.classifier import Classifier
-from src.report import health
+from src.report.sections import health
 from src.report.writers import cards
 from src.run.folder import LAST, Run
 from src.system.console import StageDisplay, open_console
 
 
 class ExportCallback(Callback):
-    """Writes the best checkpoint in every format, in the process of rank 0 only.
+    """Exports the best checkpoint in every format, on rank 0 only.
 
     Args:
-        enabled: export at all.
-        preflight: export random weights before the first epoch, so that a format that
-            cannot be exported is known then.
-        options: those of :class:`ExportOptions`.
+        enabled: False skips the export.
+        preflight: export random weights before the first epoch, so that a format that cannot be
+            exported is reported before the training.
+        options: fields of :class:`ExportOptions`.
     """
 
     def __init__(self, enabled: bool = True, preflight: bool = True, **options: Any) -> None:
@@ -37,7 +38,7 @@ class ExportCallback(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not (self.enabled and self.preflight and trainer.is_global_zero):
             return
-        model, data = _ours(trainer, pl_module)
+        model, data = _model_and_data(trainer, pl_module)
         with StageDisplay(open_console()) as report:
             preflight(
                 model.spec,
@@ -52,9 +53,10 @@ class ExportCallback(Callback):
         self.export(trainer)
 
     def export(self, trainer: Trainer) -> Run | None:
-        """Export the best checkpoint so far; the run, or None if there was nothing to do.
+        """Export the best checkpoint so far, or the last one if no weights were validated.
 
-        Where no weights were validated, the last checkpoint takes its place.
+        Returns:
+            The run; None if the export is disabled, on other ranks and without a checkpoint.
         """
         if not (self.enabled and trainer.is_global_zero):
             return None
@@ -66,48 +68,37 @@ class ExportCallback(Callback):
         if checkpoint == run.last_checkpoint:
             console.print(f"no weights were validated: exporting {LAST}")
         with StageDisplay(console) as report:
-            manifest = export_run(
-                run,
-                Checkpoint.read(checkpoint),
-                data.calibration_images(self.options.calibration_images),
-                data.judging_images(self.options.calibration_images, self.options.judging_images),
-                data.preprocessing.to_dict(),
-                self.options,
-                report,
-                data.origin,
-                lambda: data.unseen_images(HEALTH_IMAGES),
-            )
-        if warning := health.warning(manifest):
+            export_run(run, Checkpoint.read(checkpoint), data, self.options, report)
+        if warning := health.warning(run.read_manifest().health):
             console.print(warning, soft_wrap=True, style="yellow")
         cards.write(run)
         return run
 
 
 def finished_checkpoint(trainer: Trainer) -> Path | None:
-    """What is exported of a training that ended well or was stopped, if it wrote a checkpoint.
-
-    The best one, or where no weights were validated the last one.
-    """
+    """Return the best checkpoint, else the last one; None if none was written."""
     callbacks = trainer.checkpoint_callbacks
     for kind in (BestCheckpoint, LastCheckpoint):
         for callback in callbacks:
-            if isinstance(callback, kind) and callback.kept is not None:
-                return callback.kept
+            if isinstance(callback, kind) and callback.saved_path is not None:
+                return callback.saved_path
     return None
 
 
 def run_of(checkpoint: Path) -> Run:
-    """The run that a checkpoint of this training belongs to.
+    """Return the run that contains a checkpoint of this training.
 
-    Not by ``trainer.log_dir``, which waits for the other processes: they have ended.
+    ``trainer.log_dir`` is a collective call, which would hang: the other processes have ended.
     """
     return Run(checkpoint.parent.parent)
 
 
 def data_of(trainer: Trainer) -> ImageDataModule:
-    """The data of this training."""
+    """Return the Trainer's data module."""
     return cast("ImageDataModule", cast("Any", trainer).datamodule)
 
 
-def _ours(trainer: Trainer, pl_module: LightningModule) -> tuple[Classifier, ImageDataModule]:
+def _model_and_data(
+    trainer: Trainer, pl_module: LightningModule
+) -> tuple[Classifier, ImageDataModule]:
     return cast("Classifier", pl_module), data_of(trainer)

@@ -1,9 +1,9 @@
-"""The options that make a training a fine-tuning, and the callbacks they stand for."""
+"""Options of fine-tuning, and the callbacks that they add to the Trainer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
@@ -14,40 +14,42 @@ from src.callbacks.lr_and_batch_size_finders import FindBatchSize, FindLearningR
 from src.callbacks.unfreezing import GradualUnfreezing
 from src.errors import UsageError
 from src.models.classifier import Classifier
+from src.system.ranges import Range, require_ranges
+
+_Epochs = Annotated[int, Range("a number of epochs, or 0", "leave it out for 0", least=0)]
+_Decay = Annotated[
+    float,
+    Range(
+        "a share below 1, or 0 for no average", "set for example {argument}=0.999", least=0, below=1
+    ),
+]
 
 
 @dataclass
 class FinetuneOptions:
-    """All of it is off by default.
+    """Options of fine-tuning; all are off by default.
 
     Args:
-        freeze_epochs: epochs of the head alone.
-        unfreeze_epochs: after these, epochs from the unfreezing of a stage to that of the one
-            before it; 0 for all at once.
-        ema_decay: of the moving average of the weights, which is then what is validated and
-            exported; 0 for none.
-        patience: epochs without a better validation after which training ends; 0 for never.
-        find_lr: look for a learning rate before the first epoch, instead of model.lr.
-        find_batch_size: look for the largest batch that the GPU holds, instead of data.batch_size.
+        freeze_epochs: epochs in which only the head is trained.
+        unfreeze_epochs: epochs between the unfreezing of one stage and of the next one towards the
+            input, after freeze_epochs; 0 unfreezes all stages at once.
+        ema_decay: decay of the moving average of the weights, for example 0.999. The averaged
+            weights are validated and exported. 0 turns the average off.
+        patience: epochs without an improved validation after which training stops; 0 for never.
+        find_lr: search a learning rate before the first epoch, instead of using model.lr.
+        find_batch_size: search the largest batch that fits into GPU memory, instead of using
+            data.batch_size.
     """
 
-    freeze_epochs: int = 0
-    unfreeze_epochs: int = 0
-    ema_decay: float = 0.0
-    patience: int = 0
+    freeze_epochs: _Epochs = 0
+    unfreeze_epochs: _Epochs = 0
+    ema_decay: _Decay = 0.0
+    patience: _Epochs = 0
     find_lr: bool = False
     find_batch_size: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("freeze_epochs", "unfreeze_epochs", "patience"):
-            value = getattr(self, name)
-            if value < 0:
-                raise UsageError(
-                    f"finetune.{name}",
-                    expected="a number of epochs, or 0",
-                    found=str(value),
-                    remedy="leave it out for 0",
-                )
+        require_ranges(self, "finetune")
         if self.unfreeze_epochs and not self.freeze_epochs:
             raise UsageError(
                 "finetune.unfreeze_epochs",
@@ -55,32 +57,25 @@ class FinetuneOptions:
                 found=str(self.unfreeze_epochs),
                 remedy="add finetune.freeze_epochs=1",
             )
-        if not 0 <= self.ema_decay < 1:
-            raise UsageError(
-                "finetune.ema_decay",
-                expected="a share below 1, or 0 for no average",
-                found=str(self.ema_decay),
-                remedy="set for example finetune.ema_decay=0.999",
-            )
 
     def callbacks(self, monitor: str, mode: Literal["min", "max"]) -> list[Callback]:
-        """What does it.
+        """Return the callbacks that the options ask for.
 
         Args:
-            monitor: the metric that says what is best.
-            mode: whether it is to be large or small.
+            monitor: metric that early stopping watches.
+            mode: ``max`` if a larger value is better, ``min`` if a smaller one is.
         """
-        found: list[Callback] = []
+        callbacks: list[Callback] = []
         if self.find_batch_size:
-            found.append(FindBatchSize())
+            callbacks.append(FindBatchSize())
         if self.find_lr:
-            found.append(FindLearningRate())
+            callbacks.append(FindLearningRate())
         if self.freeze_epochs:
-            found.append(GradualUnfreezing(self.freeze_epochs, self.unfreeze_epochs))
+            callbacks.append(GradualUnfreezing(self.freeze_epochs, self.unfreeze_epochs))
         if self.ema_decay:
-            found.append(MovingAverage(self.ema_decay))
+            callbacks.append(MovingAverage(self.ema_decay))
         if self.patience:
-            found.append(
+            callbacks.append(
                 Patience(
                     monitor=monitor,
                     mode=mode,
@@ -88,13 +83,14 @@ class FinetuneOptions:
                     check_on_train_epoch_end=False,
                 )
             )
-        return found
+        return callbacks
 
 
 class Patience(EarlyStopping):
-    """Stops for good: a training that had ended so does not go on for one more epoch.
+    """Early stopping that also holds when a stopped training is resumed.
 
-    It looks when there was a validation, which is not in every epoch.
+    Lightning's own would train one more epoch. It checks after each validation, which need not be
+    in every epoch.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -103,9 +99,9 @@ class Patience(EarlyStopping):
 
 
 class ClassWeights(Callback):
-    """Hands the data's class weights to the model's loss, with ``data.balance=weights``."""
+    """Gives the data's class weights to the model's loss if ``data.balance=weights``."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = data_of(trainer)
-        if data.balance == "weights" and isinstance(pl_module, Classifier):
+        if data.loading.balance == "weights" and isinstance(pl_module, Classifier):
             pl_module.class_weights = data.class_weights().to(pl_module.device)

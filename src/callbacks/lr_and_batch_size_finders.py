@@ -1,4 +1,4 @@
-"""Before the first epoch: a learning rate, and the largest batch that the GPU holds."""
+"""Search of the learning rate and of the largest batch size, before the first epoch."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from src.callbacks.export import data_of
 from src.errors import UsageError
 from src.models.classifier import Classifier
 
-_SKIPPED = 10  # of the first losses, whose running mean is of few
-_LEAST = 5  # losses that a slope is worth looking for in
+_SKIPPED_LOSSES = 10  # the first ones: their running mean is over few values
+_MIN_LOSSES = 5  # needed for a slope
 
 
 class FindLearningRate(LearningRateFinder):
-    """The range test of Smith (2017, arXiv 1506.01186): the rate at which the loss falls fastest.
+    """Learning rate range test (Smith, 2017, arXiv 1506.01186): the rate of the steepest loss.
 
     Args:
-        steps: of the test, over which the rate grows.
+        steps: training steps of the test; the rate grows exponentially over them.
     """
 
     def __init__(self, steps: int = 100) -> None:
@@ -34,41 +34,41 @@ class FindLearningRate(LearningRateFinder):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         _require_start(trainer, "finetune.find_lr")
         model = cast("Classifier", pl_module)
-        last = trainer.fit_loop.max_epochs
-        model.watching = False  # the test ends where the loss diverges
-        trainer.fit_loop.max_epochs = -1  # or after its steps, over as many epochs as they take
+        max_epochs = trainer.fit_loop.max_epochs
+        model.stops_on_non_finite_loss = False  # the test ends when the loss diverges
+        trainer.fit_loop.max_epochs = -1  # or after its steps, over as many epochs as needed
         try:
-            with _bar_on_a_terminal_only():
+            with _hide_bar_outside_terminals():
                 self.lr_find(trainer, model)
         finally:
-            trainer.fit_loop.max_epochs = last
-            model.watching = True
+            trainer.fit_loop.max_epochs = max_epochs
+            model.stops_on_non_finite_loss = True
         results = self.optimal_lr.results if self.optimal_lr else {"lr": [], "loss": []}
-        found = steepest(results["lr"], results["loss"])
-        if found is None:
+        best_rate = steepest(results["lr"], results["loss"])
+        if best_rate is None:
             raise UsageError(
                 "finetune.find_lr",
                 expected="more steps, for the test needs a dozen before the loss diverges",
                 found=str(len(results["loss"])),
                 remedy="set a smaller data.batch_size, more epochs, or model.lr yourself",
             )
-        model.lr = found
-        trainer.strategy.setup_optimizers(trainer)  # with the schedule of the new rate
+        model.lr = best_rate
+        trainer.strategy.setup_optimizers(trainer)  # with the new rate
         if trainer.is_global_zero:
-            print(f"learning rate found: model.lr={found:.2g}")
+            print(f"learning rate found: model.lr={best_rate:.2g}")
 
 
 class FindBatchSize(BatchSizeFinder):
-    """Doubles the batch until the GPU's memory is full, and takes the last that fitted."""
+    """Doubles the batch until GPU memory is full, and uses the last size that fitted."""
 
     def __init__(self) -> None:
         super().__init__(mode="power", init_val=8)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str | None = None) -> None:
-        self._refuse(trainer)
+        self._require_one_gpu(trainer)
         super().setup(trainer, pl_module, stage)
 
-    def _refuse(self, trainer: Trainer) -> None:
+    def _require_one_gpu(self, trainer: Trainer) -> None:
         expected = None
         if trainer.world_size > 1:
             expected = "false where several processes train"
@@ -87,37 +87,37 @@ class FindBatchSize(BatchSizeFinder):
         with isolate_rng():
             self.scale_batch_size(trainer, pl_module)
         data_of(trainer).batch_size = cast("Any", self.optimal_batch_size)
-        trainer.strategy.setup_optimizers(trainer)  # with a schedule of as many steps as there are
+        trainer.strategy.setup_optimizers(trainer)  # the schedule depends on the number of steps
         print(f"batch size found: data.batch_size={self.optimal_batch_size}")
 
 
 def steepest(rates: Sequence[float], losses: Sequence[float]) -> float | None:
-    """The learning rate at which the loss falls fastest for a rate that grows by a factor.
+    """Return the learning rate with the most negative d loss / d log(rate).
 
-    Lightning's own suggestion is the steepest fall for a rate that grows by a difference, which is
-    where the rates are smallest and lie closest, whatever the noise of the losses there.
+    Lightning's own suggestion uses d loss / d rate. That favours the smallest rates, which lie
+    closest together, because the noise of the losses there is divided by tiny differences.
 
     Args:
-        rates: that grow exponentially, (n,).
-        losses: their running mean, (n,).
+        rates: exponentially growing learning rates, (n,).
+        losses: their losses as a running mean, (n,).
 
     Returns:
-        None where there are too few finite losses.
+        None if there are too few finite losses.
     """
-    rate, loss = np.asarray(rates[_SKIPPED:]), np.asarray(losses[_SKIPPED:])
+    rate, loss = np.asarray(rates[_SKIPPED_LOSSES:]), np.asarray(losses[_SKIPPED_LOSSES:])
     finite = np.isfinite(loss)
     rate, loss = rate[finite], loss[finite]
-    if len(loss) < _LEAST:
+    if len(loss) < _MIN_LOSSES:
         return None
-    # Beyond the least loss there is nothing to be gained, only what diverges and comes back.
-    end = max(int(loss.argmin()) + 1, _LEAST)
+    # Ignore what follows the minimum: losses that diverge and may come back.
+    end = max(int(loss.argmin()) + 1, _MIN_LOSSES)
     slopes = np.gradient(loss[:end], np.log(rate[:end]))
     return float(rate[int(slopes.argmin())])
 
 
 @contextlib.contextmanager
-def _bar_on_a_terminal_only() -> Iterator[None]:
-    """Lightning's finder draws a bar wherever it is."""
+def _hide_bar_outside_terminals() -> Iterator[None]:
+    """Discard stderr unless it is a terminal: Lightning's finder always draws a bar."""
     if sys.stderr.isatty():
         yield
         return

@@ -1,4 +1,4 @@
-"""When memory runs out in a training, what to try."""
+"""Advice for a training that runs out of memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from src.system import os_errors
 
 
 class MemoryAdvice(Callback):
-    """Adds to the error the batch size that was too large, and what to set instead."""
+    """Adds a note to the error: the batch size, and the options that need less memory."""
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException

@@ -1,4 +1,4 @@
-"""Writes what ``predict`` found, one line an image."""
+"""CSV file of the predictions of ``predict``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from src.system.quoting import csv_cell
 
 
 class PredictionWriter(BasePredictionWriter):
-    """A CSV file with the position in the split, the true class, the top-1 and its probability.
+    """Writes one line an image: position in the split, true class, top-1 and its probability.
 
     Args:
-        path: of the file.
+        path: file to write; several processes write ``<name>.rank<N>.csv`` each.
     """
 
     def __init__(self, path: Path) -> None:

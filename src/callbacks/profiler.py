@@ -1,4 +1,4 @@
-"""The profile of a training: Lightning's actions and hooks as calls of the recorder."""
+"""Profile of a training: Lightning's actions and hooks call the recorder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from src.profiling.options import ProfilingOptions
 from src.profiling.plan import Window, training_windows, window_at
 from src.profiling.recorder import Recorder
 from src.profiling.regions import region_of
-from src.report import training
+from src.report.stage import report_profile
+from src.report.training_profile import TrainingProfile
 from src.run.folder import Run
 from src.system.console import open_console
 
 
 class RegionProfiler(Profiler):
-    """Hands the named parts of a step to the recorder while that records, and does nothing else."""
+    """Profiler that passes the named parts of a step to an open recorder and does no more."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,12 +29,12 @@ class RegionProfiler(Profiler):
 
     @property
     def recording(self) -> bool:
-        """Whether a window is open."""
+        """True while a window is open."""
         return self.recorder is not None and self.recorder.recording
 
     def start(self, action_name: str) -> None:
         if self.recording and (region := region_of(action_name)):
-            self.recorder.enter(region)  # type: ignore[union-attr]  # it is there while recording
+            self.recorder.enter(region)  # type: ignore[union-attr]  # not None while recording
 
     def stop(self, action_name: str) -> None:
         if self.recording and (region := region_of(action_name)):
@@ -41,11 +42,11 @@ class RegionProfiler(Profiler):
 
 
 class ProfilerCallback(Callback):
-    """Records a few steps of the training and of the validation, and closes before the export.
+    """Records a few steps of training and of validation; ends before the export.
 
     Args:
-        enabled: profile at all.
-        options: those of :class:`ProfilingOptions`.
+        enabled: False records nothing.
+        options: fields of :class:`ProfilingOptions`.
     """
 
     def __init__(self, enabled: bool = True, **options: Any) -> None:
@@ -54,11 +55,10 @@ class ProfilerCallback(Callback):
         self.profiler = RegionProfiler()
         self._first_epoch = 0
         self._windows: list[Window] = []
-        self._validation = 0  # windows of the validation that are still to come in this epoch
+        self._validation_windows = 0  # still to record in this epoch
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Every process must ask for the folder: it is told to all by the first.
-        folder = trainer.log_dir
+        folder = trainer.log_dir  # a collective call: rank 0 broadcasts it to all processes
         if not self.enabled or folder is None or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         self._first_epoch = trainer.current_epoch
@@ -77,8 +77,8 @@ class ProfilerCallback(Callback):
         self._windows = training_windows(
             trainer.current_epoch - self._first_epoch, self._epochs(trainer), steps, self.options
         )
-        self._validation = min(1, len(self._windows))
-        self._open_training(trainer, 0)
+        self._validation_windows = min(1, len(self._windows))
+        self._open_due_window(trainer, 0)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -88,9 +88,9 @@ class ProfilerCallback(Callback):
             return
         if recorder.recording:
             recorder.step()
-            self._told(trainer)
+            self._log_window(trainer)
         if not recorder.recording:
-            self._open_training(trainer, batch_idx + 1)
+            self._open_due_window(trainer, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._close(trainer)
@@ -99,10 +99,10 @@ class ProfilerCallback(Callback):
         recorder = self.profiler.recorder
         if recorder is None or trainer.sanity_checking:
             return
-        self._close(trainer)  # a window of the training does not reach into a validation
+        self._close(trainer)  # a training window must not contain a validation
         window = window_at(0, _steps(sum(trainer.num_val_batches)), self.options)
-        if self._validation and window is not None:
-            self._validation -= 1
+        if self._validation_windows and window is not None:
+            self._validation_windows -= 1
             recorder.open(window, "val", trainer.current_epoch, 0, trainer.global_step)
 
     def on_validation_batch_end(
@@ -116,7 +116,7 @@ class ProfilerCallback(Callback):
     ) -> None:
         if self.profiler.recording:
             self.profiler.recorder.step()  # type: ignore[union-attr]
-            self._told(trainer)
+            self._log_window(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._close(trainer)
@@ -128,9 +128,10 @@ class ProfilerCallback(Callback):
         self._close(trainer)
         recorder.save()
         self.profiler.recorder = None
-        folder = trainer.log_dir  # asked for by every process, as at the start
+        folder = trainer.log_dir  # a collective call
         if trainer.is_global_zero and folder is not None:
-            training.report(recorder.content, Path(folder), open_console())
+            profile = TrainingProfile.of(recorder.content)
+            report_profile(profile, Path(folder), open_console())
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -140,7 +141,8 @@ class ProfilerCallback(Callback):
             self.profiler.recorder.save()
             self.profiler.recorder = None
 
-    def _open_training(self, trainer: Trainer, step: int) -> None:
+    def _open_due_window(self, trainer: Trainer, step: int) -> None:
+        """Start the next training window if it begins at ``step`` of this epoch."""
         if self._windows and self._windows[0].first == step:
             recorder = self.profiler.recorder
             window = self._windows.pop(0)
@@ -151,10 +153,10 @@ class ProfilerCallback(Callback):
     def _close(self, trainer: Trainer) -> None:
         if self.profiler.recording:
             self.profiler.recorder.close()  # type: ignore[union-attr]
-            self._told(trainer)
+            self._log_window(trainer)
 
-    def _told(self, trainer: Trainer) -> None:
-        """The split of a step as scalars, once its window is closed."""
+    def _log_window(self, trainer: Trainer) -> None:
+        """Log seconds by region of the window that was just closed, as scalars."""
         recorder = self.profiler.recorder
         if recorder is None or recorder.recording or not recorder.windows:
             return
@@ -169,7 +171,7 @@ class ProfilerCallback(Callback):
             )
 
     def _epochs(self, trainer: Trainer) -> int:
-        """How many epochs this process trains in all; 1 where there is no end."""
+        """Return the number of epochs that this process trains; 1 if there is no limit."""
         last = trainer.max_epochs
         if last is None or last < 0:
             steps = trainer.estimated_stepping_batches
@@ -179,7 +181,7 @@ class ProfilerCallback(Callback):
 
 
 def _steps(batches: float) -> int:
-    """Batches of an epoch; a data set without an end has more than any window needs."""
+    """Return the batches of an epoch as a finite number, for iterable data sets without an end."""
     return int(min(batches, 10**9))
 
 
@@ -190,7 +192,7 @@ def _context(trainer: Trainer, model: LightningModule) -> dict[str, Any]:
         "num_workers": data.num_workers,
         "device": trainer.strategy.root_device.type,
         "precision": str(trainer.precision),
-        # Of any other network nothing is known: it may be worth a try.
+        # For a network that does not say, the report may suggest bf16.
         "faster_in_bfloat16": getattr(model, "faster_in_bfloat16", True),
         "log_every_n_steps": trainer.log_every_n_steps,  # type: ignore[attr-defined]
     }

@@ -1,4 +1,4 @@
-"""A line an epoch, on a terminal and in a log file alike."""
+"""One printed line an epoch, for terminals and log files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class EpochLines(Callback):
-    """Says after each epoch how long it took and what it reached."""
+    """Prints the seconds, losses and top-1 of each epoch."""
 
     def __init__(self) -> None:
         self._started = 0.0
-        self._validated = False  # in this epoch; a metric stays until the next validation
+        self._validated = False  # in this epoch: callback_metrics keep older validations
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # A training that goes on in the middle of an epoch does not start it again.
+        # A training resumed within an epoch does not call on_train_epoch_start for it.
         self._started = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -28,15 +28,15 @@ class EpochLines(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        shown = ("train/loss", *(("val/loss", "val/top1") if self._validated else ()))
+        names = ("train/loss", *(("val/loss", "val/top1") if self._validated else ()))
         figures = "  ".join(
             f"{name} {trainer.callback_metrics[name]:.4f}"
-            for name in shown
+            for name in names
             if name in trainer.callback_metrics
         )
         last = f"/{trainer.max_epochs}" if trainer.max_epochs else ""
         seconds = time.perf_counter() - self._started
         line = f"epoch {trainer.current_epoch + 1}{last}  {seconds:.1f} s  {figures}"
         bar = trainer.progress_bar_callback
-        # Printed through the bar, so that it is not drawn over.
+        # Print through the progress bar, which would overwrite the line otherwise.
         (bar.print if bar else print)(line)

@@ -1,4 +1,4 @@
-"""Paths in the state of callbacks, kept relative to the run."""
+"""Paths in callback states, stored relative to the run."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-_MARK = "run:"  # in front of a path that is relative to the run
+_PREFIX = "run:"  # marks a path relative to the run
 
 
 class RunPaths(Callback):
-    """Lets a run be renamed, copied or mounted elsewhere, whichever callbacks it was trained with.
+    """Makes callback states independent of the place of the run, for the user's callbacks too.
 
-    A ``ModelCheckpoint`` of the user's own keeps absolute paths, and forgets its best score where
+    A ``ModelCheckpoint`` that a user adds stores absolute paths, and drops its best score when
     these have changed.
 
     Args:
-        folder: the run's; None in a process that writes no checkpoint.
+        folder: the run's folder; None in a process that writes no checkpoint.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -28,14 +28,14 @@ class RunPaths(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         if self._folder is not None and "callbacks" in checkpoint:
-            checkpoint["callbacks"] = _mapped(checkpoint["callbacks"], self._relative)
+            checkpoint["callbacks"] = _map_texts(checkpoint["callbacks"], self._relative)
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        # Of the run that the checkpoint lies in, which need not be the one that goes on.
+        # The checkpoint may lie in another run than the one that is trained now.
         folder = Path(str(trainer.ckpt_path)).absolute().parent.parent
-        checkpoint["callbacks"] = _mapped(
+        checkpoint["callbacks"] = _map_texts(
             checkpoint["callbacks"], lambda text: _absolute(text, folder)
         )
 
@@ -43,24 +43,24 @@ class RunPaths(Callback):
         path = Path(text)
         if self._folder is None or not path.is_relative_to(self._folder):
             return text
-        return f"{_MARK}{path.relative_to(self._folder).as_posix()}"
+        return f"{_PREFIX}{path.relative_to(self._folder).as_posix()}"
 
 
 def _absolute(text: str, folder: Path) -> str:
-    relative = PurePosixPath(text.removeprefix(_MARK))
-    if not text.startswith(_MARK) or relative.is_absolute() or ".." in relative.parts:
+    relative = PurePosixPath(text.removeprefix(_PREFIX))
+    if not text.startswith(_PREFIX) or relative.is_absolute() or ".." in relative.parts:
         return text
     return str(folder / relative)
 
 
-def _mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """The same value with ``change`` done to each text and path in it, keys included."""
+def _map_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a copy with ``change`` applied to each text and path in it, keys included."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Path):
         return Path(change(str(value)))
     if isinstance(value, dict):
-        return {_mapped(key, change): _mapped(each, change) for key, each in value.items()}
+        return {_map_texts(key, change): _map_texts(item, change) for key, item in value.items()}
     if type(value) in {list, tuple}:
-        return type(value)(_mapped(each, change) for each in value)
+        return type(value)(_map_texts(item, change) for item in value)
     return value

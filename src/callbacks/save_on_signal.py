@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SLURM's signal while training: finish the step, save, stop."""
+"""Ctrl-C, SIGTERM and SLURM's signal during training: finish the step, save, stop."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ from src.run.folder import Run
 from src.system.console import open_console
 from src.system.signals import Stopped, handling, stop
 
-_PRESSED = b"\nstopping after this step; press Ctrl-C again to stop at once\n"
+_STOPPING = b"\nstopping after this step; press Ctrl-C again to stop at once\n"
 
 
 class StopOnSignal(Checkpoint):
-    """Saves ``last.ckpt`` at the next place from which training can go on bit for bit.
+    """Saves ``last.ckpt`` at the next point from which training resumes bit for bit, and stops.
 
-    That is the end of a step of the optimizer, or of an epoch where validation is what comes next.
-    Lightning's own answers are not used: it stops at the first Ctrl-C with exit code 1, and saves
-    for SLURM wherever the program is, in the middle of a step as well.
+    That point is the end of an optimizer step, or the end of the epoch if a validation follows the
+    step. Lightning's own handlers are not used: Ctrl-C stops at once with exit code 1, and SLURM's
+    signal saves in the middle of a step.
 
-    A Checkpoint, for Lightning calls these after all other callbacks.
+    The base class is Checkpoint because Lightning calls those after all other callbacks.
 
     Args:
-        last: what writes ``last.ckpt``.
+        last: callback that writes ``last.ckpt``.
     """
 
     def __init__(self, last: LastCheckpoint) -> None:
         self._last = last
-        self._noted: signal.Signals | None = None
+        self._received: signal.Signals | None = None
         self._handlers = ExitStack()
-        self._saved = False  # and stopped
+        self._has_saved = False  # and raised Stopped
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Lightning's handlers are in place by now.
+        # Lightning has installed its handlers by now: these replace them.
         signals = [signal.SIGINT, signal.SIGTERM]
         cluster = trainer._accelerator_connector.cluster_environment  # noqa: SLF001
         if isinstance(cluster, SLURMEnvironment) and cluster.auto_requeue:
             number = cluster.requeue_signal or signal.SIGUSR1
-            # For the export as well, which comes after the training.
+            # Stays after the training, for the export.
             signal.signal(number, self._requeue_at_once)
             signals.append(number)
-        self._handlers.enter_context(handling(self._note, *signals))
+        self._handlers.enter_context(handling(self._receive, *signals))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if (batch_idx + 1) % trainer.accumulate_grad_batches or _something_follows(trainer):
+        if (batch_idx + 1) % trainer.accumulate_grad_batches or _more_work_follows(trainer):
             return
-        if not self._asked(trainer):
+        if not self._is_requested(trainer):
             return
         if isinstance(pl_module, Classifier):
             pl_module.require_finite()
@@ -68,18 +68,18 @@ class StopOnSignal(Checkpoint):
         self._stop(trainer, f"step {batch_idx + 1} of epoch {trainer.current_epoch + 1}")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._asked(trainer):
+        if self._is_requested(trainer):
             self._stop(trainer, f"the end of epoch {trainer.current_epoch + 1}")
 
-    def hand_over(self, trainer: Trainer, stopped: Stopped) -> None:
-        """Once the training has ended: after Ctrl-C, export the best checkpoint so far."""
-        if not self._saved or stopped.quiet or stopped.signal != signal.SIGINT:
+    def export_after_interrupt(self, trainer: Trainer, stopped: Stopped) -> None:
+        """Export the best checkpoint so far if Ctrl-C ended the training; call it afterwards."""
+        if not self._has_saved or stopped.quiet or stopped.signal != signal.SIGINT:
             return
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, ExportCallback) and callback.enabled:
                 open_console().print("exporting the best checkpoint so far; Ctrl-C stops at once")
                 run = callback.export(trainer)
-                stopped.told += f", {_measured_by(run)}" if run else ", nothing to export yet"
+                stopped.details += f", {_export_note(run)}" if run else ", nothing to export yet"
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._handlers.close()
@@ -89,27 +89,28 @@ class StopOnSignal(Checkpoint):
     ) -> None:
         self._handlers.close()
         if trainer.world_size > 1 and isinstance(exception, RuntimeError):
-            _explain_loss_of_another(exception)
+            _explain_lost_process(exception)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        """Remember the signal; a second Ctrl-C stops at once."""
         if number == signal.SIGINT:
-            if self._noted is not None:
+            if self._received is not None:
                 stop(number)
-            # Not print, which may be what is interrupted.
-            os.write(2, _PRESSED)
-        if self._noted is None:
-            self._noted = signal.Signals(number)
+            # print is not reentrant: the signal may interrupt another print.
+            os.write(2, _STOPPING)
+        if self._received is None:
+            self._received = signal.Signals(number)
 
-    def _asked(self, trainer: Trainer) -> bool:
-        """Whether any of the processes was asked to stop; all find the same."""
-        return trainer.strategy.reduce_boolean_decision(self._noted is not None, all=False)
+    def _is_requested(self, trainer: Trainer) -> bool:
+        """Return True if any process received a signal; all processes get the same answer."""
+        return trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
 
     def _stop(self, trainer: Trainer, place: str) -> None:
         first = trainer.is_global_zero
-        number = self._noted or signal.SIGTERM  # another process was asked
+        number = self._received or signal.SIGTERM  # None: another process received it
         if first and number not in {signal.SIGINT, signal.SIGTERM}:
             _requeue()
-        self._saved = True
+        self._has_saved = True
         path = os.path.relpath(self._last.path)
         raise Stopped(number, f"saved {path} at {place}", quiet=not first)
 
@@ -118,10 +119,10 @@ class StopOnSignal(Checkpoint):
         stop(number)
 
 
-def _something_follows(trainer: Trainer) -> bool:
-    """Whether a validation, the end of the epoch or of the training follows this step.
+def _more_work_follows(trainer: Trainer) -> bool:
+    """Return True if a validation or the end of the epoch or training follows this step.
 
-    A checkpoint from before it would go on after it: Lightning takes it for done.
+    A training resumed from a checkpoint saved now would skip that: Lightning considers it done.
     """
     loop: Any = trainer.fit_loop.epoch_loop
     return bool(
@@ -131,26 +132,26 @@ def _something_follows(trainer: Trainer) -> bool:
     )
 
 
-# What gloo and NCCL say of a process that is gone.
-_GONE = re.compile(
+# Messages of gloo and NCCL after another process has ended.
+_LOST_PROCESS = re.compile(
     r"(closed|reset) by peer|Broken pipe|remote process exited|aborted", re.IGNORECASE
 )
 
 
-def _explain_loss_of_another(error: RuntimeError) -> None:
-    """Say it in one line, in which Lightning's own answer, to kill the first process, is not.
+def _explain_lost_process(error: RuntimeError) -> None:
+    """Replace the error of a lost peer by one line; Lightning would kill the first process.
 
     Raises:
-        LightshipError: it is what happened.
+        LightshipError: the error says that another process ended.
     """
-    if _GONE.search(str(error)):
+    if _LOST_PROCESS.search(str(error)):
         raise LightshipError(
             "another process of this training ended; its own last lines say why, or the system's "
             "log where it was killed; go on with ckpt_path=last"
         ) from error
 
 
-def _measured_by(run: Run) -> str:
+def _export_note(run: Run) -> str:
     return f"exported the best checkpoint (measure it with: python -m src.benchmark {run.quoted})"
 
 

@@ -1,4 +1,4 @@
-"""Says what of the data is left out: files passed over, images that could not be read."""
+"""Lines about files and images that are left out of the data."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from src.callbacks.export import data_of
 from src.system.console import open_console
 
-_NAMED = 10  # in one line; the check of the data lists all
+_MAX_NAMED = 10  # images in one line; the check of the data lists all
 
 
 class SkippedImages(Callback):
-    """Lines at the start about folders and files that are passed over.
+    """Prints at the start which folders and files are ignored.
 
-    And a line and a scalar after each epoch in which an image was found that cannot be read; where
-    several processes train, of those that the first one met.
+    After each epoch that met a new unreadable image it prints a line and logs a scalar. With
+    several processes these count the images of rank 0.
     """
 
     def __init__(self) -> None:
-        self._told = 0
+        self._reported = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if trainer.is_global_zero:
@@ -27,12 +27,12 @@ class SkippedImages(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         skipped = data_of(trainer).skipped
-        if len(skipped) == self._told or not trainer.is_global_zero:
+        if len(skipped) == self._reported or not trainer.is_global_zero:
             return
-        self._told = len(skipped)
+        self._reported = len(skipped)
         if trainer.logger is not None:
             trainer.logger.log_metrics({"data/skipped_images": len(skipped)}, trainer.global_step)
-        more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
-        line = f"skipped {len(skipped)} unreadable images: {', '.join(skipped[:_NAMED])}{more}"
+        more = f" and {len(skipped) - _MAX_NAMED} more" if len(skipped) > _MAX_NAMED else ""
+        line = f"skipped {len(skipped)} unreadable images: {', '.join(skipped[:_MAX_NAMED])}{more}"
         bar = trainer.progress_bar_callback
         (bar.print if bar else print)(line)

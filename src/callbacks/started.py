@@ -1,4 +1,4 @@
-"""Notices that the work has begun: an error that comes later is hardly about an option."""
+"""Detection of the first batch: a later error is rarely caused by an option."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from lightning.pytorch import Callback
 
 
-class Started(Callback):
-    """Knows whether a batch was trained on, or one was answered."""
+class StartDetector(Callback):
+    """Sets ``is_started`` after the first batch of training, test or prediction."""
 
     def __init__(self) -> None:
         self.is_started = False

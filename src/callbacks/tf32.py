@@ -1,4 +1,4 @@
-"""Matrix products of a training in fp32 on an NVIDIA GPU."""
+"""TF32 matrix multiplication for training on an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class Tf32(Callback):
-    """Multiplies fp32 matrices by TF32 during a fit, as torch does with convolutions anyway.
+    """Lets fp32 matrix products use TF32 during a fit, as torch's convolutions do by default.
 
-    For what autocast leaves in fp32, and for ``trainer.precision=32-true``. Test and prediction
-    are not of a fit. https://docs.pytorch.org/docs/stable/notes/cuda.html#tf32-on-ampere
+    Affects what autocast leaves in fp32, and ``trainer.precision=32-true``. ``test`` and
+    ``predict`` stay in fp32. https://docs.pytorch.org/docs/stable/notes/cuda.html#tf32-on-ampere
     """
 
     def __init__(self) -> None:

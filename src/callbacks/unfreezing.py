@@ -1,4 +1,4 @@
-"""The head first, then the rest of the network."""
+"""Gradual unfreezing: the head is trained first, then stage after stage."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from src.models.stages import stages
 
 
 class GradualUnfreezing(BaseFinetuning):
-    """Trains the head alone for some epochs, then one stage more every so many epochs.
+    """Trains only the head for some epochs, then unfreezes the other stages from head to input.
 
-    What is frozen is in evaluation mode, so that a BatchNorm keeps its statistics. The optimizer
-    has all parameters from the start, at their scheduled learning rates: it passes over those
-    that have no gradient.
+    Frozen stages are in eval mode, so that BatchNorm keeps its statistics. The optimizer holds all
+    parameters from the start, at their scheduled learning rates: it skips those without a gradient.
 
     Args:
-        freeze_epochs: of the head alone.
-        unfreeze_epochs: from one stage to the next; 0 for all stages at once.
+        freeze_epochs: epochs in which only the head is trained.
+        unfreeze_epochs: epochs from one stage to the next; 0 unfreezes all stages at once.
     """
 
     def __init__(self, freeze_epochs: int, unfreeze_epochs: int = 0) -> None:
@@ -46,32 +45,32 @@ class GradualUnfreezing(BaseFinetuning):
         self.freeze(stages(_network(pl_module))[:-1], train_bn=False)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # A training that goes on in the middle of an epoch does not start it again.
+        # A training resumed within an epoch does not call on_train_epoch_start for it.
         self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # The inherited one stores groups of parameters that it expects to grow.
+        # The inherited method expects finetune_function to add parameter groups.
         self.finetune_function(pl_module, trainer.current_epoch, trainer.optimizers[0])
 
     def finetune_function(
         self, pl_module: LightningModule, epoch: int, optimizer: Optimizer
     ) -> None:
         parts = stages(_network(pl_module))
-        frozen = self.frozen(epoch, len(parts) - 1)
-        for part in parts[:frozen]:
+        frozen_count = self.frozen(epoch, len(parts) - 1)
+        for part in parts[:frozen_count]:
             part.eval()
-        for part in parts[frozen:]:
+        for part in parts[frozen_count:]:
             self.make_trainable(part)
             part.train()
 
     def frozen(self, epoch: int, stages_before_head: int) -> int:
-        """How many stages are frozen in ``epoch``, counted from the input."""
+        """Return how many stages, counted from the input, are frozen in ``epoch``."""
         if epoch < self.freeze_epochs:
             return stages_before_head
         if not self.unfreeze_epochs:
             return 0
-        free = 1 + (epoch - self.freeze_epochs) // self.unfreeze_epochs
-        return max(0, stages_before_head - free)
+        unfrozen = 1 + (epoch - self.freeze_epochs) // self.unfreeze_epochs
+        return max(0, stages_before_head - unfrozen)
 
 
 def _network(pl_module: LightningModule) -> nn.Module:

@@ -1,1 +1,1 @@
-"""From words on the command line to typed options, and to exit codes."""
+"""Command lines: parsing into typed options, one-line errors and exit codes."""

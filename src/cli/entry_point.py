@@ -1,4 +1,4 @@
-"""How a command ends: with its own exit code; a mistake or a mishap in one line."""
+"""The entry point of all commands: one-line error messages and exit codes."""
 
 from __future__ import annotations
 
@@ -12,18 +12,26 @@ from src.system.signals import Stopped
 
 
 def run_command(command: Callable[[], None]) -> None:
-    """Run ``command``; an error of ours, or one that is no defect, is printed in one line."""
+    """Run ``command`` and exit with its code.
+
+    Print a LightshipError, or an error that os_errors explains, in one line. Any other exception
+    is a defect and keeps its traceback.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A file's name may hold what the encoding of the output lacks.
+            # A file's name may contain characters that the encoding of the output lacks.
             stream.reconfigure(errors="backslashreplace")
-    with standard_output.open_ended():
+    with standard_output.tolerating_closed_output():
         _run(command)
 
 
 def _run(command: Callable[[], None]) -> None:
     try:
-        with signals.at_once(), log_filters.event_files(), log_filters.warnings_in_our_words():
+        with (
+            signals.stopping_on_signals(),
+            log_filters.quiet_event_writer_threads(),
+            log_filters.one_line_warnings(),
+        ):
             command()
     except standard_output.ClosedOutput as closed:
         sys.exit(closed.exit_code)
@@ -40,6 +48,6 @@ def _run(command: Callable[[], None]) -> None:
     except Exception as error:
         line = os_errors.explain(error)
         if line is None:
-            raise  # a defect, whose traceback is wanted
+            raise  # a defect
         print(f"error: {line}", file=sys.stderr)
         sys.exit(1)

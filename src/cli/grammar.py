@@ -1,12 +1,12 @@
-"""The command line's short grammar, as a translation of argv and no more.
+"""The short grammar of the command line, translated to the options of LightningCLI.
 
     model=convnext_t            --config configs/model/convnext_t.yaml
     trainer.max_epochs=20       --trainer.max_epochs=20
     ckpt_path=last              --ckpt_path=last
 
-``group=name`` names a file in ``configs/<group>/``. Whatever their place on the line, files
-come first and single values last, so that a value always wins: the base configuration, the
-default groups, ``--config`` files, chosen groups, the experiment, then everything else.
+``group=name`` names a file in ``configs/<group>/``. A single value always overrides a file,
+wherever they are on the line. The order of the translation, in which the last one wins: the base
+configuration, the default groups, ``--config`` files, chosen groups, the experiment, single values.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from src.system.paths import expand
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 DEFAULT_GROUPS = {"model": "resnet34", "data": "digits"}
 
-_SHOWN = 80  # characters of a value in a message
-_FLAGS = {"-h", "--help", "--print_config"}  # options that take no value of their own
-_OF_CLASS = ".init_args."  # between an option of a class and its group, in a file
+_VALUE_CHARACTERS = 80  # of a value in a message
+_FLAGS = {"-h", "--help", "--print_config"}  # options that take no value
+_INIT_ARGS = ".init_args."  # between a group and an option of its class, in a file
 _EXPERIMENT = "experiment"
 
 
 @dataclass
-class _Words:
-    """What argv asks for, sorted by kind."""
+class _SortedArguments:
+    """The arguments of a command line, sorted by kind."""
 
     groups: dict[str, str] = field(default_factory=dict)
     configs: list[str] = field(default_factory=list)
@@ -41,41 +41,43 @@ class _Words:
 
 
 def translate(argv: Sequence[str], configs: Path) -> list[str]:
-    """``argv`` as LightningCLI understands it.
+    """Return the arguments that LightningCLI understands.
 
     Args:
         argv: the arguments, without the program's name.
-        configs: the folder of configuration files, one folder in it a group.
+        configs: the folder of configuration files, with one subfolder per group.
 
     Raises:
-        UsageError: a word is not understood, or a group has no such name.
+        UsageError: an argument is not understood, or a group has no such name.
     """
     if argv and argv[0] in {"-h", "--help"}:
         return ["--help"]
-    subcommand, words = _subcommand(argv)
+    subcommand, words = _split_subcommand(argv)
     require_plain(words)
-    sorted_words = _sort(words, configs)
+    arguments = _sort(words, configs)
     files = [configs / "train.yaml"]
-    taken = {*sorted_words.groups, *_groups_set_in(sorted_words)}
-    files += [preset(configs, *item) for item in DEFAULT_GROUPS.items() if item[0] not in taken]
-    chosen = sorted(sorted_words.groups.items(), key=lambda item: item[0] == _EXPERIMENT)
+    chosen = {*arguments.groups, *_groups_with_a_class(arguments)}
+    files += [preset(configs, *item) for item in DEFAULT_GROUPS.items() if item[0] not in chosen]
+    groups = sorted(arguments.groups.items(), key=lambda item: item[0] == _EXPERIMENT)
     return [
         subcommand,
         *_as_configs(files),
-        *_as_configs(sorted_words.configs),
-        *_as_configs(preset(configs, *item) for item in chosen),
-        *sorted_words.rest,
+        *_as_configs(arguments.configs),
+        *_as_configs(preset(configs, *item) for item in groups),
+        *arguments.rest,
     ]
 
 
-def given(translated: Iterable[str], configs: Path) -> dict[str, object]:
-    """The options that a user set, on the command line or in a file of their own; as written.
+def user_options(translated: Iterable[str], configs: Path) -> dict[str, object]:
+    """Return the options that a user set, on the command line or in a file of their own.
+
+    Values of the command line are texts. Values of a file are as YAML reads them.
 
     Args:
-        translated: what :func:`translate` gave.
+        translated: the result of :func:`translate`.
         configs: the folder of configuration files, whose values are not the user's.
     """
-    found: dict[str, object] = {}
+    options: dict[str, object] = {}
     pending = iter(translated)
     for word in pending:
         if not word.startswith("--") or word in _FLAGS:
@@ -83,29 +85,30 @@ def given(translated: Iterable[str], configs: Path) -> dict[str, object]:
         name, equals, value = word.removeprefix("--").partition("=")
         value = value if equals else next(pending, "")
         if name != "config":
-            found[name.replace(_OF_CLASS, ".")] = value
+            options[name.replace(_INIT_ARGS, ".")] = value
         elif not Path(value).is_relative_to(configs):
             content = safe_yaml.load(Path(value).read_text(encoding="utf-8"))
-            found |= {each.replace(_OF_CLASS, "."): leaf for each, leaf in _leaves(content)}
-    return found
+            options |= {path.replace(_INIT_ARGS, "."): leaf for path, leaf in _leaves(content)}
+    return options
 
 
-def _leaves(content: object, place: str = "") -> Iterator[tuple[str, object]]:
-    """All values in nested mappings, by names as ``trainer.max_epochs``."""
+def _leaves(content: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield all values of nested mappings with names such as ``trainer.max_epochs``."""
     if not isinstance(content, dict):
-        yield place, content
+        yield prefix, content
         return
     for name, value in content.items():
-        yield from _leaves(value, f"{place}.{name}" if place else str(name))
+        yield from _leaves(value, f"{prefix}.{name}" if prefix else str(name))
 
 
 def require_plain(words: Iterable[str]) -> None:
-    """Refuse values that hold themselves or multiply, which a parser of them would follow.
+    """Check that all values are in UTF-8 and small: see :func:`src.system.safe_yaml.load`.
 
-    And those that are no text in UTF-8, which no configuration can hold.
+    A YAML value that contains itself or multiplies by aliases would hang the parser. A value that
+    is not UTF-8 cannot be saved in config.yaml.
 
     Raises:
-        UsageError: a word is of that kind.
+        UsageError: a value is not plain.
     """
     for word in words:
         name, equals, value = word.partition("=")
@@ -113,33 +116,33 @@ def require_plain(words: Iterable[str]) -> None:
             raise UsageError(
                 name.lstrip("-"),
                 expected="a value in UTF-8",
-                found=value[:_SHOWN],
+                found=value[:_VALUE_CHARACTERS],
                 remedy="rename the file or folder, or start in that folder and call it .",
             )
         try:
             safe_yaml.load(value if equals else word)
         except yaml.YAMLError:
-            continue  # the parser says what is wrong with it
+            continue  # the parser reports it
         except ValueError as error:
             raise UsageError(
                 name.lstrip("-"),
                 expected="a plain value",
-                found=f"{value[:_SHOWN]}: {error}",
+                found=f"{value[:_VALUE_CHARACTERS]}: {error}",
                 remedy="write it out",
             ) from error
 
 
 def names(configs: Path, group: str) -> list[str]:
-    """The names that ``group=`` accepts."""
+    """Return the names that ``group=`` accepts."""
     return sorted(path.stem for path in (configs / group).glob("*.yaml"))
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """What a misspelt word may have meant."""
+    """Return the known word that is most similar to a misspelt one; None if none is similar."""
     return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
 
 
-def _subcommand(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
+def _split_subcommand(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
     if argv and not argv[0].startswith("-") and "=" not in argv[0]:
         if argv[0] not in SUBCOMMANDS:
             raise UsageError(
@@ -152,24 +155,25 @@ def _subcommand(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
     return "fit", argv
 
 
-def _sort(argv: Sequence[str], configs: Path) -> _Words:
-    words = _Words()
+def _sort(argv: Sequence[str], configs: Path) -> _SortedArguments:
+    arguments = _SortedArguments()
     pending = iter(argv)
     for word in pending:
         if word in {"--config", "-c"}:
-            words.configs.append(expand(next(pending, ""), "--config"))
+            arguments.configs.append(expand(next(pending, ""), "--config"))
         elif word.startswith("--config="):
-            words.configs.append(expand(word.removeprefix("--config="), "--config"))
+            arguments.configs.append(expand(word.removeprefix("--config="), "--config"))
         elif word.startswith("-"):
-            words.rest.append(word)
+            arguments.rest.append(word)
             if "=" not in word and word not in _FLAGS:
-                words.rest += [value for value in [next(pending, None)] if value is not None]
+                arguments.rest += [value for value in [next(pending, None)] if value is not None]
         else:
-            _short(word, words, configs)
-    return words
+            _add_short_form(word, arguments, configs)
+    return arguments
 
 
-def _short(word: str, words: _Words, configs: Path) -> None:
+def _add_short_form(word: str, arguments: _SortedArguments, configs: Path) -> None:
+    """Add ``group=name`` or ``a.b=value``."""
     name, equals, value = word.partition("=")
     if not equals or not name:
         raise UsageError(
@@ -179,16 +183,16 @@ def _short(word: str, words: _Words, configs: Path) -> None:
             remedy="see python -m src.train --help",
         )
     if (configs / name).is_dir():
-        words.groups[name] = value
+        arguments.groups[name] = value
     else:
-        words.rest.append(f"--{word}")
+        arguments.rest.append(f"--{word}")
 
 
 def preset(configs: Path, group: str, name: str) -> Path:
-    """The file that ``group=name`` means.
+    """Return the file of ``group=name``.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no file of that name.
     """
     known = names(configs, group)
     if name not in known:
@@ -202,24 +206,24 @@ def preset(configs: Path, group: str, name: str) -> Path:
     return configs / group / f"{name}.yaml"
 
 
-def _groups_set_in(words: _Words) -> set[str]:
-    """The default groups that the user's own files or options already choose a class for."""
+def _groups_with_a_class(arguments: _SortedArguments) -> set[str]:
+    """Return the default groups for which the user's own files or options choose a class."""
     chosen = {
         group
         for group in DEFAULT_GROUPS
-        for word in words.rest
+        for word in arguments.rest
         if word == f"--{group}" or word.startswith((f"--{group}=", f"--{group}.class_path"))
     }
-    for file in words.configs:
+    for file in arguments.configs:
         try:
             text = Path(file).read_text(encoding="utf-8")
         except (OSError, ValueError):
-            continue  # the parser opens it again and says what is wrong with it
+            continue  # the parser opens it again and reports the error
         require_plain([f"--config {file}={text}"])
         try:
             content = yaml.safe_load(text)
         except yaml.YAMLError:
-            continue  # the same
+            continue  # the parser reports it
         if isinstance(content, dict):
             chosen |= {
                 group

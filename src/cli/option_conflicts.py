@@ -1,4 +1,4 @@
-"""Options that contradict each other: found before anything starts."""
+"""Checks for options that contradict each other, before anything starts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from src import formats
 from src.errors import UsageError
 from src.models.classifier import METRICS
 
-_LIMITS = ("max_epochs", "max_steps", "limit_train_batches")  # 0 is no training
-_ABOVE_0 = sys.float_info.min  # the least that is not taken for 0 where denormals are
-# Numbers that Lightning divides by or counts with, unchecked.
-_LEAST = {
+_TRAINING_LIMITS = ("max_epochs", "max_steps", "limit_train_batches")  # 0 means no training
+_ABOVE_0 = sys.float_info.min  # the smallest number that is not flushed to 0 as a denormal
+# The minimum of numbers that Lightning does not check, although it divides by them or counts.
+_MINIMUM = {
     "checkpoint.every_n_epochs": 1,
     "trainer.accumulate_grad_batches": 1,
     "trainer.check_val_every_n_epoch": 1,
@@ -28,15 +28,15 @@ FIT_ONLY = ("checkpoint", "profiler", "finetune", "export", "benchmark")  # grou
 
 
 def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
-    """Refuse a configuration of which a part would be ignored; export the baseline as well.
+    """Refuse a configuration of which a part would be ignored, and add the baseline's format.
 
     Args:
-        config: of one subcommand, parsed.
-        subcommand: its name.
-        args: the command line it came from, translated.
+        config: the parsed configuration of one subcommand; changed in place.
+        subcommand: the name of the subcommand.
+        args: the translated command line.
 
     Raises:
-        UsageError: naming the option that would have no effect.
+        UsageError: an option would have no effect, or has an impossible value.
     """
     if config.trainer.logger is False:
         raise UsageError(
@@ -59,17 +59,7 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
             found="it",
             remedy="leave it out",
         )
-    for name, least in _LEAST.items():
-        value = config
-        for part in name.split("."):
-            value = value[part]
-        if isinstance(value, int | float) and not value >= least:
-            raise UsageError(
-                name,
-                expected=f"{least} or more" if least != _ABOVE_0 else "a number above 0",
-                found=str(value),
-                remedy="leave it out for its default",
-            )
+    _check_minimums(config)
     if subcommand != "fit":
         _check_fit_only(subcommand, args)
     _check_profiler(config, args)
@@ -82,22 +72,36 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
 
 
 def notices(config: Any, *, has_best: bool) -> list[str]:
-    """What a training will not do, said before it starts.
+    """Return lines that say which parts of a training are left out, to be shown before it.
 
     Args:
-        config: of ``fit``, parsed.
-        has_best: training goes on in a run that has a best checkpoint.
+        config: the parsed configuration of ``fit``.
+        has_best: True if the training resumes a run that has a best checkpoint.
     """
     trainer = config.trainer
     if trainer.fast_dev_run:
         return ["trainer.fast_dev_run: a try; nothing is kept, exported or measured"]
-    untrained = [name for name in _LIMITS if trainer[name] == 0]
-    found = [f"trainer.{name}=0: nothing is trained" for name in untrained[:1]]
-    if trainer.limit_val_batches == 0 or untrained:
-        which = "best checkpoint there is" if has_best else "last checkpoint"
-        exported = f"; what is exported is the {which}" if config.export.enabled else ""
-        found.append(f"no weights are validated{exported}")
-    return found
+    zero_limits = [name for name in _TRAINING_LIMITS if trainer[name] == 0]
+    lines = [f"trainer.{name}=0: nothing is trained" for name in zero_limits[:1]]
+    if trainer.limit_val_batches == 0 or zero_limits:
+        checkpoint = "best checkpoint there is" if has_best else "last checkpoint"
+        exported = f"; what is exported is the {checkpoint}" if config.export.enabled else ""
+        lines.append(f"no weights are validated{exported}")
+    return lines
+
+
+def _check_minimums(config: Any) -> None:
+    for name, minimum in _MINIMUM.items():
+        value = config
+        for part in name.split("."):
+            value = value[part]
+        if isinstance(value, int | float) and not value >= minimum:
+            raise UsageError(
+                name,
+                expected=f"{minimum} or more" if minimum != _ABOVE_0 else "a number above 0",
+                found=str(value),
+                remedy="leave it out for its default",
+            )
 
 
 def _check_fit_only(subcommand: str, args: Sequence[str]) -> None:
@@ -136,9 +140,9 @@ def _check_optimizer(config: Any, args: Sequence[str]) -> None:
             found="none",
             remedy="add for example optimizer=AdamW optimizer.lr=1e-3",
         )
-    ours = ["model.lr", "model.weight_decay", "model.layer_decay", "finetune.find_lr"]
-    ours += ["model.warmup_fraction"] if schedule else []
-    for name in ours if optimizer else []:
+    replaced = ["model.lr", "model.weight_decay", "model.layer_decay", "finetune.find_lr"]
+    replaced += ["model.warmup_fraction"] if schedule else []
+    for name in replaced if optimizer else []:
         if any(word.partition("=")[0] == f"--{name}" for word in args):
             raise UsageError(
                 name,
@@ -149,10 +153,10 @@ def _check_optimizer(config: Any, args: Sequence[str]) -> None:
 
 
 def _check_finders(config: Any, args: Sequence[str]) -> None:
-    found = {"model.lr": "find_lr", "data.batch_size": "find_batch_size"}
-    given = {word.partition("=")[0].removeprefix("--") for word in args}
-    for name, finder in found.items():
-        if name in given and config.finetune[finder]:
+    finders = {"model.lr": "find_lr", "data.batch_size": "find_batch_size"}
+    user_options = {word.partition("=")[0].removeprefix("--") for word in args}
+    for name, finder in finders.items():
+        if name in user_options and config.finetune[finder]:
             raise UsageError(
                 name,
                 expected=f"no value beside finetune.{finder}=true, which finds one",
@@ -162,17 +166,17 @@ def _check_finders(config: Any, args: Sequence[str]) -> None:
 
 
 def _check_validation(config: Any) -> None:
-    """Refuse what looks at validations where there are none."""
+    """Refuse options that need validations if there are none."""
     if config.trainer.limit_val_batches != 0:
         return
     schedule = config.get("lr_scheduler")
     monitor = (schedule.get("init_args") or {}).get("monitor") if schedule else None
-    looking = {
+    needs_validation = {
         "finetune.patience": bool(config.get("finetune") and config.finetune.patience),
         "lr_scheduler.monitor": str(monitor).startswith("val/"),
     }
-    for name, looks in looking.items():
-        if looks:
+    for name, is_set in needs_validation.items():
+        if is_set:
             raise UsageError(
                 name,
                 expected="a validation to look at",
@@ -182,13 +186,13 @@ def _check_validation(config: Any) -> None:
 
 
 def _check_monitors(config: Any) -> None:
-    """Refuse a metric that is never logged: that would be known after an epoch only."""
+    """Refuse a metric that is never logged. Lightning would report it after an epoch only."""
     schedule = (config.get("lr_scheduler") or {}).get("init_args") or {}
-    looked_at = {
+    monitors = {
         "checkpoint.monitor": config.checkpoint.monitor,
         "lr_scheduler.monitor": schedule.get("monitor"),
     }
-    for name, monitor in looked_at.items():
+    for name, monitor in monitors.items():
         if monitor is not None and monitor not in METRICS:
             raise UsageError(
                 name,
@@ -217,5 +221,5 @@ def _check_benchmark(config: Any) -> None:
     baseline = config.benchmark.baseline
     formats.get(baseline, argument="benchmark.baseline")
     if baseline not in config.export.formats:
-        # What is compared needs what it is compared with.
+        # Speed-ups are relative to the baseline, so it is always exported.
         config.export.formats = [baseline, *config.export.formats]

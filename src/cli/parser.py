@@ -1,36 +1,54 @@
-"""The parser of the command line of a training: its complaints are one line each."""
+"""The parser of the command line of ``src.train``, with error messages of one line."""
 
 from __future__ import annotations
 
+import functools
 import inspect
-from typing import Any, NoReturn
+import operator
+from typing import Any, NoReturn, Union, get_args, get_origin
 
 from lightning.pytorch.cli import LightningArgumentParser
 
 from src.cli import parser_errors
-from src.data.images import ImageDataModule
+from src.data.dataset_module import DatasetModule
 from src.models.classifier import Classifier
 
 
 class Parser(LightningArgumentParser):
-    """Says what is wrong in one line, and takes no abbreviated options."""
+    """LightningCLI's parser, with one-line errors and without abbreviated options."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # An abbreviation of today is another option's name tomorrow.
+        # An abbreviation may become the name of a later option.
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:
-            # A parser within the parser: the outer one gets this message into its own.
+            # A nested parser. The outer parser includes this message in its own.
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
         raise parser_errors.from_parser(message, _options(parser)) from ex
 
 
+def prefer_integers(parser: Any) -> None:
+    """Let an option that takes an int or a float read ``1`` as an int.
+
+    Lightning takes ``limit_train_batches=1`` for one batch and ``1.0`` for all of them. Its
+    annotation ``Optional[Union[int, float]]`` may have the other order: ``typing`` caches types,
+    and ``Union[float, int]`` of a package that was imported earlier, such as rich, is equal to it.
+    """
+    for action in parser._actions:  # noqa: SLF001  # argparse has no public list
+        kind = getattr(action, "_typehint", None)
+        members = get_args(kind)
+        if get_origin(kind) is Union and int in members and float in members:
+            others = [member for member in members if member is not int]
+            # The operator | does not use that cache.
+            action._typehint = functools.reduce(operator.or_, others, int)  # noqa: SLF001
+
+
 def _options(parser: Any) -> list[str]:
-    """The names of all options, those of the architectures and data sets included."""
-    names = [action.dest for action in parser._actions]  # noqa: SLF001  # argparse has no other way
-    for group, base in (("model", Classifier), ("data", ImageDataModule)):
+    """Return the names of all options, including those of the architectures and data sets."""
+    names = [action.dest for action in parser._actions]  # noqa: SLF001  # argparse has no public list
+    for group, base in (("model", Classifier), ("data", DatasetModule)):
         for kind in [base, *base.__subclasses__()]:
             names += [f"{group}.{name}" for name in inspect.signature(kind).parameters]
     return names

@@ -1,4 +1,4 @@
-"""The parser's complaints, each brought into one line: argument, expected, found, remedy."""
+"""One-line versions of the parser's errors: argument, expected, found, remedy."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
 from src.cli.grammar import nearest
-from src.errors import LightshipError, UsageError, describe, one_line, ours_in
+from src.errors import LightshipError, UsageError, describe, lightship_error_in, one_line
 from src.system import library_errors
 
 _HELP = "python -m src.train fit --help"
 
-_SHOWN = 300  # characters of what was raised
+_MESSAGE_CHARACTERS = 300  # of an exception's message that are shown
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _UNKNOWN = re.compile(r"unrecognized arguments: (\S+)")
 _NOT_ACCEPTED = re.compile(r"Option '([^']+)' is not accepted")
@@ -28,7 +28,7 @@ _NO_CLASS = re.compile(r"Expected a path but (\S+) either not accessible or inva
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """argparse's parser, for a command with few options of its own."""
+    """argparse's parser with one-line errors, for commands with few options."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(
@@ -41,81 +41,92 @@ class OneLineParser(argparse.ArgumentParser):
 
 @contextlib.contextmanager
 def parsing(help_command: str = _HELP) -> Iterator[None]:
-    """Within this block, what a value leads the parser to raise is a complaint about the value.
+    """Turn any exception that the parser raises because of a value into a LightshipError.
 
-    What our own code raises of itself is a defect, and stays as it is.
+    A defect of this project's own code is raised as it is.
+
+    Args:
+        help_command: prints the options; the message mentions it.
 
     Raises:
-        LightshipError: of ours, that the parser may have wrapped, or one made of what it raised.
+        LightshipError: the one that the parser has wrapped, or one made from the parser's error.
     """
     try:
         yield
     except LightshipError:
         raise
     except Exception as error:
-        ours = ours_in(error)
-        if ours is None and library_errors.is_defect(error):
+        own_error = lightship_error_in(error)
+        if own_error is None and library_errors.is_defect(error):
             raise
-        raise ours or UsageError(
+        raise own_error or UsageError(
             "command line",
             expected="what the parser takes",
-            found=describe(error)[:_SHOWN],
+            found=describe(error)[:_MESSAGE_CHARACTERS],
             remedy=f"see {help_command}",
         ) from error
 
 
-def from_parser(  # noqa: PLR0911  # a kind each
-    message: str, options: Iterable[str], help_command: str = _HELP
-) -> UsageError:
-    """What jsonargparse says, over several lines and with its types, as one line.
+def from_parser(message: str, options: Iterable[str], help_command: str = _HELP) -> UsageError:
+    """Return jsonargparse's message, which has several lines and Python types, as one line.
 
     Args:
-        message: jsonargparse's.
-        options: the names of all options there are, as in ``trainer.max_epochs``.
-        help_command: prints them.
+        message: jsonargparse's message.
+        options: the names of all options, such as ``trainer.max_epochs``.
+        help_command: prints the options.
     """
     see_help = f"see {help_command}"
-    key = ""
-    for match in _KEY.findall(message):
-        # Nested parsers tell of one value again and again.
-        if match not in {"config", key} and not key.endswith(f".{match}"):
-            key = f"{key}.{match}" if key else match
-    if found := _UNKNOWN.search(message):
-        return _unknown(found[1].lstrip("-").partition("=")[0], options, see_help)
-    if found := _NOT_ACCEPTED.search(message):
+    key = _key_in(message)
+    if match := _UNKNOWN.search(message):
+        return _unknown(match[1].lstrip("-").partition("=")[0], options, see_help)
+    if match := _NOT_ACCEPTED.search(message):
         group = f"{key}." if key else ""
         owner = _CLASS.search(message)
-        return _unknown(f"{group}{found[1]}", options, see_help, owner[1] if owner else None)
-    if found := _LINKED.search(message):
+        return _unknown(f"{group}{match[1]}", options, see_help, owner[1] if owner else None)
+    if match := _LINKED.search(message):
         return UsageError(
-            found[1],
-            expected=f"no value of its own, for it is that of {found[2]}",
+            match[1],
+            expected=f"no value of its own, for it is that of {match[2]}",
             found="one",
-            remedy=f"set {found[2]} instead",
+            remedy=f"set {match[2]} instead",
         )
-    if found := _MISSING.search(message):
-        name = f"{key}.{found[1]}" if key else found[1]
+    if match := _MISSING.search(message):
+        name = f"{key}.{match[1]}" if key else match[1]
         return UsageError(name, expected="a value", found="none", remedy=f"add {name}=VALUE")
-    if found := _NO_FILE.search(message):
+    return _wrong_value(message, key, see_help)
+
+
+def _key_in(message: str) -> str:
+    """Return the full name of the option that a message is about; "" if it names none."""
+    key = ""
+    for part in _KEY.findall(message):
+        # Nested parsers repeat the name of an option.
+        if part not in {"config", key} and not key.endswith(f".{part}"):
+            key = f"{key}.{part}" if key else part
+    return key
+
+
+def _wrong_value(message: str, key: str, see_help: str) -> UsageError:
+    if match := _NO_FILE.search(message):
         return UsageError(
             "--config",
             expected="a YAML file",
-            found=f"{found[1]}, which does not exist",
+            found=f"{match[1]}, which does not exist",
             remedy=see_help,
         )
-    if found := _NO_CLASS.search(message):
+    if match := _NO_CLASS.search(message):
         return UsageError(
             key,
             expected="a class that can be imported, or a YAML file",
-            found=found[1],
+            found=match[1],
             remedy="give a class name, its full path as in torch.optim.SGD, or the file's path",
         )
-    # Of nested complaints the inner one is about the value, and stands before the outer's end.
-    expected = list(dict.fromkeys(_plain(match) for match in _inner(message, _EXPECTED)))
-    given = _GOT.search(message)
-    if key and expected and given:
+    # The inner message of nested ones is about the value. It ends before the outer one does.
+    expected = list(dict.fromkeys(_plain_type(kind) for kind in _inner(message, _EXPECTED)))
+    value = _GOT.search(message)
+    if key and expected and value:
         return UsageError(
-            key, expected=" or ".join(expected), found=given[1] or "nothing", remedy=see_help
+            key, expected=" or ".join(expected), found=value[1] or "nothing", remedy=see_help
         )
     return UsageError(
         key or "command line",
@@ -138,14 +149,14 @@ def _unknown(
 
 
 def _inner(message: str, pattern: re.Pattern[str]) -> list[str]:
-    """Matches within the first complaint about a value, up to the value it was given."""
+    """Return the matches in the innermost message about a value, up to that value."""
     start = max((match.end() for match in _KEY.finditer(message)), default=0)
     end = _GOT.search(message, start)
     return pattern.findall(message[start : end.end() if end else len(message)])
 
 
-def _plain(kind: str) -> str:
-    """A type as a person writes it: ``<class 'int'>`` is int, NoneType is null."""
+def _plain_type(kind: str) -> str:
+    """Return a type as YAML names it: ``<class 'int'>`` is int, NoneType is null."""
     kind = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", kind)
     kind = re.sub(r"typing\.Literal\[(.*)\]", r"one of \1", kind).replace("'", "")
     return {"NoneType": "null"}.get(kind, kind)

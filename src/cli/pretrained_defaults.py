@@ -1,4 +1,4 @@
-"""Pretrained weights bring their own preprocessing, where the user does not say otherwise."""
+"""Default preprocessing of pretrained weights, for the options that the user has not set."""
 
 from __future__ import annotations
 
@@ -13,40 +13,39 @@ from src.models.network import published_preprocessing
 
 
 def adopt_preprocessing(config: Any, args: Sequence[str], presets: Path) -> None:
-    """With ``model.pretrained=true``, set the data's options to what the weights were made for.
+    """Set the data's options to the preprocessing of the weights if ``model.pretrained=true``.
 
-    An option on the command line or in a file of the user's stays as it is; one in a file of
-    ``presets`` is a default.
+    Options on the command line or in a user's file stay. Those in ``presets`` count as defaults.
 
     Args:
-        config: of one subcommand, parsed; changed in place.
-        args: the command line it came from, translated.
-        presets: the folder of the data sets' own files.
+        config: the parsed configuration of one subcommand; changed in place.
+        args: the translated command line.
+        presets: the folder of the data sets' configuration files.
     """
     if not config.model.init_args.get("pretrained"):
         return
     module, _, name = config.model.class_path.rpartition(".")
     builder = getattr(importlib.import_module(module), name).builder
-    said = _said(args, presets)
+    user_options = _user_data_options(args, presets)
     for option, value in published_preprocessing(builder).items():
-        if option not in said:
+        if option not in user_options:
             config.data.init_args[option] = value
 
 
-def _said(args: Sequence[str], presets: Path) -> set[str]:
-    """The names of the data's options that the user has set."""
+def _user_data_options(args: Sequence[str], presets: Path) -> set[str]:
+    """Return the names of the data's options that the user has set."""
     names = set()
     for word in args:
         name, _, value = word.partition("=")
         if name == "--config":
             if Path(value).resolve().parent != presets.resolve():
-                names |= _in_file(Path(value))
+                names |= _data_options_in(Path(value))
         elif name.startswith("--data."):
             names.add(name.removeprefix("--data.").removeprefix("init_args."))
     return names
 
 
-def _in_file(path: Path) -> set[str]:
+def _data_options_in(path: Path) -> set[str]:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     data = content.get("data") if isinstance(content, dict) else None
     if not isinstance(data, dict):

@@ -1,4 +1,4 @@
-"""The command line of a stage that is run alone: a run folder, and the stage's own options."""
+"""The command line of a stage that runs alone: a run folder and the stage's options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from src.system import safe_yaml
 from src.system.paths import expand_all, user_path
 
 if TYPE_CHECKING:
-    from src.data.images import ImageDataModule
+    from src.data.dataset_module import DatasetModule
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -32,6 +32,8 @@ _SHORT = {"-o": "--output"}
 
 
 class _Parser(ArgumentParser):
+    """jsonargparse's parser with one-line errors."""
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:
             super().error(message, ex)
@@ -41,63 +43,67 @@ class _Parser(ArgumentParser):
         ) from ex
 
 
-def parse_data(words: Sequence[str]) -> ImageDataModule:
-    """The data set that ``data=name data.option=value ...`` names, as in training.
+def parse_data(words: Sequence[str]) -> DatasetModule:
+    """Return the data set of ``data=name data.option=value ...``, as in training.
 
     Raises:
-        UsageError: the words are wrong.
+        UsageError: an argument is wrong.
     """
-    from src.data.images import ImageDataModule  # with Lightning, which not all commands need
+    from src.data.dataset_module import DatasetModule  # imports Lightning, which few commands need
 
     parser = _Parser(prog="python -m src.data", allow_abbrev=False)
     parser.add_argument("--config", action="config")
-    parser.add_subclass_arguments(ImageDataModule, "data", required=True)
-    chosen = [word for word in words if word.startswith("data=")] or ["data="]
-    files = [grammar.preset(CONFIGS, "data", word.partition("=")[2]) for word in chosen]
-    rest = [word if word.startswith("-") else f"--{word}" for word in words if word not in chosen]
+    parser.add_subclass_arguments(DatasetModule, "data", required=True)
+    groups = [word for word in words if word.startswith("data=")] or ["data="]
+    files = [grammar.preset(CONFIGS, "data", word.partition("=")[2]) for word in groups]
+    rest = [word if word.startswith("-") else f"--{word}" for word in words if word not in groups]
     config = expand_all(parser.parse_args([*(f"--config={file}" for file in files), *rest]))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40
-        module: ImageDataModule = parser.instantiate_classes(config).data
+        # jsonargparse 4.40 lacks the successor of instantiate_classes.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module: DatasetModule = parser.instantiate_classes(config).data
     return module
 
 
 def parse(stage: str, description: str | None, options: type[Options]) -> tuple[Run, Options]:
-    """The run and the options that a stage's command line names.
+    """Return the run and the options that a stage's command line names.
 
-    ``a=v`` is the same as ``--a=v``; ``stage=name`` takes the values of
-    ``configs/<stage>/<name>.yaml``, over which others on the command line win. What is not given
-    is as in the training of the run.
+    ``a=v`` is the same as ``--a=v``. ``stage=name`` takes the values of
+    ``configs/<stage>/<name>.yaml``, which single values override. The default of each option is
+    its value in the run's training.
 
     Args:
-        stage: the package in ``src`` that is run.
-        description: for ``--help``.
-        options: the stage's options, a dataclass.
+        stage: the name of the package in ``src``.
+        description: the text of ``--help``.
+        options: the dataclass of the stage's options.
 
     Raises:
         UsageError: the command line is wrong, or names no run.
     """
-    run, _, chosen = _parse(stage, description, options, operand=None)
-    return run, chosen
+    run, _, values = _parse(stage, description, options, operand=None)
+    return run, values
 
 
-def typed(stage: str) -> str:
-    """This command line, as it was typed."""
+def command_line(stage: str) -> str:
+    """Return this command line as the user typed it."""
     return shlex.join(["python", "-m", f"src.{stage}", *sys.argv[1:]])
 
 
-def parse_with(
+def parse_with_operands(
     operand: str, stage: str, description: str | None, options: type[Options]
 ) -> tuple[Run, list[str], Options]:
-    """The same for a stage that is given more than a run, as images: with these, in order.
+    """Return the run, the operands and the options of a stage that takes more than a run.
 
     Args:
-        operand: what it is given, as ``--help`` calls one of them.
+        operand: the name of one operand in ``--help``, such as IMAGE.
+        stage: as for :func:`parse`.
+        description: as for :func:`parse`.
+        options: as for :func:`parse`.
 
     Raises:
-        UsageError: the command line is wrong, names no run, or no operand.
+        UsageError: the command line is wrong, or names no run or no operand.
     """
-    run, operands, chosen = _parse(stage, description, options, operand)
+    run, operands, values = _parse(stage, description, options, operand)
     if not operands:
         raise UsageError(
             operand,
@@ -105,7 +111,7 @@ def parse_with(
             found="none",
             remedy=f"see python -m src.{stage} --help",
         )
-    return run, operands, chosen
+    return run, operands, values
 
 
 def _parse(
@@ -117,43 +123,44 @@ def _parse(
         parser.add_argument("operands", type=str, metavar=operand, nargs="*", help="one or more")
     parser.add_class_arguments(options, as_group=False)
     grammar.require_plain(sys.argv[1:])
-    given, operands = _sorted(sys.argv[1:])
+    words, operands = _split_operands(sys.argv[1:])
     if operands:
         with parser_errors.parsing(f"{parser.prog} --help"):
-            parser.set_defaults(_own(operands[0], stage, options))
-    if not given and not operands:
+            parser.set_defaults(_training_options(operands[0], stage, options))
+    if not words and not operands:
         raise UsageError(
             "RUN",
             expected="a run folder",
             found="nothing",
             remedy=f"see python -m src.{stage} --help",
         )
-    presets = [word for word in given if word.startswith(f"--{stage}=")]
+    presets = [word for word in words if word.startswith(f"--{stage}=")]
     for word in presets:
         file = grammar.preset(CONFIGS, stage, word.partition("=")[2])
         parser.set_defaults(yaml.safe_load(file.read_text(encoding="utf-8"))[stage])
     with parser_errors.parsing(f"{parser.prog} --help"):
-        words = [word for word in given if word not in presets]
-        config = expand_all(parser.parse_args([*words, *operands]))
+        single_values = [word for word in words if word not in presets]
+        config = expand_all(parser.parse_args([*single_values, *operands]))
     run = Run.open(config.pop("run"))
     rest = config.pop("operands", None) or []
     with warnings.catch_warnings(), parser_errors.parsing(f"{parser.prog} --help"):
-        warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40
-        chosen = parser.instantiate_classes(config)
-        return run, rest, options(**chosen.as_dict())
+        # jsonargparse 4.40 lacks the successor of instantiate_classes.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        values = parser.instantiate_classes(config)
+        return run, rest, options(**values.as_dict())
 
 
-def _own(folder: str, stage: str, options: type[Any]) -> dict[str, Any]:
-    """What the run itself was trained with: the defaults of its stage, when that is run alone."""
+def _training_options(folder: str, stage: str, options: type[Any]) -> dict[str, Any]:
+    """Return a stage's options in the run's training, which are the defaults of the stage."""
     config = Run(user_path(folder, "RUN")).config
     try:
         content = safe_yaml.load(config.read_text(encoding="utf-8")) or {}
         values = dict(content.get(stage) or {})
         if stage == "export" and content.get("benchmark"):
-            # The one budget, which is set with the measurement.
+            # Both stages share this option, which training sets with the measurement.
             values.setdefault("max_accuracy_drop", content["benchmark"]["max_accuracy_drop"])
     except OSError:
-        return {}  # that it is no run is said when it is opened
+        return {}  # opening the run reports that it has no configuration
     except (ValueError, AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UsageError(
             str(config),
@@ -161,13 +168,13 @@ def _own(folder: str, stage: str, options: type[Any]) -> dict[str, Any]:
             found=one_line(str(error)),
             remedy="train again, or mend the file",
         ) from error
-    # The stage's own, without what is about the training around it, as export.preflight.
+    # Without options that only training has, such as export.preflight.
     known = {field.name for field in dataclasses.fields(options)}
     return {name: value for name, value in values.items() if name in known}
 
 
-def _sorted(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The options, each with its value, and what is none, wherever they stand."""
+def _split_operands(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the options with their values, and the operands, in any order of the line."""
     options: list[str] = []
     operands: list[str] = []
     pending = iter(argv)
@@ -178,8 +185,8 @@ def _sorted(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             options.append(_SHORT.get(word, word))
             if "=" not in word:
                 options += [value for value in [next(pending, None)] if value is not None]
-        elif "=" in word and not os.path.exists(word):  # noqa: PTH110  # False for what is no path
-            # A picture's name may have one as well.
+        elif "=" in word and not os.path.exists(word):  # noqa: PTH110  # Path's raises for some text
+            # An existing path is an operand: an image's name may contain "=".
             options.append(f"--{word}")
         else:
             operands.append(word)

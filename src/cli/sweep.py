@@ -1,4 +1,4 @@
-"""Several architectures trained one after the other, each in a process of its own, then compared.
+"""Training of several architectures in turn, each in its own process, and their comparison.
 
 python -m src.train model=resnet34,densenet121,efficientnet_b0,convnext_t
 """
@@ -17,6 +17,7 @@ from types import FrameType
 
 from src.cli import grammar
 from src.cli.entry_point import run_command
+from src.compare.collection import collect
 from src.errors import LightshipError, UsageError
 from src.run.folder import Run
 from src.system import signals
@@ -24,65 +25,67 @@ from src.system.console import open_console
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 _GROUP = "model="
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 
 Train = Callable[[Sequence[str], Path], int]
 
 
 def models_in(argv: Sequence[str]) -> list[str]:
-    """The architectures of ``model=a,b``; none where the command trains but one.
+    """Return the architectures of ``model=a,b``, or an empty list if the command names only one.
 
     Raises:
-        UsageError: one of several has no such name, or is named twice, or is not to be trained.
+        UsageError: a name is unknown or repeated, or the subcommand is not fit.
     """
-    chosen = [word.removeprefix(_GROUP) for word in argv if word.startswith(_GROUP)]
-    names = chosen[-1].split(",") if chosen else []
-    if len(names) < 2:  # noqa: PLR2004  # one is no sweep
+    values = [word.removeprefix(_GROUP) for word in argv if word.startswith(_GROUP)]
+    names = values[-1].split(",") if values else []
+    if len(names) < 2:  # noqa: PLR2004  # one architecture is no sweep
         return []
     for name in names:
-        # Before the first one is trained for minutes.
+        # Checks the name before the first architecture is trained for minutes.
         grammar.preset(CONFIGS, "model", name)
     if len(set(names)) < len(names):
         raise UsageError(
-            "model", expected="each name once", found=chosen[-1], remedy="name each once"
+            "model", expected="each name once", found=values[-1], remedy="name each once"
         )
     subcommand = argv[0] if argv[0] in grammar.SUBCOMMANDS else "fit"
     if subcommand != "fit":
         raise UsageError(
             "model",
             expected=f"one name with {subcommand}, for only fit takes several",
-            found=chosen[-1],
+            found=values[-1],
             remedy=f"run {subcommand} once for each",
         )
     return names
 
 
 def main(models: Sequence[str], argv: Sequence[str], train: Train | None = None) -> None:
-    """Train each, whatever becomes of the others, and compare those that were measured.
+    """Train each architecture, even if others fail, and compare the runs that were measured.
 
     Args:
         models: the architectures.
-        argv: the command line, without the program's name; its ``model=`` is replaced.
-        train: trains by a command line and writes the run's folder into a file; replaced in tests.
+        argv: the command line, without the program's name. Its ``model=`` is replaced.
+        train: trains with the given command line, writes the path of the run folder into the given
+            file and returns the exit code. Tests replace it.
 
     Raises:
-        LightshipError: one of them failed.
+        LightshipError: a training failed.
     """
     console = open_console()
     failed, measured = [], []
     with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
         for number, model in enumerate(models, 1):
             console.print(f"{model}, {number} of {len(models)}", style="bold")
-            told = Path(scratch) / model
-            others = [word for word in argv if not word.startswith(_GROUP)]
-            code = (train or _train)([*others, f"{_GROUP}{model}"], told)
+            run_file = Path(scratch) / model
+            rest = [word for word in argv if not word.startswith(_GROUP)]
+            code = (train or _train)([*rest, f"{_GROUP}{model}"], run_file)
             if code:
                 failed.append(f"{model} (exit code {code})")
-            if told.is_file() and (run := Run(Path(told.read_text("utf-8")))).benchmark.is_file():
-                measured.append(str(run.folder))
+            if run_file.is_file():
+                run = Run(Path(run_file.read_text("utf-8")))
+                if run.benchmark.is_file():
+                    measured.append(str(run.folder))
     if measured:
-        from src.compare.collection import collect
-        from src.compare.stage import compare_runs
+        from src.compare.stage import compare_runs  # imports matplotlib
 
         compare_runs(collect(measured), console)
     else:
@@ -91,48 +94,49 @@ def main(models: Sequence[str], argv: Sequence[str], train: Train | None = None)
         raise LightshipError(f"{len(failed)} of {len(models)} failed: {', '.join(failed)}")
 
 
-def _train(argv: Sequence[str], told: Path) -> int:
-    """In a process of its own: what one leaves in memory, or dies of, is not the next one's."""
-    given = os.environ.get("PYTHONPATH")
-    paths = [str(CONFIGS.parent), *([given] if given else [])]  # wherever it is started
-    command = [sys.executable, "-m", "src.cli.sweep", str(told), *argv]
+def _train(argv: Sequence[str], run_file: Path) -> int:
+    """Train in a new process, so that leftover memory or a crash does not affect the next one."""
+    inherited = os.environ.get("PYTHONPATH")
+    # The project's root, so that the module is found from any working folder.
+    paths = [str(CONFIGS.parent), *([inherited] if inherited else [])]
+    command = [sys.executable, "-m", "src.cli.sweep", str(run_file), *argv]
     child = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
     return wait_for(child)
 
 
 def wait_for(child: subprocess.Popen[bytes]) -> int:
-    """The exit code of a training; whoever stops this process waits for the training to stop.
+    """Return the exit code of a training. Pass signals on to it and still wait for its end.
 
     Raises:
-        Stopped: when it has.
+        Stopped: a signal came, and the training has ended.
     """
-    noted: list[int] = []
+    received: list[int] = []
 
     def pass_on(number: int, _: FrameType | None) -> None:
-        noted.append(number)
-        # A terminal sends Ctrl-C to all processes of a command, and so to the child as well.
+        received.append(number)
+        # A terminal sends Ctrl-C to all processes of a command, including the child.
         if number != signal.SIGINT or not sys.stdin.isatty():
             child.send_signal(number)
 
     with signals.handling(pass_on, signal.SIGINT, signal.SIGTERM):
         code = None
         while code is None:
-            # Python runs a handler between two instructions: a wait without end would hold back a
-            # signal that came just before it, or that another thread was given.
+            # Python runs a handler between two instructions. A wait without a timeout would delay
+            # the handler of a signal that came just before, or that another thread received.
             with suppress(subprocess.TimeoutExpired):
-                code = child.wait(_LOOK_SECONDS)
-    if noted:
-        raise signals.Stopped(noted[0])
+                code = child.wait(_POLL_SECONDS)
+    if received:
+        raise signals.Stopped(received[0])
     return code
 
 
-def _one() -> None:
-    """A single training, that of the child: where its run is, is known before it begins."""
-    from src.cli import app
+def _train_one() -> None:
+    """Train one architecture in the child process. Write its run folder to a file before that."""
+    from src.cli import app  # imports torch and Lightning
 
-    told, *argv = sys.argv[1:]
-    app.main(argv, on_run=lambda run: Path(told).write_text(str(run.folder), "utf-8"))
+    run_file, *argv = sys.argv[1:]
+    app.main(argv, on_run=lambda run: Path(run_file).write_text(str(run.folder), "utf-8"))
 
 
 if __name__ == "__main__":
-    run_command(_one)
+    run_command(_train_one)

@@ -29,6 +29,11 @@ class Candidate:
     baseline: str
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """Run, format and device, which no other candidate has."""
+        return self.run, *self.row.key
+
+    @property
     def name(self) -> str:
         return f"{self.model} as {self.row.format}"
 

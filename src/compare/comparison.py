@@ -9,11 +9,9 @@ from typing import Any
 from src.compare.candidate import Candidate, batch_size, candidates, front, groups, within
 from src.compare.collection import Measured
 from src.compare.comparability import Testbed, TestSet, assumed
-from src.report import verdicts
-from src.report.table import MISSING, UNSTABLE, Column
-from src.run.layout import as_dict
-
-TableRow = dict[str, Any]  # as the report's tables take it
+from src.report.document import MISSING, Cell, Column, text_column
+from src.report.sections import verdicts
+from src.report.sections.measurements import cause_of
 
 
 @dataclass(frozen=True)
@@ -53,44 +51,41 @@ class Comparison:
     def test_sets(self) -> list[TestSet]:
         return sorted({candidate.test_set for candidate in self.candidates})
 
-    def rows(self) -> list[TableRow]:
-        """Return a row for each candidate, in the shape that the report's tables take."""
-        on_front = {id(best.row) for group in self.groups.values() for best in front(group)}
-        return [
-            {
-                **as_dict(candidate.row),
-                "candidate": candidate,
-                "model": candidate.model,
-                "run": candidate.run,
-                "front": id(candidate.row) in on_front,
-            }
-            for candidate in self.candidates
-        ]
+    @property
+    def on_front(self) -> set[tuple[str, str, str]]:
+        """The keys of the candidates that are on the Pareto front of their group."""
+        return {best.key for group in self.groups.values() for best in front(group)}
 
-    def columns(self) -> list[Column]:
+    def rows(self) -> list[Candidate]:
+        """Return a row of the table for each candidate, the fastest first."""
+        return self.candidates
+
+    def columns(self) -> list[Column[Candidate]]:
         """Return the columns of the table, from left to right."""
-        shown = [
-            Column("file", lambda row: f"{row['model']} as {row['format']}", text=True),
-            Column("run", lambda row: row["run"], text=True),
-            Column("device", lambda row: row["device"], text=True),
-            Column(
-                "size\nMB",
-                lambda row: f"{row['size_bytes'] / 1e6:.1f}",
-                value=lambda row: row["size_bytes"],
-                best=min,
-            ),
+        shown: list[Column[Candidate]] = [
+            text_column("file", lambda candidate: candidate.name),
+            text_column("run", lambda candidate: candidate.run),
+            text_column("device", lambda candidate: candidate.row.device),
+            Column("size\nMB", _size, best=min),
         ]
         several = len(self.test_sets) > 1
         for number, test_set in enumerate(self.test_sets, 1):
             head = f"top-1 %\n{_letter('set', number)}" if several else "top-1\n%"
             shown.append(_column(head, _belongs_to_test_set(test_set), _top1, best=max))
-        shown.append(Column("verdict", lambda row: verdicts.shown(row) or MISSING, text=True))
+        shown.append(
+            Column("verdict", lambda candidate: verdicts.cell(candidate.row), is_text=True)
+        )
         several = len(self.testbeds) > 1
         for number, testbed in enumerate(self.testbeds, 1):
             head = f"batch {self.size}\np50 ms" + (f"\n{_letter('place', number)}" * several)
             shown.append(_column(head, _belongs_to_testbed(testbed), _p50, best=min))
-        front = Column("on the front", lambda row: "yes" if row["front"] else MISSING, text=True)
-        return [*shown, front]
+        on_front = self.on_front
+        shown.append(
+            text_column(
+                "on the front", lambda candidate: "yes" if candidate.key in on_front else MISSING
+            )
+        )
+        return shown
 
     def notes(self) -> list[str]:
         """Explain the columns, and why some figures are not ranked with others."""
@@ -158,10 +153,10 @@ class Comparison:
             best = within(group, self.seconds)
             if best is None:
                 fastest = min(group, key=lambda candidate: candidate.cell.p50_s)
+                verdict = verdicts.cell(fastest.row).text
                 lines.append(
                     f"{below}: nothing that keeps its accuracy budget; the fastest is "
-                    f"{fastest.name}, {_figures(fastest)}, verdict "
-                    f"{verdicts.shown(as_dict(fastest.row))}."
+                    f"{fastest.name}, {_figures(fastest)}, verdict {verdict}."
                 )
             else:
                 lines.append(f"{below}: {best.name}, {_figures(best)}, on {test_set} ({best.run}).")
@@ -186,24 +181,15 @@ def _letter(kind: str, number: int) -> str:
 def _column(
     head: str,
     belongs: Callable[[Candidate], bool],
-    figure: Callable[[Candidate], tuple[str, float]],
+    figure: Callable[[Candidate], Cell],
     best: Any,
-) -> Column:
+) -> Column[Candidate]:
     """Return a column of some candidates' figures; the others have none in it."""
 
-    def figure_of(row: TableRow) -> tuple[str, float] | None:
-        candidate: Candidate = row["candidate"]
-        return figure(candidate) if belongs(candidate) else None
+    def cell(candidate: Candidate) -> Cell:
+        return figure(candidate) if belongs(candidate) else Cell(MISSING)
 
-    def text(row: TableRow) -> str:
-        shown = figure_of(row)
-        return shown[0] if shown else MISSING
-
-    def value(row: TableRow) -> float | None:
-        shown = figure_of(row)
-        return shown[1] if shown else None
-
-    return Column(head, text, value=value, best=best)
+    return Column(head, cell, best=best)
 
 
 def _belongs_to_testbed(testbed: Testbed) -> Callable[[Candidate], bool]:
@@ -214,12 +200,16 @@ def _belongs_to_test_set(test_set: TestSet) -> Callable[[Candidate], bool]:
     return lambda candidate: candidate.test_set == test_set
 
 
-def _top1(candidate: Candidate) -> tuple[str, float]:
+def _size(candidate: Candidate) -> Cell:
+    size = candidate.row.size_bytes or 0
+    return Cell(f"{size / 1e6:.1f}", value=size)
+
+
+def _top1(candidate: Candidate) -> Cell:
     value = candidate.accuracy.top1
-    return f"{100 * value:.2f}", value
+    return Cell(f"{100 * value:.2f}", value=value)
 
 
-def _p50(candidate: Candidate) -> tuple[str, float]:
+def _p50(candidate: Candidate) -> Cell:
     value = candidate.cell.p50_s
-    cause = next(iter(candidate.cell.unstable), None)
-    return f"{1e3 * value:.2f}" + (f" {UNSTABLE}{cause}" if cause else ""), value
+    return Cell(f"{1e3 * value:.2f}", mark=cause_of(candidate.cell) or "", value=value)

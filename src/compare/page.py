@@ -2,53 +2,38 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+import functools
+from collections.abc import Callable
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from src.compare.candidate import Candidate
 from src.compare.comparison import Comparison
 from src.report.charts.chart import Chart
 from src.report.charts.style import colors
-from src.report.charts.tradeoff import points_of, tradeoff, tradeoff_in_words
+from src.report.charts.tradeoff import point_of, tradeoff, tradeoff_in_words
+from src.report.document import Table, tabulate
 from src.report.writers import html
-from src.report.writers.html_table import grid
-from src.report.writers.markdown_table import items, markdown_table
-from src.run.layout import as_dict
-from src.system import quoting
+from src.report.writers.console import rich_table, show_lines
+from src.report.writers.markdown import bold, items, table_lines
 
 
 def show(comparison: Comparison, console: Console) -> None:
-    """Print the table, what it means, and the answer last."""
-    shown = comparison.columns()
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    narrow = console.is_terminal
-    for column in shown:
-        table.add_column(
-            column.head if narrow else column.head.replace("\n", " "),
-            justify="left" if column.text else "right",
-            no_wrap=not narrow,
-            vertical="bottom",
-        )
-    for row in comparison.rows():
-        table.add_row(*(column.cell(row) for column in shown), style="bold" if row["front"] else "")
-    console.print(table)
-    for note in comparison.notes():
-        console.print(note, soft_wrap=True)
-    for answer in comparison.answers():
-        console.print(answer, soft_wrap=True, style="bold")
+    """Print the table, its notes, and the answer last."""
+    on_front = comparison.on_front
+    table = _table(comparison, is_chosen=lambda candidate: candidate.key in on_front)
+    console.print(rich_table(table, narrow=console.is_terminal, bold_chosen=True))
+    show_lines(comparison.notes(), console)
+    show_lines(comparison.answers(), console, style="bold")
 
 
 def markdown(comparison: Comparison) -> str:
-    """The comparison in GitHub's Markdown."""
-    results = {"rows": comparison.rows()}
+    """Return the comparison in GitHub's Markdown."""
     lines = [
         "# Comparison",
         "",
-        *(f"**{quoting.markdown(answer)}**\n" for answer in comparison.answers()),
-        markdown_table(results, comparison.columns()),
+        *(f"{bold(answer)}\n" for answer in comparison.answers()),
+        *table_lines(_table(comparison)),
         "",
         *items(comparison.notes()),
     ]
@@ -56,8 +41,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def page(comparison: Comparison) -> str:
-    """The comparison as HTML."""
-    results: dict[str, Any] = {"rows": comparison.rows()}
+    """Return the comparison as HTML."""
     return (
         html.environment()
         .get_template("compare.html")
@@ -65,34 +49,43 @@ def page(comparison: Comparison) -> str:
             title="Comparison",
             about=", ".join(measured.name for measured in comparison.measurements),
             sentences=comparison.answers(),
-            table=grid(results, comparison.columns()),
+            table=_table(comparison),
             notes=comparison.notes(),
-            charts=[html.drawn(chart) for chart in _charts(comparison)],
+            charts=_charts(comparison),
         )
     )
 
 
+def _table(
+    comparison: Comparison, is_chosen: Callable[[Candidate], bool] = lambda _: False
+) -> Table:
+    """Return a row a candidate."""
+    return tabulate(
+        "Size, accuracy and latency of every model and format",
+        comparison.columns(),
+        comparison.rows(),
+        name=lambda candidate: " ".join(candidate.row.key),
+        is_chosen=is_chosen,
+    )
+
+
 def _charts(comparison: Comparison) -> list[Chart]:
-    """Latency against accuracy, one for each place and set of images."""
-    found = []
-    tint = colors([each.model for each in comparison.candidates])
+    """Return latency against accuracy, a chart for each testbed and test set."""
+    charts = []
+    color_of = colors([candidate.model for candidate in comparison.candidates])
     for number, ((testbed, test_set), group) in enumerate(comparison.groups.items()):
-        points = [
-            # A baseline has no interval to itself.
-            dataclasses.replace(point, low_top1=point.top1, high_top1=point.top1)
-            if each.is_baseline
-            else point
-            for each in group
-            for point in points_of(
-                [(each.name, as_dict(each.row), as_dict(each.cell), tint[each.model])]
+        points = []
+        for candidate in group:
+            point = point_of(
+                candidate.name, candidate.row, candidate.cell, color_of[candidate.model]
             )
-        ]
-        found.append(
+            points.append(point.as_baseline() if candidate.is_baseline else point)
+        charts.append(
             Chart(
                 f"tradeoff-{number}",
                 f"Latency against accuracy, batch {comparison.size}, on {testbed}; {test_set}",
                 tradeoff_in_words(points),
-                lambda width, points=points: tradeoff(points, width),  # type: ignore[misc]
+                functools.partial(tradeoff, points),
             )
         )
-    return found
+    return charts

@@ -9,10 +9,10 @@ from src.run import class_names
 
 
 def require_classes(argument: str, names: Sequence[str]) -> list[str]:
-    """The class names, of which a classifier needs two.
+    """Return the class names, at least two of them.
 
     Raises:
-        UsageError: there are fewer, or one that is no name.
+        UsageError: there are fewer, or one is not valid.
     """
     if len(names) < 2:  # noqa: PLR2004
         raise UsageError(

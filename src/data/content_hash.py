@@ -1,8 +1,8 @@
-"""A hash that tells one set of labelled images from another, at whatever size a network sees them.
+"""Hash of a set of labelled images, independent of the preprocessing.
 
-It is of the sources: of the image files' bytes, or of the pixels of a data set that is in memory.
-So runs with another ``image_size`` or normalisation have the same hash, and a file that was
-replaced under its old name has not.
+The hash covers the bytes of image files, or the pixels of a data set in memory. Runs with another
+``image_size`` or normalisation have the same hash. A file that was replaced under its old name
+changes it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.image_file import UnreadableImageError
-from src.data.pipeline.image_files import PictureFiles
+from src.data.pipeline.image_files import ImageFiles
 from src.data.pipeline.threads import in_order
 from src.system import atomic_files
 
@@ -24,7 +24,7 @@ from src.system import atomic_files
 def sha256_of_images(
     images: LabelledImages, indices: NDArray[np.int64], class_names: Sequence[str]
 ) -> str:
-    """The SHA-256 of the images at ``indices`` in their order, each with its class's name.
+    """Return the SHA-256 of the images at ``indices`` in their order, with their classes' names.
 
     Images are read on all cores, a few at a time: memory does not grow with their number.
 
@@ -46,7 +46,7 @@ def sha256_of_images(
 
 
 def _sha256(images: LabelledImages, index: int) -> str:
-    if isinstance(images, PictureFiles):
+    if isinstance(images, ImageFiles):
         path = images.paths[index]
         try:
             return atomic_files.sha256(Path(path))

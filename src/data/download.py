@@ -1,4 +1,4 @@
-"""What can go wrong when torchvision fetches a data set, told in one line."""
+"""Downloads by torchvision, with one-line errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Source = TypeVar("Source")
 
 
 def downloaded(fetch: Callable[[], Source], root: Path, files: Mapping[str, str]) -> Source:
-    """What ``fetch`` gives, which downloads and unpacks what is not there.
+    """Return the result of ``fetch``, which downloads and unpacks missing files.
 
     Args:
         fetch: torchvision's class, called with ``download=True``.

@@ -1,4 +1,4 @@
-"""What is in a folder of images, in one walk that opens only files whose names say nothing."""
+"""Walk through a folder of images; only files whose names give no kind are opened."""
 
 from __future__ import annotations
 
@@ -12,43 +12,45 @@ from src.data.pipeline.image_kind import can_read, ending_of, endings, kind_of, 
 from src.errors import UsageError
 from src.system import links
 
-# What systems and programs put among a user's pictures, thumbnails of them included.
+# Folders that systems and programs create among a user's images, some with thumbnails.
 _NOT_THE_USERS = frozenset(
     {
         *("@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"),
         *("__MACOSX", "__pycache__"),
     }
 )
-# Endings of text that comes with pictures, by the thousand, and that is none: not worth a look.
+# Endings of text files that often lie among images, by the thousand. They are not opened.
 _TEXT = frozenset({".csv", ".html", ".json", ".log", ".md", ".py", ".txt", ".xml", ".yaml", ".yml"})
 _NAMED = 6  # kinds of files in a line
 
 
 @dataclass
 class Folder:
-    """A folder, without what is hidden in it."""
+    """A folder without its hidden files."""
 
     path: str
-    pictures: list[str] = field(default_factory=list)  # paths of those directly in it
+    images: list[str] = field(default_factory=list)  # paths of those directly in it
     folders: list[Folder] = field(default_factory=list)  # by name
-    passed_over: Counter[str] = field(default_factory=Counter)  # files that are no picture, by kind
-    problems: list[UsageError] = field(default_factory=list)  # why something in it cannot be had
-    count: int = 0  # of pictures, at any depth
+    passed_over: Counter[str] = field(default_factory=Counter)  # files that are no images, by kind
+    problems: list[UsageError] = field(
+        default_factory=list
+    )  # errors about what cannot be read in it
+    count: int = 0  # of images, at any depth
 
     @property
     def name(self) -> str:
         return os.path.basename(self.path)  # noqa: PTH119  # Path() costs 20 times as much
 
     def walk(self) -> Iterator[Folder]:
-        """This folder and all below."""
+        """Yield this folder and all below."""
         waiting = [self]
         while waiting:
             folder = waiting.pop()
             yield folder
             waiting += folder.folders
 
-    def all_pictures(self) -> list[str]:
-        """The paths of the pictures in it and below, sorted.
+    def all_images(self) -> list[str]:
+        """Return the paths of the images in it and below, sorted.
 
         Raises:
             UsageError: something in it cannot be read, or is a link to outside.
@@ -56,14 +58,13 @@ class Folder:
         for folder in self.walk():
             if folder.problems:
                 raise folder.problems[0]
-        return sorted(path for folder in self.walk() for path in folder.pictures)
+        return sorted(path for folder in self.walk() for path in folder.images)
 
 
 def read_folder(path: Path, argument: str = "data.root") -> Folder:
-    """What is in a folder. Links out of it are not followed, but noted as problems.
+    """Read what is in a folder. Links out of it are not followed, but noted as problems.
 
-    A file is a picture by the ending of its name, or where that is of no kind of picture by its
-    first bytes.
+    A file is an image by the ending of its name, or by its first bytes if the ending is unknown.
 
     Args:
         path: of the folder.
@@ -90,7 +91,7 @@ def read_folder(path: Path, argument: str = "data.root") -> Folder:
             folder.problems.append(wrong)
         order += folder.folders
     for folder in reversed(order):
-        folder.count = len(folder.pictures) + sum(each.count for each in folder.folders)
+        folder.count = len(folder.images) + sum(inner.count for inner in folder.folders)
     return top
 
 
@@ -111,14 +112,14 @@ def _scan(folder: Folder, root: Path, argument: str, known: frozenset[str]) -> N
             elif not entry.is_file():  # a pipe would be waited for without end
                 folder.passed_over["links to nothing" if entry.is_symlink() else "pipes"] += 1
             elif ending_of(name) in known or (kind := _other_kind(entry.path)) is None:
-                folder.pictures.append(entry.path)
+                folder.images.append(entry.path)
             else:
                 folder.passed_over[kind] += 1
-    folder.folders.sort(key=lambda each: each.path)
+    folder.folders.sort(key=lambda inner: inner.path)
 
 
 def _other_kind(path: str) -> str | None:
-    """What to call a file whose name is not a picture's; None if it is a picture after all."""
+    """Return the kind of a file whose ending is no image's; None if it is an image after all."""
     ending = ending_of(path)
     kind = None if ending in _TEXT else kind_of(path)
     if kind is None:
@@ -126,14 +127,14 @@ def _other_kind(path: str) -> str | None:
     return None if can_read(kind) else kind
 
 
-def unread_pictures(folders: Iterable[Folder]) -> Counter[str]:
-    """Pictures in ``folders`` and below that take more than what is installed, by kind."""
+def unread_images(folders: Iterable[Folder]) -> Counter[str]:
+    """Count the images below ``folders`` that the installed libraries cannot read, by kind."""
     kinds = _passed_over(folders)
     return Counter({kind: count for kind, count in kinds.items() if remedy_for(kind)})
 
 
 def note_on(folders: Iterable[Folder], where: str) -> str | None:
-    """How many files in ``folders`` and below are no pictures, and of which kinds, in one line."""
+    """Return a line with the number and kinds of files below ``folders`` that are no images."""
     folders = list(folders)
     kinds = _passed_over(folders)
     if not kinds:
@@ -159,7 +160,7 @@ def _passed_over(folders: Iterable[Folder]) -> Counter[str]:
 def require_inside(path: str, root: Path, argument: str = "data.root") -> None:
     """Refuse a path that leads out of ``root``, or a link to a folder that it is in.
 
-    Such a link is how a data set of unknown origin gets at a file that is none of its business.
+    By such a link a data set of unknown origin could read any file of the user.
 
     Raises:
         UsageError: it does.

@@ -1,4 +1,4 @@
-"""The evaluation preprocessing: one object that training, export and prediction share."""
+"""The evaluation preprocessing, which training, export and prediction share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from src.run.preprocessing_steps import (
     CROP_SHARE,
     CropMiddle,
+    Filter,
     ResizeBoth,
     ResizeShorter,
     Spatial,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # crop: the shorter side to image_size / crop_share, then the middle image_size x image_size.
 # src.run.preprocessing_steps has both in full.
 ResizeRule = Literal["squash", "crop"]
-Interpolation = Literal["bilinear", "bicubic"]
+Interpolation = Filter
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -36,22 +37,22 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From a picture to the network's input, by the steps of :mod:`src.run.preprocessing_steps`."""
+    """Preprocessing of an image for the network: see :mod:`src.run.preprocessing_steps`."""
 
     image_size: int  # pixels
     resize: ResizeRule = "squash"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     interpolation: Interpolation = "bilinear"
-    crop_share: float = CROP_SHARE  # of the resized picture's side that is cropped out
+    crop_share: float = CROP_SHARE  # of the resized image's side that is cropped out
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """One image as the network sees it: (3, H, W)."""
+        """Shape of one input image: (3, H, W)."""
         return (3, self.image_size, self.image_size)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as they travel inside every exported file."""
+        """Return plain values, as stored in every exported file."""
         return {
             **asdict(self),
             "mean": list(self.mean),
@@ -64,7 +65,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The preprocessing that an exported file names: see :meth:`to_dict`."""
+        """Return the preprocessing that an exported file stores: see :meth:`to_dict`."""
         given: dict[str, Any] = {
             field.name: tuple(value) if isinstance(value, list) else value
             for field in fields(cls)
@@ -73,30 +74,30 @@ class Preprocessing:
         return cls(**given)
 
     def steps(self) -> tuple[Step, ...]:
-        """What is done to a decoded picture, in order."""
+        """Return the steps from a decoded image to the input, in order."""
         return steps_of(self.to_dict())
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """The network's input for one picture in RGB: (3, H, W) float32."""
+        """Return the network's input for one image in RGB: (3, H, W) float32."""
         from torchvision.transforms import v2
 
         tensor: Tensor = v2.Compose([self.spatial(), self.to_tensor()])(image)
         return tensor
 
     def spatial(self) -> v2.Transform:
-        """The steps that resize and cut: picture in, picture out."""
+        """Return the steps that resize and cut: image in, image out."""
         from torchvision.transforms import v2
 
         return v2.Compose([_transform(step) for step in spatial_steps(self.steps())])
 
     def to_tensor(self) -> v2.Transform:
-        """What follows resizing and augmentation: uint8 picture to normalised (3, H, W) float32."""
+        """Return the transform of a uint8 image to a normalised (3, H, W) float32 tensor."""
         from torchvision.transforms import v2
 
         return v2.Compose([v2.ToImage(), v2.Lambda(self.normalised)])
 
     def normalised(self, levels: Tensor) -> Tensor:
-        """Levels from 0 to 255, uint8 (..., 3, H, W), as the network's input, float32."""
+        """Convert levels from 0 to 255, uint8 (..., 3, H, W), to the network's input, float32."""
         import torch
         from torchvision.transforms.v2 import functional
 
@@ -106,7 +107,7 @@ class Preprocessing:
 
 
 def _transform(step: Spatial) -> v2.Transform:
-    """A step as torchvision's transform, which calls Pillow."""
+    """Return a step as torchvision's transform, which calls Pillow."""
     from torchvision.transforms import v2
 
     match step:
@@ -122,7 +123,7 @@ def _transform(step: Spatial) -> v2.Transform:
 
 
 def _without_ends(image: Image.Image, longest_ratio: int) -> Image.Image:
-    """See :class:`src.run.preprocessing_steps.WithoutEnds`; most pictures stay as they are."""
+    """See :class:`src.run.preprocessing_steps.WithoutEnds`; most images stay as they are."""
     shorter = min(image.size)
     left, top = (
         max(side - longest_ratio * shorter, 0) // (4 * shorter) * (2 * shorter)

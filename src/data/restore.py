@@ -1,4 +1,4 @@
-"""The data of an earlier run, by what its ``config.yaml`` says."""
+"""Restore the data of an earlier run from its ``config.yaml``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from src.data import datasets
-from src.data.images import ImageDataModule
-from src.errors import UsageError, describe, one_line, ours_in, printable
+from src.data.dataset_module import DatasetModule
+from src.errors import UsageError, describe, lightship_error_in, one_line, printable
 from src.run import started_in
 from src.run.folder import Run
 
@@ -19,11 +19,11 @@ PATHS = ("root", "file", "cache_dir")  # the options of data sets that are paths
 _OURS = "src.data."
 
 
-def data_of(run: Run) -> ImageDataModule:
-    """The data module that a run was trained with, wherever this is called.
+def data_of(run: Run) -> DatasetModule:
+    """Return the data module that a run was trained with, from any working folder.
 
-    Only this project's own classes are looked up: a run folder may come from a stranger, and
-    reading it must not import what it names.
+    Only classes of this project are looked up: a run folder may come from a stranger, and reading
+    it must not import other modules.
 
     Raises:
         UsageError: the configuration is not whole, or names a class from elsewhere.
@@ -48,15 +48,15 @@ def data_of(run: Run) -> ImageDataModule:
     options = data.get("init_args")
     if isinstance(options, dict):
         given = {name: options[name] for name in PATHS if isinstance(options.get(name), str)}
-        found = {name: str(started_in.find(run, text)) for name, text in given.items()}
-        # What is no text in UTF-8 the parser cannot take; it holds where the training was started.
-        kept = {name: path for name, path in found.items() if printable(path) == path}
+        resolved = {name: str(started_in.find(run, text)) for name, text in given.items()}
+        # The parser takes UTF-8 only; another path stays relative to the training's folder.
+        kept = {name: path for name, path in resolved.items() if printable(path) == path}
         data = {**data, "init_args": options | kept}
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(ImageDataModule, "data")
+    parser.add_subclass_arguments(DatasetModule, "data")
     try:
         config = parser.parse_object({"data": data})
-    except Exception as error:  # the parser raises whatever a value leads it to
+    except Exception as error:  # a value can lead the parser to any error
         raise UsageError(
             str(run.config),
             expected=f"the options of {class_path}",
@@ -66,10 +66,10 @@ def data_of(run: Run) -> ImageDataModule:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40
         try:
-            module: ImageDataModule = parser.instantiate_classes(config).data
+            module: DatasetModule = parser.instantiate_classes(config).data
         except Exception as error:
-            # The parser wraps what a class raises into a complaint about the class.
-            raise ours_in(error) or UsageError(
+            # The parser wraps the error of a class into an error about the class.
+            raise lightship_error_in(error) or UsageError(
                 str(run.config),
                 expected=f"the options of {class_path}",
                 found=describe(error),
@@ -79,21 +79,21 @@ def data_of(run: Run) -> ImageDataModule:
 
 
 def moved(class_path: str) -> str:
-    """Return where a data set's class is now; runs made before have it directly in ``src.data``."""
+    """Return the present class path of a data set; older runs have it directly in ``src.data``."""
     module, _, name = class_path.rpartition(".")
     dataset = module.removeprefix(_OURS)
-    there = {each.name for each in pkgutil.iter_modules(datasets.__path__)}
-    return f"{datasets.__name__}.{dataset}.{name}" if dataset in there else class_path
+    names = {module.name for module in pkgutil.iter_modules(datasets.__path__)}
+    return f"{datasets.__name__}.{dataset}.{name}" if dataset in names else class_path
 
 
 def _class_paths(value: Any) -> Iterator[str]:
-    """Every class that a value names, at any depth: the parser would look up each."""
+    """Yield every class path in a value, at any depth: the parser would import them all."""
     if isinstance(value, dict):
-        for name, each in value.items():
+        for name, inner in value.items():
             if name == "class_path":
-                yield str(each)
+                yield str(inner)
             else:
-                yield from _class_paths(each)
+                yield from _class_paths(inner)
     elif isinstance(value, list):
-        for each in value:
-            yield from _class_paths(each)
+        for inner in value:
+            yield from _class_paths(inner)

@@ -1,1 +1,1 @@
-"""From the best checkpoint to one folder a format."""
+"""Exports the best checkpoint: one folder a format, and a manifest."""

@@ -1,20 +1,41 @@
-"""What to export: the options of the export stage, wherever they are given."""
+"""Options of the export stage, wherever they are given."""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from src import formats
 from src.errors import UsageError
-from src.quantization.options import Int8Options
 
 LEAST_IMAGES = 2  # the example batch is the first of them
 
+Options = TypeVar("Options")
 
+
+def _with_options_of_formats(kind: type[Options]) -> type[Options]:
+    """Add a field for each format that has options of its own, called as the format."""
+    own = formats.options()
+    if taken := own.keys() & {field.name for field in dataclasses.fields(kind)}:  # type: ignore[arg-type]  # a dataclass
+        raise TypeError(f"formats with the name of an export option: {', '.join(sorted(taken))}")
+    lines = [f"    {name}: options of that format." for name in own]
+    return dataclasses.make_dataclass(
+        kind.__name__,
+        [(name, options, field(default_factory=options)) for name, options in own.items()],
+        bases=(kind,),
+        namespace={
+            "__module__": kind.__module__,
+            "__doc__": "\n".join([inspect.cleandoc(kind.__doc__ or ""), *lines]),
+        },
+    )
+
+
+@_with_options_of_formats
 @dataclass
 class ExportOptions:
-    """Which files are written.
+    """Choice of the files that are written; formats add options of their own.
 
     Args:
         formats: names of modules in ``src/formats``.
@@ -24,43 +45,18 @@ class ExportOptions:
         max_accuracy_drop: the top-1 accuracy that a quantized file may give up, a share of 1.
         embed_preprocessing: write each ONNX file once more, with the preprocessing and the softmax
             inside: a picture of any size in, probabilities out.
-        onnx_int8: options of that format.
         again: export what is whole and of this checkpoint once more.
     """
 
-    formats: list[str] = field(
-        default_factory=lambda: [
-            "eager",
-            "torchscript",
-            "onnx_fp32",
-            "onnx_int8_dynamic",
-            "onnx_int8",
-        ]
-    )
+    formats: list[str] = field(default_factory=lambda: list(formats.DEFAULT))
     calibration_images: int = 128
     judging_images: int = 256
     max_accuracy_drop: float = 0.01
     embed_preprocessing: bool = False
-    onnx_int8: Int8Options = field(default_factory=Int8Options)
     again: bool = False
 
     def __post_init__(self) -> None:
-        kinds = [formats.get(name) for name in self.formats]
-        if not self.formats:
-            raise UsageError(
-                "export.formats",
-                expected=f"names among {', '.join(formats.names())}",
-                found="none",
-                remedy="name one, as in export.formats=[eager,onnx_int8]",
-            )
-        if self.embed_preprocessing and not any(hasattr(kind, "embed") for kind in kinds):
-            can = [name for name in formats.names() if hasattr(formats.get(name), "embed")]
-            raise UsageError(
-                "export.embed_preprocessing",
-                expected=f"a format that can hold its preprocessing: {', '.join(can)}",
-                found=", ".join(self.formats),
-                remedy=f"add one, as in export.formats=[{can[0]}], or leave it out",
-            )
+        self._require_formats()
         self.formats = list(dict.fromkeys(self.formats))
         if self.calibration_images < LEAST_IMAGES:
             raise UsageError(
@@ -84,7 +80,27 @@ class ExportOptions:
                 remedy="leave it out for one point",
             )
 
+    def _require_formats(self) -> None:
+        chosen = [formats.get(name) for name in self.formats]
+        if not self.formats:
+            first, *_, last = formats.DEFAULT
+            raise UsageError(
+                "export.formats",
+                expected=f"names among {', '.join(formats.names())}",
+                found="none",
+                remedy=f"name one, as in export.formats=[{first},{last}]",
+            )
+        if self.embed_preprocessing and not any(format_.embeds for format_ in chosen):
+            able = [name for name in formats.names() if formats.get(name).embeds]
+            raise UsageError(
+                "export.embed_preprocessing",
+                expected=f"a format that can hold its preprocessing: {', '.join(able)}",
+                found=", ".join(self.formats),
+                remedy=f"add one, as in export.formats=[{able[0]}], or leave it out",
+            )
+
     @property
     def by_format(self) -> dict[str, Any]:
         """The options of single formats, by the format's name."""
-        return {name: value for name, value in vars(self).items() if name in formats.names()}
+        own = formats.options()
+        return {name: value for name, value in vars(self).items() if name in own}

@@ -1,7 +1,7 @@
-"""A few inputs with the logits that the trained network itself gives for them.
+"""Reference outputs: a few inputs with the trained network's own logits.
 
-They travel with the exports, so that any exported file can be checked, on any machine, against
-what was trained and not only against another exported file.
+They travel with the exports, so that any exported file can be compared, on any machine, with the
+trained network and not only with another exported file.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ def write(path: Path, source: ExportSource) -> None:
 
 
 def read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Images (n, 3, H, W) and logits (n, K).
+    """Return images (n, 3, H, W) and logits (n, K).
 
     Raises:
         UsageError: it is no such file, or a damaged one.
     """
     try:
-        found = _arrays(path)
+        arrays = _arrays(path)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _wrong(path, describe(error)) from error
-    shapes = ", ".join(f"{array.dtype} {list(array.shape)}" for array in found)
-    images, logits = found
+    shapes = ", ".join(f"{array.dtype} {list(array.shape)}" for array in arrays)
+    images, logits = arrays
     sound = images.ndim == 4 and logits.ndim == 2 and len(images) == len(logits) > 0  # noqa: PLR2004
     if not sound or {images.dtype, logits.dtype} != {np.dtype(np.float32)}:
         raise _wrong(path, shapes)

@@ -1,4 +1,4 @@
-"""From a checkpoint to the export source: a fresh network with the best weights."""
+"""Makes the export source from a checkpoint: a fresh network with the best weights."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from src.backends.base import ExportSource
+from src.backends.onnx.fp32_graph import Fp32Graph
 from src.errors import UsageError, describe
 from src.export.options import ExportOptions
 from src.graph_passes import simplify
@@ -25,7 +26,7 @@ _PREFIX = "network."  # of the bare network's weights in the LightningModule's s
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a Lightning checkpoint of ours says, read without unpickling anything but tensors."""
+    """The content of a checkpoint of Lightship, read without unpickling anything but tensors."""
 
     path: Path
     sha256: str
@@ -38,7 +39,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
-        """The checkpoint in ``path``.
+        """Read the checkpoint in ``path``.
 
         Raises:
             UsageError: it is not a checkpoint of Lightship, or it is damaged.
@@ -70,7 +71,7 @@ class Checkpoint:
             ) from error
 
     def require_for(self, spec: NetworkSpec, names: list[str]) -> None:
-        """Refuse it for another network, or for other classes: training could not go on from it.
+        """Refuse it for another network or other classes: training could not continue from it.
 
         Raises:
             UsageError: it is of another one, or its weights do not fit.
@@ -85,13 +86,13 @@ class Checkpoint:
         dataclasses.replace(self, spec=spec).network()
 
     def network(self) -> nn.Module:
-        """A fresh network with these weights: eval mode, CPU, fp32, no hooks.
+        """Build a fresh network with these weights: eval mode, CPU, fp32, no hooks.
 
         Raises:
             UsageError: the weights do not fit the network that the checkpoint names.
         """
         try:
-            # Before the memory is taken: the file itself has as much as the network needs.
+            # Checked on an outline first: building a network of the wrong size costs memory.
             builders.require_weights_of(self.spec.outline(), self.weights)
             network = self.spec.build()
             network.load_state_dict(self.weights)
@@ -123,30 +124,37 @@ def make_source(
     calibration: Tensor,
     preprocessing: dict[str, Any],
     scratch: Path,
-    judging: tuple[Tensor, Tensor] | None = None,
+    selection: tuple[Tensor, Tensor] | None = None,
     options: ExportOptions | None = None,
 ) -> ExportSource:
-    """The export source of a network, which is in eval mode on the CPU.
+    """Return the export source of a network.
 
     Args:
+        network: in eval mode on the CPU.
+        spec: of the network.
+        class_names: K, in label order.
         calibration: training images, (M, 3, H, W) with M of at least 2.
+        preprocessing: how an image becomes the network's input.
         scratch: an empty folder that outlives the export and no more.
-        judging: other training images, (M, 3, H, W), and their labels, (M,); without them no
+        selection: other training images, (M, 3, H, W), and their labels, (M,); without them no
             format chooses between recipes.
-        options: of the export; by default none that a format has is changed.
+        options: of the export; by default all are as without any on the command line.
     """
     options = options or ExportOptions()
+    simplified = simplify(network)
+    example = calibration[:2]
     return ExportSource(
         network=network,
-        simplified=simplify(network),
+        simplified=simplified,
+        fp32_graph=Fp32Graph(simplified, example, scratch),
         builder=spec.builder,
         builder_options={"num_classes": spec.num_classes, **spec.options},
-        example=calibration[:2],
+        example=example,
         calibration=calibration,
         class_names=class_names,
         preprocessing=preprocessing,
         scratch=scratch,
-        judging=judging,
+        selection=selection,
         options=options.by_format,
         max_accuracy_drop=options.max_accuracy_drop,
     )

@@ -1,16 +1,18 @@
-"""What of an earlier export is whole, and would be made the same again."""
+"""Finds the files of an earlier export that are whole and would be made the same again."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from src.errors import UsageError
+from src.export.manifest import Entry, Manifest
 from src.export.options import ExportOptions
 from src.run import fingerprint
 from src.run.facts import ExportedFile
@@ -21,24 +23,79 @@ from src.system import atomic_files
 _NOT_DECISIVE = {"run", "health", "formats", "probe", "probe_files"}
 
 
+@dataclass(frozen=True)
+class Plan:
+    """The files of an earlier export that stay, and the formats that are left to export."""
+
+    before: Manifest  # of the earlier export; empty without one
+    whole: dict[str, Entry]  # formats that stay as they are
+    left: list[str]
+    made_from: dict[str, str]  # see made_from(), for each format
+    probed_from: str  # the same for the reference outputs
+    probe_files: list[dict[str, Any]]  # the reference outputs that stay; empty if none do
+    health: dict[str, Any] | None  # of the same checkpoint
+
+
+def plan(
+    run: Run, manifest: Manifest, selection: tuple[Tensor, Tensor] | None, options: ExportOptions
+) -> Plan:
+    """Compare the export that is asked for with what is in the run's folder.
+
+    Args:
+        run: its ``exports/`` may hold an earlier export.
+        manifest: of the new export, before anything is exported.
+        selection: images and labels by which a format chooses between recipes.
+        options: of the new export.
+    """
+    before = read(run)
+    earlier = {} if options.again else before
+    origins = {name: made_from(manifest, selection, options, name) for name in options.formats}
+    probed_from = made_from(manifest, None, options)
+    probed = earlier.get("probe") == probed_from and is_written(
+        run.exports, earlier.get("probe_files", [])
+    )
+    whole = {
+        name: entry
+        for name in options.formats
+        if probed
+        and (entry := earlier.get("formats", {}).get(name))
+        and is_whole(entry, run.exports, name, origins[name])
+    }
+    return Plan(
+        before=before,
+        whole=whole,
+        left=[name for name in options.formats if name not in whole],
+        made_from=origins,
+        probed_from=probed_from,
+        probe_files=earlier["probe_files"] if probed else [],
+        health=earlier.get("health")
+        if earlier.get("checkpoint") == manifest["checkpoint"]
+        else None,
+    )
+
+
 def made_from(
-    head: dict[str, Any],
-    judging: tuple[Tensor, Tensor] | None,
+    head: Manifest,
+    selection: tuple[Tensor, Tensor] | None,
     options: ExportOptions,
     name: str | None = None,
 ) -> str:
-    """The SHA-256 of all that decides what a format's files hold, but for this machine.
+    """Return the SHA-256 of everything that decides the content of a format's files.
+
+    This machine is left out.
 
     Args:
         head: the manifest, of which all but the formats counts.
-        judging: images and labels by which a format chooses between recipes.
+        selection: images and labels by which a format chooses between recipes.
         options: of the export, of which those count that are the format's or every format's.
         name: of the format; None for what belongs to all formats.
     """
     own = options.by_format.get(name or "")
     parts = {
         "head": {key: value for key, value in head.items() if key not in _NOT_DECISIVE},
-        "judging": [atomic_files.sha256_of(part.numpy()) for part in judging] if judging else None,
+        "judging": [atomic_files.sha256_of(part.numpy()) for part in selection]
+        if selection
+        else None,
         "max_accuracy_drop": options.max_accuracy_drop,
         "embed_preprocessing": options.embed_preprocessing,
         "own": dataclasses.asdict(own) if own is not None else None,
@@ -46,8 +103,8 @@ def made_from(
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def read(run: Run) -> dict[str, Any]:
-    """The manifest of an earlier export; empty where there is none that can be read."""
+def read(run: Run) -> Manifest:
+    """Read the manifest of an earlier export; empty where there is none that can be read."""
     run.require_own_files()
     if not run.manifest.is_file():
         return {}
@@ -58,7 +115,7 @@ def read(run: Run) -> dict[str, Any]:
 
 
 def is_whole(entry: Any, exports: Path, name: str, origin: str) -> bool:
-    """Whether a format's entry is of a finished export from ``origin``, and its files are as then.
+    """Return True if an entry is of a finished export from ``origin`` with unchanged files.
 
     Args:
         entry: of an earlier manifest, or None.

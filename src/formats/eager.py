@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from src.backends.base import ExportSource
 from src.backends.torch.runtime import TorchRuntime, open_device
 from src.errors import UsageError, describe
+from src.formats.base import Format
 from src.run import usage_code
 
 if TYPE_CHECKING:
@@ -16,75 +17,89 @@ if TYPE_CHECKING:
 
     from src.backends.torch.half_precision import NarrowType
 
-requires = ("torch", "torchvision", "safetensors")
-runs_with = ("torch", "torchvision", "safetensors")
-devices = ("cpu", "cuda")
-precision = "fp32"
-# The same weights in another process, or on another device with other kernels.
-tolerance = 5e-3
-
 _WEIGHTS = "model.safetensors"
 _NETWORK = "network.json"
 
 
-def export(source: ExportSource, folder: Path, dtype: NarrowType | None = None) -> None:
-    """See :meth:`src.formats.base.Format.export`.
+class Eager(Format):
+    """PyTorch's eager mode; subclasses change the type of the weights or how kernels are launched.
 
-    Args:
-        source: the network.
-        folder: empty.
-        dtype: of the weights in the file; as they are by default.
+    Attributes:
+        dtype: type of the weights in the file and of the products; None for those of training.
+        tf32: let a GPU multiply float32 as TF32.
+        runtime: runs the network.
     """
-    import torch
-    from safetensors.torch import save
 
-    state = {name: value.contiguous() for name, value in source.network.state_dict().items()}
-    if dtype is not None:
-        state = {
-            name: value.to(getattr(torch, dtype)) if value.is_floating_point() else value
-            for name, value in state.items()
+    requires = ("torch", "torchvision", "safetensors")
+    runs_with = ("torch", "torchvision", "safetensors")
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    precision = "fp32"
+    # The same weights in another process, or on another device with other kernels.
+    tolerance: ClassVar[float | None] = 5e-3
+    dtype: ClassVar[NarrowType | None] = None
+    tf32: ClassVar[bool] = False
+    runtime: ClassVar[type[TorchRuntime]] = TorchRuntime
+
+    def export(self, source: ExportSource, folder: Path) -> None:
+        import torch
+        from safetensors.torch import save
+
+        state = {name: value.contiguous() for name, value in source.network.state_dict().items()}
+        if self.dtype is not None:
+            state = {
+                name: value.to(getattr(torch, self.dtype)) if value.is_floating_point() else value
+                for name, value in state.items()
+            }
+        # Serialized in memory first, so that a failing write is an OSError with its number.
+        (folder / _WEIGHTS).write_bytes(save(state))
+        network = {
+            "library": "torchvision",
+            "builder": source.builder,
+            "options": source.builder_options,
+            **source.metadata(),
         }
-    # By way of memory: what fails when it is written is then the system's error, with its number.
-    (folder / _WEIGHTS).write_bytes(save(state))
-    network = {
-        "library": "torchvision",
-        "builder": source.builder,
-        "options": source.builder_options,
-        **source.metadata(),
-    }
-    (folder / _NETWORK).write_text(json.dumps(network, indent=1), encoding="utf-8")
+        (folder / _NETWORK).write_text(json.dumps(network, indent=1), encoding="utf-8")
 
+    def load(self, folder: Path, device: str, threads: int) -> TorchRuntime:
+        place = open_device(device, threads, tf32=self.tf32)
+        network = open_network(folder)
+        if self.dtype is not None:
+            from src.backends.torch.half_precision import narrowed
 
-def load(folder: Path, device: str, threads: int) -> TorchRuntime:
-    place = open_device(device, threads)
-    return TorchRuntime(open_network(folder).to(place), place)
+            network = narrowed(network, self.dtype)
+        return self.runtime(network.to(place), place, self.precision)
 
+    def usage(self, preprocessing: dict[str, Any]) -> str:
+        return self.program(preprocessing)
 
-def usage(
-    preprocessing: dict[str, Any], *compiling: str, call: str = "model(torch.from_numpy(images))"
-) -> str:
-    """Lines of Python that use the files.
+    def program(
+        self,
+        preprocessing: dict[str, Any],
+        *changes: str,
+        call: str = "model(torch.from_numpy(images))",
+    ) -> str:
+        """Return the program of :meth:`usage`.
 
-    Args:
-        preprocessing: as it travels inside the file.
-        compiling: further lines, of what is done to ``model`` before it is called.
-        call: an expression for the logits of ``images``.
-    """
-    opening = [
-        f'network = json.load(open("{usage_code.FOLDER}/{_NETWORK}", encoding="utf-8"))',
-        'names = network["class_names"]',
-        'model = torchvision.models.get_model(network["builder"], **network["options"])',
-        f'model.load_state_dict(load_file("{usage_code.FOLDER}/{_WEIGHTS}"))',
-        "model.eval()",
-        "torch.set_grad_enabled(False)",
-        *compiling,
-    ]
-    imports = ["import torch", "import torchvision", "from safetensors.torch import load_file"]
-    return usage_code.lines(imports, opening, preprocessing, call)
+        Args:
+            preprocessing: as it travels inside the file.
+            changes: further lines, which change ``model`` before it is called.
+            call: an expression for the logits of ``images``.
+        """
+        opening = [
+            f'network = json.load(open("{usage_code.FOLDER}/{_NETWORK}", encoding="utf-8"))',
+            'names = network["class_names"]',
+            'model = torchvision.models.get_model(network["builder"], **network["options"])',
+            f'model.load_state_dict(load_file("{usage_code.FOLDER}/{_WEIGHTS}"))',
+            "model.eval()",
+            "torch.set_grad_enabled(False)",
+            *changes,
+        ]
+        imports = ["import torch", "import torchvision", "from safetensors.torch import load_file"]
+        return usage_code.lines(imports, opening, preprocessing, call)
 
 
 def open_network(folder: Path) -> nn.Module:
-    """The exported network, in eval mode, on the CPU.
+    """Build the exported network, in eval mode, on the CPU.
 
     Raises:
         UsageError: it is no network of torchvision's, or the weights are of another.
@@ -96,7 +111,7 @@ def open_network(folder: Path) -> nn.Module:
 
     try:
         network = read_metadata(folder)
-        # In no memory: the file decides what is built, and it may be anybody's.
+        # An outline takes no memory: the file decides what is built, and it may be anybody's.
         module = builders.outline(network["builder"], network["options"])
         weights = load_file(folder / _WEIGHTS)
         builders.require_weights_of(module, weights)
@@ -107,12 +122,12 @@ def open_network(folder: Path) -> nn.Module:
             found=describe(error),
             remedy="export the run again",
         ) from error
-    # Without random weights in between, of which none would be left.
+    # No random weights in between: all of them would be overwritten.
     module.to_empty(device="cpu").load_state_dict(weights)
     return module.eval()
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """What the file says beside the weights: the builder, the class names, the preprocessing."""
+    """Read what the file holds beside the weights: builder, class names, preprocessing."""
     content: dict[str, Any] = json.loads((folder / _NETWORK).read_text(encoding="utf-8"))
     return content

@@ -5,28 +5,24 @@ A graph is captured for each batch size when it is first met: a service fixes it
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from src.backends.torch import cuda
-from src.backends.torch.runtime import open_device
-from src.formats import eager
+from src.backends.torch.cuda import GraphedRuntime
+from src.formats.eager import Eager
 from src.run import usage_code
 
-requires = eager.requires
-runs_with = eager.runs_with
-devices = ("cuda",)
-precision = "fp32"
-tolerance = 5e-3  # as eager's
 
-export = eager.export
+class EagerCudaGraph(Eager):
+    """Eager in fp32, replayed as a CUDA graph."""
 
+    devices = ("cuda",)
+    runtime = GraphedRuntime
 
-def usage(preprocessing: dict[str, Any]) -> str:
-    call = f"model({usage_code.tensor('cuda')})"
-    return eager.usage(preprocessing, *cuda.graph_usage(preprocessing), call=call)
-
-
-def load(folder: Path, device: str, threads: int) -> cuda.GraphedRuntime:
-    place = open_device(device, threads)
-    return cuda.GraphedRuntime(eager.open_network(folder).to(place), place)
+    def usage(self, preprocessing: dict[str, Any]) -> str:
+        size = preprocessing["image_size"]
+        lines = [
+            'model.to("cuda")',
+            f'example = torch.zeros(1, 3, {size}, {size}, device="cuda")',
+            "model = torch.cuda.make_graphed_callables(model, (example,))",
+        ]
+        return self.program(preprocessing, *lines, call=f"model({usage_code.tensor('cuda')})")

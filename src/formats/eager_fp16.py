@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from src.backends.base import ExportSource
-from src.backends.torch.runtime import TorchRuntime, open_device
-from src.formats import eager
+from src.formats.eager import Eager
 from src.run import usage_code
 
-requires = eager.requires
-runs_with = eager.runs_with
-devices = ("cuda",)
-precision = "fp16"
-tolerance = 2e-2  # as onnx_fp16's: 11 bits of mantissa
+if TYPE_CHECKING:
+    from src.backends.torch.half_precision import NarrowType
 
 
-def export(source: ExportSource, folder: Path) -> None:
-    eager.export(source, folder, "float16")
+class EagerFp16(Eager):
+    """Eager with weights and products in 16 bits; images and logits stay in fp32."""
 
+    devices = ("cuda",)
+    precision = "fp16"
+    tolerance: ClassVar[float | None] = 2e-2  # as onnx_fp16's: 11 bits of mantissa
+    dtype: ClassVar[NarrowType | None] = "float16"
 
-def usage(preprocessing: dict[str, Any]) -> str:
-    line = 'model.to("cuda", torch.float16, memory_format=torch.channels_last)'
-    call = f"model({usage_code.tensor('cuda')}.to(torch.float16))"
-    return eager.usage(preprocessing, line, call=call)
-
-
-def load(folder: Path, device: str, threads: int) -> TorchRuntime:
-    from src.backends.torch.half_precision import narrowed
-
-    place = open_device(device, threads)
-    network = narrowed(eager.open_network(folder), "float16").to(place)
-    return TorchRuntime(network, place, precision)
+    def usage(self, preprocessing: dict[str, Any]) -> str:
+        line = f'model.to("cuda", torch.{self.dtype}, memory_format=torch.channels_last)'
+        call = f"model({usage_code.tensor('cuda')}.to(torch.{self.dtype}))"
+        return self.program(preprocessing, line, call=call)

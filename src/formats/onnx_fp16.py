@@ -7,31 +7,26 @@ after every operator.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from src.backends.base import ExportSource
-from src.backends.onnx import embedding, file
-
-requires = ("onnx", "onnxscript", "onnxruntime")
-runs_with = ("onnxruntime",)
-devices = ("cuda",)
-precision = "fp16"
-tolerance = 2e-2  # 11 bits of mantissa; DenseNet-121 departs the most, by 1 %
-
-load = file.load
-embed = embedding.embed
+from src.backends.onnx import file
+from src.formats.onnx_fp32 import OnnxFp32
 
 
-def export(source: ExportSource, folder: Path) -> None:
-    import onnx
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-    from onnxruntime.transformers.onnx_model import OnnxModel
+class OnnxFp16(OnnxFp32):
+    """The fp32 graph with weights and products in fp16."""
 
-    model = convert_float_to_float16(onnx.load(file.fp32_file(source)), keep_io_types=True)
-    # It puts the conversion of the images behind the nodes that read it, which is not valid ONNX.
-    OnnxModel(model).topological_sort()
-    file.write(model, source, folder)
+    devices = ("cuda",)
+    precision = "fp16"
+    tolerance = 2e-2  # 11 bits of mantissa; DenseNet-121 departs the most, by 1 %
 
+    def export(self, source: ExportSource, folder: Path) -> None:
+        import onnx
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+        from onnxruntime.transformers.onnx_model import OnnxModel
 
-def usage(preprocessing: dict[str, Any]) -> str:
-    return file.usage(preprocessing, "CUDAExecutionProvider")
+        graph = onnx.load(source.fp32_graph.path)
+        model = convert_float_to_float16(graph, keep_io_types=True)
+        # The conversion of the images stands after the nodes that read it: not valid ONNX.
+        OnnxModel(model).topological_sort()
+        file.write(model, source, folder)

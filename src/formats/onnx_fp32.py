@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, ClassVar
 
 from src.backends.base import ExportSource
 from src.backends.onnx import embedding, file
-
-requires = ("onnx", "onnxscript", "onnxruntime")
-runs_with = ("onnxruntime",)
-devices = ("cpu", "cuda")
-precision = "fp32"
-tolerance = 5e-3  # other kernels, BatchNorm folded
-
-load = file.load
-usage = file.usage
-embed = embedding.embed
+from src.backends.onnx.runtime import INPUT, OUTPUT, PROVIDERS, OnnxRuntime
+from src.formats.base import Format
+from src.run import usage_code
 
 
-def export(source: ExportSource, folder: Path) -> None:
-    import onnx
+class OnnxFp32(Format):
+    """One ONNX file for ONNX Runtime; subclasses change its numbers or the execution provider.
 
-    file.write(onnx.load(file.fp32_file(source)), source, folder)
+    Attributes:
+        provider: ONNX Runtime's execution provider; None for the device's own.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxruntime")
+    runs_with = ("onnxruntime",)
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    precision = "fp32"
+    tolerance: ClassVar[float | None] = 5e-3  # other kernels, BatchNorm folded
+    embeds = True
+    provider: ClassVar[str | None] = None
+
+    def export(self, source: ExportSource, folder: Path) -> dict[str, Any] | None:
+        import onnx
+
+        file.write(onnx.load(source.fp32_graph.path), source, folder)
+        return None
+
+    def load(self, folder: Path, device: str, threads: int) -> OnnxRuntime:
+        return OnnxRuntime(folder / file.FILE, device, threads, self.provider)
+
+    def usage(self, preprocessing: dict[str, Any]) -> str:
+        path = f"{usage_code.FOLDER}/{file.FILE}"
+        opening = [
+            f'providers = ["{self.provider or PROVIDERS[self.devices[0]]}"]',
+            f'session = onnxruntime.InferenceSession("{path}", providers=providers)',
+            'names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])',
+        ]
+        call = f'session.run(["{OUTPUT}"], {{"{INPUT}": images}})[0]'
+        return usage_code.lines(["import onnxruntime"], opening, preprocessing, call)
+
+    def embed(self, folder: Path, target: Path) -> None:
+        embedding.embed(folder, target)

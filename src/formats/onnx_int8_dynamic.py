@@ -9,24 +9,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from src.backends.base import ExportSource
-from src.backends.onnx import embedding, file
-
-requires = ("onnx", "onnxscript", "onnxruntime", "sympy")
-runs_with = ("onnxruntime",)
-devices = ("cpu",)
-precision = "int8"
-tolerance = None
-mixes_batch = True  # one range of each activation, over all images of the batch
-
-load = file.load
-usage = file.usage
-embed = embedding.embed
+from src.backends.onnx import file
+from src.formats.onnx_fp32 import OnnxFp32
 
 
-def export(source: ExportSource, folder: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+class OnnxInt8Dynamic(OnnxFp32):
+    """ONNX Runtime's dynamic quantization: no calibration."""
 
-    # ConvInteger is implemented for unsigned weights only.
-    # https://github.com/microsoft/onnxruntime/issues/15888
-    model = file.quantized(quantize_dynamic, source, weight_type=QuantType.QUInt8)
-    file.write(model, source, folder)
+    requires = (*OnnxFp32.requires, "sympy")
+    devices = ("cpu",)
+    precision = "int8"
+    tolerance = None
+    mixes_batch = True  # one range of each activation, over all images of the batch
+
+    def export(self, source: ExportSource, folder: Path) -> None:
+        import onnx
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        path = source.scratch / "onnx_int8_dynamic.onnx"
+        # ConvInteger is implemented for unsigned weights only.
+        # https://github.com/microsoft/onnxruntime/issues/15888
+        quantize_dynamic(source.fp32_graph.prepared, path, weight_type=QuantType.QUInt8)
+        file.write(onnx.load(path), source, folder)

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, ClassVar
 
 from src.backends.base import ExportSource
 from src.backends.openvino import file
 from src.backends.openvino.runtime import OpenVinoRuntime
-
-requires = file.REQUIRES
-runs_with = ("openvino",)
-devices = ("cpu",)
-precision = "fp32"
-tolerance = 5e-3  # other kernels, BatchNorm folded
-
-usage = file.usage
+from src.formats.base import Format
+from src.run import usage_code
 
 
-def export(source: ExportSource, folder: Path) -> None:
-    file.write(file.model(source), source, folder, half=False, precision="f32")
+class OpenVinoFp32(Format):
+    """OpenVINO's intermediate representation; subclasses change its numbers."""
 
+    requires: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "openvino")
+    runs_with = ("openvino",)
+    devices = ("cpu",)
+    precision = "fp32"
+    tolerance: ClassVar[float | None] = 5e-3  # other kernels, BatchNorm folded
 
-def load(folder: Path, device: str, threads: int) -> OpenVinoRuntime:
-    return file.load(folder, device, threads, precision="f32")
+    def export(self, source: ExportSource, folder: Path) -> dict[str, Any] | None:
+        file.write(file.model(source), source, folder, half=False, precision="f32")
+        return None
+
+    def load(self, folder: Path, device: str, threads: int) -> OpenVinoRuntime:
+        return OpenVinoRuntime(folder / file.FILE, device, threads, "f32")
+
+    def usage(self, preprocessing: dict[str, Any]) -> str:
+        size, (section, key) = preprocessing["image_size"], file.PRECISION
+        opening = [
+            "core = openvino.Core()",
+            f'graph = core.read_model("{usage_code.FOLDER}/{file.FILE}")',
+            f'names = json.loads(graph.get_rt_info(["{section}", "class_names"]).value)',
+            # It would choose by itself, bf16 where the processor has it.
+            f'precision = graph.get_rt_info(["{section}", "{key}"]).value',
+            # The file takes any batch size.
+            f"graph.reshape([1, 3, {size}, {size}])  # faster than a batch size that may change",
+            'model = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": precision})',
+        ]
+        return usage_code.lines(["import openvino"], opening, preprocessing, "model(images)[0]")

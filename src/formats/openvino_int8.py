@@ -1,113 +1,106 @@
 """OpenVINO in int8: NNCF's post-training quantization, calibrated on training images.
 
-NNCF has one set of settings for networks of convolutions and ReLU, its default, and one for
-transformers, which leaves what surrounds LayerNorm and GELU in float and gives activations an
-asymmetric range. Neither is the better one for all networks: on the digits, a ConvNeXt-T of 97.4 %
-top-1 kept 51.9 % with the first and keeps 97.4 % with the second, while ResNet-34 and
-EfficientNet-B0 keep what they have with either and run faster with the first. So both files are
-made, judged by training images that they were not calibrated on, and the faster one of those that
-keep the accuracy budget is shipped.
+NNCF has one preset for networks of convolutions and ReLU, its default, and one for transformers,
+which keeps the surroundings of LayerNorm and GELU in float and gives activations asymmetric
+ranges. Neither is better for all networks: on the digits, a ConvNeXt-T of 97.4 % top-1 kept 51.9 %
+with the first and keeps 97.4 % with the second, while ResNet-34 and EfficientNet-B0 keep their
+accuracy with both and run faster with the first. So both are tried, and the faster one of those
+within the accuracy budget is shipped. If none is, the most sensitive layers are kept in float.
+Then the search tries to make the file faster: bf16 for the float part, on a processor that has it,
+and hard swishes for SiLU and GELU.
 
-SmoothQuant, which comes with the second, is off: it took 22 dB of EfficientNet-B0's signal to
-noise and gave ConvNeXt-T 3 dB, without another answer in either. Ranges are NNCF's default, those
-of the mean image and not of the most extreme one: where single images have activations a hundred
-times as large as others, MinMax left EfficientNet-B0 with 53 %.
-
-What is shipped is then made faster, each step taken if it keeps the budget as well and is the
-faster one of two side by side: bf16 for what is left in float, on a processor that has it, and
-hard swishes for SiLU and GELU.
+SmoothQuant, a part of the second preset, is off: it cost 22 dB of EfficientNet-B0's signal to
+noise ratio and gave ConvNeXt-T 3 dB, without changing an answer of either. Ranges are NNCF's
+default, the mean over images: MinMax, which takes the most extreme image, left EfficientNet-B0
+with 53 %, because a few images have activations a hundred times as large as others.
 
 https://docs.openvino.ai/2026/openvino-workflow/model-optimization-guide/quantizing-models-post-training/basic-quantization-flow.html
 """
 
 from __future__ import annotations
 
-import logging
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.backends.base import ExportSource
-from src.backends.openvino import file, signal_stack
+from src.backends.openvino import file
 from src.backends.openvino.runtime import OpenVinoRuntime
-from src.quantization.openvino import candidates as _choice
-from src.quantization.openvino import hard_swish as _activations
-from src.quantization.openvino.candidates import Recipe
+from src.errors import UsageError
+from src.formats.openvino_fp32 import OpenVinoFp32
+from src.quantization import account
+from src.quantization.openvino import hard_swish, sentences
+from src.quantization.openvino.candidates import OpenVinoCandidates
+from src.quantization.openvino.quantizer import Quantizer
+from src.quantization.openvino.recipe import OpenVinoRecipe
+from src.quantization.search import search
 from src.system import machine
 
-if TYPE_CHECKING:
-    import openvino
-
-requires = (*file.REQUIRES, "nncf")
-runs_with = ("openvino",)
-devices = ("cpu",)
-precision = "int8"
-tolerance = None
-
-usage = file.usage
-
-RECIPES = ("convolutional", "transformer")
-_SAFEST = "transformer"  # where there is nothing to judge by
+RECIPES = (OpenVinoRecipe("convolutional"), OpenVinoRecipe("transformer"))
+_SAFEST = OpenVinoRecipe("transformer")  # without a search
 
 
-def export(source: ExportSource, folder: Path) -> dict[str, Any]:
-    import nncf
+@dataclass(frozen=True)
+class OpenVinoInt8Options:
+    """Recipe of the OpenVINO int8 file.
 
-    nncf.set_log_level(logging.ERROR)  # without its account of what it leaves in float
-    if source.judging is None:
-        graph, kept = _quantized(source, Recipe(_SAFEST)), "f32"
-        details = _choice.of_no_choice(Recipe(_SAFEST))
-    else:
-        reference = file.model(source)
-        chosen, details = _choice.choose(
-            reference,
-            lambda recipe: _quantized(source, recipe),
-            source,
-            [Recipe(each) for each in RECIPES],
-            _activations.kinds(reference),
-        )
-        graph, kept = chosen.graph, chosen.recipe.precision
-    file.write(graph, source, folder, half=False, precision=kept)
-    return details
+    Args:
+        search_seconds: time limit for the search for a recipe within the accuracy budget; 0 takes
+            the recipe for transformers without evaluating it. The recipe that is being tried at
+            the limit is finished. Raise it if the report says that the time was up.
+    """
 
+    search_seconds: float = 120.0
 
-def _quantized(source: ExportSource, recipe: Recipe) -> openvino.Model:
-    import nncf
-
-    images = [image[None].numpy() for image in source.calibration]
-    graph = file.model(source)
-    if recipe.hard_share:
-        _activations.harden(graph, images, recipe.hard_share)
-    with signal_stack.kept():  # it runs the network to see its activations
-        quantized = nncf.quantize(
-            graph, nncf.Dataset(images), subset_size=len(images), **settings(recipe.preset)
-        )
-    # What stays in float, as squeeze-excite does, computes in float from weights of 8 bits.
-    return nncf.compress_weights(quantized, mode=nncf.CompressWeightsMode.INT8_SYM)
+    def __post_init__(self) -> None:
+        if self.search_seconds < 0:
+            raise UsageError(
+                "export.openvino_int8.search_seconds",
+                expected="seconds, or 0 for no search",
+                found=str(self.search_seconds),
+                remedy="leave it out for its default",
+            )
 
 
-def load(folder: Path, device: str, threads: int) -> OpenVinoRuntime:
-    kept = file.said_precision(folder)
-    if kept == "bf16" and not machine.has_bfloat16():
-        kept = "f32"  # made on another processor; this one would emulate it
-    return file.load(folder, device, threads, precision=kept)
+class OpenVinoInt8(OpenVinoFp32):
+    """NNCF's int8 graph, made with the recipe that a search chose."""
 
+    requires = (*OpenVinoFp32.requires, "nncf")
+    precision = "int8"
+    tolerance = None
+    Options = OpenVinoInt8Options
 
-def settings(preset: str) -> dict[str, Any]:
-    """The quantizer's options, for one of ``RECIPES`` on this processor."""
-    import nncf
-    from nncf.quantization.advanced_parameters import (
-        AdvancedQuantizationParameters,
-        AdvancedSmoothQuantParameters,
-        OverflowFix,
-    )
+    def export(self, source: ExportSource, folder: Path) -> dict[str, Any]:
+        options = source.options_of(self.name, OpenVinoInt8Options)
+        quantizer = Quantizer(source)
+        if source.selection is None or options.search_seconds == 0:
+            recipe = _SAFEST
+            graph = quantizer.quantize(recipe)
+            reason = account.reason_for_no_search(self.name, options.search_seconds)
+            details = account.of_no_search(str(recipe), sentences.of_no_search(recipe, reason))
+        else:
+            images, labels = (part.numpy() for part in source.selection)
+            activations = hard_swish.kinds(quantizer.float_graph)
+            candidates = OpenVinoCandidates(
+                quantizer, RECIPES, activations, images, labels, source.scratch
+            )
+            outcome = search(
+                candidates, max_drop=source.max_accuracy_drop, seconds=options.search_seconds
+            )
+            recipe, graph = outcome.best.recipe, outcome.model.graph
+            details = account.of_search(
+                outcome,
+                str(recipe),
+                sentences.of_search(outcome, len(images), activations),
+                images=len(images),
+                reference_name="the fp32 graph",
+                format_name=self.name,
+            )
+        file.write(graph, source, folder, half=False, precision=recipe.precision)
+        return details
 
-    # As onnx_int8's reduce_range: where x86 adds in 16 bits, weights take half the range.
-    saturates = not machine.is_arm() and not machine.has_int8_dot_product()
-    return {
-        "model_type": nncf.ModelType.TRANSFORMER if preset == "transformer" else None,
-        "target_device": nncf.TargetDevice.CPU,
-        "advanced_parameters": AdvancedQuantizationParameters(
-            overflow_fix=OverflowFix.ENABLE if saturates else OverflowFix.DISABLE,
-            smooth_quant_alphas=AdvancedSmoothQuantParameters(convolution=-1, matmul=-1),
-        ),
-    }
+    def load(self, folder: Path, device: str, threads: int) -> OpenVinoRuntime:
+        kept = file.said_precision(folder)
+        if kept == "bf16" and not machine.has_bfloat16():
+            kept = "f32"  # made on another processor; this one would emulate it
+        return OpenVinoRuntime(folder / file.FILE, device, threads, kept)

@@ -18,54 +18,51 @@ from src.backends.torch.runtime import (
 from src.formats import eager
 from src.system.packages import missing_packages
 
-requires = eager.requires
-runs_with = eager.runs_with
-devices = ("cpu", "cuda")
-precision = "fp32"
-tolerance = 5e-3  # as eager's, and BatchNorm folded
-compiles = True
 
-export = eager.export
+class TorchCompile(eager.Eager):
+    """Eager, compiled by Inductor for any batch size."""
 
+    tolerance = 5e-3  # as eager's, and BatchNorm folded
+    compiles = True
 
-def usage(preprocessing: dict[str, Any]) -> str:
-    return eager.usage(preprocessing, 'model = torch.compile(model, options={"freezing": True})')
+    def usage(self, preprocessing: dict[str, Any]) -> str:
+        line = 'model = torch.compile(model, options={"freezing": True})'
+        return self.program(preprocessing, line)
 
+    def load(self, folder: Path, device: str, threads: int) -> TorchRuntime:
+        import torch
+        from torch._dynamo import mark_dynamic
+        from torch._inductor.async_compile import shutdown_compile_workers
 
-def load(folder: Path, device: str, threads: int) -> TorchRuntime:
-    import torch
-    from torch._dynamo import mark_dynamic
-    from torch._inductor.async_compile import shutdown_compile_workers
-
-    place = open_device(device, threads)
-    require_compiler()
-    if device == "cuda" and missing_packages(["triton"]):
-        raise Unavailable("not installed: triton, which torch.compile needs on a GPU")
-    # What an earlier load compiled: torch gives up compiling the same code a few times, and one
-    # that is told to take the whole graph fails then.
-    torch.compiler.reset()
-    network = eager.open_network(folder).to(place)
-    compiled = torch.compile(
-        network,
-        fullgraph=True,  # or fail: a part that is not compiled would be timed under this name
-        options={
-            "freezing": True,  # the weights are constants, laid out for the kernels that read them
-            # One library instead of one a kernel: a third of the time that compiling takes.
-            "cpp_wrapper": device == "cpu",
-            # Triton's kernels are compiled one by one, in processes that each import torch.
-            "compile_threads": min(threads, 4) if device == "cuda" else 1,
-            # They would be left behind, in a cache that no setting moves.
-            "cpp_cache_precompile_headers": False,
-        },
-    )
-    size = eager.read_metadata(folder)["preprocessing"]["image_size"]
-    with torch.inference_mode(), fresh_compiler_cache():
-        # Torch takes a batch of one as another graph than all larger ones.
-        compiled(torch.zeros(1, 3, size, size, device=place))
-        images = torch.zeros(2, 3, size, size, device=place)
-        mark_dynamic(images, 0)
-        compiled(images)
-    shutdown_compile_workers()  # processes that would stay, beside rows that are timed
-    runtime = TorchRuntime(compiled, place)
-    runtime.settings["compiler"] = "inductor"
-    return runtime
+        place = open_device(device, threads)
+        require_compiler()
+        if device == "cuda" and missing_packages(["triton"]):
+            raise Unavailable("not installed: triton, which torch.compile needs on a GPU")
+        # Forget earlier loads: torch gives up after compiling the same code a few times, and
+        # with fullgraph=True that is an error.
+        torch.compiler.reset()
+        network = eager.open_network(folder).to(place)
+        compiled = torch.compile(
+            network,
+            fullgraph=True,  # or fail: a part that is not compiled would be timed under this name
+            options={
+                "freezing": True,  # weights are constants, laid out for the kernels that read them
+                # One library instead of one a kernel: a third of the time that compiling takes.
+                "cpp_wrapper": device == "cpu",
+                # Triton's kernels are compiled one by one, in processes that each import torch.
+                "compile_threads": min(threads, 4) if device == "cuda" else 1,
+                # They would be left behind, in a cache that no setting moves.
+                "cpp_cache_precompile_headers": False,
+            },
+        )
+        size = eager.read_metadata(folder)["preprocessing"]["image_size"]
+        with torch.inference_mode(), fresh_compiler_cache():
+            # Torch takes a batch of one as another graph than all larger ones.
+            compiled(torch.zeros(1, 3, size, size, device=place))
+            images = torch.zeros(2, 3, size, size, device=place)
+            mark_dynamic(images, 0)
+            compiled(images)
+        shutdown_compile_workers()  # processes that would stay, beside rows that are timed
+        runtime = TorchRuntime(compiled, place)
+        runtime.settings["compiler"] = "inductor"
+        return runtime

@@ -8,23 +8,68 @@ library. Exporting takes a C++ compiler; running does not.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from src.backends.base import ExportSource
 from src.backends.torch import aot_inductor
+from src.backends.torch.runtime import TorchRuntime, open_device
+from src.formats.base import Format
+from src.run import usage_code
 
-requires = ("torch",)
-runs_with = ("torch",)
-devices = ("cpu",)  # a package is compiled for one kind of device
-precision = "fp32"
-tolerance = 5e-3  # other kernels, BatchNorm folded
-compiles = True
-varies = "the compiler's own names and paths are in it"
-
-load = aot_inductor.load
-usage = aot_inductor.usage
-
-
-def export(source: ExportSource, folder: Path) -> None:
+if TYPE_CHECKING:
     import torch
+    from torch import nn
 
-    aot_inductor.export(source, folder, source.simplified, torch.device("cpu"), torch.float32)
+_FILE = "model.pt2"
+
+
+class TorchExport(Format):
+    """One AOTInductor package, compiled for the kind of device in ``devices``."""
+
+    requires = ("torch",)
+    runs_with = ("torch",)
+    devices = ("cpu",)  # a package is compiled for one kind of device
+    precision = "fp32"
+    tolerance = 5e-3  # other kernels, BatchNorm folded
+    compiles = True
+    varies = "the compiler's own names and paths are in it"
+
+    def place(self) -> torch.device:
+        """Return the device to compile for.
+
+        Raises:
+            Unavailable: this machine has no such device.
+        """
+        import torch
+
+        return torch.device("cpu")
+
+    def network(self, source: ExportSource) -> nn.Module:
+        """Return the network to compile."""
+        return source.simplified
+
+    def export(self, source: ExportSource, folder: Path) -> None:
+        place = self.place()
+        aot_inductor.compile_package(source, folder / _FILE, self.network(source), place)
+
+    def load(self, folder: Path, device: str, threads: int) -> TorchRuntime:
+        place = open_device(device, threads)
+        package = aot_inductor.open_package(folder / _FILE, place)
+        runtime = TorchRuntime(package.network, place, self.precision)
+        if device != "cpu":
+            # A kernel is read from its file when it is first called, and then stays.
+            runtime.warm_up(package.image_size)
+        return runtime
+
+    def usage(self, preprocessing: dict[str, Any]) -> str:
+        metadata, device = aot_inductor.METADATA, self.devices[0]
+        opening = [
+            f'path = "{usage_code.FOLDER}/{_FILE}"  # holds machine code: load only what you trust',
+            "with zipfile.ZipFile(path) as package:",
+            f'    [inside] = [name for name in package.namelist() if name.endswith("{metadata}")]',
+            '    names = json.loads(package.read(inside))["class_names"]',
+            "model = torch._inductor.aoti_load_package(path)",
+        ]
+        imports = ["import zipfile", "import torch", "import torch._inductor"]
+        call = f"model({usage_code.tensor(device)})"
+        return usage_code.lines(imports, opening, preprocessing, call)

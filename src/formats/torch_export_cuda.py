@@ -5,31 +5,19 @@ It runs on GPUs of the same compute capability; on others its row is skipped.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from src.backends.base import ExportSource
-from src.backends.torch import aot_inductor
 from src.backends.torch.cuda import require_gpu
+from src.formats.torch_export import TorchExport
 
-requires = ("torch",)
-runs_with = ("torch",)
-devices = ("cuda",)
-precision = "fp32"
-tolerance = 5e-3  # other kernels, BatchNorm folded
-compiles = True
-varies = "the compiler's own names and paths are in it"
-
-load = aot_inductor.load
-
-
-def export(source: ExportSource, folder: Path) -> None:
+if TYPE_CHECKING:
     import torch
 
-    aot_inductor.export(
-        source, folder, source.simplified, require_gpu(compiling=True), torch.float32
-    )
 
+class TorchExportCuda(TorchExport):
+    """An AOTInductor package for the GPU of this machine."""
 
-def usage(preprocessing: dict[str, Any]) -> str:
-    return aot_inductor.usage(preprocessing, "cuda")
+    devices = ("cuda",)
+
+    def place(self) -> torch.device:
+        return require_gpu(compiling=True)

@@ -2,72 +2,81 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from src.backends.base import ExportSource
 from src.backends.torch.runtime import TorchRuntime, open_device
+from src.formats.base import Format
 from src.run import usage_code
 
 if TYPE_CHECKING:
     from torch import nn
 
-requires = ("torch",)
-runs_with = ("torch",)
-devices = ("cpu", "cuda")
-precision = "fp32"
-tolerance = 5e-3  # as eager's: BatchNorm folded into convolutions
-
+_FILE = "model.pt"
 _METADATA = "lightship.json"  # an extra file inside the archive
 
 
-def export(source: ExportSource, folder: Path) -> None:
-    # Not the simplified network: timed side by side, TorchScript gained nothing by it.
-    write(source.network, source, folder)
+class TorchScript(Format):
+    """One archive with the frozen network and its metadata."""
+
+    requires = ("torch",)
+    runs_with = ("torch",)
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    precision = "fp32"
+    tolerance = 5e-3  # as eager's: BatchNorm folded into convolutions
+
+    def network(self, source: ExportSource) -> nn.Module:
+        """Return the network to script.
+
+        It is not the simplified one: timed side by side, TorchScript gained nothing by it.
+        """
+        return source.network
+
+    def export(self, source: ExportSource, folder: Path) -> None:
+        import torch
+
+        with _no_deprecation_warnings():
+            scripted = torch.jit.script(self.network(source))
+            # Freezing folds BatchNorm into the convolution before it; the weights become
+            # constants, which torch.jit.load moves to the device it is asked for.
+            frozen = torch.jit.freeze(scripted)
+            extra = {_METADATA: json.dumps(source.metadata())}
+            content = io.BytesIO()
+            torch.jit.save(frozen, content, _extra_files=extra)
+        # Saved in memory first: on a full disk, torch.jit.save ends the process with SIGABRT.
+        (folder / _FILE).write_bytes(content.getbuffer())
+
+    def load(self, folder: Path, device: str, threads: int) -> TorchRuntime:
+        import torch
+
+        place = open_device(device, threads)
+        with _no_deprecation_warnings():
+            module = torch.jit.load(  # type: ignore[no-untyped-call]  # torch has not typed it
+                folder / _FILE, map_location=place
+            )
+        return TorchRuntime(module, place, self.precision)
+
+    def usage(self, preprocessing: dict[str, Any]) -> str:
+        device, path = self.devices[0], f"{usage_code.FOLDER}/{_FILE}"
+        opening = [
+            f'inside = {{"{_METADATA}": ""}}',
+            f'model = torch.jit.load("{path}", "{device}", _extra_files=inside)',
+            f'names = json.loads(inside["{_METADATA}"])["class_names"]',
+        ]
+        call = f"model({usage_code.tensor(device)})"
+        return usage_code.lines(["import torch"], opening, preprocessing, call)
 
 
-def write(network: nn.Module, source: ExportSource, folder: Path) -> None:
-    """Script ``network``, freeze it and write it with the metadata of ``source``."""
-    import torch
-
+@contextlib.contextmanager
+def _no_deprecation_warnings() -> Iterator[None]:
+    """Hide torch's advice to use torch.export instead; this format is TorchScript on purpose."""
     with warnings.catch_warnings():
-        # torch names torch.export as the successor; this format is TorchScript on purpose.
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=FutureWarning)
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
-        scripted = torch.jit.script(network)
-        # Freezing folds BatchNorm into the convolution before it; the weights become
-        # constants, which torch.jit.load moves to the device it is asked for.
-        frozen = torch.jit.freeze(scripted)
-        extra = {_METADATA: json.dumps(source.metadata())}
-        content = io.BytesIO()
-        torch.jit.save(frozen, content, _extra_files=extra)
-    # By way of memory: writing to a full disk, torch.jit.save ends the process with SIGABRT.
-    (folder / "model.pt").write_bytes(content.getbuffer())
-
-
-def usage(preprocessing: dict[str, Any], device: str = "cpu") -> str:
-    """Lines of Python that use the file: see :meth:`src.formats.base.Format.usage`."""
-    opening = [
-        f'inside = {{"{_METADATA}": ""}}',
-        f'model = torch.jit.load("{usage_code.FOLDER}/model.pt", "{device}", _extra_files=inside)',
-        f'names = json.loads(inside["{_METADATA}"])["class_names"]',
-    ]
-    call = f"model({usage_code.tensor(device)})"
-    return usage_code.lines(["import torch"], opening, preprocessing, call)
-
-
-def load(folder: Path, device: str, threads: int, precision: str = precision) -> TorchRuntime:
-    """The runtime of an exported folder: see :meth:`src.formats.base.Format.load`."""
-    import torch
-
-    place = open_device(device, threads)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=FutureWarning)
-        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
-        module = torch.jit.load(  # type: ignore[no-untyped-call]  # torch has not typed it
-            folder / "model.pt", map_location=place
-        )
-    return TorchRuntime(module, place, precision)
+        yield

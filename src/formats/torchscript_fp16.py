@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from src.backends.base import ExportSource
-from src.backends.torch.runtime import TorchRuntime
-from src.formats import torchscript
+from src.formats.torchscript import TorchScript
 
-requires = torchscript.requires
-runs_with = torchscript.runs_with
-devices = ("cuda",)
-precision = "fp16"
-tolerance = 2e-2  # as onnx_fp16's: 11 bits of mantissa
+if TYPE_CHECKING:
+    from torch import nn
 
 
-def export(source: ExportSource, folder: Path) -> None:
-    from src.backends.torch.half_precision import narrowed
+class TorchScriptFp16(TorchScript):
+    """TorchScript of the network in fp16."""
 
-    torchscript.write(narrowed(source.network, "float16"), source, folder)
+    devices = ("cuda",)
+    precision = "fp16"
+    tolerance = 2e-2  # as onnx_fp16's: 11 bits of mantissa
 
+    def network(self, source: ExportSource) -> nn.Module:
+        from src.backends.torch.half_precision import narrowed
 
-def usage(preprocessing: dict[str, Any]) -> str:
-    return torchscript.usage(preprocessing, "cuda")
-
-
-def load(folder: Path, device: str, threads: int) -> TorchRuntime:
-    return torchscript.load(folder, device, threads, precision)
+        return narrowed(source.network, "float16")

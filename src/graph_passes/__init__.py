@@ -1,10 +1,11 @@
-"""Exact algebra on a network before it is exported: the same function, in fewer or cheaper parts.
+"""Exact rewrites of a network before its export: the same function in fewer or faster layers.
 
-Training wants a network as it was published. A file to deploy wants what runtimes are fast at:
-an affine step of its own between two layers costs a pass over memory, and after quantization
-often a dequantization and a quantization around it. Each rewrite is one module with one function
-``rewrite(graph_module) -> int``: how many places it changed. It recognises parts by what they
-compute, not by the architecture they stand in, and leaves alone what it is not sure of.
+Training uses a network as it was published. A deployed file needs layers for which runtimes have
+fast kernels: a separate affine layer between two others costs a pass over memory, and after
+quantization often a dequantization and a quantization around it. Each rewrite is a module with a
+function ``rewrite(graph_module) -> int``, which returns the number of places that it changed. It
+recognises layers by what they compute, not by the architecture, and skips cases that it cannot
+prove to be equal.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from src.graph_passes import (
     scale_into_last,
 )
 
-# What the later ones look for, the earlier ones lay bare.
+# The order matters: earlier rewrites produce the patterns that later ones look for.
 _REWRITES = (
     identities,
     concatenations,
@@ -40,21 +41,20 @@ _REWRITES = (
 
 
 class NotSimplifiedWarning(UserWarning):
-    """The network is exported as it is, for the reason given."""
+    """Emitted when a network is exported unchanged. The message gives the reason."""
 
 
 def simplify(network: nn.Module) -> nn.Module:
-    """The same function of the images as ``network`` in eval mode, in parts that run faster.
+    """Return a faster network with the same outputs as ``network`` in eval mode.
 
-    The logits are the same to the rounding of fp32. A network that torch.fx cannot trace (its
-    course depends on the values of its input) comes back as a copy, with a
-    :class:`NotSimplifiedWarning`.
+    The logits are equal except for fp32 rounding. If torch.fx cannot trace the network, because its
+    control flow depends on its input, return a copy and emit a :class:`NotSimplifiedWarning`.
 
     Args:
-        network: (N, 3, H, W) float32 -> (N, K) float32 logits. It is left as it was.
+        network: (N, 3, H, W) float32 -> (N, K) float32 logits. It is not changed.
 
     Returns:
-        A module of its own, in eval mode.
+        A module that shares no parameters with ``network``, in eval mode.
     """
     duplicate = copy.deepcopy(network).eval()
     try:
@@ -68,8 +68,8 @@ def simplify(network: nn.Module) -> nn.Module:
         )
         return duplicate
     with torch.no_grad():
-        for each in _REWRITES:
-            each.rewrite(graph_module)
+        for module in _REWRITES:
+            module.rewrite(graph_module)
     graph_module.graph.eliminate_dead_code()
     graph_module.delete_all_unused_submodules()
     graph_module.recompile()

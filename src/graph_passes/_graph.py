@@ -1,4 +1,4 @@
-"""What rewrites ask of a torch.fx graph, and how they change it."""
+"""Queries and edits of a torch.fx graph that the rewrites share."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor, fx, nn
 
 Kind = TypeVar("Kind", bound=nn.Module)
 
-# Functions of each element alone, so that they commute with a permutation of the axes.
+# Element-wise functions, which commute with a permutation of the axes.
 _ELEMENTWISE_MODULES = (nn.GELU, nn.ReLU, nn.SiLU, nn.Sigmoid, nn.Hardswish, nn.Hardsigmoid)
 
 
 def module_at(graph_module: fx.GraphModule, node: object, kind: type[Kind]) -> Kind | None:
-    """The module that ``node`` calls with one argument, if it is one of exactly this class.
+    """Return the module that ``node`` calls with one argument, if its class is exactly ``kind``.
 
-    A subclass may compute something else with the same parameters.
+    Return None otherwise. A subclass may compute something else with the same parameters.
     """
     if not isinstance(node, fx.Node) or node.op != "call_module":
         return None
@@ -26,7 +26,7 @@ def module_at(graph_module: fx.GraphModule, node: object, kind: type[Kind]) -> K
 
 
 def calls_of(graph_module: fx.GraphModule, kind: type[Kind]) -> Iterator[tuple[fx.Node, Kind]]:
-    """Each call of a module of exactly this class, in the order of the graph."""
+    """Yield each call of a module whose class is exactly ``kind``, in the order of the graph."""
     for node in list(graph_module.graph.nodes):
         module = module_at(graph_module, node, kind)
         if module is not None:
@@ -34,18 +34,18 @@ def calls_of(graph_module: fx.GraphModule, kind: type[Kind]) -> Iterator[tuple[f
 
 
 def input_of(node: fx.Node) -> fx.Node | None:
-    """The node's first argument."""
+    """Return a node's first argument, if that is a node; None otherwise."""
     first = node.args[0] if node.args else None
     return first if isinstance(first, fx.Node) else None
 
 
 def only_user(node: fx.Node) -> fx.Node | None:
-    """The one node that reads ``node``, or None if there are more, or none."""
+    """Return the only node that reads ``node``; None if there are several or none."""
     return next(iter(node.users)) if len(node.users) == 1 else None
 
 
 def constant_at(graph_module: fx.GraphModule, node: object) -> Tensor | None:
-    """The parameter or buffer that ``node`` gets."""
+    """Return the parameter or buffer that ``node`` reads; None if it reads no tensor."""
     if not isinstance(node, fx.Node) or node.op != "get_attr":
         return None
     owner, _, name = str(node.target).rpartition(".")
@@ -54,12 +54,12 @@ def constant_at(graph_module: fx.GraphModule, node: object) -> Tensor | None:
 
 
 def is_elementwise(graph_module: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether ``node`` is a function of each element of its one input."""
+    """Return True if ``node`` applies an element-wise function to one input."""
     return any(module_at(graph_module, node, kind) is not None for kind in _ELEMENTWISE_MODULES)
 
 
 def permutation_of(node: fx.Node) -> tuple[int, ...] | None:
-    """The order that ``node`` brings its input's axes into, none of it negative."""
+    """Return the order of axes, without negative numbers, of a permutation; None for others."""
     if (node.op, node.target) not in {
         ("call_method", "permute"),
         ("call_function", torch.permute),
@@ -73,22 +73,21 @@ def permutation_of(node: fx.Node) -> tuple[int, ...] | None:
     return tuple(axis % len(axes) for axis in axes)
 
 
-def put(graph_module: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
-    """Let ``node`` call ``module`` instead; other calls of what it called keep that."""
+def replace_module(graph_module: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
+    """Let ``node`` call ``module`` instead. Other calls of the earlier module do not change."""
     target = str(node.target)
-    others = [
-        each
-        for each in graph_module.graph.nodes
-        if each.op == "call_module" and each.target == target and each is not node
-    ]
-    node.target = unused_name(graph_module, target) if others else target
+    is_shared = any(
+        other.op == "call_module" and other.target == target and other is not node
+        for other in graph_module.graph.nodes
+    )
+    node.target = unused_name(graph_module, target) if is_shared else target
     graph_module.add_submodule(str(node.target), module)
 
 
 def insert_module(
     graph_module: fx.GraphModule, after: fx.Node, name: str, module: nn.Module
 ) -> fx.Node:
-    """A new call of ``module`` on ``after``; who read ``after`` still reads it."""
+    """Insert a call of ``module`` on ``after`` and return it. Readers of ``after`` stay."""
     name = unused_name(graph_module, name)
     graph_module.add_submodule(name, module)
     with graph_module.graph.inserting_after(after):
@@ -98,23 +97,23 @@ def insert_module(
 def insert_permutation(
     graph_module: fx.GraphModule, after: fx.Node, order: tuple[int, ...]
 ) -> fx.Node:
-    """A new permutation of the axes of ``after``; who read ``after`` still reads it."""
+    """Insert a permutation of ``after`` and return it. Readers of ``after`` stay."""
     with graph_module.graph.inserting_after(after):
         return graph_module.graph.call_function(torch.permute, (after, list(order)))
 
 
 def bypass(graph_module: fx.GraphModule, node: fx.Node, value: fx.Node) -> None:
-    """Take ``node`` out; who read it reads ``value``."""
+    """Remove ``node``. Its readers read ``value`` instead."""
     node.replace_all_uses_with(value)
     graph_module.graph.erase_node(node)
 
 
 def unused_name(graph_module: fx.GraphModule, name: str) -> str:
-    """``name``, with a number if it is taken."""
-    taken = {each for each, _ in graph_module.named_modules()}
+    """Return ``name``, with a number if a module has that name already."""
+    taken = {module_name for module_name, _ in graph_module.named_modules()}
     number = 0
-    fresh = name
-    while fresh in taken:
+    candidate = name
+    while candidate in taken:
         number += 1
-        fresh = f"{name}_{number}"
-    return fresh
+        candidate = f"{name}_{number}"
+    return candidate

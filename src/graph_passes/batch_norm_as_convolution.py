@@ -1,8 +1,8 @@
-"""Write a BatchNorm that no convolution precedes as a depthwise 1x1 convolution.
+"""Replace a BatchNorm that follows no convolution by a depthwise 1x1 convolution.
 
 DenseNet normalizes before it convolves (He et al., 2016, arXiv 1603.05027), with an activation
-between, so nothing can absorb it. Int8 runtimes have no kernel for BatchNorm, but for depthwise
-convolutions, and fuse the activation after one.
+between the two, so no convolution can absorb the BatchNorm. Int8 runtimes have no kernel for
+BatchNorm, but they have one for depthwise convolutions and fuse the activation into it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def rewrite(graph_module: fx.GraphModule) -> int:
     for node, norm in _graph.calls_of(graph_module, nn.BatchNorm2d):
         if norm.running_mean is None or norm.running_var is None:
             continue
-        # In double, so that the one rounding is that of the weights.
+        # In double precision, so that only the resulting weights are rounded.
         scale = torch.rsqrt(norm.running_var.double() + norm.eps)
         if norm.weight is not None:
             scale = scale * norm.weight
@@ -30,6 +30,6 @@ def rewrite(graph_module: fx.GraphModule) -> int:
         convolution = nn.Conv2d(channels, channels, 1, groups=channels)
         convolution.weight.copy_(scale.reshape(channels, 1, 1, 1))
         convolution.bias = nn.Parameter(shift.to(convolution.weight.dtype))
-        _graph.put(graph_module, node, convolution)
+        _graph.replace_module(graph_module, node, convolution)
         count += 1
     return count

@@ -1,7 +1,7 @@
 """Fold a BatchNorm into the convolution before it.
 
-With its running statistics, BatchNorm is an affine function of each channel, and so is a
-convolution's output of its weights: one convolution with scaled filters does both.
+With running statistics, BatchNorm is an affine function of each channel. A convolution with scaled
+filters and a shifted bias computes both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from src.graph_passes import _graph
 
 
 def rewrite(graph_module: fx.GraphModule) -> int:
-    """Fold each BatchNorm whose input is a convolution that nothing else reads."""
+    """Fold each BatchNorm that is the only reader of a convolution."""
     count = 0
     for node, norm in _graph.calls_of(graph_module, nn.BatchNorm2d):
         before = _graph.input_of(node)
@@ -26,7 +26,7 @@ def rewrite(graph_module: fx.GraphModule) -> int:
             or norm.running_var is None
         ):
             continue
-        _graph.put(graph_module, before, fuse_conv_bn_eval(convolution, norm))
+        _graph.replace_module(graph_module, before, fuse_conv_bn_eval(convolution, norm))
         _graph.bypass(graph_module, node, before)
         count += 1
     return count

@@ -1,8 +1,8 @@
-"""Let a concatenation that begins like another one take that one's result.
+"""Reuse the result of a concatenation in a later one that begins with the same tensors.
 
-Each layer of DenseNet concatenates all outputs before it, so the k-th copies k pieces, small
-ones where the channels are innermost. What the layer before it concatenated is there already:
-``cat([a, b, c])`` is ``cat([cat([a, b]), c])``.
+Each layer of DenseNet concatenates all earlier outputs, so the k-th layer copies k tensors, in
+small pieces if the channels are the innermost axis. The previous layer has concatenated all but
+the last already: ``cat([a, b, c])`` is ``cat([cat([a, b]), c])``.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ from torch import fx
 
 
 def rewrite(graph_module: fx.GraphModule) -> int:
-    """Use the longest earlier concatenation that a later one begins with: how many do."""
+    """Use the longest earlier concatenation with which a later one begins."""
     count = 0
     known: dict[tuple[tuple[fx.Node, ...], int], fx.Node] = {}
     for node in list(graph_module.graph.nodes):
-        found = _pieces(node)
-        if found is None:
+        concatenation = _concatenation(node)
+        if concatenation is None:
             continue
-        pieces, axis = found
-        for length in range(len(pieces) - 1, 1, -1):
-            earlier = known.get((pieces[:length], axis))
+        tensors, axis = concatenation
+        for length in range(len(tensors) - 1, 1, -1):
+            earlier = known.get((tensors[:length], axis))
             if earlier is not None:
-                node.args = ([earlier, *pieces[length:]], axis)
+                node.args = ([earlier, *tensors[length:]], axis)
                 node.kwargs = {}
                 count += 1
                 break
-        known.setdefault((pieces, axis), node)
+        known.setdefault((tensors, axis), node)
     return count
 
 
-def _pieces(node: fx.Node) -> tuple[tuple[fx.Node, ...], int] | None:
-    """What ``node`` concatenates, and along which axis."""
+def _concatenation(node: fx.Node) -> tuple[tuple[fx.Node, ...], int] | None:
+    """Return the tensors that ``node`` concatenates and the axis; None for other nodes."""
     if node.op != "call_function" or node.target is not torch.cat:
         return None
-    given = dict(zip(("tensors", "dim"), node.args, strict=False)) | node.kwargs
-    tensors, axis = given.get("tensors"), given.get("dim", 0)
-    if set(given) > {"tensors", "dim"} or not isinstance(tensors, list | tuple):
+    arguments = dict(zip(("tensors", "dim"), node.args, strict=False)) | node.kwargs
+    tensors, axis = arguments.get("tensors"), arguments.get("dim", 0)
+    if set(arguments) > {"tensors", "dim"} or not isinstance(tensors, list | tuple):
         return None
-    pieces = tuple(each for each in tensors if isinstance(each, fx.Node))
-    if len(pieces) != len(tensors) or not isinstance(axis, int):
+    nodes = tuple(tensor for tensor in tensors if isinstance(tensor, fx.Node))
+    if len(nodes) != len(tensors) or not isinstance(axis, int):
         return None
-    return pieces, axis
+    return nodes, axis

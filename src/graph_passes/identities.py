@@ -1,4 +1,4 @@
-"""Take out what does nothing in eval mode: dropout, stochastic depth, a concatenation of one."""
+"""Remove identities of eval mode: dropout, stochastic depth, concatenations of one tensor."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _MODULES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 def rewrite(graph_module: fx.GraphModule) -> int:
-    """Let the readers of each such part read its input: how many there were."""
+    """Let the readers of each identity read its input."""
     count = 0
     for node in list(graph_module.graph.nodes):
-        value = _passed_on(graph_module, node)
+        value = _unchanged_input(graph_module, node)
         if value is not None:
             _graph.bypass(graph_module, node, value)
             count += 1
     return count
 
 
-def _passed_on(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node | None:
-    """The value that ``node`` hands on as it is."""
+def _unchanged_input(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """Return the input of an identity; None for other nodes."""
     if any(_graph.module_at(graph_module, node, kind) is not None for kind in _MODULES):
         return _graph.input_of(node)
     if node.op != "call_function":
@@ -32,24 +32,28 @@ def _passed_on(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node | None:
         return _graph.input_of(node)
     if _is_stochastic_depth(node):
         return _graph.input_of(node)
-    if node.target is torch.cat and not _is_changed(graph_module, node):
-        parts = node.args[0]
-        if isinstance(parts, list | tuple) and len(parts) == 1 and isinstance(parts[0], fx.Node):
-            return parts[0]
+    if node.target is torch.cat and not _may_be_modified(graph_module, node):
+        tensors = node.args[0]
+        if isinstance(tensors, list | tuple) and len(tensors) == 1:
+            return tensors[0] if isinstance(tensors[0], fx.Node) else None
     return None
 
 
 def _is_stochastic_depth(node: fx.Node) -> bool:
-    """Torchvision's function with ``training`` false, known by its name: torch alone is needed."""
+    """Return True for torchvision's ``stochastic_depth`` with ``training=False``.
+
+    The function is recognised by its name, so that this package imports torch only.
+    """
     function = node.target
     name = f"{getattr(function, '__module__', '')}.{getattr(function, '__name__', '')}"
-    given = dict(zip(("input", "p", "mode", "training"), node.args, strict=False)) | node.kwargs
-    off = given.get("training") is False
-    return off and name == "torchvision.ops.stochastic_depth.stochastic_depth"
+    parameters = ("input", "p", "mode", "training")
+    arguments = dict(zip(parameters, node.args, strict=False)) | node.kwargs
+    is_off = arguments.get("training") is False
+    return is_off and name == "torchvision.ops.stochastic_depth.stochastic_depth"
 
 
-def _is_changed(graph_module: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a reader of ``node`` may write into it: a concatenation is a copy."""
+def _may_be_modified(graph_module: fx.GraphModule, node: fx.Node) -> bool:
+    """Return True if a reader may modify ``node`` in place, so that its copy is needed."""
     return any(
         user.op != "call_module"
         or getattr(graph_module.get_submodule(str(user.target)), "inplace", False)

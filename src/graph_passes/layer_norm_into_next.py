@@ -1,6 +1,6 @@
 """Fold a LayerNorm's weight and bias into the linear layer or convolution that reads it.
 
-What is left is the normalization alone, which has no parameters.
+The normalization stays, without parameters.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _IMAGE_AXES = 4  # N, C, H, W
 
 
 def rewrite(graph_module: fx.GraphModule) -> int:
-    """Fold each LayerNorm over the last axis that one such layer reads and nothing else."""
-    _as_modules(graph_module)
+    """Fold each LayerNorm over the last axis whose only reader is such a layer."""
+    _functions_to_modules(graph_module)
     count = 0
     for node, norm in _graph.calls_of(graph_module, nn.LayerNorm):
         if len(norm.normalized_shape) != 1 or not norm.elementwise_affine:
@@ -27,25 +27,26 @@ def rewrite(graph_module: fx.GraphModule) -> int:
         if reader is None:
             continue
         layer, old = reader
-        _graph.put(graph_module, layer, _with_affine(old, norm.weight, norm.bias))
+        _graph.replace_module(graph_module, layer, _with_affine(old, norm.weight, norm.bias))
         bare = nn.LayerNorm(norm.normalized_shape, eps=norm.eps, elementwise_affine=False)
-        _graph.put(graph_module, node, bare)
+        _graph.replace_module(graph_module, node, bare)
         count += 1
     return count
 
 
-def _as_modules(graph_module: fx.GraphModule) -> None:
-    """Turn calls of the function, as torchvision's LayerNorm2d makes, into calls of a module."""
+def _functions_to_modules(graph_module: fx.GraphModule) -> None:
+    """Turn calls of ``functional.layer_norm``, as in torchvision's LayerNorm2d, into modules."""
     for node in list(graph_module.graph.nodes):
         if node.op != "call_function" or node.target is not functional.layer_norm:
             continue
         names = ("input", "normalized_shape", "weight", "bias", "eps")
-        given = dict(zip(names, node.args, strict=False)) | node.kwargs
-        value, shape = given["input"], given["normalized_shape"]
-        weight, bias = (_graph.constant_at(graph_module, given.get(k)) for k in ("weight", "bias"))
+        arguments = dict(zip(names, node.args, strict=False)) | node.kwargs
+        value, shape = arguments["input"], arguments["normalized_shape"]
+        weight = _graph.constant_at(graph_module, arguments.get("weight"))
+        bias = _graph.constant_at(graph_module, arguments.get("bias"))
         if not isinstance(value, fx.Node) or weight is None or bias is None:
             continue
-        module = nn.LayerNorm(list(shape), eps=given.get("eps", 1e-5))
+        module = nn.LayerNorm(list(shape), eps=arguments.get("eps", 1e-5))
         module.weight.copy_(weight)
         module.bias.copy_(bias)
         new = _graph.insert_module(graph_module, value, "layer_norm", module)
@@ -55,9 +56,13 @@ def _as_modules(graph_module: fx.GraphModule) -> None:
 def _reader(
     graph_module: fx.GraphModule, norm: fx.Node, channels: int
 ) -> tuple[fx.Node, nn.Linear | nn.Conv2d] | None:
-    """The layer that reads ``norm`` through permutations or a flattening of 1x1 images."""
-    axis = -1  # of the channels
-    rank: int | None = None  # known after a permutation
+    """Return the layer that reads ``norm``, directly or after permutations and flattening.
+
+    Return None if there is no such layer or it cannot absorb the affine part. Flattening is
+    allowed for 1x1 images only.
+    """
+    axis = -1  # the axis of the channels
+    rank: int | None = None  # known after a permutation only
     before, node = norm, _graph.only_user(norm)
     while node is not None and _graph.input_of(node) is before:
         linear = _graph.module_at(graph_module, node, nn.Linear)
@@ -66,15 +71,15 @@ def _reader(
             return (node, linear) if last and linear.in_features == channels else None
         convolution = _graph.module_at(graph_module, node, nn.Conv2d)
         if convolution is not None:
-            # A padded convolution pads with zeros, which the folded bias would have shifted.
-            plain = convolution.groups == 1 and not any(convolution.padding)
-            return (node, convolution) if plain and (axis, rank) == (1, _IMAGE_AXES) else None
+            # Padding adds zeros after the LayerNorm. A folded bias would be missing there.
+            foldable = convolution.groups == 1 and not any(convolution.padding)
+            return (node, convolution) if foldable and (axis, rank) == (1, _IMAGE_AXES) else None
         order = _graph.permutation_of(node)
         if order is not None:
             rank = len(order)
             axis = order.index(axis % rank)
         elif axis == 1 and _flattens_images(graph_module, node):
-            rank = 2  # and the linear layer's width tells whether each image is one pixel
+            rank = 2  # the linear layer's width shows later whether each image is one pixel
         else:
             return None
         before, node = node, _graph.only_user(node)
@@ -82,7 +87,7 @@ def _reader(
 
 
 def _flattens_images(graph_module: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether ``node`` makes (N, C, H, W) to (N, C * H * W)."""
+    """Return True if ``node`` reshapes (N, C, H, W) to (N, C * H * W)."""
     flatten = _graph.module_at(graph_module, node, nn.Flatten)
     if flatten is not None:
         return flatten.start_dim == 1 and flatten.end_dim == -1
@@ -92,7 +97,7 @@ def _flattens_images(graph_module: fx.GraphModule, node: fx.Node) -> bool:
 def _with_affine(
     old: nn.Linear | nn.Conv2d, weight: Tensor, bias: Tensor | None
 ) -> nn.Linear | nn.Conv2d:
-    """The layer that gives for x what ``old`` gives for ``weight * x + bias``."""
+    """Return a layer whose output for x equals that of ``old`` for ``weight * x + bias``."""
     new = copy.deepcopy(old)
     matrix = old.weight.double()  # (out, in) or (out, in, height, width)
     new.weight.copy_(matrix * weight.reshape(1, -1, *[1] * (matrix.dim() - 2)))

@@ -1,4 +1,4 @@
-"""Move permutations of axes behind functions of single elements, and take out those that cancel."""
+"""Move permutations of axes behind element-wise functions, and remove pairs that cancel."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from src.graph_passes import _graph
 
 
 def rewrite(graph_module: fx.GraphModule) -> int:
-    """Do both until nothing changes: how many permutations less there are."""
-    before = _number(graph_module)
+    """Move and cancel until nothing changes. Return the number of removed permutations."""
+    before = _count_permutations(graph_module)
     while _move(graph_module) or _cancel(graph_module):
         pass
-    return before - _number(graph_module)
+    return before - _count_permutations(graph_module)
 
 
-def _number(graph_module: fx.GraphModule) -> int:
+def _count_permutations(graph_module: fx.GraphModule) -> int:
     graph_module.graph.eliminate_dead_code()
     return sum(_graph.permutation_of(node) is not None for node in graph_module.graph.nodes)
 
 
 def _move(graph_module: fx.GraphModule) -> bool:
-    """f(permute(x)) becomes permute(f(x))."""
+    """Replace the first f(permute(x)) by permute(f(x)). Return False if there is none."""
     for node in list(graph_module.graph.nodes):
         order = _graph.permutation_of(node)
         value = _graph.input_of(node)
@@ -41,7 +41,7 @@ def _move(graph_module: fx.GraphModule) -> bool:
 
 
 def _cancel(graph_module: fx.GraphModule) -> bool:
-    """permute(permute(x)) becomes x where the second undoes the first."""
+    """Replace the first permute(permute(x)) that equals x by x. Return False if there is none."""
     for node in list(graph_module.graph.nodes):
         second = _graph.permutation_of(node)
         inner = _graph.input_of(node)

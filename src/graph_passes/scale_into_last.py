@@ -1,7 +1,7 @@
-"""Fold a factor for each channel, as ConvNeXt's layer scale, into the layer that it multiplies.
+"""Fold a per-channel factor, such as ConvNeXt's layer scale, into the layer before it.
 
-CaiT (Touvron et al., 2021, arXiv 2103.17239) introduced it to train deep networks; the layer's
-weights and bias can carry it once they are trained.
+CaiT (Touvron et al., 2021, arXiv 2103.17239) introduced layer scale to train deep networks. After
+training, the layer's weights and bias can be multiplied by it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _IMAGE_AXES = 4  # N, C, H, W
 
 
 def rewrite(graph_module: fx.GraphModule) -> int:
-    """Fold each product of a constant with a linear layer's or convolution's output."""
+    """Fold each product of a constant and the output of a linear layer or convolution."""
     count = 0
     for node in list(graph_module.graph.nodes):
         if node.op != "call_function" or node.target not in {operator.mul, torch.mul}:
@@ -35,7 +35,10 @@ def rewrite(graph_module: fx.GraphModule) -> int:
 
 
 def _fold(graph_module: fx.GraphModule, constant: Tensor, value: fx.Node) -> bool:
-    """Scale the layer that ``value`` comes from, through permutations, if that is all it takes."""
+    """Scale the layer from which ``value`` comes, directly or through permutations.
+
+    Return False if the constant is not a per-channel factor of such a layer.
+    """
     if _graph.only_user(value) is None:
         return False
     orders = []
@@ -53,7 +56,7 @@ def _fold(graph_module: fx.GraphModule, constant: Tensor, value: fx.Node) -> boo
         rank, axis = len(orders[0]), len(orders[0]) - 1
     if old is None:
         return False
-    for order in reversed(orders):  # where the channels end up
+    for order in reversed(orders):  # follow the channels' axis through the permutations
         axis = order.index(axis)
     shape = [1] * rank
     shape[axis] = old.weight.shape[0]
@@ -64,5 +67,5 @@ def _fold(graph_module: fx.GraphModule, constant: Tensor, value: fx.Node) -> boo
     new.weight.copy_(old.weight * factors.reshape(-1, *[1] * (old.weight.dim() - 1)))
     if new.bias is not None and old.bias is not None:
         new.bias.copy_(old.bias * factors)
-    _graph.put(graph_module, layer, new)
+    _graph.replace_module(graph_module, layer, new)
     return True

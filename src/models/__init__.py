@@ -1,4 +1,4 @@
-"""The architectures: one file each, and the LightningModule they share."""
+"""Architectures, one file each, and the LightningModule that they share."""
 
 from src.models.convnext_t import ConvNeXtTiny
 from src.models.densenet121 import DenseNet121

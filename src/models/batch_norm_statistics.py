@@ -1,4 +1,4 @@
-"""BatchNorm's running statistics: estimated anew, and frozen."""
+"""BatchNorm running statistics: re-estimation (PreciseBN) and freezing."""
 
 from __future__ import annotations
 
@@ -13,63 +13,63 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 BATCH = 64
 IMAGES = 256
-# Until then weights change by percents a step: EfficientNet-B0 diverged with frozen statistics in
-# the last 20 of 66 steps, and did not in the last 120 of 400.
-LEAST_STEPS = 200
+# Before this step weights change by percents a step. EfficientNet-B0 diverged with statistics
+# frozen for the last 20 of 66 steps, but not for the last 120 of 400.
+MIN_STEPS = 200
 
 
 @runtime_checkable
 class TrainingImages(Protocol):
-    """Data that can give images of training as inference will see them."""
+    """Data module that gives training images in the preprocessing of inference."""
 
     def calibration_images(self, count: int) -> Tensor:
-        """At most ``count`` images, (n, 3, H, W), in a random order that is always the same."""
+        """Return at most ``count`` images, (n, 3, H, W), in a fixed random order."""
 
 
 class FrozenStatistics(Callback):
-    """Lets the network of inference be the one that is validated and, at the end, trained.
+    """Validates, and in the last steps trains, with the BatchNorm statistics of inference.
 
-    Before each validation the statistics are estimated anew for the weights as they are then.
-    The last steps of a training normalise by them, as inference does. A batch bounds what a rare
-    image can do to a BatchNorm: its own values are in the variance. In inference nothing does, and
-    a network that was never trained so may answer such an image with logits a hundred times as
-    large as usual.
+    Before each validation the statistics are re-estimated for the current weights. The last steps
+    of a training normalise by running statistics, as inference does. In a training batch a rare
+    image raises the variance by which it is normalised, which bounds its activations. Inference
+    has no such bound: a network that was never trained with running statistics may answer such an
+    image with logits a hundred times as large as usual.
 
     Args:
-        fraction: share of all steps, the last ones, that are trained so; 0 for none. They do not
-            begin before ``LEAST_STEPS``.
+        fraction: share of all steps, the last ones, with frozen statistics; 0 for none. They start
+            no earlier than ``MIN_STEPS``.
     """
 
     def __init__(self, fraction: float) -> None:
         self.fraction = fraction
-        self._first = 0.0  # of the last steps
-        self._begun = False
+        self._first_frozen_step = 0.0
+        self._is_frozen = False
         self._images: Tensor | None = None  # decoded once: 154 MB at 224 pixels
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         steps = trainer.estimated_stepping_batches
-        self._first = max(math.ceil((1 - self.fraction) * steps), min(LEAST_STEPS, steps))
-        self._begun = trainer.global_step > self._first  # a training goes on in the midst of them
+        self._first_frozen_step = max(math.ceil((1 - self.fraction) * steps), min(MIN_STEPS, steps))
+        self._is_frozen = trainer.global_step > self._first_frozen_step  # resumed after the start
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step < self._first:
+        if trainer.global_step < self._first_frozen_step:
             return
-        if not self._begun:
+        if not self._is_frozen:
             self._reestimate(trainer, pl_module)
-        self._begun = True
-        # At each batch: Lightning, or another callback, may have set them to training in between.
+        self._is_frozen = True
+        # In each batch, because Lightning or another callback may call train() in between.
         freeze_statistics(pl_module)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # After the callback that puts averaged weights in the place of the trained ones: nobody
-        # has trained those with any statistics.
-        averaged = any(isinstance(each, WeightAveraging) for each in trainer.callbacks)  # type: ignore[attr-defined]
+        # Runs after the callback that swaps in averaged weights. Those were not trained with any
+        # statistics, so they need their own even while statistics are frozen.
+        averaged = any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks)  # type: ignore[attr-defined]
         if (
             trainer.state.fn == "fit"
             and not trainer.sanity_checking
-            and (averaged or not self._begun)
+            and (averaged or not self._is_frozen)
         ):
             self._reestimate(trainer, pl_module)
 
@@ -85,29 +85,32 @@ class FrozenStatistics(Callback):
 
 
 def reestimate_statistics(network: nn.Module, images: Tensor) -> None:
-    """Replace the running statistics by those of ``images`` under the present weights.
+    """Replace the running statistics by those of ``images`` under the current weights.
 
-    Running statistics are of the weights of the last ten steps or so. Where the weights change
-    fast, as in a training of two epochs, what each layer adds to that error makes the network of
-    inference another one: EfficientNet-B0 had 13 % top-1 with them and 81 % with those estimated
-    anew. Batches count alike (Wu & Johnson, 2021, arXiv 2105.07576, section 3: PreciseBN).
+    Running statistics lag: they average over the weights of about the last ten steps. When weights
+    change fast, as in a training of two epochs, the error grows from layer to layer:
+    EfficientNet-B0 had 13 % top-1 with running statistics and 81 % with re-estimated ones. All
+    batches have the same weight (Wu & Johnson, 2021, arXiv 2105.07576, section 3: PreciseBN).
 
     Args:
-        network: on the device of its parameters; every other module keeps its mode. A BatchNorm
-            whose weights are not trained keeps its statistics, as a frozen stage's.
-        images: (N, 3, H, W), of training, in evaluation's preprocessing and a random order.
+        network: on any device; every module keeps its mode. A BatchNorm whose weights are not
+            trained, as in a frozen stage, keeps its statistics.
+        images: training images, (N, 3, H, W), in the preprocessing of evaluation and in random
+            order.
     """
-    norms = [norm for norm in _tracking(network) if not norm.affine or norm.weight.requires_grad]
+    norms = [
+        norm for norm in _tracking_norms(network) if not norm.affine or norm.weight.requires_grad
+    ]
     if not norms:
         return
     device = next(network.parameters()).device
     modes = {module: module.training for module in network.modules()}
     momenta = {norm: norm.momentum for norm in norms}
     try:
-        network.eval()  # no dropout: inference has none
+        network.eval()  # turns dropout off, as in inference
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None  # the mean over all batches
+            norm.momentum = None  # cumulative mean over all batches
             norm.train()
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             for batch in torch.split(images, BATCH):
@@ -120,12 +123,12 @@ def reestimate_statistics(network: nn.Module, images: Tensor) -> None:
 
 
 def freeze_statistics(network: nn.Module) -> None:
-    """Let every BatchNorm normalise by its running statistics; its weights go on being trained."""
-    for norm in _tracking(network):
+    """Set every BatchNorm to eval mode; its affine weights are still trained."""
+    for norm in _tracking_norms(network):
         norm.eval()
 
 
-def _tracking(network: nn.Module) -> list[_BatchNorm]:
+def _tracking_norms(network: nn.Module) -> list[_BatchNorm]:
     return [
         module
         for module in network.modules()

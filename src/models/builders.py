@@ -1,7 +1,7 @@
-"""torchvision's builders of networks, as far as a file that may be anybody's can name them.
+"""Safe use of torchvision's model builders with options from an untrusted file.
 
-A builder's options decide how much memory a network takes. So a network is first built on torch's
-meta device, on which tensors have shapes and no values.
+A builder's options decide how much memory a network takes. So the network is first built on
+torch's meta device, where tensors have shapes but no storage.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from src.errors import describe
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-MOST_PARAMETERS = 10**9  # torchvision's largest classifier has 0.64 of them
-_LARGEST = 65_536  # of a number among the options
-_MOST_LISTED = 16  # numbers in one option
+MAX_PARAMETERS = 10**9  # torchvision's largest classifier has 0.64e9
+_MAX_NUMBER = 65_536  # in the options
+_MAX_LIST_LENGTH = 16  # of one option
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
-_SHOWN = 100  # characters of what is wrong
+_SHOWN = 100  # characters of a wrong value in a message
 
-# What torchvision's layers make their parameters and buffers with.
+# Functions with which torchvision's layers make parameters and buffers.
 _MAKERS = {torch.empty, torch.zeros, torch.ones}
 
 
 class _Meta(TorchFunctionMode):
-    """Makes parameters on the meta device; not all tensors, of which some builders need values."""
+    """Creates parameters on the meta device; other tensors stay, as some builders read values."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -43,71 +43,72 @@ class _Meta(TorchFunctionMode):
 
 
 def names() -> list[str]:
-    """Every builder of a classifier that torchvision has."""
+    """Return the names of torchvision's classifiers."""
     return list(torchvision.models.list_models(module=torchvision.models))
 
 
 def outline(builder: Any, options: Any) -> nn.Module:
-    """The network that ``builder`` makes with ``options``: its shapes, in no memory.
+    """Build a network on the meta device: it has shapes and takes no memory.
 
     Args:
         builder: one of :func:`names`.
-        options: of the builder, ``num_classes`` among them: numbers, truth values and short
+        options: arguments of the builder, including ``num_classes``: numbers, booleans and short
             lists of them.
 
     Raises:
-        ValueError: it is no such builder, it does not take these options, or the network has
-            more parameters than any that is of use.
+        ValueError: the builder is unknown, it rejects these options, or the network has more than
+            ``MAX_PARAMETERS``.
     """
     if not isinstance(builder, str) or builder not in names():
         raise ValueError(f"a network that torchvision does not have: {builder!r}"[:_SHOWN])
     if not isinstance(options, Mapping):
-        raise ValueError(f"options that are none: {options!r}"[:_SHOWN])  # noqa: TRY004  # of a file
+        raise ValueError(f"options that are none: {options!r}"[:_SHOWN])  # noqa: TRY004  # a file's content, not an argument
     for name, value in options.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(f"an option called {name!r}"[:_SHOWN])
-        if not _is_plain(value, 10**7 if name == "num_classes" else _LARGEST):
+        if not _is_plain(value, 10**7 if name == "num_classes" else _MAX_NUMBER):
             raise ValueError(
                 f"{name}={value!r}"[:_SHOWN] + f", which is neither true, false or a number up "
-                f"to {_LARGEST} nor a list of up to {_MOST_LISTED} of them"
+                f"to {_MAX_NUMBER} nor a list of up to {_MAX_LIST_LENGTH} of them"
             )
     try:
         with warnings.catch_warnings(), _Meta():
-            warnings.simplefilter("ignore")  # of weights, of which there are none yet
+            warnings.simplefilter("ignore")  # about weights, which are not loaded here
             network: nn.Module = torchvision.models.get_model(builder, weights=None, **options)
-    except Exception as error:  # a builder raises whatever its options lead it to
+    except Exception as error:  # builders raise any type for wrong options
         raise ValueError(describe(error)[:300]) from error
     count = sum(parameter.numel() for parameter in network.parameters())
-    if count > MOST_PARAMETERS:
-        raise ValueError(f"a network of {count} parameters, of at most {MOST_PARAMETERS}")
+    if count > MAX_PARAMETERS:
+        raise ValueError(f"a network of {count} parameters, of at most {MAX_PARAMETERS}")
     return network
 
 
 def require_weights_of(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Refuse weights whose names or shapes are not the network's, before that takes any memory.
+    """Refuse weights whose names or shapes differ from the network's, before memory is taken.
 
     Args:
-        network: as :func:`outline` gives it.
-        weights: by name.
+        network: a result of :func:`outline`.
+        weights: tensors by name.
 
     Raises:
-        ValueError: they are of another network.
+        ValueError: a name or a shape differs.
     """
-    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    for name in [*wanted, *found]:
-        if wanted.get(name) != found.get(name):
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    actual = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in [*expected, *actual]:
+        if expected.get(name) != actual.get(name):
             raise ValueError(
-                f"{name[:_SHOWN]} of shape {found.get(name, 'none')} in the weights and "
-                f"{wanted.get(name, 'none')} in the network"
+                f"{name[:_SHOWN]} of shape {actual.get(name, 'none')} in the weights and "
+                f"{expected.get(name, 'none')} in the network"
             )
 
 
-def _is_plain(value: Any, largest: int) -> bool:
+def _is_plain(value: Any, max_number: int) -> bool:
+    """Return True for None, a boolean, a number, or a short flat list of them."""
     if isinstance(value, list | tuple):
-        return len(value) <= _MOST_LISTED and all(
-            not isinstance(each, list | tuple) and _is_plain(each, largest) for each in value
+        return len(value) <= _MAX_LIST_LENGTH and all(
+            not isinstance(item, list | tuple) and _is_plain(item, max_number) for item in value
         )
     if value is None or isinstance(value, bool):
         return True
-    return isinstance(value, int | float) and abs(value) <= largest
+    return isinstance(value, int | float) and abs(value) <= max_number

@@ -1,4 +1,4 @@
-"""The LightningModule that all architectures share: loss, metrics, optimizer, schedule."""
+"""LightningModule of all architectures: loss, metrics, optimizer and schedule."""
 
 from __future__ import annotations
 
@@ -12,53 +12,50 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics import MetricCollection
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassF1Score,
-    MulticlassStatScores,
-)
+from torchmetrics.classification import MulticlassStatScores
 
 from src.errors import NonFiniteLossError, UsageError
 from src.models.batch_norm_statistics import FrozenStatistics
+from src.models.metrics import classification_metrics
 from src.models.network import NetworkSpec
 from src.models.optimization import parameter_groups, warmup_cosine
-from src.models.weights import Fit, load_into
+from src.models.weights import WeightMatch, load_into
 from src.system.paths import user_path
 
 # Shapes: N images, K classes, H = W = data.image_size.
 
-# What a fit logs, and a checkpoint or a schedule may look at.
+# Metrics that a fit logs, for checkpoint.monitor and learning rate schedules.
 METRICS = ("val/top1", "val/top5", "val/f1", "val/loss", "train/loss")
-CHECK_EVERY = 50  # steps between two looks at the loss on an accelerator: each one waits for it
+CHECK_EVERY = 50  # steps between two checks of the loss: each synchronises with an accelerator
 
 
 class Classifier(LightningModule):
-    """An image classifier: cross-entropy, AdamW, warm-up and cosine.
+    """Image classifier trained with cross-entropy, AdamW, and warm-up and cosine schedule.
 
-    An architecture is a subclass that names torchvision's builder.
+    An architecture is a subclass that names a torchvision builder.
 
     Args:
-        class_names: in label order; taken from the data.
+        class_names: in the order of the labels; taken from the data.
         lr: peak learning rate.
-        weight_decay: on the weights of convolutions and linear layers only.
+        weight_decay: decay of the weights of convolutions and linear layers; 0 for all others.
         label_smoothing: share of the target spread over all classes (Szegedy et al., 2016).
         warmup_fraction: share of all steps over which the learning rate rises to ``lr``.
         freeze_statistics_fraction: share of all steps, the last ones, in which BatchNorm
             normalises by its running statistics, as in inference (Wu & Johnson, 2021, arXiv
-            2105.07576, section 3): else logits of rare images may be a hundred times too large.
-        pretrained: start from torchvision's weights instead of random ones.
-        channels_last: store images and weights as NHWC, which convolutions prefer.
+            2105.07576, section 3). With 0, logits of rare images may be a hundred times too large.
+        pretrained: start from torchvision's best weights instead of random ones.
+        channels_last: store images and weights as NHWC, the faster layout for convolutions.
         compile: train through ``torch.compile``.
-        network_options: further arguments of torchvision's builder.
-        weights: a file of weights to start from, with or without those of the head.
-        layer_decay: the learning rate of a stage is this times that of the next one nearer to
-            the head (Clark et al., 2020, arXiv 2003.10555); 1 for the same everywhere.
-        test_time_augmentation: ``flip`` averages the probabilities for an image and its mirror
-            image in ``test`` and ``predict``; what is exported and measured does not.
+        network_options: more arguments of torchvision's builder.
+        weights: file of weights to start from, with or without the head's.
+        layer_decay: factor of the learning rate from one stage to the next one towards the input
+            (Clark et al., 2020, arXiv 2003.10555); 1 for the same rate everywhere.
+        test_time_augmentation: ``flip`` averages the probabilities of an image and its mirror
+            image in ``test`` and ``predict``. Exported files do not.
     """
 
     builder: ClassVar[str]
-    faster_in_bfloat16: ClassVar[bool] = True  # than in fp32, on a CPU that has both
+    faster_in_bfloat16: ClassVar[bool] = True  # on a CPU with bf16 instructions, against fp32
 
     def __init__(
         self,
@@ -70,7 +67,7 @@ class Classifier(LightningModule):
         freeze_statistics_fraction: float = 0.3,
         pretrained: bool = False,
         channels_last: bool = True,
-        compile: bool = False,  # noqa: A002  # torch's own word for it
+        compile: bool = False,  # noqa: A002  # torch's name
         network_options: dict[str, Any] | None = None,
         weights: str | None = None,
         layer_decay: float = 1.0,
@@ -89,15 +86,15 @@ class Classifier(LightningModule):
                 found=weights,
                 remedy="set one of the two",
             )
-        # A checkpoint can be loaded where the file that its training began with is not.
+        # Without weights: a checkpoint must load on machines that lack that file.
         self.save_hyperparameters(ignore=["weights"])
         self.class_names = list(class_names)
         self.pretrained = pretrained
         self.spec = NetworkSpec(self.builder, len(class_names), network_options or {})
         self.network = self.spec.build_pretrained() if pretrained else self.spec.build()
-        self.loaded: Fit | None = None
+        self.weight_match: WeightMatch | None = None
         if weights:
-            self.loaded = load_into(self.network, user_path(weights, "model.weights"))
+            self.weight_match = load_into(self.network, user_path(weights, "model.weights"))
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=self.memory_format)
         if compile:
@@ -109,22 +106,22 @@ class Classifier(LightningModule):
         self.layer_decay = layer_decay
         self.test_time_augmentation = test_time_augmentation
         self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
-        # What an image of each class counts in training's loss, (K,); all the same without.
+        # Weight of each class in the training loss, (K,); None for equal weights.
         self.class_weights: Tensor | None = None
-        self.watching = True  # for a loss that is not finite
-        self.val_metrics = _metrics(len(class_names), "val/")
-        self.test_metrics = _metrics(len(class_names), "test/")
+        self.stops_on_non_finite_loss = True
+        self.val_metrics = classification_metrics(len(class_names), "val/")
+        self.test_metrics = classification_metrics(len(class_names), "test/")
         self.per_class = MulticlassStatScores(len(class_names), average=None)
-        # The first step whose loss was not finite, -1 for none. It stays on the device.
+        # First step whose loss was not finite, -1 for none. Stays on the device.
         self.register_buffer("_non_finite_step", torch.tensor(-1), persistent=False)
 
     @property
     def name(self) -> str:
-        """The architecture's name: that of its module."""
+        """Name of the architecture, which is the name of its module."""
         return type(self).__module__.rpartition(".")[2]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, K) for images (N, 3, H, W)."""
+        """Return logits (N, K) for images (N, 3, H, W)."""
         logits: Tensor = self.network(images.contiguous(memory_format=self.memory_format))
         return logits
 
@@ -133,14 +130,14 @@ class Classifier(LightningModule):
         return [FrozenStatistics(fraction)] if fraction else []
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, targets = batch  # (N, 3, H, W), (N,) or where images are mixed (N, K)
+        images, targets = batch  # (N, 3, H, W), and (N,) or with mixup (N, K)
         loss = functional.cross_entropy(
             self(images),
             targets,
             weight=self.class_weights,
             label_smoothing=self.loss.label_smoothing,
         )
-        self._watch(loss.detach())
+        self._record_non_finite(loss.detach())
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         return loss
@@ -156,28 +153,31 @@ class Classifier(LightningModule):
         self.require_finite()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._watch(self._evaluate(self(batch[0]), batch[1], self.val_metrics, "val/loss"))
+        self._record_non_finite(
+            self._evaluate(self(batch[0]), batch[1], self.val_metrics, "val/loss")
+        )
 
     def on_validation_epoch_end(self) -> None:
-        # Before a checkpoint is written: weights that only now gave no number are not kept.
+        # Lightning saves checkpoints after this: weights whose validation loss is not finite must
+        # not be saved.
         if self.trainer.state.fn == "fit":
             self.require_finite()
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        logits = self._answer(batch[0])
+        logits = self._predict_logits(batch[0])
         self._evaluate(logits, batch[1], self.test_metrics, "test/loss")
         self.per_class.update(logits, batch[1])
 
     def on_test_epoch_end(self) -> None:
         counts: Tensor = self.per_class.compute()  # (K, 5): tp, fp, tn, fn, images
-        for name, (right, *_, images) in zip(self.class_names, counts, strict=True):
+        for name, (correct, *_, images) in zip(self.class_names, counts, strict=True):
             if images:  # a class without test images has no accuracy
-                self.log(f"test/top1_of/{name}", right / images)
+                self.log(f"test/top1_of/{name}", correct / images)
         self.per_class.reset()
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Probabilities, (N, K)."""
-        return self._answer(batch[0]).softmax(dim=1)
+        """Return probabilities, (N, K)."""
+        return self._predict_logits(batch[0]).softmax(dim=1)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(
@@ -194,12 +194,12 @@ class Classifier(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        # FSDP has a part of each gradient in each process; Lightning refuses the norm of parts.
-        parts = isinstance(self.trainer.strategy, FSDPStrategy)
-        if self._scales_gradients() or parts or not gradient_clip_val:
+        # Under FSDP a process holds a shard of each gradient; Lightning refuses to clip by norm.
+        is_sharded = isinstance(self.trainer.strategy, FSDPStrategy)
+        if self._scales_gradients() or is_sharded or not gradient_clip_val:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        # Lightning refuses a fused optimizer under any autocast, as it would unscale fp16's
-        # gradients by itself, after the clipping; bf16's are not scaled.
+        # Lightning refuses to clip for a fused optimizer under any autocast, because fused AdamW
+        # unscales fp16 gradients itself, after the clipping. bf16 gradients are not scaled.
         elif gradient_clip_algorithm == "value":
             nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
         else:
@@ -209,7 +209,7 @@ class Classifier(LightningModule):
         return getattr(self.trainer.precision_plugin, "scaler", None) is not None
 
     def schedule(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """Linear warm-up, then a cosine to zero (Loshchilov & Hutter, 2017), step by step."""
+        """Return the schedule by step: linear warm-up, then cosine (Loshchilov & Hutter, 2017)."""
         steps = self.trainer.estimated_stepping_batches
         if math.isinf(steps):
             raise UsageError(
@@ -223,7 +223,7 @@ class Classifier(LightningModule):
         return {"scheduler": scheduler, "interval": "step"}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        # What an export needs, as plain values: no class is looked up to read it.
+        # Plain values for the export: reading them must not import or call anything.
         checkpoint["lightship"] = {
             "model": self.name,
             "network": self.spec.to_dict(),
@@ -231,18 +231,18 @@ class Classifier(LightningModule):
             "pretrained": self.pretrained,
         }
 
-    def _as_exported(self, images: Tensor) -> Tensor:
-        """Logits (N, K) without autocast, whose eight bits make ties of near-ties."""
+    def _logits_without_autocast(self, images: Tensor) -> Tensor:
+        """Return logits (N, K) without autocast: bf16's 8 significant bits would create ties."""
         with torch.autocast(self.device.type, enabled=False):
             logits: Tensor = self(images)
         return logits.float()
 
-    def _answer(self, images: Tensor) -> Tensor:
-        """Logits (N, K), with test-time augmentation those of the mean probabilities."""
-        logits = self._as_exported(images)
+    def _predict_logits(self, images: Tensor) -> Tensor:
+        """Return logits (N, K); with test-time augmentation, logs of the mean probabilities."""
+        logits = self._logits_without_autocast(images)
         if self.test_time_augmentation == "none":
             return logits
-        mirrored = self._as_exported(images.flip(-1))
+        mirrored = self._logits_without_autocast(images.flip(-1))
         both = torch.stack([logits.log_softmax(dim=1), mirrored.log_softmax(dim=1)])  # (2, N, K)
         return both.logsumexp(dim=0) - math.log(2)
 
@@ -256,35 +256,26 @@ class Classifier(LightningModule):
         self.log_dict(metrics, prog_bar=True)
         return loss
 
-    def _watch(self, loss: Tensor) -> None:
-        # Without branching on the value, which would wait for the device at each step.
-        first = (self._non_finite_step < 0) & ~torch.isfinite(loss)
+    def _record_non_finite(self, loss: Tensor) -> None:
+        # torch.where instead of if: reading the value would synchronise with the device.
+        is_first = (self._non_finite_step < 0) & ~torch.isfinite(loss)
         self._non_finite_step: Tensor = torch.where(
-            first, torch.full_like(self._non_finite_step, self.global_step), self._non_finite_step
+            is_first,
+            torch.full_like(self._non_finite_step, self.global_step),
+            self._non_finite_step,
         )
 
     def require_finite(self) -> None:
-        """Refuse to go on, or to save, after a loss that was not finite.
+        """Check that every loss so far was finite; call it before saving.
 
         Raises:
-            NonFiniteLossError: there was one.
+            NonFiniteLossError: a loss was NaN or infinite.
         """
-        if not self.watching:
+        if not self.stops_on_non_finite_loss:
             return
         step = int(self._non_finite_step)
         if step >= 0:
             raise NonFiniteLossError(step)
-
-
-def _metrics(num_classes: int, prefix: str) -> MetricCollection:
-    return MetricCollection(
-        {
-            "top1": MulticlassAccuracy(num_classes, average="micro"),
-            "top5": MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes)),
-            "f1": MulticlassF1Score(num_classes, average="macro"),
-        },
-        prefix=prefix,
-    )
 
 
 def _require_range(argument: str, value: float, low: float, high: float) -> None:

@@ -1,9 +1,9 @@
-"""Looks for what makes a trained network hard to quantize and to trust: outliers, dead channels.
+"""Health check of a trained network: activation outliers and dead channels.
 
 A classifier may have a good accuracy and still answer some images with logits a hundred times as
-large as usual: in training a batch's own statistics bound what a rare image can do to a BatchNorm,
-in inference nothing does. Such a network loses its function when it is quantized, for the range of
-an 8-bit tensor is that of its largest value (Nagel et al., 2021, "A white paper on neural network
+large as usual: batch statistics bound a rare image's activations in training, running statistics
+do not in inference. Such a network loses its accuracy when it is quantized, because the largest
+value sets the range of an 8-bit tensor (Nagel et al., 2021, "A white paper on neural network
 quantization", arXiv 2106.08295, section 3.1).
 """
 
@@ -24,31 +24,31 @@ from torch.utils.hooks import RemovableHandle
 # Shapes: N images, C channels, K classes.
 
 BATCH = 64
-# Bounds beyond which a figure is named. In docs/training.md the largest logit is 1.1 to 1.2 times
-# the median image's in networks without outliers, and 48 times in the one with them.
-MOST_LOGIT_RATIO = 5.0
-MOST_LAYER_RATIO = 20.0
-MOST_DEAD = 0.25
-# A BatchNorm multiplies by 1 / sqrt(variance + eps): by more than 31 below this. The eps of
-# EfficientNet's paper is 1e-3, torchvision's is 1e-5.
-LEAST_VARIANCE = 1e-3
+# Figures beyond these bounds are reported as problems. In docs/training.md the largest logit is 1.1
+# to 1.2 times the median image's in networks without outliers, and 48 times in one with outliers.
+MAX_LOGIT_RATIO = 5.0
+MAX_LAYER_RATIO = 20.0
+MAX_DEAD = 0.25
+# A BatchNorm multiplies by 1 / sqrt(variance + eps): by more than 31 below this value. The
+# EfficientNet paper has eps 1e-3, torchvision 1e-5.
+MIN_VARIANCE = 1e-3
 LISTED_LAYERS = 8
 
 _CHANNELS_FIRST = (_ConvNd, _BatchNorm)
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish)
 _RECORDED = (*_CHANNELS_FIRST, nn.Linear, *_ACTIVATIONS)
-_CONSTANT = 1e-6  # of a layer's largest value: less than float32 rounding makes of a sum
+_CONSTANT = 1e-6  # share of a layer's largest value: below the float32 rounding of a sum
 
 
 @dataclass(frozen=True)
 class Layer:
-    """The outputs of one module over all images."""
+    """Outputs of one module over all images."""
 
-    name: str  # as in the network; "#2" for the second call of the same module
+    name: str  # as in the network, with "#2" for the second call of the same module
     kind: str  # the module's class
-    ratio: float  # of the largest to the median image's largest absolute value
+    ratio: float  # largest absolute value over that of the median image
     largest: float  # absolute value
-    dead: float | None  # share of channels with one and the same value everywhere; activations only
+    dead: float | None  # share of channels with a constant value; only for activations
 
 
 @dataclass(frozen=True)
@@ -56,50 +56,50 @@ class Health:
     """Outliers and dead channels of a network on some images."""
 
     images: int
-    logit_median: float  # of the images' largest absolute logits
+    logit_median: float  # median over images of the largest absolute logit
     logit_largest: float
-    vanishing: float | None  # share of BatchNorm channels of less than LEAST_VARIANCE
-    dead: float | None  # share of the activations' channels
-    # Those of the largest ratios first, LISTED_LAYERS at most; none that is 0 for the median image.
+    vanishing: float | None  # share of BatchNorm channels below MIN_VARIANCE
+    dead: float | None  # share of constant channels after activations
+    # Largest ratio first, at most LISTED_LAYERS; without layers that are 0 for the median image.
     layers: list[Layer]
 
     @property
     def logit_ratio(self) -> float:
-        """The largest logit over that of the median image; infinite where all of those are 0."""
+        """Largest logit over that of the median image; infinite if the latter is 0."""
         return _ratio(self.logit_largest, self.logit_median)
 
     def problems(self) -> list[str]:
-        """Return a short clause for each figure beyond its bound; none for a healthy network."""
-        found = []
-        if self.logit_ratio > MOST_LOGIT_RATIO:
-            found.append(
+        """Return a clause for each figure beyond its bound; empty for a healthy network."""
+        clauses = []
+        if self.logit_ratio > MAX_LOGIT_RATIO:
+            clauses.append(
                 f"its largest logit is {self.logit_largest:.3g}, {self.logit_ratio:.0f} times that "
                 "of the median image"
             )
-        if self.layers and self.layers[0].ratio > MOST_LAYER_RATIO:
+        if self.layers and self.layers[0].ratio > MAX_LAYER_RATIO:
             worst = self.layers[0]
-            found.append(
+            clauses.append(
                 f"the output of {worst.name} reaches {worst.largest:.3g}, {worst.ratio:.0f} times "
                 "the median image's largest"
             )
-        if self.dead is not None and self.dead > MOST_DEAD:
-            found.append(f"{self.dead:.0%} of the activations' channels are constant")
-        return found
+        if self.dead is not None and self.dead > MAX_DEAD:
+            clauses.append(f"{self.dead:.0%} of the activations' channels are constant")
+        return clauses
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for the manifest."""
+        """Return plain values for the manifest."""
         return {**asdict(self), "problems": self.problems()}
 
 
 def examine(network: nn.Module, images: Tensor) -> Health:
-    """Run ``network`` on images that it was not trained on, and look at every layer's outputs.
+    """Run ``network`` on images that it was not trained on, and measure every layer's outputs.
 
     Args:
         network: in eval mode.
-        images: (N, 3, H, W), N at least 1; best of the validation split, because outliers are
-            rarer on the images of training.
+        images: (N, 3, H, W) with N >= 1, preferably of the validation split: outliers are rarer
+            on training images.
     """
-    peaks: list[Tensor] = []  # (n,) each, of the logits
+    peaks: list[Tensor] = []  # largest absolute logits, (n,) a batch
     with _Recording(network) as recording, torch.inference_mode():
         for batch in torch.split(images, BATCH):
             recording.start_batch()
@@ -117,14 +117,16 @@ def examine(network: nn.Module, images: Tensor) -> Health:
         images=len(logits),
         logit_median=float(logits.median()),
         logit_largest=float(logits.max()),
-        vanishing=_share(torch.cat(variances) < LEAST_VARIANCE) if variances else None,
-        dead=_share(torch.cat([each.dead() for each in activations])) if activations else None,
+        vanishing=_share(torch.cat(variances) < MIN_VARIANCE) if variances else None,
+        dead=_share(torch.cat([recorder.dead() for recorder in activations]))
+        if activations
+        else None,
         layers=sorted(comparable, key=lambda layer: -layer.ratio)[:LISTED_LAYERS],
     )
 
 
 class _Recorder:
-    """The extremes of one module's outputs, batch by batch."""
+    """Extremes of one module's outputs, updated batch by batch."""
 
     def __init__(self, module: nn.Module) -> None:
         self._kind = type(module).__name__
@@ -134,17 +136,17 @@ class _Recorder:
         self._high: Tensor | None = None
 
     def add(self, output: Tensor, channel: int) -> None:
-        """One batch of outputs, whose channels are the dimension ``channel``."""
+        """Add one batch of outputs, whose channels are the dimension ``channel``."""
         self._peaks.append(_peaks(output))
         if not self.is_activation:
             return
-        others = [dim for dim in range(output.ndim) if dim != channel % output.ndim]
-        low, high = output.amin(others), output.amax(others)
+        reduced_dims = [dim for dim in range(output.ndim) if dim != channel % output.ndim]
+        low, high = output.amin(reduced_dims), output.amax(reduced_dims)
         self._low = low if self._low is None else torch.minimum(self._low, low)
         self._high = high if self._high is None else torch.maximum(self._high, high)
 
     def dead(self) -> Tensor:
-        """Return a mask of the channels with one value everywhere, (C,)."""
+        """Return a mask of the constant channels, (C,)."""
         if self._low is None or self._high is None:
             return torch.zeros(0, dtype=torch.bool)
         scale = torch.maximum(self._low.abs(), self._high.abs()).max()
@@ -158,13 +160,13 @@ class _Recorder:
 
 
 class _Recording:
-    """Hooks on every layer and activation of a network, while it is entered."""
+    """Context manager with forward hooks on every layer and activation of a network."""
 
     def __init__(self, network: nn.Module) -> None:
         self.recorders: dict[str, _Recorder] = {}
         self._network = network
-        self._calls: Counter[str] = Counter()  # of each module in the batch so far
-        self._channel = 1  # (N, C, H, W) after a convolution, (..., C) after a linear layer
+        self._calls: Counter[str] = Counter()  # by module, in the current batch
+        self._channel = 1  # dimension: (N, C, H, W) after a convolution, (..., C) after linear
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> Self:
@@ -178,7 +180,7 @@ class _Recording:
             handle.remove()
 
     def start_batch(self) -> None:
-        """Forget how often each module was called: the next batch calls it as often again."""
+        """Reset the call counts: each batch calls the modules in the same order."""
         self._calls.clear()
 
     def _hook(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
@@ -186,7 +188,7 @@ class _Recording:
             if not isinstance(module, _ACTIVATIONS):
                 self._channel = 1 if isinstance(module, _CHANNELS_FIRST) else -1
             self._calls[name] += 1
-            number = self._calls[name]  # a ReLU module may serve several places of a block
+            number = self._calls[name]  # one ReLU module may be called several times in a block
             key = name if number == 1 else f"{name}#{number}"
             if key not in self.recorders:
                 self.recorders[key] = _Recorder(module)
@@ -196,7 +198,7 @@ class _Recording:
 
 
 def _peaks(values: Tensor) -> Tensor:
-    """The largest absolute value of each image, (N,)."""
+    """Return the largest absolute value of each image, (N,)."""
     return values.abs().flatten(1).amax(dim=1)
 
 
@@ -204,5 +206,5 @@ def _ratio(largest: float, median: float) -> float:
     return largest / median if median > 0 else (1.0 if largest == 0 else math.inf)
 
 
-def _share(chosen: Tensor) -> float:
-    return float(chosen.float().mean()) if len(chosen) else 0.0
+def _share(mask: Tensor) -> float:
+    return float(mask.float().mean()) if len(mask) else 0.0

@@ -1,4 +1,4 @@
-"""Asks a network, before anything is trained, whether it takes the images it will get."""
+"""Check before the training that a network accepts images of the chosen size."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import nn
 
 from src.errors import UsageError, describe
 
-# Sides that are tried for the remedy: from that of digits to that of most pretrained weights.
+# Image sizes tried for the remedy: from digits to most pretrained weights.
 _SIDES = (32, 48, 64, 96, 128, 160, 224, 299, 384, 512)
-_ENOUGH = 2  # images: BatchNorm takes these whatever their size, so no larger batch is tried
-_SHOWN = 200  # characters of what the network says
+_IMAGES = 2  # enough for BatchNorm at any size, so no larger batch is tried
+_SHOWN = 200  # characters of the network's error
 
 
 def require_fitting(
@@ -20,53 +20,53 @@ def require_fitting(
 ) -> None:
     """Run one batch of blank images through a copy of ``network``.
 
-    Some networks halve a small image until nothing is left of it. In training mode BatchNorm needs
-    more than one value a channel, which a single image may not leave it.
+    Some networks halve a small image until no pixel is left. In training mode BatchNorm needs more
+    than one value a channel, and a single image may leave only one.
 
     Args:
-        name: of the network, for the message.
-        network: on the CPU, in any mode; it is left as it is.
-        side: of the square images, in pixels.
-        batch_size: images of the smallest batch that there will be.
-        training: ask in training mode.
+        name: name of the network, for the message.
+        network: on the CPU, in any mode; it is not changed.
+        side: height and width of the images, in pixels.
+        batch_size: size of the smallest batch of the training.
+        training: check in training mode.
 
     Raises:
-        UsageError: it does not take them.
+        UsageError: the network raises an error for this batch.
     """
-    tried = copy.deepcopy(network).train(training)
-    images = min(batch_size, _ENOUGH)
-    problem = _problem(tried, images, side)
+    trial = copy.deepcopy(network).train(training)
+    images = min(batch_size, _IMAGES)
+    problem = _problem(trial, images, side)
     if problem is None:
         return
     found = f"{describe(problem)[:_SHOWN]}"
-    if images < _ENOUGH and _problem(tried, _ENOUGH, side) is None:
+    if images < _IMAGES and _problem(trial, _IMAGES, side) is None:
         raise UsageError(
             "data.batch_size",
-            expected=f"at least {_ENOUGH} images a batch to train {name} on {side}x{side} pixels",
+            expected=f"at least {_IMAGES} images a batch to train {name} on {side}x{side} pixels",
             found=f"{images} ({found})",
-            remedy=f"set data.batch_size={_ENOUGH} or more, with as many training images",
+            remedy=f"set data.batch_size={_IMAGES} or more, with as many training images",
         ) from problem
-    larger = (tried_side for tried_side in _SIDES if tried_side > side)
-    enough = next((larger_side for larger_side in larger if _takes(tried, larger_side)), None)
+    larger_sides = (other for other in _SIDES if other > side)
+    accepted_side = next((other for other in larger_sides if _accepts(trial, other)), None)
     raise UsageError(
         "data.image_size",
         expected=f"images that {name} takes",
         found=f"{side}x{side} pixels ({found})",
-        remedy=f"set data.image_size={enough}" if enough else "choose another model",
+        remedy=f"set data.image_size={accepted_side}" if accepted_side else "choose another model",
     ) from problem
 
 
-def _takes(network: nn.Module, side: int) -> bool:
-    return _problem(network, _ENOUGH, side) is None
+def _accepts(network: nn.Module, side: int) -> bool:
+    return _problem(network, _IMAGES, side) is None
 
 
 def _problem(network: nn.Module, images: int, side: int) -> Exception | None:
-    """What the network raises for a batch of images, or None."""
+    """Return the error that the network raises for a batch of blank images, or None."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():  # dropout draws random numbers
         try:
             network(torch.zeros(images, 3, side, side))
         except MemoryError:
             raise
-        except Exception as error:  # whatever its layers say of the shape
+        except Exception as error:  # layers raise any type for a wrong shape
             return error
     return None

@@ -1,4 +1,4 @@
-"""The bare network: torchvision's, with a head for the data's classes."""
+"""torchvision networks with a head for the data's classes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from src.models import builders
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What it takes to build a network again: plain values, so that a file can carry them."""
+    """Recipe to build a network: plain values, so that a file can store them."""
 
-    builder: str  # torchvision's name for it: one of src.models.builders.names()
+    builder: str  # torchvision's name: one of src.models.builders.names()
     num_classes: int
-    options: dict[str, Any] = field(default_factory=dict)  # further arguments of the builder
+    options: dict[str, Any] = field(default_factory=dict)  # more arguments of the builder
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], num_classes: int) -> NetworkSpec:
-        """What :meth:`to_dict` gave, from a file that may be anybody's.
+        """Restore the result of :meth:`to_dict` from an untrusted file.
 
         Raises:
-            ValueError: it is no such network, or not one for as many classes.
+            ValueError: it is not a network that can be built, or not one for ``num_classes``.
         """
         spec = cls(**values)
         if type(spec.num_classes) is not int or spec.num_classes != num_classes:
@@ -41,10 +41,10 @@ class NetworkSpec:
         return asdict(self)
 
     def outline(self) -> nn.Module:
-        """The network's shapes, in no memory: see :func:`src.models.builders.outline`.
+        """Build the network without memory: see :func:`src.models.builders.outline`.
 
         Raises:
-            ValueError: there is no such builder, or it does not take these options.
+            ValueError: the builder is unknown, or it rejects these options.
         """
         if isinstance(self.options, dict) and "num_classes" in self.options:
             raise ValueError("num_classes among the options, which the data have")
@@ -56,10 +56,10 @@ class NetworkSpec:
         )
 
     def build(self) -> nn.Module:
-        """The network with random weights; (N, 3, H, W) float32 -> (N, num_classes) logits.
+        """Build the network with random weights; (N, 3, H, W) float32 -> (N, num_classes) logits.
 
         Raises:
-            UsageError: the builder does not take these options.
+            UsageError: the builder rejects these options.
         """
         try:
             self.outline()
@@ -76,15 +76,15 @@ class NetworkSpec:
         return network
 
     def build_pretrained(self) -> nn.Module:
-        """The network with torchvision's best weights, and a random head where it does not fit.
+        """Build the network with torchvision's best weights; tensors of another shape stay random.
 
         Raises:
-            UsageError: the weights are not there and cannot be downloaded.
+            UsageError: the weights are not on this machine and cannot be downloaded.
         """
         network = self.build()
         weights = torchvision.models.get_model_weights(self.builder)["DEFAULT"]
         try:
-            # Read once with pickle's power taken away: what passes holds tensors only.
+            # Read the file first with weights_only, which refuses everything but tensors.
             torch.hub.load_state_dict_from_url(weights.url, check_hash=True, weights_only=True)
             source = torchvision.models.get_model(self.builder, weights=weights, **self.options)
         except (URLError, OSError, RuntimeError) as error:
@@ -94,22 +94,22 @@ class NetworkSpec:
                 found=describe(error),
                 remedy=f"put the file from {weights.url} into {torch.hub.get_dir()}/checkpoints",
             ) from error
-        wanted = {name: value.shape for name, value in network.state_dict().items()}
-        fitting = {
+        shapes = {name: value.shape for name, value in network.state_dict().items()}
+        matching = {
             name: value
             for name, value in source.state_dict().items()
-            if wanted.get(name) == value.shape
+            if shapes.get(name) == value.shape
         }
-        network.load_state_dict(fitting, strict=False)
+        network.load_state_dict(matching, strict=False)
         return network
 
 
 def published_preprocessing(builder: str) -> dict[str, Any]:
-    """What the pictures went through that torchvision's best weights of ``builder`` were made for.
+    """Return the preprocessing that torchvision's best weights of ``builder`` expect.
 
     Returns:
-        Options of the data of the same names: ``image_size``, ``resize``, ``crop_share``,
-        ``interpolation``, ``mean`` and ``std``.
+        Values of the data options ``image_size``, ``resize``, ``crop_share``, ``interpolation``,
+        ``mean`` and ``std``.
     """
     preset = torchvision.models.get_model_weights(builder)["DEFAULT"].transforms()
     size, side = int(preset.crop_size[0]), int(preset.resize_size[0])
@@ -125,20 +125,20 @@ def published_preprocessing(builder: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Complexity:
-    """What a network costs by counting, whatever runs it."""
+    """Size of a network, independent of the runtime."""
 
     parameters: int
     macs: int  # multiply-accumulates for one image
 
 
 def count(network: nn.Module, input_shape: tuple[int, ...]) -> Complexity:
-    """Parameters, and multiply-accumulates in convolutions and matrix products for one image.
+    """Count the parameters, and the multiply-accumulates of convolutions and matrix products.
 
-    Counted by torch's FlopCounterMode, which takes a multiply-accumulate for two operations.
+    Uses torch's FlopCounterMode, which counts a multiply-accumulate as two operations.
 
     Args:
-        network: in any mode; it is left in the mode it had.
-        input_shape: of one image, (3, H, W).
+        network: in any mode, which is restored.
+        input_shape: shape of one image, (3, H, W).
     """
     training = network.training
     parameter = next(network.parameters())

@@ -1,4 +1,4 @@
-"""The optimizer's parameter groups, and the learning rate over the steps."""
+"""Parameter groups of the optimizer, and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from src.models.stages import stages
 
 
 def parameter_groups(network: nn.Module, lr: float, layer_decay: float) -> list[dict[str, Any]]:
-    """The groups of an optimizer: weight decay on convolutions and linear layers only.
+    """Return parameter groups with weight decay on convolutions and linear layers only.
 
     Args:
-        network: all of whose parameters are trained.
-        lr: of the head.
-        layer_decay: the learning rate of a stage is this times that of the next one nearer to
-            the head (Clark et al., 2020, arXiv 2003.10555); 1 for the same everywhere.
+        network: all its parameters are included.
+        lr: learning rate of the head.
+        layer_decay: factor of the learning rate from one stage to the next one towards the input
+            (Clark et al., 2020, arXiv 2003.10555); 1 for the same rate everywhere.
     """
     if layer_decay == 1:
         return _decayed_and_others(network)
     groups = []
-    # The head first, whose learning rate is the one that is logged.
+    # The head comes first, because the learning rate of the first group is logged.
     for distance, stage in enumerate(reversed(stages(network))):
         rate = lr * layer_decay**distance
         groups += [{**group, "lr": rate} for group in _decayed_and_others(stage)]
@@ -32,17 +32,17 @@ def parameter_groups(network: nn.Module, lr: float, layer_decay: float) -> list[
 
 
 def warmup_cosine(steps: int, warmup_fraction: float) -> Callable[[int], float]:
-    """The factor of the learning rate at each step: linear warm-up, then a cosine to zero.
+    """Return the learning rate factor by step: linear warm-up, then cosine decay to zero.
 
     Loshchilov & Hutter, 2017, "SGDR", arXiv 1608.03983.
     """
     warmup = max(1, round(warmup_fraction * steps))
-    rest = max(1, steps - warmup)
+    decay_steps = max(1, steps - warmup)
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / rest)))
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / decay_steps)))
 
     return factor
 
@@ -51,6 +51,6 @@ def _decayed_and_others(part: nn.Module) -> list[dict[str, Any]]:
     decayed = [
         module.weight for module in part.modules() if isinstance(module, _ConvNd | nn.Linear)
     ]
-    known = {id(parameter) for parameter in decayed}
-    others = [value for value in part.parameters() if id(value) not in known]
+    decayed_ids = {id(parameter) for parameter in decayed}
+    others = [value for value in part.parameters() if id(value) not in decayed_ids]
     return [{"params": decayed}, {"params": others, "weight_decay": 0.0}]

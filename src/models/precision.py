@@ -1,4 +1,4 @@
-"""Which precision to train in when the user names none, and what the machine cannot do."""
+"""Default training precision, and check that the hardware supports the chosen one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TENSOR_CORES = 7  # the first compute capability whose GPUs multiply fp16 matri
 
 
 def choose_precision(accelerator: str, model: Classifier) -> Precision:
-    """Autocast to what the hardware multiplies natively, where this architecture gains by it."""
+    """Return a precision that the hardware supports natively and that speeds up this model."""
     if accelerator in {"auto", "gpu", "cuda"} and torch.cuda.is_available():
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bf16-mixed"
@@ -27,10 +27,11 @@ def choose_precision(accelerator: str, model: Classifier) -> Precision:
 
 
 def require_hardware(accelerator: str, precision: str | int | None) -> None:
-    """Refuse what this machine cannot do, or what Lightning would do otherwise with a warning.
+    """Refuse settings that this machine cannot run, or that Lightning would replace with a warning.
 
     Raises:
-        UsageError: there is no GPU for it, or fp16 autocast on a CPU, which has none.
+        UsageError: a GPU is asked for and there is none, or fp16 autocast on a CPU, which torch
+            does not have.
     """
     has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
     if accelerator in {"gpu", "cuda", "mps"} and not has_gpu:

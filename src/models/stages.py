@@ -1,28 +1,28 @@
-"""A network's parts from its input to its head, for what treats early and late ones differently."""
+"""Stages of a network from its input to its head, for unfreezing and layer-wise rates."""
 
 from __future__ import annotations
 
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-_BODY = "features"  # where torchvision keeps the stages of those networks that have one module more
+_BODY = "features"  # the module that holds the stages in some torchvision networks
 
 
 def stages(network: nn.Module) -> list[nn.ModuleList]:
-    """The parts of a network that have weights, in order; the last is the head.
+    """Return the parts of a network that have weights, in order; the last is the head.
 
-    A part without a convolution or linear layer of its own, as a normalisation, belongs to the
-    part before it.
+    A part without a convolution or linear layer, for example a normalisation, belongs to the part
+    before it.
     """
-    found: list[nn.ModuleList] = []
+    parts: list[nn.ModuleList] = []
     for part in _children(network):
         if not any(True for _ in part.parameters()):
             continue
-        if found and not any(isinstance(each, _ConvNd | nn.Linear) for each in part.modules()):
-            found[-1].append(part)
+        if parts and not any(isinstance(module, _ConvNd | nn.Linear) for module in part.modules()):
+            parts[-1].append(part)
         else:
-            found.append(nn.ModuleList([part]))
-    return found
+            parts.append(nn.ModuleList([part]))
+    return parts
 
 
 def _children(network: nn.Module) -> list[nn.Module]:

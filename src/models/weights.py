@@ -1,4 +1,4 @@
-"""Weights from a file into a network, as far as they fit, and an account of what did not."""
+"""Loading of weights whose name and shape match the network, with a list of the others."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from torch import Tensor, nn
 
 from src.errors import UsageError, describe
 
-# What wraps a network puts before the names of its weights: this project's LightningModule and
-# others', DistributedDataParallel, torch.compile.
+# Prefixes that wrappers add to the names of weights: LightningModules of this and other projects,
+# DistributedDataParallel, torch.compile.
 _PREFIXES = ("network.", "model.", "module.", "_orig_mod.", "backbone.")
 
 
 @dataclass(frozen=True)
-class Fit:
-    """Which weights of a file fitted."""
+class WeightMatch:
+    """Comparison of the weights in a file with those of a network."""
 
     path: Path
-    fitting: list[str]
-    missing: list[str]  # in the network only: they keep their random values
-    unknown: list[str]  # in the file only
-    other_shape: list[str]  # as "fc.weight (1000, 512) for (10, 512)"
+    matching: list[str]
+    missing: list[str]  # only in the network: they keep their random values
+    unknown: list[str]  # only in the file
+    other_shape: list[str]  # for example "fc.weight (1000, 512) for (10, 512)"
 
     def lines(self) -> list[str]:
-        """What a user should know."""
-        whole = len(self.fitting) + len(self.missing) + len(self.other_shape)
-        text = [f"weights: {len(self.fitting)} of {whole} tensors from {self.path}"]
+        """Return lines for the user: how many tensors matched, and which did not."""
+        total = len(self.matching) + len(self.missing) + len(self.other_shape)
+        text = [f"weights: {len(self.matching)} of {total} tensors from {self.path}"]
         for title, names in (
             ("of another shape, left as they were", self.other_shape),
             ("not in the file, left as they were", self.missing),
@@ -41,20 +41,20 @@ class Fit:
         return text
 
 
-def load_into(network: nn.Module, path: Path) -> Fit:
-    """Copy the weights in ``path`` into ``network`` where name and shape are the same.
+def load_into(network: nn.Module, path: Path) -> WeightMatch:
+    """Copy the weights in ``path`` into ``network`` if name and shape are the same.
 
-    A state dict (``.pt``, ``.pth``), a safetensors file or a Lightning checkpoint. Nothing in it
-    is unpickled but tensors and plain values.
+    The file is a state dict (``.pt``, ``.pth``), a safetensors file or a Lightning checkpoint. Only
+    tensors and plain values are unpickled.
 
     Raises:
-        UsageError: the file cannot be read, holds no weights, or none that fits.
+        UsageError: the file cannot be read, holds no weights, or none that matches.
     """
-    weights = _named_as(network, read(path))
-    wanted = network.state_dict()
+    weights = _without_prefixes(network, read(path))
+    state = network.state_dict()
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
-    fitting = [name for name in wanted if shapes.get(name) == tuple(wanted[name].shape)]
-    if not any(wanted[name].is_floating_point() for name in fitting):
+    matching = [name for name in state if shapes.get(name) == tuple(state[name].shape)]
+    if not any(state[name].is_floating_point() for name in matching):
         raise UsageError(
             "model.weights",
             expected="weights of this architecture",
@@ -62,28 +62,28 @@ def load_into(network: nn.Module, path: Path) -> Fit:
             f"but {', '.join(list(weights)[:3])}",
             remedy="choose the model that they are of",
         )
-    network.load_state_dict({name: weights[name] for name in fitting}, strict=False)
-    other = [name for name in wanted if name in shapes and name not in fitting]
-    return Fit(
+    network.load_state_dict({name: weights[name] for name in matching}, strict=False)
+    reshaped = [name for name in state if name in shapes and name not in matching]
+    return WeightMatch(
         path=path,
-        fitting=fitting,
-        missing=[name for name in wanted if name not in shapes],
-        unknown=[name for name in weights if name not in wanted],
-        other_shape=[f"{name} {shapes[name]} for {tuple(wanted[name].shape)}" for name in other],
+        matching=matching,
+        missing=[name for name in state if name not in shapes],
+        unknown=[name for name in weights if name not in state],
+        other_shape=[f"{name} {shapes[name]} for {tuple(state[name].shape)}" for name in reshaped],
     )
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name.
+    """Read the tensors of a file, by name.
 
     Raises:
-        UsageError: there are none, or the file cannot be read without unpickling.
+        UsageError: the file has none, or needs the unpickling of other objects.
     """
     try:
         content = _content(path)
         inner = content.get("state_dict", content.get("model", content))
         weights = {str(key): value for key, value in inner.items() if isinstance(value, Tensor)}
-    except Exception as error:  # the unpickler raises whatever a damaged file leads it to
+    except Exception as error:  # the unpickler raises any type for a damaged file
         raise _wrong(path, describe(error)[:300]) from error
     if not weights:
         raise _wrong(path, f"{path} without a tensor")
@@ -100,29 +100,29 @@ def _content(path: Path) -> dict[str, Any]:
         except SafetensorError as error:
             raise ValueError(str(error)) from error
     with warnings.catch_warnings():
-        # Of pickle's protocol, in a file that is refused in the next moment, or that is whole.
+        # Warnings about the pickle protocol: a damaged file is refused anyway.
         warnings.simplefilter("ignore", UserWarning)
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return content
 
 
-def _named_as(network: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights without the prefixes under which most of them are the network's."""
-    wanted = network.state_dict().keys()
+def _without_prefixes(network: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Strip the wrappers' prefixes with which most names match those of the network."""
+    names = network.state_dict().keys()
     best = weights
-    tried = weights
+    candidate = weights
     while True:
-        prefix = next((each for each in _PREFIXES if any(k.startswith(each) for k in tried)), None)
+        prefix = next((p for p in _PREFIXES if any(key.startswith(p) for key in candidate)), None)
         if prefix is None:
             return best
-        # Beside the network a checkpoint may hold other things, which are none of ours.
-        tried = {
+        # Drop the other keys: a checkpoint may hold tensors of other modules, such as metrics.
+        candidate = {
             key.removeprefix(prefix): value
-            for key, value in tried.items()
+            for key, value in candidate.items()
             if key.startswith(prefix)
         }
-        if len(wanted & tried.keys()) > len(wanted & best.keys()):
-            best = tried
+        if len(names & candidate.keys()) > len(names & best.keys()):
+            best = candidate
 
 
 def _wrong(path: Path, found: str) -> UsageError:

@@ -56,7 +56,7 @@ def find(names: Sequence[str], tell: Callable[[str], None] = lambda _: None) -> 
 
 def _in_folder(path: Path, tell: Callable[[str], None]) -> list[Path]:
     folder = read_folder(path, "IMAGE")
-    pictures = sorted(Path(picture) for picture in folder.all_pictures())
+    pictures = sorted(Path(picture) for picture in folder.all_images())
     note = note_on([folder], str(path))
     if not pictures:
         raise UsageError(

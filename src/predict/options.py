@@ -1,4 +1,4 @@
-"""How to predict: the options of the command."""
+"""Options of the prediction."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 
 from src.errors import UsageError
 from src.system import machine
+from src.system.ranges import OptionalPositiveInt, PositiveFloat, PositiveInt, require_ranges
 
 OnError = Literal["mark", "skip", "raise"]
 WRITTEN = (".csv", ".json")
@@ -15,7 +16,7 @@ WRITTEN = (".csv", ".json")
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What predicts, and what becomes of it.
+    """The exported file to predict with, and the output.
 
     Args:
         format: the exported file to use; by default the one that the run's report recommends.
@@ -35,23 +36,15 @@ class PredictOptions:
 
     format: str | None = None
     device: Literal["cpu", "cuda"] = "cpu"
-    top: int = 5
+    top: PositiveInt = 5
     output: str | None = None
     on_error: OnError = "mark"
-    threads: int | None = None
-    timeout_seconds: float = 300.0
-    max_memory_bytes: int | None = None
+    threads: OptionalPositiveInt = None
+    timeout_seconds: PositiveFloat = 300.0
+    max_memory_bytes: OptionalPositiveInt = None
 
     def __post_init__(self) -> None:
-        for name in ("top", "threads", "timeout_seconds", "max_memory_bytes"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise UsageError(
-                    name,
-                    expected="a positive number",
-                    found=str(value),
-                    remedy=f"leave out {name} for its default",
-                )
+        require_ranges(self)
         if self.output is None:
             return
         path = Path(self.output)

@@ -1,1 +1,1 @@
-"""The profile of a training: bounded traces, what they say, and how fast it goes all the while."""
+"""Profile of a training: traces of bounded size, their summaries, and throughput."""

@@ -1,4 +1,4 @@
-"""The memory that a process has freed and the C library keeps for it."""
+"""Return of freed memory from the C library to the system."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import gc
 import sys
 
 
-def give_back() -> None:
-    """Collect what nothing refers to, and return what is free to the system.
+def release_free_memory() -> None:
+    """Run the garbage collector, then return free memory to the system.
 
-    glibc keeps freed memory for the next allocation of its size, and after something large and
-    rare none comes. https://man7.org/linux/man-pages/man3/malloc_trim.3.html
+    glibc keeps freed memory for later allocations, and after a rare large one none follows.
+    https://man7.org/linux/man-pages/man3/malloc_trim.3.html
 
-    Elsewhere than in glibc it collects only.
+    With other C libraries it only runs the garbage collector.
     """
     gc.collect()
     if sys.platform == "linux":

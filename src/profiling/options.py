@@ -1,55 +1,47 @@
-"""What is profiled, and how much of it: the options, wherever they are given."""
+"""Options of the training profile."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from src.errors import UsageError
+from src.system.ranges import Range, require_ranges
+
+_REMEDY = "for no profile at all, profiler=none"
+_FromZero = Annotated[int, Range("0 or more", _REMEDY, least=0)]
+_FromOne = Annotated[int, Range("1 or more", _REMEDY, least=1)]
 
 
 @dataclass(frozen=True)
 class ProfilingOptions:
-    """When to record, and what.
+    """Options that say which steps are recorded, and in how much detail.
 
-    A window is ``warmup`` steps of which nothing is kept and ``active`` steps that are. Each
-    window of the training is followed by one of the validation behind it.
+    A window is ``warmup`` steps whose events are dropped, then ``active`` steps whose events are
+    kept. Each epoch with a training window also has one of the validation.
 
     Args:
-        windows: how many windows of the training there are, at most.
-        spread: ``start`` puts one into each of the first epochs, ``throughout`` spreads them
-            evenly over the training.
-        wait: steps of an epoch that pass before its first window.
-        warmup: steps in which the profiler is on already, for its start distorts the first.
-        active: steps that are recorded.
-        record_shapes: with the shapes of each operator's inputs.
-        profile_memory: with each allocation, for the memory over time.
-        with_stack: with the Python stack of each operator; traces get several times larger.
-        max_trace_bytes: that all trace files of the run take together, compressed.
+        windows: maximal number of training windows.
+        spread: ``start`` puts one window into each of the first epochs, ``throughout`` spreads
+            them evenly over the training.
+        wait: steps of an epoch before its first window.
+        warmup: steps with the profiler on before the recorded ones, because starting it distorts
+            the first step.
+        active: recorded steps of a window.
+        record_shapes: record the shapes of each operator's inputs.
+        profile_memory: record each allocation, for the curve of memory over time.
+        with_stack: record the Python stack of each operator; traces get several times larger.
+        max_trace_bytes: limit for all trace files of the run together, compressed, in bytes.
     """
 
-    windows: int = 2
+    windows: _FromOne = 2
     spread: Literal["start", "throughout"] = "start"
-    wait: int = 5
-    warmup: int = 1
-    active: int = 3
+    wait: _FromZero = 5
+    warmup: _FromZero = 1
+    active: _FromOne = 3
     record_shapes: bool = False
     profile_memory: bool = True
     with_stack: bool = False
-    max_trace_bytes: int = 50_000_000
+    max_trace_bytes: _FromOne = 50_000_000
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("windows", 1),
-            ("wait", 0),
-            ("warmup", 0),
-            ("active", 1),
-            ("max_trace_bytes", 1),
-        ):
-            if getattr(self, name) < least:
-                raise UsageError(
-                    f"profiler.{name}",
-                    expected=f"{least} or more",
-                    found=str(getattr(self, name)),
-                    remedy="for no profile at all, profiler=none",
-                )
+        require_ranges(self, "profiler")

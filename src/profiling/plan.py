@@ -1,4 +1,4 @@
-"""Where the windows lie: which steps of which epoch are recorded."""
+"""Plan of the windows: which steps of which epochs are recorded."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from src.profiling.options import ProfilingOptions
 
 @dataclass(frozen=True)
 class Window:
-    """Steps of one epoch: ``warmup`` of which nothing is kept, then ``active`` that are."""
+    """Steps of one epoch: ``warmup`` steps that are dropped, then ``active`` recorded steps."""
 
-    first: int  # the step of the epoch, from 0, in which the profiler is switched on
+    first: int  # step of the epoch, from 0, at which the profiler starts
     warmup: int
     active: int
 
     @property
     def end(self) -> int:
-        """The first step behind it."""
+        """First step after the window."""
         return self.first + self.warmup + self.active
 
 
 def window_at(start: int, steps: int, options: ProfilingOptions) -> Window | None:
-    """A window that begins at the step ``start`` of an epoch, or earlier where it must end sooner.
+    """Return a window at step ``start`` of an epoch, moved forward to fit into the epoch.
 
-    An epoch that is too short for all of it keeps the steps that are recorded before those that
-    only lead there. None if the epoch has no step.
+    An epoch that is too short for a whole window shortens ``warmup`` before ``active``.
 
     Args:
-        start: from 0.
-        steps: of the epoch.
-        options: how long the window is.
+        start: step of the epoch, from 0.
+        steps: number of steps of the epoch.
+        options: gives the length of the window.
+
+    Returns:
+        None if the epoch has no steps.
     """
     active = min(options.active, steps)
     warmup = min(options.warmup, steps - active)
@@ -42,30 +44,30 @@ def window_at(start: int, steps: int, options: ProfilingOptions) -> Window | Non
 def training_windows(
     epoch: int, epochs: int, steps: int, options: ProfilingOptions
 ) -> list[Window]:
-    """The windows of one epoch of the training, in order, none of which overlap.
+    """Return the training windows of one epoch, in order and without overlap.
 
     Args:
-        epoch: its number, from 0, counted from the first one that this process trains.
-        epochs: that this process trains in all.
-        steps: of an epoch.
-        options: how many windows there are, and where.
+        epoch: number of the epoch, where 0 is the first one that this process trains.
+        epochs: number of epochs that this process trains.
+        steps: number of steps of an epoch.
+        options: gives the number of windows and their spread.
     """
     if options.spread == "start":
         starts = [options.wait] if epoch < options.windows else []
     else:
-        # The windows cut the training into equal parts, and each begins its part.
-        count = _fits(epochs, steps, options)
-        places = [divmod(k * epochs * steps // count, steps) for k in range(count)]
-        starts = [step + options.wait for there, step in places if there == epoch]
-    found: list[Window] = []
+        # Divide the training into equal parts; a window begins each part.
+        count = _window_count(epochs, steps, options)
+        positions = [divmod(k * epochs * steps // count, steps) for k in range(count)]
+        starts = [step + options.wait for its_epoch, step in positions if its_epoch == epoch]
+    windows: list[Window] = []
     for start in starts:
         window = window_at(start, steps, options)
-        if window is not None and (not found or window.first >= found[-1].end):
-            found.append(window)
-    return found
+        if window is not None and (not windows or window.first >= windows[-1].end):
+            windows.append(window)
+    return windows
 
 
-def _fits(epochs: int, steps: int, options: ProfilingOptions) -> int:
-    """How many windows the training has room for."""
+def _window_count(epochs: int, steps: int, options: ProfilingOptions) -> int:
+    """Return how many windows fit into the training, at most ``options.windows``."""
     room = math.ceil(epochs * steps / (options.warmup + options.active)) if steps else 0
     return min(options.windows, room)

@@ -1,4 +1,4 @@
-"""One window after another: recorded, written, read back, and told of."""
+"""Recorder of one process: records each window, writes its trace and summarizes it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from typing import Any
 
 from torch.profiler import ProfilerAction, profile, record_function
 
-from src.profiling import allocator, reading
+from src.profiling import allocator
 from src.profiling.options import ProfilingOptions
 from src.profiling.plan import Window
+from src.profiling.subprocess_summary import summarize_in_subprocess
 from src.run.folder import TRACE_SUFFIX
 from src.system import atomic_files
 
 
 class Recorder:
-    """The traces of one process, in ``folder``, and what they say, in ``rank<N>.json``.
+    """Writer of one process's traces and, in ``rank<N>.json``, of their summaries.
 
-    It holds one profiler at a time and none between windows, so that its memory does not grow
-    with the training. What can't be recorded is told by :attr:`notes`, and never stops a training.
+    It holds a profiler only while a window is open, so that its memory does not grow with the
+    training. A failure to record is added to :attr:`notes` and never stops the training.
 
     Args:
-        folder: of the run's traces.
-        rank: of this process among those that train.
-        processes: how many there are, which share the bound on bytes.
+        folder: folder of the run's traces.
+        rank: rank of this process.
+        processes: number of training processes, which share ``options.max_trace_bytes``.
         options: what to record.
         context: settings of the training that explain its speed, as plain values.
     """
@@ -42,12 +43,12 @@ class Recorder:
         self._rank = rank
         self._options = options
         self._bytes_left = options.max_trace_bytes // processes
-        self._largest_step = 0  # bytes of a trace, by its steps
+        self._max_step_bytes = 0  # largest size of a trace over its steps
         self._profiler: profile | None = None
         self._regions: dict[str, record_function] = {}
-        self._about: dict[str, Any] = {}
-        self._ready = False  # steps of this window were recorded
-        self._written: Path | None = None
+        self._place: dict[str, Any] = {}  # stage, epoch and steps of the open window
+        self._has_recorded = False  # in this window
+        self._trace: Path | None = None
         self.notes: list[str] = []
         self._content: dict[str, Any] = {
             "schema_version": 1,
@@ -60,35 +61,35 @@ class Recorder:
 
     @property
     def recording(self) -> bool:
-        """Whether a window is open."""
+        """True while a window is open."""
         return self._profiler is not None
 
     def open(self, window: Window, stage: str, epoch: int, step: int, global_step: int) -> None:
-        """Switch the profiler on, at the step of the training that comes now.
+        """Start the profiler for the step that begins now, if its bytes are not used up.
 
         Args:
-            window: how many steps it takes.
+            window: gives the number of steps.
             stage: ``train`` or ``val``.
-            epoch: from 0.
-            step: the number that the first step has in the trace.
-            global_step: of the training, for what is drawn over it.
+            epoch: number of the epoch, from 0.
+            step: number of the first step in the trace.
+            global_step: step of the training, the x axis of the logged scalars.
         """
         active = window.active
-        if self._largest_step:
-            active = min(active, self._bytes_left // self._largest_step)
+        if self._max_step_bytes:
+            active = min(active, self._bytes_left // self._max_step_bytes)
         if active < 1:
             self._note(
                 f"no window in epoch {epoch} ({stage}): it would pass profiler.max_trace_bytes="
                 f"{self._options.max_trace_bytes}"
             )
             return
-        self._about = {
+        self._place = {
             "stage": stage,
             "epoch": epoch,
             "global_step": global_step,
             "first_step": step + window.warmup,
         }
-        self._ready = False
+        self._has_recorded = False
         self._profiler = profile(
             schedule=_schedule(step, window.warmup, active),
             on_trace_ready=self._write,
@@ -100,56 +101,56 @@ class Recorder:
         self._profiler.start()
 
     def step(self) -> None:
-        """A step has ended. After the last one of the window the trace is written."""
+        """End a step; write the trace after the last one of the window."""
         if self._profiler is None:
             return
-        self._leave_all()
+        self._leave_all_regions()
         self._profiler.step()
         if self._profiler.current_action is ProfilerAction.NONE:
             self._end(cut=False)
 
     def close(self) -> None:
-        """End the window that is open, if there is one, with the whole steps that it has."""
+        """End the open window, if any, and keep its complete steps."""
         if self._profiler is not None:
-            self._leave_all()
+            self._leave_all_regions()
             self._end(cut=True)
 
     def _end(self, *, cut: bool) -> None:
-        """Switch the profiler off and look at what was written.
+        """Stop the profiler and summarize the trace.
 
         Args:
-            cut: whether a step had begun that has not ended.
+            cut: True if a step has begun and not ended.
         """
         if self._profiler is None:
             return
         profiler, self._profiler = self._profiler, None
         profiler.stop()
-        # torch's profiler is part of a cycle, and its events are hundreds of megabytes that
-        # nothing else in the training will need.
+        # torch's profiler is part of a reference cycle and holds hundreds of megabytes of events,
+        # which nothing else in the training reuses.
         del profiler
-        allocator.give_back()
-        path, self._written = self._written, None
+        allocator.release_free_memory()
+        path, self._trace = self._trace, None
         if path is not None:
-            self._read_back(path, cut=cut)
-        elif not self._ready:
+            self._summarize(path, cut=cut)
+        elif not self._has_recorded:
             self._note(
-                f"no trace of epoch {self._about['epoch']} ({self._about['stage']}): it ended "
+                f"no trace of epoch {self._place['epoch']} ({self._place['stage']}): it ended "
                 "before a step was recorded"
             )
 
     def enter(self, region: str) -> None:
-        """A named part of the step begins."""
+        """Begin a named region of the step."""
         if self._profiler is not None and region not in self._regions:
             self._regions[region] = record_function(region)
             self._regions[region].__enter__()  # type: ignore[no-untyped-call]
 
     def leave(self, region: str) -> None:
-        """It ends; nothing happens where it had begun before the window."""
-        if (entered := self._regions.pop(region, None)) is not None:
-            entered.__exit__(None, None, None)
+        """End a region; ignore one that began before the window."""
+        if (record := self._regions.pop(region, None)) is not None:
+            record.__exit__(None, None, None)
 
     def save(self) -> None:
-        """Write ``rank<N>.json``, with the windows so far and the notes."""
+        """Write ``rank<N>.json`` with the windows so far and the notes."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             atomic_files.write_json(self._folder / f"rank{self._rank}.json", self._content)
@@ -158,42 +159,44 @@ class Recorder:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What ``rank<N>.json`` holds."""
+        """Content of ``rank<N>.json``."""
         return self._content
 
     @property
     def windows(self) -> list[dict[str, Any]]:
-        """What each window said: see :func:`src.profiling.summary.summarize`."""
+        """Summaries of the windows: see :func:`src.profiling.summary.summarize`."""
         windows: list[dict[str, Any]] = self._content["windows"]
         return windows
 
-    def _leave_all(self) -> None:
+    def _leave_all_regions(self) -> None:
         for region in reversed(list(self._regions)):
             self.leave(region)
 
     def _write(self, profiler: profile) -> None:
-        self._ready = True
-        name = f"{self._about['stage']}-rank{self._rank}.{time.time_ns()}"
-        # Under a name by which no viewer looks for it until it is whole.
+        self._has_recorded = True
+        name = f"{self._place['stage']}-rank{self._rank}.{time.time_ns()}"
+        # Write under a name that no viewer looks for, and rename the complete file.
         temporary = self._folder / f".{name}.json.gz"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             profiler.export_chrome_trace(str(temporary))
-            self._written = temporary.replace(self._folder / f"{name}{TRACE_SUFFIX}")
-        except (OSError, RuntimeError) as error:  # the disk is full, or torch has nothing to write
+            self._trace = temporary.replace(self._folder / f"{name}{TRACE_SUFFIX}")
+        except (OSError, RuntimeError) as error:  # a full disk, or no events
             self._note(f"a trace could not be written: {error}")
             with contextlib.suppress(OSError):
                 temporary.unlink()
 
-    def _read_back(self, path: Path, *, cut: bool) -> None:
+    def _summarize(self, path: Path, *, cut: bool) -> None:
         size = path.stat().st_size
         try:
-            figures = reading.figures(path.resolve(), self._about["stage"], cut=cut)
+            figures = summarize_in_subprocess(path.resolve(), self._place["stage"], cut=cut)
         except ValueError as error:
             self._note(f"{path.name} is broken: {error}")
             return
-        window: dict[str, Any] = {**self._about, "file": path.name, "bytes": size, **figures}
-        self._largest_step = max(self._largest_step, size // max(1, len(window["step_seconds"])))
+        window: dict[str, Any] = {**self._place, "file": path.name, "bytes": size, **figures}
+        self._max_step_bytes = max(
+            self._max_step_bytes, size // max(1, len(window["step_seconds"]))
+        )
         if size > self._bytes_left:
             path.unlink()
             window["file"] = None

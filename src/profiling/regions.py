@@ -1,4 +1,4 @@
-"""The named parts of a step, as they stand in a trace."""
+"""Regions: the named parts of a step in a trace."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ BACKWARD = "backward"
 OPTIMIZER = "optimizer"
 OTHER = "other"
 
-# Those that a window of each stage must hold.
+# Regions that a window of each stage must contain.
 EXPECTED = {"train": (DATA, FORWARD, BACKWARD, OPTIMIZER), "val": (DATA, FORWARD)}
 ORDER = (DATA, TRANSFER, FORWARD, BACKWARD, OPTIMIZER, OTHER)
 
 
 def region_of(action: str) -> str | None:
-    """The region that an action of Lightning's profiler is, if it is one.
+    """Return the region of an action of Lightning's profiler, or None.
 
-    Lightning names actions as in "[Strategy]SingleDeviceStrategy.backward". There is none for
-    the optimizer: torch itself marks its step, and Lightning runs forward and backward within it.
+    Lightning's names are like "[Strategy]SingleDeviceStrategy.backward". No action is mapped to
+    the optimizer: torch itself marks the optimizer step, inside which Lightning runs forward and
+    backward.
     """
     name = action.rpartition(".")[2]
     if name in {"train_dataloader_next", "val_next"}:

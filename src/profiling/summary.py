@@ -1,4 +1,4 @@
-"""What a trace says: where a step's time goes, into which operators, and the memory over time."""
+"""Summary of a trace: time by region and by operator, and memory over time."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from src.profiling import regions
 from src.profiling.trace import OPTIMIZER, STEP, Span, Trace
 
-MOST_OPERATORS = 20
+MAX_OPERATORS = 20
 MEMORY_POINTS = 300
 
 
 def summarize(trace: Trace, stage: str) -> dict[str, Any]:
-    """The figures of a window as plain values, in seconds and bytes.
+    """Return the figures of a window as plain values, in seconds and bytes.
 
     Returns:
-        ``step_seconds`` of each step; ``regions``, seconds of a step by the part that they are
-        spent in, ``other`` included, so that they add up to the step's; ``device``, the same for
-        the work on an accelerator by the region that asked for it (empty without one);
-        ``operators``, those with the most self time, per step; ``memory``, bytes allocated since
-        the start of the window over time; ``problems``, what the trace lacks.
+        ``step_seconds``: of each step. ``regions``: seconds a step by region, including ``other``,
+        so that they add up to the step. ``device``: seconds a step of work on an accelerator, by
+        the region that launched it (empty without one). ``operators``: those with the most self
+        time, per step. ``memory``: bytes allocated since the start of the window, over time.
+        ``problems``: what is missing in the trace.
     """
     count = max(1, len(trace.steps))
     split = _by_region(trace)
@@ -39,21 +39,21 @@ def summarize(trace: Trace, stage: str) -> dict[str, Any]:
 
 
 def self_times(spans: Sequence[Span]) -> list[float]:
-    """Seconds of each span that no span within it on the same thread takes.
+    """Return the seconds of each span without those of the spans nested in it on its thread.
 
     Args:
-        spans: in the order of their start, holders first.
+        spans: ordered by start; of two with the same start the outer one first.
     """
-    found = [span.seconds for span in spans]
+    seconds_of = [span.seconds for span in spans]
     open_spans: dict[Any, list[int]] = defaultdict(list)
     for number, span in enumerate(spans):
         stack = open_spans[span.thread]
-        while stack and not spans[stack[-1]].holds(span):
+        while stack and not spans[stack[-1]].contains(span):
             stack.pop()
         if stack:
-            found[stack[-1]] -= span.seconds
+            seconds_of[stack[-1]] -= span.seconds
         stack.append(number)
-    return [max(0.0, seconds) for seconds in found]
+    return [max(0.0, seconds) for seconds in seconds_of]
 
 
 def _region(span: Span) -> str | None:
@@ -67,9 +67,9 @@ def _known_regions(trace: Trace) -> list[Span]:
 
 
 def _by_region(trace: Trace) -> dict[str, float]:
-    """Seconds of all steps by region; what lies in another region counts only there."""
+    """Return the seconds of all steps by region; nested regions count only for the inner one."""
     known = [
-        span for span in _known_regions(trace) if any(step.holds(span) for step in trace.steps)
+        span for span in _known_regions(trace) if any(step.contains(span) for step in trace.steps)
     ]
     split: dict[str, float] = defaultdict(float)
     for span, seconds in zip(known, self_times(known), strict=True):
@@ -80,17 +80,17 @@ def _by_region(trace: Trace) -> dict[str, float]:
 
 
 def _by_device(trace: Trace) -> dict[str, float]:
-    """Seconds of work on an accelerator by the innermost region that asked for it."""
+    """Return the seconds of work on an accelerator by the innermost region that launched it."""
     known = _known_regions(trace)
     starts = [span.start for span in known]
     split: dict[str, float] = defaultdict(float)
     for correlation, kernel in trace.kernels:
-        asked = trace.launches.get(correlation)
+        launched = trace.launches.get(correlation)
         name = regions.OTHER
-        if asked is not None:
-            # The last one that began before and had not ended is the innermost.
-            for span in reversed(known[: bisect.bisect_right(starts, asked)]):
-                if span.end >= asked:
+        if launched is not None:
+            # The innermost region is the last one that began before and has not ended.
+            for span in reversed(known[: bisect.bisect_right(starts, launched)]):
+                if span.end >= launched:
                     name = _region(span) or regions.OTHER
                     break
         split[name] += kernel.seconds
@@ -98,26 +98,26 @@ def _by_device(trace: Trace) -> dict[str, float]:
 
 
 def _operators(trace: Trace, steps: int) -> list[dict[str, Any]]:
-    """The operators with the most time of their own, on the device where there is one."""
+    """Return the operators with the most self time on the CPU, per step."""
     times, calls = Counter[str](), Counter[str]()
     for span, seconds in zip(trace.operators, self_times(trace.operators), strict=True):
         times[span.name] += seconds  # type: ignore[assignment]  # a Counter adds floats as well
         calls[span.name] += 1
-    taken = _allocated(trace)
+    allocated = _allocated(trace)
     return [
         {
             "name": name,
             "self_seconds": seconds / steps,
             "calls": calls[name] / steps,
-            "allocated_bytes": taken[name] / steps,
+            "allocated_bytes": allocated[name] / steps,
         }
-        for name, seconds in times.most_common(MOST_OPERATORS)
+        for name, seconds in times.most_common(MAX_OPERATORS)
     ]
 
 
 def _allocated(trace: Trace) -> Counter[str]:
-    """Bytes that each operator itself took and did not give back, by the innermost around them."""
-    found = Counter[str]()
+    """Return the bytes that each operator allocated and did not free; the innermost one counts."""
+    totals = Counter[str]()
     stacks: dict[Any, list[Span]] = defaultdict(list)
     pending = iter(trace.operators)
     following = next(pending, None)
@@ -129,12 +129,12 @@ def _allocated(trace: Trace) -> Counter[str]:
         while stack and stack[-1].end < allocation.moment:
             stack.pop()
         if stack:
-            found[stack[-1].name] += allocation.size
-    return found
+            totals[stack[-1].name] += allocation.size
+    return totals
 
 
 def _memory(trace: Trace) -> dict[str, list[list[float]]]:
-    """Bytes allocated since the start of the window: pairs of seconds and bytes, thinned out."""
+    """Return curves of bytes allocated since the start of the window: (seconds, bytes) pairs."""
     curves: dict[str, list[list[float]]] = {}
     for name, on_cpu in (("cpu", True), ("device", False)):
         total, curve = 0, []
@@ -148,7 +148,7 @@ def _memory(trace: Trace) -> dict[str, list[list[float]]]:
 
 
 def _thinned(curve: list[list[float]]) -> Iterable[list[float]]:
-    """The highest point of each of some equal parts: peaks stay."""
+    """Yield the highest point of each of about MEMORY_POINTS equal parts, which keeps the peaks."""
     length = max(1, len(curve) // MEMORY_POINTS)
     for start in range(0, len(curve), length):
         yield max(curve[start : start + length], key=lambda point: point[1])

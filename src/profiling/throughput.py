@@ -1,4 +1,4 @@
-"""How fast a training goes: images a second, seconds a step, the share that waits for data."""
+"""Training throughput: images a second, seconds a step, share of waiting for data."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Pace:
-    """Some steps in a row, on average."""
+class Throughput:
+    """Mean over some steps."""
 
     step_seconds: float
-    data_seconds: float  # of a step, spent on getting its batch
+    data_seconds: float  # wait for the batch, in one step
     images_per_second: float
 
     @property
     def data_share(self) -> float:
-        """The share of a step that waits for its batch."""
+        """Share of a step that is spent waiting for its batch."""
         return self.data_seconds / self.step_seconds
 
 
-class PaceMeter:
-    """Adds up steps until it is asked; two readings of the clock a step.
+class ThroughputMeter:
+    """Sums over steps until :meth:`take`; reads the clock twice a step.
 
-    On a GPU a single step ends when its kernels are queued; the queue is bounded, so that the
-    average over some steps is that of the device.
+    On a GPU a step ends when its kernels are queued. The queue has a bounded length, so the mean
+    over some steps is that of the device.
 
     Args:
-        clock: seconds that only grow.
+        clock: returns seconds; must be monotonic.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self._ended: float | None = None  # the last step, without a break since
+        self._last_end: float | None = None  # None after a pause
         self._data = 0.0
         self._wait = 0.0
         self._seconds = 0.0
@@ -41,39 +41,39 @@ class PaceMeter:
         self._images = 0
 
     def pause(self) -> None:
-        """Something other than training comes now: an epoch's end, a validation."""
-        self._ended = None
+        """Exclude the time until the next step, for the end of an epoch or a validation."""
+        self._last_end = None
 
-    def step_starts(self) -> None:
-        """Its batch is here."""
-        if self._ended is not None:
-            self._wait = self._clock() - self._ended
+    def start_step(self) -> None:
+        """Start a step; call it when its batch has arrived."""
+        if self._last_end is not None:
+            self._wait = self._clock() - self._last_end
 
-    def step_ends(self, images: int, *, counts: bool = True) -> None:
-        """One step is done.
+    def end_step(self, images: int, *, counts: bool = True) -> None:
+        """End a step.
 
         Args:
-            images: in its batch.
-            counts: whether it is one like others; not one that was profiled.
+            images: size of its batch.
+            counts: False excludes the step, for example a profiled one.
         """
         now = self._clock()
-        if self._ended is not None and counts:
-            self._seconds += now - self._ended
+        if self._last_end is not None and counts:
+            self._seconds += now - self._last_end
             self._data += self._wait
             self._images += images
             self._steps += 1
-        # What is done to one that does not count may reach beyond its end.
-        self._ended = now if counts else None
+        # The profiler may still work after the end of an excluded step.
+        self._last_end = now if counts else None
 
-    def take(self) -> Pace | None:
-        """What was added up since the last time; None if that is no step."""
+    def take(self) -> Throughput | None:
+        """Return the mean since the last call and reset it; None if no step counted."""
         if not self._steps:
             return None
-        pace = Pace(
+        throughput = Throughput(
             self._seconds / self._steps,
             self._data / self._steps,
             self._images / self._seconds,
         )
         self._data = self._seconds = 0.0
         self._steps = self._images = 0
-        return pace
+        return throughput

@@ -1,4 +1,4 @@
-"""A trace file, read back: is it whole, and what is in it.
+"""Reader of trace files.
 
 The format is Chrome's, which TensorBoard's plugin, Perfetto and chrome://tracing open:
 https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 STEP = "ProfilerStep#"
-OPTIMIZER = "Optimizer.step#"  # torch's own region; with Lightning it holds the whole step
+OPTIMIZER = "Optimizer.step#"  # torch's own region; with Lightning it contains the whole step
 MICROSECOND = 1e-6
 _REGIONS = "user_annotation"
 _OPERATORS = "cpu_op"
 _KERNELS = {"kernel", "gpu_memcpy", "gpu_memset"}
 _LAUNCHES = {"cuda_runtime", "cuda_driver"}
 _MEMORY = "[memory]"
-_ROUNDING = 1e-9  # seconds: a trace's clock counts microseconds, in floating point
-_CPU = 0  # kineto's number of that type of device
+_ROUNDING = 1e-9  # seconds: times in a trace are microseconds as floats
+_CPU = 0  # kineto's number of this device type
 
 
 @dataclass(frozen=True)
 class Span:
-    """Something that took a while, in seconds from the start of the trace."""
+    """Named interval on a thread, in seconds from the start of the trace."""
 
     name: str
     start: float
@@ -40,13 +40,13 @@ class Span:
     def seconds(self) -> float:
         return self.end - self.start
 
-    def holds(self, other: Span) -> bool:
-        """Whether it began no later and ended no earlier, but for rounding."""
+    def contains(self, other: Span) -> bool:
+        """Return True if ``other`` lies within this span, up to rounding."""
         return self.start - _ROUNDING <= other.start and other.end <= self.end + _ROUNDING
 
 
 class Allocation(NamedTuple):
-    """Memory that is taken, or given back where ``size`` is negative."""
+    """Allocation of memory, or its release if ``size`` is negative."""
 
     moment: float  # seconds from the start of the trace
     size: int  # bytes
@@ -56,44 +56,44 @@ class Allocation(NamedTuple):
 
 @dataclass(frozen=True)
 class Trace:
-    """The spans of a trace, each kind in the order of its start.
+    """Content of a trace; the spans of each kind are ordered by their start.
 
-    Of spans that begin at once, the longer one comes first: it holds the others.
+    Of spans with the same start the longest comes first, because it contains the others.
     """
 
     steps: list[Span]
-    regions: list[Span]  # named parts of the steps, the optimizer's among them
+    regions: list[Span]  # named parts of the steps, including the optimizer's
     operators: list[Span]
-    launches: dict[int, float]  # of work on a device: when it was asked for, by correlation
-    kernels: list[tuple[int, Span]]  # work on a device, with that number
+    launches: dict[int, float]  # correlation number -> launch of device work, in seconds
+    kernels: list[tuple[int, Span]]  # correlation number and span of work on a device
     memory: list[Allocation]
 
     def without_last_step(self) -> Self:
-        """The same, the last step not marked as one."""
+        """Return a copy whose last step is not in ``steps``."""
         return dataclasses.replace(self, steps=self.steps[:-1])
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The trace in a ``.json.gz`` file.
+        """Read a ``.json.gz`` file.
 
         Raises:
-            ValueError: it is not whole, or not a trace.
+            ValueError: the file is damaged or not a trace.
         """
         try:
             with gzip.open(path, "rt", encoding="utf-8") as file:
                 content = json.load(file)
-            return cls.of(content["traceEvents"])
+            return cls.from_events(content["traceEvents"])
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"not a whole gzip file ({error})") from error
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a trace ({error!r})") from error
 
     @classmethod
-    def of(cls, events: list[dict[str, Any]]) -> Self:
-        """From a trace's events.
+    def from_events(cls, events: list[dict[str, Any]]) -> Self:
+        """Parse the events of a Chrome trace.
 
         Raises:
-            ValueError: there are none.
+            ValueError: there are no events.
         """
         if not events:
             raise ValueError("it holds no events")

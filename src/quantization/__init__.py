@@ -1,1 +1,1 @@
-"""From an fp32 graph to an int8 graph within a budget of accuracy."""
+"""Make an int8 graph of an fp32 graph within an accuracy budget, by one search for all runtimes."""

@@ -1,15 +1,15 @@
-"""What the manifest says of how an int8 file was made."""
+"""The record of a search in the manifest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
-from src.quantization.recipe import Recipe
-from src.quantization.search import Found
-from src.quantization.target import Choice
-from src.quantization.trials import Judgement
+from src.quantization.candidates import ModelT, RecipeT
+from src.quantization.evaluation import Evaluation
+from src.quantization.search import Outcome
 
+WrittenRecipe = dict[str, Any] | str
 HEAD = [
     ["recipe", "text"],
     ["top-1", "share"],
@@ -19,79 +19,61 @@ HEAD = [
 ]
 
 
-def of_no_search(choice: Choice, reason: str) -> dict[str, Any]:
-    """The account of a file that was made by the plain recipe."""
-    sentence = f"Made by the plain recipe, {Recipe()}, and not judged: {reason}."
-    return {
-        **choice.details(),
-        "recipe": recipe_values(Recipe()),
-        "summary": [choice.sentence(), sentence],
-        "within_budget": None,
-    }
+def of_no_search(recipe: WrittenRecipe, sentences: Iterable[str]) -> dict[str, Any]:
+    """Return the record of a file that was not evaluated."""
+    return {"recipe": recipe, "summary": list(sentences), "within_budget": None}
 
 
 def of_search(
-    choice: Choice, found: Found[Any], reference: Judgement, images: int
+    outcome: Outcome[RecipeT, ModelT],
+    recipe: WrittenRecipe,
+    sentences: Iterable[str],
+    *,
+    images: int,
+    reference_name: str,
+    format_name: str,
 ) -> dict[str, Any]:
-    """The account of a file whose recipe was searched for.
+    """Return the record of a file whose recipe was searched for.
 
     Args:
-        reference: what the fp32 file does.
-        images: how many it was judged by.
+        outcome: the result of the search.
+        recipe: the one that is shipped, as it is written to the manifest.
+        sentences: on the recipe that is shipped, in a runtime's own words.
+        images: the number of selection images.
+        reference_name: the fp32 model in the table.
+        format_name: whose option holds the deadline.
     """
-    rungs = [[str(each.recipe), *_values(each.judgement), each.holds] for each in found.rungs]
+    summary = list(sentences)
+    if outcome.out_of_time:
+        summary.append(
+            f"The time, export.{format_name}.search_seconds, was up before all was tried."
+        )
+    trials = [
+        [str(trial.recipe), *_values(trial.evaluation), trial.within_budget]
+        for trial in outcome.trials
+    ]
     return {
-        **choice.details(),
-        "recipe": recipe_values(found.winner.recipe),
+        "recipe": recipe,
         "judging_images": images,
-        "summary": [choice.sentence(), *_sentences(found, images)],
-        "within_budget": found.winner.holds,
+        "summary": summary,
+        "within_budget": outcome.best.within_budget,
         "table": {
             "head": HEAD,
-            "rows": [["the fp32 file", *_values(reference), None], *rungs],
-            "chosen": 1 + found.rungs.index(found.winner),
+            "rows": [[reference_name, *_values(outcome.reference), None], *trials],
+            "chosen": 1 + list(outcome.trials).index(outcome.best),
         },
     }
 
 
-def recipe_values(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as plain values."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in vars(recipe).items()
-    }
-
-
-def _values(judgement: Judgement) -> list[float]:
-    return [judgement.accuracy, judgement.agreement, judgement.seconds]
-
-
-def _sentences(found: Found[Any], images: int) -> Iterator[str]:
-    yield (
-        f"Made by the recipe: {found.winner.recipe}. It was judged by {images} training images "
-        "that it was not calibrated on: whether it gives the fp32 file's answers. The network "
-        "has trained on them, so its accuracy on them flatters."
+def reason_for_no_search(format_name: str, search_seconds: float) -> str:
+    """Return the reason why no recipe was searched for."""
+    if search_seconds == 0:
+        return f"export.{format_name}.search_seconds is 0"
+    return (
+        "there are no images to judge by, for the training split has none beyond those that are "
+        "calibrated on, or export.judging_images is 0"
     )
-    if found.winner.recipe.kept_in_float:
-        yield (
-            f"In float: {', '.join(found.winner.recipe.kept_in_float)}, which add the most noise "
-            "of their own when they are quantized."
-        )
-    if count := len(found.winner.recipe.multiplied_generally):
-        yield (
-            f"{count} {'convolution has' if count == 1 else 'convolutions have'} weights with a "
-            "zero point of 1: by its general int8 product ONNX Runtime computes these faster here "
-            "than by its kernel for symmetric weights."
-        )
-    if found.winner.recipe.float_up_to:
-        yield (
-            f"In float from the start up to {found.winner.recipe.float_up_to}: timed in turn, this "
-            "is faster here than all of it in int8."
-        )
-    if not found.winner.holds:
-        yield (
-            "No recipe that was tried kept the accuracy budget: this is the one whose answers "
-            "are the closest to the fp32 file's."
-        )
-    if found.out_of_time:
-        yield "The time, export.onnx_int8.search_seconds, was up before all was tried."
+
+
+def _values(evaluation: Evaluation) -> list[float]:
+    return [evaluation.accuracy, evaluation.agreement, evaluation.seconds]

@@ -1,31 +1,47 @@
-"""What a quantized file does with the judging images, against the fp32 file."""
+"""Evaluate an int8 model on the selection images, against the fp32 model."""
 
 from __future__ import annotations
 
 import statistics
 import time
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.backends.base import Runtime
-from src.quantization.trials import Judgement
 
-BATCH = 32  # images that are judged at once
+BATCH = 32  # images of one call, where all selection images are evaluated
 _WARM_UP_CALLS = 3
 _TIMED_SECONDS = 0.3
-_LEAST_TURNS, _TURNS_SECONDS = 20, 2.0
-_CALLS_A_TURN = 3
+_MIN_TURNS, _TURNS_SECONDS = 20, 2.0
+_CALLS_PER_TURN = 3
 
 
-class Judge:
-    """Judges by training images, which the network knows: what counts is who answers otherwise.
+@dataclass(frozen=True)
+class Evaluation:
+    """The results of a model on the selection images."""
 
-    The speed is the median of a batch of one for a fraction of a second, in this process: good
-    enough to see what nodes in float cost, and no more.
+    accuracy: float  # top-1 by the labels, a share of 1
+    agreement: float  # share of images with the top-1 class of the fp32 model
+    seconds: float  # of one call with one image, a rough figure
+
+    def within_budget(self, max_drop: float, reference: Evaluation) -> bool:
+        """Return whether agreement and accuracy fall by at most ``max_drop``, a share of 1.
+
+        Agreement is the stricter condition: the accuracy cannot fall by more than the share of
+        answers that change. The network was trained on the selection images, so its accuracy
+        on them is too optimistic.
+        """
+        limit = max_drop + 1e-9  # shares of a few hundred images are not exact in binary
+        return 1 - self.agreement <= limit and reference.accuracy - self.accuracy <= limit
+
+
+class Evaluator:
+    """Evaluates models on the selection images.
 
     Args:
-        reference: the fp32 file, that agreement is with.
+        reference: the fp32 model.
         images: (n, 3, H, W).
         labels: (n,).
     """
@@ -34,36 +50,35 @@ class Judge:
         self, reference: Runtime, images: NDArray[np.float32], labels: NDArray[np.int64]
     ) -> None:
         self._images, self._labels = images, labels
-        self._expected = self._answers(reference)
-        self.reference = self._judgement(self._expected, seconds_of_a_call(reference, images[:1]))
+        self._expected = self._classes(reference)
+        self.reference = self._evaluation(self._expected, reference)
 
-    def __call__(self, runtime: Runtime, seconds: float | None = None) -> Judgement:
-        """What a file does with the images.
+    def __call__(self, runtime: Runtime) -> Evaluation:
+        return self._evaluation(self._classes(runtime), runtime)
 
-        Args:
-            runtime: the file.
-            seconds: of a call, where that is known already.
-        """
-        if seconds is None:
-            seconds = seconds_of_a_call(runtime, self._images[:1])
-        return self._judgement(self._answers(runtime), seconds)
+    def speedup(self, runtime: Runtime, other: Runtime) -> float:
+        """Return how many times as fast as ``other`` a runtime is for one image."""
+        return speedup_in_turn(runtime, other, self._images[:1])
 
-    def _answers(self, runtime: Runtime) -> NDArray[np.int64]:
-        """The top-1 of each image, (n,)."""
+    def _classes(self, runtime: Runtime) -> NDArray[np.int64]:
+        """Return the top-1 class of each image, (n,)."""
         starts = range(0, len(self._images), BATCH)
         parts = [runtime(self._images[start : start + BATCH]).argmax(axis=1) for start in starts]
         return np.concatenate(parts)
 
-    def _judgement(self, answers: NDArray[np.int64], seconds: float) -> Judgement:
-        return Judgement(
-            accuracy=float((answers == self._labels).mean()),
-            agreement=float((answers == self._expected).mean()),
-            seconds=seconds,
+    def _evaluation(self, classes: NDArray[np.int64], runtime: Runtime) -> Evaluation:
+        return Evaluation(
+            accuracy=float((classes == self._labels).mean()),
+            agreement=float((classes == self._expected).mean()),
+            seconds=seconds_of_a_call(runtime, self._images[:1]),
         )
 
 
 def seconds_of_a_call(runtime: Runtime, image: NDArray[np.float32]) -> float:
-    """The median of a few calls in this process, roughly."""
+    """Return the median of the calls of a fraction of a second, in this process.
+
+    This is a rough figure. It shows the cost of layers in float and no smaller difference.
+    """
     for _ in range(_WARM_UP_CALLS):
         runtime(image)
     seconds: list[float] = []
@@ -75,22 +90,23 @@ def seconds_of_a_call(runtime: Runtime, image: NDArray[np.float32]) -> float:
 
 
 def speedup_in_turn(runtime: Runtime, other: Runtime, image: NDArray[np.float32]) -> float:
-    """How many times faster a file is than another: the median over pairs of turns, A B B A.
+    """Return how many times as fast as ``other`` a runtime is: the median of pairs of turns.
 
-    In one process, so that each disturbs the other alike. At least 20 pairs, and as many as two
-    seconds have room for: of small networks a pair is short, and so the less exact.
+    The two take turns in the order A B B A, in one process, so that a slow phase of the machine
+    affects both alike. There are at least 20 pairs, and more until two seconds have passed:
+    the pairs of small networks are short and therefore less exact.
     """
     seconds_of_a_call(runtime, image)
     seconds_of_a_call(other, image)
     ratios: list[float] = []
     spent = 0.0
-    while len(ratios) < _LEAST_TURNS or spent < _TURNS_SECONDS:
-        taken = {}
-        for each in (runtime, other) if len(ratios) % 2 else (other, runtime):
+    while len(ratios) < _MIN_TURNS or spent < _TURNS_SECONDS:
+        seconds = {}
+        for timed in (runtime, other) if len(ratios) % 2 else (other, runtime):
             started = time.perf_counter()
-            for _ in range(_CALLS_A_TURN):
-                each(image)
-            taken[each] = time.perf_counter() - started
-        ratios.append(taken[other] / taken[runtime])
-        spent += sum(taken.values())
+            for _ in range(_CALLS_PER_TURN):
+                timed(image)
+            seconds[timed] = time.perf_counter() - started
+        ratios.append(seconds[other] / seconds[runtime])
+        spent += sum(seconds.values())
     return statistics.median(ratios)

@@ -1,37 +1,20 @@
-"""One way of making a static int8 file."""
+"""The part of a recipe that every runtime has."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-Calibration = Literal["minmax", "average", "percentile 99.999", "percentile 99.99", "entropy"]
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is done between the fp32 file and the int8 file."""
+    """One way of making an int8 model. Each runtime has a subclass with its own settings."""
 
-    calibration: Calibration = "minmax"
-    kept_in_float: tuple[str, ...] = ()  # names of nodes
-    bias_corrected: bool = False
-    equalised: bool = False
-    sigmoid_gelu: bool = False  # GELU as x times a sigmoid, in int8
-    multiplied_generally: tuple[str, ...] = ()  # convolutions, by their nodes' names
-    float_up_to: str = ""  # the name of the last node of a beginning in float
+    kept_in_float: tuple[str, ...] = field(default=(), kw_only=True)  # names of layers
 
-    def __str__(self) -> str:
-        parts: list[str] = [self.calibration]
-        if self.bias_corrected:
-            parts.append("bias corrected")
-        if self.equalised:
-            parts.append("equalised")
-        if self.sigmoid_gelu:
-            parts.append("GELU by a sigmoid")
-        if count := len(self.multiplied_generally):
-            parts.append(f"{count} by the general product")
-        if self.float_up_to:
-            parts.append(f"in float up to {self.float_up_to}")
-        if count := len(self.kept_in_float):
-            parts.append(f"{count} {'node' if count == 1 else 'nodes'} in float")
-        return ", ".join(parts)
+    @property
+    def float_layers(self) -> str:
+        """The number of layers in float in words, empty if there are none."""
+        count = len(self.kept_in_float)
+        if not count:
+            return ""
+        return f"{count} {'node' if count == 1 else 'nodes'} in float"

@@ -1,4 +1,4 @@
-"""Which 8-bit types a processor multiplies fast and without overflow."""
+"""The 8-bit types that a processor multiplies fast and without overflow, for ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ Target = Literal["auto", "vnni", "avx2", "arm"]
 class Choice:
     """The types for one kind of processor.
 
-    https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html, and the
+    Sources: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html and the
     docstring of ``onnxruntime.quantization.quantize_static`` on parameters for CPUs.
     """
 
-    target: Target  # what was asked for
-    processor: Target  # what that is: vnni, avx2 or arm
-    signed_activations: bool  # weights always are
+    target: Target  # as in the options
+    processor: Target  # vnni, avx2 or arm
+    signed_activations: bool  # weights are always signed
     symmetric_activations: bool  # the zero point is 0
-    reduce_range: bool  # weights in 7 of their 8 bits
-    why: str
+    reduce_range: bool  # weights use 7 of their 8 bits
+    reason: str
 
     @property
     def is_here(self) -> bool:
-        """Whether this processor is of the kind, so that speed measured here tells something."""
+        """True if the file is for this kind of processor: its speed can be measured here."""
         return self.processor == this_processor()
 
     def quantizer_options(self) -> dict[str, Any]:
-        """The same as arguments of ONNX Runtime's quantizers."""
+        """Return the types as arguments of ONNX Runtime's quantizers."""
         from onnxruntime.quantization import QuantType
 
         return {
@@ -43,7 +43,7 @@ class Choice:
         }
 
     def details(self) -> dict[str, Any]:
-        """The same as plain values, for the manifest."""
+        """Return the types as plain values, for the manifest."""
         return {
             "target": self.processor,
             "asked_for": self.target,
@@ -55,13 +55,13 @@ class Choice:
         }
 
     def sentence(self) -> str:
-        """The same in words."""
+        """Return the types in words, for the report."""
         origin = "which this CPU is" if self.target == "auto" else "as export.onnx_int8.target says"
         activations = "signed symmetric (S8)" if self.signed_activations else "unsigned (U8)"
         weights = "7 bits (reduce_range)" if self.reduce_range else "the full range"
         text = (
             f"For {self.processor}, {origin}: {activations} activations, signed (S8) weights in "
-            f"{weights} with a scale per output channel, for {self.why}."
+            f"{weights} with a scale per output channel, for {self.reason}."
         )
         if not self.is_here:
             text += (
@@ -71,7 +71,7 @@ class Choice:
         return text
 
 
-_CHOICES: dict[Target, tuple[bool, bool, str]] = {  # signed and symmetric, reduce_range, why
+_CHOICES: dict[Target, tuple[bool, bool, str]] = {  # signed and symmetric, reduce_range, reason
     "vnni": (
         False,
         False,
@@ -87,14 +87,14 @@ _CHOICES: dict[Target, tuple[bool, bool, str]] = {  # signed and symmetric, redu
 
 
 def choose(target: Target) -> Choice:
-    """The types for ``target``; ``auto`` is this processor."""
+    """Return the types for ``target``. ``auto`` is this processor."""
     processor = this_processor() if target == "auto" else target
-    signed, reduce_range, why = _CHOICES[processor]
-    return Choice(target, processor, signed, signed, reduce_range, why)
+    signed, reduce_range, reason = _CHOICES[processor]
+    return Choice(target, processor, signed, signed, reduce_range, reason)
 
 
 def this_processor() -> Target:
-    """This processor's kind; one that is neither x86 nor ARM is treated with avx2's caution."""
+    """Return this processor's kind. One that is neither x86 nor ARM gets the safe types of avx2."""
     if machine.is_arm():
         return "arm"
     return "vnni" if machine.has_int8_dot_product() else "avx2"

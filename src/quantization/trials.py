@@ -1,128 +1,179 @@
-"""The recipes that were tried, and the best of them so far, as pure logic: it knows no ONNX."""
+"""The recipes that were tried, and the best of them so far."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic
 
-from src.quantization.recipe import Recipe
+from src.quantization.candidates import Candidates, CannotRunError, ModelT, RecipeT
+from src.quantization.evaluation import Evaluation
 
-Model = TypeVar("Model")
-_TIMING = 0.1  # the share of a latency that its timing may be wrong by
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What a file does with the judging images."""
-
-    accuracy: float  # by their labels, a share of 1
-    agreement: float  # the share of images with the fp32 file's top-1
-    seconds: float  # of one call with one image, roughly
-
-
-def holds(judgement: Judgement, accuracy: float, max_drop: float) -> bool:
-    """Whether a file keeps the budget: by its answers, and by their accuracy.
-
-    Args:
-        judgement: the file's.
-        accuracy: the fp32 file's.
-        max_drop: the budget, a share of 1.
-    """
-    worst = max_drop + 1e-9  # shares of a few hundred images are not exact in binary
-    return 1 - judgement.agreement <= worst and accuracy - judgement.accuracy <= worst
+_TIMING_ERROR = 0.1  # of the rough latency, a share of it
 
 
 @dataclass(frozen=True)
-class Rung:
-    """A recipe that was tried, and whether it keeps the budget."""
+class Trial(Generic[RecipeT]):
+    """A recipe that was tried."""
 
-    recipe: Recipe
-    judgement: Judgement
-    holds: bool
+    recipe: RecipeT
+    evaluation: Evaluation
+    within_budget: bool
 
-    def beats(self, other: Rung) -> bool:
-        """Whether this is the one to ship of the two.
+    def beats(self, other: Trial[RecipeT]) -> bool:
+        """Return whether this trial is the better one to ship.
 
-        One that holds; of two that hold the faster one, or where the rough timing can't tell
-        the one with less in float; of two that don't hold the closer one.
+        A trial within the budget beats one that is not. If both are within it, the faster one
+        wins, or the one with fewer layers in float if the rough latencies are too close. If
+        neither is, the one that agrees with the fp32 model on more images wins.
         """
-        if self.holds != other.holds:
-            return self.holds
-        ours, theirs = self.judgement, other.judgement
-        if self.holds:
-            if min(ours.seconds, theirs.seconds) < (1 - _TIMING) * max(
-                ours.seconds, theirs.seconds
-            ):
-                return ours.seconds < theirs.seconds
+        if self.within_budget != other.within_budget:
+            return self.within_budget
+        ours, theirs = self.evaluation, other.evaluation
+        if self.within_budget:
+            faster, slower = sorted((ours.seconds, theirs.seconds))
+            if faster < (1 - _TIMING_ERROR) * slower:
+                return ours.seconds == faster
             return len(self.recipe.kept_in_float) < len(other.recipe.kept_in_float)
         return (ours.agreement, ours.accuracy) > (theirs.agreement, theirs.accuracy)
 
 
+@dataclass(frozen=True)
+class Candidate(Generic[RecipeT, ModelT]):
+    """A trial with its model."""
+
+    trial: Trial[RecipeT]
+    model: ModelT
+
+
+@dataclass(frozen=True)
+class TimedCandidate(Candidate[RecipeT, ModelT]):
+    """A trial within the budget that was timed in turn with another model.
+
+    ``gain`` says how many times as fast as that model this one is. It is below 1 if this one is
+    slower.
+    """
+
+    gain: float
+
+
+@dataclass(frozen=True)
+class Gain(Generic[RecipeT]):
+    """A recipe that was taken because it is faster than the best one before it."""
+
+    recipe: RecipeT
+    factor: float  # times as fast
+
+
 class OutOfTimeError(Exception):
-    """Nothing further may be begun."""
+    """The deadline has passed, so no further recipe may be tried."""
 
 
-class Ladder(Generic[Model]):
-    """The rungs so far, and the model of the best of them: the others' are not kept.
+class Trials(Generic[RecipeT, ModelT]):
+    """The trials so far, and the best of them with its model. No other model is kept.
 
     Args:
-        build: makes the file of a recipe.
-        judge: looks at what it answers.
-        reference: what the fp32 file does with the same images.
-        max_drop: the budget, a share of 1.
-        seconds: after which nothing further is begun; the first recipe is tried in any case.
-        clock: seconds that pass.
+        candidates: make and evaluate the models.
+        max_drop: the accuracy budget, a share of 1.
+        seconds: after this time no further recipe is tried; the first recipe always is.
+        clock: returns seconds.
     """
 
     def __init__(
         self,
-        build: Callable[[Recipe], Model],
-        judge: Callable[[Model], Judgement],
-        reference: Judgement,
+        candidates: Candidates[RecipeT, ModelT],
         max_drop: float,
         seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.rungs: list[Rung] = []
-        self.reference = reference
-        self._best: tuple[Rung, Model] | None = None
-        self._build, self._judge = build, judge
+        self.tried: list[Trial[RecipeT]] = []
+        self.cannot_run: dict[RecipeT, str] = {}  # and the reason
+        self.gains: list[Gain[RecipeT]] = []
+        self.reference = candidates.reference
+        self._candidates = candidates
+        self._best: Candidate[RecipeT, ModelT] | None = None
         self._max_drop = max_drop
         self._clock = clock
         self._deadline = clock() + seconds
 
     @property
-    def best(self) -> tuple[Rung, Model]:
-        """The one to ship, so far."""
+    def best(self) -> Candidate[RecipeT, ModelT]:
+        """The trial to ship so far, with its model.
+
+        Raises:
+            LookupError: there is no trial yet.
+        """
         if self._best is None:
             raise LookupError("nothing was tried yet")
         return self._best
 
+    @property
+    def within_budget(self) -> bool:
+        """True if the best trial so far keeps the budget; False if there is no trial yet."""
+        return self._best is not None and self._best.trial.within_budget
+
     def require_time(self) -> None:
-        """Raises OutOfTimeError if there is none left."""
+        """Raise OutOfTimeError if the deadline has passed."""
         if self._clock() >= self._deadline:
             raise OutOfTimeError
 
-    def holds(self, recipe: Recipe) -> bool:
-        """Try a recipe, and keep it if it beats the best; whether it holds."""
-        rung, model = self.try_(recipe)
-        if self._best is None or rung.beats(self._best[0]):
-            self.ship(rung, model)
-        return rung.holds
+    def try_recipe(self, recipe: RecipeT) -> bool:
+        """Try a recipe, make it the best one if it beats that, and return if it keeps the budget.
 
-    def try_(self, recipe: Recipe) -> tuple[Rung, Model]:
-        """Try a recipe, without more."""
-        if self.rungs:
+        Raises:
+            OutOfTimeError: the deadline has passed.
+        """
+        made = self._make(recipe)
+        if made is None:
+            return False
+        self.tried.append(made.trial)
+        if self._best is None or made.trial.beats(self._best.trial):
+            self._best = made
+        return made.trial.within_budget
+
+    def try_faster(
+        self, recipe: RecipeT, base: Candidate[RecipeT, ModelT]
+    ) -> TimedCandidate[RecipeT, ModelT] | None:
+        """Try a recipe and time its model in turn with that of ``base``.
+
+        The latency of the trial is that of ``base`` divided by the gain, so that the two can be
+        compared.
+
+        Returns:
+            None if the model cannot run or misses the budget.
+
+        Raises:
+            OutOfTimeError: the deadline has passed.
+        """
+        made = self._make(recipe)
+        if made is None:
+            return None
+        if not made.trial.within_budget:
+            self.tried.append(made.trial)
+            return None
+        gain = self._candidates.speedup(made.model, base.model)
+        evaluation = dataclasses.replace(
+            made.trial.evaluation, seconds=base.trial.evaluation.seconds / gain
+        )
+        trial = dataclasses.replace(made.trial, evaluation=evaluation)
+        self.tried.append(trial)
+        return TimedCandidate(trial, made.model, gain)
+
+    def take(self, candidate: TimedCandidate[RecipeT, ModelT]) -> None:
+        """Make a candidate the best one."""
+        self._best = candidate
+
+    def _make(self, recipe: RecipeT) -> Candidate[RecipeT, ModelT] | None:
+        """Make and evaluate a model; None if it cannot run."""
+        if self.tried:
             self.require_time()
-        model = self._build(recipe)
-        judgement = self._judge(model)
-        kept = holds(judgement, self.reference.accuracy, self._max_drop)
-        rung = Rung(recipe, judgement, kept)
-        self.rungs.append(rung)
-        return rung, model
-
-    def ship(self, rung: Rung, model: Model) -> None:
-        """Take one for the best."""
-        self._best = rung, model
+        try:
+            model = self._candidates.make(recipe)
+        except CannotRunError as error:
+            self.cannot_run[recipe] = str(error)
+            return None
+        evaluation = self._candidates.evaluate(model)
+        within = evaluation.within_budget(self._max_drop, self.reference)
+        return Candidate(Trial(recipe, evaluation, within), model)

@@ -1,4 +1,4 @@
-"""The Pareto front: what nothing else beats at one thing without losing at the other."""
+"""The Pareto front: the points that no other beats at one thing without losing at the other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Which of the points are on the front, from the fastest on.
+    """Return the indices of the points on the front, from the fastest on.
 
     By the figures as they were measured: two whose intervals overlap may change places.
 
@@ -17,8 +17,8 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
         Their indices. Of points that are the same in both, the first one.
     """
     order = sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1]))
-    found: list[int] = []
+    kept: list[int] = []
     for index in order:
-        if not found or points[index][1] > points[found[-1]][1]:
-            found.append(index)
-    return found
+        if not kept or points[index][1] > points[kept[-1]][1]:
+            kept.append(index)
+    return kept

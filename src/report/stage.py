@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 
-from src.report import advice, health, table
-from src.report.charts import figures
-from src.report.charts.measurements import charts
-from src.report.charts.style import house
-from src.report.writers import cards, html, markdown_page, tensorboard
+from src.report.charts import training_profile as profile_charts
+from src.report.charts.chart import save
+from src.report.charts.class_accuracy import class_chart
+from src.report.charts.flipped import flipped_charts
+from src.report.charts.measured import charts
+from src.report.sections import profile as profile_sections
+from src.report.sections.report import report_of
+from src.report.training_profile import TrainingProfile
+from src.report.writers import cards, console, html, markdown, tensorboard
 from src.run.folder import Run
-from src.run.layout import as_dict
 from src.system import atomic_files
 
 
-def report_run(run: Run, console: Console) -> None:
+def report_run(run: Run, screen: Console) -> None:
     """Write the pages, the cards and the TensorBoard events of a run, and print the table."""
-    results = as_dict(run.read_benchmark())
-    drawn = {chart.name: chart.draw() for chart in charts(results)}
-    with house():
-        drawn |= dict(figures.draw(results, run.flipped))
-    for name, figure in drawn.items():
-        figures.save(figure, run.folder / f"{name}.png")
-    atomic_files.write_text(run.report, markdown_page.markdown(results, list(drawn)))
-    atomic_files.write_text(run.page, html.page(results, run.flipped))
+    results = run.read_benchmark()
+    report = report_of(results)
+    by_class = class_chart(results)
+    measured = [*charts(results)]
+    of_classes = [by_class] if by_class else []
+    drawn = [*measured, *flipped_charts(report.flips, run.flipped), *of_classes]
+    figures = {chart.name: chart.draw() for chart in drawn}
+    for name, figure in figures.items():
+        save(figure, run.folder / f"{name}.png")
+    atomic_files.write_text(run.report, markdown.page(report, list(figures)))
+    page = html.page(report, [*measured, *of_classes], run.flipped)
+    atomic_files.write_text(run.page, page)
     cards.write(run)
     config = run.read_config()
-    sections = {name: config.get(name) or {} for name in ("model", "data", "trainer")}
-    tensorboard.write(results, run.folder, sections, drawn)
-    console.print(table.console_table(results, narrow=console.is_terminal))
-    for note in table.footnotes(results):
-        console.print(note, soft_wrap=True)
-    for sentence in advice.sentences(results):
-        console.print(sentence, soft_wrap=True, style="bold")
-    if warning := health.warning(results):
-        console.print(warning, soft_wrap=True, style="yellow")
+    hyperparameters = {name: config.get(name) or {} for name in ("model", "data", "trainer")}
+    tensorboard.write(report, run.folder, hyperparameters, figures)
+    console.show(report, screen)
     if run.rounds.is_file():
-        console.print(
-            f"{run.rounds} is a later measurement without its figures: "
-            f"python -m src.benchmark {run.folder} makes them",
-            soft_wrap=True,
-        )
-    console.print(f"Run folder: {run.folder}", soft_wrap=True)
+        later = f"{run.rounds} is a later measurement without its figures: "
+        remedy = f"python -m src.benchmark {run.folder} makes them"
+        console.show_lines([later + remedy], screen)
+    console.show_lines([f"Run folder: {run.folder}"], screen)
+
+
+def report_profile(profile: TrainingProfile, folder: Path, screen: Console) -> None:
+    """Print a sentence on the profile of a training, and put the rest into TensorBoard.
+
+    Args:
+        profile: what was recorded.
+        folder: the run's.
+        screen: where to print.
+    """
+    sections = profile_sections.sections(profile)
+    tensorboard.write_profile(sections, dict(profile_charts.figures(profile)), folder)
+    console.show_lines(profile_sections.sentences(profile), screen)

@@ -108,7 +108,7 @@ class RunPaths:
         """
         try:
             return links.inside(self.folder, *parts)
-        except links.Outward as outward:
+        except links.UnsafePathError as outward:
             raise _not_own(outward) from outward
 
     def require_own_files(self) -> None:
@@ -119,11 +119,11 @@ class RunPaths:
         """
         try:
             links.require_inside(self.folder)
-        except links.Outward as outward:
+        except links.UnsafePathError as outward:
             raise _not_own(outward) from outward
 
 
-def _not_own(outward: links.Outward) -> UsageError:
+def _not_own(outward: links.UnsafePathError) -> UsageError:
     """A run of unknown origin would have files elsewhere read, packed or written."""
     return UsageError(
         "RUN",

@@ -16,7 +16,7 @@ Filter = Literal["bilinear", "bicubic"]
 
 CROP_SHARE = 0.875  # torchvision's: 224 of 256
 
-# The middle of a picture and all that the filters see around it are within this many times its
+# The middle of an image and all that the filters see around it are within this many times its
 # shorter side, so that what lies beyond need not be resized: 1 x 1,000,000 pixels would become
 # 256 x 256,000,000.
 LONGEST_RATIO = 32
@@ -27,9 +27,9 @@ DEEP_DIVISOR = 257  # 65535 / 255: the white of 16 bits is the white of 8
 
 @dataclass(frozen=True)
 class Upright:
-    """Turn and mirror the picture by its EXIF orientation.
+    """Turn and mirror the image by its EXIF orientation.
 
-    Values from 2 to 8 count; with any other the picture stays as it is.
+    Values from 2 to 8 count; with any other the image stays as it is.
     """
 
     tag: int = ORIENTATION
@@ -49,10 +49,10 @@ class ToRgb:
 
 @dataclass(frozen=True)
 class WithoutEnds:
-    """Cut off both ends of a picture more than ``longest_ratio`` times as long as wide.
+    """Cut off both ends of an image more than ``longest_ratio`` times as long as wide.
 
     Each end is ``max(longer - longest_ratio * shorter, 0) // (4 * shorter) * (2 * shorter)``
-    pixels: a multiple of twice the shorter side, so that the resized picture is shorter by a
+    pixels: a multiple of twice the shorter side, so that the resized image is shorter by a
     multiple of 4 pixels and its middle lies where it would be in the whole.
     """
 
@@ -100,12 +100,12 @@ class Normalise:
     std: tuple[float, ...]
 
 
-Spatial = WithoutEnds | ResizeBoth | ResizeShorter | CropMiddle  # picture in, picture out
+Spatial = WithoutEnds | ResizeBoth | ResizeShorter | CropMiddle  # image in, image out
 Step = Upright | ToRgb | Spatial | Scale | Normalise
 
 
 def steps_of(preprocessing: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The steps from a decoded picture to the network's input, (3, H, W) float32, in order.
+    """The steps from a decoded image to the network's input, (3, H, W) float32, in order.
 
     Args:
         preprocessing: as it travels inside an exported file and in ``manifest.json``. A file

@@ -1,4 +1,7 @@
-"""Files that appear whole or not at all: written beside their place, then renamed into it."""
+"""Atomic writes: files and folders are written under a temporary name beside their final place.
+
+A rename then puts them there in one step, so that a reader never sees half of one.
+"""
 
 from __future__ import annotations
 
@@ -20,32 +23,36 @@ from src.system import partial_files
 
 
 def write_text(path: Path, text: str) -> None:
-    r"""Write ``text`` to ``path`` in one step that either happens or does not.
+    r"""Write ``text`` to ``path`` atomically, in UTF-8.
 
-    In UTF-8; what UTF-8 has no form for, as a byte in a file's name, stands there as ``\udcff``.
+    What UTF-8 cannot encode, as a byte of a file's name that is not UTF-8, becomes ``\udcff``.
     """
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` in one step that either happens or does not."""
+    """Write ``content`` to ``path`` atomically."""
     with whole_file(path) as file:
         file.write(content)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON; NaN and infinity are refused, for they are not JSON."""
+    """Write ``value`` as JSON atomically.
+
+    Raises:
+        ValueError: ``value`` holds NaN or infinity, which JSON does not have.
+    """
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write, which takes the place of ``path`` when the block ends well.
+    """Yield a file to write. It replaces ``path`` when the block ends without an exception.
 
-    Where it does not, ``path`` stays as it was.
+    After an exception ``path`` is as it was.
 
     Raises:
-        OSError: with ``path`` as its file, where the system names none or the one being written.
+        OSError: its ``filename`` is ``path`` where the system names no file or the temporary one.
     """
     temporary = None
     try:
@@ -53,28 +60,28 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             temporary = Path(file.name)
             yield file
             file.flush()
-            _to_disk(file.fileno())
+            _fsync(file.fileno())
             temporary.replace(path)
     except BaseException as error:
         if temporary is not None:
-            with contextlib.suppress(OSError):  # of the two errors the first one tells
+            with contextlib.suppress(OSError):  # the first error is the one to report
                 temporary.unlink()
-        if isinstance(error, OSError) and partial_files.is_meant(error):
+        if isinstance(error, OSError) and partial_files.concerns_partial_file(error):
             error.filename = str(path)
         raise
 
 
 @contextlib.contextmanager
 def whole_folder(path: Path, replaced: Collection[str] | None = None) -> Iterator[Path]:
-    """A folder to fill, which takes the place of ``path`` when the block ends well.
+    """Yield a folder to fill. It replaces ``path`` when the block ends without an exception.
 
-    Where it does not, ``path`` stays as it was. At no moment is there neither, where the
-    system can exchange two names.
+    After an exception ``path`` is as it was. Where the system can exchange two names, ``path``
+    exists at every moment.
 
     Args:
-        path: of the folder; a link that has its place is replaced, not what it leads to.
-        replaced: the files that an earlier folder may lose, relative to it; what else is in it is
-            somebody's own and goes over into the new one. None for all.
+        path: the folder's final path. If it is a link, the link is replaced and not followed.
+        replaced: the files of an earlier folder that may be lost, relative to it. Its other files
+            belong to somebody else and are moved into the new folder. None for all files.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with partial_files.new_folder(path) as fresh:
@@ -82,25 +89,25 @@ def whole_folder(path: Path, replaced: Collection[str] | None = None) -> Iterato
         for file in fresh.rglob("*"):
             _sync(file)
         if replaced is not None and not path.is_symlink():
-            _keep_others(path, fresh, replaced)
+            _keep_foreign_files(path, fresh, replaced)
         if path.exists() or path.is_symlink():
-            _exchange(fresh, path)  # what was replaced goes with the other name
+            _exchange(fresh, path)  # new_folder removes the earlier folder, now named ``fresh``
         else:
             fresh.replace(path)
 
 
 def remove_written(folder: Path, names: Iterable[str]) -> None:
-    """Remove those files from ``folder``, and it as well if nothing else is in it."""
+    """Remove the named files from ``folder``, and then every folder that is empty."""
     for name in names:
         (folder / name).unlink(missing_ok=True)
-    below = [path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink()]
-    for each in [*sorted(below, reverse=True), folder]:
-        with contextlib.suppress(OSError):  # something else is in it
-            each.rmdir()
+    subfolders = [path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink()]
+    for subfolder in [*sorted(subfolders, reverse=True), folder]:
+        with contextlib.suppress(OSError):  # it is not empty
+            subfolder.rmdir()
 
 
-def _keep_others(earlier: Path, fresh: Path, replaced: Collection[str]) -> None:
-    """Give ``fresh`` those files of ``earlier`` that are not replaced, as links where it can."""
+def _keep_foreign_files(earlier: Path, fresh: Path, replaced: Collection[str]) -> None:
+    """Hard-link, or else copy, the files of ``earlier`` that are not replaced into ``fresh``."""
     for path in earlier.rglob("*"):
         name = path.relative_to(earlier)
         target = fresh / name
@@ -110,20 +117,20 @@ def _keep_others(earlier: Path, fresh: Path, replaced: Collection[str]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(path, target, follow_symlinks=False)
-        except OSError:  # this file system has no links
+        except OSError:  # this file system has no hard links
             shutil.copy2(path, target, follow_symlinks=False)
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file is on the disk: a name may be there before what it names."""
+    """Wait until a file or folder is on the disk: a rename may get there before the content."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        _to_disk(descriptor)
+        _fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _to_disk(descriptor: int) -> None:
+def _fsync(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -131,27 +138,27 @@ def _to_disk(descriptor: int) -> None:
             raise
 
 
-# What a file system says that cannot sync this: a folder, or anything.
+# Errors of a file system that cannot sync folders, or nothing at all.
 # https://man7.org/linux/man-pages/man2/fsync.2.html
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
-def _exchange(one: Path, other: Path) -> None:
-    """Let two folders of the same file system change their places in one step."""
+def _exchange(first: Path, second: Path) -> None:
+    """Exchange the names of two folders of the same file system, in one step where possible."""
     try:
-        _rename_exchange(one, other)
+        _rename_exchange(first, second)
     except OSError as error:
         if error.errno not in _NO_EXCHANGE:
             raise
-        # Not this system or file system: two steps, between which nothing bears the name.
-        aside = one.with_name(f"{one.name}.aside")
-        other.replace(aside)
+        # Not supported here. Between these renames there is nothing at ``second``.
+        aside = first.with_name(f"{first.name}.aside")
+        second.replace(aside)
         try:
-            one.replace(other)
+            first.replace(second)
         except BaseException:
-            aside.replace(other)
+            aside.replace(second)
             raise
-        aside.replace(one)
+        aside.replace(first)
 
 
 _RENAME_EXCHANGE = 2  # https://man7.org/linux/man-pages/man2/renameat2.2.html
@@ -159,21 +166,22 @@ _AT_FDCWD = -100
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)
 
 
-def _rename_exchange(one: Path, other: Path) -> None:
-    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if call is None:
+def _rename_exchange(first: Path, second: Path) -> None:
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    if call(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+    paths = os.fsencode(first), os.fsencode(second)
+    if renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE):
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(one), None, str(other))
+        raise OSError(number, os.strerror(number), str(first), None, str(second))
 
 
 def sha256_of(values: NDArray[np.float32]) -> str:
-    """The SHA-256 of an array's values, in hexadecimal."""
+    """Return the SHA-256 of an array's values, in hexadecimal."""
     return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""What the user sees while a stage works: a moving line on a terminal, plain lines elsewhere."""
+"""Progress display of a stage: a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-_WIDTH = 100_000  # columns, where there is no terminal that has a width: no row is broken
+_WIDTH = 100_000  # columns in a file or pipe, so that no row of a table is wrapped
 
 
 def open_console() -> Console:
-    """Standard output, as wide as the terminal; in a file or a pipe as wide as any table.
+    """Return a console on standard output, without a limit of width in a file or pipe.
 
-    What stands in brackets or colons is text as all else: a class's name has them too.
+    Rich's markup in brackets and colons is off, because a class's name may contain both.
     """
     console = Console(highlight=False, markup=False, emoji=False)
     wide = Console(highlight=False, markup=False, emoji=False, width=_WIDTH)
@@ -22,21 +22,21 @@ def open_console() -> Console:
 
 
 class Report(Protocol):
-    """How a stage tells where it is."""
+    """A callback to which a stage reports its progress."""
 
     def __call__(self, phase: str, detail: str = "", done: int = 0, total: int = 0) -> None:
-        """Say what is being done now.
+        """Report the work that begins now.
 
         Args:
-            phase: a step of the stage, as in "timing".
-            detail: what in it, as in "onnx_fp32 on cpu".
-            done: how many parts of the phase are done.
-            total: how many there are, 0 if that is not known.
+            phase: a step of the stage, such as "timing".
+            detail: the part of the phase, such as "onnx_fp32 on cpu".
+            done: the number of finished parts of the phase.
+            total: the number of its parts, 0 if unknown.
         """
 
 
 class StageDisplay:
-    """A :class:`Report` that shows a progress bar on a terminal, and a line a phase elsewhere."""
+    """A :class:`Report` that shows a progress bar on a terminal, elsewhere one line per phase."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

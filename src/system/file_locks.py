@@ -1,7 +1,7 @@
-"""Locks on open files, which end with the process that holds them, however that ends.
+"""Locks on open files. The system releases them when the process that holds them ends.
 
-They are advisory and belong to the open file, as flock(2) has them. NFS turns them into byte-range
-locks: an exclusive one needs a file that is open for writing. Some file systems have no locks.
+They are advisory and belong to the open file: see flock(2). NFS turns them into byte-range locks,
+so an exclusive lock needs a file that is open for writing. Some file systems have no locks.
 """
 
 from __future__ import annotations
@@ -9,42 +9,43 @@ from __future__ import annotations
 import errno
 import fcntl
 
-# What a file system says that has no locks: NFS without its lock service, Lustre without
-# -o flock, many of FUSE. NFS says EBADF where the file is open for reading only.
+# Errors of file systems without locks: NFS without its lock service, Lustre without -o flock,
+# many FUSE file systems. EBADF is NFS's error for a file that is open for reading only.
 _NO_LOCKS = frozenset(
     {errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 )
 
 
-def take(descriptor: int) -> None:
-    """Lock a file that is open for writing for this process alone, after waiting for others.
+def lock_exclusive(descriptor: int) -> None:
+    """Wait for an exclusive lock on a file that is open for writing.
 
-    Where the file system has no locks, return without one.
+    Return without a lock if the file system has none.
     """
     _flock(descriptor, fcntl.LOCK_EX)
 
 
-def share(descriptor: int) -> None:
-    """Lock a file against :func:`take` and :func:`is_free`, together with others that share it.
+def lock_shared(descriptor: int) -> None:
+    """Wait for a shared lock, which excludes exclusive locks only.
 
-    Where the file system has no locks, return without one.
+    Return without a lock if the file system has none.
     """
     _flock(descriptor, fcntl.LOCK_SH)
 
 
-def is_free(descriptor: int) -> bool:
-    """Lock a file that is open for writing if no other process holds it; whether that was so.
+def try_lock_exclusive(descriptor: int) -> bool:
+    """Take an exclusive lock on a file that is open for writing, if no other process holds one.
 
-    Where the file system has no locks the answer is no, for nobody can tell.
+    Return True if this process has the lock now. Without locks in the file system return False,
+    because nobody can tell whether the file is in use.
     """
     try:
         return _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # the latter is how some network disks say it
+    except (BlockingIOError, PermissionError):  # some network disks report the latter
         return False
 
 
 def _flock(descriptor: int, operation: int) -> bool:
-    """Whether there is a lock now."""
+    """Call flock(2). Return False if the file system has no locks."""
     try:
         fcntl.flock(descriptor, operation)
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Files below a folder that may be a stranger's: no link in it leads out of it.
+"""Checks that no link in a folder leads out of it.
 
-A link is how a folder of unknown origin gets a file of the user's read, packed or overwritten.
+A folder of unknown origin could use such a link to get a user's file read, packed or overwritten.
 """
 
 from __future__ import annotations
@@ -11,77 +11,81 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-class Outward(Exception):  # noqa: N818  # a finding; whoever opens the folder makes an error of it
-    """A link that leads out of its folder, or something that is no file: its path, what it is."""
+class UnsafePathError(Exception):
+    """Raised for a link that leads out of its folder, and for what is neither file nor folder.
 
-    def __init__(self, path: str, found: str) -> None:
+    Whoever opens the folder turns it into a UsageError.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
         self.path = path
-        self.found = f"{path}, {found}"
+        self.found = f"{path}, {problem}"
         super().__init__(self.found)
 
 
 def inside(folder: Path, *parts: str) -> Path:
-    """The path of ``parts`` below ``folder``, whether there is such a file or not.
+    """Return the path of ``parts`` below ``folder``. The file does not have to exist.
 
     Raises:
-        Outward: a link on the way leads out of ``folder``.
+        UnsafePathError: a link on the path leads out of ``folder``.
     """
     path = folder
     for part in Path(*parts).parts:
         path /= part
         if problem := _problem(path, folder):
-            raise Outward(str(path), problem)
+            raise UnsafePathError(str(path), problem)
     return path
 
 
 def require_inside(folder: Path) -> None:
-    """Look at all that is below ``folder``; no file is opened, no link to a folder followed.
+    """Check everything below ``folder``, without opening a file or following a link to a folder.
 
     Raises:
-        Outward: a link leads out of it, or something is neither file nor folder.
+        UnsafePathError: a link leads out of ``folder``, or an entry is neither file nor folder.
     """
-    for path in _below(str(folder)):
+    for path in _special_entries(str(folder)):
         if problem := _problem(Path(path), folder):
-            raise Outward(path, problem)
+            raise UnsafePathError(path, problem)
 
 
 def target_outside(path: str | Path, folder: str | Path) -> str | None:
-    """Where ``path`` leads to, if that is not below ``folder``; None if it is."""
+    """Return the real path of ``path`` if that is outside ``folder``; None if it is inside."""
     target, top = os.path.realpath(path), os.path.realpath(folder)
     return None if os.path.commonpath([target, top]) == top else target
 
 
-def _below(folder: str) -> Iterator[str]:
+def _special_entries(folder: str) -> Iterator[str]:
+    """Yield everything below ``folder`` that is neither a regular file nor a folder."""
     try:
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+        with os.scandir(folder) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return  # gone meanwhile, or told by whoever wants to read it
-    for entry in found:
+        return  # removed meanwhile, or reported by the code that reads it
+    for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from _below(entry.path)
+            yield from _special_entries(entry.path)
         elif not entry.is_file(follow_symlinks=False):
             yield entry.path
 
 
 def _problem(path: Path, folder: Path) -> str | None:
-    """Why a path cannot be used as one of ``folder``; None if it can, or is not there."""
+    """Return why a path is unsafe; None if it is safe or does not exist."""
     try:
         mode = path.lstat().st_mode
     except OSError:
-        return None  # it is not there, or cannot be looked at: told when it is opened
+        return None  # missing or not accessible, which opening it will report
     if stat.S_ISLNK(mode):
-        return _leads_out(path, folder)
+        return _link_problem(path, folder)
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         return None
-    return "which is neither a file nor a folder"  # a pipe would be waited for without an end
+    return "which is neither a file nor a folder"  # reading a named pipe could wait forever
 
 
-def _leads_out(path: Path, folder: Path) -> str | None:
+def _link_problem(path: Path, folder: Path) -> str | None:
     try:
         os.path.realpath(path, strict=True)
     except FileNotFoundError:
-        pass  # what is not there yet would be written where the link leads
+        pass  # a write would create the link's missing target
     except OSError as error:
-        return f"a link to {path.readlink()} ({error.strerror})"  # to itself, for example
+        return f"a link to {path.readlink()} ({error.strerror})"  # such as a link to itself
     return f"a link to {path.readlink()}" if target_outside(path, folder) else None

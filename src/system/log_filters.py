@@ -1,4 +1,7 @@
-"""What libraries say: in our words where a user can act on it, and else left out."""
+"""Filters for the messages of libraries.
+
+Warnings that a user can act on are reworded into one line. Others are left out.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from src.errors import one_line
-from src.system.library_errors import TRACEBACK, is_library, is_ours
+from src.system.library_errors import TRACEBACK, is_library_file, is_project_file
 
-# Warnings that a user can act on, and our words for them.
-_WORDS = {
+# Patterns of warnings that a user can act on, and the line that is shown instead.
+_REWORDED = {
     r"number of training batches \((\d+)\) is smaller than the logging interval "
     r"Trainer\(log_every_n_steps=(\d+)\)": (
         r"an epoch has \1 batches, and every \2 are logged: set trainer.log_every_n_steps=\1 for "
@@ -39,48 +42,48 @@ _WORDS = {
         r"trainer.deterministic: \1 has no deterministic implementation here"
     ),
 }
-_LONGEST = 300  # characters of a line
+_LINE_CHARACTERS = 300
 
 
-def hush() -> None:
-    """Leave it out, for the rest of the process."""
-    # Lightning's advertisements and its account of the accelerators it has not found.
+def silence_lightning() -> None:
+    """Silence messages of Lightning that no user can act on, for the rest of the process."""
+    # Advertisements, and a list of the accelerators that are missing.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     connectors = "lightning.pytorch.trainer.connectors.checkpoint_connector"
     logging.getLogger(connectors).setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
-    # It has its handlers for SLURM replaced: see src/callbacks/save_on_signal.py.
+    # It reports that its SLURM handlers are replaced: see src/callbacks/save_on_signal.py.
     handlers = "lightning.pytorch.trainer.connectors.signal_connector"
     logging.getLogger(handlers).setLevel(logging.WARNING)
-    # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
+    # Lightning 2.6 uses a part of torch's pytree that torch 2.15 deprecates.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")
-    # Training goes on in its run's folder on purpose.
+    # A resumed training continues in its run folder on purpose.
     warnings.filterwarnings("ignore", message="Checkpoint directory .* is not empty")
-    # Digits are in memory: loading them in processes would be slower.
+    # The digits are in memory: loading them in other processes would be slower.
     warnings.filterwarnings("ignore", message=".*does not have many workers")
 
 
-def in_our_words(text: str, file: str) -> str | None:
-    """A warning as one line for a user; None for one that is of no use to them.
+def reword(text: str, file: str) -> str | None:
+    """Return a warning as one line for a user; None for one that no user can act on.
 
     Args:
-        text: the warning's.
-        file: of the code that it is about.
+        text: the warning's message.
+        file: the file of the code that the warning is about.
     """
-    for pattern, words in _WORDS.items():
+    for pattern, replacement in _REWORDED.items():
         match = re.search(pattern, one_line(text))
         if match:
-            return one_line(match.expand(words))[:_LONGEST]
-    return one_line(text)[:_LONGEST] if is_ours(file) else None
+            return one_line(match.expand(replacement))[:_LINE_CHARACTERS]
+    return one_line(text)[:_LINE_CHARACTERS] if is_project_file(file) else None
 
 
 @contextlib.contextmanager
-def warnings_in_our_words() -> Iterator[None]:
-    """Within it, a warning is one line without a path, printed once, or left out.
+def one_line_warnings() -> Iterator[None]:
+    """Show a warning once, in one line without a path, or leave it out.
 
-    What a user's own module warns of is printed as Python does.
+    Warnings of a user's own module are printed as Python prints them.
     """
-    before, said = warnings.showwarning, set[str]()
+    original, shown = warnings.showwarning, set[str]()
 
     def show(
         message: Warning | str,
@@ -90,11 +93,11 @@ def warnings_in_our_words() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        text = in_our_words(str(message), filename)
-        if text is None and not is_library(filename):
-            before(message, category, filename, lineno, file, line)
-        elif text is not None and text not in said:
-            said.add(text)
+        text = reword(str(message), filename)
+        if text is None and not is_library_file(filename):
+            original(message, category, filename, lineno, file, line)
+        elif text is not None and text not in shown:
+            shown.add(text)
             print(f"warning: {text}", file=sys.stderr)
 
     if not os.environ.get(TRACEBACK):
@@ -103,23 +106,23 @@ def warnings_in_our_words() -> Iterator[None]:
         yield
     finally:
         if warnings.showwarning is show:
-            warnings.showwarning = before
+            warnings.showwarning = original
 
 
 @contextlib.contextmanager
-def event_files() -> Iterator[None]:
-    """Within it, TensorBoard's writing threads end without a traceback.
+def quiet_event_writer_threads() -> Iterator[None]:
+    """Let TensorBoard's writer threads end without a traceback.
 
-    What ended one is raised again by the next call of its writer, where it becomes a line.
+    The next call of the writer raises their error again, and the entry point explains it.
     """
-    before = threading.excepthook
+    original = threading.excepthook
 
-    def hook(ended: Any) -> None:
-        if not type(ended.thread).__module__.startswith("tensorboard."):
-            before(ended)
+    def hook(arguments: Any) -> None:
+        if not type(arguments.thread).__module__.startswith("tensorboard."):
+            original(arguments)
 
     threading.excepthook = hook
     try:
         yield
     finally:
-        threading.excepthook = before
+        threading.excepthook = original

@@ -1,4 +1,4 @@
-"""The processor this process may use: how many cores, which model, which instructions."""
+"""The processor that this process may use: its cores, model and instruction sets."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _CPU = Path("/sys/devices/system/cpu")
 _DEVICES = Path("/dev")
 _STATUS = Path("/proc/self/status")
 
-_ASSUMED_BYTES = 8 * 10**9  # of memory, on a system that does not tell
+_ASSUMED_BYTES = 8 * 10**9  # of memory, on a system that does not report it
 _SYSCTL_SECONDS = 5.0
 
-# The kernel's flag name -> the name the field uses. Only those that decide which
-# kernels a runtime picks for fp32, bf16 and int8.
+# The kernel's flag -> the usual name. Only those by which runtimes choose their fp32, bf16 and
+# int8 kernels.
 _ISA = {
     "avx2": "AVX2",
     "fma": "FMA",
@@ -40,7 +40,10 @@ _ISA = {
 
 
 def usable_cores() -> int:
-    """Cores this process may use: its affinity, and the container's quota rounded up."""
+    """Return the number of cores that this process may use.
+
+    The limits are its affinity and the container's quota, rounded up.
+    """
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
@@ -49,94 +52,95 @@ def usable_cores() -> int:
 
 
 def usable_core_numbers() -> set[int]:
-    """The numbers of the cores this process may use, where the system tells."""
+    """Return the numbers of the cores that this process may use; all cores if unknown."""
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return set(range(os.cpu_count() or 1))
 
 
 def frequency_hz() -> float | None:
-    """The present frequency of the usable cores on average; None where it can't be read."""
+    """Return the present frequency of the usable cores on average; None if it can't be read."""
     values = []
     for core in usable_core_numbers():
         text = cgroup.read(_CPU / f"cpu{core}/cpufreq/scaling_cur_freq") or ""
         if not text.strip().isdecimal():
-            return None  # a virtual machine, mostly; or "<unknown>"
+            return None  # usually a virtual machine; or "<unknown>"
         values.append(int(text) * 1e3)
     return sum(values) / len(values)
 
 
 def frequency_governor() -> str | None:
-    """The kernel's policy for the first core's frequency, as in "powersave"; None if unknown."""
+    """Return the first core's frequency policy, such as "powersave"; None if unknown."""
     text = cgroup.read(_CPU / "cpu0/cpufreq/scaling_governor")
     return None if text is None else text.strip()
 
 
 def memory_bytes() -> int:
-    """The memory this process may use: the machine's, or the container's limit."""
+    """Return the memory that this process may use: the machine's, or the container's limit."""
     return min(_physical_bytes(), container_memory_bytes() or _physical_bytes())
 
 
 def container_memory_bytes() -> int | None:
-    """The container's limit of memory; None without one."""
+    """Return the container's limit of memory; None without one."""
     return cgroup.memory_bytes()
 
 
 def container_cores() -> float | None:
-    """The container's limit of processor time, in cores; None without one."""
+    """Return the container's limit of processor time, in cores; None without one."""
     return cgroup.cores()
 
 
 @functools.cache
 def cpu_model() -> str:
-    """The processor's name as its maker writes it; on ARM, whose kernel has none, its numbers."""
+    """Return the processor's name, or on ARM, whose kernel has no names, its numbers."""
     if platform.system() == "Darwin":
         return _sysctl("machdep.cpu.brand_string") or platform.machine()
-    told = _first_values()
-    name = told.get("model name") or told.get("Model") or told.get("cpu")
+    fields = _cpuinfo_fields()
+    name = fields.get("model name") or fields.get("Model") or fields.get("cpu")
     if name:
         return name
-    if "CPU part" in told:
-        numbers = f"implementer {told.get('CPU implementer', 'unknown')}, part {told['CPU part']}"
-        return f"{platform.machine()}, {numbers}"
+    if "CPU part" in fields:
+        implementer = fields.get("CPU implementer", "unknown")
+        return f"{platform.machine()}, implementer {implementer}, part {fields['CPU part']}"
     return platform.processor() or platform.machine() or "unknown"
 
 
 @functools.cache
 def instruction_sets() -> tuple[str, ...]:
-    """The instruction sets that decide how fast a network runs here, in the field's names."""
+    """Return the usual names of the instruction sets that decide how fast a network runs here."""
     if platform.system() == "Darwin":
         return _darwin_instruction_sets()
-    told = _first_values()
-    flags = set((told.get("flags") or told.get("Features") or "").split())
+    fields = _cpuinfo_fields()
+    flags = set((fields.get("flags") or fields.get("Features") or "").split())
     return tuple(name for flag, name in _ISA.items() if flag in flags)
 
 
 def has_int8_dot_product() -> bool:
-    """Whether int8 products accumulate in 32 bits at once.
+    """Return True if an instruction accumulates int8 products in 32 bits.
 
-    Without such an instruction x86 sums pairs of u8*s8 products in saturating 16 bits
-    (``vpmaddubsw``), so full-range int8 weights overflow.
+    Without it x86 sums pairs of u8*s8 products in saturating 16 bits (``vpmaddubsw``), so
+    full-range int8 weights overflow.
     https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
     """
-    has = set(instruction_sets())
-    return bool(has & {"AVX-512 VNNI", "AVX-VNNI", "AMX-INT8", "NEON dot product", "I8MM"})
+    available = set(instruction_sets())
+    return bool(available & {"AVX-512 VNNI", "AVX-VNNI", "AMX-INT8", "NEON dot product", "I8MM"})
 
 
 def has_amx() -> bool:
-    """Whether the CPU multiplies whole tiles of int8."""
+    """Return True if the processor multiplies whole tiles of int8 (AMX)."""
     return "AMX-INT8" in instruction_sets()
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 matrices natively."""
+    """Return True if the processor multiplies bfloat16 matrices natively."""
     return bool(set(instruction_sets()) & {"AVX-512 BF16", "AMX-BF16", "NEON BF16"})
 
 
 def may_have_gpu() -> bool:
-    """Whether a GPU that torch calls ``cuda`` can be here: on Linux, a driver's device file is.
+    """Return False if this machine certainly has no GPU that torch calls ``cuda``.
 
-    NVIDIA's, that of WSL, and AMD's. Elsewhere only a runtime can tell, so it is True.
+    On Linux such a GPU has a device file: NVIDIA's, WSL's or AMD's. Elsewhere only a runtime can
+    tell, so the answer is True.
     """
     if platform.system() != "Linux":
         return True
@@ -144,8 +148,8 @@ def may_have_gpu() -> bool:
 
 
 def peak_rss_bytes() -> int:
-    """The largest resident set that this process has had."""
-    # getrusage's ru_maxrss also counts what the parent held before exec.
+    """Return the largest resident set that this process has had."""
+    # Not ru_maxrss on Linux: it includes the parent's memory from before exec.
     for line in (cgroup.read(_STATUS) or "").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -154,18 +158,18 @@ def peak_rss_bytes() -> int:
 
 
 def is_virtual() -> bool | None:
-    """Whether a hypervisor shares this processor with others; None where that is not told.
+    """Return True if this is a virtual machine; None if unknown.
 
-    Linux tells it on x86 only.
+    Linux reports it on x86 only.
     """
     if platform.system() == "Darwin":
         return {"1": True, "0": False}.get(_sysctl("kern.hv_vmm_present"))
-    flags = _first_values().get("flags")
+    flags = _cpuinfo_fields().get("flags")
     return None if flags is None else "hypervisor" in flags.split()
 
 
 def is_arm() -> bool:
-    """Whether this is a 64-bit ARM processor."""
+    """Return True for a 64-bit ARM processor."""
     return platform.machine().lower() in {"arm64", "aarch64"}
 
 
@@ -173,11 +177,11 @@ def _physical_bytes() -> int:
     try:
         page, pages = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
-        page = pages = 0  # no such name
-    if min(page, pages) > 0:  # -1 is no answer
+        page = pages = 0  # this system has no such setting
+    if min(page, pages) > 0:  # -1 means unknown
         return page * pages
-    told = _sysctl("hw.memsize")
-    return int(told) if told.isdecimal() and int(told) else _ASSUMED_BYTES
+    size = _sysctl("hw.memsize")
+    return int(size) if size.isdecimal() and int(size) else _ASSUMED_BYTES
 
 
 @functools.cache
@@ -185,13 +189,13 @@ def _cpuinfo() -> tuple[str, ...]:
     return tuple((cgroup.read(_CPUINFO) or "").splitlines())
 
 
-def _first_values() -> dict[str, str]:
-    """What the kernel says of the first core that it says it of, by its names."""
-    told: dict[str, str] = {}
+def _cpuinfo_fields() -> dict[str, str]:
+    """Return each field of /proc/cpuinfo with its first value: that of the first core with it."""
+    fields: dict[str, str] = {}
     for line in _cpuinfo():
         key, _, value = line.partition(":")
-        told.setdefault(key.strip(), value.strip())
-    return told
+        fields.setdefault(key.strip(), value.strip())
+    return fields
 
 
 def _darwin_instruction_sets() -> tuple[str, ...]:
@@ -206,5 +210,5 @@ def _darwin_instruction_sets() -> tuple[str, ...]:
 
 
 def _sysctl(key: str) -> str:
-    """A value of macOS's kernel; empty where there is none."""
+    """Return a value of macOS's kernel; an empty text if there is none."""
     return subprocesses.output_of(["sysctl", "-n", key], _SYSCTL_SECONDS) or ""

@@ -1,4 +1,4 @@
-"""What goes wrong that is nobody's mistake and no defect: a disk, the memory, a process, a GPU."""
+"""Explains disk, memory, process and GPU failures in one line."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from src.errors import one_line
 
 _AGAIN = "what was written before is whole; run the command again"
 
-# What the system says of a file, with the remedy.
-_OF_FILES = {
+# Errors about a file, each with its remedy.
+_FILE_ERRORS = {
     errno.ENOSPC: "the disk is full; make room",
     errno.EDQUOT: "the quota of the disk is used up; make room",
     errno.EIO: "the disk fails (input/output error); look into the system's log, use another disk",
@@ -26,11 +26,10 @@ _OF_FILES = {
     errno.EMFILE: "too many files are open; raise ulimit -n or lower data.num_workers",
     errno.ENFILE: "too many files are open on this machine; end other programs",
 }
-_ERRNO = re.compile(
-    r"\[Errno (\d+)\]"
-)  # all that is left of it where a worker's error is built anew
+# The DataLoader raises a worker's error again from its text, without the attribute errno.
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
 
-# What torch says, in RuntimeErrors of no class of their own.
+# Messages of torch's RuntimeErrors, which have no class of their own.
 _MEMORY = re.compile(
     r"not enough memory|can't allocate memory|out of memory|unable to mmap|bad allocation|"
     r"bad_alloc|CUBLAS_STATUS_ALLOC_FAILED|Cannot allocate memory"
@@ -41,16 +40,16 @@ _GPU = re.compile(
     r"CUDA error: (?!out of memory)|CUDA driver error|cuDNN error|CUBLAS_STATUS_(?!ALLOC)|"
     r"NCCL error|no CUDA-capable device|GPU is lost|No CUDA GPUs are available"
 )
-_CUT_OFF = 200  # characters of what a library says
+_MESSAGE_CHARACTERS = 200  # of a library's message that are shown
 
 
 def explain(error: BaseException) -> str | None:
-    """One line with the cause and the remedy; None where it is none of these.
+    """Return one line with the cause and the remedy; None for any other kind of error.
 
-    Notes of the error (:meth:`BaseException.add_note`) are taken for advice.
+    Notes of the error (:meth:`BaseException.add_note`) are appended as advice.
     """
-    for each in _chain(error):
-        line = _explain(each)
+    for cause in _chain(error):
+        line = _explain(cause)
         if line is not None:
             notes = [note for link in _chain(error) for note in getattr(link, "__notes__", [])]
             return one_line("; ".join([line, *dict.fromkeys(notes)]))
@@ -58,19 +57,19 @@ def explain(error: BaseException) -> str | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: the machine's or the GPU's."""
-    return any(_is_out_of_memory(each) for each in _chain(error))
+    """Return True if the machine's or the GPU's memory ran out."""
+    return any(_is_out_of_memory(cause) for cause in _chain(error))
 
 
-def _explain(error: BaseException) -> str | None:  # noqa: PLR0911  # a kind each
+def _explain(error: BaseException) -> str | None:  # noqa: PLR0911  # one return per kind of error
     text = str(error)
     if _is_out_of_memory(error):
-        return f"out of memory: {_told(_MEMORY, text) or type(error).__name__}"
+        return f"out of memory: {_matching_line(_MEMORY, text) or type(error).__name__}"
     if isinstance(error, OSError):
-        return _of_file(error)
+        return _explain_file_error(error)
     if isinstance(error, ModuleNotFoundError):
-        missing = error.name or one_line(text)
-        return f"not installed: {missing[:_CUT_OFF]}; install it, or leave out what needs it"
+        package = (error.name or one_line(text))[:_MESSAGE_CHARACTERS]
+        return f"not installed: {package}; install it, or leave out what needs it"
     if not isinstance(error, RuntimeError):
         return None
     if _SHARED_MEMORY.search(text):
@@ -78,23 +77,23 @@ def _explain(error: BaseException) -> str | None:  # noqa: PLR0911  # a kind eac
             "the shared memory of this machine is used up: "
             "lower data.num_workers, or enlarge /dev/shm (docker run --shm-size)"
         )
-    if found := _WORKER.search(text):
+    if match := _WORKER.search(text):
         return (
-            f"a process that loads images ended: {found[0]}; if memory ran out, as a rule the "
+            f"a process that loads images ended: {match[0]}; if memory ran out, as a rule the "
             f"reason, lower data.num_workers or data.batch_size; {_AGAIN}"
         )
     if _GPU.search(text):
-        return f"the GPU fails or is gone: {_told(_GPU, text)}; see nvidia-smi; {_AGAIN}"
+        return f"the GPU fails or is gone: {_matching_line(_GPU, text)}; see nvidia-smi; {_AGAIN}"
     return None
 
 
-def _of_file(error: OSError) -> str | None:
-    found = _ERRNO.search(str(error))
-    number = error.errno if error.errno is not None else int(found[1]) if found else None
-    if number not in _OF_FILES:
+def _explain_file_error(error: OSError) -> str | None:
+    match = _ERRNO.search(str(error))
+    number = error.errno if error.errno is not None else int(match[1]) if match else None
+    if number not in _FILE_ERRORS:
         return None
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{_OF_FILES[number]}; {_AGAIN}"
+    file = f"{error.filename}: " if error.filename else ""
+    return f"{file}{_FILE_ERRORS[number]}; {_AGAIN}"
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -106,14 +105,14 @@ def _is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _told(pattern: re.Pattern[str], text: str) -> str:
-    """What a library says, from the line that the pattern finds."""
+def _matching_line(pattern: re.Pattern[str], text: str) -> str:
+    """Return the first line of a message that matches, or else its first line."""
     lines = [line for line in text.splitlines() if pattern.search(line)] or text.splitlines()
-    return lines[0].strip()[:_CUT_OFF] if lines else ""
+    return lines[0].strip()[:_MESSAGE_CHARACTERS] if lines else ""
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what led to it."""
+    """Yield an error and its causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -1,4 +1,4 @@
-"""Which packages are installed."""
+"""Look-up of installed packages."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from collections.abc import Sequence
 
 
 def missing_packages(names: Sequence[str]) -> list[str]:
-    """Those of the packages, by import name, that are not installed."""
+    """Return those of the packages, by import name, that are not installed."""
     return [name for name in names if importlib.util.find_spec(name) is None]

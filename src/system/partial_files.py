@@ -1,7 +1,7 @@
-"""Files and folders that are being written, and those that a killed process left so.
+"""Files and folders that are being written, and those that a killed process left unfinished.
 
-Both have a name of ours until they are whole, and a lock. A file is locked itself. A folder has a
-file beside it for that: NFS locks only what is open for writing, and a folder cannot be.
+Until they are complete they have a marked name and a lock. A file is locked itself. A folder has
+a lock file beside it: NFS only locks files that are open for writing, and a folder cannot be.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from typing import IO
 from src.system import file_locks
 
 _MARK = ".lightship-unfinished-"
-_LOCK = ".lock"  # how the name of a folder's lock goes on
-_OURS = re.compile(rf"\..+{re.escape(_MARK)}[0-9a-f]{{16}}({re.escape(_LOCK)})?")
-_LONGEST = 48  # characters of the name that it will have; 255 bytes is what a name may take
+_LOCK = ".lock"  # suffix of a folder's lock file
+_PARTIAL_NAME = re.compile(rf"\..+{re.escape(_MARK)}[0-9a-f]{{16}}({re.escape(_LOCK)})?")
+_MAX_NAME_CHARACTERS = 48  # of the final name in the marked one; a name may have 255 bytes
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextlib.contextmanager
 def new_file(place: Path) -> Iterator[IO[bytes]]:
-    """A file to write and read beside ``place``; its ``name`` tells where, and it stays there.
+    """Yield a new file beside ``place``, open for writing and reading. It is not removed.
 
-    No other process takes it for one that was left, until the block ends.
+    Until the block ends its lock shows other processes that it is in use.
     """
     with _locked(place) as file:
         yield file
@@ -37,49 +37,50 @@ def new_file(place: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def new_folder(place: Path) -> Iterator[Path]:
-    """A folder to fill beside ``place``. What has its name when the block ends is removed.
+    """Yield a new folder beside ``place``. When the block ends, whatever has its name is removed.
 
-    No other process takes it for one that was left, until then.
+    Until then its lock shows other processes that it is in use.
     """
     with _locked(place, _LOCK) as file:
-        named = Path(file.name)
-        folder = named.with_name(named.name.removesuffix(_LOCK))
+        lock = Path(file.name)
+        folder = lock.with_name(lock.name.removesuffix(_LOCK))
         try:
             folder.mkdir()
             yield folder
         finally:
             _remove_folder(folder)
-            named.unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
 
 
-def is_meant(error: OSError) -> bool:
-    """Whether an error is about a file that is being written, or names none."""
+def concerns_partial_file(error: OSError) -> bool:
+    """Return True if an error names a file that is being written, or no file."""
     name = error.filename
-    return name is None or bool(_OURS.fullmatch(os.path.basename(os.fsdecode(name))))  # noqa: PTH119
+    return name is None or bool(_PARTIAL_NAME.fullmatch(os.path.basename(os.fsdecode(name))))  # noqa: PTH119
 
 
 def remove(folder: Path) -> list[Path]:
-    """Remove what no process is writing any more, in ``folder`` but not below; what that was.
+    """Remove the unfinished files and folders in ``folder`` that no process is writing any more.
 
-    Only what has our mark in its name and our lock, which is free. Links are not followed.
+    Only entries with the marked name and a lock that nobody holds are removed. Links are not
+    followed, and subfolders are not searched. Return the removed paths.
     """
     removed = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        # A folder goes with its lock.
-        if not _OURS.fullmatch(path.name) or not stat.S_ISREG(path.lstat().st_mode):
+        # A folder is found by its lock file.
+        if not _PARTIAL_NAME.fullmatch(path.name) or not stat.S_ISREG(path.lstat().st_mode):
             continue
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
-            continue  # it has its name by now, or is another user's
+            continue  # it was renamed meanwhile, or belongs to another user
         try:
-            if not file_locks.is_free(descriptor):
+            if not file_locks.try_lock_exclusive(descriptor):
                 continue
-            written = path.with_name(path.name.removesuffix(_LOCK))
-            if written != path:
-                _remove_folder(written)
+            unfinished = path.with_name(path.name.removesuffix(_LOCK))
+            if unfinished != path:
+                _remove_folder(unfinished)
             path.unlink(missing_ok=True)
-            removed.append(written)
+            removed.append(unfinished)
         finally:
             os.close(descriptor)
     return removed
@@ -88,23 +89,23 @@ def remove(folder: Path) -> list[Path]:
 @contextlib.contextmanager
 def _locked(place: Path, suffix: str = "") -> Iterator[IO[bytes]]:
     while True:
-        name = f".{place.name[:_LONGEST]}{_MARK}{secrets.token_hex(8)}{suffix}"
+        name = f".{place.name[:_MAX_NAME_CHARACTERS]}{_MARK}{secrets.token_hex(8)}{suffix}"
         path = place.with_name(name)
         with open(path, "w+b", opener=_create) as file:
-            file_locks.take(file.fileno())
-            if path.exists():  # it may have been removed as left, before it was locked
+            file_locks.lock_exclusive(file.fileno())
+            if path.exists():  # another process may have removed it before it was locked
                 yield file
                 return
 
 
 def _create(path: str, _: int) -> int:
-    return os.open(path, _NEW, 0o666)  # less what the user's umask takes
+    return os.open(path, _NEW, 0o666)  # the system applies the user's umask
 
 
 def _remove_folder(path: Path) -> None:
-    """Remove a folder with what is in it, or the link that has its place."""
+    """Remove a folder with its content, or the link in its place."""
     if path.is_symlink():
         path.unlink()
     else:
-        # What cannot be removed stays: it is in nobody's way.
+        # A rest that cannot be removed does no harm.
         shutil.rmtree(path, ignore_errors=True)

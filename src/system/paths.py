@@ -1,4 +1,4 @@
-"""Paths as users write them: ``~`` is a home folder."""
+"""Expansion of ``~`` in paths that a user typed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from src.errors import UsageError
 
 
 def expand(text: str, argument: str = "path") -> str:
-    """A path with the home folder in the place of ``~`` or ``~user`` at its start.
+    """Return a path with the home folder for ``~`` or ``~user`` at its start.
 
-    A shell does so only where a word begins with it, which ``data.root=~/photos`` does not.
+    A shell expands ``~`` only at the start of a word, so not in ``data.root=~/photos``.
 
     Raises:
-        UsageError: there is no such user, or the home folder is not known, and nothing has that
-            name as it is written.
+        UsageError: the user or the home folder is unknown, and no file has that name literally.
     """
     if not text.startswith("~"):
         return text
-    expanded = os.path.expanduser(text)  # noqa: PTH111  # Path's raises, and drops a last slash
+    expanded = os.path.expanduser(text)  # noqa: PTH111  # Path's raises, and drops a final slash
     if expanded == text and "/" in text and not os.path.exists(text):  # noqa: PTH110
         raise UsageError(
             argument,
@@ -33,14 +32,14 @@ def expand(text: str, argument: str = "path") -> str:
 
 
 def user_path(text: str | Path, argument: str = "path") -> Path:
-    """The path that a user means: see :func:`expand`."""
+    """Return the path that a user typed, with ``~`` expanded: see :func:`expand`."""
     return Path(expand(str(text), argument))
 
 
 def expand_all(value: Any, argument: str = "") -> Any:
-    """A configuration with every path that begins with ``~/`` or ``~user/`` expanded.
+    """Return a configuration with ``~/`` or ``~user/`` expanded at the start of every text.
 
-    Every text is taken for a path: nothing else begins so. Namespaces are changed in place.
+    No text other than a path begins like this. Namespaces are changed in place.
 
     Raises:
         UsageError: see :func:`expand`.
@@ -48,15 +47,17 @@ def expand_all(value: Any, argument: str = "") -> Any:
     if isinstance(value, str):
         return expand(value, argument) if "/" in value else value
     if isinstance(value, list):
-        return [expand_all(each, argument) for each in value]
+        return [expand_all(item, argument) for item in value]
     if isinstance(value, dict):
-        return {name: expand_all(each, _below(argument, name)) for name, each in value.items()}
+        return {
+            name: expand_all(item, _option_name(argument, name)) for name, item in value.items()
+        }
     if isinstance(value, argparse.Namespace):
-        for name, each in vars(value).items():
-            setattr(value, name, expand_all(each, _below(argument, name)))
+        for name, item in vars(value).items():
+            setattr(value, name, expand_all(item, _option_name(argument, name)))
     return value
 
 
-def _below(argument: str, name: object) -> str:
-    """The name of an option, as it is typed: without what the parser puts between."""
+def _option_name(argument: str, name: object) -> str:
+    """Return the name of an option as a user types it: without the parser's ``init_args``."""
     return argument if name == "init_args" else f"{argument}.{name}".lstrip(".")

@@ -1,7 +1,7 @@
-"""Foreign text made harmless for the place where it is shown: a terminal, a shell line, Markdown.
+"""Escaping of text of unknown origin for a shell, Python, Markdown or CSV.
 
-A run, a file of classes or a folder of pictures may come from anybody, and so may every name in
-it. Each place has one function here. HTML has none: the templates escape by themselves.
+A run, a file of class names or a folder of images may come from anybody, and so may every name in
+it. Each target has a function here. HTML has none, because the templates escape automatically.
 """
 
 from __future__ import annotations
@@ -9,80 +9,87 @@ from __future__ import annotations
 import re
 import shlex
 
-from src.errors import is_harmful, visible, written_out
+from src.errors import escaped, is_harmful, visible
 
-# Markup of GitHub's Markdown and of python-markdown, which TensorBoard uses, wherever it stands.
+# Inline markup of GitHub's Markdown and of python-markdown, which TensorBoard uses.
 _MARKUP = re.compile(r"[\\`*|]|_(?![^\W_])|(?<![^\W_])_|\](?=[(\[])")
-_STRUCK = re.compile(r"(?<=\S)~|~(?=~)")
+_STRIKETHROUGH = re.compile(r"(?<=\S)~|~(?=~)")
 _ENTITY = re.compile(r"&(?=#?\w+;)")
-_AT_START = re.compile(r"^(?:(>|#+(?=\s|$)|[+-](?=[\s-]|$)|=+(?=\s*$))|(\d+)([.)])(?=\s|$))")
-_ADDRESS = re.compile(r"(?i)\b(https?|ftp)://|\b(www)\.")
+_BLOCK_MARKUP = re.compile(r"^(?:(>|#+(?=\s|$)|[+-](?=[\s-]|$)|=+(?=\s*$))|(\d+)([.)])(?=\s|$))")
+_URL = re.compile(r"(?i)\b(https?|ftp)://|\b(www)\.")
 _FENCES = re.compile(r"`+")
 
-# A spreadsheet takes a cell that begins so for a formula.
+# A spreadsheet evaluates a cell with such a start as a formula.
 # https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
 def shell(text: str) -> str:
-    """``text`` as one word of a line for a shell (bash, zsh), whatever is in it."""
+    """Return ``text`` quoted as one word for a shell (bash, zsh)."""
     if not any(map(is_harmful, text)):
         return shlex.quote(text)
-    # Between plain quotes a terminal would still obey control characters when the line is pasted.
-    plain = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"$'{''.join(written_out(each) if is_harmful(each) else each for each in plain)}'"
+    # Plain quotes do not stop a terminal from acting on control characters of a pasted line.
+    content = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{_escape_harmful(content)}'"
 
 
 def in_python(text: str) -> str:
-    """``text`` for the inside of a Python literal in double quotes that is no f-string."""
-    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-    return "".join(written_out(each) if is_harmful(each) else each for each in quoted)
+    """Return ``text`` escaped for a Python literal in double quotes that is not an f-string."""
+    return _escape_harmful(text.replace("\\", "\\\\").replace('"', '\\"'))
 
 
 def markdown(text: str, *, in_table: bool = False) -> str:
-    """``text`` in a line of Markdown or a cell of its tables: no markup, tag, link or new line.
+    """Return ``text`` for a line or table cell of Markdown, without markup, tags, links or breaks.
 
-    Common characters within words, as the underscore of a format's name, stay as they are.
+    Characters that are common within words, as the underscore of a format's name, stay.
     """
     line = visible(" ".join(text.split()))
     line = _ENTITY.sub("&amp;", line).replace("<", "&lt;")
-    line = _STRUCK.sub("&#126;", _MARKUP.sub(lambda found: f"\\{found[0]}", line))
-    line = _ADDRESS.sub(_no_link, line).replace("]:", "]&#58;")  # by which a link is defined
-    return line if in_table else _AT_START.sub(_no_block, line)
+    line = _STRIKETHROUGH.sub("&#126;", _MARKUP.sub(lambda match: f"\\{match[0]}", line))
+    line = _URL.sub(_escape_url, line).replace("]:", "]&#58;")  # "[name]:" would define a link
+    return line if in_table else _BLOCK_MARKUP.sub(_escape_block, line)
 
 
 def markdown_code(text: str, *, in_table: bool = False) -> str:
-    """``text`` as code within a line of Markdown, in which no markup counts."""
+    """Return ``text`` as a code span of Markdown, in which markup has no effect."""
     line = visible(" ".join(text.split()))
     if in_table:
         line = line.replace("|", "\\|")
-    fence = "`" * (1 + max((len(each) for each in _FENCES.findall(line)), default=0))
+    fence = "`" * (1 + _longest_fence(line))
     space = " " if line.startswith("`") or line.endswith("`") or not line else ""
     return f"{fence}{space}{line}{space}{fence}"
 
 
 def markdown_block(text: str, language: str = "") -> str:
-    """``text`` as a block of code of Markdown, whose end it cannot write itself."""
-    shown = visible(text)
-    fence = "`" * max(3, 1 + max((len(each) for each in _FENCES.findall(shown)), default=0))
-    return f"{fence}{language}\n{shown}\n{fence}"
+    """Return ``text`` as a code block of Markdown, with a fence longer than any in ``text``."""
+    code = visible(text)
+    fence = "`" * max(3, 1 + _longest_fence(code))
+    return f"{fence}{language}\n{code}\n{fence}"
 
 
 def csv_cell(text: str) -> str:
-    """``text`` as a cell of a CSV file that no spreadsheet takes for a formula.
+    """Return ``text`` as a cell of a CSV file that no spreadsheet evaluates as a formula.
 
-    A number stays a number: ``-1`` is one, ``-1+1`` is not.
+    Numbers stay as they are: ``-1`` is a number, ``-1+1`` is not.
     """
-    if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text):
+    if text.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text):
         return f"'{text}"
     return text
 
 
-def _no_link(found: re.Match[str]) -> str:
-    return f"{found[1]}&#58;//" if found[1] else f"{found[2]}&#46;"
+def _escape_harmful(text: str) -> str:
+    return "".join(escaped(character) if is_harmful(character) else character for character in text)
 
 
-def _no_block(found: re.Match[str]) -> str:
-    """What would begin a heading, a list, a quotation or a line."""
-    return f"\\{found[1]}" if found[1] else f"{found[2]}\\{found[3]}"
+def _longest_fence(text: str) -> int:
+    return max((len(fence) for fence in _FENCES.findall(text)), default=0)
+
+
+def _escape_url(match: re.Match[str]) -> str:
+    return f"{match[1]}&#58;//" if match[1] else f"{match[2]}&#46;"
+
+
+def _escape_block(match: re.Match[str]) -> str:
+    """Escape the start of a heading, list, quotation or rule."""
+    return f"\\{match[1]}" if match[1] else f"{match[2]}\\{match[3]}"

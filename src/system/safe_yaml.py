@@ -1,4 +1,4 @@
-"""YAML of plain values only, as much of it as a configuration has."""
+"""YAML with plain values only, limited to the size of a configuration."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ import yaml
 
 from src.errors import describe
 
-MOST_VALUES = 100_000
+MAX_VALUES = 100_000
 
 
 def load(text: str) -> Any:
-    """The plain values in ``text``.
+    """Return the plain values in ``text``.
 
     Raises:
-        yaml.YAMLError: it is no YAML, or asks for other things than plain values.
-        ValueError: it holds more values than a configuration, or itself: an alias of YAML may
-            multiply a few lines beyond any memory.
+        yaml.YAMLError: ``text`` is not YAML, or constructs other objects than plain values.
+        ValueError: ``text`` has more than MAX_VALUES values, or a value that contains itself.
+            YAML's aliases can multiply a few lines beyond any memory.
     """
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError:
         raise
     except Exception as error:
-        # Its constructors raise whatever a value of the wrong kind leads them to.
+        # PyYAML's constructors raise various errors for values of the wrong kind.
         raise ValueError(describe(error)) from error
-    if _count(content) > MOST_VALUES:
-        raise ValueError(f"more than {MOST_VALUES} values")
+    if _count(content) > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES} values")
     return content
 
 
 def _count(value: Any) -> int:
-    """How many values there are in it, an alias each time; no further than the most."""
+    """Count nested values up to MAX_VALUES + 1. An aliased value counts each time it is used."""
     pending, count = [value], 0
-    while pending and count <= MOST_VALUES:
-        each = pending.pop()
+    while pending and count <= MAX_VALUES:
+        item = pending.pop()
         count += 1
-        if isinstance(each, dict):
-            pending += each.values()
-        elif isinstance(each, list | tuple | set):
-            pending += each
+        if isinstance(item, dict):
+            pending += item.values()
+        elif isinstance(item, list | tuple | set):
+            pending += item
     return count

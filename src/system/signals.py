@@ -1,4 +1,4 @@
-"""How a command is stopped from outside: by Ctrl-C, or by SIGTERM as a cluster does."""
+"""Handlers for the signals that stop a command: Ctrl-C, and SIGTERM as clusters send it."""
 
 from __future__ import annotations
 
@@ -11,72 +11,72 @@ from types import FrameType
 _NAMES = {signal.SIGINT: "Ctrl-C"}
 
 
-class Stopped(BaseException):  # it is no error
-    """The command was stopped; what was done is on disk.
+class Stopped(BaseException):
+    """Raised when a signal stops the command. Finished work is on disk.
 
-    No Exception, so that nothing takes it for the failure of a format or a row.
+    It is not an Exception, so that no handler takes it for the failure of a format or a row.
 
     Args:
-        number: of the signal.
-        told: what was saved and how to go on, as part of a sentence.
-        quiet: another process of the same training tells, and has the exit code.
+        number: the signal's number.
+        details: what was saved and how to continue, as part of a sentence.
+        quiet: True in a process that prints nothing and exits with 0, because another process of
+            the same training prints the message and has the exit code.
     """
 
-    def __init__(self, number: int, told: str = "", *, quiet: bool = False) -> None:
+    def __init__(self, number: int, details: str = "", *, quiet: bool = False) -> None:
         super().__init__(number)
         self.signal = signal.Signals(number)
-        self.told = told
+        self.details = details
         self.quiet = quiet
 
     def __str__(self) -> str:
         line = f"stopped by {_NAMES.get(self.signal, self.signal.name)}"
-        return f"{line}; {self.told}" if self.told else line
+        return f"{line}; {self.details}" if self.details else line
 
     @property
     def exit_code(self) -> int:
-        """As a shell has it for a program that the signal ended."""
+        """Return the exit code that shells report for a program ended by this signal."""
         return 0 if self.quiet else 128 + self.signal
 
 
 @contextmanager
-def at_once() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise :class:`Stopped`, wherever the program is."""
+def stopping_on_signals() -> Iterator[None]:
+    """Raise :class:`Stopped` on Ctrl-C and SIGTERM, at any point of the block."""
     with handling(stop, signal.SIGINT, signal.SIGTERM):
         yield
 
 
 def stop(number: int, _: FrameType | None = None) -> None:
-    """A handler of a signal.
-
-    Raises:
-        Stopped: always.
-    """
+    """Handle a signal by raising :class:`Stopped`."""
     raise Stopped(number)
 
 
 @contextmanager
 def handling(handler: signal._HANDLER, *numbers: signal.Signals) -> Iterator[None]:
-    """``handler`` for these signals, then what was there before.
+    """Set ``handler`` for these signals within the block. Restore the earlier ones after it.
 
-    A signal that is ignored stays so, as of a program that nohup started; and only the main thread
-    can have handlers.
+    An ignored signal stays ignored, as in a program that nohup started. In another thread than
+    the main one nothing changes, because Python allows handlers in the main thread only.
     """
-    ours = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    handled = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():
-        ours = []
-    before = {number: signal.signal(number, handler) for number in ours}
+        handled = []
+    earlier = {number: signal.signal(number, handler) for number in handled}
     try:
         yield
     finally:
-        for number, each in before.items():
-            signal.signal(number, each)
+        for number, earlier_handler in earlier.items():
+            signal.signal(number, earlier_handler)
 
 
 @contextmanager
-def telling(how_to_go_on: Callable[[], str]) -> Iterator[None]:
-    """Says how to go on if the block is stopped; asked for it then."""
+def resume_advice(advice: Callable[[], str]) -> Iterator[None]:
+    """Add advice on how to continue to the message if the block is stopped.
+
+    ``advice`` is called at that moment.
+    """
     try:
         yield
     except Stopped as stopped:
-        stopped.told = "; ".join(part for part in (stopped.told, how_to_go_on()) if part)
+        stopped.details = "; ".join(part for part in (stopped.details, advice()) if part)
         raise

@@ -10,19 +10,22 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-# The reader of a pipe has left; the terminal was closed.
-_GONE = (errno.EPIPE, errno.EIO)
-_BROKEN_PIPE = 128 + 13  # the exit code that a shell has for a program ended by SIGPIPE
+# Errors of a pipe without a reader and of a closed terminal.
+_CLOSED = (errno.EPIPE, errno.EIO)
+_BROKEN_PIPE = 128 + 13  # the exit code that shells report for a program ended by SIGPIPE
 
 
-class ClosedOutput(BaseException):  # it is no error, and nothing may take it for one
-    """Nobody reads what is printed any more, and the command has nothing else to do."""
+class ClosedOutput(BaseException):
+    """Raised when nobody reads the output any more and the command has no other work to do.
+
+    It is not an Exception, so that no handler takes it for an error.
+    """
 
     exit_code = _BROKEN_PIPE
 
 
-class _Outlet(io.FileIO):
-    """A file that takes all that is written to it, also when nobody reads it any more."""
+class _TolerantFile(io.FileIO):
+    """A file that accepts writes after its reader has closed it."""
 
     closed_early = False
 
@@ -30,43 +33,43 @@ class _Outlet(io.FileIO):
         try:
             return super().write(content)
         except OSError as error:
-            # Whatever comes after, as what a library in C writes, fails no more.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.fileno())
-            os.close(nowhere)
-            if error.errno not in _GONE:
-                raise  # a full disk, say, which the command ends with
+            # Redirect the descriptor, so that later writes, also those of C libraries, succeed.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
+            if error.errno not in _CLOSED:
+                raise  # such as a full disk, which ends the command
             self.closed_early = True
             return len(content)
 
 
 @contextlib.contextmanager
-def open_ended() -> Iterator[None]:
-    """Within it, a command goes on when the reader of its output leaves.
+def tolerating_closed_output() -> Iterator[None]:
+    """Let a command continue when the reader of its output leaves.
 
-    A training or a measurement is to end well, though nobody looks at its progress any more. And
-    what the encoding of the output lacks is printed as an escape: a name is no reason to stop.
+    A training or measurement finishes although nobody reads its progress any more. Characters
+    that the encoding of the output lacks are printed as escapes instead of raising an error.
     """
-    before = sys.stdout, sys.stderr
+    original = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (
-        _lasting(stream) if stream is own else stream  # none of ours in a test or a notebook
-        for stream, own in zip(before, (sys.__stdout__, sys.__stderr__), strict=True)
+        _tolerant(stream) if stream is default else stream  # leave those of pytest and notebooks
+        for stream, default in zip(original, (sys.__stdout__, sys.__stderr__), strict=True)
     )
     try:
         yield
     finally:
-        ours = sys.stdout, sys.stderr
-        sys.stdout, sys.stderr = before
-        for stream in ours:
+        replaced = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = original
+        for stream in replaced:
             if stream is not None:
                 stream.flush()
 
 
-def _lasting(stream: Any) -> Any:
+def _tolerant(stream: Any) -> Any:
     if not isinstance(stream, io.TextIOWrapper):
-        return stream  # None, where a process was started without
+        return stream  # None in a process that was started without this stream
     stream.flush()
-    raw = _Outlet(stream.fileno(), "w", closefd=False)
+    raw = _TolerantFile(stream.fileno(), "w", closefd=False)
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=stream.encoding,
@@ -75,7 +78,7 @@ def _lasting(stream: Any) -> Any:
     )
 
 
-def is_read() -> bool:
-    """Whether somebody still reads what is printed, as far as is known."""
+def has_reader() -> bool:
+    """Return False if a write has shown that nobody reads standard output any more."""
     buffer = getattr(sys.stdout, "buffer", None)
     return not getattr(getattr(buffer, "raw", None), "closed_early", False)

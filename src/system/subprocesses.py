@@ -1,4 +1,4 @@
-"""Other programs: a module of this project, or a small one of the system, in its own process."""
+"""Subprocesses: a module of this project, or a short-lived program of the system."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
-_MOST_BYTES = 1 << 16  # as much as a pipe holds
+_MAX_BYTES = 1 << 16  # the capacity of a pipe
 
 
 def run_module(name: str, *argv: str, seconds: float) -> subprocess.CompletedProcess[str]:
-    """What ``python -m NAME ARGV...`` printed, and how it ended.
+    """Run ``python -m NAME ARGV...`` and return its exit code and output.
 
     Args:
-        name: as it is imported.
-        seconds: that it may take.
+        name: the module's import name.
+        argv: its arguments.
+        seconds: the time limit.
 
     Raises:
         subprocess.TimeoutExpired: it took longer, and was killed.
-        OSError: no process can be started.
+        OSError: the process cannot be started.
     """
     return subprocess.run(
         [sys.executable, "-m", name, *argv],
@@ -42,11 +43,11 @@ def output_of(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> str | None:
-    """The first lines that a small program of the system prints, without the last line break.
+    """Return the output of a short-lived program, up to _MAX_BYTES, without final line breaks.
 
-    None where it is not installed, fails or hangs. It has no terminal to ask a question at. When
-    the time is over it is killed with all that it started, so that none of these holds the pipe
-    open: ``subprocess.run`` would wait for them.
+    Return None if it is not installed, fails or takes longer than ``seconds``. It has no terminal
+    to ask questions at. After the time limit its whole process group is killed, so that none of
+    its children keeps the pipe open: ``subprocess.run`` would wait for them.
     """
     try:
         process = subprocess.Popen(
@@ -61,11 +62,11 @@ def output_of(
     except OSError:
         return None
     if process.stdout is None:
-        raise RuntimeError("a pipe was asked for")
+        raise RuntimeError("Popen made no pipe for standard output")
     with process.stdout as pipe:
         try:
             code = process.wait(seconds)
-        except BaseException as error:  # a signal to this process ends the other one, too
+        except BaseException as error:  # a signal to this process also ends the program
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -74,7 +75,7 @@ def output_of(
             raise
         os.set_blocking(pipe.fileno(), False)
         try:
-            content = os.read(pipe.fileno(), _MOST_BYTES)
+            content = os.read(pipe.fileno(), _MAX_BYTES)
         except BlockingIOError:
-            content = b""  # it printed nothing, and what it started still could
+            content = b""  # nothing printed yet, and a child still has the pipe open
     return os.fsdecode(content).rstrip("\n") if code == 0 else None

@@ -80,7 +80,7 @@ class WorkerProcess:
 
     def __init__(self, name: str, folder: Path, device: str, limits: Limits) -> None:
         self._limits = limits
-        self._mixes_batch = getattr(formats.get(name), "mixes_batch", False)
+        self._mixes_batch = formats.get(name).mixes_batch
         self._device_memory = nvml.GrowthMeter() if device == "cuda" and limits.alone else None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         self._connection, theirs = Pipe()

@@ -51,7 +51,7 @@ class Worker:
     """One exported file in this process."""
 
     def __init__(self, name: str, folder: Path, device: str, threads: int) -> None:
-        self._kind = formats.get(name)
+        self._format = formats.get(name)
         self._folder = folder
         self._device = device
         self._threads = threads
@@ -67,11 +67,11 @@ class Worker:
         Raises:
             Unavailable: it is not installed.
         """
-        missing = missing_packages(self._kind.runs_with)
+        missing = missing_packages(self._format.runs_with)
         if missing:
             raise Unavailable(f"not installed: {', '.join(missing)}")
         started = perf_counter()
-        for package in self._kind.runs_with:
+        for package in self._format.runs_with:
             importlib.import_module(package)
         return protocol.Imported(import_seconds=perf_counter() - started)
 
@@ -84,7 +84,7 @@ class Worker:
         self._classes = classes
         imported = self.import_runtime()
         started = perf_counter()
-        self._runtime = self._kind.load(self._folder, self._device, self._threads)
+        self._runtime = self._format.load(self._folder, self._device, self._threads)
         self._runtime.synchronize()
         return protocol.Loaded(
             import_seconds=imported.import_seconds,
@@ -161,9 +161,9 @@ class Worker:
             images: (n, 3, H, W), to run both on.
             exports: the folder that holds the other formats' folders.
         """
-        tell = getattr(self._kind, "damage", None)
-        found = [] if tell is None else tell(self._folder, Path(exports), images)
-        return protocol.Departures(damage=[row.TensorNoise(**tensor) for tensor in found])
+        tensors = self._format.sensitivity(self._folder, Path(exports), images)
+        noises = [row.TensorNoise(**dataclasses.asdict(tensor)) for tensor in tensors]
+        return protocol.Departures(damage=noises)
 
     def _settle(self) -> bool:
         """Wait until this process burns no CPU; False where it still does at the ceiling."""

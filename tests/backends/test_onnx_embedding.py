@@ -17,8 +17,8 @@ from src import formats
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.export.options import ExportOptions
-from tests import photos
-from tests.looking_glass import embedded_file
+from tests.support import photos
+from tests.support.identity_models import embedded_file
 
 SIZE = 24
 SIDES = [(200, 320), (321, 167), (24, 24), (27, 28), (19, 13), (9, 150), (400, 301), (25, 60)]
@@ -39,7 +39,7 @@ def seen(model: onnx.ModelProto, feed: dict[str, Any]) -> Any:
     ).run(None, feed)[0]
 
 
-def looking_glass(rule: Preprocessing, folder: Path) -> onnx.ModelProto:
+def embedded_model(rule: Preprocessing, folder: Path) -> onnx.ModelProto:
     """An embedded file whose "network" gives its own input, flat, as the logits."""
     return onnx.load(embedded_file(rule.to_dict(), folder))
 
@@ -62,7 +62,7 @@ def seen_last(model: onnx.ModelProto, feed: dict[str, Any]) -> Any:
 def test_the_graph_resizes_as_pillow_does(rule: Preprocessing, tmp_path: Path) -> None:
     for seed, (height, width) in enumerate(SIDES):
         picture = photos.pixels(height, width, seed)
-        model = looking_glass(rule, tmp_path)
+        model = embedded_model(rule, tmp_path)
         ours = levels(model, rule, picture)
         theirs = np.asarray(rule.spatial()(Image.fromarray(picture))).astype(float)
         difference = np.abs(ours - theirs)
@@ -77,7 +77,7 @@ def test_the_graph_resizes_as_pillow_does(rule: Preprocessing, tmp_path: Path) -
 def test_the_graph_cuts_long_pictures_as_the_preprocessing_does(
     rule: Preprocessing, tmp_path: Path
 ) -> None:
-    model = looking_glass(rule, tmp_path)
+    model = embedded_model(rule, tmp_path)
     for seed, sides in enumerate(LONG_SIDES):
         picture = np.random.default_rng(seed).integers(0, 256, (*sides, 3), dtype=np.uint8)
         ours = levels(copy.deepcopy(model), rule, picture)
@@ -86,7 +86,7 @@ def test_the_graph_cuts_long_pictures_as_the_preprocessing_does(
 
 
 def test_the_graph_resizes_no_more_of_a_long_picture_than_it_needs(tmp_path: Path) -> None:
-    model = looking_glass(Preprocessing(SIZE, "crop"), tmp_path)
+    model = embedded_model(Preprocessing(SIZE, "crop"), tmp_path)
     model.graph.output.append(onnx.helper.make_tensor_value_info("preprocessing/resized", 2, None))
     resized = seen_last(model, {"image": np.zeros((100_000, 1, 3), np.uint8)})
     assert resized.size < 3 * 40 * (SIZE / 0.875) ** 2
@@ -94,13 +94,13 @@ def test_the_graph_resizes_no_more_of_a_long_picture_than_it_needs(tmp_path: Pat
 
 def test_only_standard_operators_are_used(tmp_path: Path) -> None:
     for rule in RULES:
-        model = looking_glass(rule, tmp_path)
+        model = embedded_model(rule, tmp_path)
         assert {node.domain for node in model.graph.node} == {""}
         assert [each.domain for each in model.opset_import] == [""]
 
 
 def test_the_file_says_that_its_preprocessing_is_inside(tmp_path: Path) -> None:
-    model = looking_glass(RULES[0], tmp_path)
+    model = embedded_model(RULES[0], tmp_path)
     metadata = {each.key: each.value for each in model.metadata_props}
     assert metadata["preprocessing_embedded"] == "true"
     assert json.loads(metadata["preprocessing"])["image_size"] == SIZE
@@ -115,7 +115,7 @@ def test_the_file_says_that_its_preprocessing_is_inside(tmp_path: Path) -> None:
 def test_every_onnx_format_can_hold_its_preprocessing() -> None:
     for name in formats.names():
         onnx_file = formats.get(name).runs_with == ("onnxruntime",)
-        assert hasattr(formats.get(name), "embed") is onnx_file, name
+        assert formats.get(name).embeds is onnx_file, name
 
 
 def test_the_option_is_refused_where_no_format_could_follow_it() -> None:

@@ -16,7 +16,7 @@ import pytest
 from src.backends.base import Unavailable
 from src.benchmark import memory
 from src.benchmark.suite import measure
-from src.report.table import footnotes
+from src.report.sections.footnotes import footnotes
 from src.run.folder import Run
 from src.run.latency import Memory
 from src.run.layout import as_dict
@@ -24,6 +24,7 @@ from src.worker import protocol
 from src.worker.memory_peak import MOST_CALLS, peak_when_steady
 from src.worker.process import Limits, WorkerError
 from tests.benchmark.test_suite import FEW, HUNGRY_BYTES, Data, only, run, silent
+from tests.report.pages import record
 from tests.report.test_table import latency, results, row
 
 __all__ = ["run"]  # the fixture
@@ -153,4 +154,4 @@ def test_a_file_whose_memory_cannot_be_measured_says_why_and_stays_ok(
     assert (
         "onnx on cpu: its memory at batch 8 is not known "
         "(8.0 GB resident during peak_memory; killed)"
-    ) in [*footnotes(measured)]
+    ) in [*footnotes(record(measured))]

@@ -20,8 +20,7 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure, measure_unless_done, require_success
 from src.errors import LightshipError, UsageError
 from src.export.stage import PROBE
-from src.report.table import footnotes
-from src.report.writers import markdown_page
+from src.report.sections.footnotes import footnotes
 from src.run import fingerprint
 from src.run.folder import Run
 from src.run.layout import as_dict
@@ -29,6 +28,7 @@ from src.run.reading import convert
 from src.run.row import Row
 from src.system import atomic_files
 from src.worker import process
+from tests.report.pages import markdown_page
 from tests.report.test_table import FAILED
 from tests.report.test_table import row as table_row
 
@@ -38,13 +38,21 @@ PLANTED = """
 import os, time
 import numpy as np
 from src.backends.base import Profile, Unavailable
+from src.formats.base import Format
 
-requires = runs_with = ("numpy",)
-devices = ("cpu",)
-precision = "fp32"
-tolerance = 1e-3
+class Planted(Format):
+    requires = runs_with = ("numpy",)
+    devices = ("cpu",)
+    precision = "fp32"
+    tolerance = 1e-3
 
-def load(folder, device, threads):
+    def export(self, source, folder):
+        raise NotImplementedError
+
+    def load(self, folder, device, threads):
+        return opened(folder)
+
+def opened(folder):
     with open(folder / "started", "a+") as started:  # a line for each process
         print(os.getpid(), file=started)
         started.seek(0)
@@ -154,13 +162,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     (site / "sitecustomize.py").write_text(
         "import importlib\n"
         "from src import formats\n"
-        "formats.get = lambda name: importlib.import_module('planted')\n"
+        "formats.get = lambda name: importlib.import_module('planted').Planted()\n"
     )
     path = os.pathsep.join([str(site), str(process._ROOT)])
     monkeypatch.setenv("PYTHONPATH", path)
     planted = ModuleType("planted")
     exec(PLANTED, planted.__dict__)  # noqa: S102  # our own text
-    monkeypatch.setattr(formats, "get", lambda _: planted)
+    monkeypatch.setattr(formats, "get", lambda _: planted.Planted())
 
     run = Run(tmp_path / "planted" / "version_0")
     entries = {}
@@ -331,7 +339,7 @@ def test_a_baseline_that_fails_at_a_test_image_leaves_the_other_rows_their_figur
     assert talking.accuracy.images == 50
     assert talking.accuracy.paired is None
     assert found.recommended == {"cpu": None}
-    assert "nan-of-the-strange" in markdown_page.markdown(as_dict(found), [])
+    assert "nan-of-the-strange" in markdown_page(found)
 
 
 def test_a_run_that_was_calibrated_on_the_scored_images_is_refused(run: Run) -> None:
@@ -423,7 +431,7 @@ def test_a_file_that_was_changed_is_measured_again_as_what_it_is_now(
     assert (before.as_exported, row.as_exported) == (True, False)
     assert row.sha256 == {"weights": atomic_files.sha256(file)} != before.sha256
     assert row.size_bytes == len(text)
-    assert "talking: its files were changed" in " ".join(footnotes(as_dict(results)))
+    assert "talking: its files were changed" in " ".join(footnotes(results))
     assert (
         up_to_date.find(well_behaved, FEW, lambda: Data().sha256("test")) == results
     )  # which is of what is there now
@@ -491,10 +499,10 @@ def test_the_same_network_is_shown_by_its_answers_and_not_by_a_test(run: Run) ->
     assert noisy
     assert noisy.paired
     assert (noisy.paired.beyond_rounding or 0) > 0
-    found = as_dict(run.read_benchmark())
+    found = run.read_benchmark()
     (word,) = [note for note in footnotes(found) if "more than rounding" in note]
     assert word.startswith("noisy on cpu: more than rounding is between its logits and those of")
-    assert found["recommended"]["cpu"] in {"eager", "talking"}
+    assert found.recommended["cpu"] in {"eager", "talking"}
 
 
 def test_a_file_that_is_gone_or_empty_is_a_failed_row(well_behaved: Run) -> None:

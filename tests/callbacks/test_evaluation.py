@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from src.callbacks.evaluation import EvaluationTable
-from tests.models.test_classifier import TinyNet, loader, trainer
+from tests.support.tiny_classifier import TinyNet, loader, trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.mark.parametrize("stage", ["validate", "test"])
-def test_each_metric_is_one_line_of_a_file_or_a_pipe(
+def test_each_metric_is_one_line_when_output_is_no_terminal(
     stage: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -24,7 +24,7 @@ def test_each_metric_is_one_line_of_a_file_or_a_pipe(
     getattr(evaluation, stage)(model, loader(), verbose=False)
     lines = capsys.readouterr().out.splitlines()
     for name, value in evaluation.callback_metrics.items():
-        [line] = [each for each in lines if each.strip().startswith(f"{name} ")]
+        [line] = [line for line in lines if line.strip().startswith(f"{name} ")]
         assert float(line.split()[-1]) == pytest.approx(float(value), rel=1e-5)
 
 

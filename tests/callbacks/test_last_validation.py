@@ -1,4 +1,4 @@
-"""However a training ends, its last weights are validated, and may be the best."""
+"""The last weights of a training are validated, whatever ends it, and may be the best."""
 
 from __future__ import annotations
 
@@ -15,36 +15,34 @@ from src.callbacks.averaging import MovingAverage
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint, UntrainedCheckpoint
 from src.callbacks.export import finished_checkpoint
 from src.callbacks.finetune import Patience
-from tests.models.test_classifier import TinyNet, loader, trainer
-
-BATCHES = 3  # of an epoch
+from tests.support.tiny_classifier import TinyNet, loader, trainer
 
 
 class StopAtOnce(Callback):
-    """Asks for the end of the training after its first step, as a user's own callback may."""
+    """Requests the end of the training after its first step, as a user's callback may."""
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         trainer.should_stop = True
 
 
 class Rising(TinyNet):
-    """A score that is better whenever it is looked at, so that the best is the last validated."""
+    """Network whose score rises with each validation, so that the last one is the best."""
 
-    looks = 0
+    validations = 0
 
     def on_validation_epoch_end(self) -> None:
-        self.looks += 1
-        self.log("val/score", float(self.looks))
+        self.validations += 1
+        self.log("val/score", float(self.validations))
 
 
 class Steady(TinyNet):
-    """A score that is always the same: of equals the later ones are kept."""
+    """Network with a constant score: the latest weights win the tie."""
 
     def on_validation_epoch_end(self) -> None:
         self.log("val/score", 0.5)
 
 
-# Options of the Trainer, further callbacks, and for how many steps it trains.
+# Options of the Trainer, more callbacks, and the number of steps of the training.
 ENDS: dict[str, tuple[dict[str, Any], list[Callback], int]] = {
     "max_steps within the first epoch": ({"max_steps": 1}, [], 1),
     "max_steps within a later epoch": ({"max_steps": 4}, [], 4),
@@ -84,15 +82,15 @@ ENDS: dict[str, tuple[dict[str, Any], list[Callback], int]] = {
 }
 
 
-def fit(
+def train(
     folder: Path, model: TinyNet, options: dict[str, Any], *callbacks: Callback, every: int = 1
 ) -> Trainer:
     last = LastCheckpoint()
-    ours = [BestCheckpoint("val/score", every_n_epochs=every), last]
-    for each in ours:
-        each.dirpath = str(folder / "checkpoints")
+    checkpoints = [BestCheckpoint("val/score", every_n_epochs=every), last]
+    for checkpoint in checkpoints:
+        checkpoint.dirpath = str(folder / "checkpoints")
     settings = {"num_sanity_val_steps": 0, "enable_checkpointing": True, **options}
-    order = [*callbacks, UntrainedCheckpoint(last), *ours]
+    order = [*callbacks, UntrainedCheckpoint(last), *checkpoints]
     training = trainer(folder, callbacks=order, **settings)
     training.fit(model, loader(), loader())
     return training
@@ -115,44 +113,44 @@ def test_the_last_weights_of_a_training_are_validated(
     name: str, kind: type[TinyNet], tmp_path: Path
 ) -> None:
     options, callbacks, steps = ENDS[name]
-    training = fit(tmp_path, kind(), options, *callbacks)
+    training = train(tmp_path, kind(), options, *callbacks)
     best, last = saved(tmp_path, "best"), saved(tmp_path, "last")
     assert last["global_step"] == best["global_step"] == steps
-    assert all(torch.equal(value, weights(last)[each]) for each, value in weights(best).items())
-    # Of both: a training that goes on from the last knows the best score.
+    assert all(torch.equal(value, weights(last)[key]) for key, value in weights(best).items())
+    # Both store the best score, so that a training resumed from the last one knows it.
     scores = [content["callbacks"]["BestCheckpoint"]["score"] for content in (best, last)]
     assert scores[0] == scores[1] == training.callback_metrics["val/score"]
     assert finished_checkpoint(training) == tmp_path / "checkpoints" / "best.ckpt"
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_fewer_epochs_than_every_n_epochs_keep_the_last_as_the_best(tmp_path: Path) -> None:
-    fit(tmp_path, Rising(), {"max_epochs": 2}, every=5)
+def test_fewer_epochs_than_every_n_epochs_save_the_last_weights_as_the_best(tmp_path: Path) -> None:
+    train(tmp_path, Rising(), {"max_epochs": 2}, every=5)
     assert saved(tmp_path, "best")["epoch"] == 1
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_weights_that_were_not_validated_do_not_take_the_score_of_earlier_ones(
+def test_unvalidated_weights_do_not_inherit_an_earlier_score(
     tmp_path: Path,
 ) -> None:
-    seen: list[int] = []
+    best_epochs: list[int] = []
 
     class CutShort(Steady):
         """Ends the second epoch before its validation."""
 
         def on_train_epoch_start(self) -> None:
             best = tmp_path / "checkpoints" / "best.ckpt"
-            seen.append(saved(tmp_path, "best")["epoch"] if best.is_file() else -1)
+            best_epochs.append(saved(tmp_path, "best")["epoch"] if best.is_file() else -1)
 
         def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
             return -1 if self.current_epoch == 1 and batch_idx > 0 else None
 
-    fit(tmp_path, CutShort(), {"max_epochs": 3})
-    assert seen == [-1, 0, 0]
+    train(tmp_path, CutShort(), {"max_epochs": 3})
+    assert best_epochs == [-1, 0, 0]
 
 
-# What leaves nothing to validate: what is exported then is the last checkpoint.
-NEVER: dict[str, tuple[dict[str, Any], int]] = {
+# Options with which nothing is validated, and the number of steps of the training.
+WITHOUT_VALIDATION: dict[str, tuple[dict[str, Any], int]] = {
     "limit_val_batches": ({"limit_val_batches": 0}, 6),
     "limit_val_batches as a share": ({"limit_val_batches": 0.0}, 6),
     "max_epochs": ({"max_epochs": 0}, 0),
@@ -163,12 +161,12 @@ NEVER: dict[str, tuple[dict[str, Any], int]] = {
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", NEVER)
-def test_where_nothing_is_validated_the_last_checkpoint_is_what_is_exported(
+@pytest.mark.parametrize("name", WITHOUT_VALIDATION)
+def test_the_last_checkpoint_is_exported_if_nothing_was_validated(
     name: str, tmp_path: Path
 ) -> None:
-    options, steps = NEVER[name]
-    training = fit(tmp_path, Rising(), options)
+    options, steps = WITHOUT_VALIDATION[name]
+    training = train(tmp_path, Rising(), options)
     assert saved(tmp_path, "last")["global_step"] == steps
     assert finished_checkpoint(training) == tmp_path / "checkpoints" / "last.ckpt"
     assert not (tmp_path / "checkpoints" / "best.ckpt").exists()

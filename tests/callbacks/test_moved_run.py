@@ -1,4 +1,4 @@
-"""A run that was renamed, copied or mounted elsewhere goes on there, with its best weights."""
+"""A run that was renamed, copied or mounted elsewhere resumes there and keeps its best weights."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.export import finished_checkpoint
 from src.callbacks.run_paths import RunPaths
 from src.errors import UsageError
-from tests.models.test_classifier import TinyNet, loader, trainer
+from tests.support.tiny_classifier import TinyNet, loader, trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 class Falling(TinyNet):
-    """A score that is worse after every epoch, so that the first weights are the best."""
+    """Network whose score falls with each epoch, so that the first weights are the best."""
 
     def on_validation_epoch_end(self) -> None:
         self.log("val/score", -float(self.current_epoch))
@@ -31,33 +31,33 @@ class Falling(TinyNet):
 def fit(
     run: Path,
     epochs: int,
-    goes_on: Path | None = None,
+    resume_from: Path | None = None,
     *,
     monitor: str = "val/score",
     every: int = 1,
 ) -> Trainer:
-    """A training as the command line sets it up, with a checkpoint of the user's own."""
-    ours = [BestCheckpoint(monitor, every_n_epochs=every), LastCheckpoint()]
-    theirs = ModelCheckpoint(filename="mine", monitor="val/score", mode="max")
-    for each in (*ours, theirs):
-        each.dirpath = str(run / "checkpoints")
+    """Train with the callbacks of the command line and a ModelCheckpoint of the user."""
+    checkpoints = [BestCheckpoint(monitor, every_n_epochs=every), LastCheckpoint()]
+    of_user = ModelCheckpoint(filename="mine", monitor="val/score", mode="max")
+    for checkpoint in (*checkpoints, of_user):
+        checkpoint.dirpath = str(run / "checkpoints")
     training = trainer(
         run.parent,
         max_epochs=epochs,
-        callbacks=[RunPaths(run), theirs, *ours],
+        callbacks=[RunPaths(run), of_user, *checkpoints],
         enable_checkpointing=True,
         num_sanity_val_steps=0,
     )
-    training.fit(Falling(), loader(), loader(), ckpt_path=goes_on)
+    training.fit(Falling(), loader(), loader(), ckpt_path=resume_from)
     return training
 
 
 def texts(value: Any) -> list[str]:
-    """Every text in a value, keys included."""
+    """Return every text in a nested value, keys included."""
     if isinstance(value, dict):
-        return [text for pair in value.items() for each in pair for text in texts(each)]
+        return [text for pair in value.items() for item in pair for text in texts(item)]
     if isinstance(value, list | tuple):
-        return [text for each in value for text in texts(each)]
+        return [text for item in value for text in texts(item)]
     return [str(value)] if isinstance(value, str | Path) else []
 
 
@@ -76,7 +76,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_a_checkpoint_names_no_folder(trained: Path) -> None:
+def test_a_checkpoint_stores_no_folder(trained: Path) -> None:
     for path in (trained / "checkpoints").iterdir():
         content = torch.load(path, weights_only=True)
         assert not [text for text in texts(content) if str(trained.parent) in text], path
@@ -110,7 +110,7 @@ MOVES = [renamed, renumbered, in_a_moved_project, copied, behind_a_link]
 
 
 @pytest.mark.parametrize("move", MOVES, ids=lambda move: move.__name__)
-def test_a_moved_run_goes_on_in_its_place_and_keeps_its_best(
+def test_a_moved_run_resumes_in_its_new_place_and_keeps_its_best_checkpoint(
     move: Callable[[Path], Path], trained: Path, tmp_path: Path
 ) -> None:
     original = Path(shutil.copytree(trained, tmp_path / "project" / "lightning_logs" / "t" / "v"))
@@ -122,22 +122,22 @@ def test_a_moved_run_goes_on_in_its_place_and_keeps_its_best(
     assert finished_checkpoint(training) == (run / "checkpoints" / "best.ckpt").resolve()
     last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert (last["epoch"], last["callbacks"]["BestCheckpoint"]["score"]) == (3, 0)
-    kept = sorted(path.name for path in (run / "checkpoints").iterdir())
-    assert kept == ["best.ckpt", "last.ckpt", "mine.ckpt"]
+    names = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert names == ["best.ckpt", "last.ckpt", "mine.ckpt"]
     assert torch.load(run / "checkpoints" / "mine.ckpt", weights_only=True)["epoch"] == 0
     if move is copied:
         assert files(original) == before
 
 
-def test_other_options_of_the_checkpoint_do_not_forget_the_best(
-    trained: Path, tmp_path: Path
-) -> None:
+def test_changed_checkpoint_options_keep_the_best_score(trained: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(trained, tmp_path / "a" / "b"))
     fit(run, 4, run / "checkpoints" / "last.ckpt", every=2)
     assert torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == 0
 
 
-def test_a_best_by_another_metric_is_not_overwritten(trained: Path, tmp_path: Path) -> None:
+def test_a_best_checkpoint_chosen_by_another_metric_is_not_overwritten(
+    trained: Path, tmp_path: Path
+) -> None:
     run = Path(shutil.copytree(trained, tmp_path / "a" / "b"))
     before = files(run)
     with pytest.raises(UsageError, match=r"checkpoint.monitor: expected val/score \(max\)"):
@@ -145,7 +145,9 @@ def test_a_best_by_another_metric_is_not_overwritten(trained: Path, tmp_path: Pa
     assert files(run) == before
 
 
-def test_a_new_run_from_a_checkpoint_looks_for_its_own_best(trained: Path, tmp_path: Path) -> None:
+def test_a_new_run_from_a_checkpoint_starts_without_a_best_score(
+    trained: Path, tmp_path: Path
+) -> None:
     before = files(trained)
     run = tmp_path / "a" / "b"
     training = fit(run, 3, trained / "checkpoints" / "last.ckpt")
@@ -155,7 +157,7 @@ def test_a_new_run_from_a_checkpoint_looks_for_its_own_best(trained: Path, tmp_p
     assert files(trained) == before
 
 
-def test_a_best_checkpoint_that_was_removed_is_not_exported(trained: Path, tmp_path: Path) -> None:
+def test_a_removed_best_checkpoint_is_not_exported(trained: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(trained, tmp_path / "a" / "b"))
     (run / "checkpoints" / "best.ckpt").unlink()
     training = fit(run, 2, run / "checkpoints" / "last.ckpt")
@@ -165,7 +167,7 @@ def test_a_best_checkpoint_that_was_removed_is_not_exported(trained: Path, tmp_p
 
 
 @pytest.mark.parametrize("name", ["run:../../other/best.ckpt", "run:/etc/passwd", "/etc/passwd"])
-def test_a_strangers_checkpoint_names_no_file_outside_its_run(name: str, tmp_path: Path) -> None:
+def test_paths_in_an_untrusted_checkpoint_cannot_leave_its_run(name: str, tmp_path: Path) -> None:
     state = {"monitor": "val/score", "mode": "max", "score": torch.tensor(1.0)}
     best = BestCheckpoint("val/score")
     best.dirpath = str(tmp_path)
@@ -174,7 +176,7 @@ def test_a_strangers_checkpoint_names_no_file_outside_its_run(name: str, tmp_pat
     class Training:
         ckpt_path = str(tmp_path / "checkpoints" / "last.ckpt")
 
-        class strategy:  # noqa: N801  # as a Trainer has it
+        class strategy:  # noqa: N801  # the attribute's name in Trainer
             broadcast = staticmethod(lambda value: value)
 
     content: dict[str, Any] = {
@@ -183,5 +185,6 @@ def test_a_strangers_checkpoint_names_no_file_outside_its_run(name: str, tmp_pat
     RunPaths(None).on_load_checkpoint(Training(), None, content)  # type: ignore[arg-type]
     best.on_load_checkpoint(Training(), None, content)  # type: ignore[arg-type]
     best.load_state_dict(content["callbacks"]["BestCheckpoint"])
-    assert best.kept == tmp_path / "best.ckpt"
-    assert content["callbacks"]["BestCheckpoint"]["dirpath"] == name  # no path of this run's
+    assert best.saved_path == tmp_path / "best.ckpt"
+    # Unchanged, because it is not a path in this run.
+    assert content["callbacks"]["BestCheckpoint"]["dirpath"] == name

@@ -1,4 +1,4 @@
-"""Where ``predict`` and ``test`` write: into the run that the checkpoint lies in, or here."""
+"""Output of ``predict`` and ``test``: in the checkpoint's run, else in the working directory."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from src.cli.entry_point import run_command
 from src.run import folder as runs
 from src.run.folder import Run
 
-READING = (
+OPTIONS = (
     *("model=resnet34", "data.image_size=32", "data.batch_size=4", "data.num_workers=0"),
     *("trainer.precision=32", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false"),
 )
-FEW = ("trainer.limit_predict_batches=1", "trainer.limit_test_batches=1")
+ONE_BATCH = ("trainer.limit_predict_batches=1", "trainer.limit_test_batches=1")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run with the weights that it began with."""
+    """Return a run of zero epochs, with its initial weights."""
     folder = tmp_path_factory.mktemp("user")
     stages = ("export.enabled=false", "benchmark.enabled=false", "profiler=none")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        run_command(lambda: app.main([*READING, *stages, "trainer.max_epochs=0"]))
+        run_command(lambda: app.main([*OPTIONS, *stages, "trainer.max_epochs=0"]))
     return Run(folder / "lightning_logs" / "resnet34" / "version_0")
 
 
@@ -39,30 +39,30 @@ def files_below(folder: Path) -> set[str]:
     ("subcommand", "name"),
     [("predict", "home/weights/x.ckpt"), ("test", "home/checkpoints/x.ckpt")],
 )
-def test_a_checkpoint_outside_a_run_has_nothing_written_around_it(
+def test_nothing_is_written_beside_a_checkpoint_outside_a_run(
     trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subcommand: str, name: str
 ) -> None:
-    place, here = tmp_path / "place", tmp_path / "here"
-    checkpoint = place / name
+    user_folder, here = tmp_path / "place", tmp_path / "here"
+    checkpoint = user_folder / name
     for folder in (checkpoint.parent, here):
         folder.mkdir(parents=True)
     shutil.copy(trained.last_checkpoint, checkpoint)
-    if checkpoint.parent.name != "checkpoints":  # somebody's own file of that name
+    if checkpoint.parent.name != "checkpoints":  # a user's file of the same name
         (checkpoint.parent.parent / "config.yaml").write_text("colour: blue")
-    before = files_below(place)
+    before = files_below(user_folder)
     monkeypatch.chdir(here)
-    run_command(lambda: app.main([subcommand, *READING, *FEW, f"ckpt_path={checkpoint}"]))
-    assert files_below(place) == before
+    run_command(lambda: app.main([subcommand, *OPTIONS, *ONE_BATCH, f"ckpt_path={checkpoint}"]))
+    assert files_below(user_folder) == before
     assert files_below(here) == ({"predictions.csv"} if subcommand == "predict" else set())
 
 
-def test_predictions_of_a_run_elsewhere_are_written_into_that_run(
+def test_predictions_are_written_into_the_run_of_the_checkpoint(
     trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = Run(shutil.copytree(trained.folder, tmp_path / "a copy"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    words = [*READING, *FEW, f"ckpt_path={copy.last_checkpoint}"]
+    words = [*OPTIONS, *ONE_BATCH, f"ckpt_path={copy.last_checkpoint}"]
     run_command(lambda: app.main(["predict", *words]))
     lines = (copy.folder / "predictions.csv").read_text().splitlines()
     assert lines[0] == "position,true,predicted,probability"
@@ -78,4 +78,4 @@ def test_a_run_is_a_folder_with_a_configuration_and_checkpoints(
     assert runs.around(trained.folder / "x.ckpt") is None
     link = tmp_path / "checkpoints"
     link.symlink_to(trained.last_checkpoint.parent)
-    assert runs.around(link / "last.ckpt") is None  # it lies where it is named
+    assert runs.around(link / "last.ckpt") is None  # the path decides, not the link's target

@@ -1,4 +1,4 @@
-"""The profile and the throughput of real trainings, small ones."""
+"""Profile and throughput of small trainings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.callbacks.profiler import ProfilerCallback
-from src.callbacks.throughput import Throughput
+from src.callbacks.throughput import ThroughputScalars
 from src.data.datasets.digits import Digits
 from src.models.classifier import Classifier
 
@@ -22,8 +22,8 @@ class Tiny(Classifier):
     builder = "resnet18"
 
 
-class AtTheEnd(Callback):
-    """What an export would find."""
+class StateAtFitEnd(Callback):
+    """Records the state of the profiler when the export would begin."""
 
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.hooks = sum(len(module._forward_hooks) for module in pl_module.modules())
@@ -31,9 +31,9 @@ class AtTheEnd(Callback):
         self.recorder = trainer.profiler.recorder
 
 
-def fit(folder: Path, *, batches: int = 8, **options: Any) -> tuple[Path, AtTheEnd]:
-    """The run's folder, and what was there when the training had ended."""
-    callback, end = ProfilerCallback(**options), AtTheEnd()
+def fit(folder: Path, *, batches: int = 8, **options: Any) -> tuple[Path, StateAtFitEnd]:
+    """Train; return the run folder and the state at the end of the fit."""
+    callback, end = ProfilerCallback(**options), StateAtFitEnd()
     data = Digits(image_size=32, batch_size=16, num_workers=0)
     trainer = Trainer(
         accelerator="cpu",
@@ -42,7 +42,7 @@ def fit(folder: Path, *, batches: int = 8, **options: Any) -> tuple[Path, AtTheE
         limit_val_batches=4,
         log_every_n_steps=2,
         logger=TensorBoardLogger(str(folder), name="tiny", version=0, default_hp_metric=False),
-        callbacks=[Throughput(), callback, end],
+        callbacks=[ThroughputScalars(), callback, end],
         profiler=callback.profiler,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -53,8 +53,8 @@ def fit(folder: Path, *, batches: int = 8, **options: Any) -> tuple[Path, AtTheE
 
 
 @pytest.fixture(scope="module")
-def light(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AtTheEnd]:
-    return fit(tmp_path_factory.mktemp("light"))
+def default_profile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StateAtFitEnd]:
+    return fit(tmp_path_factory.mktemp("default_profile"))
 
 
 def profile_of(run: Path) -> dict[str, Any]:
@@ -62,18 +62,18 @@ def profile_of(run: Path) -> dict[str, Any]:
     return content
 
 
-def test_a_light_profile_is_of_training_and_validation_in_the_first_epochs(
-    light: tuple[Path, AtTheEnd],
+def test_the_default_profile_records_training_and_validation_of_the_first_epochs(
+    default_profile: tuple[Path, StateAtFitEnd],
 ) -> None:
-    profile = profile_of(light[0])
+    profile = profile_of(default_profile[0])
     assert profile["notes"] == []
-    assert [(each["stage"], each["epoch"]) for each in profile["windows"]] == [
+    assert [(window["stage"], window["epoch"]) for window in profile["windows"]] == [
         *(("train", 0), ("val", 0), ("train", 1), ("val", 1)),
     ]
     for window in profile["windows"]:
         assert len(window["step_seconds"]) == 3
         assert window["problems"] == []
-        assert (light[0] / "profile" / window["file"]).stat().st_size == window["bytes"]
+        assert (default_profile[0] / "profile" / window["file"]).stat().st_size == window["bytes"]
     training = profile["windows"][0]
     assert training["first_step"] == 5
     assert {"data loading", "forward", "backward", "optimizer", "other"} <= set(training["regions"])
@@ -81,15 +81,15 @@ def test_a_light_profile_is_of_training_and_validation_in_the_first_epochs(
     assert profile["context"]["num_workers"] == 0
 
 
-def test_nothing_of_the_profiler_is_left_when_the_export_begins(
-    light: tuple[Path, AtTheEnd],
+def test_the_profiler_is_off_before_the_export_begins(
+    default_profile: tuple[Path, StateAtFitEnd],
 ) -> None:
-    end = light[1]
+    end = default_profile[1]
     assert (end.hooks, end.profiling, end.recorder) == (0, False, None)
 
 
-def test_tensorboard_has_the_profile_without_the_plugin(light: tuple[Path, AtTheEnd]) -> None:
-    events = EventAccumulator(str(light[0]))
+def test_tensorboard_events_hold_the_profile(default_profile: tuple[Path, StateAtFitEnd]) -> None:
+    events = EventAccumulator(str(default_profile[0]))
     events.Reload()
     tags = events.Tags()
     assert "profile/train/forward_seconds" in tags["scalars"]
@@ -98,13 +98,13 @@ def test_tensorboard_has_the_profile_without_the_plugin(light: tuple[Path, AtThe
     assert {"profile/summary", "profile/steps", "profile/operators/train"} <= texts
 
 
-def test_throughput_leaves_out_what_was_profiled(light: tuple[Path, AtTheEnd]) -> None:
-    events = EventAccumulator(str(light[0]))
+def test_throughput_excludes_profiled_steps(default_profile: tuple[Path, StateAtFitEnd]) -> None:
+    events = EventAccumulator(str(default_profile[0]))
     events.Reload()
     rates = events.Scalars("throughput/images_per_second")
-    # Steps 4 to 7 of the first two epochs are profiled, and the pair 2, 3 has been told before.
+    # Steps 4 to 7 of the first two epochs are profiled; steps 2 and 3 were logged before.
     assert [event.step for event in rates] == [2, 4, 10, 12, 18, 20, 22, 24]
-    profiled = max(profile_of(light[0])["windows"][0]["step_seconds"])
+    profiled = max(profile_of(default_profile[0])["windows"][0]["step_seconds"])
     assert profiled > 0
     for name in ("step_seconds", "data_share", "peak_rss_bytes"):
         values = [event.value for event in events.Scalars(f"throughput/{name}")]
@@ -116,9 +116,9 @@ def test_a_training_shorter_than_the_schedule_still_has_a_trace(
     batches: int, tmp_path: Path
 ) -> None:
     run, _ = fit(tmp_path, batches=batches)
-    training = [each for each in profile_of(run)["windows"] if each["stage"] == "train"]
+    training = [window for window in profile_of(run)["windows"] if window["stage"] == "train"]
     assert training
-    assert all(each["problems"] == [] for each in training)
+    assert all(window["problems"] == [] for window in training)
 
 
 def test_a_training_that_fails_within_a_window_keeps_its_trace(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_training_that_fails_within_a_window_keeps_its_trace(tmp_path: Path) -
     assert len(window["step_seconds"]) == 2
 
 
-def test_none_is_none(tmp_path: Path) -> None:
+def test_a_disabled_profiler_records_nothing(tmp_path: Path) -> None:
     run, end = fit(tmp_path, enabled=False)
     assert not (run / "profile").exists()
     assert end.recorder is None

@@ -1,7 +1,10 @@
-"""The command line as a user meets it: every file of configs/, every kind of mistake."""
+"""The command line of ``src.train``: every file of configs/, and every kind of mistake."""
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,13 +17,14 @@ from src.cli.entry_point import run_command
 from src.cli.parser import Parser
 from src.errors import LightshipError, UsageError
 from src.export.options import ExportOptions
+from src.formats.onnx_int8 import Int8Options
+from src.formats.openvino_int8 import OpenVinoInt8Options
 from src.models.classifier import Classifier
-from src.quantization.options import Int8Options
-from tests.conftest import CONFIGS
+from tests.conftest import CONFIGS, ROOT
 
 
 class ParseOnly(app.CLI):
-    """The command line without what it starts."""
+    """The command line without the training that it would start."""
 
     def instantiate_classes(self) -> None:
         pass
@@ -32,7 +36,7 @@ class ParseOnly(app.CLI):
 def parsed_command_line(*argv: str) -> ParseOnly:
     return ParseOnly(
         Classifier,
-        app.ImageDataModule,
+        app.DatasetModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
         parser_class=Parser,
@@ -50,21 +54,25 @@ GROUP_FILES = sorted((path.parent.name, path.stem) for path in CONFIGS.glob("*/*
 
 @pytest.mark.parametrize(("group", "name"), GROUP_FILES)
 @pytest.mark.usefixtures("elsewhere")
-def test_every_shipped_file_parses(group: str, name: str) -> None:
-    needed = {"image_folder": ["data.root=photos"], "csv": ["data.file=labels.csv"]}.get(name, [])
+def test_every_yaml_of_configs_parses(group: str, name: str) -> None:
+    needed = []
+    if group == "data":
+        content = (CONFIGS / group / f"{name}.yaml").read_text(encoding="utf-8")
+        command = content.partition("data:")[0]
+        needed = re.findall(r"data\.(?:root|file)=\S+", command)
     config = parse(f"{group}={name}", *needed)
     if group in {"model", "data"}:
         assert name in config[group].class_path
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_file_opens_with_its_command(path: Path) -> None:
+def test_every_yaml_of_configs_begins_with_its_command(path: Path) -> None:
     head = path.read_text().split("\n\n")[0]
     assert "#   python -m src.train" in head
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_values_win_over_files() -> None:
+def test_single_values_override_files() -> None:
     config = parse(
         "model.lr=0.5", "trainer.max_epochs=3", "model=convnext_t", "export.formats=[eager]"
     )
@@ -74,8 +82,29 @@ def test_values_win_over_files() -> None:
     assert config.export.formats == ["eager"]
 
 
+LIMITS = """
+from src.cli import sweep  # imports rich before Lightning, as src.train does
+from tests.cli.test_app import parse
+words = ("limit_train_batches=1", "limit_val_batches=1.0", "limit_test_batches=0.5")
+trainer = parse("fit", *(f"trainer.{word}" for word in words)).trainer
+print(repr([trainer.limit_train_batches, trainer.limit_val_batches, trainer.limit_test_batches]))
+"""
+
+
+def test_a_limit_of_one_batch_stays_an_integer_whatever_is_imported_first(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LIMITS],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.splitlines()[-1] == "[1, 1.0, 0.5]"
+
+
 @pytest.mark.usefixtures("elsewhere")
-def test_pretrained_weights_bring_their_preprocessing_unless_the_user_says_otherwise() -> None:
+def test_pretrained_weights_set_the_preprocessing_that_the_user_did_not_set() -> None:
     plain = parse("model=efficientnet_b0").data.init_args
     assert (plain.image_size, plain.resize, plain.interpolation) == (64, "squash", "bilinear")
     adopted = parse("model=efficientnet_b0", "model.pretrained=true").data.init_args
@@ -88,7 +117,7 @@ def test_pretrained_weights_bring_their_preprocessing_unless_the_user_says_other
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_the_recipe_of_fine_tuning_is_laid_over_any_data_and_model() -> None:
+def test_experiment_finetune_applies_to_any_data_and_model() -> None:
     config = parse("experiment=finetune", "model=convnext_t", "data=csv", "data.file=x.csv")
     assert config.data.class_path == "src.data.datasets.csv_file.CSVFile"
     assert config.data.init_args.cutmix == 1.0
@@ -98,33 +127,37 @@ def test_the_recipe_of_fine_tuning_is_laid_over_any_data_and_model() -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_model_by_its_class_name_gets_nothing_of_another_models_file() -> None:
+def test_a_model_by_class_name_gets_no_options_of_the_default_model() -> None:
     config = parse("fit", "--config", str(CONFIGS / "train.yaml"), "--model", "ConvNeXtTiny")
     assert config.model.class_path.endswith(".ConvNeXtTiny")
     assert config.model.init_args.network_options is None
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_the_baseline_is_exported_beside_what_is_asked_for() -> None:
+def test_the_baseline_format_is_always_exported() -> None:
     config = parse("export.formats=[onnx_int8]", "benchmark.baseline=onnx_fp32")
     assert config.export.formats == ["onnx_fp32", "onnx_int8"]
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_formats_own_options_and_the_one_budget_reach_the_export() -> None:
+def test_format_options_and_the_accuracy_budget_reach_the_export() -> None:
     parsed = parsed_command_line(
         "export.onnx_int8.target=avx2",
         "export.onnx_int8.search_seconds=7",
+        "export.openvino_int8.search_seconds=9",
         "benchmark.max_accuracy_drop=0.03",
     )
     made = parsed._parser("fit").instantiate_classes(parsed.config["fit"])
-    assert made.export.options.by_format == {"onnx_int8": Int8Options("avx2", 7.0)}
+    assert made.export.options.by_format == {
+        "onnx_int8": Int8Options("avx2", 7.0),
+        "openvino_int8": OpenVinoInt8Options(9.0),
+    }
     assert made.export.options.max_accuracy_drop == 0.03
     assert made.benchmark.options.max_accuracy_drop == 0.03
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_the_configuration_that_is_printed_can_be_given_again(
+def test_a_printed_configuration_can_be_read_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
@@ -134,14 +167,17 @@ def test_the_configuration_that_is_printed_can_be_given_again(
     assert config.export.max_accuracy_drop == 0.03
 
 
-def test_the_export_command_takes_a_formats_own_options(
+def test_the_export_command_accepts_format_options(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["src.export", ".", "onnx_int8.target=arm", "max_accuracy_drop=0.05"]
     monkeypatch.setattr(sys, "argv", words)
     (elsewhere / "config.yaml").touch()
     _, options = stage_command.parse("export", None, ExportOptions)
-    assert options.by_format == {"onnx_int8": Int8Options("arm", 120.0)}
+    assert options.by_format == {
+        "onnx_int8": Int8Options("arm", 120.0),
+        "openvino_int8": OpenVinoInt8Options(120.0),
+    }
     assert options.max_accuracy_drop == 0.05
     monkeypatch.setattr(sys, "argv", [*words, "onnx_int8.target=vax"])
     with pytest.raises(
@@ -168,6 +204,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["benchmark.baseline=onnx"], f"benchmark.baseline: {FORMATS}"),
     (["export.onnx_int8.target=vax"], "export.onnx_int8.target: expected one of auto, vnni, avx2"),
     (["export.onnx_int8.search_seconds=-1"], "search_seconds: expected seconds, or 0"),
+    (["export.openvino_int8.search_seconds=-1"], "search_seconds: expected seconds, or 0"),
     (["export.onnx_int8.tarket=arm"], "did you mean export.onnx_int8.target?"),
     (["export.judging_images=-1"], "export.judging_images: expected a number of images, or 0"),
     (["export.max_accuracy_drop=0.1"], "set benchmark.max_accuracy_drop instead"),
@@ -196,7 +233,7 @@ MISTAKES: list[tuple[list[str], str]] = [
 
 
 @pytest.mark.parametrize(("argv", "message"), MISTAKES, ids=lambda value: str(value)[:40])
-def test_a_mistake_is_one_line_and_a_non_zero_exit(
+def test_a_users_mistake_is_one_line_and_exits_with_2(
     argv: list[str], message: str, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (elsewhere / "file").touch()
@@ -222,7 +259,7 @@ def test_help_and_configuration_are_printed(
     assert "fit" in (printed := capsys.readouterr().out) or "trainer:" in printed
 
 
-def test_an_error_of_ours_has_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_lightship_error_has_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     def fail() -> None:
         raise LightshipError("it went wrong")
 
@@ -232,6 +269,6 @@ def test_an_error_of_ours_has_its_exit_code(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err == "error: it went wrong\n"
 
 
-def test_a_defect_keeps_its_traceback() -> None:
+def test_an_unexpected_exception_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run_command(lambda: sys.exit(1 // 0))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from src.cli.grammar import given, translate
+from src.cli.grammar import translate, user_options
 from src.errors import UsageError
 
 
@@ -21,13 +21,13 @@ def configs(tmp_path: Path) -> Path:
 
 
 def words(configs: Path, *argv: str) -> list[str]:
-    """The translation, with paths as names."""
+    """Return the translation with the names of configuration files instead of their paths."""
     return [
         word.replace(f"{configs}/", "").removesuffix(".yaml") for word in translate(argv, configs)
     ]
 
 
-def test_nothing_is_a_fit_of_the_defaults(configs: Path) -> None:
+def test_an_empty_command_line_is_a_fit_with_the_default_groups(configs: Path) -> None:
     assert words(configs) == [
         "fit",
         "--config=train",
@@ -36,7 +36,7 @@ def test_nothing_is_a_fit_of_the_defaults(configs: Path) -> None:
     ]
 
 
-def test_a_chosen_group_takes_the_place_of_the_default(configs: Path) -> None:
+def test_a_chosen_group_replaces_the_default(configs: Path) -> None:
     assert words(configs, "model=convnext_t", "trainer=gpu") == [
         "fit",
         "--config=train",
@@ -46,7 +46,7 @@ def test_a_chosen_group_takes_the_place_of_the_default(configs: Path) -> None:
     ]
 
 
-def test_values_come_after_files_wherever_they_stand(configs: Path) -> None:
+def test_single_values_are_translated_after_files(configs: Path) -> None:
     translated = words(configs, "trainer.max_epochs=3", "experiment=short", "model=convnext_t")
     assert translated[-3:] == [
         "--config=model/convnext_t",
@@ -55,7 +55,7 @@ def test_values_come_after_files_wherever_they_stand(configs: Path) -> None:
     ]
 
 
-def test_a_value_may_hold_an_equals_sign(configs: Path) -> None:
+def test_a_value_may_contain_an_equals_sign(configs: Path) -> None:
     assert words(configs, "ckpt_path=a=b.ckpt")[-1] == "--ckpt_path=a=b.ckpt"
 
 
@@ -65,7 +65,7 @@ def test_an_option_keeps_the_word_after_it(configs: Path) -> None:
     assert translated[-3:] == ["--ckpt_path", "model=x.ckpt", "--print_config"]
 
 
-def test_a_users_file_that_chooses_a_model_leaves_out_the_default(
+def test_a_users_file_with_a_model_replaces_the_default_model(
     configs: Path, tmp_path: Path
 ) -> None:
     mine = tmp_path / "mine.yaml"
@@ -76,7 +76,7 @@ def test_a_users_file_that_chooses_a_model_leaves_out_the_default(
     assert translated[-1] == "--config=mine"
 
 
-def test_a_model_by_class_name_leaves_out_the_default(configs: Path) -> None:
+def test_a_model_by_class_name_replaces_the_default_model(configs: Path) -> None:
     assert "--config=model/resnet34" not in words(configs, "--model", "ConvNeXtTiny")
 
 
@@ -93,7 +93,7 @@ def test_a_model_by_class_name_leaves_out_the_default(configs: Path) -> None:
         (["=3"], r"command line: .*found =3"),
     ],
 )
-def test_what_is_not_understood_is_said_in_one_line(
+def test_an_argument_that_is_not_understood_is_named_in_one_line(
     configs: Path, argv: list[str], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message) as caught:
@@ -101,11 +101,11 @@ def test_what_is_not_understood_is_said_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_what_a_user_set_is_known_by_its_name_wherever_it_stands(configs: Path) -> None:
+def test_user_options_come_from_the_command_line_and_the_users_files(configs: Path) -> None:
     mine = configs.parent / "mine.yaml"
     mine.write_text("data: {init_args: {num_workers: -1}}\ntrainer: {devices: 3}")
     words = ["test", "--config", str(mine), "--model.lr", "0.5", "trainer=gpu", "ckpt_path=best"]
-    assert given(translate(words, configs), configs) == {
+    assert user_options(translate(words, configs), configs) == {
         "data.num_workers": -1,
         "trainer.devices": 3,
         "model.lr": "0.5",

@@ -1,4 +1,4 @@
-"""The command line of a stage: options wherever they stand, and what is none."""
+"""The command line of a stage: options in any place, operands and mistakes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from src.cli.stage_command import parse_with
+from src.cli.stage_command import parse_with_operands
 from src.errors import UsageError
 
 
 @dataclass
 class Options:
-    """What a stage is told.
+    """Options of a stage.
 
     Args:
         size: a number.
@@ -29,7 +29,7 @@ def parsed(folder: Path, *words: str) -> tuple[list[str], Options]:
     (folder / "config.yaml").touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["stage", str(folder), *words])
-        _, operands, options = parse_with("THING", "stage", None, Options)
+        _, operands, options = parse_with_operands("THING", "stage", None, Options)
     return operands, options
 
 
@@ -42,21 +42,23 @@ def parsed(folder: Path, *words: str) -> tuple[list[str], Options]:
         ("size=2", "one", "output=x", "two"),
     ],
 )
-def test_options_stand_anywhere(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_options_of_a_stage_may_be_anywhere_on_the_line(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
     assert parsed(tmp_path, *words) == (["one", "two"], Options(2, "x"))
 
 
-def test_a_file_may_be_called_like_an_option(tmp_path: Path) -> None:
+def test_an_existing_file_named_like_an_option_is_an_operand(tmp_path: Path) -> None:
     file = tmp_path / "size=3"
     file.touch()
     assert parsed(tmp_path, str(file), "size=2") == ([str(file)], Options(2))
 
 
-def test_nothing_to_work_on_is_named(tmp_path: Path) -> None:
+def test_a_missing_operand_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="THING: expected at least one; found none"):
         parsed(tmp_path, "size=2")
 
 
-def test_a_misspelt_option_is_named(tmp_path: Path) -> None:
+def test_a_misspelt_option_of_a_stage_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"sise: expected an option that exists.*mean size"):
         parsed(tmp_path, "one", "sise=2")

@@ -1,4 +1,4 @@
-"""Several architectures in one command: each in turn, none stopped by another, then compared."""
+"""Several architectures in one command: trained in turn even if one fails, then compared."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from tests.report.test_table import results
 
 
 class Trainer:
-    """Leaves a measured run of each, but of those that fail."""
+    """A fake training that leaves a measured run, except of the failing architectures."""
 
     def __init__(self, folder: Path, *failing: str) -> None:
         self.folder, self.failing = folder, failing
         self.commands: list[list[str]] = []
 
-    def __call__(self, argv: Sequence[str], told: Path) -> int:
+    def __call__(self, argv: Sequence[str], run_file: Path) -> int:
         self.commands.append([*argv])
         model = argv[-1].removeprefix("model=")
         if model in self.failing:
             return 3
         run = keep(self.folder, model, results(file("eager", 0.008, 0.95)))
-        told.write_text(str(run))
+        run_file.write_text(str(run))
         return 0
 
 
-def test_one_architecture_is_no_sweep() -> None:
+def test_a_command_with_one_architecture_is_no_sweep() -> None:
     assert sweep.models_in(["model=resnet34", "model.lr=1,2"]) == []
     assert sweep.models_in([]) == []
     assert sweep.models_in(["fit", "model=resnet34,convnext_t"]) == ["resnet34", "convnext_t"]
@@ -50,12 +50,14 @@ def test_one_architecture_is_no_sweep() -> None:
         (["test", "model=resnet34,convnext_t"], r"model: expected one name with test"),
     ],
 )
-def test_a_mistake_is_found_before_the_first_training(argv: list[str], message: str) -> None:
+def test_a_sweep_refuses_wrong_names_before_the_first_training(
+    argv: list[str], message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         sweep.models_in(argv)
 
 
-def test_each_is_trained_with_the_same_options_and_then_compared(
+def test_a_sweep_trains_each_architecture_with_the_same_options_and_compares_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train = Trainer(tmp_path)
@@ -70,7 +72,7 @@ def test_each_is_trained_with_the_same_options_and_then_compared(
     assert (tmp_path / "comparison.html").is_file()
 
 
-def test_one_that_fails_stops_no_other_and_is_told_at_the_end(
+def test_a_failed_training_does_not_stop_the_sweep_and_is_reported_at_its_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train = Trainer(tmp_path, "a")
@@ -81,23 +83,23 @@ def test_one_that_fails_stops_no_other_and_is_told_at_the_end(
     assert "a as eager" not in printed
 
 
-def test_where_all_fail_there_is_nothing_to_compare(tmp_path: Path) -> None:
+def test_a_sweep_in_which_all_fail_compares_nothing(tmp_path: Path) -> None:
     with pytest.raises(LightshipError, match="2 of 2 failed"):
         sweep.main(["a", "b"], [], Trainer(tmp_path, "a", "b"))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_training_that_was_not_measured_is_not_compared(tmp_path: Path) -> None:
-    def train(argv: Sequence[str], told: Path) -> int:
+def test_a_sweep_does_not_compare_runs_without_a_measurement(tmp_path: Path) -> None:
+    def train(argv: Sequence[str], run_file: Path) -> int:
         (tmp_path / "run").mkdir(exist_ok=True)
-        told.write_text(str(tmp_path / "run"))
+        run_file.write_text(str(tmp_path / "run"))
         return 0
 
     sweep.main(["a", "b"], [], train)
     assert not list(tmp_path.glob("comparison*"))
 
 
-def test_a_child_tells_its_run_before_it_is_trained(
+def test_a_child_of_a_sweep_reports_its_run_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def main(argv: Sequence[str], on_run: Callable[[Run], object]) -> None:
@@ -106,14 +108,14 @@ def test_a_child_tells_its_run_before_it_is_trained(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(app, "main", main)
-    monkeypatch.setattr(sys, "argv", ["sweep", str(tmp_path / "told"), "model=resnet34"])
+    monkeypatch.setattr(sys, "argv", ["sweep", str(tmp_path / "run_file"), "model=resnet34"])
     with pytest.raises(KeyboardInterrupt):
-        sweep._one()
-    assert (tmp_path / "told").read_text() == str(tmp_path / "run")
+        sweep._train_one()
+    assert (tmp_path / "run_file").read_text() == str(tmp_path / "run")
 
 
 @pytest.mark.slow
-def test_a_childs_mistake_is_its_own_line_and_exit_code(tmp_path: Path) -> None:
+def test_a_mistake_in_a_sweeps_child_has_its_own_line_and_exit_code(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "src.train", "model=resnet34,convnext_t", "trainer.epochs=3"],
         cwd=tmp_path,

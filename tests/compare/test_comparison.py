@@ -54,8 +54,8 @@ def comparison(folder: Path, seconds: float | None = None) -> Comparison:
 def table(found: Comparison) -> dict[str, dict[str, str]]:
     shown = found.columns()
     return {
-        f"{each['model']} {each['format']}": {
-            column.head.replace("\n", " "): column.cell(each) for column in shown
+        f"{each.model} {each.row.format}": {
+            column.head.replace("\n", " "): column.cell(each).text for column in shown
         }
         for each in found.rows()
     }
@@ -188,7 +188,7 @@ def test_the_page_has_the_same_figures_and_asks_for_nothing(three: Path) -> None
     seen = Page(page(found))
     for each, cells in zip(found.rows(), seen.rows_in_order, strict=True):
         p50 = [value for (_, value), head in zip(cells, seen.heads, strict=True) if "p50" in head]
-        assert [float(str(value)) for value in p50 if value] == [each["candidate"].cell.p50_s]
+        assert [float(str(value)) for value in p50 if value] == [each.cell.p50_s]
     addresses = [attributes.get(name) for _, attributes in seen.tags for name in ("src", "href")]
     assert {str(it)[0] for it in addresses if it} <= {"#"}
     for answer in found.answers():

@@ -19,7 +19,7 @@ from src.data.folder_walk import note_on, read_folder
 from src.data.pipeline import image_kind
 from src.data.pipeline.image_file import UnreadableImageError, read_image
 from src.predict import images
-from tests import photos
+from tests.support import photos
 
 
 def encoded(kind: str) -> bytes:
@@ -95,7 +95,7 @@ def no_plugin(plugins: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_picture_is_one_whatever_its_name(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(encoded(PICTURES[name]))
     folder = read_folder(tmp_path)
-    assert (folder.pictures, folder.passed_over) == ([str(tmp_path / name)], {})
+    assert (folder.images, folder.passed_over) == ([str(tmp_path / name)], {})
     assert read_image(tmp_path / name).size == (30, 20)
 
 
@@ -106,14 +106,14 @@ def test_what_is_no_picture_is_passed_over_and_counted(
     content, kind = OTHERS[name]
     (tmp_path / name).write_bytes(content)
     folder = read_folder(tmp_path)
-    assert (folder.pictures, folder.passed_over) == ([], {kind: 1})
+    assert (folder.images, folder.passed_over) == ([], {kind: 1})
 
 
 def test_pipes_and_links_to_nothing_are_passed_over(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nothing.jpg")
     folder = read_folder(tmp_path)
-    assert (folder.pictures, folder.passed_over) == ([], {"pipes": 1, "links to nothing": 1})
+    assert (folder.images, folder.passed_over) == ([], {"pipes": 1, "links to nothing": 1})
 
 
 def test_the_line_names_kinds_by_their_number_and_what_would_read_them(
@@ -160,11 +160,11 @@ def test_with_the_plugin_heic_is_a_picture(
     for name in ("a.HEIC", "b", "c.jpg"):
         (tmp_path / name).write_bytes(HEIC)
     folder = read_folder(tmp_path)
-    assert (sorted(map(os.path.basename, folder.pictures)), folder.passed_over) == (
+    assert (sorted(map(os.path.basename, folder.images)), folder.passed_over) == (
         ["a.HEIC", "b", "c.jpg"],
         {},
     )
-    assert {read_image(path).size for path in folder.pictures} == {(4, 3)}
+    assert {read_image(path).size for path in folder.images} == {(4, 3)}
 
 
 def test_the_real_plugin_reads_heic(tmp_path: Path, plugins: None) -> None:
@@ -172,7 +172,7 @@ def test_the_real_plugin_reads_heic(tmp_path: Path, plugins: None) -> None:
     heif.register_heif_opener()
     pixels = photos.pixels(40, 60)
     Image.fromarray(pixels).save(tmp_path / "x.HEIC", quality=95)
-    assert read_folder(tmp_path).pictures == [str(tmp_path / "x.HEIC")]
+    assert read_folder(tmp_path).images == [str(tmp_path / "x.HEIC")]
     picture = read_image(tmp_path / "x.HEIC")
     assert np.abs(np.asarray(picture).astype(int) - pixels).mean() < 12
 

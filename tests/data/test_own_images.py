@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from src.data.cache.memory import CachedImages
+from src.data.cache.memory import MemoryCache
 from src.data.datasets.csv_file import CSVFile
 from src.data.datasets.image_folder import ImageFolder
-from src.data.pipeline.dataset import ForgivingImages
+from src.data.pipeline.dataset import SkippingDataset
 from src.data.pipeline.image_file import UnreadableImageError
-from src.data.pipeline.image_files import PictureFiles
+from src.data.pipeline.image_files import ImageFiles
 from src.errors import UsageError
 from tests.data.datasets.test_image_folder import fill, module
 
@@ -101,7 +101,7 @@ def test_where_no_image_can_be_read_skipping_ends(tmp_path: Path) -> None:
     data = ImageFolder(str(root), on_error="skip", image_size=8, num_workers=0)
     with pytest.raises(UsageError, match="images in the val split that can be read; found none"):
         list(data.train_dataloader())
-    training = ForgivingImages(*data.load()["train"], data.preprocessing)
+    training = SkippingDataset(*data.load()["train"], data.preprocessing)
     with pytest.raises(UnreadableImageError):
         training[0]
 
@@ -195,9 +195,9 @@ def test_a_mistake_in_a_csv_file_is_one_line(tmp_path: Path, head: str) -> None:
 def test_a_cache_gives_the_pictures_without_the_files(tmp_path: Path) -> None:
     fill(tmp_path / "cat", 5)
     paths = sorted(str(path) for path in (tmp_path / "cat").iterdir())
-    files = PictureFiles(paths, range(5))
+    files = ImageFiles(paths, range(5))
     before = [np.asarray(files.image(index)) for index in range(5)]
-    cache = CachedImages(files, np.arange(4))
+    cache = MemoryCache(files, np.arange(4))
     for path in paths:
         Path(path).unlink()
     for index in range(4):
@@ -210,10 +210,10 @@ def test_a_cache_that_would_not_fit_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path / "cat", 5)
-    files = PictureFiles([str(path) for path in (tmp_path / "cat").iterdir()], range(5))
+    files = ImageFiles([str(path) for path in (tmp_path / "cat").iterdir()], range(5))
     monkeypatch.setattr("src.system.machine.memory_bytes", lambda: 10_000)
     with pytest.raises(UsageError, match=r"data.cache: expected pictures that take 5000 bytes"):
-        CachedImages(files, np.arange(5))
+        MemoryCache(files, np.arange(5))
 
 
 def test_training_batches_are_uint8_and_are_normalised_as_evaluation_is(tmp_path: Path) -> None:

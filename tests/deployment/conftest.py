@@ -21,8 +21,8 @@ from src.predict.stage import softmax
 from src.run.folder import Run
 from src.worker import protocol
 from src.worker.process import EVALUATION_BATCH, Limits, WorkerProcess
-from tests import photos
 from tests.conftest import ROOT
+from tests.support import photos
 
 FORMATS = ("onnx_fp32", "onnx_int8")
 # What takes a process with torch in it, or an extra, and so seconds a test.

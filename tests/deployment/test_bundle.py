@@ -26,9 +26,9 @@ from src.errors import UsageError
 from src.run import preprocessing_steps
 from src.run.folder import Run
 from src.run.layout import as_dict
-from tests import choking, photos
 from tests.deployment.conftest import Evaluation
-from tests.shipped import predict_module
+from tests.support import damaged_images, photos
+from tests.support.bundle_program import predict_module
 
 Evaluated = Callable[[str], Evaluation]
 FILES = [
@@ -200,7 +200,7 @@ def test_it_reads_every_kind_of_picture_as_the_data_do(tmp_path: Path) -> None:
         assert np.array_equal(predict_module().read_image(path), read_image(path)), path
 
 
-@pytest.mark.parametrize("content", choking.READABLE, ids=lambda content: content.__name__)
+@pytest.mark.parametrize("content", damaged_images.READABLE, ids=lambda content: content.__name__)
 def test_it_reads_what_decoders_choke_on_as_the_data_do(
     content: Callable[[], bytes], tmp_path: Path
 ) -> None:
@@ -210,7 +210,7 @@ def test_it_reads_what_decoders_choke_on_as_the_data_do(
     )
 
 
-@pytest.mark.parametrize("content", choking.UNREADABLE, ids=lambda content: content.__name__)
+@pytest.mark.parametrize("content", damaged_images.UNREADABLE, ids=lambda content: content.__name__)
 def test_whatever_a_decoder_raises_is_one_unreadable_image_to_it(
     content: Callable[[], bytes],
 ) -> None:
@@ -234,7 +234,7 @@ def test_its_limits_are_those_of_the_data() -> None:
 def test_an_unreadable_image_does_not_keep_it_from_the_others(
     bundle: Path, evaluation: Evaluated, tmp_path: Path
 ) -> None:
-    (tmp_path / "bad.jpg").write_bytes(choking.a_png_of_half_its_bytes())
+    (tmp_path / "bad.jpg").write_bytes(damaged_images.a_png_of_half_its_bytes())
     first, second = evaluation("onnx_fp32").paths[:2]
     ended = classify(bundle, first, tmp_path / "bad.jpg", second)
     assert [line.partition(": ")[0] for line in ended.stdout.splitlines()] == [

@@ -26,10 +26,10 @@ from PIL import Image
 
 from src.data.pipeline.image_file import read_image
 from src.run.folder import Run
-from tests import choking, photos
 from tests.conftest import ROOT
 from tests.deployment.conftest import Evaluation, evaluate
 from tests.deployment.test_bundle import bundled
+from tests.support import damaged_images, photos
 
 Evaluated = Callable[[str], Evaluation]
 EXAMPLES = ROOT / "examples"
@@ -122,12 +122,12 @@ def test_http_service(run: Run, evaluation: Evaluated, tmp_path: Path) -> None:
             ask(f"{address}/classify", b"no picture")
         assert refused.value.code == 415
         refused.value.close()
-        for content in choking.UNREADABLE:
+        for content in damaged_images.UNREADABLE:
             with pytest.raises(urllib.error.HTTPError) as refused:
                 ask(f"{address}/classify", content())
             assert (refused.value.code, content.__name__) == (415, content.__name__)
             refused.value.close()
-        for content in choking.READABLE:
+        for content in damaged_images.READABLE:
             assert ask(f"{address}/classify", content())["top"], content.__name__
     for answer, name, probabilities in zip(
         answers, expected.classes, expected.probabilities, strict=True

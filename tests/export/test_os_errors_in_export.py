@@ -14,12 +14,13 @@ from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError
 from src.export import __main__ as export_command
 from src.export import stage
-from src.formats import onnx_fp32, torchscript
+from src.formats.onnx_fp32 import OnnxFp32
+from src.formats.torchscript import TorchScript
 from src.predict.exported import ExportedFile
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.worker.server import _reason
-from tests.faults.test_disk import SIDE, export, keep_checkpoint
+from tests.faults.test_disk import SIDE, export, write_checkpoint
 
 PREPROCESSING = {"image_size": SIDE, "resize": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}
 
@@ -27,7 +28,7 @@ PREPROCESSING = {"image_size": SIDE, "resize": "squash", "mean": [0.5] * 3, "std
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     found = Run(tmp_path)
-    keep_checkpoint(found, 1)
+    write_checkpoint(found, 1)
     return found
 
 
@@ -43,7 +44,7 @@ def test_a_format_that_runs_out_of_memory_fails_alone(
 ) -> None:
     export(run, ["torchscript"])
     old = (run.exports / "torchscript" / "model.pt").read_bytes()
-    monkeypatch.setattr(torchscript, "export", fail(MemoryError("Unable to allocate 9 TiB")))
+    monkeypatch.setattr(TorchScript, "export", fail(MemoryError("Unable to allocate 9 TiB")))
     with pytest.raises(LightshipError, match=r"1 failed \(torchscript\)"):
         export(run, ["torchscript", "eager"])
     entries = as_dict(run.read_manifest())["formats"]
@@ -68,7 +69,7 @@ def test_a_missing_package_is_a_skipped_row(run: Run, monkeypatch: pytest.Monkey
         return None if name == "onnxscript" else found(name, *rest)
 
     monkeypatch.setattr(importlib.util, "find_spec", without)
-    assert "onnxscript" in onnx_fp32.requires
+    assert "onnxscript" in OnnxFp32.requires
     export(run, ["onnx_fp32", "eager"])  # which is no failure of the command
     entries = as_dict(run.read_manifest())["formats"]
     assert entries["onnx_fp32"]["status"] == "skipped"
@@ -92,7 +93,7 @@ def test_an_export_of_which_a_format_failed_ends_with_1(
 ) -> None:
     data = {"class_path": "src.data.datasets.digits.Digits", "init_args": {"image_size": SIDE}}
     run.config.write_text(f"data: {data}\n")
-    monkeypatch.setattr(torchscript, "export", fail(ValueError("[it] broke")))
+    monkeypatch.setattr(TorchScript, "export", fail(ValueError("[it] broke")))
     words = ("formats=[eager,torchscript]", "calibration_images=2", "judging_images=0")
     monkeypatch.setattr(sys, "argv", ["export", str(run.folder), *words])
     with pytest.raises(SystemExit) as ended:

@@ -28,11 +28,12 @@ from src.report.writers import cards
 from src.run import fingerprint
 from src.run.folder import Run
 from src.run.layout import as_dict
+from tests.export.drawn_images import DrawnImages
 from tests.report.test_table import of_version_1
 from tests.report.test_table import results as table_results
 from tests.report.test_table import row as table_row
 
-PREPROCESSING = Preprocessing(32).to_dict()
+DATA = DrawnImages(Preprocessing(32), 4)
 SPEC = NetworkSpec("shufflenet_v2_x0_5", 10, {})
 
 
@@ -62,11 +63,8 @@ def export(run: Run, **options: Any) -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage, "export_one", export_one)
         chosen = ExportOptions(**{"formats": ["eager", "torchscript"], **options})
-        images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
         checkpoint = Checkpoint.read(run.best_checkpoint)
-        manifest = stage.export_run(
-            run, checkpoint, images, None, PREPROCESSING, chosen, lambda *_: None
-        )
+        manifest = stage.export_run(run, checkpoint, DATA, chosen, lambda *_: None)
     assert manifest == as_dict(run.read_manifest())
     assert list(manifest["formats"]) == chosen.formats
     return made
@@ -314,21 +312,18 @@ def test_a_configuration_that_is_damaged_is_one_line(
 def test_the_network_is_looked_at_once_for_each_checkpoint(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    save(run, 1)
     looks = []
     real = stage.examine
     monkeypatch.setattr(stage, "examine", lambda *args: looks.append(args) or real(*args))
-    images = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
     def export_with_look(**options: Any) -> dict[str, Any]:
         return stage.export_run(
             run,
             Checkpoint.read(run.best_checkpoint),
-            images,
-            None,
-            PREPROCESSING,
+            DATA,
             ExportOptions(formats=["eager"], **options),
             lambda *_: None,
-            unseen=lambda: images,
         )
 
     first = export_with_look()

@@ -1,4 +1,4 @@
-"""A run that is killed again and again at random moments, and taken up each time."""
+"""Run that is killed at random moments and resumed each time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 from src.run.folder import Run
 from src.run.layout import as_dict
 from tests.conftest import ROOT
-from tests.faults.whole import broken_files
+from tests.faults.file_integrity import broken_files
 
 TRAINING = (
     "model=resnet34",
@@ -39,7 +39,7 @@ TRAINING = (
     "benchmark.max_seconds=4",
     "benchmark.warmup_seconds=0.3",
 )
-# What a command prints when a phase begins, and for how many seconds it is worth killing in.
+# Text that a command prints when a phase begins, and the seconds in which to kill it.
 PHASES = {
     "training": ("epoch ", 8.0),
     "export": ("exporting", 10.0),
@@ -50,18 +50,18 @@ LIMIT_SECONDS = 300
 
 
 @dataclass
-class Tally:
-    """What became of a number of kills."""
+class KillResults:
+    """Results of a number of kills."""
 
     kills: Counter[str] = field(default_factory=Counter)  # by phase
-    lost: list[str] = field(default_factory=list)  # checkpoints that were there before
-    half: list[str] = field(default_factory=list)  # files that are not whole
+    lost: list[str] = field(default_factory=list)  # checkpoints that existed before the kill
+    half: list[str] = field(default_factory=list)  # incomplete files
     wrong: list[str] = field(default_factory=list)  # differences from a run that was never killed
-    left: list[str] = field(default_factory=list)  # processes that outlived theirs
+    left: list[str] = field(default_factory=list)  # processes that outlived their parent
 
 
 class Command:
-    """A command of this project in a folder."""
+    """Process of a command of this project in a folder."""
 
     def __init__(self, folder: Path, module: str, *argv: str) -> None:
         self.printed = ""
@@ -80,7 +80,7 @@ class Command:
         self._end = time.monotonic() + LIMIT_SECONDS
 
     def read_until(self, text: str | None, seconds: float | None = None) -> bool:
-        """Read on until it prints ``text``, for ``seconds`` or to its end; whether it lives."""
+        """Read output until ``text``, for ``seconds`` or to the end; return True while it runs."""
         output = self._process.stdout
         assert output is not None
         end = self._end if seconds is None else time.monotonic() + seconds
@@ -105,17 +105,17 @@ class Command:
         return self.printed
 
     def kill(self) -> list[str]:
-        """Kill it; the processes of its own that are still there some seconds later."""
+        """Kill the process; return its child processes that still run 15 s later."""
         children = _descendants(self._process.pid)
         self._process.kill()
         self._process.wait()
         self._close()
-        end = time.monotonic() + 15  # a DataLoader's worker looks for its parent every 5 s
+        end = time.monotonic() + 15  # a DataLoader worker checks its parent every 5 s
         while time.monotonic() < end:
             alive = [
                 f"{pid} {name}"
                 for pid, name in children.items()
-                if name and _name(pid) == name  # it may have ended before the kill
+                if name and _identity(pid) == name  # "" if it ended before the kill
             ]
             if not alive:
                 return []
@@ -127,28 +127,28 @@ class Command:
             self._process.stdout.close()
 
 
-class Course:
-    """One run in a folder, from its start to its end, through kills.
+class KilledRun:
+    """Run in a folder from its start to its end, with kills in between.
 
     Args:
-        folder: an empty one.
-        moments: decides when.
-        tally: is added to.
+        folder: folder to create.
+        moments: random numbers that decide when to kill.
+        results: results to add to.
     """
 
-    def __init__(self, folder: Path, moments: random.Random, tally: Tally) -> None:
+    def __init__(self, folder: Path, moments: random.Random, results: KillResults) -> None:
         folder.mkdir()
         self._folder = folder
         self._moments = moments
-        self._tally = tally
+        self._results = results
         self.run = Run(folder / "lightning_logs" / "resnet34" / "version_0")
 
     def kill_in(self, phase: str) -> bool:
-        """Start or go on, and kill within a phase; False if there is nothing left to do in it."""
-        command = self._go_on(phase)
+        """Start or resume, and kill within a phase; return False if the phase is already done."""
+        command = self._start_or_resume(phase)
         begins, seconds = PHASES[phase]
         if phase == "training" and self._moments.random() < _EARLY:
-            begins = _STARTS  # before its first epoch has ended as well
+            begins = _STARTS  # sometimes before the end of the first epoch
         if not command.read_until(begins):
             command.finish()
             return False
@@ -156,40 +156,42 @@ class Course:
             command.finish()
             return False
         before = self._epoch()
-        where = f"{phase} {sum(self._tally.kills.values())}"
-        self._tally.left += [f"{where}: {name}" for name in command.kill()]
-        self._tally.kills[_phase_of(command.printed)] += 1
-        self._tally.half += [f"{where}: {name}" for name in broken_files(self._folder)]
+        where = f"{phase} {sum(self._results.kills.values())}"
+        self._results.left += [f"{where}: {name}" for name in command.kill()]
+        self._results.kills[_last_phase(command.printed)] += 1
+        self._results.half += [f"{where}: {name}" for name in broken_files(self._folder)]
         if self._epoch() < before:
-            self._tally.lost.append(f"{where}: epoch {before}")
+            self._results.lost.append(f"{where}: epoch {before}")
         return True
 
     def finish(self, reference: Run | None = None) -> Run:
-        """To the end, and compared with a run that was never killed, if there is one."""
-        self._go_on("training").finish()
-        self._tally.half += broken_files(self._folder)
+        """Run to the end; compare with a run that was never killed, if given."""
+        self._start_or_resume("training").finish()
+        self._results.half += broken_files(self._folder)
         if reference is not None:
-            self._tally.wrong += [f"{self._folder.name}: {each}" for each in self._other(reference)]
+            self._results.wrong += [
+                f"{self._folder.name}: {difference}" for difference in self._differences(reference)
+            ]
         return self.run
 
-    def _go_on(self, phase: str) -> Command:
+    def _start_or_resume(self, phase: str) -> Command:
         if not self.run.last_checkpoint.is_file():
-            # What was killed before its first checkpoint is begun again.
+            # A run that was killed before its first checkpoint starts again.
             for old in self.run.folder.parent.glob("version_*"):
                 old.rename(self._folder / f"begun_{old.name}_{time.monotonic_ns()}")
             return Command(self._folder, "src.train", *TRAINING)
-        # What is left can be done by the stage alone as well, once training is over.
-        alone = self._moments.random() < 0.5 and self._epoch() == _last_epoch()
-        if phase == "export" and alone:
+        # After the training, the stage's own command can do the rest too.
+        use_stage = self._moments.random() < 0.5 and self._epoch() == _last_epoch()
+        if phase == "export" and use_stage:
             return Command(self._folder, "src.export", str(self.run.folder))
-        if phase == "benchmark" and alone and self.run.manifest.is_file():
+        if phase == "benchmark" and use_stage and self.run.manifest.is_file():
             exported = as_dict(self.run.read_manifest())["formats"]
             if len(exported) == 3:
                 return Command(self._folder, "src.benchmark", str(self.run.folder))
         return Command(self._folder, "src.train", *TRAINING, "ckpt_path=last")
 
     def _epoch(self) -> int:
-        """Of the last checkpoint; -1 if there is none that can be read."""
+        """Return the epoch of the last checkpoint; -1 if none can be read."""
         if not self.run.last_checkpoint.is_file():
             return -1
         try:
@@ -197,43 +199,43 @@ class Course:
         except Exception:
             return -1
 
-    def _other(self, reference: Run) -> list[str]:
-        """In what the finished run differs from one that was never killed."""
-        found = []
+    def _differences(self, reference: Run) -> list[str]:
+        """Return the differences of the finished run from one that was never killed."""
+        differences = []
         for name in ("best", "last"):
-            ours, theirs = (
+            actual, expected = (
                 torch.load(run.folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
                 for run in (self.run, reference)
             )
-            found += [
+            differences += [
                 f"{name}.ckpt {part}"
                 for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch")
-                if not _same(ours[part], theirs[part])
+                if not _equal(actual[part], expected[part])
             ]
-        ours, theirs = as_dict(self.run.read_manifest()), as_dict(reference.read_manifest())
-        for name, entry in theirs["formats"].items():
-            here = ours["formats"].get(name, {})
-            if [file["sha256"] for file in here.get("files", [])] != [
+        actual, expected = as_dict(self.run.read_manifest()), as_dict(reference.read_manifest())
+        for name, entry in expected["formats"].items():
+            actual_entry = actual["formats"].get(name, {})
+            if [file["sha256"] for file in actual_entry.get("files", [])] != [
                 file["sha256"] for file in entry["files"]
             ]:
-                found.append(f"exports/{name}")
-        for one, other in zip(
+                differences.append(f"exports/{name}")
+        for row, expected_row in zip(
             as_dict(self.run.read_benchmark())["rows"],
             as_dict(reference.read_benchmark())["rows"],
             strict=True,
         ):
-            found += [
-                f"benchmark.json {one['format']} {one['device']} {part}"
+            differences += [
+                f"benchmark.json {row['format']} {row['device']} {part}"
                 for part in ("format", "device", "status", "accuracy", "sha256")
-                if one[part] != other[part]
+                if row[part] != expected_row[part]
             ]
         if not self.run.page.is_file():
-            found.append("report.html is missing")
-        found += [
+            differences.append("report.html is missing")
+        differences += [
             f"left behind: {path.relative_to(self.run.folder)}"
             for path in self.run.folder.rglob(".*")
         ]
-        return found
+        return differences
 
 
 def _last_epoch() -> int:
@@ -241,23 +243,23 @@ def _last_epoch() -> int:
     return int(words["trainer.max_epochs"]) - 1
 
 
-def _phase_of(printed: str) -> str:
+def _last_phase(printed: str) -> str:
     reached = [phase for phase, (begins, _) in PHASES.items() if begins in printed]
     return reached[-1] if reached else "training"
 
 
-def _same(one: object, other: object) -> bool:
+def _equal(one: object, other: object) -> bool:
     if isinstance(one, torch.Tensor):
         return isinstance(other, torch.Tensor) and torch.equal(one, other)
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(map(_equal, one, other))
     return one == other
 
 
 def _descendants(pid: int) -> dict[int, str]:
-    found = {}
+    descendants = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(path.read_text().rpartition(")")[2].split()[1])
@@ -265,12 +267,12 @@ def _descendants(pid: int) -> dict[int, str]:
             continue
         if parent == pid:
             child = int(path.parent.name)
-            found |= {child: _name(child), **_descendants(child)}
-    return found
+            descendants |= {child: _identity(child), **_descendants(child)}
+    return descendants
 
 
-def _name(pid: int) -> str:
-    """The start and the command of a process, by which it is not taken for another; "" if none."""
+def _identity(pid: int) -> str:
+    """Return start time and command of a process, which identify it; "" if it does not run."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         command = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")

@@ -1,4 +1,4 @@
-"""Inputs that are nearly right: changed at random, by a seed, as a hostile or damaged file is."""
+"""Seeded random changes of valid inputs, as in hostile or damaged files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from src.run.reading import convert
 from src.run.record import Record, Wrong
 
-# What has broken a reader of files before, as single values.
+# Single values that have broken readers of files before.
 HOSTILE: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 2**31, 2**63, 10**400, 1e308, -1e308, float("nan")),
     *(float("inf"), "", " ", "\0", "\n", "..", "../../../etc/passwd", "/etc/passwd", "a/b"),
@@ -37,14 +37,14 @@ BYTES = (
 
 
 def mutated(value: Any, chance: random.Random) -> Any:
-    """A JSON value with one to three of its parts changed."""
+    """Return a copy of a JSON value with 1 to 3 parts changed."""
     changed = copy.deepcopy(value)
     for _ in range(chance.randint(1, 3)):
         _change(changed, chance)
     return changed
 
 
-# What is allowed somewhere, and at an edge of it.
+# Values that some field allows, at the edge of its range.
 EDGES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, 7, -1, 0.5, -0.0, 1e-12, 1e9, 1e12, 10**15, 2**62, 10**6),
     *("", " ", "a", "x" * 255, "x" * 5000, "=1+1", "ネコ\u200d", "_x", "-3", "1e400", "$x^$"),
@@ -52,24 +52,24 @@ EDGES: tuple[Any, ...] = (
 )
 
 
-def within(value: Any, chance: random.Random, kind: type[Record]) -> Any:
-    """A JSON value with one to twenty of its parts changed that is still read as ``kind``."""
-    wanted = chance.choice([1, 2, 5, 20])
-    for _ in range(4 * wanted):
+def valid_mutation(value: Any, chance: random.Random, kind: type[Record]) -> Any:
+    """Return a JSON value with 1 to 20 parts changed such that it is still read as ``kind``."""
+    changes_left = chance.choice([1, 2, 5, 20])
+    for _ in range(4 * changes_left):
         changed = copy.deepcopy(value)
-        _change_within(changed, chance)
+        _change_plausibly(changed, chance)
         try:
             convert(changed, kind)
         except Wrong:
             continue
-        value, wanted = changed, wanted - 1
-        if not wanted:
+        value, changes_left = changed, changes_left - 1
+        if not changes_left:
             break
     return value
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:
-    """Bytes of which some are changed, put in, left out or cut off."""
+    """Return a copy of ``content`` with bytes changed, inserted, deleted or cut off."""
     changed = bytearray(content)
     for _ in range(chance.randint(1, 4)):
         at = chance.randrange(len(changed) + 1)
@@ -89,7 +89,7 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
 
 
 def as_json(value: Any, chance: random.Random) -> bytes:
-    """JSON of a changed value, now and then damaged as text as well."""
+    """Return JSON of a changed value; the text of every tenth is damaged too."""
     content = json.dumps(mutated(value, chance)).encode("utf-8", "surrogatepass")
     if chance.random() < 0.1:
         return b"[" * 100_000 if chance.random() < 0.1 else damaged(content, chance)
@@ -97,61 +97,61 @@ def as_json(value: Any, chance: random.Random) -> bytes:
 
 
 def _change(value: Any, chance: random.Random) -> None:
-    holder: Any = value
+    container: Any = value
     key: Any = None
     while True:
-        keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+        keys = list(container) if isinstance(container, dict) else list(range(len(container)))
         if not keys:
             break
         key = chance.choice(keys)
-        inner = holder[key]
+        inner = container[key]
         if not isinstance(inner, dict | list) or not inner or chance.random() < 0.15:
             break
-        holder = inner
-    if key is None or (not holder):
+        container = inner
+    if key is None or (not container):
         return
     kind = chance.randrange(5)
     if kind == 0:
-        del holder[key]
-    elif kind == 1 and isinstance(holder, dict):
-        holder[str(chance.choice(HOSTILE))] = holder.pop(key)
-    elif kind == 2 and isinstance(holder[key], int | float):
-        holder[key] = _other_number(holder[key], chance)
-    elif kind == 3 and isinstance(holder, list):
-        holder.append(copy.deepcopy(holder[key]))
+        del container[key]
+    elif kind == 1 and isinstance(container, dict):
+        container[str(chance.choice(HOSTILE))] = container.pop(key)
+    elif kind == 2 and isinstance(container[key], int | float):
+        container[key] = _other_number(container[key], chance)
+    elif kind == 3 and isinstance(container, list):
+        container.append(copy.deepcopy(container[key]))
     else:
-        holder[key] = copy.deepcopy(chance.choice(HOSTILE))
+        container[key] = copy.deepcopy(chance.choice(HOSTILE))
 
 
-def _change_within(value: Any, chance: random.Random) -> None:
-    holder, key = chance.choice([*_places(value)])
-    inner = holder[key]
+def _change_plausibly(value: Any, chance: random.Random) -> None:
+    container, key = chance.choice([*_items(value)])
+    inner = container[key]
     kind = chance.randrange(6)
     if kind == 0:
-        del holder[key]
+        del container[key]
     elif kind == 1 and isinstance(inner, int | float):
-        holder[key] = chance.choice([-inner, inner * 10**6, int(inner), inner / 3])
+        container[key] = chance.choice([-inner, inner * 10**6, int(inner), inner / 3])
     elif kind == 2 and isinstance(inner, list):
-        holder[key] = chance.choice([inner + copy.deepcopy(inner), inner[::-1], inner[:1]])
+        container[key] = chance.choice([inner + copy.deepcopy(inner), inner[::-1], inner[:1]])
     elif kind == 3 and isinstance(inner, dict) and inner:
         inner[str(chance.choice(EDGES))] = copy.deepcopy(chance.choice([*inner.values()]))
     elif kind == 4 and isinstance(inner, dict):
-        holder[key] = dict(reversed(inner.items()))
+        container[key] = dict(reversed(inner.items()))
     else:
-        holder[key] = copy.deepcopy(chance.choice(EDGES))
+        container[key] = copy.deepcopy(chance.choice(EDGES))
 
 
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Everything in a value: what holds it, and under which name or number."""
+def _items(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every item in a nested value as (container, key)."""
     keys = list(value) if isinstance(value, dict) else list(range(len(value)))
     for key in keys:
         yield value, key
         if isinstance(value[key], dict | list):
-            yield from _places(value[key])
+            yield from _items(value[key])
 
 
 def _other_number(value: float, chance: random.Random) -> Any:
-    # A whole number can be too large for a fraction to be added.
+    # Python cannot convert a very large integer to float, which + 0.5 would do.
     return chance.choice(
         [-value, value * 10**9, value + (1 if abs(value) > 2**1000 else 0.5), str(value)]
     )

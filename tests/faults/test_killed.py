@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of training, export and benchmark; LIGHTSHIP_KILLS says how many."""
+"""SIGKILL at random moments of training, export and benchmark; LIGHTSHIP_KILLS sets the number."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ from pathlib import Path
 import pytest
 
 from src.run.folder import Run
-from tests.faults.kills import Course, Tally
+from tests.faults.kills import KilledRun, KillResults
 
-# Of one run: it is killed so often in each phase before it is let end.
-IN_TURN = (*["training"] * 3, *["export"] * 3, *["benchmark"] * 2)
+# Kills of one run, by phase, before it may finish.
+PHASES_OF_KILLS = (*["training"] * 3, *["export"] * 3, *["benchmark"] * 2)
 
 
 @pytest.mark.faults
-@pytest.mark.filterwarnings("ignore:.*torch.jit")  # a file of it is read to see that it is whole
-def test_nothing_is_lost_half_or_wrong_however_often_it_is_killed(tmp_path: Path) -> None:
-    wanted = int(os.environ.get("LIGHTSHIP_KILLS", str(len(IN_TURN))))
+@pytest.mark.filterwarnings("ignore:.*torch.jit")  # the integrity check loads TorchScript files
+def test_killed_commands_lose_no_checkpoint_and_leave_no_partial_file(tmp_path: Path) -> None:
+    kill_count = int(os.environ.get("LIGHTSHIP_KILLS", str(len(PHASES_OF_KILLS))))
     moments = random.Random(int(os.environ.get("LIGHTSHIP_SEED", "0")))
-    tally = Tally()
-    # Another test of the same machine may have left one, which takes a minute.
-    given = os.environ.get("LIGHTSHIP_NEVER_KILLED")
+    results = KillResults()
+    # A run that was never killed takes a minute: reuse one if its path is given.
+    reference_path = os.environ.get("LIGHTSHIP_NEVER_KILLED")
     never_killed = (
-        Run(Path(given)) if given else Course(tmp_path / "whole", moments, tally).finish()
+        Run(Path(reference_path))
+        if reference_path
+        else KilledRun(tmp_path / "whole", moments, results).finish()
     )
     number = 0
-    while sum(tally.kills.values()) < wanted:
-        course = Course(tmp_path / f"killed_{number}", moments, tally)
-        for phase in IN_TURN:
-            course.kill_in(phase)
-            print(json.dumps(vars(tally)), flush=True)
-        course.finish(never_killed)
+    while sum(results.kills.values()) < kill_count:
+        killed_run = KilledRun(tmp_path / f"killed_{number}", moments, results)
+        for phase in PHASES_OF_KILLS:
+            killed_run.kill_in(phase)
+            print(json.dumps(vars(results)), flush=True)
+        killed_run.finish(never_killed)
         number += 1
-    print(json.dumps({"runs": number, **vars(tally)}), flush=True)
-    assert (tally.lost, tally.half, tally.wrong, tally.left) == ([], [], [], [])
+    print(json.dumps({"runs": number, **vars(results)}), flush=True)
+    assert (results.lost, results.half, results.wrong, results.left) == ([], [], [], [])

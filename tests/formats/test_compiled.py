@@ -17,7 +17,9 @@ from src import formats
 from src.backends.base import ExportSource, Unavailable
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats import torch_compile, torch_export
+from src.formats import eager
+from src.formats.torch_compile import TorchCompile
+from src.formats.torch_export import TorchExport
 from src.models.network import NetworkSpec
 from src.system import machine
 from tests.formats.test_contract import CLASSES, PREPROCESSING
@@ -85,7 +87,7 @@ def with_metadata(folder: Path, elsewhere: Path, **changes: object) -> Path:
 def test_one_package_takes_any_batch_with_any_threads(
     batch: int, threads: int, exported: tuple[Path, list[str]], source: ExportSource
 ) -> None:
-    runtime = torch_export.load(exported[0], "cpu", threads)
+    runtime = TorchExport().load(exported[0], "cpu", threads)
     assert runtime.settings["threads"] == threads
     expected = source.network(IMAGES[:batch]).detach()
     torch.testing.assert_close(torch.from_numpy(runtime(IMAGES[:batch].numpy())), expected)
@@ -125,7 +127,7 @@ def test_a_package_for_another_processor_is_not_loaded(
     monkeypatch.setattr(machine, "instruction_sets", lambda: ("AVX2",))
     other = with_metadata(exported[0], tmp_path / "other", **changes)
     with pytest.raises(Unavailable, match=reason):
-        torch_export.load(other, "cpu", 1)
+        TorchExport().load(other, "cpu", 1)
 
 
 def test_exporting_leaves_nothing_outside(exported: tuple[Path, list[str]]) -> None:
@@ -138,7 +140,7 @@ def test_loading_leaves_nothing_outside(
     exported: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    runtime = torch_export.load(exported[0], "cpu", 1)
+    runtime = TorchExport().load(exported[0], "cpu", 1)
     assert list(tmp_path.iterdir()) == []
     assert runtime(IMAGES.numpy()).shape == (len(IMAGES), len(CLASSES))
 
@@ -163,11 +165,11 @@ def test_all_compiling_is_in_the_load(
 ) -> None:
     folder = tmp_path / "torch_compile"
     assert export_one("torch_compile", source, folder)["status"] == "ok"
-    monkeypatch.setattr(torch_compile.eager, "open_network", lambda _: source.network)
+    monkeypatch.setattr(eager, "open_network", lambda _: source.network)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    runtime = torch_compile.load(folder, "cpu", 1)
+    runtime = TorchCompile().load(folder, "cpu", 1)
     left = [path.name for path in temporary.iterdir()]
     with torch.compiler.set_stance("fail_on_recompile"):
         for batch in (1, 2, 9):

@@ -50,11 +50,10 @@ def cases() -> Iterator[ParameterSet]:
     """Each builder with each format."""
     for builder, name in itertools.product(BUILDERS, formats.names()):
         kind = formats.get(name)
-        compiles = getattr(kind, "compiles", False)
         # Written by another format's export, which is put through it with all architectures.
-        twin = kind.export.__module__ != kind.__name__
+        twin = type(kind).export.__module__ != type(kind).__module__
         on_gpu = "cpu" not in kind.devices
-        once = compiles or twin or on_gpu
+        once = kind.compiles or twin or on_gpu
         marks = [pytest.mark.slow] if once and builder != QUICKEST else []
         yield pytest.param((builder, name), marks=marks, id=f"{builder}-{name}")
 
@@ -235,12 +234,11 @@ def test_with_its_preprocessing_inside_it_answers_the_same(
     exported: tuple[str, Path, ExportSource], tmp_path: Path
 ) -> None:
     name, folder, _ = exported
-    embed = getattr(formats.get(name), "embed", None)
-    if embed is None:
+    if not formats.get(name).embeds:
         pytest.skip(f"{name} holds no preprocessing")
     import onnxruntime as ort
 
-    embed(folder, tmp_path)
+    formats.get(name).embed(folder, tmp_path)
     plain, embedded = (
         ort.InferenceSession(each / "model.onnx", providers=["CPUExecutionProvider"])
         for each in (folder, tmp_path)

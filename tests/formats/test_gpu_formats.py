@@ -16,7 +16,9 @@ from src import formats
 from src.backends.base import Unavailable
 from src.backends.onnx.runtime import OnnxRuntime
 from src.backends.torch import aot_inductor
+from src.backends.torch.cuda import GraphedRuntime
 from src.backends.torch.half_precision import narrowed
+from src.backends.torch.runtime import TorchRuntime
 from src.errors import UsageError
 
 NAMES = [name for name in formats.names() if formats.get(name).devices == ("cuda",)]
@@ -148,6 +150,17 @@ def test_a_package_that_would_write_elsewhere_or_be_compiled_is_refused(
             package.writestr(name, content)
     with zipfile.ZipFile(path) as package, pytest.raises(ValueError, match=problem):
         aot_inductor.require_only_compiled(package)
+
+
+def test_a_replayed_network_says_so_beside_the_settings_of_any_other() -> None:
+    place = torch.device("cpu")
+    plain, replayed, other = (
+        kind(torch.nn.Identity(), place, "fp16")
+        for kind in (TorchRuntime, GraphedRuntime, GraphedRuntime)
+    )
+    assert replayed.settings == {**plain.settings, "cuda_graph": True}
+    assert replayed.profile(np.zeros((1, 3, 4, 4), np.float32)).time == {"fp16": 1.0}
+    assert replayed._captured is not other._captured
 
 
 def test_a_measurement_of_no_device_is_refused() -> None:

@@ -21,6 +21,7 @@ from src.backends.openvino.runtime import Layer, OpenVinoRuntime, operations
 from src.export.source import make_source
 from src.export.stage import export_one
 from src.models.network import NetworkSpec
+from src.quantization import evaluation
 from src.system import machine
 from tests.conftest import ROOT
 from tests.formats.test_contract import CLASSES, PREPROCESSING, trained_network
@@ -176,14 +177,20 @@ print([name for name in sys.modules if name.startswith("openvino_telemetry.")])
     assert answer.stdout.strip() == "[]"
 
 
+def _time_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "_TIMED_SECONDS", 0.01)
+    monkeypatch.setattr(evaluation, "_TURNS_SECONDS", 0.01)
+
+
 def test_int8_gives_up_a_bit_where_sums_saturate(monkeypatch: pytest.MonkeyPatch) -> None:
     from src.formats import openvino_int8
+    from src.quantization.openvino import quantizer
 
     monkeypatch.setattr(machine, "is_arm", lambda: False)
     for isa, expected in ((("AVX2",), "enable"), (("AVX2", "AVX-512 VNNI"), "disable")):
         monkeypatch.setattr(machine, "instruction_sets", lambda isa=isa: isa)
         for recipe in openvino_int8.RECIPES:
-            settings = openvino_int8.settings(recipe)
+            settings = quantizer.settings(recipe.preset)
             assert settings["advanced_parameters"].overflow_fix.value.startswith(expected)
 
 
@@ -191,17 +198,16 @@ def test_the_int8_recipe_is_chosen_by_images_that_it_was_not_calibrated_on(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from src.formats import openvino_int8
-    from src.quantization.openvino import candidates
 
-    monkeypatch.setattr(candidates, "_TURN_SECONDS", 0.001)
+    _time_briefly(monkeypatch)
     images = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         labels = source.network(images).argmax(dim=1)
-    judged = dataclasses.replace(source, judging=(images, labels), max_accuracy_drop=0.99)
+    judged = dataclasses.replace(source, selection=(images, labels), max_accuracy_drop=0.99)
     details = export_one("openvino_int8", judged, tmp_path / "openvino_int8")["details"]
     names = [row[0] for row in details["table"]["rows"]]
     # ResNet-34 has no activation to harden; what it has in float may be tried in bf16.
-    assert names[:3] == ["the fp32 graph", *openvino_int8.RECIPES]
+    assert names[:3] == ["the fp32 graph", *map(str, openvino_int8.RECIPES)]
     assert len(names) == 3 + machine.has_bfloat16()
     assert details["recipe"] == names[details["table"]["chosen"]]
     assert details["within_budget"] is True
@@ -213,17 +219,17 @@ def test_a_recipe_whose_graph_ends_its_process_is_not_run_in_this_one(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crashing: list[str]
 ) -> None:
     from src.formats import openvino_int8
-    from src.quantization.openvino import candidates, crash_check
+    from src.quantization.openvino import crash_check
 
-    monkeypatch.setattr(candidates, "_TURN_SECONDS", 0.001)
-    monkeypatch.setattr(candidates.machine, "has_bfloat16", lambda: False)
+    _time_briefly(monkeypatch)
+    monkeypatch.setattr(machine, "has_bfloat16", lambda: False)
     ends = iter(
-        "ends its process with signal 11" if recipe in crashing else None
+        "ends its process with signal 11" if str(recipe) in crashing else None
         for recipe in openvino_int8.RECIPES
     )
     monkeypatch.setattr(crash_check, "crash", lambda *_: next(ends))
     images = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    judged = dataclasses.replace(source, judging=(images, torch.zeros(16, dtype=torch.long)))
+    judged = dataclasses.replace(source, selection=(images, torch.zeros(16, dtype=torch.long)))
     entry = export_one("openvino_int8", judged, tmp_path / "openvino_int8")
     if len(crashing) == 1:
         assert entry["details"]["recipe"] == "transformer"

@@ -10,15 +10,15 @@ import pytest
 
 from src import formats
 from src.data.preprocessing import Preprocessing, ResizeRule
-from tests import looking_glass
 from tests.golden.pixels import GOLDEN, IDS
+from tests.support import identity_models
 
 
 @pytest.mark.parametrize("name", ["turned_p_trns.png", "orientation_5.jpg", "i16.png"])
 def test_the_lines_of_an_onnx_file_run_alone(name: str, tmp_path: Path) -> None:
     number = IDS.index("crop-bicubic-16")
     rule = GOLDEN.rules[number]
-    looking_glass.onnx_file(rule, tmp_path)
+    identity_models.onnx_file(rule, tmp_path)
     (tmp_path / "picture.png").write_bytes(GOLDEN.file(name))
     program = formats.get("onnx_fp32").usage(rule).replace("{folder}", str(tmp_path))
     ended = subprocess.run(

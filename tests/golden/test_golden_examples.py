@@ -18,10 +18,10 @@ import pytest
 import torch
 from PIL import Image
 
-from tests import looking_glass
 from tests.conftest import ROOT
 from tests.golden.pixels import GOLDEN, IDS
 from tests.golden.test_golden_pixels import REFUSED_BY_LINES_OF_USE, require_levels_off
+from tests.support import identity_models
 
 EXAMPLES = ROOT / "examples"
 CROP_BICUBIC = IDS.index("crop-bicubic-16")
@@ -47,7 +47,7 @@ def golden_paths(number: int, folder: Path) -> dict[str, Path]:
 
 def test_the_python_example_reads_the_golden_rgb(tmp_path: Path) -> None:
     paths = golden_paths(CROP_BICUBIC, tmp_path / "pictures")
-    model = looking_glass.embedded_file(GOLDEN.rules[CROP_BICUBIC], tmp_path)
+    model = identity_models.embedded_file(GOLDEN.rules[CROP_BICUBIC], tmp_path)
     given = by_json([sys.executable, EXAMPLES / "python" / "classify.py", model], paths)
     assert set(given) == set(paths) - REFUSED_BY_LINES_OF_USE
     require_levels_off(given, CROP_BICUBIC, most=1, share=0.02)
@@ -64,8 +64,8 @@ def test_the_python_example_reads_the_golden_rgb(tmp_path: Path) -> None:
 def test_the_openvino_example_prepares_the_golden_input(number: int, tmp_path: Path) -> None:
     openvino = pytest.importorskip("openvino")
     rule = GOLDEN.rules[number]
-    graph = openvino.convert_model(looking_glass.onnx_file(rule, tmp_path / "onnx"))
-    for name, value in looking_glass.metadata(rule).items():
+    graph = openvino.convert_model(identity_models.onnx_file(rule, tmp_path / "onnx"))
+    for name, value in identity_models.metadata(rule).items():
         graph.set_rt_info(json.dumps(value), ["lightship", name])
     graph.set_rt_info("f32", ["lightship", "inference_precision"])
     openvino.save_model(graph, tmp_path / "model.xml", compress_to_fp16=False)
@@ -90,7 +90,7 @@ def test_the_cpp_example_prepares_the_golden_input(tmp_path: Path) -> None:
     build = [EXAMPLES / "cpp" / "build", program]
     answers(build, env={**os.environ, "PYTHON": sys.executable})
     for number, rule in enumerate(GOLDEN.rules):
-        model, extra = tmp_path / "model.pt", json.dumps(looking_glass.metadata(rule))
+        model, extra = tmp_path / "model.pt", json.dumps(identity_models.metadata(rule))
         torch.jit.script(Flat()).save(model, _extra_files={"lightship.json": extra})
         paths = {name: tmp_path / f"{index}.ppm" for index, name in enumerate(GOLDEN.names)}
         for name, path in paths.items():  # which reads PPM only
@@ -122,8 +122,8 @@ def test_the_node_example_reads_the_golden_rgb(tmp_path: Path) -> None:
     if installed.returncode != 0:
         pytest.skip(f"npm could not install: {installed.stderr.strip().splitlines()[-1]}")
     rule = GOLDEN.rules[CROP_BICUBIC]
-    bundle = looking_glass.embedded_file(rule, tmp_path / "model").parent
-    names = looking_glass.metadata(rule)["class_names"]
+    bundle = identity_models.embedded_file(rule, tmp_path / "model").parent
+    names = identity_models.metadata(rule)["class_names"]
     (bundle / "class_names.json").write_text(json.dumps(names))
     paths = golden_paths(CROP_BICUBIC, tmp_path / "pictures")
     given = by_json(["node", "classify.mjs", bundle], paths, cwd=folder)

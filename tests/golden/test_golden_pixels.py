@@ -21,11 +21,11 @@ from src.data.pipeline.image_file import UnreadableImageError, read_image
 from src.data.preprocessing import Preprocessing
 from src.run import usage_code
 from src.run.preprocessing_steps import steps_of
-from tests import looking_glass
 from tests.conftest import ROOT
 from tests.golden import make_pixels
 from tests.golden.pixels import GOLDEN, IDS, ROWS_MAY_BE_FIRST
-from tests.shipped import predict_module
+from tests.support import identity_models
+from tests.support.bundle_program import predict_module
 
 EXAMPLES = ROOT / "examples"
 RULES = pytest.mark.parametrize("number", range(len(GOLDEN.rules)), ids=IDS)
@@ -130,7 +130,7 @@ def test_the_lines_of_use_refuse_in_one_line_what_has_no_known_range(name: str) 
 @RULES
 def test_the_graph_is_within_a_level_of_the_golden_input(number: int, tmp_path: Path) -> None:
     rule = GOLDEN.rules[number]
-    session = opened(looking_glass.embedded_file(rule, tmp_path))
+    session = opened(identity_models.embedded_file(rule, tmp_path))
     given = {
         name: session.run(None, {"image": GOLDEN.rgb(name)})[0]
         for name in GOLDEN.comparable(number)
@@ -148,7 +148,7 @@ def require_levels_off(given: dict[str, Any], number: int, most: int, share: flo
     """No value is off by more than ``most`` levels of 255, and only ``share`` of all by any."""
     std = np.array(GOLDEN.rules[number]["std"])[:, None, None]
     off = {
-        name: looking_glass.differences(probabilities, GOLDEN.input(number, name)) * std * 255
+        name: identity_models.differences(probabilities, GOLDEN.input(number, name)) * std * 255
         for name, probabilities in given.items()
     }
     assert {name: levels.max() for name, levels in off.items() if levels.max() > most + 0.05} == {}
@@ -165,7 +165,7 @@ def shipped() -> ModuleType:
 def test_a_bundle_prepares_the_golden_input_bit_for_bit(
     number: int, tmp_path: Path, shipped: ModuleType
 ) -> None:
-    plain = shipped.Model(looking_glass.onnx_file(GOLDEN.rules[number], tmp_path / "model"))
+    plain = shipped.Model(identity_models.onnx_file(GOLDEN.rules[number], tmp_path / "model"))
     for name in GOLDEN.comparable(number):
         given = plain.prepare(io.BytesIO(GOLDEN.file(name)))
         assert np.array_equal(given, GOLDEN.input(number, name)), name
@@ -174,7 +174,7 @@ def test_a_bundle_prepares_the_golden_input_bit_for_bit(
 def test_a_bundle_with_the_preprocessing_inside_reads_the_golden_rgb(
     tmp_path: Path, shipped: ModuleType
 ) -> None:
-    model = shipped.Model(looking_glass.embedded_file(GOLDEN.rules[0], tmp_path))
+    model = shipped.Model(identity_models.embedded_file(GOLDEN.rules[0], tmp_path))
     for name in GOLDEN.names:
         given = model.prepare(io.BytesIO(GOLDEN.file(name)))
         assert np.array_equal(given, GOLDEN.rgb(name)), name

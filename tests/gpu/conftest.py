@@ -1,4 +1,4 @@
-"""What the tests on a GPU share. Without one, each of them is skipped and says so."""
+"""Fixtures of the GPU tests; without a GPU each test is skipped with a reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _need_a_gpu() -> None:
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> ExportSource:
-    """ResNet-34 with random weights whose BatchNorm statistics fit."""
+    """Return ResNet-34 with random weights and BatchNorm statistics that match them."""
     torch.manual_seed(0)
     images = torch.randn(24, 3, SIZE, SIZE)
     spec = NetworkSpec("resnet34", len(CLASSES))
@@ -39,5 +39,5 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> ExportSource:
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of what has been exported so far."""
+    """Return the folder of all exports of the session."""
     return tmp_path_factory.mktemp("exports")

@@ -1,4 +1,4 @@
-"""Training on a GPU: each precision, the profiler's device regions, and going on."""
+"""Training on a GPU: each precision, device regions in the profile, and resuming."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.gpu
 
 
 def fit(folder: Path, epochs: int = 1, resume: Path | None = None, **options: Any) -> Trainer:
-    """Some steps of ResNet-34 on the digits."""
+    """Train ResNet-34 on the digits for some steps."""
     torch.manual_seed(0)
     data = Digits(image_size=32, batch_size=32)
     profile = options.pop("profile", ProfilerCallback(enabled=False))
@@ -60,28 +60,28 @@ def test_a_compiled_network_trains(tmp_path: Path) -> None:
     assert trainer.global_step == 4
 
 
-def test_fp32_multiplies_as_tf32_within_a_fit_only(tmp_path: Path) -> None:
+def test_tf32_is_turned_off_after_a_fit_on_the_gpu(tmp_path: Path) -> None:
     before = torch.get_float32_matmul_precision()
     fit(tmp_path, precision="32-true")
     assert torch.get_float32_matmul_precision() == before
 
 
-def test_a_trace_of_a_training_has_work_on_the_device(tmp_path: Path) -> None:
+def test_a_training_trace_contains_device_work(tmp_path: Path) -> None:
     trainer = fit(tmp_path, profile=ProfilerCallback(windows=1))
     content = json.loads((Path(trainer.log_dir or "") / "profile" / "rank0.json").read_text())
-    [window] = [each for each in content["windows"] if each["stage"] == "train"]
+    [window] = [window for window in content["windows"] if window["stage"] == "train"]
     assert window["device"]["forward"] > 0
     assert window["device"]["backward"] > 0
     assert sum(window["device"].values()) < 2 * sum(window["regions"].values())
 
 
-def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+def test_a_training_resumes_from_its_checkpoint_on_the_gpu(tmp_path: Path) -> None:
     whole = fit(tmp_path / "whole", 2)
     first = fit(tmp_path / "first", 1)
     checkpoint = tmp_path / "last.ckpt"
     first.save_checkpoint(checkpoint)
     rest = fit(tmp_path / "rest", 2, resume=checkpoint)
     assert (rest.current_epoch, rest.global_step) == (2, 16)
-    # Kernels of a GPU may add in another order, so the losses agree nearly and not bit for bit.
-    expected, found = (float(each.callback_metrics["val/loss"]) for each in (whole, rest))
-    assert found == pytest.approx(expected, rel=0.3)
+    # GPU kernels may add in another order, so the losses are close but not equal bit for bit.
+    expected, loss = (float(fit.callback_metrics["val/loss"]) for fit in (whole, rest))
+    assert loss == pytest.approx(expected, rel=0.3)

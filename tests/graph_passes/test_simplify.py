@@ -1,4 +1,4 @@
-"""Exact algebra: the same logits, in the parts that it promises, whatever the parameters are."""
+"""Exact rewrites: the same logits with the promised layers, for any parameters."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from src import graph_passes, models
 from src.models.network import NetworkSpec
 
 BUILDERS = sorted({getattr(models, name).builder for name in models.__all__})
-# Rounding of fp32; the rewrites differ by 1e-6 from torchvision's networks.
+# Relative. Rewritten networks differ by 1e-6 from torchvision's because of fp32 rounding.
 TOLERANCE = 1e-5
 
 
 def with_random_parameters(network: nn.Module) -> nn.Module:
-    """Every parameter and statistic away from its start, so that a forgotten term shows."""
+    """Change every parameter and statistic from its initial value, so that no term is neutral."""
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
@@ -36,7 +36,7 @@ def with_random_parameters(network: nn.Module) -> nn.Module:
 
 
 def simplified_alike(network: nn.Module, images: Tensor) -> fx.GraphModule:
-    """The simplified network, after both have given the same logits."""
+    """Return the simplified network after checking that both have the same logits."""
     before = {name: value.clone() for name, value in network.state_dict().items()}
     simplified = graph_passes.simplify(network)
     with torch.no_grad():
@@ -52,8 +52,8 @@ def simplified_alike(network: nn.Module, images: Tensor) -> fx.GraphModule:
     return simplified
 
 
-def parts(simplified: fx.GraphModule) -> Counter[str]:
-    """How often each class of module or function is called."""
+def call_counts(simplified: fx.GraphModule) -> Counter[str]:
+    """Return how often each class of module and each function is called."""
     names = dict(simplified.named_modules())
     return Counter(
         type(names[node.target]).__name__
@@ -69,28 +69,28 @@ EXPECTED = {
     # 120 convolutions, and the 62 BatchNorms that follow a concatenation or pooling.
     "densenet121": {"BatchNorm2d": 0, "Conv2d": 182},
     "efficientnet_b0": {"BatchNorm2d": 0, "Conv2d": 81, "stochastic_depth": 0, "Dropout": 0},
-    # Two for each of the 18 blocks' linear layers; the classifier's linear layer stays.
+    # Two linear layers in each of 18 blocks become convolutions; the classifier's stays.
     "convnext_tiny": {"Conv2d": 22 + 36, "Linear": 1, "mul": 0, "LayerNorm": 23, "layer_norm": 0},
 }
 
 
 @pytest.mark.parametrize("random", [False, True], ids=["fresh", "random"])
 @pytest.mark.parametrize("builder", BUILDERS)
-def test_logits_stay_and_parts_go(builder: str, random: bool) -> None:
+def test_simplified_networks_keep_logits_with_fewer_layers(builder: str, random: bool) -> None:
     network = NetworkSpec(builder, 5).build().eval()
     if random:
         with_random_parameters(network)
     simplified = simplified_alike(network, torch.randn(3, 3, 64, 64))
-    found = parts(simplified)
-    assert {name: found[name] for name in EXPECTED[builder]} == EXPECTED[builder]
+    counts = call_counts(simplified)
+    assert {name: counts[name] for name in EXPECTED[builder]} == EXPECTED[builder]
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
-def test_it_can_be_scripted_and_takes_any_batch_and_image(builder: str) -> None:
+def test_a_simplified_network_can_be_scripted_for_any_batch_and_image_size(builder: str) -> None:
     network = with_random_parameters(NetworkSpec(builder, 5).build())
     simplified = graph_passes.simplify(network)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch deprecates its own scripting
+        warnings.simplefilter("ignore")  # torch.jit.script is deprecated
         scripted = torch.jit.script(simplified)
     for shape in ((1, 3, 64, 64), (2, 3, 96, 64)):
         images = torch.randn(shape)
@@ -99,7 +99,7 @@ def test_it_can_be_scripted_and_takes_any_batch_and_image(builder: str) -> None:
         assert (logits - expected).abs().max() <= TOLERANCE * expected.abs().max(), shape
 
 
-def test_convnexts_layer_norms_lose_their_affine_part_where_a_layer_follows() -> None:
+def test_convnexts_layer_norms_are_folded_into_following_layers() -> None:
     network = with_random_parameters(NetworkSpec("convnext_tiny", 5).build())
     simplified = simplified_alike(network, torch.randn(2, 3, 64, 64))
     kept = [
@@ -107,11 +107,11 @@ def test_convnexts_layer_norms_lose_their_affine_part_where_a_layer_follows() ->
         for module in simplified.modules()
         if isinstance(module, nn.LayerNorm)
     ]
-    # The stem's is read by a padded convolution and by the residual sum.
+    # A padded convolution and the residual sum read the stem's, so it keeps its parameters.
     assert Counter(kept) == {False: 22, True: 1}
 
 
-def test_a_network_that_cannot_be_traced_is_copied_and_told() -> None:
+def test_a_network_that_cannot_be_traced_is_copied_with_a_warning() -> None:
     class Choosing(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -132,7 +132,7 @@ def test_a_network_that_cannot_be_traced_is_copied_and_told() -> None:
 
 
 class Residual(nn.Module):
-    """A convolution that two read: its BatchNorm cannot be folded into it."""
+    """A convolution with two readers, into which its BatchNorm cannot be folded."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class Residual(nn.Module):
 
 
 class Scaled(nn.Module):
-    """A factor for each channel on the output of ``layer``."""
+    """A layer whose output is multiplied by a constant of the given shape."""
 
     def __init__(self, layer: nn.Module, *shape: int) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ class Permuted(nn.Module):
 
 
 class Shared(nn.Module):
-    """One convolution called twice, with a BatchNorm after one of the calls."""
+    """A convolution that is called twice, with a BatchNorm after one of the calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ class Shared(nn.Module):
 
 
 class OneConcatenated(nn.Module):
-    """A copy of its input, written into by an activation, and the input itself."""
+    """A copy of the input that an activation modifies in place, added to the input."""
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.relu_(torch.cat([images], 1)) + images
@@ -198,7 +198,7 @@ def to_last(*layers: nn.Module) -> nn.Sequential:
 
 
 CASES: dict[str, tuple[Callable[[], nn.Module], dict[str, int]]] = {
-    "BatchNorm behind what two read": (Residual, {"Conv2d": 2, "BatchNorm2d": 0}),
+    "BatchNorm after a convolution with two readers": (Residual, {"Conv2d": 2, "BatchNorm2d": 0}),
     "one convolution called twice": (Shared, {"Conv2d": 2, "BatchNorm2d": 0}),
     "BatchNorm without affine part": (
         lambda: nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3, affine=False)),
@@ -254,31 +254,31 @@ CASES: dict[str, tuple[Callable[[], nn.Module], dict[str, int]]] = {
         lambda: nn.Sequential(Permuted(0, 2, 3, 1), nn.ReLU(), Permuted(0, 2, 3, 1)),
         {"permute": 2},
     ),
-    "a concatenation of one that is written into": (OneConcatenated, {"cat": 1}),
-    "concatenations that begin otherwise": (Concatenated, {"cat": 3}),
+    "a concatenation of one tensor that is modified in place": (OneConcatenated, {"cat": 1}),
+    "concatenations that begin differently": (Concatenated, {"cat": 3}),
     "nothing to do": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), {"Conv2d": 1}),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_part_is_rewritten_only_where_it_may_be(case: str) -> None:
+def test_a_layer_is_rewritten_only_if_the_result_is_exact(case: str) -> None:
     build, expected = CASES[case]
     simplified = simplified_alike(with_random_parameters(build()), torch.randn(2, 3, 8, 8))
-    found = parts(simplified)
-    assert {name: found[name] for name in expected} == expected
+    counts = call_counts(simplified)
+    assert {name: counts[name] for name in expected} == expected
 
 
-def test_a_concatenation_takes_the_one_it_begins_with() -> None:
+def test_a_concatenation_reuses_an_earlier_one_with_the_same_start() -> None:
     network = with_random_parameters(NetworkSpec("densenet121", 5).build())
     simplified = simplified_alike(network, torch.randn(2, 3, 64, 64))
     widths = Counter(
         len(node.args[0]) for node in simplified.graph.nodes if node.target is torch.cat
     )
-    # Of the four blocks' 58 concatenations of several none is left that copies more than two.
+    # None of the 58 concatenations of the four blocks copies more than two tensors.
     assert widths == {2: 58}
 
 
-def test_a_subclass_of_a_layer_is_left_alone() -> None:
+def test_a_subclass_of_a_layer_is_not_rewritten() -> None:
     class Standardized(nn.Conv2d):
         def forward(self, images: Tensor) -> Tensor:
             weight = self.weight - self.weight.mean()
@@ -288,8 +288,8 @@ def test_a_subclass_of_a_layer_is_left_alone() -> None:
     simplified_alike(network, torch.randn(2, 3, 8, 8))
 
 
-def test_a_parametrized_layer_is_left_alone() -> None:
+def test_a_parametrized_layer_is_not_rewritten() -> None:
     convolution = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 1))
     network = nn.Sequential(convolution, nn.BatchNorm2d(4)).eval()
     simplified = simplified_alike(network, torch.randn(2, 3, 8, 8))
-    assert parts(simplified) == {"ParametrizedConv2d": 1, "Conv2d": 1}
+    assert call_counts(simplified) == {"ParametrizedConv2d": 1, "Conv2d": 1}

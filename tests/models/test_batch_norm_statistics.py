@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from src.callbacks.averaging import MovingAverage
 from src.models import batch_norm_statistics
 from src.models.batch_norm_statistics import IMAGES, freeze_statistics, reestimate_statistics
-from tests.models.test_classifier import TinyNet, loader, tiny, trainer
+from tests.support.tiny_classifier import TinyNet, loader, tiny_network, trainer
 
 
 def images(count: int = 130) -> Tensor:
     return 3 + 2 * torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_statistics_are_those_of_the_present_weights() -> None:
-    network = tiny().train()
+def test_reestimated_statistics_match_the_current_weights() -> None:
+    network = tiny_network().train()
     network[1].running_mean.fill_(99)
     reestimate_statistics(network, images())
     with torch.no_grad():
@@ -30,7 +30,7 @@ def test_statistics_are_those_of_the_present_weights() -> None:
     torch.testing.assert_close(network[1].running_var, variances)
 
 
-def test_a_second_norm_is_estimated_behind_the_first_as_inference_has_it() -> None:
+def test_each_batch_norm_gets_the_statistics_that_it_sees_in_inference() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.BatchNorm2d(3), nn.SiLU(), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     reestimate_statistics(network, images(64))
@@ -39,8 +39,10 @@ def test_a_second_norm_is_estimated_behind_the_first_as_inference_has_it() -> No
     torch.testing.assert_close(normalised.var((0, 2, 3)), torch.ones(4), atol=0.05, rtol=0)
 
 
-def test_nothing_but_the_statistics_changes() -> None:
-    network = nn.Sequential(tiny(), nn.Dropout(), nn.BatchNorm1d(3, track_running_stats=False))
+def test_reestimation_changes_only_the_statistics() -> None:
+    network = nn.Sequential(
+        tiny_network(), nn.Dropout(), nn.BatchNorm1d(3, track_running_stats=False)
+    )
     network.train()
     network[0][4].eval()
     modes = {name: module.training for name, module in network.named_modules()}
@@ -62,10 +64,10 @@ def test_a_frozen_stage_keeps_its_statistics() -> None:
     assert not torch.equal(network[2].running_mean, torch.zeros(4))
 
 
-def test_a_share_of_0_turns_both_off(tmp_path: Path) -> None:
+def test_a_fraction_of_0_turns_reestimation_and_freezing_off(tmp_path: Path) -> None:
     data = Data()
     trainer(tmp_path).fit(TinyNet(freeze_statistics_fraction=0.0), datamodule=data)
-    assert data.asked == []
+    assert data.requested_counts == []
 
 
 def test_a_network_without_batchnorm_is_not_run() -> None:
@@ -77,11 +79,11 @@ def test_a_network_without_batchnorm_is_not_run() -> None:
 
 
 class Data(LightningDataModule):
-    """Three steps an epoch, and images of training that are counted."""
+    """Data of three steps an epoch; records the requests for training images."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[int] = []
+        self.requested_counts: list[int] = []
 
     def train_dataloader(self) -> Any:
         return loader()
@@ -90,7 +92,7 @@ class Data(LightningDataModule):
         return loader()
 
     def calibration_images(self, count: int) -> Tensor:
-        self.asked.append(count)
+        self.requested_counts.append(count)
         return images(count)
 
 
@@ -105,35 +107,36 @@ def trained(folder: Path, checkpoint: Path | None = None, **options: Any) -> tup
 
 @pytest.fixture(autouse=True)
 def estimations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """By how many images the statistics were estimated, each time; they are frozen early."""
+    """Record the number of images of each re-estimation; allow freezing from step 0."""
     counts: list[int] = []
 
-    def counted(network: nn.Module, given: Tensor) -> None:
-        counts.append(len(given))
-        reestimate_statistics(network, given)
+    def count_and_reestimate(network: nn.Module, sample: Tensor) -> None:
+        counts.append(len(sample))
+        reestimate_statistics(network, sample)
 
-    monkeypatch.setattr(batch_norm_statistics, "reestimate_statistics", counted)
-    monkeypatch.setattr(batch_norm_statistics, "LEAST_STEPS", 0)
+    monkeypatch.setattr(batch_norm_statistics, "reestimate_statistics", count_and_reestimate)
+    monkeypatch.setattr(batch_norm_statistics, "MIN_STEPS", 0)
     return counts
 
 
-def test_they_are_estimated_before_each_validation_and_when_they_are_frozen(
+def test_statistics_are_reestimated_before_validations_and_when_frozen(
     tmp_path: Path, estimations: list[int]
 ) -> None:
     model, data = trained(tmp_path)
-    assert estimations == 3 * [IMAGES]  # after two epochs, and then before the third
-    assert data.asked == [IMAGES]  # decoded once
+    # At the validations of two epochs, and when they are frozen at the start of the third.
+    assert estimations == 3 * [IMAGES]
+    assert data.requested_counts == [IMAGES]  # decoded once
     mean = model.network[1].running_mean
     weight = model.network[0].weight.mean((2, 3)).sum(1)
-    assert float(mean.abs().max()) > 0.5  # of images whose mean is 3, not of the loader's, with 0
+    assert float(mean.abs().max()) > 0.5  # the training images have mean 3, the loader's 0
     assert mean.shape == weight.shape
 
 
 @pytest.mark.parametrize("epochs", [2, 3])
-def test_a_training_that_goes_on_estimates_them_as_it_would_have(
+def test_a_resumed_training_reestimates_statistics_at_the_same_steps(
     tmp_path: Path, epochs: int, estimations: list[int]
 ) -> None:
-    """At the step where they are frozen, or in the midst of the frozen ones."""
+    """The training stops right before statistics are frozen, or while they are."""
     whole, _ = trained(tmp_path / "whole")
     steps = 3 * epochs
 
@@ -151,9 +154,9 @@ def test_a_training_that_goes_on_estimates_them_as_it_would_have(
         )
     estimations.clear()
     again, data = trained(tmp_path / "again", tmp_path / "part.ckpt")
-    # When they are frozen. Lightning does not make up for the validation that was missed.
+    # Only when they are frozen: Lightning does not repeat the missed validation.
     assert estimations == ([IMAGES] if epochs == 2 else [])
-    assert data.asked == estimations
+    assert data.requested_counts == estimations
     for name, value in whole.network.state_dict().items():
         torch.testing.assert_close(again.network.state_dict()[name], value)
 
@@ -161,14 +164,14 @@ def test_a_training_that_goes_on_estimates_them_as_it_would_have(
 def test_averaged_weights_have_statistics_of_their_own(
     tmp_path: Path, estimations: list[int]
 ) -> None:
-    """Validated and kept is the average, which no step of the training has normalised for."""
+    """The average is validated and saved, but no training step has updated statistics for it."""
     _, data = trained(tmp_path, callbacks=[MovingAverage(0.9)])
-    assert estimations == 5 * [IMAGES]  # before each of four validations, and when they are frozen
-    assert data.asked == [IMAGES]
-    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
-    network = tiny()
+    assert estimations == 5 * [IMAGES]  # at each of four validations, and when frozen
+    assert data.requested_counts == [IMAGES]
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    network = tiny_network()
     network.load_state_dict(
-        {name.removeprefix("network."): value for name, value in kept.items() if "network" in name}
+        {name.removeprefix("network."): value for name, value in saved.items() if "network" in name}
     )
     before = network[1].running_mean.clone()
     reestimate_statistics(network, images(IMAGES))
@@ -176,7 +179,7 @@ def test_averaged_weights_have_statistics_of_their_own(
 
 
 def test_gradients_flow_through_frozen_statistics() -> None:
-    network = tiny().train()
+    network = tiny_network().train()
     freeze_statistics(network)
     network(images(4)).sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())

@@ -7,59 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
 
 from src import models
 from src.errors import NonFiniteLossError, UsageError
 from src.models import batch_norm_statistics
 from src.models.batch_norm_statistics import freeze_statistics
-from src.models.classifier import Classifier
-from src.models.network import NetworkSpec
 from src.models.optimization import parameter_groups
-
-CLASSES = ["ant", "bee", "cat"]
-
-
-class TinyNet(Classifier):
-    """A Classifier whose network is a few weights."""
-
-    builder = "resnet18"  # a name that the reader of a checkpoint knows
-
-    def __init__(self, **options: Any) -> None:
-        monkey = pytest.MonkeyPatch()
-        with monkey.context() as patch:
-            patch.setattr(NetworkSpec, "build", lambda _: tiny())
-            super().__init__(CLASSES, **options)
-
-
-def tiny() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 3),
-        nn.BatchNorm2d(4),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(4, 3),
-    )
-
-
-def loader(images: Tensor | None = None) -> DataLoader[tuple[Tensor, ...]]:
-    images = torch.randn(12, 3, 8, 8) if images is None else images
-    return DataLoader(TensorDataset(images, torch.arange(len(images)) % 3), batch_size=4)
-
-
-def trainer(folder: Path, **options: Any) -> Trainer:
-    settings: dict[str, Any] = {
-        "default_root_dir": folder,
-        "accelerator": "cpu",
-        "max_epochs": 2,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    return Trainer(**(settings | options))
+from tests.support.tiny_classifier import CLASSES, TinyNet, loader, tiny_network, trainer
 
 
 def test_every_architecture_is_named_by_its_module() -> None:
@@ -71,16 +26,16 @@ def test_every_architecture_is_named_by_its_module() -> None:
         assert model.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, len(CLASSES))
 
 
-def test_only_weights_of_products_decay() -> None:
+def test_only_convolution_and_linear_weights_decay() -> None:
     model = models.ConvNeXtTiny(CLASSES)
     decayed, others = parameter_groups(model.network, model.lr, layer_decay=1)
     names = {id(value): name for name, value in model.network.named_parameters()}
     assert all(names[id(value)].endswith("weight") for value in decayed["params"])
-    kept = [names[id(value)] for value in others["params"]]
+    not_decayed = [names[id(value)] for value in others["params"]]
     assert others["weight_decay"] == 0
-    assert any(name.endswith("layer_scale") for name in kept)
-    assert any(name.endswith("bias") for name in kept)
-    assert len(decayed["params"]) + len(kept) == len(names)
+    assert any(name.endswith("layer_scale") for name in not_decayed)
+    assert any(name.endswith("bias") for name in not_decayed)
+    assert len(decayed["params"]) + len(not_decayed) == len(names)
 
 
 def test_the_learning_rate_rises_then_falls_to_zero(tmp_path: Path) -> None:
@@ -93,7 +48,7 @@ def test_the_learning_rate_rises_then_falls_to_zero(tmp_path: Path) -> None:
     fit = trainer(tmp_path, max_epochs=10)
     fit.fit(Recording(lr=0.5, warmup_fraction=0.2), loader(), loader())
     assert len(rates) == 30
-    # Read after the step, so the first is the second step's rate: 2/6 of the peak.
+    # Recorded after the step, so the first value is the rate of the second step: 2/6 of the peak.
     assert rates[:5] == pytest.approx([0.5 * step / 6 for step in (2, 3, 4, 5, 6)])
     assert rates[17] == pytest.approx(0.25)
     assert rates[-1] == pytest.approx(0, abs=1e-9)
@@ -105,7 +60,7 @@ def test_training_without_end_is_refused(tmp_path: Path) -> None:
         trainer(tmp_path, max_epochs=-1).fit(TinyNet(), loader(), loader())
 
 
-def test_a_loss_that_is_not_finite_stops_at_its_step(tmp_path: Path) -> None:
+def test_a_non_finite_loss_stops_the_training_and_names_its_step(tmp_path: Path) -> None:
     images = torch.randn(12, 3, 8, 8)
     images[9] = math.nan  # of the third batch
     fit = trainer(tmp_path)
@@ -134,15 +89,15 @@ def test_metrics_are_those_of_the_whole_split(tmp_path: Path) -> None:
     data = loader()
     logged = fit.test(model, data, verbose=False)[0]
     images, targets = (torch.cat(part) for part in zip(*data, strict=True))
-    right = model.eval()(images).argmax(dim=1) == targets
-    assert logged["test/top1"] == pytest.approx(float(right.float().mean()))
+    correct = model.eval()(images).argmax(dim=1) == targets
+    assert logged["test/top1"] == pytest.approx(float(correct.float().mean()))
     assert logged["test/top5"] == 1.0  # of three classes
     for label, name in enumerate(CLASSES):
-        expected = float(right[targets == label].float().mean())
+        expected = float(correct[targets == label].float().mean())
         assert logged[f"test/top1_of/{name}"] == pytest.approx(expected)
 
 
-def test_same_seed_same_weights(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     weights = []
     for _ in range(2):
         torch.manual_seed(7)
@@ -156,14 +111,14 @@ def test_a_class_without_test_images_has_no_test_accuracy(monkeypatch: pytest.Mo
     model = TinyNet()
     logged: dict[str, float] = {}
     monkeypatch.setattr(model, "log", lambda name, value: logged.update({name: float(value)}))
-    answers, labels = torch.tensor([0, 1, 0, 2]), torch.tensor([0, 0, 0, 2])
-    model.per_class.update(torch.eye(3)[answers], labels)
+    predicted, labels = torch.tensor([0, 1, 0, 2]), torch.tensor([0, 0, 0, 2])
+    model.per_class.update(torch.eye(3)[predicted], labels)
     model.on_test_epoch_end()
     assert logged == {"test/top1_of/ant": pytest.approx(2 / 3), "test/top1_of/cat": 1}
 
 
 def statistics_by_step(tmp_path: Path, **options: Any) -> list[Tensor]:
-    """The running mean of a BatchNorm after each of ten steps, of two epochs with validation."""
+    """Return a BatchNorm's running mean after each of ten steps in two validated epochs."""
     means: list[Tensor] = []
 
     class Recording(TinyNet):
@@ -177,21 +132,25 @@ def statistics_by_step(tmp_path: Path, **options: Any) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("share", "least", "first"),
+    ("fraction", "min_steps", "first_frozen"),
     [(0.3, 0, 7), (0.6, 0, 4), (0.05, 0, 10), (0.0, 0, 10), (0.6, 8, 8), (0.6, 200, 10)],
 )
-def test_the_last_steps_leave_the_statistics_of_batchnorm_as_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, least: int, first: int
+def test_batch_norm_statistics_are_frozen_in_the_last_steps(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fraction: float,
+    min_steps: int,
+    first_frozen: int,
 ) -> None:
-    """Also after a validation, which sets the network to evaluation and back."""
-    monkeypatch.setattr(batch_norm_statistics, "LEAST_STEPS", least)
-    means = statistics_by_step(tmp_path, freeze_statistics_fraction=share)
+    """Validation, which switches the network to eval mode and back, does not unfreeze them."""
+    monkeypatch.setattr(batch_norm_statistics, "MIN_STEPS", min_steps)
+    means = statistics_by_step(tmp_path, freeze_statistics_fraction=fraction)
     changed = [not torch.equal(before, after) for before, after in pairwise(means)]
-    assert changed == [step < first for step in range(1, 10)]
+    assert changed == [step < first_frozen for step in range(1, 10)]
 
 
-def test_what_is_frozen_of_a_batchnorm_is_its_statistics_only() -> None:
-    network = nn.Sequential(tiny(), nn.Dropout(), nn.LayerNorm(3)).train()
+def test_freezing_statistics_keeps_the_weights_trainable() -> None:
+    network = nn.Sequential(tiny_network(), nn.Dropout(), nn.LayerNorm(3)).train()
     freeze_statistics(network)
     training = [type(module).__name__ for module in network.modules() if module.training]
     assert "Dropout" in training
@@ -199,7 +158,7 @@ def test_what_is_frozen_of_a_batchnorm_is_its_statistics_only() -> None:
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.0, math.nan])
-def test_a_share_of_steps_is_a_share(share: float) -> None:
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, math.nan])
+def test_a_fraction_of_steps_outside_0_to_1_is_refused(fraction: float) -> None:
     with pytest.raises(UsageError, match=r"model.freeze_statistics_fraction: expected"):
-        TinyNet(freeze_statistics_fraction=share)
+        TinyNet(freeze_statistics_fraction=fraction)

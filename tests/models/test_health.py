@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.models.health import MOST_LOGIT_RATIO, examine
+from src.models.health import MAX_LOGIT_RATIO, examine
 
 SIDE = 8
 
 
 class Net(nn.Module):
-    """A convolution with BatchNorm, an activation that is called twice, and a head."""
+    """Network with a convolution, BatchNorm, an activation that is called twice, and a head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,36 +40,36 @@ def test_a_healthy_network_has_no_problems() -> None:
     health = examine(network(), images())
     assert health.problems() == []
     assert health.images == 100
-    assert 1 <= health.logit_ratio < MOST_LOGIT_RATIO
+    assert 1 <= health.logit_ratio < MAX_LOGIT_RATIO
     assert json.loads(json.dumps(health.to_dict(), allow_nan=False))["problems"] == []
 
 
-def test_one_image_in_a_hundred_whose_logits_explode_is_seen() -> None:
-    pictures = images()
-    pictures[70] *= 300  # in the second batch
-    health = examine(network(), pictures)
+def test_one_outlier_image_in_a_hundred_is_detected() -> None:
+    batch = images()
+    batch[70] *= 300  # in the second batch
+    health = examine(network(), batch)
     [logits, layer] = health.problems()
     assert "times that of the median image" in logits
     assert health.layers[0].ratio > 50
     assert health.layers[0].name in layer
 
 
-def test_the_layer_where_outliers_begin_is_among_the_listed() -> None:
-    sick = network()
+def test_the_layer_that_causes_outliers_is_listed() -> None:
+    unhealthy = network()
     with torch.no_grad():
-        sick.norm.running_var[3] = 1e-12  # its channel is multiplied by 300
-        sick.conv.weight[3] = 0
-        sick.conv.weight[3, 0, 1, 1] = 1e-3
-    pictures = images()
-    pictures[:, 0] = 0  # the channel sees nothing, but for one image
-    pictures[5, 0] = 30
-    health = examine(sick, pictures)
+        unhealthy.norm.running_var[3] = 1e-12  # its channel is multiplied by 300
+        unhealthy.conv.weight[3] = 0
+        unhealthy.conv.weight[3, 0, 1, 1] = 1e-3
+    batch = images()
+    batch[:, 0] = 0  # the channel's input, except for one image
+    batch[5, 0] = 30
+    health = examine(unhealthy, batch)
     assert {layer.name for layer in health.layers} >= {"norm", "relu", "head"}
     assert health.vanishing == 1 / 8
     assert health.problems()
 
 
-def test_a_dead_channel_is_counted_where_the_activation_is_called_again_too() -> None:
+def test_dead_channels_are_counted_in_each_call_of_an_activation() -> None:
     dead = network()
     with torch.no_grad():
         dead.norm.bias[:6] = -1000
@@ -77,12 +77,12 @@ def test_a_dead_channel_is_counted_where_the_activation_is_called_again_too() ->
     shares = {layer.name: layer.dead for layer in health.layers if layer.kind == "ReLU"}
     assert shares == {"relu": 6 / 8, "relu#2": 6 / 8}
     assert any(
-        "75% of the activations' channels are constant" in each for each in health.problems()
+        "75% of the activations' channels are constant" in problem for problem in health.problems()
     )
 
 
 def test_channels_after_a_linear_layer_are_the_last_dimension() -> None:
-    """As in ConvNeXt, whose linear layers see (N, H, W, C)."""
+    """ConvNeXt's linear layers get (N, H, W, C)."""
 
     class Last(nn.Module):
         def __init__(self) -> None:
@@ -97,14 +97,14 @@ def test_channels_after_a_linear_layer_are_the_last_dimension() -> None:
     torch.manual_seed(0)
     last = Last().eval()
     with torch.no_grad():
-        last.inner.weight[0] = 0  # one of five channels has one value
+        last.inner.weight[0] = 0  # one of five channels is constant
     health = examine(last, images())
     assert health.dead == pytest.approx(1 / 5)
     assert health.vanishing is None
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-20, 1e20])
-def test_logits_of_any_size_give_figures_that_json_has(scale: float) -> None:
+def test_extreme_logits_give_figures_that_json_can_store(scale: float) -> None:
     scaled = network()
     with torch.no_grad():
         scaled.head.weight *= scale
@@ -114,7 +114,7 @@ def test_logits_of_any_size_give_figures_that_json_has(scale: float) -> None:
     assert math.isfinite(health.logit_ratio)
 
 
-def test_the_network_is_left_as_it_was() -> None:
-    kept = network()
-    examine(kept, images(2))
-    assert not any(module._forward_hooks for module in kept.modules())
+def test_the_health_check_removes_its_hooks() -> None:
+    examined = network()
+    examine(examined, images(2))
+    assert not any(module._forward_hooks for module in examined.modules())

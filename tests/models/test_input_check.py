@@ -1,4 +1,4 @@
-"""The look at a network before training: which images does it take?"""
+"""Check of the image and batch size before the training."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ TOO_SMALL = {"convnext_tiny": 28, "densenet121": 28, "vit_b_16": 28}
 
 
 @pytest.mark.parametrize("builder", TOO_SMALL)
-def test_images_that_are_too_small_are_refused_with_a_size_that_will_do(builder: str) -> None:
-    tried, side = network(builder), TOO_SMALL[builder]
+def test_too_small_images_are_refused_with_a_size_that_works(builder: str) -> None:
+    checked, side = network(builder), TOO_SMALL[builder]
     with pytest.raises(UsageError) as caught:
-        require_fitting(builder, tried, side, 8, training=True)
+        require_fitting(builder, checked, side, 8, training=True)
     message = str(caught.value)
     assert message.startswith(
         f"data.image_size: expected images that {builder} takes; found {side}"
     )
-    enough = int(message.rpartition("data.image_size=")[2])
-    require_fitting(builder, tried, enough, 8, training=True)
+    suggested_side = int(message.rpartition("data.image_size=")[2])
+    require_fitting(builder, checked, suggested_side, 8, training=True)
 
 
 @pytest.mark.parametrize("builder", ["resnet34", "densenet121", "efficientnet_b0"])
-def test_a_batch_of_one_that_leaves_batch_norm_one_value_is_refused(builder: str) -> None:
+def test_a_batch_that_gives_batch_norm_one_value_is_refused(builder: str) -> None:
     with pytest.raises(UsageError) as caught:
         require_fitting(builder, network(builder), 32, 1, training=True)
     assert str(caught.value).startswith("data.batch_size: expected at least 2 images a batch to")
@@ -45,32 +45,32 @@ def test_a_batch_of_one_that_leaves_batch_norm_one_value_is_refused(builder: str
 @pytest.mark.parametrize(
     ("builder", "side", "batch_size", "training"),
     [
-        ("resnet34", 64, 1, True),  # 2x2 values are left for BatchNorm
-        ("convnext_tiny", 32, 1, True),  # which has none
+        ("resnet34", 64, 1, True),  # BatchNorm gets 2x2 values
+        ("convnext_tiny", 32, 1, True),  # no BatchNorm
         ("resnet34", 32, 1, False),
         ("resnet34", 28, 2, True),
         ("densenet121", 32, 2, True),
     ],
 )
-def test_what_a_network_takes_is_let_through(
+def test_inputs_that_the_network_accepts_pass_the_check(
     builder: str, side: int, batch_size: int, training: bool
 ) -> None:
     require_fitting(builder, network(builder), side, batch_size, training=training)
 
 
-def test_it_leaves_the_network_and_the_random_numbers_as_they_were() -> None:
-    tried = network("efficientnet_b0").eval()
-    before = {name: value.clone() for name, value in tried.state_dict().items()}
+def test_the_input_check_changes_neither_network_nor_random_state() -> None:
+    checked = network("efficientnet_b0").eval()
+    before = {name: value.clone() for name, value in checked.state_dict().items()}
     torch.manual_seed(3)
     expected = torch.rand(3)
     torch.manual_seed(3)
-    require_fitting("efficientnet_b0", tried, 64, 2, training=True)
+    require_fitting("efficientnet_b0", checked, 64, 2, training=True)
     assert torch.equal(torch.rand(3), expected)
-    assert not tried.training
-    assert all(torch.equal(value, before[name]) for name, value in tried.state_dict().items())
+    assert not checked.training
+    assert all(torch.equal(value, before[name]) for name, value in checked.state_dict().items())
 
 
-def test_every_architecture_takes_the_smallest_digits() -> None:
+def test_every_architecture_accepts_images_of_32_pixels() -> None:
     for name in models.__all__:
         kind: Any = getattr(models, name)
         require_fitting(name, network(kind.builder), 32, 2, training=True)

@@ -11,7 +11,7 @@ from torch import nn
 from src.errors import UsageError
 from src.models.network import NetworkSpec, count
 
-# Parameters and G multiply-accumulates at 224x224 as torchvision's own documentation has them.
+# Parameters and GMACs at 224x224 from torchvision's documentation.
 # https://docs.pytorch.org/vision/stable/models.html
 PUBLISHED = {
     "resnet34": (21_797_672, 3.66),
@@ -22,14 +22,14 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("builder", PUBLISHED)
-def test_counts_are_the_published_ones(builder: str) -> None:
+def test_parameter_and_mac_counts_equal_the_published_ones(builder: str) -> None:
     complexity = count(NetworkSpec(builder, 1000).build(), (3, 224, 224))
     parameters, giga_macs = PUBLISHED[builder]
     assert complexity.parameters == parameters
     assert complexity.macs / 1e9 == pytest.approx(giga_macs, abs=0.011)
 
 
-def test_counting_changes_nothing() -> None:
+def test_counting_does_not_change_the_network() -> None:
     network = NetworkSpec("resnet34", 3).build().train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     count(network, (3, 32, 32))
@@ -37,7 +37,7 @@ def test_counting_changes_nothing() -> None:
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
-def test_options_that_the_builder_does_not_take_are_named() -> None:
+def test_options_that_the_builder_rejects_are_named() -> None:
     with pytest.raises(UsageError, match=r"model.network_options: .*resnet34.*'depth'"):
         NetworkSpec("resnet34", 3, {"depth": 3}).build()
 
@@ -45,7 +45,7 @@ def test_options_that_the_builder_does_not_take_are_named() -> None:
 def test_pretrained_weights_fill_all_but_the_head(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # torchvision's file of weights, as its cache holds it: a state dict with 1,000 classes.
+    # A weights file as in torchvision's cache: a state dict with 1,000 classes.
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     weights = torchvision.models.get_model_weights("efficientnet_b0")["DEFAULT"]
     source = torchvision.models.efficientnet_b0()
@@ -65,7 +65,7 @@ def test_pretrained_weights_fill_all_but_the_head(
     assert state["classifier.1.weight"].shape == (7, 1280)
 
 
-def test_weights_that_cannot_be_downloaded_are_one_line(
+def test_a_failed_download_of_weights_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:

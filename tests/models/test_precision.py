@@ -1,4 +1,4 @@
-"""Precision follows the machine; what it cannot do is refused."""
+"""Choice of the training precision, and refusal of what the machine does not support."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def machine_with(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr("torch.cuda.is_available", lambda: gpu is not None)
         monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
         monkeypatch.setattr("torch.cuda.get_device_capability", lambda: gpu)
-        # torch says True of an older GPU too, unless it is asked for what is native.
+        # With emulation included, torch returns True for older GPUs too.
         monkeypatch.setattr(
             "torch.cuda.is_bf16_supported",
             lambda including_emulation=True: including_emulation or gpu >= (8, 0),
@@ -29,8 +29,8 @@ def machine_with(monkeypatch: pytest.MonkeyPatch) -> Any:
     return pretend
 
 
-def model(*, gains: bool = True) -> Any:
-    return SimpleNamespace(faster_in_bfloat16=gains)
+def model(*, is_faster: bool = True) -> Any:
+    return SimpleNamespace(faster_in_bfloat16=is_faster)
 
 
 @pytest.mark.parametrize(
@@ -38,28 +38,28 @@ def model(*, gains: bool = True) -> Any:
     [((9, 0), "bf16-mixed"), ((8, 0), "bf16-mixed"), ((7, 5), "16-mixed"), ((6, 1), "32-true")],
 )
 @pytest.mark.parametrize("accelerator", ["auto", "gpu"])
-def test_a_gpu_trains_in_what_it_multiplies_natively(
+def test_a_gpu_trains_in_a_precision_that_it_supports_natively(
     machine_with: Any, accelerator: str, capability: tuple[int, int], expected: str
 ) -> None:
     machine_with(gpu=capability)
-    assert choose_precision(accelerator, model(gains=False)) == expected
+    assert choose_precision(accelerator, model(is_faster=False)) == expected
 
 
 @pytest.mark.parametrize(
-    ("has", "gains", "expected"),
+    ("has_bf16", "is_faster", "expected"),
     [(True, True, "bf16-mixed"), (True, False, "32-true"), (False, True, "32-true")],
 )
-def test_a_cpu_trains_in_bf16_where_it_has_it_and_the_network_gains(
-    machine_with: Any, has: bool, gains: bool, expected: str
+def test_a_cpu_trains_in_bf16_if_it_has_it_and_the_network_is_faster(
+    machine_with: Any, has_bf16: bool, is_faster: bool, expected: str
 ) -> None:
-    machine_with(cpu_bf16=has)
-    assert choose_precision("auto", model(gains=gains)) == expected
-    machine_with(cpu_bf16=has, gpu=(9, 0))
-    assert choose_precision("cpu", model(gains=gains)) == expected
+    machine_with(cpu_bf16=has_bf16)
+    assert choose_precision("auto", model(is_faster=is_faster)) == expected
+    machine_with(cpu_bf16=has_bf16, gpu=(9, 0))
+    assert choose_precision("cpu", model(is_faster=is_faster)) == expected
 
 
 @pytest.mark.parametrize("accelerator", ["gpu", "cuda", "mps"])
-def test_a_gpu_that_is_not_there_is_refused(machine_with: Any, accelerator: str) -> None:
+def test_a_gpu_accelerator_without_a_gpu_is_refused(machine_with: Any, accelerator: str) -> None:
     machine_with()
     with pytest.raises(UsageError, match=r"trainer\.accelerator: .* no GPU here; found"):
         require_hardware(accelerator, None)
@@ -77,14 +77,14 @@ def test_fp16_autocast_on_a_cpu_is_refused(machine_with: Any, precision: int | s
         require_hardware("cpu", precision)
 
 
-def test_tf32_is_for_the_fit_of_a_gpu_alone() -> None:
-    seen = []
+def test_tf32_is_enabled_only_in_a_fit_on_a_gpu() -> None:
+    precisions = []
     before = torch.get_float32_matmul_precision()
     for device, stage in (("cuda", "fit"), ("cuda", "test"), ("cpu", "fit")):
         trainer: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
         callback = Tf32()
         callback.setup(trainer, trainer, stage)
-        seen.append(torch.get_float32_matmul_precision())
+        precisions.append(torch.get_float32_matmul_precision())
         callback.teardown(trainer, trainer, stage)
         assert torch.get_float32_matmul_precision() == before
-    assert seen == ["high", before, before]
+    assert precisions == ["high", before, before]

@@ -10,13 +10,13 @@ COUNTS = {"ResNet34": 6, "DenseNet121": 9, "EfficientNetB0": 10, "ConvNeXtTiny":
 
 
 @pytest.mark.parametrize("name", models.__all__)
-def test_stages_are_all_weights_in_order_and_the_head_is_last(name: str) -> None:
+def test_stages_hold_all_weights_in_order_with_the_head_last(name: str) -> None:
     network = getattr(models, name)(["a", "b", "c"]).network
     parts = stages(network)
     assert len(parts) == COUNTS[name]
     names = {id(value): key for key, value in network.named_parameters()}
-    found = [names[id(value)] for part in parts for value in part.parameters()]
-    assert found == list(names.values())
+    ordered = [names[id(value)] for part in parts for value in part.parameters()]
+    assert ordered == list(names.values())
     assert parts[-1][-1](torch.zeros(2, *_input_of_head(parts[-1]))).shape[-1] == 3
 
 

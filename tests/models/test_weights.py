@@ -1,4 +1,4 @@
-"""Weights from whatever file a user has."""
+"""Weights loaded from the kinds of files that users have."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.models.network import published_preprocessing
 from src.models.weights import load_into
@@ -21,10 +23,10 @@ State = dict[str, Tensor]
 
 
 def network(classes: int = 3, value: float = 0.5) -> nn.Module:
-    made = torchvision.models.resnet18(num_classes=classes)
-    for parameter in made.parameters():
+    filled = torchvision.models.resnet18(num_classes=classes)
+    for parameter in filled.parameters():
         nn.init.constant_(parameter, value)
-    return made
+    return filled
 
 
 def plain(state: State, path: Path) -> Path:
@@ -38,8 +40,12 @@ def safetensors(state: State, path: Path) -> Path:
 
 
 def lightning(state: State, path: Path) -> Path:
-    ours = {f"network.{name}": value for name, value in state.items()}
-    content = {"state_dict": {**ours, "loss.weight": torch.ones(3)}, "epoch": 1, "lightship": {}}
+    prefixed = {f"network.{name}": value for name, value in state.items()}
+    content = {
+        "state_dict": {**prefixed, "loss.weight": torch.ones(3)},
+        "epoch": 1,
+        "lightship": {},
+    }
     torch.save(content, path / "x.ckpt")
     return path / "x.ckpt"
 
@@ -57,62 +63,62 @@ KINDS: list[Callable[[State, Path], Path]] = [
 
 
 @pytest.mark.parametrize("write", KINDS)
-def test_every_kind_of_file_fills_the_whole_network(
+def test_every_file_format_loads_all_weights(
     write: Callable[[State, Path], Path], tmp_path: Path
 ) -> None:
     path = write(network().state_dict(), tmp_path)
-    into = torchvision.models.resnet18(num_classes=3)
-    fit = load_into(into, path)
-    assert all((value == 0.5).all() for value in into.parameters())
-    assert (fit.missing, fit.unknown, fit.other_shape) == ([], [], [])
-    assert fit.lines() == [f"weights: 122 of 122 tensors from {path}"]
+    target = torchvision.models.resnet18(num_classes=3)
+    match = load_into(target, path)
+    assert all((value == 0.5).all() for value in target.parameters())
+    assert (match.missing, match.unknown, match.other_shape) == ([], [], [])
+    assert match.lines() == [f"weights: 122 of 122 tensors from {path}"]
 
 
 @pytest.mark.parametrize("write", KINDS)
-def test_a_head_of_other_classes_is_left_and_said(
+def test_a_head_of_another_shape_is_not_loaded_and_reported(
     write: Callable[[State, Path], Path], tmp_path: Path
 ) -> None:
-    into = network(value=0.25)
-    fit = load_into(into, write(network(7).state_dict(), tmp_path))
-    assert (into.fc.weight == 0.25).all()
-    assert (into.conv1.weight == 0.5).all()
-    assert fit.other_shape == ["fc.weight (7, 512) for (3, 512)", "fc.bias (7,) for (3,)"]
-    assert "weights: 120 of 122 tensors" in fit.lines()[0]
+    target = network(value=0.25)
+    match = load_into(target, write(network(7).state_dict(), tmp_path))
+    assert (target.fc.weight == 0.25).all()
+    assert (target.conv1.weight == 0.5).all()
+    assert match.other_shape == ["fc.weight (7, 512) for (3, 512)", "fc.bias (7,) for (3,)"]
+    assert "weights: 120 of 122 tensors" in match.lines()[0]
 
 
-def test_without_a_head_what_is_missing_and_unknown_is_listed(tmp_path: Path) -> None:
+def test_missing_and_unknown_weights_are_listed(tmp_path: Path) -> None:
     state = network().state_dict()
     del state["fc.weight"], state["fc.bias"]
     state["projection.weight"] = torch.zeros(4)
-    fit = load_into(network(), plain(state, tmp_path))
-    assert fit.missing == ["fc.weight", "fc.bias"]
-    assert fit.unknown == ["projection.weight"]
-    assert any("projection.weight" in line for line in fit.lines())
+    match = load_into(network(), plain(state, tmp_path))
+    assert match.missing == ["fc.weight", "fc.bias"]
+    assert match.unknown == ["projection.weight"]
+    assert any("projection.weight" in line for line in match.lines())
 
 
-class Evil:
+class CallsPrint:
     def __reduce__(self) -> Any:
         return (print, ("unpickled",))
 
 
-def evil(path: Path) -> Path:
-    (path / "x.pt").write_bytes(pickle.dumps({"a": Evil()}))
+def calling(path: Path) -> Path:
+    (path / "x.pt").write_bytes(pickle.dumps({"a": CallsPrint()}))
     return path / "x.pt"
 
 
-def torn(path: Path) -> Path:
+def cut_off(path: Path) -> Path:
     file = plain(network().state_dict(), path)
     file.write_bytes(file.read_bytes()[:1000])
     return file
 
 
-def torn_safetensors(path: Path) -> Path:
+def cut_off_safetensors(path: Path) -> Path:
     file = safetensors(network().state_dict(), path)
     file.write_bytes(file.read_bytes()[:1000])
     return file
 
 
-def other(path: Path) -> Path:
+def unrelated(path: Path) -> Path:
     return plain({"a": torch.zeros(3)}, path)
 
 
@@ -125,8 +131,8 @@ def absent(path: Path) -> Path:
     return path / "none.pt"
 
 
-@pytest.mark.parametrize("write", [evil, torn, torn_safetensors, other, empty, absent])
-def test_a_file_that_will_not_do_is_one_line(
+@pytest.mark.parametrize("write", [calling, cut_off, cut_off_safetensors, unrelated, empty, absent])
+def test_an_unusable_weights_file_is_one_line(
     write: Callable[[Path], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path)
@@ -137,13 +143,9 @@ def test_a_file_that_will_not_do_is_one_line(
     assert "unpickled" not in capsys.readouterr().out
 
 
-def test_the_preprocessing_of_published_weights_is_torchvisions() -> None:
-    from PIL import Image
-
-    from src.data.preprocessing import Preprocessing
-
+def test_published_preprocessing_equals_that_of_torchvision() -> None:
     picture = Image.effect_noise((300, 260), 80).convert("RGB")
     for builder in ("resnet34", "efficientnet_b0", "convnext_tiny", "densenet121"):
-        ours = Preprocessing(**published_preprocessing(builder))
-        theirs = torchvision.models.get_model_weights(builder)["DEFAULT"].transforms()
-        torch.testing.assert_close(ours(picture), theirs(picture), atol=1e-6, rtol=0)
+        preprocessing = Preprocessing(**published_preprocessing(builder))
+        reference = torchvision.models.get_model_weights(builder)["DEFAULT"].transforms()
+        torch.testing.assert_close(preprocessing(picture), reference(picture), atol=1e-6, rtol=0)

@@ -30,8 +30,8 @@ from src.errors import LightshipError
 from src.predict import exported
 from src.predict.growing_file import GrowingFile
 from src.worker.process import EVALUATION_BATCH
-from tests import photos
 from tests.conftest import ROOT
+from tests.support import photos
 
 TOTAL = 3 * EVALUATION_BATCH
 

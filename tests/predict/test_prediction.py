@@ -24,7 +24,7 @@ from src.predict.stage import Prediction, predictions, softmax
 from src.system import os_errors
 from src.system.signals import Stopped
 from src.worker.process import EVALUATION_BATCH
-from tests import photos
+from tests.support import photos
 
 
 class Planted:

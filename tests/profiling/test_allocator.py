@@ -1,4 +1,4 @@
-"""What is freed goes back to the system."""
+"""Freed memory is returned to the system."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Cycle:
         self.itself = self
 
 
-def test_cycles_are_collected() -> None:
-    gone = weakref.ref(Cycle())
-    allocator.give_back()
-    assert gone() is None
+def test_reference_cycles_are_collected() -> None:
+    reference = weakref.ref(Cycle())
+    allocator.release_free_memory()
+    assert reference() is None
 
 
 @pytest.mark.skipif(
@@ -35,14 +35,14 @@ def test_freed_memory_leaves_the_resident_set() -> None:
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-    size = 64 * 1024  # below the size from which on malloc maps a block of its own
+    size = 64 * 1024  # below malloc's threshold for a separate mapping
     blocks = [libc.malloc(size) for _ in range(2000)]
     for block in blocks:
         ctypes.memset(block, 1, size)
-    # One block at the end stays, so that free() alone cannot shrink the heap.
+    # Keep the last block, so that free() alone cannot shrink the heap.
     for block in blocks[:-1]:
         libc.free(block)
-    held = resident()
-    allocator.give_back()
-    assert held - resident() > 1000 * size
+    before = resident()
+    allocator.release_free_memory()
+    assert before - resident() > 1000 * size
     libc.free(blocks[-1])

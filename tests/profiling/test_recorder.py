@@ -1,4 +1,4 @@
-"""Windows over a small network: written, read back, bounded, and gone when they are over."""
+"""Recorded windows of a small network: their traces, summaries, size limit and clean-up."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def train(recording: Recorder, steps: int) -> None:
         recording.step()
 
 
-def test_a_window_ends_by_itself_and_leaves_one_whole_trace(tmp_path: Path) -> None:
+def test_a_window_ends_after_its_steps_and_writes_one_trace(tmp_path: Path) -> None:
     recording = recorder(tmp_path)
     recording.open(WINDOW, "train", epoch=3, step=40, global_step=40)
     assert recording.recording
@@ -64,14 +64,14 @@ def test_a_window_ends_by_itself_and_leaves_one_whole_trace(tmp_path: Path) -> N
     assert not torch.autograd._profiler_enabled()
 
 
-def test_what_is_done_between_windows_is_not_recorded(tmp_path: Path) -> None:
+def test_steps_between_windows_are_not_recorded(tmp_path: Path) -> None:
     recording = recorder(tmp_path)
     train(recording, 2)
     assert recording.windows == []
     assert not (tmp_path / "profile").exists()
 
 
-def test_a_window_that_is_cut_keeps_its_whole_steps(tmp_path: Path) -> None:
+def test_a_window_closed_early_keeps_its_complete_steps(tmp_path: Path) -> None:
     recording = recorder(tmp_path)
     recording.open(Window(0, 1, 3), "train", epoch=0, step=0, global_step=0)
     train(recording, 3)
@@ -81,7 +81,7 @@ def test_a_window_that_is_cut_keeps_its_whole_steps(tmp_path: Path) -> None:
     assert window["problems"] == []
 
 
-def test_a_window_that_ends_before_it_recorded_says_so(tmp_path: Path) -> None:
+def test_a_window_closed_before_recording_adds_a_note(tmp_path: Path) -> None:
     recording = recorder(tmp_path)
     recording.open(WINDOW, "train", epoch=0, step=0, global_step=0)
     recording.close()
@@ -94,7 +94,7 @@ def traced_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*.pt.trace.json.gz"))
 
 
-def test_the_traces_together_stay_within_their_bound(tmp_path: Path) -> None:
+def test_all_traces_together_stay_within_max_trace_bytes(tmp_path: Path) -> None:
     first = recorder(tmp_path / "first")
     first.open(WINDOW, "train", epoch=0, step=0, global_step=0)
     train(first, 3)
@@ -109,7 +109,7 @@ def test_the_traces_together_stay_within_their_bound(tmp_path: Path) -> None:
     assert any("max_trace_bytes" in note for note in recording.notes)
 
 
-def test_a_first_trace_over_the_bound_is_not_kept_but_its_figures_are(tmp_path: Path) -> None:
+def test_a_trace_over_max_trace_bytes_is_deleted_but_its_figures_stay(tmp_path: Path) -> None:
     recording = recorder(tmp_path, max_trace_bytes=100)
     recording.open(WINDOW, "train", epoch=0, step=0, global_step=0)
     train(recording, 3)
@@ -120,7 +120,7 @@ def test_a_first_trace_over_the_bound_is_not_kept_but_its_figures_are(tmp_path: 
     assert any("was not kept" in note for note in recording.notes)
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_stops_nothing(tmp_path: Path) -> None:
+def test_an_unwritable_folder_adds_a_note_and_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "profile").write_text("a file where the folder should be")
     recording = recorder(tmp_path)
     recording.open(WINDOW, "train", epoch=0, step=0, global_step=0)
@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_stops_nothing(tmp_path: Pat
     assert any("could not be written" in note for note in recording.notes)
 
 
-def test_a_broken_trace_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_trace_adds_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write_half(_: object, path: str) -> None:
         Path(path).write_bytes(b"\x1f\x8b\x08")
 
@@ -141,13 +141,13 @@ def test_a_broken_trace_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "is broken: not a whole gzip file" in note
 
 
-def test_a_window_that_is_over_leaves_no_profiler_behind(tmp_path: Path) -> None:
+def test_a_finished_window_frees_its_profiler(tmp_path: Path) -> None:
     recording = recorder(tmp_path)
     recording.open(WINDOW, "train", epoch=0, step=0, global_step=0)
-    gone = weakref.ref(recording._profiler)
-    gc.disable()  # it is not left to the collector
+    reference = weakref.ref(recording._profiler)
+    gc.disable()  # the window itself must free it
     try:
         train(recording, 3)
-        assert gone() is None
+        assert reference() is None
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""What is read out of a trace: made by hand, so that the figures are known."""
+"""Summaries of hand-written traces, whose figures are known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from src.profiling.trace import Trace
 
 
 def span(name: str, start: float, end: float, kind: str = "user_annotation", **args: Any) -> Any:
-    """A span in milliseconds."""
+    """Return a trace event; ``start`` and ``end`` are in milliseconds."""
     return {
         "ph": "X",
         "cat": kind,
@@ -39,7 +39,7 @@ def allocation(moment: float, size: int, device: int = 0) -> Any:
     }
 
 
-# As Lightning runs a step: forward and backward lie within the optimizer's own.
+# A step as Lightning runs it: forward and backward lie within the optimizer's region.
 STEP = [
     span("ProfilerStep#7", 0, 100),
     span("data loading", 0, 20),
@@ -53,62 +53,62 @@ STEP = [
 
 
 def figures(*events: Any, stage: str = "train") -> dict[str, Any]:
-    return summarize(Trace.of(list(events)), stage)
+    return summarize(Trace.from_events(list(events)), stage)
 
 
 def test_each_moment_of_a_step_counts_in_one_region() -> None:
-    found = figures(*STEP)
-    assert found["step_seconds"] == pytest.approx([0.1])
-    assert found["regions"] == pytest.approx(
+    summary = figures(*STEP)
+    assert summary["step_seconds"] == pytest.approx([0.1])
+    assert summary["regions"] == pytest.approx(
         {"data loading": 0.02, "forward": 0.02, "backward": 0.03, "optimizer": 0.02, "other": 0.01}
     )
-    assert found["problems"] == []
+    assert summary["problems"] == []
 
 
-def test_figures_are_of_one_step() -> None:
+def test_figures_are_per_step() -> None:
     second = [{**event, "ts": event["ts"] + 1e5} for event in STEP]
-    found = figures(*STEP, *second)
-    assert len(found["step_seconds"]) == 2
-    assert sum(found["regions"].values()) == pytest.approx(0.1)
-    assert found["operators"][0]["calls"] == 1
+    summary = figures(*STEP, *second)
+    assert len(summary["step_seconds"]) == 2
+    assert sum(summary["regions"].values()) == pytest.approx(0.1)
+    assert summary["operators"][0]["calls"] == 1
 
 
-def test_an_operator_has_the_time_that_none_within_it_takes() -> None:
-    found = {each["name"]: each for each in figures(*STEP)["operators"]}
-    assert found["aten::mkldnn_convolution"]["self_seconds"] == pytest.approx(0.017)
-    assert found["aten::conv2d"]["self_seconds"] == pytest.approx(0.002)
-    assert next(iter(found)) == "aten::mkldnn_convolution"
+def test_the_self_time_of_an_operator_excludes_nested_operators() -> None:
+    by_name = {operator["name"]: operator for operator in figures(*STEP)["operators"]}
+    assert by_name["aten::mkldnn_convolution"]["self_seconds"] == pytest.approx(0.017)
+    assert by_name["aten::conv2d"]["self_seconds"] == pytest.approx(0.002)
+    assert next(iter(by_name)) == "aten::mkldnn_convolution"
 
 
-def test_spans_of_another_thread_take_nothing_from_one() -> None:
-    found = figures(*STEP, span("aten::other", 32, 47, "cpu_op", tid=2))
-    times = {each["name"]: each["self_seconds"] for each in found["operators"]}
+def test_spans_of_another_thread_do_not_reduce_the_self_time() -> None:
+    summary = figures(*STEP, span("aten::other", 32, 47, "cpu_op", tid=2))
+    times = {operator["name"]: operator["self_seconds"] for operator in summary["operators"]}
     assert times["aten::mkldnn_convolution"] == pytest.approx(0.017)
     assert times["aten::other"] == pytest.approx(0.015)
 
 
-def test_memory_is_what_was_taken_and_not_given_back_by_the_innermost_operator() -> None:
-    found = figures(*STEP, allocation(32, 1000), allocation(40, -400), allocation(85, 50))
-    kept = {each["name"]: each["allocated_bytes"] for each in found["operators"]}
-    assert kept["aten::mkldnn_convolution"] == 600
-    assert kept["aten::add"] == 50
-    assert [size for _, size in found["memory"]["cpu"]] == [1000, 600, 650]
-    assert "device" not in found["memory"]
+def test_memory_that_was_not_freed_counts_for_the_innermost_operator() -> None:
+    summary = figures(*STEP, allocation(32, 1000), allocation(40, -400), allocation(85, 50))
+    allocated = {op["name"]: op["allocated_bytes"] for op in summary["operators"]}
+    assert allocated["aten::mkldnn_convolution"] == 600
+    assert allocated["aten::add"] == 50
+    assert [size for _, size in summary["memory"]["cpu"]] == [1000, 600, 650]
+    assert "device" not in summary["memory"]
 
 
-def test_work_on_a_device_belongs_to_the_region_that_asked_for_it() -> None:
-    found = figures(
+def test_device_work_belongs_to_the_region_that_launched_it() -> None:
+    summary = figures(
         *STEP,
         span("cudaLaunchKernel", 35, 36, "cuda_runtime", correlation=4),
         span("cudaLaunchKernel", 84, 85, "cuda_runtime", correlation=5),
-        # Both run long after forward has ended on the host.
+        # Both kernels run after forward has ended on the host.
         span("conv_kernel", 60, 90, "kernel", correlation=4, tid=99),
         span("adam_kernel", 90, 99, "kernel", correlation=5, tid=99),
     )
-    assert found["device"] == pytest.approx({"forward": 0.03, "optimizer": 0.009})
+    assert summary["device"] == pytest.approx({"forward": 0.03, "optimizer": 0.009})
 
 
-def test_a_long_curve_keeps_its_peak() -> None:
+def test_a_thinned_memory_curve_keeps_its_peak() -> None:
     events = [allocation(moment / 100, 10) for moment in range(5000)]
     events.insert(2500, allocation(25.001, 10**9))
     events.insert(2501, allocation(25.002, -(10**9)))
@@ -118,19 +118,19 @@ def test_a_long_curve_keeps_its_peak() -> None:
 
 
 @pytest.mark.parametrize("missing", ["data loading", "forward", "backward", "Optimizer"])
-def test_a_region_that_is_missing_is_told(missing: str) -> None:
-    kept = [event for event in STEP if not event["name"].startswith(missing)]
-    [problem] = figures(*kept)["problems"]
+def test_a_missing_region_is_a_problem(missing: str) -> None:
+    events = [event for event in STEP if not event["name"].startswith(missing)]
+    [problem] = figures(*events)["problems"]
     assert missing.lower() in problem
 
 
-def test_a_trace_without_steps_or_operators_says_so() -> None:
+def test_missing_steps_and_operators_are_problems() -> None:
     problems = figures(span("forward", 0, 1), stage="val")["problems"]
     assert any("no step is marked" in problem for problem in problems)
     assert any("no operators" in problem for problem in problems)
 
 
-def written(path: Path, content: bytes) -> Path:
+def write(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
 
@@ -138,8 +138,8 @@ def written(path: Path, content: bytes) -> Path:
 WHOLE = gzip.compress(json.dumps({"traceEvents": STEP}).encode(), mtime=0)
 
 
-def test_a_whole_file_is_read(tmp_path: Path) -> None:
-    assert len(Trace.read(written(tmp_path / "t.json.gz", WHOLE)).steps) == 1
+def test_a_complete_trace_file_is_read(tmp_path: Path) -> None:
+    assert len(Trace.read(write(tmp_path / "t.json.gz", WHOLE)).steps) == 1
 
 
 @pytest.mark.parametrize(
@@ -157,6 +157,6 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     ],
     ids=range(9),
 )
-def test_a_broken_file_is_a_value_error(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_trace_file_raises_value_error(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ValueError, match=r"gzip|trace|events|Expecting"):
-        Trace.read(written(tmp_path / "t.json.gz", content))
+        Trace.read(write(tmp_path / "t.json.gz", content))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from src.quantization.onnx.cut_points import cuts, nodes_up_to
-from tests.quantization.test_parts import model_of, node
+from src.quantization.onnx.cut_points import cut_points, nodes_up_to
+from tests.quantization.onnx_models import model_of, node
 
 KERNEL = {"kernel": np.ones((3, 3, 1, 1), np.float32)}
 
@@ -31,7 +31,7 @@ def residual() -> onnx.ModelProto:
 
 
 def test_a_cut_is_behind_an_activation_or_a_block_and_before_a_convolution() -> None:
-    assert cuts(residual()) == ["silu_node", "block_node"]
+    assert cut_points(residual()) == ["silu_node", "block_node"]
 
 
 def test_a_network_in_one_piece_has_no_cut() -> None:
@@ -46,7 +46,7 @@ def test_a_network_in_one_piece_has_no_cut() -> None:
         KERNEL,
         classes=9,
     )
-    assert cuts(model) == []
+    assert cut_points(model) == []
 
 
 def test_the_beginning_is_all_up_to_the_cut() -> None:

@@ -1,4 +1,4 @@
-"""Weights with a zero point: the same product by another kernel, and which gain by it."""
+"""Weights with a zero point of 1: the same convolution by im2col and GEMM, and when it pays off."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from src.backends.onnx import tensors
-from src.quantization.onnx.gemm_convolutions import convolutions, multiply_generally, suited
-from tests.quantization.test_parts import images, model_of, node, run
+from src.quantization.onnx.gemm_convolutions import convolutions, suited, use_gemm
+from tests.quantization.onnx_models import images, model_of, node, run
 
 STEP = np.float32(0.05)
 
@@ -51,7 +51,7 @@ def test_only_the_largest_weight_of_a_channel_changes_by_a_step() -> None:
     model = quantized()
     assert convolutions(model) == ["a_node", "b_node"]
     before = tensors.constants(model)
-    assert multiply_generally(model, ["a_node"]) == 1
+    assert use_gemm(model, ["a_node"]) == 1
     after = tensors.constants(model)
     lost = before["first"].astype(int) - (after["first"].astype(int) - after["zeros"][0])
     assert list(np.argwhere(lost)[0]) == [0, 0, 0, 0]
@@ -64,7 +64,7 @@ def test_only_the_largest_weight_of_a_channel_changes_by_a_step() -> None:
 def test_the_runtime_computes_the_same() -> None:
     model, drawn = quantized(), images(4)
     before = run(model, drawn)
-    assert multiply_generally(model, convolutions(model)) == 2
+    assert use_gemm(model, convolutions(model)) == 2
     onnx.checker.check_model(model, full_check=True)
     one_step = 0.01 * np.abs(drawn).max()  # of one weight of one channel
     assert np.abs(run(model, drawn) - before).max() <= one_step + 1e-5
@@ -77,7 +77,7 @@ def test_a_convolution_in_float_is_left_alone() -> None:
         {"kernel": np.ones((4, 3, 8, 8))},
     )
     assert convolutions(model) == []
-    assert multiply_generally(model, ["a_node"]) == 0
+    assert use_gemm(model, ["a_node"]) == 0
 
 
 def convolution(weights: tuple[int, ...], group: int = 1) -> onnx.ModelProto:
@@ -113,7 +113,7 @@ def convolution(weights: tuple[int, ...], group: int = 1) -> onnx.ModelProto:
         ((768, 1, 7, 7), 768, False),
     ],
 )
-def test_convolutions_of_many_products_gain_by_the_general_one(
+def test_convolutions_of_many_products_gain_by_gemm(
     weights: tuple[int, ...], group: int, gains: bool
 ) -> None:
     assert suited(convolution(weights, group)) == (["a_node"] if gains else [])

@@ -1,36 +1,24 @@
-"""Which quantized graph is shipped, by what it answers and how fast."""
+"""The recipe for OpenVINO that is shipped, by its answers and its speed on a planted machine."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from src.quantization.openvino import candidates
-from src.quantization.openvino.candidates import Chosen, Recipe, Trial, best, in_turns
-from src.quantization.trials import Judgement
+from src.quantization import account, evaluation
+from src.quantization.evaluation import Evaluation, speedup_in_turn
+from src.quantization.openvino import candidates, sentences
+from src.quantization.openvino.candidates import Int8Graph, OpenVinoCandidates
+from src.quantization.openvino.recipe import OpenVinoRecipe as Recipe
+from src.quantization.search import Outcome, search
 
 IMAGE = np.zeros((1, 3, 2, 2), np.float32)
-
-
-def trial(recipe: str, seconds: float, agreement: float = 1.0, *, holds: bool = True) -> Trial:
-    judgement = Judgement(accuracy=1.0, agreement=agreement, seconds=seconds)
-    return Trial(Recipe(recipe), judgement, holds)
-
-
-def test_the_fastest_that_keeps_the_budget_is_shipped() -> None:
-    trials = [trial("slow", 3.0), trial("fast", 2.0), trial("wrong", 1.0, 0.5, holds=False)]
-    assert best(trials).recipe.preset == "fast"
-
-
-def test_where_none_keeps_the_budget_the_closest_is_shipped() -> None:
-    trials = [trial("fast", 1.0, 0.5, holds=False), trial("close", 2.0, 0.9, holds=False)]
-    assert best(trials).recipe.preset == "close"
+IMAGES, LABELS = np.zeros((10, 3, 2, 2), np.float32), np.zeros(10, np.int64)
 
 
 def test_files_are_timed_in_turns_so_that_a_slow_phase_hits_both(
@@ -46,69 +34,86 @@ def test_files_are_timed_in_turns_so_that_a_slow_phase_hits_both(
             nonlocal now
             now += self.seconds * (2 if now > 1.0 else 1)  # the machine slows down half-way
 
-    monkeypatch.setattr(candidates.time, "perf_counter", lambda: now)
-    found = in_turns({"one": Fake(0.010), "other": Fake(0.011)}, IMAGE)  # type: ignore[dict-item]
-    assert found["other"] / found["one"] == pytest.approx(1.1)
+    monkeypatch.setattr(evaluation.time, "perf_counter", lambda: now)
+    speedup = speedup_in_turn(Fake(0.010), Fake(0.011), IMAGE)  # type: ignore[arg-type]
+    assert speedup == pytest.approx(1.1)
 
 
 class Machine:
-    """Graphs that are numbers, and what a machine makes of them.
+    """Graphs that are recipes, the quantizer that makes them, and the evaluator that runs them.
 
     Args:
         speeds: how fast each recipe is, by its name; what is not named is as fast as its preset.
         wrong: the recipes that answer a tenth of the images otherwise.
         crashing: those that end their process.
+        layers: of the network, the most sensitive one first.
     """
+
+    float_graph = Recipe("convolutional")
+    reference = Evaluation(1.0, 1.0, 1.0)
 
     def __init__(
         self,
         speeds: dict[str, float],
         wrong: Sequence[str] = (),
         crashing: Sequence[str] = (),
+        layers: Sequence[str] = (),
     ) -> None:
-        self.speeds, self.wrong, self.crashing = speeds, wrong, crashing
+        self.speeds, self.wrong, self.crashing, self.layers = speeds, wrong, crashing, layers
         self.quantized: list[str] = []
-        self.reference = Judgement(1.0, 1.0, 1.0)
 
     def quantize(self, recipe: Recipe) -> Any:
         self.quantized.append(str(recipe))
-        return dataclasses.replace(recipe, precision="f32")
+        return dataclasses.replace(recipe)  # a new object, as a graph is
 
-    def opened(self, graph: Recipe, precision: str) -> Any:
-        return dataclasses.replace(graph, precision=precision)
+    def sensitivity_order(self, graph: Recipe) -> list[str]:
+        return list(self.layers)
 
-    def seconds(self, recipe: Recipe) -> float:
-        return 1 / self.speeds.get(str(recipe), self.speeds[recipe.preset])
-
-    def __call__(self, recipe: Recipe, seconds: float) -> Judgement:
+    def __call__(self, recipe: Recipe) -> Evaluation:
         share = 0.9 if str(recipe) in self.wrong else 1.0
-        return Judgement(share, share, seconds)
+        return Evaluation(share, share, self._seconds(recipe))
+
+    def speedup(self, recipe: Recipe, other: Recipe) -> float:
+        return self._seconds(other) / self._seconds(recipe)
 
     def crash(self, graph: Recipe, images: object, precision: str, scratch: object) -> str | None:
-        return "dies" if str(self.opened(graph, precision)) in self.crashing else None
+        return "dies" if str(opened(Int8Graph(graph, precision))) in self.crashing else None
+
+    def _seconds(self, recipe: Recipe) -> float:
+        return 1 / self.speeds.get(str(recipe), self.speeds[recipe.preset])
+
+
+def opened(model: Int8Graph) -> Recipe:
+    return dataclasses.replace(model.graph, precision=model.precision)
 
 
 @pytest.fixture
-def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Chosen, dict[str, Any]]]:
+def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Outcome[Any, Any], Any]]:
     def chosen(
         it: Machine, activations: Sequence[str] = ("SiLU",), bf16: bool = True
-    ) -> tuple[Chosen, dict[str, Any]]:
-        module = candidates
-        monkeypatch.setattr(module, "opened", it.opened)
-        monkeypatch.setattr(module.crash_check, "crash", it.crash)
-        monkeypatch.setattr(
-            module, "in_turns", lambda all_, _: {key: it.seconds(all_[key]) for key in all_}
-        )
-        monkeypatch.setattr(
-            module, "speedup_in_turn", lambda one, other, _: it.seconds(other) / it.seconds(one)
-        )
-        monkeypatch.setattr(module.machine, "has_bfloat16", lambda: bf16)
-        monkeypatch.setattr(module, "Judge", lambda *_: it)
-        source = SimpleNamespace(
-            judging=(torch.zeros(10, 3, 2, 2), torch.zeros(10)), max_accuracy_drop=0.01, scratch="/"
-        )
+    ) -> tuple[Outcome[Recipe, Int8Graph], dict[str, Any]]:
+        monkeypatch.setattr(Int8Graph, "opened", opened)
+        monkeypatch.setattr(candidates.crash_check, "crash", it.crash)
+        monkeypatch.setattr(candidates.machine, "has_bfloat16", lambda: bf16)
+        monkeypatch.setattr(candidates, "Evaluator", lambda *_: it)
         presets = [Recipe("convolutional"), Recipe("transformer")]
-        return module.choose(Recipe("fp32"), it.quantize, source, presets, activations)  # type: ignore[arg-type]
+        planted = OpenVinoCandidates(
+            it,  # type: ignore[arg-type]
+            presets,
+            activations,
+            IMAGES,
+            LABELS,
+            Path("/"),
+        )
+        outcome = search(planted, max_drop=0.01, seconds=1e9)
+        return outcome, account.of_search(
+            outcome,
+            str(outcome.best.recipe),
+            sentences.of_search(outcome, len(IMAGES), activations),
+            images=len(IMAGES),
+            reference_name="the fp32 graph",
+            format_name="openvino_int8",
+        )
 
     return chosen
 
@@ -118,11 +123,31 @@ BF16, HARD = ", bf16 for the rest", ", 100% of activations hard"
 SOME = ", 70% of activations hard"
 
 
+def test_the_fastest_preset_that_keeps_the_budget_is_shipped(choose: Any) -> None:
+    speeds = {"convolutional": 0.9, "transformer": 1.0}
+    assert choose(Machine(speeds), (), False)[0].best.recipe.preset == "transformer"
+    assert choose(Machine(PRESETS), (), False)[0].best.recipe.preset == "convolutional"
+    wrong = choose(Machine(speeds, wrong=["transformer"]), (), False)[0]
+    assert wrong.best.recipe.preset == "convolutional"
+
+
+def test_where_none_keeps_the_budget_the_closest_is_shipped(
+    choose: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = Machine(PRESETS)
+    monkeypatch.setattr(
+        Machine,
+        "__call__",
+        lambda _, recipe: Evaluation(0.5, 0.9 if recipe.preset == "transformer" else 0.5, 1.0),
+    )
+    assert choose(it)[0].best.recipe.preset == "transformer"
+
+
 def test_each_step_that_keeps_the_budget_and_is_faster_is_taken(choose: Any) -> None:
     speeds = {f"convolutional{BF16}": 1.2, f"convolutional{BF16}{HARD}": 1.5}
-    chosen, account = choose(Machine({**PRESETS, **speeds}))
-    assert chosen.recipe == Recipe("convolutional", "bf16", 1.0)
-    assert chosen.graph == Recipe("convolutional", "f32", 1.0)
+    outcome, account = choose(Machine({**PRESETS, **speeds}))
+    assert outcome.best.recipe == Recipe("convolutional", "bf16", 1.0)
+    assert outcome.model.graph == Recipe("convolutional", "f32", 1.0)
     assert account["recipe"] == f"convolutional{BF16}{HARD}"
     rows = account["table"]["rows"]
     assert rows[account["table"]["chosen"]][0] == account["recipe"]
@@ -137,8 +162,8 @@ def test_each_step_that_keeps_the_budget_and_is_faster_is_taken(choose: Any) -> 
 def test_a_little_faster_is_not_worth_another_function(choose: Any) -> None:
     speeds = {f"convolutional{BF16}": 1.04, f"convolutional{HARD}": 1.04}
     it = Machine({**PRESETS, **speeds})
-    chosen, account = choose(it)
-    assert chosen.recipe == Recipe("convolutional")
+    outcome, account = choose(it)
+    assert outcome.best.recipe == Recipe("convolutional")
     assert len(account["summary"]) == 1
     assert it.quantized == [*PRESETS, f"convolutional{HARD}"]  # with fewer no faster
 
@@ -146,16 +171,16 @@ def test_a_little_faster_is_not_worth_another_function(choose: Any) -> None:
 def test_where_all_activations_are_too_many_fewer_are_tried(choose: Any) -> None:
     speeds = {f"convolutional{HARD}": 1.5, f"convolutional{SOME}": 1.3}
     it = Machine({**PRESETS, **speeds}, wrong=[f"convolutional{HARD}"])
-    chosen, account = choose(it, bf16=False)
-    assert str(chosen.recipe) == f"convolutional{SOME}"
+    outcome, account = choose(it, bf16=False)
+    assert str(outcome.best.recipe) == f"convolutional{SOME}"
     assert [row[-1] for row in account["table"]["rows"]] == [None, True, True, False, True]
 
 
 @pytest.mark.parametrize("what", ["wrong", "crashing"])
 def test_what_is_wrong_or_crashes_is_not_shipped(choose: Any, what: str) -> None:
     speeds = {f"convolutional{BF16}": 2.0, f"convolutional{HARD}": 2.0, f"convolutional{SOME}": 2.0}
-    chosen, account = choose(Machine({**PRESETS, **speeds}, **{what: [*speeds]}))
-    assert chosen.recipe == Recipe("convolutional")
+    outcome, account = choose(Machine({**PRESETS, **speeds}, **{what: [*speeds]}))
+    assert outcome.best.recipe == Recipe("convolutional")
     left_out = [sentence for sentence in account["summary"] if "was left out" in sentence]
     assert len(left_out) == (0 if what == "wrong" else 3)
     if left_out:
@@ -170,6 +195,44 @@ def test_nothing_is_made_faster_that_does_not_keep_the_budget(choose: Any) -> No
     assert it.quantized == [*PRESETS]
     assert account["within_budget"] is False
     assert account["summary"][0].startswith("No recipe kept the accuracy budget on 10 training")
+
+
+ONE, TWO, FOUR = (f", {words} in float" for words in ("1 node", "2 nodes", "4 nodes"))
+
+
+def test_where_no_preset_keeps_the_budget_the_most_sensitive_layers_stay_in_float(
+    choose: Any,
+) -> None:
+    wrong = [*PRESETS, f"convolutional{ONE}", f"convolutional{TWO}"]
+    it = Machine(PRESETS, wrong=wrong, layers=["c", "a", "e", "b", "d"])
+    outcome, account = choose(it, (), False)
+    assert it.quantized == [*wrong, f"convolutional{FOUR}", "convolutional, 3 nodes in float"]
+    assert outcome.best.recipe.kept_in_float == ("c", "a", "e")
+    assert account["within_budget"] is True
+    assert account["summary"][:2] == [
+        "Made by NNCF's convolutional recipe, 3 nodes in float; the fastest that kept the accuracy "
+        "budget on 10 training images that it was not calibrated on.",
+        "In float: c, a, e, which add the most noise of their own when they are quantized.",
+    ]
+
+
+def test_what_has_layers_in_float_is_made_faster_as_well(choose: Any) -> None:
+    best = f"convolutional{ONE}"
+    speeds = {**PRESETS, f"{best}{BF16}": 1.2, f"{best}{BF16}{HARD}": 1.5}
+    it = Machine(speeds, wrong=[*PRESETS], layers=["a", "b"])
+    outcome, _ = choose(it)
+    assert outcome.best.recipe == Recipe("convolutional", "bf16", 1.0, kept_in_float=("a",))
+    # bf16 is no other graph.
+    assert it.quantized == [*PRESETS, best, f"{best}{HARD}"]
+
+
+def test_a_graph_with_layers_in_float_that_crashes_is_not_shipped(choose: Any) -> None:
+    it = Machine(
+        PRESETS, wrong=[*PRESETS], crashing=[f"convolutional{ONE}"], layers=["a", "b", "c"]
+    )
+    outcome, account = choose(it, (), False)
+    assert outcome.best.recipe.kept_in_float == ("a", "b")
+    assert account["summary"][-1].startswith(f"NNCF's convolutional recipe{ONE} was left out")
 
 
 def test_a_network_without_such_activations_is_quantized_no_further(choose: Any) -> None:

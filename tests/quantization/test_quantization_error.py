@@ -9,7 +9,7 @@ import torch
 
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats import onnx_int8
+from src.formats.onnx_int8 import OnnxInt8
 from src.models.network import NetworkSpec
 from tests.formats.test_contract import PREPROCESSING, trained_network
 
@@ -23,11 +23,11 @@ def test_activations_and_weights_are_ranked_by_their_noise(tmp_path: Path) -> No
     source = make_source(network, spec, list("abcde"), IMAGES, PREPROCESSING, tmp_path / "scratch")
     for name in ("onnx_fp32", "onnx_int8"):
         assert export_one(name, source, tmp_path / name)["status"] == "ok"
-    found = onnx_int8.damage(tmp_path / "onnx_int8", tmp_path, IMAGES[:4].numpy())
-    noise = [each["sqnr_db"] for each in found]
+    found = OnnxInt8().sensitivity(tmp_path / "onnx_int8", tmp_path, IMAGES[:4].numpy())
+    noise = [each.sqnr_db for each in found]
     assert noise == sorted(noise)
     assert len(noise) > 60  # ResNet-34 has 36 products, each with a weight and an input
     assert 0 < noise[0] < 60
-    assert {each["kind"] for each in found} == {"activation", "weight"}
+    assert {each.kind for each in found} == {"activation", "weight"}
     with pytest.raises(FileNotFoundError, match="onnx_fp32, which was not exported"):
-        onnx_int8.damage(tmp_path / "onnx_int8", tmp_path / "nowhere", IMAGES[:4].numpy())
+        OnnxInt8().sensitivity(tmp_path / "onnx_int8", tmp_path / "nowhere", IMAGES[:4].numpy())

@@ -16,11 +16,10 @@ from src.backends.onnx.file import FILE
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats import onnx_int8
+from src.formats.onnx_int8 import Int8Options, OnnxInt8
 from src.models.network import NetworkSpec
-from src.quantization import evaluation, search
-from src.quantization.onnx import gemm_convolutions, trial_runs
-from src.quantization.options import Int8Options
+from src.quantization import evaluation
+from src.quantization.onnx import gemm_convolutions, proposals
 from src.system import machine
 from tests.formats.test_contract import PREPROCESSING
 
@@ -31,7 +30,7 @@ SIZE = 16
 def _short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "_TIMED_SECONDS", 0.01)
     # What is faster is chance in networks of this size.
-    monkeypatch.setattr(search, "_MUCH", 0)
+    monkeypatch.setattr(proposals, "_ENOUGH", 0)
     monkeypatch.setattr(machine, "has_amx", lambda: False)
 
 
@@ -78,13 +77,13 @@ def export(
 ) -> dict[str, Any]:
     """The manifest's entry of a fragile network in int8, written to ``folder / "onnx_int8"``."""
     calibration, _ = pictures(64, always=always)
-    judging = pictures(64, always=always)
+    selection = pictures(64, always=always)
     if not always:
-        judging[0][0, 1] = 0
+        selection[0][0, 1] = 0
     (folder / "scratch").mkdir()
     source = make_source(
         Fragile(outlier, branches=branches).eval(), NetworkSpec("planted", 2), ["a", "b"],
-        calibration, PREPROCESSING, folder / "scratch", judging,
+        calibration, PREPROCESSING, folder / "scratch", selection,
         ExportOptions(onnx_int8=Int8Options(target="vnni", **options)),
     )  # fmt: skip
     assert export_one("onnx_fp32", source, folder / "onnx_fp32")["status"] == "ok"
@@ -96,7 +95,7 @@ def export(
 
 def accuracy(folder: Path, *, always: bool) -> float:
     images, labels = pictures(32, always=always)
-    runtime = onnx_int8.load(folder / "onnx_int8", "cpu", 1)
+    runtime = OnnxInt8().load(folder / "onnx_int8", "cpu", 1)
     return float((runtime(images.numpy()).argmax(axis=1) == labels.numpy()).mean())
 
 
@@ -131,8 +130,8 @@ def test_a_channel_that_is_always_large_is_equalised(tmp_path: Path) -> None:
     assert accuracy(tmp_path, always=True) == 1.0
     # Its tensors are compared with those of the network that was equalised alike.
     images, _ = pictures(8, always=True)
-    found = onnx_int8.damage(tmp_path / "onnx_int8", tmp_path, images.numpy())
-    assert min(each["sqnr_db"] for each in found) > 20
+    found = OnnxInt8().sensitivity(tmp_path / "onnx_int8", tmp_path, images.numpy())
+    assert min(each.sqnr_db for each in found) > 20
 
 
 def test_what_cannot_be_equalised_is_kept_in_float(tmp_path: Path) -> None:
@@ -149,7 +148,7 @@ def test_what_cannot_be_equalised_is_kept_in_float(tmp_path: Path) -> None:
     assert recipe == details["recipe"]
 
 
-def test_without_judging_images_nothing_is_searched_and_it_says_so(tmp_path: Path) -> None:
+def test_without_selection_images_nothing_is_searched_and_it_says_so(tmp_path: Path) -> None:
     calibration, _ = pictures(16, always=False)
     source = make_source(
         Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration,
@@ -171,7 +170,7 @@ def test_the_first_recipe_is_shipped_when_the_time_is_up(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("target", ["vnni", "avx2", "arm"])
-def test_a_network_that_int8_does_not_hurt_is_judged_once(tmp_path: Path, target: Any) -> None:
+def test_a_network_that_int8_does_not_hurt_is_evaluated_once(tmp_path: Path, target: Any) -> None:
     calibration, _ = pictures(16, always=False)
     source = make_source(
         Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration,
@@ -188,8 +187,8 @@ def test_a_network_that_int8_does_not_hurt_is_judged_once(tmp_path: Path, target
 def test_a_beginning_that_is_faster_in_float_stays_in_float(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial_runs, "speedup_in_turn", lambda *_: 1.5)
-    monkeypatch.setattr(search, "_MUCH", 1e9)
+    monkeypatch.setattr(evaluation, "speedup_in_turn", lambda *_: 1.5)
+    monkeypatch.setattr(proposals, "_ENOUGH", 1e9)
     details = export(tmp_path, 1)
     end = details["recipe"]["float_up_to"]
     assert end
@@ -203,10 +202,10 @@ def test_a_beginning_that_is_faster_in_float_stays_in_float(
     assert accuracy(tmp_path, always=False) == 1.0
 
 
-def test_convolutions_that_the_general_product_makes_faster_get_a_zero_point(
+def test_convolutions_that_gemm_makes_faster_get_a_zero_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial_runs, "speedup_in_turn", lambda *_: 1.5)
+    monkeypatch.setattr(evaluation, "speedup_in_turn", lambda *_: 1.5)
     monkeypatch.setattr(machine, "has_amx", lambda: True)
     monkeypatch.setattr(
         gemm_convolutions, "suited", lambda model: gemm_convolutions.convolutions(model)[1:]
@@ -214,10 +213,7 @@ def test_convolutions_that_the_general_product_makes_faster_get_a_zero_point(
     details = export(tmp_path, 1)
     (name,) = details["recipe"]["multiplied_generally"]
     assert details["summary"][2].startswith("1 convolution has weights with a zero point of 1")
-    assert (
-        details["table"]["rows"][details["table"]["chosen"]][0]
-        == "minmax, 1 by the general product"
-    )
+    assert details["table"]["rows"][details["table"]["chosen"]][0] == "minmax, 1 by im2col and GEMM"
     model = onnx.load(tmp_path / "onnx_int8" / FILE)
     left = gemm_convolutions.convolutions(model)
     assert len(left) == 1

@@ -9,9 +9,9 @@ import torch
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
+from src.formats.onnx_int8 import Int8Options
 from src.models.network import NetworkSpec
 from src.quantization import target as _int8_target
-from src.quantization.options import Int8Options
 from src.system import machine
 from tests.formats.test_contract import PREPROCESSING
 

@@ -3,17 +3,21 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import force_setattr
 from rich.console import Console
 
-from src.report import table
-from src.report.table import columns, footnotes
-from src.report.writers import markdown_page, markdown_table
-from src.run.reading import convert
+from src.report.document import Column
+from src.report.sections import answers, measurements
+from src.report.writers import markdown
+from src.report.writers.console import report_table
 from src.run.results import Results
+from src.run.row import Row
 from src.system.console import open_console
+from tests.report.pages import Content, markdown_page, record, report
 
 
 def latency(batch_size: int, p50: float, **changes: Any) -> dict[str, Any]:
@@ -40,7 +44,12 @@ def latency(batch_size: int, p50: float, **changes: Any) -> dict[str, Any]:
         "stable": True,
         "unstable": [],
         "disturbance": None,
-        "speedup": {"value": 2.0, "low": 1.9, "high": 2.1, "processes": 5},
+        "speedup": {
+            "value": 2.0,
+            "low": 1.9,
+            "high": 2.1,
+            "processes": min(5, len(set(process_of_round.values()))),
+        },
         "speedup_same_runtime": None,
         "seconds": seconds,
         **changes,
@@ -134,7 +143,7 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
         "options": {"max_accuracy_drop": 0.01},
         "recommendation": {
             "cpu": {
-                "format": rows[0]["format"] if rows else None,
+                "format": _first_measured(rows),
                 "objective": "latency",
                 "batch_size": 1,
                 "equals": [],
@@ -143,7 +152,7 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
                 "tested": 0,
             }
         },
-        "recommended": {"cpu": rows[0]["format"] if rows else None},
+        "recommended": {"cpu": _first_measured(rows)},
         "measured_at": "2026-01-02T03:04:05+00:00",
         "measured_seconds": 61.2,
         "environment": {
@@ -167,6 +176,11 @@ def results(*rows: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _first_measured(rows: Sequence[dict[str, Any]]) -> str | None:
+    names = (row["format"] for row in rows if (row["device"], row["status"]) == ("cpu", "ok"))
+    return next(names, None)
+
+
 def of_version_1(measured: dict[str, Any]) -> dict[str, Any]:
     """The same as an earlier version of this project wrote it."""
     older: dict[str, Any] = json.loads(json.dumps(measured))
@@ -188,9 +202,26 @@ def of_version_1(measured: dict[str, Any]) -> dict[str, Any]:
     return older
 
 
-def cells(measured: dict[str, Any], name: str, which: Any = table.columns) -> dict[str, str]:
-    found = next(each for each in measured["rows"] if each["format"] == name)
-    return {column.head.replace("\n", " "): column.cell(found) for column in which(measured)}
+def cells(
+    measured: dict[str, Any],
+    name: str,
+    columns: Callable[[Results], list[Column[Row]]] = measurements.columns,
+) -> dict[str, str]:
+    content = record(measured)
+    of_name = next(each for each in content.rows if each.format == name)
+    return {
+        column.head.replace("\n", " "): column.cell(of_name).text for column in columns(content)
+    }
+
+
+def notes_of(measured: dict[str, Any]) -> Sequence[str]:
+    """The footnotes of the main table."""
+    return report(measured).unmeasured
+
+
+def table_of(measured: Content | Results) -> str:
+    """The main table in Markdown."""
+    return "\n".join(markdown.table_lines(report(measured).measurements.table))
 
 
 def test_a_rows_cells_are_its_figures_in_the_units_of_their_heads() -> None:
@@ -218,7 +249,7 @@ def test_a_rows_cells_are_its_figures_in_the_units_of_their_heads() -> None:
 
 def test_what_else_was_measured_is_a_table_of_its_own() -> None:
     only = row("onnx", latency=[latency(8, 0.05, joules_per_image=0.002)])
-    assert cells(results(only), "onnx", table.more_columns) == {
+    assert cells(results(only), "onnx", measurements.more_columns) == {
         "format": "onnx",
         "device": "cpu",
         "load s": "0.50",
@@ -236,7 +267,7 @@ def test_what_else_was_measured_is_a_table_of_its_own() -> None:
 
 
 def test_what_changed_in_the_answers_is_a_table_of_its_own() -> None:
-    assert cells(results(row("onnx")), "onnx", table.accuracy_columns) == {
+    assert cells(results(row("onnx")), "onnx", answers.columns) == {
         "format": "onnx",
         "device": "cpu",
         "top-5 %": "100.00",
@@ -276,7 +307,7 @@ def test_an_fp32_file_beyond_rounding_is_named_once_and_no_other() -> None:
         beyond("elsewhere", device="cuda"),  # beside no baseline of its own device
         row("older"),
     )
-    (note,) = [note for note in table.footnotes(measured) if "more than rounding" in note]
+    (note,) = [note for note in notes_of(measured) if "more than rounding" in note]
     assert note == (
         "onnx_fp32 on cpu: more than rounding is between its logits and those of eager for 7 of "
         "540 images, so its accuracy is tested"
@@ -294,13 +325,56 @@ def test_an_interval_that_holds_one_is_no_difference() -> None:
     assert cell == "no measurable difference [0.98, 1.04]"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "processes", "shown", "said"),
+    [
+        (
+            2.35,
+            3.56,
+            5,
+            "at least 2.4 [2.35, 3.56]",
+            "at least 2.4x faster than eager [2.35, 3.56]",
+        ),
+        (1.01, 9.0, 5, "at least 1.0 [1.01, 9.00]", "at least 1.0x faster than eager"),
+        (0.25, 0.5, 5, "at most 0.50 [0.25, 0.50]", "at least 2.0x slower than eager [0.25, 0.50]"),
+        (0.99, 1.6, 5, "too few rounds to tell [0.99, 1.60]", "too few rounds to tell its speed"),
+        (1.0, 1.6, 5, "too few rounds to tell [1.00, 1.60]", "too few rounds to tell its speed"),
+        (0.6, 1.0, 5, "too few rounds to tell [0.60, 1.00]", "too few rounds to tell its speed"),
+        (2.0, 3.0, 5, "2.45 [2.00, 3.00]", "2.4x faster than eager [2.00, 3.00]"),
+        # That of one process is assumed, and wider to begin with.
+        (2.0, 4.4, 1, "2.97 [2.00, 4.40] one process", "3.0x faster than eager [2.00, 4.40]"),
+        (2.0, 4.6, 1, "at least 2.0 [2.00, 4.60] one process", "at least 2.0x faster than eager"),
+        (0.1, 0.6, 1, "at most 0.60 [0.10, 0.60] one process", "at least 1.7x slower than eager"),
+    ],
+)
+def test_the_table_says_of_a_speedup_what_the_recommendation_says(
+    low: float, high: float, processes: int, shown: str, said: str
+) -> None:
+    gain = {"value": (low * high) ** 0.5, "low": low, "high": high, "processes": processes}
+    measured = results(row("eager"), row("onnx", latency=[latency(1, 0.01, speedup=gain)]))
+    measured["recommendation"]["cpu"] |= {"format": "onnx"}
+    assert cells(measured, "onnx")["batch 1 times eager"] == shown
+    [sentence] = report(measured).recommendation
+    assert said in sentence
+
+
+def test_a_speedup_in_a_wide_interval_is_not_the_best_of_its_column() -> None:
+    wide = {"value": 2.9, "low": 2.35, "high": 3.56, "processes": 5}
+    rows = [row("onnx", latency=[latency(1, 0.01, speedup=wide)]), row("other")]
+    table = report(results(row("eager"), *rows)).measurements.table
+    [number] = [
+        number for number, head in enumerate(table.heads) if head.line == "batch 1 times eager"
+    ]
+    assert [each.cells[number].is_best for each in table.rows] == [False, False, False]
+
+
 def test_a_speedup_in_one_process_is_marked_and_what_its_interval_is_explained() -> None:
     one = {"value": 1.83, "low": 1.46, "high": 2.29, "processes": 1}
     compiled = row("compiled", latency=[latency(1, 0.01, speedup=one)])
     measured = results(row("eager"), compiled)
     cell = cells(measured, "compiled")["batch 1 times eager"]
     assert cell == "1.83 [1.46, 2.29] one process"
-    (note,) = table.footnotes(measured)
+    (note,) = notes_of(measured)
     assert note.startswith(
         "one process (compiled on cpu, or what it is compared with): the difference"
     )
@@ -321,7 +395,7 @@ def test_a_speedup_in_one_process_is_marked_and_what_its_interval_is_explained()
 def test_fewer_processes_than_planned_are_told(processes: int, told: bool) -> None:
     gain = {"value": 2.0, "low": 1.8, "high": 2.2, "processes": processes}
     measured = results(row("eager"), row("onnx", latency=[latency(1, 0.01, speedup=gain)]))
-    notes = " ".join(table.footnotes(measured))
+    notes = " ".join(notes_of(measured))
     assert (f"few processes (onnx on cpu: {processes})" in notes) is told
     assert "eager" not in notes
 
@@ -330,43 +404,41 @@ def test_an_unstable_cell_is_marked_with_its_cause_and_the_mark_explained() -> N
     shaken = latency(1, 0.01, stable=False, unstable=["busy", "spread"])
     measured = results(row("eager", latency=[shaken]))
     assert cells(measured, "eager")["batch 1 p50 ms"] == "10.00 ~busy"
-    assert [note for note in table.footnotes(measured) if note.startswith("~busy: unstable")]
-    assert not list(table.footnotes(results(row("eager"))))
+    assert [note for note in notes_of(measured) if note.startswith("~busy: unstable")]
+    assert not list(notes_of(results(row("eager"))))
 
 
 def test_a_row_that_burnt_cpu_while_it_waited_is_named() -> None:
     measured = results(row("eager", idle_between_turns=False))
-    assert list(table.footnotes(measured)) == [
-        "eager on cpu went on using the CPU between its turns"
-    ]
+    assert list(notes_of(measured)) == ["eager on cpu went on using the CPU between its turns"]
 
 
 def test_a_format_that_is_not_the_same_bytes_again_is_named_once() -> None:
     rows = [row("eager"), row("pt2", varies="it has a date"), row("pt2", device="cuda")]
     rows[2]["varies"] = "it has a date"
-    assert list(table.footnotes(results(*rows))) == [
+    assert list(notes_of(results(*rows))) == [
         "pt2: its files are not the same bytes from export to export, for it has a date"
     ]
 
 
 def test_a_row_that_was_not_measured_says_why_and_takes_no_line() -> None:
     measured = results(row("eager"), row("onnx", **FAILED))
-    assert list(table.footnotes(measured)) == ["onnx on cpu: failed (it <b>broke</b> | badly)"]
-    assert markdown_table.markdown_table(measured, table.columns(measured)).count("\n") == 2
+    assert list(notes_of(measured)) == ["onnx on cpu: failed (it <b>broke</b> | badly)"]
+    assert table_of(measured).count("\n") == 2
 
 
 @pytest.mark.parametrize("rows", [[row("eager")], [row("eager", **FAILED)], []])
 def test_any_set_of_rows_can_be_shown(rows: list[dict[str, Any]]) -> None:
     measured = results(*rows)
     console = Console(record=True, width=130)
-    console.print(table.console_table(measured))
+    console.print(report_table(report(measured)))
     assert "planted/version_0" in console.export_text()
-    assert "540 images" in markdown_page.markdown(measured)
+    assert "540 images" in markdown_page(measured)
 
 
 def test_the_console_table_fits_a_terminal() -> None:
     console = Console(record=True, width=120)
-    console.print(table.console_table(results(row("eager"), row("onnx_int8_dynamic"))))
+    console.print(report_table(report(results(row("eager"), row("onnx_int8_dynamic")))))
     text = console.export_text()
     assert "…" not in text
     assert max(len(line) for line in text.splitlines()) <= 120
@@ -386,8 +458,11 @@ def test_a_row_is_one_line_where_a_file_or_a_pipe_takes_the_table(
     buffer = io.StringIO()
     monkeypatch.setattr(sys, "stdout", buffer)
     console = open_console()
-    measured = results(*(row(name) for name in names))
-    console.print(table.console_table(measured, narrow=console.is_terminal))
+    measured = record(results(row("eager"), row("other")))
+    for each, name in zip(measured.rows, names, strict=True):
+        force_setattr(each, "format", name)  # longer than a file may say
+    force_setattr(measured.recommendation["cpu"], "format", names[0])
+    console.print(report_table(report(measured), narrow=console.is_terminal))
     lines = buffer.getvalue().splitlines()
     for name in names:
         [line] = [each for each in lines if each.split()[:1] == [name]]
@@ -398,9 +473,10 @@ def test_a_row_is_one_line_where_a_file_or_a_pipe_takes_the_table(
 
 
 def test_markup_in_a_name_stays_text() -> None:
-    measured = results(row("eager"), row("a|<script>"))
-    assert "| a\\|&lt;script> |" in markdown_table.markdown_table(measured, table.columns(measured))
-    assert "<script>" not in markdown_page.markdown(measured)
+    measured = record(results(row("eager"), row("other")))
+    force_setattr(measured.rows[1], "format", "a|<script>")  # which no file may say
+    assert "| a\\|&lt;script> |" in table_of(measured)
+    assert "<script>" not in markdown_page(measured)
 
 
 def test_a_row_with_the_top1_but_not_the_function_is_marked_and_explained() -> None:
@@ -408,12 +484,12 @@ def test_a_row_with_the_top1_but_not_the_function_is_marked_and_explained() -> N
     lost["accuracy"] |= {"departures": ["delta_ece"], "delta_ece": 0.08}
     measured = results(row("eager"), lost)
     bounds = {"logit_sqnr_db": 10.0, "kl": 0.1, "delta_ece": 0.05}
-    convert(measured | {"function_bounds": bounds}, Results)
-    verdicts = next(column for column in columns(measured) if column.head == "verdict")
-    assert [verdicts.cell(each) for each in measured["rows"]] == ["inconclusive", "pass ~function"]
-    notes = [*footnotes(measured | {"function_bounds": bounds})]
+    shown = [each.cells for each in report(measured).measurements.table.rows]
+    verdicts = [each.text for cells_of_row in shown for each in cells_of_row if each.verdict]
+    assert verdicts == ["inconclusive", "pass ~function"]
+    notes = [*notes_of(measured | {"function_bounds": bounds})]
     assert any(
         "onnx_int8 on cpu: ~function" in note and "ECE +8.0 points" in note for note in notes
     )
     assert any("ECE over 5 points worse" in note for note in notes)
-    assert not any("~function" in note for note in footnotes(results(row("eager"))))
+    assert not any("~function" in note for note in notes_of(results(row("eager"))))

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from src.errors import UsageError
-from src.report.advice import sentences
-from src.report.writers import markdown_page
+from src.report.sections.recommendation import sentences
 from src.run import folder
 from src.run.folder import Run, read_results
-from src.run.layout import as_dict
 from src.run.reading import convert
 from src.run.results import Results
+from tests.report.pages import markdown_page
 from tests.report.test_table import of_version_1, results, row
 
 
@@ -95,7 +94,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, content: str) -> None:
 def test_a_measurement_of_the_version_before_is_read_and_says_what_it_lacks(
     tmp_path: Path,
 ) -> None:
-    from src.report.table import footnotes
+    from src.report.sections.footnotes import footnotes
     from tests.report.test_table import results, row
 
     content = results(row("eager"), row("onnx")) | {"schema_version": 1}
@@ -105,7 +104,7 @@ def test_a_measurement_of_the_version_before_is_read_and_says_what_it_lacks(
     run = Run(tmp_path)
     run.benchmark.write_text(json.dumps(content))
     assert "each row in one process: the intervals do not cover" in " ".join(
-        footnotes(as_dict(run.read_benchmark()))
+        footnotes(run.read_benchmark())
     )
     run.benchmark.write_text(json.dumps(content | {"schema_version": 2}))
     with pytest.raises(UsageError, match=r"processes"):
@@ -143,9 +142,9 @@ def test_measurements_of_every_version_are_read_and_told(tmp_path: Path) -> None
     recent = results(row("eager"), row("onnx"))
     for measured in (recent, of_version_1(recent)):
         run.benchmark.write_text(json.dumps(measured))
-        found = as_dict(run.read_benchmark())
-        assert found["schema_version"] == measured["schema_version"]
-        assert markdown_page.markdown(found, [])
+        found = run.read_benchmark()
+        assert found.schema_version == measured["schema_version"]
+        assert markdown_page(found)
         assert [*sentences(found)]
     for version in (0, 3, "2", None):
         run.benchmark.write_text(json.dumps({**recent, "schema_version": version}))

@@ -22,7 +22,7 @@ from src.run.manifest import Manifest
 from src.run.reading import convert
 from src.run.record import Record, Wrong
 from src.run.results import Results
-from tests.faults.mutation import within
+from tests.faults.mutation import valid_mutation
 from tests.report.test_table import FAILED, latency, of_version_1, results, row
 from tests.report.writers.test_cards import manifest
 
@@ -47,7 +47,7 @@ def test_a_measurement_that_is_written_is_read_again_as_it_was(tmp_path: Path, s
     run.folder.mkdir(parents=True)
     chance = random.Random(seed)
     base = chance.choice([MEASURED, of_version_1(MEASURED)])
-    run.benchmark.write_text(json.dumps(within(base, chance, Results)))
+    run.benchmark.write_text(json.dumps(valid_mutation(base, chance, Results)))
     measured = run.read_benchmark()
     kept = run.write_benchmark(measured, "a machine")
     assert run.read_benchmark() == measured
@@ -58,7 +58,7 @@ def test_a_measurement_that_is_written_is_read_again_as_it_was(tmp_path: Path, s
 def test_a_manifest_that_is_written_is_read_again_as_it_was(tmp_path: Path, seed: int) -> None:
     run = Run(tmp_path / "model" / "version_0")
     run.exports.mkdir(parents=True)
-    run.manifest.write_text(json.dumps(within(EXPORTED, random.Random(seed), Manifest)))
+    run.manifest.write_text(json.dumps(valid_mutation(EXPORTED, random.Random(seed), Manifest)))
     exported = run.read_manifest()
     run.write_manifest(exported)
     assert run.read_manifest() == exported

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
 
-SCRIPTS = sorted(
+PROGRAMS = sorted(
     path.name
     for path in (ROOT / "scripts").iterdir()
-    if path.is_file() and not path.suffix and path.name not in {"environment", "lock"}
+    if path.is_file() and os.access(path, os.X_OK)
 )
+SCRIPTS = [name for name in PROGRAMS if name not in {"environment", "lock"}]
+PYTHON_PROGRAMS = [name for name in PROGRAMS if name.endswith(".py")]
 OF_THE_PROJECT = {"check", "test", "test_faults"}  # whose arguments are about the project itself
+SYSTEM_PYTHON = (3, 9)  # macOS's: it parses a script before it restarts it in the environment
 PYTHON = """#!/bin/sh
 echo "in: $PWD"
 echo "path: $PYTHONPATH"
@@ -40,7 +45,7 @@ def project(tmp_path: Path) -> Path:
     for tool in ("python", "ruff", "mypy"):
         make_program(project / ".venv" / "bin" / tool, PYTHON)
     shutil.copy(project / "requirements.lock", project / ".venv")
-    make_program(tmp_path / "tools" / "python3", PYTHON)  # check_gpu takes the machine's own
+    make_program(tmp_path / "tools" / "fake_python", PYTHON)  # check_gpu takes the machine's own
     make_program(tmp_path / "tools" / "uv", '#!/bin/sh\necho "uv $*" >>"$UV_CALLS"\n')
     return project
 
@@ -48,12 +53,12 @@ def project(tmp_path: Path) -> Path:
 def run(script: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     tools = script.parents[2] / "tools" if not script.is_symlink() else script.parent / "tools"
     path = os.pathsep.join([str(tools), os.environ["PATH"]])
-    calls = str(folder / "uv_calls")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    more = {"PATH": path, "UV_CALLS": str(folder / "uv_calls"), "PYTHON": "fake_python"}
     return subprocess.run(
         [str(script), *words],
         cwd=folder,
-        env={**clean, "PATH": path, "UV_CALLS": calls},
+        env=clean | more,
         capture_output=True,
         text=True,
         timeout=60,
@@ -83,11 +88,45 @@ def test_a_script_runs_in_the_folder_that_it_is_called_from(
         assert told["safe"] == "1"
 
 
-def test_a_link_to_a_script_is_as_good(project: Path, own: Path) -> None:
-    link = own.parent / "train"
-    link.symlink_to(project / "scripts" / "train")
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_script_says_how_it_is_used(project: Path, own: Path, name: str) -> None:
+    for part in ("src", "configs"):
+        (project / part).symlink_to(ROOT / part)
+    real = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
+    for python in (project / ".venv" / "bin" / "python", project.parent / "tools" / "fake_python"):
+        make_program(python, real)
+    ended = run(project / "scripts" / name, own, "--help")
+    assert ended.returncode == 0, ended.stderr
+    usage = {"train": "usage: train.py"}.get(name, f"scripts/{name}")
+    assert usage in ended.stdout
+    assert not (own / "uv_calls").exists()
+
+
+@pytest.mark.parametrize("name", ["check", "test", "test_faults", "lock", "environment"])
+def test_help_of_a_shell_script_needs_no_environment(project: Path, own: Path, name: str) -> None:
+    shutil.rmtree(project / ".venv")
+    ended = run(project / "scripts" / name, own, "-h")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert not (own / "uv_calls").exists()
+
+
+@pytest.mark.parametrize("name", PYTHON_PROGRAMS)
+def test_an_old_python_can_restart_a_script_in_the_environment(name: str) -> None:
+    for path in (ROOT / "scripts" / name, ROOT / "scripts" / "restart_in_environment.py"):
+        ast.parse(path.read_text(encoding="utf-8"), feature_version=SYSTEM_PYTHON)
+    code = ast.parse((ROOT / "scripts" / name).read_text(encoding="utf-8"))
+    imports = [node for node in code.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = [alias.name for node in imports[:2] for alias in node.names]
+    assert names == ["annotations", "restart_in_environment"]
+
+
+@pytest.mark.parametrize("name", ["train", "benchmark_training.py"])
+def test_a_link_to_a_script_is_as_good(project: Path, own: Path, name: str) -> None:
+    link = own.parent / "link"
+    link.symlink_to(project / "scripts" / name)
     ended = run(link, own, "model=resnet34")
-    assert ended.stdout.splitlines()[-1] == "words: -m src.train model=resnet34"
+    program = "-m src.train" if name == "train" else str(project / "scripts" / name)
+    assert ended.stdout.splitlines()[-1] == f"words: {program} model=resnet34"
 
 
 def test_an_environment_that_a_script_did_not_make_is_left_alone(project: Path, own: Path) -> None:
@@ -96,6 +135,33 @@ def test_an_environment_that_a_script_did_not_make_is_left_alone(project: Path, 
     assert ended.returncode == 1
     assert "expected none, or one that scripts/environment made" in ended.stderr
     assert not (own / "uv_calls").exists()
+
+
+def test_a_python_that_has_the_project_on_its_path_is_taken_as_it_is(
+    project: Path, own: Path
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, project / "scripts" / "int8_peak.py", "--help"],
+        cwd=own,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "words: " in ended.stdout  # another project's: it restarts in that one
+    (project / "src").symlink_to(ROOT / "src")
+    ended = subprocess.run(
+        [sys.executable, project / "scripts" / "int8_peak.py", "--help"],
+        cwd=own,
+        env={**os.environ, "PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "scripts/int8_peak.py" in ended.stdout
+    assert "words: " not in ended.stdout
 
 
 def test_an_environment_of_an_older_lock_is_made_again(project: Path, own: Path) -> None:
@@ -117,3 +183,22 @@ def test_an_environment_is_made_where_there_is_none(project: Path, own: Path) ->
     assert run(project / "scripts" / "train", own).returncode == 0
     calls = (own / "uv_calls").read_text().splitlines()
     assert [call.split()[1] for call in calls] == ["venv", "pip"]
+    assert "--python >=3.11,<3.14 " in calls[0]
+
+
+def test_the_python_of_an_environment_can_be_chosen(
+    project: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(project / ".venv")
+    monkeypatch.setenv("UV_PYTHON", "3.12")
+    run(project / "scripts" / "train", own)
+    assert "--python 3.12 " in (own / "uv_calls").read_text().splitlines()[0]
+
+
+def test_a_package_that_one_script_needs_is_added_to_the_environment(
+    project: Path, own: Path
+) -> None:
+    ended = run(project / "scripts" / "environment", own, "--install", "playwright>=1.50")
+    assert ended.returncode == 0, ended.stderr
+    [call] = (own / "uv_calls").read_text().splitlines()
+    assert call == f"uv pip install --quiet --python {project}/.venv/bin/python playwright>=1.50"

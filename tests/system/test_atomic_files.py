@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from src.system import atomic_files
-from tests.strangers import contents
+from tests.support.user_files import contents
 
 
-def test_text_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_earlier_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "file.txt"
     atomic_files.write_text(path, "old")
 
@@ -24,13 +26,13 @@ def test_text_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_is_not_json_is_refused(tmp_path: Path) -> None:
+def test_json_with_nan_is_refused_and_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         atomic_files.write_json(tmp_path / "file.json", {"value": float("nan")})
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_takes_its_place_when_it_is_full(tmp_path: Path) -> None:
+def test_a_folder_appears_under_its_final_name_when_it_is_complete(tmp_path: Path) -> None:
     place = tmp_path / "exports" / "onnx"
     with atomic_files.whole_folder(place) as fresh:
         (fresh / "model").write_text("first")
@@ -70,7 +72,7 @@ def test_a_folder_is_never_missing_while_it_is_replaced(
     assert list(tmp_path.iterdir()) == [place]
 
 
-def test_a_folder_comes_back_where_the_second_of_two_steps_fails(
+def test_a_folder_is_restored_if_the_second_of_two_renames_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "onnx"
@@ -95,7 +97,7 @@ def test_a_folder_comes_back_where_the_second_of_two_steps_fails(
     assert list(tmp_path.iterdir()) == [place]
 
 
-def test_a_folder_that_is_replaced_keeps_what_others_put_there(tmp_path: Path) -> None:
+def test_a_replaced_folder_keeps_files_of_others(tmp_path: Path) -> None:
     place = tmp_path / "onnx"
     (place / "engines").mkdir(parents=True)
     for name in ("model", "model.data", "notes.txt", "engines/int8.plan"):
@@ -117,7 +119,7 @@ def test_a_folder_that_is_replaced_keeps_what_others_put_there(tmp_path: Path) -
     assert not place.exists()
 
 
-def test_a_link_in_the_place_of_a_folder_is_replaced_and_not_followed(tmp_path: Path) -> None:
+def test_a_link_to_a_folder_is_replaced_and_not_followed(tmp_path: Path) -> None:
     target, place = tmp_path / "target", tmp_path / "onnx"
     target.mkdir()
     (target / "precious").write_text("mine")
@@ -133,7 +135,7 @@ def test_a_link_in_the_place_of_a_folder_is_replaced_and_not_followed(tmp_path: 
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
-def test_what_cannot_be_synced_is_written_all_the_same(
+def test_files_are_written_where_the_file_system_cannot_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def refuse(_: int) -> None:
@@ -146,7 +148,7 @@ def test_what_cannot_be_synced_is_written_all_the_same(
     assert contents(tmp_path) == {"file.txt": "all", "onnx": "folder or pipe", "onnx/model": "all"}
 
 
-def test_a_folder_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failed_folder_leaves_the_earlier_one(tmp_path: Path) -> None:
     place = tmp_path / "onnx"
     with atomic_files.whole_folder(place) as fresh:
         (fresh / "model").write_text("first")
@@ -162,6 +164,6 @@ def test_a_folder_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [place]
 
 
-def test_the_hash_is_sha256(tmp_path: Path) -> None:
+def test_sha256_of_a_file_matches_the_published_value(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert atomic_files.sha256(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")

@@ -1,4 +1,4 @@
-"""File systems whose locks are otherwise: NFS, and those that have none."""
+"""Atomic writes and the cache on file systems with other locks: NFS, and those without locks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.data.cache.disk import MappedImages
+from src.data.cache.disk import DiskCache
 from src.data.cache.folder import CacheFolder
-from src.data.pipeline.image_files import PictureFiles
+from src.data.pipeline.image_files import ImageFiles
 from src.system import atomic_files, file_locks, partial_files
 from tests.data.datasets.test_image_folder import fill
-from tests.strangers import leave_unfinished
+from tests.support.user_files import leave_unfinished
 
 NO_LOCKS = [errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL]
 
 
 @pytest.fixture(params=NO_LOCKS, ids=lambda number: errno.errorcode[number])
 def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Every lock fails, as where there are none; the error's number."""
+    """Let every lock fail as on a file system without locks. Return the error's number."""
 
     def refuse(*_: Any) -> None:
         raise OSError(request.param, os.strerror(request.param))
@@ -34,14 +34,14 @@ def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def nfs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Locks as NFSv4 has them: what they may be follows from how the file was opened."""
+    """Let locks depend on the mode in which the file was opened, as on NFSv4."""
     flock = fcntl.flock
 
     def as_nfs(file: Any, operation: int) -> None:
         descriptor = file if isinstance(file, int) else file.fileno()
         mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
-        wrong = {fcntl.LOCK_EX: os.O_RDONLY, fcntl.LOCK_SH: os.O_WRONLY}
-        if wrong[operation & ~fcntl.LOCK_NB] == mode:
+        refused_mode = {fcntl.LOCK_EX: os.O_RDONLY, fcntl.LOCK_SH: os.O_WRONLY}
+        if refused_mode[operation & ~fcntl.LOCK_NB] == mode:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         flock(descriptor, operation)
 
@@ -58,13 +58,13 @@ def write_all(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {"best.ckpt", "onnx"}
 
 
-def test_files_and_folders_are_written_where_there_are_no_locks(
+def test_files_and_folders_are_written_where_the_file_system_has_no_locks(
     no_locks: int, tmp_path: Path
 ) -> None:
     write_all(tmp_path)
 
 
-def test_nothing_is_taken_for_a_leftover_where_nobody_can_tell(
+def test_unfinished_folders_stay_where_the_file_system_has_no_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = leave_unfinished(tmp_path / "onnx")
@@ -79,7 +79,7 @@ def test_nothing_is_taken_for_a_leftover_where_nobody_can_tell(
 
 
 @pytest.mark.usefixtures("nfs")
-def test_locks_hold_on_nfs(tmp_path: Path) -> None:
+def test_unfinished_files_in_use_are_locked_on_nfs(tmp_path: Path) -> None:
     write_all(tmp_path)
     left = leave_unfinished(tmp_path / "eager")
     with (
@@ -89,37 +89,41 @@ def test_locks_hold_on_nfs(tmp_path: Path) -> None:
         assert partial_files.remove(tmp_path) == [left]
 
 
-def pictures_on_disk(folder: Path) -> tuple[CacheFolder, Any]:
-    """Two entries of a cache with room for one; the first is in use."""
+def images_on_disk(folder: Path) -> tuple[CacheFolder, Any]:
+    """Return a cache and two entries of it that are in use."""
     fill(folder / "cat", 3)
-    images = PictureFiles(sorted(map(str, (folder / "cat").iterdir())), range(3))
+    images = ImageFiles(sorted(map(str, (folder / "cat").iterdir())), range(3))
     size = sum(len(images.image(index).tobytes()) for index in range(3))
     cache = CacheFolder(folder, size * 2 + 2000)
-    return cache, [MappedImages(images, np.arange(3), cache, name) for name in ("one", "two")]
+    return cache, [DiskCache(images, np.arange(3), cache, name) for name in ("one", "two")]
 
 
-def test_decoded_pictures_are_kept_where_there_are_no_locks(no_locks: int, tmp_path: Path) -> None:
-    cache, [one, two] = pictures_on_disk(tmp_path)
+def test_decoded_images_are_kept_where_the_file_system_has_no_locks(
+    no_locks: int, tmp_path: Path
+) -> None:
+    cache, [one, two] = images_on_disk(tmp_path)
     assert one.image(0).tobytes() == two.image(0).tobytes()
     with pytest.raises(Exception, match=r"data\.cache: expected"):
-        cache.make_room(2000)  # for nobody can tell what is in use
+        cache.make_room(2000)  # without locks every entry may be in use
     assert cache.entry("one").is_dir()
 
 
 @pytest.mark.usefixtures("nfs")
-def test_decoded_pictures_in_use_stay_on_nfs(tmp_path: Path) -> None:
-    cache, held = pictures_on_disk(tmp_path)
+def test_decoded_images_in_use_stay_in_the_cache_on_nfs(tmp_path: Path) -> None:
+    cache, held = images_on_disk(tmp_path)
     del held[1]
-    os.utime(cache.entry("one"), (0, 0))  # would be the first to go
+    os.utime(cache.entry("one"), (0, 0))  # the oldest entry, which is removed first
     cache.make_room(2000)
     assert cache.entry("one").is_dir()
     assert not cache.entry("two").is_dir()
 
 
-def test_another_error_of_a_lock_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_raises_other_errors_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: Any) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(fcntl, "flock", fail)
     with (tmp_path / "x").open("w") as file, pytest.raises(OSError, match="Input/output"):
-        file_locks.take(file.fileno())
+        file_locks.lock_exclusive(file.fileno())

@@ -1,4 +1,4 @@
-"""What only a library checks: one line that names the option, and no run left behind."""
+"""Options that only a library checks: one line that names the option, and no run left behind."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from src.cli import app
-from src.cli.attempt import discard
 from src.cli.entry_point import run_command
+from src.cli.rollback import remove_untrained
 from src.errors import UsageError
 from src.run.folder import Run
 from src.system import library_errors
@@ -20,7 +20,7 @@ from tests.training.test_errors_in_training import SHORT
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("elsewhere")]
 
 SGD = ("optimizer=SGD", "optimizer.lr=0.1")
-# Which option is named, and what else stands on the command line.
+# The option that the message must name, and the other arguments of the command line.
 REFUSED: dict[str, tuple[str, ...]] = {
     "data.num_workers=-1": (),
     "data.std=[0,1,1]": (),
@@ -63,7 +63,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "trainer.callbacks.save_top_k=-3": ("trainer.callbacks=ModelCheckpoint",),
     "trainer.callbacks.swa_lrs=-1": ("trainer.callbacks=StochasticWeightAveraging",),
 }
-# What no option is named for.
+# Arguments that lead to a message without an option's name, and a part of that message.
 UNNAMED: dict[str, tuple[list[str], str]] = {
     "schedule": (
         [*SGD, "lr_scheduler=StepLR", "lr_scheduler.step_size=0"],
@@ -81,10 +81,10 @@ def train(*words: str) -> int:
     return int(str(ended.value.code))
 
 
-def the_line(capsys: pytest.CaptureFixture[str]) -> str:
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
     printed = capsys.readouterr().err
     assert "Traceback" not in printed
-    lines = [each for each in printed.splitlines() if each.startswith("error: ")]
+    lines = [line for line in printed.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1, printed
     return lines[0]
 
@@ -94,17 +94,17 @@ def test_an_option_that_only_a_library_checks_is_named_and_no_run_is_left(
     word: str, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(*REFUSED[word], word) == UsageError.exit_code
-    assert the_line(capsys).startswith(f"error: {word.partition('=')[0]}: expected ")
+    assert error_line(capsys).startswith(f"error: {word.partition('=')[0]}: expected ")
     assert not list(elsewhere.iterdir())
 
 
 @pytest.mark.parametrize("name", UNNAMED)
-def test_what_names_no_option_is_the_librarys_own_sentence(
+def test_a_librarys_error_that_names_no_option_is_quoted_in_one_line(
     name: str, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words, sentence = UNNAMED[name]
     assert train(*words) == UsageError.exit_code
-    line = the_line(capsys)
+    line = error_line(capsys)
     assert sentence in line
     assert "LIGHTSHIP_TRACEBACK=1 shows where" in line
     assert not list(elsewhere.iterdir())
@@ -115,7 +115,7 @@ def test_a_batch_system_that_lightning_refuses_is_one_line(
 ) -> None:
     monkeypatch.setenv("SLURM_NTASKS", "2")
     assert train() == UsageError.exit_code
-    assert "--ntasks-per-node=2" in the_line(capsys)
+    assert "--ntasks-per-node=2" in error_line(capsys)
     assert not list(elsewhere.iterdir())
 
 
@@ -124,10 +124,10 @@ def test_an_option_in_a_file_of_the_user_is_named_as_well(
 ) -> None:
     (elsewhere / "mine.yaml").write_text("trainer: {val_check_interval: 1000}")
     assert train("--config", "mine.yaml") == UsageError.exit_code
-    assert the_line(capsys).startswith("error: trainer.val_check_interval: ")
+    assert error_line(capsys).startswith("error: trainer.val_check_interval: ")
 
 
-def test_a_run_that_goes_on_is_left_as_it_was(
+def test_a_refused_option_leaves_a_resumed_run_unchanged(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_command(lambda: app.main([*SHORT, "trainer.max_epochs=1"]))
@@ -136,7 +136,7 @@ def test_a_run_that_goes_on_is_left_as_it_was(
     assert train("trainer.val_check_interval=1000", "ckpt_path=last") == UsageError.exit_code
     assert (run.config.read_bytes(), run.command.read_bytes()) == before
     assert run.best_checkpoint.is_file()
-    assert the_line(capsys).startswith("error: trainer.val_check_interval: ")
+    assert error_line(capsys).startswith("error: trainer.val_check_interval: ")
 
 
 def wrong_shapes(*_: Any) -> Any:
@@ -152,20 +152,20 @@ def wrong_type(*_: Any) -> Any:
 
 
 def wrong_batch(*_: Any) -> Any:
-    """What a library says of it names an option that is given."""
+    """Raise an error of torch whose message names an option that is given."""
     return torch.nn.functional.cross_entropy(torch.zeros(8, 3), torch.zeros(7).long())
 
 
-# Our own places, and defects in them: in a constructor, before the first step, within a step.
+# Functions of this project and a defect for each: in constructors, before and within a step.
 DEFECTS = [
     ("src.cli.app.CLI._open_run", missing_name, KeyError),
     ("src.cli.app.require_hardware", None, TypeError),
-    ("src.models.classifier.Classifier._watch", wrong_batch, ValueError),
+    ("src.models.classifier.Classifier._record_non_finite", wrong_batch, ValueError),
     ("src.data.images.ImageDataModule.train_dataloader", wrong_type, TypeError),
     ("src.models.classifier.Classifier.schedule", wrong_shapes, Exception),
     ("src.models.classifier.Classifier._evaluate", wrong_shapes, Exception),
-    ("src.models.classifier.Classifier._watch", wrong_shapes, Exception),
-    ("src.callbacks.throughput.PaceMeter.step_starts", missing_name, KeyError),
+    ("src.models.classifier.Classifier._record_non_finite", wrong_shapes, Exception),
+    ("src.callbacks.throughput.ThroughputMeter.start_step", missing_name, KeyError),
 ]
 
 
@@ -180,7 +180,7 @@ def test_a_defect_of_our_own_keeps_its_traceback(
         run_command(lambda: app.main([*SHORT, "data.image_size=32", "data.batch_size=8"]))
 
 
-def test_the_environment_shows_where_a_library_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_traceback_variable_keeps_a_librarys_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(library_errors.TRACEBACK, "1")
     with pytest.raises(Exception, match="invalid strategy name"):
         run_command(lambda: app.main([*SHORT, "trainer.strategy=nonsense"]))
@@ -193,6 +193,6 @@ def test_a_run_with_a_checkpoint_or_another_file_is_not_discarded(tmp_path: Path
         kept.parent.mkdir(parents=True)
         kept.write_text("mine")
         (run.folder / "config.yaml").touch()
-        discard(run)
+        remove_untrained(run)
         assert kept.read_text() == "mine"
     assert not os.path.lexists(run.config)

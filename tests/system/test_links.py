@@ -1,4 +1,4 @@
-"""A run of a stranger: no link in it has a file elsewhere read, packed or written."""
+"""Runs of unknown origin: no link in one gets a file elsewhere read, packed or written."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ REFUSED = r"RUN: expected files and folders of the run's own; found .*, a link t
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """A run with a manifest and a measurement, beside a folder that is none of its business."""
+    """Return a run with a manifest and a measurement."""
     run = Run(tmp_path / "lightning_logs" / "resnet34" / "version_0")
     for name in ("checkpoints", "exports/onnx", "exports/onnx_embedded"):
         (run.folder / name).mkdir(parents=True)
@@ -54,7 +54,7 @@ def run(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[Path]:
-    """A folder with a secret, which stays as it is."""
+    """Yield a folder outside the run with a secret file, and check that it does not change."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "secret").write_text("mine")
@@ -64,7 +64,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
 
 
 def link(run: Run, place: str, target: Path | str) -> None:
-    """Put a link in the place of what is there, if anything is."""
+    """Put a link at ``place`` and move aside what is there."""
     path = run.folder / place
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
@@ -91,7 +91,7 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_whatever_a_link_out_of_a_run_leads_to_it_is_refused(
+def test_a_link_out_of_a_run_is_refused_for_every_kind_of_target(
     run: Run, elsewhere: Path, target: str
 ) -> None:
     place = "report.html" if target == "to itself" else "profile/x"
@@ -100,7 +100,7 @@ def test_whatever_a_link_out_of_a_run_leads_to_it_is_refused(
         Run.open(run.folder)
 
 
-def test_a_link_by_way_of_another_is_refused(run: Run, elsewhere: Path) -> None:
+def test_a_link_out_of_a_run_through_another_link_is_refused(run: Run, elsewhere: Path) -> None:
     link(run, "a", "b/secret")
     link(run, "b", elsewhere)
     with pytest.raises(UsageError, match=REFUSED):
@@ -159,7 +159,9 @@ def test_a_linked_file_that_the_manifest_does_not_list_is_not_packed(
     assert not (tmp_path / "x.zip").exists()
 
 
-def test_a_training_goes_on_in_no_run_with_a_link_out_of_it(run: Run, elsewhere: Path) -> None:
+def test_a_training_is_not_resumed_in_a_run_with_a_link_out_of_it(
+    run: Run, elsewhere: Path
+) -> None:
     root = run.folder.parents[2]
     assert runs.newest(root, "resnet34", having="checkpoints/best.ckpt") == run
     assert runs.around(run.best_checkpoint) == run
@@ -170,24 +172,24 @@ def test_a_training_goes_on_in_no_run_with_a_link_out_of_it(run: Run, elsewhere:
         runs.around(run.best_checkpoint)
 
 
-def test_a_checkpoint_beside_other_files_of_a_user_is_no_run_to_be_looked_at(
-    tmp_path: Path, elsewhere: Path
-) -> None:
+def test_a_folder_that_is_no_run_is_not_checked_for_links(tmp_path: Path, elsewhere: Path) -> None:
     (tmp_path / "home" / "weights").mkdir(parents=True)
     (tmp_path / "home" / "link").symlink_to(elsewhere)
     assert runs.around(tmp_path / "home" / "weights" / "x.ckpt") is None
 
 
-def test_a_folder_of_runs_is_compared_by_files_of_their_own(run: Run, elsewhere: Path) -> None:
+def test_comparing_a_folder_of_runs_refuses_a_linked_benchmark_json(
+    run: Run, elsewhere: Path
+) -> None:
     assert len(collect([str(run.folder.parents[1])])) == 1
     link(run, "benchmark.json", elsewhere / "secret")
     with pytest.raises(UsageError, match=REFUSED):
         collect([str(run.folder.parents[1])])
 
 
-def test_every_path_of_a_run_is_asked_for_in_one_place(run: Run, elsewhere: Path) -> None:
+def test_every_path_property_of_a_run_refuses_a_link_out_of_it(run: Run, elsewhere: Path) -> None:
     paths = [name for name, value in inspect.getmembers(Run) if isinstance(value, property)]
-    asked = 0
+    checked = 0
     for name in paths:
         path = getattr(run, name)
         if isinstance(path, Path) and path != run.folder:
@@ -200,10 +202,10 @@ def test_every_path_of_a_run_is_asked_for_in_one_place(run: Run, elsewhere: Path
             path.unlink()
             if run.folder.with_name("aside").exists():
                 run.folder.with_name("aside").rename(path)
-            asked += 1
-    assert asked > 10
+            checked += 1
+    assert checked > 10
 
 
-def test_what_vanishes_while_it_is_looked_at_is_no_link(tmp_path: Path) -> None:
+def test_a_missing_file_is_no_unsafe_path(tmp_path: Path) -> None:
     links.require_inside(tmp_path / "gone")
     assert links.inside(tmp_path, "gone", "too") == tmp_path / "gone" / "too"

@@ -1,4 +1,4 @@
-"""What libraries warn of: one line in our words where a user can act on it, and no path."""
+"""Warnings of libraries: reworded in one line without a path, or left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from src.system import library_errors, log_filters
 LIBRARY = str(Path(site.getsitepackages()[0]) / "lightning" / "pytorch" / "loops" / "fit_loop.py")
 OURS = str(Path(library_errors.__file__).parents[1] / "graph_passes" / "__init__.py")
 
-SAID = {
+REWORDED = {
     "logging interval": (
         "The number of training batches (4) is smaller than the logging interval "
         "Trainer(log_every_n_steps=5). Set a lower value for log_every_n_steps if you want to see "
@@ -59,24 +59,24 @@ def as_python_does(*shown: Any) -> None:
     sys.stderr.write(warnings.formatwarning(*shown[:4]))
 
 
-# Python's own, which a library may have replaced in this process.
+# Python's own function. A library may have replaced warnings.formatwarning in this process.
 PYTHONS_FORMAT = warnings._formatwarning_orig  # type: ignore[attr-defined]  # its only name
 
 
 def warn(text: str, file: str, kind: type[Warning] = UserWarning, times: int = 1) -> None:
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(warnings, "showwarning", as_python_does)  # not pytest's
+        patch.setattr(warnings, "showwarning", as_python_does)  # instead of pytest's
         warnings.simplefilter("always")
-        with log_filters.warnings_in_our_words():
+        with log_filters.one_line_warnings():
             for _ in range(times):
                 warnings.warn_explicit(text, kind, file, 321)
 
 
-@pytest.mark.parametrize("name", SAID)
-def test_a_warning_that_a_user_can_act_on_is_one_line_in_our_words(
+@pytest.mark.parametrize("name", REWORDED)
+def test_a_warning_that_a_user_can_act_on_is_reworded_in_one_line(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text, expected = SAID[name]
+    text, expected = REWORDED[name]
     warn(text, LIBRARY, times=2)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
@@ -94,7 +94,9 @@ def test_any_other_warning_of_a_library_is_left_out(
     assert capsys.readouterr().err == ""
 
 
-def test_a_warning_of_ours_is_one_line_without_a_path(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_warning_of_this_project_is_one_line_without_a_path(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     warn("the network is exported\nas it is", OURS)
     assert capsys.readouterr().err == "warning: the network is exported as it is\n"
 
@@ -106,18 +108,18 @@ def test_a_warning_of_a_users_own_module_is_shown_as_python_shows_it(
     assert "mine.py:321: UserWarning: look here" in capsys.readouterr().err
 
 
-def test_the_environment_shows_every_warning_with_its_place(
+def test_the_traceback_variable_shows_every_warning_with_its_place(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(library_errors.TRACEBACK, "1")
-    # Lightning, once it is imported, leaves the category out of its own warnings.
+    # Lightning replaces formatwarning by one that leaves out the category.
     monkeypatch.setattr(warnings, "formatwarning", PYTHONS_FORMAT)
     warn(LEFT_OUT[0], LIBRARY)
     assert "fit_loop.py:321: UserWarning" in capsys.readouterr().err
 
 
-def test_what_showed_warnings_before_does_so_again() -> None:
-    before = warnings.showwarning
-    with log_filters.warnings_in_our_words():
-        assert warnings.showwarning is not before
-    assert warnings.showwarning is before
+def test_the_original_showwarning_is_restored() -> None:
+    original = warnings.showwarning
+    with log_filters.one_line_warnings():
+        assert warnings.showwarning is not original
+    assert warnings.showwarning is original

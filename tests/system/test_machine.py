@@ -1,4 +1,4 @@
-"""What a machine tells of itself, on machines that are planted: see :mod:`tests.machines`."""
+"""Detection of the processor and its limits on :mod:`tests.support.fake_machines`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from src.system import cgroup, machine
-from tests import machines
-from tests.machines import ARM, MACOS, V1, V2, Machine, Plant
+from tests.support import fake_machines
+from tests.support.fake_machines import ARM, MACOS, V1, V2, Machine, PatchMachine
 
 
 @pytest.fixture
-def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
-    machines.forget()
-    yield lambda there: machines.plant(there, tmp_path, monkeypatch)
-    machines.forget()
+def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PatchMachine]:
+    fake_machines.clear_caches()
+    yield lambda simulated: fake_machines.patch_machine(simulated, tmp_path, monkeypatch)
+    fake_machines.clear_caches()
 
 
-def test_cores_respect_affinity(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cores_respect_affinity(plant: PatchMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(Machine())
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
     assert machine.usable_cores() == 3
@@ -35,7 +35,7 @@ def test_cores_respect_affinity(plant: Plant, monkeypatch: pytest.MonkeyPatch) -
         ("50000 100000", 0.5, 1),
         ("1000 1000000", 0.001, 1),
         ("200000", 2.0, 2),
-        ("1600000 100000", 16.0, 8),  # more than there are
+        ("1600000 100000", 16.0, 8),  # more than the machine has
         ("0 100000", None, 8),
         ("100000 0", None, 8),
         ("-1 100000", None, 8),
@@ -44,7 +44,7 @@ def test_cores_respect_affinity(plant: Plant, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_cores_respect_the_containers_quota_rounded_up(
-    content: str, quota: float | None, cores: int, plant: Plant
+    content: str, quota: float | None, cores: int, plant: PatchMachine
 ) -> None:
     plant(Machine(limits={"cpu.max": content}))
     assert machine.container_cores() == quota
@@ -76,7 +76,7 @@ GROUPS = {
 
 @pytest.mark.parametrize("name", GROUPS)
 @pytest.mark.parametrize("version", ["v2", "v1"])
-def test_the_limit_that_counts_is_that_of(name: str, version: str, plant: Plant) -> None:
+def test_the_tightest_cgroup_limit_counts(name: str, version: str, plant: PatchMachine) -> None:
     limits, cores, memory = GROUPS[name]
     if version == "v2":
         plant(Machine(own="0::/a/b\n", limits=limits))
@@ -97,18 +97,20 @@ def test_the_limit_that_counts_is_that_of(name: str, version: str, plant: Plant)
     assert machine.container_memory_bytes() == memory
 
 
-def test_a_container_that_is_told_its_path_on_the_host_sees_its_own_group(
-    plant: Plant, tmp_path: Path
+def test_a_cgroup_path_of_the_host_falls_back_to_the_containers_own_group(
+    plant: PatchMachine, tmp_path: Path
 ) -> None:
     plant(Machine(own="0::/docker/1f3c/job\n", limits={"job/cpu.max": "100000 100000"}))
     cgroup._MOUNTS.write_text(V2.format(root="/docker/1f3c", point=tmp_path / "cgroup"))
     assert machine.container_cores() == 1
-    cgroup._OWN.write_text("0::/../../elsewhere\n")  # outside what the container sees
+    cgroup._OWN.write_text("0::/../../elsewhere\n")  # outside the container's mount
     (tmp_path / "cgroup" / "cpu.max").write_text("200000 100000")
     assert machine.container_cores() == 2
 
 
-def test_a_hierarchy_is_found_where_it_is_mounted(plant: Plant, tmp_path: Path) -> None:
+def test_a_cgroup_hierarchy_is_found_at_its_mount_point(
+    plant: PatchMachine, tmp_path: Path
+) -> None:
     plant(Machine())
     place = tmp_path / "my groups"
     place.mkdir()
@@ -119,19 +121,19 @@ def test_a_hierarchy_is_found_where_it_is_mounted(plant: Plant, tmp_path: Path) 
     assert machine.container_memory_bytes() == machine.memory_bytes() == 5000
 
 
-def test_without_a_table_of_mounts_the_usual_place_is_looked_at(plant: Plant) -> None:
+def test_without_mountinfo_the_usual_cgroup_folder_is_read(plant: PatchMachine) -> None:
     plant(Machine(None, limits={"cpu.max": "100000 100000", "memory/memory.limit_in_bytes": "9"}))
     assert machine.container_cores() == 1
     assert machine.container_memory_bytes() == 9
 
 
-def test_a_container_without_limits_has_none(plant: Plant) -> None:
+def test_a_container_without_limits_has_none(plant: PatchMachine) -> None:
     plant(Machine(limits={"cpu.max": "max 100000", "memory.max": "max"}))
     assert machine.container_cores() is machine.container_memory_bytes() is None
     assert machine.memory_bytes() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def test_instruction_sets_are_read_from_the_kernels_flags(plant: Plant) -> None:
+def test_instruction_sets_are_read_from_the_kernels_flags(plant: PatchMachine) -> None:
     plant(Machine())
     assert machine.cpu_model() == "Some CPU @ 3 GHz"
     assert machine.instruction_sets() == ("AVX2", "AVX-512", "AVX-512 VNNI")
@@ -140,7 +142,7 @@ def test_instruction_sets_are_read_from_the_kernels_flags(plant: Plant) -> None:
     assert machine.is_virtual() is True
 
 
-def test_arm_has_features_and_numbers_in_the_place_of_a_name(plant: Plant) -> None:
+def test_an_arm_processor_is_described_by_its_part_numbers(plant: PatchMachine) -> None:
     plant(Machine(ARM))
     assert machine.cpu_model().endswith(", implementer 0x41, part 0xd40")
     assert machine.instruction_sets() == ("NEON", "NEON dot product", "I8MM", "NEON BF16", "SVE")
@@ -149,7 +151,7 @@ def test_arm_has_features_and_numbers_in_the_place_of_a_name(plant: Plant) -> No
     assert machine.is_virtual() is None
 
 
-def test_macos_is_asked_by_sysctl(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mac_is_described_by_sysctl(plant: PatchMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(Machine(None, sysctl=MACOS["a Mac with Apple's processor"]))
     assert machine.cpu_model() == "Apple M3"
     assert machine.instruction_sets() == ("NEON", "NEON dot product", "I8MM")
@@ -166,8 +168,8 @@ def test_macos_is_asked_by_sysctl(plant: Plant, monkeypatch: pytest.MonkeyPatch)
     assert machine.memory_bytes() == 16 * 2**30
 
 
-def test_memory_that_no_system_call_tells_is_assumed(
-    plant: Plant, monkeypatch: pytest.MonkeyPatch
+def test_unknown_memory_size_is_assumed(
+    plant: PatchMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(Machine(None, sysctl={}))
     monkeypatch.setattr(os, "sysconf", lambda _: -1)
@@ -175,8 +177,8 @@ def test_memory_that_no_system_call_tells_is_assumed(
 
 
 @pytest.mark.parametrize("content", ["<unknown>", "", None])
-def test_a_frequency_that_is_not_told_is_missing(
-    content: str | None, plant: Plant, tmp_path: Path
+def test_an_unreadable_frequency_is_none(
+    content: str | None, plant: PatchMachine, tmp_path: Path
 ) -> None:
     plant(Machine(cores=1))
     assert machine.frequency_hz() is machine.frequency_governor() is None
@@ -191,13 +193,13 @@ def test_a_frequency_that_is_not_told_is_missing(
     assert machine.frequency_governor() == "powersave"
 
 
-@pytest.mark.parametrize(("file", "found"), [("nvidiactl", True), ("dxg", True), ("sda", False)])
-def test_a_gpu_without_its_drivers_device_is_not_looked_for(
-    file: str, found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("file", "possible"), [("nvidiactl", True), ("dxg", True), ("sda", False)])
+def test_a_gpu_is_possible_only_with_a_drivers_device_file(
+    file: str, possible: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / file).touch()
     monkeypatch.setattr(machine, "_DEVICES", tmp_path)
     monkeypatch.setattr("platform.system", lambda: "Linux")
-    assert machine.may_have_gpu() is found
+    assert machine.may_have_gpu() is possible
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     assert machine.may_have_gpu()

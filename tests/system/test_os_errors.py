@@ -1,4 +1,4 @@
-"""What the disk, the memory, a process or a GPU does, in one line; a defect keeps its traceback."""
+"""One-line explanations of disk, memory, process and GPU failures; a defect keeps its traceback."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from src.cli.entry_point import run_command
 from src.system import os_errors
 
-# As torch says it.
-SAID = {
+# Real errors of torch, numpy and the system, and the line that explains each.
+EXPLAINED = {
     "GPU memory": (
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore about it."),
         "out of memory: CUDA out of memory. Tried to allocate 2.00 GiB.",
@@ -66,17 +66,17 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("name", SAID)
-def test_a_mishap_is_one_line_and_exits_with_1(
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_a_system_failure_is_one_line_and_exits_with_1(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    error, expected = SAID[name]
+    error, expected = EXPLAINED[name]
 
     def command() -> None:
         try:
             raise error
         except type(error) as cause:
-            # As libraries wrap it.
+            # Libraries wrap errors like this.
             raise RuntimeError("saving failed") from cause
 
     with pytest.raises(SystemExit) as ended:
@@ -99,7 +99,7 @@ def test_a_mishap_is_one_line_and_exits_with_1(
         BlockingIOError(errno.EAGAIN, "again"),
     ],
 )
-def test_a_defect_keeps_its_traceback(error: Exception) -> None:
+def test_an_unexpected_exception_keeps_its_traceback(error: Exception) -> None:
     def command() -> None:
         raise error
 
@@ -107,7 +107,7 @@ def test_a_defect_keeps_its_traceback(error: Exception) -> None:
         run_command(command)
 
 
-def test_advice_that_an_error_carries_stands_in_the_line() -> None:
+def test_notes_of_an_error_are_appended_to_its_line() -> None:
     error = MemoryError("Unable to allocate 7.45 TiB")
     error.add_note("set data.batch_size=8")
     assert os_errors.explain(error) == "out of memory: Unable to allocate 7.45 TiB; " + "".join(
@@ -116,7 +116,7 @@ def test_advice_that_an_error_carries_stands_in_the_line() -> None:
 
 
 class Failing(Dataset[int]):
-    """Its process dies, or the disk fails under it."""
+    """A data set whose loading process is killed, or whose disk fails."""
 
     def __init__(self, dies: bool) -> None:
         self.dies = dies
@@ -134,7 +134,7 @@ class Failing(Dataset[int]):
     ("dies", "expected"),
     [(True, "a process that loads images ended: "), (False, "the disk fails")],
 )
-def test_what_really_happens_in_a_loading_process_is_told(dies: bool, expected: str) -> None:
+def test_a_real_failure_in_a_loading_process_is_explained(dies: bool, expected: str) -> None:
     loader: Any = DataLoader(Failing(dies), num_workers=1)
     with pytest.raises((RuntimeError, OSError)) as raised:
         list(loader)
@@ -143,20 +143,20 @@ def test_what_really_happens_in_a_loading_process_is_told(dies: bool, expected: 
     assert expected in line
 
 
-def test_memory_that_really_is_not_there_is_told() -> None:
+def test_a_real_allocation_failure_is_explained() -> None:
     with pytest.raises(RuntimeError) as raised:
         torch.empty(10**15)
     assert "out of memory: " in str(os_errors.explain(raised.value))
     assert os_errors.is_out_of_memory(raised.value)
 
 
-def test_a_file_that_really_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised:
         (tmp_path / "gone" / "x").open("w")
     assert f"{tmp_path}/gone/x: it is not there" in str(os_errors.explain(raised.value))
 
 
-def test_an_event_file_that_cannot_be_written_is_told_in_one_line(
+def test_an_event_file_on_a_full_disk_is_explained_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from tensorboard.summary.writer.record_writer import RecordWriter
@@ -183,5 +183,6 @@ def test_an_event_file_that_cannot_be_written_is_told_in_one_line(
         run_command(command)
     assert exit_.value.code == 1
     assert capsys.readouterr().err.startswith("error: the disk is full")
-    assert [type(each.thread) for each in ended] == [threading.Thread]  # no other is hushed
+    # Only TensorBoard's threads are silenced.
+    assert [type(arguments.thread) for arguments in ended] == [threading.Thread]
     assert threading.excepthook == ended.append

@@ -11,7 +11,7 @@ import pytest
 from src.run.folder import Run
 from src.system import atomic_files, partial_files
 from tests.conftest import ROOT
-from tests.strangers import contents, leave_unfinished, strangers_in
+from tests.support.user_files import add_user_files, contents, leave_unfinished
 
 KILLED = """
 import os, sys
@@ -27,7 +27,7 @@ with folder as fresh, atomic_files.whole_file(place / "best.ckpt") as file:
 """
 
 
-def test_what_a_killed_process_had_begun_is_removed(tmp_path: Path) -> None:
+def test_unfinished_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     atomic_files.write_text(tmp_path / "best.ckpt", "whole")
     (tmp_path / ".hidden").touch()
     subprocess.run(
@@ -36,13 +36,13 @@ def test_what_a_killed_process_had_begun_is_removed(tmp_path: Path) -> None:
         check=False,
         timeout=60,
     )
-    assert len(list(tmp_path.iterdir())) == 5  # a folder has a lock beside it
+    assert len(list(tmp_path.iterdir())) == 5  # an unfinished folder has a lock file beside it
     assert len(partial_files.remove(tmp_path)) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"best.ckpt", ".hidden"}
     assert (tmp_path / "best.ckpt").read_text() == "whole"
 
 
-def test_what_is_being_written_stays(tmp_path: Path) -> None:
+def test_unfinished_files_in_use_are_not_removed(tmp_path: Path) -> None:
     with (
         atomic_files.whole_folder(tmp_path / "onnx") as fresh,
         atomic_files.whole_file(tmp_path / "best.ckpt") as file,
@@ -55,26 +55,26 @@ def test_what_is_being_written_stays(tmp_path: Path) -> None:
     assert partial_files.remove(tmp_path) == []
 
 
-def test_a_file_that_is_removed_before_it_is_locked_is_begun_again(
+def test_a_file_that_is_removed_before_it_is_locked_is_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = []
-    take = partial_files.file_locks.take
+    take = partial_files.file_locks.lock_exclusive
 
     def late(descriptor: int) -> None:
         if not taken:
-            assert len(partial_files.remove(tmp_path)) == 1  # another process comes before
+            assert len(partial_files.remove(tmp_path)) == 1  # as another process would
         taken.append(descriptor)
         take(descriptor)
 
-    monkeypatch.setattr(partial_files.file_locks, "take", late)
+    monkeypatch.setattr(partial_files.file_locks, "lock_exclusive", late)
     atomic_files.write_text(tmp_path / "best.ckpt", "whole")
     assert len(taken) == 2
     assert contents(tmp_path) == {"best.ckpt": "whole"}
 
 
-def test_removing_leftovers_touches_nothing_else(tmp_path: Path) -> None:
-    strangers_in(tmp_path)
+def test_removing_unfinished_files_leaves_all_others(tmp_path: Path) -> None:
+    add_user_files(tmp_path)
     before = contents(tmp_path)
     leave_unfinished(tmp_path / "onnx")
     assert len(partial_files.remove(tmp_path)) == 1
@@ -82,35 +82,35 @@ def test_removing_leftovers_touches_nothing_else(tmp_path: Path) -> None:
     assert partial_files.remove(tmp_path / "nowhere") == []
 
 
-def test_a_run_looks_for_leftovers_only_where_it_writes(tmp_path: Path) -> None:
-    """A folder with a config.yaml may be a whole project."""
+def test_a_run_removes_unfinished_files_only_where_it_writes(tmp_path: Path) -> None:
+    """A folder with a config.yaml may be a user's project with other files."""
     run = Run(tmp_path / "run")
     elsewhere = tmp_path / "elsewhere"
-    theirs = [elsewhere, run.folder / "lib" / "x", run.folder / "photos"]
-    ours = [run.folder, run.exports, run.exports / "eager", run.best_checkpoint.parent]
-    for folder in (*theirs, *ours, run.measurements, run.inference_traces, run.flipped):
+    foreign = [elsewhere, run.folder / "lib" / "x", run.folder / "photos"]
+    written = [run.folder, run.exports, run.exports / "eager", run.best_checkpoint.parent]
+    for folder in (*foreign, *written, run.measurements, run.inference_traces, run.flipped):
         folder.mkdir(parents=True, exist_ok=True)
-        strangers_in(folder)
+        add_user_files(folder)
     run.exports.joinpath("linked").symlink_to(elsewhere)
     before = contents(tmp_path)
     left = [leave_unfinished(folder / "x") for folder in (run.folder, run.exports / "eager")]
-    stays = leave_unfinished(elsewhere / "x")
+    kept = leave_unfinished(elsewhere / "x")
     run.remove_unfinished()
     assert not any(path.exists() for path in left)
-    assert stays.is_dir()
-    lock = stays.with_name(f"{stays.name}.lock")
-    assert contents(tmp_path, without=[stays, lock]) == before
+    assert kept.is_dir()
+    lock = kept.with_name(f"{kept.name}.lock")
+    assert contents(tmp_path, without=[kept, lock]) == before
 
 
 @pytest.mark.parametrize("name", ["x" * 250, "é" * 120, "caf\udce9.csv"])
-def test_a_name_of_any_length_and_encoding_is_written(tmp_path: Path, name: str) -> None:
+def test_a_file_name_of_any_length_and_encoding_is_written(tmp_path: Path, name: str) -> None:
     atomic_files.write_text(tmp_path / name, "all")
     assert contents(tmp_path) == {name: "all"}
 
 
-def test_a_folder_that_cannot_be_written_is_named_by_the_file_that_was_wanted(
+def test_a_write_error_names_the_final_file_and_not_the_temporary_one(
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(OSError, match=r"No such file or directory: '.*/none/best\.ckpt'") as told:
+    with pytest.raises(OSError, match=r"No such file or directory: '.*/none/best\.ckpt'") as raised:
         atomic_files.write_text(tmp_path / "none" / "best.ckpt", "all")
-    assert told.value.errno == errno.ENOENT
+    assert raised.value.errno == errno.ENOENT

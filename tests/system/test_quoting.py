@@ -1,4 +1,4 @@
-"""Foreign text in its places: a shell, a program, Markdown and a CSV file read it back."""
+"""Escaping of foreign text: a shell, Python, Markdown and a CSV file read it back unchanged."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ each_text = pytest.mark.parametrize("name", HOSTILE)
 
 
 @each_text
-def test_a_shell_takes_foreign_text_for_one_word(name: str) -> None:
+def test_a_shell_reads_quoted_text_as_one_word(name: str) -> None:
     word = quoting.shell(HOSTILE[name])
     done = subprocess.run(
-        ["bash", "-c", f"printf %s {word}"],  # the shell that people paste into
+        ["bash", "-c", f"printf %s {word}"],  # bash, because people paste commands into it
         capture_output=True,
         check=True,
         env={"LC_ALL": "C.UTF-8"},
@@ -59,7 +59,7 @@ def test_a_shell_takes_foreign_text_for_one_word(name: str) -> None:
 
 
 @each_text
-def test_a_python_program_takes_foreign_text_for_one_literal(name: str) -> None:
+def test_python_reads_quoted_text_as_one_literal(name: str) -> None:
     program = f'open("{quoting.in_python(HOSTILE[name])}/model")'
     call = ast.parse(program, mode="eval").body
     assert isinstance(call, ast.Call)
@@ -67,43 +67,43 @@ def test_a_python_program_takes_foreign_text_for_one_literal(name: str) -> None:
 
 
 def seen(text: str) -> str:
-    """The text that a reader is to see: on one line, with what is obeyed written out."""
+    """Return the text that a reader must see: in one line, with control characters escaped."""
     return visible(" ".join(text.split()))
 
 
 def text_of(page: str) -> str:
-    """The text of a piece of HTML that has no tags but those of a paragraph or a table."""
+    """Return the text of HTML that has no other tags than those of paragraphs and tables."""
     return html.unescape(re.sub(r"</?(p|li|ul|table|thead|tbody|tr|th|td)>", "", page)).strip()
 
 
 @each_text
 @pytest.mark.parametrize("place", ["paragraph", "item", "cell"])
-def test_markdown_shows_foreign_text_as_it_is(name: str, place: str) -> None:
+def test_markdown_shows_quoted_text_unchanged(name: str, place: str) -> None:
     github = MarkdownIt("commonmark").enable(["table", "strikethrough"])
     tensorboard = python_markdown.Markdown(extensions=["tables"])
     text = quoting.markdown(HOSTILE[name], in_table=place == "cell")
     source = {"paragraph": text, "item": f"- {text}", "cell": f"| h |\n| --- |\n| {text} |"}[place]
-    wanted = seen(HOSTILE[name])
+    expected = seen(HOSTILE[name])
     for page in (github.render(source), tensorboard.convert(source)):
         shown = text_of(page)
         if place == "cell":
             shown = shown.removeprefix("h").strip()
-        assert shown == wanted
+        assert shown == expected
 
 
 @each_text
 @pytest.mark.parametrize("in_table", [False, True])
-def test_markdown_shows_foreign_text_as_code(name: str, in_table: bool) -> None:
+def test_markdown_shows_a_code_span_unchanged(name: str, in_table: bool) -> None:
     text = quoting.markdown_code(HOSTILE[name], in_table=in_table)
     source = f"| h |\n| --- |\n| {text} |" if in_table else text
     page = MarkdownIt("commonmark").enable("table").render(source)
-    found = re.search(r"<code>(.*)</code>", page)
-    assert found
-    assert html.unescape(found[1]) == seen(HOSTILE[name])
+    match = re.search(r"<code>(.*)</code>", page)
+    assert match
+    assert html.unescape(match[1]) == seen(HOSTILE[name])
 
 
 @each_text
-def test_a_block_of_code_ends_where_it_should(name: str) -> None:
+def test_quoted_text_cannot_end_a_code_block_of_markdown(name: str) -> None:
     text = f"{HOSTILE[name]}\n```\nmore"
     page = MarkdownIt("commonmark").render(f"{quoting.markdown_block(text, 'python')}\n\nafter")
     assert page.count("<pre>") == 1
@@ -111,7 +111,7 @@ def test_a_block_of_code_ends_where_it_should(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["http://example.org", "HTTPS://example.org", "www.example.org"])
-def test_an_address_is_no_link(text: str) -> None:
+def test_markdown_shows_a_url_without_a_link(text: str) -> None:
     assert text[:8] not in quoting.markdown(text)
     assert text_of(MarkdownIt("commonmark").render(quoting.markdown(text))) == text
 
@@ -124,22 +124,22 @@ FORMULAS = [
     "\t=1",
     "\r=1",
     "\n=1",
-    "＝1+1",  # noqa: RUF001  # Excel takes it for the other
+    "＝1+1",  # noqa: RUF001  # Excel reads this full-width sign as "="
     "=cmd|' /C calc'!A0",
 ]
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_a_cell_of_a_csv_file_is_no_formula(text: str) -> None:
+def test_a_csv_cell_is_never_a_formula(text: str) -> None:
     file = io.StringIO(newline="")
     csv.writer(file).writerow([quoting.csv_cell(text)])
     assert next(csv.reader(io.StringIO(file.getvalue(), newline=""))) == [f"'{text}"]
 
 
 @pytest.mark.parametrize("text", ["-1", "+1.5", "-1e-05", "1.0", "cat", "a=b", "", "ネコ", "-.5"])
-def test_a_number_or_a_name_in_a_csv_file_stays_what_it_is(text: str) -> None:
+def test_a_csv_cell_with_a_number_or_name_is_not_changed(text: str) -> None:
     assert quoting.csv_cell(text) == text
 
 
-def test_line_breaks_and_tabs_stay_in_what_a_terminal_shows() -> None:
+def test_visible_text_keeps_line_breaks_and_tabs() -> None:
     assert visible("a\n\tb\x1b[2J\x85\u2028") == "a\n\tb\\x1b[2J\\u0085\\u2028"

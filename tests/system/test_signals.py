@@ -1,4 +1,4 @@
-"""Stopped from outside, a command ends with what was done on disk, and says how to go on."""
+"""Signals: a stopped command leaves its finished work on disk and prints how to continue."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from src.run.folder import Run
 from src.system import signals
 from src.system.signals import Stopped
 from tests.conftest import ROOT
-from tests.training.test_resume import (
-    TRAINING,
+from tests.support.training_process import (
     checkpoint,
     finish,
     require_same,
     start,
-    start_and_press,
+    start_and_signal,
 )
+from tests.training.test_resume import TRAINING
 
 
 @pytest.fixture(autouse=True)
-def heeded() -> Iterator[None]:
-    """Ctrl-C is heeded, here and by what is started, also where the tests run in the background.
+def _react_to_ctrl_c() -> Iterator[None]:
+    """Stop ignoring Ctrl-C in this process and its children.
 
-    A shell has a command with ``&`` ignore it, and that is inherited.
+    A shell lets a background command (``&``) ignore SIGINT, and children inherit that.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, earlier)
 
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -49,12 +49,12 @@ BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_command_with_one_line_and_its_exit_code(
     number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = signal.getsignal(number)
+    earlier = signal.getsignal(number)
     cleaned = []
 
     def command() -> None:
         try:
-            with signals.telling(lambda: "go on with: this"):
+            with signals.resume_advice(lambda: "go on with: this"):
                 signal.raise_signal(number)
         except Exception:
             cleaned.append("taken for a failure")
@@ -67,20 +67,20 @@ def test_a_signal_ends_a_command_with_one_line_and_its_exit_code(
     name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
     assert capsys.readouterr().err == f"stopped by {name}; go on with: this\n"
     assert cleaned == ["left"]
-    assert signal.getsignal(number) == before
+    assert signal.getsignal(number) == earlier
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         run_command(lambda: signal.raise_signal(signal.SIGINT))
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, earlier)
 
 
-def until(there: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
-    while not there():
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
 
@@ -90,8 +90,8 @@ def alive(pid: int) -> bool:
     return status.is_file() and "State:\tZ" not in status.read_text()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells")
-def test_a_worker_ends_with_its_parent_whatever_it_is_doing(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_busy_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     program = """
 import os, subprocess, sys
 from multiprocessing import Pipe
@@ -120,7 +120,7 @@ os.kill(os.getpid(), 9)
     )
     assert ended.returncode == -signal.SIGKILL
     pid = int(ended.stdout)
-    until(lambda: not alive(pid))
+    wait_until(lambda: not alive(pid))
 
 
 @BOTH
@@ -138,22 +138,22 @@ open("ready", "w").close()
 time.sleep(60)
 """
     child = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)
-    until((tmp_path / "ready").is_file)
+    wait_until((tmp_path / "ready").is_file)
     waiting, wait = tmp_path / "waiting", child.wait
 
-    def told(seconds: float | None = None) -> int:
+    def noted_wait(seconds: float | None = None) -> int:
         waiting.touch()
         return wait(seconds)
 
-    monkeypatch.setattr(child, "wait", told)
+    monkeypatch.setattr(child, "wait", noted_wait)
 
     def press() -> None:
-        """Ctrl-C, or the cluster, once the sweep waits; the signal goes to this thread."""
-        until(waiting.exists)
+        """Send the signal to this thread once the sweep waits."""
+        wait_until(waiting.exists)
         signal.pthread_kill(threading.get_ident(), number)
 
-    with ThreadPoolExecutor() as others, signals.at_once():
-        others.submit(press)
+    with ThreadPoolExecutor() as threads, signals.stopping_on_signals():
+        threads.submit(press)
         with pytest.raises(Stopped) as stopped:
             sweep.wait_for(child)
     assert stopped.value.exit_code == 128 + number
@@ -180,7 +180,7 @@ EXPORTED = (
 
 @pytest.mark.slow
 def test_ctrl_c_saves_and_exports_the_best_so_far(tmp_path: Path) -> None:
-    process = start_and_press(tmp_path / "run", signal.SIGINT, [2], *EXPORTED, epoch=1)
+    process = start_and_signal(tmp_path / "run", signal.SIGINT, [2], *EXPORTED, epoch=1)
     printed = finish(process, 130)
     assert "stopping after this step; press Ctrl-C again to stop at once" in printed
     line = printed.strip().splitlines()[-1]
@@ -192,9 +192,9 @@ def test_ctrl_c_saves_and_exports_the_best_so_far(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_again_stops_at_once(tmp_path: Path) -> None:
-    # The second one comes before the step has ended: three are one step.
+    # The second Ctrl-C comes before the optimizer's step, which accumulates four batches.
     options = (*EXPORTED, "trainer.accumulate_grad_batches=4")
-    process = start_and_press(tmp_path / "run", signal.SIGINT, [4, 5], *options, epoch=1)
+    process = start_and_signal(tmp_path / "run", signal.SIGINT, [4, 5], *options, epoch=1)
     printed = finish(process, 130)
     assert "exporting" not in printed
     assert printed.strip().splitlines()[-1].startswith("stopped by Ctrl-C; go on with: ")
@@ -202,11 +202,11 @@ def test_ctrl_c_again_stops_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_slurm_takes_the_job_back_and_it_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    asked = tmp_path / "asked"
+def test_a_requeued_slurm_job_resumes_bit_for_bit(tmp_path: Path) -> None:
+    requests = tmp_path / "requests"
     tools = tmp_path / "tools"
     tools.mkdir()
-    (tools / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
+    (tools / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {requests}\n')
     (tools / "scontrol").chmod(0o755)
     job = {
         "SLURM_NTASKS": "1",
@@ -222,10 +222,10 @@ def test_slurm_takes_the_job_back_and_it_goes_on_bit_for_bit(tmp_path: Path) -> 
     with pytest.MonkeyPatch.context() as patch:
         for name, value in job.items():
             patch.setenv(name, value)
-        process = start_and_press(tmp_path / "job", signal.SIGUSR1, [2], *options)
+        process = start_and_signal(tmp_path / "job", signal.SIGUSR1, [2], *options)
         printed = finish(process, 128 + signal.SIGUSR1)
         assert "stopped by SIGUSR1; saved " in printed
-        assert asked.read_text() == "requeue 4711\n"
+        assert requests.read_text() == "requeue 4711\n"
         assert not list(tmp_path.rglob("hpc_ckpt*"))
         finish(start(tmp_path / "job", *options, "ckpt_path=last"))
     require_same(checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "job"))

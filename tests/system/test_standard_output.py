@@ -1,4 +1,4 @@
-"""What is printed where nobody reads it, or where a character has no code."""
+"""Standard output without a reader, on a full disk, or in an encoding that lacks characters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-# Prints, does its work, and says so on standard error or with its exit code.
+# Prints, does its work, and writes a file that shows whether the output had a reader.
 PROGRAM = """
 import os, sys, time
 from src.system import standard_output
@@ -21,7 +21,7 @@ from src.cli.entry_point import run_command
 def command():
     from rich.console import Console
     while sys.stdin.read(1):
-        pass  # until whoever reads has left
+        pass  # until the reader has left
     for number in range(3):
         print("caf\\u00e9 \\udce9", number)
         Console().print("rich", number)
@@ -29,7 +29,7 @@ def command():
         os.system("echo another program")
         print("warning", file=sys.stderr)
     with open("done", "w") as file:
-        file.write(f"{standard_output.is_read()}")
+        file.write(f"{standard_output.has_reader()}")
 
 run_command(command)
 """
@@ -42,7 +42,7 @@ READERS: dict[str, tuple[dict[str, Any], bool]] = {
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_command_does_its_work_when_the_reader(name: str, tmp_path: Path) -> None:
+def test_a_command_finishes_when_its_reader(name: str, tmp_path: Path) -> None:
     options, stays = READERS[name]
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
@@ -65,7 +65,7 @@ def test_a_command_does_its_work_when_the_reader(name: str, tmp_path: Path) -> N
         assert printed.count("rich") == 3
 
 
-def test_a_disk_that_is_full_is_one_line() -> None:
+def test_standard_output_on_a_full_disk_is_one_line() -> None:
     command = "from src.cli.entry_point import run_command; run_command(lambda: print('x'))"
     with Path("/dev/full").open("w", encoding="ascii") as full:
         ended = subprocess.run(
@@ -81,7 +81,7 @@ def test_a_disk_that_is_full_is_one_line() -> None:
     assert ended.stderr.count("\n") == 1
 
 
-def test_a_command_that_was_started_without_an_output_goes_on() -> None:
+def test_a_command_without_standard_output_exits_with_0() -> None:
     command = (
         f"{sys.executable} -c 'from src.cli.entry_point import run_command; run_command(print)' >&-"
     )

@@ -1,4 +1,4 @@
-"""Small programs of the system: those that are not there, fail, hang or leave others behind."""
+"""Short-lived programs that are missing, fail, hang or leave children behind."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_small_program_that(name: str) -> None:
+def test_output_of_a_program_that(name: str) -> None:
     text, answer = PROGRAMS[name]
     assert subprocesses.output_of(["sh", "-c", text], seconds=0.5) == answer
 
 
-def test_a_program_that_is_not_there_has_no_answer(tmp_path: Path) -> None:
+def test_output_of_a_missing_program_is_none(tmp_path: Path) -> None:
     assert subprocesses.output_of(["no-such-program"], seconds=5) is None
     assert subprocesses.output_of([str(tmp_path)], seconds=5) is None
     assert subprocesses.output_of(["pwd"], seconds=5, cwd=tmp_path / "gone") is None
 
 
-def test_what_hung_is_gone_with_all_that_it_started(tmp_path: Path) -> None:
+def test_a_hanging_program_is_killed_with_its_children(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     assert (
         subprocesses.output_of(["sh", "-c", f"sleep 61 & echo $! > {note}; wait"], seconds=0.5)
@@ -54,6 +54,6 @@ def test_what_hung_is_gone_with_all_that_it_started(tmp_path: Path) -> None:
         if Path(f"/proc/{pid}/stat").exists():
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
             if state == "Z":
-                return  # ended, and nobody has asked how
+                return  # a zombie: it has ended, but its parent has not read the exit code
         time.sleep(0.05)
     pytest.fail("it still runs")

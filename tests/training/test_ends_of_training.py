@@ -1,4 +1,4 @@
-"""However a training ends, its last weights are validated and something is exported; by command."""
+"""Commands whose training ends early or has no steps: the last weights are exported."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import torch
 
 from src.cli import app, option_conflicts
 from src.cli.entry_point import run_command
+from src.report.sections.footnotes import footnotes
 from src.run.folder import Run
 from src.run.layout import as_dict
 from tests.cli.test_app import parse
+from tests.report.pages import record
+from tests.report.test_table import results, row
 
 SHORT = (
     *("model=resnet34", "data.image_size=32", "data.batch_size=8", "data.num_workers=0"),
@@ -22,7 +25,7 @@ SHORT = (
     *("trainer.precision=32", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false"),
     *("export.formats=[eager]", "export.preflight=false", "export.calibration_images=2"),
     *("export.judging_images=0", "benchmark.enabled=false", "profiler=none"),
-    "model.freeze_statistics_fraction=0",  # which epoch is the best must not hang on 8 images
+    "model.freeze_statistics_fraction=0",  # else 8 images would decide which epoch is the best
 )
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("elsewhere")]
 
@@ -36,22 +39,22 @@ def step_of(path: Path) -> int:
     return int(torch.load(path, weights_only=True)["global_step"])
 
 
-def test_a_copied_training_that_ended_within_an_epoch_goes_on_in_the_copy(
+def test_a_copied_run_that_ended_within_an_epoch_resumes_in_the_copy(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After ``trainer.max_steps=3``, the last weights are exported, validated as all others."""
+    """The last weights after ``trainer.max_steps=3`` are validated and exported."""
     first = train("trainer.max_steps=3")
     printed = capsys.readouterr().out
     assert printed.count("val/top1") == 2
     assert first.read_manifest().checkpoint.epoch == 1
     assert step_of(first.last_checkpoint) == 3
     shutil.copytree(elsewhere / "lightning_logs", elsewhere / "copy" / "lightning_logs")
-    kept = first.last_checkpoint.read_bytes(), first.manifest.read_bytes()
+    before = first.last_checkpoint.read_bytes(), first.manifest.read_bytes()
     (elsewhere / "copy" / "lightning_logs" / "resnet34" / "version_0").rename(
         elsewhere / "copy" / "lightning_logs" / "resnet34" / "the good one"
     )
     monkeypatch.chdir(elsewhere / "copy")
-    # A score that no later weights reach.
+    # Set a best score that no later weights can reach.
     copy = Run(Path("lightning_logs/resnet34/the good one").resolve())
     content = torch.load(copy.last_checkpoint, weights_only=True)
     content["callbacks"]["BestCheckpoint"]["score"] = torch.tensor(2.0)
@@ -64,20 +67,20 @@ def test_a_copied_training_that_ended_within_an_epoch_goes_on_in_the_copy(
     assert copy.best_checkpoint.read_bytes() == best
     assert copy.read_manifest().run == "resnet34/the good one"
     assert step_of(copy.last_checkpoint) == 5
-    assert (first.last_checkpoint.read_bytes(), first.manifest.read_bytes()) == kept
+    assert (first.last_checkpoint.read_bytes(), first.manifest.read_bytes()) == before
 
 
-def test_weights_that_were_never_validated_are_exported_and_said_to_be_the_last(
+def test_a_training_without_validation_exports_the_last_checkpoint_and_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         run = train("trainer.limit_val_batches=0", "trainer.max_epochs=1")
-    said = "no weights are validated; what is exported is the last checkpoint"
+    notice = "no weights are validated; what is exported is the last checkpoint"
     printed = capsys.readouterr()
-    assert printed.out.index(said) < printed.out.index("epoch 1/1")
+    assert printed.out.index(notice) < printed.out.index("epoch 1/1")
     assert "no weights were validated: exporting checkpoints/last.ckpt" in printed.out
-    # Lightning says the same with the path of its own file.
+    # Lightning's own warning names a path in Lightning, so this one replaces it.
     assert printed.err == (
         "warning: an epoch has 2 batches, and every 5 are logged: set trainer.log_every_n_steps=2 "
         "for a training loss of each epoch\n"
@@ -88,7 +91,7 @@ def test_weights_that_were_never_validated_are_exported_and_said_to_be_the_last(
     assert run.exported_checkpoint == run.last_checkpoint
 
 
-def test_a_training_of_no_epochs_exports_the_weights_as_they_are_and_can_go_on() -> None:
+def test_a_training_of_zero_epochs_exports_its_initial_weights_and_can_resume() -> None:
     run = train("trainer.max_epochs=0")
     assert step_of(run.exported_checkpoint) == 0
     assert run.read_manifest().formats["eager"].status == "ok"
@@ -115,7 +118,7 @@ NOTICES: list[tuple[list[str], bool, list[str]]] = [
 
 
 @pytest.mark.parametrize(("words", "has_best", "expected"), NOTICES, ids=str)
-def test_a_training_that_validates_nothing_says_so_before_it_starts(
+def test_a_training_without_validation_prints_a_notice_before_it_starts(
     words: list[str], has_best: bool, expected: list[str]
 ) -> None:
     lines = option_conflicts.notices(parse(*words), has_best=has_best)
@@ -124,11 +127,8 @@ def test_a_training_that_validates_nothing_says_so_before_it_starts(
 
 
 def test_the_table_says_that_the_exported_weights_were_not_validated() -> None:
-    from src.report.table import footnotes
-    from tests.report.test_table import results, row
-
     content: dict[str, Any] = results(row("eager"))
-    said = "Exported is the last checkpoint, checkpoints/last.ckpt: no weights were validated"
-    assert said not in list(footnotes(content))
+    footnote = "Exported is the last checkpoint, checkpoints/last.ckpt: no weights were validated"
+    assert footnote not in list(footnotes(record(content)))
     content["checkpoint"] = {**content["checkpoint"], "path": "checkpoints/last.ckpt"}
-    assert said in list(footnotes(content))
+    assert footnote in list(footnotes(record(content)))

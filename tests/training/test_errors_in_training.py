@@ -1,4 +1,4 @@
-"""What breaks in the middle of a training, by its real command line: one line, and exit code 1."""
+"""Failures during a training, started by its command line: one line and an exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from src.cli import app
 from src.cli.entry_point import run_command
 from src.export.source import Checkpoint
 from src.run.folder import Run
-from tests.faults.failing_disk import failing_disk
+from tests.data.datasets.test_image_folder import broken_image
+from tests.support.checkpoints import checkpoint_bytes, checkpoint_content
+from tests.support.failing_disk import failing_disk
+from tests.support.training_process import command
+from tests.training.test_train import SHORT as SHORT_WITH_STAGES
 
 SHORT = (
     *("model=resnet34", "data.image_size=32", "data.batch_size=8", "data.num_workers=0"),
@@ -27,77 +31,89 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("els
 
 
 def train(*words: str) -> int:
-    """The exit code of a training."""
+    """Run a training; return its exit code."""
     try:
         run_command(lambda: app.main([*SHORT, *words]))
-    except SystemExit as ended:
-        return int(ended.code or 0)
+    except SystemExit as error:
+        return int(error.code or 0)
     return 0
 
 
-def line(capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line that it ends with."""
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the only error line that was printed."""
     printed = capsys.readouterr().err
-    found = [each for each in printed.splitlines() if each.startswith("error: ")]
-    assert len(found) == 1, printed
+    errors = [line for line in printed.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, printed
     assert "Traceback" not in printed
-    return found[0]
+    return errors[0]
 
 
-def the_run() -> Run:
+def only_run() -> Run:
     return Run(Path("lightning_logs/resnet34/version_0").resolve())
 
 
-def test_memory_that_runs_out_tells_which_batch_to_take(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("trainer.callbacks=tests.vandals.EatMemory") == 1
-    told = line(capsys)
-    assert "error: out of memory: " in told
-    assert "data.batch_size is 8: set data.batch_size=4 trainer.accumulate_grad_batches=2" in told
+def test_out_of_memory_suggests_a_smaller_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("trainer.callbacks=tests.support.failing_callbacks.ExhaustMemory") == 1
+    message = error_line(capsys)
+    assert "error: out of memory: " in message
+    assert (
+        "data.batch_size is 8: set data.batch_size=4 trainer.accumulate_grad_batches=2" in message
+    )
 
 
-def test_a_log_folder_that_vanishes_is_told_and_what_was_learnt_is_kept(
+def test_a_removed_run_folder_is_reported_and_the_last_checkpoint_is_saved(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert train("trainer.callbacks=tests.vandals.TakeFolder") == 1
-    told = line(capsys)
-    assert "version_0: expected the run's folder as it was at the start; found it without" in told
-    assert f"go on with ckpt_path={the_run().last_checkpoint}" in told
-    assert Checkpoint.read(the_run().last_checkpoint).epoch == 0
+    assert train("trainer.callbacks=tests.support.failing_callbacks.RemoveRunFolder") == 1
+    message = error_line(capsys)
+    assert (
+        "version_0: expected the run's folder as it was at the start; found it without" in message
+    )
+    assert f"go on with ckpt_path={only_run().last_checkpoint}" in message
+    assert Checkpoint.read(only_run().last_checkpoint).epoch == 0
 
 
 @pytest.mark.faults
-def test_a_file_in_the_place_of_the_log_folder_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("trainer.callbacks=tests.vandals.ReplaceFolder") == 1
-    assert "version_0/checkpoints: it is not in a folder" in line(capsys)
+def test_a_run_folder_replaced_by_a_file_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("trainer.callbacks=tests.support.failing_callbacks.ReplaceRunFolderByFile") == 1
+    assert "version_0/checkpoints: it is not in a folder" in error_line(capsys)
 
 
 @pytest.mark.faults
-def test_a_loading_process_that_dies_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("trainer.callbacks=tests.vandals.EndLoader", "data.num_workers=1") == 1
-    assert "a process that loads images ended: " in line(capsys)
+def test_a_killed_loader_process_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        train(
+            "trainer.callbacks=tests.support.failing_callbacks.KillLoaderProcess",
+            "data.num_workers=1",
+        )
+        == 1
+    )
+    assert "a process that loads images ended: " in error_line(capsys)
 
 
-def test_weights_that_give_no_number_are_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("trainer.callbacks=tests.vandals.SpoilWeights") == 1
-    assert "error: the loss is not finite at step 4" in line(capsys)
-    for kept in (the_run().best_checkpoint, the_run().last_checkpoint):
-        assert Checkpoint.read(kept).epoch == 0
-        weights = Checkpoint.read(kept).weights.values()
+def test_weights_with_a_non_finite_validation_loss_are_not_saved(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert train("trainer.callbacks=tests.support.failing_callbacks.MakeWeightsInfinite") == 1
+    assert "error: the loss is not finite at step 4" in error_line(capsys)
+    for path in (only_run().best_checkpoint, only_run().last_checkpoint):
+        assert Checkpoint.read(path).epoch == 0
+        weights = Checkpoint.read(path).weights.values()
         assert all(bool(torch.isfinite(value).all()) for value in weights)
 
 
-def test_a_read_only_log_folder_is_told_before_training(
+def test_a_read_only_log_folder_is_reported_before_training(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As an administrator's account, which tests may run under, no permission keeps one from it.
+    # Simulated, because permissions do not stop the root account that tests may run under.
     def refuse(path: Any, *_: Any, **__: Any) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
 
     monkeypatch.setattr(os, "mkdir", refuse)
     assert train() == 2
-    told = line(capsys)
-    assert "trainer.default_root_dir: expected a folder that can be written" in told
-    assert "Read-only file system" in told
+    message = error_line(capsys)
+    assert "trainer.default_root_dir: expected a folder that can be written" in message
+    assert "Read-only file system" in message
 
 
 DAMAGED = {
@@ -112,37 +128,35 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_checkpoint_that_will_not_do_is_told_before_training(
+def test_an_unusable_checkpoint_is_reported_before_training(
     name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from tests.faults.test_fuzz import archive, checkpoint
-
     damage, expected = DAMAGED[name]
-    content = checkpoint()
-    ours = content["lightship"]
-    ours["network"] = {"builder": "resnet34", "num_classes": 10, "options": {}}
-    ours["class_names"] = [str(digit) for digit in range(10)]
+    content = checkpoint_content()
+    description = content["lightship"]
+    description["network"] = {"builder": "resnet34", "num_classes": 10, "options": {}}
+    description["class_names"] = [str(digit) for digit in range(10)]
     if damage == "builder":
-        ours["network"]["builder"] = "resnet18"
+        description["network"]["builder"] = "resnet18"
     if damage == "classes":
-        ours["network"]["num_classes"], ours["class_names"] = 2, ["cat", "dog"]
-    whole = archive(content)
+        description["network"]["num_classes"], description["class_names"] = 2, ["cat", "dog"]
+    whole = checkpoint_bytes(content)
     path = tmp_path / "x.ckpt"
     if isinstance(damage, bytes):
         path.write_bytes(damage)
     elif isinstance(damage, float):
         path.write_bytes(whole[: int(len(whole) * damage)])
     elif damage is not None:
-        flip = bytes(255 - each for each in whole[-300:-100]) if damage == -1 else whole[-300:-100]
+        flip = bytes(255 - byte for byte in whole[-300:-100]) if damage == -1 else whole[-300:-100]
         path.write_bytes(whole[:-300] + flip + whole[-100:])
     assert train(f"ckpt_path={path}") == 2
     with pytest.raises(AssertionError, match=expected):
-        raise AssertionError(line(capsys))
+        raise AssertionError(error_line(capsys))
     assert not list(tmp_path.glob("lightning_logs/*/*"))
 
 
 def written(folder: Path) -> list[str]:
-    """The files below a folder, without what the time makes of their names."""
+    """Return the files below a folder, without the time stamps in the names of event files."""
     files = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     return sorted(name.partition(".tfevents")[0] for name in files)
 
@@ -152,24 +166,47 @@ def written(folder: Path) -> list[str]:
 def test_a_disk_that_fails_at_any_write_of_a_training_loses_no_checkpoint(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fresh(at: str) -> Path:
-        place = tmp_path / at
-        place.mkdir()
-        monkeypatch.chdir(place)
-        return place
+    def new_folder(name: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        return folder
 
-    with failing_disk(fresh("whole")) as disk:
+    with failing_disk(new_folder("whole")) as disk:
         assert train("trainer.max_epochs=1") == 0
-    count, all_of_it = len(disk.calls), written(tmp_path / "whole")
+    count, all_files = len(disk.calls), written(tmp_path / "whole")
     capsys.readouterr()
     for at in range(count):
-        with failing_disk(fresh(str(at)), number, at) as disk:
+        with failing_disk(new_folder(str(at)), number, at) as disk:
             code = train("trainer.max_epochs=1")
         where = f"write call {at} of {count}, {disk.calls[at]}"
-        # Only what nothing depends on may be passed over, as making a folder that is there.
-        assert code in {1, 2} or written(tmp_path / str(at)) == all_of_it, where
+        # A failed call may be ignored only if nothing depends on it, as making an existing folder.
+        assert code in {1, 2} or written(tmp_path / str(at)) == all_files, where
         if code:
-            assert line(capsys), where
-        for kept in Path("lightning_logs").rglob("*.ckpt"):
-            assert Checkpoint.read(kept).epoch == 0, where
+            assert error_line(capsys), where
+        for path in Path("lightning_logs").rglob("*.ckpt"):
+            assert Checkpoint.read(path).epoch == 0, where
     print(f"training: {count} write calls, none lost")
+
+
+def test_a_loss_that_is_not_finite_exports_nothing(tmp_path: Path) -> None:
+    short = [word for word in SHORT_WITH_STAGES if "benchmark" not in word]
+    process = command(
+        tmp_path, "src.train", *short, "model.lr=1e30", "export.preflight=false",
+        "trainer.gradient_clip_val=null",
+    )  # fmt: skip
+    assert process.returncode == 1
+    last = process.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: the loss is not finite at step ")
+    run = tmp_path / "lightning_logs" / "resnet34" / "version_0"
+    assert not (run / "exports").exists()
+    assert not (run / "checkpoints").exists()
+
+
+def test_a_corrupt_image_is_reported_in_one_line_before_training(tmp_path: Path) -> None:
+    broken_image(tmp_path / "photos")
+    process = command(tmp_path, "src.train", "data=image_folder", "data.root=photos")
+    assert process.returncode == 2
+    assert "photos/dog/3.png: expected an image that Pillow can decode" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert not list(tmp_path.glob("lightning_logs/*/*"))

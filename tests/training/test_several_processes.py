@@ -1,8 +1,9 @@
-"""Two processes train as one with a batch twice as large, and stop as one."""
+"""Two processes train like one with a batch twice as large, and stop together."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -15,19 +16,21 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from src.run.folder import Run
 from tests.conftest import ROOT
 from tests.data.datasets.test_image_folder import fill
-from tests.training.test_resume import (
+from tests.support.training_process import (
     checkpoint,
+    command,
     finish,
     require_same,
     start,
-    start_and_press,
+    start_and_signal,
     wait_until,
 )
+from tests.training.test_train import SHORT as SHORT_WITH_STAGES
 
-# LayerNorm in the place of BatchNorm, and no part that is left out at random: these see a
-# process's own images only.
+# LayerNorm instead of BatchNorm, and no stochastic depth: these depend on one process's images.
 TRAINING = (
     "model=convnext_t",
     "model.network_options={stochastic_depth_prob: 0.0}",
@@ -54,10 +57,10 @@ def top1(folder: Path) -> list[float]:
 
 
 def require_close(one: Path, other: Path) -> None:
-    ours, theirs = (torch.load(path, weights_only=True)["state_dict"] for path in (one, other))
-    assert ours.keys() == theirs.keys()
-    for name, value in ours.items():
-        torch.testing.assert_close(theirs[name], value, rtol=1e-3, atol=2e-4, msg=name)
+    first, second = (torch.load(path, weights_only=True)["state_dict"] for path in (one, other))
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=1e-3, atol=2e-4, msg=name)
 
 
 def torchrun(folder: Path, *argv: str) -> subprocess.Popen[str]:
@@ -79,7 +82,7 @@ def torchrun(folder: Path, *argv: str) -> subprocess.Popen[str]:
 
 
 def photos(folder: Path) -> Path:
-    """170 images beside the trainings in ``folder``: 119, 17 and 34, the second an odd number."""
+    """Write 170 images beside the trainings in ``folder``; splits of 119, 17 (odd) and 34."""
     for seed, name in enumerate(("cat", "dog")):
         fill(folder / "photos" / name, 85, seed)
     return folder
@@ -92,21 +95,21 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two processes, never stopped."""
+    """Return the last checkpoint of two processes that were never stopped."""
     folder = photos(tmp_path_factory.mktemp("two")) / "two"
     finish(start(folder, *TWO, **ALONE))
     return checkpoint(folder)
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_result_of_one(whole: Path, place: Path) -> None:
+def test_two_processes_train_to_the_same_weights_as_one(whole: Path, place: Path) -> None:
     finish(start(place / "one", *ONE, **ALONE))
     require_close(checkpoint(place / "one"), whole)
     assert top1(whole.parents[4]) == pytest.approx(top1(place / "one"), abs=1e-6)
 
 
 @pytest.mark.slow
-def test_torchrun_starts_the_same(whole: Path, place: Path) -> None:
+def test_torchrun_trains_to_the_same_weights(whole: Path, place: Path) -> None:
     finish(torchrun(place / "torchrun", *TWO))
     require_same(whole, checkpoint(place / "torchrun"))
     versions = list((place / "torchrun").glob("lightning_logs/*/*"))
@@ -114,31 +117,31 @@ def test_torchrun_starts_the_same(whole: Path, place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_that_are_stopped_stop_at_the_same_step_and_go_on_bit_for_bit(
+def test_two_stopped_processes_stop_at_the_same_step_and_resume_bit_for_bit(
     whole: Path, place: Path
 ) -> None:
-    # Both are told, as by a terminal.
+    # Both processes get the signal, as from a terminal.
     folder = place / "stopped"
-    printed = finish(start_and_press(folder, signal.SIGTERM, [1], *TWO), 143)
+    printed = finish(start_and_signal(folder, signal.SIGTERM, [1], *TWO), 143)
     assert printed.count("stopped by SIGTERM; saved ") == 1
     assert torch.load(checkpoint(folder), weights_only=True)["ImageFolder"]["seen"] == 32
     finish(start(folder, *TWO, "ckpt_path=last", **ALONE))
     require_same(whole, checkpoint(folder))
 
 
-def second_of(process: subprocess.Popen[str]) -> int:
+def pid_of_second(process: subprocess.Popen[str]) -> int:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
     return next(pid for pid, command in commands.items() if "src.train" in command)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which process is which")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc to find the second process")
 @pytest.mark.parametrize("which", ["first", "second"])
-def test_when_one_dies_the_other_does_not_hang(place: Path, which: str) -> None:
+def test_a_training_process_does_not_hang_when_the_other_dies(place: Path, which: str) -> None:
     process = start(place / "run", *TWO, "trainer.max_epochs=200", **ALONE)
     wait_until(process, lambda: checkpoint(place / "run").is_file())
-    second = second_of(process)
+    second = pid_of_second(process)
     try:
         os.kill(process.pid if which == "first" else second, signal.SIGKILL)
         printed, _ = process.communicate(timeout=60)
@@ -160,9 +163,29 @@ def wait_until_gone(pid: int) -> None:
 
 
 @pytest.mark.slow
-def test_two_trainings_at_once_have_two_folders(place: Path) -> None:
+def test_simultaneous_trainings_get_separate_run_folders(place: Path) -> None:
     both = [start(place / "both", *ONE, "trainer.max_epochs=1", **ALONE) for _ in range(2)]
     for process in both:
         finish(process)
     versions = (place / "both").glob("lightning_logs/convnext_t/*/checkpoints/last.ckpt")
     assert sorted(path.parent.parent.name for path in versions) == ["version_0", "version_1"]
+
+
+def test_two_processes_train_and_one_exports(tmp_path: Path) -> None:
+    two = ("trainer.devices=2", "trainer.strategy=ddp", "trainer.accelerator=cpu")
+    process = command(
+        tmp_path, "src.train", *SHORT_WITH_STAGES, *two, "export.formats=[eager,onnx_fp32]"
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count("Run folder:") == 1
+    assert process.stdout.count("preflight:") == 1
+    run = Run(tmp_path / "lightning_logs" / "resnet34" / "version_0")
+    assert [path.name for path in run.folder.parent.iterdir()] == ["version_0"]
+    results = run.read_benchmark()
+    assert results.dataset.images == 540
+    assert [row.status for row in results.rows if row.device == "cpu"] == ["ok", "ok"]
+    for rank in (0, 1):
+        profile = json.loads((run.profile / f"rank{rank}.json").read_text())
+        assert (profile["rank"], profile["notes"]) == (rank, [])
+        assert all((run.profile / window["file"]).is_file() for window in profile["windows"])
+        assert {f"-rank{rank}." in window["file"] for window in profile["windows"]} == {True}

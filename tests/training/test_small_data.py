@@ -1,4 +1,4 @@
-"""Small sets, small pictures, small batches, by real command lines: trained on, or one line."""
+"""Small data sets, images and batches on the command line: trained on, or refused in one line."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("els
 
 
 def train(*words: str) -> int:
-    """The exit code of a training."""
+    """Run a training; return its exit code."""
     try:
         run_command(lambda: app.main([*words, *SHORT]))
-    except SystemExit as ended:
-        return int(ended.code or 0)
+    except SystemExit as error:
+        return int(error.code or 0)
     return 0
 
 
-def photos(*folders: str, each: int) -> None:
+def write_images(*folders: str, count: int) -> None:
     for seed, name in enumerate(folders):
-        fill(Path("photos") / name, each, seed)
+        fill(Path("photos") / name, count, seed)
 
 
 REFUSED = {
@@ -46,10 +46,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_what_the_network_does_not_take_is_one_line_and_leaves_no_run(
+def test_inputs_that_the_network_rejects_are_reported_and_leave_no_run(
     words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    photos("cat", "dog", each=6)
+    write_images("cat", "dog", count=6)
     assert train(*words.split()) == 2
     printed = capsys.readouterr().err
     [line] = [line for line in printed.splitlines() if line.startswith("error: ")]
@@ -58,7 +58,7 @@ def test_what_the_network_does_not_take_is_one_line_and_leaves_no_run(
     assert not list(Path().glob("lightning_logs/*/version_*"))
 
 
-# Class folders, images in each, and options with which they are trained on.
+# Class folders, images in each, and options of the training.
 SMALL = {
     "a batch larger than the set": (("cat", "dog"), 6, "data.batch_size=500 data.image_size=28"),
     "three images of each class": (("ant", "bee", "cow"), 3, "data.batch_size=32"),
@@ -68,21 +68,21 @@ SMALL = {
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_small_sets_are_trained_on(name: str) -> None:
-    folders, each, words = SMALL[name]
-    photos(*folders, each=each)
+def test_small_data_sets_can_be_trained_on(name: str) -> None:
+    folders, count, words = SMALL[name]
+    write_images(*folders, count=count)
     assert train("model=resnet34", "data.image_size=32", *words.split()) == 0
     assert Run(Path("lightning_logs/resnet34/version_0")).best_checkpoint.is_file()
 
 
-def test_a_training_set_of_one_image_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    photos("train/cat", each=1)
-    photos("val/cat", each=2)
+def test_a_training_set_of_one_image_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    write_images("train/cat", count=1)
+    write_images("val/cat", count=2)
     assert train("model=resnet34", "data.image_size=32") == 2
     assert "error: data.root: expected at least 2 classes" in capsys.readouterr().err
 
 
-def test_training_says_what_it_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_prints_the_files_that_it_ignored(capsys: pytest.CaptureFixture[str]) -> None:
     mixed(Path("photos").absolute())
     assert train("model=resnet34", "data.image_size=32", "trainer.limit_train_batches=1") == 0
     printed = capsys.readouterr().out
@@ -92,12 +92,14 @@ def test_training_says_what_it_passed_over(capsys: pytest.CaptureFixture[str]) -
     ]
 
 
-def test_small_images_are_one_line_in_a_test_as_well(capsys: pytest.CaptureFixture[str]) -> None:
-    photos("cat", "dog", each=6)
+def test_images_too_small_for_the_network_are_refused_in_test_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_images("cat", "dog", count=6)
     network = ("model=densenet121", "data.image_size=32", "data.batch_size=4")
     assert train(*network, "trainer.limit_train_batches=1") == 0
     words = ("data=image_folder", "data.root=photos", "data.num_workers=0", "ckpt_path=best")
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as caught:
         run_command(lambda: app.main(["test", "model=densenet121", "data.image_size=28", *words]))
-    assert ended.value.code == 2
+    assert caught.value.code == 2
     assert "error: data.image_size: expected images that densenet" in capsys.readouterr().err

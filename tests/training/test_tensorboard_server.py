@@ -1,4 +1,4 @@
-"""A run in the real TensorBoard server: what its own tabs and the profiler's plugin answer."""
+"""A run in the real TensorBoard server: answers of its tabs and of the profiler plugin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.test_train import command
+from tests.support.training_process import command
 
 TRAINING = (
     *("model=resnet34", "data.image_size=32", "trainer.max_epochs=2"),
@@ -34,27 +34,27 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("user")
     ended = command(folder, "src.train", *TRAINING)
     assert ended.returncode == 0, ended.stderr
-    assert "profiler_start" not in ended.stderr  # torch's own talk
+    assert "profiler_start" not in ended.stderr  # torch's log message
     return folder / "lightning_logs" / "resnet34" / "version_0"
 
 
 @pytest.fixture(scope="module")
 def get(run: Path) -> Iterator[Get]:
-    """What the server answers to a path, as JSON or else as it is."""
+    """Start the server; yield a function that returns the JSON of its answer to a path."""
     arguments = ("--logdir", run.parent.parent, "--port", "0", "--host", "127.0.0.1")
     with subprocess.Popen(
         [sys.executable, "-m", "tensorboard.main", *arguments, "--load_fast=false"],
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # the plugin starts processes of its own, which would stay
+        start_new_session=True,  # to kill the plugin's child processes too
     ) as server:
         assert server.stderr is not None
-        found = next(filter(None, (re.search(r"http://\S+:\d+/", line) for line in server.stderr)))
-        base = found.group()
+        match = next(filter(None, (re.search(r"http://\S+:\d+/", line) for line in server.stderr)))
+        base = match.group()
 
         def ask(path: str, **arguments: Any) -> Any:
             address = f"{base}data/{path}?{urllib.parse.urlencode(arguments)}"
-            with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310  # our own
+            with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310  # a local server
                 content = answer.read()
                 if answer.headers.get("Content-Encoding") == "gzip":
                     content = gzip.decompress(content)
@@ -66,17 +66,17 @@ def get(run: Path) -> Iterator[Get]:
             os.killpg(server.pid, signal.SIGKILL)
 
 
-def eventually(ask: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
-    """The first answer that is enough; the server loads in the background."""
+def eventually(ask: Callable[[], Any], is_complete: Callable[[Any], bool]) -> Any:
+    """Repeat a request until its answer is complete: the server loads runs in the background."""
     for _ in range(120):
         answer = ask()
-        if enough(answer):
+        if is_complete(answer):
             return answer
         time.sleep(0.5)
     pytest.fail(f"the server's last answer: {answer}")
 
 
-def test_its_own_tabs_show_the_profile_without_the_plugin(get: Get) -> None:
+def test_tensorboard_tabs_show_the_profile_without_the_plugin(get: Get) -> None:
     name = "resnet34/version_0"
     text = eventually(lambda: get("plugin/text/tags"), lambda tags: "profile/summary" in str(tags))
     assert {"profile/summary", "profile/steps", "profile/operators/train"} <= {
@@ -111,7 +111,9 @@ def spans(get: Get, run: str) -> Iterator[tuple[str, str]]:
             yield worker, span
 
 
-def test_every_view_of_the_plugin_answers_with_this_runs_operators(get: Get, run: Path) -> None:
+def test_every_view_of_the_profiler_plugin_shows_the_operators_of_the_run(
+    get: Get, run: Path
+) -> None:
     plugin = "plugin/pytorch_profiler"
     name = "resnet34/version_0/profile"
     eventually(
@@ -123,32 +125,32 @@ def test_every_view_of_the_plugin_answers_with_this_runs_operators(get: Get, run
     workers = {worker for worker, _ in spans(get, name)}
     assert workers == {"train-rank0", "val-rank0"}
     for worker, span in spans(get, name):
-        where = {"run": name, "worker": worker, "span": span}
+        query = {"run": name, "worker": worker, "span": span}
         answers = {
-            view: json.dumps(get(f"{plugin}/{path}", **where, view="Overview"))
+            view: json.dumps(get(f"{plugin}/{path}", **query, view="Overview"))
             for view, path in VIEWS.items()
         }
         assert "aten::" in answers["operation"]
         assert "convolution" in answers["operation table"]
         assert "aten::" in answers["operator tree"]
         assert "aten::" in answers["memory"]
-        trace = get(f"{plugin}/trace", **where)
+        trace = get(f"{plugin}/trace", **query)
         assert any(event["name"].startswith("ProfilerStep#") for event in trace["traceEvents"])
 
 
-def test_the_exported_files_are_in_the_plugin_too(get: Get, run: Path) -> None:
+def test_the_profiler_plugin_shows_the_exported_files(get: Get, run: Path) -> None:
     plugin = "plugin/pytorch_profiler"
     name = "resnet34/version_0/profile/inference"
     eventually(lambda: get(f"{plugin}/runs"), lambda answer: name in answer["runs"])
     kinds = {"eager-cpu": "aten::mkldnn_convolution", "onnx_fp32-cpu": "Conv"}
     assert {worker for worker, _ in spans(get, name)} == set(kinds)
     for worker, span in spans(get, name):
-        where = {"run": name, "worker": worker, "span": span}
-        operators = get(f"{plugin}/operation/table", **where)["data"]
+        query = {"run": name, "worker": worker, "span": span}
+        operators = get(f"{plugin}/operation/table", **query)["data"]
         assert kinds[worker] in {operator["name"] for operator in operators}
 
 
-def test_the_benchmark_knows_the_traces(run: Path) -> None:
+def test_benchmark_rows_name_their_trace_files(run: Path) -> None:
     rows = json.loads((run / "benchmark.json").read_text())["rows"]
     traced = {row["format"]: row for row in rows if row["status"] == "ok"}
     assert set(traced) == {"eager", "onnx_fp32"}

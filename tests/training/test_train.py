@@ -1,9 +1,8 @@
-"""The main job, for real and small: trained, exported, measured, reported, used from outside."""
+"""The train command on small data: trained, exported, measured, reported, used from outside."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -17,48 +16,41 @@ import torch
 import yaml
 
 from src.data.restore import data_of
+from src.errors import UsageError
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.system.atomic_files import sha256
-from tests.conftest import ROOT
 from tests.report.writers.test_html import Page
+from tests.support.training_process import (
+    command,
+)
 
 SHORT = (
     "model=resnet34",
     "data.image_size=32",
     "trainer.max_epochs=2",
-    # So early many answers are near-ties, and a search would keep most of the network in float.
+    # So early in training many logits are near-ties; a search would keep most layers in float.
     "export.onnx_int8.search_seconds=0",
     "trainer.limit_train_batches=8",
     "benchmark=quick",
     "benchmark.threads=1",
 )
-# What test and predict look at.
+
+
+# Options that test and predict accept.
 READING = tuple(word for word in SHORT if not word.startswith(("export.", "benchmark.")))
+
+
 FORMATS = ["eager", "torchscript", "onnx_fp32", "onnx_int8_dynamic", "onnx_int8"]
-
-
-def command(
-    folder: Path, module: str, *argv: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", module, *argv],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: Any) -> tuple[Run, str]:
-    """A finished run, and what the command printed."""
+    """Train once; return the run and the output of the command."""
     folder = tmp_path_factory.mktemp("user")
-    ended = command(folder, "src.train", *SHORT)
-    assert ended.returncode == 0, ended.stderr
-    return Run(folder / "lightning_logs" / "resnet34" / "version_0"), ended.stdout
+    process = command(folder, "src.train", *SHORT)
+    assert process.returncode == 0, process.stderr
+    return Run(folder / "lightning_logs" / "resnet34" / "version_0"), process.stdout
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +58,8 @@ def results(trained: tuple[Run, str]) -> dict[str, Any]:
     return as_dict(trained[0].read_benchmark())
 
 
-def outside(program: str, *argv: str | Path) -> Any:
-    """What a program prints as JSON that runs far from this project."""
+def run_outside(program: str, *argv: str | Path) -> Any:
+    """Run a program outside this project; return the JSON that it prints."""
     answer = subprocess.run(
         [sys.executable, "-c", program, *argv], cwd="/", capture_output=True, text=True, check=False
     )
@@ -83,7 +75,7 @@ def held_out(run: Run, folder: Path) -> tuple[Path, np.ndarray]:
     return folder / "images.npy", labels
 
 
-def test_the_run_folder_is_whole(trained: tuple[Run, str]) -> None:
+def test_the_run_folder_contains_every_expected_file(trained: tuple[Run, str]) -> None:
     run, printed = trained
     assert {path.name for path in run.exports.iterdir()} == {*FORMATS, "manifest.json", "probe.npz"}
     for file in (
@@ -103,7 +95,7 @@ def test_the_run_folder_is_whole(trained: tuple[Run, str]) -> None:
         assert name in run.report.read_text()
 
 
-def test_what_a_page_needs_is_measured_with_it(
+def test_the_measurement_holds_everything_that_the_report_needs(
     trained: tuple[Run, str], results: dict[str, Any]
 ) -> None:
     run, _ = trained
@@ -114,7 +106,7 @@ def test_what_a_page_needs_is_measured_with_it(
     assert results["origin"]["pretrained"] is False
     for row in results["rows"]:
         folder = run.exports / row["format"]
-        # The card beside a file is no part of it.
+        # The model card beside a file is not counted.
         assert "README.md" not in row["files"]
         assert row["size_bytes"] == sum((folder / name).stat().st_size for name in row["files"])
         assert row["sha256"] == {name: sha256(folder / name) for name in row["files"]}
@@ -124,7 +116,9 @@ def test_what_a_page_needs_is_measured_with_it(
             assert f"{1e3 * row['latency'][0]['p50_s']:.2f}" in (folder / "README.md").read_text()
 
 
-def test_every_cpu_row_is_ok_and_gpu_rows_say_why_not(results: dict[str, Any]) -> None:
+def test_every_cpu_row_is_ok_and_gpu_rows_give_the_reason_of_the_skip(
+    results: dict[str, Any],
+) -> None:
     rows = {(row["format"], row["device"]): row for row in results["rows"]}
     assert [rows[name, "cpu"]["status"] for name in FORMATS] == ["ok"] * len(FORMATS)
     for name in ("eager", "torchscript", "onnx_fp32"):
@@ -158,7 +152,7 @@ def test_the_best_weights_are_exported(trained: tuple[Run, str], results: dict[s
     assert results["checkpoint"]["epoch"] == best["epoch"]
 
 
-def test_onnx_from_outside_gives_the_reports_accuracy(
+def test_onnx_files_reach_the_reported_accuracy_without_lightship(
     trained: tuple[Run, str], results: dict[str, Any], tmp_path: Path
 ) -> None:
     program = """
@@ -175,13 +169,13 @@ print(json.dumps(logits.argmax(1).tolist()))
 """
     images, labels = held_out(trained[0], tmp_path)
     rows = {row["format"]: row for row in results["rows"] if row["device"] == "cpu"}
-    # One by one where an answer depends on the other images of a batch.
+    # Single images for dynamic quantization, whose scales depend on the whole batch.
     for name, size in {"onnx_fp32": "64", "onnx_int8": "64", "onnx_int8_dynamic": "1"}.items():
-        predicted = outside(program, trained[0].exports / name / "model.onnx", images, size)
+        predicted = run_outside(program, trained[0].exports / name / "model.onnx", images, size)
         assert (np.array(predicted) == labels).mean() == rows[name]["accuracy"]["top1"], name
 
 
-def test_torchscript_from_outside_gives_the_reports_accuracy(
+def test_torchscript_files_reach_the_reported_accuracy_without_lightship(
     trained: tuple[Run, str], results: dict[str, Any], tmp_path: Path
 ) -> None:
     program = """
@@ -197,7 +191,7 @@ print(json.dumps([logits.argmax(1).tolist(), json.loads(extra["lightship.json"])
 """
     images, labels = held_out(trained[0], tmp_path)
     path = trained[0].exports / "torchscript" / "model.pt"
-    predicted, names = outside(program, path, images)
+    predicted, names = run_outside(program, path, images)
     row = next(row for row in results["rows"] if row["format"] == "torchscript")
     assert (np.array(predicted) == labels).mean() == row["accuracy"]["top1"]
     assert names == [str(digit) for digit in range(10)]
@@ -207,93 +201,52 @@ def test_stages_run_again_without_training(trained: tuple[Run, str]) -> None:
     run, _ = trained
     weights = run.best_checkpoint.read_bytes()
     formats = "formats=[eager,onnx_fp32]"
-    ended = command(run.folder, "src.export", str(run.folder), formats, "calibration_images=8")
-    assert ended.returncode == 0, ended.stderr
-    assert "onnx_fp32: ok, 85." in ended.stdout
+    process = command(run.folder, "src.export", str(run.folder), formats, "calibration_images=8")
+    assert process.returncode == 0, process.stderr
+    assert "onnx_fp32: ok, 85." in process.stdout
     options = ("batch_sizes=[2]", "processes=1", "rounds=2", "samples=3", "threads=1")
-    ended = command(run.folder, "src.benchmark", str(run.folder), *options)
-    assert ended.returncode == 0, ended.stderr
+    process = command(run.folder, "src.benchmark", str(run.folder), *options)
+    assert process.returncode == 0, process.stderr
     measured = as_dict(run.read_benchmark())
     assert {row["format"] for row in measured["rows"]} == {"eager", "onnx_fp32"}
     assert [cell["batch_size"] for cell in measured["rows"][0]["latency"]] == [2]
     run.report.unlink()
-    ended = command(run.folder, "src.report", str(run.folder))
-    assert ended.returncode == 0, ended.stderr
+    process = command(run.folder, "src.report", str(run.folder))
+    assert process.returncode == 0, process.stderr
     assert run.report.is_file()
     assert run.best_checkpoint.read_bytes() == weights
 
 
-def test_training_goes_on_in_its_run_and_predicts(trained: tuple[Run, str]) -> None:
+def test_training_resumes_in_its_run_and_predicts(trained: tuple[Run, str]) -> None:
     run, _ = trained
     root = run.folder.parent.parent.parent
     no_stages = ("export.enabled=false", "benchmark.enabled=false")
-    ended = command(root, "src.train", *SHORT, "trainer.max_epochs=3", "ckpt_path=last", *no_stages)
-    assert ended.returncode == 0, ended.stderr
-    assert "epoch 3/3" in ended.stdout
-    assert "epoch 2/" not in ended.stdout
+    process = command(
+        root, "src.train", *SHORT, "trainer.max_epochs=3", "ckpt_path=last", *no_stages
+    )
+    assert process.returncode == 0, process.stderr
+    assert "epoch 3/3" in process.stdout
+    assert "epoch 2/" not in process.stdout
     assert [path.name for path in run.folder.parent.iterdir()] == ["version_0"]
     assert torch.load(run.last_checkpoint, weights_only=True)["epoch"] == 2
 
-    ended = command(root, "src.train", "predict", *READING, "ckpt_path=best")
-    assert ended.returncode == 0, ended.stderr
+    process = command(root, "src.train", "predict", *READING, "ckpt_path=best")
+    assert process.returncode == 0, process.stderr
     lines = (run.folder / "predictions.csv").read_text().splitlines()
     assert lines[0] == "position,true,predicted,probability"
     assert len(lines) == 541
-    ended = command(root, "src.train", "test", *READING, "ckpt_path=best")
-    assert ended.returncode == 0, ended.stderr
-    right = sum(line.split(",")[1] == line.split(",")[2] for line in lines[1:])
-    printed = re.search(r"test/top1\W+([\d.]+)", ended.stdout)
+    process = command(root, "src.train", "test", *READING, "ckpt_path=best")
+    assert process.returncode == 0, process.stderr
+    correct = sum(line.split(",")[1] == line.split(",")[2] for line in lines[1:])
+    printed = re.search(r"test/top1\W+([\d.]+)", process.stdout)
     assert printed
-    assert float(printed[1]) == pytest.approx(right / 540)
+    assert float(printed[1]) == pytest.approx(correct / 540)
     assert [path.name for path in run.folder.parent.iterdir()] == ["version_0"]
 
 
-def test_a_loss_that_is_not_finite_exports_nothing(tmp_path: Path) -> None:
-    short = [word for word in SHORT if "benchmark" not in word]
-    ended = command(
-        tmp_path, "src.train", *short, "model.lr=1e30", "export.preflight=false",
-        "trainer.gradient_clip_val=null",
-    )  # fmt: skip
-    assert ended.returncode == 1
-    last = ended.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: the loss is not finite at step ")
-    run = tmp_path / "lightning_logs" / "resnet34" / "version_0"
-    assert not (run / "exports").exists()
-    assert not (run / "checkpoints").exists()
-
-
-def test_two_processes_train_and_one_exports(tmp_path: Path) -> None:
-    two = ("trainer.devices=2", "trainer.strategy=ddp", "trainer.accelerator=cpu")
-    ended = command(tmp_path, "src.train", *SHORT, *two, "export.formats=[eager,onnx_fp32]")
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("Run folder:") == 1
-    assert ended.stdout.count("preflight:") == 1
-    run = Run(tmp_path / "lightning_logs" / "resnet34" / "version_0")
-    assert [path.name for path in run.folder.parent.iterdir()] == ["version_0"]
-    results = as_dict(run.read_benchmark())
-    assert results["dataset"]["images"] == 540
-    assert [row["status"] for row in results["rows"] if row["device"] == "cpu"] == ["ok", "ok"]
-    for rank in (0, 1):
-        profile = json.loads((run.profile / f"rank{rank}.json").read_text())
-        assert (profile["rank"], profile["notes"]) == (rank, [])
-        assert all((run.profile / window["file"]).is_file() for window in profile["windows"])
-        assert {f"-rank{rank}." in window["file"] for window in profile["windows"]} == {True}
-
-
-def test_a_corrupt_image_is_one_line_before_training(tmp_path: Path) -> None:
-    from tests.data.datasets.test_image_folder import broken_image
-
-    broken_image(tmp_path / "photos")
-    ended = command(tmp_path, "src.train", "data=image_folder", "data.root=photos")
-    assert ended.returncode == 2
-    assert "photos/dog/3.png: expected an image that Pillow can decode" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert not list(tmp_path.glob("lightning_logs/*/*"))
-
-
-def test_a_run_folder_of_a_stranger_names_no_code(trained: tuple[Run, str], tmp_path: Path) -> None:
-    from src.errors import UsageError
-
+def test_the_configuration_of_a_run_cannot_import_foreign_code(
+    trained: tuple[Run, str], tmp_path: Path
+) -> None:
     config = yaml.safe_load(trained[0].config.read_text())
     config["data"]["class_path"] = "antigravity.Data"
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))

@@ -38,5 +38,5 @@ def test_a_file_that_mixes_its_batch_is_given_one_image_at_a_time() -> None:
 
 
 def test_dynamic_quantization_mixes_its_batch() -> None:
-    mixing = [name for name in formats.names() if getattr(formats.get(name), "mixes_batch", False)]
+    mixing = [name for name in formats.names() if formats.get(name).mixes_batch]
     assert mixing == ["onnx_int8_dynamic"]

@@ -2,10 +2,10 @@
 
 ``image``, uint8 (height, width, 3), RGB, of any size, to ``probabilities``, float (K,).
 
-The graph is made of the steps of :mod:`src.run.preprocessing_steps`; who calls it has turned the
-picture upright and made it RGB, the first two. The resizing is Pillow's, and ``Resize`` is it: with ``antialias`` the
-filter is stretched with the scale, with ``exclude_outside`` its weights at a border add up to one,
-as Pillow's do. On uint8, ONNX Runtime computes in fixed point and rounds between the two axes, as
+The graph is made of the steps of :mod:`src.run.preprocessing_steps`; the caller does the first two:
+it turns the image upright and makes it RGB. ``Resize`` computes as Pillow does: with ``antialias``
+the filter is stretched with the scale, with ``exclude_outside`` its weights at a border add up to
+one. On uint8, ONNX Runtime computes in fixed point and rounds between the two axes, as
 Pillow does; its weights come from float32, which moves a percent of the values, or a tenth where a
 ratio of sides makes ties, by one of 255. https://onnx.ai/onnx/operators/onnx__Resize.html
 """

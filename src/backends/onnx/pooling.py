@@ -11,7 +11,7 @@ _IMAGE_AXES = 4  # N, C, H, W
 
 
 def use_global_average_pool(model: onnx.ModelProto) -> int:
-    """Turn each ReduceMean over height and width into a GlobalAveragePool: how many there were.
+    """Turn each ReduceMean over height and width into a GlobalAveragePool and return their number.
 
     PyTorch exports its global pooling as ReduceMean, which ONNX Runtime's quantizer leaves in
     float, with a DequantizeLinear before it over the whole image and a QuantizeLinear after it.
@@ -25,7 +25,7 @@ def use_global_average_pool(model: onnx.ModelProto) -> int:
         value.name: len(value.type.tensor_type.shape.dim)
         for value in (*model.graph.value_info, *model.graph.input)
     }
-    constants = {each.name: each for each in model.graph.initializer}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
     constants |= {
         node.output[0]: node.attribute[0].t
         for node in model.graph.node
@@ -35,7 +35,7 @@ def use_global_average_pool(model: onnx.ModelProto) -> int:
     for node in model.graph.node:
         if node.op_type != "ReduceMean" or constants.keys().isdisjoint(node.input[1:]):
             continue
-        keep = next((each.i for each in node.attribute if each.name == "keepdims"), 1)
+        keep = next((value.i for value in node.attribute if value.name == "keepdims"), 1)
         axes = {int(axis) % _IMAGE_AXES for axis in numpy_helper.to_array(constants[node.input[1]])}
         if ranks.get(node.input[0]) != _IMAGE_AXES or axes != {2, 3} or not keep:
             continue
@@ -48,7 +48,8 @@ def use_global_average_pool(model: onnx.ModelProto) -> int:
 
 
 def _remove_unread(model: onnx.ModelProto) -> None:
-    """Take out the axes, which ONNX Runtime would warn of at each load."""
+    """Remove the constant axes: ONNX Runtime would warn about them at each load."""
     read = {name for node in model.graph.node for name in node.input}
-    for each in [each for each in model.graph.initializer if each.name not in read]:
-        model.graph.initializer.remove(each)
+    unread = [tensor for tensor in model.graph.initializer if tensor.name not in read]
+    for tensor in unread:
+        model.graph.initializer.remove(tensor)

@@ -1,4 +1,4 @@
-"""What runs in ONNX Runtime: a session as a runtime."""
+"""ONNX Runtime: a session as a runtime."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from src.backends.chrome_trace import Operation, write
 from src.errors import one_line
 
 INPUT, OUTPUT = "images", "logits"
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 TENSORRT = "TensorrtExecutionProvider"
 # TF32 would be another precision under the name of fp32; torch's fp32 rows do without it, too.
 _OPTIONS: dict[str, dict[str, Any]] = {"CUDAExecutionProvider": {"use_tf32": 0}}
@@ -44,7 +44,7 @@ class OnnxRuntime:
         import onnxruntime as ort
 
         self._path = path
-        self._provider = provider or _PROVIDERS[device]
+        self._provider = provider or PROVIDERS[device]
         self._threads = threads
         if self._provider not in ort.get_available_providers():
             raise Unavailable(f"this onnxruntime has no {self._provider}")
@@ -60,7 +60,7 @@ class OnnxRuntime:
             )
         self.settings: dict[str, Any] = {
             "runtime": f"onnxruntime {ort.__version__}",
-            "device": "cpu" if actual[0] == _PROVIDERS["cpu"] else "cuda",
+            "device": "cpu" if actual[0] == PROVIDERS["cpu"] else "cuda",
             "providers": actual,
             "threads": self._session.get_session_options().intra_op_num_threads,
             "interop_threads": self._session.get_session_options().inter_op_num_threads,
@@ -75,10 +75,10 @@ class OnnxRuntime:
         return cast("NDArray[np.float32]", self._session.run([OUTPUT], {INPUT: images})[0])
 
     def synchronize(self) -> None:
-        """Nothing to wait for: ``run`` returns when the logits are in the host's memory."""
+        """Do nothing: ``run`` returns when the logits are in the host's memory."""
 
     def device_seconds(self, images: NDArray[np.float32]) -> float | None:
-        """The wall time of a synchronised run whose input and output stay on the device.
+        """Return the wall time of a synchronised run whose input and output stay on the device.
 
         ONNX Runtime hands out no CUDA events.
         """
@@ -96,7 +96,7 @@ class OnnxRuntime:
         return time.perf_counter() - started
 
     def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
-        """From ONNX Runtime's own profile of a few calls, by the types that operators take."""
+        """Sum up ONNX Runtime's own profile of a few calls, by the types that operators take."""
         with tempfile.TemporaryDirectory() as folder:
             options = self._options()
             options.enable_profiling = True
@@ -105,10 +105,10 @@ class OnnxRuntime:
             for _ in range(_PROFILED_CALLS):
                 session.run([OUTPUT], {INPUT: images})
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-        found = operations(events)
+        profiled = operations(events)
         if trace is not None:
-            write(trace, found, self.settings["runtime"])
-        return Profile.of(found)
+            write(trace, profiled, self.settings["runtime"])
+        return Profile.of(profiled)
 
     def _options(self) -> Any:
         import onnxruntime as ort
@@ -125,7 +125,7 @@ class OnnxRuntime:
         try:
             session = ort.InferenceSession(self._path, options, providers=providers)
         except Exception as error:
-            if self._provider == _PROVIDERS["cpu"] or not _is_about(error, self._provider):
+            if self._provider == PROVIDERS["cpu"] or not _is_about(error, self._provider):
                 raise
             raise Unavailable(f"{self._provider} does not start: {one_line(str(error))}") from error
         session.disable_fallback()  # else a call that fails here is repeated on the CPU
@@ -133,13 +133,13 @@ class OnnxRuntime:
 
 
 def _is_about(error: Exception, provider: str) -> bool:
-    """Whether an error says that the provider cannot be used, and not that the file is broken."""
+    """Return True if an error is about the provider, and not about a broken file."""
     text = str(error)
     return any(word in text for word in (provider, "CUDA", "cuDNN", "CUDNN", "TensorRT", ".so"))
 
 
 def operations(events: list[dict[str, Any]]) -> list[Operation]:
-    """The operators of an ONNX Runtime profile, in order.
+    """Return the operators of an ONNX Runtime profile, in order.
 
     An operator that takes an 8-bit tensor works in int8; those that only convert between
     8 bits and float are apart. The first call is left out: it allocates.
@@ -161,7 +161,7 @@ def operations(events: list[dict[str, Any]]) -> list[Operation]:
 
 
 def _precision(details: dict[str, Any]) -> str:
-    types = {name for each in details.get("input_type_shape", ()) for name in each}
+    types = {name for shapes in details.get("input_type_shape", ()) for name in shapes}
     if details["op_name"] in _CONVERSIONS:
         return "conversion"
     if types & _INT8:

@@ -1,4 +1,4 @@
-"""What the tensors of an ONNX file hold: constants, activations, what int8 makes of them."""
+"""Values of the tensors of an ONNX file: constants, activations, quantized values."""
 
 from __future__ import annotations
 
@@ -18,57 +18,57 @@ _BATCH = 8  # all activations asked for are in memory at once
 
 
 def constants(model: onnx.ModelProto) -> dict[str, Array]:
-    """The initializers by name."""
+    """Return the initializers by name."""
     import onnx
 
-    return {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
+    return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
 def readers(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
-    """The nodes that read each tensor, as often as they read it."""
-    found: dict[str, list[onnx.NodeProto]] = {}
+    """Return the nodes that read each tensor, as often as they read it."""
+    nodes: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         for name in node.input:
-            found.setdefault(name, []).append(node)
-    return found
+            nodes.setdefault(name, []).append(node)
+    return nodes
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """The attributes of a node by name."""
+    """Return the attributes of a node by name."""
     import onnx
 
-    return {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    return {value.name: onnx.helper.get_attribute_value(value) for value in node.attribute}
 
 
 def activations(
     model: onnx.ModelProto, names: Iterable[str], images: NDArray[np.float32]
 ) -> Iterator[dict[str, Array]]:
-    """The values of some tensors, batch by batch of ``images`` (n, 3, H, W)."""
+    """Yield the values of some tensors, batch by batch of ``images`` (n, 3, H, W)."""
     import onnx
     import onnxruntime as ort
 
     wanted = list(dict.fromkeys(names))
     more = onnx.ModelProto()
     more.CopyFrom(model)
-    known = {each.name for each in more.graph.output} | {each.name for each in more.graph.input}
+    known = {tensor.name for tensor in (*more.graph.output, *more.graph.input)}
     more.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted if name not in known)
     inputs = [name for name in wanted if name == INPUT]
     outputs = [name for name in wanted if name != INPUT]
     session = ort.InferenceSession(more.SerializeToString(), providers=["CPUExecutionProvider"])
     for start in range(0, len(images), _BATCH):
         batch = images[start : start + _BATCH]
-        # Asked for no output, it gives all.
-        values = session.run(outputs, {INPUT: batch}) if outputs else []
-        found = dict(zip(outputs, values, strict=True))
-        yield found | dict.fromkeys(inputs, batch)
+        # An empty list of outputs would mean all outputs.
+        arrays = session.run(outputs, {INPUT: batch}) if outputs else []
+        values = dict(zip(outputs, arrays, strict=True))
+        yield values | dict.fromkeys(inputs, batch)
 
 
 def dequantized_weights(quantized: onnx.ModelProto) -> dict[str, Array]:
-    """The weights that a QDQ file computes with, under the names that they had in float."""
+    """Return the weights that a QDQ file computes with, under the names that they had in float."""
     from onnxruntime.quantization.quant_utils import TENSOR_NAME_QUANT_SUFFIX
 
     values = constants(quantized)
-    found = {}
+    weights = {}
     for node in quantized.graph.node:
         name = node.input[0] if node.input else ""
         if node.op_type != "DequantizeLinear" or not name.endswith(TENSOR_NAME_QUANT_SUFFIX):
@@ -81,12 +81,12 @@ def dequantized_weights(quantized: onnx.ModelProto) -> dict[str, Array]:
             shape[attributes(node)["axis"]] = -1
             scale, zero = scale.reshape(shape), zero.reshape(shape)
         steps = values[name].astype(np.float32) - zero.astype(np.float32)
-        found[name.removesuffix(TENSOR_NAME_QUANT_SUFFIX)] = steps * scale
-    return found
+        weights[name.removesuffix(TENSOR_NAME_QUANT_SUFFIX)] = steps * scale
+    return weights
 
 
 def grids(quantized: onnx.ModelProto) -> dict[str, tuple[Array, Array]]:
-    """Scale and zero point of each quantized activation, under the name that it had in float."""
+    """Return scale and zero point of each quantized activation, by its name in float."""
     from onnxruntime.quantization.quant_utils import QUANT_INPUT_SUFFIX
 
     values = constants(quantized)
@@ -101,7 +101,7 @@ def grids(quantized: onnx.ModelProto) -> dict[str, tuple[Array, Array]]:
 
 
 def on_grid(value: Array, scale: Array, zero: Array) -> Array:
-    """``value`` quantized and dequantized: rounded to the grid, clipped to its ends."""
+    """Quantize and dequantize ``value``: round it to the grid and clip it to its ends."""
     ends = np.iinfo(zero.dtype)
     steps = np.clip(np.rint(value / scale) + zero, ends.min, ends.max)
     rounded: Array = (steps - zero.astype(np.float32)) * scale

@@ -1,4 +1,4 @@
-"""What runs in OpenVINO: a compiled model as a runtime."""
+"""OpenVINO: a compiled model as a runtime."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from src.backends.openvino import signal_stack
 if TYPE_CHECKING:
     import openvino
 
-# That it is imported, what it converts and what NNCF quantizes, OpenVINO tells its maker over
-# the network, without having asked (openvino/tools/ovc/telemetry_utils.py). It has a silent
-# stand-in for the case that the package that sends is not there. So here it is not there; at
-# this module's import, for the first message is sent by the import of openvino.
+# OpenVINO reports its import, conversions and NNCF's quantizations to its maker over the network,
+# without asking (openvino/tools/ovc/telemetry_utils.py). Without the package openvino_telemetry it
+# sends nothing, so that package is hidden here, before openvino is imported.
 sys.modules.setdefault("openvino_telemetry", cast("Any", None))
 
 _DEVICES = {"cpu": "CPU"}
@@ -36,7 +35,7 @@ _CONVERSIONS = {"FakeQuantize", "Quantize", "Convert"}
 
 
 class Layer(NamedTuple):
-    """What a profile says of one layer in one call."""
+    """One layer in one call, as a profile describes it."""
 
     name: str
     kind: str  # as in Convolution
@@ -105,23 +104,23 @@ class OpenVinoRuntime:
         return cast("NDArray[np.float32]", answer[0])
 
     def synchronize(self) -> None:
-        """Nothing to wait for: ``infer`` returns when the logits are there."""
+        """Do nothing: ``infer`` returns when the logits are there."""
 
     def device_seconds(self, images: NDArray[np.float32]) -> float | None:
         return None
 
     def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
-        """From OpenVINO's own profile of a few calls, by the primitives that ran the layers."""
+        """Sum up OpenVINO's own profile of a few calls, by the primitives that ran the layers."""
         request = self._compile(len(images), PERF_COUNT=True).create_infer_request()
         layers: list[Layer] = []
         request.infer([images])  # the first call allocates
         for call in range(_PROFILED_CALLS):
             request.infer([images])
             layers += _layers(request, call)
-        found = operations(layers)
+        profiled = operations(layers)
         if trace is not None:
-            write(trace, found, self.settings["runtime"])
-        return Profile.of(found)
+            write(trace, profiled, self.settings["runtime"])
+        return Profile.of(profiled)
 
     def _compile(self, batch: int, **more: Any) -> openvino.CompiledModel:
         shape = self._graph.input(0).partial_shape
@@ -138,20 +137,20 @@ def _layers(request: openvino.InferRequest, call: int) -> Iterator[Layer]:
 
 
 def operations(layers: Iterable[Layer]) -> list[Operation]:
-    """The layers of OpenVINO profiles, one after the other: it tells how long, but not when.
+    """Return the layers of OpenVINO profiles one after the other: profiles have no start times.
 
     Layers that only convert between precisions are apart, and so are those that compute with
     indices ("other"). A layer that was fused into another took no time, and is none.
     """
-    found: list[Operation] = []
+    profiled: list[Operation] = []
     now = 0.0
     for layer in layers:
         if layer.seconds:
-            found.append(
+            profiled.append(
                 Operation(layer.call, layer.name, layer.kind, _precision(layer), now, layer.seconds)
             )
             now += layer.seconds
-    return found
+    return profiled
 
 
 def _precision(layer: Layer) -> str:

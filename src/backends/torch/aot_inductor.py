@@ -12,38 +12,37 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from src.backends.base import ExportSource, Unavailable
-from src.backends.torch.runtime import (
-    TorchRuntime,
-    fresh_compiler_cache,
-    open_device,
-    require_compiler,
-)
-from src.run import usage_code
+from src.backends.torch.runtime import fresh_compiler_cache, require_compiler
 from src.system import machine
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-_FILE = "model.pt2"
 _SOURCES = {".c", ".cc", ".cpp", ".cu"}
-_METADATA = "extra/lightship.json"  # where torch.export.pt2_archive puts a caller's own files
+METADATA = "extra/lightship.json"  # where torch.export.pt2_archive puts a caller's own files
 
 
-def export(
-    source: ExportSource, folder: Path, network: nn.Module, place: torch.device, dtype: torch.dtype
+class Package(NamedTuple):
+    """A loaded package."""
+
+    network: Callable[[Tensor], Tensor]  # (N, 3, H, W) float32 -> (N, K) float32
+    image_size: int  # H and W
+
+
+def compile_package(
+    source: ExportSource, path: Path, network: nn.Module, place: torch.device
 ) -> None:
     """Compile ``network`` on ``place`` and write the package with the metadata inside.
 
     Args:
         source: of the images, the metadata and the scratch folder.
-        folder: empty.
+        path: the package.
         network: (N, 3, H, W) float32 to (N, K) float32; not changed.
         place: the device to compile for.
-        dtype: of the weights, for the metadata of what can load it.
 
     Raises:
         Unavailable: there is no C++ compiler.
@@ -53,7 +52,6 @@ def export(
     from torch._inductor.async_compile import shutdown_compile_workers
 
     require_compiler()
-    package = source.scratch / f"{place.type}-{str(dtype).removeprefix('torch.')}.pt2"
     configs: dict[str, Any] = {
         "freezing": True,
         # They would be left behind, in a cache that no setting moves.
@@ -62,53 +60,43 @@ def export(
     if place.type == "cpu":
         # Else the number of threads of this process would be compiled in.
         configs["cpp.dynamic_threads"] = True
-    with torch.no_grad(), fresh_compiler_cache(source.scratch):
-        program = torch.export.export(
-            network if place.type == "cpu" else copy.deepcopy(network).to(place),
-            (source.example.to(place),),
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-        )
-        aoti_compile_and_package(program, package_path=str(package), inductor_configs=configs)
-    shutdown_compile_workers()  # processes that would stay, beside rows that are timed
-    _pack(package, folder / _FILE, json.dumps({**source.metadata(), **_compiled_for(place)}))
+    with tempfile.TemporaryDirectory(dir=source.scratch) as folder:
+        package = Path(folder) / "model.pt2"
+        with torch.no_grad(), fresh_compiler_cache(source.scratch):
+            program = torch.export.export(
+                network if place.type == "cpu" else copy.deepcopy(network).to(place),
+                (source.example.to(place),),
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )
+            aoti_compile_and_package(program, package_path=str(package), inductor_configs=configs)
+        shutdown_compile_workers()  # processes that would stay, beside rows that are timed
+        _pack(package, path, json.dumps({**source.metadata(), **_compiled_for(place)}))
 
 
-def usage(preprocessing: dict[str, Any], device: str = "cpu") -> str:
-    """Lines of Python that use the file: see :meth:`src.formats.base.Format.usage`."""
-    opening = [
-        f'path = "{usage_code.FOLDER}/{_FILE}"  # holds machine code: load only what you trust',
-        "with zipfile.ZipFile(path) as package:",
-        f'    [inside] = [name for name in package.namelist() if name.endswith("{_METADATA}")]',
-        '    names = json.loads(package.read(inside))["class_names"]',
-        "model = torch._inductor.aoti_load_package(path)",
-    ]
-    imports = ["import zipfile", "import torch", "import torch._inductor"]
-    return usage_code.lines(imports, opening, preprocessing, f"model({usage_code.tensor(device)})")
+def open_package(path: Path, place: torch.device) -> Package:
+    """Load the network of a package onto ``place``.
 
-
-def load(folder: Path, device: str, threads: int, precision: str = "fp32") -> TorchRuntime:
-    """The runtime of an exported folder: see :meth:`src.formats.base.Format.load`."""
-    place = open_device(device, threads)
-    path = folder / _FILE
+    Raises:
+        Unavailable: this processor or GPU lacks what the package was compiled for.
+        ValueError: it holds more than compiled code.
+    """
     with zipfile.ZipFile(path) as package:
-        names = package.namelist()
-        [metadata] = [name for name in names if name.endswith(_METADATA)]
-        about = json.loads(package.read(metadata))
-        _require_machine(about, device)
-        if device == "cpu":
-            return TorchRuntime(_network(_library(package)), place, precision)
-        require_only_compiled(package)
-    runtime = TorchRuntime(_network(package_loader(path)), place, precision)
-    # A kernel is read from its file when it is first called, and then stays.
-    runtime.warm_up(about["preprocessing"]["image_size"])
-    return runtime
+        [inside] = [name for name in package.namelist() if name.endswith(METADATA)]
+        metadata = json.loads(package.read(inside))
+        _require_machine(metadata, place.type)
+        if place.type == "cpu":
+            runner = _library(package)
+        else:
+            require_only_compiled(package)
+            runner = package_loader(path)
+    return Package(_network(runner), metadata["preprocessing"]["image_size"])
 
 
 def _library(package: zipfile.ZipFile) -> Any:
-    """The library of a package for a CPU, which the process keeps after its file is gone.
+    """Load the library of a package for a CPU; the process keeps it after its file is gone.
 
-    Not by torch's own loader: it unpickles what else is in a package, and compiles sources that
-    are in it.
+    Torch's own loader is not used: it unpickles other members of a package and compiles sources
+    in it.
     """
     from torch._C import _aoti
 
@@ -118,7 +106,7 @@ def _library(package: zipfile.ZipFile) -> Any:
 
 
 def package_loader(path: Path) -> Any:
-    """Torch's loader in C++, which finds a GPU's kernels beside the library; it unpickles nothing.
+    """Open a package with torch's C++ loader, which finds a GPU's kernels and unpickles nothing.
 
     A package must have passed :func:`require_only_compiled`.
     """
@@ -164,20 +152,20 @@ def _pack(package: Path, path: Path, metadata: str) -> None:
         for name in given.namelist():
             written.writestr(name, b"" if name.endswith(".cpp") else given.read(name))
         root = given.namelist()[0].partition("/")[0]
-        written.writestr(f"{root}/{_METADATA}", metadata)
+        written.writestr(f"{root}/{METADATA}", metadata)
 
 
 def _compiled_for(place: torch.device) -> dict[str, Any]:
-    """What a machine must be to run the package, as plain values."""
+    """Describe the machines that can run the package, as plain values."""
     import torch
 
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "machine": platform.machine(),
         "instruction_sets": machine.instruction_sets(),
     }
     if place.type == "cuda":
-        found["compute_capability"] = list(torch.cuda.get_device_capability(place))
-    return found
+        values["compute_capability"] = list(torch.cuda.get_device_capability(place))
+    return values
 
 
 def _require_machine(metadata: dict[str, Any], device: str) -> None:
@@ -197,7 +185,6 @@ def _require_machine(metadata: dict[str, Any], device: str) -> None:
     if device == "cuda":
         capability = list(torch.cuda.get_device_capability())
         if capability != metadata["compute_capability"]:
-            wanted, found = (
-                ".".join(map(str, each)) for each in (metadata["compute_capability"], capability)
-            )
-            raise Unavailable(f"compiled for compute capability {wanted}, this GPU has {found}")
+            wanted = ".".join(map(str, metadata["compute_capability"]))
+            here_is = ".".join(map(str, capability))
+            raise Unavailable(f"compiled for compute capability {wanted}, this GPU has {here_is}")

@@ -1,9 +1,9 @@
-"""What formats for a GPU share: whether there is one, and calls replayed as a CUDA graph."""
+"""Formats for a GPU: a check that there is one, and calls replayed as a CUDA graph."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ _CALLS_BEFORE_CAPTURE = 3  # libraries allocate workspaces in the first calls
 
 
 def require_gpu(*, compiling: bool = False) -> torch.device:
-    """The GPU that torch uses.
+    """Return the GPU that torch uses.
 
     Args:
         compiling: by torch's compiler, which depends on Triton on a GPU.
@@ -46,29 +46,21 @@ class _Captured(NamedTuple):
     logits: Tensor  # (N, K) float32, on the GPU
 
 
+@dataclass(eq=False)
 class GraphedRuntime(TorchRuntime):
     """A network on a GPU whose kernels are launched all at once, by replaying a CUDA graph.
 
     A graph is captured for each batch size when it is first called with it, and kept. At batch 1
     the host takes longer to launch a network's kernels than the GPU takes to run them; a replay
     launches them with one call (https://pytorch.org/blog/accelerating-pytorch-with-cuda-graphs/).
-
-    Args:
-        network: images (N, 3, H, W) to logits (N, K), both on ``device``; without
-            synchronisation inside.
-        device: the GPU.
-        precision: of the products, for the profile.
+    The network must not synchronise with the host.
     """
 
-    def __init__(
-        self,
-        network: Callable[[Tensor], Tensor],
-        device: torch.device,
-        precision: str = "fp32",
-    ) -> None:
-        super().__init__(network, device, precision)
+    _captured: dict[tuple[int, ...], _Captured] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.settings["cuda_graph"] = True
-        self._captured: dict[tuple[int, ...], _Captured] = {}
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch
@@ -80,7 +72,7 @@ class GraphedRuntime(TorchRuntime):
             return cast("NDArray[np.float32]", captured.logits.cpu().numpy())
 
     def device_seconds(self, images: NDArray[np.float32]) -> float | None:
-        """By CUDA events around the replay: the GPU's own time, without gaps between launches."""
+        """Time the replay with CUDA events: the GPU's own time, without gaps between launches."""
         import torch
 
         with torch.inference_mode():
@@ -98,26 +90,16 @@ class GraphedRuntime(TorchRuntime):
 
         if images.shape in self._captured:
             return self._captured[images.shape]
-        place = torch.from_numpy(images).to(self._device)
+        place = torch.from_numpy(images).to(self.device)
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch has not typed it
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_CALLS_BEFORE_CAPTURE):
-                self._network(place)
+                self.network(place)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            logits = self._network(place)
+            logits = self.network(place)
         captured = _Captured(graph, place, logits)
         self._captured[images.shape] = captured
         return captured
-
-
-def graph_usage(preprocessing: dict[str, Any]) -> list[str]:
-    """Lines of Python that make ``model`` replay a CUDA graph for one image."""
-    size = preprocessing["image_size"]
-    return [
-        'model.to("cuda")',
-        f'example = torch.zeros(1, 3, {size}, {size}, device="cuda")',
-        "model = torch.cuda.make_graphed_callables(model, (example,))",
-    ]

@@ -1,10 +1,11 @@
-"""What runs in PyTorch: a module as a runtime."""
+"""PyTorch: a network as a runtime."""
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +24,7 @@ _PROFILED_CALLS = 5
 _MICROSECOND = 1e-6
 
 
+@dataclass(eq=False)
 class TorchRuntime:
     """A network on a device, called without autograd.
 
@@ -32,25 +34,22 @@ class TorchRuntime:
         precision: of the products, for the profile.
     """
 
-    def __init__(
-        self,
-        network: Callable[[Tensor], Tensor],
-        device: torch.device,
-        precision: str = "fp32",
-    ) -> None:
+    network: Callable[[Tensor], Tensor]
+    device: torch.device
+    precision: str = "fp32"
+    settings: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
         import torch
 
-        self._precision = precision
-        self._network = network
-        self._device = device
-        self.settings: dict[str, Any] = {
+        self.settings = {
             "runtime": f"torch {torch.__version__}",
-            "device": device.type,
+            "device": self.device.type,
             "threads": torch.get_num_threads(),
             "interop_threads": torch.get_num_interop_threads(),
             "matmul_precision": torch.get_float32_matmul_precision(),
         }
-        if device.type == "cuda":
+        if self.device.type == "cuda":
             self.settings["tf32"] = torch.backends.cuda.matmul.allow_tf32
             self.settings["cudnn_tf32"] = torch.backends.cudnn.allow_tf32
             self.settings["cudnn_benchmark"] = torch.backends.cudnn.benchmark
@@ -60,52 +59,52 @@ class TorchRuntime:
         import torch
 
         with torch.inference_mode():
-            logits = self._network(torch.from_numpy(images).to(self._device))
+            logits = self.network(torch.from_numpy(images).to(self.device))
             return cast("NDArray[np.float32]", logits.float().cpu().numpy())
 
     def warm_up(self, image_size: int) -> None:
-        """Call it with one image and with two: compilers treat one as a case of its own."""
+        """Call it with one image and with two: compilers treat a batch of one as a special case."""
         for count in (1, 2):
             self(np.zeros((count, 3, image_size, image_size), np.float32))
 
     def synchronize(self) -> None:
         import torch
 
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def device_seconds(self, images: NDArray[np.float32]) -> float | None:
-        """By CUDA events around the network, its input on the device already.
+        """Time the network with CUDA events, with its input on the device already.
 
-        It holds the gaps in which the GPU waits for the host to launch the next kernel, so at
+        The time holds the gaps in which the GPU waits for the host to launch the next kernel, so at
         batch 1 it is often the host's time. A row with a CUDA graph has no such gaps.
         """
         import torch
 
-        if self._device.type != "cuda":
+        if self.device.type != "cuda":
             return None
         with torch.inference_mode():
-            there = torch.from_numpy(images).to(self._device)
+            there = torch.from_numpy(images).to(self.device)
             start, end = timing_event(), timing_event()
             start.record()
-            self._network(there)
+            self.network(there)
             end.record()
             end.synchronize()
             milliseconds: float = start.elapsed_time(end)
         return milliseconds / 1e3
 
     def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
-        """Torch runs an operator in the type of its tensors, which is the network's.
+        """Give all time to the network's own type, in which torch runs each operator.
 
-        By its own profiler, and only where a trace is asked for: that takes seconds to start.
+        Torch's profiler takes seconds to start, so it runs only where a trace is asked for.
         """
         if trace is None:
-            return Profile(time={self._precision: 1.0})
+            return Profile(time={self.precision: 1.0})
         import torch
         from torch.profiler import ProfilerActivity, profile
 
         activities = [ProfilerActivity.CPU]
-        if self._device.type == "cuda":
+        if self.device.type == "cuda":
             activities.append(ProfilerActivity.CUDA)
         self(images)
         steps = torch.profiler.schedule(wait=0, warmup=1, active=_PROFILED_CALLS, repeat=1)
@@ -117,12 +116,12 @@ class TorchRuntime:
             for _ in range(_PROFILED_CALLS + 1):
                 self(images)
                 profiler.step()
-        found = _operations(profiler.events(), self._device.type, self._precision)
-        return Profile.of(found).shared_by(_PROFILED_CALLS)
+        profiled = _operations(profiler.events(), self.device.type, self.precision)
+        return Profile.of(profiled).shared_by(_PROFILED_CALLS)
 
 
 def _operations(events: Any, device: str, precision: str) -> Iterator[Operation]:
-    """What each operator took by itself: on the host, or on the device where it runs there."""
+    """Yield the own time of each operator: on the host, or on the device where it runs there."""
     for event in events:
         on_device = event.device_type.name != "CPU"
         if event.is_user_annotation or on_device is not (device == "cuda"):
@@ -133,14 +132,14 @@ def _operations(events: Any, device: str, precision: str) -> Iterator[Operation]
 
 
 def timing_event() -> Any:
-    """A CUDA event that records when the GPU reaches it."""
+    """Return a CUDA event that records when the GPU reaches it."""
     import torch
 
     return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
 def open_device(device: str, threads: int, *, tf32: bool = False) -> torch.device:
-    """Torch's device of that name, with ``threads`` intra-op threads set.
+    """Return torch's device of that name, with ``threads`` intra-op threads set.
 
     Args:
         device: ``cpu`` or ``cuda``.

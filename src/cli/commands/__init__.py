@@ -1,1 +1,1 @@
-"""One ``main`` a command."""
+"""The ``main`` function of each command."""

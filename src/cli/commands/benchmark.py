@@ -5,13 +5,15 @@ python -m src.benchmark lightning_logs/convnext_t/version_0 --batch_sizes '[1,32
 
 from __future__ import annotations
 
-from src.cli.stage_command import parse, typed
+from src.benchmark.options import BenchmarkOptions
+from src.cli.stage_command import command_line, parse
 from src.system.console import StageDisplay, open_console
-from src.system.signals import telling
+from src.system.signals import resume_advice
 
 
 def main() -> None:
-    from src.benchmark.options import BenchmarkOptions
+    """Run the command line of this process."""
+    # These import torch, Lightning or matplotlib, which --help does not need.
     from src.benchmark.suite import measure_unless_done, require_success
     from src.data.restore import data_of
     from src.report.stage import report_run
@@ -20,7 +22,8 @@ def main() -> None:
     run.remove_unfinished()
     data = data_of(run)
     console = open_console()
-    with telling(lambda: f"go on with: {typed('benchmark')}"), StageDisplay(console) as report:
+    advice = f"go on with: {command_line('benchmark')}"
+    with resume_advice(lambda: advice), StageDisplay(console) as report:
         results = measure_unless_done(run, data, options, report)
     report_run(run, console)
     require_success(results.rows, options)

@@ -1,17 +1,18 @@
-"""Pack an exported ONNX file with all that it takes to use it into one zip file.
+"""Pack an exported ONNX file and everything needed to use it into one zip file.
 
 python -m src.bundle lightning_logs/convnext_t/version_0 --format onnx_int8 -o model.zip
 """
 
 from __future__ import annotations
 
+from src.bundle.options import BundleOptions
 from src.cli.stage_command import parse
 from src.system.console import open_console
 
 
 def main() -> None:
-    from src.bundle.options import BundleOptions
-    from src.bundle.stage import bundle
+    """Run the command line of this process."""
+    from src.bundle.stage import bundle  # imports torch and Lightning
 
     run, options = parse("bundle", __doc__, BundleOptions)
     contents = bundle(run, options)

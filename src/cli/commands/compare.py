@@ -1,4 +1,4 @@
-"""Compare measured runs: which model and which format to ship, or what became worse.
+"""Compare measured runs: show which model and format to ship, or find regressions.
 
 python -m src.compare lightning_logs
 python -m src.compare lightning_logs --under 10ms
@@ -13,6 +13,7 @@ import re
 from rich.console import Console
 
 from src.cli.parser_errors import OneLineParser
+from src.compare.collection import collect
 from src.errors import LightshipError, UsageError
 from src.run.results import Results
 from src.system.console import open_console
@@ -22,8 +23,44 @@ _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
 def main(argv: list[str] | None = None) -> None:
-    from src.compare.collection import collect
+    """Run one command line, by default that of this process.
 
+    Raises:
+        UsageError: the command line is wrong.
+        LightshipError: a file regressed, or --strict is given and a comparison is inconclusive.
+    """
+    options = _parse(argv)
+    guards = options.max_slowdown is not None or options.max_drop is not None
+    _refuse_ignored(options, guards=guards)
+    max_slowdown = _fraction("--max-slowdown", options.max_slowdown)
+    max_drop = _points("--max-drop", options.max_drop)
+    seconds = None if options.under is None else _seconds("--under", options.under)
+    runs = collect([str(user_path(name, "RUN")) for name in options.runs])
+    console = open_console()
+    if not guards:
+        from src.compare.stage import compare_runs  # imports matplotlib
+
+        compare_runs(runs, console, wanted=options.batch, seconds=seconds, folder=options.output)
+        return
+    if len(runs) != 2:  # noqa: PLR2004  # the old one and the new one
+        raise UsageError(
+            "RUN",
+            expected="two with --max-slowdown or --max-drop, the old one and the new one",
+            found=f"{len(runs)}: {', '.join(run.name for run in runs)}",
+            remedy="name two runs",
+        )
+    _require_no_regression(
+        runs[0].results,
+        runs[1].results,
+        console,
+        max_slowdown=max_slowdown,
+        max_drop=max_drop,
+        clock=options.clock,
+        strict=options.strict,
+    )
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = OneLineParser(
         prog="python -m src.compare",
         description=__doc__,
@@ -33,46 +70,30 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", help="a run, a folder of runs, or a benchmark.json"
     )
-    parser.add_argument("--under", metavar="10ms", help="which file to ship below this latency")
-    parser.add_argument("--batch", type=int, help="images a call; by default the fewest in common")
+    parser.add_argument(
+        "--under", metavar="10ms", help="recommend the file to ship below this latency"
+    )
+    parser.add_argument(
+        "--batch", type=int, help="images per call (default: the fewest that all runs have)"
+    )
     parser.add_argument(
         "--output", type=user_path, help="folder of comparison.html and comparison.md"
     )
-    parser.add_argument("--max-slowdown", metavar="5%", help="exit with 1 if NEW is slower by more")
-    parser.add_argument("--max-drop", metavar="0.5", help="... if it loses more points of top-1")
     parser.add_argument(
-        "--clock", action="store_true", help="judge milliseconds too: the machine is steady"
+        "--max-slowdown", metavar="5%", help="exit with 1 if NEW is slower by more than this"
     )
-    parser.add_argument("--strict", action="store_true", help="exit with 1 where it cannot be told")
-    options = parser.parse_args(argv)
-    guards = options.max_slowdown is not None or options.max_drop is not None
-    _refuse_ignored(options, guards=guards)
-    max_slowdown = _share("--max-slowdown", options.max_slowdown)
-    max_drop = _points("--max-drop", options.max_drop)
-    seconds = None if options.under is None else _duration("--under", options.under)
-    found = collect([str(user_path(name, "RUN")) for name in options.runs])
-    console = open_console()
-    if guards:
-        if len(found) != 2:  # noqa: PLR2004
-            raise UsageError(
-                "RUN",
-                expected="two with --max-slowdown or --max-drop, the old one and the new one",
-                found=f"{len(found)}: {', '.join(each.name for each in found)}",
-                remedy="name two runs",
-            )
-        _require_no_regression(
-            found[0].results,
-            found[1].results,
-            console,
-            max_slowdown=max_slowdown,
-            max_drop=max_drop,
-            clock=options.clock,
-            strict=options.strict,
-        )
-    else:
-        from src.compare.stage import compare_runs
-
-        compare_runs(found, console, wanted=options.batch, seconds=seconds, folder=options.output)
+    parser.add_argument(
+        "--max-drop", metavar="0.5", help="exit with 1 if NEW loses more points of top-1"
+    )
+    parser.add_argument(
+        "--clock",
+        action="store_true",
+        help="also compare milliseconds (only if the machine's speed is steady)",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 1 if a comparison is inconclusive"
+    )
+    return parser.parse_args(argv)
 
 
 def _require_no_regression(
@@ -85,15 +106,15 @@ def _require_no_regression(
     clock: bool,
     strict: bool,
 ) -> None:
-    from src.compare.regression import compare
+    from src.compare.regression import compare  # imports scipy
 
     findings = compare(old, new, max_slowdown=max_slowdown, max_drop=max_drop, clock=clock)
     if not findings:
         raise LightshipError("OLD and NEW have no row in common, so nothing was compared")
-    for each in findings:
-        console.print(str(each), soft_wrap=True, markup=False)
+    for finding in findings:
+        console.print(str(finding), soft_wrap=True, markup=False)
     counts = {
-        outcome: sum(each.outcome == outcome for each in findings)
+        outcome: sum(finding.outcome == outcome for finding in findings)
         for outcome in ("regressed", "inconclusive")
     }
     if counts["regressed"] or (strict and counts["inconclusive"]):
@@ -104,15 +125,15 @@ def _require_no_regression(
 
 
 def _refuse_ignored(options: argparse.Namespace, *, guards: bool) -> None:
-    """An option that would have no effect here is a mistake."""
-    given = {
+    """Refuse an option that would have no effect."""
+    ignored_options = {
         "--under": options.under is not None and guards,
         "--batch": options.batch is not None and guards,
         "--output": options.output is not None and guards,
         "--clock": options.clock and options.max_slowdown is None,
         "--strict": options.strict and not guards,
     }
-    for name, ignored in given.items():
+    for name, ignored in ignored_options.items():
         if ignored:
             raise UsageError(
                 name,
@@ -124,31 +145,31 @@ def _refuse_ignored(options: argparse.Namespace, *, guards: bool) -> None:
             )
 
 
-def _duration(name: str, text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|ms|us)", text.strip())
-    if not found or not float(found[1]):
+def _seconds(name: str, text: str) -> float:
+    """Return ``10ms`` as 0.01."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|ms|us)", text.strip())
+    if not match or not float(match[1]):
         raise UsageError(
             name, expected="a time as 10ms or 0.5s", found=text, remedy="give it a unit"
         )
-    return float(found[1]) * _SECONDS[found[2]]
+    return float(match[1]) * _SECONDS[match[2]]
 
 
-def _share(name: str, text: str | None) -> float | None:
-    """``5%`` as 0.05."""
+def _fraction(name: str, text: str | None) -> float | None:
+    """Return ``5%`` as 0.05."""
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text.strip())
-    if not found:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text.strip())
+    if not match:
         raise UsageError(name, expected="a percentage as 5%", found=text, remedy="add the % sign")
-    return float(found[1]) / 100
+    return float(match[1]) / 100
 
 
 def _points(name: str, text: str | None) -> float | None:
-    """Points of percent, as 0.5, as a share of 1."""
+    """Return percentage points as a fraction: ``0.5`` as 0.005."""
     if text is None:
         return None
-    found = re.fullmatch(r"\d+(?:\.\d+)?", text.strip())
-    if not found:
+    if not re.fullmatch(r"\d+(?:\.\d+)?", text.strip()):
         raise UsageError(
             name, expected="points of percent as 0.5", found=text, remedy="give a number alone"
         )

@@ -1,4 +1,4 @@
-"""Look at the data before training: classes, sizes, broken files, pictures in two splits.
+"""Look at the data before training: classes, sizes, broken files, images in two splits.
 
 python -m src.data data=image_folder data.root=photos
 python -m src.data lightning_logs/resnet34/version_0
@@ -24,13 +24,13 @@ def check(words: Sequence[str]) -> None:
     """Run one command line, without the program's name.
 
     Raises:
-        LightshipError: a picture is in more than one split, or a file cannot be read.
+        LightshipError: an image is in more than one split, or a file cannot be read.
     """
     from src.cli.stage_command import parse_data
     from src.data.check.contact_sheet import ContactSheet
+    from src.data.check.summary import lines, verdict
     from src.data.check.survey import survey
     from src.data.restore import data_of
-    from src.report.data_check import lines, verdict
     from src.run.folder import Run
     from src.system import atomic_files
 
@@ -52,11 +52,13 @@ def check(words: Sequence[str]) -> None:
     sheet = ContactSheet(data.class_names, data.preprocessing)
     console = open_console()
     with StageDisplay(console) as report:
-        found = survey(data, sheet, lambda split, at, of: report("looking", split, at, of))
-    for line in lines(found):
+        result = survey(
+            data, sheet, lambda split, done, total: report("looking", split, done, total)
+        )
+    for line in lines(result):
         console.print(line, soft_wrap=True, markup=False)
     atomic_files.write_bytes(sheet_path, sheet.png())
     console.print(f"\ncontact sheet: {sheet_path}", soft_wrap=True, markup=False)
-    wrong = verdict(found)
-    if wrong:
-        raise LightshipError(wrong)
+    problem = verdict(result)
+    if problem:
+        raise LightshipError(problem)

@@ -1,4 +1,4 @@
-"""Report again on a run that was measured.
+"""Write the report of a measured run again.
 
 python -m src.report lightning_logs/convnext_t/version_0
 """
@@ -6,12 +6,13 @@ python -m src.report lightning_logs/convnext_t/version_0
 from __future__ import annotations
 
 from src.cli.parser_errors import OneLineParser
+from src.run.folder import Run
 from src.system.console import open_console
 
 
 def main() -> None:
-    from src.report.stage import report_run
-    from src.run.folder import Run
+    """Run the command line of this process."""
+    from src.report.stage import report_run  # imports matplotlib
 
     parser = OneLineParser(prog="python -m src.report", description=__doc__)
     parser.add_argument("run", metavar="RUN", help="the run's folder")

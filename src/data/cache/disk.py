@@ -1,4 +1,4 @@
-"""Pictures that are decoded once and kept on disk, for this training and later ones."""
+"""Images that are decoded once and kept on disk, for this training and later ones."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from src.errors import UsageError
 from src.system.atomic_files import whole_folder
 
 LAYOUT = 1  # of an entry; another one is another key
-_MAPPED = {"_pixels", "_index"}  # what each process has of its own
+_MAPPED = {"_pixels", "_index"}  # every process maps the files itself
 
 
-class MappedImages:
-    """A data set whose pictures at ``indices`` are in one file as uint8, uncompressed.
+class DiskCache:
+    """A data set whose images at ``indices`` are in one file as uint8, uncompressed.
 
     The file is mapped into memory: all workers and processes read the same pages, and the system
     lets go of them when it needs the room. One process fills it; others wait and find it.
@@ -31,7 +31,7 @@ class MappedImages:
         indices: those that are kept.
         folder: where such files are.
         key: the entry's name in it: another one for other pixels.
-        forgiving: keep nothing of a picture that cannot be read, instead of raising; reading it
+        skip_unreadable: leave out an image that cannot be read, instead of raising; its use
             raises then.
 
     Raises:
@@ -46,14 +46,19 @@ class MappedImages:
         folder: CacheFolder,
         key: str,
         *,
-        forgiving: bool = False,
+        skip_unreadable: bool = False,
     ) -> None:
         self._images = images
         self.targets = images.targets
         with folder.alone():
             self._entry = folder.entry(key)
             if not is_whole(self._entry):
-                _fill(self._entry, DecodedImages(images, forgiving=forgiving), indices, folder)
+                _fill(
+                    self._entry,
+                    DecodedImages(images, skip_unreadable=skip_unreadable),
+                    indices,
+                    folder,
+                )
             self._map()
             os.utime(self._entry)  # it was used now
         self._rows = {index: row for row, index in enumerate(indices.tolist())}

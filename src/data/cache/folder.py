@@ -1,4 +1,4 @@
-"""The folder of decoded pictures that several trainings share, and the room in it."""
+"""The folder of decoded images that several trainings share, and the room in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import IO
 from src.errors import UsageError, describe
 from src.system import file_locks, partial_files
 
-NAME = "lightship-pictures"  # of our own folder, in whichever one the user names
+NAME = "lightship-pictures"  # of the folder within the one that the user names
 PIXELS = "pixels"  # the file of an entry that is held open by who uses it
 INDEX = "index.npy"
 _LOCK = "lock"
@@ -20,7 +20,7 @@ _ENTRY = ".pictures"  # how the name of an entry ends
 
 
 def default_folder() -> Path:
-    """Where caches of a user are: https://specifications.freedesktop.org/basedir-spec/latest/.
+    """Return the folder of a user's caches: https://specifications.freedesktop.org/basedir-spec/latest/.
 
     Raises:
         UsageError: the user has no home folder.
@@ -40,9 +40,9 @@ def default_folder() -> Path:
 
 
 class CacheFolder:
-    """Entries, each a folder that appears whole or not at all.
+    """Entries, which are folders that appear whole or not at all.
 
-    Nothing but entries is removed, of which nothing but the files that we wrote.
+    Only entries are removed, and in them only the files that this class writes.
 
     Args:
         parent: gets a folder of our own, which holds the entries.
@@ -54,12 +54,12 @@ class CacheFolder:
         self._most_bytes = most_bytes
 
     def entry(self, key: str) -> Path:
-        """The folder of an entry, whether it is there or not."""
+        """Return the folder of an entry, which need not exist."""
         return self.path / f"{key}{_ENTRY}"
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """While no other process is in this block: those that come later wait.
+        """Lock the folder for a block; other processes wait.
 
         Raises:
             UsageError: the folder cannot be written, or its disk is full.
@@ -67,7 +67,7 @@ class CacheFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with (self.path / _LOCK).open("a") as file:
-                file_locks.take(file.fileno())
+                file_locks.lock_exclusive(file.fileno())
                 yield
         except OSError as error:
             raise UsageError(
@@ -114,14 +114,14 @@ class CacheFolder:
 
 
 def is_whole(entry: Path) -> bool:
-    """Whether an entry is there, with all that belongs to it."""
+    """Return True if an entry is there with all of its files."""
     return not entry.is_symlink() and all((entry / name).is_file() for name in (PIXELS, INDEX))
 
 
 def hold(entry: Path) -> IO[bytes]:
-    """An entry's pixels, open; until what is open is closed, the entry is in use."""
+    """Open an entry's pixels; the entry is in use until the file is closed."""
     file = (entry / PIXELS).open("rb")
-    file_locks.share(file.fileno())
+    file_locks.lock_shared(file.fileno())
     return file
 
 
@@ -131,11 +131,11 @@ def _removed(entry: Path) -> bool:
     except PermissionError:
         return False  # another user's
     with file:
-        if not file_locks.is_free(file.fileno()):
+        if not file_locks.try_lock_exclusive(file.fileno()):
             return False
         for name in (INDEX, PIXELS):
             (entry / name).unlink()
-        with contextlib.suppress(OSError):  # something that is not ours is in it
+        with contextlib.suppress(OSError):  # it holds files of others
             entry.rmdir()
         return True
 

@@ -1,4 +1,4 @@
-"""Pictures that are decoded once and kept in memory."""
+"""Images that are decoded once and kept in memory."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from src.data.pipeline.dataset import LabelledImages
 from src.errors import UsageError
 from src.system import machine
 
-_SHARE = 0.5  # of the memory that the pictures of one split may take
+_SHARE = 0.5  # of the memory that the images of one split may take
 
 
-class CachedImages:
-    """A data set whose pictures at ``indices`` are in memory as uint8, uncompressed.
+class MemoryCache:
+    """A data set whose images at ``indices`` are in memory as uint8, uncompressed.
 
     They are decoded in the first process, before its workers are forked, so that on Linux all of
-    them read the same memory; where workers are spawned, each gets a copy.
+    them read the same memory; a spawned worker gets a copy.
 
     Args:
         images: where they come from.
         indices: those that are kept.
-        forgiving: keep nothing of a picture that cannot be read, instead of raising; reading it
+        skip_unreadable: leave out an image that cannot be read, instead of raising; its use
             raises then.
-        processes: that train on this machine, each with a memory of its own.
+        processes: number of training processes on this machine; each has memory of its own.
 
     Raises:
         UsageError: they would not fit.
@@ -37,12 +37,12 @@ class CachedImages:
         images: LabelledImages,
         indices: NDArray[np.int64],
         *,
-        forgiving: bool = False,
+        skip_unreadable: bool = False,
         processes: int = 1,
     ) -> None:
         self._images = images
         self.targets = images.targets
-        decoded = DecodedImages(images, forgiving=forgiving)
+        decoded = DecodedImages(images, skip_unreadable=skip_unreadable)
         _require_room(decoded.estimate_bytes(indices), len(indices), processes)
         kept = indices.tolist()
         pairs = zip(kept, decoded.pixels(kept), strict=True)
@@ -56,12 +56,12 @@ class CachedImages:
         return self._images.name(index)
 
 
-def _require_room(wanted: int, pictures: int, processes: int) -> None:
+def _require_room(wanted: int, images: int, processes: int) -> None:
     room = round(_SHARE * machine.memory_bytes() / processes)
     if wanted > room:
         raise UsageError(
             "data.cache",
             expected=f"pictures that take {room} bytes at most, a process's half of the memory",
-            found=f"about {wanted} bytes for {pictures} pictures",
+            found=f"about {wanted} bytes for {images} pictures",
             remedy="set data.cache=disk, or data.fast_decode=true for smaller ones",
         )

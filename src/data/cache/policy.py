@@ -1,4 +1,4 @@
-"""Which pictures are decoded once, and where they are kept."""
+"""Policy of the image cache: the images that are decoded once, and the place that keeps them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import PIL
 import torchvision
 from numpy.typing import NDArray
 
-from src.data.cache.disk import LAYOUT, MappedImages
+from src.data.cache.disk import LAYOUT, DiskCache
 from src.data.cache.folder import CacheFolder, default_folder
-from src.data.cache.memory import CachedImages
+from src.data.cache.memory import MemoryCache
 from src.data.cache.resized import ResizedImages
 from src.data.pipeline.dataset import LabelledImages
-from src.data.pipeline.image_files import PictureFiles
+from src.data.pipeline.image_files import ImageFiles
 from src.data.pipeline.split import Split
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.system.paths import user_path
 
-# none: each picture is decoded whenever it is looked at. memory: once a training. disk: once.
+# none: an image is decoded at each use. memory: once a training. disk: once.
 CacheKind = Literal["none", "memory", "disk"]
 
 _GIGABYTES = 50.0
@@ -31,15 +31,15 @@ _FOLDER = "data.cache_dir"
 
 
 class Cache:
-    """Keeps decoded pictures.
+    """Keep decoded images.
 
     Args:
-        kind: where.
+        kind: the place that keeps them.
         folder: of the files, with ``disk``; None for the user's folder of caches.
         gigabytes: that all files in it may take together, with ``disk``; None for 50.
 
     Raises:
-        UsageError: an option has no effect, or no sense.
+        UsageError: an option has no effect.
     """
 
     def __init__(self, kind: CacheKind, folder: str | None, gigabytes: float | None) -> None:
@@ -52,13 +52,6 @@ class Cache:
                     remedy="add data.cache=disk",
                 )
         most = _GIGABYTES if gigabytes is None else gigabytes
-        if not most > 0:
-            raise UsageError(
-                "data.cache_gigabytes",
-                expected="a number above 0",
-                found=str(gigabytes),
-                remedy=f"leave it out for {_GIGABYTES:.0f}",
-            )
         self.kind = kind
         self._kept: dict[Split, LabelledImages] = {}
         self._path = folder
@@ -71,17 +64,17 @@ class Cache:
         indices: NDArray[np.int64],
         resize: Preprocessing | None = None,
         *,
-        forgiving: bool,
+        skip_unreadable: bool,
         processes: int,
     ) -> LabelledImages:
-        """The same pictures, decoded at the first call.
+        """Return the same images, decoded at the first call.
 
         Args:
             split: whose they are.
             images: all of them.
             indices: those that are kept.
             resize: give and keep them as this leaves them, if it is not None.
-            forgiving: leave out what cannot be read, instead of raising.
+            skip_unreadable: leave out what cannot be read, instead of raising.
             processes: that train on this machine.
 
         Raises:
@@ -90,20 +83,20 @@ class Cache:
         if split not in self._kept:
             source = images if resize is None else ResizedImages(images, resize)
             if self.kind == "memory":
-                kept: LabelledImages = CachedImages(
-                    source, indices, forgiving=forgiving, processes=processes
+                kept: LabelledImages = MemoryCache(
+                    source, indices, skip_unreadable=skip_unreadable, processes=processes
                 )
             else:
-                key = _key(_files(images), indices, resize, forgiving)
+                key = _key(_files(images), indices, resize, skip_unreadable)
                 path = user_path(self._path, _FOLDER) if self._path else default_folder()
                 folder = CacheFolder(path, self._most_bytes)
-                kept = MappedImages(source, indices, folder, key, forgiving=forgiving)
+                kept = DiskCache(source, indices, folder, key, skip_unreadable=skip_unreadable)
             self._kept[split] = kept
         return self._kept[split]
 
 
-def _files(images: LabelledImages) -> PictureFiles:
-    if isinstance(images, PictureFiles):
+def _files(images: LabelledImages) -> ImageFiles:
+    if isinstance(images, ImageFiles):
         return images
     raise UsageError(
         "data.cache",
@@ -114,15 +107,15 @@ def _files(images: LabelledImages) -> PictureFiles:
 
 
 def _key(
-    images: PictureFiles,
+    images: ImageFiles,
     indices: NDArray[np.int64],
     resize: Preprocessing | None,
-    forgiving: bool,
+    skip_unreadable: bool,
 ) -> str:
     """A hash of all that the pixels depend on, the files' contents by their size and time."""
     rule = resize and (resize.image_size, resize.resize, resize.interpolation, resize.crop_share)
     versions = (LAYOUT, PIL.__version__, torchvision.__version__)
-    digest = hashlib.sha256(f"{versions} {rule} {images.at_least} {forgiving}\n".encode())
+    digest = hashlib.sha256(f"{versions} {rule} {images.at_least} {skip_unreadable}\n".encode())
     for index in indices.tolist():
         path = Path(images.paths[index]).absolute()
         status = path.stat()

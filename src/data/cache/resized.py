@@ -1,4 +1,4 @@
-"""Pictures as evaluation resizes them."""
+"""Images after the resizing of the evaluation preprocessing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from src.data.preprocessing import Preprocessing
 
 
 class ResizedImages:
-    """A data set after the part of a preprocessing that gives pictures.
+    """Images of a data set after the spatial steps of a preprocessing.
 
     Args:
         images: where they come from.
-        preprocessing: of which ``spatial()`` is done.
+        preprocessing: gives the steps, by ``spatial()``.
     """
 
     def __init__(self, images: LabelledImages, preprocessing: Preprocessing) -> None:

@@ -1,4 +1,4 @@
-"""A few pictures of each class on one sheet, as the network will see them."""
+"""A few images of each class on one sheet, as the network sees them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from PIL import Image, ImageDraw
 from src.data.pipeline.split import Split
 from src.data.preprocessing import Preprocessing
 
-SIDE = 96  # pixels of a picture
+SIDE = 96  # pixels of an image
 COLUMNS = 8
-ROWS = 50  # classes: more would make a picture that no viewer likes
+ROWS = 50  # classes: a sheet with more is too large for many viewers
 _MARGIN = 4
 _TEXT = 180  # pixels for a class's name
 
 
 class ContactSheet:
-    """A row a class, drawn from the training split by a fixed seed.
+    """A row of images for each class, drawn from the training split by a fixed seed.
 
     Args:
         class_names: in label order; those after the first 50 are left out.
-        preprocessing: whose resizing is shown.
+        preprocessing: gives the resizing of the images.
     """
 
     def __init__(self, class_names: list[str], preprocessing: Preprocessing) -> None:
@@ -38,7 +38,7 @@ class ContactSheet:
             pen.text((_MARGIN, row * cell + SIDE // 2), name[:28], fill="black")
 
     def choose(self, split: Split, labels: NDArray[np.int64]) -> None:
-        """Decide which pictures are shown, by the labels of a split, (N,)."""
+        """Choose the images that are shown, by the labels of a split, (N,)."""
         if split != "train":
             return
         generator = np.random.default_rng(0)
@@ -47,21 +47,21 @@ class ContactSheet:
             for column, position in enumerate(sorted(positions.tolist())):
                 self._wanted[position] = (row, column)
 
-    def shown(self, split: Split, position: int, picture: Image.Image) -> Image.Image | None:
-        """A picture as the sheet has it, if it was chosen."""
+    def shown(self, split: Split, position: int, image: Image.Image) -> Image.Image | None:
+        """Return an image in the sheet's size, if it was chosen."""
         if split != "train" or position not in self._wanted:
             return None
-        resized: Image.Image = self._resize(picture)
+        resized: Image.Image = self._resize(image)
         return resized.resize((SIDE, SIDE))
 
     def place(self, position: int, shown: Image.Image) -> None:
-        """Draw what :meth:`shown` gave for the picture at ``position``."""
+        """Draw the result of :meth:`shown` for the image at ``position``."""
         row, column = self._wanted[position]
         cell = SIDE + _MARGIN
         self._sheet.paste(shown, (_TEXT + column * cell, row * cell))
 
     def png(self) -> bytes:
-        """The sheet as a PNG file's content."""
+        """Return the sheet as the content of a PNG file."""
         content = io.BytesIO()
         self._sheet.save(content, "PNG")
         return content.getvalue()

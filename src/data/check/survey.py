@@ -1,6 +1,6 @@
-"""Looks at every image of a data set once: classes, sizes, what is broken and what is there twice.
+"""Survey of a data set: classes, sizes, unreadable files and repeated images.
 
-Pictures are read one after the other and forgotten; of each, two dozen bytes are kept.
+Images are read one after the other; about two dozen bytes are kept of each.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +21,77 @@ from src.data.pipeline.image_file import UnreadableImageError
 from src.data.pipeline.split import SPLITS, Split
 from src.data.pipeline.threads import in_order
 
-_TOLD_EVERY = 256  # pictures
+_REPORTED_EVERY = 256  # images
 _DIGEST = np.dtype("S16")
 
 
+@dataclass(frozen=True)
+class Extent:
+    """Least, median and largest of one side of the images, in pixels."""
+
+    least: int
+    median: int
+    largest: int
+
+
+@dataclass(frozen=True)
+class SplitSurvey:
+    """Counts and sizes of one split.
+
+    Args:
+        images: their number.
+        per_class: number of images of each class, in label order.
+        width: of the readable images; None if there are none.
+        height: of the readable images; None if there are none.
+    """
+
+    images: int
+    per_class: list[int]
+    width: Extent | None
+    height: Extent | None
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One of several images with the same pixels."""
+
+    split: Split
+    name: str
+    class_name: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Facts to know before training.
+
+    Args:
+        dataset: name of the data set.
+        class_names: in label order.
+        notes: lines on files that were passed over.
+        splits: counts and sizes by split.
+        unreadable: error messages by name of the image.
+        leaks: groups of copies in more than one split.
+        repeated: groups of copies within one split.
+        contradictions: groups of copies in more than one class.
+    """
+
+    dataset: str
+    class_names: list[str]
+    notes: list[str]
+    splits: dict[Split, SplitSurvey]
+    unreadable: dict[str, str]
+    leaks: list[list[Copy]] = field(default_factory=list)
+    repeated: list[list[Copy]] = field(default_factory=list)
+    contradictions: list[list[Copy]] = field(default_factory=list)
+
+
 @dataclass
-class _Seen:
-    """Of one split, in its order."""
+class _Readings:
+    """Sizes and digests of the images of one split, in its order."""
 
     images: LabelledImages
     indices: NDArray[np.int64]
-    sizes: NDArray[np.int64] = field(init=False)  # (n, 2): width, height; 0 where it is broken
+    sizes: NDArray[np.int64] = field(init=False)  # (n, 2): width, height; 0 for an unreadable one
     digests: NDArray[np.bytes_] = field(init=False)  # (n,), of the pixels
 
     def __post_init__(self) -> None:
@@ -53,35 +112,27 @@ class _Seen:
 
 def survey(
     data: ImageDataModule, sheet: ContactSheet, done: Callable[[str, int, int], None]
-) -> dict[str, Any]:
-    """What there is to know before training, as plain values.
+) -> Survey:
+    """Read every image of a data set once.
 
-    Two pictures are the same if their pixels are, as RGB in 8 bits: a copy under another name, in
-    another lossless format or with other metadata. One that was scaled or compressed again is not
-    found.
+    Two images are the same if their pixels are, as RGB in 8 bits: a copy under another name, in
+    another lossless format or with other metadata. A copy that was scaled or compressed again is
+    not detected.
 
     Args:
-        data: the data set; nothing of it is downloaded twice, and nothing is split otherwise than
-            in training.
-        sheet: gets a few pictures of each class.
-        done: told the split, how many of its images are done and how many there are.
-
-    Returns:
-        ``classes``; ``notes``, lines on what was passed over; ``splits``, for each ``images``,
-        ``per_class``, and ``width`` and ``height`` as least, median and largest; ``unreadable``,
-        errors by name; ``leaks``, groups of names of the same picture in more than one split, each
-        with its split; ``repeated``, the same within one split; ``contradictions``, the same
-        picture under two classes.
+        data: the data set, with the splits of training.
+        sheet: gets a few images of each class.
+        done: is called with the split, the number of its images that are done, and their total.
     """
     parts = data.load()
     unreadable: dict[str, str] = {}
-    seen: dict[Split, _Seen] = {}
+    readings: dict[Split, _Readings] = {}
     for split in SPLITS:
-        part = seen[split] = _Seen(*parts[split])
+        part = readings[split] = _Readings(*parts[split])
         sheet.choose(split, part.labels)
         looks = _looks(part, functools.partial(sheet.shown, split))
         for position, look in enumerate(looks):
-            if position % _TOLD_EVERY == 0:
+            if position % _REPORTED_EVERY == 0:
                 done(split, position, len(part.indices))
             if isinstance(look, UnreadableImageError):
                 unreadable[part.name(position)] = str(look)
@@ -90,19 +141,20 @@ def survey(
             part.digests[position] = look.digest
             if look.shown is not None:
                 sheet.place(position, look.shown)
-    return {
-        "dataset": data.dataset_name,
-        "classes": data.class_names,
-        "notes": data.notes,
-        "splits": {split: _described(part, len(data.class_names)) for split, part in seen.items()},
-        "unreadable": unreadable,
-        **_same(seen, data.class_names),
-    }
+    result = Survey(
+        data.dataset_name,
+        data.class_names,
+        data.notes,
+        {split: _described(part, len(data.class_names)) for split, part in readings.items()},
+        unreadable,
+    )
+    _add_copies(result, readings)
+    return result
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What is kept of a picture."""
+    """Facts that are kept of an image."""
 
     size: tuple[int, int]  # width, height
     digest: bytes  # of the pixels
@@ -110,65 +162,54 @@ class _Look:
 
 
 def _looks(
-    part: _Seen, shown: Callable[[int, Image.Image], Image.Image | None]
+    part: _Readings, shown: Callable[[int, Image.Image], Image.Image | None]
 ) -> Iterator[_Look | UnreadableImageError]:
     def look(position: int) -> _Look | UnreadableImageError:
         try:
-            picture = part.images.image(int(part.indices[position]))
+            image = part.images.image(int(part.indices[position]))
         except UnreadableImageError as error:
             return error
-        return _Look(picture.size, _digest(picture), shown(position, picture))
+        return _Look(image.size, _digest(image), shown(position, image))
 
     return in_order(look, range(len(part.indices)))
 
 
-def _digest(picture: Image.Image) -> bytes:
-    told = hashlib.blake2b(f"{picture.size}".encode(), digest_size=_DIGEST.itemsize - 1)
-    told.update(picture.tobytes())
+def _digest(image: Image.Image) -> bytes:
+    pixel_hash = hashlib.blake2b(f"{image.size}".encode(), digest_size=_DIGEST.itemsize - 1)
+    pixel_hash.update(image.tobytes())
     # numpy drops zero bytes from the end of its strings, so that the last one is none.
-    return told.digest() + b"\x01"
+    return pixel_hash.digest() + b"\x01"
 
 
-def _described(part: _Seen, classes: int) -> dict[str, Any]:
+def _described(part: _Readings, classes: int) -> SplitSurvey:
     sizes = part.sizes[part.readable]
-    return {
-        "images": len(part.indices),
-        "per_class": np.bincount(part.labels, minlength=classes).tolist(),
-        **{side: _range(sizes[:, axis]) for axis, side in enumerate(("width", "height"))},
-    }
+    per_class = np.bincount(part.labels, minlength=classes).tolist()
+    return SplitSurvey(len(part.indices), per_class, _extent(sizes[:, 0]), _extent(sizes[:, 1]))
 
 
-def _range(values: NDArray[np.int64]) -> list[int] | None:
+def _extent(values: NDArray[np.int64]) -> Extent | None:
     if not len(values):
         return None
-    return [int(values.min()), int(np.median(values)), int(values.max())]
+    return Extent(int(values.min()), int(np.median(values)), int(values.max()))
 
 
-def _same(seen: dict[Split, _Seen], classes: list[str]) -> dict[str, Any]:
-    """Groups of pictures with the same pixels, by what is wrong with them."""
-    splits = [split for split, part in seen.items() for _ in part.indices]
-    positions = np.concatenate([np.arange(len(part.indices)) for part in seen.values()])
-    digests = np.concatenate([part.digests for part in seen.values()])
-    readable = np.flatnonzero(np.concatenate([part.readable for part in seen.values()]))
+def _add_copies(result: Survey, readings: dict[Split, _Readings]) -> None:
+    """Add the groups of images with the same pixels."""
+    splits = [split for split, part in readings.items() for _ in part.indices]
+    positions = np.concatenate([np.arange(len(part.indices)) for part in readings.values()])
+    digests = np.concatenate([part.digests for part in readings.values()])
+    readable = np.flatnonzero(np.concatenate([part.readable for part in readings.values()]))
     order = readable[np.argsort(digests[readable], kind="stable")]
     starts = np.flatnonzero(np.r_[True, digests[order][1:] != digests[order][:-1]])
-    found: dict[str, Any] = {"leaks": [], "repeated": [], "contradictions": []}
     for group in np.split(order, starts[1:]):
         if len(group) < 2:  # noqa: PLR2004
             continue
-        members = []
-        for each in group.tolist():
-            part = seen[splits[each]]
-            at = int(positions[each])
-            members.append(
-                {
-                    "split": splits[each],
-                    "name": part.name(at),
-                    "class": classes[int(part.labels[at])],
-                }
-            )
-        several = len({member["split"] for member in members}) > 1
-        found["leaks" if several else "repeated"].append(members)
-        if len({member["class"] for member in members}) > 1:
-            found["contradictions"].append(members)
-    return found
+        copies: list[Copy] = []
+        for image in group.tolist():
+            part, position = readings[splits[image]], int(positions[image])
+            class_name = result.class_names[int(part.labels[position])]
+            copies.append(Copy(splits[image], part.name(position), class_name))
+        is_leak = len({copy.split for copy in copies}) > 1
+        (result.leaks if is_leak else result.repeated).append(copies)
+        if len({copy.class_name for copy in copies}) > 1:
+            result.contradictions.append(copies)

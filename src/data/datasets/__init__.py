@@ -1,1 +1,1 @@
-"""One file a data set."""
+"""The data sets, one file each."""

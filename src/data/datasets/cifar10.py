@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +12,13 @@ from PIL import Image
 from torchvision.datasets import CIFAR10
 from torchvision.transforms import v2
 
+from src.data.dataset import Dataset
+from src.data.dataset_module import DatasetModule
 from src.data.download import downloaded
-from src.data.images import ImageDataModule
+from src.data.loading import Loading
 from src.data.pipeline.dataset import LabelledImages
-from src.data.pipeline.split import Split, hold_out
-from src.data.preprocessing import ResizeRule
+from src.data.pipeline.split import Parts, hold_out
+from src.data.preprocessing import Preprocessing
 from src.system.paths import user_path
 
 _VAL_SHARE = 0.1
@@ -34,32 +38,26 @@ class CIFARImages:
         return f"{type(self._source).__name__} {index}"
 
 
-class CIFAR10Data(ImageDataModule):
+@dataclass(eq=False)
+class CIFAR10Dataset(Dataset):
     """CIFAR-10 with its own test split; a tenth of its training split validates.
 
     Args:
         root: folder that holds the archive or what is in it; downloaded there when it is not.
     """
 
+    loading: ClassVar[Loading] = Loading(
+        batch_size=128, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)
+    )
     licence: ClassVar[str] = "none stated; cite Krizhevsky, 2009"
     kind: ClassVar[type[CIFAR10]] = CIFAR10
 
-    def __init__(
-        self,
-        root: str = "data",
-        image_size: int = 64,
-        batch_size: int = 128,
-        num_workers: int | None = None,
-        resize: ResizeRule = "squash",
-        mean: tuple[float, float, float] = (0.4914, 0.4822, 0.4465),
-        std: tuple[float, float, float] = (0.2470, 0.2435, 0.2616),
-        split_seed: int = 0,
-        **shared: Any,
-    ) -> None:
-        super().__init__(
-            image_size, batch_size, num_workers, resize, mean, std, split_seed, **shared
-        )
-        self.root = user_path(root, "data.root")
+    root: str = "data"
+    folder: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.folder = user_path(self.root, "data.root")
 
     @property
     def class_names(self) -> list[str]:
@@ -76,35 +74,39 @@ class CIFAR10Data(ImageDataModule):
             "truck",
         ]
 
-    def prepare_data(self) -> None:
+    def prepare(self) -> None:
         """Download or unpack the archive where that has not been done.
 
         Raises:
             UsageError: the archive is not there and cannot be downloaded.
         """
         downloaded(
-            lambda: self.kind(str(self.root), download=True),
-            self.root,
+            lambda: self.kind(str(self.folder), download=True),
+            self.folder,
             {self.kind.filename: self.kind.url},
         )
 
-    def load(self) -> dict[Split, tuple[LabelledImages, NDArray[np.int64]]]:
-        self.prepare_data()
-        training = CIFARImages(self.kind(str(self.root), train=True))
-        test = CIFARImages(self.kind(str(self.root), train=False))
+    def load(self, split_seed: int) -> Parts[LabelledImages]:
+        self.prepare()
+        training = CIFARImages(self.kind(str(self.folder), train=True))
+        test = CIFARImages(self.kind(str(self.folder), train=False))
         everything = np.arange(len(training.targets))
-        kept, held_out = hold_out(everything, training.targets, _VAL_SHARE, self.split_seed)
+        kept, held_out = hold_out(everything, training.targets, _VAL_SHARE, split_seed)
         return {
             "train": (training, kept),
             "val": (training, held_out),
             "test": (test, np.arange(len(test.targets))),
         }
 
-    def augmentation(self) -> v2.Transform:
+    def augmentation(self, preprocessing: Preprocessing) -> v2.Transform:
         return v2.Compose(
             [
                 v2.RandomCrop(32, padding=4, padding_mode="reflect"),
                 v2.RandomHorizontalFlip(),
-                v2.Resize((self.preprocessing.image_size, self.preprocessing.image_size)),
+                v2.Resize((preprocessing.image_size, preprocessing.image_size)),
             ]
         )
+
+
+class CIFAR10Data(DatasetModule, dataset=CIFAR10Dataset):
+    pass

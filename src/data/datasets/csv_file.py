@@ -6,19 +6,19 @@ import csv
 import functools
 import os
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from torchvision.transforms import v2
 
 from src.data.classes import require_classes
+from src.data.dataset import Photographs
+from src.data.dataset_module import DatasetModule
 from src.data.folder_walk import require_inside
-from src.data.images import ImageDataModule
 from src.data.pipeline.dataset import LabelledImages
-from src.data.pipeline.image_files import PictureFiles, require_readable
-from src.data.pipeline.split import SPLITS, Parts, Split, fill_in, require_share, splits_named
-from src.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ResizeRule
+from src.data.pipeline.image_files import ImageFiles
+from src.data.pipeline.split import SPLITS, HeldOutShare, Parts, Split, fill_in, splits_named
 from src.errors import UsageError, describe
 from src.system.paths import user_path
 
@@ -30,7 +30,8 @@ class _Line(NamedTuple):
     number: int  # of the line in the file
 
 
-class CSVFile(ImageDataModule):
+@dataclass(eq=False)
+class CSVDataset(Photographs):
     """Images that a CSV file names, each with its label, and with its split where it has one.
 
     Class names are the labels, sorted, as numbers if all are whole numbers. Where no image is in
@@ -52,36 +53,21 @@ class CSVFile(ImageDataModule):
             fewer.
     """
 
-    def __init__(
-        self,
-        file: str,
-        root: str | None = None,
-        path_column: str = "path",
-        label_column: str = "label",
-        split_column: str = "split",
-        val_share: float = 0.1,
-        test_share: float = 0.2,
-        verify: bool | None = None,
-        image_size: int = 224,
-        batch_size: int = 32,
-        num_workers: int | None = None,
-        resize: ResizeRule = "crop",
-        mean: tuple[float, float, float] = IMAGENET_MEAN,
-        std: tuple[float, float, float] = IMAGENET_STD,
-        split_seed: int = 0,
-        **shared: Any,
-    ) -> None:
-        super().__init__(
-            image_size, batch_size, num_workers, resize, mean, std, split_seed, **shared
-        )
-        self.file = user_path(file, "data.file")
-        self.root = self.file.parent if root is None else user_path(root, "data.root")
-        self.path_column = path_column
-        self.label_column = label_column
-        self.split_column = split_column
-        self.val_share = require_share("data.val_share", val_share)
-        self.test_share = require_share("data.test_share", test_share)
-        self.verify = verify
+    file: str
+    root: str | None = None
+    path_column: str = "path"
+    label_column: str = "label"
+    split_column: str = "split"
+    val_share: HeldOutShare = 0.1
+    test_share: HeldOutShare = 0.2
+    verify: bool | None = None
+    path: Path = field(init=False)  # of the CSV file
+    folder: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.path = user_path(self.file, "data.file")
+        self.folder = self.path.parent if self.root is None else user_path(self.root, "data.root")
 
     @functools.cached_property
     def class_names(self) -> list[str]:
@@ -92,48 +78,31 @@ class CSVFile(ImageDataModule):
             sorted(names, key=(lambda name: (int(name), name)) if numbers else None),
         )
 
-    def prepare_data(self) -> None:
-        """Look at every image once, so that what is wrong is known before training.
+    def prepare(self) -> None:
+        """Check every line of the file, and that each names a file within the root.
 
         Raises:
-            UsageError: a file is missing, leads out of the root or cannot be decoded.
+            UsageError: a file is missing or leads out of the root, or a line is not whole.
         """
         self._splits()
-        images = self._files(self._lines)
-        if self.on_error == "raise":
-            require_readable(images.paths, self.verify)
+        _ = self._images
 
-    def load(self) -> dict[Split, tuple[LabelledImages, NDArray[np.int64]]]:
-        return dict(self._listed)
-
-    def augmentation(self) -> v2.Transform:
-        # The same as of a folder of images.
-        return v2.Compose(
-            [
-                v2.RandomResizedCrop(self.preprocessing.image_size, scale=(0.35, 1.0)),
-                v2.RandomHorizontalFlip(),
-            ]
-        )
-
-    @functools.cached_property
-    def _listed(self) -> Parts[PictureFiles]:
-        images = self._files(self._lines)
+    def load(self, split_seed: int) -> Parts[LabelledImages]:
+        images = self._images
         named = np.array(self._splits(), dtype=object)
-        given: Parts[PictureFiles] = {
+        given: Parts[LabelledImages] = {
             split: (images, indices)
             for split in SPLITS
             if len(indices := np.flatnonzero(named == split))
         }
         if given and "train" not in given:
             raise self._wrong("images whose split is train", "none")
-        return fill_in(
-            given, images, self.val_share, self.test_share, self.split_seed, self.class_names
-        )
+        return fill_in(given, images, self.val_share, self.test_share, split_seed, self.class_names)
 
     @functools.cached_property
     def _lines(self) -> list[_Line]:
         try:
-            with self.file.open(newline="", encoding="utf-8-sig") as file:
+            with self.path.open(newline="", encoding="utf-8-sig") as file:
                 return list(self._read(csv.DictReader(file, strict=True)))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise self._wrong("a CSV file in UTF-8", describe(error)) from error
@@ -155,41 +124,48 @@ class CSVFile(ImageDataModule):
                 reader.line_num,
             )
             if not line.path or not line.label:
-                found = f"none on line {line.number}"
-                raise self._wrong("a path and a label on every line", found)
+                raise self._wrong("a path and a label on every line", f"none on line {line.number}")
             if has_split and not line.split:
                 raise self._wrong("a split on every line", f"nothing on line {line.number}")
             yield line
 
     def _splits(self) -> list[Split | None]:
-        """The split of each line."""
+        """Return the split of each line."""
         named = splits_named(sorted({line.split for line in self._lines}))
         for line in self._lines:
             if line.split and line.split not in named:
-                found = f"{line.split} on line {line.number}"
-                raise self._wrong(f"one of {', '.join(SPLITS)} as split", found)
+                raise self._wrong(
+                    f"one of {', '.join(SPLITS)} as split",
+                    f"{line.split} on line {line.number}",
+                )
         return [named.get(line.split) for line in self._lines]
 
-    def _files(self, lines: list[_Line]) -> PictureFiles:
+    @functools.cached_property
+    def _images(self) -> ImageFiles:
+        lines = self._lines
         labels = {name: label for label, name in enumerate(self.class_names)}
-        paths = [os.path.join(self.root, line.path) for line in lines]  # noqa: PTH118  # 100,000
+        paths = [os.path.join(self.folder, line.path) for line in lines]  # noqa: PTH118  # 100,000
         folders: set[str] = set()
         for path in paths:
             # A status each says that it is there and that it is no link: 2 microseconds.
             folder = os.path.dirname(path)  # noqa: PTH120
             if folder not in folders:
-                require_inside(folder, self.root, "data.file")
+                require_inside(folder, self.folder, "data.file")
                 folders.add(folder)
             if os.path.islink(path):  # noqa: PTH114
-                require_inside(path, self.root, "data.file")
+                require_inside(path, self.folder, "data.file")
             elif not os.path.isfile(path):  # noqa: PTH113
                 raise self._wrong("paths of files", f"{path}, which is none")
-        return PictureFiles(paths, [labels[line.label] for line in lines])
+        return ImageFiles(paths, [labels[line.label] for line in lines])
 
     def _wrong(self, expected: str, found: str) -> UsageError:
         return UsageError(
-            f"data.file {self.file}",
+            f"data.file {self.path}",
             expected=expected,
             found=found,
             remedy="mend the file, or set data.file, data.root, data.path_column or the like",
         )
+
+
+class CSVFile(DatasetModule, dataset=CSVDataset):
+    pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,10 +11,12 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torchvision.transforms import v2
 
-from src.data.images import ImageDataModule
+from src.data.dataset import Dataset
+from src.data.dataset_module import DatasetModule
+from src.data.loading import Loading
 from src.data.pipeline.dataset import LabelledImages
-from src.data.pipeline.split import Split, three_ways
-from src.data.preprocessing import ResizeRule
+from src.data.pipeline.split import Parts, three_ways
+from src.data.preprocessing import Preprocessing
 
 _HIGHEST = 16  # the set's pixels are counts from 0 to 16
 _VAL_SHARE = 0.1
@@ -37,42 +40,35 @@ class DigitImages:
         return f"digit {index}"
 
 
-class Digits(ImageDataModule):
+@dataclass(eq=False)
+class DigitsDataset(Dataset):
     """The embedded data set, split 60/10/30 by seed, stratified."""
 
+    loading: ClassVar[Loading] = Loading(
+        image_size=64, num_workers=0, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
+    )
     # https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits
     licence: ClassVar[str] = "CC BY 4.0: Alpaydin and Kaynak, UCI Machine Learning Repository, 1998"
-
-    def __init__(
-        self,
-        image_size: int = 64,
-        batch_size: int = 64,
-        num_workers: int | None = 0,
-        resize: ResizeRule = "squash",
-        mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
-        std: tuple[float, float, float] = (0.5, 0.5, 0.5),
-        split_seed: int = 0,
-        **shared: Any,
-    ) -> None:
-        super().__init__(
-            image_size, batch_size, num_workers, resize, mean, std, split_seed, **shared
-        )
 
     @property
     def class_names(self) -> list[str]:
         return [str(digit) for digit in range(10)]
 
-    def load(self) -> dict[Split, tuple[LabelledImages, NDArray[np.int64]]]:
+    def load(self, split_seed: int) -> Parts[LabelledImages]:
         images = DigitImages()
-        parts = three_ways(images.targets, _VAL_SHARE, _TEST_SHARE, self.split_seed)
+        parts = three_ways(images.targets, _VAL_SHARE, _TEST_SHARE, split_seed)
         return {split: (images, indices) for split, indices in parts.items()}
 
-    def augmentation(self) -> v2.Transform:
+    def augmentation(self, preprocessing: Preprocessing) -> v2.Transform:
         # No flips: a mirrored 2 is not a 2, and a 6 upside down is a 9.
         jitter: dict[str, Any] = {"degrees": 10, "translate": (0.1, 0.1), "scale": (0.9, 1.1)}
         return v2.Compose(
             [
-                self.preprocessing.spatial(),
+                preprocessing.spatial(),
                 v2.RandomAffine(**jitter, interpolation=v2.InterpolationMode.BILINEAR),
             ]
         )
+
+
+class Digits(DatasetModule, dataset=DigitsDataset):
+    pass

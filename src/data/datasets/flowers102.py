@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 from torchvision.datasets import Flowers102
 
+from src.data.dataset_module import DatasetModule
 from src.data.pipeline.split import Split
-from src.data.torchvision_datasets import Files, PublishedImages
+from src.data.torchvision_datasets import Files, TorchvisionDataset
 
 
-class Flowers102Data(PublishedImages):
+class Flowers102Dataset(TorchvisionDataset):
     """102 kinds of flowers in the published splits: ten a kind to train on, ten to validate."""
 
     archives: ClassVar[dict[str, str]] = {
@@ -19,10 +20,14 @@ class Flowers102Data(PublishedImages):
     }
 
     def source(self, split: str, *, download: bool = False) -> Any:
-        return Flowers102(str(self.root), split=split, download=download)
+        return Flowers102(str(self.folder), split=split, download=download)
 
     def splits(self) -> dict[Split, str]:
         return {"train": "train", "val": "val", "test": "test"}
 
     def files(self, source: Any) -> Files:
         return source._image_files, source._labels  # noqa: SLF001
+
+
+class Flowers102Data(DatasetModule, dataset=Flowers102Dataset):
+    pass

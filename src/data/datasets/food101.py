@@ -6,20 +6,25 @@ from typing import Any, ClassVar
 
 from torchvision.datasets import Food101
 
+from src.data.dataset_module import DatasetModule
 from src.data.pipeline.split import Split
-from src.data.torchvision_datasets import Files, PublishedImages
+from src.data.torchvision_datasets import Files, TorchvisionDataset
 
 
-class Food101Data(PublishedImages):
+class Food101Dataset(TorchvisionDataset):
     """101 dishes with the published test split; the labels of the training split have errors."""
 
     archives: ClassVar[dict[str, str]] = {"food-101.tar.gz": Food101._URL}  # noqa: SLF001
 
     def source(self, split: str, *, download: bool = False) -> Any:
-        return Food101(str(self.root), split=split, download=download)
+        return Food101(str(self.folder), split=split, download=download)
 
     def splits(self) -> dict[Split, str]:
         return {"train": "train", "test": "test"}
 
     def files(self, source: Any) -> Files:
         return source._image_files, source._labels  # noqa: SLF001
+
+
+class Food101Data(DatasetModule, dataset=Food101Dataset):
+    pass

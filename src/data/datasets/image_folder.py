@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from torchvision.transforms import v2
 
-from src.data.folder_layout import Classes, Layout, read_layout
-from src.data.images import ImageDataModule
+from src.data.class_folders import Classes
+from src.data.dataset import Photographs
+from src.data.dataset_module import DatasetModule
+from src.data.folder_layout import Layout, read_layout
 from src.data.pipeline.dataset import LabelledImages
-from src.data.pipeline.image_files import PictureFiles, require_readable
-from src.data.pipeline.split import Parts, Split, fill_in, require_share
-from src.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ResizeRule
+from src.data.pipeline.image_files import ImageFiles
+from src.data.pipeline.split import HeldOutShare, Parts, Split, fill_in
 from src.system.paths import user_path
 
 
-class ImageFolder(ImageDataModule):
+@dataclass(eq=False)
+class ImageFolderDataset(Photographs):
     """A folder of class folders, or of ``train/``, ``val/`` and ``test/`` that hold them.
 
     Class names are the folders' names, sorted. Where a split's folder is missing, it is
@@ -34,28 +35,15 @@ class ImageFolder(ImageDataModule):
             fewer.
     """
 
-    def __init__(
-        self,
-        root: str,
-        val_share: float = 0.1,
-        test_share: float = 0.2,
-        verify: bool | None = None,
-        image_size: int = 224,
-        batch_size: int = 32,
-        num_workers: int | None = None,
-        resize: ResizeRule = "crop",
-        mean: tuple[float, float, float] = IMAGENET_MEAN,
-        std: tuple[float, float, float] = IMAGENET_STD,
-        split_seed: int = 0,
-        **shared: Any,
-    ) -> None:
-        super().__init__(
-            image_size, batch_size, num_workers, resize, mean, std, split_seed, **shared
-        )
-        self.root = user_path(root, "data.root")
-        self.val_share = require_share("data.val_share", val_share)
-        self.test_share = require_share("data.test_share", test_share)
-        self.verify = verify
+    root: str
+    val_share: HeldOutShare = 0.1
+    test_share: HeldOutShare = 0.2
+    verify: bool | None = None
+    folder: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.folder = user_path(self.root, "data.root")
 
     @property
     def class_names(self) -> list[str]:
@@ -65,49 +53,51 @@ class ImageFolder(ImageDataModule):
     def notes(self) -> list[str]:
         return self._layout.notes
 
-    def prepare_data(self) -> None:
-        """Look at every image once, so that what is wrong is known before training.
+    def prepare(self) -> None:
+        """Find all images, so that what is wrong is known before training.
 
         Raises:
-            UsageError: a folder is missing or empty, or an image cannot be decoded.
+            UsageError: a folder is missing or empty, or cannot be read.
         """
-        if self.on_error == "raise":
-            sources = {id(images): images for images, _ in self._listed.values()}
-            paths = [path for images in sources.values() for path in images.paths]
-            require_readable(paths, self.verify)
+        _ = self._files or self._whole
 
-    def load(self) -> dict[Split, tuple[LabelledImages, NDArray[np.int64]]]:
-        return dict(self._listed)
-
-    def augmentation(self) -> v2.Transform:
-        # ImageNet's standard pair, with a larger least crop, which suits small sets.
-        return v2.Compose(
-            [
-                v2.RandomResizedCrop(self.preprocessing.image_size, scale=(0.35, 1.0)),
-                v2.RandomHorizontalFlip(),
-            ]
+    def load(self, split_seed: int) -> Parts[LabelledImages]:
+        files = self._files
+        given: Parts[LabelledImages] = {
+            split: (images, np.arange(len(images.paths))) for split, images in files.items()
+        }
+        return fill_in(
+            given,
+            files["train"] if files else self._whole,
+            self.val_share,
+            self.test_share,
+            split_seed,
+            self.class_names,
         )
 
     @functools.cached_property
     def _layout(self) -> Layout:
-        return read_layout(self.root)
+        return read_layout(self.folder)
 
     @functools.cached_property
-    def _listed(self) -> Parts[PictureFiles]:
-        files = {split: self._images(classes) for split, classes in self._layout.splits.items()}
-        given: Parts[PictureFiles] = {
-            split: (images, np.arange(len(images.paths))) for split, images in files.items()
-        }
-        whole = files["train"] if files else self._images(self._layout.whole)
-        return fill_in(
-            given, whole, self.val_share, self.test_share, self.split_seed, self.class_names
-        )
+    def _files(self) -> dict[Split, ImageFiles]:
+        """The splits that have folders of their own."""
+        return {split: self._images(classes) for split, classes in self._layout.splits.items()}
 
-    def _images(self, classes: Classes) -> PictureFiles:
+    @functools.cached_property
+    def _whole(self) -> ImageFiles:
+        """All images, if there are no splits."""
+        return self._images(self._layout.whole)
+
+    def _images(self, classes: Classes) -> ImageFiles:
         paths: list[str] = []
         targets: list[int] = []
         for label, name in enumerate(self.class_names):
-            files = classes[name].all_pictures() if name in classes else []
+            files = classes[name].all_images() if name in classes else []
             paths += files
             targets += [label] * len(files)
-        return PictureFiles(paths, targets)
+        return ImageFiles(paths, targets)
+
+
+class ImageFolder(DatasetModule, dataset=ImageFolderDataset):
+    pass

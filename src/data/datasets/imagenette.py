@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from torchvision.datasets import Imagenette
 
+from src.data.dataset_module import DatasetModule
 from src.data.pipeline.split import Split
-from src.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ResizeRule
-from src.data.torchvision_datasets import Files, PublishedImages
+from src.data.torchvision_datasets import Files, TorchvisionDataset
 
 Size = Literal["full", "320px", "160px"]
 
 
-class ImagenetteData(PublishedImages):
+@dataclass(eq=False)
+class ImagenetteDataset(TorchvisionDataset):
     """Ten classes; what is published as its validation split is the test split here.
 
     Args:
         root: folder that holds the data set; downloaded there when it is not.
-        size: of the shorter side of the pictures in the archive.
+        size: of the shorter side of the images in the archive.
     """
 
     archives: ClassVar[dict[str, str]] = {
@@ -26,26 +28,10 @@ class ImagenetteData(PublishedImages):
         for url, _ in Imagenette._ARCHIVES.values()  # noqa: SLF001
     }
 
-    def __init__(
-        self,
-        root: str = "data",
-        size: Size = "320px",
-        image_size: int = 224,
-        batch_size: int = 32,
-        num_workers: int | None = None,
-        resize: ResizeRule = "crop",
-        mean: tuple[float, float, float] = IMAGENET_MEAN,
-        std: tuple[float, float, float] = IMAGENET_STD,
-        split_seed: int = 0,
-        **shared: Any,
-    ) -> None:
-        super().__init__(
-            root, image_size, batch_size, num_workers, resize, mean, std, split_seed, **shared
-        )
-        self.size = size
+    size: Size = "320px"
 
     def source(self, split: str, *, download: bool = False) -> Any:
-        return Imagenette(str(self.root), split=split, size=self.size, download=download)
+        return Imagenette(str(self.folder), split=split, size=self.size, download=download)
 
     def splits(self) -> dict[Split, str]:
         return {"train": "train", "test": "val"}
@@ -57,3 +43,7 @@ class ImagenetteData(PublishedImages):
     def names(self, source: Any) -> list[str]:
         # torchvision gives the synonyms of each class; the first is the usual name.
         return [synonyms[0] for synonyms in source.classes]
+
+
+class ImagenetteData(DatasetModule, dataset=ImagenetteDataset):
+    pass

@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 from torchvision.datasets import OxfordIIITPet
 
+from src.data.dataset_module import DatasetModule
 from src.data.pipeline.split import Split
-from src.data.torchvision_datasets import Files, PublishedImages
+from src.data.torchvision_datasets import Files, TorchvisionDataset
 
 
-class PetsData(PublishedImages):
+class PetsDataset(TorchvisionDataset):
     """37 breeds with the published test split."""
 
     archives: ClassVar[dict[str, str]] = {
@@ -19,10 +20,14 @@ class PetsData(PublishedImages):
     }
 
     def source(self, split: str, *, download: bool = False) -> Any:
-        return OxfordIIITPet(str(self.root), split=split, download=download)
+        return OxfordIIITPet(str(self.folder), split=split, download=download)
 
     def splits(self) -> dict[Split, str]:
         return {"train": "trainval", "test": "test"}
 
     def files(self, source: Any) -> Files:
         return source._images, source._labels  # noqa: SLF001
+
+
+class PetsData(DatasetModule, dataset=PetsDataset):
+    pass

@@ -1,1 +1,1 @@
-"""From an image file to the batch that a training gets."""
+"""Steps between an image file and a batch."""

@@ -1,4 +1,4 @@
-"""How training pictures are varied beyond what a data set says, and mixed with each other."""
+"""Augmentation of training images beyond the data set's own, and mixing of a batch."""
 
 from __future__ import annotations
 
@@ -7,16 +7,28 @@ from typing import Literal
 
 from torchvision.transforms import v2
 
-from src.errors import UsageError
-
-# default: what the data set says. none: evaluation's resizing alone.
+# default: the data set's own. none: evaluation's resizing alone.
 # randaugment (Cubuk et al., 2020, arXiv 1909.13719) and trivialaugment (Mueller & Hutter, 2021,
-# arXiv 2103.10158) come after what the data set says, with the settings of their papers.
+# arXiv 2103.10158) follow the data set's own, with the settings of their papers.
 Augment = Literal["default", "none", "randaugment", "trivialaugment"]
 
+LEAST_CROP_AREA = 0.35  # of the image, in crop_and_flip
+LEAST_CROP_SIDE = math.sqrt(LEAST_CROP_AREA)
+"""Usual least share of the image's side in a crop; an image decoded smaller still fills it."""
 
-def further(kind: Augment) -> list[v2.Transform]:
-    """What follows the data set's own variation; picture in, picture out."""
+
+def crop_and_flip(image_size: int) -> v2.Transform:
+    """Return ImageNet's standard pair, with a larger least crop, which suits small sets."""
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(image_size, scale=(LEAST_CROP_AREA, 1.0)),
+            v2.RandomHorizontalFlip(),
+        ]
+    )
+
+
+def policy_augmentation(kind: Augment) -> list[v2.Transform]:
+    """Return the transforms that follow the data set's own augmentation; image in, image out."""
     if kind == "randaugment":
         return [v2.RandAugment()]
     if kind == "trivialaugment":
@@ -24,8 +36,8 @@ def further(kind: Augment) -> list[v2.Transform]:
     return []
 
 
-def mixing(mixup: float, cutmix: float, classes: int) -> v2.Transform | None:
-    """Mixes the pictures of a batch, and their labels into shares of the classes, (N, K).
+def batch_mixing(mixup: float, cutmix: float, classes: int) -> v2.Transform | None:
+    """Return the transform that mixes the images of a batch; labels become class shares, (N, K).
 
     mixup: Zhang et al., 2018, arXiv 1710.09412. CutMix: Yun et al., 2019, arXiv 1905.04899. With
     both, each batch draws one of them.
@@ -35,14 +47,6 @@ def mixing(mixup: float, cutmix: float, classes: int) -> v2.Transform | None:
         cutmix: the same for CutMix.
         classes: K.
     """
-    for argument, value in (("data.mixup", mixup), ("data.cutmix", cutmix)):
-        if not 0 <= value < math.inf:
-            raise UsageError(
-                argument,
-                expected="the alpha of a beta distribution, or 0 for none",
-                found=str(value),
-                remedy=f"set for example {argument}=0.2",
-            )
     chosen: list[v2.Transform] = []
     if mixup:
         chosen.append(v2.MixUp(alpha=float(mixup), num_classes=classes))

@@ -1,4 +1,4 @@
-"""What evens out classes of uneven size: weights for the loss, or of the drawing."""
+"""Weights against class imbalance, for the loss or for the sampler."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 # weights: an image of a rare class counts more in the loss.
-# sampler: it is drawn more often; an epoch has as many images as before.
-Balance = Literal["none", "weights", "sampler"]
+# sampler: such an image is drawn more often; the size of an epoch stays the same.
+ClassBalance = Literal["none", "weights", "sampler"]
 
 
 def class_weights(targets: NDArray[np.int64], classes: int) -> Tensor:
-    """A weight a class, (K,) float32: inverse to its number of images, 1 on average over images.
+    """Return a weight a class, (K,) float32: inverse to its number of images, mean 1 over images.
 
     scikit-learn's "balanced" weights (King & Zeng, 2001). A class without images gets 0.
 
     Args:
         targets: labels, (N,).
-        classes: how many there are, K.
+        classes: their number, K.
     """
     counts = np.bincount(targets, minlength=classes)  # (K,)
     weights = np.divide(
@@ -30,7 +30,7 @@ def class_weights(targets: NDArray[np.int64], classes: int) -> Tensor:
     return torch.from_numpy(weights.astype(np.float32))
 
 
-def drawing_weights(targets: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    """How often each image is drawn, (N,), so that each class is as often as another."""
+def sampling_weights(targets: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """Return a sampling weight an image, (N,), with which all classes are equally frequent."""
     weights: NDArray[np.float64] = class_weights(targets, classes).double().numpy()[targets]
     return weights

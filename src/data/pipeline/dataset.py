@@ -1,4 +1,4 @@
-"""A split of a data set as a DataLoader wants it, and what happens to pictures that are broken."""
+"""Torch data sets of one split: a transform for each image, and a way around unreadable ones."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from src.data.pipeline.samplers import Draw
 
 
 class LabelledImages(Protocol):
-    """A data set as its file sees it: pictures by position, and all labels at once."""
+    """Images by position, and all labels at once."""
 
     targets: NDArray[np.int64]  # (N,)
 
     def image(self, index: int) -> Image.Image:
-        """The picture at ``index``, RGB, of any size."""
+        """Return the image at ``index``, RGB, of any size."""
 
     def name(self, index: int) -> str:
-        """What to call the picture at ``index`` in a message: its path, if it has one."""
+        """Return a name for the image at ``index`` in messages: its path, if it has one."""
 
 
-class TransformedImages(Dataset[tuple[Tensor, int]]):
-    """Some positions of a data set, seen through a transform.
+class TransformedDataset(Dataset[tuple[Tensor, int]]):
+    """Images at some positions of a data set, after a transform.
 
-    By position, or by a draw of training's order, whose seed then decides what is random in the
-    transform: whichever process loads the image, and whatever it has loaded before.
+    An item is asked for by its position, or by a :class:`Draw` of training, whose seed decides the
+    randomness of the transform. The result depends on no other image and on no process.
     """
 
     def __init__(
@@ -54,38 +54,38 @@ class TransformedImages(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, drawn: int | Draw) -> tuple[Tensor, int]:
         if not isinstance(drawn, Draw):
-            return self._seen(drawn)
+            return self._item(drawn)
         with _seeded(drawn.seed):
-            return self._seen(drawn.position)
+            return self._item(drawn.position)
 
-    def _seen(self, position: int) -> tuple[Tensor, int]:
+    def _item(self, position: int) -> tuple[Tensor, int]:
         index = int(self.indices[position])
         return self.transform(self.images.image(index)), int(self.images.targets[index])
 
 
-class ForgivingImages(TransformedImages):
-    """Gives the next picture in the place of one that cannot be read, and remembers which."""
+class SkippingDataset(TransformedDataset):
+    """Replace an image that cannot be read by the next one, and record it."""
 
     def __init__(
         self, images: LabelledImages, indices: NDArray[np.int64], transform: v2.Transform
     ) -> None:
         super().__init__(images, indices, transform)
-        # In memory that the workers of a DataLoader share: a mark a picture, so that two workers
-        # that meet the same one do not count it twice.
+        # One mark an image in memory that all workers share, so that an image that two workers
+        # meet counts once.
         self._unreadable = torch.zeros(len(indices), dtype=torch.uint8)
         self._unreadable.share_memory_()  # type: ignore[no-untyped-call]
 
     @property
     def skipped(self) -> list[str]:
-        """The names of the pictures that could not be read so far."""
+        """Names of the images that could not be read so far."""
         marked = torch.nonzero(self._unreadable).flatten().tolist()
         return [self.images.name(int(self.indices[position])) for position in marked]
 
-    def _seen(self, position: int) -> tuple[Tensor, int]:
+    def _item(self, position: int) -> tuple[Tensor, int]:
         for step in range(len(self)):
             tried = (position + step) % len(self)
             try:
-                return super()._seen(tried)
+                return super()._item(tried)
             except UnreadableImageError as error:
                 self._unreadable[tried] = 1
                 last = error
@@ -94,7 +94,7 @@ class ForgivingImages(TransformedImages):
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """The CPU's generator seeded for a while, then as it was: a model may draw from it too."""
+    """Seed the CPU's generator for a block, then restore it: a model may draw from it too."""
     before = torch.get_rng_state()
     torch.default_generator.manual_seed(seed)
     try:

@@ -1,4 +1,4 @@
-"""One way to open an image file, for training, evaluation, export and prediction alike."""
+"""The reader of image files for training, evaluation, export and prediction."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 # Each of the 65,536 levels in 8 bits.
 _TO_8_BITS = np.round(np.arange(65_536) / DEEP_DIVISOR).astype(np.uint8)
 
-# What a file may unpack to: Pillow's own limit against decompression bombs, which another library
-# may have lifted, and a side that no picture has and whose filter weights alone take gigabytes.
+# Limits of the decoded size. The first is Pillow's own against decompression bombs, which another
+# library may have lifted. A longer side would take gigabytes for the filter weights alone.
 MOST_PIXELS = 178_956_970
 LONGEST_SIDE = 1 << 20
 
-# The orientation's values by what turns such a picture upright.
+# The transpositions that turn an image upright, by the orientation's value.
 _TRANSPOSE: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,15 +35,15 @@ _TRANSPOSE: dict[object, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Errors that say nothing about the file: too many are open.
+# Errors of the process, not of the file: too many files are open.
 _OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE)
 
 
 class UnreadableImageError(UsageError):
-    """A file that is no image, or not a whole one; its message names it.
+    """A file that is no image, or an incomplete one; the message names it.
 
-    A worker of a DataLoader hands an error over as the text of its traceback, from which torch
-    builds the exception again: the message is that text's last line.
+    A DataLoader worker sends an error as the text of its traceback, and torch builds the exception
+    from that text. The message is the last line of it.
     """
 
     def __init__(self, text: str) -> None:
@@ -53,7 +53,7 @@ class UnreadableImageError(UsageError):
 
     @classmethod
     def of(cls, path: str | Path, found: str, remedy: str | None = None) -> Self:
-        """The error about the file in ``path``."""
+        """Return the error about the file in ``path``."""
         like = UsageError(
             str(path),
             expected="an image that Pillow can decode",
@@ -64,7 +64,7 @@ class UnreadableImageError(UsageError):
 
 
 def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
-    """The picture in a file, upright by its EXIF orientation, as RGB in 8 bits.
+    """Return the image in a file, upright by its EXIF orientation, as RGB in 8 bits.
 
     Args:
         path: of the file.
@@ -91,7 +91,7 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
 
 
 def _require_bounded(size: tuple[int, int]) -> None:
-    """Refuse a picture by its header, before memory is taken for its pixels."""
+    """Refuse an image by its header, before memory is taken for its pixels."""
     width, height = size
     if width * height > MOST_PIXELS or max(size) > LONGEST_SIDE:
         raise ValueError(
@@ -107,7 +107,7 @@ def _upright(image: Image.Image, orientation: object) -> Image.Image:
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """A picture of any mode as RGB in 8 bits a channel; itself, if it is that already.
+    """Convert an image of any mode to RGB in 8 bits a channel; RGB is returned as it is.
 
     See :class:`src.run.preprocessing_steps.ToRgb`. torchvision's loader drops transparency as well.
 

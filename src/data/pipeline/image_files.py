@@ -1,4 +1,4 @@
-"""Image files with the class of each, opened when asked for."""
+"""Image files with their labels, opened at each use."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.image_file import UnreadableImageError, read_image
+from src.data.pipeline.split import EVALUATION_SPLITS, Parts
 from src.data.pipeline.threads import in_order
+from src.errors import UsageError
 
 _FEW = 10_000  # files that are decoded before training without being asked for
 
 
-class PictureFiles:
-    """Paths and labels; the pictures are read from the files.
+class ImageFiles:
+    """Paths and labels of image files.
 
     Args:
         paths: of the files.
@@ -35,41 +38,72 @@ class PictureFiles:
         return read_image(self.paths[index], self.at_least)
 
     def name(self, index: int) -> str:
-        """What to call a picture in a message."""
+        """Return the image's path."""
         return self.paths[index]
 
-    def shrunk(self, at_least: int) -> PictureFiles:
-        """The same files, whose JPEGs may be decoded smaller, but not below ``at_least``."""
-        return PictureFiles(self.paths, self.targets, at_least)
+    def shrunk(self, at_least: int) -> ImageFiles:
+        """Return the same files, with JPEGs decoded smaller but not below ``at_least``."""
+        return ImageFiles(self.paths, self.targets, at_least)
 
 
 def unreadable(paths: Iterable[str]) -> Iterator[tuple[str, UnreadableImageError]]:
-    """Decode every file, on all cores; those that cannot be, with the error of each."""
+    """Decode every file, on all cores; yield the unreadable ones with their errors."""
     checked, named = tee(paths)
     for path, error in zip(named, in_order(_error, checked), strict=True):
         if error is not None:
             yield path, error
 
 
-def readable(
-    images: PictureFiles, indices: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], list[str]]:
-    """Those of ``indices`` whose files can be decoded, and the paths of the others."""
+def readable(images: ImageFiles, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the ``indices`` whose files can be decoded, and the paths of the others."""
     broken = {path for path, _ in unreadable(images.paths[index] for index in indices)}
     kept = [index for index in indices.tolist() if images.paths[index] not in broken]
     return np.array(kept, dtype=np.int64), sorted(broken)
 
 
-def require_readable(paths: Sequence[str], verify: bool | None) -> None:
-    """Decode every file, or none.
+def leave_out_unreadable(parts: Parts[LabelledImages]) -> list[str]:
+    """Reduce the evaluation splits to files that can be decoded; return the paths of the others.
+
+    Evaluation takes each image once, so their number must be known beforehand.
 
     Args:
-        paths: of the files.
-        verify: whether to; None if they are few enough for it to take seconds.
+        parts: changed in place.
+
+    Raises:
+        UsageError: nothing is left of a split.
+    """
+    paths: list[str] = []
+    for split in EVALUATION_SPLITS:
+        images, indices = parts[split]
+        if not isinstance(images, ImageFiles):
+            continue
+        kept, left_out = readable(images, indices)
+        if not len(kept):
+            raise UsageError(
+                "data",
+                expected=f"images in the {split} split that can be read",
+                found=f"none among {len(indices)}, the first {left_out[0]}",
+                remedy="look at them with python -m src.data",
+            )
+        parts[split] = (images, kept)
+        paths += left_out
+    return paths
+
+
+def require_readable(parts: Parts[LabelledImages], verify: bool | None) -> None:
+    """Decode every file of a data set, or none.
+
+    Args:
+        parts: the data set.
+        verify: True for every file, False for none; None for every file of a set that is small
+            enough for it to take seconds.
 
     Raises:
         UnreadableImageError: the first that cannot be decoded.
     """
+    sources = {id(images): images for images, _ in parts.values()}
+    files = [images for images in sources.values() if isinstance(images, ImageFiles)]
+    paths = [path for images in files for path in images.paths]
     if verify if verify is not None else len(paths) <= _FEW:
         for _, error in unreadable(paths):
             raise error

@@ -1,4 +1,4 @@
-"""Tells what a file is by its first bytes, and whether Pillow can decode that here."""
+"""Kind of an image file by its first bytes, and the kinds that the installed Pillow decodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 # https://pillow.readthedocs.io/en/stable/handbook/image-file-formats.html
 _NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
-# Kinds of pictures by what their files begin with. Only signatures that no text file has.
+# Kinds of images by what their files begin with. Only signatures that no text file has.
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -57,7 +57,7 @@ _FORMATS = {"HEIC": "HEIF"}  # Pillow's word for a kind, where it is another
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """Pillow's names of the formats that it decodes here, HEIF included where its plugin is.
+    """Return Pillow's names of the formats that it decodes here, HEIF included where its plugin is.
 
     To be given to ``Image.open``, which would try all that it knows.
     """
@@ -65,7 +65,7 @@ def formats() -> tuple[str, ...]:
     # the message about them names it.
     with contextlib.suppress(ImportError):
         importlib.import_module("pillow_heif").register_heif_opener()
-    # Pillow warns of damaged metadata and of large pictures: read_image has limits of its own.
+    # Pillow warns of damaged metadata and of large images: read_image has limits of its own.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     Image.init()
     return tuple(name for name in Image.ID if name not in _NOT_DECODED)
@@ -73,14 +73,14 @@ def formats() -> tuple[str, ...]:
 
 @functools.cache
 def endings() -> frozenset[str]:
-    """Endings of names, in lower case, of files that are taken for pictures without a look."""
+    """Return the file name endings, in lower case, that are images without a look inside."""
     readable = frozenset(formats())
     registered = Image.registered_extensions()
     return frozenset(ending for ending, kind in registered.items() if kind in readable)
 
 
 def kind_of(path: str | Path) -> str | None:
-    """The kind of picture that a file's first bytes say it is; None if they say none.
+    """Return the kind of image by a file's first bytes; None if they are of no known kind.
 
     Raises:
         OSError: the file cannot be read.
@@ -100,7 +100,7 @@ def kind_of(path: str | Path) -> str | None:
 
 
 def _kind_of_container(head: bytes) -> str | None:
-    """HEIC or AVIF, by the brands of an ISO base media file (ISO/IEC 14496-12); None for films."""
+    """Return HEIC or AVIF by the brands of an ISO base media file (ISO/IEC 14496-12), or None."""
     size = min(int.from_bytes(head[:4], "big"), len(head))
     brands = {head[8:12], *(head[start : start + 4] for start in range(16, size, 4))}
     if brands & _HEVC:
@@ -109,17 +109,17 @@ def _kind_of_container(head: bytes) -> str | None:
 
 
 def can_read(kind: str) -> bool:
-    """Whether Pillow decodes such pictures here."""
+    """Return True if the installed Pillow decodes such images."""
     return _FORMATS.get(kind, kind) in formats()
 
 
 def remedy_for(kind: str) -> str | None:
-    """What makes pictures of a kind readable that are not; None if it is not known."""
+    """Return advice that makes images of a kind readable; None if they are, or none is known."""
     return None if can_read(kind) else _REMEDIES.get(kind)
 
 
 def missing_plugin(path: str | Path) -> str | None:
-    """What makes the file in ``path`` readable, if it is a picture that takes more than Pillow."""
+    """Return advice that makes the file readable, if it is an image that takes more than Pillow."""
     try:
         kind = kind_of(path)
     except OSError:
@@ -128,5 +128,5 @@ def missing_plugin(path: str | Path) -> str | None:
 
 
 def ending_of(path: str | Path) -> str:
-    """The ending of a file's name in lower case, with its dot; empty where there is none."""
+    """Return the ending of a file's name in lower case, with its dot; empty where there is none."""
     return os.path.splitext(path)[1].lower()  # noqa: PTH122  # Path() costs 20 times as much

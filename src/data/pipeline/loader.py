@@ -1,4 +1,4 @@
-"""How images are loaded, and the processes that do it."""
+"""DataLoaders, and the signals of their worker processes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from src.data.pipeline.dataset import TransformedImages
-from src.data.pipeline.samplers import EvaluationBatches
+from src.data.pipeline.dataset import TransformedDataset
+from src.data.pipeline.samplers import EvaluationBatchSampler
 
 _GRACE_SECONDS = 30
 
 
 def loader(
-    dataset: TransformedImages, workers: int, **options: Any
+    dataset: TransformedDataset, workers: int, **options: Any
 ) -> DataLoader[tuple[Tensor, int]]:
-    """Batches of a data set.
+    """Return batches of a data set.
 
     Args:
         workers: processes that load; 0 for none.
@@ -36,17 +36,17 @@ def loader(
 
 
 def evaluation_loader(
-    dataset: TransformedImages, workers: int, batch_size: int, rank: int, processes: int
+    dataset: TransformedDataset, workers: int, batch_size: int, rank: int, processes: int
 ) -> DataLoader[tuple[Tensor, int]]:
-    """All of a data set once, over all processes."""
+    """Return batches of a data set, each image once over all processes."""
     if processes == 1:
         return loader(dataset, workers, batch_size=batch_size)
-    batches = EvaluationBatches(len(dataset), batch_size, rank, processes)
+    batches = EvaluationBatchSampler(len(dataset), batch_size, rank, processes)
     return loader(dataset, workers, batch_sampler=batches)
 
 
 def outlast_signals(_: int) -> None:
-    """A worker's part in stopping well: it goes on until the training ends it.
+    """Let a worker ignore signals until the training ends it.
 
     A terminal sends Ctrl-C, and a cluster SIGTERM, to all processes of a command. The one that
     trains finishes its step first, for which it needs its images.
@@ -56,6 +56,6 @@ def outlast_signals(_: int) -> None:
 
 
 def _end_soon(_: int, __: FrameType | None) -> None:
-    # If nobody ends it: the default of SIGALRM does.
+    # The default action of SIGALRM ends the process.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(_GRACE_SECONDS)

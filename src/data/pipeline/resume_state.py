@@ -1,4 +1,4 @@
-"""Where a training is in its data, as a checkpoint keeps it, and what makes chance repeatable."""
+"""Position of a training in its data, for checkpoints, and the seed of its random numbers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from lightning.pytorch import Trainer
 
-from src.data.pipeline.samplers import TrainingOrder
+from src.data.pipeline.samplers import TrainingSampler
 from src.errors import UsageError
 
 
-class TrainingProgress:
-    """The seed of a training, its epoch, and how many images of that it has seen."""
+class ResumeState:
+    """Seed of a training, its epoch, and the number of images that it has seen of it."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, int] | None = None
@@ -21,13 +21,13 @@ class TrainingProgress:
 
     @property
     def seed(self) -> int:
-        """What torch was seeded with when this was first asked, which is before the first step."""
+        """Torch's seed at the first use of this property, which is before the first step."""
         if self._seed is None:
             self._seed = torch.initial_seed()
         return self._seed
 
     def save(self, trainer: Trainer, batch_size: int) -> dict[str, int]:
-        """As plain values: what a training that goes on begins with."""
+        """Return the state as plain values."""
         epochs: Any = trainer.fit_loop.epoch_progress.current
         batches = trainer.fit_loop.epoch_loop.batch_progress
         step = batch_size * trainer.world_size
@@ -39,18 +39,18 @@ class TrainingProgress:
         return {"seed": self.seed, "epoch": epoch, "seen": seen, "images_a_step": step}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`save` gave."""
+        """Take the state that :meth:`save` returned."""
         self._loaded = {name: int(value) for name, value in state.items()}
 
-    def begin(self, order: TrainingOrder, images_a_step: int) -> TrainingOrder:
-        """Put an order where the training goes on, if it goes on.
+    def begin(self, sampler: TrainingSampler, images_a_step: int) -> TrainingSampler:
+        """Set a sampler to the place where the training resumes, if it does.
 
         Raises:
-            UsageError: it cannot go on as it was.
+            UsageError: the seed or the batch size differs from the checkpoint's.
         """
         state = self._loaded
         if state is None:
-            return order
+            return sampler
         if state["seed"] != self.seed:
             raise UsageError(
                 "seed_everything",
@@ -66,11 +66,11 @@ class TrainingProgress:
                 found=str(images_a_step),
                 remedy="set it as it was, or go on from the end of an epoch",
             )
-        order.go_on(state["epoch"], state["seen"])
-        return order
+        sampler.resume_at(state["epoch"], state["seen"])
+        return sampler
 
     def reseed(self, trainer: Trainer) -> None:
-        """Before each batch: dropout and mixing depend on the step, not on what came before."""
+        """Seed torch by the step, so that dropout and mixing depend on nothing before it."""
         loop: Any = trainer.fit_loop
         step = (loop.epoch_progress.current.processed, loop.epoch_loop.batch_progress.current.ready)
         sequence = np.random.SeedSequence([self.seed, *step, trainer.global_rank])

@@ -1,4 +1,4 @@
-"""Which image comes when: in training by seed and epoch, in evaluation each image once."""
+"""Samplers: training's order by seed and epoch, and evaluation's with each image once."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from src.errors import UsageError
 
 
 class Draw(NamedTuple):
-    """An image's turn in training."""
+    """One item of a training epoch."""
 
     position: int  # of the image in its split
-    seed: int  # of its variation
+    seed: int  # of its augmentation
 
 
-class TrainingOrder(Sampler[Draw]):
-    """The order of an epoch: a function of seed and epoch, and of nothing that ran before.
+class TrainingSampler(Sampler[Draw]):
+    """The order of an epoch, as a function of seed and epoch alone.
 
-    So a training that goes on from a checkpoint, in the middle of an epoch as well, sees what it
-    would have seen. Several processes take turns, so that a step of all of them sees the images
-    that one process with a batch as large would see, varied alike.
+    A training that is resumed, in the middle of an epoch as well, sees the same images as one
+    that was not interrupted. Several processes take turns: a step of all of them sees the images
+    that one process with a batch as large would see, with the same augmentation.
 
     Args:
         count: images of the split.
         seed: of the training.
         rank: of this process.
-        processes: that train.
-        weights: how often each image is drawn, (count,), with replacement; by default each once.
+        processes: number of training processes.
+        weights: sampling weight of each image, (count,), with replacement; by default each is
+            drawn once.
     """
 
     def __init__(
@@ -50,20 +51,20 @@ class TrainingOrder(Sampler[Draw]):
         self._epoch = 0
         self._seen = 0
 
-    def go_on(self, epoch: int, seen: int) -> None:
-        """Begin in ``epoch`` after the first ``seen`` images of it, over all processes."""
+    def resume_at(self, epoch: int, seen: int) -> None:
+        """Start in ``epoch`` after the first ``seen`` images of it, over all processes."""
         self._epoch, self._seen = epoch, seen
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning's hook, before each epoch."""
+        """Start an epoch; Lightning calls this."""
         if epoch != self._epoch:
-            self.go_on(epoch, 0)
+            self.resume_at(epoch, 0)
 
     def __len__(self) -> int:
-        """Images of a whole epoch, of this process; what is seen already counts as well.
+        """Return the images of a whole epoch in this process, those seen already included.
 
-        The same for every process, whose steps wait for each other: where the images cannot be
-        shared evenly, fewer than there are processes are left out, others in each epoch.
+        The number is the same for every process, because their steps wait for each other. The
+        remainder is left out, and differs between epochs.
         """
         return self._count // self._processes
 
@@ -74,24 +75,26 @@ class TrainingOrder(Sampler[Draw]):
         else:
             shares = self._weights / self._weights.sum()
             order = generator.choice(self._count, size=self._count, p=shares)
-        seeds = generator.integers(0, 2**63 - 1, size=self._count)  # by place, not by image
+        seeds = generator.integers(
+            0, 2**63 - 1, size=self._count
+        )  # of the place in the epoch, not of the image
         first = self._seen // self._processes
         for turn in range(first, len(self)):
             place = turn * self._processes + self._rank
             yield Draw(int(order[place]), int(seeds[place]))
 
 
-def own_share(count: int, rank: int, processes: int) -> range:
-    """The positions that a process evaluates: each is one process's, none is repeated."""
+def positions_of_process(count: int, rank: int, processes: int) -> range:
+    """Return the positions that a process evaluates; each belongs to one process."""
     return range(rank, count, processes)
 
 
-class EvaluationBatches(Sampler[list[int]]):
-    """Batches of a process's share of a split, as many as every other process has.
+class EvaluationBatchSampler(Sampler[list[int]]):
+    """Batches of a process's share of a split, as many as in every other process.
 
-    DistributedSampler repeats images until all shares are of one size, and then these count
-    twice. Here the batches are of uneven sizes instead: in a training each of them waits for the
-    other processes, so their number must be the same.
+    DistributedSampler repeats images until all shares have one size, and these count twice in a
+    metric. Here the sizes of the batches differ instead. Their number must be the same, because
+    in a training every batch waits for the other processes.
 
     Args:
         count: images of the split.
@@ -104,7 +107,7 @@ class EvaluationBatches(Sampler[list[int]]):
     """
 
     def __init__(self, count: int, batch_size: int, rank: int, processes: int) -> None:
-        self._share = own_share(count, rank, processes)
+        self._share = positions_of_process(count, rank, processes)
         largest = -(-count // processes)
         self._batches = -(-largest // batch_size)
         if count // processes < self._batches:

@@ -1,42 +1,48 @@
-"""Splitting by a fixed seed, each class in proportion."""
+"""Stratified splits by a fixed seed, and the names of splits."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal, Protocol, TypeVar
+from typing import Annotated, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from src.errors import UsageError
+from src.system.ranges import Range
 
 Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
+EVALUATION_SPLITS: tuple[Split, ...] = ("val", "test")
+SPLITS: tuple[Split, ...] = ("train", *EVALUATION_SPLITS)
 
-# What people call the splits, in lower case.
+# Common names of the splits, in lower case.
 _WORDS: dict[str, Split] = {
     **dict.fromkeys(("train", "training", "trainset", "traindata", "trn"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "validate", "validset", "valset"), "val"),
     **dict.fromkeys(("dev", "devel", "development", "devset"), "val"),
     **dict.fromkeys(("test", "testing", "testset", "testdata", "tst", "holdout"), "test"),
 }
-# Where something else validates, these are the test split.
+# Names of the test split where there is a validation split, else of that.
 _EVALUATION = frozenset({"eval", "evaluation", "evalset"})
-# What else a split's name may say.
+# Other words in names of splits.
 _FILLING = frozenset(
     "data dataset dir folder image images img imgs photo photos picture pictures set split".split()  # noqa: SIM905
 )
 _ASCII = re.compile(r"[\w .()+-]+", re.ASCII)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
-_LARGEST_SHARE = 0.5  # of the images that may go to one of val and test
+HeldOutShare = Annotated[
+    float,
+    Range("a share between 0 and 0.5", "set for example {argument}=0.1", above=0, below=0.5),
+]
+"""Share of the images that go to one of val and test."""
 
 
 class Labelled(Protocol):
-    """Whatever has a label for each position."""
+    """Anything that has a label for every position."""
 
     targets: NDArray[np.int64]  # (N,)
 
@@ -46,11 +52,11 @@ Parts = dict[Split, tuple[Images, NDArray[np.int64]]]
 
 
 def splits_named(names: Iterable[str]) -> dict[str, Split]:
-    """Which of ``names`` are those of splits, as ``Valid``, ``test2017`` or ``training_set``.
+    """Find the names of splits among ``names``, as ``Valid``, ``test2017`` or ``training_set``.
 
-    Names with more in them, as ``seg_train`` and ``seg_test``, if they differ in the split alone.
+    Longer names, as ``seg_train`` and ``seg_test``, count if they differ in the split alone.
     """
-    words = {name: found for name in names if (found := _split_word(name)) is not None}
+    words = {name: parts for name in names if (parts := _split_word(name)) is not None}
     plain = [name for name, (_, rest) in words.items() if not rest]
     families: dict[tuple[str, ...], list[str]] = {}
     for name, (_, rest) in words.items():
@@ -66,7 +72,7 @@ def splits_named(names: Iterable[str]) -> dict[str, Split]:
 
 
 def _split_word(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """The word for a split in a name, and its other words; None without one or with several."""
+    """Return the word for a split in a name, and its other words; None unless there is one."""
     if not _ASCII.fullmatch(name):
         return None
     words = [word.lower() for word in _WORD.findall(name)]
@@ -84,9 +90,9 @@ def hold_out(
     seed: int,
     class_names: Sequence[str] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """``indices`` split in two, sorted: the kept ones and a stratified ``share`` of them.
+    """Divide ``indices`` in two, sorted: the kept ones and a stratified ``share`` of them.
 
-    Of few images as many as there are classes are held out, even if that is a larger share.
+    At least as many images as classes are held out, even if that is a larger share.
 
     Args:
         indices: positions in the data set, (N,).
@@ -127,7 +133,7 @@ def three_ways(
     seed: int,
     class_names: Sequence[str] | None = None,
 ) -> dict[Split, NDArray[np.int64]]:
-    """All positions of ``targets`` (N,) as stratified train, val and test parts."""
+    """Divide all positions of ``targets`` (N,) into stratified train, val and test parts."""
     everything = np.arange(len(targets))
     rest, test_part = hold_out(everything, targets, test, seed, class_names)
     train_part, val_part = hold_out(rest, targets, val / (1 - test), seed, class_names)
@@ -142,28 +148,28 @@ def fill_in(
     seed: int,
     class_names: Sequence[str] | None = None,
 ) -> Parts[Images]:
-    """All three splits: those that are given, and for the others stratified shares.
+    """Return all three splits: the given ones, and stratified shares for the others.
 
     Args:
-        given: the splits that the data set has, with ``train`` or with none.
-        whole: what all are drawn from where none is given; else that of ``train``.
+        given: the splits that the data set has; none, or ``train`` among them.
+        whole: all images, where no split is given; else those of ``train``.
         val: the share that validates where no split is given for it.
         test: the share that tests where no split is given for it.
         seed: of the drawing.
         class_names: for messages.
     """
     if not given:
-        parts = three_ways(whole.targets, val, test, seed, class_names)
-        return {split: (whole, indices) for split, indices in parts.items()}
-    found = dict(given)
-    training, rest = found["train"]
+        drawn = three_ways(whole.targets, val, test, seed, class_names)
+        return {split: (whole, indices) for split, indices in drawn.items()}
+    parts = dict(given)
+    training, rest = parts["train"]
     shares: dict[Split, float] = {"test": test, "val": val}
     for split, share in shares.items():
-        if split not in found:
+        if split not in parts:
             rest, held_out = hold_out(rest, training.targets, share, seed, class_names)
-            found[split] = (training, held_out)
-    found["train"] = (training, rest)
-    return found
+            parts[split] = (training, held_out)
+    parts["train"] = (training, rest)
+    return parts
 
 
 def require_trained(parts: Parts[Images], class_names: Sequence[str]) -> None:
@@ -184,19 +190,3 @@ def require_trained(parts: Parts[Images], class_names: Sequence[str]) -> None:
             f"{counts['test'][label]} to test",
             remedy="add some, or leave the class out",
         )
-
-
-def require_share(argument: str, value: float) -> float:
-    """``value``, if that share of the images can be held out.
-
-    Raises:
-        UsageError: it is not between 0 and a half.
-    """
-    if not 0 < value < _LARGEST_SHARE:
-        raise UsageError(
-            argument,
-            expected=f"a share between 0 and {_LARGEST_SHARE}",
-            found=str(value),
-            remedy=f"set for example {argument}=0.1",
-        )
-    return value

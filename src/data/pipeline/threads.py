@@ -1,4 +1,4 @@
-"""A function of many items on all cores, with few results in hand."""
+"""Parallel map that keeps few results in memory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Result = TypeVar("Result")
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """``function`` of each item, in the order of the items.
+    """Yield ``function(item)`` in the order of the items.
 
     Pillow decodes without the interpreter lock. Unlike ``Executor.map``, which begins all items at
-    once, this holds the results of a few items, which may be decoded pictures of 100 MB each.
+    once, this holds the results of a few items, which may be decoded images of 100 MB each.
     """
     cores = machine.usable_cores()
     with ThreadPoolExecutor(cores) as pool:

@@ -1,1 +1,1 @@
-"""Static int8 for ONNX Runtime."""
+"""Static int8 quantization for ONNX Runtime."""

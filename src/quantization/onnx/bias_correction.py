@@ -1,9 +1,9 @@
-"""Empirical bias correction: what the rounding of weights adds to the mean output is taken away.
+"""Empirical bias correction: subtract from the bias what rounded weights add to the mean output.
 
 Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019,
-section 4.2, https://arxiv.org/abs/1906.04721. An output's mean is wrong by the weights' error
-times the inputs' mean, which the float network tells for the calibration images. At the border,
-where a convolution reads padding, it is an approximation.
+section 4.2, https://arxiv.org/abs/1906.04721. The error of an output's mean is the error of the
+weights times the mean of the inputs, which is measured in the float network on the calibration
+images. For a convolution with padding this is an approximation at the border.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from src.backends.onnx.tensors import Array
 if TYPE_CHECKING:
     import onnx
 
-_PRODUCTS = {"Conv": 1, "Gemm": 1, "MatMul": -1}  # where their input's channels are
+_CHANNEL_AXES = {"Conv": 1, "Gemm": 1, "MatMul": -1}  # of the input, by the type of node
 
 
 def mean_inputs(model: onnx.ModelProto, images: NDArray[np.float32]) -> dict[str, Array]:
-    """The mean of each channel of what convolutions and products read, (C,) each."""
+    """Return the mean of each channel of the inputs of convolutions and products, (C,) each."""
     axes = {
-        node.input[0]: _PRODUCTS[node.op_type]
+        node.input[0]: _CHANNEL_AXES[node.op_type]
         for node in model.graph.node
-        if node.op_type in _PRODUCTS
+        if node.op_type in _CHANNEL_AXES
     }
     sums: dict[str, Array] = {}
-    for found in tensors.activations(model, axes, images):
-        for name, value in found.items():
+    for activations in tensors.activations(model, axes, images):
+        for name, value in activations.items():
             others = tuple(set(range(value.ndim)) - {axes[name] % value.ndim})
             means = value.mean(axis=others, dtype=np.float64) * len(value)
             sums[name] = sums.get(name, 0) + means
@@ -40,15 +40,16 @@ def mean_inputs(model: onnx.ModelProto, images: NDArray[np.float32]) -> dict[str
 
 
 def correct(model: onnx.ModelProto, dequantized: dict[str, Array], means: dict[str, Array]) -> int:
-    """Correct the biases of ``model``, the float one, in place.
+    """Correct the biases of the float model in place.
 
     Args:
+        model: the float model.
         dequantized: the weights that the quantized model computes with, by name.
         means: see :func:`mean_inputs`.
 
     Returns:
-        How many biases were corrected. A product without a bias gets one if it can have one; a
-        MatMul must be followed by the addition of one.
+        The number of corrected biases. A Conv or Gemm without a bias gets one. A MatMul is
+        corrected only if an Add of a bias follows it.
     """
     import onnx
 
@@ -81,13 +82,17 @@ def correct(model: onnx.ModelProto, dequantized: dict[str, Array], means: dict[s
 
 
 def _products(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, str]]:
+    """Yield convolutions and products with the names of their weights."""
     for node in model.graph.node:
-        if node.op_type in _PRODUCTS:
+        if node.op_type in _CHANNEL_AXES:
             yield node, node.input[1]
 
 
 def _shift(node: onnx.NodeProto, error: Array, means: Array) -> Array | None:
-    """What an error of the weights adds to the mean of each output channel, (O,)."""
+    """Return what an error of the weights adds to the mean of each output channel, (O,).
+
+    None for a Gemm with a transposed input or a factor, and for a MatMul of more than matrices.
+    """
     options = tensors.attributes(node)
     if node.op_type == "Conv":
         groups = options.get("group", 1)
@@ -103,7 +108,7 @@ def _shift(node: onnx.NodeProto, error: Array, means: Array) -> Array | None:
 
 
 def _adder(node: onnx.NodeProto, readers: dict[str, list[onnx.NodeProto]]) -> onnx.NodeProto | None:
-    """The node that adds the bias: a convolution does it itself."""
+    """Return the node that adds the bias, which for a MatMul is the Add after it."""
     if node.op_type != "MatMul":
         return node
     after = readers.get(node.output[0], [])

@@ -1,4 +1,4 @@
-"""The range of each activation, by several methods, from the same calibration images."""
+"""Calibration: the range of each activation on the calibration images, by several methods."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.backends.onnx.runtime import INPUT
-from src.quantization.recipe import Calibration
+from src.quantization.onnx.recipe import Calibration
 
 if TYPE_CHECKING:
     from onnxruntime.quantization.calibrate import TensorsData
 
 Ranges = dict[str, tuple[float, float]]
-# As ONNX Runtime collects it: counts (B,) and edges (B + 1,) of bins around zero, B even; the
-# extremes; more.
+# From ONNX Runtime's collector: counts (B,) and edges (B + 1,) of bins around zero with B even,
+# the minimum, the maximum, and further items.
 Histogram = tuple[Any, ...]
 
 _BATCH = 16
 _HISTOGRAM_BATCH = 8  # all activations of one are in memory at once
 _BINS = 2048
-_LEVELS = 128  # of the absolute values
-_MOST_CANDIDATES = 256
+_LEVELS = 128  # of the absolute values in 8 bits
+_MAX_THRESHOLDS = 256
 
 
 class Calibrations:
-    """Ranges by method, each found when it is first asked for.
+    """Ranges by method, each computed when it is first asked for.
 
-    - ``minmax``: the extremes of all images.
-    - ``average``: the mean over batches of their extremes, so that one picture's outlier counts
-      little.
-    - ``percentile P``: what holds P % of the values, as much being cut off at either end.
+    - ``minmax``: the minimum and the maximum over all images.
+    - ``average``: the mean over batches of their minimum and maximum, so that an outlier in one
+      image has little effect.
+    - ``percentile P``: P % of the values, the same share being cut off at both ends.
     - ``entropy``: the clipping that loses the least information, see :func:`least_divergence`.
 
     Args:
@@ -50,13 +50,13 @@ class Calibrations:
         self._histograms: Any = None
 
     def ranges(self, method: Calibration) -> TensorsData:
-        """The lowest and the highest value of each activation, as the quantizer takes them."""
+        """Return the range of each activation in the form that the quantizer takes."""
         from onnxruntime.quantization import CalibrationMethod
         from onnxruntime.quantization.calibrate import TensorsData
 
         if method not in self._known:
-            self._known[method] = self._find(method)
-        # A new one each time, for the quantizer changes it.
+            self._known[method] = self._compute(method)
+        # A new object each time, because the quantizer changes it.
         return TensorsData(
             CalibrationMethod.MinMax,
             {
@@ -65,36 +65,40 @@ class Calibrations:
             },
         )
 
-    def _find(self, method: Calibration) -> Ranges:
+    def _compute(self, method: Calibration) -> Ranges:
         from onnxruntime.quantization import CalibrationMethod
 
         if method in {"minmax", "average"}:
             options = {"moving_average": method == "average"}
             calibrator = self._calibrator(CalibrationMethod.MinMax, **options)
-            # Given all at once, for from call to call its average keeps 99 % of the first.
+            # In one call, because a further call moves its average by 1 % only.
             calibrator.collect_data(_reader(_batches(self._images, _BATCH)))
-            found = calibrator.compute_data()
-            return {name: _ends(*each.range_value) for name, each in found.items()}
+            computed = calibrator.compute_data()
+            return {name: _ends(*data.range_value) for name, data in computed.items()}
         collector = self._histogram_collector()
         if method == "entropy":
-            return {name: entropy_range(each) for name, each in collector.histogram_dict.items()}
+            return {
+                name: entropy_range(histogram)
+                for name, histogram in collector.histogram_dict.items()
+            }
         percent = float(method.removeprefix("percentile "))
         return {
-            name: percentile_range(each, percent) for name, each in collector.histogram_dict.items()
+            name: percentile_range(histogram, percent)
+            for name, histogram in collector.histogram_dict.items()
         }
 
     def _histogram_collector(self) -> Any:
-        """ONNX Runtime's histograms, which serve every percentile and the entropy."""
+        """Collect ONNX Runtime's histograms once, for all percentiles and the entropy."""
         from onnxruntime.quantization import CalibrationMethod
 
         if self._histograms is None:
-            # By default it is symmetric, which gives half of an unsigned range to negative
-            # values that aren't there.
+            # A symmetric range, the default, would spend half of an unsigned range on negative
+            # values that do not occur.
             calibrator = self._calibrator(
                 CalibrationMethod.Percentile, symmetric=False, num_bins=_BINS
             )
             for batch in _batches(self._images, _HISTOGRAM_BATCH):
-                # A call each, for it keeps all activations of all batches of a call.
+                # One call per batch, because a call keeps all activations of its batches.
                 calibrator.collect_data(_reader([batch]))
             self._histograms = calibrator.collector
         return self._histograms
@@ -112,22 +116,22 @@ class Calibrations:
 
 
 def operators() -> list[str]:
-    """The types of nodes that are quantized: all that ONNX Runtime has a rule for."""
+    """Return the types of nodes that ONNX Runtime can quantize."""
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
     return sorted({*QDQRegistry, *QLinearOpsRegistry})
 
 
 def least_divergence(counts: NDArray[np.int64]) -> int:
-    """How many bins to keep of a histogram of absolute values, for the least loss of information.
+    """Return the number of bins of a histogram of absolute values to keep.
 
-    The threshold of the least Kullback-Leibler divergence from the clipped distribution to the
-    same in 128 levels (Migacz, 8-bit Inference with TensorRT, GTC 2017). ONNX Runtime's own
-    calibrator has as many bins as levels by default, which leaves it one threshold to choose
-    from, and takes minutes with more.
+    The threshold minimises the Kullback-Leibler divergence from the clipped distribution to the
+    same distribution in 128 levels (Migacz, 8-bit Inference with TensorRT, GTC 2017). ONNX
+    Runtime's own entropy calibrator has as many bins as levels by default, so that there is one
+    threshold only, and takes minutes with more bins.
     """
     size = len(counts)
-    step = max(1, (size - _LEVELS) // _MOST_CANDIDATES)
+    step = max(1, (size - _LEVELS) // _MAX_THRESHOLDS)
     candidates: list[int] = [*range(_LEVELS, size, step), size]
     divergences = [_divergence(counts, kept) for kept in candidates]
     return candidates[int(np.argmin(divergences))]
@@ -151,10 +155,10 @@ def _divergence(counts: NDArray[np.int64], kept: int) -> float:
 
 
 def percentile_range(histogram: Histogram, percent: float) -> tuple[float, float]:
-    """The bins that hold ``percent`` of the values, as much being cut off at either end.
+    """Return the range of the bins that hold ``percent`` of the values.
 
-    They are held whole. ONNX Runtime ends the range where the last one begins; where an outlier
-    has stretched the bins, all that matters is in that one.
+    The same share is cut off at both ends. The last bin is kept whole. ONNX Runtime ends the
+    range at its lower edge, but if an outlier makes bins wide, nearly all values are in that bin.
     """
     counts, edges, low, high = histogram[:4]
     below = np.cumsum(counts) / counts.sum()
@@ -165,7 +169,7 @@ def percentile_range(histogram: Histogram, percent: float) -> tuple[float, float
 
 
 def entropy_range(histogram: Histogram) -> tuple[float, float]:
-    """The range that keeps what :func:`least_divergence` says."""
+    """Return the range of the bins that :func:`least_divergence` keeps."""
     counts, edges, low, high = histogram[:4]
     half = len(counts) // 2
     kept = least_divergence(counts[half:] + counts[:half][::-1])

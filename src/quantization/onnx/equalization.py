@@ -1,9 +1,10 @@
-"""Cross-layer equalisation: channels of a like range before they share one scale.
+"""Cross-layer equalisation: give the channels of a tensor similar ranges before quantization.
 
 Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019,
-section 4.1, https://arxiv.org/abs/1906.04721. Between two convolutions with a ReLU, and nothing
-else, between them, each channel may be divided by a positive number that the second one
-multiplies with: relu(x / s) = relu(x) / s. It holds for no SiLU and no GELU.
+section 4.1, https://arxiv.org/abs/1906.04721. All channels of an activation share one scale. If
+only a ReLU is between two convolutions, the first can divide each output channel by a positive
+number and the second multiply its weights by it: relu(x / s) = relu(x) / s. This does not hold for
+SiLU or GELU.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
     import onnx
 
 _SWEEPS = 20
-_DONE = 1e-3
+_CONVERGED = 1e-3
 
 
 def equalise(model: onnx.ModelProto) -> int:
-    """Equalise all pairs of convolutions in place: the logits stay those they were.
+    """Equalise all pairs of convolutions in place. The logits do not change.
 
-    A convolution can be in two pairs, so all are gone through until none changes.
+    A convolution can be in two pairs, so all pairs are repeated until the scales converge.
 
     Returns:
-        How many pairs there are.
+        The number of pairs.
     """
     import onnx
 
@@ -41,23 +42,26 @@ def equalise(model: onnx.ModelProto) -> int:
     }
     for _ in range(_SWEEPS):
         changes = [_equalise(first, second, values) for first, second in pairs]
-        if max(changes, default=0) < _DONE:
+        if max(changes, default=0) < _CONVERGED:
             break
-    for each in model.graph.initializer:
-        if each.name in values:
-            each.CopyFrom(onnx.numpy_helper.from_array(values[each.name], each.name))
+    for tensor in model.graph.initializer:
+        if tensor.name in values:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values[tensor.name], tensor.name))
     return len(pairs)
 
 
 def _pairs(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, onnx.NodeProto]]:
-    """Convolution, ReLU, convolution, where nothing else reads what is between or their weights."""
+    """Yield pairs of convolutions with a ReLU between them.
+
+    No other node reads the tensors between them or their weights.
+    """
     readers = tensors.readers(model)
-    constants = {each.name for each in model.graph.initializer}
-    seen_outside = {each.name for each in model.graph.output}
+    constants = {tensor.name for tensor in model.graph.initializer}
+    graph_outputs = {output.name for output in model.graph.output}
 
     def only_reader(node: onnx.NodeProto, kind: str) -> onnx.NodeProto | None:
         after = readers.get(node.output[0], [])
-        alone = len(after) == 1 and node.output[0] not in seen_outside
+        alone = len(after) == 1 and node.output[0] not in graph_outputs
         return after[0] if alone and after[0].op_type == kind else None
 
     def owns_weights(node: onnx.NodeProto) -> bool:
@@ -71,7 +75,7 @@ def _pairs(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, onnx.NodePr
 
 
 def _equalise(first: onnx.NodeProto, second: onnx.NodeProto, values: dict[str, Array]) -> float:
-    """One pair: the largest change of a scale, as a share of it."""
+    """Equalise one pair and return the largest relative change of a scale."""
     before, after = values[first.input[1]], values[second.input[1]]
     groups = tensors.attributes(second).get("group", 1)
     by_group = after.reshape(groups, after.shape[0] // groups, after.shape[1], -1)

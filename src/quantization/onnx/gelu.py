@@ -1,8 +1,8 @@
-"""GELU between two int8 layers as x times a sigmoid, which ONNX Runtime computes in int8.
+"""GELU as x times a sigmoid, which ONNX Runtime computes in int8.
 
-It has no int8 kernel for GELU: the tensor is dequantized, GELU runs in float, and the result is
-quantized again. For sigmoid and product there are kernels.
-x sigmoid(1.702 x) differs from x Phi(x) by 0.02 at most, which is about a step of the 8 bits;
+ONNX Runtime has no int8 kernel for GELU: it dequantizes the tensor, computes GELU in float and
+quantizes the result. It has int8 kernels for Sigmoid and Mul.
+x sigmoid(1.702 x) differs from GELU by at most 0.02, which is about one step of the 8 bits:
 Hendrycks and Gimpel, Gaussian Error Linear Units, 2016, section 2, https://arxiv.org/abs/1606.08415.
 """
 
@@ -23,20 +23,20 @@ _DEQUANTIZE = "DequantizeLinear"
 
 
 def gelus(model: onnx.ModelProto) -> int:
-    """How many GELUs a model has."""
+    """Return the number of GELUs in a model."""
     return sum(node.op_type == _GELU for node in model.graph.node)
 
 
 def replace_gelus(model: onnx.ModelProto) -> int:
-    """Replace in place each GELU that takes a quantized tensor.
+    """Replace each GELU with a quantized input in place.
 
-    The factor costs nothing: the sigmoid reads the same bytes by a scale that is larger by it.
+    The factor costs no time: the sigmoid reads the same bytes with a scale multiplied by it.
 
     Args:
         model: quantized, with QuantizeLinear and DequantizeLinear nodes.
 
     Returns:
-        How many were replaced.
+        The number of replaced GELUs.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -51,7 +51,7 @@ def replace_gelus(model: onnx.ModelProto) -> int:
             kept.append(node)
             continue
         quantized, scale, zero = source.input
-        # A sigmoid lies between 0 and 1, in the type that the tensor itself has.
+        # The range of a sigmoid is 0 to 1. Its bytes have the type of the input's bytes.
         signed = scales[zero].dtype == np.int8
         name = f"{node.output[0]}_sigmoid"
         graph.initializer.extend(

@@ -1,10 +1,10 @@
-"""Which of ONNX Runtime's two int8 kernels multiplies a convolution, where there is AMX.
+"""Select ONNX Runtime's int8 kernel for each convolution, on a processor with AMX.
 
-Weights with a zero point of 0 go to a kernel for symmetric convolutions, which knows the int8 dot
-product (VNNI) and no more. With any other zero point the same convolution is laid out as a matrix
-(im2col) and goes to the general product, which knows AMX as well: up to twice as fast where many
-channels meet, and slower where the layout and the output cost more than the product gains.
-``TryConvSymPrepack`` in onnxruntime/core/providers/cpu/quantization/qlinearconv.cc, and
+A convolution whose weights have a zero point of 0 uses a kernel for symmetric weights, which has
+int8 dot products (VNNI) but no AMX. With any other zero point the same convolution is computed by
+im2col and GEMM, which has AMX. That kernel is up to twice as fast for many channels, and slower
+where im2col and writing the output take longer than the GEMM saves.
+Sources: ``TryConvSymPrepack`` in onnxruntime/core/providers/cpu/quantization/qlinearconv.cc, and
 ``MlasGemmU8S8DispatchAmx`` in onnxruntime/core/mlas/lib/platform.cpp.
 """
 
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
     import onnx
 
 _ZERO_POINT = 1
-_IMAGE = 3  # channels
-_LEAST_PRODUCTS = 256  # an output
-_LEAST_OUTPUTS = 96  # channels
+_IMAGE_CHANNELS = 3
+_MIN_PRODUCTS = 256  # multiplications per output value
+_MIN_OUTPUT_CHANNELS = 96
 
 
 def convolutions(quantized: onnx.ModelProto) -> list[str]:
-    """The names of the convolutions whose weights are int8 with a zero point of 0, in order."""
+    """Return the names of the convolutions with int8 weights of zero point 0, in order."""
     return [node.name for node, _ in _symmetric(quantized)]
 
 
-def multiply_generally(quantized: onnx.ModelProto, names: Collection[str]) -> int:
+def use_gemm(quantized: onnx.ModelProto, names: Collection[str]) -> int:
     """Give the weights of some convolutions a zero point of 1, in place.
 
-    The product stays the same, but where a weight is the largest of its channel: that has no byte
-    any more, and takes the next smaller one.
+    Weights do not change, except that the byte 127 would become 128 and is clipped to 127: such a
+    weight gets smaller by one step.
 
     Args:
         quantized: with QuantizeLinear and DequantizeLinear nodes.
-        names: of convolutions; those that are not quantized are left alone.
+        names: of convolutions; those that are not quantized do not change.
 
     Returns:
-        How many were changed.
+        The number of changed convolutions.
     """
     from onnx import numpy_helper
 
@@ -63,27 +63,28 @@ def multiply_generally(quantized: onnx.ModelProto, names: Collection[str]) -> in
 
 
 def suited(quantized: onnx.ModelProto) -> list[str]:
-    """The convolutions that gain by the general product on a processor with AMX, in order.
+    """Return the convolutions that are faster by GEMM on a processor with AMX, in order.
 
-    By their shapes, so that the same network gives the same file. The bounds are those of the
-    convolutions of the four networks at 224 pixels, each timed by both kernels: for an output it
-    takes some 256 products to make up for a dearer way to write it, and laying pixels out as
-    rows pays where that many channels read a row. Where images of three channels come in, the
-    symmetric kernel is the slower one with any number of products.
+    The decision depends on shapes only, so that the same network gives the same file. The limits
+    were measured with both kernels on all convolutions of the four networks at 224 pixels. About
+    256 multiplications per output value make up for the slower writing of outputs, and im2col
+    pays off if at least 96 output channels read each row. For images of three channels the
+    symmetric kernel is always the slower one.
     """
-    found = []
+    names = []
     for node, weights in _symmetric(quantized):
         outputs, inputs, *window = weights.values.shape
         products = inputs * math.prod(window)
         grouped = tensors.attributes(node).get("group", 1) > 1
-        rows_pay = math.prod(window) == 1 or outputs >= _LEAST_OUTPUTS
-        if not grouped and (inputs == _IMAGE or (products >= _LEAST_PRODUCTS and rows_pay)):
-            found.append(node.name)
-    return found
+        im2col_pays = math.prod(window) == 1 or outputs >= _MIN_OUTPUT_CHANNELS
+        enough = products >= _MIN_PRODUCTS and im2col_pays
+        if not grouped and (inputs == _IMAGE_CHANNELS or enough):
+            names.append(node.name)
+    return names
 
 
 class _Weights(NamedTuple):
-    """Of a convolution: the names of the bytes and of their zero point, and what these hold."""
+    """The weights of a convolution: names and values of the bytes and of the zero points."""
 
     name: str
     zero: str
@@ -92,7 +93,7 @@ class _Weights(NamedTuple):
 
 
 def _symmetric(quantized: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, _Weights]]:
-    """The convolutions whose weights are int8 with a zero point of 0, in order."""
+    """Yield the convolutions with int8 weights of zero point 0, in order."""
     made_by = {name: node for node in quantized.graph.node for name in node.output}
     constants = tensors.constants(quantized)
     for node in quantized.graph.node:

@@ -1,4 +1,4 @@
-"""Which tensors of a quantized ONNX file are the furthest from the fp32 file's."""
+"""The quantization error of each tensor of an int8 ONNX file, as its SQNR in dB."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +16,36 @@ from src.backends.onnx.runtime import INPUT
 if TYPE_CHECKING:
     import onnx
 
-Damage = dict[str, Any]
 _BATCH = 8
 
 
-def damage(
+class TensorError(NamedTuple):
+    """The quantization error of one tensor.
+
+    The error of an activation includes the errors of the tensors before it.
+    """
+
+    tensor: str
+    kind: Literal["activation", "weight"]
+    sqnr_db: float  # signal to quantization noise ratio
+
+
+def tensor_errors(
     float_file: Path,
     quantized_file: Path,
     images: NDArray[np.float32],
     change: Callable[[onnx.ModelProto], object] | None = None,
-) -> list[Damage]:
-    """Activations and weights by their signal to quantization noise, the worst first.
+) -> list[TensorError]:
+    """Return the errors of activations and weights that both files have, the largest error first.
 
-    By ONNX Runtime's ``qdq_loss_debug``:
+    Computed by ONNX Runtime's ``qdq_loss_debug``:
     https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html#quantization-debugging
 
     Args:
         float_file: the fp32 file that was quantized.
-        quantized_file: with QuantizeLinear and DequantizeLinear around what is quantized.
+        quantized_file: with QuantizeLinear and DequantizeLinear nodes.
         images: (n, 3, H, W), on which activations are compared.
-        change: what was done to the float model before it was quantized, in place.
-
-    Returns:
-        ``tensor``, ``kind`` ("activation", with all the noise of the tensors before it, or
-        "weight") and ``sqnr_db`` of each, for those that both files have.
+        change: applied in place to the float model before it was quantized.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader
@@ -55,7 +61,7 @@ def damage(
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        # What was quantized is this file: its tensors have the same names.
+        # The quantizer reads a preprocessed file: only its tensors have the same names.
         quant_pre_process(float_file, folder / "float.onnx")
         if change is not None:
             changed = onnx.load(folder / "float.onnx")
@@ -63,26 +69,23 @@ def damage(
             onnx.save_model(changed, folder / "float.onnx")
         outputs = []
         for kind, file in (("float", folder / "float.onnx"), ("quantized", quantized_file)):
-            more = folder / f"{kind}_all.onnx"
-            debug.modify_model_output_intermediate_tensors(str(file), str(more))
-            outputs.append(debug.collect_activations(str(more), Reader()))
+            with_all_outputs = folder / f"{kind}_all.onnx"
+            debug.modify_model_output_intermediate_tensors(str(file), str(with_all_outputs))
+            outputs.append(debug.collect_activations(str(with_all_outputs), Reader()))
         activations = debug.compute_activation_error(
             debug.create_activation_matching(outputs[1], outputs[0])
         )
         weights = debug.compute_weight_error(
             debug.create_weight_matching(str(folder / "float.onnx"), str(quantized_file))
         )
-    found = [
-        {"tensor": tensor, "kind": "activation", "sqnr_db": float(errors["xmodel_err"])}
-        for tensor, errors in activations.items()
-        if "xmodel_err" in errors
+    errors = [
+        TensorError(tensor, "activation", float(values["xmodel_err"]))
+        for tensor, values in activations.items()
+        if "xmodel_err" in values
     ]
-    found += [
-        {"tensor": tensor, "kind": "weight", "sqnr_db": float(value)}
-        for tensor, value in weights.items()
-    ]
-    known = [each for each in found if math.isfinite(each["sqnr_db"])]
-    return sorted(known, key=lambda each: each["sqnr_db"])
+    errors += [TensorError(tensor, "weight", float(value)) for tensor, value in weights.items()]
+    finite = [error for error in errors if math.isfinite(error.sqnr_db)]
+    return sorted(finite, key=lambda error: error.sqnr_db)
 
 
 def _feeds(images: NDArray[np.float32]) -> Iterator[dict[str, NDArray[np.float32]]]:

@@ -1,4 +1,7 @@
-"""From a recipe to the int8 model, by ONNX Runtime's quantizer."""
+"""Make the int8 model of a recipe with ONNX Runtime's quantizer.
+
+https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+"""
 
 from __future__ import annotations
 
@@ -11,104 +14,108 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.backends.base import ExportSource
-from src.backends.onnx import file as _onnx
 from src.backends.onnx import tensors
 from src.quantization.onnx import bias_correction, cut_points, gelu, gemm_convolutions
 from src.quantization.onnx.calibration import Calibrations, operators
 from src.quantization.onnx.equalization import equalise
-from src.quantization.onnx.sensitivity import damage_order
-from src.quantization.recipe import Recipe
+from src.quantization.onnx.recipe import OnnxRecipe
+from src.quantization.onnx.sensitivity import sensitivity_order
 from src.quantization.target import Choice
 
 if TYPE_CHECKING:
     import onnx
     from onnxruntime.quantization.calibrate import TensorsData
 
-_RANKED_BY = 8  # images
+_SENSITIVITY_IMAGES = 8
 
 
 @dataclass
-class _Original:
-    """A float model that is quantized, with what was found out about it."""
+class _FloatModel:
+    """A float model to quantize, with what was computed for it."""
 
     file: Path
     calibrations: Calibrations
-    means: dict[str, tensors.Array] | None = None
+    mean_inputs: dict[str, tensors.Array] | None = None
 
 
-class Builder:
-    """Builds recipes of one source; what several of them need is found out once.
+class Quantizer:
+    """Makes the models of one network. What several recipes need is computed once.
 
     Args:
-        source: whose fp32 file is quantized, calibrated on its calibration images.
-        choice: the types.
+        source: the network, whose fp32 file is quantized and calibrated on its calibration images.
+        choice: the 8-bit types.
     """
 
     def __init__(self, source: ExportSource, choice: Choice) -> None:
         self._source = source
         self._choice = choice
         self._images: NDArray[np.float32] = source.calibration.numpy()
-        self._originals: dict[bool, _Original] = {}  # by whether it is equalised
+        self._float_models: dict[bool, _FloatModel] = {}  # by whether it is equalised
+
+    @property
+    def _prepared(self) -> Path:
+        """The fp32 file as the quantizer takes it."""
+        return self._source.fp32_graph.prepared
 
     @property
     def equalisable(self) -> bool:
-        """Whether equalisation changes anything."""
+        """True if equalisation changes anything."""
         return self._equalised[1] > 0
 
     @functools.cached_property
     def has_gelu(self) -> bool:
-        """Whether there is a GELU to compute by a sigmoid."""
+        """True if there is a GELU to compute by a sigmoid."""
         import onnx
 
-        return gelu.gelus(onnx.load(_onnx.prepared(self._source))) > 0
+        return gelu.gelus(onnx.load(self._prepared)) > 0
 
     @functools.cached_property
-    def cuts(self) -> list[str]:
-        """The nodes behind which float may end and int8 begin: see :func:`_int8_cuts.cuts`."""
+    def cut_points(self) -> list[str]:
+        """The nodes after which float may end and int8 begin."""
         import onnx
 
-        return cut_points.cuts(onnx.load(_onnx.prepared(self._source)))
+        return cut_points.cut_points(onnx.load(self._prepared))
 
-    def build(self, recipe: Recipe) -> onnx.ModelProto:
-        """The int8 model of a recipe."""
+    def quantize(self, recipe: OnnxRecipe) -> onnx.ModelProto:
+        """Return the int8 model of a recipe."""
         import onnx
 
-        original = self._original(recipe)
+        original = self._float_model(recipe)
         ranges = original.calibrations.ranges(recipe.calibration)
         model = onnx.load(original.file)
         if recipe.bias_corrected:
-            if original.means is None:
-                original.means = bias_correction.mean_inputs(model, self._images)
+            if original.mean_inputs is None:
+                original.mean_inputs = bias_correction.mean_inputs(model, self._images)
             weights = tensors.dequantized_weights(self._quantize(model, ranges, recipe))
             model = onnx.load(original.file)
-            bias_correction.correct(model, weights, original.means)
+            bias_correction.correct(model, weights, original.mean_inputs)
             ranges = original.calibrations.ranges(recipe.calibration)
-        made = self._quantize(model, ranges, recipe)
+        quantized = self._quantize(model, ranges, recipe)
         if recipe.sigmoid_gelu:
-            gelu.replace_gelus(made)
-        if recipe.multiplied_generally:
-            gemm_convolutions.multiply_generally(made, recipe.multiplied_generally)
-        return made
+            gelu.replace_gelus(quantized)
+        if recipe.gemm_convolutions:
+            gemm_convolutions.use_gemm(quantized, recipe.gemm_convolutions)
+        return quantized
 
-    def rank(self, recipe: Recipe) -> list[str]:
-        """The nodes that a recipe quantizes, the most hurt first."""
+    def sensitivity_order(self, recipe: OnnxRecipe) -> list[str]:
+        """Return the nodes that a recipe quantizes, the most sensitive one first."""
         import onnx
 
-        model = onnx.load(self._original(recipe).file)
-        return damage_order(model, self.build(recipe), self._images[:_RANKED_BY])
+        model = onnx.load(self._float_model(recipe).file)
+        return sensitivity_order(model, self.quantize(recipe), self._images[:_SENSITIVITY_IMAGES])
 
-    def _original(self, recipe: Recipe) -> _Original:
+    def _float_model(self, recipe: OnnxRecipe) -> _FloatModel:
         key = recipe.equalised
-        if key not in self._originals:
-            file = self._equalised[0] if key else _onnx.prepared(self._source)
+        if key not in self._float_models:
+            file = self._equalised[0] if key else self._prepared
             calibrations = Calibrations(file, self._images, self._source.scratch)
-            self._originals[key] = _Original(file, calibrations)
-        return self._originals[key]
+            self._float_models[key] = _FloatModel(file, calibrations)
+        return self._float_models[key]
 
     def _quantize(
-        self, model: onnx.ModelProto, ranges: TensorsData, recipe: Recipe
+        self, model: onnx.ModelProto, ranges: TensorsData, recipe: OnnxRecipe
     ) -> onnx.ModelProto:
-        """What ``quantize_static`` does once it has the ranges; both are changed by it."""
+        """Do what ``quantize_static`` does with the ranges. It changes ``model`` and ``ranges``."""
         import onnx
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
         from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
@@ -124,21 +131,21 @@ class Builder:
             options["activation_type"],
             ranges,
             [],
-            [*cut_points.nodes_up_to(model, recipe.float_up_to), *recipe.kept_in_float],
+            [*cut_points.nodes_up_to(model, recipe.float_prefix), *recipe.kept_in_float],
             operators(),
             options["extra_options"],
         )
         quantizer.quantize_model()
         quantizer.model.topological_sort()
-        made: onnx.ModelProto = quantizer.model.model
-        return made
+        quantized: onnx.ModelProto = quantizer.model.model
+        return quantized
 
     @functools.cached_property
     def _equalised(self) -> tuple[Path, int]:
-        """The file, and how many pairs were equalised in it."""
+        """The file with equalised channels, and the number of pairs that were equalised in it."""
         import onnx
 
-        model = onnx.load(_onnx.prepared(self._source))
+        model = onnx.load(self._prepared)
         pairs = equalise(model)
         path = self._source.scratch / "equalised.onnx"
         onnx.save_model(model, path)

@@ -1,1 +1,1 @@
-"""Static int8 for OpenVINO."""
+"""Static int8 quantization for OpenVINO."""

@@ -1,7 +1,7 @@
-"""An int8 graph, run in a process of its own before it may run in that of an export.
+"""Run an int8 graph in a process of its own before the process of an export runs it.
 
 On a processor with AMX OpenVINO 2026.4 can end the process that runs an int8 graph on one small
-image: a training would end with it, and with what was still to be exported.
+image. Without this check a training would end with it before its remaining formats are exported.
 
 python -m src.quantization.openvino.crash_check GRAPH IMAGES PRECISION
 
@@ -26,36 +26,42 @@ from src.system.subprocesses import run_module
 if TYPE_CHECKING:
     import openvino
 
-MOST_SECONDS = 300.0
+_TIMEOUT_SECONDS = 300.0
 _CALLS = 3
 
 
 def crash(
     graph: openvino.Model, images: NDArray[np.float32], precision: str, scratch: Path
 ) -> str | None:
-    """How a process ends that runs a graph as a judge does, on one image and on a batch.
-
-    None if well.
+    """Run a graph on one image and on a batch, and return how the process failed.
 
     Args:
         graph: the int8 graph.
         images: (n, 3, H, W).
-        precision: of what is not int8, "f32" or "bf16".
-        scratch: a folder.
+        precision: of the float part, "f32" or "bf16".
+        scratch: a folder for temporary files.
+
+    Returns:
+        None if it did not fail.
     """
     import openvino
 
-    file, pictures = scratch / "dry_run.xml", scratch / "dry_run.npy"
+    file, images_file = scratch / "dry_run.xml", scratch / "dry_run.npy"
     openvino.save_model(graph, file, compress_to_fp16=False)
-    np.save(pictures, images[:BATCH])
+    np.save(images_file, images[:BATCH])
     try:
-        done = run_module(__name__, str(file), str(pictures), precision, seconds=MOST_SECONDS)
+        process = run_module(
+            __name__, str(file), str(images_file), precision, seconds=_TIMEOUT_SECONDS
+        )
     except subprocess.TimeoutExpired:
-        return f"takes more than {MOST_SECONDS:g} s"
-    if done.returncode < 0:
-        return f"ends its process with signal {-done.returncode}"
-    if done.returncode:
-        return done.stderr.strip().rpartition("\n")[2] or f"ends with exit code {done.returncode}"
+        return f"takes more than {_TIMEOUT_SECONDS:g} s"
+    if process.returncode < 0:
+        return f"ends its process with signal {-process.returncode}"
+    if process.returncode:
+        return (
+            process.stderr.strip().rpartition("\n")[2]
+            or f"ends with exit code {process.returncode}"
+        )
     return None
 
 

@@ -1,13 +1,13 @@
-"""SiLU and GELU as hard swishes, which cost a few instructions where those cost an exponential.
+"""Replace SiLU and GELU by hard swishes, which need a few instructions and no exponential.
 
-A convolution in int8 on AMX takes less time than the SiLU behind it. A hard swish,
-x clip(x/6 + 1/2, 0, 1), has the same shape; scaled, h(a x) / a + d, it is fitted to what each
-activation took and gave on calibration images. Its slope far from zero stays 0 and 1, so nothing
-large is changed by more than d.
+On AMX an int8 convolution takes less time than the SiLU after it. A hard swish,
+h(x) = x clip(x/6 + 1/2, 0, 1), has a similar shape. Scaled and shifted, h(a x) / a + d, it is
+fitted to the inputs and outputs of each activation function on calibration images. Far from zero
+its slope stays 0 and 1, so large values change by at most d.
 Howard et al., Searching for MobileNetV3, 2019, section 5.2, https://arxiv.org/abs/1905.02244.
 
-It is an approximation, of about 4 % of an activation's root mean square: whether a network bears it
-is judged like every other recipe.
+The error is about 4 % of an activation's root mean square. The search evaluates the model like
+every other recipe.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _KINDS = {"Swish": "SiLU", "Gelu": "GELU"}
 _FACTORS = np.geomspace(0.4, 4.0, 48)
-_VALUES = 2048  # of an activation and image
+_VALUES = 2048  # sampled per activation function and image
 _IMAGES = 64
 
 
@@ -35,29 +35,29 @@ class Fit(NamedTuple):
 
     factor: float
     shift: float
-    error: float  # the root mean square of it, over that of the values
+    error: float  # its root mean square, as a share of that of the values
 
 
 def kinds(graph: openvino.Model) -> list[str]:
-    """What the activations that a hard swish may stand for are called: SiLU, GELU."""
+    """Return the kinds of activation functions in a graph that a hard swish can replace."""
     return sorted({_KINDS[node.get_type_name()] for node in _activations(graph)})
 
 
 def harden(graph: openvino.Model, images: Sequence[NDArray[np.float32]], share: float) -> int:
-    """Replace activations in place, those with the most values first.
+    """Replace activation functions in place, those with the most values first.
 
     Args:
         graph: in fp32.
-        images: to fit with, (1, 3, H, W) each.
-        share: of all the values of such activations, that are to be computed so at least.
+        images: calibration images, (1, 3, H, W) each.
+        share: the least share of these functions' values to compute by hard swishes.
 
     Returns:
-        How many were replaced.
+        The number of replaced functions.
     """
     from openvino import opset14
 
     chosen = _largest(_activations(graph), share)
-    fits = [fit(*values) for values in _seen(graph, chosen, images[:_IMAGES])]
+    fits = [fit(*values) for values in _sampled(graph, chosen, images[:_IMAGES])]
     for node, (factor, shift, _) in zip(chosen, fits, strict=True):
         scaled = opset14.multiply(node.input_value(0), np.float32(factor))
         swish = opset14.multiply(opset14.hswish(scaled), np.float32(1 / factor))
@@ -68,24 +68,24 @@ def harden(graph: openvino.Model, images: Sequence[NDArray[np.float32]], share: 
 
 
 def fit(given: NDArray[np.float32], expected: NDArray[np.float32]) -> Fit:
-    """The scaled hard swish that is the closest by least squares.
+    """Return the scaled and shifted hard swish with the least squared error.
 
     Args:
-        given: what the activation took, (n,).
-        expected: what it gave, (n,).
+        given: inputs of the activation function, (n,).
+        expected: its outputs, (n,).
     """
     norm = max(float(np.sqrt(np.mean(expected**2))), float(np.finfo(np.float32).tiny))
-    found = []
+    fits = []
     for factor in _FACTORS.tolist():
         missing = expected - given * np.clip(factor * given / 6 + 0.5, 0, 1)
         shift = float(missing.mean())
         error = float(np.sqrt(np.mean((missing - shift) ** 2)))
-        found.append(Fit(factor, shift, error / norm))
-    return min(found, key=lambda each: each.error)
+        fits.append(Fit(factor, shift, error / norm))
+    return min(fits, key=lambda candidate: candidate.error)
 
 
 def _activations(graph: openvino.Model) -> list[openvino.Node]:
-    """Those of one input: a Swish may come with a factor as its second."""
+    """Return the activation functions with one input. A Swish can have a factor as its second."""
     return [
         node
         for node in graph.get_ordered_ops()
@@ -94,6 +94,7 @@ def _activations(graph: openvino.Model) -> list[openvino.Node]:
 
 
 def _largest(nodes: list[openvino.Node], share: float) -> list[openvino.Node]:
+    """Return the fewest nodes that compute at least a share of all values."""
     sizes = [_values(node) for node in nodes]
     order = sorted(range(len(nodes)), key=lambda index: -sizes[index])
     chosen: list[openvino.Node] = []
@@ -107,14 +108,14 @@ def _largest(nodes: list[openvino.Node], share: float) -> list[openvino.Node]:
 
 
 def _values(node: openvino.Node) -> int:
-    """Of an image."""
-    return math.prod(each.get_length() for each in list(node.get_output_partial_shape(0))[1:])
+    """Return the number of values per image."""
+    return math.prod(size.get_length() for size in list(node.get_output_partial_shape(0))[1:])
 
 
-def _seen(
+def _sampled(
     graph: openvino.Model, nodes: list[openvino.Node], images: Sequence[NDArray[np.float32]]
 ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """A sample of what each activation took and gave, value by value."""
+    """Return samples of the inputs and outputs of each activation function, (n,) each."""
     import openvino
 
     watched = [end for node in nodes for end in (node.input_value(0), node.output(0))]
@@ -127,10 +128,10 @@ def _seen(
         )
     generator = np.random.default_rng(0)
     picks = [generator.integers(_values(node), size=_VALUES) for node in nodes]
-    taken: list[list[NDArray[np.float32]]] = [[] for _ in watched]
+    samples: list[list[NDArray[np.float32]]] = [[] for _ in watched]
     for image in images:
         answer = request.infer([image])
-        for index, into in enumerate(taken):
-            into.append(answer[index].reshape(-1)[picks[index // 2]])
-    columns = [np.concatenate(each) for each in taken]
+        for index, sample in enumerate(samples):
+            sample.append(answer[index].reshape(-1)[picks[index // 2]])
+    columns = [np.concatenate(sample) for sample in samples]
     return list(zip(columns[::2], columns[1::2], strict=True))

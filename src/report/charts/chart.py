@@ -1,53 +1,60 @@
-"""A figure of a report, and what all of them share: names of rows and the axis of latencies."""
+"""A chart of a report, and the parts that several share: names of rows, the axis of latencies."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from src.report.charts.style import WIDE, house, plain
-
-Row = dict[str, Any]
+from src.run.latency import Cell
+from src.run.row import Row
+from src.system import atomic_files
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure that can be drawn as wide as a page or a phone, with what it shows in words."""
+    """A figure that can be drawn as wide as a page or a phone.
+
+    Args:
+        name: of its file, without a suffix.
+        title: above it on a page.
+        description: its contents in words, for readers who cannot see it.
+        drawn: from a width in inches to the figure.
+    """
 
     name: str
     title: str
     description: str
-    drawn: Callable[[float], Figure]  # by its width in inches
+    drawn: Callable[[float], Figure]
 
     def draw(self, width: float = WIDE) -> Figure:
+        """Return the figure, drawn anew in the style of all charts."""
         with house():
             return self.drawn(width)
 
 
-def name_of(row: Row, rows: Sequence[Row]) -> str:
-    """The format, and the device where there is more than one."""
-    several = len({each["device"] for each in rows}) > 1
-    return f"{row['format']} {row['device']}" if several else str(row["format"])
+def short_name(row: Row, rows: Sequence[Row]) -> str:
+    """Return the format, and the device where ``rows`` are of more than one."""
+    several = len({other.device for other in rows}) > 1
+    return f"{row.format} {row.device}" if several else str(row.format)
 
 
-def samples_of(cell: Row) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Seconds of every timed call."""
-    return np.asarray([*itertools.chain.from_iterable(cell["seconds"].values())], np.float64)
-
-
-def cell_of(row: Row, size: int) -> Row | None:
-    return next((cell for cell in row["latency"] if cell["batch_size"] == size), None)
+def samples_of(cell: Cell) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the seconds of every timed call."""
+    return np.asarray([*itertools.chain.from_iterable(cell.seconds.values())], np.float64)
 
 
 def milliseconds(axes: Axes, seconds: Sequence[float]) -> None:
-    """A logarithmic axis of latencies, in ms, whose ticks are plain numbers."""
+    """Make the x axis a logarithmic one of latencies in ms, whose ticks are plain numbers."""
     axes.set_xscale("log")
     low, high = 1e3 * min(seconds), 1e3 * max(seconds)
     axes.set_xlim(low * 0.8, high * 1.25)
@@ -57,6 +64,18 @@ def milliseconds(axes: Axes, seconds: Sequence[float]) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
+    FigureCanvasAgg(figure)
+    with atomic_files.whole_file(path) as file:
+        figure.savefig(file, dpi=110, format="png")
+
+
 def label(name: str) -> str:
-    """A row's name on an axis, broken where a phone has no room."""
+    """Return the name of a row on an axis, broken where a phone has no room."""
     return plain(name if len(name) <= 14 else name.replace("_", "_\n", 2).replace("_\n", "_", 1))  # noqa: PLR2004
+
+
+def label_of_class(name: str) -> str:
+    """Return the name of a class as a label: no markup of matplotlib's, no more than fits."""
+    return plain(name if len(name) <= 12 else name[:11] + "…")  # noqa: PLR2004

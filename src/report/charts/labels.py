@@ -1,4 +1,4 @@
-"""Where labels go beside points, so that they hide neither each other nor the points."""
+"""Placement of labels beside points, so that they hide neither each other nor the points."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OFFSETS = [
 
 
 def place(axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[str]) -> None:
-    """Write each text beside its point, at the first of a few places where it is in nobody's way.
+    """Write each text beside its point, at the first of a few places where it overlaps nothing.
 
     Args:
         axes: with everything else drawn and its limits set.
@@ -51,17 +51,17 @@ def place(axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[str
             )
             box = label.get_window_extent(renderer).padded(2 * scale)
             overlap = sum(_shared(box, other) for other in taken)
-            found = overlap + 5 * (box.width * box.height - _shared(box, frame)) + number
-            if found < cost:
+            this_cost = overlap + 5 * (box.width * box.height - _shared(box, frame)) + number
+            if this_cost < cost:
                 if best is not None:
                     best.remove()
-                best, cost, kept = label, found, box
+                best, cost, kept = label, this_cost, box
             else:
                 label.remove()
         taken.append(kept)
 
 
 def _shared(one: Bbox, other: Bbox) -> float:
-    """The area that two boxes have in common, in square pixels."""
+    """Return the area that two boxes have in common, in square pixels."""
     common = Bbox.intersection(one, other)
     return float(common.width * common.height) if common is not None else 0.0

@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from src.report import pareto
-from src.report.charts.chart import cell_of, milliseconds, name_of, samples_of
+from src.report.charts.chart import milliseconds, samples_of, short_name
 from src.report.charts.labels import place
 from src.report.charts.style import FAINT, WIDE, plain
-
-Row = dict[str, Any]
+from src.report.sections.rows import accuracy_of
+from src.run.latency import Cell
+from src.run.results import Results
+from src.run.row import Row
 
 _LARGEST = 900.0  # points^2, the bubble of the largest file
 _SMALLEST = 28.0  # below this a bubble can't be seen
@@ -25,69 +26,83 @@ MOST_NAMES = 12  # beside bubbles; of more only those on the front have one
 
 @dataclass(frozen=True)
 class Point:
-    """A file in the plane of latency and accuracy."""
+    """A file in the plane of latency and accuracy.
+
+    Args:
+        label: its name.
+        seconds: p50 of its latency.
+        low_seconds: the fastest quarter of the calls is below.
+        high_seconds: the slowest quarter of the calls is above.
+        top1: share of 1.
+        low_top1: lower end of the 95 % interval of its distance to the baseline.
+        high_top1: upper end of that interval.
+        bytes: its size.
+        color: of its bubble.
+        marker: of matplotlib's.
+    """
 
     label: str
-    seconds: float  # p50
-    low_seconds: float  # the fastest quarter of the calls is below
-    high_seconds: float  # the slowest quarter is above
-    top1: float  # share of 1
-    low_top1: float  # the 95 % interval of its distance to the baseline
+    seconds: float
+    low_seconds: float
+    high_seconds: float
+    top1: float
+    low_top1: float
     high_top1: float
     bytes: int
     color: str
     marker: str = "o"
 
+    def as_baseline(self) -> Point:
+        """Return the point without an interval: a baseline has none to itself."""
+        return dataclasses.replace(self, low_top1=self.top1, high_top1=self.top1)
 
-def points_of(rows: Sequence[tuple[str, Row, Row, str]]) -> list[Point]:
-    """Where each row stands, with the middle half of its calls and its accuracy's interval.
+
+def point_of(label: str, row: Row, cell: Cell, color: str) -> Point:
+    """Return a row with the middle half of its calls and the interval of its accuracy.
 
     Args:
-        rows: a label, the row, its cell at one batch size, and its colour.
+        label: the name of the point.
+        row: the row of the file.
+        cell: its timing at one batch size.
+        color: of the bubble.
     """
-    found = []
-    for label, row, cell, color in rows:
-        accuracy = row["accuracy"]
-        low, high = np.percentile(samples_of(cell), [25, 75])
-        top1, delta = accuracy["top1"], accuracy.get("delta_top1", 0.0)
-        tested = {} if row["verdict"] == "same" else accuracy  # the same network has no interval
-        found.append(
-            Point(
-                label=label,
-                seconds=cell["p50_s"],
-                low_seconds=min(float(low), cell["p50_s"]),
-                high_seconds=max(float(high), cell["p50_s"]),
-                top1=top1,
-                low_top1=min(top1, top1 + tested.get("delta_low", delta) - delta),
-                high_top1=max(top1, top1 + tested.get("delta_high", delta) - delta),
-                bytes=row["size_bytes"],
-                color=color,
-                marker="o" if row["device"] == "cpu" else "D",
-            )
-        )
-    return found
-
-
-def standing(results: Row, rows: Sequence[Row], size: int, tint: dict[str, str]) -> list[Point]:
-    """The points of one run; its baseline has no interval to itself."""
-    found = points_of(
-        [
-            (name_of(row, rows), row, cell, tint[row["format"]])
-            for row in rows
-            if row["accuracy"] and (cell := cell_of(row, size)) is not None
-        ]
+    accuracy = accuracy_of(row)
+    paired = accuracy.paired
+    top1 = low_top1 = high_top1 = accuracy.top1
+    if paired is not None and row.verdict != "same":  # the same network has no interval
+        low_top1 = top1 + paired.delta_low - paired.delta_top1
+        high_top1 = top1 + paired.delta_high - paired.delta_top1
+    low, high = np.percentile(samples_of(cell), [25, 75])
+    return Point(
+        label=label,
+        seconds=cell.p50_s,
+        low_seconds=min(float(low), cell.p50_s),
+        high_seconds=max(float(high), cell.p50_s),
+        top1=top1,
+        low_top1=min(top1, low_top1),
+        high_top1=max(top1, high_top1),
+        bytes=row.size_bytes or 0,
+        color=color,
+        marker="o" if row.device == "cpu" else "D",
     )
-    names = {name_of(row, rows) for row in rows if row["format"] == results["baseline"]}
-    return [
-        dataclasses.replace(each, low_top1=each.top1, high_top1=each.top1)
-        if each.label in names
-        else each
-        for each in found
-    ]
+
+
+def points_of_run(
+    results: Results, rows: Sequence[Row], size: int, color_of: dict[str, str]
+) -> list[Point]:
+    """Return the points of one run at a batch size."""
+    points = []
+    for row in rows:
+        cell = row.cell(size)
+        if row.accuracy and cell is not None:
+            point = point_of(short_name(row, rows), row, cell, color_of[row.format])
+            is_baseline = row.format == results.baseline
+            points.append(point.as_baseline() if is_baseline else point)
+    return points
 
 
 def tradeoff(points: Sequence[Point], width: float) -> Figure:
-    """Latency against accuracy: bubbles by size, their error bars, the Pareto front."""
+    """Draw latency against accuracy: bubbles by size, their error bars, the Pareto front."""
     figure = Figure(figsize=(width, 4.0 if width < WIDE else 4.6), layout="constrained")
     axes = figure.subplots()
     best = front_of(points)
@@ -145,17 +160,19 @@ def tradeoff(points: Sequence[Point], width: float) -> Figure:
 
 
 def tradeoff_in_words(points: Sequence[Point]) -> str:
-    """The same figure for who cannot see it."""
-    each = " ".join(
+    """Return the contents of the figure for readers who cannot see it."""
+    figures = " ".join(
         f"{point.label}: {1e3 * point.seconds:.2f} ms, {100 * point.top1:.2f} %, "
         f"{point.bytes / 1e6:.1f} MB."
         for point in points
     )
     names = ", ".join(point.label for point in front_of(points))
-    return f"Latency against top-1 accuracy, a bubble a file. {each} On the Pareto front: {names}."
+    return (
+        f"Latency against top-1 accuracy, a bubble a file. {figures} On the Pareto front: {names}."
+    )
 
 
 def front_of(points: Sequence[Point]) -> list[Point]:
-    """Those that no other is both as fast and more accurate than, from the fastest on."""
+    """Return the points that no other beats at both, from the fastest on."""
     best = pareto.front([(point.seconds, point.top1) for point in points])
     return [points[index] for index in best]

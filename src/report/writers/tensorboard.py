@@ -1,81 +1,89 @@
-"""The measurements in TensorBoard: the table as text, a scalar a figure, the hyperparameters."""
+"""The report in TensorBoard: tables as text, a scalar a figure, charts and hyperparameters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from src.errors import visible
-from src.report import operators
-from src.report.advice import sentences
-from src.report.table import accuracy_columns, columns, more_columns
-from src.report.writers.markdown_table import markdown_table
-from src.system import quoting
+from src.report.document import Section
+from src.report.sections.report import Report
+from src.report.writers import markdown
 
 _LARGEST = 2**1000  # of a whole number, which TensorBoard keeps as a floating-point one
 
 
 def write(
-    results: dict[str, Any],
+    report: Report,
     folder: Path,
-    hyperparameters: dict[str, Any],
-    drawn: dict[str, Figure],
+    hyperparameters: Mapping[str, Any],
+    figures: Mapping[str, Figure],
 ) -> None:
-    """Add one event file to the run's folder.
+    """Add an event file to the run's folder.
 
     Args:
-        results: the content of ``benchmark.json``.
+        report: the report of the run.
         folder: the run's.
         hyperparameters: nested values of the configuration; those that are numbers, texts or
             truth values become columns of the HParams tab.
-        drawn: figures by name, for the Images tab.
+        figures: by name, for the Images tab.
     """
     from torch.utils.tensorboard import SummaryWriter
 
-    figures = dict(_figures(results))
     with SummaryWriter(str(folder)) as writer:
-        writer.add_text("benchmark/table", markdown_table(results, columns(results)))
-        writer.add_text(
-            "benchmark/recommendation", "\n\n".join(map(quoting.markdown, sentences(results)))
-        )
-        writer.add_text("benchmark/answers", markdown_table(results, accuracy_columns(results)))
-        if any(row.get("trace") for row in results["rows"]):
-            writer.add_text("benchmark/operators", "\n".join(operators.sections(results)))
-        writer.add_text("benchmark/more", markdown_table(results, more_columns(results)))
-        for name, figure in drawn.items():
+        writer.add_text("benchmark/table", _table(report.measurements))
+        writer.add_text("benchmark/recommendation", markdown.paragraphs(report.recommendation))
+        writer.add_text("benchmark/answers", _table(report.answers))
+        if report.operators and report.operators.table.heads:
+            writer.add_text(
+                "benchmark/operators", "\n".join(markdown.section_lines(report.operators))
+            )
+        writer.add_text("benchmark/more", _table(report.more))
+        for name, figure in figures.items():
             writer.add_figure(f"benchmark/{name}", figure)
-        for tag, value in figures.items():
+        for tag, value in report.scalars.items():
             writer.add_scalar(tag, value)
-        writer.add_hparams(dict(_flat(hyperparameters)), figures, run_name=".")
+        writer.add_hparams(dict(_flat(hyperparameters)), report.scalars, run_name=".")
 
 
-def _figures(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    for row in results["rows"]:
-        if row["status"] != "ok":
-            continue
-        tag = f"benchmark/{row['format']}/{row['device']}"
-        yield f"{tag}/size_bytes", row["size_bytes"]
-        yield f"{tag}/load_seconds", row["load_seconds"]
-        for name in ("top1", "top5", "delta_top1", "agreement", "ece", "kl"):
-            if row["accuracy"].get(name) is not None:
-                yield f"{tag}/{name}", row["accuracy"][name]
-        for cell in row["latency"]:
-            yield from _of_cell(cell, f"{tag}/batch_{cell['batch_size']}")
+def write_profile(
+    sections: Mapping[str, Sequence[Section]], figures: Mapping[str, Figure], folder: Path
+) -> None:
+    """Add an event file about the profile of a training to the run's folder.
+
+    Args:
+        sections: by tag.
+        figures: by name.
+        folder: the run's.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(folder)) as writer:
+        for tag, parts in sections.items():
+            writer.add_text(f"profile/{tag}", untitled(parts))
+        for name, figure in figures.items():
+            writer.add_figure(f"profile/{name}", figure)
 
 
-def _of_cell(cell: dict[str, Any], tag: str) -> Iterator[tuple[str, float]]:
-    times = ("mean_s", "p50_s", "p90_s", "p99_s", "images_per_second")
-    for name in (*times, "peak_rss_bytes", "peak_device_bytes"):
-        if cell.get(name) is not None:
-            yield f"{tag}/{name}", cell[name]
-    if cell["speedup"] is not None:
-        yield f"{tag}/speedup", cell["speedup"]["value"]
+def untitled(sections: Sequence[Section]) -> str:
+    """Return sections without their headings, which a tag replaces."""
+    blocks = []
+    for section in sections:
+        if section.sentences:
+            blocks.append(markdown.paragraphs(section.sentences))
+        if section.table.heads:
+            blocks.append(_table(section))
+    return "\n\n".join(blocks)
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | float | str]]:
+def _table(section: Section) -> str:
+    return "\n".join(markdown.table_lines(section.table))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | float | str]]:
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")

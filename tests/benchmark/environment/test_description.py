@@ -1,4 +1,4 @@
-"""The description of planted machines, from its making to its reading in a page."""
+"""The description of fake machines, from its making to its reading in a page."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from pathlib import Path
 import pytest
 
 from src.benchmark.environment import description
-from src.report.writers import markdown_page
 from src.run.circumstances import Environment
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.reading import convert
 from src.run.results import Results
-from tests import machines
+from tests.report.pages import markdown_page
 from tests.report.test_table import results, row
+from tests.support import fake_machines
 
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    machines.forget()
+    fake_machines.clear_caches()
     yield
-    machines.forget()
+    fake_machines.clear_caches()
 
 
-@pytest.mark.parametrize("name", machines.PLANTED)
+@pytest.mark.parametrize("name", fake_machines.MACHINES)
 def test_what_is_described_is_read_again_on(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machines.plant(machines.PLANTED[name], tmp_path / "machine", monkeypatch)
+    fake_machines.patch_machine(fake_machines.MACHINES[name], tmp_path / "machine", monkeypatch)
     described = description.describe(threads=1)
     assert (
         convert(json.loads(json.dumps(as_dict(described), allow_nan=False)), Environment)
@@ -44,7 +44,7 @@ def test_what_is_described_is_read_again_on(
     run.write_benchmark(convert(measured, Results), f"{described.cpu} 1 threads")
     found = run.read_benchmark()
     assert found.environment == described
-    assert described.cpu in markdown_page.markdown(as_dict(found), [])
+    assert described.cpu in markdown_page(found)
 
 
 def test_a_number_of_cores_that_is_not_told_is_said(
@@ -53,7 +53,7 @@ def test_a_number_of_cores_that_is_not_told_is_said(
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     described = description.describe(threads=1)
     convert(as_dict(described), Environment)
-    told = markdown_page.markdown(results(row("eager")) | {"environment": as_dict(described)}, [])
+    told = markdown_page(results(row("eager")) | {"environment": as_dict(described)})
     assert "usable of an unknown number of cores" in told
 
 

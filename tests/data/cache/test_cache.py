@@ -14,29 +14,31 @@ import pytest
 import torch
 from PIL import Image
 
-from src.data.cache.disk import MappedImages
+from src.data.cache.disk import DiskCache
 from src.data.cache.folder import NAME, CacheFolder
 from src.data.cache.policy import Cache
 from src.data.datasets.digits import Digits
 from src.data.datasets.image_folder import ImageFolder
 from src.data.pipeline.image_file import UnreadableImageError
-from src.data.pipeline.image_files import PictureFiles
+from src.data.pipeline.image_files import ImageFiles
 from src.errors import UsageError
 from tests.data.datasets.test_image_folder import fill
-from tests.strangers import contents, leave_unfinished, strangers_in
+from tests.support.user_files import add_user_files, contents, leave_unfinished
 
 PICTURES = 5
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> PictureFiles:
+def files(tmp_path: Path) -> ImageFiles:
     fill(tmp_path / "cat", PICTURES)
-    return PictureFiles(sorted(map(str, (tmp_path / "cat").iterdir())), range(PICTURES))
+    return ImageFiles(sorted(map(str, (tmp_path / "cat").iterdir())), range(PICTURES))
 
 
-def keep(files: PictureFiles, folder: Path, count: int = PICTURES, **options: Any) -> Any:
+def keep(files: ImageFiles, folder: Path, count: int = PICTURES, **options: Any) -> Any:
     cache = Cache("disk", str(folder), options.pop("gigabytes", None))
-    return cache.keep("train", files, np.arange(count), forgiving=False, processes=1, **options)
+    return cache.keep(
+        "train", files, np.arange(count), skip_unreadable=False, processes=1, **options
+    )
 
 
 def entries(folder: Path) -> list[Path]:
@@ -47,7 +49,7 @@ def pixels(images: Any, count: int = PICTURES) -> list[bytes]:
     return [images.image(index).tobytes() for index in range(count)]
 
 
-def test_pictures_on_disk_are_those_of_the_files(files: PictureFiles, tmp_path: Path) -> None:
+def test_pictures_on_disk_are_those_of_the_files(files: ImageFiles, tmp_path: Path) -> None:
     before = pixels(files)
     kept = keep(files, tmp_path / "cache", count=4)
     for path in files.paths:
@@ -62,27 +64,27 @@ def test_pictures_of_different_sizes_keep_them(tmp_path: Path) -> None:
     sizes = [(3, 5), (8, 2), (1, 1)]
     for number, size in enumerate(sizes):
         Image.effect_noise(size, 90).convert("RGB").save(tmp_path / f"{number}.png")
-    files = PictureFiles([str(tmp_path / f"{number}.png") for number in range(3)], range(3))
+    files = ImageFiles([str(tmp_path / f"{number}.png") for number in range(3)], range(3))
     kept = keep(files, tmp_path / "cache", count=3)
     assert [kept.image(index).size for index in range(3)] == sizes
     assert pixels(kept, 3) == pixels(files, 3)
 
 
 def test_a_second_training_decodes_nothing(
-    files: PictureFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = pixels(keep(files, tmp_path / "cache"))
 
     def refuse(*_: object) -> None:
         raise AssertionError("it was decoded again")
 
-    monkeypatch.setattr(PictureFiles, "image", refuse)
+    monkeypatch.setattr(ImageFiles, "image", refuse)
     assert pixels(keep(files, tmp_path / "cache")) == before
 
 
 def test_a_file_that_changed_is_decoded_again(tmp_path: Path) -> None:
     path = tmp_path / "0.bmp"  # not compressed, so of the same size whatever it shows
-    files = PictureFiles([str(path)], [0])
+    files = ImageFiles([str(path)], [0])
     Image.new("RGB", (2, 2), "blue").save(path)
     keep(files, tmp_path / "cache", count=1)
     changed = path.stat().st_mtime_ns
@@ -95,7 +97,7 @@ def test_a_file_that_changed_is_decoded_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", ["resize", "shrunk", "fewer"])
 def test_what_changes_the_pixels_is_another_entry(
-    files: PictureFiles, tmp_path: Path, change: str
+    files: ImageFiles, tmp_path: Path, change: str
 ) -> None:
     preprocessing = Digits(image_size=8).preprocessing
     keep(files, tmp_path / "cache")
@@ -108,14 +110,14 @@ def test_what_changes_the_pixels_is_another_entry(
     assert len(entries(tmp_path / "cache")) == 2
 
 
-def test_an_entry_whose_filling_failed_is_not_there(files: PictureFiles, tmp_path: Path) -> None:
+def test_an_entry_whose_filling_failed_is_not_there(files: ImageFiles, tmp_path: Path) -> None:
     Path(files.paths[3]).write_bytes(b"nothing")
     with pytest.raises(UnreadableImageError):
         keep(files, tmp_path / "cache")
     assert entries(tmp_path / "cache") == []
 
 
-def test_the_leftover_of_a_killed_process_is_removed(files: PictureFiles, tmp_path: Path) -> None:
+def test_the_leftover_of_a_killed_process_is_removed(files: ImageFiles, tmp_path: Path) -> None:
     ours = tmp_path / "cache" / NAME
     ours.mkdir(parents=True)
     leftover = leave_unfinished(ours / "deadbeef.pictures")
@@ -129,79 +131,79 @@ def test_the_leftover_of_a_killed_process_is_removed(files: PictureFiles, tmp_pa
 
 
 def test_unreadable_pictures_are_left_out_where_that_is_wanted(
-    files: PictureFiles, tmp_path: Path
+    files: ImageFiles, tmp_path: Path
 ) -> None:
     Path(files.paths[1]).write_bytes(b"nothing")
     folder = CacheFolder(tmp_path / "cache", 10**9)
-    kept = MappedImages(files, np.arange(PICTURES), folder, "key", forgiving=True)
+    kept = DiskCache(files, np.arange(PICTURES), folder, "key", skip_unreadable=True)
     assert kept.image(2).tobytes() == files.image(2).tobytes()
     with pytest.raises(UnreadableImageError):
         kept.image(1)
 
 
 def test_the_least_recently_used_makes_room_but_not_what_is_in_use(
-    files: PictureFiles, tmp_path: Path
+    files: ImageFiles, tmp_path: Path
 ) -> None:
     size = len(b"".join(pixels(files)))
     folder = CacheFolder(tmp_path / "cache", 3 * size + 2000)  # the index is beside the pixels
-    used = MappedImages(files, np.arange(PICTURES), folder, "in_use")
+    used = DiskCache(files, np.arange(PICTURES), folder, "in_use")
     for name in ("old", "new"):
-        MappedImages(files, np.arange(PICTURES), folder, name)
+        DiskCache(files, np.arange(PICTURES), folder, name)
     for age, name in enumerate(("new", "old", "in_use")):
         os.utime(folder.entry(name), (1000 - age, 1000 - age))
-    MappedImages(files, np.arange(PICTURES), folder, "old")  # is used again
-    MappedImages(files, np.arange(PICTURES), folder, "fresh")
+    DiskCache(files, np.arange(PICTURES), folder, "old")  # is used again
+    DiskCache(files, np.arange(PICTURES), folder, "fresh")
     assert {entry.stem for entry in entries(tmp_path / "cache")} == {"in_use", "old", "fresh"}
     assert pixels(used) == pixels(files)
 
 
-def test_pictures_that_do_not_fit_are_refused(files: PictureFiles, tmp_path: Path) -> None:
+def test_pictures_that_do_not_fit_are_refused(files: ImageFiles, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"data\.cache: expected pictures that take 10 bytes"):
         keep(files, tmp_path / "cache", gigabytes=1e-8)
     assert entries(tmp_path / "cache") == []
 
 
-def test_a_folder_that_cannot_be_written_is_named(files: PictureFiles, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_named(files: ImageFiles, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(UsageError, match=r"data\.cache_dir"):
         keep(files, tmp_path / "cache")
 
 
 def test_a_cache_removes_nothing_but_its_own_entries(
-    files: PictureFiles, elsewhere: Path, tmp_path: Path
+    files: ImageFiles, elsewhere: Path, tmp_path: Path
 ) -> None:
     pixels_of = len(b"".join(pixels(files)))
     folder = CacheFolder(Path(), pixels_of + 1000)  # room for one
     folder.path.mkdir()
-    strangers_in(elsewhere)
-    strangers_in(folder.path)
+    add_user_files(elsewhere)
+    add_user_files(folder.path)
     before = contents(elsewhere)
     for key in ("first", "second"):
-        MappedImages(files, np.arange(PICTURES), folder, key)
+        DiskCache(files, np.arange(PICTURES), folder, key)
     entry = folder.entry("second")
     assert [path for path in entries(Path()) if path.stem in {"first", "second"}] == [entry]
     assert contents(elsewhere, without=[entry, folder.path / "lock"]) == before
 
 
-def test_what_a_user_put_into_an_entry_stays(files: PictureFiles, tmp_path: Path) -> None:
+def test_what_a_user_put_into_an_entry_stays(files: ImageFiles, tmp_path: Path) -> None:
     folder = CacheFolder(tmp_path, len(b"".join(pixels(files))) + 1000)
-    MappedImages(files, np.arange(PICTURES), folder, "first")
+    DiskCache(files, np.arange(PICTURES), folder, "first")
     notes = folder.entry("first") / "notes.txt"
     notes.write_text("mine")
-    MappedImages(files, np.arange(PICTURES), folder, "second")
+    DiskCache(files, np.arange(PICTURES), folder, "second")
     assert list(folder.entry("first").iterdir()) == [notes]
-    MappedImages(files, np.arange(PICTURES), folder, "first")  # there is no such entry any more
+    DiskCache(files, np.arange(PICTURES), folder, "first")  # there is no such entry any more
     assert notes.read_text() == "mine"
 
 
 def test_those_who_come_together_fill_once(
-    files: PictureFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A lock on a file is of who opened it, so that threads wait for each other as processes do.
     read: list[int] = []
-    original = PictureFiles.image
+    original = ImageFiles.image
     monkeypatch.setattr(
-        PictureFiles, "image", lambda self, index: (read.append(index), original(self, index))[1]
+        ImageFiles, "image", lambda self, index: (read.append(index), original(self, index))[1]
     )
     threads = [threading.Thread(target=keep, args=(files, tmp_path / "cache")) for _ in range(4)]
     for thread in threads:
@@ -212,13 +214,13 @@ def test_those_who_come_together_fill_once(
     assert len(entries(tmp_path / "cache")) == 1
 
 
-def test_a_worker_that_is_spawned_maps_the_file_itself(files: PictureFiles, tmp_path: Path) -> None:
+def test_a_worker_that_is_spawned_maps_the_file_itself(files: ImageFiles, tmp_path: Path) -> None:
     kept = keep(files, tmp_path / "cache")
     assert len(pickle.dumps(kept)) < 5000 + len(pickle.dumps(files))
     assert pixels(pickle.loads(pickle.dumps(kept))) == pixels(files)  # noqa: S301  # our own
 
 
-def test_a_worker_that_is_forked_reads_the_same(files: PictureFiles, tmp_path: Path) -> None:
+def test_a_worker_that_is_forked_reads_the_same(files: ImageFiles, tmp_path: Path) -> None:
     kept = keep(files, tmp_path / "cache")
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map(_bytes_of, [(kept, index) for index in range(PICTURES)]) == pixels(files)
@@ -236,10 +238,10 @@ def test_an_option_of_the_disk_without_it_is_refused(cache: Any, options: dict[s
 
 
 def test_a_cache_is_where_caches_of_the_user_are(
-    files: PictureFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
-    Cache("disk", None, None).keep("train", files, np.arange(2), forgiving=False, processes=1)
+    Cache("disk", None, None).keep("train", files, np.arange(2), skip_unreadable=False, processes=1)
     assert len(entries(tmp_path / "caches")) == 1
 
 

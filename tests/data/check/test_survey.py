@@ -13,9 +13,9 @@ from PIL import Image
 from src.cli.commands.data import check
 from src.cli.entry_point import run_command
 from src.data.check.contact_sheet import COLUMNS, ContactSheet
-from src.data.check.survey import survey
+from src.data.check.summary import lines, verdict
+from src.data.check.survey import Extent, survey
 from src.data.datasets.digits import Digits
-from src.report.data_check import lines, verdict
 from tests.data.datasets.test_image_folder import fill, module
 
 
@@ -69,10 +69,10 @@ def test_pictures_in_memory_are_surveyed_too() -> None:
     told: list[tuple[str, int, int]] = []
     sheet = ContactSheet(data.class_names, data.preprocessing)
     found = survey(data, sheet, lambda *progress: told.append(progress))
-    assert [found["splits"][split]["images"] for split in ("train", "val", "test")] == [
+    assert [found.splits[split].images for split in ("train", "val", "test")] == [
         *(1077, 180, 540),
     ]
-    assert found["splits"]["test"]["width"] == [8, 8, 8]
+    assert found.splits["test"].width == Extent(8, 8, 8)
     assert told[0] == ("train", 0, 1077)
     assert verdict(found) is None
     assert any("images a class in train: 1" in line for line in lines(found))

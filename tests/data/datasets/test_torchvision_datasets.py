@@ -14,16 +14,16 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision.datasets import Flowers102, Food101, Imagenette, OxfordIIITPet
 
+from src.data.dataset_module import DatasetModule
 from src.data.datasets.flowers102 import Flowers102Data
 from src.data.datasets.food101 import Food101Data
 from src.data.datasets.imagenette import ImagenetteData
 from src.data.datasets.pets import PetsData
 from src.data.pipeline.split import SPLITS
-from src.data.torchvision_datasets import PublishedImages
 from src.errors import UsageError
 
 BREEDS = ("Abyssinian", "great_pyrenees", "pug")
-KINDS: list[type[PublishedImages]] = [Flowers102Data, PetsData, Food101Data, ImagenetteData]
+KINDS: list[type[DatasetModule]] = [Flowers102Data, PetsData, Food101Data, ImagenetteData]
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def digest(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()  # noqa: S324  # torchvision's choice
 
 
-def levels(data: PublishedImages) -> dict[str, set[tuple[str, int]]]:
+def levels(data: DatasetModule) -> dict[str, set[tuple[str, int]]]:
     """The classes and greys of each split."""
     found = {}
     for split in SPLITS:
@@ -147,7 +147,7 @@ def test_imagenette(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_cannot_be_downloaded_is_one_line(kind: type[PublishedImages], tmp_path: Path) -> None:
+def test_what_cannot_be_downloaded_is_one_line(kind: type[DatasetModule], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"data.root: expected .*or a network") as caught:
         kind(str(tmp_path)).prepare_data()
     assert "no network" in str(caught.value)
@@ -157,4 +157,4 @@ def test_what_cannot_be_downloaded_is_one_line(kind: type[PublishedImages], tmp_
 def test_their_pictures_are_varied_in_training(tmp_path: Path) -> None:
     data = PetsData(str(tmp_path), image_size=32, num_workers=0)
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
-    assert data.augmentation()(picture).size == (32, 32)
+    assert data.source.augmentation(data.preprocessing)(picture).size == (32, 32)

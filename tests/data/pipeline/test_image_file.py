@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from src.data.datasets.image_folder import ImageFolder
 from src.data.pipeline.image_file import UnreadableImageError, as_rgb, read_image
-from tests import choking, photos
 from tests.data.datasets.test_image_folder import fill
+from tests.support import damaged_images, photos
 
 
 def test_sixteen_bits_are_scaled_and_not_cut_off(tmp_path: Path) -> None:
@@ -101,16 +101,16 @@ def test_a_worker_hands_the_error_over_in_one_line(tmp_path: Path) -> None:
     assert str(again) == str(caught.value)
 
 
-@pytest.mark.parametrize("content", choking.READABLE, ids=lambda content: content.__name__)
+@pytest.mark.parametrize("content", damaged_images.READABLE, ids=lambda content: content.__name__)
 def test_a_picture_is_read_whatever_its_metadata_and_shape(
     content: Callable[[], bytes], tmp_path: Path
 ) -> None:
     (tmp_path / "x.jpg").write_bytes(content())
     picture = read_image(tmp_path / "x.jpg")
-    assert (picture.size, picture.mode) == (choking.READABLE[content], "RGB")
+    assert (picture.size, picture.mode) == (damaged_images.READABLE[content], "RGB")
 
 
-@pytest.mark.parametrize("content", choking.UNREADABLE, ids=lambda content: content.__name__)
+@pytest.mark.parametrize("content", damaged_images.UNREADABLE, ids=lambda content: content.__name__)
 def test_whatever_a_decoder_raises_is_one_unreadable_image(
     content: Callable[[], bytes], tmp_path: Path
 ) -> None:
@@ -173,7 +173,7 @@ def test_a_limit_that_another_library_lifted_still_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    (tmp_path / "x.png").write_bytes(choking.a_png_that_unpacks_to_gigabytes())
+    (tmp_path / "x.png").write_bytes(damaged_images.a_png_that_unpacks_to_gigabytes())
     with pytest.raises(UnreadableImageError, match="60000x60000 pixels, more than 178956970"):
         read_image(tmp_path / "x.png")
 
@@ -185,7 +185,7 @@ def test_files_that_decoders_choke_on_are_trained_on_or_skipped(
 ) -> None:
     for seed, name in enumerate(("cat", "dog")):
         fill(tmp_path / name, 10, seed)
-    for content in (*choking.READABLE, *choking.UNREADABLE):
+    for content in (*damaged_images.READABLE, *damaged_images.UNREADABLE):
         (tmp_path / "cat" / f"{content.__name__}.jpg").write_bytes(content())
     data = ImageFolder(
         str(tmp_path), on_error="skip", image_size=16, resize=resize, num_workers=workers,
@@ -195,5 +195,5 @@ def test_files_that_decoders_choke_on_are_trained_on_or_skipped(
     batches = [*data.train_dataloader(), *data.val_dataloader(), *data.test_dataloader()]
     assert {images.shape[1:] for images, _ in batches} == {(3, 16, 16)}
     assert {Path(path).stem for path in data.skipped} == {
-        content.__name__ for content in choking.UNREADABLE
+        content.__name__ for content in damaged_images.UNREADABLE
     }

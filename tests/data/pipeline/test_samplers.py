@@ -7,17 +7,22 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from src.data.pipeline.dataset import TransformedImages
-from src.data.pipeline.samplers import Draw, EvaluationBatches, TrainingOrder, own_share
+from src.data.pipeline.dataset import TransformedDataset
+from src.data.pipeline.samplers import (
+    Draw,
+    EvaluationBatchSampler,
+    TrainingSampler,
+    positions_of_process,
+)
 from src.errors import UsageError
 
 
-def positions(order: TrainingOrder) -> list[int]:
+def positions(order: TrainingSampler) -> list[int]:
     return [draw.position for draw in order]
 
 
 def test_each_epoch_has_an_order_of_its_own_that_depends_on_nothing_else() -> None:
-    order, again = TrainingOrder(50, seed=7), TrainingOrder(50, seed=7)
+    order, again = TrainingSampler(50, seed=7), TrainingSampler(50, seed=7)
     first = list(order)
     assert sorted(draw.position for draw in first) == list(range(50))
     assert len({draw.seed for draw in first}) == 50
@@ -26,13 +31,13 @@ def test_each_epoch_has_an_order_of_its_own_that_depends_on_nothing_else() -> No
     again.set_epoch(1)
     torch.rand(3)
     assert list(again) == list(order)
-    assert positions(TrainingOrder(50, seed=8)) != [draw.position for draw in first]
+    assert positions(TrainingSampler(50, seed=8)) != [draw.position for draw in first]
 
 
 def test_an_epoch_goes_on_after_what_was_seen_and_keeps_its_length() -> None:
-    whole, rest = TrainingOrder(50, seed=7), TrainingOrder(50, seed=7)
+    whole, rest = TrainingSampler(50, seed=7), TrainingSampler(50, seed=7)
     whole.set_epoch(3)
-    rest.go_on(epoch=3, seen=20)
+    rest.resume_at(epoch=3, seen=20)
     rest.set_epoch(3)  # as Lightning does when it begins
     assert list(rest) == list(whole)[20:]
     assert len(rest) == 50
@@ -42,19 +47,19 @@ def test_an_epoch_goes_on_after_what_was_seen_and_keeps_its_length() -> None:
 
 @pytest.mark.parametrize("weights", [None, np.arange(1.0, 51.0)])
 def test_processes_take_turns_in_the_order_of_one(weights: np.ndarray | None) -> None:
-    whole = list(TrainingOrder(50, 7, weights=weights))
-    shares = [list(TrainingOrder(50, 7, rank, 3, weights)) for rank in range(3)]
+    whole = list(TrainingSampler(50, 7, weights=weights))
+    shares = [list(TrainingSampler(50, 7, rank, 3, weights)) for rank in range(3)]
     assert [len(share) for share in shares] == [16, 16, 16]
     assert [draw for turn in zip(*shares, strict=True) for draw in turn] == whole[:48]
-    middle = TrainingOrder(50, 7, 1, 3, weights)
-    middle.go_on(epoch=0, seen=30)
+    middle = TrainingSampler(50, 7, 1, 3, weights)
+    middle.resume_at(epoch=0, seen=30)
     assert list(middle) == shares[1][10:]
 
 
 def test_a_weight_says_how_often_an_image_is_drawn() -> None:
     weights = np.ones(1000)
     weights[:500] = 3
-    drawn = np.array(positions(TrainingOrder(1000, 7, weights=weights)))
+    drawn = np.array(positions(TrainingSampler(1000, 7, weights=weights)))
     assert (drawn < 500).mean() == pytest.approx(0.75, abs=0.05)
 
 
@@ -63,20 +68,22 @@ def test_a_weight_says_how_often_an_image_is_drawn() -> None:
 def test_every_image_is_evaluated_once_in_as_many_batches_by_each(
     count: int, processes: int
 ) -> None:
-    shares = [list(EvaluationBatches(count, 4, rank, processes)) for rank in range(processes)]
+    shares = [list(EvaluationBatchSampler(count, 4, rank, processes)) for rank in range(processes)]
     assert len({len(share) for share in shares}) == 1
     assert max(len(batch) for share in shares for batch in share) <= 4
     assert min(len(batch) for share in shares for batch in share) >= 1
     seen = [position for share in shares for batch in share for position in batch]
     assert sorted(seen) == list(range(count))
     assert sorted(seen) == sorted(
-        position for rank in range(processes) for position in own_share(count, rank, processes)
+        position
+        for rank in range(processes)
+        for position in positions_of_process(count, rank, processes)
     )
 
 
 def test_fewer_images_than_processes_is_a_mistake() -> None:
     with pytest.raises(UsageError, match=r"data.batch_size: expected .* 3 processes"):
-        EvaluationBatches(2, 4, 0, 3)
+        EvaluationBatchSampler(2, 4, 0, 3)
 
 
 class _Pictures:
@@ -90,7 +97,7 @@ class _Pictures:
 
 
 def test_a_draw_decides_its_variation_and_leaves_the_generator_alone() -> None:
-    images = TransformedImages(_Pictures(), np.arange(4), v2.Lambda(torch.rand_like))
+    images = TransformedDataset(_Pictures(), np.arange(4), v2.Lambda(torch.rand_like))
     torch.manual_seed(5)
     expected = torch.rand(2)
     torch.manual_seed(5)

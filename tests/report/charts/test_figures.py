@@ -1,15 +1,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from src.benchmark.flipped import MOST, SIDE, FlippedPictures
-from src.report.charts import figures
+from src.report.charts.chart import save
+from src.report.charts.class_accuracy import class_chart
+from src.report.charts.flipped import flipped_charts
+from src.report.sections.answers import flips as flips_of
+from src.run.facts import PreprocessingFacts
+from tests.report.pages import record
 from tests.report.test_table import results, row
 
-GREY = {"mean": [0.5] * 3, "std": [0.25] * 3}
+GREY = PreprocessingFacts(image_size=64, resize="squash", mean=[0.5] * 3, std=[0.25] * 3)
+
+
+def figures_of(measured: dict[str, Any], flipped: Path) -> dict[str, Figure]:
+    """What the report draws of flipped images and of classes, by name."""
+    content = record(measured)
+    charts = [*flipped_charts(flips_of(content), flipped), class_chart(content)]
+    return {chart.name: chart.draw() for chart in charts if chart is not None}
 
 
 def test_a_picture_is_kept_as_the_network_saw_it(tmp_path: Path) -> None:
@@ -68,10 +82,10 @@ def test_what_flipped_and_what_each_class_lost_is_drawn(tmp_path: Path) -> None:
     FlippedPictures(tmp_path, GREY).keep(
         np.zeros((3, 3, 8, 8), np.float32), np.ones(3, dtype=bool), start=0
     )
-    drawn = dict(figures.draw(measured, tmp_path))
+    drawn = figures_of(measured, tmp_path)
     assert list(drawn) == ["flipped_onnx_cpu", "per_class"]
     for name, figure in drawn.items():
-        figures.save(figure, tmp_path / f"{name}.png")
+        save(figure, tmp_path / f"{name}.png")
         with Image.open(tmp_path / f"{name}.png") as picture:
             assert min(picture.size) > 100
     titles = [place.get_title() for place in drawn["flipped_onnx_cpu"].axes if place.get_title()]
@@ -80,4 +94,4 @@ def test_what_flipped_and_what_each_class_lost_is_drawn(tmp_path: Path) -> None:
 
 def test_where_nothing_flipped_there_is_nothing_to_see(tmp_path: Path) -> None:
     failed = {"status": "failed", "reason": "it broke", "latency": [], "accuracy": None}
-    assert not dict(figures.draw(results(row("eager", **failed)), tmp_path))
+    assert not figures_of(results(row("eager", **failed)), tmp_path)

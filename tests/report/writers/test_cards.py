@@ -9,6 +9,7 @@ import pytest
 from src.data.preprocessing import Interpolation, Preprocessing, ResizeRule
 from src.report.writers import cards
 from src.run.folder import Run
+from tests.report.pages import card
 from tests.report.test_table import results, row
 
 
@@ -46,7 +47,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_card_says_what_goes_in_and_out_and_on_what_terms() -> None:
-    text = cards.card("onnx", manifest(), None)
+    text = card("onnx", manifest(), None)
     for part in (
         "# planted as onnx",
         "pets, 99 images, from torchvision's published weights",
@@ -71,7 +72,7 @@ def test_a_card_says_every_step_from_a_picture_to_the_input(
     resize: ResizeRule, interpolation: Interpolation
 ) -> None:
     rule = Preprocessing(64, resize, (0.5,) * 3, (0.25,) * 3, interpolation)
-    text = cards.card("onnx", manifest(preprocessing=rule.to_dict()), None)
+    text = card("onnx", manifest(preprocessing=rule.to_dict()), None)
     [line] = [line for line in text.splitlines() if line.startswith("- **Input**")]
     how = f"resized ({interpolation}, antialiased) with"
     crop = (
@@ -89,10 +90,10 @@ def test_a_card_says_every_step_from_a_picture_to_the_input(
 
 def test_a_card_has_the_figures_of_this_very_file_only() -> None:
     measured = results(row("onnx"))
-    assert "| batch 1 p50 ms | 12.30 |" in cards.card("onnx", manifest(), measured)
+    assert "| batch 1 p50 ms | 12.30 |" in card("onnx", manifest(), measured)
     again = manifest()
     again["formats"]["onnx"]["files"][0]["sha256"] = "another"
-    text = cards.card("onnx", again, measured)
+    text = card("onnx", again, measured)
     assert "p50" not in text
     assert "Nothing was measured" in text
 
@@ -113,7 +114,7 @@ def test_a_manifest_of_before_there_were_cards_has_one() -> None:
     for name in ("usage", "runs_with"):
         del old["formats"]["onnx"][name]
     del old["formats"]["onnx"]["files"][0]["sha256"]
-    text = cards.card("onnx", old, results(row("onnx")))
+    text = card("onnx", old, results(row("onnx")))
     assert "not kept" in text
     assert "How to load it" not in text
     assert "Nothing was measured of this very file" in text

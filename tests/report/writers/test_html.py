@@ -13,13 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
+from msgspec.structs import force_setattr
 from PIL import Image
 
 from src.benchmark.flipped import FlippedPictures
-from src.report import table
-from src.report.charts import chart, measurements, style, tradeoff
+from src.report.charts import chart, style, tradeoff
+from src.report.charts.measured import charts
+from src.report.document import MISSING
+from src.report.sections import measurements
+from src.report.sections.rows import measured as measured_rows
+from src.report.sections.rows import paired_of
 from src.report.writers import html
 from tests.report.charts.test_figures import GREY
+from tests.report.pages import html_page, record
 from tests.report.test_table import FAILED, latency, results, row
 
 SKIPPED = {**FAILED, "status": "skipped"}
@@ -71,7 +77,7 @@ class Page(HTMLParser):
 
 
 def page_of(measured: dict[str, Any], folder: Path) -> Page:
-    return Page(html.page(json.loads(json.dumps(measured)), folder))
+    return Page(html_page(json.loads(json.dumps(measured)), folder))
 
 
 @functools.cache
@@ -105,27 +111,28 @@ KINDS: dict[str, list[dict[str, Any]]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_tables_figures_are_those_of_the_file(kind: str) -> None:
-    measured = results(*KINDS[kind])
+    measured = record(results(*KINDS[kind]))
     page = planted(kind)
-    assert len(page.rows) == len(measured["rows"])
-    for each in measured["rows"]:
-        cells = page.rows[f"{each['format']} {each['device']}"]
-        if each["status"] != "ok":
-            assert cells[-1][0] == f"{each['status']} : {each['reason']}"
+    assert len(page.rows) == len(measured.rows)
+    for each in measured.rows:
+        cells = page.rows[f"{each.format} {each.device}"]
+        if each.status != "ok":
+            assert cells[-1][0] == f"{each.status} : {each.reason}"
             continue
         found = dict(zip(page.heads, cells, strict=True))
-        for column in table.columns(measured):
+        for column in measurements.columns(measured):
             head = column.head.replace("\n", " ")
             if head not in found:  # in which no row has a figure
-                assert {column.cell(it) for it in table.measured(measured)} == {table.MISSING}
+                assert {column.cell(it).figure for it in measured_rows(measured)} == {MISSING}
                 continue
             text, value = found[head]
             shown = text.replace(" (best)", "").replace(" (unstable)", "")
-            assert shown.replace(" (recommended)", "") == column.cell(each), head
-            if column.value and column.value(each) is not None:
-                assert float(str(value)) == column.value(each), head
-        assert float(str(found["batch 1 p50 ms"][1])) == each["latency"][0]["p50_s"]
-        assert float(str(found["size MB"][1])) == each["size_bytes"]
+            cell = column.cell(each)
+            assert shown.replace(" (recommended)", "") == cell.text, head
+            if cell.value is not None:
+                assert float(str(value)) == cell.value, head
+        assert float(str(found["batch 1 p50 ms"][1])) == each.latency[0].p50_s
+        assert float(str(found["size MB"][1])) == each.size_bytes
 
 
 def test_an_unstable_cell_and_the_best_of_a_column_are_marked() -> None:
@@ -141,21 +148,22 @@ def test_an_unstable_cell_and_the_best_of_a_column_are_marked() -> None:
 
 
 def test_the_plots_points_are_those_of_the_file() -> None:
-    measured = results(*KINDS["many"])
-    figures = {chart.name: chart for chart in measurements.charts(measured)}
+    measured = record(results(*KINDS["many"]))
+    figures = {each.name: each for each in charts(measured)}
     assert list(figures) == ["tradeoff", "latency_batch_1", "latency_batch_8", "size", "training"]
-    rows = table.measured(measured)
-    points = tradeoff.standing(measured, rows, 1, style.colors(["eager", "onnx_int8"]))
+    rows = measured_rows(measured)
+    points = tradeoff.points_of_run(measured, rows, 1, style.colors(["eager", "onnx_int8"]))
     for point, each in zip(points, rows, strict=True):
-        cell, accuracy = each["latency"][0], each["accuracy"]
-        assert (point.seconds, point.top1) == (cell["p50_s"], accuracy["top1"])
-        assert point.bytes == each["size_bytes"]
-    int8 = rows[1]["accuracy"]
+        assert each.accuracy is not None
+        assert (point.seconds, point.top1) == (each.latency[0].p50_s, each.accuracy.top1)
+        assert point.bytes == each.size_bytes
+    int8 = paired_of(rows[1])
+    assert int8 is not None
     assert points[1].high_top1 - points[1].low_top1 == pytest.approx(
-        int8["delta_high"] - int8["delta_low"]
+        int8.delta_high - int8.delta_low
     )
     assert points[0].low_top1 == points[0].high_top1 == points[0].top1  # the baseline to itself
-    quarter = np.percentile(chart.samples_of(rows[1]["latency"][0]), 25)
+    quarter = np.percentile(chart.samples_of(rows[1].latency[0]), 25)
     assert points[1].low_seconds == pytest.approx(min(quarter, points[1].seconds))
 
     (axes,) = figures["tradeoff"].draw().axes
@@ -166,15 +174,17 @@ def test_the_plots_points_are_those_of_the_file() -> None:
     assert areas[0] / areas[1] == pytest.approx(points[0].bytes / points[1].bytes)
 
     (bars,) = figures["size"].draw().axes
-    assert [bar.get_width() for bar in bars.patches] == [it["size_bytes"] / 1e6 for it in rows]
+    assert [bar.get_width() for bar in bars.patches] == [it.size_bytes / 1e6 for it in rows]
     losses, accuracies = figures["training"].draw().axes
-    assert list(losses.lines[0].get_ydata()) == measured["training"]["train_loss"]["values"]
+    assert measured.training is not None
+    assert measured.training.train_loss is not None
+    assert list(losses.lines[0].get_ydata()) == measured.training.train_loss.values
     assert np.allclose(accuracies.lines[0].get_ydata(), [80, 90])
 
 
 def test_nothing_is_drawn_of_rows_without_figures(tmp_path: Path) -> None:
     measured = results(*KINDS["all failed"]) | {"training": None}
-    assert list(measurements.charts(measured)) == []
+    assert list(charts(record(measured))) == []
     page = page_of(measured, tmp_path)
     assert not [tag for tag, _ in page.tags if tag == "svg"]
 
@@ -189,14 +199,14 @@ def test_any_number_of_classes_is_a_page(classes: int, tmp_path: Path) -> None:
         for index, name in enumerate(names)
     ]
     measured["rows"][1]["accuracy"]["per_class"] = per_class
-    measured["rows"][0]["accuracy"].pop("per_class")
+    measured["rows"][0]["accuracy"]["per_class"] = []
     page = page_of(measured, tmp_path)
     assert f"{classes} classes" in "".join(page.words)
-    assert len(html.page(measured, tmp_path)) < 600_000
+    assert len(html_page(measured, tmp_path)) < 600_000
 
 
 def test_markup_in_a_name_stays_text_wherever_it_stands(tmp_path: Path) -> None:
-    bad = row(SCRIPT)
+    bad = row("onnx_int8")
     bad["accuracy"]["worst_class"]["name"] = SCRIPT
     bad["accuracy"]["flips"] = [{"position": 0, "true": 0, "before": 0, "after": 1}]
     bad["accuracy"]["per_class"][0]["name"] = SCRIPT
@@ -209,12 +219,16 @@ def test_markup_in_a_name_stays_text_wherever_it_stands(tmp_path: Path) -> None:
     failed = row("onnx", **FAILED | {"reason": SCRIPT})
     measured = results(bad, row("eager"), failed)
     measured |= {"run": SCRIPT, "model": SCRIPT, "command": SCRIPT}
-    measured["class_names"] = [SCRIPT] * 10
     measured["dataset"]["name"] = measured["environment"]["cpu"] = SCRIPT
     FlippedPictures(tmp_path, GREY).keep(
         np.zeros((1, 3, 8, 8), np.float32), np.ones(1, dtype=bool), start=0
     )
-    page = page_of(measured, tmp_path)
+    content = record(measured)
+    # No file may say these.
+    force_setattr(content, "class_names", [SCRIPT] * 10)
+    force_setattr(content.rows[0], "format", SCRIPT)
+    force_setattr(content.recommendation["cpu"], "format", SCRIPT)
+    page = Page(html_page(content, tmp_path))
     assert [tag for tag, _ in page.tags].count("script") == 1  # its own
     assert not [name for _, found in page.tags for name in found if name.startswith("on")]
     assert "".join(page.words).count(SCRIPT) > 10
@@ -229,7 +243,9 @@ def test_the_page_says_where_the_time_of_a_call_goes(tmp_path: Path) -> None:
         "by_precision": {"int8": {"QLinearConv": 0.75}, "fp32": {SCRIPT: 0.25}},
     }
     measured = results(
-        row("onnx_int8", precision="int8", trace="a.json.gz", profile=profile),
+        row(
+            "onnx_int8", precision="int8", trace={"file": "a.json.gz", "bytes": 5}, profile=profile
+        ),
         row("other", trace_reason=f"no profiler for {SCRIPT}"),
     )
     page = page_of(measured, tmp_path)
@@ -248,7 +264,7 @@ def test_the_page_asks_for_nothing(tmp_path: Path) -> None:
     flip = {"position": 0, "true": 3, "before": 3, "after": 7}
     measured["rows"][0]["accuracy"]["flips"] = [flip]
     Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
-    text = html.page(measured, tmp_path)
+    text = html_page(measured, tmp_path)
     page = Page(text)
     sources = [found["src"] for _, found in page.tags if "src" in found]
     assert len(sources) == 1
@@ -319,5 +335,5 @@ def test_it_says_how_to_reproduce_and_to_use_it_as_the_formats_say() -> None:
 def test_the_page_changes_nothing_of_what_it_is_given(tmp_path: Path) -> None:
     measured = results(*KINDS["single"])
     before = copy.deepcopy(measured)
-    html.page(measured, tmp_path)
+    html_page(measured, tmp_path)
     assert measured == before

@@ -6,12 +6,13 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.report.writers import tensorboard
+from tests.report.pages import report
 from tests.report.test_table import FAILED, results, row
 
 
 def test_every_measured_row_has_its_scalars_and_the_table_is_text(tmp_path: Path) -> None:
     measured = results(row("eager"), row("onnx", **FAILED))
-    tensorboard.write(measured, tmp_path, {"model": {"lr": 0.1, "options": None}}, {})
+    tensorboard.write(report(measured), tmp_path, {"model": {"lr": 0.1, "options": None}}, {})
     events = EventAccumulator(str(tmp_path)).Reload()
     scalars = events.Tags()["scalars"]
     assert events.Scalars("benchmark/eager/cpu/batch_8/p50_s")[0].value == pytest.approx(0.05)

@@ -1,0 +1,71 @@
+"""Restores run folders if a command fails before its first step."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from src.callbacks.started import StartDetector
+from src.run.folder import Run
+from src.system import atomic_files
+
+# Files that a training writes into its run folder before the first step. A file with another name
+# belongs to somebody else.
+_START_FILES = (
+    *("config.yaml", "command.txt", "started_in.txt", "hparams.yaml"),
+    *("events.out.tfevents.*", "profile/*"),
+)
+
+
+class RunRollback:
+    """Undoes what a command wrote into run folders if it fails before its first step."""
+
+    def __init__(self) -> None:
+        self.started = StartDetector()
+        self._created: Run | None = None
+        self._earlier_contents: dict[Path, bytes] = {}
+
+    def created(self, run: Run) -> None:
+        """Note a run whose folder this command has made."""
+        self._created = run
+
+    def resumes(self, run: Run) -> None:
+        """Note a run whose configuration this command will replace."""
+        replaced = (run.config, run.command)
+        self._earlier_contents = {file: file.read_bytes() for file in replaced if file.is_file()}
+
+    @contextlib.contextmanager
+    def on_failure(self) -> Iterator[None]:
+        """Restore the noted runs if the block raises before the first step."""
+        try:
+            yield
+        except BaseException:
+            if not self.started.is_started:
+                # A failing disk may be the reason for the failure. Then this fails, too.
+                with contextlib.suppress(OSError):
+                    if self._created is not None:
+                        remove_untrained(self._created)
+                    for path, content in self._earlier_contents.items():
+                        atomic_files.write_bytes(path, content)
+            raise
+
+
+def remove_untrained(run: Run) -> None:
+    """Remove what a training writes before its first step, and the folders that are empty then.
+
+    A run with a checkpoint or an export stays complete, and so do files with other names.
+    """
+    if run.last_checkpoint.parent.exists() or run.exports.exists():
+        return
+    for pattern in _START_FILES:
+        for path in run.folder.glob(pattern):
+            path.unlink(missing_ok=True)
+    models = run.folder.parent
+    for folder in (run.profile, run.folder, models, models.parent):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return  # the folder is not empty

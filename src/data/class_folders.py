@@ -1,0 +1,154 @@
+"""Folders of images that are classes, in a data set or in one split of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from src.data.folder_walk import Folder, note_on, unread_images
+from src.data.pipeline.split import Split, splits_named
+from src.errors import UsageError
+
+_NAMED = 5  # folders or classes in a line
+_NESTED = 3  # levels that hold one folder alone
+
+Classes = dict[str, Folder]  # by the classes' names
+
+
+def innermost(top: Folder, *, within_split: bool = False) -> Folder:
+    """Return the folder, or the only one below that holds images, as in unpacked archives."""
+    for _ in range(_NESTED):
+        full = [folder for folder in top.folders if folder.count]
+        if top.images or len(full) != 1 or not is_nested(full[0]):
+            break
+        if splits_named([full[0].name]) and not within_split:
+            break
+        if any(not folder.count and _may_be_class(folder) for folder in top.folders):
+            break
+        top = full[0]
+    return top
+
+
+def is_nested(folder: Folder) -> bool:
+    """Return True if most of the images are in folders within the folder."""
+    inner = folder.count - len(folder.images)
+    return inner > 0 and inner >= len(folder.images)
+
+
+def _may_be_class(folder: Folder) -> bool:
+    """Return True if a folder without images is empty, or holds images that cannot be read here."""
+    files = sum(inner.passed_over.total() for inner in folder.walk())
+    return not files or bool(unread_images([folder]))
+
+
+def trained_classes(train: Folder, notes: list[str]) -> Classes:
+    """Return the class folders of ``train``."""
+    top = innermost(train, within_split=True)
+    if top.problems:
+        raise top.problems[0]
+    return class_folders(top, top.folders, {}, notes)
+
+
+def evaluated_classes(
+    folder: Folder, trained: Classes, train: Folder, split: Split, notes: list[str]
+) -> Classes:
+    """Return the class folders of ``val`` or ``test`` by the class names of training."""
+    full = [inner for inner in folder.folders if inner.count]
+    if len(full) == 1 and full[0].name not in trained and is_nested(full[0]):
+        folder = full[0]
+    if folder.problems:
+        raise folder.problems[0]
+    classes, unknown = _matched(folder, trained)
+    if len(unknown) == 1 and not classes:
+        notes.append(without_labels(unknown[0], split, train))
+        return {}
+    if unknown:
+        raise UsageError(
+            "data.root",
+            expected=f"the class folders {_names(sorted(trained))} in {folder.path}",
+            found=f"{_names(inner.name for inner in unknown)}, of which {train.path} has none",
+            remedy="add images of it to train on, or remove it there",
+        )
+    if missing := sorted(trained.keys() - classes.keys()):
+        notes.append(f"{folder.path} has no images of {_names(missing)}")
+    notes += stray_images(folder)
+    return classes
+
+
+def _matched(folder: Folder, trained: Classes) -> tuple[Classes, list[Folder]]:
+    """Return the folders with images in ``folder`` by the class of training, and the others.
+
+    Upper and lower case may differ where only one class fits.
+    """
+    by_lower_case: dict[str, list[str]] = {}
+    for name in trained:
+        by_lower_case.setdefault(name.casefold(), []).append(name)
+    classes: Classes = {}
+    unknown: list[Folder] = []
+    # Exact names first, so that none loses its place to a similar one.
+    for inner in sorted(folder.folders, key=lambda inner: inner.name not in trained):
+        similar = by_lower_case.get(inner.name.casefold(), [])
+        name = inner.name if inner.name in trained else "".join(similar[:1])
+        if not inner.count:
+            continue
+        if not name or name in classes or (name != inner.name and len(similar) > 1):
+            unknown.append(inner)
+        else:
+            classes[name] = inner
+    return classes, unknown
+
+
+def stray_images(folder: Folder) -> list[str]:
+    """Return a line about images beside the folders in ``folder``, if there are any."""
+    count = len(folder.images)
+    return [f"passed over {count} images directly in {folder.path}"] if count else []
+
+
+def without_labels(folder: Folder, split: Split, train: Folder) -> str:
+    """Return a line about images of a split that are in no class folders."""
+    line = f"passed over {folder.count} images in {folder.path}, which are in no class folders"
+    return line if split == "train" else f"{line}: {split} is drawn from {train.path}"
+
+
+def class_folders(
+    top: Folder, folders: Sequence[Folder], named: dict[str, Split], notes: list[str]
+) -> Classes:
+    """Return the class folders among ``folders``, by name.
+
+    Raises:
+        UsageError: one of them holds no image.
+    """
+    classes: Classes = {}
+    beside: list[Folder] = []
+    for folder in folders:
+        if folder.count:
+            classes[folder.name] = folder
+        elif folder.name in named or not _may_be_class(folder):
+            beside.append(folder)
+        else:
+            more = note_on([folder], folder.path)
+            raise UsageError(
+                "data.root",
+                expected="images in every class folder",
+                found=f"none in {folder.path}{f' ({more})' if more else ''}",
+                remedy="add images or remove the folder",
+            )
+    if beside:
+        notes.append(f"passed over folders without images: {paths_of(beside)}")
+    notes += stray_images(top)
+    notes.extend(
+        f"{classes[name].path} is taken for a class, as it holds images like the other folders"
+        for name in classes
+        if name in named
+    )
+    return classes
+
+
+def paths_of(folders: Sequence[Folder]) -> str:
+    """Return the paths of folders in a line, the first five of them."""
+    return _names([folder.path for folder in folders])
+
+
+def _names(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

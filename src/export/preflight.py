@@ -1,0 +1,74 @@
+"""Exports random weights before a training, to know in time that each format can be exported."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from src.errors import UsageError
+from src.export.manifest import Entry
+from src.export.one_format import export_one
+from src.export.options import ExportOptions
+from src.export.source import make_source
+from src.models.network import NetworkSpec
+from src.system.console import Report
+
+_IMAGES = 4
+
+
+def preflight(
+    spec: NetworkSpec,
+    class_names: list[str],
+    input_shape: tuple[int, ...],
+    preprocessing: dict[str, Any],
+    options: ExportOptions,
+    report: Report,
+) -> None:
+    """Export random weights in every format of ``options``.
+
+    There are no selection images, so no format spends time on a search.
+
+    Raises:
+        UsageError: a format failed.
+    """
+    # A generator of its own: whether there was a preflight must not change the training.
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(_IMAGES, *input_shape, generator=generator)
+    with (
+        tempfile.TemporaryDirectory(prefix="lightship-") as folder,
+        torch.random.fork_rng(devices=[]),
+    ):
+        scratch = Path(folder)
+        network = spec.build().eval()
+        source = make_source(
+            network, spec, class_names, images, preprocessing, scratch, options=options
+        )
+        for number, name in enumerate(options.formats):
+            report("preflight: exporting random weights", name, number, len(options.formats))
+            entry = export_one(
+                name, source, scratch / "exports" / name, embed=options.embed_preprocessing
+            )
+            _require_success(name, entry, spec)
+            if entry["status"] == "skipped":
+                report(f"{name} will be skipped: {entry['reason']}")
+
+
+def _require_success(name: str, entry: Entry, spec: NetworkSpec) -> None:
+    embedded = entry["embedded"]
+    if embedded and embedded["status"] == "failed":
+        raise UsageError(
+            "export.embed_preprocessing",
+            expected="formats that can hold their preprocessing",
+            found=f"{name}, which failed: {embedded['reason'][:300]}",
+            remedy="leave it out, or set export.preflight=false",
+        )
+    if entry["status"] == "failed":
+        raise UsageError(
+            "export.formats",
+            expected=f"formats that {spec.builder} can be exported to",
+            found=f"{name}, which failed: {entry['reason'][:300]}",
+            remedy="leave it out of export.formats, or set export.preflight=false",
+        )

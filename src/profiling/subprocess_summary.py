@@ -1,0 +1,60 @@
+"""Summary of a trace file, made in a subprocess.
+
+As Python objects a trace takes tens of times its compressed size. In the training's process that
+memory would be freed in fragments, and the resident set would grow with the number of windows.
+
+python -m src.profiling.subprocess_summary TRACE STAGE whole|cut    prints the figures as JSON
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from src.profiling.summary import summarize
+from src.profiling.trace import Trace
+from src.system.subprocesses import run_module
+
+TIMEOUT_SECONDS = 600.0  # usually 1 or 2; a hang must not block the training for ever
+
+
+def summarize_in_subprocess(path: Path, stage: str, *, cut: bool) -> dict[str, Any]:
+    """Return the figures of :func:`src.profiling.summary.summarize` for a file.
+
+    Args:
+        path: a ``.json.gz`` file.
+        stage: ``train`` or ``val``.
+        cut: True if recording ended within the last step, which is then ignored.
+
+    Raises:
+        ValueError: the file is damaged, is not a trace, or could not be read.
+    """
+    end = "cut" if cut else "whole"
+    try:
+        done = run_module(__name__, str(path), stage, end, seconds=TIMEOUT_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ValueError(f"it could not be read back: {error}") from error
+    if done.returncode:
+        message = done.stderr.strip().rpartition("\n")[2] or "no message"
+        raise ValueError(f"reading it back ended with exit code {done.returncode}: {message}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    if "broken" in answer:
+        raise ValueError(answer["broken"])
+    return answer
+
+
+def main() -> None:
+    path, stage, end = sys.argv[1:]
+    try:
+        trace = Trace.read(Path(path))
+        answer = summarize(trace.without_last_step() if end == "cut" else trace, stage)
+    except ValueError as error:
+        answer = {"broken": str(error)}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Typed plain data that a report is made of. Sections fill it, writers lay it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, NamedTuple, TypeVar
+
+MISSING = "-"
+UNSTABLE = "~"
+
+RowT = TypeVar("RowT")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of a table, as plain text in parts that a writer may set apart.
+
+    Args:
+        figure: the number in the unit of its column, or words in its place.
+        interval: the 95 % interval in brackets, with a word on it where one is needed.
+        mark: a word behind ``~`` that qualifies the figure, as the cause of an unstable one.
+        value: the number as it was measured, by which rows are sorted and the best one is found.
+        verdict: ``pass``, ``fail`` or ``inconclusive`` where the cell shows a verdict.
+        is_number: False where words replace the number; such a cell is never the best one.
+        is_best: no other cell of the column has a better value.
+        is_code: a name from a program, which a page may show in its font for code.
+    """
+
+    figure: str
+    interval: str = ""
+    mark: str = ""
+    value: float | None = None
+    verdict: str | None = None
+    is_number: bool = True
+    is_best: bool = False
+    is_code: bool = False
+
+    @property
+    def text(self) -> str:
+        """The whole cell in one line."""
+        mark = f"{UNSTABLE}{self.mark}" if self.mark else ""
+        return " ".join(part for part in (self.figure, self.interval, mark) if part)
+
+
+class Head(NamedTuple):
+    """The head of a column.
+
+    Args:
+        name: with the unit; a line break where a narrow page breaks it.
+        is_text: aligned to the left, as text is.
+        is_detail: left out where a page is narrow.
+    """
+
+    name: str
+    is_text: bool = False
+    is_detail: bool = False
+
+    @property
+    def line(self) -> str:
+        return self.name.replace("\n", " ")
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row of a table.
+
+    Args:
+        name: unique within the table.
+        cells: one a column; only those of the key columns where there are no figures.
+        status: ``ok``, ``skipped`` or ``failed``.
+        reason: why the row has no figures; None if it has.
+        is_chosen: the row that is recommended, or that was chosen.
+    """
+
+    name: str
+    cells: Sequence[Cell]
+    status: str = "ok"
+    reason: str | None = None
+    is_chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as plain text.
+
+    Args:
+        caption: the contents in a few words.
+        heads: one a column.
+        rows: from top to bottom.
+        keys: number of leading columns that name a row; 0 if rows are ranked instead.
+    """
+
+    caption: str
+    heads: Sequence[Head]
+    rows: Sequence[TableRow]
+    keys: int = 1
+
+    @property
+    def measured(self) -> list[TableRow]:
+        """The rows that have figures."""
+        return [row for row in self.rows if row.status == "ok"]
+
+    @classmethod
+    def of_text(
+        cls,
+        caption: str,
+        heads: Sequence[Head],
+        rows: Sequence[Sequence[str]],
+        chosen: int | None = None,
+    ) -> Table:
+        """Return a table of texts.
+
+        Args:
+            caption: the contents in a few words.
+            heads: one a column.
+            rows: cells from left to right; the first one names the row.
+            chosen: the index of a row that stands out.
+        """
+        return cls(
+            caption,
+            heads,
+            [
+                TableRow(cells[0], [Cell(cell) for cell in cells], is_chosen=number == chosen)
+                for number, cells in enumerate(rows)
+            ],
+        )
+
+
+NO_TABLE = Table("", (), ())
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of a report.
+
+    Args:
+        title: its heading.
+        sentences: before the table.
+        table: without heads if there is none.
+        notes: after the table: the meaning of its columns and marks.
+    """
+
+    title: str
+    sentences: Sequence[str] = ()
+    table: Table = NO_TABLE
+    notes: Sequence[str] = ()
+
+
+class Fact(NamedTuple):
+    """A named value, such as the CPU of a measurement."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Column(Generic[RowT]):
+    """A column of a table before its rows are known: how each row becomes a cell.
+
+    Args:
+        head: see :class:`Head`.
+        cell: from a row to its cell.
+        is_text: aligned to the left.
+        is_detail: left out where a page is narrow.
+        best: ``min`` or ``max`` of the values; None if no value is better than another.
+    """
+
+    head: str
+    cell: Callable[[RowT], Cell]
+    is_text: bool = False
+    is_detail: bool = False
+    best: Callable[..., Any] | None = None
+
+
+def text_column(head: str, text: Callable[[RowT], str], *, is_detail: bool = False) -> Column[RowT]:
+    """Return a column of plain text."""
+    return Column(head, lambda row: Cell(text(row)), is_text=True, is_detail=is_detail)
+
+
+def tabulate(
+    caption: str,
+    columns: Sequence[Column[RowT]],
+    rows: Sequence[RowT],
+    name: Callable[[RowT], str],
+    is_chosen: Callable[[RowT], bool] = lambda _: False,
+) -> Table:
+    """Return the table of ``rows``, all of which have figures, with the best cells marked.
+
+    Args:
+        caption: the contents in a few words.
+        columns: from left to right.
+        rows: from top to bottom.
+        name: of a row, unique within the table.
+        is_chosen: whether a row is the recommended one.
+    """
+    by_column = [_with_best(column, [column.cell(row) for row in rows]) for column in columns]
+    return Table(
+        caption,
+        [Head(column.head, column.is_text, column.is_detail) for column in columns],
+        [
+            TableRow(name(row), [cells[number] for cells in by_column], is_chosen=is_chosen(row))
+            for number, row in enumerate(rows)
+        ],
+    )
+
+
+def _with_best(column: Column[RowT], cells: list[Cell]) -> list[Cell]:
+    """Mark every cell that shows the same figure as the best one: what looks equal is equal."""
+    valued = [cell for cell in cells if cell.value is not None]
+    if column.best is None or len(valued) < 2:  # noqa: PLR2004  # one alone is not better
+        return cells
+    best: Cell = column.best(valued, key=lambda cell: cell.value)
+    if not best.is_number:
+        return cells
+    return [replace(cell, is_best=cell.figure == best.figure) for cell in cells]
+
+
+def number(value: float | None, scale: float, digits: int, *, sign: bool = False) -> str:
+    """Return ``value * scale`` with so many digits after the point, or the sign for nothing."""
+    if value is None:
+        return MISSING
+    return f"{value * scale:{'+' if sign else ''}.{digits}f}"

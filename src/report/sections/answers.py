@@ -1,0 +1,178 @@
+"""Changes of the answers: figures of each row, damaged tensors, and images that flipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from src.report.document import MISSING, Cell, Column, Head, Section, Table, number, text_column
+from src.report.sections.measurements import name_columns, rows_as_table
+from src.report.sections.rows import accuracy_of, measured, name_of, paired_of
+from src.run import accuracy as records
+from src.run.accuracy import Accuracy, PairedAccuracy
+from src.run.results import Results
+from src.run.row import Row
+
+_NOTES = (
+    "Lost and gained: images that only the baseline, or only this row, has right. McNemar p: "
+    "exact, two-sided. ECE: expected calibration error, 15 bins.",
+    "SQNR: the baseline's logits over their difference. KL: of the row's probabilities from "
+    "the baseline's.",
+)
+_DAMAGE_HEADS = (Head("tensor", is_text=True), Head("kind", is_text=True), Head("SQNR dB"))
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A test image that a row answers otherwise than the baseline.
+
+    Args:
+        position: in the test set; its picture is ``flipped/<position>.png``.
+        outcome: ``lost``, ``gained`` or ``still wrong``.
+        true: name of its class.
+        before: name of the class that the baseline answers.
+        after: name of the class that the row answers.
+    """
+
+    position: int
+    outcome: str
+    true: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Flips:
+    """The images that a row answers otherwise than the baseline, the lost ones first.
+
+    Args:
+        format: of the row.
+        device: of the row.
+        lost: number of images that only the baseline has right.
+        gained: number of images that only the row has right.
+        images: number of test images.
+        flips: all of them.
+    """
+
+    format: str
+    device: str
+    lost: int
+    gained: int
+    images: int
+    flips: Sequence[Flip]
+
+    @property
+    def name(self) -> str:
+        return f"{self.format} on {self.device}"
+
+
+def section(results: Results) -> Section:
+    """Return the table of what changed in the answers."""
+    table = rows_as_table("What changed in the answers", columns(results), results)
+    return Section("What got worse", table=table, notes=_NOTES)
+
+
+def columns(results: Results) -> list[Column[Row]]:
+    """Return the columns of what changed in the answers, from left to right."""
+    return [
+        *name_columns(results),
+        _alone("top-5 %", lambda accuracy: accuracy.top5, 100, 2),
+        _paired("lost", lambda paired: paired.lost, 1, 0),
+        _paired("gained", lambda paired: paired.gained, 1, 0),
+        _paired("McNemar p", lambda paired: paired.mcnemar_p, 1, 3),
+        _paired("agreement %", lambda paired: paired.agreement, 100, 2),
+        text_column("worst class, points", _worst_class),
+        _alone("ECE %", lambda accuracy: accuracy.ece, 100, 2),
+        _paired("delta ECE points", lambda paired: paired.delta_ece, 100, 2, sign=True),
+        _paired("largest logit difference", lambda paired: paired.max_abs_logit_diff, 1, 4),
+        _paired("its p99", lambda paired: paired.p99_abs_logit_diff, 1, 4),
+        _paired("logit SQNR dB", lambda paired: paired.logit_sqnr_db, 1, 1),
+        _paired("KL nats", lambda paired: paired.kl, 1, 6),
+        _paired("rounding error, ppm", lambda paired: paired.rounding_error, 1e6, 2),
+        Column("images that would settle it", lambda row: Cell(_images_needed(row))),
+    ]
+
+
+def damage(results: Results) -> list[Section]:
+    """Return the tensors that quantization damages the most, for each row that tells them."""
+    sections = []
+    for row in results.rows:
+        if not row.damage:
+            continue
+        tensors = [[tensor.tensor, tensor.kind, f"{tensor.sqnr_db:.1f}"] for tensor in row.damage]
+        caption = f"Tensors that depart the most in {name_of(row)}"
+        table = Table.of_text(caption, _DAMAGE_HEADS, tensors)
+        sections.append(Section(f"Where {name_of(row)} loses the most", table=table))
+    return sections
+
+
+def flips(results: Results) -> list[Flips]:
+    """Return the flipped images of each row that has any."""
+    names = results.class_names
+    return [
+        Flips(
+            row.format,
+            row.device,
+            paired.lost,
+            paired.gained,
+            accuracy_of(row).images,
+            [
+                Flip(
+                    flip.position,
+                    _OUTCOMES[_rank(flip)],
+                    names[flip.true],
+                    names[flip.before],
+                    names[flip.after],
+                )
+                for flip in sorted(paired.flips, key=_rank)
+            ],
+        )
+        for row in measured(results)
+        if (paired := paired_of(row)) is not None and paired.flips
+    ]
+
+
+_OUTCOMES = ("lost", "gained", "still wrong")
+
+
+def _rank(flip: records.Flip) -> int:
+    """Return 0 for an image that was lost, 1 for one that was gained, else 2."""
+    if flip.before == flip.true:
+        return 0
+    return 1 if flip.after == flip.true else 2
+
+
+def _alone(
+    head: str, figure: Callable[[Accuracy], float], scale: float, digits: int
+) -> Column[Row]:
+    return Column(head, lambda row: Cell(number(figure(accuracy_of(row)), scale, digits)))
+
+
+def _paired(
+    head: str,
+    figure: Callable[[PairedAccuracy], float | None],
+    scale: float,
+    digits: int,
+    *,
+    sign: bool = False,
+) -> Column[Row]:
+    def cell(row: Row) -> Cell:
+        paired = paired_of(row)
+        return Cell(number(figure(paired) if paired else None, scale, digits, sign=sign))
+
+    return Column(head, cell)
+
+
+def _worst_class(row: Row) -> str:
+    paired = paired_of(row)
+    worst = paired.worst_class if paired else None
+    if worst is None or worst.delta >= 0:
+        return MISSING
+    return f"{worst.name} {number(worst.delta, 100, 1, sign=True)}"
+
+
+def _images_needed(row: Row) -> str:
+    paired = paired_of(row)
+    if row.verdict != "inconclusive" or paired is None:
+        return MISSING
+    return f"{paired.images_needed:,}" if paired.images_needed else "none would"

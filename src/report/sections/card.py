@@ -1,0 +1,202 @@
+"""The card of an exported file: its origin, its input and output, its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from src.report.document import Fact
+from src.report.sections.measurements import columns
+from src.report.sections.rows import measured
+from src.run.facts import Origin
+from src.run.layout import as_dict
+from src.run.manifest import Manifest
+from src.run.preprocessing_steps import (
+    CropMiddle,
+    Normalise,
+    ResizeBoth,
+    ResizeShorter,
+    Scale,
+    Step,
+    ToRgb,
+    Upright,
+    WithoutEnds,
+    steps_of,
+)
+from src.run.results import Results
+
+MOST_CLASSES = 50  # names; a file has all of them in it
+_KEYS = 2  # columns that name a row
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of an export.
+
+    Args:
+        path: within the export.
+        bytes: its size; None if that was not kept.
+        sha256: empty if none was kept.
+    """
+
+    path: str
+    bytes: int | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of a file on one device.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+        machine: the name of the processor and its threads.
+        measured_at: in ISO 8601.
+        images: the test images of the accuracy.
+        facts: the columns of the main table.
+    """
+
+    device: str
+    machine: str
+    measured_at: str
+    images: str
+    facts: Sequence[Fact]
+
+
+@dataclass(frozen=True)
+class Card:
+    """The contents of the card of one format.
+
+    Args:
+        format: its name.
+        model: the network.
+        run: the name of the run.
+        epoch: of the checkpoint that was exported, from 0.
+        precision: such as ``int8``.
+        num_classes: number of classes.
+        parameters: number of parameters of the network.
+        channels: of an image.
+        image_size: height and width of an image in pixels.
+        preprocessing: the steps from an image file to the input; inline Markdown.
+        class_names: the first of them.
+        more_classes: number of classes that are not named.
+        training_images: the data set that it was trained on; None if that was not kept.
+        pretrained: whether it began with published weights; None if that was not kept.
+        licence: of the images; None if the data set has none that is known.
+        usage: a program that classifies an image; empty if there is none.
+        needs: the packages that it imports.
+        files: of the export.
+        figures: one a device; of this very file only.
+    """
+
+    format: str
+    model: str
+    run: str
+    epoch: int
+    precision: str
+    num_classes: int
+    parameters: int
+    channels: int
+    image_size: int
+    preprocessing: str
+    class_names: Sequence[str]
+    more_classes: int
+    training_images: str | None
+    pretrained: bool | None
+    licence: str | None
+    usage: str
+    needs: str
+    files: Sequence[File]
+    figures: Sequence[Figures]
+
+    @property
+    def bytes(self) -> int:
+        """The size of all files together."""
+        return sum(file.bytes or 0 for file in self.files)
+
+
+def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Results | None) -> Card:
+    """Return the card of one format.
+
+    Args:
+        name: the format.
+        manifest: the record of the export.
+        files: of the format, as they are now.
+        results: the measurement; None if nothing was measured yet.
+    """
+    export = manifest.formats[name]
+    origin = manifest.origin or Origin()
+    names = manifest.class_names
+    return Card(
+        format=name,
+        model=manifest.model,
+        run=manifest.run,
+        epoch=manifest.checkpoint.epoch,
+        precision=export.precision,
+        num_classes=manifest.num_classes,
+        parameters=manifest.parameters,
+        channels=manifest.input_shape[0],
+        image_size=manifest.preprocessing.image_size,
+        preprocessing=", ".join(map(_in_words, steps_of(as_dict(manifest.preprocessing)))),
+        class_names=names[:MOST_CLASSES],
+        more_classes=max(0, len(names) - MOST_CLASSES),
+        training_images=f"{origin.dataset}, {origin.images} images" if origin.dataset else None,
+        pretrained=origin.pretrained,
+        licence=origin.licence,
+        usage=(export.usage or "").replace("{folder}/", ""),
+        needs=", ".join([*export.runs_with, "numpy", "pillow"]),
+        files=files,
+        figures=_figures(name, files, results) if results else [],
+    )
+
+
+def _figures(name: str, files: Sequence[File], results: Results) -> list[Figures]:
+    """Return the figures of this very file: those of another one of its name are left out."""
+    hashes = {file.path: file.sha256 for file in files}
+    if not all(hashes.values()):
+        return []
+    environment, dataset = results.environment, results.dataset
+    shown = []
+    for row in measured(results):
+        if row.format != name or row.sha256 != hashes:
+            continue
+        processor = environment.cpu if row.device == "cpu" else environment.processor
+        shown.append(
+            Figures(
+                device=row.device,
+                machine=f"{processor}, {environment.threads} threads",
+                measured_at=results.measured_at,
+                images=(f"{dataset.images} images of the {dataset.split} split of {dataset.name}"),
+                facts=[
+                    Fact(column.head.replace("\n", " "), column.cell(row).text)
+                    for column in columns(results)[_KEYS:]
+                ],
+            )
+        )
+    return shown
+
+
+def _in_words(step: Step) -> str:  # noqa: PLR0911  # one a kind of step
+    """Return a step as inline Markdown: numbers and names of filters, which need no escaping."""
+    match step:
+        case Upright():
+            return "turned upright by its EXIF orientation"
+        case ToRgb():
+            deep = f"16 bits are divided by {step.deep_divisor} and rounded"
+            return f"in RGB of 8 bits ({deep}, transparency is dropped)"
+        case WithoutEnds():
+            return f"without the ends if it is over {step.longest_ratio} times as long as wide"
+        case ResizeBoth():
+            sides = f"both sides to {step.size} pixels, whatever the aspect ratio"
+            return f"resized ({step.filter}, antialiased) with {sides}"
+        case ResizeShorter():
+            side = f"the shorter side to {step.size} pixels"
+            return f"resized ({step.filter}, antialiased) with {side}"
+        case CropMiddle():
+            return f"then the middle {step.size}x{step.size}"
+        case Scale():
+            return "scaled to 0 to 1" if step.factor == 1 / 255 else f"times {step.factor:g}"
+        case Normalise():
+            mean = ", ".join(f"{value:g}" for value in step.mean)
+            std = ", ".join(f"{value:g}" for value in step.std)
+            return f"then `(value - mean) / std` by channel, mean {mean}, std {std}"

@@ -1,0 +1,77 @@
+"""Footnotes of the main table: the meaning of its marks, and rows that need a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from src.report.document import UNSTABLE
+from src.report.sections import speedups, verdicts
+from src.report.sections.int8_slowdown import explanations
+from src.report.sections.measurements import cause_of
+from src.report.sections.rows import measured, memory_of, name_of
+from src.run.folder import LAST
+from src.run.results import Results
+from src.run.row import Row
+
+_CAUSES = {
+    "steal": "the hypervisor gave over 2 % of the cores' time to other machines",
+    "busy": "other processes kept more than 0.15 cores busy",
+    "clock": "the processor's frequency changed by over 5 %",
+    "cold": "no steady speed was reached in benchmark.warmup_seconds",
+    "spread": "the interquartile range is over a tenth of the median, for no cause that was seen",
+}
+
+
+def footnotes(results: Results, *, unmeasured: bool = True) -> Iterator[str]:
+    """Yield what the table cannot say.
+
+    Args:
+        results: the content of ``benchmark.json``.
+        unmeasured: name the rows without figures; a table that has them need not.
+    """
+    if results.checkpoint.path == LAST:
+        yield f"Exported is the last checkpoint, {LAST}: no weights were validated"
+    for row in results.rows:
+        if unmeasured and not row.is_ok:
+            yield f"{name_of(row)}: {row.status} ({row.reason})"
+    yield from _about_files(results)
+    yield from verdicts.beyond_rounding(results)
+    yield from verdicts.other_function(results)
+    causes = {cause_of(cell) for row in results.rows for cell in row.latency}
+    for cause, meaning in _CAUSES.items():
+        if cause in causes:
+            yield f"{UNSTABLE}{cause}: unstable, {meaning}"
+    yield from speedups.notes(results)
+    yield from explanations(results)
+    for row in measured(results):
+        if not row.idle_between_turns:
+            yield f"{name_of(row)} went on using the CPU between its turns"
+        for cell in row.latency:
+            if reason := memory_of(cell).memory_reason:
+                size = cell.batch_size
+                yield f"{name_of(row)}: its memory at batch {size} is not known ({reason})"
+
+
+def _about_files(results: Results) -> Iterator[str]:
+    for name in dict.fromkeys(row.format for row in results.rows if _over_budget(row)):
+        yield (
+            f"{name}: no way of making it that was tried kept the accuracy budget on the judging "
+            "images; report.md says what was tried"
+        )
+    for name in dict.fromkeys(row.format for row in measured(results) if _was_changed(row)):
+        yield (
+            f"{name}: its files were changed after they were exported; the figures are of the "
+            "changed ones"
+        )
+    reasons = {row.format: row.varies for row in results.rows}
+    for name, reason in reasons.items():
+        if reason:
+            yield f"{name}: its files are not the same bytes from export to export, for {reason}"
+
+
+def _over_budget(row: Row) -> bool:
+    return row.details is not None and row.details.within_budget is False
+
+
+def _was_changed(row: Row) -> bool:
+    return row.as_exported is False

@@ -1,0 +1,44 @@
+"""The making of the files: what each format's export says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from src.report.document import MISSING, NO_TABLE, Head, Section, Table
+from src.run.facts import TrialTable
+from src.run.results import Results
+
+_CELLS: dict[str, Callable[[Any], str]] = {
+    "text": str,
+    "share": lambda value: f"{100 * value:.2f} %",
+    "seconds": lambda value: f"{1e3 * value:.2f} ms",
+    "truth": lambda value: "yes" if value else "no",
+}
+
+
+def sections(results: Results) -> list[Section]:
+    """Return a section for each format that tells how it was made, titled by the format.
+
+    On several devices it is the same file, which is told once.
+    """
+    by_format = {row.format: row.details for row in results.rows if row.details}
+    return [
+        Section(name, sentences=details.summary or (), table=_trials(name, details.table))
+        for name, details in by_format.items()
+    ]
+
+
+def _trials(name: str, trials: TrialTable | None) -> Table:
+    """Return the table of what was tried, in the units that its heads name."""
+    if trials is None:
+        return NO_TABLE
+    heads = [Head(head, is_text=unit == "text") for head, unit in trials.head]
+    rows = [
+        [
+            MISSING if value is None else _CELLS[unit](value)
+            for value, (_, unit) in zip(row, trials.head, strict=True)
+        ]
+        for row in trials.rows
+    ]
+    return Table.of_text(f"What was tried for {name}", heads, rows, trials.chosen)

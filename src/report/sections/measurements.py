@@ -1,0 +1,235 @@
+"""The main table: size, accuracy and latency of every row, and the figures beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from src.report.document import (
+    MISSING,
+    Cell,
+    Column,
+    Section,
+    Table,
+    TableRow,
+    number,
+    tabulate,
+    text_column,
+)
+from src.report.sections import speedups, verdicts
+from src.report.sections.environment import threads
+from src.report.sections.recommendation import points
+from src.report.sections.rows import (
+    accuracy_of,
+    batch_sizes,
+    measured,
+    memory_of,
+    paired_of,
+    profile_of,
+)
+from src.run.latency import Cell as Timing
+from src.run.latency import Interval
+from src.run.results import Results
+from src.run.row import Row
+
+_MORE_NOTES = (
+    f"{MISSING}: not measured here, or too few samples.",
+    "Peak memory: of a process of its own, which loads the file and calls it at this batch size "
+    "alone, above that of one that has loaded nothing yet.",
+    "Images/s: done in the time that went by, copies included.",
+    "Energy: of the whole processor package or GPU, where the system lets it be read.",
+    "Ran in: the share of time by the precision of the operators that really ran, batch 1.",
+)
+
+_Figure = Callable[[Timing], float | None]
+_HIGH_PERCENTILES: dict[str, _Figure] = {
+    "p90": lambda cell: cell.p90_s,
+    "p99": lambda cell: cell.p99_s,
+}
+# Head, figure, scale to the unit of the head, digits after the point.
+_MORE_FIGURES: tuple[tuple[str, _Figure, float, int], ...] = (
+    ("images/s", lambda cell: cell.images_per_second, 1, 1),
+    ("mean ms", lambda cell: cell.mean_s, 1e3, 2),
+    ("IQR ms", lambda cell: cell.iqr_s, 1e3, 2),
+    ("on GPU p50 ms", lambda cell: cell.device_p50_s, 1e3, 3),
+    ("mJ an image", lambda cell: cell.joules_per_image, 1e3, 1),
+    ("busy cores", lambda cell: cell.busy_cores, 1, 2),
+    ("peak memory MB", lambda cell: memory_of(cell).peak_rss_bytes, 1e-6, 0),
+    ("peak on GPU MB", lambda cell: memory_of(cell).peak_device_bytes, 1e-6, 0),
+)
+
+
+def section(results: Results) -> Section:
+    """Return the table of all rows; those that were not measured have their reason."""
+    table = rows_as_table("Size, accuracy and latency of every file", columns(results), results)
+    by_name = {row.name: row for row in table.rows}
+    keys = name_columns(results)
+    rows = [
+        by_name[_key(row)]
+        if row.status == "ok"
+        else TableRow(_key(row), [column.cell(row) for column in keys], row.status, row.reason)
+        for row in results.rows
+    ]
+    recommended = {f"{name} {device}" for device, name in results.recommended.items()}
+    chosen = [
+        replace(row, is_chosen=row.reason is None and row.name in recommended) for row in rows
+    ]
+    whole = replace(table, rows=chosen, keys=len(keys))
+    return Section("Every file, measured", table=whole, notes=_definitions(results))
+
+
+def more(results: Results) -> Section:
+    """Return the figures that a page has beside the main table."""
+    table = rows_as_table(
+        "Load time, memory, throughput and energy", more_columns(results), results
+    )
+    return Section("More figures", table=table, notes=_MORE_NOTES)
+
+
+def rows_as_table(caption: str, shown: list[Column[Row]], results: Results) -> Table:
+    """Return a table of the measured rows."""
+    return tabulate(caption, shown, measured(results), _key)
+
+
+def columns(results: Results) -> list[Column[Row]]:
+    """Return the columns of the main table, from left to right."""
+    shown = [
+        *name_columns(results),
+        Column("size\nMB", _size, best=min),
+        Column("top-1\n%", _top1, best=max),
+        Column("delta\npoints", lambda row: _delta(row, results.baseline)),
+        Column("verdict", verdicts.cell, is_text=True),
+    ]
+    for position, size in enumerate(batch_sizes(results)):
+        shown += [
+            Column(f"batch {size}\np50 ms", _latency(size, lambda cell: cell.p50_s), best=min),
+            *(
+                Column(f"batch {size}\n{name} ms", _latency(size, of), is_detail=True, best=min)
+                for name, of in _HIGH_PERCENTILES.items()
+            ),
+            Column(
+                f"batch {size}\ntimes {results.baseline}",
+                _speedup(size, lambda cell: cell.speedup),
+                is_detail=position > 0,
+                best=max,
+            ),
+            Column(
+                f"batch {size}\ntimes fp32 there",
+                _speedup(size, lambda cell: cell.speedup_same_runtime),
+                is_detail=position > 0,
+            ),
+        ]
+    return shown
+
+
+def more_columns(results: Results) -> list[Column[Row]]:
+    """Return the columns of what else was measured."""
+    shown = [
+        *name_columns(results),
+        Column("load s", lambda row: Cell(number(row.load_seconds, 1, 2))),
+        Column("first call ms", lambda row: Cell(number(row.first_inference_seconds, 1e3, 1))),
+    ]
+    for size in batch_sizes(results):
+        shown += [
+            Column(f"batch {size} {head}", _figure(size, of, scale, digits))
+            for head, of, scale, digits in _MORE_FIGURES
+        ]
+    return [*shown, text_column("ran in", _precisions)]
+
+
+def name_columns(results: Results) -> list[Column[Row]]:
+    """Return the columns that name a row; the device is a detail where there is only one."""
+    one_device = len({row.device for row in measured(results)}) < 2  # noqa: PLR2004
+    return [
+        text_column("format", lambda row: str(row.format)),
+        text_column("device", lambda row: str(row.device), is_detail=one_device),
+    ]
+
+
+def _key(row: Row) -> str:
+    return f"{row.format} {row.device}"
+
+
+def _size(row: Row) -> Cell:
+    return Cell(number(row.size_bytes, 1e-6, 1), value=row.size_bytes)
+
+
+def _top1(row: Row) -> Cell:
+    top1 = accuracy_of(row).top1
+    return Cell(number(top1, 100, 2), value=top1)
+
+
+def _delta(row: Row, baseline: str) -> Cell:
+    paired = paired_of(row)
+    if paired is None:
+        return Cell(MISSING)
+    if row.format == baseline:
+        return Cell(MISSING, value=paired.delta_top1)
+    delta, low, high = (
+        number(value, 100, 2, sign=True)
+        for value in (paired.delta_top1, paired.delta_low, paired.delta_high)
+    )
+    interval = "" if row.verdict == "same" else f"[{low}, {high}]"
+    return Cell(delta, interval, value=paired.delta_top1)
+
+
+def _latency(size: int, percentile: _Figure) -> Callable[[Row], Cell]:
+    def cell(row: Row) -> Cell:
+        timing = row.cell(size)
+        seconds = percentile(timing) if timing else None
+        if timing is None or seconds is None:
+            return Cell(MISSING)
+        return Cell(number(seconds, 1e3, 2), mark=cause_of(timing) or "", value=seconds)
+
+    return cell
+
+
+def cause_of(timing: Timing) -> str | None:
+    """Return the likeliest cause of an unstable timing; None for a stable one."""
+    return next(iter(timing.unstable), None)
+
+
+def _speedup(size: int, of: Callable[[Timing], Interval | None]) -> Callable[[Row], Cell]:
+    def cell(row: Row) -> Cell:
+        timing = row.cell(size)
+        return speedups.cell(of(timing) if timing else None)
+
+    return cell
+
+
+def _figure(size: int, of: _Figure, scale: float, digits: int) -> Callable[[Row], Cell]:
+    def cell(row: Row) -> Cell:
+        timing = row.cell(size)
+        return Cell(number(of(timing) if timing else None, scale, digits))
+
+    return cell
+
+
+def _precisions(row: Row) -> str:
+    shares = profile_of(row).time
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items()) or MISSING
+
+
+def _definitions(results: Results) -> list[str]:
+    """Return the definitions of the columns."""
+    dataset, baseline = results.dataset, results.baseline
+    return [
+        "Size: all files of the export folder.",
+        f"Top-1: on the {dataset.split} split of {dataset.name}, {dataset.images} "
+        "images that neither training nor calibration has seen; delta to "
+        f"{baseline}, on the same images, with Tango's 95 % score interval.",
+        "Verdict: same network if it is an fp32 file whose logits agree with those of "
+        f"{baseline} within rounding on every one of these images; pass if they show that no more "
+        "than "
+        f"{points(results.options.max_accuracy_drop)} of top-1 is lost, fail if "
+        "they show that more is (one-sided tests at 5 %), inconclusive between.",
+        "Latency: one call, images in and logits out, "
+        f"{threads(results)}, each row in a process of its own, in turns; from time to time every "
+        "process is replaced by a new one. A percentile with too few samples behind it is missing.",
+        f"Times {baseline}: the ratio of medians paired round by round, with its "
+        "95 % interval over processes; of means where a cell of the pair is marked busy or steal. "
+        "Times fp32 there: against the fp32 file of the same runtime, so that "
+        "the runtime's own gain is not credited to the format.",
+        f"Calibration of static int8: {results.calibration.images} images of the "
+        f"{results.calibration.split} split.",
+    ]

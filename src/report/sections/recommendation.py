@@ -1,0 +1,152 @@
+"""The recommendation of each device as a sentence with its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from src.report.sections import speedups
+from src.report.sections.rows import accuracy_of, memory_of
+from src.report.sections.speedups import Evidence
+from src.report.sections.verdicts import departures
+from src.run.accuracy import PairedAccuracy
+from src.run.latency import Cell, Interval
+from src.run.results import Recommendation, Results
+from src.run.row import Row
+
+_DEVICES = {"cpu": "this CPU", "cuda": "this GPU"}
+_BETTER = {
+    "latency": "faster",
+    "throughput": "of a higher throughput",
+    "size": "smaller",
+    "memory": "smaller in memory",
+}
+
+
+def sentences(results: Results) -> Iterator[str]:
+    """Yield a sentence for each device that has rows: the file to ship, and why."""
+    for device, advice in results.recommendation.items():
+        yield _sentence(results, device, advice)
+
+
+def points(share: float) -> str:
+    """Return a share of 1 in percentage points: 0.01 is "1 point"."""
+    return f"{100 * share:g} point{'' if share == 0.01 else 's'}"  # noqa: PLR2004
+
+
+def _sentence(results: Results, device: str, advice: Recommendation) -> str:
+    rows = {row.format: row for row in results.rows if row.device == device}
+    baseline = results.baseline
+    budget = points(results.options.max_accuracy_drop)
+    if advice.format is None:
+        return f"On {_DEVICES[device]} nothing can be recommended: {baseline} was not measured."
+    row = rows[advice.format]
+    better = _BETTER[advice.objective]
+    if advice.format == baseline:
+        text = (
+            f"On {_DEVICES[device]} ship {baseline}: nothing {better} keeps within {budget} of it"
+        )
+    else:
+        reasons = [*_reasons(row, rows.get(baseline), baseline, advice, budget)]
+        text = f"On {_DEVICES[device]} ship {advice.format}: {', '.join(reasons)}"
+    if figures := departures(row):
+        text += f"; its probabilities are not {baseline}'s ({figures})"
+        if other := advice.with_function:
+            text += f", those of {other} are"
+    if advice.equals:
+        text += f"; the speed of {' and '.join(advice.equals)} is not measurably another"
+    for undecided in advice.inconclusive:
+        needed = undecided.images_needed
+        enough = (
+            f"about {needed:,} test images would tell, four times out of five"
+            if needed
+            else "no number of images would tell"
+        )
+        text += f"; {undecided.format} is {better}, but whether it keeps within {budget} is open: "
+        text += enough
+    return f"{text}.{_choice(row, advice, baseline)}"
+
+
+def _choice(row: Row, advice: Recommendation, baseline: str) -> str:
+    """Return a note on the selection bias where one of several files was chosen.
+
+    Version 1 of ``benchmark.json`` does not say of how many.
+    """
+    if row.format == baseline or (advice.chosen_from or 1) < 2:  # noqa: PLR2004
+        return ""
+    text = f" It was chosen from {advice.chosen_from} files that keep the budget"
+    if advice.objective != "size":  # which has no noise
+        text += ", so expect a little less than its figures"
+    tested = advice.tested or 0
+    if row.verdict == "pass" and tested > 1:
+        text += f"; {tested} files were tested, and each test passes a bad file up to 1 time in 20"
+    return f"{text}."
+
+
+def _reasons(
+    row: Row, baseline: Row | None, name: str, advice: Recommendation, budget: str
+) -> Iterator[str]:
+    size = advice.batch_size
+    cells = [cell for cell in row.latency if size is None or cell.batch_size == size]
+    if cells and cells[0].speedup:
+        yield _speed(cells[0].speedup, cells[0].batch_size, name)
+    if baseline and row.size_bytes and baseline.size_bytes:
+        ratio = baseline.size_bytes / row.size_bytes
+        yield f"{ratio:.1f}x smaller" if ratio > 1.05 else "of the same size"  # noqa: PLR2004
+    if advice.objective == "memory":
+        yield from _memory(cells, baseline, name)
+    accuracy = accuracy_of(row)
+    if row.verdict == "same":
+        yield f"the same network: its logits agree on all {accuracy.images:,} test images"
+    elif (paired := accuracy.paired) is not None:
+        interval = f"[{100 * paired.delta_low:+.1f}, {100 * paired.delta_high:+.1f}]"
+        yield (
+            f"accuracy {_change(paired, budget)} ({100 * paired.delta_top1:+.1f} "
+            f"points {interval}, n={accuracy.images})"
+        )
+
+
+def _speed(gain: Interval, batch_size: int, baseline: str) -> str:
+    interval = speedups.interval_of(gain)
+    where = f"at batch {batch_size}"
+    if speedups.is_of_one(gain):
+        where += f" in {speedups.ONE_PROCESS}"
+    too_few = "too few rounds to tell more"
+    match speedups.evidence(gain):
+        case Evidence.AT_LEAST:
+            speed = f"at least {gain.low:.1f}x faster than {baseline}"
+            return f"{speed} {interval} {where}, {too_few}"
+        case Evidence.AT_MOST:
+            speed = f"at least {1 / gain.high:.1f}x slower than {baseline}"
+            return f"{speed} {interval} {where}, {too_few}"
+        case Evidence.NONE:
+            return f"too few rounds to tell its speed from {baseline}'s {interval} {where}"
+        case Evidence.FASTER:
+            return f"{gain.value:.1f}x faster than {baseline} {interval} {where}"
+        case Evidence.SLOWER:
+            return f"{1 / gain.value:.1f}x slower than {baseline} {interval} {where}"
+        case Evidence.EVEN:
+            return f"as fast as {baseline} {interval} {where}"
+
+
+def _memory(cells: list[Cell], baseline: Row | None, name: str) -> Iterator[str]:
+    """Yield the peak at the batch size that decided, beside the baseline's."""
+    for cell in cells:
+        other = baseline.cell(cell.batch_size) if baseline else None
+        if other is None:
+            continue
+        peak, others = memory_of(cell), memory_of(other)
+        for here, there, where in (
+            (peak.peak_device_bytes, others.peak_device_bytes, " of the GPU"),
+            (peak.peak_rss_bytes, others.peak_rss_bytes, ""),
+        ):
+            if here is not None and there is not None:
+                needs = f"{here / 1e6:.0f} MB{where} at the peak"
+                yield f"{needs} where {name} takes {there / 1e6:.0f} MB"
+                return
+
+
+def _change(paired: PairedAccuracy, budget: str) -> str:
+    """Return "changed", "unchanged", or that the change is within the budget."""
+    if paired.delta_low > 0 or paired.delta_high < 0:
+        return "changed"
+    return "unchanged" if paired.delta_top1 == 0 else f"within the budget of {budget}"

@@ -1,0 +1,101 @@
+"""The whole report of a measured run as plain data, from its ``benchmark.json`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from src.report.document import Fact, Section
+from src.report.sections import (
+    answers,
+    environment,
+    health,
+    making,
+    measurements,
+    operators,
+    recommendation,
+    reproduction,
+)
+from src.report.sections.answers import Flips
+from src.report.sections.footnotes import footnotes
+from src.report.sections.reproduction import Step, Usage
+from src.report.sections.scalars import scalars
+from src.run.results import Results
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is told about a run, in no order of a page.
+
+    Args:
+        run: its name.
+        machine: the processor and the threads of the measurement.
+        baseline: the format that all others are compared with.
+        about: the network in a line.
+        recommendation: a sentence a device.
+        warning: the problems of the network; None for a healthy one.
+        measurements: the main table and the definitions of its columns.
+        marks: the meaning of the marks in the main table, and files that need a word.
+        unmeasured: the same with the rows that have no figures, for pages that do not show them.
+        answers: what changed in the answers.
+        flips: the images that each row answers otherwise.
+        damage: the tensors that quantization damages, a section a row.
+        outliers: the layers of an unhealthy network.
+        making: a section a format, titled by it.
+        operators: where the time of a call goes.
+        more: figures that only a page has room for.
+        environment: where it was measured.
+        checkpoint: the weights that every file was made from.
+        steps: commands to reproduce it.
+        usages: programs that use the files.
+        scalars: figures by tag.
+    """
+
+    run: str
+    machine: str
+    baseline: str
+    about: str
+    recommendation: Sequence[str]
+    warning: str | None
+    measurements: Section
+    marks: Sequence[str]
+    unmeasured: Sequence[str]
+    answers: Section
+    flips: Sequence[Flips]
+    damage: Sequence[Section]
+    outliers: Section | None
+    making: Sequence[Section]
+    operators: Section | None
+    more: Section
+    environment: Sequence[Fact]
+    checkpoint: Fact
+    steps: Sequence[Step]
+    usages: Sequence[Usage]
+    scalars: dict[str, float]
+
+
+def report_of(results: Results) -> Report:
+    """Return the report of the content of a ``benchmark.json``."""
+    return Report(
+        run=results.run,
+        machine=f"{results.environment.cpu}, {results.environment.threads} threads",
+        baseline=results.baseline,
+        about=environment.about(results),
+        recommendation=[*recommendation.sentences(results)],
+        warning=health.warning(results.health),
+        measurements=measurements.section(results),
+        marks=[*footnotes(results, unmeasured=False)],
+        unmeasured=[*footnotes(results)],
+        answers=answers.section(results),
+        flips=answers.flips(results),
+        damage=answers.damage(results),
+        outliers=health.outliers(results.health),
+        making=making.sections(results),
+        operators=operators.section(results),
+        more=measurements.more(results),
+        environment=environment.facts(results),
+        checkpoint=environment.checkpoint(results),
+        steps=reproduction.steps(results),
+        usages=reproduction.usages(results),
+        scalars=scalars(results),
+    )

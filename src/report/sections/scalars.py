@@ -1,0 +1,50 @@
+"""The measured figures as scalars by tag, as TensorBoard has them."""
+
+from __future__ import annotations
+
+from src.report.sections.rows import accuracy_of, measured, memory_of
+from src.run.latency import Cell
+from src.run.results import Results
+from src.run.row import Row
+
+
+def scalars(results: Results) -> dict[str, float]:
+    """Return the figures of every measured row in SI base units."""
+    figures: dict[str, float | None] = {}
+    for row in measured(results):
+        tag = f"benchmark/{row.format}/{row.device}"
+        figures |= {f"{tag}/{name}": value for name, value in _of_row(row).items()}
+        for cell in row.latency:
+            of_cell = _of_cell(cell)
+            size = f"{tag}/batch_{cell.batch_size}"
+            figures |= {f"{size}/{name}": value for name, value in of_cell.items()}
+    return {tag: value for tag, value in figures.items() if value is not None}
+
+
+def _of_row(row: Row) -> dict[str, float | None]:
+    accuracy = accuracy_of(row)
+    paired = accuracy.paired
+    return {
+        "size_bytes": row.size_bytes,
+        "load_seconds": row.load_seconds,
+        "top1": accuracy.top1,
+        "top5": accuracy.top5,
+        "delta_top1": paired.delta_top1 if paired else None,
+        "agreement": paired.agreement if paired else None,
+        "ece": accuracy.ece,
+        "kl": paired.kl if paired else None,
+    }
+
+
+def _of_cell(cell: Cell) -> dict[str, float | None]:
+    memory = memory_of(cell)
+    return {
+        "mean_s": cell.mean_s,
+        "p50_s": cell.p50_s,
+        "p90_s": cell.p90_s,
+        "p99_s": cell.p99_s,
+        "images_per_second": cell.images_per_second,
+        "peak_rss_bytes": memory.peak_rss_bytes,
+        "peak_device_bytes": memory.peak_device_bytes,
+        "speedup": cell.speedup.value if cell.speedup else None,
+    }

@@ -1,0 +1,105 @@
+"""A speed-up in words: how sure it is, and how many processes are behind its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum, auto
+
+from src.report.document import MISSING, Cell
+from src.report.sections.rows import name_of
+from src.run.latency import Interval
+from src.run.results import Results
+from src.run.row import Row
+
+ONE_PROCESS = "one process"
+_FEW = 5  # processes of the default preset
+_WIDEST = 1.5  # times the lower bound: a speed-up with a wider interval has too few rounds
+
+
+class Evidence(Enum):
+    """The finding that an interval of a speed-up allows."""
+
+    FASTER = auto()
+    SLOWER = auto()
+    EVEN = auto()  # the interval contains 1
+    AT_LEAST = auto()  # faster, but the interval is too wide to say by how much
+    AT_MOST = auto()  # slower, but the interval is too wide to say by how much
+    NONE = auto()  # the interval contains 1 and is too wide to call the two even
+
+
+def evidence(gain: Interval) -> Evidence:
+    """Return what the interval of a speed-up shows: the one rule for tables and sentences."""
+    too_wide = is_too_wide(gain)
+    if gain.low > 1:
+        return Evidence.AT_LEAST if too_wide else Evidence.FASTER
+    if gain.high < 1:
+        return Evidence.AT_MOST if too_wide else Evidence.SLOWER
+    return Evidence.NONE if too_wide else Evidence.EVEN
+
+
+def is_too_wide(gain: Interval) -> bool:
+    """Return whether the interval is too wide for the value in it to help a decision.
+
+    The interval of a single process is assumed, to be wider than a factor of 1.5 to begin with.
+    """
+    widest = _WIDEST**2 if is_of_one(gain) else _WIDEST
+    return gain.high > widest * gain.low
+
+
+def is_of_one(gain: Interval) -> bool:
+    """Return whether one process is behind a speed-up, so that its interval is assumed.
+
+    Version 1 of ``benchmark.json`` does not tell; all its speed-ups share one note.
+    """
+    return gain.processes == 1
+
+
+def interval_of(gain: Interval) -> str:
+    """Return the 95 % interval in brackets."""
+    return f"[{gain.low:.2f}, {gain.high:.2f}]"
+
+
+def cell(gain: Interval | None) -> Cell:
+    """Return the cell of a table that shows a speed-up."""
+    if gain is None:
+        return Cell(MISSING)
+    interval = interval_of(gain)
+    if is_of_one(gain):
+        interval += f" {ONE_PROCESS}"
+    shown = evidence(gain)
+    figure = {
+        Evidence.AT_LEAST: f"at least {gain.low:.1f}",
+        Evidence.AT_MOST: f"at most {gain.high:.2f}",
+        Evidence.EVEN: "no measurable difference",
+        Evidence.NONE: "too few rounds to tell",
+    }.get(shown, f"{gain.value:.2f}")
+    is_number = shown in {Evidence.FASTER, Evidence.SLOWER}
+    return Cell(figure, interval, value=gain.value, is_number=is_number)
+
+
+def notes(results: Results) -> Iterator[str]:
+    """Yield which intervals do not come from differences between processes, and why."""
+    if results.schema_version == 1:
+        yield (
+            "measured by an earlier version, each row in one process: the intervals do not cover "
+            "the difference between processes, which is up to a quarter"
+        )
+    counts = {name_of(row): count for row in results.rows if (count := _fewest(row))}
+    if one := [name for name, count in counts.items() if count == 1]:
+        yield (
+            f"{ONE_PROCESS} ({', '.join(one)}, or what it is compared with): the difference "
+            "between processes was not measured; the interval assumes that it is at most a "
+            "quarter. A file has one process with benchmark.processes=1, where it takes longer to "
+            "load than benchmark.max_seconds / benchmark.processes, or where that time was over"
+        )
+    if few := [f"{name}: {count}" for name, count in counts.items() if 1 < count < _FEW]:
+        yield (
+            f"few processes ({', '.join(few)}): benchmark.processes or benchmark.max_seconds "
+            "allowed no more; the interval is as wide as so few deserve"
+        )
+
+
+def _fewest(row: Row) -> int | None:
+    """Return the fewest processes behind a speed-up of a row; None where nothing tells."""
+    gains = [gain for cell in row.latency for gain in (cell.speedup, cell.speedup_same_runtime)]
+    return min((gain.processes for gain in gains if gain and gain.processes), default=None)

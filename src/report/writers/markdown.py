@@ -1,0 +1,105 @@
+"""``report.md``, and the tables and lists of GitHub's Markdown for every other page of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from src.report.document import Cell, Section, Table
+from src.report.sections.report import Report
+from src.system import quoting
+
+
+def page(report: Report, pictures: Sequence[str] = ()) -> str:
+    """Return the page of one run.
+
+    Args:
+        report: the report of the run.
+        pictures: the names of the pictures beside the page, without ``.png``.
+    """
+    measured, *facts = report.environment
+    lines = [
+        f"# {quoting.markdown(report.run)}",
+        "",
+        quoting.markdown(report.about),
+        "",
+        *map(bold, report.recommendation),
+        "",
+        *([bold(report.warning), ""] if report.warning else []),
+        *table_lines(report.measurements.table),
+        "",
+        *items(report.unmeasured),
+        *items(report.measurements.notes),
+        *section_lines(report.answers, title=report.answers.table.caption),
+        *(line for section in report.damage for line in section_lines(section, level=3)),
+        *(section_lines(report.outliers) if report.outliers else ()),
+        *(line for section in report.making for line in making_lines(section)),
+        *(section_lines(report.operators) if report.operators else ()),
+        *(line for name in pictures for line in ("", f"![{name.replace('_', ' ')}]({name}.png)")),
+        *section_lines(report.more),
+        "",
+        "## Where it was measured",
+        "",
+        *items([measured.text, *(f"{fact.name}: {fact.text}" for fact in facts)]),
+        *items([f"{report.checkpoint.name}: {report.checkpoint.text}"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def making_lines(section: Section) -> Iterator[str]:
+    """Yield the lines of a section on the making of a format."""
+    return section_lines(section, title=f"How {section.title} was made")
+
+
+def section_lines(section: Section, *, title: str = "", level: int = 2) -> Iterator[str]:
+    """Yield the lines of a section; a chosen row of its table is bold.
+
+    Args:
+        section: the section.
+        title: the heading, by default that of the section.
+        level: of the heading.
+    """
+    yield from ("", f"{'#' * level} {quoting.markdown(title or section.title)}")
+    table = table_lines(section.table, bold_chosen=True) if section.table.heads else ()
+    for block in (items(section.sentences), table, items(section.notes)):
+        for position, line in enumerate(block):
+            if position == 0:
+                yield ""
+            yield line
+
+
+def table_lines(table: Table, *, bold_chosen: bool = False) -> Iterator[str]:
+    """Yield the lines of a table of the rows that have figures.
+
+    Args:
+        table: the table.
+        bold_chosen: write the chosen rows in bold.
+    """
+    yield _line(quoting.markdown(head.line, in_table=True) for head in table.heads)
+    yield _line("---" if head.is_text else "---:" for head in table.heads)
+    for row in table.measured:
+        mark = "**" if bold_chosen and row.is_chosen else ""
+        yield _line(f"{mark}{_quoted(cell)}{mark}" for cell in row.cells)
+
+
+def items(sentences: Iterable[str]) -> Iterator[str]:
+    """Yield plain text as a list, a line each."""
+    return (f"- {quoting.markdown(sentence)}" for sentence in sentences)
+
+
+def bold(sentence: str) -> str:
+    """Return plain text in bold."""
+    return f"**{quoting.markdown(sentence)}**"
+
+
+def paragraphs(sentences: Iterable[str]) -> str:
+    """Return plain text, a paragraph each."""
+    return "\n\n".join(map(quoting.markdown, sentences))
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _quoted(cell: Cell) -> str:
+    quote = quoting.markdown_code if cell.is_code else quoting.markdown
+    return quote(cell.text, in_table=True)

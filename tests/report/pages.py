@@ -1,0 +1,65 @@
+"""Pages of a measurement as the report stage makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec.structs import force_setattr
+
+from src.report.charts.class_accuracy import class_chart
+from src.report.charts.measured import charts
+from src.report.sections.card import File
+from src.report.sections.report import Report, report_of
+from src.report.writers import cards, html, markdown
+from src.run.facts import Network
+from src.run.manifest import Manifest
+from src.run.reading import convert
+from src.run.results import Results
+
+Content = dict[str, Any]  # of a benchmark.json
+NetworkT = TypeVar("NetworkT", bound=Network)
+
+
+def record(content: Content | Results) -> Results:
+    """Return the record of a measurement, with any class names."""
+    return content if isinstance(content, Results) else with_any_names(content, Results)
+
+
+def report(content: Content | Results) -> Report:
+    """Return everything that is told about a measurement."""
+    return report_of(record(content))
+
+
+def html_page(content: Content | Results, flipped: Path) -> str:
+    """Return ``report.html``, with pictures from the folder ``flipped``."""
+    results = record(content)
+    by_class = class_chart(results)
+    shown = [*charts(results), *([by_class] if by_class else [])]
+    return html.page(report_of(results), shown, flipped)
+
+
+def markdown_page(content: Content | Results, pictures: Sequence[str] = ()) -> str:
+    """Return ``report.md``, with pictures of these names beside it."""
+    return markdown.page(report(content), pictures)
+
+
+def card(name: str, content: dict[str, Any] | Manifest, measured: Content | Results | None) -> str:
+    """Return the card of a format, whose files are as the manifest lists them."""
+    manifest = content
+    if not isinstance(manifest, Manifest):
+        manifest = with_any_names(manifest, Manifest)
+    listed = manifest.formats[name].files
+    files = [File(file.path, file.bytes, file.sha256 or "") for file in listed]
+    return cards.card(name, manifest, files, None if measured is None else record(measured))
+
+
+def with_any_names(content: dict[str, Any], kind: type[NetworkT]) -> NetworkT:
+    """Return a record whose class names are not checked: a page must be safe by itself."""
+    names = content["class_names"]
+    checked = convert(
+        {**content, "class_names": [str(number) for number in range(len(names))]}, kind
+    )
+    force_setattr(checked, "class_names", names)
+    return checked

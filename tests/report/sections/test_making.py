@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from typing import Any
+
+from src.report.writers import markdown
+from tests.report.pages import markdown_page, report
+from tests.report.test_table import results, row
+
+DETAILS: dict[str, Any] = {
+    "target": "vnni",
+    "summary": ["For vnni, which it is.", "Judged | by 256 images."],
+    "within_budget": True,
+    "table": {
+        "head": [["recipe", "text"], ["top-1", "share"], ["call", "seconds"], ["holds", "truth"]],
+        "rows": [
+            ["fp32", 0.98765, 0.0123, None],
+            ["a | b", 0.5, 0.001, False],
+            ["c", 0.98, 0.002, True],
+        ],
+        "chosen": 2,
+    },
+}
+
+
+def made(measured: dict[str, Any]) -> list[str]:
+    """The lines of ``report.md`` on the making of each format."""
+    return [line for part in report(measured).making for line in markdown.making_lines(part)]
+
+
+def test_what_was_tried_is_a_table_in_the_units_of_its_head() -> None:
+    lines = made(results(row("eager"), row("int9", details=DETAILS)))
+    assert lines == [
+        "",
+        "## How int9 was made",
+        "",
+        "- For vnni, which it is.",
+        "- Judged \\| by 256 images.",
+        "",
+        "| recipe | top-1 | call | holds |",
+        "| --- | ---: | ---: | ---: |",
+        "| fp32 | 98.77 % | 12.30 ms | - |",
+        "| a \\| b | 50.00 % | 1.00 ms | no |",
+        "| **c** | **98.00 %** | **2.00 ms** | **yes** |",
+    ]
+    measured = results(row("eager"), row("int9", details=DETAILS))
+    assert "\n".join(lines) in markdown_page(measured)
+
+
+def test_a_format_on_two_devices_was_made_once() -> None:
+    measured = results(row("int9", details=DETAILS), row("int9", device="cuda", details=DETAILS))
+    assert markdown_page(measured).count("## How int9 was made") == 1
+    assert "How eager" not in markdown_page(results(row("eager")))
+
+
+def test_a_file_over_the_budget_is_named_below_the_table() -> None:
+    over = row("int9", details={**DETAILS, "within_budget": False})
+    notes = list(report(results(row("eager"), over)).unmeasured)
+    assert len(notes) == 1
+    assert notes[0].startswith("int9: no way of making it that was tried kept the accuracy budget")
+    for within in (True, None):
+        fine = row("int9", details={**DETAILS, "within_budget": within})
+        assert not list(report(results(row("eager"), fine)).unmeasured)
+
+
+def test_a_file_that_was_not_judged_has_no_table() -> None:
+    details = {"summary": ["Not judged."], "within_budget": None}
+    assert made(results(row("int9", details=details))) == [
+        "",
+        "## How int9 was made",
+        "",
+        "- Not judged.",
+    ]
