@@ -14,8 +14,8 @@ from src.system import atomic_files
 TOLERATED_SHARE = 0.02
 
 
-class LeakDetector:
-    """Detector of calibration images among the scored images.
+class CalibrationLeakage:
+    """Search for calibration images among the scored images.
 
     Args:
         calibration: SHA-256 of each calibration image, from the manifest.
@@ -32,7 +32,7 @@ class LeakDetector:
         self._seen |= self._calibration.intersection(map(atomic_files.sha256_of, images))
 
     @property
-    def leaked(self) -> int:
+    def count(self) -> int:
         """Number of calibration images among the scored images."""
         return len(self._seen)
 
@@ -42,10 +42,10 @@ class LeakDetector:
         Raises:
             UsageError: more than ``TOLERATED_SHARE`` of the calibration images are scored.
         """
-        if self.leaked > TOLERATED_SHARE * len(self._calibration):
+        if self.count > TOLERATED_SHARE * len(self._calibration):
             raise UsageError(
                 "export.calibration_images",
                 expected=f"images that are not in the {self._split} split",
-                found=f"{self.leaked} of {len(self._calibration)} that are",
+                found=f"{self.count} of {len(self._calibration)} that are",
                 remedy="export again, calibrated on training images",
             )

@@ -24,7 +24,7 @@ LEAST_ROUNDS = 3
 
 
 class Schedule:
-    """Times the rows in turn at each batch size.
+    """Schedule of the timing: takes the rows in turn at each batch size.
 
     Args:
         rows: all rows; those that are not ok are skipped.

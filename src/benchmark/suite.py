@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.benchmark import memory, results, up_to_date
-from src.benchmark.calibration_leakage import LeakDetector
+from src.benchmark.calibration_leakage import CalibrationLeakage
 from src.benchmark.concurrency import run_concurrently
 from src.benchmark.environment import description
 from src.benchmark.flipped import FlippedImages
@@ -122,7 +122,7 @@ def measure(
     limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
     started = time.monotonic()
     thumbnails = FlippedImages(run.flipped, manifest.preprocessing)
-    leakage = LeakDetector(manifest.calibration.images_sha256, _SCORED)
+    leakage = CalibrationLeakage(manifest.calibration.images_sha256, _SCORED)
     try:
         _start(rows, run, manifest, options.loads_at_once, limits, report)
         schedule = Schedule(rows, options, report)
@@ -140,7 +140,7 @@ def measure(
             split=_SCORED,
             images=images,
             sha256=scored,
-            also_in_calibration=leakage.leaked,
+            also_in_calibration=leakage.count,
         )
         measured = _rounds(manifest, rows, options, described, dataset, time.monotonic() - started)
         run.write_rounds(measured)
@@ -264,7 +264,7 @@ def _score(
     data: EvaluationData,
     schedule: Schedule,
     thumbnails: FlippedImages,
-    leakage: LeakDetector,
+    leakage: CalibrationLeakage,
     report: Report,
 ) -> int:
     """Score every row on the test split, and return the number of images."""

@@ -21,7 +21,7 @@ from src.worker.process import EVALUATION_BATCH
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a file says about one picture, or why it says nothing."""
+    """A file's answer for one picture, or why it has none."""
 
     path: Path
     probabilities: NDArray[np.float64] | None  # (K,), which add up to 1

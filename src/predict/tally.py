@@ -1,4 +1,4 @@
-"""How many images have an answer, told however the command ends."""
+"""The number of answered images, printed however the command ends."""
 
 from __future__ import annotations
 
