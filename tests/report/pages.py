@@ -33,16 +33,16 @@ def report(content: Content | Results) -> Report:
 
 
 def html_page(content: Content | Results, flipped: Path) -> str:
-    """Return ``report.html``, with pictures from the folder ``flipped``."""
+    """Return ``report.html``, with images from the folder ``flipped``."""
     results = record(content)
     by_class = class_chart(results)
     shown = [*charts(results), *([by_class] if by_class else [])]
     return html.page(report_of(results), shown, flipped)
 
 
-def markdown_page(content: Content | Results, pictures: Sequence[str] = ()) -> str:
-    """Return ``report.md``, with pictures of these names beside it."""
-    return markdown.page(report(content), pictures)
+def markdown_page(content: Content | Results, images: Sequence[str] = ()) -> str:
+    """Return ``report.md``, with images of these names beside it."""
+    return markdown.page(report(content), images)
 
 
 def card(name: str, content: dict[str, Any] | Manifest, measured: Content | Results | None) -> str:

@@ -22,13 +22,17 @@ DETAILS: dict[str, Any] = {
 }
 
 
-def made(measured: dict[str, Any]) -> list[str]:
-    """The lines of ``report.md`` on the making of each format."""
-    return [line for part in report(measured).making for line in markdown.making_lines(part)]
+def lines_of(measured: dict[str, Any]) -> list[str]:
+    """Return the lines of ``report.md`` on how each file was made."""
+    return [
+        line
+        for section in report(measured).export_notes
+        for line in markdown.export_notes_lines(section)
+    ]
 
 
 def test_what_was_tried_is_a_table_in_the_units_of_its_head() -> None:
-    lines = made(results(row("eager"), row("int9", details=DETAILS)))
+    lines = lines_of(results(row("eager"), row("int9", details=DETAILS)))
     assert lines == [
         "",
         "## How int9 was made",
@@ -64,7 +68,7 @@ def test_a_file_over_the_budget_is_named_below_the_table() -> None:
 
 def test_a_file_that_was_not_judged_has_no_table() -> None:
     details = {"summary": ["Not judged."], "within_budget": None}
-    assert made(results(row("int9", details=details))) == [
+    assert lines_of(results(row("int9", details=details))) == [
         "",
         "## How int9 was made",
         "",
