@@ -16,7 +16,7 @@ from src.backends.onnx.file import FILE
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats.onnx_int8 import Int8Options, OnnxInt8
+from src.formats.onnx_int8 import OnnxInt8Options, OnnxInt8
 from src.models.network import NetworkSpec
 from src.quantization import evaluation
 from src.quantization.onnx import gemm_convolutions, proposals
@@ -84,7 +84,7 @@ def export(
     source = make_source(
         Fragile(outlier, branches=branches).eval(), NetworkSpec("planted", 2), ["a", "b"],
         calibration, PREPROCESSING, folder / "scratch", selection,
-        ExportOptions(onnx_int8=Int8Options(target="vnni", **options)),
+        ExportOptions(onnx_int8=OnnxInt8Options(target="vnni", **options)),
     )  # fmt: skip
     assert export_one("onnx_fp32", source, folder / "onnx_fp32")["status"] == "ok"
     entry = export_one("onnx_int8", source, folder / "onnx_int8")
@@ -176,7 +176,7 @@ def test_a_network_that_int8_does_not_hurt_is_evaluated_once(tmp_path: Path, tar
         Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration,
         PREPROCESSING,
         tmp_path, pictures(20, always=False),
-        ExportOptions(onnx_int8=Int8Options(target=target)),
+        ExportOptions(onnx_int8=OnnxInt8Options(target=target)),
     )  # fmt: skip
     details = export_one("onnx_int8", source, tmp_path / "onnx_int8")["details"]
     assert [row[0] for row in details["table"]["rows"]] == ["the fp32 file", "minmax"]

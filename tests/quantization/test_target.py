@@ -9,7 +9,7 @@ import torch
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats.onnx_int8 import Int8Options
+from src.formats.onnx_int8 import OnnxInt8Options
 from src.models.network import NetworkSpec
 from src.quantization import target as _int8_target
 from src.system import machine
@@ -73,7 +73,7 @@ def test_the_files_types_and_the_manifests_entry_are_the_targets(
 ) -> None:
     images = torch.randn(8, 3, 32, 32)
     spec = NetworkSpec("resnet18", 3)
-    options = ExportOptions(onnx_int8=Int8Options(target=target))
+    options = ExportOptions(onnx_int8=OnnxInt8Options(target=target))
     source = make_source(
         spec.build().eval(), spec, list("abc"), images, PREPROCESSING, tmp_path, options=options
     )
