@@ -16,7 +16,7 @@ from src.backends.onnx.file import FILE
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats.onnx_int8 import OnnxInt8Options, OnnxInt8
+from src.formats.onnx_int8 import OnnxInt8, OnnxInt8Options
 from src.models.network import NetworkSpec
 from src.quantization import evaluation
 from src.quantization.onnx import gemm_convolutions, proposals

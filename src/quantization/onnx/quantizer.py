@@ -115,7 +115,7 @@ class Quantizer:
     def _quantize(
         self, model: onnx.ModelProto, ranges: TensorsData, recipe: OnnxRecipe
     ) -> onnx.ModelProto:
-        """Quantize like ``quantize_static``, with given ranges. Changes ``model`` and ``ranges``."""
+        """Quantize as ``quantize_static`` does. It changes ``model`` and ``ranges``."""
         import onnx
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
         from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
