@@ -33,7 +33,7 @@ from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.manifest import Manifest
 from tests.report.pages import card, html_page, markdown_page, record, with_any_names
-from tests.report.test_table import FAILED, results, row
+from tests.report.planted import FAILED, results, row
 from tests.report.writers.test_cards import manifest
 from tests.system.test_quoting import FORMULAS, HOSTILE
 

@@ -34,7 +34,7 @@ from src.system import console
 from src.worker import protocol
 from src.worker.process import Limits, WorkerError, WorkerProcess
 from tests.report.pages import markdown_page, report
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 from tests.report.writers.test_cards import manifest
 from tests.support import canary
 from tests.support.checkpoints import checkpoint_bytes, checkpoint_content

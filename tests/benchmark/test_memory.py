@@ -25,7 +25,7 @@ from src.worker.memory_peak import MOST_CALLS, peak_when_steady
 from src.worker.process import Limits, WorkerError
 from tests.benchmark.test_suite import FEW, HUNGRY_BYTES, Data, only, run, silent
 from tests.report.pages import record
-from tests.report.test_table import latency, results, row
+from tests.report.planted import latency, results, row
 
 __all__ = ["run"]  # the fixture
 

@@ -29,8 +29,8 @@ from src.run.row import Row
 from src.system import atomic_files
 from src.worker import process
 from tests.report.pages import markdown_page
-from tests.report.test_table import FAILED
-from tests.report.test_table import row as table_row
+from tests.report.planted import FAILED
+from tests.report.planted import row as table_row
 
 # A format whose network is a matrix, as a module that a worker can import. How it misbehaves
 # is its folder's name.

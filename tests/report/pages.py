@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +10,8 @@ from msgspec.structs import force_setattr
 
 from src.report.charts.class_accuracy import class_chart
 from src.report.charts.measured import charts
+from src.report.document import Column
+from src.report.sections import measurements
 from src.report.sections.card import File
 from src.report.sections.report import Report, report_of
 from src.report.writers import cards, html, markdown
@@ -17,6 +19,7 @@ from src.run.facts import Network
 from src.run.manifest import Manifest
 from src.run.reading import convert
 from src.run.results import Results
+from src.run.row import Row
 
 Content = dict[str, Any]  # of a benchmark.json
 NetworkT = TypeVar("NetworkT", bound=Network)
@@ -63,3 +66,24 @@ def with_any_names(content: dict[str, Any], kind: type[NetworkT]) -> NetworkT:
     )
     force_setattr(checked, "class_names", names)
     return checked
+
+
+def cells(
+    content: Content,
+    name: str,
+    columns: Callable[[Results], list[Column[Row]]] = measurements.columns,
+) -> dict[str, str]:
+    """Return the texts of a format's row by the heads of the columns."""
+    results = record(content)
+    row = next(row for row in results.rows if row.format == name)
+    return {column.head.replace("\n", " "): column.cell(row).text for column in columns(results)}
+
+
+def footnotes(content: Content) -> Sequence[str]:
+    """Return the footnotes of the main table."""
+    return report(content).unmeasured
+
+
+def main_table(content: Content | Results) -> str:
+    """Return the main table in Markdown."""
+    return "\n".join(markdown.table_lines(report(content).measurements.table))

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src.report.stage import report_run
 from src.run.folder import Run
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 from tests.report.writers.test_cards import manifest
 
 

@@ -13,7 +13,7 @@ from src.report.charts.class_accuracy import class_chart
 from src.report.charts.flipped import flipped_charts
 from src.report.sections.answers import flips as flips_of
 from tests.report.pages import record
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 
 GREY = {"mean": [0.5] * 3, "std": [0.25] * 3}
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from src.report.writers import markdown
 from tests.report.pages import markdown_page, report
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 
 DETAILS: dict[str, Any] = {
     "target": "vnni",

@@ -6,7 +6,7 @@ from typing import Any
 from src.report.sections import health
 from tests.report.pages import html_page, markdown_page
 from tests.report.pages import record as record_of
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 
 SICK = {
     "images": 180,

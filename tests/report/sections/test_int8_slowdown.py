@@ -4,7 +4,7 @@ from typing import Any
 
 from src.report.sections.int8_slowdown import explanations
 from tests.report.pages import record
-from tests.report.test_table import latency, results, row
+from tests.report.planted import latency, results, row
 
 PROFILE = {
     "time": {"conversion": 0.15, "fp32": 0.3, "int8": 0.55},

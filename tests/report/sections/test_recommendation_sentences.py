@@ -4,7 +4,7 @@ from typing import Any
 
 from src.report.sections.recommendation import points
 from tests.report.pages import report
-from tests.report.test_table import latency, results, row
+from tests.report.planted import latency, results, row
 
 CLOSE = {"value": 1.0, "low": 0.97, "high": 1.02, "processes": 5}
 

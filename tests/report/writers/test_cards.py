@@ -10,7 +10,7 @@ from src.data.preprocessing import Interpolation, Preprocessing, ResizeRule
 from src.report.writers import cards
 from src.run.folder import Run
 from tests.report.pages import card
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 
 
 def manifest(**changes: Any) -> dict[str, Any]:

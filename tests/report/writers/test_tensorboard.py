@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src.report.writers import tensorboard
 from tests.report.pages import report
-from tests.report.test_table import FAILED, results, row
+from tests.report.planted import FAILED, results, row
 
 
 def test_every_measured_row_has_its_scalars_and_the_table_is_text(tmp_path: Path) -> None:
