@@ -1,4 +1,4 @@
-"""Were images that are scored used to calibrate: their hashes tell."""
+"""A search for scored images that calibration has seen, by their hashes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from src.system import atomic_files
 TOLERATED_SHARE = 0.02
 
 
-class LeakDetector:
-    """Looks for the calibration images among those that are scored.
+class CalibrationLeakage:
+    """The calibration images among those that are scored.
 
     Args:
         calibration: SHA-256 of each calibration image, as the export wrote it down.
@@ -27,13 +27,13 @@ class LeakDetector:
         self._split = split
         self._seen: set[str] = set()
 
-    def look_at(self, images: NDArray[np.float32]) -> None:
-        """One more batch that is scored: (n, 3, H, W)."""
+    def add(self, images: NDArray[np.float32]) -> None:
+        """Take one more batch that is scored: (n, 3, H, W)."""
         self._seen |= self._calibration.intersection(map(atomic_files.sha256_of, images))
 
     @property
-    def found(self) -> int:
-        """How many calibration images are among the scored ones."""
+    def count(self) -> int:
+        """The number of calibration images among the scored ones."""
         return len(self._seen)
 
     def require_none(self) -> None:
@@ -42,10 +42,10 @@ class LeakDetector:
         Raises:
             UsageError: more than ``TOLERATED_SHARE`` of the calibration images are scored.
         """
-        if self.found > TOLERATED_SHARE * len(self._calibration):
+        if self.count > TOLERATED_SHARE * len(self._calibration):
             raise UsageError(
                 "export.calibration_images",
                 expected=f"images that are not in the {self._split} split",
-                found=f"{self.found} of {len(self._calibration)} that are",
+                found=f"{self.count} of {len(self._calibration)} that are",
                 remedy="export again, calibrated on training images",
             )

@@ -57,7 +57,7 @@ class Row:
         self._joules: dict[int, float | None] = {}  # by batch size: of an image, on a GPU
         self.memory: dict[int, Memory] = {}  # by batch size: see src/benchmark/memory.py
         self._exports: Path | None = None
-        self._probe: Images | None = None
+        self._images: Images | None = None  # of the reference outputs
         self._settled = True  # it burnt no CPU between its turns
         self.classes = len(class_names)
         self.scorecard = Scorecard(class_names)
@@ -72,12 +72,14 @@ class Row:
         runtime: str | None = self.figures.setting("runtime")
         return runtime
 
-    def start(self, exports: Path, limits: Limits, probe: tuple[Images, Images]) -> None:
+    def start(
+        self, exports: Path, limits: Limits, reference_outputs: tuple[Images, Images]
+    ) -> None:
         """Load the file in a process of its own, and check it against the trained network.
 
         The file is measured as it is now: its size and hash are not the manifest's.
         """
-        self._exports, self._probe = exports, probe[0]
+        self._exports, self._images = exports, reference_outputs[0]
 
         def act() -> None:
             present = self.files_now(exports)
@@ -91,7 +93,7 @@ class Row:
             self._workers = SuccessiveWorkers(
                 lambda: WorkerProcess(self.name, exports / self.name, self.device, limits),
                 self.classes,
-                probe,
+                reference_outputs,
                 self.tolerance,
             )
             self._workers.begin()
@@ -123,9 +125,9 @@ class Row:
 
     def predict(self, images: Images) -> Logits | None:
         """Return logits (n, K) of a batch (n, 3, H, W); None if the row is not ok, or no longer."""
-        found: list[Logits] = []
-        self._guard(lambda: found.append(self._alive().answer(images)))
-        return found[0] if found else None
+        answers: list[Logits] = []
+        self._guard(lambda: answers.append(self._alive().answer(images)))
+        return answers[0] if answers else None
 
     def require_same(self, logits: Logits, baseline: Logits) -> None:
         """Fail unless the logits are those of the baseline, as far as due."""
@@ -206,7 +208,7 @@ class Row:
                 self.figures = row_figures.with_trace(self.figures, self._alive, traces)
             if self.tolerance is None and score.verdict in {"fail", "inconclusive"}:
                 self.figures = row_figures.with_noise(
-                    self.figures, self._alive, self._probe, self._exports
+                    self.figures, self._alive, self._images, self._exports
                 )
             self._set(
                 accuracy=score.accuracy,

@@ -27,7 +27,7 @@ class SuccessiveWorkers:
     Args:
         start: the next process.
         classes: K, as every answer is to have them.
-        probe: images (n, 3, H, W) and the trained network's logits (n, K) for them.
+        reference_outputs: images (n, 3, H, W) and the trained network's logits (n, K) for them.
         tolerance: see :class:`src.formats.base.Format`.
     """
 
@@ -35,12 +35,12 @@ class SuccessiveWorkers:
         self,
         start: Callable[[], WorkerProcess],
         classes: int,
-        probe: tuple[Images, Images],
+        reference_outputs: tuple[Images, Images],
         tolerance: float | None,
     ) -> None:
         self._start = start
         self._classes = classes
-        self._probe = probe
+        self._reference_outputs = reference_outputs
         self._tolerance = tolerance
         self._worker: WorkerProcess | None = None
         self._loaded: protocol.Loaded | None = None
@@ -95,7 +95,7 @@ class SuccessiveWorkers:
         problem = _other_settings(self._loaded) if self._loaded else "nothing is loaded"
         if problem is not None:
             raise WorkerError(problem)
-        images, logits = self._probe
+        images, logits = self._reference_outputs
         first = self.present.ask(protocol.Hold(), images[:1])
         problem = fidelity.what_is_wrong(self.present.predict(images), logits, self._tolerance)
         if problem is not None:

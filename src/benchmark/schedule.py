@@ -75,7 +75,7 @@ class Schedule:
                 self._batch(images, rows, process, deadline)
 
     def baseline_of(self, row: Row) -> Row | None:
-        """The baseline on the row's own device; None where it did not run there.
+        """Return the baseline on the row's own device; None where it did not run there.
 
         The baseline of another device says nothing about speed: where it fails on a GPU, the
         rows of the GPU have no speed-up.
@@ -83,19 +83,19 @@ class Schedule:
         return self._baseline_on(row.device)
 
     def reference_of(self, row: Row) -> Row | None:
-        """The baseline to compare answers with: on the row's own device, else on the CPU.
+        """Return the baseline to compare answers with: on the row's own device, else on the CPU.
 
         It is the trained network on either; None where it ran on neither.
         """
         return self._baseline_on(row.device) or self._baseline_on("cpu")
 
     def _baseline_on(self, device: str) -> Row | None:
-        """The baseline there, unless it has failed since it was loaded."""
-        found = self.baselines.get(device)
-        return found if found is not None and found.ok else None
+        """Return the baseline there, unless it has failed since it was loaded."""
+        baseline = self.baselines.get(device)
+        return baseline if baseline is not None and baseline.ok else None
 
     def counterpart_of(self, row: Row) -> Row | None:
-        """The fp32 file that the same runtime runs on the same device; None for one in fp32."""
+        """Return the fp32 file of the same runtime and device; None for a row in fp32."""
         precision = row.figures.precision
         for other in self._rows:
             same = other.device == row.device and other.runtime == row.runtime is not None
@@ -120,12 +120,12 @@ class Schedule:
         """Rounds at one batch size in the processes that there are."""
         size = len(images)
         for done in range(self._options.rounds):
-            there = [row for row in rows if row.ok]
-            if not there or (done >= LEAST_ROUNDS and self._clock() > deadline):
+            running = [row for row in rows if row.ok]
+            if not running or (done >= LEAST_ROUNDS and self._clock() > deadline):
                 return
             number = self._rounds[size]
             self._rounds[size] += 1
-            for row in rotated(there, number):
+            for row in rotated(running, number):
                 self._tell(
                     f"{row.name} on {row.device}, batch {size}, process {process + 1}, "
                     f"round {done + 1}"
@@ -139,29 +139,29 @@ class Schedule:
         self._report(f"timing, {most:g} s at most", what, done, int(100 * most))
 
     def _imprecise(self, size: int) -> list[Row]:
-        """The rows of which another process is needed, and what they are compared with.
+        """Return the rows that need another process, and those that they are compared with.
 
         Not one that has but one process: more rounds would make nothing of it more precise.
         """
-        found: set[Row] = set()
+        imprecise: set[Row] = set()
         for row in self._rows:
             for other in (self.baseline_of(row), self.counterpart_of(row)) if row.ok else ():
                 interval = row.speedup(other, size) if other not in {None, row} else None
                 if other is None or interval is None or interval.processes == 1:
                     continue
                 if interval.half_width > self._options.precision:
-                    found |= {row, other}
-        return [row for row in self._rows if row in found]
+                    imprecise |= {row, other}
+        return [row for row in self._rows if row in imprecise]
 
 
 def _is_look(process: int) -> bool:
-    """Whether it is looked at, before this process, who is precise enough."""
+    """Return True if the precision is looked at before this process."""
     since = process - PROCESSES_BEFORE_A_LOOK
     return since >= 0 and since % PROCESSES_BETWEEN_LOOKS == 0
 
 
 def rotated(rows: Sequence[Row], number: int) -> list[Row]:
-    """The order of one round: A B C, then C B A, then from the next row on.
+    """Return the order of one round: A B C, then C B A, then from the next row on.
 
     So no row always follows the same one, nor always comes first.
     """

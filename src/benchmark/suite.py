@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.benchmark import memory, results, up_to_date
-from src.benchmark.calibration_leakage import LeakDetector
+from src.benchmark.calibration_leakage import CalibrationLeakage
 from src.benchmark.concurrency import run_together
 from src.benchmark.environment import description
 from src.benchmark.flipped import FlippedPictures
@@ -50,7 +50,7 @@ class EvaluationData(Protocol):
     def dataset_name(self) -> str: ...
 
     def count(self, split: Split) -> int:
-        """How many images a split has."""
+        """Return the number of images of a split."""
 
     def batches(
         self, split: Split, batch_size: int = 64
@@ -128,7 +128,7 @@ def measure(
     limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
     started = time.monotonic()
     pictures = FlippedPictures(run.flipped, manifest.preprocessing)
-    leakage = LeakDetector(manifest.calibration.images_sha256, _SCORED)
+    leakage = CalibrationLeakage(manifest.calibration.images_sha256, _SCORED)
     try:
         _start(rows, run, manifest, options.loads_at_once, limits, report)
         schedule = Schedule(rows, options, report)
@@ -146,7 +146,7 @@ def measure(
             split=_SCORED,
             images=images,
             sha256=scored,
-            also_in_calibration=leakage.found,
+            also_in_calibration=leakage.count,
         )
         measured = _rounds(manifest, rows, options, described, dataset, time.monotonic() - started)
         run.write_rounds(measured)
@@ -189,7 +189,7 @@ def _rounds(
 
 
 def require_success(rows: Sequence[RowFigures], options: BenchmarkOptions) -> None:
-    """With ``options.strict``, turn failed rows into the command's failure.
+    """Turn failed rows into the command's failure, with ``options.strict``.
 
     Raises:
         LightshipError: rows failed.
@@ -264,13 +264,13 @@ def _score(
     data: EvaluationData,
     schedule: Schedule,
     pictures: FlippedPictures,
-    leakage: LeakDetector,
+    leakage: CalibrationLeakage,
     report: Report,
 ) -> int:
     total, done = data.count(_SCORED), 0
     for images, labels in data.batches(_SCORED, EVALUATION_BATCH):
         report("scoring", f"{done} of {total} images", done, total)
-        leakage.look_at(images)
+        leakage.add(images)
         for row, logits, baseline in _answers(rows, schedule, images):
             row.scorecard.add(logits, labels, baseline)
             if baseline is not None:

@@ -1,4 +1,4 @@
-"""What a class may be called: it ends up in folders, tables, pages, tags and files of others."""
+"""Rules for class names, which end up in folders, tables, pages, tags and files of others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SEPARATORS = frozenset("/\\")
 
 
 def problem(name: object) -> str | None:
-    """Why a class cannot be called that, or None if it can."""
+    """Return why a class cannot have this name, or None if it can."""
     if not isinstance(name, str) or not name.strip():
         return f"a class without a name: {name!r}"[:MOST_CHARACTERS]
     if len(name) > MOST_CHARACTERS:
@@ -30,11 +30,11 @@ def problem(name: object) -> str | None:
 
 
 def first_problem(names: Iterable[object]) -> str | None:
-    """What is wrong with the first name that will not do, or None; names must differ."""
+    """Return what is wrong with the first unusable name, or None; names must differ."""
     seen = set()
     for name in names:
-        if found := problem(name):
-            return found
+        if reason := problem(name):
+            return reason
         if name in seen:
             return f"two classes of the name {name!r}"
         seen.add(name)

@@ -130,8 +130,8 @@ class Run(RunPaths):
                 self.config, "plain values in YAML", one_line(str(error))
             ) from error
         if not isinstance(content, dict):
-            found = repr(content)[:_MOST_SHOWN]
-            raise reading.not_ours(self.config, "a configuration in YAML", found)
+            shown = repr(content)[:_MOST_SHOWN]
+            raise reading.not_ours(self.config, "a configuration in YAML", shown)
         return content
 
     def read_benchmark(self) -> Results:
@@ -191,12 +191,12 @@ def newest(root: Path, model: str, *, having: str) -> Run | None:
     That is the one with the highest number. A run that was renamed has none: among these it is the
     one with the newest file, and they are looked at where no other has one.
     """
-    found = [
+    candidates = [
         (_number(folder.name), (folder / having).stat().st_mtime, folder)
         for folder in (root / LOG_FOLDER / model).glob("*")
         if not folder.name.startswith(".") and (folder / having).is_file()
     ]
-    return Run.of(max(found)[-1]) if found else None
+    return Run.of(max(candidates)[-1]) if candidates else None
 
 
 def around(checkpoint: Path) -> Run | None:

@@ -39,7 +39,7 @@ class RunPaths:
 
     @property
     def started_in_file(self) -> Path:
-        """Where the training was started: see :mod:`src.run.started_in`."""
+        """The folder that the training was started in: see :mod:`src.run.started_in`."""
         return self.own("started_in.txt")
 
     @property
@@ -52,7 +52,7 @@ class RunPaths:
 
     @property
     def exported_checkpoint(self) -> Path:
-        """What is exported: the best one, or the last one where no weights were validated."""
+        """The checkpoint to export: the best one, or the last one if no weights were validated."""
         return self.best_checkpoint if self.best_checkpoint.is_file() else self.last_checkpoint
 
     @property

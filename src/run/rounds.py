@@ -47,7 +47,7 @@ class DistanceSums(Record, frozen=True, kw_only=True):
 
 
 class RoundingSums(Record, frozen=True, kw_only=True):
-    """By image, the difference beyond the logits' resolution and the spread of the logits."""
+    """Differences beyond the logits' resolution, and spreads of the logits, one an image."""
 
     differences: list[_Sum]
     spreads: list[_Sum]
@@ -92,11 +92,11 @@ class MeasuredRow(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.figures.is_ok:
             return
-        there = self.scorecard.targets and self.rounds and all(self.rounds.values())
+        is_whole = self.scorecard.targets and self.rounds and all(self.rounds.values())
         beside: list[dict[str, bool] | dict[str, Memory]] = [self.warm]
         if self.memory:
             beside.append(self.memory)
-        if not there or any(self.rounds.keys() != figures.keys() for figures in beside):
+        if not is_whole or any(self.rounds.keys() != figures.keys() for figures in beside):
             raise Wrong("", "answers and rounds, as its status is ok,", "none")
 
 

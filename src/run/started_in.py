@@ -17,7 +17,7 @@ def note(run: Run, folder: Path) -> None:
 
 
 def find(run: Run, path: str) -> Path:
-    """What the ``path`` of an option meant in the training, wherever a later stage is started.
+    """Return the file that an option's ``path`` meant in the training.
 
     A relative one is below the folder that the training was started in. Where it is not there, as
     in a run that was copied alone, it is looked for below the folder that holds the logs, and

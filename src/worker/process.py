@@ -48,7 +48,7 @@ class NotFiniteError(WorkerError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one worker may use.
+    """Limits of one worker.
 
     Args:
         threads: intra-op.

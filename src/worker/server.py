@@ -176,7 +176,7 @@ class Worker:
         return False
 
     def _require_logits(self, stopwatch: Stopwatch) -> None:
-        """What was timed last gave an answer like any other.
+        """Refuse the answer of the call that was timed last, unless it is one like any other.
 
         Raises:
             UnusableAnswer: it did not.

@@ -3,23 +3,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src.benchmark.calibration_leakage import LeakDetector
+from src.benchmark.calibration_leakage import CalibrationLeakage
 from src.errors import UsageError
 from src.system import atomic_files
 
 IMAGES = np.random.default_rng(0).normal(size=(200, 3, 4, 4)).astype(np.float32)
 
 
-def detector(calibration: np.ndarray) -> LeakDetector:
-    leak = LeakDetector([atomic_files.sha256_of(image) for image in calibration], "test")
+def detector(calibration: np.ndarray) -> CalibrationLeakage:
+    leak = CalibrationLeakage([atomic_files.sha256_of(image) for image in calibration], "test")
     for start in range(0, 100, 30):
-        leak.look_at(IMAGES[start : min(start + 30, 100)])
+        leak.add(IMAGES[start : min(start + 30, 100)])
     return leak
 
 
 def test_calibration_on_other_images_is_accepted() -> None:
     leak = detector(IMAGES[100:])
-    assert leak.found == 0
+    assert leak.count == 0
     leak.require_none()
 
 
@@ -31,7 +31,7 @@ def test_calibration_on_the_scored_images_is_refused() -> None:
 
 def test_a_picture_that_a_data_set_holds_twice_decides_nothing() -> None:
     leak = detector(IMAGES[99:199])
-    assert leak.found == 1
+    assert leak.count == 1
     leak.require_none()
 
 

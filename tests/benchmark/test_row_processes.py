@@ -102,7 +102,7 @@ def fakes(log: list[str], *load_seconds: float) -> SuccessiveWorkers:
     images = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
     logits = images.reshape(2, -1)[:, :3]
     start: Any = lambda: next(left)  # noqa: E731
-    return SuccessiveWorkers(start, classes=3, probe=(images, logits), tolerance=1e-3)
+    return SuccessiveWorkers(start, classes=3, reference_outputs=(images, logits), tolerance=1e-3)
 
 
 def test_the_profile_is_that_of_the_last_process() -> None:

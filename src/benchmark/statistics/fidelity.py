@@ -1,4 +1,4 @@
-"""Is it the same network: logits against logits, labels against labels."""
+"""Checks that a file is the trained network: logits and labels against the baseline's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Labels = NDArray[np.int64]  # (n,)
 
 
 def what_is_wrong(logits: Logits, reference: Logits, tolerance: float | None) -> str | None:
-    """Why ``logits`` can't come from the network that gave ``reference``, or None if they can.
+    """Return why ``logits`` can't be of the network that gave ``reference``, or None if they can.
 
     Args:
         tolerance: the largest difference that the format's arithmetic explains, as a share of
@@ -44,6 +44,6 @@ def what_is_wrong(logits: Logits, reference: Logits, tolerance: float | None) ->
 
 
 def _margin(logits: Logits) -> NDArray[np.float32]:
-    """How far the largest logit of each image is above the next: (n,)."""
+    """Return the largest logit of each image less the next one: (n,)."""
     top = np.partition(logits, -2, axis=1)
     return top[:, -1] - top[:, -2]

@@ -212,5 +212,5 @@ def _energy(turns: Sequence[Turn], images: int) -> float | None:
 
 
 def _disturbance(turns: Sequence[Turn]) -> Disturbance | None:
-    seen = [turn.disturbance for turn in turns if turn.disturbance is not None]
-    return Disturbance.over(seen) if seen else None
+    disturbances = [turn.disturbance for turn in turns if turn.disturbance is not None]
+    return Disturbance.over(disturbances) if disturbances else None

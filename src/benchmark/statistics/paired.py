@@ -1,4 +1,4 @@
-"""Is a change of accuracy real: paired outcomes on the same images.
+"""Tests of a change of accuracy, by paired outcomes on the same images.
 
 A row and the baseline answer the same n images, so only the images that flip tell them apart:
 ``lost`` were right and are wrong, ``gained`` were wrong and are right. The change of accuracy is
@@ -25,7 +25,7 @@ _BESIDE = 1e-15
 
 @dataclass(frozen=True)
 class Judgement:
-    """Whether a row keeps within the drop of accuracy that it is allowed.
+    """The judgement on a row's drop of accuracy beside the one that is allowed.
 
     Attributes:
         lower: one-sided 95 % lower bound of delta, a share of 1.
@@ -72,7 +72,7 @@ def mcnemar_p(lost: int, gained: int) -> float:
 
 
 def judge(lost: int, gained: int, images: int, max_drop: float) -> Judgement:
-    """Is the row's accuracy not inferior by more than ``max_drop``: a one-sided test at 5 %.
+    """Test that a row's accuracy is not inferior by more than ``max_drop``, one-sided at 5 %.
 
     The score test of Liu et al., "Tests for equivalence or non-inferiority for paired binary
     data", Statistics in Medicine 21 (2002), as bounds: it passes with the lower bound at
@@ -144,7 +144,7 @@ def _upper(lost: float, gained: float, images: float, z: float) -> float:
 
 
 def _variance(lost: float, gained: float, images: float, delta: float) -> float:
-    """Of gained - lost if the truth were ``delta``, with the likeliest rate of losses then."""
+    """Return the variance of gained - lost for a true ``delta``, at its likeliest losses."""
     if delta < 0:
         return _variance(gained, lost, images, -delta)
     # Tango's quadratic a q^2 + b q + c = 0 of the rate of losses q. Its larger root, written so

@@ -12,10 +12,11 @@ from src.report.charts.chart import save
 from src.report.charts.class_accuracy import class_chart
 from src.report.charts.flipped import flipped_charts
 from src.report.sections.answers import flips as flips_of
+from src.run.facts import PreprocessingFacts
 from tests.report.pages import record
 from tests.report.planted import results, row
 
-GREY = {"mean": [0.5] * 3, "std": [0.25] * 3}
+GREY = PreprocessingFacts(image_size=64, resize="squash", mean=[0.5] * 3, std=[0.25] * 3)
 
 
 def figures_of(measured: dict[str, Any], flipped: Path) -> dict[str, Figure]:
