@@ -129,13 +129,13 @@ def test_modules_and_configurations_that_a_page_names_exist(page: Path) -> None:
         ("[a](https://example.org/x#y) [b](page.md)", []),
     ],
 )
-def test_a_dead_link_is_seen(text: str, dead: list[str], tmp_path: Path) -> None:
+def test_a_dead_link_in_a_page_is_detected(text: str, dead: list[str], tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(text)
     assert dead_links(page) == dead
 
 
-def test_a_missing_file_and_a_missing_choice_are_seen() -> None:
+def test_a_missing_file_and_a_missing_configuration_in_a_page_are_detected() -> None:
     text = "run `scripts/none --x`, see docs/none.md and scripts/train, `/opt/x/scripts/other`"
     assert missing_files(text) == ["docs/none.md", "scripts/none"]
     assert missing_choices("model=resnet34,none data=digits trainer=tpu") == [
@@ -156,7 +156,7 @@ def test_the_readme_is_one_page_and_leads_to_every_other_one() -> None:
     assert pages <= linked
 
 
-def test_pictures_of_the_pages_are_light() -> None:
+def test_image_files_of_the_pages_are_small() -> None:
     pictures = list((ROOT / "docs" / "images").iterdir())
     assert pictures
     assert {

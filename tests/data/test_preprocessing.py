@@ -15,7 +15,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PIXELS)
 
 
-def test_it_is_pillows_resizing_and_plain_arithmetic() -> None:
+def test_preprocessing_is_pillows_resizing_and_plain_arithmetic() -> None:
     """What anyone can do again with Pillow and numpy alone, to the bit."""
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
     ours = Preprocessing(32, mean=mean, std=std)(PICTURE)
@@ -38,7 +38,7 @@ LONG = [(1, 1000), (1, 1001), (5, 203), (7, 400), (300, 9), (1303, 11), (2, 4000
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("share", [0.875, 1.0])
 @pytest.mark.parametrize("sides", LONG)
-def test_crop_gives_the_middle_of_a_long_picture_as_if_all_of_it_had_been_resized(
+def test_crop_of_a_long_image_equals_the_middle_of_the_whole_resized_one(
     sides: tuple[int, int], share: float, interpolation: str
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*sides, 3), dtype=np.uint8)
@@ -68,7 +68,7 @@ def test_crop_never_resizes_more_than_the_middle_needs(
 
 
 @pytest.mark.parametrize("rule", ["squash", "crop"])
-def test_what_travels_with_a_file_says_all_of_it(rule: str) -> None:
+def test_the_preprocessing_is_restored_from_a_files_metadata(rule: str) -> None:
     told = Preprocessing(28, rule).to_dict()
     assert told["image_size"] == 28
     assert told["resize"] == rule

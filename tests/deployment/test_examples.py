@@ -66,7 +66,9 @@ def renamed(expected: Evaluation, paths: list[Path]) -> Evaluation:
     return Evaluation(paths, expected.probabilities, expected.labels)
 
 
-def test_python_without_torch(run: Run, evaluation: Evaluated, tmp_path: Path) -> None:
+def test_the_python_example_predicts_as_the_evaluation_without_torch(
+    run: Run, evaluation: Evaluated, tmp_path: Path
+) -> None:
     expected = evaluation("onnx_fp32")
     pictures = upright(expected.paths, tmp_path / "pictures", ".png")
     model = run.exports / "onnx_fp32_embedded" / "model.onnx"
@@ -109,7 +111,9 @@ def ask(address: str, body: bytes | None = None) -> Any:
         return json.load(answer)
 
 
-def test_http_service(run: Run, evaluation: Evaluated, tmp_path: Path) -> None:
+def test_the_http_service_predicts_as_the_evaluation(
+    run: Run, evaluation: Evaluated, tmp_path: Path
+) -> None:
     for package in ("fastapi", "uvicorn"):
         pytest.importorskip(package)
     bundle = bundled(run, tmp_path / "model.zip", "format=onnx_fp32")
@@ -139,7 +143,7 @@ def test_http_service(run: Run, evaluation: Evaluated, tmp_path: Path) -> None:
     assert max(batches) > 1
 
 
-def test_a_picture_without_an_answer_leaves_its_neighbours_in_the_service_theirs(
+def test_an_image_without_finite_logits_does_not_change_others_in_the_service(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("fastapi")

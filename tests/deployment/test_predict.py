@@ -30,7 +30,7 @@ def predict(run: Run, *argv: object) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_picture_has_the_answer_that_evaluation_gave(
+def test_a_prediction_is_bit_for_bit_that_of_the_evaluation(
     run: Run, evaluation: Evaluated, name: str, tmp_path: Path
 ) -> None:
     expected = evaluation(name)
@@ -43,7 +43,9 @@ def test_a_picture_has_the_answer_that_evaluation_gave(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MORE_FORMATS)
-def test_so_it_has_by_every_runtime(complete_run: Run, name: str, tmp_path: Path) -> None:
+def test_predictions_of_every_runtime_are_those_of_the_evaluation(
+    complete_run: Run, name: str, tmp_path: Path
+) -> None:
     require_same_bits(complete_run, name, evaluate(complete_run, name), tmp_path)
 
 
@@ -61,7 +63,7 @@ def require_same_bits(run: Run, name: str, expected: Evaluation, tmp_path: Path)
         assert found == sorted(expected.probabilities[index])  # not one bit off
 
 
-def test_a_folder_is_answered_with_the_recommended_file(
+def test_a_folder_is_predicted_with_the_recommended_file(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = Path("photos") / "sea"
@@ -99,7 +101,7 @@ def test_a_folder_is_answered_with_the_recommended_file(
     assert len(printed.out.splitlines()) == len(lines) - 1
 
 
-def test_a_process_that_is_killed_half_way_leaves_the_answers_before(
+def test_a_killed_process_leaves_the_earlier_predictions(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = 0
@@ -120,14 +122,14 @@ def test_a_process_that_is_killed_half_way_leaves_the_answers_before(
     assert len(json.loads(output.read_text(encoding="utf-8"))) == EVALUATION_BATCH
 
 
-def test_what_was_not_exported_is_named(run: Run) -> None:
+def test_a_format_that_was_not_exported_is_refused(run: Run) -> None:
     with pytest.raises(
         UsageError, match=r"format: expected one of the exported formats onnx_fp32, "
     ):
         predict(run, "photos", "format=torchscript")
 
 
-def test_a_run_that_was_not_measured_recommends_nothing(run: Run) -> None:
+def test_an_unmeasured_run_has_no_recommended_format(run: Run) -> None:
     hidden = run.benchmark.rename(run.folder / "hidden.json")
     try:
         with pytest.raises(UsageError, match=r"format: .*; name one of onnx_fp32, onnx_int8"):
@@ -137,7 +139,7 @@ def test_a_run_that_was_not_measured_recommends_nothing(run: Run) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["format=onnx_int8"]])
-def test_a_file_that_was_changed_predicts_nothing(
+def test_a_changed_file_is_refused_for_prediction(
     run: Run, tmp_path: Path, words: list[str]
 ) -> None:
     copy = Run(tmp_path / "version_7")

@@ -160,7 +160,7 @@ def test_without_a_compiler_a_row_is_skipped_and_says_so(
             assert not (tmp_path / name).exists()
 
 
-def test_all_compiling_is_in_the_load(
+def test_compilation_happens_at_the_load_only(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "torch_compile"

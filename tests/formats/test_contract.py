@@ -118,7 +118,7 @@ def trained_logits(source: ExportSource, images: int) -> NDArray[np.float32]:
         return source.network(source.calibration[:images]).numpy()
 
 
-def test_it_runs_in_a_fresh_process_and_agrees(
+def test_a_format_runs_in_a_new_process_and_agrees_with_the_network(
     exported: tuple[str, Path, ExportSource],
 ) -> None:
     name, folder, source = exported
@@ -191,7 +191,7 @@ print(json.dumps([logits.tolist(), json.loads(metadata["class_names"]),
     assert fidelity.what_is_wrong(found, expected, formats.get(name).tolerance) is None
 
 
-def test_a_few_lines_without_this_project_give_the_files_answer(
+def test_the_usage_program_predicts_as_the_file_without_this_project(
     exported: tuple[str, Path, ExportSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, folder, source = exported
@@ -221,7 +221,7 @@ def test_a_few_lines_without_this_project_give_the_files_answer(
     assert printed == [CLASSES[int(np.asarray(names["logits"]).argmax())]]
 
 
-def test_files_in_few_bits_are_smaller(exported: tuple[str, Path, ExportSource]) -> None:
+def test_files_in_fewer_bits_are_smaller(exported: tuple[str, Path, ExportSource]) -> None:
     name, folder, source = exported
     if (share := NARROW.get(formats.get(name).precision)) is None:
         pytest.skip("not in few bits")
@@ -230,7 +230,7 @@ def test_files_in_few_bits_are_smaller(exported: tuple[str, Path, ExportSource])
 
 
 @pytest.mark.slow
-def test_with_its_preprocessing_inside_it_answers_the_same(
+def test_a_file_with_embedded_preprocessing_predicts_the_same(
     exported: tuple[str, Path, ExportSource], tmp_path: Path
 ) -> None:
     name, folder, _ = exported

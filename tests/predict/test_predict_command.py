@@ -174,7 +174,7 @@ SKIPPED = f"1 of {TOTAL} images skipped"
         (("on_error=raise",), 2, TOTAL - 2, "error: photos/190.jpg: expected an image that Pillow"),
     ],
 )
-def test_a_picture_that_cannot_be_read_costs_no_answer(
+def test_an_unreadable_image_does_not_lose_other_predictions(
     place: Path,
     broken: Path,
     predict: Callable[..., Ended],
@@ -194,7 +194,7 @@ def test_a_picture_that_cannot_be_read_costs_no_answer(
     assert marked == ([] if code == 2 else [f"photos/{broken.name}"])
 
 
-def test_a_worker_that_dies_half_way_costs_no_answer(
+def test_a_worker_that_dies_does_not_lose_earlier_predictions(
     place: Path, predict: Callable[..., Ended]
 ) -> None:
     died = LightshipError("planted: the worker process ended with SIGKILL")
@@ -207,7 +207,7 @@ def test_a_worker_that_dies_half_way_costs_no_answer(
     assert len(answers(place / "died.json")) == 2 * EVALUATION_BATCH
 
 
-def test_a_disk_that_is_full_is_told_with_what_there_is(
+def test_a_full_disk_is_reported_with_the_number_of_predictions(
     place: Path, predict: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append = GrowingFile.append
@@ -227,7 +227,7 @@ def test_a_disk_that_is_full_is_told_with_what_there_is(
     assert error.startswith("error: full.csv: the disk is full; make room; ")
 
 
-def test_a_defect_half_way_costs_no_answer_and_keeps_its_traceback(
+def test_a_defect_keeps_earlier_predictions_and_its_traceback(
     place: Path, predict: Callable[..., Ended]
 ) -> None:
     with pytest.raises(RuntimeError, match="a defect"):
@@ -242,7 +242,7 @@ def test_a_defect_half_way_costs_no_answer_and_keeps_its_traceback(
         (signal.SIGKILL, -9, None, "answers.csv"),
     ],
 )
-def test_a_signal_costs_no_answer(
+def test_a_signal_does_not_lose_earlier_predictions(
     place: Path, end: signal.Signals, code: int, line: str | None, output: str
 ) -> None:
     path = place / output
@@ -259,7 +259,7 @@ def test_a_signal_costs_no_answer(
         assert f"{EVALUATION_BATCH} of {TOTAL} images answered, in {output}" in said
 
 
-def test_a_reader_that_leaves_costs_no_answer(place: Path) -> None:
+def test_a_closed_pipe_does_not_lose_predictions_in_the_file(place: Path) -> None:
     with started(place, "-o", "piped.json", stderr=subprocess.STDOUT) as process:
         assert process.stdout
         process.stdout.close()  # as head does
@@ -269,7 +269,7 @@ def test_a_reader_that_leaves_costs_no_answer(place: Path) -> None:
     assert len(answers(place / "piped.json")) == EVALUATION_BATCH
 
 
-def test_without_a_file_a_command_ends_quietly_with_its_reader(place: Path) -> None:
+def test_without_an_output_file_a_closed_pipe_ends_the_command_quietly(place: Path) -> None:
     with started(place) as process:
         assert process.stdout
         assert process.stderr

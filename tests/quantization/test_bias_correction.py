@@ -56,7 +56,7 @@ def test_a_convolutions_mean_output_is_that_of_the_float_weights_again(kind: str
 
 
 @pytest.mark.parametrize("kind", ["Gemm", "transposed Gemm", "MatMul"])
-def test_a_linear_layers_mean_output_too(kind: str) -> None:
+def test_a_linear_layers_mean_output_is_that_of_the_float_weights_again(kind: str) -> None:
     weights = RANDOM.normal(size=(192, 5))
     stored = weights.T if kind == "transposed Gemm" else weights
     flat = node("Flatten", "images", "flat")
@@ -85,7 +85,7 @@ def test_a_linear_layers_mean_output_too(kind: str) -> None:
     assert np.abs(before.mean(axis=0) - wanted).max() > 0.1
 
 
-def test_what_stays_in_float_is_not_corrected() -> None:
+def test_biases_of_layers_in_float_are_not_corrected() -> None:
     nodes = [node("Flatten", "images", "flat"), node("Gemm", "flat weight bias", "logits")]
     model = model_of(nodes, {"weight": RANDOM.normal(size=(192, 4)), "bias": np.zeros(4)})
     before = model.SerializeToString()

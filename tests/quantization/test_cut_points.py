@@ -49,6 +49,6 @@ def test_a_network_in_one_piece_has_no_cut() -> None:
     assert cut_points(model) == []
 
 
-def test_the_beginning_is_all_up_to_the_cut() -> None:
+def test_the_float_prefix_is_all_nodes_up_to_the_cut() -> None:
     assert nodes_up_to(residual(), "silu_node") == ["stem_node", "gate_node", "silu_node"]
     assert nodes_up_to(residual(), "") == []

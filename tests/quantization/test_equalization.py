@@ -42,7 +42,7 @@ def test_no_other_activation_is_equalised_across(activation: str) -> None:
     assert model.SerializeToString() == before
 
 
-def test_what_something_else_reads_is_not_equalised() -> None:
+def test_a_tensor_with_another_reader_is_not_equalised() -> None:
     model, drawn = chain(branches=True), images()
     before = run(model, drawn)
     assert equalise(model) == 1  # two layers read what the first one gives

@@ -61,7 +61,7 @@ def test_only_the_largest_weight_of_a_channel_changes_by_a_step() -> None:
     assert convolutions(model) == ["b_node"]
 
 
-def test_the_runtime_computes_the_same() -> None:
+def test_the_gemm_kernel_computes_the_same_as_the_symmetric_one() -> None:
     model, drawn = quantized(), images(4)
     before = run(model, drawn)
     assert use_gemm(model, convolutions(model)) == 2

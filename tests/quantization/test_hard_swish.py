@@ -111,7 +111,7 @@ def test_the_largest_are_replaced_first(file: Path) -> None:
     assert kinds_in(model)["HSwish"] == 2
 
 
-def test_the_answers_stay_close(file: Path) -> None:
+def test_hard_swishes_keep_the_logits_close(file: Path) -> None:
     model = openvino.convert_model(file)
     expected = logits(model)
     activations.harden(model, IMAGES, share=1.0)
@@ -127,7 +127,7 @@ def test_the_graph_keeps_its_results_and_its_batch_size(file: Path) -> None:
     assert model.input(0).partial_shape[0].is_dynamic
 
 
-def test_a_network_without_any_has_none(tmp_path: Path) -> None:
+def test_a_network_without_silu_and_gelu_has_no_replaceable_activations(tmp_path: Path) -> None:
     layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Hardswish())
     model = openvino.convert_model(converted(layers, tmp_path))
     assert activations.kinds(model) == []

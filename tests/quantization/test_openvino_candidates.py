@@ -177,7 +177,7 @@ def test_where_all_activations_are_too_many_fewer_are_tried(choose: Any) -> None
 
 
 @pytest.mark.parametrize("what", ["wrong", "crashing"])
-def test_what_is_wrong_or_crashes_is_not_shipped(choose: Any, what: str) -> None:
+def test_a_recipe_that_misses_the_budget_or_crashes_is_not_shipped(choose: Any, what: str) -> None:
     speeds = {f"convolutional{BF16}": 2.0, f"convolutional{HARD}": 2.0, f"convolutional{SOME}": 2.0}
     outcome, account = choose(Machine({**PRESETS, **speeds}, **{what: [*speeds]}))
     assert outcome.best.recipe == Recipe("convolutional")
@@ -216,7 +216,7 @@ def test_where_no_preset_keeps_the_budget_the_most_sensitive_layers_stay_in_floa
     ]
 
 
-def test_what_has_layers_in_float_is_made_faster_as_well(choose: Any) -> None:
+def test_a_recipe_with_layers_in_float_is_made_faster_too(choose: Any) -> None:
     best = f"convolutional{ONE}"
     speeds = {**PRESETS, f"{best}{BF16}": 1.2, f"{best}{BF16}{HARD}": 1.5}
     it = Machine(speeds, wrong=[*PRESETS], layers=["a", "b"])

@@ -99,7 +99,7 @@ def accuracy(folder: Path, *, always: bool) -> float:
     return float((runtime(images.numpy()).argmax(axis=1) == labels.numpy()).mean())
 
 
-def test_the_plain_recipe_ruins_it_when_nothing_is_searched(tmp_path: Path) -> None:
+def test_the_plain_recipe_ruins_the_network_without_a_search(tmp_path: Path) -> None:
     details = export(tmp_path, 16_000, search_seconds=0)
     assert details["recipe"]["calibration"] == "minmax"
     assert details["within_budget"] is None
@@ -134,7 +134,7 @@ def test_a_channel_that_is_always_large_is_equalised(tmp_path: Path) -> None:
     assert min(each.sqnr_db for each in found) > 20
 
 
-def test_what_cannot_be_equalised_is_kept_in_float(tmp_path: Path) -> None:
+def test_layers_that_cannot_be_equalised_are_kept_in_float(tmp_path: Path) -> None:
     details = export(tmp_path, 1_000, branches=True, always=True)
     assert details["within_budget"] is True
     kept = details["recipe"]["kept_in_float"]

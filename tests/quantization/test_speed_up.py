@@ -28,7 +28,7 @@ def test_a_gelu_by_a_sigmoid_is_taken_where_it_is_faster(approximation_is_faster
     assert outcome.best.recipe.sigmoid_gelu is approximation_is_faster
 
 
-def test_no_gelu_is_approximated_at_the_cost_of_the_budget() -> None:
+def test_no_gelu_is_approximated_if_it_misses_the_budget() -> None:
     def agreement(recipe: Recipe) -> float:
         return 0.5 if recipe.sigmoid_gelu else 1.0
 

@@ -71,7 +71,9 @@ def levels(data: DatasetModule) -> dict[str, set[tuple[str, int]]]:
     return found
 
 
-def test_flowers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flowers_are_read_from_their_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "flowers-102"
     pictures = {f"jpg/image_{number:05d}.jpg": jpeg(number) for number in range(1, 7)}
     files = {"image": pack(folder / "102flowers.tgz", pictures)}
@@ -91,7 +93,7 @@ def test_flowers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["test"] == {("hard-leaved pocket orchid", 5), ("pink primrose", 6)}
 
 
-def test_pets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pets_are_read_from_their_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "oxford-iiit-pet"
     pictures, lists = {}, {"trainval": "", "test": ""}
     for label, breed in enumerate(BREEDS):
@@ -110,7 +112,7 @@ def test_pets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not found["train"] & found["val"]
 
 
-def test_food(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_food_is_read_from_its_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dishes = ("apple_pie", "waffles")
     listed: dict[str, dict[str, list[str]]] = {"train": {}, "test": {}}
     files = {}
@@ -129,7 +131,9 @@ def test_food(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ("waffles", 20 + 13) in found["test"]
 
 
-def test_imagenette(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imagenette_is_read_from_its_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = {}
     for label, name in enumerate(Imagenette._WNID_TO_CLASS):
         for number in range(12):
@@ -147,14 +151,16 @@ def test_imagenette(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_cannot_be_downloaded_is_one_line(kind: type[DatasetModule], tmp_path: Path) -> None:
+def test_a_failed_download_is_an_error_in_one_line(
+    kind: type[DatasetModule], tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=r"data.root: expected .*or a network") as caught:
         kind(str(tmp_path)).prepare_data()
     assert "no network" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_their_pictures_are_varied_in_training(tmp_path: Path) -> None:
+def test_published_data_sets_are_augmented_in_training(tmp_path: Path) -> None:
     data = PetsData(str(tmp_path), image_size=32, num_workers=0)
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
     assert data.source.augmentation(data.preprocessing)(picture).size == (32, 32)

@@ -102,7 +102,7 @@ def test_a_worker_hands_the_error_over_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", damaged_images.READABLE, ids=lambda content: content.__name__)
-def test_a_picture_is_read_whatever_its_metadata_and_shape(
+def test_an_image_is_read_with_any_metadata_and_shape(
     content: Callable[[], bytes], tmp_path: Path
 ) -> None:
     (tmp_path / "x.jpg").write_bytes(content())
@@ -124,9 +124,7 @@ def test_whatever_a_decoder_raises_is_one_unreadable_image(
 @pytest.mark.parametrize(
     "kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "TGA", "ICO"]
 )
-def test_a_file_with_changed_bytes_is_a_picture_or_an_unreadable_one(
-    kind: str, tmp_path: Path
-) -> None:
+def test_a_file_with_changed_bytes_is_an_image_or_unreadable(kind: str, tmp_path: Path) -> None:
     file = io.BytesIO()
     Image.fromarray(photos.pixels(40, 30)).save(file, kind)
     generator = np.random.default_rng(0)
@@ -158,7 +156,7 @@ def test_an_error_that_no_decoder_has_raised_before_is_one_unreadable_image(
         read_image(tmp_path / "x.png")
 
 
-def test_too_many_open_files_are_no_fault_of_the_picture(
+def test_too_many_open_files_are_not_an_unreadable_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:

@@ -31,7 +31,7 @@ def lines_of(measured: dict[str, Any]) -> list[str]:
     ]
 
 
-def test_what_was_tried_is_a_table_in_the_units_of_its_head() -> None:
+def test_the_recipes_that_were_tried_are_a_table_in_the_units_of_its_head() -> None:
     lines = lines_of(results(row("eager"), row("int9", details=DETAILS)))
     assert lines == [
         "",
@@ -50,13 +50,13 @@ def test_what_was_tried_is_a_table_in_the_units_of_its_head() -> None:
     assert "\n".join(lines) in markdown_page(measured)
 
 
-def test_a_format_on_two_devices_was_made_once() -> None:
+def test_a_format_on_two_devices_has_one_section_on_its_export() -> None:
     measured = results(row("int9", details=DETAILS), row("int9", device="cuda", details=DETAILS))
     assert markdown_page(measured).count("## How int9 was made") == 1
     assert "How eager" not in markdown_page(results(row("eager")))
 
 
-def test_a_file_over_the_budget_is_named_below_the_table() -> None:
+def test_a_file_over_the_accuracy_budget_has_a_footnote() -> None:
     over = row("int9", details={**DETAILS, "within_budget": False})
     notes = list(report(results(row("eager"), over)).unmeasured)
     assert len(notes) == 1
@@ -66,7 +66,7 @@ def test_a_file_over_the_budget_is_named_below_the_table() -> None:
         assert not list(report(results(row("eager"), fine)).unmeasured)
 
 
-def test_a_file_that_was_not_judged_has_no_table() -> None:
+def test_a_file_that_was_not_evaluated_has_no_table_of_recipes() -> None:
     details = {"summary": ["Not judged."], "within_budget": None}
     assert lines_of(results(row("int9", details=details))) == [
         "",
