@@ -1,4 +1,4 @@
-"""A set of images is known by its sources and labels, not by how a network sees them."""
+"""The hash of a set of images: it depends on files and labels, not on the preprocessing."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def test_the_hash_differs_between_splits_and_split_seeds(photos: Path) -> None:
 
 def one_pixel(root: Path) -> None:
     path = root / "test" / "cat" / "0.png"
-    picture = Image.open(path).convert("RGB")
-    picture.putpixel((0, 0), (1, 2, 3))
-    picture.save(path)
+    image = Image.open(path).convert("RGB")
+    image.putpixel((0, 0), (1, 2, 3))
+    image.save(path)
 
 
 def one_less(root: Path) -> None:
@@ -106,7 +106,8 @@ def test_the_hash_changes_with_labels_and_order(photos: Path) -> None:
         return [*lines[:at], lines[at].replace(",cat,", ",dog,"), *lines[at + 1 :]]
 
     assert (
-        len({of_csv(photos), of_csv(photos, relabelled), of_csv(photos, lambda it: it[::-1])}) == 3
+        len({of_csv(photos), of_csv(photos, relabelled), of_csv(photos, lambda lines: lines[::-1])})
+        == 3
     )
 
 

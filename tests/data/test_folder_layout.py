@@ -1,4 +1,4 @@
-"""Folders as people lay them out, and what training makes of them."""
+"""Layouts of image folders: the splits and classes that are recognised."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COUNT = 12  # images of a folder
 
 
 def lay_out(root: Path, folders: str) -> ImageFolder:
-    """Folders of images; ``a=3`` for so many, ``a=0`` for an empty one, ``a/x.pdf`` for a file."""
+    """Make folders: ``a=3`` with three images, ``a=0`` empty; ``a/x.pdf`` is a file."""
     for word in folders.split():
         name, _, count = word.partition("=")
         if "." in Path(name).name:
@@ -239,8 +239,8 @@ SMALL = {(2, 3): (2, 2, 2), (2, 4): (4, 2, 2), (3, 3): (3, 3, 3), (5, 4): (10, 5
 
 @pytest.mark.parametrize("shape", SMALL)
 def test_a_few_images_of_each_class_are_split(shape: tuple[int, int], tmp_path: Path) -> None:
-    classes, each = shape
-    data = lay_out(tmp_path, " ".join(f"class{label}={each}" for label in range(classes)))
+    classes, count = shape
+    data = lay_out(tmp_path, " ".join(f"class{label}={count}" for label in range(classes)))
     assert tuple(sizes(data)) == SMALL[shape]
     training = data.dataset("train")
     assert set(training.targets) == set(range(classes))

@@ -1,4 +1,4 @@
-"""Files of all kinds in a folder: pictures by what they are, and an account of the others."""
+"""Listing of a folder: images by their contents, and a note on the other files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def encoded(kind: str) -> bytes:
 
 
 def container(brand: bytes, *compatible: bytes) -> bytes:
-    """The head of an ISO base media file, as HEIC, AVIF and films have it."""
+    """Return the head of an ISO base media file, such as HEIC, AVIF or a video."""
     brands = brand + bytes(4) + b"".join(compatible)
     return (8 + len(brands)).to_bytes(4, "big") + b"ftyp" + brands + bytes(200)
 
@@ -69,7 +69,7 @@ OTHERS = {
 
 @pytest.fixture
 def plugins() -> Iterator[None]:
-    """Forgets which formats there are, before and after."""
+    """Clear the cached lists of formats before and after a test."""
 
     def forget() -> None:
         image_kind.formats.cache_clear()
@@ -82,7 +82,7 @@ def plugins() -> Iterator[None]:
 
 @pytest.fixture
 def no_plugin(plugins: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pillow-heif, wherever the tests run."""
+    """Hide pillow-heif, whether or not it is installed."""
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     for table in (Image.OPEN, Image.EXTENSION):
         for name, kind in list(table.items()):
@@ -175,18 +175,18 @@ def test_the_real_plugin_reads_heic(tmp_path: Path, plugins: None) -> None:
     pixels = photos.pixels(40, 60)
     Image.fromarray(pixels).save(tmp_path / "x.HEIC", quality=95)
     assert read_folder(tmp_path).images == [str(tmp_path / "x.HEIC")]
-    picture = read_image(tmp_path / "x.HEIC")
-    assert np.abs(np.asarray(picture).astype(int) - pixels).mean() < 12
+    image = read_image(tmp_path / "x.HEIC")
+    assert np.abs(np.asarray(image).astype(int) - pixels).mean() < 12
 
 
 def mixed(root: Path) -> Path:
-    """42 pictures of which 18 are not called so, as from a telephone and the web; and others."""
+    """Make a folder of 42 images, 18 of them without an image's ending, and of other files."""
     for label, name in enumerate(("cat", "dog")):
         (root / name).mkdir(parents=True)
         for number in range(21):
             ending = (".jpg", ".JPG", "", ".jpg_large")[number % 4]
-            picture = Image.fromarray(photos.pixels(12, 16, 100 * label + number, label))
-            picture.save(root / name / f"{number}{ending}", "JPEG")
+            image = Image.fromarray(photos.pixels(12, 16, 100 * label + number, label))
+            image.save(root / name / f"{number}{ending}", "JPEG")
         (root / name / "notes.pdf").write_bytes(b"%PDF")
         (root / name / "features.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
         (root / name / "new.HEIC").write_bytes(HEIC)
@@ -219,7 +219,7 @@ def test_the_check_of_the_data_reports_files_that_were_passed_over(
 def test_prediction_finds_every_image_and_reports_other_files(
     tmp_path: Path, no_plugin: None
 ) -> None:
-    told: list[str] = []
-    assert len(images.find([str(mixed(tmp_path))], told.append)) == 42
-    [line] = told
+    notes: list[str] = []
+    assert len(images.find([str(mixed(tmp_path))], notes.append)) == 42
+    [line] = notes
     assert line.startswith(f"passed over 6 of 48 files in {tmp_path}: 2 ")

@@ -1,4 +1,4 @@
-"""Folders and CSV files as people have them: links, broken files, many of them."""
+"""The user's own images in folders and CSV files: links, broken files, many files."""
 
 from __future__ import annotations
 

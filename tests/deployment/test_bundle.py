@@ -1,4 +1,4 @@
-"""From a folder of photos to a zip file that classifies them where there is no torch."""
+"""Bundles: a zip file that classifies photos on a machine without torch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ assert not {"torch", "torchvision", "lightning", "src"} & set(sys.modules)
 
 
 def bundled(run: Run, output: Path, *argv: str) -> Path:
-    """The folder of an unpacked bundle."""
+    """Return the folder of an unpacked bundle."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["bundle", str(run.folder), "-o", str(output), *argv])
         main()
@@ -82,8 +82,8 @@ def require_answers_of(
         answers, evaluation.classes, evaluation.probabilities, strict=True
     ):
         assert answer["top"][0]["class"] == name, answer["image"]
-        found = sorted(each["probability"] for each in answer["top"])
-        assert np.abs(np.array(found) - np.sort(expected)).max() < within
+        probabilities = sorted(entry["probability"] for entry in answer["top"])
+        assert np.abs(np.array(probabilities) - np.sort(expected)).max() < within
 
 
 def test_a_bundle_predicts_as_the_evaluation_without_torch(
@@ -188,10 +188,8 @@ def test_only_a_file_that_onnx_runtime_opens_is_bundled(run: Run, tmp_path: Path
 def test_a_bundle_crops_long_images_as_the_evaluation_does(size: tuple[int, int]) -> None:
     rule = Preprocessing(24, "crop")
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    picture = Image.fromarray(noise)
-    assert np.array_equal(
-        predict_module().preprocess(picture, rule.to_dict()), rule(picture).numpy()
-    )
+    image = Image.fromarray(noise)
+    assert np.array_equal(predict_module().preprocess(image, rule.to_dict()), rule(image).numpy())
 
 
 def test_a_bundle_reads_every_kind_of_image_as_training_does(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""python -m src.predict on real exports: the answers of the evaluation, bit for bit."""
+"""``python -m src.predict`` on real exports: the predictions of the evaluation, bit for bit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Evaluated = Callable[[str], Evaluation]
 
 
 def predict(run: Run, *argv: object) -> None:
-    """The command, in this process."""
+    """Run the command in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["predict", str(run.folder), *(str(word) for word in argv)])
         main()
@@ -50,7 +50,7 @@ def test_predictions_of_every_runtime_are_those_of_the_evaluation(
 
 
 def require_same_bits(run: Run, name: str, expected: Evaluation, tmp_path: Path) -> None:
-    # Fewer pictures, in another order: other neighbours, and another number of them.
+    # Fewer images in another order: the batches are different.
     chosen = np.random.default_rng(0).permutation(len(expected.paths))[:7]
     output = tmp_path / "answers.json"
     paths = [expected.paths[index] for index in chosen]
@@ -59,8 +59,8 @@ def require_same_bits(run: Run, name: str, expected: Evaluation, tmp_path: Path)
     assert [answer["image"] for answer in answers] == [str(path) for path in paths]
     for answer, index in zip(answers, chosen, strict=True):
         assert answer["top"][0]["class"] == expected.classes[index]
-        found = sorted(each["probability"] for each in answer["top"])
-        assert found == sorted(expected.probabilities[index])  # not one bit off
+        probabilities = sorted(entry["probability"] for entry in answer["top"])
+        assert probabilities == sorted(expected.probabilities[index])  # not one bit off
 
 
 def test_a_folder_is_predicted_with_the_recommended_file(
@@ -104,21 +104,21 @@ def test_a_folder_is_predicted_with_the_recommended_file(
 def test_a_killed_process_leaves_the_earlier_predictions(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = 0
+    calls = 0
     predict_batch = WorkerProcess.predict
 
     def killed(self: WorkerProcess, images: np.ndarray) -> np.ndarray:
-        nonlocal asked
-        asked += 1
-        if asked > 1:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
             self._process.kill()
         return predict_batch(self, images)
 
     monkeypatch.setattr(WorkerProcess, "predict", killed)
     output = tmp_path / "answers.json"
-    pictures = [Path("photos") / "sea" / "00.jpg"] * (EVALUATION_BATCH + 3)
+    paths = [Path("photos") / "sea" / "00.jpg"] * (EVALUATION_BATCH + 3)
     with pytest.raises(LightshipError, match="onnx_fp32: the worker process ended with SIGKILL"):
-        predict(run, *pictures, "format=onnx_fp32", "-o", output)
+        predict(run, *paths, "format=onnx_fp32", "-o", output)
     assert len(json.loads(output.read_text(encoding="utf-8"))) == EVALUATION_BATCH
 
 
@@ -146,7 +146,7 @@ def test_a_changed_file_is_refused_for_prediction(
     shutil.copytree(run.folder, copy.folder)
     name = copy.read_benchmark().recommended["cpu"] if not words else "onnx_int8"
     file = copy.exports / name / "model.onnx"
-    other = next(each for each in FORMATS if each != name)
+    other = next(other_name for other_name in FORMATS if other_name != name)
     file.write_bytes((copy.exports / other / "model.onnx").read_bytes())  # which would run
     with pytest.raises(UsageError, match=r"format: .*python -m src\.benchmark"):
         predict(copy, "photos", *words)

@@ -1,4 +1,4 @@
-"""OpenVINO's files: what is in them, what they run in, and what is not told to anyone."""
+"""Formats of OpenVINO: files, settings, precision, crashes, and no telemetry."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The same weights give the same files, byte for byte, in another process as well.
+"""The same weights give the same files, byte for byte, also in another process.
 
-Except for what is chosen by its speed: int8 files are made without a search here.
+The int8 files are made without a search, which chooses by speed.
 """
 
 from __future__ import annotations

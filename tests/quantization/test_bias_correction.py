@@ -1,4 +1,4 @@
-"""Biases that make up for rounded weights."""
+"""Bias correction for the mean output error of rounded weights."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_a_convolutions_mean_output_is_that_of_the_float_weights_again(kind: str
 
     corrected = model_of(nodes, constants, classes=6)
     assert bias_correction.correct(corrected, crude, means) == 1
-    found = tensors.constants(corrected)
-    bias = found[corrected.graph.node[0].input[2]]
+    constants = tensors.constants(corrected)
+    bias = constants[corrected.graph.node[0].input[2]]
     with_bias = [node("Conv", "images weight bias", "features", **options), *nodes[1:]]
     after = run(model_of(with_bias, {**crude, "bias": bias}, classes=6), drawn).mean(axis=0)
     assert error > 0.1
@@ -76,7 +76,7 @@ def test_a_linear_layers_mean_output_is_that_of_the_float_weights_again(kind: st
     means = bias_correction.mean_inputs(original, drawn)
     assert bias_correction.correct(corrected, crude, means) == 1
     adder = corrected.graph.node[-1]
-    name = next(each for each in adder.input if each.endswith("corrected_bias"))
+    name = next(input_name for input_name in adder.input if input_name.endswith("corrected_bias"))
     bias = tensors.constants(corrected)[name]
     after = run(model_of(nodes, {**crude, "bias": bias}, classes=5), drawn)
     before = run(model_of(nodes, constants | crude, classes=5), drawn)

@@ -1,4 +1,4 @@
-"""Where a graph can be cut: after blocks, not within them."""
+"""Cut points of a graph: after blocks, not within them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KERNEL = {"kernel": np.ones((3, 3, 1, 1), np.float32)}
 
 
 def residual() -> onnx.ModelProto:
-    """A stem with SiLU, a block that goes around two convolutions, a head."""
+    """Return a network of a stem with SiLU, a residual block of two convolutions, and a head."""
     return model_of(
         [
             node("Conv", "images kernel", "stem"),

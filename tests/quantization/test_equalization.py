@@ -1,4 +1,4 @@
-"""Channels of similar ranges with the same logits."""
+"""Equalisation: channels get similar ranges, and the logits stay the same."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def test_a_tensor_with_another_reader_is_not_equalised() -> None:
 
 def test_a_channel_without_weights_is_left_as_it_is() -> None:
     model = chain()
-    for each in model.graph.initializer:
-        if each.name in {"w1", "b1"}:
-            value = numpy_helper.to_array(each).copy()
+    for tensor in model.graph.initializer:
+        if tensor.name in {"w1", "b1"}:
+            value = numpy_helper.to_array(tensor).copy()
             value[3] = 0
-            each.CopyFrom(numpy_helper.from_array(value, each.name))
+            tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
     drawn = images()
     before = run(model, drawn)
     equalise(model)

@@ -21,7 +21,7 @@ STEP = np.float32(8 / 255)
 
 
 def quantized(kind: type[np.uint8 | np.int8], *, between: bool = True) -> onnx.ModelProto:
-    """Images to logits through one GELU, its input and output quantized."""
+    """Return a model with one GELU whose input and output are quantized."""
     zero = kind(128 if kind is np.uint8 else 0)
     nodes = [
         helper.make_node("QuantizeLinear", ["images", "scale", "zero"], ["q"]),

@@ -31,7 +31,7 @@ def record(content: Content | Results) -> Results:
 
 
 def report(content: Content | Results) -> Report:
-    """Return everything that is told about a measurement."""
+    """Return the report of a measurement."""
     return report_of(record(content))
 
 

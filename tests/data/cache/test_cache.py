@@ -1,4 +1,4 @@
-"""Decoded pictures that are kept: on disk, for several trainings and processes."""
+"""Cache of decoded images on disk, for several trainings and processes."""
 
 from __future__ import annotations
 
@@ -228,8 +228,8 @@ def test_a_worker_that_is_forked_reads_the_same(files: ImageFiles, tmp_path: Pat
         assert pool.map(_bytes_of, [(kept, index) for index in range(PICTURES)]) == pixels(files)
 
 
-def _bytes_of(given: tuple[Any, int]) -> bytes:
-    return given[0].image(given[1]).tobytes()
+def _bytes_of(item: tuple[Any, int]) -> bytes:
+    return item[0].image(item[1]).tobytes()
 
 
 @pytest.mark.parametrize("options", [{"cache_dir": "there"}, {"cache_gigabytes": 1.0}])
@@ -261,8 +261,8 @@ def test_validation_sees_the_same_bits_with_a_cache(tmp_path: Path, cache: Any) 
     batches = [
         next(iter(module.val_dataloader()))
         for module in (
-            ImageFolder(str(tmp_path / "photos"), image_size=8, num_workers=0, **each)
-            for each in ({}, {"cache": cache, **options})
+            ImageFolder(str(tmp_path / "photos"), image_size=8, num_workers=0, **cache_options)
+            for cache_options in ({}, {"cache": cache, **options})
         )
     ]
     assert all(torch.equal(one, other) for one, other in zip(*batches, strict=True))

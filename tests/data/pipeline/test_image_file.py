@@ -1,4 +1,4 @@
-"""Every kind of image file that people have, opened in one way."""
+"""The reader of image files: all kinds of files, and damaged ones."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def test_grey_becomes_three_equal_channels(mode: str, colour: object) -> None:
 
 
 def test_a_palette_with_transparency_gives_its_colours(tmp_path: Path) -> None:
-    picture = Image.new("P", (2, 1))
-    picture.putpalette([10, 20, 30, 200, 100, 50])
-    picture.putpixel((1, 0), 1)
-    picture.save(tmp_path / "p.png", transparency=b"\x00\x80")
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "p.png", transparency=b"\x00\x80")
     read = read_image(tmp_path / "p.png")
     assert [read.getpixel((x, 0)) for x in (0, 1)] == [(10, 20, 30), (200, 100, 50)]
 
@@ -106,8 +106,8 @@ def test_an_image_is_read_with_any_metadata_and_shape(
     content: Callable[[], bytes], tmp_path: Path
 ) -> None:
     (tmp_path / "x.jpg").write_bytes(content())
-    picture = read_image(tmp_path / "x.jpg")
-    assert (picture.size, picture.mode) == (damaged_images.READABLE[content], "RGB")
+    image = read_image(tmp_path / "x.jpg")
+    assert (image.size, image.mode) == (damaged_images.READABLE[content], "RGB")
 
 
 @pytest.mark.parametrize("content", damaged_images.UNREADABLE, ids=lambda content: content.__name__)
@@ -134,10 +134,10 @@ def test_a_file_with_changed_bytes_is_an_image_or_unreadable(kind: str, tmp_path
             content[int(generator.integers(len(content) // 2))] = int(generator.integers(256))
         (tmp_path / "x").write_bytes(content)
         try:
-            picture = read_image(tmp_path / "x")
+            image = read_image(tmp_path / "x")
         except UnreadableImageError:
             continue
-        assert picture.mode == "RGB"
+        assert image.mode == "RGB"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The order of training is a function of seed and epoch; evaluation sees each image once."""
+"""Samplers: a training order by seed and epoch only, and each image once in an evaluation."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ GREY = PreprocessingFacts(image_size=64, resize="squash", mean=[0.5] * 3, std=[0
 
 
 def figures_of(measured: dict[str, Any], flipped: Path) -> dict[str, Figure]:
-    """What the report draws of flipped images and of classes, by name."""
+    """Return the charts of flipped images and of class accuracy, by name."""
     content = record(measured)
     charts = [*flipped_charts(flips_of(content), flipped), class_chart(content)]
     return {chart.name: chart.draw() for chart in charts if chart is not None}

@@ -1,4 +1,4 @@
-"""What is said of a training's profile."""
+"""Sentences and tables on a training's profile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from src.report.writers.tensorboard import untitled
 
 
 def window(stage: str = "train", **regions: float) -> dict[str, Any]:
-    """A window of one step of a second, unless the regions say otherwise."""
+    """Return a window of one step, which takes a second unless the regions take longer."""
     named = {name.replace("_", " "): value for name, value in regions.items()}
     named["other"] = max(0.0, 1.0 - sum(named.values()))
     return {
