@@ -1,4 +1,4 @@
-"""Settings of all tests: one thread a process, and seeds and threads that are restored."""
+"""Settings of all tests: one thread per process, and restored seeds and threads."""
 
 from __future__ import annotations
 

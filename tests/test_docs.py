@@ -1,4 +1,4 @@
-"""The pages for people: every link leads somewhere, and every file and command in them exists."""
+"""The documentation: the links work, and the files, modules and options in it exist."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ MAX_IMAGE_BYTES = 150_000
 
 
 def text_of(page: Path) -> str:
-    """The page without its comments, which are marks for programs."""
+    """Return a page without its comments, which are marks for programs."""
     return re.sub(r"<!--.*?-->", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 def anchors_of(page: Path) -> set[str]:
-    """The anchors that GitHub gives to the headings of a page."""
+    """Return the anchors that GitHub gives to the headings of a page."""
     tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))
     anchors: list[str] = []
     for heading, content in itertools.pairwise(tokens):
@@ -52,7 +52,7 @@ def anchors_of(page: Path) -> set[str]:
 
 
 def links_of(page: Path) -> Iterator[str]:
-    """The targets of links and pictures that are in the repository."""
+    """Return the targets of links and images within the repository."""
     markdown = MarkdownIt("commonmark").enable("table")
     for token in markdown.parse(page.read_text(encoding="utf-8")):
         for part in token.children or ():
@@ -73,18 +73,18 @@ def dead_links(page: Path) -> list[str]:
 
 @functools.cache
 def example_files() -> set[str]:
-    """The files that ``docs/extending.md`` shows how to make."""
+    """Return the files that ``docs/extending.md`` tells the reader to write."""
     return set(EXAMPLE_FILE.findall(EXTENDING.read_text(encoding="utf-8")))
 
 
 def missing_files(text: str) -> list[str]:
-    """The paths of the repository in a text that do not exist."""
+    """Return the repository paths in a text that do not exist."""
     names = {match.group().rstrip(".") for match in LOCAL.finditer(text)}
     return sorted(name for name in names - example_files() if not (ROOT / name).exists())
 
 
 def missing_choices(text: str) -> list[str]:
-    """The ``group=name`` of a text for which there is no file in ``configs/``.
+    """Return each ``group=name`` in a text that has no file in ``configs/``.
 
     A name of one letter stands for any name.
     """
@@ -129,13 +129,13 @@ def test_modules_and_configurations_that_a_page_names_exist(page: Path) -> None:
         ("[a](https://example.org/x#y) [b](page.md)", []),
     ],
 )
-def test_a_dead_link_is_seen(text: str, dead: list[str], tmp_path: Path) -> None:
+def test_a_dead_link_in_a_page_is_detected(text: str, dead: list[str], tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(text)
     assert dead_links(page) == dead
 
 
-def test_a_missing_file_and_a_missing_choice_are_seen() -> None:
+def test_a_missing_file_and_a_missing_configuration_in_a_page_are_detected() -> None:
     text = "run `scripts/none --x`, see docs/none.md and scripts/train, `/opt/x/scripts/other`"
     assert missing_files(text) == ["docs/none.md", "scripts/none"]
     assert missing_choices("model=resnet34,none data=digits trainer=tpu") == [
@@ -156,7 +156,7 @@ def test_the_readme_is_one_page_and_leads_to_every_other_one() -> None:
     assert pages <= linked
 
 
-def test_pictures_of_the_pages_are_light() -> None:
+def test_image_files_of_the_pages_are_small() -> None:
     pictures = list((ROOT / "docs" / "images").iterdir())
     assert pictures
     assert {

@@ -1,4 +1,4 @@
-"""What a stranger's files say, on every page and in every line to paste: text, and nothing else."""
+"""Text from a stranger's files stays text on every page and in every command to paste."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.manifest import Manifest
 from tests.report.pages import card, html_page, markdown_page, record, with_any_names
-from tests.report.test_table import FAILED, results, row
+from tests.report.planted import FAILED, results, row
 from tests.report.writers.test_cards import manifest
 from tests.system.test_quoting import FORMULAS, HOSTILE
 
@@ -45,20 +45,20 @@ PASTED = (
 
 
 def measured(**changes: Any) -> dict[str, Any]:
-    """A measurement of which nothing is drawn."""
+    """Return a measurement without figures to draw."""
     only = row("eager", latency=[])
     only["accuracy"]["per_class"] = []
     return {**results(only), "training": None, **changes}
 
 
 def code_of(content: dict[str, Any], folder: Path) -> list[str]:
-    """The blocks of code of a page, as they are copied from it."""
+    """Return the code blocks of a page, as a reader copies them."""
     blocks = re.findall(r"<pre[^>]*><code>(.*?)</code>", html_page(content, folder), re.DOTALL)
     return [html.unescape(each) for each in blocks]
 
 
 def words_of(lines: list[str], folder: Path) -> list[str]:
-    """What programs are called with when lines are pasted into a shell; none of them is run."""
+    """Return the arguments of the programs that a shell would start, without starting them."""
     programs = folder / "programs"
     programs.mkdir()
     for name in ("git", "python", "touch", "sh", "curl"):
@@ -144,7 +144,7 @@ def test_a_command_of_a_stranger_is_a_training_or_is_not_shown(
 
 
 def planted(text: str) -> dict[str, Any]:
-    """A measurement in which every free text is ``text``."""
+    """Return a measurement in which every free text is ``text``."""
     failed = row("onnx_fp32", **FAILED)
     failed["reason"] = text
     table = {"head": [[text, "text"], ["top-1", "share"]], "rows": [[text, 0.5]], "chosen": 0}
@@ -177,7 +177,7 @@ def planted(text: str) -> dict[str, Any]:
 
 
 def exported(text: str) -> dict[str, Any]:
-    """A manifest in which every free text is ``text``."""
+    """Return a manifest in which every free text is ``text``."""
     found = manifest(run=text, model=text, class_names=[text, "b"])
     found["origin"] |= {"dataset": text, "licence": text}
     found["checkpoint"]["sha256"] = text
@@ -221,7 +221,7 @@ PAGES: dict[str, Callable[[str], str]] = {
 
 
 def structure(source: str) -> list[str]:
-    """The elements of a page of Markdown without its text."""
+    """Return the elements of a Markdown page without their text."""
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(source)
     flat = [each for token in tokens for each in [token, *(token.children or [])]]
     return [each.type for each in flat if each.type not in {"text", "text_special", "softbreak"}]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import zipfile
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from PIL import Image
 from rich.console import Console
@@ -31,10 +29,8 @@ from src.report.writers.tensorboard import write
 from src.run import class_names
 from src.run.folder import Run
 from src.system import console
-from src.worker import protocol
-from src.worker.process import Limits, WorkerError, WorkerProcess
 from tests.report.pages import markdown_page, report
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 from tests.report.writers.test_cards import manifest
 from tests.support import canary
 from tests.support.checkpoints import checkpoint_bytes, checkpoint_content
@@ -62,7 +58,7 @@ BAD_NAMES = {
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_a_class_name_that_would_do_harm_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_harmful_class_name_is_refused(tmp_path: Path, name: str) -> None:
     bad = BAD_NAMES[name]
     assert class_names.problem(bad)
     content = checkpoint_content()
@@ -78,7 +74,7 @@ def test_a_class_name_that_would_do_harm_is_refused(tmp_path: Path, name: str) -
 
 
 @pytest.mark.parametrize("name", ["cat", "ネコ", "क्\u200dष", "x" * 255, "chain saw", "<b>&'\"$"])
-def test_a_class_may_be_called_what_people_call_it(name: str) -> None:
+def test_a_class_may_have_a_name_in_any_script(name: str) -> None:
     assert class_names.problem(name) is None
 
 
@@ -107,7 +103,7 @@ def test_markup_in_a_name_is_text_everywhere(tmp_path: Path) -> None:
     assert b"&lt;script>" in events  # in the tables, which are shown as Markdown
 
 
-def test_brackets_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_console_markup_in_messages_is_printed_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     with console.StageDisplay(screen := console.open_console()) as report:
         report("exporting", "[/red]", 1, 2)
     screen.print("RuntimeError: [enforce fail at x.cpp:1] [/red]", soft_wrap=True)
@@ -151,7 +147,7 @@ def test_yaml_whose_aliases_multiply_is_refused(tmp_path: Path) -> None:
         {"augment": {"x": {"class_path": "tests.support.canary.Canary"}}},
     ],
 )
-def test_a_class_that_a_run_names_deep_inside_is_not_looked_up(
+def test_a_nested_class_path_in_a_runs_configuration_is_not_imported(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
     data = {"class_path": "src.data.datasets.digits.Digits", "init_args": options}
@@ -163,7 +159,7 @@ def test_a_class_that_a_run_names_deep_inside_is_not_looked_up(
 
 
 @pytest.mark.parametrize("place", ["state_dict", "lightship", "epoch"])
-def test_a_checkpoint_that_calls_something_is_refused(tmp_path: Path, place: str) -> None:
+def test_a_checkpoint_with_code_is_refused(tmp_path: Path, place: str) -> None:
     content = {**checkpoint_content(), place: canary.Canary.__new__(canary.Canary)}
     (tmp_path / "x.ckpt").write_bytes(checkpoint_bytes(content))
     with pytest.raises(UsageError, match="expected a whole checkpoint"):
@@ -228,7 +224,7 @@ def test_a_run_with_a_folder_elsewhere_is_not_opened(tmp_path: Path, name: str) 
         Run.open(tmp_path)
 
 
-def test_a_probe_that_unpacks_to_gigabytes_is_refused(
+def test_reference_outputs_that_unpack_to_gigabytes_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "probe.npz"
@@ -240,71 +236,16 @@ def test_a_probe_that_unpacks_to_gigabytes_is_refused(
         reference_outputs.read(path)
 
 
-def test_a_probe_with_objects_in_it_is_refused(tmp_path: Path) -> None:
+def test_reference_outputs_with_objects_are_refused(tmp_path: Path) -> None:
     bird = np.array([canary.Canary.__new__(canary.Canary)], dtype=object)
     np.savez(tmp_path / "probe.npz", images=bird, logits=bird, allow_pickle=True)
     with pytest.raises(UsageError, match="expected the images and logits"):
         reference_outputs.read(tmp_path / "probe.npz")
 
 
-def test_pictures_to_predict_are_in_the_folder_that_was_named(tmp_path: Path) -> None:
+def test_a_link_out_of_a_folder_of_images_to_predict_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "secret.png")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "x.png").symlink_to(tmp_path / "secret.png")
     with pytest.raises(UsageError, match=r"IMAGE: expected images within .*which leads to"):
         images.find([str(tmp_path / "photos")])
-
-
-@contextlib.contextmanager
-def loaded(name: str, folder: Path) -> Iterator[WorkerProcess]:
-    limits = Limits(threads=1, answer_seconds=100, resident_bytes=10**11)
-    with contextlib.closing(WorkerProcess(name, folder, "cpu", limits)) as worker:
-        worker.ask(protocol.Load())
-        yield worker
-
-
-def test_an_onnx_file_gets_at_no_file_outside_its_folder(tmp_path: Path) -> None:
-    import onnx
-
-    weights = np.ones((4, 4), np.float32)
-    (tmp_path / "secret.bin").write_bytes(weights.tobytes())
-    constant = onnx.numpy_helper.from_array(weights, "weights")
-    onnx.external_data_helper.set_external_data(constant, location="../secret.bin")
-    constant.ClearField("raw_data")
-    constant.data_location = onnx.TensorProto.EXTERNAL
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("MatMul", ["images", "weights"], ["logits"])],
-        "stranger",
-        [onnx.helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, ["n", 4])],
-        [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["n", 4])],
-        [constant],
-    )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)])
-    folder = tmp_path / "onnx_fp32"
-    folder.mkdir()
-    (folder / "model.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(WorkerError, match=r"(?i)external data"), loaded("onnx_fp32", folder):
-        pass
-
-
-@pytest.mark.parametrize("name", ["torchscript", "onnx_fp32"])
-def test_a_file_that_is_none_is_its_workers_failure(tmp_path: Path, name: str) -> None:
-    for file in ("model.pt", "model.onnx"):
-        (tmp_path / file).write_bytes(b"no such file" * 100)
-    with pytest.raises(WorkerError), loaded(name, tmp_path):
-        pass
-    assert torch.get_num_threads() >= 1  # this process is alive
-
-
-def test_a_package_writes_nothing_outside_its_scratch_folder(tmp_path: Path) -> None:
-    import platform
-
-    folder = tmp_path / "a" / "b" / "torch_export"
-    folder.mkdir(parents=True)
-    about = {"machine": platform.machine(), "instruction_sets": []}
-    with zipfile.ZipFile(folder / "model.pt2", "w") as package:
-        package.writestr("x/extra/lightship.json", json.dumps(about))
-        package.writestr(f"../../../../../../..{tmp_path}/evil.so", b"no library")
-    with pytest.raises(WorkerError), loaded("torch_export", folder):
-        pass
-    assert not list(tmp_path.rglob("evil.so"))

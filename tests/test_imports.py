@@ -1,4 +1,4 @@
-"""Rooms stand on floors: a room imports floors below its own, never beside or above."""
+"""Floors of the rooms: a room imports from lower floors only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FILES = sorted(SRC.rglob("*.py"))
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """The rooms that a file imports; not those of src itself, which has no code."""
+    """Return the rooms that a file imports."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:

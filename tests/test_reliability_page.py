@@ -1,4 +1,4 @@
-"""docs/reliability.md: each line is backed by a test that there is."""
+"""docs/reliability.md: each test that it names exists."""
 
 from __future__ import annotations
 

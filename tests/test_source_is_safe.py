@@ -1,4 +1,4 @@
-"""What this project's own code may not do, looked up in its syntax."""
+"""Unsafe calls are not in this project's code, checked by its syntax trees."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WALL_CLOCK = {"time.time"}  # time_ns makes names of files, and no durations
 
 
 def name_of(node: ast.expr) -> str:
-    """A dotted name as it is written; "" for anything else."""
+    """Return a dotted name as it is written; "" for any other expression."""
     if isinstance(node, ast.Attribute):
         inner = name_of(node.value)
         return f"{inner}.{node.attr}" if inner else f".{node.attr}"
@@ -42,7 +42,7 @@ def calls(code: str) -> Iterator[tuple[str, ast.Call]]:
 
 
 def constant(call: ast.Call, name: str) -> object:
-    """The value of a keyword that is written out; None without one."""
+    """Return the value of a keyword argument that is a constant; None if there is none."""
     for word in call.keywords:
         if word.arg == name and isinstance(word.value, ast.Constant):
             return word.value.value
@@ -59,7 +59,7 @@ DEMANDED = {
 
 
 def what_is_unsafe(code: str) -> list[str]:
-    """What the code does that none of ours may."""
+    """Return the unsafe calls in a piece of code."""
     return [found for name, call in calls(code) for found in problems(name, call)]
 
 

@@ -9,7 +9,7 @@ from src.run.manifest import Manifest
 from src.run.row import Row
 from src.system import quoting
 
-_MOST_CLASSES = 20  # that are named; a file beside names all
+_MOST_CLASSES = 20  # in the card; class_names.json has all
 
 
 def card(
@@ -24,12 +24,12 @@ def card(
     """Return the card in Markdown.
 
     Args:
-        manifest: of the run's exports.
+        manifest: record of the run's exports.
         name: the format.
         row: its figures on a CPU, if it was measured.
         dataset: the data that it was scored on.
-        image: the test image's name.
-        embedded: the file has its preprocessing inside, which was not measured with it.
+        image: file name of the test image.
+        embedded: the file has its preprocessing inside; its figures are those of the file without.
     """
     side = manifest.input_shape[1]
     checkpoint = manifest.checkpoint

@@ -13,13 +13,12 @@ class BundleOptions:
     """Content of the zip file.
 
     Args:
-        output: the zip file, as in ``-o model.zip``.
-        format: the exported ONNX file to ship; by default the one that the run's report
-            recommends.
+        output: zip file to write, as in ``-o model.zip``.
+        format: exported ONNX format to ship; by default the one that the run's report recommends.
         embedded: ship the file that has its preprocessing inside, which
             ``export.embed_preprocessing=true`` writes.
-        test_image: an image file to check the model with elsewhere; by default the run's first
-            test image. It can be seen by whoever gets the bundle.
+        test_image: image file to check the model with on another machine; by default the run's
+            first test image. It is in the bundle: set another one if the data are private.
     """
 
     output: str

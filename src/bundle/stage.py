@@ -1,4 +1,4 @@
-"""The bundle stage: a run's exported file and what it takes to use it, as one zip file."""
+"""The bundle stage: write an exported file, and all that is needed to use it, as a zip file."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ CONTENTS = Path(__file__).parent / "contents"
 MODEL = "model.onnx"
 TEST_IMAGE = "test_image.png"  # without loss: every decoder gives the same pixels
 
-# Largest difference of a probability from where the bundle was made. Other processors round
-# otherwise; where a quantized value falls on the other side of a rounding, it is a whole step.
+# Largest difference of a probability between the machine that made the bundle and the one that
+# checks it. Processors round differently, and a quantized value may then differ by a whole step.
 _TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2, "int8": 5e-2}
 
 
@@ -49,21 +49,21 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         The bytes of each file in it, by name.
 
     Raises:
-        UsageError: there is no such file to bundle, it was changed, or there is no image to
+        UsageError: the format cannot be bundled, its files were changed, or there is no image to
             check it with.
-        LightshipError: the exported file does not run here.
+        LightshipError: the exported file cannot run here.
     """
     manifest = run.read_manifest()
     name = options.format or recommended(run, "cpu")
     require_exported(manifest, name)
     _require_onnx(manifest, name)
     require_known(run, manifest, name)
-    picture = _picture(run, options)
+    test_image = _test_image(run, options)
     row, dataset = _measured(run, manifest, name, embedded=options.embedded)
     contents = {
         MODEL: _model(run, manifest, name, embedded=options.embedded),
-        TEST_IMAGE: _png(picture),
-        "expected.json": _json(_expected(run, name, picture)),
+        TEST_IMAGE: _png(test_image),
+        "expected.json": _json(_expected(run, name, test_image)),
         "class_names.json": _json(manifest.class_names),
         "requirements.txt": _requirements(),
         "README.md": card(
@@ -113,8 +113,8 @@ def _model(run: Run, manifest: Manifest, name: str, *, embedded: bool) -> bytes:
     return run.own("exports", entry.folder, MODEL).read_bytes()
 
 
-def _picture(run: Run, options: BundleOptions) -> Image.Image:
-    """Return the picture to check with."""
+def _test_image(run: Run, options: BundleOptions) -> Image.Image:
+    """Return the image to check the bundle with."""
     if options.test_image:
         return read_image(Path(options.test_image))
     try:
@@ -129,16 +129,16 @@ def _picture(run: Run, options: BundleOptions) -> Image.Image:
         ) from error
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    picture.convert("RGB").save(file, "PNG")
+    image.convert("RGB").save(file, "PNG")
     return file.getvalue()
 
 
-def _expected(run: Run, name: str, picture: Image.Image) -> dict[str, Any]:
-    """Return the file's own answer for the picture, by the evaluation's preprocessing."""
+def _expected(run: Run, name: str, image: Image.Image) -> dict[str, Any]:
+    """Return the prediction of the exported file for an image, as plain values."""
     with open_file(run, PredictOptions(format=name)) as file:
-        pixels = file.preprocessing(picture.convert("RGB")).numpy()
+        pixels = file.preprocessing(image.convert("RGB")).numpy()
         probabilities = softmax(file.logits(pixels[None]))[0]
     return {
         "image": TEST_IMAGE,
@@ -151,9 +151,10 @@ def _expected(run: Run, name: str, picture: Image.Image) -> dict[str, Any]:
 def _measured(
     run: Run, manifest: Manifest, name: str, *, embedded: bool
 ) -> tuple[Row | None, ScoredDataset | None]:
-    """Return the row of this very file on a CPU, and the data it was scored on.
+    """Return the row of this very file on a CPU, and the data that it was scored on.
 
-    With ``embedded``, of the file that the preprocessing was put into.
+    With ``embedded`` it is the row of the file without its preprocessing, from which the embedded
+    one was made. None if the files were exported or changed after the measurement.
     """
     if not run.benchmark.is_file():
         return None, None
@@ -163,11 +164,11 @@ def _measured(
     row = results.row(name, "cpu")
     if row and row.is_ok and row.sha256 == hashes:
         return row, results.dataset
-    return None, None  # measured before it was exported again, or changed
+    return None, None
 
 
 def _requirements() -> bytes:
-    """Return the packages of ``predict.py``, each from the version that is installed here on."""
+    """Return the requirements of ``predict.py``: at least the versions installed here."""
     import onnxruntime
 
     versions = {

@@ -1,1 +1,1 @@
-"""Images and labels: one file a data set, and what they all share."""
+"""Data sets of labelled images: one file each, and the loading that they share."""

@@ -1,4 +1,4 @@
-"""Folders of images that are classes, in a data set or in one split of it."""
+"""Folders that are classes, in a data set or in one of its splits."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from src.data.pipeline.split import Split, splits_named
 from src.errors import UsageError
 
 _NAMED = 5  # folders or classes in a line
-_NESTED = 3  # levels that hold one folder alone
+_NESTED = 3  # levels of folders that contain only one folder
 
 Classes = dict[str, Folder]  # by the classes' names
 
 
 def innermost(top: Folder, *, within_split: bool = False) -> Folder:
-    """Return the folder, or the only one below that holds images, as in unpacked archives."""
+    """Return the folder, or the only folder in it that has images, as in unpacked archives."""
     for _ in range(_NESTED):
         full = [folder for folder in top.folders if folder.count]
         if top.images or len(full) != 1 or not is_nested(full[0]):
@@ -29,13 +29,13 @@ def innermost(top: Folder, *, within_split: bool = False) -> Folder:
 
 
 def is_nested(folder: Folder) -> bool:
-    """Return True if most of the images are in folders within the folder."""
+    """Return True if at least half of the folder's images are in folders below it."""
     inner = folder.count - len(folder.images)
     return inner > 0 and inner >= len(folder.images)
 
 
 def _may_be_class(folder: Folder) -> bool:
-    """Return True if a folder without images is empty, or holds images that cannot be read here."""
+    """Return True if a folder without images is empty, or its images need another library."""
     files = sum(inner.passed_over.total() for inner in folder.walk())
     return not files or bool(unread_images([folder]))
 
@@ -51,7 +51,7 @@ def trained_classes(train: Folder, notes: list[str]) -> Classes:
 def evaluated_classes(
     folder: Folder, trained: Classes, train: Folder, split: Split, notes: list[str]
 ) -> Classes:
-    """Return the class folders of ``val`` or ``test`` by the class names of training."""
+    """Return the class folders of ``val`` or ``test``, by the class names of ``train``."""
     full = [inner for inner in folder.folders if inner.count]
     if len(full) == 1 and full[0].name not in trained and is_nested(full[0]):
         folder = full[0]
@@ -75,16 +75,16 @@ def evaluated_classes(
 
 
 def _matched(folder: Folder, trained: Classes) -> tuple[Classes, list[Folder]]:
-    """Return the folders with images in ``folder`` by the class of training, and the others.
+    """Return the folders in ``folder`` whose names are classes of ``train``, and the others.
 
-    Upper and lower case may differ where only one class fits.
+    Folders without images are left out. Upper and lower case may differ if only one class fits.
     """
     by_lower_case: dict[str, list[str]] = {}
     for name in trained:
         by_lower_case.setdefault(name.casefold(), []).append(name)
     classes: Classes = {}
     unknown: list[Folder] = []
-    # Exact names first, so that none loses its place to a similar one.
+    # Exact names first, so that a similar name does not take their class.
     for inner in sorted(folder.folders, key=lambda inner: inner.name not in trained):
         similar = by_lower_case.get(inner.name.casefold(), [])
         name = inner.name if inner.name in trained else "".join(similar[:1])
@@ -98,7 +98,7 @@ def _matched(folder: Folder, trained: Classes) -> tuple[Classes, list[Folder]]:
 
 
 def stray_images(folder: Folder) -> list[str]:
-    """Return a line about images beside the folders in ``folder``, if there are any."""
+    """Return a line about images that are directly in ``folder``, if there are any."""
     count = len(folder.images)
     return [f"passed over {count} images directly in {folder.path}"] if count else []
 
@@ -115,7 +115,7 @@ def class_folders(
     """Return the class folders among ``folders``, by name.
 
     Raises:
-        UsageError: one of them holds no image.
+        UsageError: a class folder has no image.
     """
     classes: Classes = {}
     beside: list[Folder] = []
@@ -144,7 +144,7 @@ def class_folders(
 
 
 def paths_of(folders: Sequence[Folder]) -> str:
-    """Return the paths of folders in a line, the first five of them."""
+    """Return the paths of the first five folders, in a line."""
     return _names([folder.path for folder in folders])
 
 

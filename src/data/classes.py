@@ -1,4 +1,4 @@
-"""The names of the classes."""
+"""Check of class names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def require_classes(argument: str, names: Sequence[str]) -> list[str]:
     """Return the class names, at least two of them.
 
     Raises:
-        UsageError: there are fewer, or one is not valid.
+        UsageError: there are fewer than two, or a name is not valid.
     """
     if len(names) < 2:  # noqa: PLR2004
         raise UsageError(

@@ -1,8 +1,8 @@
 """Hash of a set of labelled images, independent of the preprocessing.
 
-The hash covers the bytes of image files, or the pixels of a data set in memory. Runs with another
-``image_size`` or normalisation have the same hash. A file that was replaced under its old name
-changes it.
+The hash covers the bytes of image files, or the pixels of a data set in memory. Runs with different
+``image_size`` or normalisation have the same hash. It changes if a file is replaced by another one
+of the same name.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from src.system import atomic_files
 def sha256_of_images(
     images: LabelledImages, indices: NDArray[np.int64], class_names: Sequence[str]
 ) -> str:
-    """Return the SHA-256 of the images at ``indices`` in their order, with their classes' names.
+    """Return the SHA-256 of the images at ``indices``, in this order, with their class names.
 
-    Images are read on all cores, a few at a time: memory does not grow with their number.
+    Images are read on all cores, a few at a time, so memory does not grow with their number.
 
     Args:
         images: the data set.
-        indices: (n,), positions in it.
+        indices: positions in the data set, (n,).
         class_names: K, in label order.
 
     Raises:
@@ -41,7 +41,7 @@ def sha256_of_images(
     contents = in_order(lambda index: _sha256(images, index), positions)
     for index, content in zip(positions, contents, strict=True):
         label = hashlib.sha256(class_names[int(images.targets[index])].encode()).hexdigest()
-        digest.update(f"{content} {label}\n".encode())  # of a fixed length each
+        digest.update(f"{content} {label}\n".encode())  # both have a fixed length
     return digest.hexdigest()
 
 

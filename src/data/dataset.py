@@ -1,4 +1,4 @@
-"""Base classes of the data sets: classes, images in splits, and their augmentation."""
+"""Base classes of the data sets: class names, images in three splits, and augmentation."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from src.system.ranges import require_ranges
 class Dataset(ABC):
     """Images with labels, in three splits.
 
-    A subclass is a dataclass whose fields are the options of its own. Its module's name is the
-    name of the data set.
+    A subclass is a dataclass; its fields are the options of the data set. The name of its module is
+    the name of the data set.
     """
 
     loading: ClassVar[Loading] = Loading()
     """Defaults of the loading options."""
 
     licence: ClassVar[str] = "that of your own images"
-    """Terms of use, for whoever gets a network that was trained on the images."""
+    """Terms of use of the images, which the users of a trained network need to know."""
 
     verify: bool | None = False
     """Decode every file before training; None for sets of 10,000 files or fewer."""
@@ -47,21 +47,21 @@ class Dataset(ABC):
     @property
     @abstractmethod
     def class_names(self) -> list[str]:
-        """The classes in label order; reads as little as it can."""
+        """The classes in label order, if possible without loading any image."""
 
     @abstractmethod
     def load(self, split_seed: int) -> Parts[LabelledImages]:
-        """Return each split as images and the positions in them, (n,).
+        """Return the images of each split, and the positions of the split among them, (n,).
 
         Args:
-            split_seed: decides which image is in which split, where the data set does not.
+            split_seed: seed of the splits that the data set does not define itself.
         """
 
     @abstractmethod
     def augmentation(self, preprocessing: Preprocessing) -> v2.Transform:
-        """Return training's random variations, the resizing included.
+        """Return the augmentation of training images, including the resizing.
 
-        Its input is an image of any size, its output one of ``preprocessing.image_size``.
+        Its input is an image of any size, its output an image of ``preprocessing.image_size``.
         """
 
     def prepare(self) -> None:  # noqa: B027  # most data sets have nothing to prepare
@@ -73,7 +73,7 @@ class Dataset(ABC):
 
     @property
     def notes(self) -> list[str]:
-        """Lines for the user about files that were left out, for example."""
+        """Lines for the user, for example about files that were left out."""
         return []
 
 

@@ -1,4 +1,4 @@
-"""Data modules by the name of their data set, with the options of both side by side."""
+"""Base of the data modules that the command line offers, one per data set."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from src.data.loading import Loading
 class DatasetModule(ImageDataModule, ABC):
     """Images in three splits, with one evaluation preprocessing for all later stages.
 
-    Its arguments are the options of one data set and its loading, side by side.
-    ``class Digits(DatasetModule, dataset=DigitsDataset)`` makes one. Its constructor takes the
-    options of ``DigitsDataset``, then those of :class:`Loading` with the defaults of
-    ``DigitsDataset.loading``. The command line finds these in the constructor's signature, as
-    ``data.image_size`` and the like.
+    ``class Digits(DatasetModule, dataset=DigitsDataset)`` defines a data module. Its constructor
+    takes the options of ``DigitsDataset``, then those of :class:`Loading` with the defaults of
+    ``DigitsDataset.loading``. The command line reads its options from the constructor's signature,
+    for example ``data.image_size``.
     """
 
     @abstractmethod
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Take all options; each subclass gets a constructor with a signature of its own."""
+        """Take all options. Each subclass gets a constructor with its own signature."""
 
     def __init_subclass__(cls, dataset: type[Dataset] | None = None) -> None:
         super().__init_subclass__()
         if dataset is not None:
             cls.__doc__ = dataset.__doc__
-            cls.__init__ = _constructor(dataset)  # type: ignore[method-assign]  # of each class
+            cls.__init__ = _constructor(dataset)  # type: ignore[method-assign]  # one per class
 
 
 def _constructor(dataset: type[Dataset]) -> Callable[..., None]:

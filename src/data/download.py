@@ -18,12 +18,12 @@ def downloaded(fetch: Callable[[], Source], root: Path, files: Mapping[str, str]
     """Return the result of ``fetch``, which downloads and unpacks missing files.
 
     Args:
-        fetch: torchvision's class, called with ``download=True``.
-        root: the folder.
-        files: names of the archives and where they come from, for the message.
+        fetch: calls a class of torchvision with ``download=True``.
+        root: folder of the files.
+        files: URLs of the archives by file name, for the error message.
 
     Raises:
-        UsageError: they are not there and cannot be downloaded, or are damaged.
+        UsageError: the files are missing and cannot be downloaded, or they are damaged.
     """
     try:
         return fetch()

@@ -1,4 +1,4 @@
-"""Layout of a data set: its folders are splits or classes, by their names and contents."""
+"""Layout of an image folder: find out which folders are splits and which are classes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from src.errors import UsageError
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders of each class.
+    """The class folders of a data set.
 
     Args:
         class_names: sorted.
-        splits: class folders by split, ``train`` among them; empty if there are no splits.
-        whole: all class folders, if there are no splits.
+        splits: class folders by split, with ``train``; empty if there are no splits.
+        whole: all class folders if there are no splits, else empty.
         notes: lines for the user.
     """
 
@@ -42,11 +42,12 @@ class Layout:
 def read_layout(root: Path) -> Layout:
     """Find the class folders below ``root``.
 
-    They are in ``root`` itself or in folders of splits, whatever people call these. A folder with
-    a split's name is a split if it holds folders of images, and a class if it holds images.
+    They are in ``root`` itself or in the folders of splits, which may have any common name. A
+    folder with the name of a split is a split if it contains folders of images, and a class if it
+    contains images.
 
     Raises:
-        UsageError: the folders can mean several things, or a class has no images to train on.
+        UsageError: the layout is ambiguous, or a class has no training images.
     """
     notes: list[str] = []
     top = innermost(read_folder(root))
@@ -73,36 +74,43 @@ def read_layout(root: Path) -> Layout:
 
 @dataclass
 class _Folders:
-    """The folders of a data set, sorted by their names and contents."""
+    """The folders of a data set, grouped by their names and contents.
 
-    nested: dict[Split, list[Folder]] = field(default_factory=dict)  # a split's name, and folders
-    flat: list[Folder] = field(default_factory=list)  # a split's name, but images directly in it
-    empty: list[Folder] = field(default_factory=list)  # a split's name, and no images
-    others: list[Folder] = field(default_factory=list)  # another name, and images
+    Args:
+        nested: folders with the name of a split that contain folders of images, by split.
+        flat: folders with the name of a split that contain images directly.
+        empty: folders with the name of a split and no images.
+        others: folders with another name and images.
+    """
+
+    nested: dict[Split, list[Folder]] = field(default_factory=dict)
+    flat: list[Folder] = field(default_factory=list)
+    empty: list[Folder] = field(default_factory=list)
+    others: list[Folder] = field(default_factory=list)
 
 
-def _sorted_out(top: Folder, named: dict[str, Split]) -> _Folders:
-    sorted_folders = _Folders()
+def _grouped(top: Folder, named: dict[str, Split]) -> _Folders:
+    groups = _Folders()
     for folder in top.folders:
         if folder.name not in named:
-            sorted_folders.others += [folder] if folder.count else []
+            groups.others += [folder] if folder.count else []
         elif not folder.count:
-            sorted_folders.empty.append(folder)
+            groups.empty.append(folder)
         elif is_nested(folder):
-            sorted_folders.nested.setdefault(named[folder.name], []).append(folder)
+            groups.nested.setdefault(named[folder.name], []).append(folder)
         else:
-            sorted_folders.flat.append(folder)
-    return sorted_folders
+            groups.flat.append(folder)
+    return groups
 
 
 def _splits(top: Folder, named: dict[str, Split], notes: list[str]) -> dict[Split, Classes]:
     """Return the class folders of each split, if the folders in ``top`` are splits."""
-    folders = _sorted_out(top, named)
+    folders = _grouped(top, named)
     if not _are_splits(top, named, folders):
         return {}
     for split, same in folders.nested.items():
         if len(same) > 1:
-            raise _unclear(
+            raise _ambiguous(
                 f"one folder for {split}", paths_of(same), "put what belongs together in one"
             )
     if folders.others:
@@ -124,12 +132,12 @@ def _are_splits(top: Folder, named: dict[str, Split], folders: _Folders) -> bool
     """Return True if the folders in ``top`` are splits, False if they are classes.
 
     Raises:
-        UsageError: they can be either.
+        UsageError: they could be either.
     """
     others, nested, flat = folders.others, folders.nested, folders.flat
     if "train" in nested:
         if others and len(nested) == 1:
-            raise _unclear(
+            raise _ambiguous(
                 f"either splits or classes in {top.path}",
                 f"{paths_of(nested['train'])} with folders of images, as a split has them, beside "
                 f"{paths_of(others)}",
@@ -140,14 +148,14 @@ def _are_splits(top: Folder, named: dict[str, Split], folders: _Folders) -> bool
     all_nested = [folder for same in nested.values() for folder in same]
     inner_names = {inner.name for folder in all_nested for inner in folder.folders}
     if nested and (not others or inner_names & {folder.name for folder in others}):
-        raise _unclear(
+        raise _ambiguous(
             "a folder train/ beside val/ or test/",
             f"{paths_of(all_nested)} without one",
             "put the class folders into train/, val/ and test/, or rename what is no split",
         )
     kinds = {named[folder.name] for folder in flat}
     if flat and not nested and (not others or ("train" in kinds and len(kinds) > 1)):
-        raise _unclear(
+        raise _ambiguous(
             "class folders in each split",
             f"images directly in {paths_of(flat)}",
             "put the images of each class into a folder of its own, or name their labels in a "
@@ -157,7 +165,7 @@ def _are_splits(top: Folder, named: dict[str, Split], folders: _Folders) -> bool
 
 
 def _splits_in_classes(top: Folder, notes: list[str]) -> dict[Split, Classes]:
-    """Return the class folders of each split, if every class folder holds the splits."""
+    """Return the class folders of each split, if every class folder contains the splits."""
     classes: dict[Split, Classes] = {}
     full = [folder for folder in top.folders if folder.count]
     for folder in full:
@@ -175,5 +183,5 @@ def _splits_in_classes(top: Folder, notes: list[str]) -> dict[Split, Classes]:
     return classes
 
 
-def _unclear(expected: str, found: str, remedy: str) -> UsageError:
+def _ambiguous(expected: str, found: str, remedy: str) -> UsageError:
     return UsageError("data.root", expected=expected, found=found, remedy=remedy)

@@ -1,4 +1,4 @@
-"""Walk through a folder of images; only files whose names give no kind are opened."""
+"""Listing of a folder of images. Only files with an unknown ending are opened."""
 
 from __future__ import annotations
 
@@ -13,47 +13,54 @@ from src.errors import UsageError
 from src.system import links
 
 # Folders that systems and programs create among a user's images, some with thumbnails.
-_NOT_THE_USERS = frozenset(
+_SYSTEM_FOLDERS = frozenset(
     {
         *("@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"),
         *("__MACOSX", "__pycache__"),
     }
 )
-# Endings of text files that often lie among images, by the thousand. They are not opened.
+# Endings of text files, of which thousands can lie among images. These files are not opened.
 _TEXT = frozenset({".csv", ".html", ".json", ".log", ".md", ".py", ".txt", ".xml", ".yaml", ".yml"})
 _NAMED = 6  # kinds of files in a line
 
 
 @dataclass
 class Folder:
-    """A folder without its hidden files."""
+    """The contents of a folder, without hidden files.
+
+    Args:
+        path: path of the folder.
+        images: paths of the images directly in it.
+        folders: the folders directly in it, sorted by path.
+        passed_over: number of files directly in it that are not images, by kind.
+        problems: errors about files and folders directly in it that cannot be read.
+        count: number of images in it and below.
+    """
 
     path: str
-    images: list[str] = field(default_factory=list)  # paths of those directly in it
-    folders: list[Folder] = field(default_factory=list)  # by name
-    passed_over: Counter[str] = field(default_factory=Counter)  # files that are no images, by kind
-    problems: list[UsageError] = field(
-        default_factory=list
-    )  # errors about what cannot be read in it
-    count: int = 0  # of images, at any depth
+    images: list[str] = field(default_factory=list)
+    folders: list[Folder] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    problems: list[UsageError] = field(default_factory=list)
+    count: int = 0
 
     @property
     def name(self) -> str:
         return os.path.basename(self.path)  # noqa: PTH119  # Path() costs 20 times as much
 
     def walk(self) -> Iterator[Folder]:
-        """Yield this folder and all below."""
-        waiting = [self]
-        while waiting:
-            folder = waiting.pop()
+        """Yield this folder and all folders below it."""
+        pending = [self]
+        while pending:
+            folder = pending.pop()
             yield folder
-            waiting += folder.folders
+            pending += folder.folders
 
     def all_images(self) -> list[str]:
-        """Return the paths of the images in it and below, sorted.
+        """Return the paths of the images in this folder and below, sorted.
 
         Raises:
-            UsageError: something in it cannot be read, or is a link to outside.
+            UsageError: a file or folder cannot be read, or is a link out of the folder.
         """
         for folder in self.walk():
             if folder.problems:
@@ -62,13 +69,13 @@ class Folder:
 
 
 def read_folder(path: Path, argument: str = "data.root") -> Folder:
-    """Read what is in a folder. Links out of it are not followed, but noted as problems.
+    """List a folder and all folders below. A link out of it is recorded as a problem, not followed.
 
     A file is an image by the ending of its name, or by its first bytes if the ending is unknown.
 
     Args:
-        path: of the folder.
-        argument: that names it, for messages.
+        path: path of the folder.
+        argument: name of the option that sets the path, for messages.
 
     Raises:
         UsageError: the folder itself cannot be read.
@@ -99,9 +106,9 @@ def _scan(folder: Folder, root: Path, argument: str, known: frozenset[str]) -> N
     with os.scandir(folder.path) as entries:
         for entry in entries:
             name = entry.name
-            if name.startswith(".") or name in _NOT_THE_USERS:
+            if name.startswith(".") or name in _SYSTEM_FOLDERS:
                 continue
-            if entry.is_symlink():  # known from the folder's listing: no system call
+            if entry.is_symlink():  # part of the folder's listing: no system call
                 try:
                     require_inside(entry.path, root, argument)
                 except UsageError as error:
@@ -109,7 +116,7 @@ def _scan(folder: Folder, root: Path, argument: str, known: frozenset[str]) -> N
                     continue
             if entry.is_dir():
                 folder.folders.append(Folder(entry.path))
-            elif not entry.is_file():  # a pipe would be waited for without end
+            elif not entry.is_file():  # opening a pipe would block
                 folder.passed_over["links to nothing" if entry.is_symlink() else "pipes"] += 1
             elif ending_of(name) in known or (kind := _other_kind(entry.path)) is None:
                 folder.images.append(entry.path)
@@ -119,7 +126,7 @@ def _scan(folder: Folder, root: Path, argument: str, known: frozenset[str]) -> N
 
 
 def _other_kind(path: str) -> str | None:
-    """Return the kind of a file whose ending is no image's; None if it is an image after all."""
+    """Return the kind of a file without an image's ending; None if it is a readable image."""
     ending = ending_of(path)
     kind = None if ending in _TEXT else kind_of(path)
     if kind is None:
@@ -128,13 +135,13 @@ def _other_kind(path: str) -> str | None:
 
 
 def unread_images(folders: Iterable[Folder]) -> Counter[str]:
-    """Count the images below ``folders`` that the installed libraries cannot read, by kind."""
+    """Return the number of images that the installed libraries cannot read, by kind."""
     kinds = _passed_over(folders)
     return Counter({kind: count for kind, count in kinds.items() if remedy_for(kind)})
 
 
 def note_on(folders: Iterable[Folder], where: str) -> str | None:
-    """Return a line with the number and kinds of files below ``folders`` that are no images."""
+    """Return a line on the files below ``folders`` that are not images; None if there are none."""
     folders = list(folders)
     kinds = _passed_over(folders)
     if not kinds:
@@ -158,12 +165,12 @@ def _passed_over(folders: Iterable[Folder]) -> Counter[str]:
 
 
 def require_inside(path: str, root: Path, argument: str = "data.root") -> None:
-    """Refuse a path that leads out of ``root``, or a link to a folder that it is in.
+    """Refuse a path that leads out of ``root``, and a link to a folder that contains it.
 
     By such a link a data set of unknown origin could read any file of the user.
 
     Raises:
-        UsageError: it does.
+        UsageError: the path is one of these.
     """
     if target := links.target_outside(path, root):
         found = f"{path}, which leads to {target}"

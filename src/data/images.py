@@ -34,9 +34,8 @@ class ImageDataModule(LightningDataModule):
     """Images in three splits, with one evaluation preprocessing for all later stages.
 
     Args:
-        dataset: images, classes and augmentation.
-        loading: options of the splits, the preprocessing and the batches; by default those of
-            the data set.
+        dataset: the images, classes and augmentation.
+        loading: options of splits, preprocessing and batches; by default those of the data set.
     """
 
     def __init__(self, dataset: Dataset, loading: Loading | None = None) -> None:
@@ -50,8 +49,8 @@ class ImageDataModule(LightningDataModule):
             self.loading.cache, self.loading.cache_dir, self.loading.cache_gigabytes
         )
         self._parts: Parts[LabelledImages] | None = None
-        self._left_out: list[str] = []  # of the evaluation splits
-        self._skipping: SkippingDataset | None = None  # what training reads
+        self._left_out: list[str] = []  # names of unreadable images of the evaluation splits
+        self._skipping: SkippingDataset | None = None  # the training split, with on_error=skip
         self._resume_state = ResumeState()
 
     @property
@@ -61,33 +60,33 @@ class ImageDataModule(LightningDataModule):
 
     @property
     def class_names(self) -> list[str]:
-        """The classes in label order; reads as little as it can."""
+        """The classes in label order, if possible without loading any image."""
         return self.source.class_names
 
     @property
     def notes(self) -> list[str]:
-        """Lines for the user about files that were left out, for example."""
+        """Lines for the user, for example about files that were left out."""
         return self.source.notes
 
     def prepare_data(self) -> None:
-        """Download what is missing, and find what is wrong before training.
+        """Download missing files, and check the data before training.
 
         Raises:
-            UsageError: something is missing or wrong, or an image cannot be decoded.
+            UsageError: the data are missing or not valid, or an image cannot be decoded.
         """
         self.source.prepare()
         if self.loading.on_error == "raise" and self.source.verify is not False:
             require_readable(self.load(), self.source.verify)
 
     def load(self) -> Parts[LabelledImages]:
-        """Return each split as images and the positions in them, (n,)."""
+        """Return the images of each split, and the positions of the split among them, (n,)."""
         return self.source.load(self.loading.split_seed)
 
     def dataset(self, split: Split, *, augment: bool = False) -> TransformedDataset:
-        """Return one split, with evaluation's preprocessing or training's augmentation."""
+        """Return one split with the preprocessing of the evaluation, or with augmentation."""
         images, indices = self._part(split)
-        first = self._augmentation() if augment else self.preprocessing.spatial()
-        transform = v2.Compose([first, self.preprocessing.to_tensor()])
+        spatial = self._augmentation() if augment else self.preprocessing.spatial()
+        transform = v2.Compose([spatial, self.preprocessing.to_tensor()])
         if split == "train" and self.loading.on_error == "skip":
             return SkippingDataset(images, indices, transform)
         return TransformedDataset(images, indices, transform)
@@ -133,15 +132,15 @@ class ImageDataModule(LightningDataModule):
                 found=str(self.count("train")),
                 remedy="add images, or set fewer trainer.devices",
             )
-        # The last batch of an epoch is dropped where it is not full, but for the only one.
+        # The last batch of an epoch is dropped if it is not full, unless it is the only one.
         return min(images, self.batch_size)
 
     def batches(
         self, split: Split, batch_size: int = 64
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """Yield a whole split once, in order, with evaluation's preprocessing.
+        """Yield a whole split once, in order, with the preprocessing of the evaluation.
 
-        Unlike a Trainer's loader it is never sharded or padded.
+        Unlike the loaders of a Trainer it is never sharded or padded.
 
         Yields:
             images (n, 3, H, W) and labels (n,), n <= ``batch_size``.
@@ -155,20 +154,20 @@ class ImageDataModule(LightningDataModule):
     def calibration_images(self, count: int) -> Tensor:
         """Return at most ``count`` *training* images, preprocessed as for evaluation, (n, 3, H, W).
 
-        Drawn by ``split_seed``, so that an export made again calibrates on the same images.
+        They are drawn by ``split_seed``, so that a repeated export calibrates on the same images.
         """
         training = self.dataset("train")
         return torch.stack([training[position][0] for position in self._drawn()[:count]])
 
     def judging_images(self, calibration: int, count: int) -> tuple[Tensor, Tensor] | None:
-        """Return at most ``count`` other *training* images, by which a quantization is chosen.
+        """Return at most ``count`` selection images: further *training* images with their labels.
 
-        In the order of ``split_seed`` they follow the ``calibration`` images, so no image is in
-        both.
+        A quantization recipe is chosen by them. In the order of ``split_seed`` they follow the
+        ``calibration`` images, so that no image is in both.
 
         Returns:
-            images (n, 3, H, W) in evaluation's preprocessing and labels (n,); None if there are
-            no others, or none were asked for.
+            images (n, 3, H, W) in the preprocessing of the evaluation, and labels (n,); None if
+            there are no further images, or ``count`` is 0.
         """
         training = self.dataset("train")
         positions = self._drawn()[calibration : calibration + count]
@@ -184,12 +183,12 @@ class ImageDataModule(LightningDataModule):
         return torch.stack([validation[int(position)][0] for position in order])
 
     def _drawn(self) -> list[int]:
-        """Return the positions of the training split in an order that ``split_seed`` decides."""
+        """Return the positions of the training split in a random order by ``split_seed``."""
         order = np.random.default_rng(self.loading.split_seed).permutation(self.count("train"))
         return [int(position) for position in order]
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
-        """Return augmented images as uint8; they are normalised on the device, a batch at once."""
+        """Return batches of augmented uint8 images, which are normalised on the device."""
         images, indices = self._part("train")
         if self.loading.fast_decode and isinstance(images, ImageFiles):
             images = images.shrunk(math.ceil(self.preprocessing.image_size / LEAST_CROP_SIDE))
@@ -212,7 +211,7 @@ class ImageDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         validation = self.dataset("val")
         if self._cache.kind != "none":
-            # Validation sees an image in one way only, so the resized image is kept, bit for bit.
+            # Validation has no augmentation, so the resized image is cached, with the same pixels.
             validation.images = self._cached("val", validation.images, self.preprocessing)
             validation.transform = self.preprocessing.to_tensor()
         return self._evaluation_loader(validation)
@@ -239,7 +238,7 @@ class ImageDataModule(LightningDataModule):
         return batch
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> Any:
-        """Normalise and mix the batches of training, which come as uint8."""
+        """Normalise and mix the batches of training, which are uint8."""
         images, labels = batch
         if images.dtype != torch.uint8:
             return batch
@@ -247,7 +246,7 @@ class ImageDataModule(LightningDataModule):
         mixed = batch_mixing(self.loading.mixup, self.loading.cutmix, len(self.class_names))
         if mixed is not None:
             images, labels = mixed(images, labels)
-        # The Trainer converted the batch to its precision before, but integers stay.
+        # The Trainer has converted the batch to its precision, except integers such as uint8.
         return [self.trainer.precision_plugin.convert_input(images), labels]  # type: ignore[union-attr]
 
     def _part(self, split: Split) -> tuple[LabelledImages, NDArray[np.int64]]:
@@ -262,8 +261,8 @@ class ImageDataModule(LightningDataModule):
     def _augmentation(self) -> v2.Transform:
         if self.loading.augment == "none":
             return self.preprocessing.spatial()
-        own = self.source.augmentation(self.preprocessing)
-        return v2.Compose([own, *policy_augmentation(self.loading.augment)])
+        augmentation = self.source.augmentation(self.preprocessing)
+        return v2.Compose([augmentation, *policy_augmentation(self.loading.augment)])
 
     def _training_sampler(self, training: TransformedDataset) -> TrainingSampler:
         rank, processes = self._processes()

@@ -1,4 +1,4 @@
-"""Loading options that all data sets share, with their defaults."""
+"""Options of loading, which all data sets share, with their defaults."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from src.run.preprocessing_steps import CROP_SHARE
 from src.system import machine
 from src.system.ranges import Range, require_ranges
 
-# raise: the first image that cannot be read ends the training, and is named.
-# skip: training takes the next one in its place, evaluation leaves it out; they are counted.
+# raise: the first unreadable image ends the training with an error that names it.
+# skip: training uses the next image instead, evaluation leaves it out; such images are counted.
 OnError = Literal["raise", "skip"]
 
-_SEEDS = 2**32  # of NumPy and scikit-learn
-_MOST_WORKERS = 8  # by default
+_SEEDS = 2**32  # number of seeds of NumPy and scikit-learn
+_MOST_WORKERS = 8  # of the default
 
 _Count = Annotated[int, Range("a positive number", "set for example {argument}=64", above=0)]
 _Workers = Annotated[
@@ -66,24 +66,29 @@ class Loading:
 
     Args:
         image_size: side of the square input, in pixels.
-        batch_size: images a step, in each process.
-        num_workers: processes that load images; by default one a core, 8 at most.
-        resize: ``squash`` both sides, or ``crop`` the middle.
-        mean: subtracted per channel, on the [0, 1] scale.
-        std: divided by per channel, on the [0, 1] scale.
-        split_seed: decides which image is in which split, where the data set does not.
-        interpolation: of the resizing.
-        crop_share: of the resized image's side that ``crop`` leaves.
-        augment: how training varies an image beyond what the data set says.
-        mixup: alpha by which two images of a training batch are blended; 0 for none.
-        cutmix: alpha by which a part of a training image is taken from another; 0 for none.
-        balance: what evens out classes of uneven size.
-        on_error: what happens when an image cannot be read.
-        cache: keep the decoded images of training and validation, in memory or on disk.
-        cache_dir: gets a folder ``lightship-pictures`` for those on disk; by default ``~/.cache``.
-        cache_gigabytes: that all images in it may take, those of other data included; by
-            default 50. The least recently used make room.
-        fast_decode: let training decode a large JPEG at a fraction of its size.
+        batch_size: images per step in each process. Lower it if memory runs out.
+        num_workers: processes that load images; by default one per core, at most 8; 0 to load them
+            in the training process.
+        resize: ``squash`` resizes both sides, ``crop`` the shorter one and crops the middle.
+        mean: subtracted from each channel, on the [0, 1] scale.
+        std: each channel is divided by it, on the [0, 1] scale.
+        split_seed: seed of the splits that the data set does not define itself.
+        interpolation: filter of the resizing.
+        crop_share: share of the resized image's shorter side that ``crop`` keeps.
+        augment: augmentation of training images: ``default`` for that of the data set, ``none``, or
+            ``randaugment`` or ``trivialaugment`` after that of the data set.
+        mixup: alpha of mixup, which blends two images of a training batch; 0 for none.
+        cutmix: alpha of CutMix, which pastes a part of one training image into another; 0 for
+            none.
+        balance: remedy for classes of different sizes: ``weights`` in the loss, or a ``sampler``
+            that draws images of rare classes more often.
+        on_error: behaviour for an unreadable image: ``raise`` an error, or ``skip`` it.
+        cache: keep decoded images of training and validation in ``memory`` or on ``disk``.
+        cache_dir: folder in which ``lightship-pictures`` is made for the cache on disk; by default
+            ``~/.cache``.
+        cache_gigabytes: limit of the whole cache on disk, with the images of other data; by default
+            50. The least recently used images are removed first.
+        fast_decode: decode a large JPEG at a fraction of its size for training.
 
     Raises:
         UsageError: a number is out of its range.
@@ -113,7 +118,7 @@ class Loading:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """The evaluation preprocessing."""
+        """The preprocessing of the evaluation."""
         return Preprocessing(
             self.image_size,
             self.resize,

@@ -1,4 +1,4 @@
-"""The evaluation preprocessing, which training, export and prediction share."""
+"""Preprocessing of the evaluation, which training, export and prediction share."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torchvision.transforms import v2
 
-# squash: both sides to image_size, the aspect ratio is not kept.
-# crop: the shorter side to image_size / crop_share, then the middle image_size x image_size.
-# src.run.preprocessing_steps has both in full.
+# squash: resize both sides to image_size; the aspect ratio is not kept.
+# crop: resize the shorter side to image_size / crop_share, then crop the middle.
+# src.run.preprocessing_steps defines all steps of both.
 ResizeRule = Literal["squash", "crop"]
 Interpolation = Filter
 
@@ -44,7 +44,7 @@ class Preprocessing:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     interpolation: Interpolation = "bilinear"
-    crop_share: float = CROP_SHARE  # of the resized image's side that is cropped out
+    crop_share: float = CROP_SHARE  # share of the resized image's shorter side that is kept
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -52,7 +52,7 @@ class Preprocessing:
         return (3, self.image_size, self.image_size)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as stored in every exported file."""
+        """Return plain values, as they are stored in every exported file."""
         return {
             **asdict(self),
             "mean": list(self.mean),
@@ -65,13 +65,13 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the preprocessing that an exported file stores: see :meth:`to_dict`."""
-        given: dict[str, Any] = {
+        """Return the preprocessing of the values of :meth:`to_dict`."""
+        arguments: dict[str, Any] = {
             field.name: tuple(value) if isinstance(value, list) else value
             for field in fields(cls)
             if (value := values.get(field.name)) is not None
         }
-        return cls(**given)
+        return cls(**arguments)
 
     def steps(self) -> tuple[Step, ...]:
         """Return the steps from a decoded image to the input, in order."""
@@ -85,13 +85,13 @@ class Preprocessing:
         return tensor
 
     def spatial(self) -> v2.Transform:
-        """Return the steps that resize and cut: image in, image out."""
+        """Return the transform that resizes and crops an image."""
         from torchvision.transforms import v2
 
         return v2.Compose([_transform(step) for step in spatial_steps(self.steps())])
 
     def to_tensor(self) -> v2.Transform:
-        """Return the transform of a uint8 image to a normalised (3, H, W) float32 tensor."""
+        """Return the transform from a uint8 image to a normalised (3, H, W) float32 tensor."""
         from torchvision.transforms import v2
 
         return v2.Compose([v2.ToImage(), v2.Lambda(self.normalised)])
@@ -107,7 +107,7 @@ class Preprocessing:
 
 
 def _transform(step: Spatial) -> v2.Transform:
-    """Return a step as torchvision's transform, which calls Pillow."""
+    """Return a step as a transform of torchvision, which calls Pillow."""
     from torchvision.transforms import v2
 
     match step:
@@ -123,7 +123,7 @@ def _transform(step: Spatial) -> v2.Transform:
 
 
 def _without_ends(image: Image.Image, longest_ratio: int) -> Image.Image:
-    """See :class:`src.run.preprocessing_steps.WithoutEnds`; most images stay as they are."""
+    """Cut the ends off a very long image: :class:`src.run.preprocessing_steps.WithoutEnds`."""
     shorter = min(image.size)
     left, top = (
         max(side - longest_ratio * shorter, 0) // (4 * shorter) * (2 * shorter)

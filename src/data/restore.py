@@ -1,4 +1,4 @@
-"""Restore the data of an earlier run from its ``config.yaml``."""
+"""Restore the data module of an earlier run from its ``config.yaml``."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from src.run import started_in
 from src.run.folder import Run
 
 PATHS = ("root", "file", "cache_dir")  # the options of data sets that are paths
-_OURS = "src.data."
+_PACKAGE = "src.data."
 
 
 def data_of(run: Run) -> DatasetModule:
     """Return the data module that a run was trained with, from any working folder.
 
-    Only classes of this project are looked up: a run folder may come from a stranger, and reading
-    it must not import other modules.
+    Only classes of this project are imported: a run folder may come from a stranger, and reading it
+    must not import other modules.
 
     Raises:
-        UsageError: the configuration is not whole, or names a class from elsewhere.
+        UsageError: the configuration is incomplete, or names a class of another package.
     """
     remedy = "train again, or mend the file"
     try:
@@ -37,26 +37,26 @@ def data_of(run: Run) -> DatasetModule:
             str(run.config), expected="data.class_path", found=one_line(str(error)), remedy=remedy
         ) from error
     for named in _class_paths(data):
-        if not named.startswith(_OURS):
+        if not named.startswith(_PACKAGE):
             raise UsageError(
                 str(run.config),
-                expected=f"a data.class_path that starts with {_OURS}",
+                expected=f"a data.class_path that starts with {_PACKAGE}",
                 found=named,
                 remedy="train with python -m src.train, which exports and measures by itself",
             )
     data = {**data, "class_path": class_path}
     options = data.get("init_args")
     if isinstance(options, dict):
-        given = {name: options[name] for name in PATHS if isinstance(options.get(name), str)}
-        resolved = {name: str(started_in.find(run, text)) for name, text in given.items()}
-        # The parser takes UTF-8 only; another path stays relative to the training's folder.
-        kept = {name: path for name, path in resolved.items() if printable(path) == path}
-        data = {**data, "init_args": options | kept}
+        paths = {name: options[name] for name in PATHS if isinstance(options.get(name), str)}
+        resolved = {name: str(started_in.find(run, path)) for name, path in paths.items()}
+        # The parser takes UTF-8 only. Any other path stays relative to the folder of the training.
+        utf8 = {name: path for name, path in resolved.items() if printable(path) == path}
+        data = {**data, "init_args": options | utf8}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(DatasetModule, "data")
     try:
         config = parser.parse_object({"data": data})
-    except Exception as error:  # a value can lead the parser to any error
+    except Exception as error:  # a value can make the parser raise anything
         raise UsageError(
             str(run.config),
             expected=f"the options of {class_path}",
@@ -64,11 +64,11 @@ def data_of(run: Run) -> DatasetModule:
             remedy=remedy,
         ) from error
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # .instantiate is not in 4.40
+        warnings.simplefilter("ignore", DeprecationWarning)  # jsonargparse 4.40 has no .instantiate
         try:
             module: DatasetModule = parser.instantiate_classes(config).data
         except Exception as error:
-            # The parser wraps the error of a class into an error about the class.
+            # The parser wraps the error of a constructor into an error about the class.
             raise lightship_error_in(error) or UsageError(
                 str(run.config),
                 expected=f"the options of {class_path}",
@@ -79,9 +79,9 @@ def data_of(run: Run) -> DatasetModule:
 
 
 def moved(class_path: str) -> str:
-    """Return the present class path of a data set; older runs have it directly in ``src.data``."""
+    """Return the present class path of a data set; in older runs it is directly in ``src.data``."""
     module, _, name = class_path.rpartition(".")
-    dataset = module.removeprefix(_OURS)
+    dataset = module.removeprefix(_PACKAGE)
     names = {module.name for module in pkgutil.iter_modules(datasets.__path__)}
     return f"{datasets.__name__}.{dataset}.{name}" if dataset in names else class_path
 

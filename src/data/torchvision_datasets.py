@@ -1,4 +1,4 @@
-"""Base class of the published data sets of photographs that torchvision downloads."""
+"""Base class of the published photograph data sets that torchvision downloads."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Files = tuple[Iterable[str | Path], Iterable[int]]  # paths, and their labels
 class TorchvisionDataset(Photographs):
     """A data set of photographs with its own test split.
 
-    Where it has no validation split, a tenth of its training split validates.
+    If it has no validation split, a tenth of its training split is for validation.
 
     Args:
-        root: folder that holds the data set; downloaded there when it is not.
+        root: folder of the data set, which is downloaded there if it is missing.
     """
 
     archives: ClassVar[dict[str, str]]
-    """Addresses of the files that are downloaded, by their names."""
+    """URLs of the files that are downloaded, by file name."""
 
     root: str = "data"
     folder: Path = field(init=False)
@@ -45,7 +45,7 @@ class TorchvisionDataset(Photographs):
 
     @abstractmethod
     def source(self, split: str, *, download: bool = False) -> Any:
-        """Return torchvision's data set of one split, by torchvision's name for it."""
+        """Return torchvision's data set of one split, given torchvision's name of the split."""
 
     @abstractmethod
     def splits(self) -> dict[Split, str]:
@@ -60,7 +60,7 @@ class TorchvisionDataset(Photographs):
         """
 
     def names(self, source: Any) -> list[str]:
-        """The classes in label order."""
+        """Return the classes in label order."""
         return list(source.classes)
 
     @functools.cached_property
@@ -69,10 +69,10 @@ class TorchvisionDataset(Photographs):
         return self.names(self.source(self.splits()["train"]))
 
     def prepare(self) -> None:
-        """Download and unpack what is not there.
+        """Download and unpack missing files.
 
         Raises:
-            UsageError: it cannot be downloaded.
+            UsageError: they cannot be downloaded.
         """
         downloaded(
             lambda: self.source(self.splits()["train"], download=True), self.folder, self.archives

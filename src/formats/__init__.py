@@ -14,7 +14,7 @@ from typing import Any
 from src.errors import UsageError
 from src.formats.base import Format
 
-# The formats that are exported where none is named, in the order of the report.
+# The formats that are exported by default, in the order of the report.
 DEFAULT = ("eager", "torchscript", "onnx_fp32", "onnx_int8_dynamic", "onnx_int8")
 
 
@@ -29,7 +29,8 @@ def get(name: str, argument: str = "export.formats") -> Format:
 
     Raises:
         UsageError: there is no such format.
-        TypeError: the module does not define one subclass of ``Format`` with all attributes.
+        TypeError: the module does not define exactly one subclass of ``Format``, or the subclass
+            lacks an attribute.
     """
     if name not in names():
         raise UsageError(
@@ -49,7 +50,7 @@ def get(name: str, argument: str = "export.formats") -> Format:
     if len(classes) != 1:
         raise TypeError(f"{module.__name__} defines {len(classes)} formats; 1 is expected")
     [kind] = classes
-    # Known now, and not after a training and an export.
+    # Checked here, so that the error does not come after a training and an export.
     if missing := [name for name in Format.__annotations__ if not hasattr(kind, name)]:
         raise TypeError(f"{module.__name__}.{kind.__name__} has no {', '.join(missing)}")
     return kind()

@@ -1,4 +1,4 @@
-"""The class that every format is a subclass of: how a file is exported, loaded and described."""
+"""Base class of all formats: how a file is exported, loaded and described."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TensorSensitivity:
-    """Distance of one tensor of a quantized file from the same tensor in fp32."""
+    """Quantization error of one tensor, compared with the same tensor in fp32."""
 
     tensor: str
     kind: Literal["activation", "weight"]
-    sqnr_db: float  # signal to quantization noise
+    sqnr_db: float  # signal to quantization noise ratio
 
 
 class Format(ABC):
     """A kind of file to deploy.
 
-    A module of this package defines one subclass; the module's name is the format's name. Heavy
-    and optional packages are imported inside the methods: all modules are imported to list the
-    options of the command line.
+    Each module of this package defines one subclass, and the module's name is the format's name.
+    The command line imports all modules to list their options, so heavy and optional packages are
+    imported inside the methods.
 
     Attributes:
-        requires: packages to export, by import name.
-        runs_with: packages to load and run the exported files, by import name.
-        devices: devices it can run on, "cpu" and "cuda".
-        precision: of the weights and products: "fp32", "int8", ...
-        tolerance: largest difference of a logit from eager's that the arithmetic of this format
-            explains, as a share of eager's largest logit. A row beyond it fails. None for a
-            format that changes the numbers on purpose (quantization): its accuracy is measured
-            instead. Rounding in fp32 explains far less: see
+        requires: packages that exporting needs, by import name.
+        runs_with: packages that loading and running the exported files need, by import name.
+        devices: the devices that it runs on, "cpu" and "cuda".
+        precision: type of the weights and products: "fp32", "int8", ...
+        tolerance: largest difference between a logit and eager's that the arithmetic of this format
+            can cause, as a share of eager's largest logit. A row with a larger one fails. None for
+            a format that changes the numbers on purpose (quantization): its accuracy is measured
+            instead. Rounding in fp32 causes far less: see
             :mod:`src.benchmark.statistics.rounding`.
-        embeds: :meth:`embed` is implemented.
-        compiles: exporting or loading calls a C++ compiler, which takes half a minute to minutes.
-            The default tests run such a format with one architecture only.
-        mixes_batch: the answer for an image depends on the other images of its batch. Such a
-            format is scored, and predicts, one image at a time.
-        varies: reason why two exports of the same weights on one machine give different bytes, as
-            a part of a sentence. None if they give the same bytes.
+        embeds: True if :meth:`embed` is implemented.
+        compiles: True if exporting or loading calls a C++ compiler, which takes half a minute to
+            minutes. The default tests run such a format with one architecture only.
+        mixes_batch: True if the logits of an image depend on the other images of its batch. Such
+            a format is scored, and predicts, one image at a time.
+        varies: the reason why two exports of the same weights on one machine give different bytes,
+            as a part of a sentence. None if they give the same bytes.
         Options: a dataclass of options that belong to this format alone. Each field is an option
             ``export.<format>.<field>`` of the command line, with the help text of its docstring.
             :meth:`export` reads them with ``source.options_of(self.name, ...)``.
@@ -70,23 +70,23 @@ class Format(ABC):
 
     @abstractmethod
     def export(self, source: ExportSource, folder: Path) -> dict[str, Any] | None:
-        """Write everything that is needed to run into the empty ``folder``.
+        """Write all files that running needs into the empty ``folder``.
 
         Returns:
-            How the file was made, as plain values in base units, or None. The report shows:
-            ``summary``, a list of sentences; ``within_budget``, whether it kept
-            ``max_accuracy_drop`` on the selection images (None: not evaluated); ``table``, what was
-            tried, with ``head`` (pairs of a name and a unit: "text", "share", "seconds" or
-            "truth"), ``rows`` of such values, and ``chosen``, the index of a row. Further keys
-            are kept as they are.
+            Notes on how the file was made, as plain values in base units, or None. The report
+            shows ``summary``, a list of sentences; ``within_budget``, True if the file kept
+            ``max_accuracy_drop`` on the selection images (None: not evaluated); and ``table``, the
+            recipes that were tried, with ``head`` (pairs of a name and a unit: "text", "share",
+            "seconds" or "truth"), ``rows`` of such values, and ``chosen``, the index of a row.
+            Other keys are stored in the manifest as they are.
 
         Raises:
-            Unavailable: it cannot be exported here.
+            Unavailable: the format cannot be exported here.
         """
 
     @abstractmethod
     def load(self, folder: Path, device: str, threads: int) -> Runtime:
-        """Open an exported folder. Nothing outside of that folder is read.
+        """Load an exported folder. No file outside of it is read.
 
         Args:
             folder: as :meth:`export` wrote it.
@@ -94,29 +94,29 @@ class Format(ABC):
             threads: intra-op threads.
 
         Raises:
-            Unavailable: it cannot run on ``device`` here.
+            Unavailable: the file cannot run on ``device`` here.
         """
 
     def usage(self, preprocessing: dict[str, Any]) -> str | None:
         """Return a Python program that classifies ``picture.png`` without this project.
 
-        It has ``{folder}`` where the folder of the files belongs; see :mod:`src.run.usage_code`.
+        ``{folder}`` stands for the folder of the exported files; see :mod:`src.run.usage_code`.
         None if there is no such program.
         """
         return None
 
     def embed(self, folder: Path, target: Path) -> None:
-        """Write the file in ``folder`` into ``target``, with preprocessing and softmax inside.
+        """Write a file with the preprocessing and the softmax inside into the folder ``target``.
 
-        The new file takes one uint8 image (height, width, 3) of any size and gives probabilities
-        (K,). Only formats with ``embeds`` can do it.
+        It is made from the file in ``folder``. Its input is one uint8 image (height, width, 3) of
+        any size, its output probabilities (K,). Only formats with ``embeds`` implement it.
         """
         raise NotImplementedError(f"{self.name} cannot hold its preprocessing")
 
     def sensitivity(
         self, folder: Path, exports: Path, images: NDArray[np.float32]
     ) -> list[TensorSensitivity]:
-        """Compare the tensors of the file with those of the fp32 file, the noisiest first.
+        """Return the quantization errors of the file's tensors, the largest error first.
 
         Args:
             folder: as :meth:`export` wrote it.
@@ -124,6 +124,7 @@ class Format(ABC):
             images: (n, 3, H, W), on which activations are compared.
 
         Returns:
-            The tensors that both files have; empty for a format that has no such comparison.
+            The tensors that the file and the fp32 file both have; empty for a format without
+            this comparison.
         """
         return []

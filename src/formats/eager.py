@@ -1,4 +1,4 @@
-"""The baseline: torchvision's network and a state dict in safetensors, loadable without pickle."""
+"""The baseline: the weights in safetensors, and the name of torchvision's network. No pickle."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _NETWORK = "network.json"
 
 
 class Eager(Format):
-    """PyTorch's eager mode; subclasses change the type of the weights or how kernels are launched.
+    """PyTorch's eager mode. Subclasses change the type of the weights, or how kernels are launched.
 
     Attributes:
-        dtype: type of the weights in the file and of the products; None for those of training.
-        tf32: let a GPU multiply float32 as TF32.
-        runtime: runs the network.
+        dtype: type of the weights in the file and of the products; None for the type of training.
+        tf32: True to let a GPU compute products of float32 in TF32.
+        runtime: class that runs the network.
     """
 
     requires = ("torch", "torchvision", "safetensors")
     runs_with = ("torch", "torchvision", "safetensors")
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     precision = "fp32"
-    # The same weights in another process, or on another device with other kernels.
+    # The weights are the same, but another device has other kernels.
     tolerance: ClassVar[float | None] = 5e-3
     dtype: ClassVar[NarrowType | None] = None
     tf32: ClassVar[bool] = False
@@ -50,7 +50,7 @@ class Eager(Format):
                 name: value.to(getattr(torch, self.dtype)) if value.is_floating_point() else value
                 for name, value in state.items()
             }
-        # Serialized in memory first, so that a failing write is an OSError with its number.
+        # Serialized in memory first, so that a failed write raises an OSError with its errno.
         (folder / _WEIGHTS).write_bytes(save(state))
         network = {
             "library": "torchvision",
@@ -61,13 +61,13 @@ class Eager(Format):
         (folder / _NETWORK).write_text(json.dumps(network, indent=1), encoding="utf-8")
 
     def load(self, folder: Path, device: str, threads: int) -> TorchRuntime:
-        place = open_device(device, threads, tf32=self.tf32)
+        torch_device = open_device(device, threads, tf32=self.tf32)
         network = open_network(folder)
         if self.dtype is not None:
             from src.backends.torch.half_precision import narrowed
 
             network = narrowed(network, self.dtype)
-        return self.runtime(network.to(place), place, self.precision)
+        return self.runtime(network.to(torch_device), torch_device, self.precision)
 
     def usage(self, preprocessing: dict[str, Any]) -> str:
         return self.program(preprocessing)
@@ -81,9 +81,9 @@ class Eager(Format):
         """Return the program of :meth:`usage`.
 
         Args:
-            preprocessing: as it travels inside the file.
+            preprocessing: as it is stored in the file.
             changes: further lines, which change ``model`` before it is called.
-            call: an expression for the logits of ``images``.
+            call: the expression that computes the logits of ``images``.
         """
         opening = [
             f'network = json.load(open("{usage_code.FOLDER}/{_NETWORK}", encoding="utf-8"))',
@@ -99,10 +99,10 @@ class Eager(Format):
 
 
 def open_network(folder: Path) -> nn.Module:
-    """Build the exported network, in eval mode, on the CPU.
+    """Return the exported network in eval mode, on the CPU.
 
     Raises:
-        UsageError: it is no network of torchvision's, or the weights are of another.
+        UsageError: the file names no network of torchvision, or the weights are not for it.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -111,7 +111,7 @@ def open_network(folder: Path) -> nn.Module:
 
     try:
         network = read_metadata(folder)
-        # An outline takes no memory: the file decides what is built, and it may be anybody's.
+        # The file may come from a stranger and name a huge network. An outline takes no memory.
         module = builders.outline(network["builder"], network["options"])
         weights = load_file(folder / _WEIGHTS)
         builders.require_weights_of(module, weights)
@@ -122,12 +122,12 @@ def open_network(folder: Path) -> nn.Module:
             found=describe(error),
             remedy="export the run again",
         ) from error
-    # No random weights in between: all of them would be overwritten.
+    # Random weights would be overwritten, so they are not initialised.
     module.to_empty(device="cpu").load_state_dict(weights)
     return module.eval()
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """Read what the file holds beside the weights: builder, class names, preprocessing."""
+    """Return the metadata of an exported folder: builder, class names, preprocessing."""
     content: dict[str, Any] = json.loads((folder / _NETWORK).read_text(encoding="utf-8"))
     return content

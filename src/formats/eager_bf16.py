@@ -1,4 +1,4 @@
-"""Eager's network and weights in bf16 on a GPU: half the size, and the range of fp32."""
+"""Eager in bf16 on a GPU: half the size of fp32, and the same range of numbers."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ class EagerBf16(EagerFp16):
     """``eager_fp16`` with 8 bits of mantissa and 8 of exponent."""
 
     precision = "bf16"
-    tolerance = None  # 8 bits of mantissa: the accuracy is measured instead
+    tolerance = None  # with 8 bits of mantissa the accuracy is measured instead
     dtype = "bfloat16"

@@ -1,6 +1,6 @@
-"""Eager's files on a GPU, with all kernels of a call launched at once by a CUDA graph.
+"""The files of ``eager`` on a GPU, with all kernels of a call launched at once by a CUDA graph.
 
-A graph is captured for each batch size when it is first met: a service fixes its batch sizes.
+A graph is captured at the first call with each batch size, so a service should use few of them.
 """
 
 from __future__ import annotations

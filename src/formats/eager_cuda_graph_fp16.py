@@ -1,4 +1,4 @@
-"""``eager_fp16`` with all kernels of a call launched at once: see ``eager_cuda_graph``."""
+"""``eager_fp16`` with all kernels of a call launched at once by a CUDA graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Eager's network and weights in fp16 on a GPU: half the size, products by tensor cores."""
+"""Eager in fp16 on a GPU: half the size of fp32, and products by tensor cores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class EagerFp16(Eager):
 
     devices = ("cuda",)
     precision = "fp16"
-    tolerance: ClassVar[float | None] = 2e-2  # as onnx_fp16's: 11 bits of mantissa
+    tolerance: ClassVar[float | None] = 2e-2  # like onnx_fp16: 11 bits of mantissa
     dtype: ClassVar[NarrowType | None] = "float16"
 
     def usage(self, preprocessing: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Eager's files on a GPU that multiplies float32 as TF32: 8 bits of exponent, 10 of mantissa."""
+"""The files of ``eager`` on a GPU in TF32: 8 bits of exponent, 10 of mantissa."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class EagerTf32(Eager):
 
     devices = ("cuda",)
     precision = "tf32"
-    tolerance = 2e-2  # as fp16's, which has as many bits of mantissa
+    tolerance = 2e-2  # like fp16, which has as many bits of mantissa
     tf32 = True
 
     def usage(self, preprocessing: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
-"""ONNX in fp16, for a GPU: half the size of ``onnx_fp32``, images and logits in fp32 still.
+"""ONNX in fp16, for a GPU: half the size of ``onnx_fp32``; images and logits stay in fp32.
 
-Not for a CPU: ONNX Runtime has next to no fp16 kernels there, and puts a conversion before and
-after every operator.
+It is not for a CPU: ONNX Runtime has hardly any fp16 kernels there, and adds a conversion before
+and after every operator.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class OnnxFp16(OnnxFp32):
 
     devices = ("cuda",)
     precision = "fp16"
-    tolerance = 2e-2  # 11 bits of mantissa; DenseNet-121 departs the most, by 1 %
+    tolerance = 2e-2  # 11 bits of mantissa; the largest difference is 1 %, of DenseNet-121
 
     def export(self, source: ExportSource, folder: Path) -> None:
         import onnx
@@ -27,6 +27,7 @@ class OnnxFp16(OnnxFp32):
 
         graph = onnx.load(source.fp32_graph.path)
         model = convert_float_to_float16(graph, keep_io_types=True)
-        # The conversion of the images stands after the nodes that read it: not valid ONNX.
+        # The converter puts the conversion of the images after the nodes that read it, which is
+        # not valid ONNX.
         OnnxModel(model).topological_sort()
         file.write(model, source, folder)

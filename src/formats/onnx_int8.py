@@ -1,7 +1,7 @@
 """ONNX in int8: static quantization (QDQ), calibrated on training images, for one kind of CPU.
 
-The types follow ``export.onnx_int8.target``. If the plain recipe changes too many answers, others
-are tried until one keeps the accuracy budget.
+The 8-bit types depend on ``export.onnx_int8.target``. If the plain recipe changes too many
+predictions, other recipes are tried until one keeps the accuracy budget.
 https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.backends.base import ExportSource
-from src.backends.onnx import file as _onnx
+from src.backends.onnx import file as onnx_file
 from src.errors import UsageError
 from src.formats.base import TensorSensitivity
 from src.formats.onnx_fp32 import OnnxFp32
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Int8Options:
+class OnnxInt8Options:
     """Recipe of the static int8 file.
 
     Args:
-        target: the processor that the file is for: auto (this one), vnni (x86 with an int8 dot
+        target: processor that the file is for: auto (this one), vnni (x86 with an int8 dot
             product), avx2 (x86 without) or arm.
-        search_seconds: what may be spent on looking for a recipe that keeps the accuracy
-            budget, when the plain one doesn't; 0 takes the plain one without judging it. The
-            recipe that is being tried when they have passed is finished.
+        search_seconds: time limit in seconds of the search for a recipe within the accuracy
+            budget; 0 takes the plain recipe without evaluating it. The recipe that is being tried
+            at the limit is finished. Raise it if the report says that the time was up.
     """
 
     target: Target = "auto"
@@ -63,10 +63,10 @@ class OnnxInt8(OnnxFp32):
     devices = ("cpu",)
     precision = "int8"
     tolerance = None
-    Options = Int8Options
+    Options = OnnxInt8Options
 
     def export(self, source: ExportSource, folder: Path) -> dict[str, Any]:
-        options = source.options_of(self.name, Int8Options)
+        options = source.options_of(self.name, OnnxInt8Options)
         choice = target.choose(options.target)
         quantizer = Quantizer(source, choice)
         if source.selection is None or options.search_seconds == 0:
@@ -91,13 +91,13 @@ class OnnxInt8(OnnxFp32):
                 reference_name="the fp32 file",
                 format_name=self.name,
             )
-        _onnx.write(model, source, folder, quantization=recipe.values())
+        onnx_file.write(model, source, folder, quantization=recipe.values())
         return {**choice.details(), **details}
 
     def sensitivity(
         self, folder: Path, exports: Path, images: NDArray[np.float32]
     ) -> list[TensorSensitivity]:
-        """See :func:`src.quantization.onnx.quantization_error.tensor_errors`.
+        """Return the errors of :func:`src.quantization.onnx.quantization_error.tensor_errors`.
 
         Raises:
             FileNotFoundError: ``exports`` has no fp32 file to compare with.
@@ -106,12 +106,12 @@ class OnnxInt8(OnnxFp32):
 
         from src.quantization.onnx import quantization_error
 
-        original = exports / "onnx_fp32" / _onnx.FILE
+        original = exports / "onnx_fp32" / onnx_file.FILE
         if not original.is_file():
             raise FileNotFoundError("it is compared with onnx_fp32, which was not exported")
-        file = folder / _onnx.FILE
-        metadata = {each.key: each.value for each in onnx.load(file).metadata_props}
-        # Equalised, its tensors are others than those of onnx_fp32, by a factor a channel.
+        file = folder / onnx_file.FILE
+        metadata = {entry.key: entry.value for entry in onnx.load(file).metadata_props}
+        # Equalisation scales the channels of tensors, so the fp32 file is equalised as well.
         change = equalise if json.loads(metadata["quantization"])["equalised"] else None
         errors = quantization_error.tensor_errors(original, file, images, change)
         return [TensorSensitivity(**error._asdict()) for error in errors]

@@ -1,7 +1,7 @@
-"""ONNX with int8 weights and activations quantized at run time: the source report's recipe.
+"""ONNX with int8 weights and activations quantized at run time.
 
-It is here to be measured. Convolutions become ``ConvInteger``, for which ONNX Runtime has no
-fast kernel, so a convolutional network is usually slower than in fp32.
+It is a common recipe, so its cost is measured: convolutions become ``ConvInteger``, for which ONNX
+Runtime has no fast kernel, and a convolutional network is usually slower than in fp32.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class OnnxInt8Dynamic(OnnxFp32):
     devices = ("cpu",)
     precision = "int8"
     tolerance = None
-    mixes_batch = True  # one range of each activation, over all images of the batch
+    mixes_batch = True  # an activation has one range over all images of the batch
 
     def export(self, source: ExportSource, folder: Path) -> None:
         import onnx

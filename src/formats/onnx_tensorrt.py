@@ -1,6 +1,6 @@
-"""``onnx_fp16``'s file, run by TensorRT: ONNX Runtime builds an engine for the GPU at each load.
+"""The file of ``onnx_fp16``, run by TensorRT. Each load builds an engine for the GPU.
 
-It needs the packages ``onnxruntime-gpu`` and ``tensorrt``; elsewhere its row is skipped.
+It needs the packages ``onnxruntime-gpu`` and ``tensorrt``; without them its row is skipped.
 """
 
 from __future__ import annotations

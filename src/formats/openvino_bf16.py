@@ -1,4 +1,4 @@
-"""OpenVINO in bf16, on a processor that multiplies it natively; the weights take half the space."""
+"""OpenVINO in bf16, for processors with bf16 instructions; weights take half the space."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class OpenVinoBf16(OpenVinoFp32):
     """The fp32 graph with weights in 16 bits and products in bf16."""
 
     precision = "bf16"
-    # Products of 8 bits of mantissa move EfficientNet-B0's logits by 5 % of the largest: the
+    # With 8 bits of mantissa, EfficientNet-B0's logits change by 5 % of the largest, so the
     # accuracy is measured instead.
     tolerance = None
 
     def export(self, source: ExportSource, folder: Path) -> None:
-        # OpenVINO stores 16 bits as float16, which has three bits of mantissa more than bfloat16;
-        # what is out of its range stays in float32.
+        # OpenVINO stores 16-bit weights as float16, which has three more bits of mantissa than
+        # bfloat16. Weights out of its range stay in float32.
         file.write(file.model(source), source, folder, half=True, precision="bf16")
 
     def load(self, folder: Path, device: str, threads: int) -> OpenVinoRuntime:
         if not machine.has_bfloat16():
-            # OpenVINO would emulate it or take fp32, under this row's name.
+            # OpenVINO would emulate bf16 or use fp32, and the row would have a wrong name.
             raise Unavailable(f"{machine.cpu_model()} does not multiply bfloat16 natively")
         return OpenVinoRuntime(folder / file.FILE, device, threads, "bf16")

@@ -34,7 +34,7 @@ class OpenVinoFp32(Format):
             "core = openvino.Core()",
             f'graph = core.read_model("{usage_code.FOLDER}/{file.FILE}")',
             f'names = json.loads(graph.get_rt_info(["{section}", "class_names"]).value)',
-            # It would choose by itself, bf16 where the processor has it.
+            # Without this hint OpenVINO uses bf16 on processors that have it.
             f'precision = graph.get_rt_info(["{section}", "{key}"]).value',
             # The file takes any batch size.
             f"graph.reshape([1, 3, {size}, {size}])  # faster than a batch size that may change",

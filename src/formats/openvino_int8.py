@@ -2,17 +2,17 @@
 
 NNCF has one preset for networks of convolutions and ReLU, its default, and one for transformers,
 which keeps the surroundings of LayerNorm and GELU in float and gives activations asymmetric
-ranges. Neither is better for all networks: on the digits, a ConvNeXt-T of 97.4 % top-1 kept 51.9 %
-with the first and keeps 97.4 % with the second, while ResNet-34 and EfficientNet-B0 keep their
-accuracy with both and run faster with the first. So both are tried, and the faster one of those
-within the accuracy budget is shipped. If none is, the most sensitive layers are kept in float.
-Then the search tries to make the file faster: bf16 for the float part, on a processor that has it,
-and hard swishes for SiLU and GELU.
+ranges. Neither is better for all networks: on the digits, the top-1 of a ConvNeXt-T fell from
+97.4 % to 51.9 % with the first and stayed at 97.4 % with the second, while ResNet-34 and
+EfficientNet-B0 keep their accuracy with both and run faster with the first. So both are tried, and
+the faster one of those within the accuracy budget is shipped. If none is, the most sensitive layers
+are kept in float. Then the search tries to make the file faster: bf16 for the float part, on a
+processor that has it, and hard swishes for SiLU and GELU.
 
-SmoothQuant, a part of the second preset, is off: it cost 22 dB of EfficientNet-B0's signal to
-noise ratio and gave ConvNeXt-T 3 dB, without changing an answer of either. Ranges are NNCF's
-default, the mean over images: MinMax, which takes the most extreme image, left EfficientNet-B0
-with 53 %, because a few images have activations a hundred times as large as others.
+SmoothQuant, a part of the second preset, is off: EfficientNet-B0 lost 22 dB of its signal to noise
+ratio by it and ConvNeXt-T gained 3 dB, and no prediction of either changed. Ranges are NNCF's
+default, the mean over images. MinMax, which takes the most extreme image, left EfficientNet-B0
+with a top-1 of 53 %, because a few images have activations a hundred times as large as others.
 
 https://docs.openvino.ai/2026/openvino-workflow/model-optimization-guide/quantizing-models-post-training/basic-quantization-flow.html
 """
@@ -37,7 +37,7 @@ from src.quantization.search import search
 from src.system import machine
 
 RECIPES = (OpenVinoRecipe("convolutional"), OpenVinoRecipe("transformer"))
-_SAFEST = OpenVinoRecipe("transformer")  # without a search
+_SAFEST = OpenVinoRecipe("transformer")  # taken if there is no search
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class OpenVinoInt8Options:
     """Recipe of the OpenVINO int8 file.
 
     Args:
-        search_seconds: time limit for the search for a recipe within the accuracy budget; 0 takes
-            the recipe for transformers without evaluating it. The recipe that is being tried at
-            the limit is finished. Raise it if the report says that the time was up.
+        search_seconds: time limit in seconds of the search for a recipe within the accuracy
+            budget; 0 takes the recipe for transformers without evaluating it. The recipe that is
+            being tried at the limit is finished. Raise it if the report says that the time was up.
     """
 
     search_seconds: float = 120.0
@@ -100,7 +100,7 @@ class OpenVinoInt8(OpenVinoFp32):
         return details
 
     def load(self, folder: Path, device: str, threads: int) -> OpenVinoRuntime:
-        kept = file.said_precision(folder)
-        if kept == "bf16" and not machine.has_bfloat16():
-            kept = "f32"  # made on another processor; this one would emulate it
-        return OpenVinoRuntime(folder / file.FILE, device, threads, kept)
+        precision = file.said_precision(folder)
+        if precision == "bf16" and not machine.has_bfloat16():
+            precision = "f32"  # exported on another processor; this one would emulate bf16
+        return OpenVinoRuntime(folder / file.FILE, device, threads, precision)

@@ -1,6 +1,6 @@
-"""Eager's files, compiled by torch.compile when they are loaded: nothing new to ship.
+"""The files of ``eager``, compiled by torch.compile at each load.
 
-Loading takes as long as compiling does, and a C++ compiler, wherever the file runs.
+Loading takes as long as compiling, and needs a C++ compiler on the machine that runs the file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from src.system.packages import missing_packages
 class TorchCompile(eager.Eager):
     """Eager, compiled by Inductor for any batch size."""
 
-    tolerance = 5e-3  # as eager's, and BatchNorm folded
+    tolerance = 5e-3  # like eager, and BatchNorm folded
     compiles = True
 
     def usage(self, preprocessing: dict[str, Any]) -> str:
@@ -34,35 +34,35 @@ class TorchCompile(eager.Eager):
         from torch._dynamo import mark_dynamic
         from torch._inductor.async_compile import shutdown_compile_workers
 
-        place = open_device(device, threads)
+        torch_device = open_device(device, threads)
         require_compiler()
         if device == "cuda" and missing_packages(["triton"]):
             raise Unavailable("not installed: triton, which torch.compile needs on a GPU")
         # Forget earlier loads: torch gives up after compiling the same code a few times, and
         # with fullgraph=True that is an error.
         torch.compiler.reset()
-        network = eager.open_network(folder).to(place)
+        network = eager.open_network(folder).to(torch_device)
         compiled = torch.compile(
             network,
-            fullgraph=True,  # or fail: a part that is not compiled would be timed under this name
+            fullgraph=True,  # fail rather than time a network that is compiled in part
             options={
                 "freezing": True,  # weights are constants, laid out for the kernels that read them
-                # One library instead of one a kernel: a third of the time that compiling takes.
+                # One library instead of one per kernel, which takes a third of the time to compile.
                 "cpp_wrapper": device == "cpu",
                 # Triton's kernels are compiled one by one, in processes that each import torch.
                 "compile_threads": min(threads, 4) if device == "cuda" else 1,
-                # They would be left behind, in a cache that no setting moves.
+                # Precompiled headers would stay in a cache folder that no setting can move.
                 "cpp_cache_precompile_headers": False,
             },
         )
         size = eager.read_metadata(folder)["preprocessing"]["image_size"]
         with torch.inference_mode(), fresh_compiler_cache():
-            # Torch takes a batch of one as another graph than all larger ones.
-            compiled(torch.zeros(1, 3, size, size, device=place))
-            images = torch.zeros(2, 3, size, size, device=place)
+            # torch compiles one graph for a batch of one and another for all larger batches.
+            compiled(torch.zeros(1, 3, size, size, device=torch_device))
+            images = torch.zeros(2, 3, size, size, device=torch_device)
             mark_dynamic(images, 0)
             compiled(images)
-        shutdown_compile_workers()  # processes that would stay, beside rows that are timed
-        runtime = TorchRuntime(compiled, place)
+        shutdown_compile_workers()  # they would go on running while rows are timed
+        runtime = TorchRuntime(compiled, torch_device)
         runtime.settings["compiler"] = "inductor"
         return runtime

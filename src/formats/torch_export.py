@@ -1,8 +1,8 @@
-"""torch.export, compiled ahead of time by AOTInductor: TorchScript's successor.
+"""torch.export, compiled ahead of time by AOTInductor: the successor of TorchScript.
 
-The package holds a shared library of this machine's code: it runs on processors that have the
-instruction sets of the one it was exported on, and loading it runs what is in it, as with any
-library. Exporting takes a C++ compiler; running does not.
+The package contains a shared library, which needs the instruction sets of the processor that it
+was exported on. Loading it executes its code, as with any library. Exporting needs a C++ compiler;
+running does not.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class TorchExport(Format):
     compiles = True
     varies = "the compiler's own names and paths are in it"
 
-    def place(self) -> torch.device:
+    def compile_device(self) -> torch.device:
         """Return the device to compile for.
 
         Raises:
@@ -49,15 +49,15 @@ class TorchExport(Format):
         return source.simplified
 
     def export(self, source: ExportSource, folder: Path) -> None:
-        place = self.place()
-        aot_inductor.compile_package(source, folder / _FILE, self.network(source), place)
+        network, device = self.network(source), self.compile_device()
+        aot_inductor.compile_package(source, folder / _FILE, network, device)
 
     def load(self, folder: Path, device: str, threads: int) -> TorchRuntime:
-        place = open_device(device, threads)
-        package = aot_inductor.open_package(folder / _FILE, place)
-        runtime = TorchRuntime(package.network, place, self.precision)
+        torch_device = open_device(device, threads)
+        package = aot_inductor.open_package(folder / _FILE, torch_device)
+        runtime = TorchRuntime(package.network, torch_device, self.precision)
         if device != "cpu":
-            # A kernel is read from its file when it is first called, and then stays.
+            # Kernels are read from their files at the first call, which would be slow.
             runtime.warm_up(package.image_size)
         return runtime
 

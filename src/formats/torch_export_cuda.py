@@ -1,4 +1,4 @@
-"""The same as ``torch_export`` for the GPU that it is exported on, with Triton's kernels inside.
+"""``torch_export`` for the GPU that it is exported on, with Triton's kernels in the package.
 
 It runs on GPUs of the same compute capability; on others its row is skipped.
 """
@@ -19,5 +19,5 @@ class TorchExportCuda(TorchExport):
 
     devices = ("cuda",)
 
-    def place(self) -> torch.device:
+    def compile_device(self) -> torch.device:
         return require_gpu(compiling=True)

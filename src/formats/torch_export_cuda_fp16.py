@@ -15,7 +15,7 @@ class TorchExportCudaFp16(TorchExportCuda):
     """An AOTInductor package of the network in fp16, for the GPU of this machine."""
 
     precision = "fp16"
-    tolerance = 2e-2  # as onnx_fp16's: 11 bits of mantissa
+    tolerance = 2e-2  # like onnx_fp16: 11 bits of mantissa
 
     def network(self, source: ExportSource) -> nn.Module:
         from src.backends.torch.half_precision import narrowed

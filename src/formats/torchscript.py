@@ -29,12 +29,12 @@ class TorchScript(Format):
     runs_with = ("torch",)
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     precision = "fp32"
-    tolerance = 5e-3  # as eager's: BatchNorm folded into convolutions
+    tolerance = 5e-3  # like eager, and BatchNorm folded into convolutions
 
     def network(self, source: ExportSource) -> nn.Module:
         """Return the network to script.
 
-        It is not the simplified one: timed side by side, TorchScript gained nothing by it.
+        The simplified network is not used: TorchScript was not faster with it, timed in turn.
         """
         return source.network
 
@@ -43,8 +43,8 @@ class TorchScript(Format):
 
         with _no_deprecation_warnings():
             scripted = torch.jit.script(self.network(source))
-            # Freezing folds BatchNorm into the convolution before it; the weights become
-            # constants, which torch.jit.load moves to the device it is asked for.
+            # Freezing folds BatchNorm into the convolution before it. The weights become
+            # constants, which torch.jit.load moves to its map_location.
             frozen = torch.jit.freeze(scripted)
             extra = {_METADATA: json.dumps(source.metadata())}
             content = io.BytesIO()
@@ -55,12 +55,12 @@ class TorchScript(Format):
     def load(self, folder: Path, device: str, threads: int) -> TorchRuntime:
         import torch
 
-        place = open_device(device, threads)
+        torch_device = open_device(device, threads)
         with _no_deprecation_warnings():
             module = torch.jit.load(  # type: ignore[no-untyped-call]  # torch has not typed it
-                folder / _FILE, map_location=place
+                folder / _FILE, map_location=torch_device
             )
-        return TorchRuntime(module, place, self.precision)
+        return TorchRuntime(module, torch_device, self.precision)
 
     def usage(self, preprocessing: dict[str, Any]) -> str:
         device, path = self.devices[0], f"{usage_code.FOLDER}/{_FILE}"

@@ -16,7 +16,7 @@ class TorchScriptFp16(TorchScript):
 
     devices = ("cuda",)
     precision = "fp16"
-    tolerance = 2e-2  # as onnx_fp16's: 11 bits of mantissa
+    tolerance = 2e-2  # like onnx_fp16: 11 bits of mantissa
 
     def network(self, source: ExportSource) -> nn.Module:
         from src.backends.torch.half_precision import narrowed

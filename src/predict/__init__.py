@@ -1,1 +1,1 @@
-"""From pictures to their classes, by an exported file."""
+"""Classification of images with an exported file."""

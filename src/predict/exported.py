@@ -1,4 +1,4 @@
-"""Choice and start of a run's exported file for prediction."""
+"""Choose a run's exported file for prediction, and load it in a process of its own."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from src.worker.answer import UnusableAnswer, logits_of
 from src.worker.process import Limits, NotFiniteError, WorkerError, WorkerProcess
 
 
-class NoAnswerError(LightshipError):
-    """A file gives no finite logits for some images.
+class NonFiniteLogitsError(LightshipError):
+    """A file gives logits that are not finite for some images.
 
     Args:
         name: the format.
-        images: the positions of these images among those that were given.
+        images: positions of these images in the batch.
     """
 
     def __init__(self, name: str, images: Sequence[int]) -> None:
@@ -43,9 +43,9 @@ class ExportedFile:
 
     Args:
         name: the format.
-        worker: that has loaded it.
+        worker: the process that has loaded it.
         class_names: K, in label order.
-        preprocessing: from a picture to the network's input.
+        preprocessing: turns an image into the network's input.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class ExportedFile:
         """Return logits (n, K) for images (n, 3, H, W), bit for bit those of the evaluation.
 
         Raises:
-            NoAnswerError: those of some images are not finite.
+            NonFiniteLogitsError: the logits of some images are not finite.
             LightshipError: the file's process failed.
         """
         try:
             return logits_of(self._worker.answer(images), len(images), len(self.class_names))
         except (NotFiniteError, UnusableAnswer) as error:
             if error.images:
-                raise NoAnswerError(self.name, error.images) from error
+                raise NonFiniteLogitsError(self.name, error.images) from error
             raise LightshipError(f"{self.name}: {error}") from error
         except WorkerError as error:
             raise LightshipError(f"{self.name}: {error}") from error
@@ -79,10 +79,10 @@ class ExportedFile:
 
 @contextlib.contextmanager
 def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
-    """Load the format that ``options`` name, or the recommended one.
+    """Load the format that ``options`` name, or the recommended one, and yield it.
 
     Raises:
-        UsageError: there is no such export, its files were changed, or it does not run here.
+        UsageError: the format was not exported, its files were changed, or it cannot run here.
         LightshipError: it could not be loaded.
     """
     manifest = run.read_manifest()
@@ -118,7 +118,7 @@ def recommended(run: Run, device: str) -> str:
     """Return the format that the run's last measurement recommends on ``device``.
 
     Raises:
-        UsageError: the run was not measured there, or what was measured is not what is there now.
+        UsageError: the run was not measured on ``device``, or its files have changed since.
     """
     manifest = run.read_manifest()
     name, row = None, None
@@ -149,10 +149,10 @@ def recommended(run: Run, device: str) -> str:
 def require_known(run: Run, manifest: Manifest, name: str) -> None:
     """Refuse files that were changed after their export, unless they were measured since.
 
-    A measurement checks them against the trained network; nothing else does.
+    Only a measurement compares the files with the trained network.
 
     Raises:
-        UsageError: they are neither what was exported nor what was measured.
+        UsageError: the files are neither those that were exported nor those that were measured.
     """
     present = files_now(run, manifest, name)
     change = fingerprint.change(manifest.formats[name].files, present)
@@ -176,10 +176,10 @@ def files_now(run: Run, manifest: Manifest, name: str) -> list[fingerprint.Prese
 
 
 def require_exported(manifest: Manifest, name: str) -> None:
-    """Refuse a format that the run has no file of.
+    """Refuse a format that was not exported.
 
     Raises:
-        UsageError: it was not exported.
+        UsageError: the manifest has no files of the format.
     """
     if name not in manifest.exported:
         raise UsageError(
@@ -191,7 +191,10 @@ def require_exported(manifest: Manifest, name: str) -> None:
 
 
 def measured_threads(run: Run) -> int:
-    """Return the threads that the run was measured with, or as many as there are cores."""
+    """Return the number of threads of the run's measurement, at most the number of cores.
+
+    Without a measurement it is the number of cores.
+    """
     cores = machine.usable_cores()
     if not run.benchmark.is_file():
         return cores

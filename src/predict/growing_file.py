@@ -1,4 +1,4 @@
-"""A file that is written bit by bit and can be read at any moment."""
+"""A file that grows piece by piece and is complete after each piece."""
 
 from __future__ import annotations
 
@@ -7,35 +7,36 @@ import errno
 import os
 from pathlib import Path
 
-# What a file system says that syncs nothing.
+# Errors of fsync on a file system that does not support it.
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
 class GrowingFile:
-    """A file under its own name from the first piece on, whatever ends this process later.
+    """A file that keeps all appended pieces even if this process is killed.
 
-    What was in a file of that name stays until then. A piece that cannot be written whole, as on a
-    full disk, is not in the file.
+    An existing file keeps its content until the first piece. A piece that cannot be written
+    completely, for example on a full disk, is removed again.
 
     Args:
         path: of the file, whose folder exists.
 
     Raises:
-        OSError: it cannot be opened for writing.
+        OSError: the file cannot be opened for writing.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._was_there = os.path.lexists(path)
-        self._file = path.open("r+b" if self._was_there else "xb", buffering=0)
-        self._end = 0  # where the next piece goes
+        self._existed = os.path.lexists(path)
+        self._file = path.open("r+b" if self._existed else "xb", buffering=0)
+        self._end = 0  # offset of the next piece
         self.has_content = False
 
     def append(self, piece: bytes, end: bytes = b"") -> None:
-        """Write one more piece, and after it how the file ends if nothing follows.
+        """Write a piece, followed by ``end``, which the next piece overwrites.
 
         Raises:
-            OSError: with the path as its file; the pieces before are there, with their end.
+            OSError: writing failed, with the path as its filename. The file holds the pieces
+                before, followed by ``end``.
         """
         try:
             if not self.has_content:
@@ -44,10 +45,10 @@ class GrowingFile:
             self._end += len(piece)
             self.has_content = True
         except BaseException as error:  # a signal may come between two system calls
-            with contextlib.suppress(OSError):  # of the two errors the first one tells
+            with contextlib.suppress(OSError):  # the first error is the one to report
                 if self.has_content:
                     self._file.truncate(self._end)
-                    self._write(end)  # for which there was room before
+                    self._write(end)  # there was room for it before
                 else:
                     self._file.truncate(0)
             if isinstance(error, OSError):
@@ -55,15 +56,15 @@ class GrowingFile:
             raise
 
     def close(self) -> None:
-        """Wait until it is on the disk; a new file without a piece is removed.
+        """Sync the file to the disk and close it; remove a new file that has no piece.
 
         Raises:
-            OSError: the disk fails now, with the path as its file.
+            OSError: syncing failed, with the path as its filename.
         """
         try:
             if self.has_content:
                 os.fsync(self._file.fileno())
-            elif not self._was_there:
+            elif not self._existed:
                 self._path.unlink(missing_ok=True)
         except OSError as error:
             if error.errno not in _NO_SYNC:

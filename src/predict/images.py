@@ -1,4 +1,4 @@
-"""The pictures that a command line names: found, and read a batch ahead."""
+"""Image files that a command line names: find them, and read them one batch ahead."""
 
 from __future__ import annotations
 
@@ -18,32 +18,40 @@ from src.system import machine
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One image file: its pixels as the network takes them, or why there are none."""
+class LoadedImage:
+    """An image file with its preprocessed pixels, or with the error of reading it.
+
+    Args:
+        path: of the file.
+        pixels: the network's input, (3, H, W); None if the file cannot be read.
+        problem: the error; None if there are pixels.
+    """
 
     path: Path
-    pixels: NDArray[np.float32] | None  # (3, H, W)
+    pixels: NDArray[np.float32] | None
     problem: UsageError | None = None
 
 
-def find(names: Sequence[str], tell: Callable[[str], None] = lambda _: None) -> list[Path]:
-    """The image files that are named, and those in named folders, at any depth, sorted.
+def find(names: Sequence[str], warn: Callable[[str], None] = lambda _: None) -> list[Path]:
+    """Return the named image files, and all images in the named folders and below.
+
+    The images of a folder are sorted.
 
     Args:
-        names: of files and folders.
-        tell: called with a line on the files in a folder that are no images, if there are any.
+        names: paths of files and folders.
+        warn: called with a line about the files of a folder that are not images, if it has any.
 
     Raises:
-        UsageError: a name is neither a file nor a folder, or a folder has no images, or a link
-            to what is not in it.
+        UsageError: a name is neither a file nor a folder, or a folder has no images or holds a
+            link that leads out of it.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
     for name in names:
         path = Path(name)
         if path.is_dir():
-            found += _in_folder(path, tell)
+            paths += _in_folder(path, warn)
         elif path.is_file():
-            found.append(path)
+            paths.append(path)
         else:
             raise UsageError(
                 "IMAGE",
@@ -51,14 +59,14 @@ def find(names: Sequence[str], tell: Callable[[str], None] = lambda _: None) -> 
                 found=f"{name}, which is neither",
                 remedy="mend the path",
             )
-    return found
+    return paths
 
 
-def _in_folder(path: Path, tell: Callable[[str], None]) -> list[Path]:
+def _in_folder(path: Path, warn: Callable[[str], None]) -> list[Path]:
     folder = read_folder(path, "IMAGE")
-    pictures = sorted(Path(picture) for picture in folder.all_images())
+    paths = sorted(map(Path, folder.all_images()))
     note = note_on([folder], str(path))
-    if not pictures:
+    if not paths:
         raise UsageError(
             "IMAGE",
             expected="images in a folder",
@@ -66,36 +74,36 @@ def _in_folder(path: Path, tell: Callable[[str], None]) -> list[Path]:
             remedy="name another",
         )
     if note:
-        tell(note)
-    return pictures
+        warn(note)
+    return paths
 
 
 def batches(
     paths: Sequence[Path], preprocessing: Preprocessing, size: int
-) -> Generator[list[Picture]]:
-    """All pictures in order, ``size`` at a time; the next ones are read meanwhile.
+) -> Generator[list[LoadedImage]]:
+    """Yield all images in order, ``size`` at a time, while threads read the next batch.
 
-    No more than two batches are in memory at once.
+    At most two batches are in memory at once.
     """
     pool = ThreadPoolExecutor(machine.usable_cores())
 
-    def begin(start: int) -> list[Future[Picture]]:
-        return [pool.submit(_picture, path, preprocessing) for path in paths[start : start + size]]
+    def begin(start: int) -> list[Future[LoadedImage]]:
+        return [pool.submit(_load, path, preprocessing) for path in paths[start : start + size]]
 
     try:
-        ahead = begin(0)
+        pending = begin(0)
         for start in range(0, len(paths), size):
-            ready, ahead = [each.result() for each in ahead], begin(start + size)
+            ready, pending = [future.result() for future in pending], begin(start + size)
             yield ready
     finally:
-        # Whoever takes no more waits for the pictures in hand only.
+        # If the caller stops early, only the images that are being decoded are waited for.
         pool.shutdown(cancel_futures=True)
 
 
-def _picture(path: Path, preprocessing: Preprocessing) -> Picture:
+def _load(path: Path, preprocessing: Preprocessing) -> LoadedImage:
     try:
-        return Picture(path, preprocessing(read_image(path)).numpy())
-    except Exception as error:  # whatever a picture leads a library to is about that picture
+        return LoadedImage(path, preprocessing(read_image(path)).numpy())
+    except Exception as error:  # any error of a library here is caused by this one image
         cause = error.__cause__ if isinstance(error, UnreadableImageError) else None
         problem = UsageError(
             str(path),
@@ -103,4 +111,4 @@ def _picture(path: Path, preprocessing: Preprocessing) -> Picture:
             found=describe(cause or error),
             remedy="replace or remove the file",
         )
-        return Picture(path, None, problem)
+        return LoadedImage(path, None, problem)

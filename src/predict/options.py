@@ -11,7 +11,7 @@ from src.system import machine
 from src.system.ranges import OptionalPositiveInt, PositiveFloat, PositiveInt, require_ranges
 
 OnError = Literal["mark", "skip", "raise"]
-WRITTEN = (".csv", ".json")
+SUFFIXES = (".csv", ".json")  # of the output
 
 
 @dataclass(frozen=True)
@@ -19,18 +19,20 @@ class PredictOptions:
     """The exported file to predict with, and the output.
 
     Args:
-        format: the exported file to use; by default the one that the run's report recommends.
+        format: exported format to use; by default the one that the run's report recommends.
         device: ``cpu`` or ``cuda``.
-        top: classes to name for each image, the likeliest first.
-        output: a ``.csv`` or ``.json`` file to write the same to; its name says which. Each answer
-            is in it as soon as it is known.
-        on_error: what becomes of an image that cannot be read, or that the file gives no finite
-            answer for: ``mark`` it in its own line, go on, and end with exit code 1; ``skip`` it
-            likewise and end with 0; or ``raise`` the error at once, with the answers so far kept.
-        threads: intra-op threads; by default those that the run was measured with, as far as
-            there are cores.
-        timeout_seconds: what one answer may take.
-        max_memory_bytes: what the file's process may hold; by default nine tenths of the
+        top: number of classes to print for each image, the likeliest first.
+        output: file to write the predictions to as well, ``.csv`` or ``.json`` by its suffix. Each
+            prediction is in the file as soon as it is known.
+        on_error: behaviour for an image that cannot be read, or whose logits are not finite:
+            ``mark`` writes the error in the image's line, goes on, and ends with exit code 1;
+            ``skip`` does the same and ends with 0; ``raise`` stops at once and keeps the
+            predictions so far.
+        threads: intra-op threads; by default as many as in the run's measurement, at most one a
+            core.
+        timeout_seconds: time limit of one answer of the process that runs the file, such as the
+            logits of a batch. Raise it for a slow network.
+        max_memory_bytes: limit of the process that runs the file; by default nine tenths of the
             memory of the machine or container.
     """
 
@@ -48,10 +50,10 @@ class PredictOptions:
         if self.output is None:
             return
         path = Path(self.output)
-        if path.suffix not in WRITTEN:
+        if path.suffix not in SUFFIXES:
             raise UsageError(
                 "output",
-                expected=f"a name that ends with {' or '.join(WRITTEN)}",
+                expected=f"a name that ends with {' or '.join(SUFFIXES)}",
                 found=self.output,
                 remedy="name it for example predictions.csv",
             )
@@ -72,5 +74,5 @@ class PredictOptions:
 
     @property
     def memory_limit(self) -> int:
-        """Resident bytes of the file's process."""
+        """Limit of the resident bytes of the process that runs the file."""
         return self.max_memory_bytes or machine.memory_bytes() * 9 // 10

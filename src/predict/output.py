@@ -1,4 +1,4 @@
-"""Predictions into a file, one after the other as they come: CSV or JSON by its name."""
+"""Writers of predictions into a CSV or JSON file, by its suffix, as soon as each is known."""
 
 from __future__ import annotations
 
@@ -17,23 +17,30 @@ from src.system.quoting import csv_cell
 
 
 class Writer(Protocol):
-    """Takes one prediction after the other."""
+    """A function that writes one prediction."""
 
     def __call__(self, prediction: Prediction) -> None: ...
 
 
 @contextlib.contextmanager
 def open_writer(path: Path, class_names: Sequence[str], top: int) -> Iterator[Writer]:
-    """Write to ``path``, where each prediction is as soon as it was given.
+    """Open a file of predictions, and yield the function that appends one to it.
 
-    A file that was there before stays until the first one. From then on it can be read however
-    this process ends: a CSV file has whole lines, and a JSON file its last bracket.
+    An existing file keeps its content until the first prediction. From then on the file can be
+    read even if this process is killed: a CSV file has whole lines, and a JSON file its closing
+    bracket.
+
+    Args:
+        path: of the file, which ends with .csv or .json.
+        class_names: K, in label order.
+        top: number of classes to write for each image.
 
     Raises:
-        UsageError: it cannot be written.
-        OSError: it no longer can, with ``path`` as its file. What was written before is there.
+        UsageError: the file cannot be opened for writing.
+        OSError: writing failed later, with ``path`` as its filename. The predictions before are
+            in the file.
     """
-    kind, end = (_csv, "") if path.suffix == ".csv" else (_json, "\n]\n")
+    layout, end = (_csv, "") if path.suffix == ".csv" else (_json, "\n]\n")
     try:
         growing = GrowingFile(path)
     except OSError as error:
@@ -45,18 +52,19 @@ def open_writer(path: Path, class_names: Sequence[str], top: int) -> Iterator[Wr
         ) from error
     with contextlib.closing(growing) as file:
         text = io.StringIO(newline="")
-        with kind(text, class_names, min(top, len(class_names))) as write:
+        with layout(text, class_names, min(top, len(class_names))) as write:
 
-            def written(prediction: Prediction) -> None:
+            def append(prediction: Prediction) -> None:
                 write(prediction)
-                file.append(_drained(text), _bytes(end))
+                file.append(_take(text), _bytes(end))
 
-            yield written
-        if not file.has_content:  # no images, and nothing went wrong
-            file.append(_drained(text), b"[]\n" if end else b"")
+            yield append
+        if not file.has_content:  # there were no images, and no error
+            file.append(_take(text), b"[]\n" if end else b"")
 
 
-def _drained(text: io.StringIO) -> bytes:
+def _take(text: io.StringIO) -> bytes:
+    """Return the content of a buffer as bytes, and empty the buffer."""
     content = text.getvalue()
     text.seek(0)
     text.truncate()
@@ -64,13 +72,13 @@ def _drained(text: io.StringIO) -> bytes:
 
 
 def _bytes(text: str) -> bytes:
-    # The name of a file may be no UTF-8: what of it is none stands as an escape.
+    # A file name need not be UTF-8: bytes that are not are written as escapes.
     return text.encode("utf-8", "backslashreplace")
 
 
 @contextlib.contextmanager
 def _csv(file: IO[str], class_names: Sequence[str], top: int) -> Iterator[Writer]:
-    """A line an image: its path, ``top`` classes each with its probability, what was wrong."""
+    """Yield a writer of one line per image: path, ``top`` classes with probabilities, error."""
     lines = csv.writer(file, lineterminator="\n")
     ranks = ["", *(f"_{rank}" for rank in range(2, top + 1))]
     heads = [f"{name}{rank}" for rank in ranks for name in ("predicted", "probability")]
@@ -80,20 +88,23 @@ def _csv(file: IO[str], class_names: Sequence[str], top: int) -> Iterator[Writer
         cells = [cell for pair in prediction.top(class_names, top) for cell in pair]
         blank = [""] * (len(heads) - len(cells))
         row = [_path(prediction.path), *cells, *blank, str(prediction.problem or "")]
-        lines.writerow(csv_cell(each) if isinstance(each, str) else each for each in row)
+        lines.writerow(csv_cell(cell) if isinstance(cell, str) else cell for cell in row)
 
     yield write
 
 
 def _path(path: Path) -> str:
-    """A path that stays one in a spreadsheet: with ``./`` where it begins as a formula does."""
+    """Return a path as a cell: ``./`` is put before one that a spreadsheet reads as a formula."""
     text = printable(path)
     return text if csv_cell(text) == text else f"./{text}"
 
 
 @contextlib.contextmanager
 def _json(file: IO[str], class_names: Sequence[str], top: int) -> Iterator[Writer]:
-    """A list with an object an image: ``image``, ``top``, ``error``; without its last bracket."""
+    """Yield a writer of one object per image: ``image``, ``top``, ``error``.
+
+    It opens the list, and leaves out the closing bracket.
+    """
     separator = "[\n"
 
     def write(prediction: Prediction) -> None:

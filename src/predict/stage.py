@@ -1,4 +1,4 @@
-"""The predict stage: pictures in, their likeliest classes out, in order and one at a time."""
+"""The predict stage: yield the class probabilities of image files, in the order of the files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from src.errors import LightshipError
 from src.predict import images
-from src.predict.exported import ExportedFile, NoAnswerError
-from src.predict.images import Picture
+from src.predict.exported import ExportedFile, NonFiniteLogitsError
+from src.predict.images import LoadedImage
 from src.predict.options import OnError
 from src.system.console import Report
 from src.worker.process import EVALUATION_BATCH
@@ -21,14 +21,23 @@ from src.worker.process import EVALUATION_BATCH
 
 @dataclass(frozen=True)
 class Prediction:
-    """A file's answer for one picture, or why it has none."""
+    """The class probabilities of one image, or the reason why there are none.
+
+    Args:
+        path: of the image.
+        probabilities: (K,), with a sum of 1; None if the image has no prediction.
+        problem: the reason; None if there are probabilities.
+    """
 
     path: Path
-    probabilities: NDArray[np.float64] | None  # (K,), which add up to 1
+    probabilities: NDArray[np.float64] | None
     problem: LightshipError | None = None
 
     def top(self, class_names: Sequence[str], count: int) -> list[tuple[str, float]]:
-        """The likeliest classes with their probabilities, the first of equals first."""
+        """Return the ``count`` likeliest classes with their probabilities, the likeliest first.
+
+        Classes of equal probability are in label order. Empty if there are no probabilities.
+        """
         if self.probabilities is None:
             return []
         order = np.argsort(-self.probabilities, kind="stable")[:count]
@@ -41,51 +50,57 @@ def predictions(
     on_error: OnError,
     report: Report | None = None,
 ) -> Generator[Prediction]:
-    """A prediction for each picture; memory does not grow with their number.
+    """Yield a prediction for each image. Memory does not grow with their number.
 
     Raises:
-        LightshipError: a picture has no answer and ``on_error`` is ``raise``, which comes after the
-            predictions of those before it; or the file's process failed.
+        LightshipError: an image has no prediction and ``on_error`` is ``raise``; the predictions
+            of the images before it are yielded first. Or the file's process failed.
     """
     done = 0
     with contextlib.closing(images.batches(paths, file.preprocessing, EVALUATION_BATCH)) as batches:
         for batch in batches:
             if report:
                 report("predicting", f"{done} of {len(paths)} images", done, len(paths))
-            for prediction in _answered(file, batch):
+            for prediction in _predict_batch(file, batch):
                 if prediction.problem and on_error == "raise":
                     raise prediction.problem
                 yield prediction
             done += len(batch)
 
 
-def _answered(file: ExportedFile, batch: Sequence[Picture]) -> list[Prediction]:
-    """A prediction for each picture of a batch, which the file is asked for together."""
-    readable = [each for each in batch if each.pixels is not None]
-    answers: dict[Path, NDArray[np.float64]] = {}
+def _predict_batch(file: ExportedFile, batch: Sequence[LoadedImage]) -> list[Prediction]:
+    """Return a prediction for each image of a batch, computed by one call of the file.
+
+    If the logits of some images are not finite, a second call computes those of the others.
+    """
+    readable = [image for image in batch if image.pixels is not None]
+    probabilities: dict[Path, NDArray[np.float64]] = {}
     problems: dict[Path, LightshipError] = {}
     try:
-        answers = _probabilities(file, readable)
-    except NoAnswerError as error:
+        probabilities = _probabilities(file, readable)
+    except NonFiniteLogitsError as error:
         for index in error.images:
-            problems[readable[index].path] = _without_answer(file, readable[index].path)
-        # Those of the others are as good as if they had been asked alone.
-        answers = _probabilities(file, [each for each in readable if each.path not in problems])
+            problems[readable[index].path] = _not_finite(file, readable[index].path)
+        finite = [image for image in readable if image.path not in problems]
+        probabilities = _probabilities(file, finite)
     return [
-        Prediction(each.path, answers.get(each.path), each.problem or problems.get(each.path))
-        for each in batch
+        Prediction(
+            image.path, probabilities.get(image.path), image.problem or problems.get(image.path)
+        )
+        for image in batch
     ]
 
 
 def _probabilities(
-    file: ExportedFile, readable: Sequence[Picture]
+    file: ExportedFile, readable: Sequence[LoadedImage]
 ) -> dict[Path, NDArray[np.float64]]:
-    pixels = [each.pixels for each in readable if each.pixels is not None]
-    found = softmax(file.logits(np.stack(pixels))) if pixels else ()
-    return {each.path: answer for each, answer in zip(readable, found, strict=True)}
+    """Return the class probabilities of images that have pixels, (K,) each, by path."""
+    pixels = [image.pixels for image in readable if image.pixels is not None]
+    rows = softmax(file.logits(np.stack(pixels))) if pixels else ()
+    return {image.path: row for image, row in zip(readable, rows, strict=True)}
 
 
-def _without_answer(file: ExportedFile, path: Path) -> LightshipError:
+def _not_finite(file: ExportedFile, path: Path) -> LightshipError:
     return LightshipError(
         f"{path}: the logits of {file.name} are not finite; measure the run with "
         "python -m src.benchmark RUN, or name another format"
@@ -93,7 +108,7 @@ def _without_answer(file: ExportedFile, path: Path) -> LightshipError:
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities (n, K) of logits (n, K)."""
+    """Return the probabilities (n, K) of logits (n, K), computed in float64."""
     wide = logits.astype(np.float64)
     exponentials = np.exp(wide - wide.max(axis=1, keepdims=True))
     probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)

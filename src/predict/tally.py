@@ -1,4 +1,4 @@
-"""The number of answered images, printed however the command ends."""
+"""Number of predicted images, printed at the end of the command, also after an error."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from src.system.standard_output import ClosedOutput
 
 
 class Tally:
-    """Counts predictions, and tells on standard error how many there were.
+    """Counts predictions, and prints their number to standard error at the end.
+
+    Nothing is printed if an error came before the first prediction, or if the reader of standard
+    output has closed it.
 
     Args:
-        total: images that were named.
-        output: the file that the answers are written to, if any.
+        total: number of images on the command line.
+        output: path of the file that the predictions are written to, if any.
     """
 
     def __init__(self, total: int, output: str | None) -> None:
@@ -26,17 +29,17 @@ class Tally:
         self._answered = self._skipped = 0
 
     def add(self, prediction: Prediction) -> None:
-        """One more, which is written."""
+        """Count a prediction that was written."""
         if prediction.problem:
             self._skipped += 1
         else:
             self._answered += 1
 
     def require_all(self, on_error: OnError) -> None:
-        """Tell what was skipped.
+        """Report the images without a prediction, if there are any.
 
         Raises:
-            LightshipError: something was, and is only marked.
+            LightshipError: there are some, and ``on_error`` is ``mark``.
         """
         if not self._skipped:
             return

@@ -1,1 +1,1 @@
-"""Make an int8 graph of an fp32 graph within an accuracy budget, by one search for all runtimes."""
+"""Quantization of an fp32 graph to int8 within an accuracy budget: one search for all runtimes."""

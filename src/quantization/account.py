@@ -37,11 +37,11 @@ def of_search(
 
     Args:
         outcome: the result of the search.
-        recipe: the one that is shipped, as it is written to the manifest.
-        sentences: on the recipe that is shipped, in a runtime's own words.
-        images: the number of selection images.
-        reference_name: the fp32 model in the table.
-        format_name: whose option holds the deadline.
+        recipe: the recipe that is shipped, as it is written to the manifest.
+        sentences: sentences of the runtime on the recipe that is shipped.
+        images: number of selection images.
+        reference_name: name of the fp32 model in the table.
+        format_name: name of the format, whose option is the time limit.
     """
     summary = list(sentences)
     if outcome.out_of_time:

@@ -17,7 +17,7 @@ ModelT = TypeVar("ModelT")
 
 
 class CannotRunError(Exception):
-    """A model cannot run on this machine, for the reason given."""
+    """A model cannot run on this machine; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Candidates(Protocol[RecipeT, ModelT]):
     def accuracy_recipes(self, trials: Trials[RecipeT, ModelT]) -> Iterator[Sequence[RecipeT]]:
         """Yield groups of recipes with all layers in int8.
 
-        All recipes of a group are tried. The first group with a recipe within the budget is the
-        last one that is asked for.
+        All recipes of a group are tried. After the first group with a recipe within the budget,
+        no further group is requested.
         """
 
     def sensitivity_order(self, recipe: RecipeT) -> Sequence[str]:

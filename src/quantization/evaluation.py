@@ -1,4 +1,4 @@
-"""Evaluate an int8 model on the selection images, against the fp32 model."""
+"""Evaluation of an int8 model on the selection images, compared with the fp32 model."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Evaluation:
     seconds: float  # of one call with one image, a rough figure
 
     def within_budget(self, max_drop: float, reference: Evaluation) -> bool:
-        """Return whether agreement and accuracy fall by at most ``max_drop``, a share of 1.
+        """Return True if agreement and accuracy fall by at most ``max_drop``, a share of 1.
 
         Agreement is the stricter condition: the accuracy cannot fall by more than the share of
-        answers that change. The network was trained on the selection images, so its accuracy
+        predictions that change. The network was trained on the selection images, so its accuracy
         on them is too optimistic.
         """
         limit = max_drop + 1e-9  # shares of a few hundred images are not exact in binary
@@ -75,9 +75,9 @@ class Evaluator:
 
 
 def seconds_of_a_call(runtime: Runtime, image: NDArray[np.float32]) -> float:
-    """Return the median of the calls of a fraction of a second, in this process.
+    """Return the median duration of a call in this process, timed for a fraction of a second.
 
-    This is a rough figure. It shows the cost of layers in float and no smaller difference.
+    This is a rough figure. It shows the cost of layers in float, but no smaller difference.
     """
     for _ in range(_WARM_UP_CALLS):
         runtime(image)

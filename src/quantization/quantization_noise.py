@@ -18,12 +18,12 @@ def energies(value: Array, rounded: Array, axis: int) -> tuple[Array, Array]:
     """Return the energy of the signal and of the noise in each channel, (C,) each.
 
     Args:
-        value: in float.
-        rounded: the same, quantized and dequantized.
-        axis: of the channels.
+        value: the tensor in float.
+        rounded: the same tensor, quantized and dequantized.
+        axis: axis of the channels.
     """
-    others = tuple(set(range(value.ndim)) - {axis})
-    return (value**2).sum(axis=others), ((value - rounded) ** 2).sum(axis=others)
+    other_axes = tuple(set(range(value.ndim)) - {axis})
+    return (value**2).sum(axis=other_axes), ((value - rounded) ** 2).sum(axis=other_axes)
 
 
 def noise_share(signal: Array, noise: Array) -> float:

@@ -1,4 +1,4 @@
-"""Search for the fastest int8 recipe within an accuracy budget. It knows no runtime.
+"""Search for the fastest int8 recipe within an accuracy budget, for any runtime.
 
 1. Recipes with all layers in int8, in groups, until one keeps the budget.
 2. If none does: the most sensitive layers in float, 1, 2, 4, ... of them. If a number keeps the
@@ -6,10 +6,10 @@
 3. If a recipe keeps the budget: changes that may make it faster. Each is taken if the model keeps
    the budget as well and is faster, timed in turn with the best one.
 
-A runtime says which recipes and changes there are: see
-:class:`src.quantization.candidates.Candidates`. NNCF's accuracy control reverts layers to float as
-well, by how much the output improves if a single one is reverted, which takes an inference of a
-model per layer. Here layers are ordered by their own quantization error, which takes one pass.
+A runtime provides the recipes and changes: see :class:`src.quantization.candidates.Candidates`.
+NNCF's accuracy control reverts layers to float as well. It orders them by how much the output
+improves if a single one is reverted, which takes one model and its inference per layer. Here layers
+are ordered by their own quantization error, which takes one pass.
 https://docs.openvino.ai/2026/openvino-workflow/model-optimization-guide/quantizing-models-post-training/quantizing-with-accuracy-control.html
 """
 
@@ -46,7 +46,7 @@ def search(
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome[RecipeT, ModelT]:
-    """Search until all proposed recipes were tried, or the time is up.
+    """Try recipes until all proposed ones were tried or the time is up, and return the best.
 
     A recipe is within the budget if at most ``max_drop`` of the selection images get another
     top-1 class than from the fp32 model, and the top-1 accuracy falls by no more.
@@ -143,7 +143,7 @@ def _take_fastest_alternative(
 
 
 def _take_if_faster(trials: Trials[RecipeT, ModelT], recipe: RecipeT, least_gain: float) -> bool:
-    """Take a recipe if it is faster; return if it runs and keeps the budget."""
+    """Take a recipe if it is faster; return True if it runs and keeps the budget."""
     faster = trials.try_faster(recipe, trials.best)
     if faster is not None and faster.gain > least_gain:
         trials.take(faster)
@@ -151,7 +151,7 @@ def _take_if_faster(trials: Trials[RecipeT, ModelT], recipe: RecipeT, least_gain
 
 
 def _take_fastest_position(trials: Trials[RecipeT, ModelT], change: Positions[RecipeT]) -> None:
-    """Climb to the position of the highest speed, by strides that halve.
+    """Find the position of the highest speed by hill climbing with strides that halve.
 
     The first stride is a quarter of the positions. It is repeated while the speed rises. Then
     half of it is tried on both sides of the best position, and so on.
@@ -159,22 +159,21 @@ def _take_fastest_position(trials: Trials[RecipeT, ModelT], change: Positions[Re
     base = trials.best
     gains: dict[int, float] = {0: change.least_gain}  # by position from 1; 0 is no boundary
 
-    def improves(at: int, on: int) -> bool:
-        if at in gains or not 0 < at <= len(change.recipes):
+    def improves(candidate: int, current: int) -> bool:
+        if candidate in gains or not 0 < candidate <= len(change.recipes):
             return False
-        faster = trials.try_faster(change.recipes[at - 1], base)
-        gains[at] = 0.0 if faster is None else faster.gain
-        if faster is None or gains[at] <= gains[on]:
+        faster = trials.try_faster(change.recipes[candidate - 1], base)
+        gains[candidate] = 0.0 if faster is None else faster.gain
+        if faster is None or gains[candidate] <= gains[current]:
             return False
         trials.take(faster)
         return True
 
     position, stride = 0, max(1, len(change.recipes) // 4)
     while stride:
-        higher = next(
-            (at for at in (position + stride, position - stride) if improves(at, position)), None
-        )
-        if higher is None:
+        neighbours = (position + stride, position - stride)
+        better = next((other for other in neighbours if improves(other, position)), None)
+        if better is None:
             stride //= 2
         else:
-            position = higher
+            position = better

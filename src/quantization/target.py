@@ -1,4 +1,4 @@
-"""The 8-bit types that a processor multiplies fast and without overflow, for ONNX Runtime."""
+"""The 8-bit types for ONNX Runtime that a processor multiplies fast and without overflow."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def choose(target: Target) -> Choice:
 
 
 def this_processor() -> Target:
-    """Return this processor's kind. One that is neither x86 nor ARM gets the safe types of avx2."""
+    """Return the kind of this processor: avx2, which is safe, if it is neither x86 nor ARM."""
     if machine.is_arm():
         return "arm"
     return "vnni" if machine.has_int8_dot_product() else "avx2"

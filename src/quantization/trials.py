@@ -23,7 +23,7 @@ class Trial(Generic[RecipeT]):
     within_budget: bool
 
     def beats(self, other: Trial[RecipeT]) -> bool:
-        """Return whether this trial is the better one to ship.
+        """Return True if this trial is the better one to ship.
 
         A trial within the budget beats one that is not. If both are within it, the faster one
         wins, or the one with fewer layers in float if the rough latencies are too close. If
@@ -31,13 +31,13 @@ class Trial(Generic[RecipeT]):
         """
         if self.within_budget != other.within_budget:
             return self.within_budget
-        ours, theirs = self.evaluation, other.evaluation
+        mine, others = self.evaluation, other.evaluation
         if self.within_budget:
-            faster, slower = sorted((ours.seconds, theirs.seconds))
+            faster, slower = sorted((mine.seconds, others.seconds))
             if faster < (1 - _TIMING_ERROR) * slower:
-                return ours.seconds == faster
+                return mine.seconds == faster
             return len(self.recipe.kept_in_float) < len(other.recipe.kept_in_float)
-        return (ours.agreement, ours.accuracy) > (theirs.agreement, theirs.accuracy)
+        return (mine.agreement, mine.accuracy) > (others.agreement, others.accuracy)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Trials(Generic[RecipeT, ModelT]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.tried: list[Trial[RecipeT]] = []
-        self.cannot_run: dict[RecipeT, str] = {}  # and the reason
+        self.cannot_run: dict[RecipeT, str] = {}  # and the reason of each
         self.gains: list[Gain[RecipeT]] = []
         self.reference = candidates.reference
         self._candidates = candidates
@@ -120,7 +120,9 @@ class Trials(Generic[RecipeT, ModelT]):
             raise OutOfTimeError
 
     def try_recipe(self, recipe: RecipeT) -> bool:
-        """Try a recipe, make it the best one if it beats that, and return if it keeps the budget.
+        """Try a recipe; return True if it keeps the budget.
+
+        The recipe becomes the best one if it beats the best one so far.
 
         Raises:
             OutOfTimeError: the deadline has passed.

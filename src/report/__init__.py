@@ -1,1 +1,1 @@
-"""Measurements in, table and TensorBoard out. It never runs a model."""
+"""Report on a measured run: console table, pages, cards and TensorBoard. No model is run here."""

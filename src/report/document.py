@@ -1,4 +1,4 @@
-"""Typed plain data that a report is made of. Sections fill it, writers lay it out."""
+"""Data types of a report, without layout. Sections fill them, writers lay them out."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ RowT = TypeVar("RowT")
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of a table, as plain text in parts that a writer may set apart.
+    """One cell of a table, as plain text in parts that a writer may lay out separately.
 
     Args:
-        figure: the number in the unit of its column, or words in its place.
-        interval: the 95 % interval in brackets, with a word on it where one is needed.
-        mark: a word behind ``~`` that qualifies the figure, as the cause of an unstable one.
-        value: the number as it was measured, by which rows are sorted and the best one is found.
-        verdict: ``pass``, ``fail`` or ``inconclusive`` where the cell shows a verdict.
-        is_number: False where words replace the number; such a cell is never the best one.
+        figure: the number in the unit of its column, or words instead of a number.
+        interval: the 95 % interval in brackets, followed by a remark if it needs one.
+        mark: a word shown after ``~`` that qualifies the figure, for example why it is unstable.
+        value: the measured number, by which rows are sorted and the best one is found.
+        verdict: ``pass``, ``fail`` or ``inconclusive`` if the cell shows a verdict.
+        is_number: False if words replace the number; such a cell is never the best one.
         is_best: no other cell of the column has a better value.
         is_code: a name from a program, which a page may show in its font for code.
     """
@@ -47,9 +47,9 @@ class Head(NamedTuple):
     """The head of a column.
 
     Args:
-        name: with the unit; a line break where a narrow page breaks it.
+        name: with the unit; a line break shows where a narrow page may break it.
         is_text: aligned to the left, as text is.
-        is_detail: left out where a page is narrow.
+        is_detail: left out on a narrow page.
     """
 
     name: str
@@ -67,10 +67,10 @@ class TableRow:
 
     Args:
         name: unique within the table.
-        cells: one a column; only those of the key columns where there are no figures.
+        cells: one per column; only those of the key columns if the row has no figures.
         status: ``ok``, ``skipped`` or ``failed``.
         reason: why the row has no figures; None if it has.
-        is_chosen: the row that is recommended, or that was chosen.
+        is_chosen: the row of the recommended format, or of the chosen recipe.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Table:
 
     Args:
         caption: the contents in a few words.
-        heads: one a column.
+        heads: one per column.
         rows: from top to bottom.
         keys: number of leading columns that name a row; 0 if rows are ranked instead.
     """
@@ -113,9 +113,9 @@ class Table:
 
         Args:
             caption: the contents in a few words.
-            heads: one a column.
+            heads: one per column.
             rows: cells from left to right; the first one names the row.
-            chosen: the index of a row that stands out.
+            chosen: the index of the chosen row.
         """
         return cls(
             caption,
@@ -135,10 +135,10 @@ class Section:
     """A titled part of a report.
 
     Args:
-        title: its heading.
-        sentences: before the table.
-        table: without heads if there is none.
-        notes: after the table: the meaning of its columns and marks.
+        title: the heading.
+        sentences: text before the table.
+        table: the table; it has no heads if the section has no table.
+        notes: text after the table: the meaning of its columns and marks.
     """
 
     title: str
@@ -156,13 +156,13 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True)
 class Column(Generic[RowT]):
-    """A column of a table before its rows are known: how each row becomes a cell.
+    """A column of a table as a function from a row to its cell.
 
     Args:
         head: see :class:`Head`.
-        cell: from a row to its cell.
+        cell: returns the cell of a row.
         is_text: aligned to the left.
-        is_detail: left out where a page is narrow.
+        is_detail: left out on a narrow page.
         best: ``min`` or ``max`` of the values; None if no value is better than another.
     """
 
@@ -185,14 +185,14 @@ def tabulate(
     name: Callable[[RowT], str],
     is_chosen: Callable[[RowT], bool] = lambda _: False,
 ) -> Table:
-    """Return the table of ``rows``, all of which have figures, with the best cells marked.
+    """Return the table of rows that all have figures, with the best cell of each column marked.
 
     Args:
         caption: the contents in a few words.
         columns: from left to right.
         rows: from top to bottom.
-        name: of a row, unique within the table.
-        is_chosen: whether a row is the recommended one.
+        name: returns the name of a row, unique within the table.
+        is_chosen: returns True for the recommended row.
     """
     by_column = [_with_best(column, [column.cell(row) for row in rows]) for column in columns]
     return Table(
@@ -206,9 +206,9 @@ def tabulate(
 
 
 def _with_best(column: Column[RowT], cells: list[Cell]) -> list[Cell]:
-    """Mark every cell that shows the same figure as the best one: what looks equal is equal."""
+    """Mark the best cell, and every cell that shows the same figure after rounding."""
     valued = [cell for cell in cells if cell.value is not None]
-    if column.best is None or len(valued) < 2:  # noqa: PLR2004  # one alone is not better
+    if column.best is None or len(valued) < 2:  # noqa: PLR2004  # a single one has no rival
         return cells
     best: Cell = column.best(valued, key=lambda cell: cell.value)
     if not best.is_number:
@@ -217,7 +217,7 @@ def _with_best(column: Column[RowT], cells: list[Cell]) -> list[Cell]:
 
 
 def number(value: float | None, scale: float, digits: int, *, sign: bool = False) -> str:
-    """Return ``value * scale`` with so many digits after the point, or the sign for nothing."""
+    """Return ``value * scale`` with ``digits`` digits after the point; ``MISSING`` for None."""
     if value is None:
         return MISSING
     return f"{value * scale:{'+' if sign else ''}.{digits}f}"

@@ -1,4 +1,4 @@
-"""The Pareto front: the points that no other beats at one thing without losing at the other."""
+"""Pareto front of points with a cost and a merit."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the indices of the points on the front, from the fastest on.
+    """Return the indices of the points on the Pareto front, in ascending order of cost.
 
-    By the figures as they were measured: two whose intervals overlap may change places.
+    A point is on the front unless another one is as good or better in both. The measured values
+    are compared as they are: points whose intervals overlap could swap places in another
+    measurement.
 
     Args:
-        points: a cost, the less the better, and a merit, the more the better, of each.
+        points: pairs of a cost (less is better) and a merit (more is better).
 
     Returns:
-        Their indices. Of points that are the same in both, the first one.
+        Indices. Of equal points only the first one.
     """
     order = sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1]))
     kept: list[int] = []

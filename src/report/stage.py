@@ -1,4 +1,4 @@
-"""The report stage: from a run's ``benchmark.json`` to everything that people read."""
+"""The report stage: write all pages, cards, charts and events from a run's ``benchmark.json``."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def report_run(run: Run, screen: Console) -> None:
     """Write the pages, the cards and the TensorBoard events of a run, and print the table."""
     results = run.read_benchmark()
     report = report_of(results)
-    by_class = class_chart(results)
-    measured = [*charts(results)]
-    of_classes = [by_class] if by_class else []
-    drawn = [*measured, *flipped_charts(report.flips, run.flipped), *of_classes]
-    figures = {chart.name: chart.draw() for chart in drawn}
+    class_accuracy = class_chart(results)
+    class_charts = [class_accuracy] if class_accuracy else []
+    measured_charts = [*charts(results)]
+    all_charts = [*measured_charts, *flipped_charts(report.flips, run.flipped), *class_charts]
+    figures = {chart.name: chart.draw() for chart in all_charts}
     for name, figure in figures.items():
         save(figure, run.folder / f"{name}.png")
     atomic_files.write_text(run.report, markdown.page(report, list(figures)))
-    page = html.page(report, [*measured, *of_classes], run.flipped)
+    page = html.page(report, [*measured_charts, *class_charts], run.flipped)
     atomic_files.write_text(run.page, page)
     cards.write(run)
     config = run.read_config()
@@ -46,12 +46,12 @@ def report_run(run: Run, screen: Console) -> None:
 
 
 def report_profile(profile: TrainingProfile, folder: Path, screen: Console) -> None:
-    """Print a sentence on the profile of a training, and put the rest into TensorBoard.
+    """Print the main result of a training's profile, and write all of it to TensorBoard.
 
     Args:
-        profile: what was recorded.
-        folder: the run's.
-        screen: where to print.
+        profile: the recorded profile.
+        folder: the folder of the run.
+        screen: the console to print to.
     """
     sections = profile_sections.sections(profile)
     tensorboard.write_profile(sections, dict(profile_charts.figures(profile)), folder)

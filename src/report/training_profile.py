@@ -1,4 +1,4 @@
-"""The figures of a training's profile, as ``profile/rank0.json`` holds them."""
+"""Records of a training's profile, as they are stored in ``profile/rank0.json``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ STAGES = {"train": "training", "val": "validation"}
 
 
 class Operator(msgspec.Struct, frozen=True, kw_only=True):
-    """An operator within a window, per step.
+    """Figures of an operator in a window, per step.
 
     Args:
-        name: of the profiler's, such as ``aten::convolution``.
-        self_seconds: without the operators that it calls.
+        name: as torch's profiler calls it, such as ``aten::convolution``.
+        self_seconds: its own time, without the operators that it calls.
         calls: number of calls.
-        allocated_bytes: memory that it keeps.
+        allocated_bytes: memory that is still allocated after it.
     """
 
     name: str
@@ -26,18 +26,18 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """Some consecutive steps of a stage that were profiled.
+    """Consecutive steps of a stage that were profiled.
 
     Args:
         stage: ``train`` or ``val``.
         epoch: from 0.
-        file: name of the trace; None if there is none.
+        file: file name of the trace; None if there is none.
         bytes: size of the trace.
         step_seconds: duration of each step.
-        regions: seconds a step by part of the step.
-        device: seconds of work on the device a step, by the part that asked for it.
-        operators: from the costliest on.
-        memory: by device, pairs of a time in seconds and the bytes that are allocated then.
+        regions: seconds per step, by the part of the step.
+        device: seconds of work on the device per step, by the part of the step that started it.
+        operators: the costliest first.
+        memory: by device, pairs of a time in seconds and the bytes that are allocated at it.
     """
 
     stage: str
@@ -52,7 +52,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def mean_seconds(self) -> float:
-        """Mean duration of a step; 0 where there is none."""
+        """Mean duration of a step in seconds; 0 if there are no steps."""
         return sum(self.step_seconds) / len(self.step_seconds) if self.step_seconds else 0.0
 
     @property
@@ -64,13 +64,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of the training that advice depends on.
 
     Args:
-        batch_size: images a step.
+        batch_size: images per step.
         num_workers: processes that load data.
         device: type of the device, such as ``cpu``.
-        precision: of the trainer, such as ``32-true``.
-        log_every_n_steps: of the trainer.
-        faster_in_bfloat16: whether the network is known to gain from it on a CPU; a profile of an
-            earlier version does not say it.
+        precision: setting of the trainer, such as ``32-true``.
+        log_every_n_steps: setting of the trainer.
+        faster_in_bfloat16: False if the network is known not to gain from bfloat16 on a CPU;
+            profiles of earlier versions do not store it.
     """
 
     batch_size: int
@@ -87,7 +87,7 @@ class TrainingProfile(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         context: settings of the training.
         windows: in the order of their recording.
-        notes: faults of the recording, in sentences without a full stop.
+        notes: problems of the recording, as sentences without a full stop.
     """
 
     context: Context
@@ -96,11 +96,11 @@ class TrainingProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, content: dict[str, Any]) -> TrainingProfile:
-        """Return the content of ``profile/rank0.json`` with its types."""
+        """Return the record of the content of a ``profile/rank0.json``."""
         return msgspec.convert(content, cls)
 
     @property
     def latest(self) -> list[Window]:
-        """The last window of each stage: early ones hold work that is done only once."""
+        """The last window of each stage: early windows contain work that is done only once."""
         by_stage = {window.stage: window for window in self.windows if window.step_seconds}
         return list(by_stage.values())

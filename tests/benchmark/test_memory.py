@@ -25,7 +25,7 @@ from src.worker.memory_peak import MOST_CALLS, peak_when_steady
 from src.worker.process import Limits, WorkerError
 from tests.benchmark.planted_formats import FEW, HUNGRY_BYTES, Data, only, silent
 from tests.report.pages import record
-from tests.report.test_table import latency, results, row
+from tests.report.planted import latency, results, row
 
 LIMITS = Limits(threads=1, answer_seconds=9, resident_bytes=10**9)
 TWO_SIZES = replace(FEW, batch_sizes=[1, 3], memory=True)

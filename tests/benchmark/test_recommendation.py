@@ -10,8 +10,8 @@ from src.run.layout import as_dict
 from src.run.reading import convert
 from src.run.results import Recommendation, Undecided
 from src.run.row import RowFigures
-from tests.report.test_table import latency
-from tests.report.test_table import row as table_row
+from tests.report.planted import latency
+from tests.report.planted import row as table_row
 
 
 def cell(size: int, seconds: float, noise: float = 0.0, **changes: Any) -> dict[str, Any]:

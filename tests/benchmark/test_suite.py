@@ -30,8 +30,8 @@ from tests.benchmark.planted_formats import (
     silent,
     taken,
 )
-from tests.report.test_table import FAILED
-from tests.report.test_table import row as table_row
+from tests.report.planted import FAILED
+from tests.report.planted import row as table_row
 
 
 def test_a_failure_affects_only_its_own_row(run: Run, capfd: pytest.CaptureFixture[str]) -> None:

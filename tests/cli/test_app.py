@@ -17,7 +17,7 @@ from src.cli.entry_point import run_command
 from src.cli.parser import Parser
 from src.errors import LightshipError, UsageError
 from src.export.options import ExportOptions
-from src.formats.onnx_int8 import Int8Options
+from src.formats.onnx_int8 import OnnxInt8Options
 from src.formats.openvino_int8 import OpenVinoInt8Options
 from src.models.classifier import Classifier
 from tests.conftest import CONFIGS, ROOT
@@ -149,7 +149,7 @@ def test_format_options_and_the_accuracy_budget_reach_the_export() -> None:
     )
     made = parsed._parser("fit").instantiate_classes(parsed.config["fit"])
     assert made.export.options.by_format == {
-        "onnx_int8": Int8Options("avx2", 7.0),
+        "onnx_int8": OnnxInt8Options("avx2", 7.0),
         "openvino_int8": OpenVinoInt8Options(9.0),
     }
     assert made.export.options.max_accuracy_drop == 0.03
@@ -175,7 +175,7 @@ def test_the_export_command_accepts_format_options(
     (elsewhere / "config.yaml").touch()
     _, options = stage_command.parse("export", None, ExportOptions)
     assert options.by_format == {
-        "onnx_int8": Int8Options("arm", 120.0),
+        "onnx_int8": OnnxInt8Options("arm", 120.0),
         "openvino_int8": OpenVinoInt8Options(120.0),
     }
     assert options.max_accuracy_drop == 0.05

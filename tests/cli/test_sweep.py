@@ -15,7 +15,7 @@ from src.errors import LightshipError, UsageError
 from src.run.folder import Run
 from tests.compare.test_comparison import file, keep
 from tests.conftest import ROOT
-from tests.report.test_table import results
+from tests.report.planted import results
 
 
 class Trainer:

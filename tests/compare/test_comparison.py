@@ -16,8 +16,9 @@ from src.compare.page import html_page, markdown_page
 from src.compare.stage import compare_runs
 from src.errors import LightshipError, UsageError
 from tests.compare.test_regression import measurement, same_hour
-from tests.report.test_table import FAILED, latency, of_version_1, results, row
-from tests.report.writers.test_html import SCRIPT, Page
+from tests.report.planted import FAILED, latency, of_version_1, results, row
+from tests.report.writers.parsed_page import Page
+from tests.report.writers.test_html import SCRIPT
 
 
 def keep(folder: Path, name: str, measured: dict[str, Any]) -> Path:

@@ -13,7 +13,7 @@ from src.compare import regression
 from src.errors import UsageError
 from src.run.reading import convert
 from src.run.results import Results
-from tests.report.test_table import FAILED, latency, of_version_1, results, row
+from tests.report.planted import FAILED, latency, of_version_1, results, row
 
 LEVELS = {"eager": 0.016, "torchscript": 0.012, "onnx_fp32": 0.005, "onnx_int8": 0.002}
 PROCESSES, ROUNDS = 16, 4  # of benchmark=thorough, and in each process

@@ -1,4 +1,4 @@
-"""A set of images is known by its sources and labels, not by how a network sees them."""
+"""The hash of a set of images: it depends on files and labels, not on the preprocessing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def of_csv(root: Path, change: Callable[[list[str]], list[str]] = lambda lines: 
     return CSVFile(str(file), root=str(root), num_workers=0).sha256("test")
 
 
-def test_runs_that_see_the_images_otherwise_have_one_set(photos: Path) -> None:
+def test_the_hash_does_not_depend_on_the_preprocessing(photos: Path) -> None:
     plain = of_folder(photos)
     assert len(plain) == 64
     assert of_folder(photos, image_size=32, resize="squash", mean=(0.1, 0.2, 0.3)) == plain
@@ -50,7 +50,7 @@ def test_runs_that_see_the_images_otherwise_have_one_set(photos: Path) -> None:
     assert small == large != plain
 
 
-def test_a_set_that_is_moved_or_listed_in_a_file_is_the_same(photos: Path) -> None:
+def test_the_hash_is_the_same_for_moved_or_listed_images(photos: Path) -> None:
     plain = of_folder(photos)
     for path in photos.rglob("*.png"):
         os.utime(path, (1, 1))
@@ -58,7 +58,7 @@ def test_a_set_that_is_moved_or_listed_in_a_file_is_the_same(photos: Path) -> No
     assert of_folder(Path(shutil.copytree(photos, photos.parent / "moved"))) == plain
 
 
-def test_other_splits_and_other_drawings_are_other_sets(photos: Path) -> None:
+def test_the_hash_differs_between_splits_and_split_seeds(photos: Path) -> None:
     data = ImageFolder(str(photos), num_workers=0)
     assert len({data.sha256(split) for split in ("train", "val", "test")}) == 3
     assert Digits(split_seed=1).sha256("test") != Digits().sha256("test")
@@ -66,9 +66,9 @@ def test_other_splits_and_other_drawings_are_other_sets(photos: Path) -> None:
 
 def one_pixel(root: Path) -> None:
     path = root / "test" / "cat" / "0.png"
-    picture = Image.open(path).convert("RGB")
-    picture.putpixel((0, 0), (1, 2, 3))
-    picture.save(path)
+    image = Image.open(path).convert("RGB")
+    image.putpixel((0, 0), (1, 2, 3))
+    image.save(path)
 
 
 def one_less(root: Path) -> None:
@@ -92,7 +92,7 @@ def other_class(root: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [one_pixel, one_less, one_more, exchanged, other_class])
-def test_whatever_changes_on_disk_makes_another_set(
+def test_the_hash_changes_with_any_change_on_disk(
     photos: Path, change: Callable[[Path], None]
 ) -> None:
     before = of_folder(photos)
@@ -100,24 +100,25 @@ def test_whatever_changes_on_disk_makes_another_set(
     assert of_folder(photos) != before
 
 
-def test_another_label_or_order_makes_another_set(photos: Path) -> None:
+def test_the_hash_changes_with_labels_and_order(photos: Path) -> None:
     def relabelled(lines: list[str]) -> list[str]:
         at = next(index for index, line in enumerate(lines) if line.endswith(",cat,test"))
         return [*lines[:at], lines[at].replace(",cat,", ",dog,"), *lines[at + 1 :]]
 
     assert (
-        len({of_csv(photos), of_csv(photos, relabelled), of_csv(photos, lambda it: it[::-1])}) == 3
+        len({of_csv(photos), of_csv(photos, relabelled), of_csv(photos, lambda lines: lines[::-1])})
+        == 3
     )
 
 
-def test_what_is_outside_the_split_makes_no_difference(photos: Path) -> None:
+def test_the_hash_does_not_depend_on_images_outside_of_the_split(photos: Path) -> None:
     before = of_folder(photos)
     (photos / "train" / "cat" / "0.png").unlink()
     (photos / "test" / "notes.txt").write_text("of no interest")
     assert of_folder(photos) == before
 
 
-def test_a_file_that_is_gone_is_named(photos: Path) -> None:
+def test_hashing_names_a_file_that_is_gone(photos: Path) -> None:
     data = ImageFolder(str(photos), num_workers=0)
     data.sha256("test")
     (photos / "test" / "cat" / "1.png").unlink()

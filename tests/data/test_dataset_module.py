@@ -1,4 +1,4 @@
-"""A data module is composed of a data set and its loading, and has the options of both."""
+"""A data module has the options of its data set and of the loading."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = [module.name for module in pkgutil.iter_modules(datasets.__path__)]
 
 
 class Plain(Photographs):
-    """A data set that is no dataclass."""
+    """A data set that is not a dataclass."""
 
     loading: ClassVar[Loading] = Loading(image_size=48)
 
@@ -82,14 +82,14 @@ def test_own_options_come_first_and_then_those_of_loading() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "options", "message"),
+    ("arguments", "options", "message"),
     [((), {}, "root"), (("photos",), {"file": "x"}, "file"), ((), {"image_size": 8}, "root")],
 )
 def test_a_wrong_argument_is_an_error_as_of_any_constructor(
-    given: tuple[str, ...], options: dict[str, object], message: str
+    arguments: tuple[str, ...], options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(TypeError, match=message):
-        PlainData(*given, **options)
+        PlainData(*arguments, **options)
 
 
 def test_the_parser_knows_the_options_of_both() -> None:

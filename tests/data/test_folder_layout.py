@@ -1,4 +1,4 @@
-"""Folders as people lay them out, and what training makes of them."""
+"""Layouts of image folders: the splits and classes that are recognised."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COUNT = 12  # images of a folder
 
 
 def lay_out(root: Path, folders: str) -> ImageFolder:
-    """Folders of images; ``a=3`` for so many, ``a=0`` for an empty one, ``a/x.pdf`` for a file."""
+    """Make folders: ``a=3`` with three images, ``a=0`` empty; ``a/x.pdf`` is a file."""
     for word in folders.split():
         name, _, count = word.partition("=")
         if "." in Path(name).name:
@@ -71,7 +71,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("folders", LAYOUTS)
-def test_folders_are_found_as_people_lay_them_out(folders: str, tmp_path: Path) -> None:
+def test_common_folder_layouts_are_recognised(folders: str, tmp_path: Path) -> None:
     data = lay_out(tmp_path, folders)
     assert data.class_names == ["cat", "dog"]
     assert tuple(sizes(data)) == LAYOUTS[folders]
@@ -118,7 +118,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("folders", REFUSED)
-def test_folders_that_would_do_harm_are_refused_in_one_line(folders: str, tmp_path: Path) -> None:
+def test_ambiguous_folder_layouts_are_refused_in_one_line(folders: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         lay_out(tmp_path, folders).prepare_data()
     message = str(caught.value)
@@ -143,13 +143,13 @@ TOLD = {
 
 
 @pytest.mark.parametrize("folders", TOLD)
-def test_what_is_passed_over_is_told(folders: str, tmp_path: Path) -> None:
+def test_files_and_folders_that_are_passed_over_are_reported(folders: str, tmp_path: Path) -> None:
     expected = TOLD[folders].replace("{}", str(tmp_path))
     notes = lay_out(tmp_path, folders).notes
     assert any(note.startswith(expected) for note in notes), notes
 
 
-def test_folders_laid_out_as_expected_are_no_news(tmp_path: Path) -> None:
+def test_an_expected_folder_layout_has_no_notes(tmp_path: Path) -> None:
     assert lay_out(tmp_path, "train/cat train/dog val/cat val/dog test/cat test/dog").notes == []
 
 
@@ -167,7 +167,7 @@ def test_folders_laid_out_as_expected_are_no_news(tmp_path: Path) -> None:
         "development of",
     ],
 )
-def test_other_names_are_no_splits(name: str) -> None:
+def test_similar_names_are_not_taken_for_splits(name: str) -> None:
     assert splits_named([name]) == {}
 
 
@@ -179,7 +179,7 @@ def test_other_names_are_no_splits(name: str) -> None:
         (("TRAIN", "dev", "eval"), (20, 6, 14)),
     ],
 )
-def test_a_csv_file_may_call_its_splits_as_people_do(
+def test_a_csv_file_may_use_common_names_of_splits(
     words: tuple[str, str, str], expected: tuple[int, ...], tmp_path: Path
 ) -> None:
     photos(tmp_path)
@@ -239,14 +239,14 @@ SMALL = {(2, 3): (2, 2, 2), (2, 4): (4, 2, 2), (3, 3): (3, 3, 3), (5, 4): (10, 5
 
 @pytest.mark.parametrize("shape", SMALL)
 def test_a_few_images_of_each_class_are_split(shape: tuple[int, int], tmp_path: Path) -> None:
-    classes, each = shape
-    data = lay_out(tmp_path, " ".join(f"class{label}={each}" for label in range(classes)))
+    classes, count = shape
+    data = lay_out(tmp_path, " ".join(f"class{label}={count}" for label in range(classes)))
     assert tuple(sizes(data)) == SMALL[shape]
     training = data.dataset("train")
     assert set(training.targets) == set(range(classes))
 
 
-def test_too_few_images_of_a_class_to_split_are_told_by_its_name(tmp_path: Path) -> None:
+def test_a_class_with_too_few_images_to_split_is_named(tmp_path: Path) -> None:
     data = lay_out(tmp_path, "cat dog=1")
     with pytest.raises(UsageError, match=r"enough images of every class .*too few of dog"):
         data.count("train")

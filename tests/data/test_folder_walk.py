@@ -1,4 +1,4 @@
-"""Files of all kinds in a folder: pictures by what they are, and an account of the others."""
+"""Listing of a folder: images by their contents, and a note on the other files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def encoded(kind: str) -> bytes:
 
 
 def container(brand: bytes, *compatible: bytes) -> bytes:
-    """The head of an ISO base media file, as HEIC, AVIF and films have it."""
+    """Return the head of an ISO base media file, such as HEIC, AVIF or a video."""
     brands = brand + bytes(4) + b"".join(compatible)
     return (8 + len(brands)).to_bytes(4, "big") + b"ftyp" + brands + bytes(200)
 
@@ -69,7 +69,7 @@ OTHERS = {
 
 @pytest.fixture
 def plugins() -> Iterator[None]:
-    """Forgets which formats there are, before and after."""
+    """Clear the cached lists of formats before and after a test."""
 
     def forget() -> None:
         image_kind.formats.cache_clear()
@@ -82,7 +82,7 @@ def plugins() -> Iterator[None]:
 
 @pytest.fixture
 def no_plugin(plugins: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pillow-heif, wherever the tests run."""
+    """Hide pillow-heif, whether or not it is installed."""
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     for table in (Image.OPEN, Image.EXTENSION):
         for name, kind in list(table.items()):
@@ -92,7 +92,7 @@ def no_plugin(plugins: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_is_one_whatever_its_name(name: str, tmp_path: Path) -> None:
+def test_an_image_is_recognised_by_its_bytes_whatever_its_name(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(encoded(PICTURES[name]))
     folder = read_folder(tmp_path)
     assert (folder.images, folder.passed_over) == ([str(tmp_path / name)], {})
@@ -100,7 +100,7 @@ def test_a_picture_is_one_whatever_its_name(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_what_is_no_picture_is_passed_over_and_counted(
+def test_files_that_are_not_images_are_passed_over_and_counted(
     name: str, tmp_path: Path, no_plugin: None
 ) -> None:
     content, kind = OTHERS[name]
@@ -116,7 +116,7 @@ def test_pipes_and_links_to_nothing_are_passed_over(tmp_path: Path) -> None:
     assert (folder.images, folder.passed_over) == ([], {"pipes": 1, "links to nothing": 1})
 
 
-def test_the_line_names_kinds_by_their_number_and_what_would_read_them(
+def test_the_note_on_a_folder_names_the_commonest_kinds_and_remedies(
     tmp_path: Path, no_plugin: None
 ) -> None:
     for number in range(12):
@@ -134,13 +134,15 @@ def test_the_line_names_kinds_by_their_number_and_what_would_read_them(
     assert note_on([], "photos") is None
 
 
-def test_a_heic_file_named_jpg_is_told_what_reads_it(tmp_path: Path, no_plugin: None) -> None:
+def test_a_heic_file_named_jpg_names_the_plugin_that_reads_it(
+    tmp_path: Path, no_plugin: None
+) -> None:
     (tmp_path / "x.jpg").write_bytes(HEIC)
     with pytest.raises(UnreadableImageError, match="install pillow-heif to read HEIC"):
         read_image(tmp_path / "x.jpg")
 
 
-def test_with_the_plugin_heic_is_a_picture(
+def test_with_the_plugin_heic_files_are_images(
     tmp_path: Path, no_plugin: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Opened(ImageFile.ImageFile):
@@ -173,25 +175,25 @@ def test_the_real_plugin_reads_heic(tmp_path: Path, plugins: None) -> None:
     pixels = photos.pixels(40, 60)
     Image.fromarray(pixels).save(tmp_path / "x.HEIC", quality=95)
     assert read_folder(tmp_path).images == [str(tmp_path / "x.HEIC")]
-    picture = read_image(tmp_path / "x.HEIC")
-    assert np.abs(np.asarray(picture).astype(int) - pixels).mean() < 12
+    image = read_image(tmp_path / "x.HEIC")
+    assert np.abs(np.asarray(image).astype(int) - pixels).mean() < 12
 
 
 def mixed(root: Path) -> Path:
-    """42 pictures of which 18 are not called so, as from a telephone and the web; and others."""
+    """Make a folder of 42 images, 18 of them without an image's ending, and of other files."""
     for label, name in enumerate(("cat", "dog")):
         (root / name).mkdir(parents=True)
         for number in range(21):
             ending = (".jpg", ".JPG", "", ".jpg_large")[number % 4]
-            picture = Image.fromarray(photos.pixels(12, 16, 100 * label + number, label))
-            picture.save(root / name / f"{number}{ending}", "JPEG")
+            image = Image.fromarray(photos.pixels(12, 16, 100 * label + number, label))
+            image.save(root / name / f"{number}{ending}", "JPEG")
         (root / name / "notes.pdf").write_bytes(b"%PDF")
         (root / name / "features.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
         (root / name / "new.HEIC").write_bytes(HEIC)
     return root
 
 
-def test_training_sees_every_picture_and_is_not_stopped_by_other_files(
+def test_training_uses_every_image_and_passes_over_other_files(
     tmp_path: Path, no_plugin: None
 ) -> None:
     data = ImageFolder(str(mixed(tmp_path)), image_size=8, num_workers=0)
@@ -203,7 +205,7 @@ def test_training_sees_every_picture_and_is_not_stopped_by_other_files(
     ]
 
 
-def test_the_check_of_the_data_says_what_was_passed_over(
+def test_the_check_of_the_data_reports_files_that_were_passed_over(
     tmp_path: Path, no_plugin: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = mixed(tmp_path / "photos")
@@ -214,10 +216,10 @@ def test_the_check_of_the_data_says_what_was_passed_over(
     assert f"\npassed over 6 of 48 files in {root}: 2 " in printed
 
 
-def test_prediction_finds_every_picture_and_says_what_it_passed_over(
+def test_prediction_finds_every_image_and_reports_other_files(
     tmp_path: Path, no_plugin: None
 ) -> None:
-    told: list[str] = []
-    assert len(images.find([str(mixed(tmp_path))], told.append)) == 42
-    [line] = told
+    notes: list[str] = []
+    assert len(images.find([str(mixed(tmp_path))], notes.append)) == 42
+    [line] = notes
     assert line.startswith(f"passed over 6 of 48 files in {tmp_path}: 2 ")

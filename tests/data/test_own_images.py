@@ -1,4 +1,4 @@
-"""Folders and CSV files as people have them: links, broken files, many of them."""
+"""The user's own images in folders and CSV files: links, broken files, many files."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_skipped_images_are_counted_and_every_batch_is_full(
     assert evaluated == data.count("val") + data.count("test") == 12 - (7 - len(training))
 
 
-def test_where_no_image_can_be_read_skipping_ends(tmp_path: Path) -> None:
+def test_skipping_ends_if_no_image_can_be_read(tmp_path: Path) -> None:
     root = photos(tmp_path / "photos")
     for path in root.rglob("*.png"):
         path.write_bytes(b"")
@@ -192,7 +192,7 @@ def test_a_mistake_in_a_csv_file_is_one_line(tmp_path: Path, head: str) -> None:
     assert message in str(caught.value)
 
 
-def test_a_cache_gives_the_pictures_without_the_files(tmp_path: Path) -> None:
+def test_a_cache_has_the_images_after_their_files_are_gone(tmp_path: Path) -> None:
     fill(tmp_path / "cat", 5)
     paths = sorted(str(path) for path in (tmp_path / "cat").iterdir())
     files = ImageFiles(paths, range(5))

@@ -15,8 +15,8 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PIXELS)
 
 
-def test_it_is_pillows_resizing_and_plain_arithmetic() -> None:
-    """What anyone can do again with Pillow and numpy alone, to the bit."""
+def test_preprocessing_is_pillows_resizing_and_plain_arithmetic() -> None:
+    """The result equals that of Pillow and numpy alone, bit for bit."""
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
     ours = Preprocessing(32, mean=mean, std=std)(PICTURE)
     resized = np.asarray(PICTURE.resize((32, 32), Image.Resampling.BILINEAR), dtype=np.float32)
@@ -38,42 +38,42 @@ LONG = [(1, 1000), (1, 1001), (5, 203), (7, 400), (300, 9), (1303, 11), (2, 4000
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("share", [0.875, 1.0])
 @pytest.mark.parametrize("sides", LONG)
-def test_crop_gives_the_middle_of_a_long_picture_as_if_all_of_it_had_been_resized(
+def test_crop_of_a_long_image_equals_the_middle_of_the_whole_resized_one(
     sides: tuple[int, int], share: float, interpolation: str
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*sides, 3), dtype=np.uint8)
-    picture, filter_ = Image.fromarray(pixels), v2.InterpolationMode(interpolation)
+    image, filter_ = Image.fromarray(pixels), v2.InterpolationMode(interpolation)
     rule = Preprocessing(24, "crop", interpolation=interpolation, crop_share=share)
     resize = v2.Resize(round(24 / share), interpolation=filter_)
-    whole = np.asarray(v2.CenterCrop(24)(resize(picture))).astype(int)
-    assert np.abs(np.asarray(rule.spatial()(picture)).astype(int) - whole).max() <= 2  # of noise
+    whole = np.asarray(v2.CenterCrop(24)(resize(image))).astype(int)
+    assert np.abs(np.asarray(rule.spatial()(image)).astype(int) - whole).max() <= 2  # of noise
 
 
 @pytest.mark.parametrize("size", [(1, 1_000_000), (1_000_000, 1), (3, 500_000)])
 def test_crop_never_resizes_more_than_the_middle_needs(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[int, int]] = []
+    sizes: list[tuple[int, int]] = []
     resize = Image.Image.resize
 
-    def counted(picture: Image.Image, to: tuple[int, int], *more: object, **options: object) -> Any:
-        asked.append(to)
+    def counted(image: Image.Image, to: tuple[int, int], *more: object, **options: object) -> Any:
+        sizes.append(to)
         assert to[0] * to[1] < 40 * 256 * 256  # before memory is taken for it
-        return resize(picture, to, *more, **options)
+        return resize(image, to, *more, **options)
 
     monkeypatch.setattr(Image.Image, "resize", counted)
-    picture = Image.new("RGB", size)
-    assert Preprocessing(224, "crop").spatial()(picture).size == (224, 224)
-    assert asked
+    image = Image.new("RGB", size)
+    assert Preprocessing(224, "crop").spatial()(image).size == (224, 224)
+    assert sizes
 
 
 @pytest.mark.parametrize("rule", ["squash", "crop"])
-def test_what_travels_with_a_file_says_all_of_it(rule: str) -> None:
-    told = Preprocessing(28, rule).to_dict()
-    assert told["image_size"] == 28
-    assert told["resize"] == rule
-    assert told["interpolation"] == "bilinear"
-    assert (told["crop_share"] is None) == (rule == "squash")
+def test_the_preprocessing_is_restored_from_a_files_metadata(rule: str) -> None:
+    values = Preprocessing(28, rule).to_dict()
+    assert values["image_size"] == 28
+    assert values["resize"] == rule
+    assert values["interpolation"] == "bilinear"
+    assert (values["crop_share"] is None) == (rule == "squash")
     assert Preprocessing(28, rule).input_shape == (3, 28, 28)
 
 

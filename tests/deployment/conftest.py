@@ -1,4 +1,4 @@
-"""A run trained on a folder of photo-like pictures, and what evaluation says of each of them."""
+"""A run trained on a folder of photo-like images, and the evaluation of its test images."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TRAINING = (
 
 
 def command(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    """A command of this project, run in ``folder``."""
+    """Run a command of this project in ``folder``."""
     return subprocess.run(
         [sys.executable, "-m", *argv],
         cwd=folder,
@@ -67,7 +67,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="package")
 def complete_run(run: Run, started_in: None) -> Run:
-    """The same with more formats exported, and not measured."""
+    """The run with more exported formats, without a measurement."""
     folder = run.folder.with_name("version_1")
     shutil.copytree(run.folder, folder)
     names = ",".join((*MORE_FORMATS, "onnx_fp32"))
@@ -79,7 +79,7 @@ def complete_run(run: Run, started_in: None) -> Run:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What evaluation says of the test split, an image a row, by a format."""
+    """Evaluation of the test split by a format, one row per image."""
 
     paths: list[Path]
     probabilities: NDArray[np.float64]  # (N, K)
@@ -92,26 +92,26 @@ class Evaluation:
 
 @pytest.fixture(scope="package")
 def evaluation(run: Run, started_in: None) -> Callable[[str], Evaluation]:
-    """The evaluation by a format, which the benchmark stage has made before."""
-    found: dict[str, Evaluation] = {}
+    """Return the evaluation by a format, as the benchmark stage computes it."""
+    evaluations: dict[str, Evaluation] = {}
 
     def evaluated(name: str) -> Evaluation:
-        if name not in found:
-            found[name] = evaluate(run, name)
-        return found[name]
+        if name not in evaluations:
+            evaluations[name] = evaluate(run, name)
+        return evaluations[name]
 
     return evaluated
 
 
 @pytest.fixture(scope="package")
 def started_in(run: Run) -> Iterator[None]:
-    """The folder that the training was started in, in which its configuration's paths hold."""
+    """Change to the folder that the training was started in, to which its paths are relative."""
     with contextlib.chdir(run.folder.parent.parent.parent):
         yield
 
 
 def evaluate(run: Run, name: str) -> Evaluation:
-    """The test split's answers, as the benchmark stage gets them."""
+    """Return the predictions of the test split, as the benchmark stage computes them."""
     data = data_of(run)
     test = data.dataset("test")
     paths = [Path(test.images.name(int(index))) for index in test.indices]

@@ -1,4 +1,4 @@
-"""From a folder of photos to a zip file that classifies them where there is no torch."""
+"""Bundles: a zip file that classifies photos on a machine without torch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ assert not {"torch", "torchvision", "lightning", "src"} & set(sys.modules)
 
 
 def bundled(run: Run, output: Path, *argv: str) -> Path:
-    """The folder of an unpacked bundle."""
+    """Return the folder of an unpacked bundle."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["bundle", str(run.folder), "-o", str(output), *argv])
         main()
@@ -82,11 +82,11 @@ def require_answers_of(
         answers, evaluation.classes, evaluation.probabilities, strict=True
     ):
         assert answer["top"][0]["class"] == name, answer["image"]
-        found = sorted(each["probability"] for each in answer["top"])
-        assert np.abs(np.array(found) - np.sort(expected)).max() < within
+        probabilities = sorted(entry["probability"] for entry in answer["top"])
+        assert np.abs(np.array(probabilities) - np.sort(expected)).max() < within
 
 
-def test_it_gives_the_reports_answer_for_every_test_image_without_torch(
+def test_a_bundle_predicts_as_the_evaluation_without_torch(
     bundle: Path, evaluation: Evaluated
 ) -> None:
     expected = evaluation("onnx_fp32")
@@ -96,7 +96,7 @@ def test_it_gives_the_reports_answer_for_every_test_image_without_torch(
     require_answers_of(expected, ended, 1e-6)
 
 
-def test_so_it_does_with_the_preprocessing_inside(
+def test_a_bundle_with_embedded_preprocessing_predicts_as_the_evaluation(
     run: Run, evaluation: Evaluated, tmp_path: Path
 ) -> None:
     words = ("format=onnx_fp32", "embedded=true")
@@ -105,7 +105,7 @@ def test_so_it_does_with_the_preprocessing_inside(
     require_answers_of(expected, classify(folder, "--check", "--json", *expected.paths), 1e-3)
 
 
-def test_it_is_the_same_byte_for_byte_when_made_again(run: Run, bundle: Path) -> None:
+def test_a_bundle_is_reproducible_byte_for_byte(run: Run, bundle: Path) -> None:
     first = bundle.with_suffix(".zip")
     (bundle.parent / "again").mkdir()
     bundled(run, bundle.parent / "again" / "model.zip", "format=onnx_fp32")
@@ -114,7 +114,7 @@ def test_it_is_the_same_byte_for_byte_when_made_again(run: Run, bundle: Path) ->
         assert archive.namelist() == [f"model/{name}" for name in FILES]
 
 
-def test_the_card_says_what_was_measured(run: Run, bundle: Path) -> None:
+def test_the_card_of_a_bundle_has_the_measured_figures(run: Run, bundle: Path) -> None:
     card = (bundle / "README.md").read_text(encoding="utf-8")
     results = as_dict(run.read_benchmark())
     row = next(row for row in results["rows"] if row["format"] == "onnx_fp32")
@@ -124,7 +124,7 @@ def test_the_card_says_what_was_measured(run: Run, bundle: Path) -> None:
     assert json.loads((bundle / "class_names.json").read_text()) == list(photos.CLASSES)
 
 
-def test_the_card_of_a_file_with_its_preprocessing_says_what_was_measured(
+def test_the_card_of_an_embedded_bundle_has_the_measured_figures(
     run: Run, evaluation: Evaluated, tmp_path: Path
 ) -> None:
     folder = bundled(run, tmp_path / "model.zip", "format=onnx_fp32", "embedded=true")
@@ -152,7 +152,7 @@ def test_a_file_that_was_changed_after_its_export_is_not_bundled(
     assert not (tmp_path / "model.zip").exists()
 
 
-def test_a_model_that_answers_otherwise_does_not_pass_the_check(
+def test_a_model_with_other_predictions_fails_the_bundles_check(
     bundle: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(bundle, tmp_path / "model")
@@ -164,7 +164,7 @@ def test_a_model_that_answers_otherwise_does_not_pass_the_check(
     assert "error: expected a difference of 0.001 at most" in ended.stderr
 
 
-def test_what_is_no_image_is_named(bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_names_a_file_that_is_not_an_image(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("hello")
     ended = classify(bundle, tmp_path / "text.jpg")
     assert ended.returncode == 1
@@ -185,23 +185,21 @@ def test_only_a_file_that_onnx_runtime_opens_is_bundled(run: Run, tmp_path: Path
 
 
 @pytest.mark.parametrize("size", [(1, 1_000_000), (700, 11), (2, 90), (3, 4000)])
-def test_it_cuts_long_pictures_as_the_evaluation_does(size: tuple[int, int]) -> None:
+def test_a_bundle_crops_long_images_as_the_evaluation_does(size: tuple[int, int]) -> None:
     rule = Preprocessing(24, "crop")
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    picture = Image.fromarray(noise)
-    assert np.array_equal(
-        predict_module().preprocess(picture, rule.to_dict()), rule(picture).numpy()
-    )
+    image = Image.fromarray(noise)
+    assert np.array_equal(predict_module().preprocess(image, rule.to_dict()), rule(image).numpy())
 
 
-def test_it_reads_every_kind_of_picture_as_the_data_do(tmp_path: Path) -> None:
+def test_a_bundle_reads_every_kind_of_image_as_training_does(tmp_path: Path) -> None:
     photos.write(tmp_path, 8)
     for path in sorted(tmp_path.rglob("*.*")):
         assert np.array_equal(predict_module().read_image(path), read_image(path)), path
 
 
 @pytest.mark.parametrize("content", damaged_images.READABLE, ids=lambda content: content.__name__)
-def test_it_reads_what_decoders_choke_on_as_the_data_do(
+def test_a_bundle_reads_damaged_images_as_training_does(
     content: Callable[[], bytes], tmp_path: Path
 ) -> None:
     (tmp_path / "x.jpg").write_bytes(content())
@@ -211,7 +209,7 @@ def test_it_reads_what_decoders_choke_on_as_the_data_do(
 
 
 @pytest.mark.parametrize("content", damaged_images.UNREADABLE, ids=lambda content: content.__name__)
-def test_whatever_a_decoder_raises_is_one_unreadable_image_to_it(
+def test_any_error_of_a_decoder_is_an_unreadable_image_to_a_bundle(
     content: Callable[[], bytes],
 ) -> None:
     program = predict_module()
@@ -220,7 +218,7 @@ def test_whatever_a_decoder_raises_is_one_unreadable_image_to_it(
     assert "\n" not in str(caught.value)
 
 
-def test_its_limits_are_those_of_the_data() -> None:
+def test_the_image_limits_of_a_bundle_are_those_of_training() -> None:
     program = predict_module()
     assert program.MOST_PIXELS == image_file.MOST_PIXELS
     assert program.LONGEST_SIDE == image_file.LONGEST_SIDE
@@ -231,7 +229,7 @@ def test_its_limits_are_those_of_the_data() -> None:
     assert program.formats() == image_kind.formats()
 
 
-def test_an_unreadable_image_does_not_keep_it_from_the_others(
+def test_a_bundle_predicts_the_other_images_after_an_unreadable_one(
     bundle: Path, evaluation: Evaluated, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.jpg").write_bytes(damaged_images.a_png_of_half_its_bytes())
@@ -245,7 +243,7 @@ def test_an_unreadable_image_does_not_keep_it_from_the_others(
     assert ended.returncode == 1
 
 
-def test_it_imports_nothing_but_what_it_requires() -> None:
+def test_a_bundles_program_imports_only_its_requirements() -> None:
     tree = ast.parse((CONTENTS / "predict.py").read_text(encoding="utf-8"))
     names = {
         name.partition(".")[0]
@@ -261,7 +259,7 @@ def test_it_imports_nothing_but_what_it_requires() -> None:
 
 
 @pytest.mark.slow
-def test_a_fresh_environment_with_its_requirements_is_enough(
+def test_a_bundle_runs_in_a_new_environment_with_its_requirements(
     bundle: Path, evaluation: Evaluated, tmp_path: Path
 ) -> None:
     uv = shutil.which("uv")

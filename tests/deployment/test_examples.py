@@ -1,4 +1,4 @@
-"""Each example as its head says to run it: the classes and probabilities of the evaluation."""
+"""Each example, run as its head says, gives the classes and probabilities of the evaluation."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def lines(command: list[str | Path], **options: Any) -> list[str]:
 def require_answers(expected: Evaluation, answers: list[dict[str, Any]]) -> None:
     assert [answer["image"] for answer in answers] == [str(path) for path in expected.paths]
     assert [answer["class"] for answer in answers] == expected.classes
-    found = np.array([answer["probabilities"] for answer in answers])
-    assert np.abs(found - expected.probabilities).max() < WITHIN
+    probabilities = np.array([answer["probabilities"] for answer in answers])
+    assert np.abs(probabilities - expected.probabilities).max() < WITHIN
 
 
 def upright(paths: list[Path], folder: Path, suffix: str) -> list[Path]:
-    """The pictures as 8 bit RGB files of a kind without loss."""
+    """Write the images as 8 bit RGB files in a lossless format."""
     folder.mkdir()
     written = [folder / f"{number:03}{suffix}" for number in range(len(paths))]
     for path, target in zip(paths, written, strict=True):
@@ -66,17 +66,19 @@ def renamed(expected: Evaluation, paths: list[Path]) -> Evaluation:
     return Evaluation(paths, expected.probabilities, expected.labels)
 
 
-def test_python_without_torch(run: Run, evaluation: Evaluated, tmp_path: Path) -> None:
+def test_the_python_example_predicts_as_the_evaluation_without_torch(
+    run: Run, evaluation: Evaluated, tmp_path: Path
+) -> None:
     expected = evaluation("onnx_fp32")
-    pictures = upright(expected.paths, tmp_path / "pictures", ".png")
+    paths = upright(expected.paths, tmp_path / "pictures", ".png")
     model = run.exports / "onnx_fp32_embedded" / "model.onnx"
-    answers = lines([sys.executable, EXAMPLES / "python" / "classify.py", model, *pictures])
-    require_answers(renamed(expected, pictures), [json.loads(line) for line in answers])
+    answers = lines([sys.executable, EXAMPLES / "python" / "classify.py", model, *paths])
+    require_answers(renamed(expected, paths), [json.loads(line) for line in answers])
 
 
 @contextlib.contextmanager
 def service(bundle: Path) -> Iterator[str]:
-    """The service's address, while it runs."""
+    """Start the HTTP service and yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -109,7 +111,9 @@ def ask(address: str, body: bytes | None = None) -> Any:
         return json.load(answer)
 
 
-def test_http_service(run: Run, evaluation: Evaluated, tmp_path: Path) -> None:
+def test_the_http_service_predicts_as_the_evaluation(
+    run: Run, evaluation: Evaluated, tmp_path: Path
+) -> None:
     for package in ("fastapi", "uvicorn"):
         pytest.importorskip(package)
     bundle = bundled(run, tmp_path / "model.zip", "format=onnx_fp32")
@@ -133,13 +137,13 @@ def test_http_service(run: Run, evaluation: Evaluated, tmp_path: Path) -> None:
         answers, expected.classes, expected.probabilities, strict=True
     ):
         assert answer["top"][0]["class"] == name
-        found = {each["class"]: each["probability"] for each in answer["top"]}
-        assert np.abs([found[name] for name in photos.CLASSES] - probabilities).max() < WITHIN
+        by_class = {entry["class"]: entry["probability"] for entry in answer["top"]}
+        assert np.abs([by_class[name] for name in photos.CLASSES] - probabilities).max() < WITHIN
     assert sum(batches) == len(bodies)
     assert max(batches) > 1
 
 
-def test_a_picture_without_an_answer_leaves_its_neighbours_in_the_service_theirs(
+def test_an_image_without_finite_logits_does_not_change_others_in_the_service(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("fastapi")
@@ -183,9 +187,9 @@ def test_openvino(complete_run: Run, tmp_path: Path) -> None:
     expected = evaluate(complete_run, "openvino_fp32")
     model = complete_run.exports / "openvino_fp32" / "model.xml"
     program = EXAMPLES / "openvino" / "classify.py"
-    pictures = upright(expected.paths, tmp_path / "pictures", ".png")
-    answers = lines([sys.executable, program, model, *pictures])
-    require_answers(renamed(expected, pictures), [json.loads(line) for line in answers])
+    paths = upright(expected.paths, tmp_path / "pictures", ".png")
+    answers = lines([sys.executable, program, model, *paths])
+    require_answers(renamed(expected, paths), [json.loads(line) for line in answers])
 
 
 @pytest.mark.slow
@@ -208,16 +212,16 @@ def test_node(run: Run, evaluation: Evaluated, tmp_path: Path) -> None:
     if installed.returncode != 0:
         pytest.skip(f"npm could not install: {installed.stderr.strip().splitlines()[-1]}")
     expected = evaluation("onnx_fp32")
-    pictures = upright(expected.paths, tmp_path / "pictures", ".png")
-    answers = lines(["node", "classify.mjs", bundle, *pictures], cwd=folder)
-    require_answers(renamed(expected, pictures), [json.loads(line) for line in answers])
+    paths = upright(expected.paths, tmp_path / "pictures", ".png")
+    answers = lines(["node", "classify.mjs", bundle, *paths], cwd=folder)
+    require_answers(renamed(expected, paths), [json.loads(line) for line in answers])
     # As they are: turned, grey, with alpha, in 16 bits.
     answers = lines(
         ["node", "classify.mjs", bundle, *map(Path.absolute, expected.paths)], cwd=folder
     )
     for path, name, line in zip(expected.paths, expected.classes, answers, strict=True):
-        with Image.open(path) as picture:
-            if picture.mode != "CMYK":  # which sharp converts by a colour profile
+        with Image.open(path) as image:
+            if image.mode != "CMYK":  # which sharp converts by a colour profile
                 assert json.loads(line)["class"] == name, path
 
 
@@ -234,9 +238,9 @@ def test_cpp(complete_run: Run, tmp_path: Path) -> None:
     )
     assert built.returncode == 0, built.stderr
     expected = evaluate(complete_run, "torchscript")
-    pictures = upright(expected.paths, tmp_path / "pictures", ".ppm")
+    paths = upright(expected.paths, tmp_path / "pictures", ".ppm")
     model = complete_run.exports / "torchscript" / "model.pt"
-    answers = [line.split() for line in lines([tmp_path / "classify", model, *pictures])]
+    answers = [line.split() for line in lines([tmp_path / "classify", model, *paths])]
     assert [photos.CLASSES[int(answer[0])] for answer in answers] == expected.classes
-    found = np.array([[float(value) for value in answer[1:]] for answer in answers])
-    assert np.abs(found - expected.probabilities).max() < WITHIN
+    probabilities = np.array([[float(value) for value in answer[1:]] for answer in answers])
+    assert np.abs(probabilities - expected.probabilities).max() < WITHIN

@@ -1,4 +1,4 @@
-"""python -m src.predict on real exports: the answers of the evaluation, bit for bit."""
+"""``python -m src.predict`` on real exports: the predictions of the evaluation, bit for bit."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Evaluated = Callable[[str], Evaluation]
 
 
 def predict(run: Run, *argv: object) -> None:
-    """The command, in this process."""
+    """Run the command in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["predict", str(run.folder), *(str(word) for word in argv)])
         main()
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_picture_has_the_answer_that_evaluation_gave(
+def test_a_prediction_is_bit_for_bit_that_of_the_evaluation(
     run: Run, evaluation: Evaluated, name: str, tmp_path: Path
 ) -> None:
     expected = evaluation(name)
@@ -43,12 +43,14 @@ def test_a_picture_has_the_answer_that_evaluation_gave(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MORE_FORMATS)
-def test_so_it_has_by_every_runtime(complete_run: Run, name: str, tmp_path: Path) -> None:
+def test_predictions_of_every_runtime_are_those_of_the_evaluation(
+    complete_run: Run, name: str, tmp_path: Path
+) -> None:
     require_same_bits(complete_run, name, evaluate(complete_run, name), tmp_path)
 
 
 def require_same_bits(run: Run, name: str, expected: Evaluation, tmp_path: Path) -> None:
-    # Fewer pictures, in another order: other neighbours, and another number of them.
+    # Fewer images in another order: the batches are different.
     chosen = np.random.default_rng(0).permutation(len(expected.paths))[:7]
     output = tmp_path / "answers.json"
     paths = [expected.paths[index] for index in chosen]
@@ -57,11 +59,11 @@ def require_same_bits(run: Run, name: str, expected: Evaluation, tmp_path: Path)
     assert [answer["image"] for answer in answers] == [str(path) for path in paths]
     for answer, index in zip(answers, chosen, strict=True):
         assert answer["top"][0]["class"] == expected.classes[index]
-        found = sorted(each["probability"] for each in answer["top"])
-        assert found == sorted(expected.probabilities[index])  # not one bit off
+        probabilities = sorted(entry["probability"] for entry in answer["top"])
+        assert probabilities == sorted(expected.probabilities[index])  # not one bit off
 
 
-def test_a_folder_is_answered_with_the_recommended_file(
+def test_a_folder_is_predicted_with_the_recommended_file(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = Path("photos") / "sea"
@@ -99,35 +101,35 @@ def test_a_folder_is_answered_with_the_recommended_file(
     assert len(printed.out.splitlines()) == len(lines) - 1
 
 
-def test_a_process_that_is_killed_half_way_leaves_the_answers_before(
+def test_a_killed_process_leaves_the_earlier_predictions(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = 0
+    calls = 0
     predict_batch = WorkerProcess.predict
 
     def killed(self: WorkerProcess, images: np.ndarray) -> np.ndarray:
-        nonlocal asked
-        asked += 1
-        if asked > 1:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
             self._process.kill()
         return predict_batch(self, images)
 
     monkeypatch.setattr(WorkerProcess, "predict", killed)
     output = tmp_path / "answers.json"
-    pictures = [Path("photos") / "sea" / "00.jpg"] * (EVALUATION_BATCH + 3)
+    paths = [Path("photos") / "sea" / "00.jpg"] * (EVALUATION_BATCH + 3)
     with pytest.raises(LightshipError, match="onnx_fp32: the worker process ended with SIGKILL"):
-        predict(run, *pictures, "format=onnx_fp32", "-o", output)
+        predict(run, *paths, "format=onnx_fp32", "-o", output)
     assert len(json.loads(output.read_text(encoding="utf-8"))) == EVALUATION_BATCH
 
 
-def test_what_was_not_exported_is_named(run: Run) -> None:
+def test_a_format_that_was_not_exported_is_refused(run: Run) -> None:
     with pytest.raises(
         UsageError, match=r"format: expected one of the exported formats onnx_fp32, "
     ):
         predict(run, "photos", "format=torchscript")
 
 
-def test_a_run_that_was_not_measured_recommends_nothing(run: Run) -> None:
+def test_an_unmeasured_run_has_no_recommended_format(run: Run) -> None:
     hidden = run.benchmark.rename(run.folder / "hidden.json")
     try:
         with pytest.raises(UsageError, match=r"format: .*; name one of onnx_fp32, onnx_int8"):
@@ -137,14 +139,14 @@ def test_a_run_that_was_not_measured_recommends_nothing(run: Run) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["format=onnx_int8"]])
-def test_a_file_that_was_changed_predicts_nothing(
+def test_a_changed_file_is_refused_for_prediction(
     run: Run, tmp_path: Path, words: list[str]
 ) -> None:
     copy = Run(tmp_path / "version_7")
     shutil.copytree(run.folder, copy.folder)
     name = copy.read_benchmark().recommended["cpu"] if not words else "onnx_int8"
     file = copy.exports / name / "model.onnx"
-    other = next(each for each in FORMATS if each != name)
+    other = next(other_name for other_name in FORMATS if other_name != name)
     file.write_bytes((copy.exports / other / "model.onnx").read_bytes())  # which would run
     with pytest.raises(UsageError, match=r"format: .*python -m src\.benchmark"):
         predict(copy, "photos", *words)

@@ -29,9 +29,9 @@ from src.run import fingerprint
 from src.run.folder import Run
 from src.run.layout import as_dict
 from tests.export.drawn_images import DrawnImages
-from tests.report.test_table import of_version_1
-from tests.report.test_table import results as table_results
-from tests.report.test_table import row as table_row
+from tests.report.planted import of_version_1
+from tests.report.planted import results as table_results
+from tests.report.planted import row as table_row
 
 DATA = DrawnImages(Preprocessing(32), 4)
 SPEC = NetworkSpec("shufflenet_v2_x0_5", 10, {})

@@ -25,7 +25,7 @@ from src.errors import LightshipError
 from src.export import stage
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
-from src.formats.onnx_int8 import Int8Options
+from src.formats.onnx_int8 import OnnxInt8Options
 from src.models.network import NetworkSpec
 from src.report.stage import report_run
 from src.run.folder import Run
@@ -60,7 +60,7 @@ FORMATS = ["eager", "torchscript", "onnx_fp32", "onnx_int8_dynamic", "onnx_int8"
 
 
 def export(run: Run, names: list[str]) -> None:
-    options = ExportOptions(formats=names, onnx_int8=Int8Options(search_seconds=0), again=True)
+    options = ExportOptions(formats=names, onnx_int8=OnnxInt8Options(search_seconds=0), again=True)
     manifest = stage.export_run(
         run, Checkpoint.read(run.best_checkpoint), DATA, options, no_progress
     )

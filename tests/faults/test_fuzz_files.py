@@ -41,7 +41,7 @@ from tests.compare.test_regression import measurement
 from tests.faults.fuzzing import MANY, share_accepted
 from tests.faults.mutation import HOSTILE, as_json, damaged, valid_mutation
 from tests.report.pages import card, html_page, markdown_page
-from tests.report.test_table import FAILED, latency, results, row
+from tests.report.planted import FAILED, latency, results, row
 from tests.report.writers.test_cards import manifest
 from tests.support import canary
 from tests.support.checkpoints import checkpoint_bytes, checkpoint_content

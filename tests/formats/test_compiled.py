@@ -1,4 +1,4 @@
-"""What compiles: no compiler, another processor, what is in a package, what is left behind."""
+"""Formats that compile: a missing compiler, another processor, package contents, leftovers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IMAGES = torch.randn(9, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
 class Small(nn.Module):
-    """A network that is compiled in seconds."""
+    """A network that compiles in seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> ExportSource:
 def exported(
     source: ExportSource, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[str]]:
-    """A package's folder, and what exporting it left in the temporary folder."""
+    """The folder of a package, and the files that its export left in the temporary folder."""
     parent = tmp_path_factory.mktemp("exports")
     temporary = tmp_path_factory.mktemp("temporary")
     with pytest.MonkeyPatch.context() as patch:
@@ -69,15 +69,15 @@ def metadata_of(folder: Path) -> tuple[str, dict[str, object]]:
 
 
 def with_metadata(folder: Path, elsewhere: Path, **changes: object) -> Path:
-    """A copy of a package that says other things of itself."""
+    """Return a copy of a package with other metadata."""
     name, metadata = metadata_of(folder)
     elsewhere.mkdir()
     with (
-        zipfile.ZipFile(folder / "model.pt2") as given,
+        zipfile.ZipFile(folder / "model.pt2") as package,
         zipfile.ZipFile(elsewhere / "model.pt2", "w") as changed,
     ):
-        for other in given.namelist():
-            content = json.dumps(metadata | changes) if other == name else given.read(other)
+        for other in package.namelist():
+            content = json.dumps(metadata | changes) if other == name else package.read(other)
             changed.writestr(other, content)
     return elsewhere
 
@@ -160,7 +160,7 @@ def test_without_a_compiler_a_row_is_skipped_and_says_so(
             assert not (tmp_path / name).exists()
 
 
-def test_all_compiling_is_in_the_load(
+def test_compilation_happens_at_the_load_only(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "torch_compile"

@@ -1,8 +1,8 @@
-"""Every format with every architecture: exported, loaded elsewhere, compared, source untouched.
+"""Every format with every architecture: export, load in a new process, compare with the network.
 
-Formats and architectures are found, not listed: a new one is put through the same. What calls a
-compiler, writes another format's files, or runs on a GPU only is put through it with one
-architecture, with the others in the slow tests.
+Formats and architectures are discovered, so new ones are tested too. Formats that call a compiler,
+write the files of another format, or run on a GPU only are tested with one architecture here, and
+with the others in the slow tests.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ NARROW = {"fp16": 0.55, "int8": 0.30}
 
 
 def cases() -> Iterator[ParameterSet]:
-    """Each builder with each format."""
+    """Return the pairs of builder and format."""
     for builder, name in itertools.product(BUILDERS, formats.names()):
         kind = formats.get(name)
         # Written by another format's export, which is put through it with all architectures.
@@ -59,7 +59,7 @@ def cases() -> Iterator[ParameterSet]:
 
 
 def trained_network(spec: NetworkSpec, images: torch.Tensor) -> torch.nn.Module:
-    """Random weights whose BatchNorm statistics fit, so that logits are of a trained size."""
+    """Return a network with random weights, and BatchNorm statistics that fit them."""
     network = spec.build().train()
     with torch.no_grad():
         for _ in range(20):
@@ -69,7 +69,7 @@ def trained_network(spec: NetworkSpec, images: torch.Tensor) -> torch.nn.Module:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ExportSource]:
-    """One source an architecture, made when it is first asked for."""
+    """The source of each architecture, made at its first use."""
 
     @functools.cache
     def source(builder: str) -> ExportSource:
@@ -118,7 +118,7 @@ def trained_logits(source: ExportSource, images: int) -> NDArray[np.float32]:
         return source.network(source.calibration[:images]).numpy()
 
 
-def test_it_runs_in_a_fresh_process_and_agrees(
+def test_a_format_runs_in_a_new_process_and_agrees_with_the_network(
     exported: tuple[str, Path, ExportSource],
 ) -> None:
     name, folder, source = exported
@@ -187,11 +187,11 @@ print(json.dumps([logits.tolist(), json.loads(metadata["class_names"]),
     logits, *metadata = json.loads(answer.stdout)
     assert metadata == [CLASSES, PREPROCESSING]
     expected = trained_logits(source, 5)
-    found = np.array(logits, np.float32)
-    assert fidelity.mismatch(found, expected, formats.get(name).tolerance) is None
+    answer = np.array(logits, np.float32)
+    assert fidelity.mismatch(answer, expected, formats.get(name).tolerance) is None
 
 
-def test_a_few_lines_without_this_project_give_the_files_answer(
+def test_the_usage_program_predicts_as_the_file_without_this_project(
     exported: tuple[str, Path, ExportSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, folder, source = exported
@@ -200,8 +200,8 @@ def test_a_few_lines_without_this_project_give_the_files_answer(
     # What it compiles is checked above; here it would be compiled once more.
     monkeypatch.setattr(torch, "compile", lambda model, **_: model)
     noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
-    picture = Image.fromarray(noise)
-    picture.save(tmp_path / "picture.png")
+    image = Image.fromarray(noise)
+    image.save(tmp_path / "picture.png")
     monkeypatch.chdir(tmp_path)
     usage = formats.get(name).usage(PREPROCESSING)
     assert "src" not in usage
@@ -212,7 +212,7 @@ def test_a_few_lines_without_this_project_give_the_files_answer(
         program = usage.replace("{folder}", str(folder))
         exec(program, names := {"print": printed.append})  # noqa: S102  # our own text
     evaluation = Preprocessing(32, "squash", (0.5,) * 3, (0.5,) * 3)
-    images = evaluation(picture)[None].numpy()
+    images = evaluation(image)[None].numpy()
     if formats.get(name).tolerance is not None:
         logits = source.network(torch.from_numpy(images)).detach().numpy()
     else:
@@ -221,7 +221,7 @@ def test_a_few_lines_without_this_project_give_the_files_answer(
     assert printed == [CLASSES[int(np.asarray(names["logits"]).argmax())]]
 
 
-def test_files_in_few_bits_are_smaller(exported: tuple[str, Path, ExportSource]) -> None:
+def test_files_in_fewer_bits_are_smaller(exported: tuple[str, Path, ExportSource]) -> None:
     name, folder, source = exported
     if (share := NARROW.get(formats.get(name).precision)) is None:
         pytest.skip("not in few bits")
@@ -230,7 +230,7 @@ def test_files_in_few_bits_are_smaller(exported: tuple[str, Path, ExportSource])
 
 
 @pytest.mark.slow
-def test_with_its_preprocessing_inside_it_answers_the_same(
+def test_a_file_with_embedded_preprocessing_predicts_the_same(
     exported: tuple[str, Path, ExportSource], tmp_path: Path
 ) -> None:
     name, folder, _ = exported
@@ -240,13 +240,13 @@ def test_with_its_preprocessing_inside_it_answers_the_same(
 
     formats.get(name).embed(folder, tmp_path)
     plain, embedded = (
-        ort.InferenceSession(each / "model.onnx", providers=["CPUExecutionProvider"])
-        for each in (folder, tmp_path)
+        ort.InferenceSession(model_folder / "model.onnx", providers=["CPUExecutionProvider"])
+        for model_folder in (folder, tmp_path)
     )
     # Of the network's own size, so that nothing is resized and even int8 has no other input.
-    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    images = Preprocessing.from_dict(PREPROCESSING)(Image.fromarray(picture))[None].numpy()
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    images = Preprocessing.from_dict(PREPROCESSING)(Image.fromarray(image))[None].numpy()
     logits = plain.run(None, {"images": images})[0][0]
     expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
-    found = embedded.run(None, {"image": picture})[0]
-    assert np.abs(found - expected).max() < 1e-3
+    probabilities = embedded.run(None, {"image": image})[0]
+    assert np.abs(probabilities - expected).max() < 1e-3

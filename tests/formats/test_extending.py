@@ -1,4 +1,4 @@
-"""The example of docs/extending.md, as a newcomer would copy it."""
+"""The example of docs/extending.md, copied into a folder of formats."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ main()
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of formats that holds the example."""
+    """A folder of formats with the example."""
     page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     blocks = [text.partition("```")[0] for text in page.split("```python\n")[1:]]
     [example] = [text for text in blocks if "(OnnxFp32)" in text]

@@ -1,4 +1,4 @@
-"""What formats for a GPU do on a machine that has none, and with a runtime that the test plays."""
+"""Formats for a GPU on a machine without one, and with a faked runtime."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ NAMES = [name for name in formats.names() if formats.get(name).devices == ("cuda
 
 @pytest.fixture
 def ort(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """An onnxruntime with a CUDA provider, as far as a session needs it."""
+    """A fake of onnxruntime with a CUDA provider, as far as a session needs it."""
     library: Any = ModuleType("onnxruntime")
     library.__version__ = "9.9"
     library.preloaded = 0
-    library.given = []
+    library.requested = []
     library.actual = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     library.problem = None
 
@@ -38,7 +38,7 @@ def ort(monkeypatch: pytest.MonkeyPatch) -> Any:
         def __init__(self, path: Any, options: Any, providers: list[Any]) -> None:
             if library.problem:
                 raise RuntimeError(library.problem)
-            library.given.append(providers)
+            library.requested.append(providers)
             self.options = options
             self.fallback = True
 
@@ -52,7 +52,7 @@ def ort(monkeypatch: pytest.MonkeyPatch) -> Any:
             return self.options
 
         def get_provider_options(self) -> dict[str, dict[str, str]]:
-            [(name, options)] = library.given[-1]
+            [(name, options)] = library.requested[-1]
             return {name: {key: str(value) for key, value in options.items()}}
 
     def preload_dlls() -> None:
@@ -68,7 +68,7 @@ def ort(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_an_onnx_session_on_a_gpu_is_fp32_without_tf32_and_never_falls_back(ort: Any) -> None:
     runtime = OnnxRuntime(Path("model.onnx"), "cuda", 2)
-    assert ort.given == [[("CUDAExecutionProvider", {"use_tf32": 0})]]
+    assert ort.requested == [[("CUDAExecutionProvider", {"use_tf32": 0})]]
     assert ort.preloaded == 1
     assert runtime._session.fallback is False
     assert runtime.settings["device"] == "cuda"

@@ -1,4 +1,4 @@
-"""OpenVINO's files: what is in them, what they run in, and what is not told to anyone."""
+"""Formats of OpenVINO: files, settings, precision, crashes, and no telemetry."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_bf16_is_unavailable_where_the_processor_does_not_multiply_it(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_sent_to_anyone(name: str, tmp_path: Path) -> None:
+def test_openvino_and_nncf_send_no_telemetry(name: str, tmp_path: Path) -> None:
     program = """
 import importlib, sys
 from src import formats
@@ -215,7 +215,7 @@ def test_the_int8_recipe_is_chosen_by_images_that_it_was_not_calibrated_on(
 
 
 @pytest.mark.parametrize("crashing", [["convolutional"], ["convolutional", "transformer"]])
-def test_a_recipe_whose_graph_ends_its_process_is_not_run_in_this_one(
+def test_a_recipe_whose_graph_crashes_is_not_run_in_this_process(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crashing: list[str]
 ) -> None:
     from src.formats import openvino_int8
@@ -244,7 +244,7 @@ def test_a_recipe_whose_graph_ends_its_process_is_not_run_in_this_one(
         assert "ends its process with signal 11; with ONEDNN_MAX_CPU_ISA" in entry["reason"]
 
 
-def test_a_dry_run_tells_how_it_ended(
+def test_the_crash_check_returns_how_the_process_failed(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from src.quantization.openvino import crash_check

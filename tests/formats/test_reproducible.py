@@ -1,6 +1,6 @@
-"""The same weights give the same files, byte for byte, in another process as well.
+"""The same weights give the same files, byte for byte, also in another process.
 
-Except for what is chosen by its speed: int8 files are made without a search here.
+The int8 files are made without a search, which chooses by speed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from src.data.preprocessing import Preprocessing
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats.onnx_int8 import Int8Options
+from src.formats.onnx_int8 import OnnxInt8Options
 from src.formats.openvino_int8 import OpenVinoInt8Options
 from src.models.network import NetworkSpec
 
@@ -39,7 +39,8 @@ source = make_source(
     network, spec, [str(label) for label in range(10)], images[:8], Preprocessing(32).to_dict(),
     folder, (images[8:], labels),
     ExportOptions(
-        onnx_int8=Int8Options(search_seconds=0), openvino_int8=OpenVinoInt8Options(search_seconds=0)
+        onnx_int8=OnnxInt8Options(search_seconds=0),
+        openvino_int8=OpenVinoInt8Options(search_seconds=0),
     ),
 )
 entry = export_one(name, source, folder / name)

@@ -1,4 +1,4 @@
-"""The few lines that use an exported file, as a user runs them; tests/golden has their pixels."""
+"""Usage programs of exported files, run as by a user; tests/golden compares their pixels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_lines_of_an_onnx_file_run_alone(name: str, tmp_path: Path) -> None:
 def test_every_format_says_how_it_is_used_in_a_few_lines(name: str, resize: ResizeRule) -> None:
     usage = formats.get(name).usage(Preprocessing(64, resize).to_dict())
     assert "{folder}/" in usage
-    # From the picture to the class 14 or 20; the rest opens the file.
+    # 14 or 20 lines from the image to the class; the rest opens the file.
     assert len(usage.splitlines()) <= (31 if resize == "squash" else 37)
     assert max(map(len, usage.splitlines())) <= 100
     compile(usage, name, "exec")

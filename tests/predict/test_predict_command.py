@@ -1,6 +1,6 @@
-"""python -m src.predict around a planted file: however it ends, answers are kept.
+"""``python -m src.predict`` with a planted file: predictions are kept however the command ends.
 
-Signals and pipes take a process of its own; all else is run in this one.
+Tests of signals and pipes start a process; all others run the command in this one.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ TOTAL = 3 * EVALUATION_BATCH
 
 
 class Planted:
-    """Answers by the means of the channels; after ``good`` batches it does something else."""
+    """An exported file that answers the channels' means, and fails after ``good`` batches."""
 
     name, class_names, preprocessing = "planted", list(photos.CLASSES), Preprocessing(4)
 
     def __init__(self, then: Callable[[], object] = lambda: None, good: int = 9) -> None:
-        self.then, self.good, self.asked = then, good, 0
+        self.then, self.good, self.calls = then, good, 0
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        self.asked += 1
-        if self.asked > self.good:
+        self.calls += 1
+        if self.calls > self.good:
             self.then()
         return images.mean(axis=(2, 3))
 
 
 def plant(patch: pytest.MonkeyPatch, file: Planted, *words: str) -> None:
-    """Let the command be given these words and open that file."""
+    """Replace the command line, and the file that the command opens."""
 
     @contextlib.contextmanager
     def open_file(*_: object) -> Iterator[Planted]:
@@ -77,7 +77,7 @@ run_command(main)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run to name, and a folder of three batches of pictures, of which one is none."""
+    """A run folder, and a folder of three batches of images, one of which is unreadable."""
     folder = tmp_path_factory.mktemp("predict")
     (folder / "run").mkdir()
     (folder / "run" / "config.yaml").write_text("model: {}\n")
@@ -100,7 +100,7 @@ def started(place: Path, *words: str, **options: Any) -> subprocess.Popen[str]:
 
 @dataclass(frozen=True)
 class Ended:
-    """What the command printed in this process, and its exit code."""
+    """Output and exit code of the command."""
 
     code: int
     printed: str
@@ -134,14 +134,14 @@ def fail(error: Exception) -> Callable[[], object]:
 def answers(path: Path) -> list[dict[str, Any]]:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
-        found: list[dict[str, Any]] = json.loads(text)
-        return found
+        content: list[dict[str, Any]] = json.loads(text)
+        return content
     assert text.endswith("\n")
     return list(csv.DictReader(io.StringIO(text), strict=True))
 
 
 def waited_for(path: Path, process: subprocess.Popen[str]) -> None:
-    """Until the first batch's answers are in a file."""
+    """Wait until the predictions of the first batch are in a file."""
 
     def there() -> bool:
         try:
@@ -155,7 +155,7 @@ def waited_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 @pytest.fixture
 def broken(place: Path) -> Iterator[Path]:
-    """The picture before the last one, which is none for a while."""
+    """Replace the last image but one by an unreadable file during a test."""
     path = place / "photos" / f"{TOTAL - 2:03}.jpg"
     aside = path.rename(place / "aside.jpg")
     path.write_text("no picture")
@@ -174,7 +174,7 @@ SKIPPED = f"1 of {TOTAL} images skipped"
         (("on_error=raise",), 2, TOTAL - 2, "error: photos/190.jpg: expected an image that Pillow"),
     ],
 )
-def test_a_picture_that_cannot_be_read_costs_no_answer(
+def test_an_unreadable_image_does_not_lose_other_predictions(
     place: Path,
     broken: Path,
     predict: Callable[..., Ended],
@@ -184,17 +184,17 @@ def test_a_picture_that_cannot_be_read_costs_no_answer(
     last: str,
 ) -> None:
     ended = predict(Planted(), *words, "--output", "answers.csv")
-    found = answers(place / "answers.csv")
-    assert (ended.code, len(found)) == (code, lines)
+    rows = answers(place / "answers.csv")
+    assert (ended.code, len(rows)) == (code, lines)
     printed = len(ended.printed.splitlines())
-    assert printed == sum(1 for each in found if not each["error"])
+    assert printed == sum(1 for row in rows if not row["error"])
     assert f"{printed} of {TOTAL} images answered, in answers.csv" in ended.said
     assert ended.said.splitlines()[-1].startswith(last)
-    marked = [each["image"] for each in found if each["error"]]
+    marked = [row["image"] for row in rows if row["error"]]
     assert marked == ([] if code == 2 else [f"photos/{broken.name}"])
 
 
-def test_a_worker_that_dies_half_way_costs_no_answer(
+def test_a_worker_that_dies_does_not_lose_earlier_predictions(
     place: Path, predict: Callable[..., Ended]
 ) -> None:
     died = LightshipError("planted: the worker process ended with SIGKILL")
@@ -207,7 +207,7 @@ def test_a_worker_that_dies_half_way_costs_no_answer(
     assert len(answers(place / "died.json")) == 2 * EVALUATION_BATCH
 
 
-def test_a_disk_that_is_full_is_told_with_what_there_is(
+def test_a_full_disk_is_reported_with_the_number_of_predictions(
     place: Path, predict: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append = GrowingFile.append
@@ -219,15 +219,15 @@ def test_a_disk_that_is_full_is_told_with_what_there_is(
 
     monkeypatch.setattr(GrowingFile, "append", full)
     ended = predict(Planted(), "-o", "full.csv")
-    found = len(answers(place / "full.csv"))
+    count = len(answers(place / "full.csv"))
     assert ended.code == 1
-    assert 0 < found < TOTAL
-    told, error = ended.said.splitlines()
-    assert told == f"{found} of {TOTAL} images answered, in full.csv"
+    assert 0 < count < TOTAL
+    summary, error = ended.said.splitlines()
+    assert summary == f"{count} of {TOTAL} images answered, in full.csv"
     assert error.startswith("error: full.csv: the disk is full; make room; ")
 
 
-def test_a_defect_half_way_costs_no_answer_and_keeps_its_traceback(
+def test_a_defect_keeps_earlier_predictions_and_its_traceback(
     place: Path, predict: Callable[..., Ended]
 ) -> None:
     with pytest.raises(RuntimeError, match="a defect"):
@@ -242,7 +242,7 @@ def test_a_defect_half_way_costs_no_answer_and_keeps_its_traceback(
         (signal.SIGKILL, -9, None, "answers.csv"),
     ],
 )
-def test_a_signal_costs_no_answer(
+def test_a_signal_does_not_lose_earlier_predictions(
     place: Path, end: signal.Signals, code: int, line: str | None, output: str
 ) -> None:
     path = place / output
@@ -259,7 +259,7 @@ def test_a_signal_costs_no_answer(
         assert f"{EVALUATION_BATCH} of {TOTAL} images answered, in {output}" in said
 
 
-def test_a_reader_that_leaves_costs_no_answer(place: Path) -> None:
+def test_a_closed_pipe_does_not_lose_predictions_in_the_file(place: Path) -> None:
     with started(place, "-o", "piped.json", stderr=subprocess.STDOUT) as process:
         assert process.stdout
         process.stdout.close()  # as head does
@@ -269,7 +269,7 @@ def test_a_reader_that_leaves_costs_no_answer(place: Path) -> None:
     assert len(answers(place / "piped.json")) == EVALUATION_BATCH
 
 
-def test_without_a_file_a_command_ends_quietly_with_its_reader(place: Path) -> None:
+def test_without_an_output_file_a_closed_pipe_ends_the_command_quietly(place: Path) -> None:
     with started(place) as process:
         assert process.stdout
         assert process.stderr

@@ -19,7 +19,7 @@ def model_of(
     classes: int = 4,
     constants: Sequence[onnx.TensorProto] = (),
 ) -> onnx.ModelProto:
-    """A checked graph from ``images`` to ``logits``."""
+    """Return a checked model from ``images`` to ``logits``."""
     graph = helper.make_graph(
         nodes,
         "planted",
@@ -50,7 +50,7 @@ def node(kind: str, inputs: str, output: str, **options: Any) -> onnx.NodeProto:
 
 
 def chain(activation: str = "Relu", groups: int = 1, *, branches: bool = False) -> onnx.ModelProto:
-    """Convolution, activation, convolution, activation, convolution; ranges far apart."""
+    """Return three convolutions with activations between them, whose channels' ranges differ."""
     ranges = 10.0 ** RANDOM.uniform(-2, 2, size=(8, 1, 1, 1))
     constants = {
         "w1": RANDOM.normal(size=(8, 3, 3, 3)) * ranges,

@@ -1,4 +1,4 @@
-"""A runtime whose models answer as a test says, with a clock of its own."""
+"""A fake runtime: a test decides accuracy and speed of its models, and the clock."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FP32 = Evaluation(0.9, 1.0, 1e-2)
 
 
 class Planted:
-    """The recipes for ONNX Runtime with models that answer as ``agreement`` says, and a clock.
+    """Candidates for ONNX Runtime with fake models, and a fake clock.
 
     Args:
-        agreement: of the model of a recipe.
-        reference: of the fp32 model.
+        agreement: returns the agreement of a recipe's model.
+        reference: evaluation of the fp32 model.
         equalisable: passed on to the proposals of recipes.
         speedup: how many times as fast the first of two models is; None if nothing may be faster.
         faster: passed on to the proposals of changes that make a model faster.

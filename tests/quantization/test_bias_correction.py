@@ -1,4 +1,4 @@
-"""Biases that make up for rounded weights."""
+"""Bias correction for the mean output error of rounded weights."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_a_convolutions_mean_output_is_that_of_the_float_weights_again(kind: str
 
     corrected = model_of(nodes, constants, classes=6)
     assert bias_correction.correct(corrected, crude, means) == 1
-    found = tensors.constants(corrected)
-    bias = found[corrected.graph.node[0].input[2]]
+    constants = tensors.constants(corrected)
+    bias = constants[corrected.graph.node[0].input[2]]
     with_bias = [node("Conv", "images weight bias", "features", **options), *nodes[1:]]
     after = run(model_of(with_bias, {**crude, "bias": bias}, classes=6), drawn).mean(axis=0)
     assert error > 0.1
@@ -56,7 +56,7 @@ def test_a_convolutions_mean_output_is_that_of_the_float_weights_again(kind: str
 
 
 @pytest.mark.parametrize("kind", ["Gemm", "transposed Gemm", "MatMul"])
-def test_a_linear_layers_mean_output_too(kind: str) -> None:
+def test_a_linear_layers_mean_output_is_that_of_the_float_weights_again(kind: str) -> None:
     weights = RANDOM.normal(size=(192, 5))
     stored = weights.T if kind == "transposed Gemm" else weights
     flat = node("Flatten", "images", "flat")
@@ -76,7 +76,7 @@ def test_a_linear_layers_mean_output_too(kind: str) -> None:
     means = bias_correction.mean_inputs(original, drawn)
     assert bias_correction.correct(corrected, crude, means) == 1
     adder = corrected.graph.node[-1]
-    name = next(each for each in adder.input if each.endswith("corrected_bias"))
+    name = next(input_name for input_name in adder.input if input_name.endswith("corrected_bias"))
     bias = tensors.constants(corrected)[name]
     after = run(model_of(nodes, {**crude, "bias": bias}, classes=5), drawn)
     before = run(model_of(nodes, constants | crude, classes=5), drawn)
@@ -85,7 +85,7 @@ def test_a_linear_layers_mean_output_too(kind: str) -> None:
     assert np.abs(before.mean(axis=0) - wanted).max() > 0.1
 
 
-def test_what_stays_in_float_is_not_corrected() -> None:
+def test_biases_of_layers_in_float_are_not_corrected() -> None:
     nodes = [node("Flatten", "images", "flat"), node("Gemm", "flat weight bias", "logits")]
     model = model_of(nodes, {"weight": RANDOM.normal(size=(192, 4)), "bias": np.zeros(4)})
     before = model.SerializeToString()

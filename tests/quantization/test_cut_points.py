@@ -1,4 +1,4 @@
-"""Where a graph can be cut: after blocks, not within them."""
+"""Cut points of a graph: after blocks, not within them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KERNEL = {"kernel": np.ones((3, 3, 1, 1), np.float32)}
 
 
 def residual() -> onnx.ModelProto:
-    """A stem with SiLU, a block that goes around two convolutions, a head."""
+    """Return a network of a stem with SiLU, a residual block of two convolutions, and a head."""
     return model_of(
         [
             node("Conv", "images kernel", "stem"),
@@ -49,6 +49,6 @@ def test_a_network_in_one_piece_has_no_cut() -> None:
     assert cut_points(model) == []
 
 
-def test_the_beginning_is_all_up_to_the_cut() -> None:
+def test_the_float_prefix_is_all_nodes_up_to_the_cut() -> None:
     assert nodes_up_to(residual(), "silu_node") == ["stem_node", "gate_node", "silu_node"]
     assert nodes_up_to(residual(), "") == []

@@ -1,4 +1,4 @@
-"""Channels of similar ranges with the same logits."""
+"""Equalisation: channels get similar ranges, and the logits stay the same."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_no_other_activation_is_equalised_across(activation: str) -> None:
     assert model.SerializeToString() == before
 
 
-def test_what_something_else_reads_is_not_equalised() -> None:
+def test_a_tensor_with_another_reader_is_not_equalised() -> None:
     model, drawn = chain(branches=True), images()
     before = run(model, drawn)
     assert equalise(model) == 1  # two layers read what the first one gives
@@ -51,11 +51,11 @@ def test_what_something_else_reads_is_not_equalised() -> None:
 
 def test_a_channel_without_weights_is_left_as_it_is() -> None:
     model = chain()
-    for each in model.graph.initializer:
-        if each.name in {"w1", "b1"}:
-            value = numpy_helper.to_array(each).copy()
+    for tensor in model.graph.initializer:
+        if tensor.name in {"w1", "b1"}:
+            value = numpy_helper.to_array(tensor).copy()
             value[3] = 0
-            each.CopyFrom(numpy_helper.from_array(value, each.name))
+            tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
     drawn = images()
     before = run(model, drawn)
     equalise(model)

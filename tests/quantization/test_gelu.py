@@ -21,7 +21,7 @@ STEP = np.float32(8 / 255)
 
 
 def quantized(kind: type[np.uint8 | np.int8], *, between: bool = True) -> onnx.ModelProto:
-    """Images to logits through one GELU, its input and output quantized."""
+    """Return a model with one GELU whose input and output are quantized."""
     zero = kind(128 if kind is np.uint8 else 0)
     nodes = [
         helper.make_node("QuantizeLinear", ["images", "scale", "zero"], ["q"]),
@@ -45,7 +45,7 @@ def quantized(kind: type[np.uint8 | np.int8], *, between: bool = True) -> onnx.M
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int8])
-def test_it_runs_in_int8_and_differs_by_a_step_or_two(
+def test_gelu_by_a_sigmoid_runs_in_int8_and_differs_by_at_most_two_steps(
     kind: type[np.uint8 | np.int8], tmp_path: Path
 ) -> None:
     images = np.linspace(-4, 4, 48, dtype=np.float32).reshape(1, 3, 4, 4)
@@ -68,7 +68,7 @@ def test_a_gelu_that_is_kept_in_float_stays() -> None:
     assert model.SerializeToString() == before
 
 
-def test_the_faster_of_two_is_told_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timing_in_turn_finds_the_faster_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(evaluation.time, "perf_counter", lambda: now[0])
 

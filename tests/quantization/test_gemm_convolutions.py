@@ -15,7 +15,7 @@ STEP = np.float32(0.05)
 
 
 def quantized() -> onnx.ModelProto:
-    """Two convolutions in int8, one channel of which has its largest weight at 127 steps."""
+    """Return two int8 convolutions; the largest weight of one channel is 127 steps."""
     weights = np.random.default_rng(1).integers(-100, 100, (2, 4, 3, 1, 1))
     weights[0, 0, 0], weights[1, 0, 0] = 127, -127
     return model_of(
@@ -61,7 +61,7 @@ def test_only_the_largest_weight_of_a_channel_changes_by_a_step() -> None:
     assert convolutions(model) == ["b_node"]
 
 
-def test_the_runtime_computes_the_same() -> None:
+def test_the_gemm_kernel_computes_the_same_as_the_symmetric_one() -> None:
     model, drawn = quantized(), images(4)
     before = run(model, drawn)
     assert use_gemm(model, convolutions(model)) == 2
@@ -81,7 +81,7 @@ def test_a_convolution_in_float_is_left_alone() -> None:
 
 
 def convolution(weights: tuple[int, ...], group: int = 1) -> onnx.ModelProto:
-    """One in int8; the shapes of what it reads do not matter here."""
+    """Return an int8 convolution with weights of a shape. Its input shape does not matter."""
     zero = np.zeros(weights[0], np.int8)
     graph = helper.make_graph(
         [

@@ -1,4 +1,4 @@
-"""Hard swishes for SiLU and GELU: how they are fitted, which are replaced, and what comes out."""
+"""Hard swishes for SiLU and GELU: the fit, the choice of activations, and the logits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IMAGES = [torch.randn(1, 3, 16, 16, generator=GENERATOR).numpy() for _ in range(
 
 
 class Network(nn.Module):
-    """A SiLU on a large map, a GELU on a small one, and no other activation of theirs."""
+    """A network with a SiLU on a large feature map and a GELU on a small one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Network(nn.Module):
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The network as ONNX, which OpenVINO's graphs are made from."""
+    """The network as an ONNX file, from which OpenVINO's graphs are made."""
     return converted(Network(), tmp_path_factory.mktemp("network"))
 
 
@@ -71,28 +71,26 @@ def hard_swish(values: np.ndarray, factor: float, shift: float) -> np.ndarray:
 def test_a_hard_swish_is_found_again() -> None:
     values = np.linspace(-6, 6, 2001, dtype=np.float32)
     factor = float(activations._FACTORS[30])
-    found = activations.fit(values, hard_swish(values, factor, 0.125))
-    assert found.factor == pytest.approx(factor)
-    assert found.shift == pytest.approx(0.125, abs=1e-6)
-    assert found.error == pytest.approx(0, abs=1e-6)
+    fit = activations.fit(values, hard_swish(values, factor, 0.125))
+    assert fit.factor == pytest.approx(factor)
+    assert fit.shift == pytest.approx(0.125, abs=1e-6)
+    assert fit.error == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("spread", [0.5, 2.0, 8.0])
 @pytest.mark.parametrize("kind", [nn.SiLU(), nn.GELU()])
 def test_the_fit_is_better_than_a_hard_swish_as_it_is(kind: nn.Module, spread: float) -> None:
     values = torch.randn(20_000, generator=torch.Generator().manual_seed(1)) * spread
-    given, expected = values.numpy(), kind(values).numpy()
-    found = activations.fit(given, expected)
-    error = np.sqrt(np.mean((hard_swish(given, found.factor, found.shift) - expected) ** 2))
-    plain = np.sqrt(np.mean((hard_swish(given, 1.0, 0.0) - expected) ** 2))
-    assert found.error == pytest.approx(error / np.sqrt(np.mean(expected**2)), rel=1e-3)
-    assert found.error < 0.06
+    inputs, expected = values.numpy(), kind(values).numpy()
+    fit = activations.fit(inputs, expected)
+    error = np.sqrt(np.mean((hard_swish(inputs, fit.factor, fit.shift) - expected) ** 2))
+    plain = np.sqrt(np.mean((hard_swish(inputs, 1.0, 0.0) - expected) ** 2))
+    assert fit.error == pytest.approx(error / np.sqrt(np.mean(expected**2)), rel=1e-3)
+    assert fit.error < 0.06
     assert error < plain
     # What is large passes, but for the shift.
     far = np.array([-100.0, 100.0])
-    assert hard_swish(far, found.factor, found.shift) == pytest.approx(
-        [found.shift, 100 + found.shift]
-    )
+    assert hard_swish(far, fit.factor, fit.shift) == pytest.approx([fit.shift, 100 + fit.shift])
 
 
 def test_an_activation_that_gives_nothing_is_no_error() -> None:
@@ -111,7 +109,7 @@ def test_the_largest_are_replaced_first(file: Path) -> None:
     assert kinds_in(model)["HSwish"] == 2
 
 
-def test_the_answers_stay_close(file: Path) -> None:
+def test_hard_swishes_keep_the_logits_close(file: Path) -> None:
     model = openvino.convert_model(file)
     expected = logits(model)
     activations.harden(model, IMAGES, share=1.0)
@@ -127,7 +125,7 @@ def test_the_graph_keeps_its_results_and_its_batch_size(file: Path) -> None:
     assert model.input(0).partial_shape[0].is_dynamic
 
 
-def test_a_network_without_any_has_none(tmp_path: Path) -> None:
+def test_a_network_without_silu_and_gelu_has_no_replaceable_activations(tmp_path: Path) -> None:
     layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Hardswish())
     model = openvino.convert_model(converted(layers, tmp_path))
     assert activations.kinds(model) == []

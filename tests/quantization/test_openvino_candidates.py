@@ -1,4 +1,4 @@
-"""The recipe for OpenVINO that is shipped, by its answers and its speed on a planted machine."""
+"""The search for OpenVINO's recipe, with a fake quantizer, evaluator and machine."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def test_files_are_timed_in_turns_so_that_a_slow_phase_hits_both(
 
 
 class Machine:
-    """Graphs that are recipes, the quantizer that makes them, and the evaluator that runs them.
+    """A fake quantizer whose graphs are recipes, and a fake evaluator that runs them.
 
     Args:
-        speeds: how fast each recipe is, by its name; what is not named is as fast as its preset.
-        wrong: the recipes that answer a tenth of the images otherwise.
-        crashing: those that end their process.
-        layers: of the network, the most sensitive one first.
+        speeds: speed of recipes, by name; the others are as fast as their preset.
+        wrong: names of the recipes that predict another class for a tenth of the images.
+        crashing: names of the recipes that crash their process.
+        layers: layers of the network, the most sensitive one first.
     """
 
     float_graph = Recipe("convolutional")
@@ -90,15 +90,15 @@ def opened(model: Int8Graph) -> Recipe:
 @pytest.fixture
 def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Outcome[Any, Any], Any]]:
     def chosen(
-        it: Machine, activations: Sequence[str] = ("SiLU",), bf16: bool = True
+        fake: Machine, activations: Sequence[str] = ("SiLU",), bf16: bool = True
     ) -> tuple[Outcome[Recipe, Int8Graph], dict[str, Any]]:
         monkeypatch.setattr(Int8Graph, "opened", opened)
-        monkeypatch.setattr(candidates.crash_check, "crash", it.crash)
+        monkeypatch.setattr(candidates.crash_check, "crash", fake.crash)
         monkeypatch.setattr(candidates.machine, "has_bfloat16", lambda: bf16)
-        monkeypatch.setattr(candidates, "Evaluator", lambda *_: it)
+        monkeypatch.setattr(candidates, "Evaluator", lambda *_: fake)
         presets = [Recipe("convolutional"), Recipe("transformer")]
         planted = OpenVinoCandidates(
-            it,  # type: ignore[arg-type]
+            fake,  # type: ignore[arg-type]
             presets,
             activations,
             IMAGES,
@@ -134,13 +134,13 @@ def test_the_fastest_preset_that_keeps_the_budget_is_shipped(choose: Any) -> Non
 def test_where_none_keeps_the_budget_the_closest_is_shipped(
     choose: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    it = Machine(PRESETS)
+    fake = Machine(PRESETS)
     monkeypatch.setattr(
         Machine,
         "__call__",
         lambda _, recipe: Evaluation(0.5, 0.9 if recipe.preset == "transformer" else 0.5, 1.0),
     )
-    assert choose(it)[0].best.recipe.preset == "transformer"
+    assert choose(fake)[0].best.recipe.preset == "transformer"
 
 
 def test_each_step_that_keeps_the_budget_and_is_faster_is_taken(choose: Any) -> None:
@@ -161,23 +161,23 @@ def test_each_step_that_keeps_the_budget_and_is_faster_is_taken(choose: Any) -> 
 
 def test_a_little_faster_is_not_worth_another_function(choose: Any) -> None:
     speeds = {f"convolutional{BF16}": 1.04, f"convolutional{HARD}": 1.04}
-    it = Machine({**PRESETS, **speeds})
-    outcome, account = choose(it)
+    fake = Machine({**PRESETS, **speeds})
+    outcome, account = choose(fake)
     assert outcome.best.recipe == Recipe("convolutional")
     assert len(account["summary"]) == 1
-    assert it.quantized == [*PRESETS, f"convolutional{HARD}"]  # with fewer no faster
+    assert fake.quantized == [*PRESETS, f"convolutional{HARD}"]  # with fewer no faster
 
 
 def test_where_all_activations_are_too_many_fewer_are_tried(choose: Any) -> None:
     speeds = {f"convolutional{HARD}": 1.5, f"convolutional{SOME}": 1.3}
-    it = Machine({**PRESETS, **speeds}, wrong=[f"convolutional{HARD}"])
-    outcome, account = choose(it, bf16=False)
+    fake = Machine({**PRESETS, **speeds}, wrong=[f"convolutional{HARD}"])
+    outcome, account = choose(fake, bf16=False)
     assert str(outcome.best.recipe) == f"convolutional{SOME}"
     assert [row[-1] for row in account["table"]["rows"]] == [None, True, True, False, True]
 
 
 @pytest.mark.parametrize("what", ["wrong", "crashing"])
-def test_what_is_wrong_or_crashes_is_not_shipped(choose: Any, what: str) -> None:
+def test_a_recipe_that_misses_the_budget_or_crashes_is_not_shipped(choose: Any, what: str) -> None:
     speeds = {f"convolutional{BF16}": 2.0, f"convolutional{HARD}": 2.0, f"convolutional{SOME}": 2.0}
     outcome, account = choose(Machine({**PRESETS, **speeds}, **{what: [*speeds]}))
     assert outcome.best.recipe == Recipe("convolutional")
@@ -190,9 +190,9 @@ def test_what_is_wrong_or_crashes_is_not_shipped(choose: Any, what: str) -> None
 
 
 def test_nothing_is_made_faster_that_does_not_keep_the_budget(choose: Any) -> None:
-    it = Machine(PRESETS, wrong=[*PRESETS])
-    _, account = choose(it)
-    assert it.quantized == [*PRESETS]
+    fake = Machine(PRESETS, wrong=[*PRESETS])
+    _, account = choose(fake)
+    assert fake.quantized == [*PRESETS]
     assert account["within_budget"] is False
     assert account["summary"][0].startswith("No recipe kept the accuracy budget on 10 training")
 
@@ -204,9 +204,9 @@ def test_where_no_preset_keeps_the_budget_the_most_sensitive_layers_stay_in_floa
     choose: Any,
 ) -> None:
     wrong = [*PRESETS, f"convolutional{ONE}", f"convolutional{TWO}"]
-    it = Machine(PRESETS, wrong=wrong, layers=["c", "a", "e", "b", "d"])
-    outcome, account = choose(it, (), False)
-    assert it.quantized == [*wrong, f"convolutional{FOUR}", "convolutional, 3 nodes in float"]
+    fake = Machine(PRESETS, wrong=wrong, layers=["c", "a", "e", "b", "d"])
+    outcome, account = choose(fake, (), False)
+    assert fake.quantized == [*wrong, f"convolutional{FOUR}", "convolutional, 3 nodes in float"]
     assert outcome.best.recipe.kept_in_float == ("c", "a", "e")
     assert account["within_budget"] is True
     assert account["summary"][:2] == [
@@ -216,26 +216,26 @@ def test_where_no_preset_keeps_the_budget_the_most_sensitive_layers_stay_in_floa
     ]
 
 
-def test_what_has_layers_in_float_is_made_faster_as_well(choose: Any) -> None:
+def test_a_recipe_with_layers_in_float_is_made_faster_too(choose: Any) -> None:
     best = f"convolutional{ONE}"
     speeds = {**PRESETS, f"{best}{BF16}": 1.2, f"{best}{BF16}{HARD}": 1.5}
-    it = Machine(speeds, wrong=[*PRESETS], layers=["a", "b"])
-    outcome, _ = choose(it)
+    fake = Machine(speeds, wrong=[*PRESETS], layers=["a", "b"])
+    outcome, _ = choose(fake)
     assert outcome.best.recipe == Recipe("convolutional", "bf16", 1.0, kept_in_float=("a",))
     # bf16 is no other graph.
-    assert it.quantized == [*PRESETS, best, f"{best}{HARD}"]
+    assert fake.quantized == [*PRESETS, best, f"{best}{HARD}"]
 
 
 def test_a_graph_with_layers_in_float_that_crashes_is_not_shipped(choose: Any) -> None:
-    it = Machine(
+    fake = Machine(
         PRESETS, wrong=[*PRESETS], crashing=[f"convolutional{ONE}"], layers=["a", "b", "c"]
     )
-    outcome, account = choose(it, (), False)
+    outcome, account = choose(fake, (), False)
     assert outcome.best.recipe.kept_in_float == ("a", "b")
     assert account["summary"][-1].startswith(f"NNCF's convolutional recipe{ONE} was left out")
 
 
 def test_a_network_without_such_activations_is_quantized_no_further(choose: Any) -> None:
-    it = Machine(PRESETS)
-    choose(it, activations=[])
-    assert it.quantized == [*PRESETS]
+    fake = Machine(PRESETS)
+    choose(fake, activations=[])
+    assert fake.quantized == [*PRESETS]

@@ -25,7 +25,7 @@ from src.quantization.openvino.recipe import OpenVinoRecipe
 from src.quantization.search import search
 from src.system import machine
 from tests.formats.test_contract import PREPROCESSING
-from tests.quantization.test_rescue import Fragile, pictures
+from tests.quantization.test_rescue import Fragile, labelled_images
 
 HEADS = ["node_conv2d_1/WithoutBiases", "node_conv2d_2/WithoutBiases"]  # read the fragile channel
 
@@ -39,17 +39,17 @@ def _short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def source_of(network: nn.Module, folder: Path, **options: Any) -> Any:
-    calibration, _ = pictures(32, always=True)
+    calibration, _ = labelled_images(32, always=True)
     (folder / "scratch").mkdir()
     return make_source(
         network.eval(), NetworkSpec("planted", 2), ["a", "b"], calibration, PREPROCESSING,
-        folder / "scratch", pictures(32, always=True),
+        folder / "scratch", labelled_images(32, always=True),
         ExportOptions(openvino_int8=OpenVinoInt8Options(**options)),
     )  # fmt: skip
 
 
 def export(folder: Path, **options: Any) -> dict[str, Any]:
-    """The manifest's entry of a fragile network in int8, written to ``folder / "file"``."""
+    """Export a fragile network in int8 to ``folder / "file"`` and return its manifest entry."""
     source = source_of(Fragile(1_000, branches=True), folder, **options)
     entry = export_one("openvino_int8", source, folder / "file")
     assert entry["status"] == "ok", entry["reason"]
@@ -58,7 +58,7 @@ def export(folder: Path, **options: Any) -> dict[str, Any]:
 
 
 def accuracy(folder: Path) -> float:
-    images, labels = pictures(32, always=True)
+    images, labels = labelled_images(32, always=True)
     runtime = OpenVinoInt8().load(folder / "file", "cpu", 1)
     return float((runtime(images.numpy()).argmax(axis=1) == labels.numpy()).mean())
 
@@ -126,7 +126,7 @@ def test_without_a_search_the_recipe_for_transformers_is_taken_and_it_says_why(
 
 
 class Uneven(nn.Module):
-    """Convolutions, one of which reads a channel that is 1,000 times as large as the others.
+    """A chain of convolutions, one of which reads a channel 1,000 times as large as the others.
 
     Args:
         reader: the number of that convolution, from 1.

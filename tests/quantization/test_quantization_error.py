@@ -1,4 +1,4 @@
-"""Where a quantized file departs from the fp32 one, tensor by tensor."""
+"""The quantization error of each tensor of an int8 file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def test_activations_and_weights_are_ranked_by_their_noise(tmp_path: Path) -> No
     source = make_source(network, spec, list("abcde"), IMAGES, PREPROCESSING, tmp_path / "scratch")
     for name in ("onnx_fp32", "onnx_int8"):
         assert export_one(name, source, tmp_path / name)["status"] == "ok"
-    found = OnnxInt8().sensitivity(tmp_path / "onnx_int8", tmp_path, IMAGES[:4].numpy())
-    noise = [each.sqnr_db for each in found]
+    errors = OnnxInt8().sensitivity(tmp_path / "onnx_int8", tmp_path, IMAGES[:4].numpy())
+    noise = [error.sqnr_db for error in errors]
     assert noise == sorted(noise)
     assert len(noise) > 60  # ResNet-34 has 36 products, each with a weight and an input
     assert 0 < noise[0] < 60
-    assert {each.kind for each in found} == {"activation", "weight"}
+    assert {error.kind for error in errors} == {"activation", "weight"}
     with pytest.raises(FileNotFoundError, match="onnx_fp32, which was not exported"):
         OnnxInt8().sensitivity(tmp_path / "onnx_int8", tmp_path / "nowhere", IMAGES[:4].numpy())

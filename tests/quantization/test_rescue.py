@@ -16,7 +16,7 @@ from src.backends.onnx.file import FILE
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats.onnx_int8 import Int8Options, OnnxInt8
+from src.formats.onnx_int8 import OnnxInt8, OnnxInt8Options
 from src.models.network import NetworkSpec
 from src.quantization import evaluation
 from src.quantization.onnx import gemm_convolutions, proposals
@@ -35,13 +35,13 @@ def _short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Fragile(nn.Module):
-    """Tells two classes by a channel of 0.8 or 1.6, beside one that reaches ``outlier``.
+    """Network with two classes by a channel of 0.8 or 1.6, beside one that reaches ``outlier``.
 
-    In steps of ``outlier / 255`` both are 0.
+    In quantization steps of ``outlier / 255`` both values are 0.
 
     Args:
-        outlier: what the second channel reaches where the image's second channel is 1.
-        branches: two layers read the channels, so that they cannot be equalised.
+        outlier: value of the second channel if the image's second channel is 1.
+        branches: True to let two layers read the channels, so that they cannot be equalised.
     """
 
     def __init__(self, outlier: float, *, branches: bool) -> None:
@@ -60,31 +60,31 @@ class Fragile(nn.Module):
         return sum(head(features) for head in self.heads).mean(dim=(2, 3))
 
 
-def pictures(count: int, *, always: bool) -> tuple[Tensor, Tensor]:
-    """Images of either class; the outlier in each of them, or in one pixel of the first alone."""
+def labelled_images(count: int, *, always: bool) -> tuple[Tensor, Tensor]:
+    """Return images of both classes, with the outlier in all or in one pixel of the first."""
     labels = torch.arange(count) % 2
-    found = torch.zeros(count, 3, SIZE, SIZE)
-    found[:, 0] = 1 - 2 * labels[:, None, None]
+    images = torch.zeros(count, 3, SIZE, SIZE)
+    images[:, 0] = 1 - 2 * labels[:, None, None]
     if always:
-        found[:, 1, ::2] = 1
+        images[:, 1, ::2] = 1
     else:
-        found[0, 1, 3, 3] = 1
-    return found, labels
+        images[0, 1, 3, 3] = 1
+    return images, labels
 
 
 def export(
     folder: Path, outlier: float, *, branches: bool = False, always: bool = False, **options: Any
 ) -> dict[str, Any]:
-    """The manifest's entry of a fragile network in int8, written to ``folder / "onnx_int8"``."""
-    calibration, _ = pictures(64, always=always)
-    selection = pictures(64, always=always)
+    """Export a fragile network to ``folder / "onnx_int8"`` and return its manifest entry."""
+    calibration, _ = labelled_images(64, always=always)
+    selection = labelled_images(64, always=always)
     if not always:
         selection[0][0, 1] = 0
     (folder / "scratch").mkdir()
     source = make_source(
         Fragile(outlier, branches=branches).eval(), NetworkSpec("planted", 2), ["a", "b"],
         calibration, PREPROCESSING, folder / "scratch", selection,
-        ExportOptions(onnx_int8=Int8Options(target="vnni", **options)),
+        ExportOptions(onnx_int8=OnnxInt8Options(target="vnni", **options)),
     )  # fmt: skip
     assert export_one("onnx_fp32", source, folder / "onnx_fp32")["status"] == "ok"
     entry = export_one("onnx_int8", source, folder / "onnx_int8")
@@ -94,12 +94,12 @@ def export(
 
 
 def accuracy(folder: Path, *, always: bool) -> float:
-    images, labels = pictures(32, always=always)
+    images, labels = labelled_images(32, always=always)
     runtime = OnnxInt8().load(folder / "onnx_int8", "cpu", 1)
     return float((runtime(images.numpy()).argmax(axis=1) == labels.numpy()).mean())
 
 
-def test_the_plain_recipe_ruins_it_when_nothing_is_searched(tmp_path: Path) -> None:
+def test_the_plain_recipe_ruins_the_network_without_a_search(tmp_path: Path) -> None:
     details = export(tmp_path, 16_000, search_seconds=0)
     assert details["recipe"]["calibration"] == "minmax"
     assert details["within_budget"] is None
@@ -129,27 +129,29 @@ def test_a_channel_that_is_always_large_is_equalised(tmp_path: Path) -> None:
     assert not details["recipe"]["kept_in_float"]
     assert accuracy(tmp_path, always=True) == 1.0
     # Its tensors are compared with those of the network that was equalised alike.
-    images, _ = pictures(8, always=True)
-    found = OnnxInt8().sensitivity(tmp_path / "onnx_int8", tmp_path, images.numpy())
-    assert min(each.sqnr_db for each in found) > 20
+    images, _ = labelled_images(8, always=True)
+    errors = OnnxInt8().sensitivity(tmp_path / "onnx_int8", tmp_path, images.numpy())
+    assert min(error.sqnr_db for error in errors) > 20
 
 
-def test_what_cannot_be_equalised_is_kept_in_float(tmp_path: Path) -> None:
+def test_layers_that_cannot_be_equalised_are_kept_in_float(tmp_path: Path) -> None:
     details = export(tmp_path, 1_000, branches=True, always=True)
     assert details["within_budget"] is True
     kept = details["recipe"]["kept_in_float"]
     assert kept
     assert f"In float: {', '.join(kept)}" in " ".join(details["summary"])
     assert accuracy(tmp_path, always=True) == 1.0
-    types = {each.data_type for each in onnx.load(tmp_path / "onnx_int8" / FILE).graph.initializer}
+    types = {
+        tensor.data_type for tensor in onnx.load(tmp_path / "onnx_int8" / FILE).graph.initializer
+    }
     assert onnx.TensorProto.INT8 in types or onnx.TensorProto.UINT8 in types
     metadata = onnx.load(tmp_path / "onnx_int8" / FILE).metadata_props
-    recipe = next(json.loads(each.value) for each in metadata if each.key == "quantization")
+    recipe = next(json.loads(entry.value) for entry in metadata if entry.key == "quantization")
     assert recipe == details["recipe"]
 
 
 def test_without_selection_images_nothing_is_searched_and_it_says_so(tmp_path: Path) -> None:
-    calibration, _ = pictures(16, always=False)
+    calibration, _ = labelled_images(16, always=False)
     source = make_source(
         Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration,
         PREPROCESSING,
@@ -171,12 +173,12 @@ def test_the_first_recipe_is_shipped_when_the_time_is_up(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("target", ["vnni", "avx2", "arm"])
 def test_a_network_that_int8_does_not_hurt_is_evaluated_once(tmp_path: Path, target: Any) -> None:
-    calibration, _ = pictures(16, always=False)
+    calibration, _ = labelled_images(16, always=False)
     source = make_source(
         Fragile(1, branches=False).eval(), NetworkSpec("planted", 2), ["a", "b"], calibration,
         PREPROCESSING,
-        tmp_path, pictures(20, always=False),
-        ExportOptions(onnx_int8=Int8Options(target=target)),
+        tmp_path, labelled_images(20, always=False),
+        ExportOptions(onnx_int8=OnnxInt8Options(target=target)),
     )  # fmt: skip
     details = export_one("onnx_int8", source, tmp_path / "onnx_int8")["details"]
     assert [row[0] for row in details["table"]["rows"]] == ["the fp32 file", "minmax"]

@@ -10,7 +10,7 @@ from src.quantization.onnx.recipe import OnnxRecipe as Recipe
 from tests.quantization.planted_search import CALIBRATIONS, NODES, Planted
 
 
-def test_extremes_that_hold_end_the_search() -> None:
+def test_minmax_within_the_budget_ends_the_search() -> None:
     outcome = Planted(lambda recipe: 0.99).search()
     assert [str(trial.recipe) for trial in outcome.trials] == ["minmax"]
     assert outcome.best.within_budget
@@ -18,7 +18,7 @@ def test_extremes_that_hold_end_the_search() -> None:
 
 
 @pytest.mark.parametrize("wanted", CLIPPING)
-def test_calibrations_are_tried_until_one_holds(wanted: str) -> None:
+def test_calibrations_are_tried_until_one_keeps_the_budget(wanted: str) -> None:
     outcome = Planted(lambda recipe: 1.0 if recipe.calibration == wanted else 0.5).search()
     tried = [trial.recipe.calibration for trial in outcome.trials]
     assert tried == CALIBRATIONS[: CALIBRATIONS.index(wanted) + 1]
@@ -47,7 +47,7 @@ def test_equalising_is_tried_only_where_there_is_something_to_equalise(equalisab
 
 
 @pytest.mark.parametrize("needed", [1, 2, 3, 5, 8, 11, 13, 16])
-def test_as_few_nodes_as_hold_stay_in_float(needed: int) -> None:
+def test_the_fewest_nodes_that_keep_the_budget_stay_in_float(needed: int) -> None:
     planted = Planted(lambda recipe: 1.0 if len(recipe.kept_in_float) >= needed else 0.7)
     outcome = planted.search()
     assert outcome.best.recipe.kept_in_float == tuple(NODES[:needed])
@@ -60,7 +60,7 @@ def test_as_few_nodes_as_hold_stay_in_float(needed: int) -> None:
     assert len(counts) == len(set(counts)) <= 9
 
 
-def test_the_nodes_are_those_of_the_closest_recipe() -> None:
+def test_nodes_are_kept_in_float_in_the_closest_recipe() -> None:
     def agreement(recipe: Recipe) -> float:
         if recipe.kept_in_float:
             return 1.0
@@ -72,7 +72,7 @@ def test_the_nodes_are_those_of_the_closest_recipe() -> None:
     assert outcome.best.recipe == Recipe("minmax", bias_corrected=True, kept_in_float=(NODES[0],))
 
 
-def test_of_those_that_hold_the_fastest_wins() -> None:
+def test_the_fastest_recipe_within_the_budget_wins() -> None:
     planted = Planted(lambda recipe: 1.0 if len(recipe.kept_in_float) >= 3 else 0.7)
 
     def evaluate(model: Recipe) -> Evaluation:
@@ -90,7 +90,7 @@ def test_of_those_that_hold_the_fastest_wins() -> None:
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.95, 3), (0.85, 4)])
-def test_a_lead_that_rough_timing_cannot_tell_is_none(share: float, expected: int) -> None:
+def test_a_speed_difference_below_the_timing_error_is_ignored(share: float, expected: int) -> None:
     planted = Planted(lambda recipe: 1.0 if len(recipe.kept_in_float) >= 3 else 0.7)
     planted.evaluate = lambda model: Evaluation(  # type: ignore[method-assign]
         0.9, planted.agreement(model), share if len(model.kept_in_float) == 4 else 1.0
@@ -98,7 +98,7 @@ def test_a_lead_that_rough_timing_cannot_tell_is_none(share: float, expected: in
     assert len(planted.search().best.recipe.kept_in_float) == expected
 
 
-def test_when_none_holds_the_closest_is_shipped_and_never_all_is_in_float() -> None:
+def test_without_a_recipe_within_the_budget_the_closest_is_shipped() -> None:
     planted = Planted(lambda recipe: 0.9 if recipe == Recipe("entropy") else 0.7)
     outcome = planted.search()
     assert not outcome.best.within_budget
@@ -108,7 +108,7 @@ def test_when_none_holds_the_closest_is_shipped_and_never_all_is_in_float() -> N
 
 
 @pytest.mark.parametrize(("seconds", "tried"), [(0.5, 1), (1.0, 1), (3.5, 4), (6.5, 7)])
-def test_nothing_is_begun_when_the_time_is_up(seconds: float, tried: int) -> None:
+def test_no_recipe_is_tried_after_the_deadline_but_the_first(seconds: float, tried: int) -> None:
     planted = Planted(lambda recipe: 0.7, seconds=seconds)
     outcome = planted.search()
     assert len(outcome.trials) == tried
@@ -125,25 +125,25 @@ def test_the_best_so_far_is_shipped_when_the_time_is_up() -> None:
     assert len(outcome.best.recipe.kept_in_float) == 16
 
 
-def test_a_flattered_accuracy_does_not_hide_answers_that_change() -> None:
+def test_a_higher_accuracy_does_not_hide_changed_predictions() -> None:
     planted = Planted(lambda recipe: 0.7)
     planted.evaluate = lambda model: Evaluation(0.95, 0.98, 1e-3)  # type: ignore[method-assign]
     assert not planted.search().best.within_budget
 
 
-def test_a_lost_accuracy_does_not_hold_either() -> None:
+def test_a_lower_accuracy_misses_the_budget() -> None:
     planted = Planted(lambda recipe: 0.7, max_drop=0.02)
     planted.evaluate = lambda model: Evaluation(0.85, 0.99, 1e-3)  # type: ignore[method-assign]
     assert not planted.search().best.within_budget
 
 
-def test_the_budget_itself_is_within_it() -> None:
+def test_a_drop_equal_to_the_budget_is_within_it() -> None:
     planted = Planted(lambda recipe: 97 / 100, max_drop=0.03)
     assert planted.search().best.within_budget
     assert not Planted(lambda recipe: 96 / 100, max_drop=0.03).search().best.within_budget
 
 
-def test_a_recipe_says_what_it_is() -> None:
+def test_a_recipe_is_named_by_its_settings() -> None:
     assert str(Recipe("entropy", bias_corrected=True, equalised=True, kept_in_float=("a",))) == (
         "entropy, bias corrected, equalised, 1 node in float"
     )

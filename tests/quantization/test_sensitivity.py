@@ -50,16 +50,16 @@ def test_a_concatenation_is_not_more_sensitive_for_reading_many(tmp_path: Path) 
 
 def test_the_nodes_about_a_channel_that_drowns_the_others_come_first(tmp_path: Path) -> None:
     model = chain()
-    for each in model.graph.initializer:
-        if each.name in {"w1", "b1", "w2"}:
-            value = numpy_helper.to_array(each).copy()
-            if each.name == "b1":
+    for tensor in model.graph.initializer:
+        if tensor.name in {"w1", "b1", "w2"}:
+            value = numpy_helper.to_array(tensor).copy()
+            if tensor.name == "b1":
                 value[:] = 1
             else:
                 value[:] = RANDOM.normal(size=value.shape)
-            if each.name == "w2":
+            if tensor.name == "w2":
                 value[5] *= 1000
-            each.CopyFrom(numpy_helper.from_array(value, each.name))
+            tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
     drawn = images()
     order = sensitivity_order(model, quantized_of(model, drawn, tmp_path), drawn)
     # The second convolution writes it, the ReLU passes it on, the third reads it.

@@ -28,7 +28,7 @@ def test_a_gelu_by_a_sigmoid_is_taken_where_it_is_faster(approximation_is_faster
     assert outcome.best.recipe.sigmoid_gelu is approximation_is_faster
 
 
-def test_no_gelu_is_approximated_at_the_cost_of_the_budget() -> None:
+def test_no_gelu_is_approximated_if_it_misses_the_budget() -> None:
     def agreement(recipe: Recipe) -> float:
         return 0.5 if recipe.sigmoid_gelu else 1.0
 
@@ -43,7 +43,7 @@ SLOW = Evaluation(0.9, 1.0, 1.2e-3)  # of the fp32 file: int8 is only 1.2 times 
 
 
 def by_prefix(peak: int, at_peak: float = 1.3) -> dict[str, Any]:
-    """The speed rises to ``at_peak`` with ``peak`` cuts in float, and falls from there."""
+    """Return a speed that rises to ``at_peak`` at ``peak`` blocks in float, and falls after it."""
 
     def speedup(model: Recipe, other: Recipe) -> float:
         assert other == Recipe()
@@ -91,15 +91,15 @@ def test_the_fastest_beginning_so_far_is_shipped_when_the_time_is_up() -> None:
 
 @pytest.mark.parametrize(("gain", "taken"), [(1.2, True), (0.99, False)])
 def test_convolutions_go_to_the_other_kernel_where_that_is_faster(gain: float, taken: bool) -> None:
-    asked = []
+    models = []
 
     def suited(model: Recipe) -> list[str]:
-        asked.append(model)
+        models.append(model)
         return NODES[:3]
 
     faster = {"gemm_convolutions": suited}
     outcome = Planted(lambda recipe: 1.0, speedup=lambda *_: gain, faster=faster).search()
-    assert asked == [Recipe()]
+    assert models == [Recipe()]
     assert str(outcome.trials[1].recipe) == "minmax, 3 by im2col and GEMM"
     assert bool(outcome.best.recipe.gemm_convolutions) is taken
 
@@ -111,10 +111,10 @@ def test_where_no_convolution_gains_no_other_file_is_made() -> None:
 
 
 def test_im2col_and_gemm_are_for_what_a_beginning_in_float_leaves_in_int8() -> None:
-    asked = []
+    models = []
 
     def suited(model: Recipe) -> list[str]:
-        asked.append(model)
+        models.append(model)
         return NODES[:3]
 
     def speedup(model: Recipe, other: Recipe) -> float:
@@ -125,5 +125,5 @@ def test_im2col_and_gemm_are_for_what_a_beginning_in_float_leaves_in_int8() -> N
         "faster": {"gemm_convolutions": suited, "cut_points": CUTS},
     }
     outcome = Planted(lambda recipe: 1.0, reference=SLOW, **faster).search()
-    assert asked == [Recipe(float_prefix=CUTS[3])]
+    assert models == [Recipe(float_prefix=CUTS[3])]
     assert outcome.best.recipe == Recipe(float_prefix=CUTS[3], gemm_convolutions=tuple(NODES[:3]))

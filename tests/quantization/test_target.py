@@ -9,7 +9,7 @@ import torch
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.export.stage import export_one
-from src.formats.onnx_int8 import Int8Options
+from src.formats.onnx_int8 import OnnxInt8Options
 from src.models.network import NetworkSpec
 from src.quantization import target as _int8_target
 from src.system import machine
@@ -73,7 +73,7 @@ def test_the_files_types_and_the_manifests_entry_are_the_targets(
 ) -> None:
     images = torch.randn(8, 3, 32, 32)
     spec = NetworkSpec("resnet18", 3)
-    options = ExportOptions(onnx_int8=Int8Options(target=target))
+    options = ExportOptions(onnx_int8=OnnxInt8Options(target=target))
     source = make_source(
         spec.build().eval(), spec, list("abc"), images, PREPROCESSING, tmp_path, options=options
     )
@@ -81,11 +81,11 @@ def test_the_files_types_and_the_manifests_entry_are_the_targets(
     assert entry["status"] == "ok", entry["reason"]
     assert entry["details"]["target"] == target
     graph = onnx.load(tmp_path / "file" / "model.onnx").graph
-    values = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     zero_points = [values[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"]
     activations, symmetric, reduced = TYPES[target]
-    assert {str(each.dtype) for each in zero_points} == {activations[1:].lower()}
-    assert all((each == 0).all() for each in zero_points) is symmetric
+    assert {str(zero_point.dtype) for zero_point in zero_points} == {activations[1:].lower()}
+    assert all((zero_point == 0).all() for zero_point in zero_points) is symmetric
     weights = [value for value in values.values() if value.dtype == "int8" and value.ndim == 4]
     assert max(abs(value.astype(int)).max() for value in weights) == (64 if reduced else 127)
     scales = [values[node.input[1]] for node in graph.node if node.op_type == "DequantizeLinear"]

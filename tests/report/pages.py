@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +10,8 @@ from msgspec.structs import force_setattr
 
 from src.report.charts.class_accuracy import class_chart
 from src.report.charts.measured import charts
+from src.report.document import Column
+from src.report.sections import measurements
 from src.report.sections.card import File
 from src.report.sections.report import Report, report_of
 from src.report.writers import cards, html, markdown
@@ -17,6 +19,7 @@ from src.run.facts import Network
 from src.run.manifest import Manifest
 from src.run.reading import convert
 from src.run.results import Results
+from src.run.row import Row
 
 Content = dict[str, Any]  # of a benchmark.json
 NetworkT = TypeVar("NetworkT", bound=Network)
@@ -28,21 +31,21 @@ def record(content: Content | Results) -> Results:
 
 
 def report(content: Content | Results) -> Report:
-    """Return everything that is told about a measurement."""
+    """Return the report of a measurement."""
     return report_of(record(content))
 
 
 def html_page(content: Content | Results, flipped: Path) -> str:
-    """Return ``report.html``, with pictures from the folder ``flipped``."""
+    """Return ``report.html``, with images from the folder ``flipped``."""
     results = record(content)
     by_class = class_chart(results)
     shown = [*charts(results), *([by_class] if by_class else [])]
     return html.page(report_of(results), shown, flipped)
 
 
-def markdown_page(content: Content | Results, pictures: Sequence[str] = ()) -> str:
-    """Return ``report.md``, with pictures of these names beside it."""
-    return markdown.page(report(content), pictures)
+def markdown_page(content: Content | Results, images: Sequence[str] = ()) -> str:
+    """Return ``report.md``, with images of these names beside it."""
+    return markdown.page(report(content), images)
 
 
 def card(name: str, content: dict[str, Any] | Manifest, measured: Content | Results | None) -> str:
@@ -63,3 +66,24 @@ def with_any_names(content: dict[str, Any], kind: type[NetworkT]) -> NetworkT:
     )
     force_setattr(checked, "class_names", names)
     return checked
+
+
+def cells(
+    content: Content,
+    name: str,
+    columns: Callable[[Results], list[Column[Row]]] = measurements.columns,
+) -> dict[str, str]:
+    """Return the texts of a format's row by the heads of the columns."""
+    results = record(content)
+    row = next(row for row in results.rows if row.format == name)
+    return {column.head.replace("\n", " "): column.cell(row).text for column in columns(results)}
+
+
+def footnotes(content: Content) -> Sequence[str]:
+    """Return the footnotes of the main table."""
+    return report(content).unmeasured
+
+
+def main_table(content: Content | Results) -> str:
+    """Return the main table in Markdown."""
+    return "\n".join(markdown.table_lines(report(content).measurements.table))

@@ -10,11 +10,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src.report.stage import report_run
 from src.run.folder import Run
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 from tests.report.writers.test_cards import manifest
 
 
-def test_everything_people_read_comes_from_what_was_measured(tmp_path: Path) -> None:
+def test_the_report_stage_makes_all_pages_from_the_measurement(tmp_path: Path) -> None:
     run = Run(tmp_path)
     (run.exports / "onnx").mkdir(parents=True)
     content = b"a model"

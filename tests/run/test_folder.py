@@ -13,7 +13,7 @@ from src.run.folder import Run, read_results
 from src.run.reading import convert
 from src.run.results import Results
 from tests.report.pages import markdown_page
-from tests.report.test_table import of_version_1, results, row
+from tests.report.planted import of_version_1, results, row
 
 
 def test_new_runs_get_successive_numbers(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_renamed_run_is_found_where_no_other_has_the_file(tmp_path: Path) -> N
 
 
 def test_a_renamed_run_is_called_by_its_present_name(tmp_path: Path) -> None:
-    from tests.report.test_table import results, row
+    from tests.report.planted import results, row
 
     run = Run(tmp_path / "resnet34" / "the good one")
     run.folder.mkdir(parents=True)
@@ -95,7 +95,7 @@ def test_a_measurement_of_the_version_before_is_read_and_says_what_it_lacks(
     tmp_path: Path,
 ) -> None:
     from src.report.sections.footnotes import footnotes
-    from tests.report.test_table import results, row
+    from tests.report.planted import results, row
 
     content = results(row("eager"), row("onnx")) | {"schema_version": 1}
     for entry in content["rows"]:
@@ -126,7 +126,7 @@ def test_a_measurement_of_the_version_before_is_read_and_says_what_it_lacks(
 def test_rounds_without_their_processes_are_refused(
     tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    from tests.report.test_table import latency, results, row
+    from tests.report.planted import latency, results, row
 
     run = Run(tmp_path)
     run.benchmark.write_text(json.dumps(results(row("onnx", latency=[latency(1, 0.01)]))))

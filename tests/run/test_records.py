@@ -23,7 +23,7 @@ from src.run.reading import convert
 from src.run.record import InvalidValueError, Record
 from src.run.results import Results
 from tests.faults.mutation import valid_mutation
-from tests.report.test_table import FAILED, latency, of_version_1, results, row
+from tests.report.planted import FAILED, latency, of_version_1, results, row
 from tests.report.writers.test_cards import manifest
 
 DETAILS = {

@@ -19,7 +19,7 @@ from src.export import up_to_date
 from src.run import folder as runs
 from src.run.folder import Run
 from src.system import links
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 from tests.report.writers.test_cards import manifest
 
 FILES = (

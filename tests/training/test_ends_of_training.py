@@ -17,7 +17,7 @@ from src.run.folder import Run
 from src.run.layout import as_dict
 from tests.cli.test_app import parse
 from tests.report.pages import record
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 
 SHORT = (
     *("model=resnet34", "data.image_size=32", "data.batch_size=8", "data.num_workers=0"),

@@ -20,7 +20,7 @@ from src.errors import UsageError
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.system.atomic_files import sha256
-from tests.report.writers.test_html import Page
+from tests.report.writers.parsed_page import Page
 from tests.support.training_process import (
     command,
 )

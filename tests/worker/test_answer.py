@@ -18,7 +18,7 @@ from src.benchmark.statistics.fidelity import mismatch
 from src.bundle.stage import CONTENTS
 from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError
-from src.predict.exported import ExportedFile, NoAnswerError
+from src.predict.exported import ExportedFile, NonFiniteLogitsError
 from src.worker.answer import UnusableAnswer, logits_of
 from src.worker.server import Worker
 from src.worker.stopwatch import Stopwatch
@@ -152,7 +152,7 @@ def test_a_prediction_with_an_unusable_output_is_an_error(name: str) -> None:
         file.logits(ZERO)
     assert message in str(raised.value)
     assert getattr(raised.value, "images", ()) == images
-    assert isinstance(raised.value, NoAnswerError) == bool(images)
+    assert isinstance(raised.value, NonFiniteLogitsError) == bool(images)
 
 
 class Session:

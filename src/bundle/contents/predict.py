@@ -25,9 +25,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 HERE = Path(__file__).resolve().parent
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
-MOST_PIXELS = 178_956_970  # that a file may unpack to
+MOST_PIXELS = 178_956_970  # limit against decompression bombs
 LONGEST_SIDE = 1 << 20
-LONGEST_RATIO = 32  # of a picture's sides: what is beyond is far from the middle
+LONGEST_RATIO = 32  # of an image's sides: the ends of a longer one are cut off before the resizing
 NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # not by Pillow itself
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT: dict[object, Image.Transpose] = {
@@ -42,11 +42,11 @@ UPRIGHT: dict[object, Image.Transpose] = {
 
 
 class Model:
-    """The model, with what its metadata say of the classes and of the preprocessing.
+    """The model with its class names and its preprocessing, which are in the file's metadata.
 
     Args:
         path: of the model.
-        most_pixels: that a picture may have; more is refused before it is decoded.
+        most_pixels: limit of an image; a larger one is refused before it is decoded.
     """
 
     def __init__(self, path: Path = HERE / "model.onnx", most_pixels: int = MOST_PIXELS) -> None:
@@ -58,29 +58,32 @@ class Model:
         self._embedded = "preprocessing_embedded" in metadata
 
     def probabilities(self, file: str | Path | IO[bytes]) -> Array:
-        """The probability of each class, (K,), for an image file of any kind and size."""
+        """Return the probability of each class, (K,), for an image file of any kind and size."""
         probabilities: Array = self.answer([self.prepare(file)])[0]
         return probabilities
 
     def prepare(self, file: str | Path | IO[bytes]) -> Array:
-        """An image file as the model takes it.
+        """Return the model's input for an image file.
 
         Raises:
-            UnreadableImageError: it is none that can be decoded.
+            UnreadableImageError: the file cannot be decoded.
         """
-        picture = read_image(file, self._most_pixels)
-        return np.asarray(picture) if self._embedded else preprocess(picture, self._preprocessing)
+        image = read_image(file, self._most_pixels)
+        return np.asarray(image) if self._embedded else preprocess(image, self._preprocessing)
 
     def answer(self, images: Sequence[Array]) -> Array:
-        """Probabilities (n, K) for n prepared images, at once if they are of one size.
+        """Return probabilities (n, K) for n prepared images.
+
+        They are computed as one batch. A model with its preprocessing inside takes images of
+        different sizes, one at a time.
 
         Raises:
-            ValueError: the model gives something else, as NaN.
+            ValueError: the model gives anything else, such as NaN.
         """
         classes = len(self.class_names)
         if self._embedded:
             answers = [self._session.run(None, {"image": image})[0][None] for image in images]
-            return np.concatenate([require_answer(each, 1, classes) for each in answers])
+            return np.concatenate([require_answer(answer, 1, classes) for answer in answers])
         answer = self._session.run(None, {"images": np.stack(images)})[0]
         logits = require_answer(answer, len(images), classes)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -88,7 +91,11 @@ class Model:
 
 
 def require_answer(answer: Array, images: int, classes: int) -> Array:
-    """What the model gives, (n, K) in float64, if that is a finite number for each class."""
+    """Return the model's answer in float64, (n, K).
+
+    Raises:
+        ValueError: it does not hold one finite number for each image and class.
+    """
     if answer.dtype.kind != "f":
         raise ValueError(f"an answer of {answer.dtype} instead of floating-point logits")
     if answer.shape != (images, classes):
@@ -101,14 +108,15 @@ def require_answer(answer: Array, images: int, classes: int) -> Array:
 
 
 class UnreadableImageError(ValueError):
-    """A file that is no picture, or none that can be decoded here."""
+    """The file is not an image, or cannot be decoded here."""
 
 
 def read_image(path: str | Path | IO[bytes], most_pixels: int = MOST_PIXELS) -> Image.Image:
-    """The picture in a file, upright by its EXIF orientation, as RGB of 8 bits.
+    """Return the image in a file, upright by its EXIF orientation, as RGB in 8 bits.
 
     Raises:
-        UnreadableImageError: it is none, or larger than ``most_pixels`` or ``LONGEST_SIDE``.
+        UnreadableImageError: the file cannot be decoded, or the image is larger than
+            ``most_pixels`` or ``LONGEST_SIDE``.
     """
     try:
         with Image.open(path, formats=formats()) as file:
@@ -117,12 +125,12 @@ def read_image(path: str | Path | IO[bytes], most_pixels: int = MOST_PIXELS) -> 
             image = as_rgb(file)
             method = UPRIGHT.get(file.getexif().get(ORIENTATION))
             return image if method is None else image.transpose(method)
-    except Exception as error:  # decoders raise whatever a damaged file leads them to
+    except Exception as error:  # a damaged file can make a decoder raise anything
         raise UnreadableImageError(" ".join(f"{error}".split()) or type(error).__name__) from error
 
 
 def require_bounded(size: tuple[int, int], most_pixels: int) -> None:
-    """Refuse a picture by its header, before memory is taken for its pixels."""
+    """Refuse an image that is too large, by its header, before its pixels take memory."""
     width, height = size
     if width * height > most_pixels or max(size) > LONGEST_SIDE:
         raise ValueError(f"{width}x{height} pixels, more than {most_pixels} or {LONGEST_SIDE} long")
@@ -130,7 +138,7 @@ def require_bounded(size: tuple[int, int], most_pixels: int) -> None:
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """The formats that Pillow decodes by itself, and HEIF where pillow-heif is installed."""
+    """Return the formats that Pillow decodes by itself, and HEIF if pillow-heif is installed."""
     with contextlib.suppress(ImportError):
         importlib.import_module("pillow_heif").register_heif_opener()
     Image.init()
@@ -138,7 +146,7 @@ def formats() -> tuple[str, ...]:
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """A picture of any mode as RGB of 8 bits."""
+    """Convert an image of any mode to RGB in 8 bits."""
     if image.mode.startswith("I"):  # 16 bits, which Pillow would clip to 8
         values = np.asarray(image)
         if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
@@ -152,12 +160,12 @@ def as_rgb(image: Image.Image) -> Image.Image:
 
 
 def preprocess(image: Image.Image, rule: dict[str, Any]) -> Array:
-    """The model's input, (3, H, W): resized, scaled and normalised as in the evaluation."""
+    """Return the model's input, (3, H, W): resized, scaled and normalised as in the evaluation."""
     size = rule["image_size"]
     filter_ = RESAMPLING[rule["interpolation"]]
     if rule["resize"] == "squash":
         image = image.resize((size, size), filter_)
-    else:  # the shorter side to its size, then the middle; of a very long picture without the ends
+    else:  # cut the ends off a very long image, resize the shorter side, crop the middle
         shorter = min(image.size)
         left, top = (
             max(side - LONGEST_RATIO * shorter, 0) // (4 * shorter) * (2 * shorter)
@@ -175,14 +183,14 @@ def preprocess(image: Image.Image, rule: dict[str, Any]) -> Array:
 
 
 def check(model: Model) -> str | None:
-    """What is wrong with this model on this machine, or None."""
+    """Return the reason why this model fails its test on this machine, or None."""
     expected = json.loads((HERE / "expected.json").read_text(encoding="utf-8"))
     try:
-        found = model.probabilities(HERE / expected["image"])
+        probabilities = model.probabilities(HERE / expected["image"])
     except ValueError as error:
         return f"{expected['image']}: {error}"
-    difference = float(np.abs(found - np.asarray(expected["probabilities"])).max())
-    best = model.class_names[int(found.argmax())]
+    difference = float(np.abs(probabilities - np.asarray(expected["probabilities"])).max())
+    best = model.class_names[int(probabilities.argmax())]
     print(f"{expected['image']}: {best}, probabilities within {difference:.2g} of the expected")
     if best != expected["class"]:
         return f"expected the class {expected['class']}"
@@ -209,7 +217,7 @@ def main() -> None:
     for path in arguments.images:
         try:
             probabilities = model.probabilities(path)
-        except ValueError as error:  # no picture, or no answer
+        except ValueError as error:  # the image or the answer is not valid
             print(f"error: {path}: {error}", file=sys.stderr)
             unanswered += 1
             continue

@@ -1,4 +1,4 @@
-"""A few images of each class on one sheet, as the network sees them."""
+"""Contact sheet: a few images of each class, resized as for the network."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from src.data.preprocessing import Preprocessing
 
 SIDE = 96  # pixels of an image
 COLUMNS = 8
-ROWS = 50  # classes: a sheet with more is too large for many viewers
+ROWS = 50  # classes; many viewers cannot show a larger sheet
 _MARGIN = 4
-_TEXT = 180  # pixels for a class's name
+_TEXT = 180  # width of the class names in pixels
 
 
 class ContactSheet:
     """A row of images for each class, drawn from the training split by a fixed seed.
 
     Args:
-        class_names: in label order; those after the first 50 are left out.
-        preprocessing: gives the resizing of the images.
+        class_names: in label order; only the first 50 are shown.
+        preprocessing: resizes the images.
     """
 
     def __init__(self, class_names: list[str], preprocessing: Preprocessing) -> None:
         self._names = class_names[:ROWS]
         self._resize = preprocessing.spatial()
-        self._wanted: dict[int, tuple[int, int]] = {}  # position: row, column
+        self._cells: dict[int, tuple[int, int]] = {}  # row and column by position
         cell = SIDE + _MARGIN
         size = (_TEXT + COLUMNS * cell, max(1, len(self._names)) * cell)
         self._sheet = Image.new("RGB", size, "white")
@@ -45,18 +45,18 @@ class ContactSheet:
         for row in range(len(self._names)):
             positions = generator.permutation(np.flatnonzero(labels == row))[:COLUMNS]
             for column, position in enumerate(sorted(positions.tolist())):
-                self._wanted[position] = (row, column)
+                self._cells[position] = (row, column)
 
     def shown(self, split: Split, position: int, image: Image.Image) -> Image.Image | None:
-        """Return an image in the sheet's size, if it was chosen."""
-        if split != "train" or position not in self._wanted:
+        """Return an image in the size of the sheet's cells; None if it was not chosen."""
+        if split != "train" or position not in self._cells:
             return None
         resized: Image.Image = self._resize(image)
         return resized.resize((SIDE, SIDE))
 
     def place(self, position: int, shown: Image.Image) -> None:
         """Draw the result of :meth:`shown` for the image at ``position``."""
-        row, column = self._wanted[position]
+        row, column = self._cells[position]
         cell = SIDE + _MARGIN
         self._sheet.paste(shown, (_TEXT + column * cell, row * cell))
 

@@ -1,13 +1,13 @@
-"""Text of a survey of a data set."""
+"""Text about the survey of a data set."""
 
 from __future__ import annotations
 
 from src.data.check.survey import Copy, Extent, SplitSurvey, Survey
 from src.data.pipeline.split import Split
 
-_MOST = 20  # groups and names that are listed
-_CLASSES = 40  # lines of classes
-_IMBALANCE = 3.0  # times as many images in the largest class as in the smallest
+_MOST = 20  # groups and names in a list
+_CLASSES = 40  # classes in the table
+_IMBALANCE = 3.0  # ratio of the largest class to the smallest from which on a hint is given
 
 
 def lines(survey: Survey) -> list[str]:
@@ -33,7 +33,7 @@ def lines(survey: Survey) -> list[str]:
 
 
 def verdict(survey: Survey) -> str | None:
-    """Return the reason against training on the data, in a line; None if there is none."""
+    """Return the reason not to train on the data, in a line; None if there is none."""
     problems = []
     if survey.leaks:
         problems.append(f"{len(survey.leaks)} pictures are in more than one split")

@@ -1,6 +1,6 @@
 """Survey of a data set: classes, sizes, unreadable files and repeated images.
 
-Images are read one after the other; about two dozen bytes are kept of each.
+Images are read one after the other. About two dozen bytes per image are kept in memory.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from src.data.pipeline.image_file import UnreadableImageError
 from src.data.pipeline.split import SPLITS, Split
 from src.data.pipeline.threads import in_order
 
-_REPORTED_EVERY = 256  # images
+_IMAGES_PER_REPORT = 256
 _DIGEST = np.dtype("S16")
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Least, median and largest of one side of the images, in pixels."""
+    """Smallest, median and largest width or height of the images, in pixels."""
 
     least: int
     median: int
@@ -39,10 +39,10 @@ class SplitSurvey:
     """Counts and sizes of one split.
 
     Args:
-        images: their number.
+        images: number of images.
         per_class: number of images of each class, in label order.
-        width: of the readable images; None if there are none.
-        height: of the readable images; None if there are none.
+        width: width of the readable images; None if there are none.
+        height: height of the readable images; None if there are none.
     """
 
     images: int
@@ -53,7 +53,7 @@ class SplitSurvey:
 
 @dataclass(frozen=True)
 class Copy:
-    """One of several images with the same pixels."""
+    """An image whose pixels occur more than once in the data set."""
 
     split: Split
     name: str
@@ -62,14 +62,14 @@ class Copy:
 
 @dataclass(frozen=True)
 class Survey:
-    """Facts to know before training.
+    """Results of the survey.
 
     Args:
         dataset: name of the data set.
         class_names: in label order.
         notes: lines on files that were passed over.
         splits: counts and sizes by split.
-        unreadable: error messages by name of the image.
+        unreadable: error messages by the name of the image.
         leaks: groups of copies in more than one split.
         repeated: groups of copies within one split.
         contradictions: groups of copies in more than one class.
@@ -91,8 +91,8 @@ class _Readings:
 
     images: LabelledImages
     indices: NDArray[np.int64]
-    sizes: NDArray[np.int64] = field(init=False)  # (n, 2): width, height; 0 for an unreadable one
-    digests: NDArray[np.bytes_] = field(init=False)  # (n,), of the pixels
+    sizes: NDArray[np.int64] = field(init=False)  # (n, 2): width, height; 0 if unreadable
+    digests: NDArray[np.bytes_] = field(init=False)  # (n,), hash of the pixels
 
     def __post_init__(self) -> None:
         self.sizes = np.zeros((len(self.indices), 2), dtype=np.int64)
@@ -115,14 +115,14 @@ def survey(
 ) -> Survey:
     """Read every image of a data set once.
 
-    Two images are the same if their pixels are, as RGB in 8 bits: a copy under another name, in
-    another lossless format or with other metadata. A copy that was scaled or compressed again is
-    not detected.
+    Two images are copies if they have the same pixels as RGB in 8 bits: under another name, in
+    another lossless format, or with other metadata. A copy that was resized or compressed again
+    is not detected.
 
     Args:
         data: the data set, with the splits of training.
-        sheet: gets a few images of each class.
-        done: is called with the split, the number of its images that are done, and their total.
+        sheet: receives a few images of each class.
+        done: called with the split, the number of images read of it, and their total.
     """
     parts = data.load()
     unreadable: dict[str, str] = {}
@@ -130,17 +130,17 @@ def survey(
     for split in SPLITS:
         part = readings[split] = _Readings(*parts[split])
         sheet.choose(split, part.labels)
-        looks = _looks(part, functools.partial(sheet.shown, split))
-        for position, look in enumerate(looks):
-            if position % _REPORTED_EVERY == 0:
+        readings_of_images = _read_all(part, functools.partial(sheet.shown, split))
+        for position, reading in enumerate(readings_of_images):
+            if position % _IMAGES_PER_REPORT == 0:
                 done(split, position, len(part.indices))
-            if isinstance(look, UnreadableImageError):
-                unreadable[part.name(position)] = str(look)
+            if isinstance(reading, UnreadableImageError):
+                unreadable[part.name(position)] = str(reading)
                 continue
-            part.sizes[position] = look.size
-            part.digests[position] = look.digest
-            if look.shown is not None:
-                sheet.place(position, look.shown)
+            part.sizes[position] = reading.size
+            part.digests[position] = reading.digest
+            if reading.shown is not None:
+                sheet.place(position, reading.shown)
     result = Survey(
         data.dataset_name,
         data.class_names,
@@ -153,31 +153,31 @@ def survey(
 
 
 @dataclass(frozen=True)
-class _Look:
-    """Facts that are kept of an image."""
+class _Reading:
+    """Size and hash of an image, and its thumbnail if the contact sheet shows it."""
 
     size: tuple[int, int]  # width, height
-    digest: bytes  # of the pixels
+    digest: bytes  # hash of the pixels
     shown: Image.Image | None  # on the contact sheet
 
 
-def _looks(
+def _read_all(
     part: _Readings, shown: Callable[[int, Image.Image], Image.Image | None]
-) -> Iterator[_Look | UnreadableImageError]:
-    def look(position: int) -> _Look | UnreadableImageError:
+) -> Iterator[_Reading | UnreadableImageError]:
+    def read(position: int) -> _Reading | UnreadableImageError:
         try:
             image = part.images.image(int(part.indices[position]))
         except UnreadableImageError as error:
             return error
-        return _Look(image.size, _digest(image), shown(position, image))
+        return _Reading(image.size, _digest(image), shown(position, image))
 
-    return in_order(look, range(len(part.indices)))
+    return in_order(read, range(len(part.indices)))
 
 
 def _digest(image: Image.Image) -> bytes:
     pixel_hash = hashlib.blake2b(f"{image.size}".encode(), digest_size=_DIGEST.itemsize - 1)
     pixel_hash.update(image.tobytes())
-    # numpy drops zero bytes from the end of its strings, so that the last one is none.
+    # numpy drops zero bytes at the end of its strings, so the last byte must not be zero.
     return pixel_hash.digest() + b"\x01"
 
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky, 2009): 60,000 images of 32x32 pixels, by torchvision."""
+"""CIFAR-10 (Krizhevsky, 2009): 60,000 images of 32x32 pixels, from torchvision."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VAL_SHARE = 0.1
 
 
 class CIFARImages:
-    """torchvision's data set in memory, 50,000 or 10,000 images."""
+    """One split of torchvision's data set in memory, 50,000 or 10,000 images."""
 
     def __init__(self, source: CIFAR10) -> None:
         self._source = source
@@ -40,10 +40,10 @@ class CIFARImages:
 
 @dataclass(eq=False)
 class CIFAR10Dataset(Dataset):
-    """CIFAR-10 with its own test split; a tenth of its training split validates.
+    """CIFAR-10 with its own test split. A tenth of its training split is for validation.
 
     Args:
-        root: folder that holds the archive or what is in it; downloaded there when it is not.
+        root: folder of the archive, packed or unpacked; it is downloaded there if it is missing.
     """
 
     loading: ClassVar[Loading] = Loading(
@@ -75,10 +75,10 @@ class CIFAR10Dataset(Dataset):
         ]
 
     def prepare(self) -> None:
-        """Download or unpack the archive where that has not been done.
+        """Download and unpack the archive, if that has not been done yet.
 
         Raises:
-            UsageError: the archive is not there and cannot be downloaded.
+            UsageError: the archive is missing and cannot be downloaded.
         """
         downloaded(
             lambda: self.kind(str(self.folder), download=True),

@@ -1,4 +1,4 @@
-"""CIFAR-100 (Krizhevsky, 2009): 60,000 images of 32x32 pixels in 100 classes, by torchvision."""
+"""CIFAR-100 (Krizhevsky, 2009): 60,000 images of 32x32 pixels in 100 classes, from torchvision."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from src.data.loading import Loading
 
 
 class CIFAR100Dataset(CIFAR10Dataset):
-    """CIFAR-100's fine classes, with its own test split; a tenth of its training split validates.
+    """CIFAR-100 with its fine classes and its own test split.
+
+    A tenth of its training split is for validation.
 
     Args:
-        root: folder that holds the archive or what is in it; downloaded there when it is not.
+        root: folder of the archive, packed or unpacked; it is downloaded there if it is missing.
     """
 
     loading: ClassVar[Loading] = Loading(

@@ -1,4 +1,4 @@
-"""The user's own images: a CSV file with a path and a label a line."""
+"""The user's own images: a CSV file with a path and a label in each line."""
 
 from __future__ import annotations
 
@@ -26,31 +26,30 @@ from src.system.paths import user_path
 class _Line(NamedTuple):
     path: str
     label: str
-    split: str  # "" where the file has no such column
+    split: str  # empty if the file has no such column
     number: int  # of the line in the file
 
 
 @dataclass(eq=False)
 class CSVDataset(Photographs):
-    """Images that a CSV file names, each with its label, and with its split where it has one.
+    """Images that a CSV file lists, with their labels and, if it has the column, their splits.
 
-    Class names are the labels, sorted, as numbers if all are whole numbers. Where no image is in
-    ``val`` or ``test``, these are drawn from ``train`` by ``split_seed``, stratified; without a
-    column for the split, all three are.
+    Class names are the labels, sorted; they are sorted as numbers if all are whole numbers. If no
+    image is in ``val`` or ``test``, the split is drawn from ``train`` by ``split_seed``,
+    stratified. Without a column for the split, all three are drawn.
 
     Args:
-        file: the CSV file, in UTF-8, with a line of the columns' names at its head.
-        root: the folder that paths are relative to, and that they may not lead out of; that of
-            the CSV file by default.
-        path_column: the column with an image's path.
-        label_column: the column with its class.
-        split_column: the column with ``train``, ``val`` or ``test``, or what else people call
-            them, as ``Validation``; it need not be there.
-        val_share: part of the images to validate on where no split says so.
-        test_share: part of the images to test on where no split says so.
-        verify: decode every image before training starts, so that a broken one is named
-            then and not in the middle of an epoch; by default where there are 10,000 images or
-            fewer.
+        file: CSV file in UTF-8; the first line has the names of the columns.
+        root: folder that paths are relative to and may not lead out of; by default the folder of
+            the CSV file.
+        path_column: column with the path of an image.
+        label_column: column with its class.
+        split_column: column with ``train``, ``val`` or ``test``, or another common name of these,
+            such as ``Validation``; the file need not have it.
+        val_share: share of the images for validation, if the file has no such split.
+        test_share: share of the images for testing, if the file has no such split.
+        verify: decode every image before training, to find broken ones early; by default only if
+            there are 10,000 images or fewer.
     """
 
     file: str
@@ -79,10 +78,10 @@ class CSVDataset(Photographs):
         )
 
     def prepare(self) -> None:
-        """Check every line of the file, and that each names a file within the root.
+        """Check all lines of the file, and that each names an existing file in the root.
 
         Raises:
-            UsageError: a file is missing or leads out of the root, or a line is not whole.
+            UsageError: a file is missing or outside of the root, or a line is incomplete.
         """
         self._splits()
         _ = self._images
@@ -90,14 +89,16 @@ class CSVDataset(Photographs):
     def load(self, split_seed: int) -> Parts[LabelledImages]:
         images = self._images
         named = np.array(self._splits(), dtype=object)
-        given: Parts[LabelledImages] = {
+        existing: Parts[LabelledImages] = {
             split: (images, indices)
             for split in SPLITS
             if len(indices := np.flatnonzero(named == split))
         }
-        if given and "train" not in given:
+        if existing and "train" not in existing:
             raise self._wrong("images whose split is train", "none")
-        return fill_in(given, images, self.val_share, self.test_share, split_seed, self.class_names)
+        return fill_in(
+            existing, images, self.val_share, self.test_share, split_seed, self.class_names
+        )
 
     @functools.cached_property
     def _lines(self) -> list[_Line]:
@@ -144,10 +145,10 @@ class CSVDataset(Photographs):
     def _images(self) -> ImageFiles:
         lines = self._lines
         labels = {name: label for label, name in enumerate(self.class_names)}
-        paths = [os.path.join(self.folder, line.path) for line in lines]  # noqa: PTH118  # 100,000
+        paths = [os.path.join(self.folder, line.path) for line in lines]  # noqa: PTH118  # there may be 100,000
         folders: set[str] = set()
         for path in paths:
-            # A status each says that it is there and that it is no link: 2 microseconds.
+            # Two system calls per file check that it exists and is no link: 2 microseconds.
             folder = os.path.dirname(path)  # noqa: PTH120
             if folder not in folders:
                 require_inside(folder, self.folder, "data.file")

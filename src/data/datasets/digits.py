@@ -18,13 +18,13 @@ from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.split import Parts, three_ways
 from src.data.preprocessing import Preprocessing
 
-_HIGHEST = 16  # the set's pixels are counts from 0 to 16
+_HIGHEST = 16  # pixels are counts from 0 to 16
 _VAL_SHARE = 0.1
 _TEST_SHARE = 0.3
 
 
 class DigitImages:
-    """The whole set in memory."""
+    """All images of the data set, in memory."""
 
     def __init__(self) -> None:
         pixels, targets = load_digits(return_X_y=True)
@@ -42,7 +42,7 @@ class DigitImages:
 
 @dataclass(eq=False)
 class DigitsDataset(Dataset):
-    """The embedded data set, split 60/10/30 by seed, stratified."""
+    """The digits that scikit-learn contains, split 60/10/30 by seed, stratified."""
 
     loading: ClassVar[Loading] = Loading(
         image_size=64, num_workers=0, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)

@@ -1,4 +1,4 @@
-"""The user's own images: one folder a class."""
+"""The user's own images: one folder per class."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from src.system.paths import user_path
 
 @dataclass(eq=False)
 class ImageFolderDataset(Photographs):
-    """A folder of class folders, or of ``train/``, ``val/`` and ``test/`` that hold them.
+    """A folder with one folder per class, or with such folders in ``train/``, ``val/``, ``test/``.
 
-    Class names are the folders' names, sorted. Where a split's folder is missing, it is
-    drawn from ``train/`` (or from all images) by ``split_seed``, stratified. Splits may have
-    other names, as ``Training`` or ``valid``: see :mod:`src.data.folder_layout`.
+    Class names are the names of the folders, sorted. If the folder of a split is missing, the split
+    is drawn from ``train/`` (or from all images) by ``split_seed``, stratified. Splits may have
+    other common names, such as ``Training`` or ``valid``: see :mod:`src.data.folder_layout`.
 
     Args:
         root: the folder.
-        val_share: part of the images to validate on where there is no ``val/``.
-        test_share: part of the images to test on where there is no ``test/``.
-        verify: decode every image before training starts, so that a broken one is named
-            then and not in the middle of an epoch; by default where there are 10,000 images or
-            fewer.
+        val_share: share of the images for validation, if there is no ``val/``.
+        test_share: share of the images for testing, if there is no ``test/``.
+        verify: decode every image before training, to find broken ones early; by default only if
+            there are 10,000 images or fewer.
     """
 
     root: str
@@ -54,7 +53,7 @@ class ImageFolderDataset(Photographs):
         return self._layout.notes
 
     def prepare(self) -> None:
-        """Find all images, so that what is wrong is known before training.
+        """List all images, so that an error in the folders is found before training.
 
         Raises:
             UsageError: a folder is missing or empty, or cannot be read.
@@ -63,11 +62,11 @@ class ImageFolderDataset(Photographs):
 
     def load(self, split_seed: int) -> Parts[LabelledImages]:
         files = self._files
-        given: Parts[LabelledImages] = {
+        existing: Parts[LabelledImages] = {
             split: (images, np.arange(len(images.paths))) for split, images in files.items()
         }
         return fill_in(
-            given,
+            existing,
             files["train"] if files else self._whole,
             self.val_share,
             self.test_share,

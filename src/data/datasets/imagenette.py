@@ -16,11 +16,11 @@ Size = Literal["full", "320px", "160px"]
 
 @dataclass(eq=False)
 class ImagenetteDataset(TorchvisionDataset):
-    """Ten classes; what is published as its validation split is the test split here.
+    """Ten classes. The published validation split is the test split here.
 
     Args:
-        root: folder that holds the data set; downloaded there when it is not.
-        size: of the shorter side of the images in the archive.
+        root: folder of the data set, which is downloaded there if it is missing.
+        size: shorter side of the images in the archive.
     """
 
     archives: ClassVar[dict[str, str]] = {

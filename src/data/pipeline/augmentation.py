@@ -1,4 +1,4 @@
-"""Augmentation of training images beyond the data set's own, and mixing of a batch."""
+"""Augmentation of training images in addition to the data set's own, and mixing of batches."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import Literal
 
 from torchvision.transforms import v2
 
-# default: the data set's own. none: evaluation's resizing alone.
+# default: the augmentation of the data set. none: only the resizing of the evaluation.
 # randaugment (Cubuk et al., 2020, arXiv 1909.13719) and trivialaugment (Mueller & Hutter, 2021,
-# arXiv 2103.10158) follow the data set's own, with the settings of their papers.
+# arXiv 2103.10158) come after that of the data set, with the settings of their papers.
 Augment = Literal["default", "none", "randaugment", "trivialaugment"]
 
 LEAST_CROP_AREA = 0.35  # of the image, in crop_and_flip
 LEAST_CROP_SIDE = math.sqrt(LEAST_CROP_AREA)
-"""Usual least share of the image's side in a crop; an image decoded smaller still fills it."""
+"""Smallest share of the image's side that such a crop shows, if it keeps the aspect ratio.
+
+A JPEG that is decoded at a reduced size must still have enough pixels for this crop.
+"""
 
 
 def crop_and_flip(image_size: int) -> v2.Transform:
-    """Return ImageNet's standard pair, with a larger least crop, which suits small sets."""
+    """Return ImageNet's random crop and flip, with larger crops, which suit small data sets."""
     return v2.Compose(
         [
             v2.RandomResizedCrop(image_size, scale=(LEAST_CROP_AREA, 1.0)),
@@ -28,7 +31,7 @@ def crop_and_flip(image_size: int) -> v2.Transform:
 
 
 def policy_augmentation(kind: Augment) -> list[v2.Transform]:
-    """Return the transforms that follow the data set's own augmentation; image in, image out."""
+    """Return the transforms after the data set's own augmentation, from an image to an image."""
     if kind == "randaugment":
         return [v2.RandAugment()]
     if kind == "trivialaugment":
@@ -43,13 +46,13 @@ def batch_mixing(mixup: float, cutmix: float, classes: int) -> v2.Transform | No
     both, each batch draws one of them.
 
     Args:
-        mixup: alpha of the beta distribution that the share is drawn from; 0 for none.
+        mixup: alpha of the beta distribution of the mixing share; 0 for none.
         cutmix: the same for CutMix.
-        classes: K.
+        classes: number of classes, K.
     """
-    chosen: list[v2.Transform] = []
+    transforms: list[v2.Transform] = []
     if mixup:
-        chosen.append(v2.MixUp(alpha=float(mixup), num_classes=classes))
+        transforms.append(v2.MixUp(alpha=float(mixup), num_classes=classes))
     if cutmix:
-        chosen.append(v2.CutMix(alpha=float(cutmix), num_classes=classes))
-    return v2.RandomChoice(chosen) if chosen else None
+        transforms.append(v2.CutMix(alpha=float(cutmix), num_classes=classes))
+    return v2.RandomChoice(transforms) if transforms else None

@@ -1,4 +1,4 @@
-"""Weights against class imbalance, for the loss or for the sampler."""
+"""Weights for imbalanced classes, in the loss or in the sampler."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 # weights: an image of a rare class counts more in the loss.
-# sampler: such an image is drawn more often; the size of an epoch stays the same.
+# sampler: an image of a rare class is drawn more often; an epoch has the same number of images.
 ClassBalance = Literal["none", "weights", "sampler"]
 
 
 def class_weights(targets: NDArray[np.int64], classes: int) -> Tensor:
-    """Return a weight a class, (K,) float32: inverse to its number of images, mean 1 over images.
+    """Return a weight per class, (K,) float32, inverse to its number of images.
 
+    The mean over all images is 1.
     scikit-learn's "balanced" weights (King & Zeng, 2001). A class without images gets 0.
 
     Args:
         targets: labels, (N,).
-        classes: their number, K.
+        classes: number of classes, K.
     """
     counts = np.bincount(targets, minlength=classes)  # (K,)
     weights = np.divide(
@@ -31,6 +32,6 @@ def class_weights(targets: NDArray[np.int64], classes: int) -> Tensor:
 
 
 def sampling_weights(targets: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    """Return a sampling weight an image, (N,), with which all classes are equally frequent."""
+    """Return a sampling weight per image, (N,), with which all classes are equally frequent."""
     weights: NDArray[np.float64] = class_weights(targets, classes).double().numpy()[targets]
     return weights

@@ -1,4 +1,4 @@
-"""Torch data sets of one split: a transform for each image, and a way around unreadable ones."""
+"""Torch data sets of one split, with a transform; one of them skips unreadable images."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class LabelledImages(Protocol):
     targets: NDArray[np.int64]  # (N,)
 
     def image(self, index: int) -> Image.Image:
-        """Return the image at ``index``, RGB, of any size."""
+        """Return the image at ``index`` in RGB, of any size."""
 
     def name(self, index: int) -> str:
-        """Return a name for the image at ``index`` in messages: its path, if it has one."""
+        """Return the name of the image at ``index`` for messages: its path, if it has one."""
 
 
 class TransformedDataset(Dataset[tuple[Tensor, int]]):
     """Images at some positions of a data set, after a transform.
 
-    An item is asked for by its position, or by a :class:`Draw` of training, whose seed decides the
-    randomness of the transform. The result depends on no other image and on no process.
+    The key of an item is its position, or a :class:`Draw` of training. The seed of a draw is the
+    seed of the transform, so the result depends neither on other images nor on the process.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class TransformedDataset(Dataset[tuple[Tensor, int]]):
 
 
 class SkippingDataset(TransformedDataset):
-    """Replace an image that cannot be read by the next one, and record it."""
+    """Data set that replaces an unreadable image by the next one, and records it."""
 
     def __init__(
         self, images: LabelledImages, indices: NDArray[np.int64], transform: v2.Transform
     ) -> None:
         super().__init__(images, indices, transform)
-        # One mark an image in memory that all workers share, so that an image that two workers
-        # meet counts once.
+        # One byte per image in memory that all workers share, so that an image that two workers
+        # read counts once.
         self._unreadable = torch.zeros(len(indices), dtype=torch.uint8)
         self._unreadable.share_memory_()  # type: ignore[no-untyped-call]
 
@@ -83,18 +83,18 @@ class SkippingDataset(TransformedDataset):
 
     def _item(self, position: int) -> tuple[Tensor, int]:
         for step in range(len(self)):
-            tried = (position + step) % len(self)
+            candidate = (position + step) % len(self)
             try:
-                return super()._item(tried)
+                return super()._item(candidate)
             except UnreadableImageError as error:
-                self._unreadable[tried] = 1
-                last = error
-        raise last
+                self._unreadable[candidate] = 1
+                last_error = error
+        raise last_error
 
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed the CPU's generator for a block, then restore it: a model may draw from it too."""
+    """Seed the CPU's generator in a block and restore its state after it, for other users of it."""
     before = torch.get_rng_state()
     torch.default_generator.manual_seed(seed)
     try:

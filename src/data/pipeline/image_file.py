@@ -13,18 +13,18 @@ from src.data.pipeline.image_kind import formats, missing_plugin
 from src.errors import UsageError, describe
 from src.run.preprocessing_steps import DEEP_DIVISOR, ORIENTATION
 
-# Pillow's modes of whole numbers above 8 bits. A file of 16 bits comes as I;16 or, from PNM and
-# some TIFF, as I. https://pillow.readthedocs.io/en/stable/handbook/concepts.html#concept-modes
+# Pillow's modes of whole numbers above 8 bits. A file of 16 bits has mode I;16 or, as PNM and some
+# TIFF, mode I. https://pillow.readthedocs.io/en/stable/handbook/concepts.html#concept-modes
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-# Each of the 65,536 levels in 8 bits.
+# Lookup table from 16 bits to 8 bits.
 _TO_8_BITS = np.round(np.arange(65_536) / DEEP_DIVISOR).astype(np.uint8)
 
-# Limits of the decoded size. The first is Pillow's own against decompression bombs, which another
-# library may have lifted. A longer side would take gigabytes for the filter weights alone.
+# Limits of the decoded size. The first is Pillow's own limit against decompression bombs, which
+# another library may have switched off. The filter weights of a longer side would take gigabytes.
 MOST_PIXELS = 178_956_970
 LONGEST_SIDE = 1 << 20
 
-# The transpositions that turn an image upright, by the orientation's value.
+# The transposition that turns an image upright, by its EXIF orientation.
 _TRANSPOSE: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,42 +35,42 @@ _TRANSPOSE: dict[object, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Errors of the process, not of the file: too many files are open.
-_OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE)
+# Errors for which the file is not to blame: too many files are open.
+_TOO_MANY_OPEN_FILES = (errno.EMFILE, errno.ENFILE)
 
 
 class UnreadableImageError(UsageError):
-    """A file that is no image, or an incomplete one; the message names it.
+    """The file is not an image, or is incomplete. The message names the file.
 
-    A DataLoader worker sends an error as the text of its traceback, and torch builds the exception
-    from that text. The message is the last line of it.
+    A DataLoader worker sends an error as the text of its traceback, and torch builds a new
+    exception from that text. The constructor takes the message from the last line of the text.
     """
 
     def __init__(self, text: str) -> None:
         message = text.strip().rpartition("\n")[2].partition(f"{type(self).__name__}: ")
-        # UsageError builds a message from its parts; here it is built already.
+        # UsageError would build the message from its parts; this one is complete.
         Exception.__init__(self, message[2] or text)
 
     @classmethod
     def of(cls, path: str | Path, found: str, remedy: str | None = None) -> Self:
-        """Return the error about the file in ``path``."""
-        like = UsageError(
+        """Return the error about the file at ``path``."""
+        template = UsageError(
             str(path),
             expected="an image that Pillow can decode",
             found=found,
             remedy=remedy or "replace or remove the file, or set data.on_error=skip",
         )
-        return cls(str(like))
+        return cls(str(template))
 
 
 def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
     """Return the image in a file, upright by its EXIF orientation, as RGB in 8 bits.
 
     Args:
-        path: of the file.
-        at_least: a side in pixels. A JPEG of at least twice that on both sides is decoded at a
-            half, a quarter or an eighth of its size, not below ``at_least``, which takes a
-            fraction of the time: libjpeg leaves out the high frequencies.
+        path: path of the file.
+        at_least: side in pixels. A JPEG whose sides are at least twice as long is decoded at 1/2,
+            1/4 or 1/8 of its size, but not below ``at_least``. This takes a fraction of the time,
+            because libjpeg leaves out the high frequencies.
 
     Raises:
         UnreadableImageError: the file is not a whole image that Pillow can decode, has more
@@ -81,17 +81,17 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
         with Image.open(path, formats=formats()) as image:
             _require_bounded(image.size)
             if at_least is not None:
-                image.draft(None, (at_least, at_least))  # does nothing but for a JPEG
+                image.draft(None, (at_least, at_least))  # has an effect on JPEG only
             image.load()
             return _upright(as_rgb(image), image.getexif().get(ORIENTATION))
-    except Exception as error:  # decoders raise whatever a damaged file leads them to
-        if isinstance(error, OSError) and error.errno in _OF_THE_PROCESS:
+    except Exception as error:  # a damaged file can make a decoder raise anything
+        if isinstance(error, OSError) and error.errno in _TOO_MANY_OPEN_FILES:
             raise
         raise UnreadableImageError.of(path, describe(error), missing_plugin(path)) from error
 
 
 def _require_bounded(size: tuple[int, int]) -> None:
-    """Refuse an image by its header, before memory is taken for its pixels."""
+    """Refuse an image that is too large, by its header, before its pixels take memory."""
     width, height = size
     if width * height > MOST_PIXELS or max(size) > LONGEST_SIDE:
         raise ValueError(
@@ -100,19 +100,19 @@ def _require_bounded(size: tuple[int, int]) -> None:
 
 
 def _upright(image: Image.Image, orientation: object) -> Image.Image:
-    # ImageOps.exif_transpose also writes the EXIF data anew, which fails where a tag is damaged
-    # that has nothing to do with the pixels.
+    # ImageOps.exif_transpose also rewrites the EXIF data, which fails if any other tag is damaged.
     method = _TRANSPOSE.get(orientation)
     return image if method is None else image.transpose(method)
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image of any mode to RGB in 8 bits a channel; RGB is returned as it is.
+    """Convert an image of any mode to RGB in 8 bits per channel; RGB is returned as it is.
 
-    See :class:`src.run.preprocessing_steps.ToRgb`. torchvision's loader drops transparency as well.
+    See :class:`src.run.preprocessing_steps.ToRgb`. Transparency is dropped, as torchvision's loader
+    does.
 
     Raises:
-        ValueError: the pixels are floating-point numbers, or whole ones beyond 16 bits.
+        ValueError: the pixels are floating-point numbers, or whole numbers beyond 16 bits.
     """
     if image.mode in _DEEP:
         pixels = np.asarray(image)  # (H, W)
@@ -122,6 +122,6 @@ def as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is not known")
     if image.mode in {"P", "PA"}:
-        # By way of RGBA, which is how Pillow wants a palette with transparency to be read.
+        # Pillow converts a palette with transparency correctly only by way of RGBA.
         return image.convert("RGBA").convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,4 +1,4 @@
-"""Image files with their labels, opened at each use."""
+"""Image files with their labels. A file is opened at each use of its image."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from src.data.pipeline.split import EVALUATION_SPLITS, Parts
 from src.data.pipeline.threads import in_order
 from src.errors import UsageError
 
-_FEW = 10_000  # files that are decoded before training without being asked for
+_FEW = 10_000  # data sets of up to so many files are checked by default
 
 
 class ImageFiles:
     """Paths and labels of image files.
 
     Args:
-        paths: of the files.
-        targets: their labels, as many.
-        at_least: a side in pixels, above which a JPEG may be decoded smaller than it is.
+        paths: paths of the files.
+        targets: label of each file.
+        at_least: side in pixels below which a JPEG is not decoded, see :func:`read_image`; None to
+            decode it at its full size.
     """
 
     def __init__(
@@ -64,13 +65,13 @@ def readable(images: ImageFiles, indices: NDArray[np.int64]) -> tuple[NDArray[np
 def leave_out_unreadable(parts: Parts[LabelledImages]) -> list[str]:
     """Reduce the evaluation splits to files that can be decoded; return the paths of the others.
 
-    Evaluation takes each image once, so their number must be known beforehand.
+    An evaluation uses each image once, so their number must be known before.
 
     Args:
-        parts: changed in place.
+        parts: the splits, changed in place.
 
     Raises:
-        UsageError: nothing is left of a split.
+        UsageError: no file of a split can be decoded.
     """
     paths: list[str] = []
     for split in EVALUATION_SPLITS:
@@ -91,15 +92,15 @@ def leave_out_unreadable(parts: Parts[LabelledImages]) -> list[str]:
 
 
 def require_readable(parts: Parts[LabelledImages], verify: bool | None) -> None:
-    """Decode every file of a data set, or none.
+    """Decode all files of a data set, to find unreadable ones before training.
 
     Args:
         parts: the data set.
-        verify: True for every file, False for none; None for every file of a set that is small
-            enough for it to take seconds.
+        verify: True to decode all files, False to decode none; None to decode them if the data set
+            is small, so that it takes seconds.
 
     Raises:
-        UnreadableImageError: the first that cannot be decoded.
+        UnreadableImageError: a file cannot be decoded; the error is that of the first one.
     """
     sources = {id(images): images for images, _ in parts.values()}
     files = [images for images in sources.values() if isinstance(images, ImageFiles)]

@@ -1,4 +1,4 @@
-"""Kind of an image file by its first bytes, and the kinds that the installed Pillow decodes."""
+"""Kinds of image files by their first bytes, and the kinds that the installed Pillow decodes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from PIL import Image
 
-# Pillow knows these files but has no decoder of its own for them: EPS starts Ghostscript, and
-# for the others another program registers a handler.
+# Pillow recognises these files but has no decoder for them: EPS starts Ghostscript, and the others
+# need a handler that another program registers.
 # https://pillow.readthedocs.io/en/stable/handbook/image-file-formats.html
 _NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
-# Kinds of images by what their files begin with. Only signatures that no text file has.
+# Kinds of images by the first bytes of their files. No text file begins with any of these.
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -34,10 +34,12 @@ _SIGNATURES = (
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
 )
 _HEAD_BYTES = 64
-_BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})  # bytes of the header after the file's
+_BMP_HEADERS = frozenset(
+    {12, 40, 52, 56, 64, 108, 124}
+)  # sizes in bytes of the header after the file header
 _HEVC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 _AV1 = frozenset({b"avif", b"avis"})
-# Raw files of cameras begin as TIFF does. Pillow would give the thumbnail in them.
+# Camera raw files have the signature of TIFF. Pillow would return the thumbnail in them.
 _CAMERA_RAW = frozenset(
     {
         *(".3fr", ".arw", ".cr2", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc"),
@@ -45,27 +47,28 @@ _CAMERA_RAW = frozenset(
     }
 )
 
-# The kinds that take more than Pillow itself, and what makes them readable.
+# Advice for kinds that Pillow alone cannot read.
 _REMEDIES = {
     "HEIC": "install pillow-heif to read HEIC, or convert the file to JPEG",
     "AVIF": "install Pillow 11.3 or later to read AVIF, or convert the file to JPEG",
     "JPEG XL": "convert the file from JPEG XL to JPEG or PNG",
     "camera raw": "convert the file from camera raw to JPEG or PNG",
 }
-_FORMATS = {"HEIC": "HEIF"}  # Pillow's word for a kind, where it is another
+_FORMATS = {"HEIC": "HEIF"}  # Pillow's name of a kind, if it differs
 
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """Return Pillow's names of the formats that it decodes here, HEIF included where its plugin is.
+    """Return Pillow's names of the formats that it decodes here, with HEIF if pillow-heif is there.
 
-    To be given to ``Image.open``, which would try all that it knows.
+    They are an argument of ``Image.open``, which would try all registered formats otherwise.
     """
-    # The plugin of the extra "heif". Where it cannot be imported, its files are passed over, and
-    # the message about them names it.
+    # The plugin comes with the extra "heif". Without it HEIC files are passed over, and the message
+    # about them names the plugin.
     with contextlib.suppress(ImportError):
         importlib.import_module("pillow_heif").register_heif_opener()
-    # Pillow warns of damaged metadata and of large images: read_image has limits of its own.
+    # Pillow warns of damaged metadata, which do not matter, and of large images, which read_image
+    # limits itself.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     Image.init()
     return tuple(name for name in Image.ID if name not in _NOT_DECODED)
@@ -73,14 +76,14 @@ def formats() -> tuple[str, ...]:
 
 @functools.cache
 def endings() -> frozenset[str]:
-    """Return the file name endings, in lower case, that are images without a look inside."""
+    """Return the file name endings, in lower case, of files that count as images unopened."""
     readable = frozenset(formats())
     registered = Image.registered_extensions()
     return frozenset(ending for ending, kind in registered.items() if kind in readable)
 
 
 def kind_of(path: str | Path) -> str | None:
-    """Return the kind of image by a file's first bytes; None if they are of no known kind.
+    """Return the kind of image by a file's first bytes; None if the kind is not known.
 
     Raises:
         OSError: the file cannot be read.
@@ -114,19 +117,19 @@ def can_read(kind: str) -> bool:
 
 
 def remedy_for(kind: str) -> str | None:
-    """Return advice that makes images of a kind readable; None if they are, or none is known."""
+    """Return advice on how to read a kind of images; None if it can be read, or none is known."""
     return None if can_read(kind) else _REMEDIES.get(kind)
 
 
 def missing_plugin(path: str | Path) -> str | None:
-    """Return advice that makes the file readable, if it is an image that takes more than Pillow."""
+    """Return advice on how to read a file, if it is an image that Pillow alone cannot read."""
     try:
         kind = kind_of(path)
     except OSError:
-        return None  # the error that led here says so
+        return None  # the caller already has an error about this file
     return kind and remedy_for(kind)
 
 
 def ending_of(path: str | Path) -> str:
-    """Return the ending of a file's name in lower case, with its dot; empty where there is none."""
+    """Return the ending of a file name in lower case, with its dot; empty if there is none."""
     return os.path.splitext(path)[1].lower()  # noqa: PTH122  # Path() costs 20 times as much

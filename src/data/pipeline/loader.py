@@ -1,4 +1,4 @@
-"""DataLoaders, and the signals of their worker processes."""
+"""DataLoaders, and the signal handlers of their worker processes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _GRACE_SECONDS = 30
 def loader(
     dataset: TransformedDataset, workers: int, **options: Any
 ) -> DataLoader[tuple[Tensor, int]]:
-    """Return batches of a data set.
+    """Return a DataLoader of a data set.
 
     Args:
-        workers: processes that load; 0 for none.
-        options: of the DataLoader.
+        dataset: the data set.
+        workers: number of processes that load images; 0 to load them in this process.
+        options: further arguments of the DataLoader.
     """
     return DataLoader(
         dataset,
@@ -38,7 +39,7 @@ def loader(
 def evaluation_loader(
     dataset: TransformedDataset, workers: int, batch_size: int, rank: int, processes: int
 ) -> DataLoader[tuple[Tensor, int]]:
-    """Return batches of a data set, each image once over all processes."""
+    """Return a DataLoader that yields each image to exactly one of the processes."""
     if processes == 1:
         return loader(dataset, workers, batch_size=batch_size)
     batches = EvaluationBatchSampler(len(dataset), batch_size, rank, processes)
@@ -46,10 +47,10 @@ def evaluation_loader(
 
 
 def outlast_signals(_: int) -> None:
-    """Let a worker ignore signals until the training ends it.
+    """Make a worker process ignore SIGINT, and end some time after SIGTERM.
 
-    A terminal sends Ctrl-C, and a cluster SIGTERM, to all processes of a command. The one that
-    trains finishes its step first, for which it needs its images.
+    A terminal sends Ctrl-C, and a cluster SIGTERM, to all processes of a command. The training
+    process finishes its step first, and needs its workers until then.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_soon)

@@ -1,4 +1,4 @@
-"""Position of a training in its data, for checkpoints, and the seed of its random numbers."""
+"""Position of a training in its data, stored in checkpoints, and the seed of its randomness."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from src.errors import UsageError
 
 
 class ResumeState:
-    """Seed of a training, its epoch, and the number of images that it has seen of it."""
+    """Seed of a training, its epoch, and the number of images that it has seen of the epoch."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, int] | None = None
@@ -21,7 +21,7 @@ class ResumeState:
 
     @property
     def seed(self) -> int:
-        """Torch's seed at the first use of this property, which is before the first step."""
+        """The seed of torch at the first use of this property, which is before the first step."""
         if self._seed is None:
             self._seed = torch.initial_seed()
         return self._seed
@@ -31,19 +31,20 @@ class ResumeState:
         epochs: Any = trainer.fit_loop.epoch_progress.current
         batches = trainer.fit_loop.epoch_loop.batch_progress
         step = batch_size * trainer.world_size
-        over = epochs.processed > epochs.completed  # the hooks of its end are being called
-        if over or batches.is_last_batch:
-            epoch, seen = epochs.processed + (not over), 0
+        # The hooks at the end of the epoch run between the two counters.
+        has_ended = epochs.processed > epochs.completed
+        if has_ended or batches.is_last_batch:
+            epoch, seen = epochs.processed + (not has_ended), 0
         else:
             epoch, seen = epochs.processed, batches.current.ready * step
         return {"seed": self.seed, "epoch": epoch, "seen": seen, "images_a_step": step}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take the state that :meth:`save` returned."""
+        """Restore the state that :meth:`save` returned."""
         self._loaded = {name: int(value) for name, value in state.items()}
 
     def begin(self, sampler: TrainingSampler, images_a_step: int) -> TrainingSampler:
-        """Set a sampler to the place where the training resumes, if it does.
+        """Set a sampler to the position at which the training resumes, if it does.
 
         Raises:
             UsageError: the seed or the batch size differs from the checkpoint's.
@@ -70,7 +71,7 @@ class ResumeState:
         return sampler
 
     def reseed(self, trainer: Trainer) -> None:
-        """Seed torch by the step, so that dropout and mixing depend on nothing before it."""
+        """Seed torch by epoch and step: dropout and mixing then do not depend on earlier steps."""
         loop: Any = trainer.fit_loop
         step = (loop.epoch_progress.current.processed, loop.epoch_loop.batch_progress.current.ready)
         sequence = np.random.SeedSequence([self.seed, *step, trainer.global_rank])

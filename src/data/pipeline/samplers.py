@@ -1,4 +1,4 @@
-"""Samplers: training's order by seed and epoch, and evaluation's with each image once."""
+"""Samplers: a training order that depends on seed and epoch only, and one pass for evaluation."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class Draw(NamedTuple):
 
 
 class TrainingSampler(Sampler[Draw]):
-    """The order of an epoch, as a function of seed and epoch alone.
+    """Stateless order of an epoch: it depends on the seed and the epoch only.
 
-    A training that is resumed, in the middle of an epoch as well, sees the same images as one
-    that was not interrupted. Several processes take turns: a step of all of them sees the images
-    that one process with a batch as large would see, with the same augmentation.
+    A training that is resumed, also in the middle of an epoch, sees the same images as one that was
+    not interrupted. Several processes take turns in the same order: a step of all of them sees the
+    images and augmentations that one process with the whole batch would see.
 
     Args:
-        count: images of the split.
-        seed: of the training.
-        rank: of this process.
+        count: number of images of the split.
+        seed: seed of the training.
+        rank: rank of this process.
         processes: number of training processes.
-        weights: sampling weight of each image, (count,), with replacement; by default each is
-            drawn once.
+        weights: sampling weight of each image, (count,), to draw with replacement; by default
+            each image is drawn once.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class TrainingSampler(Sampler[Draw]):
         self._seen = 0
 
     def resume_at(self, epoch: int, seen: int) -> None:
-        """Start in ``epoch`` after the first ``seen`` images of it, over all processes."""
+        """Start in ``epoch``, after the first ``seen`` images of it, counted over all processes."""
         self._epoch, self._seen = epoch, seen
 
     def set_epoch(self, epoch: int) -> None:
@@ -61,10 +61,10 @@ class TrainingSampler(Sampler[Draw]):
             self.resume_at(epoch, 0)
 
     def __len__(self) -> int:
-        """Return the images of a whole epoch in this process, those seen already included.
+        """Return the number of images of a whole epoch in this process, also if it was resumed.
 
-        The number is the same for every process, because their steps wait for each other. The
-        remainder is left out, and differs between epochs.
+        It is the same for all processes, because their steps wait for each other. The remainder
+        is left out; it consists of other images in each epoch.
         """
         return self._count // self._processes
 
@@ -77,30 +77,30 @@ class TrainingSampler(Sampler[Draw]):
             order = generator.choice(self._count, size=self._count, p=shares)
         seeds = generator.integers(
             0, 2**63 - 1, size=self._count
-        )  # of the place in the epoch, not of the image
+        )  # by the position in the epoch, not by the image
         first = self._seen // self._processes
         for turn in range(first, len(self)):
-            place = turn * self._processes + self._rank
-            yield Draw(int(order[place]), int(seeds[place]))
+            index = turn * self._processes + self._rank
+            yield Draw(int(order[index]), int(seeds[index]))
 
 
 def positions_of_process(count: int, rank: int, processes: int) -> range:
-    """Return the positions that a process evaluates; each belongs to one process."""
+    """Return the positions that a process evaluates. Each position belongs to one process."""
     return range(rank, count, processes)
 
 
 class EvaluationBatchSampler(Sampler[list[int]]):
-    """Batches of a process's share of a split, as many as in every other process.
+    """Batches of a process's share of a split. Every process has the same number of batches.
 
-    DistributedSampler repeats images until all shares have one size, and these count twice in a
-    metric. Here the sizes of the batches differ instead. Their number must be the same, because
-    in a training every batch waits for the other processes.
+    DistributedSampler repeats images until all shares have the same size, and the repeated ones
+    count twice in a metric. Here the sizes of the batches differ instead. The number of batches
+    must be the same, because during a training the processes wait for each other at every batch.
 
     Args:
-        count: images of the split.
-        batch_size: images of a batch, at most.
-        rank: of this process.
-        processes: that evaluate.
+        count: number of images of the split.
+        batch_size: largest number of images in a batch.
+        rank: rank of this process.
+        processes: number of processes that evaluate.
 
     Raises:
         UsageError: there are too few images for so many processes.

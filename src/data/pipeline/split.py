@@ -1,4 +1,4 @@
-"""Stratified splits by a fixed seed, and the names of splits."""
+"""Stratified splits by a seed, and the common names of splits."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _WORDS: dict[str, Split] = {
     **dict.fromkeys(("dev", "devel", "development", "devset"), "val"),
     **dict.fromkeys(("test", "testing", "testset", "testdata", "tst", "holdout"), "test"),
 }
-# Names of the test split where there is a validation split, else of that.
+# Names of the test split if there is a validation split, else of the validation split.
 _EVALUATION = frozenset({"eval", "evaluation", "evalset"})
-# Other words in names of splits.
+# Other words in the names of splits.
 _FILLING = frozenset(
     "data dataset dir folder image images img imgs photo photos picture pictures set split".split()  # noqa: SIM905
 )
@@ -38,11 +38,11 @@ HeldOutShare = Annotated[
     float,
     Range("a share between 0 and 0.5", "set for example {argument}=0.1", above=0, below=0.5),
 ]
-"""Share of the images that go to one of val and test."""
+"""Share of the images that go to the validation or the test split."""
 
 
 class Labelled(Protocol):
-    """Anything that has a label for every position."""
+    """Object that has a label for every position."""
 
     targets: NDArray[np.int64]  # (N,)
 
@@ -52,9 +52,9 @@ Parts = dict[Split, tuple[Images, NDArray[np.int64]]]
 
 
 def splits_named(names: Iterable[str]) -> dict[str, Split]:
-    """Find the names of splits among ``names``, as ``Valid``, ``test2017`` or ``training_set``.
+    """Return the names that are names of splits, such as ``Valid``, ``test2017``, ``training_set``.
 
-    Longer names, as ``seg_train`` and ``seg_test``, count if they differ in the split alone.
+    Longer names, such as ``seg_train`` and ``seg_test``, count if they differ in the split only.
     """
     words = {name: parts for name in names if (parts := _split_word(name)) is not None}
     plain = [name for name, (_, rest) in words.items() if not rest]
@@ -72,7 +72,7 @@ def splits_named(names: Iterable[str]) -> dict[str, Split]:
 
 
 def _split_word(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """Return the word for a split in a name, and its other words; None unless there is one."""
+    """Return the split's word in a name, and the other words; None unless there is exactly one."""
     if not _ASCII.fullmatch(name):
         return None
     words = [word.lower() for word in _WORD.findall(name)]
@@ -90,16 +90,16 @@ def hold_out(
     seed: int,
     class_names: Sequence[str] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide ``indices`` in two, sorted: the kept ones and a stratified ``share`` of them.
+    """Split ``indices`` into the kept ones and a stratified ``share`` of them, both sorted.
 
-    At least as many images as classes are held out, even if that is a larger share.
+    At least one image per class is held out, even if that is a larger share.
 
     Args:
         indices: positions in the data set, (N,).
         targets: the class of every image of the data set, indexed by ``indices``.
-        share: part to hold out, between 0 and 1.
+        share: share to hold out, between 0 and 1.
         seed: the same seed gives the same split on every machine.
-        class_names: for the message, in label order.
+        class_names: in label order, for the error message.
 
     Raises:
         UsageError: a class has too few images to be in both parts.
@@ -133,7 +133,7 @@ def three_ways(
     seed: int,
     class_names: Sequence[str] | None = None,
 ) -> dict[Split, NDArray[np.int64]]:
-    """Divide all positions of ``targets`` (N,) into stratified train, val and test parts."""
+    """Split all positions of ``targets`` (N,) into stratified train, val and test parts."""
     everything = np.arange(len(targets))
     rest, test_part = hold_out(everything, targets, test, seed, class_names)
     train_part, val_part = hold_out(rest, targets, val / (1 - test), seed, class_names)
@@ -141,27 +141,27 @@ def three_ways(
 
 
 def fill_in(
-    given: Parts[Images],
+    existing: Parts[Images],
     whole: Images,
     val: float,
     test: float,
     seed: int,
     class_names: Sequence[str] | None = None,
 ) -> Parts[Images]:
-    """Return all three splits: the given ones, and stratified shares for the others.
+    """Return all three splits: those of the data set, and stratified shares for the others.
 
     Args:
-        given: the splits that the data set has; none, or ``train`` among them.
-        whole: all images, where no split is given; else those of ``train``.
-        val: the share that validates where no split is given for it.
-        test: the share that tests where no split is given for it.
-        seed: of the drawing.
-        class_names: for messages.
+        existing: the splits that the data set has: none, or ``train`` and maybe others.
+        whole: all images if there are no splits, else those of ``train``.
+        val: share for validation, if the data set has no such split.
+        test: share for testing, if the data set has no such split.
+        seed: seed of the split.
+        class_names: in label order, for the error message.
     """
-    if not given:
+    if not existing:
         drawn = three_ways(whole.targets, val, test, seed, class_names)
         return {split: (whole, indices) for split, indices in drawn.items()}
-    parts = dict(given)
+    parts = dict(existing)
     training, rest = parts["train"]
     shares: dict[Split, float] = {"test": test, "val": val}
     for split, share in shares.items():
@@ -176,7 +176,7 @@ def require_trained(parts: Parts[Images], class_names: Sequence[str]) -> None:
     """Refuse classes that no training image has: a network cannot learn them.
 
     Raises:
-        UsageError: there are such.
+        UsageError: there is such a class.
     """
     counts = {
         split: np.bincount(images.targets[indices], minlength=len(class_names))

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from src.system import machine
 
-_AHEAD = 2  # items a core that are begun before their result is asked for
+_AHEAD = 2  # items per core that are started in advance
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,15 +18,15 @@ Result = TypeVar("Result")
 def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield ``function(item)`` in the order of the items.
 
-    Pillow decodes without the interpreter lock. Unlike ``Executor.map``, which begins all items at
-    once, this holds the results of a few items, which may be decoded images of 100 MB each.
+    Threads help because Pillow releases the interpreter lock when it decodes. ``Executor.map``
+    starts all items at once. Here only a few results are in memory, as images can take 100 MB.
     """
     cores = machine.usable_cores()
     with ThreadPoolExecutor(cores) as pool:
-        begun: deque[Future[Result]] = deque()
+        pending: deque[Future[Result]] = deque()
         for item in items:
-            begun.append(pool.submit(function, item))
-            if len(begun) > _AHEAD * cores:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+            pending.append(pool.submit(function, item))
+            if len(pending) > _AHEAD * cores:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

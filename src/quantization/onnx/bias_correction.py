@@ -1,4 +1,4 @@
-"""Empirical bias correction: subtract from the bias what rounded weights add to the mean output.
+"""Empirical bias correction: subtract the mean output error of rounded weights from the bias.
 
 Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019,
 section 4.2, https://arxiv.org/abs/1906.04721. The error of an output's mean is the error of the
@@ -33,8 +33,8 @@ def mean_inputs(model: onnx.ModelProto, images: NDArray[np.float32]) -> dict[str
     sums: dict[str, Array] = {}
     for activations in tensors.activations(model, axes, images):
         for name, value in activations.items():
-            others = tuple(set(range(value.ndim)) - {axes[name] % value.ndim})
-            means = value.mean(axis=others, dtype=np.float64) * len(value)
+            other_axes = tuple(set(range(value.ndim)) - {axes[name] % value.ndim})
+            means = value.mean(axis=other_axes, dtype=np.float64) * len(value)
             sums[name] = sums.get(name, 0) + means
     return {name: value / len(images) for name, value in sums.items()}
 
@@ -89,9 +89,10 @@ def _products(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, str]]:
 
 
 def _shift(node: onnx.NodeProto, error: Array, means: Array) -> Array | None:
-    """Return what an error of the weights adds to the mean of each output channel, (O,).
+    """Return the error of each output channel's mean that an error of the weights causes, (O,).
 
-    None for a Gemm with a transposed input or a factor, and for a MatMul of more than matrices.
+    None for a Gemm with a transposed input or a factor, and for a MatMul with weights of more than
+    two dimensions.
     """
     options = tensors.attributes(node)
     if node.op_type == "Conv":

@@ -1,4 +1,4 @@
-"""Calibration: the range of each activation on the calibration images, by several methods."""
+"""Calibration: the range of each activation on the calibration images, by one of five methods."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MAX_THRESHOLDS = 256
 
 
 class Calibrations:
-    """Ranges by method, each computed when it is first asked for.
+    """Ranges by method, computed at the first use.
 
     - ``minmax``: the minimum and the maximum over all images.
     - ``average``: the mean over batches of their minimum and maximum, so that an outlier in one
@@ -138,6 +138,7 @@ def least_divergence(counts: NDArray[np.int64]) -> int:
 
 
 def _divergence(counts: NDArray[np.int64], kept: int) -> float:
+    """Return the divergence in nats if the first ``kept`` bins are kept."""
     inside = counts[:kept].astype(np.float64)
     clipped = inside.copy()
     clipped[-1] += counts[kept:].sum()
@@ -149,9 +150,9 @@ def _divergence(counts: NDArray[np.int64], kept: int) -> float:
     seen = clipped > 0
     if not seen.any() or not filled.any():
         return float("inf")
-    ours = clipped[seen] / clipped.sum()
-    theirs = np.maximum(quantized[seen], 1e-4) / quantized.sum()
-    return float((ours * np.log(ours / theirs)).sum())
+    p = clipped[seen] / clipped.sum()
+    q = np.maximum(quantized[seen], 1e-4) / quantized.sum()
+    return float((p * np.log(p / q)).sum())
 
 
 def percentile_range(histogram: Histogram, percent: float) -> tuple[float, float]:

@@ -39,7 +39,7 @@ class _FloatModel:
 
 
 class Quantizer:
-    """Makes the models of one network. What several recipes need is computed once.
+    """Makes the models of one network. Results that several recipes need are computed once.
 
     Args:
         source: the network, whose fp32 file is quantized and calibrated on its calibration images.
@@ -50,7 +50,7 @@ class Quantizer:
         self._source = source
         self._choice = choice
         self._images: NDArray[np.float32] = source.calibration.numpy()
-        self._float_models: dict[bool, _FloatModel] = {}  # by whether it is equalised
+        self._float_models: dict[bool, _FloatModel] = {}  # by equalised or not
 
     @property
     def _prepared(self) -> Path:
@@ -115,7 +115,7 @@ class Quantizer:
     def _quantize(
         self, model: onnx.ModelProto, ranges: TensorsData, recipe: OnnxRecipe
     ) -> onnx.ModelProto:
-        """Do what ``quantize_static`` does with the ranges. It changes ``model`` and ``ranges``."""
+        """Quantize as ``quantize_static`` does. It changes ``model`` and ``ranges``."""
         import onnx
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
         from onnxruntime.quantization.quant_utils import load_model_with_shape_infer

@@ -1,7 +1,7 @@
 """The nodes that are the most sensitive to quantization, by their own quantization error.
 
-It is an estimate: an error may average out on its way to the logits, or affect the one channel
-that decides. The search evaluates what it suggests.
+It is an estimate: an error may average out before the logits, or affect the one channel that the
+predictions depend on. The search evaluates the models that it suggests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from src.quantization.quantization_noise import energies, noise_share
 if TYPE_CHECKING:
     import onnx
 
-# The lower end of an unsigned range does the same, so the quantizer leaves these out.
+# The lower end of an unsigned range clips in the same way, so the quantizer removes these nodes.
 _ABSORBED = {"Relu", "Clip"}
 
 
@@ -42,13 +42,13 @@ def sensitivity_order(
     noise = _noise_of_activations(model, quantized, images)
     for node in model.graph.node:
         if node.op_type in _ABSORBED and node.output[0] in noise:
-            # The quantizer may have removed it: then the node before it writes its output.
+            # If the quantizer has removed the node, the node before it writes its output.
             noise.setdefault(node.input[0], noise[node.output[0]])
     weights = _noise_of_weights(model, quantized)
     quantized_types = set(operators())
     sensitivity: dict[str, float] = {}
     for node in model.graph.node:
-        # The maximum, because a concatenation of many tensors is not the more sensitive for that.
+        # The maximum, because many inputs do not make a concatenation more sensitive.
         read = max((noise.get(name, 0) for name in node.input), default=0)
         written = max((noise.get(name, 0) for name in node.output), default=0)
         own = max((weights.get(name, 0) for name in node.input), default=0)

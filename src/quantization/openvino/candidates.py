@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     import openvino
 
 _WITHOUT_AMX = "ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16"
-# Shares of the activations' values that hard swishes compute. The remaining activations are on
-# small feature maps: they cost little, and without them the answers are closer.
+# Shares of the activations' values that hard swishes compute. The other activations are on small
+# feature maps: they cost little time, and left as they are they keep the logits closer.
 _HARD_SHARES = (1.0, 0.7)
-_LEAST_GAIN = 1.05  # for a change that makes the answers less exact
+_LEAST_GAIN = 1.05  # for a change that makes the logits less exact
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class OpenVinoCandidates:
         self._evaluator = Evaluator(
             Int8Graph(quantizer.float_graph, "f32").opened(), images, labels
         )
-        # The graphs that are still in use, by recipes in f32: bf16 is no other graph.
+        # The graphs that are still in use, by recipe in f32: with bf16 the graph is the same.
         self._graphs: WeakValueDictionary[OpenVinoRecipe, openvino.Model] = WeakValueDictionary()
 
     @property

@@ -31,11 +31,11 @@ _IMAGES = 64
 
 
 class Fit(NamedTuple):
-    """h(factor x) / factor + shift."""
+    """A scaled and shifted hard swish, h(factor x) / factor + shift."""
 
     factor: float
     shift: float
-    error: float  # its root mean square, as a share of that of the values
+    error: float  # root mean square error, as a share of the root mean square of the outputs
 
 
 def kinds(graph: openvino.Model) -> list[str]:
@@ -67,17 +67,17 @@ def harden(graph: openvino.Model, images: Sequence[NDArray[np.float32]], share: 
     return len(chosen)
 
 
-def fit(given: NDArray[np.float32], expected: NDArray[np.float32]) -> Fit:
+def fit(inputs: NDArray[np.float32], expected: NDArray[np.float32]) -> Fit:
     """Return the scaled and shifted hard swish with the least squared error.
 
     Args:
-        given: inputs of the activation function, (n,).
+        inputs: inputs of the activation function, (n,).
         expected: its outputs, (n,).
     """
     norm = max(float(np.sqrt(np.mean(expected**2))), float(np.finfo(np.float32).tiny))
     fits = []
     for factor in _FACTORS.tolist():
-        missing = expected - given * np.clip(factor * given / 6 + 0.5, 0, 1)
+        missing = expected - inputs * np.clip(factor * inputs / 6 + 0.5, 0, 1)
         shift = float(missing.mean())
         error = float(np.sqrt(np.mean((missing - shift) ** 2)))
         fits.append(Fit(factor, shift, error / norm))
@@ -85,7 +85,7 @@ def fit(given: NDArray[np.float32], expected: NDArray[np.float32]) -> Fit:
 
 
 def _activations(graph: openvino.Model) -> list[openvino.Node]:
-    """Return the activation functions with one input. A Swish can have a factor as its second."""
+    """Return the activation functions with one input: a Swish can have a factor as the second."""
     return [
         node
         for node in graph.get_ordered_ops()
@@ -118,20 +118,20 @@ def _sampled(
     """Return samples of the inputs and outputs of each activation function, (n,) each."""
     import openvino
 
-    watched = [end for node in nodes for end in (node.input_value(0), node.output(0))]
-    watching = openvino.Model(watched, graph.get_parameters())
+    ends = [end for node in nodes for end in (node.input_value(0), node.output(0))]
+    model = openvino.Model(ends, graph.get_parameters())
     with signal_stack.kept():
         request = (
             openvino.Core()
-            .compile_model(watching, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            .compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
             .create_infer_request()
         )
     generator = np.random.default_rng(0)
     picks = [generator.integers(_values(node), size=_VALUES) for node in nodes]
-    samples: list[list[NDArray[np.float32]]] = [[] for _ in watched]
+    samples: list[list[NDArray[np.float32]]] = [[] for _ in ends]
     for image in images:
-        answer = request.infer([image])
+        results = request.infer([image])
         for index, sample in enumerate(samples):
-            sample.append(answer[index].reshape(-1)[picks[index // 2]])
+            sample.append(results[index].reshape(-1)[picks[index // 2]])
     columns = [np.concatenate(sample) for sample in samples]
     return list(zip(columns[::2], columns[1::2], strict=True))

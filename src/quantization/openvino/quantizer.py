@@ -32,7 +32,7 @@ class Quantizer:
     """
 
     def __init__(self, source: ExportSource) -> None:
-        # Converted once: a second conversion may give nodes other names.
+        # Converted once, because a second conversion may give the nodes other names.
         self.float_graph: openvino.Model = file.model(source)
         self._images: list[NDArray[np.float32]] = [
             image[None].numpy() for image in source.calibration
@@ -42,12 +42,12 @@ class Quantizer:
         """Return the int8 graph of a recipe."""
         import nncf
 
-        nncf.set_log_level(logging.ERROR)  # it lists the layers that it leaves in float
+        nncf.set_log_level(logging.ERROR)  # it would list the layers that it leaves in float
         graph = self.float_graph.clone()
         if recipe.hard_share:
             hard_swish.harden(graph, self._images, recipe.hard_share)
         names = {node.get_friendly_name() for node in graph.get_ops()}
-        # A hard swish has replaced some.
+        # Hard swishes have replaced some of the layers.
         ignored = nncf.IgnoredScope(names=[name for name in recipe.kept_in_float if name in names])
         with signal_stack.kept():  # NNCF runs the network for its statistics
             quantized = nncf.quantize(
@@ -57,8 +57,8 @@ class Quantizer:
                 ignored_scope=ignored,
                 **settings(recipe.preset),
             )
-        # NNCF leaves some layers in float, as squeeze-excite. Their weights are stored in 8 bits,
-        # but not those of the layers that int8 weights hurt.
+        # NNCF leaves some layers in float, such as squeeze-excite. Their weights are stored in 8
+        # bits, except those of the layers that this recipe keeps in float.
         return nncf.compress_weights(
             quantized, mode=nncf.CompressWeightsMode.INT8_SYM, ignored_scope=ignored
         )
@@ -77,7 +77,7 @@ def settings(preset: str) -> dict[str, Any]:
         OverflowFix,
     )
 
-    # Like reduce_range of onnx_int8: where x86 adds in 16 bits, weights take half the range.
+    # Like reduce_range of onnx_int8: if x86 adds in 16 bits, weights use half of their range.
     saturates = not machine.is_arm() and not machine.has_int8_dot_product()
     return {
         "model_type": nncf.ModelType.TRANSFORMER if preset == "transformer" else None,

@@ -10,7 +10,7 @@ from src.quantization.recipe import Recipe
 
 @dataclass(frozen=True)
 class OpenVinoRecipe(Recipe):
-    """The settings of NNCF, and what is done beside it."""
+    """A preset of NNCF, and changes beside it."""
 
     preset: Literal["convolutional", "transformer"]
     precision: Literal["f32", "bf16"] = "f32"  # of the layers that are not quantized

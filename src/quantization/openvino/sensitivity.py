@@ -1,7 +1,7 @@
 """The layers that are the most sensitive to quantization, by their own quantization error.
 
-The same estimate as in :mod:`src.quantization.onnx.sensitivity`. The search evaluates what it
-suggests.
+It is the same estimate as in :mod:`src.quantization.onnx.sensitivity`. The search evaluates the
+models that it suggests.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _QUANTIZER = "FakeQuantize"
 _NO_LAYERS = {_QUANTIZER, "Result", "ShapeOf"}
-# Operations without arithmetic, so that their output is on the grid of their input: what NNCF
-# calls QUANTIZE_AGNOSTIC_OPERATIONS in nncf/openvino/graph/metatypes/groups.py, and Concat.
+# Operations that only move values, so that their output is on the quantization grid of their input:
+# QUANTIZE_AGNOSTIC_OPERATIONS in nncf/openvino/graph/metatypes/groups.py, and Concat.
 _MOVES = {
     *("AdaptiveMaxPool", "BatchToSpace", "Broadcast", "Concat", "DepthToSpace", "Gather"),
     *("GatherElements", "GatherND", "MaxPool", "Pad", "ReduceMax", "Reshape", "ShuffleChannels"),
@@ -98,13 +98,13 @@ def _noise_of_inputs(
         and node.input_value(0).get_node().get_friendly_name() in float_nodes
     ]
     sources = [node.input_value(0) for node in quantizers]
-    watched = [
+    float_outputs = [
         float_nodes[source.get_node().get_friendly_name()].output(source.get_index())
         for source in sources
     ]
     grids = [_Grid.of(node) for node in quantizers]
     sums: list[tuple[Array, Array] | None] = [None] * len(quantizers)
-    for values in _activations(graph, watched, images):
+    for values in _activations(graph, float_outputs, images):
         for index, (value, grid) in enumerate(zip(values, grids, strict=True)):
             signal, noise = energies(value, grid.rounded(value), min(1, value.ndim - 1))
             before = sums[index]
@@ -129,11 +129,11 @@ def _activations(
     """Yield the values of some tensors of a float graph, image by image."""
     import openvino
 
-    watching = openvino.Model(outputs, graph.get_parameters())
+    model = openvino.Model(outputs, graph.get_parameters())
     with signal_stack.kept():
         request = (
             openvino.Core()
-            .compile_model(watching, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            .compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
             .create_infer_request()
         )
     for image in images:

@@ -1,4 +1,4 @@
-"""A chart of a report, and the parts that several share: names of rows, the axis of latencies."""
+"""Chart of a report, and parts that several charts share: row names and the latency axis."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from src.system import atomic_files
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure that can be drawn as wide as a page or a phone.
+    """A figure that can be drawn in any width, for a page or for a phone.
 
     Args:
-        name: of its file, without a suffix.
-        title: above it on a page.
+        name: name of its file, without a suffix.
+        title: heading on a page.
         description: its contents in words, for readers who cannot see it.
-        drawn: from a width in inches to the figure.
+        drawn: draws the figure in a width in inches.
     """
 
     name: str
@@ -37,13 +37,13 @@ class Chart:
     drawn: Callable[[float], Figure]
 
     def draw(self, width: float = WIDE) -> Figure:
-        """Return the figure, drawn anew in the style of all charts."""
+        """Return a new figure in the style of all charts."""
         with house():
             return self.drawn(width)
 
 
 def short_name(row: Row, rows: Sequence[Row]) -> str:
-    """Return the format, and the device where ``rows`` are of more than one."""
+    """Return the format, with the device if ``rows`` have more than one."""
     several = len({other.device for other in rows}) > 1
     return f"{row.format} {row.device}" if several else str(row.format)
 
@@ -54,11 +54,11 @@ def samples_of(cell: Cell) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def milliseconds(axes: Axes, seconds: Sequence[float]) -> None:
-    """Make the x axis a logarithmic one of latencies in ms, whose ticks are plain numbers."""
+    """Make the x axis logarithmic, for latencies in ms, with plain numbers as ticks."""
     axes.set_xscale("log")
     low, high = 1e3 * min(seconds), 1e3 * max(seconds)
     axes.set_xlim(low * 0.8, high * 1.25)
-    few = high / low > 30  # noqa: PLR2004  # from one and a half decades on, three ticks each
+    few = high / low > 30  # noqa: PLR2004  # three ticks per decade are too many here
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if few else (1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -72,10 +72,10 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def label(name: str) -> str:
-    """Return the name of a row on an axis, broken where a phone has no room."""
+    """Return the name of a row on an axis, broken into lines if it is long."""
     return plain(name if len(name) <= 14 else name.replace("_", "_\n", 2).replace("_\n", "_", 1))  # noqa: PLR2004
 
 
 def label_of_class(name: str) -> str:
-    """Return the name of a class as a label: no markup of matplotlib's, no more than fits."""
+    """Return the name of a class as a label: shortened, and not read as matplotlib's markup."""
     return plain(name if len(name) <= 12 else name[:11] + "…")  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""The accuracy of each class by each row as a chart."""
+"""Chart of the accuracy of each class by each row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_NARROW = 6  # classes on a phone
 
 
 def class_chart(results: Results) -> Chart | None:
-    """Return the accuracy of each class; None if no row has it."""
+    """Return the chart of the accuracy of each class; None if no row has these figures."""
     rows = [row for row in measured(results) if _by_class(row)]
     if not rows:
         return None
@@ -32,7 +32,7 @@ def class_chart(results: Results) -> Chart | None:
 
 
 def _by_class(row: Row) -> dict[int, tuple[float, float]]:
-    """Return the accuracy by the baseline and by the row of each class that has images."""
+    """Return the accuracies of the baseline and of the row, for each class that has images."""
     paired = paired_of(row)
     return {
         entry.index: (entry.before, entry.after)
@@ -42,7 +42,7 @@ def _by_class(row: Row) -> dict[int, tuple[float, float]]:
 
 
 def _worst_classes(rows: Sequence[Row]) -> list[int]:
-    """Return the classes, those that lose the most by any row first."""
+    """Return the class indices; those with the largest loss by any row come first."""
     changes: dict[int, float] = {}
     for row in rows:
         for index, (before, after) in _by_class(row).items():
@@ -51,7 +51,7 @@ def _worst_classes(rows: Sequence[Row]) -> list[int]:
 
 
 def _bars(results: Results, rows: Sequence[Row], width: float) -> Figure:
-    """Draw a group of bars a class, with a bar a row."""
+    """Draw a group of bars per class, with one bar per row."""
     most = _MOST if width >= WIDE else _MOST_NARROW
     worst = _worst_classes(rows)
     shown = worst[:most]
@@ -69,12 +69,12 @@ def _bars(results: Results, rows: Sequence[Row], width: float) -> Figure:
             color=color_of[row.format],
         )
     names = [label_of_class(results.class_names[index]) for index in shown]
-    slanted = sum(map(len, names)) > 9 * width  # characters to an inch of the axis
+    slanted = sum(map(len, names)) > 9 * width  # 9 characters fit into an inch
     axes.set_xticks(
         range(len(shown)), names, rotation=40 if slanted else 0, ha="right" if slanted else "center"
     )
     lowest = min(after for row in rows for _, after in _by_class(row).values())
-    # Bars that all end near 100 tell nothing from 0 on; the axis says where it starts.
+    # If all bars end near 100, an axis from 0 would hide their differences.
     axes.set_ylim(max(0.0, math.floor(10 * lowest) * 10 - 10), 100)
     axes.set_ylabel("top-1, %")
     axes.set_title(

@@ -1,4 +1,4 @@
-"""The test images that a row answers otherwise than the baseline, as one chart a row."""
+"""Charts of the test images that a row classifies differently from the baseline."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from src.report.sections.answers import Flip, Flips
 from src.system import links
 
 _COLUMNS = 8
-_MOST = 24  # pictures of a row
+_MOST = 24  # images of a row
 
 
 def flipped_charts(flips: Sequence[Flips], folder: Path) -> Iterator[Chart]:
-    """Yield a chart for each row that flips an image whose picture was kept.
+    """Yield a chart for each row with flipped images, if files of them were stored.
 
     Args:
-        flips: of each row.
-        folder: the run's folder of these pictures.
+        flips: the flipped images of each row.
+        folder: the folder of the image files.
     """
     for row in flips:
-        kept = [flip for flip in row.flips if is_own(picture_of(flip, folder))]
+        kept = [flip for flip in row.flips if is_own(image_path(flip, folder))]
         if kept:
             title = (
                 f"{row.name}: {row.lost} lost, {row.gained} gained, "
@@ -38,21 +38,24 @@ def flipped_charts(flips: Sequence[Flips], folder: Path) -> Iterator[Chart]:
                 f"flipped_{row.format}_{row.device}",
                 title,
                 title,
-                functools.partial(_pictures, title, kept[:_MOST], folder),
+                functools.partial(_image_grid, title, kept[:_MOST], folder),
             )
 
 
-def picture_of(flip: Flip, folder: Path) -> Path:
-    """Return the path of the picture of a test image, which need not exist."""
+def image_path(flip: Flip, folder: Path) -> Path:
+    """Return the path of the image file of a flip; the file may not exist."""
     return folder / f"{flip.position}.png"
 
 
-def is_own(picture: Path) -> bool:
-    """Return whether a file exists in its folder: a page must not show what a link leads to."""
-    return picture.is_file() and links.target_outside(picture, picture.parent) is None
+def is_own(image: Path) -> bool:
+    """Return True if a file exists and is not a link out of its folder.
+
+    A page must not contain a file from elsewhere, to which a stranger's link may lead.
+    """
+    return image.is_file() and links.target_outside(image, image.parent) is None
 
 
-def _pictures(title: str, flips: Sequence[Flip], folder: Path, _: float) -> Figure:
+def _image_grid(title: str, flips: Sequence[Flip], folder: Path, _: float) -> Figure:
     lines = math.ceil(len(flips) / _COLUMNS)
     columns = min(_COLUMNS, max(4, len(flips)))
     figure = Figure(figsize=(1.3 * columns, 1.75 * lines + 0.7), layout="constrained")
@@ -61,7 +64,7 @@ def _pictures(title: str, flips: Sequence[Flip], folder: Path, _: float) -> Figu
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, flip in zip(grid.flat, flips, strict=False):
-        _draw_picture(axes, picture_of(flip, folder))
+        _draw_image(axes, image_path(flip, folder))
         axes.set_title(
             f"{flip.outcome}\ntrue {label_of_class(flip.true)}\n"
             f"{label_of_class(flip.before)} to {label_of_class(flip.after)}",
@@ -71,10 +74,10 @@ def _pictures(title: str, flips: Sequence[Flip], folder: Path, _: float) -> Figu
     return figure
 
 
-def _draw_picture(axes: Axes, path: Path) -> None:
+def _draw_image(axes: Axes, path: Path) -> None:
     try:
-        with Image.open(path) as picture:
-            axes.imshow(picture)
+        with Image.open(path) as image:
+            axes.imshow(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        # The picture lies beside the figures and is no part of them: a page is made without it.
+        # A damaged image file must not keep the page from being made.
         axes.text(0.5, 0.5, "unreadable", ha="center", fontsize=7)

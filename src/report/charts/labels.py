@@ -1,4 +1,4 @@
-"""Placement of labels beside points, so that they hide neither each other nor the points."""
+"""Placement of labels beside points, without overlaps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import Bbox
 
-# Around a point, in points: right, left, above, below, and further off.
+# Offsets of a label from its point, in points (1/72 inch), from the preferred one on.
 _OFFSETS = [
     *((dx, dy) for dx, dy in ((14, 0), (-14, 0), (0, 16), (0, -16))),
     *itertools.product((12, -12), (18, -18)),
@@ -19,22 +19,24 @@ _OFFSETS = [
 
 
 def place(axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[str]) -> None:
-    """Write each text beside its point, at the first of a few places where it overlaps nothing.
+    """Write each text beside its point, at the offset with the least overlap.
+
+    Of offsets without overlap the first one is used.
 
     Args:
         axes: with everything else drawn and its limits set.
-        points: in the axes' data.
-        texts: one a point.
+        points: in data coordinates.
+        texts: one per point.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None  # noqa: S101  # an axes is made by a figure
     canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()  # so that the axes have their place on the page
+    canvas.draw()  # computes the layout, on which positions in pixels depend
     renderer = canvas.get_renderer()
     scale = figure.dpi / 72
     frame = axes.get_window_extent(renderer)
-    here = [axes.transData.transform(point) for point in points]
-    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in here]
+    pixels = [axes.transData.transform(point) for point in points]
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in pixels]
     for point, text in zip(points, texts, strict=True):
         best, cost = None, float("inf")
         for number, (dx, dy) in enumerate(_OFFSETS):

@@ -1,4 +1,4 @@
-"""The latency of every call as a chart: a histogram a row."""
+"""Chart of the latency of every call: one histogram per row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BINS = 48
 
 
 def latency_chart(rows: Sequence[Row], size: int, color_of: dict[str, str]) -> Chart:
-    """Return the distributions of the latency of each row at one batch size."""
+    """Return the chart of the latency distribution of each row at one batch size."""
     timed = [(row, cell) for row in rows if (cell := row.cell(size)) is not None]
     medians = " ".join(
         f"{short_name(row, rows)}: median {1e3 * cell.p50_s:.2f} ms of {cell.samples} calls."

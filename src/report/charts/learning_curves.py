@@ -1,4 +1,4 @@
-"""The training as a chart: losses and validation accuracy over the epochs."""
+"""Chart of the training: losses and validation accuracy over the epochs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TOP1 = "val_top1"
 
 
 def training_chart(results: Results) -> Chart | None:
-    """Return the losses and the validation top-1 over the epochs; None if no curve was kept."""
+    """Return the chart of the training; None if no curve was recorded."""
     stored = results.training or TrainingCurves()
     by_name = {
         "train_loss": stored.train_loss,

@@ -1,4 +1,4 @@
-"""Every chart of a measured run: latency against accuracy, latencies, sizes, the training."""
+"""Charts of a measured run: latency against accuracy, latencies, sizes, the training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from src.run.results import Results
 
 
 def charts(results: Results) -> Iterator[Chart]:
-    """Yield every chart that there is something to draw for."""
+    """Yield the charts for which there are figures."""
     rows = [row for row in measured(results) if row.latency]
     color_of = colors([row.format for row in results.rows])
     sizes = batch_sizes(results)

@@ -1,4 +1,4 @@
-"""The size of the files as a chart."""
+"""Chart of the sizes of the files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from src.run.row import Row
 
 
 def size_chart(rows: Sequence[Row], color_of: dict[str, str]) -> Chart:
-    """Return a bar a format: its file is the same on every device."""
+    """Return a chart with one bar per format, which has the same file on all devices."""
     by_format = list({row.format: row for row in reversed(rows)}.values())[::-1]
     return Chart(
         "size",

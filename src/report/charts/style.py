@@ -1,4 +1,4 @@
-"""The palette and the style of all charts, on a white page and on a dark one."""
+"""Palette and style of all charts, for light and dark pages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import matplotlib as mpl
 
-# Each is at 3:1 or more against a white and against a dark page (WCAG 2.2, 1.4.11), and they are
-# told apart with any kind of colour vision by lightness and label as well.
+# Each colour has a contrast of 3:1 or more with the light and with the dark page (WCAG 2.2,
+# 1.4.11). They differ in lightness too, and are labelled, for readers who see colours differently.
 PALETTE = ("#2f7fd1", "#d9601a", "#1f9468", "#b861a5", "#9a8108", "#d4495f", "#6a7bd6", "#7d8590")
-LIGHT, DARK = "#ffffff", "#14171c"  # the pages behind them: see templates/page.css
+LIGHT, DARK = "#ffffff", "#14171c"  # colours of the page: see templates/page.css
 
 INK, FAINT, GRID = "#1a1c1f", "#5b6067", "#c9ced6"  # text and axes; notes; lines behind the data
 CURVE_COLORS = {"train_loss": PALETTE[-1], "val_loss": PALETTE[0], "val_top1": PALETTE[0]}
@@ -48,26 +48,26 @@ _SETTINGS: Any = {
     "ytick.color": FAINT,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    # In a page text is text: it can be searched, read aloud and is as sharp as the page's own.
+    # Keep text as text in SVG, so that it can be searched and read aloud.
     "svg.fonttype": "none",
-    # The same figure is the same file.
+    # Ids are hashes with this salt instead of a random one: the same figure gives the same file.
     "svg.hashsalt": "lightship",
 }
 
 
 @contextmanager
 def house() -> Iterator[None]:
-    """Draw in this project's style within this block."""
+    """Apply this project's style to figures that are drawn in the block."""
     with mpl.rc_context(_SETTINGS):
         yield
 
 
 def colors(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each name; they repeat where there are more names than colours."""
+    """Return a colour for each name; colours repeat if there are more names than colours."""
     distinct = dict.fromkeys(names)
     return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(distinct)}
 
 
 def plain(text: str) -> str:
-    """Return ``text`` for a chart, in which a dollar would begin a formula."""
+    """Escape the dollar signs of a text, with which matplotlib would begin a formula."""
     return text.replace("$", r"\$")

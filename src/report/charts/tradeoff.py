@@ -1,4 +1,4 @@
-"""Latency against accuracy: a bubble a file, and the Pareto front."""
+"""Chart of latency against accuracy: one bubble per file, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ from src.run.results import Results
 from src.run.row import Row
 
 _LARGEST = 900.0  # points^2, the bubble of the largest file
-_SMALLEST = 28.0  # below this a bubble can't be seen
-MOST_NAMES = 12  # beside bubbles; of more only those on the front have one
+_SMALLEST = 28.0  # points^2; a smaller bubble cannot be seen
+MOST_NAMES = 12  # if there are more bubbles, only those on the front are labelled
 
 
 @dataclass(frozen=True)
 class Point:
-    """A file in the plane of latency and accuracy.
+    """A file as a point of latency and accuracy.
 
     Args:
-        label: its name.
-        seconds: p50 of its latency.
-        low_seconds: the fastest quarter of the calls is below.
-        high_seconds: the slowest quarter of the calls is above.
-        top1: share of 1.
-        low_top1: lower end of the 95 % interval of its distance to the baseline.
-        high_top1: upper end of that interval.
-        bytes: its size.
-        color: of its bubble.
-        marker: of matplotlib's.
+        label: name of the file.
+        seconds: median latency.
+        low_seconds: first quartile of the latency.
+        high_seconds: third quartile of the latency.
+        top1: accuracy, a share of 1.
+        low_top1: lower end of the 95 % interval of the difference to the baseline, plus the
+            baseline's top-1.
+        high_top1: upper end of that interval, plus the baseline's top-1.
+        bytes: size of the file.
+        color: colour of its bubble.
+        marker: matplotlib's marker.
     """
 
     label: str
@@ -53,18 +54,18 @@ class Point:
     marker: str = "o"
 
     def as_baseline(self) -> Point:
-        """Return the point without an interval: a baseline has none to itself."""
+        """Return the point without an interval: the baseline's difference to itself has none."""
         return dataclasses.replace(self, low_top1=self.top1, high_top1=self.top1)
 
 
 def point_of(label: str, row: Row, cell: Cell, color: str) -> Point:
-    """Return a row with the middle half of its calls and the interval of its accuracy.
+    """Return the point of a row at one batch size.
 
     Args:
-        label: the name of the point.
+        label: name of the point.
         row: the row of the file.
-        cell: its timing at one batch size.
-        color: of the bubble.
+        cell: its timing at the batch size.
+        color: colour of the bubble.
     """
     accuracy = accuracy_of(row)
     paired = accuracy.paired
@@ -173,6 +174,6 @@ def tradeoff_in_words(points: Sequence[Point]) -> str:
 
 
 def front_of(points: Sequence[Point]) -> list[Point]:
-    """Return the points that no other beats at both, from the fastest on."""
+    """Return the points on the Pareto front, the fastest first."""
     best = pareto.front([(point.seconds, point.top1) for point in points])
     return [points[index] for index in best]

@@ -1,4 +1,4 @@
-"""The profile of a training as charts: the split of a step, and the memory within the last ones."""
+"""Charts of a training's profile: the parts of a step, and memory over time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from src.report.training_profile import TrainingProfile, Window
 
 
 def figures(profile: TrainingProfile) -> Iterator[tuple[str, Figure]]:
-    """Yield the split of a step in each window, and the memory within the last ones, by name."""
+    """Yield the charts by name: the parts of a step, and the memory of each stage's last window."""
     if profile.windows:
         yield "steps", _split(profile)
     windows = [window for window in profile.latest if window.memory]

@@ -1,1 +1,1 @@
-"""The contents of a report, one module a section: plain data without any layout."""
+"""Sections of a report, one module each: plain data without layout."""

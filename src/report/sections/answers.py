@@ -1,4 +1,4 @@
-"""Changes of the answers: figures of each row, damaged tensors, and images that flipped."""
+"""Changes of the predictions: figures of each row, tensors with large errors, flipped images."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _NOTES = (
     "SQNR: the baseline's logits over their difference. KL: of the row's probabilities from "
     "the baseline's.",
 )
-_DAMAGE_HEADS = (Head("tensor", is_text=True), Head("kind", is_text=True), Head("SQNR dB"))
+_ERROR_HEADS = (Head("tensor", is_text=True), Head("kind", is_text=True), Head("SQNR dB"))
 
 
 @dataclass(frozen=True)
 class Flip:
-    """A test image that a row answers otherwise than the baseline.
+    """A test image that a row classifies differently from the baseline.
 
     Args:
-        position: in the test set; its picture is ``flipped/<position>.png``.
+        position: in the test set; the image is stored as ``flipped/<position>.png``.
         outcome: ``lost``, ``gained`` or ``still wrong``.
         true: name of its class.
-        before: name of the class that the baseline answers.
-        after: name of the class that the row answers.
+        before: name of the class that the baseline predicts.
+        after: name of the class that the row predicts.
     """
 
     position: int
@@ -43,7 +43,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Flips:
-    """The images that a row answers otherwise than the baseline, the lost ones first.
+    """The images that a row classifies differently from the baseline, the lost ones first.
 
     Args:
         format: of the row.
@@ -51,7 +51,7 @@ class Flips:
         lost: number of images that only the baseline has right.
         gained: number of images that only the row has right.
         images: number of test images.
-        flips: all of them.
+        flips: all of these images.
     """
 
     format: str
@@ -67,22 +67,22 @@ class Flips:
 
 
 def section(results: Results) -> Section:
-    """Return the table of what changed in the answers."""
+    """Return the table of the changed predictions."""
     table = rows_as_table("What changed in the answers", columns(results), results)
     return Section("What got worse", table=table, notes=_NOTES)
 
 
 def columns(results: Results) -> list[Column[Row]]:
-    """Return the columns of what changed in the answers, from left to right."""
+    """Return the columns of the changed predictions, from left to right."""
     return [
         *name_columns(results),
-        _alone("top-5 %", lambda accuracy: accuracy.top5, 100, 2),
+        _accuracy("top-5 %", lambda accuracy: accuracy.top5, 100, 2),
         _paired("lost", lambda paired: paired.lost, 1, 0),
         _paired("gained", lambda paired: paired.gained, 1, 0),
         _paired("McNemar p", lambda paired: paired.mcnemar_p, 1, 3),
         _paired("agreement %", lambda paired: paired.agreement, 100, 2),
         text_column("worst class, points", _worst_class),
-        _alone("ECE %", lambda accuracy: accuracy.ece, 100, 2),
+        _accuracy("ECE %", lambda accuracy: accuracy.ece, 100, 2),
         _paired("delta ECE points", lambda paired: paired.delta_ece, 100, 2, sign=True),
         _paired("largest logit difference", lambda paired: paired.max_abs_logit_diff, 1, 4),
         _paired("its p99", lambda paired: paired.p99_abs_logit_diff, 1, 4),
@@ -93,21 +93,21 @@ def columns(results: Results) -> list[Column[Row]]:
     ]
 
 
-def damage(results: Results) -> list[Section]:
-    """Return the tensors that quantization damages the most, for each row that tells them."""
+def quantization_errors(results: Results) -> list[Section]:
+    """Return the tensors with the largest quantization errors, for each row that has them."""
     sections = []
     for row in results.rows:
         if not row.damage:
             continue
         tensors = [[tensor.tensor, tensor.kind, f"{tensor.sqnr_db:.1f}"] for tensor in row.damage]
         caption = f"Tensors that depart the most in {name_of(row)}"
-        table = Table.of_text(caption, _DAMAGE_HEADS, tensors)
+        table = Table.of_text(caption, _ERROR_HEADS, tensors)
         sections.append(Section(f"Where {name_of(row)} loses the most", table=table))
     return sections
 
 
 def flips(results: Results) -> list[Flips]:
-    """Return the flipped images of each row that has any."""
+    """Return the flipped images of each row that has some."""
     names = results.class_names
     return [
         Flips(
@@ -136,13 +136,13 @@ _OUTCOMES = ("lost", "gained", "still wrong")
 
 
 def _rank(flip: records.Flip) -> int:
-    """Return 0 for an image that was lost, 1 for one that was gained, else 2."""
+    """Return the index of the flip's outcome in ``_OUTCOMES``."""
     if flip.before == flip.true:
         return 0
     return 1 if flip.after == flip.true else 2
 
 
-def _alone(
+def _accuracy(
     head: str, figure: Callable[[Accuracy], float], scale: float, digits: int
 ) -> Column[Row]:
     return Column(head, lambda row: Cell(number(figure(accuracy_of(row)), scale, digits)))

@@ -25,7 +25,7 @@ from src.run.preprocessing_steps import (
 )
 from src.run.results import Results
 
-MOST_CLASSES = 50  # names; a file has all of them in it
+MOST_CLASSES = 50  # names in a card; the exported file holds all
 _KEYS = 2  # columns that name a row
 
 
@@ -34,9 +34,9 @@ class File:
     """A file of an export.
 
     Args:
-        path: within the export.
-        bytes: its size; None if that was not kept.
-        sha256: empty if none was kept.
+        path: relative to the folder of the export.
+        bytes: its size; None if it was not recorded.
+        sha256: empty if it was not recorded.
     """
 
     path: str
@@ -51,8 +51,8 @@ class Figures:
     Args:
         device: ``cpu`` or ``cuda``.
         machine: the name of the processor and its threads.
-        measured_at: in ISO 8601.
-        images: the test images of the accuracy.
+        measured_at: date and time in ISO 8601.
+        images: the test images that the accuracy was measured on, in words.
         facts: the columns of the main table.
     """
 
@@ -75,18 +75,19 @@ class Card:
         precision: such as ``int8``.
         num_classes: number of classes.
         parameters: number of parameters of the network.
-        channels: of an image.
+        channels: number of channels of an image.
         image_size: height and width of an image in pixels.
         preprocessing: the steps from an image file to the input; inline Markdown.
-        class_names: the first of them.
+        class_names: the first ``MOST_CLASSES`` names.
         more_classes: number of classes that are not named.
-        training_images: the data set that it was trained on; None if that was not kept.
-        pretrained: whether it began with published weights; None if that was not kept.
-        licence: of the images; None if the data set has none that is known.
+        training_images: the data set that it was trained on; None if it was not recorded.
+        pretrained: True if the training started from published weights; None if it was not
+            recorded.
+        licence: licence of the images; None if it is not known.
         usage: a program that classifies an image; empty if there is none.
-        needs: the packages that it imports.
-        files: of the export.
-        figures: one a device; of this very file only.
+        needs: the packages that the program imports.
+        files: the files of the export.
+        figures: one per device, of this very file only.
     """
 
     format: str
@@ -121,8 +122,8 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
     Args:
         name: the format.
         manifest: the record of the export.
-        files: of the format, as they are now.
-        results: the measurement; None if nothing was measured yet.
+        files: the present files of the format.
+        results: the measurement; None if there is none yet.
     """
     export = manifest.formats[name]
     origin = manifest.origin or Origin()
@@ -151,7 +152,7 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
 
 
 def _figures(name: str, files: Sequence[File], results: Results) -> list[Figures]:
-    """Return the figures of this very file: those of another one of its name are left out."""
+    """Return the figures of this very file, not of an earlier export of the same format."""
     hashes = {file.path: file.sha256 for file in files}
     if not all(hashes.values()):
         return []
@@ -176,7 +177,7 @@ def _figures(name: str, files: Sequence[File], results: Results) -> list[Figures
     return shown
 
 
-def _in_words(step: Step) -> str:  # noqa: PLR0911  # one a kind of step
+def _in_words(step: Step) -> str:  # noqa: PLR0911  # one per kind of step
     """Return a step as inline Markdown: numbers and names of filters, which need no escaping."""
     match step:
         case Upright():

@@ -1,4 +1,4 @@
-"""The network and the machine of a measurement, as lines."""
+"""Lines about the network and the machine of a measurement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from src.run.row import Row
 
 
 def about(results: Results) -> str:
-    """Return the network in a line."""
+    """Return a line about the network."""
     height, width = results.input_shape[1:]
     return (
         f"{results.model}: {results.parameters / 1e6:.2f} M parameters, "
@@ -19,7 +19,7 @@ def about(results: Results) -> str:
 
 
 def facts(results: Results) -> list[Fact]:
-    """Return when and on which machine it was measured."""
+    """Return the date, duration and machine of the measurement."""
     environment = results.environment
     packages = environment.packages
     return [

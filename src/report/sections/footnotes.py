@@ -1,4 +1,4 @@
-"""Footnotes of the main table: the meaning of its marks, and rows that need a word."""
+"""Footnotes of the main table: the meaning of its marks, and remarks on rows."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ _CAUSES = {
 
 
 def footnotes(results: Results, *, unmeasured: bool = True) -> Iterator[str]:
-    """Yield what the table cannot say.
+    """Yield the footnotes of the main table.
 
     Args:
         results: the content of ``benchmark.json``.
-        unmeasured: name the rows without figures; a table that has them need not.
+        unmeasured: add a footnote for each row without figures; not needed if the table shows
+            these rows.
     """
     if results.checkpoint.path == LAST:
         yield f"Exported is the last checkpoint, {LAST}: no weights were validated"

@@ -15,7 +15,7 @@ _HEADS = (
 
 
 def warning(facts: HealthFacts | None) -> str | None:
-    """Return the problems of the network in one line; None if there are none or nobody looked."""
+    """Return the problems of the network in one line; None if there are none, or no check."""
     if facts is None or not facts.problems:
         return None
     return (
@@ -25,7 +25,7 @@ def warning(facts: HealthFacts | None) -> str | None:
 
 
 def outliers(facts: HealthFacts | None) -> Section | None:
-    """Return the layers with the largest outliers; None for a healthy network."""
+    """Return the layers with the largest outliers; None as for :func:`warning`."""
     if facts is None or not facts.problems:
         return None
     layers = [

@@ -43,4 +43,5 @@ def _explanation(row: Row, gain: RuntimeSpeedup, *, dot_product: bool) -> str:
 
 
 def _nodes(count: int | None) -> str:
+    """Return the number of nodes in brackets; empty if it is not known."""
     return "" if count is None else f" ({count} node{'' if count == 1 else 's'})"

@@ -1,4 +1,4 @@
-"""The main table: size, accuracy and latency of every row, and the figures beside them."""
+"""The main table: size, accuracy and latency of every row; and the table of further figures."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _MORE_FIGURES: tuple[tuple[str, _Figure, float, int], ...] = (
 
 
 def section(results: Results) -> Section:
-    """Return the table of all rows; those that were not measured have their reason."""
+    """Return the table of all rows; those that were not measured have the reason."""
     table = rows_as_table("Size, accuracy and latency of every file", columns(results), results)
     by_name = {row.name: row for row in table.rows}
     keys = name_columns(results)
@@ -74,12 +74,12 @@ def section(results: Results) -> Section:
     chosen = [
         replace(row, is_chosen=row.reason is None and row.name in recommended) for row in rows
     ]
-    whole = replace(table, rows=chosen, keys=len(keys))
-    return Section("Every file, measured", table=whole, notes=_definitions(results))
+    complete = replace(table, rows=chosen, keys=len(keys))
+    return Section("Every file, measured", table=complete, notes=_definitions(results))
 
 
 def more(results: Results) -> Section:
-    """Return the figures that a page has beside the main table."""
+    """Return the table of further figures."""
     table = rows_as_table(
         "Load time, memory, throughput and energy", more_columns(results), results
     )
@@ -104,8 +104,10 @@ def columns(results: Results) -> list[Column[Row]]:
         shown += [
             Column(f"batch {size}\np50 ms", _latency(size, lambda cell: cell.p50_s), best=min),
             *(
-                Column(f"batch {size}\n{name} ms", _latency(size, of), is_detail=True, best=min)
-                for name, of in _HIGH_PERCENTILES.items()
+                Column(
+                    f"batch {size}\n{name} ms", _latency(size, percentile), is_detail=True, best=min
+                )
+                for name, percentile in _HIGH_PERCENTILES.items()
             ),
             Column(
                 f"batch {size}\ntimes {results.baseline}",
@@ -123,7 +125,7 @@ def columns(results: Results) -> list[Column[Row]]:
 
 
 def more_columns(results: Results) -> list[Column[Row]]:
-    """Return the columns of what else was measured."""
+    """Return the columns of the table of further figures."""
     shown = [
         *name_columns(results),
         Column("load s", lambda row: Cell(number(row.load_seconds, 1, 2))),
@@ -131,14 +133,14 @@ def more_columns(results: Results) -> list[Column[Row]]:
     ]
     for size in batch_sizes(results):
         shown += [
-            Column(f"batch {size} {head}", _figure(size, of, scale, digits))
-            for head, of, scale, digits in _MORE_FIGURES
+            Column(f"batch {size} {head}", _figure(size, figure, scale, digits))
+            for head, figure, scale, digits in _MORE_FIGURES
         ]
     return [*shown, text_column("ran in", _precisions)]
 
 
 def name_columns(results: Results) -> list[Column[Row]]:
-    """Return the columns that name a row; the device is a detail where there is only one."""
+    """Return the columns that name a row; the device is a detail if there is only one."""
     one_device = len({row.device for row in measured(results)}) < 2  # noqa: PLR2004
     return [
         text_column("format", lambda row: str(row.format)),
@@ -189,18 +191,18 @@ def cause_of(timing: Timing) -> str | None:
     return next(iter(timing.unstable), None)
 
 
-def _speedup(size: int, of: Callable[[Timing], Interval | None]) -> Callable[[Row], Cell]:
+def _speedup(size: int, gain: Callable[[Timing], Interval | None]) -> Callable[[Row], Cell]:
     def cell(row: Row) -> Cell:
         timing = row.cell(size)
-        return speedups.cell(of(timing) if timing else None)
+        return speedups.cell(gain(timing) if timing else None)
 
     return cell
 
 
-def _figure(size: int, of: _Figure, scale: float, digits: int) -> Callable[[Row], Cell]:
+def _figure(size: int, figure: _Figure, scale: float, digits: int) -> Callable[[Row], Cell]:
     def cell(row: Row) -> Cell:
         timing = row.cell(size)
-        return Cell(number(of(timing) if timing else None, scale, digits))
+        return Cell(number(figure(timing) if timing else None, scale, digits))
 
     return cell
 

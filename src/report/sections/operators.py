@@ -11,13 +11,13 @@ from src.run.row import Row
 
 _MOST = 8  # operators of a file
 _INTEGERS = "int8"
-_LEAST_SHARE = 0.005  # of a call that an operator in float is named for
+_LEAST_SHARE = 0.005  # of a call: below it an operator in float is not named
 
 
 def section(results: Results) -> Section | None:
-    """Return the costliest operators of each traced row and what int8 left in float.
+    """Return the costliest operators of each traced row, and the operators that int8 left in float.
 
-    None where no row has a trace or a reason for having none.
+    None if no row has a trace, or a reason why there is none.
     """
     traced = [row for row in results.rows if row.trace and profile_of(row).call_seconds is not None]
     notes = _notes(results, traced)
@@ -28,7 +28,7 @@ def section(results: Results) -> Section | None:
 
 
 def _table(rows: list[Row]) -> Table:
-    """Return a table with a column a measured row, in which operators are ranked by cost."""
+    """Return a table with one column per traced row, in which operators are ranked by cost."""
     ranked = zip_longest(*(_costliest(row) for row in rows), fillvalue="")
     return Table(
         "Each file's operators, the costliest first, in milliseconds and share of a call",
@@ -51,7 +51,7 @@ def _costliest(row: Row) -> list[str]:
 
 
 def _notes(results: Results, traced: list[Row]) -> list[str]:
-    """Return how the traces were taken, what int8 left in float, and why a row has no trace."""
+    """Return notes on the traces, on operators left in float, and on rows without a trace."""
     notes = []
     if traced:
         notes = [
@@ -68,7 +68,7 @@ def _notes(results: Results, traced: list[Row]) -> list[str]:
 
 
 def _left_in_float(row: Row) -> str | None:
-    """Return which operators of an int8 file still run in float; None for other files."""
+    """Return a line on the operators of an int8 file that run in float; None for other files."""
     by_precision = profile_of(row).by_precision
     if row.precision != _INTEGERS or not by_precision or _INTEGERS not in by_precision:
         return None

@@ -8,12 +8,12 @@ from src.report.training_profile import Context, TrainingProfile, Window
 MOST_OPERATORS = 10
 PARTS = ("data loading", "data to device", "forward", "backward", "optimizer", "other")
 
-# Share of a step from which on a part is worth a word.
+# Share of a step from which on a part is mentioned.
 _NOTEWORTHY = {"data loading": 0.2, "data to device": 0.15, "optimizer": 0.25, "other": 0.3}
 
 
 def sections(profile: TrainingProfile) -> dict[str, list[Section]]:
-    """Return everything that is told about a profile, by tag."""
+    """Return all sections on a profile, by tag."""
     return {
         "summary": [Section("Summary", sentences=sentences(profile))],
         "steps": steps(profile),
@@ -25,7 +25,7 @@ def sections(profile: TrainingProfile) -> dict[str, list[Section]]:
 
 
 def sentences(profile: TrainingProfile) -> list[str]:
-    """Return what dominates a step and what to try, what went wrong, and where the traces are."""
+    """Return advice on the costliest part of a step, problems of the recording, and the traces."""
     lines = [
         _dominant(window, profile.context) for window in profile.latest if window.stage == "train"
     ]
@@ -43,13 +43,13 @@ def sentences(profile: TrainingProfile) -> list[str]:
 
 
 def parts_of(profile: TrainingProfile) -> list[str]:
-    """Return the parts of a step that any window has."""
+    """Return the parts of a step that occur in the windows."""
     present = {name for window in profile.windows for name in window.regions}
     return [name for name in PARTS if name in present]
 
 
 def steps(profile: TrainingProfile) -> list[Section]:
-    """Return where a step's time goes, and the work on the device where there is any."""
+    """Return the time of a step by part, and the work on the device if there is any."""
     title = "Where a step's time goes"
     shown = [Section(title, table=_split(profile))]
     if any(window.device for window in profile.windows):
@@ -59,7 +59,7 @@ def steps(profile: TrainingProfile) -> list[Section]:
 
 
 def _split(profile: TrainingProfile) -> Table:
-    """Return a row a window and a column a part of the step, in percent."""
+    """Return the share of each part of a step in percent: a row per window, a column per part."""
     names = parts_of(profile)
     heads = ["window", "steps", "ms a step", *(f"{name} %" for name in names)]
     rows = []
@@ -75,7 +75,7 @@ def _split(profile: TrainingProfile) -> Table:
 
 
 def _device_work(profile: TrainingProfile) -> Table:
-    """Return a row a window and a column a part of the step, in ms a step."""
+    """Return the device work per step in ms: a row per window, a column per part of the step."""
     names = parts_of(profile)
     rows = [
         [window.label, *(f"{1e3 * window.device.get(name, 0.0):.2f}" for name in names)]
@@ -85,7 +85,7 @@ def _device_work(profile: TrainingProfile) -> Table:
 
 
 def operators(window: Window) -> Table:
-    """Return the operators with the most time of their own in one window."""
+    """Return the operators of one window with the longest self time."""
     whole = window.mean_seconds
     heads = ["operator", "self ms a step", "% of the step", "calls a step", "MB it keeps"]
     rows = []
@@ -103,8 +103,8 @@ def operators(window: Window) -> Table:
 
 
 def _heads(names: list[str]) -> list[Head]:
-    first, *others = names
-    return [Head(first, is_text=True), *map(Head, others)]
+    first, *numeric = names
+    return [Head(first, is_text=True), *map(Head, numeric)]
 
 
 def _dominant(window: Window, context: Context) -> str:

@@ -1,4 +1,4 @@
-"""The recommendation of each device as a sentence with its reasons."""
+"""The recommendation for each device, as a sentence with its reasons."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def _sentence(results: Results, device: str, advice: Recommendation) -> str:
 
 
 def _choice(row: Row, advice: Recommendation, baseline: str) -> str:
-    """Return a note on the selection bias where one of several files was chosen.
+    """Return a note on the selection bias if the file was chosen from several.
 
-    Version 1 of ``benchmark.json`` does not say of how many.
+    Version 1 of ``benchmark.json`` does not store their number.
     """
     if row.format == baseline or (advice.chosen_from or 1) < 2:  # noqa: PLR2004
         return ""
@@ -129,19 +129,19 @@ def _speed(gain: Interval, batch_size: int, baseline: str) -> str:
 
 
 def _memory(cells: list[Cell], baseline: Row | None, name: str) -> Iterator[str]:
-    """Yield the peak at the batch size that decided, beside the baseline's."""
+    """Yield the peak memory beside the baseline's, at the batch size of the recommendation."""
     for cell in cells:
         other = baseline.cell(cell.batch_size) if baseline else None
         if other is None:
             continue
-        peak, others = memory_of(cell), memory_of(other)
-        for here, there, where in (
-            (peak.peak_device_bytes, others.peak_device_bytes, " of the GPU"),
-            (peak.peak_rss_bytes, others.peak_rss_bytes, ""),
+        memory, baseline_memory = memory_of(cell), memory_of(other)
+        for peak, baseline_peak, where in (
+            (memory.peak_device_bytes, baseline_memory.peak_device_bytes, " of the GPU"),
+            (memory.peak_rss_bytes, baseline_memory.peak_rss_bytes, ""),
         ):
-            if here is not None and there is not None:
-                needs = f"{here / 1e6:.0f} MB{where} at the peak"
-                yield f"{needs} where {name} takes {there / 1e6:.0f} MB"
+            if peak is not None and baseline_peak is not None:
+                needs = f"{peak / 1e6:.0f} MB{where} at the peak"
+                yield f"{needs} where {name} takes {baseline_peak / 1e6:.0f} MB"
                 return
 
 

@@ -1,4 +1,4 @@
-"""The whole report of a measured run as plain data, from its ``benchmark.json`` alone."""
+"""The whole report of a measured run as plain data, made from its ``benchmark.json`` alone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from src.report.document import Fact, Section
 from src.report.sections import (
     answers,
     environment,
+    export_notes,
     health,
-    making,
     measurements,
     operators,
     recommendation,
@@ -25,26 +25,26 @@ from src.run.results import Results
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that is told about a run, in no order of a page.
+    """All contents of a report. Each writer chooses their order.
 
     Args:
         run: its name.
         machine: the processor and the threads of the measurement.
         baseline: the format that all others are compared with.
-        about: the network in a line.
-        recommendation: a sentence a device.
+        about: a line about the network.
+        recommendation: one sentence per device.
         warning: the problems of the network; None for a healthy one.
         measurements: the main table and the definitions of its columns.
-        marks: the meaning of the marks in the main table, and files that need a word.
-        unmeasured: the same with the rows that have no figures, for pages that do not show them.
-        answers: what changed in the answers.
-        flips: the images that each row answers otherwise.
-        damage: the tensors that quantization damages, a section a row.
+        marks: footnotes of the main table.
+        unmeasured: the same with the rows that have no figures, for tables without these rows.
+        answers: the changed predictions.
+        flips: the images that each row classifies differently from the baseline.
+        quantization_errors: the tensors with the largest errors, one section per row.
         outliers: the layers of an unhealthy network.
-        making: a section a format, titled by it.
-        operators: where the time of a call goes.
+        export_notes: how the files were made, one section per format.
+        operators: the time of a call by operator.
         more: figures that only a page has room for.
-        environment: where it was measured.
+        environment: the date and the machine of the measurement.
         checkpoint: the weights that every file was made from.
         steps: commands to reproduce it.
         usages: programs that use the files.
@@ -62,9 +62,9 @@ class Report:
     unmeasured: Sequence[str]
     answers: Section
     flips: Sequence[Flips]
-    damage: Sequence[Section]
+    quantization_errors: Sequence[Section]
     outliers: Section | None
-    making: Sequence[Section]
+    export_notes: Sequence[Section]
     operators: Section | None
     more: Section
     environment: Sequence[Fact]
@@ -88,9 +88,9 @@ def report_of(results: Results) -> Report:
         unmeasured=[*footnotes(results)],
         answers=answers.section(results),
         flips=answers.flips(results),
-        damage=answers.damage(results),
+        quantization_errors=answers.quantization_errors(results),
         outliers=health.outliers(results.health),
-        making=making.sections(results),
+        export_notes=export_notes.sections(results),
         operators=operators.section(results),
         more=measurements.more(results),
         environment=environment.facts(results),

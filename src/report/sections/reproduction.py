@@ -1,6 +1,6 @@
 """Commands that make a run again, and programs that use its files.
 
-A run may be anybody's: each command is composed of words that are quoted anew.
+A run folder may come from a stranger, so every word of a command is quoted again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _COMMIT = re.compile(r"[0-9a-f]{6,64}")
 
 
 class Step(NamedTuple):
-    """A command to paste into a shell, below a line on it."""
+    """A command to paste into a shell, with a line that introduces it."""
 
     text: str
     command: str
@@ -31,7 +31,7 @@ class Usage(NamedTuple):
         name: the format.
         needs: the packages that it imports, with the versions that were measured.
         code: in Python.
-        hashes: SHA-256 by file; an empty text where none was kept.
+        hashes: SHA-256 of each file; empty if it was not recorded.
     """
 
     name: str
@@ -45,7 +45,7 @@ def steps(results: Results) -> list[Step]:
     folder = f"{LOG_FOLDER}/{results.run}"
     shown = []
     commit = results.environment.git_commit
-    if commit and _COMMIT.fullmatch(commit):  # anything else may be an option of git's
+    if commit and _COMMIT.fullmatch(commit):  # git could take any other text for an option
         shown.append(Step("The code:", f"git checkout {commit}"))
     if command := _training(results.command):
         shown.append(Step("As it was typed:", command))
@@ -64,7 +64,7 @@ def steps(results: Results) -> list[Step]:
 
 
 def usages(results: Results) -> list[Usage]:
-    """Return a program for each format that has one: on every device it is the same file."""
+    """Return the program of each format that has one. All devices use the same file."""
     rows = {row.format: (row, row.usage) for row in results.rows if row.usage and row.files}
     packages = results.environment.packages
     return [
@@ -84,13 +84,13 @@ def usages(results: Results) -> list[Usage]:
 
 
 def _training(command: str | None) -> str | None:
-    """Return a command of ours with each word quoted anew; None if it is another program's.
+    """Return the training command with each word quoted again; None if it is another program's.
 
-    Whoever wrote the file may have put another command behind it.
+    The file may come from a stranger, who can have appended another command.
     """
     try:
         words = shlex.split(command or "")
     except ValueError:
         return None
-    ours = words[:2] == ["python", "-m"] and words[2:3] == ["src.train"]
-    return " ".join(map(quoting.shell, words)) if ours else None
+    is_training = words[:3] == ["python", "-m", "src.train"]
+    return " ".join(map(quoting.shell, words)) if is_training else None

@@ -1,4 +1,4 @@
-"""Rows of a measurement: which have figures, their names, and what records leave open in types."""
+"""Access to the rows of a measurement: their names, and parts of their records that may be None."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def measured(results: Results) -> list[Row]:
 
 
 def batch_sizes(results: Results) -> list[int]:
-    """Return the batch sizes that any row was timed at, ascending."""
+    """Return the batch sizes of all timings, ascending."""
     return sorted({cell.batch_size for row in results.rows for cell in row.latency})
 
 
@@ -35,15 +35,15 @@ def accuracy_of(row: Row) -> Accuracy:
 
 
 def paired_of(row: Row) -> PairedAccuracy | None:
-    """Return the answers of a row beside the baseline's; None where they were not compared."""
+    """Return the comparison of a row with the baseline; None if they were not compared."""
     return row.accuracy.paired if row.accuracy else None
 
 
 def profile_of(row: Row) -> Profile:
-    """Return the profile of a row; an empty one where it has none."""
+    """Return the profile of a row; an empty one if it has none."""
     return row.profile or Profile(time={}, nodes={}, operators={})
 
 
 def memory_of(cell: Cell) -> Memory:
-    """Return the peak memory at a batch size; an empty record where it was not measured."""
+    """Return the peak memory at a batch size; an empty record if it was not measured."""
     return cell.peak_memory or Memory()

@@ -1,4 +1,4 @@
-"""The measured figures as scalars by tag, as TensorBoard has them."""
+"""The measured figures as TensorBoard scalars, by tag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A speed-up in words: how sure it is, and how many processes are behind its interval."""
+"""Speed-ups in words: the evidence of the interval, and the number of processes behind it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDEST = 1.5  # times the lower bound: a speed-up with a wider interval has too
 
 
 class Evidence(Enum):
-    """The finding that an interval of a speed-up allows."""
+    """Conclusions that the interval of a speed-up allows."""
 
     FASTER = auto()
     SLOWER = auto()
@@ -28,7 +28,7 @@ class Evidence(Enum):
 
 
 def evidence(gain: Interval) -> Evidence:
-    """Return what the interval of a speed-up shows: the one rule for tables and sentences."""
+    """Return the conclusion from the interval of a speed-up, for tables and sentences alike."""
     too_wide = is_too_wide(gain)
     if gain.low > 1:
         return Evidence.AT_LEAST if too_wide else Evidence.FASTER
@@ -38,18 +38,19 @@ def evidence(gain: Interval) -> Evidence:
 
 
 def is_too_wide(gain: Interval) -> bool:
-    """Return whether the interval is too wide for the value in it to help a decision.
+    """Return True if the interval is too wide for its middle value to be worth showing.
 
-    The interval of a single process is assumed, to be wider than a factor of 1.5 to begin with.
+    The interval of a single process is an assumption, wider than a factor of 1.5 by itself, so
+    its limit is wider.
     """
     widest = _WIDEST**2 if is_of_one(gain) else _WIDEST
     return gain.high > widest * gain.low
 
 
 def is_of_one(gain: Interval) -> bool:
-    """Return whether one process is behind a speed-up, so that its interval is assumed.
+    """Return True if a speed-up was measured in one process, so that its interval is assumed.
 
-    Version 1 of ``benchmark.json`` does not tell; all its speed-ups share one note.
+    Version 1 of ``benchmark.json`` does not store it; all its speed-ups share one note.
     """
     return gain.processes == 1
 
@@ -78,7 +79,7 @@ def cell(gain: Interval | None) -> Cell:
 
 
 def notes(results: Results) -> Iterator[str]:
-    """Yield which intervals do not come from differences between processes, and why."""
+    """Yield notes on intervals that do not cover the difference between enough processes."""
     if results.schema_version == 1:
         yield (
             "measured by an earlier version, each row in one process: the intervals do not cover "
@@ -100,6 +101,6 @@ def notes(results: Results) -> Iterator[str]:
 
 
 def _fewest(row: Row) -> int | None:
-    """Return the fewest processes behind a speed-up of a row; None where nothing tells."""
+    """Return the fewest processes behind a speed-up of a row; None if that was not recorded."""
     gains = [gain for cell in row.latency for gain in (cell.speedup, cell.speedup_same_runtime)]
     return min((gain.processes for gain in gains if gain and gain.processes), default=None)

@@ -1,4 +1,4 @@
-"""Verdicts on the accuracy of a file in words, and the files that need a note beside theirs."""
+"""Verdicts on the accuracy of a file, and notes on them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cell(row: Row) -> Cell:
 
 
 def departures(row: Row) -> str:
-    """Return the figures that show another function than the network's; "" if none do."""
+    """Return the figures by which a file computes another function than the network; "" if none."""
     paired = paired_of(row)
     return ", ".join(_FIGURES[name](paired) for name in paired.departures) if paired else ""
 

@@ -17,10 +17,10 @@ NAME = "README.md"
 
 
 def write(run: Run) -> None:
-    """Write a card beside each exported file, from the manifest and the measurement.
+    """Write a card into the folder of each exported format.
 
-    The card is about the file as it is now: figures of another file under the same name, from
-    before it was exported again or changed, are left out. No size of an export includes its card.
+    A card has figures only if the measured files are those that are there now. The recorded size
+    of an export does not include the card.
     """
     manifest = run.read_manifest()
     results = run.read_benchmark() if run.benchmark.is_file() else None
@@ -38,15 +38,15 @@ def card(name: str, manifest: Manifest, files: Sequence[File], results: Results 
     Args:
         name: the format.
         manifest: the record of the export.
-        files: of the format, as they are now.
-        results: the measurement; None if nothing was measured yet.
+        files: the present files of the format.
+        results: the measurement; None if there is none yet.
     """
     contents = card_of(name, manifest, files, results)
     return _environment().get_template("card.md").render(card=contents)
 
 
 class _Markdown(str):
-    """Text that is Markdown already."""
+    """Text that is Markdown already, so that it is not escaped again."""
 
     __slots__ = ()
 
@@ -69,7 +69,7 @@ def _environment() -> Environment:
 
 
 def _escaped(value: object) -> object:
-    """Return what the template shows: every text is escaped unless it is Markdown already."""
+    """Escape a value of the template, unless it is Markdown already."""
     if isinstance(value, str) and not isinstance(value, _Markdown):
         return quoting.markdown(value)
     return value

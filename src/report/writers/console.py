@@ -1,4 +1,4 @@
-"""The report on a screen: the table, what it needs to be understood, and the answer last."""
+"""The report on the console: the main table, its footnotes, and the recommendation last."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def report_table(report: Report, *, narrow: bool = True) -> Table:
 
     Args:
         report: the report of a run.
-        narrow: a terminal shows it, which has few columns. A row takes two lines there, with an
-            interval below its value. In a file or a pipe it takes one, as readers of lines expect.
+        narrow: lay it out for a terminal: a row takes two lines, with an interval below its value.
+            In a file or a pipe a row is one line, so that programs can read it line by line.
     """
     title = f"{report.run} on {report.machine}"
     return rich_table(report.measurements.table, narrow=narrow, title=title, wraps="times")
@@ -68,13 +68,13 @@ def rich_table(
 
 
 def show_lines(lines: Sequence[str], console: Console, style: str | None = None) -> None:
-    """Print each line as it is: a terminal breaks it where it must."""
+    """Print each line without breaking it; the terminal wraps it."""
     for line in lines:
         console.print(line, soft_wrap=True, style=style)
 
 
 def show_warning(warning: str, console: Console) -> None:
-    """Print a warning in its colour."""
+    """Print a warning in yellow."""
     console.print(warning, soft_wrap=True, style="yellow")
 
 

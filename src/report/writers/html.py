@@ -1,4 +1,4 @@
-"""``report.html``: one page that needs no other file and asks the network for nothing."""
+"""``report.html``: one page that needs no other file and no network."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from src.report.sections.report import Report
 from src.report.writers import svg
 from src.run.folder import LOG_FOLDER
 
-MOST_PICTURES = 12  # of a row: each is in the page
+MOST_IMAGES = 12  # flipped images of a row; the page contains them
 _OUTCOME_CLASSES = {"lost": "fail", "gained": "pass", "still wrong": "inconclusive"}
 _HEAD_WIDTH = 12  # characters
 
 
 def environment() -> Environment:
-    """Return the templates, in which every name is text: none of it becomes markup."""
+    """Return the templates. They escape all text, so no name becomes markup."""
     templates = Environment(
         loader=PackageLoader("src.report"),
         autoescape=True,
@@ -47,18 +47,18 @@ def page(report: Report, charts: Sequence[Chart], flipped: Path) -> str:
 
     Args:
         report: the report of the run.
-        charts: to show.
-        flipped: the folder of the pictures that some row answers otherwise than the baseline.
+        charts: the charts to show.
+        flipped: the folder of the images that some row classifies differently from the baseline.
     """
     by_name = {chart.name: chart for chart in charts}
     named = {name: by_name.pop(name, None) for name in ("tradeoff", "training", "per_class")}
     templates = environment()
-    templates.filters["picture"] = lambda position: _data(flipped / f"{position}.png")
+    templates.filters["flipped_image"] = lambda position: _data(flipped / f"{position}.png")
     return templates.get_template("report.html").render(
         report=report,
         charts=list(by_name.values()),
         missing=MISSING,
-        most_pictures=MOST_PICTURES,
+        most_images=MOST_IMAGES,
         outcome_classes=_OUTCOME_CLASSES,
         logs=LOG_FOLDER,
         **named,
@@ -68,7 +68,7 @@ def page(report: Report, charts: Sequence[Chart], flipped: Path) -> str:
 def compact(table: Table) -> Table:
     """Return a table of figures without empty columns, with heads as narrow as figures.
 
-    The columns that name a row stay; where all rows are of one device, its column goes.
+    The columns that name a row stay, except the device if there is only one.
     """
     kept = [
         number
@@ -91,7 +91,7 @@ def compact(table: Table) -> Table:
 
 
 def ranked(table: Table) -> Table:
-    """Return a table whose rows are named: by their rank where no column names them."""
+    """Return a table with a column that names the rows: their ranks, if it has no other."""
     if table.keys:
         return table
     return replace(
@@ -103,13 +103,13 @@ def ranked(table: Table) -> Table:
 
 
 def cell_class(cell: Cell, head: Head) -> str:
-    """Return the classes of a cell, which align and colour it."""
+    """Return the CSS classes of a cell, which align and colour it."""
     names = ["text" if head.is_text else "", cell.verdict, "best" if cell.is_best else ""]
     return " ".join(name for name in names if name)
 
 
 def sort_key(cell: Cell) -> float | str | None:
-    """Return the value that a cell is sorted by; None for a missing one, which stays below."""
+    """Return the value that a cell is sorted by; None for a missing one, which is sorted last."""
     if cell.value is None and cell.figure != MISSING:
         return cell.figure
     return cell.value
@@ -120,8 +120,8 @@ def _broken(head: str) -> str:
     return head if "\n" in head else textwrap.fill(head, _HEAD_WIDTH)
 
 
-def _data(picture: Path) -> str | None:
-    """Return a picture as a data URI; None where there is no picture."""
-    if not is_own(picture):
+def _data(image: Path) -> str | None:
+    """Return an image file as a data URI; None if there is no such file."""
+    if not is_own(image):
         return None
-    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode('ascii')}"
+    return f"data:image/png;base64,{base64.b64encode(image.read_bytes()).decode('ascii')}"

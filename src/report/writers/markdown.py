@@ -1,4 +1,4 @@
-"""``report.md``, and the tables and lists of GitHub's Markdown for every other page of it."""
+"""``report.md``, and tables and lists in GitHub's Markdown for the other Markdown pages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from src.report.sections.report import Report
 from src.system import quoting
 
 
-def page(report: Report, pictures: Sequence[str] = ()) -> str:
+def page(report: Report, images: Sequence[str] = ()) -> str:
     """Return the page of one run.
 
     Args:
         report: the report of the run.
-        pictures: the names of the pictures beside the page, without ``.png``.
+        images: names of the image files beside the page, without ``.png``.
     """
     measured, *facts = report.environment
     lines = [
@@ -30,11 +30,15 @@ def page(report: Report, pictures: Sequence[str] = ()) -> str:
         *items(report.unmeasured),
         *items(report.measurements.notes),
         *section_lines(report.answers, title=report.answers.table.caption),
-        *(line for section in report.damage for line in section_lines(section, level=3)),
+        *(
+            line
+            for section in report.quantization_errors
+            for line in section_lines(section, level=3)
+        ),
         *(section_lines(report.outliers) if report.outliers else ()),
-        *(line for section in report.making for line in making_lines(section)),
+        *(line for section in report.export_notes for line in export_notes_lines(section)),
         *(section_lines(report.operators) if report.operators else ()),
-        *(line for name in pictures for line in ("", f"![{name.replace('_', ' ')}]({name}.png)")),
+        *(line for name in images for line in ("", f"![{name.replace('_', ' ')}]({name}.png)")),
         *section_lines(report.more),
         "",
         "## Where it was measured",
@@ -45,8 +49,8 @@ def page(report: Report, pictures: Sequence[str] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
-def making_lines(section: Section) -> Iterator[str]:
-    """Yield the lines of a section on the making of a format."""
+def export_notes_lines(section: Section) -> Iterator[str]:
+    """Yield the lines of a section on how a format's file was made."""
     return section_lines(section, title=f"How {section.title} was made")
 
 
@@ -82,7 +86,7 @@ def table_lines(table: Table, *, bold_chosen: bool = False) -> Iterator[str]:
 
 
 def items(sentences: Iterable[str]) -> Iterator[str]:
-    """Yield plain text as a list, a line each."""
+    """Yield plain text as a list, one line per sentence."""
     return (f"- {quoting.markdown(sentence)}" for sentence in sentences)
 
 
@@ -92,7 +96,7 @@ def bold(sentence: str) -> str:
 
 
 def paragraphs(sentences: Iterable[str]) -> str:
-    """Return plain text, a paragraph each."""
+    """Return plain text, one paragraph per sentence."""
     return "\n\n".join(map(quoting.markdown, sentences))
 
 

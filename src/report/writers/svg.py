@@ -1,4 +1,4 @@
-"""Charts as SVG elements of an HTML page, in the page's colours."""
+"""Charts as SVG elements of an HTML page, in the colours of the page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def broad(chart: Chart) -> Markup:
 
 
 def _inline(chart: Chart, width: float, kind: str) -> Markup:
-    """Return a chart as an element of the class ``kind``, whose ids are unique within the page."""
+    """Return a chart as an SVG element of the CSS class ``kind``, with ids unique in the page."""
     prefix = f"{chart.name}-{kind}"
     figure = chart.draw(width)
     buffer = io.StringIO()
@@ -35,7 +35,7 @@ def _inline(chart: Chart, width: float, kind: str) -> Markup:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
-    # Several figures in one page use the same ids and refer to them.
+    # matplotlib uses the same ids in all figures: a prefix keeps them apart in one page.
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'(xlink:)?href="#', f'href="#{prefix}-', text)
     text = text.replace("url(#", f"url(#{prefix}-")

@@ -1,4 +1,4 @@
-"""The report in TensorBoard: tables as text, a scalar a figure, charts and hyperparameters."""
+"""The report in TensorBoard: tables as text, figures as scalars, charts and hyperparameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from src.report.document import Section
 from src.report.sections.report import Report
 from src.report.writers import markdown
 
-_LARGEST = 2**1000  # of a whole number, which TensorBoard keeps as a floating-point one
+_LARGEST = 2**1000  # TensorBoard stores whole numbers as floats, which end at 2**1024
 
 
 def write(
@@ -26,9 +26,9 @@ def write(
 
     Args:
         report: the report of the run.
-        folder: the run's.
-        hyperparameters: nested values of the configuration; those that are numbers, texts or
-            truth values become columns of the HParams tab.
+        folder: the folder of the run.
+        hyperparameters: nested values of the configuration; numbers, strings and booleans become
+            columns of the HParams tab.
         figures: by name, for the Images tab.
     """
     from torch.utils.tensorboard import SummaryWriter
@@ -57,7 +57,7 @@ def write_profile(
     Args:
         sections: by tag.
         figures: by name.
-        folder: the run's.
+        folder: the folder of the run.
     """
     from torch.utils.tensorboard import SummaryWriter
 
@@ -69,7 +69,7 @@ def write_profile(
 
 
 def untitled(sections: Sequence[Section]) -> str:
-    """Return sections without their headings, which a tag replaces."""
+    """Return sections without their headings: TensorBoard shows the tag instead."""
     blocks = []
     for section in sections:
         if section.sentences:

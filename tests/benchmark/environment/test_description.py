@@ -17,7 +17,7 @@ from src.run.layout import as_dict
 from src.run.reading import convert
 from src.run.results import Results
 from tests.report.pages import markdown_page
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 from tests.support import fake_machines
 
 

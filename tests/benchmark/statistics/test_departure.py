@@ -13,7 +13,7 @@ from src.benchmark.statistics.departure import (
 from src.run.accuracy import Accuracy
 from src.run.reading import convert
 from src.run.record import InvalidValueError
-from tests.report.test_table import row
+from tests.report.planted import row
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from src.run.layout import as_dict
 from src.run.reading import convert
 from src.run.rounds import RoundingSums
 from src.run.row import Row
-from tests.report.test_table import row as table_row
+from tests.report.planted import row as table_row
 
 CLASSES = 10
 IMAGES = torch.randn(96, 3, 16, 16, generator=torch.Generator().manual_seed(1))

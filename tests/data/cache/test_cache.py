@@ -1,4 +1,4 @@
-"""Decoded pictures that are kept: on disk, for several trainings and processes."""
+"""Cache of decoded images on disk, for several trainings and processes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def pixels(images: Any, count: int = PICTURES) -> list[bytes]:
     return [images.image(index).tobytes() for index in range(count)]
 
 
-def test_pictures_on_disk_are_those_of_the_files(files: ImageFiles, tmp_path: Path) -> None:
+def test_images_in_the_disk_cache_are_those_of_the_files(files: ImageFiles, tmp_path: Path) -> None:
     before = pixels(files)
     kept = keep(files, tmp_path / "cache", count=4)
     for path in files.paths:
@@ -60,7 +60,7 @@ def test_pictures_on_disk_are_those_of_the_files(files: ImageFiles, tmp_path: Pa
         kept.image(4)  # not among those that were kept
 
 
-def test_pictures_of_different_sizes_keep_them(tmp_path: Path) -> None:
+def test_cached_images_of_different_sizes_keep_their_sizes(tmp_path: Path) -> None:
     sizes = [(3, 5), (8, 2), (1, 1)]
     for number, size in enumerate(sizes):
         Image.effect_noise(size, 90).convert("RGB").save(tmp_path / f"{number}.png")
@@ -70,7 +70,7 @@ def test_pictures_of_different_sizes_keep_them(tmp_path: Path) -> None:
     assert pixels(kept, 3) == pixels(files, 3)
 
 
-def test_a_second_training_decodes_nothing(
+def test_a_second_training_with_a_disk_cache_decodes_nothing(
     files: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = pixels(keep(files, tmp_path / "cache"))
@@ -96,7 +96,7 @@ def test_a_file_that_changed_is_decoded_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["resize", "shrunk", "fewer"])
-def test_what_changes_the_pixels_is_another_entry(
+def test_an_option_that_changes_pixels_has_its_own_cache_entry(
     files: ImageFiles, tmp_path: Path, change: str
 ) -> None:
     preprocessing = Digits(image_size=8).preprocessing
@@ -110,7 +110,7 @@ def test_what_changes_the_pixels_is_another_entry(
     assert len(entries(tmp_path / "cache")) == 2
 
 
-def test_an_entry_whose_filling_failed_is_not_there(files: ImageFiles, tmp_path: Path) -> None:
+def test_a_failed_cache_entry_is_removed(files: ImageFiles, tmp_path: Path) -> None:
     Path(files.paths[3]).write_bytes(b"nothing")
     with pytest.raises(UnreadableImageError):
         keep(files, tmp_path / "cache")
@@ -130,7 +130,7 @@ def test_the_leftover_of_a_killed_process_is_removed(files: ImageFiles, tmp_path
     }
 
 
-def test_unreadable_pictures_are_left_out_where_that_is_wanted(
+def test_unreadable_images_are_left_out_of_the_cache_if_skipped(
     files: ImageFiles, tmp_path: Path
 ) -> None:
     Path(files.paths[1]).write_bytes(b"nothing")
@@ -141,7 +141,7 @@ def test_unreadable_pictures_are_left_out_where_that_is_wanted(
         kept.image(1)
 
 
-def test_the_least_recently_used_makes_room_but_not_what_is_in_use(
+def test_the_least_recently_used_cache_entry_is_removed_unless_in_use(
     files: ImageFiles, tmp_path: Path
 ) -> None:
     size = len(b"".join(pixels(files)))
@@ -157,7 +157,9 @@ def test_the_least_recently_used_makes_room_but_not_what_is_in_use(
     assert pixels(used) == pixels(files)
 
 
-def test_pictures_that_do_not_fit_are_refused(files: ImageFiles, tmp_path: Path) -> None:
+def test_images_that_do_not_fit_into_the_cache_are_refused(
+    files: ImageFiles, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=r"data\.cache: expected pictures that take 10 bytes"):
         keep(files, tmp_path / "cache", gigabytes=1e-8)
     assert entries(tmp_path / "cache") == []
@@ -185,7 +187,7 @@ def test_a_cache_removes_nothing_but_its_own_entries(
     assert contents(elsewhere, without=[entry, folder.path / "lock"]) == before
 
 
-def test_what_a_user_put_into_an_entry_stays(files: ImageFiles, tmp_path: Path) -> None:
+def test_a_users_file_in_a_cache_entry_stays(files: ImageFiles, tmp_path: Path) -> None:
     folder = CacheFolder(tmp_path, len(b"".join(pixels(files))) + 1000)
     DiskCache(files, np.arange(PICTURES), folder, "first")
     notes = folder.entry("first") / "notes.txt"
@@ -196,7 +198,7 @@ def test_what_a_user_put_into_an_entry_stays(files: ImageFiles, tmp_path: Path) 
     assert notes.read_text() == "mine"
 
 
-def test_those_who_come_together_fill_once(
+def test_processes_that_start_together_fill_the_cache_once(
     files: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A lock on a file is of who opened it, so that threads wait for each other as processes do.
@@ -226,8 +228,8 @@ def test_a_worker_that_is_forked_reads_the_same(files: ImageFiles, tmp_path: Pat
         assert pool.map(_bytes_of, [(kept, index) for index in range(PICTURES)]) == pixels(files)
 
 
-def _bytes_of(given: tuple[Any, int]) -> bytes:
-    return given[0].image(given[1]).tobytes()
+def _bytes_of(item: tuple[Any, int]) -> bytes:
+    return item[0].image(item[1]).tobytes()
 
 
 @pytest.mark.parametrize("options", [{"cache_dir": "there"}, {"cache_gigabytes": 1.0}])
@@ -245,7 +247,7 @@ def test_a_cache_is_where_caches_of_the_user_are(
     assert len(entries(tmp_path / "caches")) == 1
 
 
-def test_pictures_in_memory_are_not_put_on_disk(tmp_path: Path) -> None:
+def test_a_data_set_in_memory_is_not_cached_on_disk(tmp_path: Path) -> None:
     data = Digits(cache="disk", cache_dir=str(tmp_path))
     with pytest.raises(UsageError, match="in memory already"):
         data.train_dataloader()
@@ -259,8 +261,8 @@ def test_validation_sees_the_same_bits_with_a_cache(tmp_path: Path, cache: Any) 
     batches = [
         next(iter(module.val_dataloader()))
         for module in (
-            ImageFolder(str(tmp_path / "photos"), image_size=8, num_workers=0, **each)
-            for each in ({}, {"cache": cache, **options})
+            ImageFolder(str(tmp_path / "photos"), image_size=8, num_workers=0, **cache_options)
+            for cache_options in ({}, {"cache": cache, **options})
         )
     ]
     assert all(torch.equal(one, other) for one, other in zip(*batches, strict=True))

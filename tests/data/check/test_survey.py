@@ -1,4 +1,4 @@
-"""The check of the data: what is broken, what is there twice, and the sheet of pictures."""
+"""The check of the data: unreadable files, copies, and the contact sheet."""
 
 from __future__ import annotations
 
@@ -64,21 +64,21 @@ def test_leaks_and_broken_files_are_named_and_end_with_a_failure(
     assert f"unreadable: 1\n  {root}/val/cat/0.png: expected an image" in out
 
 
-def test_pictures_in_memory_are_surveyed_too() -> None:
+def test_a_data_set_in_memory_can_be_surveyed() -> None:
     data = Digits(image_size=8)
-    told: list[tuple[str, int, int]] = []
+    progress_calls: list[tuple[str, int, int]] = []
     sheet = ContactSheet(data.class_names, data.preprocessing)
-    found = survey(data, sheet, lambda *progress: told.append(progress))
-    assert [found.splits[split].images for split in ("train", "val", "test")] == [
+    result = survey(data, sheet, lambda *progress: progress_calls.append(progress))
+    assert [result.splits[split].images for split in ("train", "val", "test")] == [
         *(1077, 180, 540),
     ]
-    assert found.splits["test"].width == Extent(8, 8, 8)
-    assert told[0] == ("train", 0, 1077)
-    assert verdict(found) is None
-    assert any("images a class in train: 1" in line for line in lines(found))
+    assert result.splits["test"].width == Extent(8, 8, 8)
+    assert progress_calls[0] == ("train", 0, 1077)
+    assert verdict(result) is None
+    assert any("images a class in train: 1" in line for line in lines(result))
 
 
-def test_the_sheet_shows_a_row_a_class(tmp_path: Path) -> None:
+def test_the_contact_sheet_shows_one_row_per_class(tmp_path: Path) -> None:
     for level, name in enumerate(("dark", "light")):
         (tmp_path / name).mkdir()
         for number in range(20):
@@ -107,7 +107,7 @@ def test_the_sheet_shows_a_row_a_class(tmp_path: Path) -> None:
         (["nowhere"], "RUN: expected a run folder"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_a_wrong_command_line_of_the_data_check_is_one_line(
     argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

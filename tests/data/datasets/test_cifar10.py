@@ -1,4 +1,4 @@
-"""CIFAR-10 from a small archive in its true format: a tar of pickled batches, checked by MD5."""
+"""CIFAR-10 from a small archive in its real format: a tar of pickled batches, checked by MD5."""
 
 from __future__ import annotations
 

@@ -48,12 +48,12 @@ def test_training_is_augmented_and_evaluation_is_not() -> None:
     assert torch.equal(plain[0][0], plain[0][0])
 
 
-def test_judging_images_are_training_images_that_are_not_calibrated_on() -> None:
+def test_selection_images_are_training_images_that_are_not_calibrated_on() -> None:
     data = Digits(image_size=8)
     calibration = {image.numpy().tobytes() for image in data.calibration_images(100)}
-    found = data.judging_images(100, 60)
-    assert found is not None
-    images, labels = found
+    selection = data.judging_images(100, 60)
+    assert selection is not None
+    images, labels = selection
     assert images.shape == (60, 3, 8, 8)
     drawn = [image.numpy().tobytes() for image in images]
     assert not calibration & set(drawn)

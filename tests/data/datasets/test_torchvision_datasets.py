@@ -1,4 +1,4 @@
-"""Published data sets of photographs from small files in their true formats, and no network."""
+"""Published data sets of photographs, read from small archives in their real formats offline."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def jpeg(level: int) -> bytes:
-    """A small photograph of one grey, which says which image it is."""
+    """Return a small JPEG of one grey level, by which a test recognises the image."""
     content = io.BytesIO()
     Image.new("RGB", (24, 16), (level, level, level)).save(content, "JPEG")
     return content.getvalue()
 
 
 def pack(path: Path, files: dict[str, bytes]) -> str:
-    """Write an archive; its MD5, as torchvision checks it."""
+    """Write an archive and return its MD5, which torchvision checks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w:gz") as tar:
         for name, content in files.items():
@@ -57,24 +57,26 @@ def digest(content: bytes) -> str:
 
 
 def levels(data: DatasetModule) -> dict[str, set[tuple[str, int]]]:
-    """The classes and greys of each split."""
-    found = {}
+    """Return the classes and grey levels of each split."""
+    by_split = {}
     for split in SPLITS:
         images, indices = data.load()[split]
-        found[split] = {
+        by_split[split] = {
             (
                 data.class_names[images.targets[index]],
                 images.image(int(index)).getpixel((0, 0))[0],
             )
             for index in indices
         }
-    return found
+    return by_split
 
 
-def test_flowers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flowers_are_read_from_their_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "flowers-102"
-    pictures = {f"jpg/image_{number:05d}.jpg": jpeg(number) for number in range(1, 7)}
-    files = {"image": pack(folder / "102flowers.tgz", pictures)}
+    images = {f"jpg/image_{number:05d}.jpg": jpeg(number) for number in range(1, 7)}
+    files = {"image": pack(folder / "102flowers.tgz", images)}
     matrices = {
         "label": ("imagelabels.mat", {"labels": [[2, 1, 2, 1, 2, 1]]}),
         "setid": ("setid.mat", {"trnid": [[1, 2]], "valid": [[3, 4]], "tstid": [[5, 6]]}),
@@ -86,31 +88,31 @@ def test_flowers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Flowers102, "_file_dict", {key: (names[key], files[key]) for key in names})
     data = Flowers102Data(str(tmp_path), num_workers=0)
     assert len(data.class_names) == 102
-    found = levels(data)
-    assert found["train"] == {("hard-leaved pocket orchid", 1), ("pink primrose", 2)}
-    assert found["test"] == {("hard-leaved pocket orchid", 5), ("pink primrose", 6)}
+    split_levels = levels(data)
+    assert split_levels["train"] == {("hard-leaved pocket orchid", 1), ("pink primrose", 2)}
+    assert split_levels["test"] == {("hard-leaved pocket orchid", 5), ("pink primrose", 6)}
 
 
-def test_pets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pets_are_read_from_their_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "oxford-iiit-pet"
-    pictures, lists = {}, {"trainval": "", "test": ""}
+    images, lists = {}, {"trainval": "", "test": ""}
     for label, breed in enumerate(BREEDS):
         for number in range(15):
-            pictures[f"images/{breed}_{number}.jpg"] = jpeg(label * 20 + number)
+            images[f"images/{breed}_{number}.jpg"] = jpeg(label * 20 + number)
             lists["trainval" if number < 10 else "test"] += f"{breed}_{number} {label + 1} 1 1\n"
     texts = {f"annotations/{name}.txt": text.encode() for name, text in lists.items()}
-    sums = [pack(folder / "images.tar.gz", pictures), pack(folder / "annotations.tar.gz", texts)]
-    resources = [(url, each) for (url, _), each in zip(OxfordIIITPet._RESOURCES, sums, strict=True)]
+    sums = [pack(folder / "images.tar.gz", images), pack(folder / "annotations.tar.gz", texts)]
+    resources = [(url, md5) for (url, _), md5 in zip(OxfordIIITPet._RESOURCES, sums, strict=True)]
     monkeypatch.setattr(OxfordIIITPet, "_RESOURCES", resources)
     data = PetsData(str(tmp_path), num_workers=0)
     assert data.class_names == ["Abyssinian", "Great Pyrenees", "Pug"]
-    found = levels(data)
-    assert [len(found[split]) for split in SPLITS] == [27, 3, 15]
-    assert ("Pug", 40 + 12) in found["test"]
-    assert not found["train"] & found["val"]
+    split_levels = levels(data)
+    assert [len(split_levels[split]) for split in SPLITS] == [27, 3, 15]
+    assert ("Pug", 40 + 12) in split_levels["test"]
+    assert not split_levels["train"] & split_levels["val"]
 
 
-def test_food(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_food_is_read_from_its_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dishes = ("apple_pie", "waffles")
     listed: dict[str, dict[str, list[str]]] = {"train": {}, "test": {}}
     files = {}
@@ -124,12 +126,14 @@ def test_food(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Food101, "_MD5", pack(tmp_path / "food-101.tar.gz", files))
     data = Food101Data(str(tmp_path), num_workers=0)
     assert data.class_names == list(dishes)
-    found = levels(data)
-    assert [len(found[split]) for split in SPLITS] == [18, 2, 8]
-    assert ("waffles", 20 + 13) in found["test"]
+    split_levels = levels(data)
+    assert [len(split_levels[split]) for split in SPLITS] == [18, 2, 8]
+    assert ("waffles", 20 + 13) in split_levels["test"]
 
 
-def test_imagenette(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imagenette_is_read_from_its_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = {}
     for label, name in enumerate(Imagenette._WNID_TO_CLASS):
         for number in range(12):
@@ -141,20 +145,22 @@ def test_imagenette(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Imagenette, "_ARCHIVES", archives)
     data = ImagenetteData(str(tmp_path), size="160px", num_workers=0)
     assert data.class_names[:2] == ["tench", "English springer"]
-    found = levels(data)
-    assert [len(found[split]) for split in SPLITS] == [90, 10, 20]
-    assert ("tench", 11) in found["test"]
+    split_levels = levels(data)
+    assert [len(split_levels[split]) for split in SPLITS] == [90, 10, 20]
+    assert ("tench", 11) in split_levels["test"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_cannot_be_downloaded_is_one_line(kind: type[DatasetModule], tmp_path: Path) -> None:
+def test_a_failed_download_is_an_error_in_one_line(
+    kind: type[DatasetModule], tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=r"data.root: expected .*or a network") as caught:
         kind(str(tmp_path)).prepare_data()
     assert "no network" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_their_pictures_are_varied_in_training(tmp_path: Path) -> None:
+def test_published_data_sets_are_augmented_in_training(tmp_path: Path) -> None:
     data = PetsData(str(tmp_path), image_size=32, num_workers=0)
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
-    assert data.source.augmentation(data.preprocessing)(picture).size == (32, 32)
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
+    assert data.source.augmentation(data.preprocessing)(image).size == (32, 32)

@@ -1,4 +1,4 @@
-"""Every kind of image file that people have, opened in one way."""
+"""The reader of image files: all kinds of files, and damaged ones."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def test_grey_becomes_three_equal_channels(mode: str, colour: object) -> None:
 
 
 def test_a_palette_with_transparency_gives_its_colours(tmp_path: Path) -> None:
-    picture = Image.new("P", (2, 1))
-    picture.putpalette([10, 20, 30, 200, 100, 50])
-    picture.putpixel((1, 0), 1)
-    picture.save(tmp_path / "p.png", transparency=b"\x00\x80")
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "p.png", transparency=b"\x00\x80")
     read = read_image(tmp_path / "p.png")
     assert [read.getpixel((x, 0)) for x in (0, 1)] == [(10, 20, 30), (200, 100, 50)]
 
@@ -102,12 +102,12 @@ def test_a_worker_hands_the_error_over_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", damaged_images.READABLE, ids=lambda content: content.__name__)
-def test_a_picture_is_read_whatever_its_metadata_and_shape(
+def test_an_image_is_read_with_any_metadata_and_shape(
     content: Callable[[], bytes], tmp_path: Path
 ) -> None:
     (tmp_path / "x.jpg").write_bytes(content())
-    picture = read_image(tmp_path / "x.jpg")
-    assert (picture.size, picture.mode) == (damaged_images.READABLE[content], "RGB")
+    image = read_image(tmp_path / "x.jpg")
+    assert (image.size, image.mode) == (damaged_images.READABLE[content], "RGB")
 
 
 @pytest.mark.parametrize("content", damaged_images.UNREADABLE, ids=lambda content: content.__name__)
@@ -124,9 +124,7 @@ def test_whatever_a_decoder_raises_is_one_unreadable_image(
 @pytest.mark.parametrize(
     "kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "TGA", "ICO"]
 )
-def test_a_file_with_changed_bytes_is_a_picture_or_an_unreadable_one(
-    kind: str, tmp_path: Path
-) -> None:
+def test_a_file_with_changed_bytes_is_an_image_or_unreadable(kind: str, tmp_path: Path) -> None:
     file = io.BytesIO()
     Image.fromarray(photos.pixels(40, 30)).save(file, kind)
     generator = np.random.default_rng(0)
@@ -136,10 +134,10 @@ def test_a_file_with_changed_bytes_is_a_picture_or_an_unreadable_one(
             content[int(generator.integers(len(content) // 2))] = int(generator.integers(256))
         (tmp_path / "x").write_bytes(content)
         try:
-            picture = read_image(tmp_path / "x")
+            image = read_image(tmp_path / "x")
         except UnreadableImageError:
             continue
-        assert picture.mode == "RGB"
+        assert image.mode == "RGB"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +156,7 @@ def test_an_error_that_no_decoder_has_raised_before_is_one_unreadable_image(
         read_image(tmp_path / "x.png")
 
 
-def test_too_many_open_files_are_no_fault_of_the_picture(
+def test_too_many_open_files_are_not_an_unreadable_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:

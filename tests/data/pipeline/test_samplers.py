@@ -1,4 +1,4 @@
-"""The order of training is a function of seed and epoch; evaluation sees each image once."""
+"""Samplers: a training order by seed and epoch only, and each image once in an evaluation."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class _Pictures:
         return str(index)
 
 
-def test_a_draw_decides_its_variation_and_leaves_the_generator_alone() -> None:
+def test_the_seed_of_a_draw_decides_its_augmentation_only() -> None:
     images = TransformedDataset(_Pictures(), np.arange(4), v2.Lambda(torch.rand_like))
     torch.manual_seed(5)
     expected = torch.rand(2)

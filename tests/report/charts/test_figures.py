@@ -14,19 +14,19 @@ from src.report.charts.flipped import flipped_charts
 from src.report.sections.answers import flips as flips_of
 from src.run.facts import PreprocessingFacts
 from tests.report.pages import record
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 
 GREY = PreprocessingFacts(image_size=64, resize="squash", mean=[0.5] * 3, std=[0.25] * 3)
 
 
 def figures_of(measured: dict[str, Any], flipped: Path) -> dict[str, Figure]:
-    """What the report draws of flipped images and of classes, by name."""
+    """Return the charts of flipped images and of class accuracy, by name."""
     content = record(measured)
     charts = [*flipped_charts(flips_of(content), flipped), class_chart(content)]
     return {chart.name: chart.draw() for chart in charts if chart is not None}
 
 
-def test_a_picture_is_kept_as_the_network_saw_it(tmp_path: Path) -> None:
+def test_a_flipped_image_is_stored_as_the_network_saw_it(tmp_path: Path) -> None:
     images = np.zeros((3, 3, 8, 6), np.float32)
     images[1] = 1.0  # 0.5 + 0.25
     pictures = FlippedImages(tmp_path / "flipped", GREY)
@@ -38,7 +38,7 @@ def test_a_picture_is_kept_as_the_network_saw_it(tmp_path: Path) -> None:
         assert set(np.asarray(picture).ravel()) == {191}
 
 
-def test_large_pictures_are_made_small_and_few_are_kept(tmp_path: Path) -> None:
+def test_flipped_images_are_stored_small_and_only_the_first_ones(tmp_path: Path) -> None:
     images = np.zeros((40, 3, 200, 100), np.float32)
     FlippedImages(tmp_path, GREY).keep(images, np.ones(40, dtype=bool), start=0)
     assert len(list(tmp_path.iterdir())) == MOST
@@ -46,7 +46,7 @@ def test_large_pictures_are_made_small_and_few_are_kept(tmp_path: Path) -> None:
         assert max(picture.size) == SIDE
 
 
-def test_as_few_are_kept_however_many_batches_and_rows_there_are(tmp_path: Path) -> None:
+def test_the_number_of_stored_images_does_not_grow_with_batches_and_rows(tmp_path: Path) -> None:
     images = np.zeros((10, 3, 4, 4), np.float32)
     flipped = np.ones(10, dtype=bool)
     pictures = FlippedImages(tmp_path, GREY)
@@ -61,7 +61,7 @@ def test_as_few_are_kept_however_many_batches_and_rows_there_are(tmp_path: Path)
     assert len(list(tmp_path.iterdir())) == MOST
 
 
-def test_a_picture_of_other_images_that_were_scored_before_is_replaced(tmp_path: Path) -> None:
+def test_a_stored_image_of_an_earlier_measurement_is_replaced(tmp_path: Path) -> None:
     for level in (0.0, 1.0):
         images = np.full((1, 3, 4, 4), level, np.float32)
         FlippedImages(tmp_path, GREY).keep(images, np.ones(1, dtype=bool), start=0)
@@ -69,7 +69,7 @@ def test_a_picture_of_other_images_that_were_scored_before_is_replaced(tmp_path:
         assert set(np.asarray(picture).ravel()) == {191}
 
 
-def test_what_flipped_and_what_each_class_lost_is_drawn(tmp_path: Path) -> None:
+def test_charts_show_flipped_images_and_the_accuracy_of_each_class(tmp_path: Path) -> None:
     measured = results(row("eager"), row("onnx"))
     measured["class_names"][3] = "$3 & a very long <name>"
     flips = [
@@ -92,6 +92,6 @@ def test_what_flipped_and_what_each_class_lost_is_drawn(tmp_path: Path) -> None:
     assert [title.splitlines()[0] for title in titles] == ["lost", "gained", "still wrong"]
 
 
-def test_where_nothing_flipped_there_is_nothing_to_see(tmp_path: Path) -> None:
+def test_no_chart_is_drawn_without_flipped_images_and_classes(tmp_path: Path) -> None:
     failed = {"status": "failed", "reason": "it broke", "latency": [], "accuracy": None}
     assert not figures_of(results(row("eager", **failed)), tmp_path)

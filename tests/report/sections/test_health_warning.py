@@ -6,7 +6,7 @@ from typing import Any
 from src.report.sections import health
 from tests.report.pages import html_page, markdown_page
 from tests.report.pages import record as record_of
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 
 SICK = {
     "images": 180,
@@ -27,7 +27,7 @@ def measured(found: dict[str, Any] | None) -> dict[str, Any]:
     return {**results(row("eager"), row("onnx")), "health": found}
 
 
-def test_a_sick_network_is_named_in_one_line_with_a_table_of_its_layers(tmp_path: Path) -> None:
+def test_an_unhealthy_network_has_a_warning_and_a_table_of_its_layers(tmp_path: Path) -> None:
     record = record_of(measured(SICK))
     warning = health.warning(record.health)
     assert warning is not None
@@ -40,7 +40,7 @@ def test_a_sick_network_is_named_in_one_line_with_a_table_of_its_layers(tmp_path
     assert "features.8.0" in shown
 
 
-def test_nothing_is_said_of_a_healthy_network_or_where_nobody_looked(tmp_path: Path) -> None:
+def test_a_healthy_or_unchecked_network_has_no_warning(tmp_path: Path) -> None:
     for found in (HEALTHY, None):
         record = record_of(measured(found))
         assert health.warning(record.health) is None
@@ -49,7 +49,7 @@ def test_nothing_is_said_of_a_healthy_network_or_where_nobody_looked(tmp_path: P
     assert health.warning(record_of(results(row("eager"))).health) is None  # of an earlier version
 
 
-def test_a_strangers_names_of_layers_stay_text(tmp_path: Path) -> None:
+def test_markup_in_layer_names_stays_text(tmp_path: Path) -> None:
     layer = {**SICK["layers"][0], "name": "<script>alert(1)</script>|x"}
     record = measured({**SICK, "layers": [layer], "problems": ["<img src=x>"]})
     assert "<script>alert(1)" not in html_page(record, tmp_path)

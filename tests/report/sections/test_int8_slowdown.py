@@ -4,7 +4,7 @@ from typing import Any
 
 from src.report.sections.int8_slowdown import explanations
 from tests.report.pages import record
-from tests.report.test_table import latency, results, row
+from tests.report.planted import latency, results, row
 
 PROFILE = {
     "time": {"conversion": 0.15, "fp32": 0.3, "int8": 0.55},
@@ -31,7 +31,7 @@ def test_a_slow_int8_row_is_explained_by_where_its_time_goes() -> None:
     ]
 
 
-def test_what_may_be_as_fast_is_not_called_slower_and_a_missing_instruction_is_named() -> None:
+def test_an_int8_row_that_may_be_as_fast_is_not_called_slower() -> None:
     (line,) = lines(0.9, 1.1, dot_product=False)
     assert line.startswith("onnx_int8 on cpu is not measurably faster than onnx_fp32: ")
     assert line.endswith(", this CPU has no instruction for int8 dot products")
@@ -43,6 +43,6 @@ def test_a_faster_row_or_one_in_fp32_needs_no_explanation() -> None:
     assert lines(0.6, 0.7, latency=[]) == []
 
 
-def test_a_runtime_that_tells_nothing_is_not_explained_away() -> None:
+def test_an_int8_row_without_a_profile_has_no_made_up_explanation() -> None:
     nothing: dict[str, Any] = {"time": {}, "nodes": {}, "operators": {}}
     assert lines(0.6, 0.7, profile=nothing) == ["onnx_int8 on cpu is slower than onnx_fp32"]

@@ -1,4 +1,4 @@
-"""What is said of a training's profile."""
+"""Sentences and tables on a training's profile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from src.report.writers.tensorboard import untitled
 
 
 def window(stage: str = "train", **regions: float) -> dict[str, Any]:
-    """A window of one step of a second, unless the regions say otherwise."""
+    """Return a window of one step, which takes a second unless the regions take longer."""
     named = {name.replace("_", " "): value for name, value in regions.items()}
     named["other"] = max(0.0, 1.0 - sum(named.values()))
     return {
@@ -72,14 +72,14 @@ def operators_text(shown: dict[str, Any]) -> str:
         ({"data_loading": 0.3, "optimizer": 0.45, "forward": 0.2}, "45% .* updates weights"),
     ],
 )
-def test_what_dominates_a_step_and_what_to_try_follow_from_the_figures(
+def test_the_advice_follows_from_the_costliest_part_of_a_step(
     regions: dict[str, float], said: str
 ) -> None:
     first = sections.sentences(profile(window(**regions)))[0]
     assert re.search(said, first), first
 
 
-def test_the_last_window_speaks_for_the_training() -> None:
+def test_the_advice_is_about_the_last_window() -> None:
     lines = sections.sentences(
         profile(window(data_loading=0.9), window("val"), window(data_loading=0.01, forward=0.98))
     )
@@ -87,7 +87,7 @@ def test_the_last_window_speaks_for_the_training() -> None:
     assert lines[-1].startswith("3 traces (6.0 MB) in profile/")
 
 
-def test_bf16_is_advised_only_to_who_has_it_not() -> None:
+def test_bf16_is_advised_only_for_a_training_in_fp32() -> None:
     computing = window(forward=0.98)
     assert "bf16-mixed" in sections.sentences(profile(computing))[0]
     assert "bf16-mixed" not in sections.sentences(profile(computing, precision="bf16-mixed"))[0]
@@ -101,7 +101,7 @@ def test_bf16_is_not_advised_for_a_network_that_is_slower_in_it_on_a_cpu(
     assert ("bf16-mixed" in sections.sentences(settings)[0]) is advised
 
 
-def test_what_went_wrong_is_said_and_so_is_that_there_is_nothing() -> None:
+def test_problems_of_the_recording_and_a_missing_profile_are_reported() -> None:
     assert "Profile: a trace is broken." in sections.sentences(
         profile(notes=("a trace is broken",))
     )
@@ -109,7 +109,7 @@ def test_what_went_wrong_is_said_and_so_is_that_there_is_nothing() -> None:
     assert "before a window of steps was reached" in line
 
 
-def test_the_shares_of_a_step_add_up() -> None:
+def test_the_shares_of_a_step_add_up_to_100_percent() -> None:
     table = steps_text(profile(window(data_loading=0.25, forward=0.5)))
     cells = [cell.strip() for cell in table.splitlines()[2].split("|")[1:-1]]
     assert cells == ["training, epoch 0", "1", "1000.0", "25.0", "50.0", "25.0"]
@@ -121,14 +121,14 @@ def test_work_on_a_device_has_a_table_of_its_own() -> None:
     assert "Work on the device" not in steps_text(profile(window(forward=0.1)))
 
 
-def test_an_operator_is_a_line_whatever_its_name() -> None:
+def test_an_operator_with_any_name_is_one_line_of_the_table() -> None:
     line = operators_text(window(forward=0.9)).splitlines()[2]
     assert "400.00" in line
     assert "40.0" in line
     assert line.replace(r"\|", "").count("|") == 6
 
 
-def test_pictures_are_of_what_there_is() -> None:
+def test_charts_are_drawn_only_of_recorded_figures() -> None:
     without = window(forward=0.9) | {"memory": {}}
     assert [name for name, _ in figures(profile(without))] == ["steps"]
     both = figures(profile(window(forward=0.9), window("val", forward=0.9)))

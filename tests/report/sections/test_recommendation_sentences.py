@@ -4,7 +4,7 @@ from typing import Any
 
 from src.report.sections.recommendation import points
 from tests.report.pages import report
-from tests.report.test_table import latency, results, row
+from tests.report.planted import latency, results, row
 
 CLOSE = {"value": 1.0, "low": 0.97, "high": 1.02, "processes": 5}
 
@@ -29,7 +29,7 @@ def test_a_recommendation_gives_its_reasons() -> None:
     )
 
 
-def test_what_is_not_faster_is_not_called_so() -> None:
+def test_a_file_that_is_not_faster_is_not_called_faster() -> None:
     even = row("onnx", latency=[latency(1, 0.01, speedup=CLOSE)])
     assert "as fast as eager [0.97, 1.02] at batch 1, of the same size" in advice(
         row("eager"), even, chosen="onnx"
@@ -39,7 +39,7 @@ def test_what_is_not_faster_is_not_called_so() -> None:
     assert "2.0x slower than eager" in advice(row("eager"), slow, chosen="onnx")
 
 
-def test_a_real_change_of_accuracy_is_called_one() -> None:
+def test_a_significant_change_of_accuracy_is_called_changed() -> None:
     better = row("onnx")
     better["accuracy"] |= {"delta_top1": 0.02, "delta_low": 0.01, "delta_high": 0.03}
     assert "accuracy changed (+2.0 points [+1.0, +3.0]" in advice(
@@ -47,7 +47,7 @@ def test_a_real_change_of_accuracy_is_called_one() -> None:
     )
 
 
-def test_a_drop_that_may_be_none_is_not_called_unchanged() -> None:
+def test_an_accuracy_drop_within_the_budget_is_not_called_unchanged() -> None:
     worse = row("onnx")
     worse["accuracy"] |= {"delta_top1": -0.015, "delta_low": -0.035, "delta_high": 0.003}
     measured = results(row("eager"), worse)
@@ -57,7 +57,7 @@ def test_a_drop_that_may_be_none_is_not_called_unchanged() -> None:
     assert "accuracy within the budget of 5 points (-1.5 points [-3.5, +0.3], n=540)" in text
 
 
-def test_an_interval_that_says_nothing_is_not_called_as_fast() -> None:
+def test_a_speedup_with_too_wide_an_interval_is_not_called_as_fast() -> None:
     wide = {"value": 5.0, "low": 0.57, "high": 54.61, "processes": 5}
     text = advice(
         row("eager"), row("onnx", latency=[latency(1, 0.002, speedup=wide)]), chosen="onnx"
@@ -66,7 +66,7 @@ def test_an_interval_that_says_nothing_is_not_called_as_fast() -> None:
     assert "as fast as" not in text
 
 
-def test_a_speed_in_one_process_is_recommended_as_such() -> None:
+def test_a_recommendation_names_a_speedup_of_one_process() -> None:
     one = {"value": 3.0, "low": 2.4, "high": 3.75, "processes": 1}
     text = advice(
         row("eager"), row("onnx", latency=[latency(1, 0.002, speedup=one)]), chosen="onnx"
@@ -74,7 +74,7 @@ def test_a_speed_in_one_process_is_recommended_as_such() -> None:
     assert "3.0x faster than eager [2.40, 3.75] at batch 1 in one process" in text
 
 
-def test_where_nothing_beats_the_baseline_it_says_so_and_what_is_open() -> None:
+def test_the_baseline_is_recommended_with_the_undecided_files() -> None:
     inconclusive = [
         {"format": "onnx_int8", "images_needed": 4321},
         {"format": "other", "images_needed": None},
@@ -90,15 +90,15 @@ def test_where_nothing_beats_the_baseline_it_says_so_and_what_is_open() -> None:
     )
 
 
-def test_without_a_measured_baseline_there_is_no_advice() -> None:
+def test_nothing_is_recommended_without_a_measured_baseline() -> None:
     assert "nothing can be recommended" in advice(row("onnx"), chosen=None)  # type: ignore[arg-type]
 
 
-def test_points_are_points_of_percent() -> None:
+def test_a_budget_is_shown_in_percentage_points() -> None:
     assert [points(share) for share in (0.01, 0.005, 0.02)] == ["1 point", "0.5 points", "2 points"]
 
 
-def test_a_file_that_was_chosen_from_several_says_so_and_what_that_does() -> None:
+def test_a_recommendation_warns_of_the_selection_bias() -> None:
     chosen = {"chosen": "onnx", "chosen_from": 4, "tested": 3}
     passing = row("onnx", verdict="pass")
     text = advice(row("eager"), passing, **chosen)
@@ -115,14 +115,14 @@ def test_a_file_that_was_chosen_from_several_says_so_and_what_that_does() -> Non
     assert "chosen from" not in advice(row("eager"), passing, **chosen | {"chosen_from": 1})
 
 
-def test_the_same_network_needs_no_test_of_its_accuracy() -> None:
+def test_an_fp32_file_of_the_same_network_is_recommended_as_such() -> None:
     same = row("onnx", verdict="same")
     same["accuracy"] |= {"images": 8, "delta_top1": 0.0}
     text = advice(row("eager"), same, chosen="onnx")
     assert text.endswith("the same network: its logits agree on all 8 test images.")
 
 
-def test_memory_is_told_beside_the_baselines_at_the_size_that_decided() -> None:
+def test_a_recommendation_by_memory_names_the_baselines_peak() -> None:
     lean = row("onnx", latency=[latency(1, 0.01, peak_rss_bytes=50_000_000), latency(8, 0.1)])
     text = advice(row("eager"), lean, chosen="onnx", objective="memory", batch_size=1)
     assert "50 MB at the peak where eager takes 200 MB" in text
@@ -131,7 +131,7 @@ def test_memory_is_told_beside_the_baselines_at_the_size_that_decided() -> None:
     assert "at the peak" not in text
 
 
-def test_a_file_with_other_probabilities_is_not_recommended_without_a_word() -> None:
+def test_a_recommended_file_with_other_probabilities_has_a_warning() -> None:
     small = row("onnx_int8", size_bytes=3_086_420)
     small["accuracy"] |= {"departures": ["logit_sqnr_db", "kl"], "logit_sqnr_db": 1.3, "kl": 0.21}
     said = advice(row("eager"), small, chosen="onnx_int8", with_function="onnx_fp32")
@@ -143,7 +143,7 @@ def test_a_file_with_other_probabilities_is_not_recommended_without_a_word() -> 
     assert "probabilities" not in advice(row("eager"), small, chosen="onnx_int8")
 
 
-def test_a_wide_interval_above_one_says_what_is_certain() -> None:
+def test_a_speedup_with_a_wide_interval_is_shown_by_its_lower_bound() -> None:
     wide = {"value": 6.7, "low": 5.38, "high": 8.26, "processes": 5}
     said = advice(
         row("eager"), row("onnx", latency=[latency(1, 0.01, speedup=wide)]), chosen="onnx"

@@ -10,7 +10,7 @@ from src.data.preprocessing import Interpolation, Preprocessing, ResizeRule
 from src.report.writers import cards
 from src.run.folder import Run
 from tests.report.pages import card
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 
 
 def manifest(**changes: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
     }
 
 
-def test_a_card_says_what_goes_in_and_out_and_on_what_terms() -> None:
+def test_a_card_names_input_output_and_licence() -> None:
     text = card("onnx", manifest(), None)
     for part in (
         "# planted as onnx",
@@ -68,7 +68,7 @@ def test_a_card_says_what_goes_in_and_out_and_on_what_terms() -> None:
 
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_a_card_says_every_step_from_a_picture_to_the_input(
+def test_a_card_names_every_preprocessing_step(
     resize: ResizeRule, interpolation: Interpolation
 ) -> None:
     rule = Preprocessing(64, resize, (0.5,) * 3, (0.25,) * 3, interpolation)
@@ -98,7 +98,7 @@ def test_a_card_has_the_figures_of_this_very_file_only() -> None:
     assert "Nothing was measured" in text
 
 
-def test_cards_are_written_beside_files_that_are_there(tmp_path: Path) -> None:
+def test_cards_are_written_into_the_existing_export_folders(tmp_path: Path) -> None:
     run = Run(tmp_path)
     for name in ("onnx", "broken"):
         (run.exports / name).mkdir(parents=True)
@@ -108,7 +108,7 @@ def test_cards_are_written_beside_files_that_are_there(tmp_path: Path) -> None:
     assert not list((run.exports / "broken").iterdir())
 
 
-def test_a_manifest_of_before_there_were_cards_has_one() -> None:
+def test_a_card_can_be_made_from_an_older_manifest() -> None:
     old = manifest()
     del old["origin"]
     for name in ("usage", "runs_with"):

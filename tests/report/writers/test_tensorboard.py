@@ -7,10 +7,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src.report.writers import tensorboard
 from tests.report.pages import report
-from tests.report.test_table import FAILED, results, row
+from tests.report.planted import FAILED, results, row
 
 
-def test_every_measured_row_has_its_scalars_and_the_table_is_text(tmp_path: Path) -> None:
+def test_tensorboard_has_scalars_of_every_measured_row_and_the_table_as_text(
+    tmp_path: Path,
+) -> None:
     measured = results(row("eager"), row("onnx", **FAILED))
     tensorboard.write(report(measured), tmp_path, {"model": {"lr": 0.1, "options": None}}, {})
     events = EventAccumulator(str(tmp_path)).Reload()

@@ -4,7 +4,7 @@ from typing import Any
 
 from src.report.writers import markdown
 from tests.report.pages import markdown_page, report
-from tests.report.test_table import results, row
+from tests.report.planted import results, row
 
 DETAILS: dict[str, Any] = {
     "target": "vnni",
@@ -22,13 +22,17 @@ DETAILS: dict[str, Any] = {
 }
 
 
-def made(measured: dict[str, Any]) -> list[str]:
-    """The lines of ``report.md`` on the making of each format."""
-    return [line for part in report(measured).making for line in markdown.making_lines(part)]
+def lines_of(measured: dict[str, Any]) -> list[str]:
+    """Return the lines of ``report.md`` on how each file was made."""
+    return [
+        line
+        for section in report(measured).export_notes
+        for line in markdown.export_notes_lines(section)
+    ]
 
 
-def test_what_was_tried_is_a_table_in_the_units_of_its_head() -> None:
-    lines = made(results(row("eager"), row("int9", details=DETAILS)))
+def test_the_recipes_that_were_tried_are_a_table_in_the_units_of_its_head() -> None:
+    lines = lines_of(results(row("eager"), row("int9", details=DETAILS)))
     assert lines == [
         "",
         "## How int9 was made",
@@ -46,13 +50,13 @@ def test_what_was_tried_is_a_table_in_the_units_of_its_head() -> None:
     assert "\n".join(lines) in markdown_page(measured)
 
 
-def test_a_format_on_two_devices_was_made_once() -> None:
+def test_a_format_on_two_devices_has_one_section_on_its_export() -> None:
     measured = results(row("int9", details=DETAILS), row("int9", device="cuda", details=DETAILS))
     assert markdown_page(measured).count("## How int9 was made") == 1
     assert "How eager" not in markdown_page(results(row("eager")))
 
 
-def test_a_file_over_the_budget_is_named_below_the_table() -> None:
+def test_a_file_over_the_accuracy_budget_has_a_footnote() -> None:
     over = row("int9", details={**DETAILS, "within_budget": False})
     notes = list(report(results(row("eager"), over)).unmeasured)
     assert len(notes) == 1
@@ -62,9 +66,9 @@ def test_a_file_over_the_budget_is_named_below_the_table() -> None:
         assert not list(report(results(row("eager"), fine)).unmeasured)
 
 
-def test_a_file_that_was_not_judged_has_no_table() -> None:
+def test_a_file_that_was_not_evaluated_has_no_table_of_recipes() -> None:
     details = {"summary": ["Not judged."], "within_budget": None}
-    assert made(results(row("int9", details=details))) == [
+    assert lines_of(results(row("int9", details=details))) == [
         "",
         "## How int9 was made",
         "",

@@ -1,4 +1,4 @@
-"""The making of the files: what each format's export says about it."""
+"""Notes of each format's export on how the file was made."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _CELLS: dict[str, Callable[[Any], str]] = {
 
 
 def sections(results: Results) -> list[Section]:
-    """Return a section for each format that tells how it was made, titled by the format.
+    """Return a section for each format whose export left notes, titled by the format.
 
-    On several devices it is the same file, which is told once.
+    A format has the same file on all devices, so it has one section.
     """
     by_format = {row.format: row.details for row in results.rows if row.details}
     return [
@@ -30,7 +30,7 @@ def sections(results: Results) -> list[Section]:
 
 
 def _trials(name: str, trials: TrialTable | None) -> Table:
-    """Return the table of what was tried, in the units that its heads name."""
+    """Return the table of the recipes that were tried, in the units that its heads name."""
     if trials is None:
         return NO_TABLE
     heads = [Head(head, is_text=unit == "text") for head, unit in trials.head]

@@ -1,0 +1,191 @@
+"""Content of a ``benchmark.json`` with planted figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+
+def latency(batch_size: int, p50: float, **changes: Any) -> dict[str, Any]:
+    """Return the timing at a batch size: ten rounds, or those in ``seconds``, two per process."""
+    seconds = changes.get("seconds", {str(number): [p50] for number in range(10)})
+    process_of_round = {number: int(number) // 2 for number in seconds}
+    return {
+        "batch_size": batch_size,
+        "samples": 100,
+        "rounds": len(seconds),
+        "processes": len(set(process_of_round.values())),
+        "process_of_round": process_of_round,
+        "mean_s": p50,
+        "p50_s": p50,
+        "p90_s": p50 * 1.1,
+        "p99_s": None,
+        "iqr_s": 0.0,
+        "images_per_second": batch_size / p50,
+        "busy_cores": 1.9,
+        "device_p50_s": None,
+        "joules_per_image": None,
+        "peak_rss_bytes": 200_000_000,
+        "peak_device_bytes": None,
+        "stable": True,
+        "unstable": [],
+        "disturbance": None,
+        "speedup": {
+            "value": 2.0,
+            "low": 1.9,
+            "high": 2.1,
+            "processes": min(5, len(set(process_of_round.values()))),
+        },
+        "speedup_same_runtime": None,
+        "seconds": seconds,
+        **changes,
+    }
+
+
+def row(name: str, **changes: Any) -> dict[str, Any]:
+    """Return a measured row."""
+    return {
+        "format": name,
+        "device": "cpu",
+        "precision": "fp32",
+        "status": "ok",
+        "reason": None,
+        "details": None,
+        "usage": f'open("{{folder}}/model")  # {name}',
+        "runs_with": ["torch"],
+        "files": ["model"],
+        "sha256": {"model": f"sha of {name}"},
+        "size_bytes": 12_345_678,
+        "load_seconds": 0.5,
+        "first_inference_seconds": 0.045,
+        "effective": {"runtime": "fast 1.0"},
+        "profile": {
+            "time": {"fp32": 0.25, "int8": 0.75},
+            "nodes": {"fp32": 3, "int8": 9},
+            "operators": {"QLinearConv": 0.75, "Gelu": 0.25},
+        },
+        "idle_between_turns": True,
+        "latency": [latency(1, 0.0123), latency(8, 0.05)],
+        "accuracy": {
+            "images": 540,
+            "top1": 0.9876,
+            "top5": 1.0,
+            "ece": 0.02,
+            "delta_top1": -0.0123,
+            "delta_low": -0.0234,
+            "delta_high": 0.0012,
+            "mcnemar_p": 0.07,
+            "agreement": 0.99,
+            "lost": 8,
+            "gained": 1,
+            "delta_ece": 0.001,
+            "worst_class": {"name": "7", "index": 7, "images": 54, "delta": -0.05},
+            "per_class": [
+                {"name": "0", "index": 0, "images": 54, "before": 1.0, "after": 1.0},
+                {"name": "7", "index": 7, "images": 54, "before": 1.0, "after": 0.95},
+            ],
+            "max_abs_logit_diff": 0.5,
+            "p99_abs_logit_diff": 0.4,
+            "logit_sqnr_db": None,
+            "kl": 0.001,
+            "rounding_error": 1.5e-6,
+            "beyond_rounding": 0,
+            "images_needed": 1234,
+            "flips": [],
+        },
+        "verdict": "inconclusive",
+        **changes,
+    }
+
+
+FAILED = {"status": "failed", "reason": "it <b>broke</b> | badly", "latency": [], "accuracy": None}
+
+
+def results(*rows: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a ``benchmark.json``; the first measured row is recommended."""
+    return {
+        "schema_version": 2,
+        "run": "planted/version_0",
+        "model": "planted",
+        "parameters": 1_000_000,
+        "macs": 2_000_000,
+        "input_shape": [3, 64, 64],
+        "num_classes": 10,
+        "command": "python -m src.train model=planted",
+        "training": {
+            "train_loss": {"epochs": [0.5, 1.0, 1.5, 2.0], "values": [2.0, 1.5, 1.0, 0.5]},
+            "val_loss": {"epochs": [1.0, 2.0], "values": [1.2, 0.7]},
+            "val_top1": {"epochs": [1.0, 2.0], "values": [0.8, 0.9]},
+        },
+        "checkpoint": {"path": "checkpoints/best.ckpt", "sha256": "abc", "epoch": 3},
+        "calibration": {"split": "train", "images": 128},
+        "dataset": {
+            "name": "digits",
+            "split": "test",
+            "images": 540,
+            "sha256": "a" * 64,
+            "also_in_calibration": 0,
+        },
+        "class_names": [str(digit) for digit in range(10)],
+        "baseline": "eager",
+        "options": {"max_accuracy_drop": 0.01},
+        "recommendation": {
+            "cpu": {
+                "format": _first_measured(rows),
+                "objective": "latency",
+                "batch_size": 1,
+                "equals": [],
+                "inconclusive": [],
+                "chosen_from": 1,
+                "tested": 0,
+            }
+        },
+        "recommended": {"cpu": _first_measured(rows)},
+        "measured_at": "2026-01-02T03:04:05+00:00",
+        "measured_seconds": 61.2,
+        "environment": {
+            "cpu": "a CPU",
+            "isa": [],
+            "int8_dot_product": True,
+            "usable_cores": 2,
+            "machine_cores": 4,
+            "virtual_machine": True,
+            "frequency_governor": None,
+            "memory_bytes": 8_000_000_000,
+            "container": {"cores": None, "memory_bytes": None},
+            "threads": 2,
+            "gpu": None,
+            "system": "Linux",
+            "python": "3.11",
+            "packages": {"torch": "2.15"},
+            "git_commit": "c0ffee",
+        },
+        "rows": list(rows),
+    }
+
+
+def _first_measured(rows: Sequence[dict[str, Any]]) -> str | None:
+    names = (row["format"] for row in rows if (row["device"], row["status"]) == ("cpu", "ok"))
+    return next(names, None)
+
+
+def of_version_1(measured: dict[str, Any]) -> dict[str, Any]:
+    """Return the content as version 1 of the file had it."""
+    older: dict[str, Any] = json.loads(json.dumps(measured))
+    older["schema_version"] = 1
+    for name in ("sha256", "also_in_calibration"):
+        older["dataset"].pop(name)
+    for advice in older["recommendation"].values():
+        advice.pop("chosen_from")
+        advice.pop("tested")
+    for row_content in older["rows"]:
+        row_content |= {"peak_rss_bytes": 200_000_000, "peak_device_bytes": None}
+        for cell in row_content["latency"]:
+            cell.pop("peak_rss_bytes")
+            cell.pop("peak_device_bytes")
+        if row_content["accuracy"]:
+            row_content["accuracy"] |= {"verdict": row_content["verdict"], "max_drop": 0.01}
+            row_content["accuracy"].pop("rounding_error")
+            row_content["accuracy"].pop("beyond_rounding")
+    return older
