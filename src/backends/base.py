@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import msgspec
 from numpy.typing import NDArray
 
 from src.backends.chrome_trace import Operation
+from src.run.facts import PreprocessingFacts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,16 +45,19 @@ class ExportSource:
     example: Tensor  # (2, 3, H, W): two images, for a batch of one can freeze the batch size
     calibration: Tensor  # (M, 3, H, W): training images
     class_names: Sequence[str]  # K, in label order
-    preprocessing: dict[str, Any]  # how an image becomes the network's input
+    preprocessing: PreprocessingFacts  # how an image becomes the network's input
     scratch: Path  # an existing folder for temporary files, deleted after the export
     # Other training images, (M, 3, H, W), and their labels, (M,), to select a recipe by.
     selection: tuple[Tensor, Tensor] | None = None
     options: Mapping[str, object] = field(default_factory=dict)  # a format's own, by its name
     max_accuracy_drop: float = 0.01  # that a quantized file may give up, a share of 1
 
-    def metadata(self) -> dict[str, Any]:
-        """Return what travels inside each file, as plain values."""
-        return {"class_names": list(self.class_names), "preprocessing": self.preprocessing}
+    def metadata(self) -> dict[str, object]:
+        """Return the class names and the preprocessing, as plain values for JSON in each file."""
+        return {
+            "class_names": list(self.class_names),
+            "preprocessing": msgspec.to_builtins(self.preprocessing),
+        }
 
     def options_of(self, name: str, kind: type[Options]) -> Options:
         """Return the options of the format called ``name``, or their defaults if none are given.

@@ -11,6 +11,7 @@ from src.backends.torch.runtime import TorchRuntime, open_device
 from src.errors import UsageError, describe
 from src.formats.base import Format
 from src.run import usage_code
+from src.run.facts import PreprocessingFacts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,12 +70,12 @@ class Eager(Format):
             network = narrowed(network, self.dtype)
         return self.runtime(network.to(place), place, self.precision)
 
-    def usage(self, preprocessing: dict[str, Any]) -> str:
+    def usage(self, preprocessing: PreprocessingFacts) -> str:
         return self.program(preprocessing)
 
     def program(
         self,
-        preprocessing: dict[str, Any],
+        preprocessing: PreprocessingFacts,
         *changes: str,
         call: str = "model(torch.from_numpy(images))",
     ) -> str:

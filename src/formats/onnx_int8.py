@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from src.backends.base import ExportSource
 from src.backends.onnx import file as _onnx
@@ -25,6 +27,7 @@ from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.recipe import OnnxRecipe
 from src.quantization.search import search
 from src.quantization.target import Target
+from src.run.facts import ExportDetails
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +68,7 @@ class OnnxInt8(OnnxFp32):
     tolerance = None
     Options = Int8Options
 
-    def export(self, source: ExportSource, folder: Path) -> dict[str, Any]:
+    def export(self, source: ExportSource, folder: Path) -> ExportDetails:
         options = source.options_of(self.name, Int8Options)
         choice = target.choose(options.target)
         quantizer = Quantizer(source, choice)
@@ -92,7 +95,7 @@ class OnnxInt8(OnnxFp32):
                 format_name=self.name,
             )
         _onnx.write(model, source, folder, quantization=recipe.values())
-        return {**choice.details(), **details}
+        return msgspec.structs.replace(details, more={**choice.details(), **details.more})
 
     def sensitivity(
         self, folder: Path, exports: Path, images: NDArray[np.float32]

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from src.backends.base import ExportSource
 from src.backends.openvino import file
@@ -34,6 +33,7 @@ from src.quantization.openvino.candidates import OpenVinoCandidates
 from src.quantization.openvino.quantizer import Quantizer
 from src.quantization.openvino.recipe import OpenVinoRecipe
 from src.quantization.search import search
+from src.run.facts import ExportDetails
 from src.system import machine
 
 RECIPES = (OpenVinoRecipe("convolutional"), OpenVinoRecipe("transformer"))
@@ -70,7 +70,7 @@ class OpenVinoInt8(OpenVinoFp32):
     tolerance = None
     Options = OpenVinoInt8Options
 
-    def export(self, source: ExportSource, folder: Path) -> dict[str, Any]:
+    def export(self, source: ExportSource, folder: Path) -> ExportDetails:
         options = source.options_of(self.name, OpenVinoInt8Options)
         quantizer = Quantizer(source)
         if source.selection is None or options.search_seconds == 0:

@@ -6,7 +6,6 @@ Loading takes as long as compiling does, and a C++ compiler, wherever the file r
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from src.backends.base import Unavailable
 from src.backends.torch.runtime import (
@@ -16,6 +15,7 @@ from src.backends.torch.runtime import (
     require_compiler,
 )
 from src.formats import eager
+from src.run.facts import PreprocessingFacts
 from src.system.packages import missing_packages
 
 
@@ -25,7 +25,7 @@ class TorchCompile(eager.Eager):
     tolerance = 5e-3  # as eager's, and BatchNorm folded
     compiles = True
 
-    def usage(self, preprocessing: dict[str, Any]) -> str:
+    def usage(self, preprocessing: PreprocessingFacts) -> str:
         line = 'model = torch.compile(model, options={"freezing": True})'
         return self.program(preprocessing, line)
 

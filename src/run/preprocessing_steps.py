@@ -8,9 +8,10 @@ pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from src.run.facts import PreprocessingFacts
 
 Filter = Literal["bilinear", "bicubic"]
 
@@ -104,32 +105,31 @@ Spatial = WithoutEnds | ResizeBoth | ResizeShorter | CropMiddle  # image in, ima
 Step = Upright | ToRgb | Spatial | Scale | Normalise
 
 
-def steps_of(preprocessing: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The steps from a decoded image to the network's input, (3, H, W) float32, in order.
+def steps_of(preprocessing: PreprocessingFacts) -> tuple[Step, ...]:
+    """Return the steps from a decoded image to the network's input, (3, H, W) float32, in order.
 
     Args:
         preprocessing: as it travels inside an exported file and in ``manifest.json``. A file
             without ``interpolation`` or ``crop_share`` has bilinear and 0.875.
     """
-    size = int(preprocessing["image_size"])
-    mean, std = (tuple(map(float, preprocessing[name])) for name in ("mean", "std"))
     return (
         Upright(),
         ToRgb(),
-        *_spatial(size, preprocessing),
-        Scale(preprocessing.get("scale") or Scale.factor),
-        Normalise(mean, std),
+        *_spatial(preprocessing),
+        Scale(preprocessing.scale or Scale.factor),
+        Normalise(tuple(map(float, preprocessing.mean)), tuple(map(float, preprocessing.std))),
     )
 
 
 def spatial_steps(steps: tuple[Step, ...]) -> tuple[Spatial, ...]:
-    """The steps among ``steps`` that resize and cut."""
+    """Return the steps among ``steps`` that resize and cut."""
     return tuple(step for step in steps if isinstance(step, Spatial))
 
 
-def _spatial(size: int, preprocessing: Mapping[str, Any]) -> tuple[Spatial, ...]:
-    interpolation: Filter = preprocessing.get("interpolation") or "bilinear"
-    if preprocessing["resize"] == "squash":
+def _spatial(preprocessing: PreprocessingFacts) -> tuple[Spatial, ...]:
+    size = preprocessing.image_size
+    interpolation: Filter = preprocessing.interpolation or "bilinear"
+    if preprocessing.resize == "squash":
         return (ResizeBoth(size, interpolation),)
-    side = round(size / (preprocessing.get("crop_share") or CROP_SHARE))
+    side = round(size / (preprocessing.crop_share or CROP_SHARE))
     return WithoutEnds(), ResizeShorter(side, interpolation), CropMiddle(size)

@@ -6,8 +6,8 @@ They travel in the manifest as text, with ``FOLDER`` where the file's folder bel
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from src.run.facts import PreprocessingFacts
 from src.run.preprocessing_steps import (
     CropMiddle,
     Normalise,
@@ -26,9 +26,9 @@ _PICTURE = "picture.png"
 
 
 def lines(
-    imports: Sequence[str], opening: Sequence[str], preprocessing: dict[str, Any], call: str
+    imports: Sequence[str], opening: Sequence[str], preprocessing: PreprocessingFacts, call: str
 ) -> str:
-    """The whole program.
+    """Return the whole program.
 
     It gives the network the same bits as training's evaluation, or ends with an error: a mode of
     pixels that it does not know is refused.
@@ -57,12 +57,16 @@ def lines(
 
 
 def tensor(device: str) -> str:
-    """An expression for ``images`` as a torch tensor on ``device``."""
+    """Return an expression for ``images`` as a torch tensor on ``device``."""
     return "torch.from_numpy(images)" + ('.to("cuda")' if device == "cuda" else "")
 
 
 def _lines_of(step: Step) -> list[str]:  # noqa: PLR0911  # one a kind of step
-    """One step: of ``picture``, a PIL image, until ``Scale`` makes ``values``, (H, W, 3), of it."""
+    """Return the lines of one step.
+
+    The steps until ``Scale`` change ``picture``, a PIL image; ``Scale`` makes ``values``,
+    (H, W, 3), of it.
+    """
     match step:
         case Upright():
             return ["picture = ImageOps.exif_transpose(picture)  # upright"]

@@ -190,7 +190,7 @@ def test_it_cuts_long_pictures_as_the_evaluation_does(size: tuple[int, int]) -> 
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     picture = Image.fromarray(noise)
     assert np.array_equal(
-        predict_module().preprocess(picture, rule.to_dict()), rule(picture).numpy()
+        predict_module().preprocess(picture, as_dict(rule.facts())), rule(picture).numpy()
     )
 
 

@@ -21,6 +21,9 @@ from src.predict.exported import ExportedFile, NoAnswerError
 from src.predict.options import PredictOptions
 from src.predict.output import open_writer
 from src.predict.stage import Prediction, predictions, softmax
+from src.run.facts import PreprocessingFacts
+from src.run.layout import as_dict
+from src.run.reading import convert
 from src.system import os_errors
 from src.system.signals import Stopped
 from src.worker.process import EVALUATION_BATCH
@@ -383,4 +386,9 @@ def test_an_exported_files_preprocessing_is_made_again_from_its_words() -> None:
         Preprocessing(24),
         Preprocessing(32, "crop", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bicubic", 0.9),
     ):
-        assert Preprocessing.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+        assert (
+            Preprocessing.of(
+                convert(json.loads(json.dumps(as_dict(rule.facts()))), PreprocessingFacts)
+            )
+            == rule
+        )

@@ -16,7 +16,6 @@ from PIL import Image
 
 from src.benchmark.statistics.fidelity import what_is_wrong
 from src.bundle.stage import CONTENTS
-from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError
 from src.predict.exported import ExportedFile, NoAnswerError
 from src.worker.answer import UnusableAnswer, logits_of
@@ -146,7 +145,7 @@ def test_it_is_no_prediction(name: str) -> None:
         def answer(self, _: Any) -> Any:
             return answer
 
-    rule = Preprocessing.from_dict(PREPROCESSING)
+    rule = PREPROCESSING
     file = ExportedFile("onnx_int8", Answering(), ["a", "b", "c"], rule)  # type: ignore[arg-type]
     with pytest.raises(LightshipError) as raised:
         file.logits(ZERO)

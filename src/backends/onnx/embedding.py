@@ -12,12 +12,14 @@ ratio of sides makes ties, by one of 255. https://onnx.ai/onnx/operators/onnx__R
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from src.backends.onnx import file
 from src.backends.onnx.runtime import INPUT, OUTPUT
+from src.run.facts import PreprocessingFacts
 from src.run.preprocessing_steps import (
     CropMiddle,
     Filter,
@@ -50,13 +52,15 @@ def embed(folder: Path, target: Path) -> None:
 
     network = onnx.load(folder / file.FILE)
     metadata = {each.key: each.value for each in network.metadata_props}
-    model = _joined(network, json.loads(metadata["preprocessing"]))
+    model = _joined(
+        network, msgspec.json.decode(metadata["preprocessing"], type=PreprocessingFacts)
+    )
     onnx.helper.set_model_props(model, {**metadata, EMBEDDED: "true"})
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, target / file.FILE)
 
 
-def _joined(network: onnx.ModelProto, preprocessing: dict[str, Any]) -> onnx.ModelProto:
+def _joined(network: onnx.ModelProto, preprocessing: PreprocessingFacts) -> onnx.ModelProto:
     """The network between what comes before it and what comes after."""
     import onnx
     from onnx import compose, parser
@@ -79,9 +83,9 @@ def _joined(network: onnx.ModelProto, preprocessing: dict[str, Any]) -> onnx.Mod
     return model
 
 
-def _before(preprocessing: dict[str, Any]) -> str:
+def _before(preprocessing: PreprocessingFacts) -> str:
     """The graph from a picture to the network's input: a step's nodes after those of the other."""
-    size = preprocessing["image_size"]
+    size = preprocessing.image_size
     constants = [
         "int64[1] zero = {0}, int64[2] outer = {1, 3}",
         f"int64[4] shape = {{1, 3, {size}, {size}}}",
