@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from src.backends.chrome_trace import Operation
 from src.run.facts import PreprocessingFacts
+from src.run.row import Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,9 +130,9 @@ def _ranked(seconds: dict[str, float], total: float) -> dict[str, float]:
 class Runtime(Protocol):
     """An exported file, loaded on a device."""
 
-    # What the runtime says it really runs with: "runtime" (its name and version), and "device"
-    # and "threads" as far as it tells. Where these differ from what was asked, the row fails.
-    settings: dict[str, Any]
+    # The runtime's own account of what it runs with: "runtime" (its name and version), and
+    # "device" and "threads" as far as it tells. Where these differ from the request, the row fails.
+    settings: Settings
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits (N, K) for images (N, 3, H, W), both in the host's memory."""

@@ -135,7 +135,7 @@ def _png(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _expected(run: Run, name: str, picture: Image.Image) -> dict[str, Any]:
+def _expected(run: Run, name: str, picture: Image.Image) -> dict[str, object]:
     """Return the file's own answer for the picture, by the evaluation's preprocessing."""
     with open_file(run, PredictOptions(format=name)) as file:
         pixels = file.preprocessing(picture.convert("RGB")).numpy()

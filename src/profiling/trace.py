@@ -10,12 +10,12 @@ import dataclasses
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-Event = Mapping[str, Any]  # of a Chrome trace; its values depend on the profiler
+from src.backends.chrome_trace import Event
 
 STEP = "ProfilerStep#"
 OPTIMIZER = "Optimizer.step#"  # torch's own region; with Lightning it contains the whole step

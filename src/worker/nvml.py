@@ -13,7 +13,7 @@ import ctypes
 import functools
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def first_gpu() -> str | None:
@@ -82,19 +82,28 @@ def energy_millijoules() -> int | None:
     return None if value is None else int(value)
 
 
-def describe() -> dict[str, Any]:
-    """Driver version, current and highest clocks of the multiprocessors in Hz, power limit in W."""
+class GpuState(NamedTuple):
+    """The driver's account of the GPU; None where it does not tell."""
 
-    def ask(library: Any, handle: Any) -> dict[str, Any]:
+    driver: str | None = None  # version
+    clock_hz: float | None = None  # of the multiprocessors, now
+    highest_clock_hz: float | None = None
+    power_limit_watts: float | None = None
+
+
+def describe() -> GpuState:
+    """Return the driver's version, the clocks and the power limit."""
+
+    def ask(library: Any, handle: Any) -> GpuState:
         clock = library.NVML_CLOCK_SM
-        return {
-            "driver": str(library.nvmlSystemGetDriverVersion()),
-            "clock_hz": library.nvmlDeviceGetClockInfo(handle, clock) * 1e6,
-            "highest_clock_hz": library.nvmlDeviceGetMaxClockInfo(handle, clock) * 1e6,
-            "power_limit_watts": library.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3,
-        }
+        return GpuState(
+            driver=str(library.nvmlSystemGetDriverVersion()),
+            clock_hz=library.nvmlDeviceGetClockInfo(handle, clock) * 1e6,
+            highest_clock_hz=library.nvmlDeviceGetMaxClockInfo(handle, clock) * 1e6,
+            power_limit_watts=library.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3,
+        )
 
-    return _ask(ask) or {}
+    return _ask(ask) or GpuState()
 
 
 class GrowthMeter:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,11 +73,11 @@ class DiskCache:
     def name(self, index: int) -> str:
         return self._images.name(index)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # A worker that is spawned maps the file itself; a mapping would travel as a copy of it.
         return {name: value for name, value in vars(self).items() if name not in _MAPPED}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         self._map()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class ResumeState:
             epoch, seen = epochs.processed, batches.current.ready * step
         return {"seed": self.seed, "epoch": epoch, "seen": seen, "images_a_step": step}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: Mapping[str, int]) -> None:
         """Take the state that :meth:`save` returned."""
         self._loaded = {name: int(value) for name, value in state.items()}
 
