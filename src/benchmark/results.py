@@ -18,6 +18,7 @@ from src.run.folder import Run
 from src.run.record import Wrong
 from src.run.results import VERSION, Results
 from src.run.rounds import Rounds
+from src.run.row import Row as RowFigures
 from src.system.console import Report
 
 
@@ -62,34 +63,30 @@ def with_figures(
         Wrong: the result is not what its readers expect; nothing is written.
     """
     with _telling_of_rounds(run):
-        results = _derived(run, measured, rows, schedule, options)
+        traces = _folder_of_traces(run, options)
+        finished = [
+            row.finish(
+                schedule.baseline_of(row),
+                schedule.counterpart_of(row),
+                options.max_accuracy_drop,
+                traces,
+            )
+            for row in rows
+        ]
+        results = _results(run, measured, finished, options)
         machine = f"{results.environment.processor} {options.effective_threads} threads"
         run.write_benchmark(results, machine)
     run.rounds.unlink(missing_ok=True)
     return results
 
 
-def _derived(
-    run: Run,
-    measured: Rounds,
-    rows: Sequence[Row],
-    schedule: Schedule,
-    options: BenchmarkOptions,
+def _results(
+    run: Run, measured: Rounds, finished: list[RowFigures], options: BenchmarkOptions
 ) -> Results:
     manifest = run.read_manifest()
-    traces = _folder_of_traces(run, options)
-    finished = [
-        row.finish(
-            schedule.baseline_of(row),
-            schedule.counterpart_of(row),
-            options.max_accuracy_drop,
-            traces,
-        )
-        for row in rows
-    ]
     recommendation = {
         device: recommend(finished, options.baseline, device, options.objective)
-        for device in dict.fromkeys(row.device for row in rows if row.ok)
+        for device in dict.fromkeys(row.device for row in finished if row.is_ok)
     }
     return Results(
         schema_version=VERSION,

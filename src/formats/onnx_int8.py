@@ -16,7 +16,6 @@ import msgspec
 
 from src.backends.base import ExportSource
 from src.backends.onnx import file as _onnx
-from src.errors import UsageError
 from src.formats.base import TensorSensitivity
 from src.formats.onnx_fp32 import OnnxFp32
 from src.quantization import account, target
@@ -25,9 +24,10 @@ from src.quantization.onnx.candidates import OnnxCandidates
 from src.quantization.onnx.equalization import equalise
 from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.recipe import OnnxRecipe
-from src.quantization.search import search
+from src.quantization.search import SearchSeconds, search
 from src.quantization.target import Target
 from src.run.facts import ExportDetails
+from src.system.ranges import require_ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,16 +47,10 @@ class Int8Options:
     """
 
     target: Target = "auto"
-    search_seconds: float = 120.0
+    search_seconds: SearchSeconds = 120.0
 
     def __post_init__(self) -> None:
-        if self.search_seconds < 0:
-            raise UsageError(
-                "export.onnx_int8.search_seconds",
-                expected="seconds, or 0 for no search",
-                found=str(self.search_seconds),
-                remedy="leave it out for its default",
-            )
+        require_ranges(self, "export.onnx_int8")
 
 
 class OnnxInt8(OnnxFp32):
