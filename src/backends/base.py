@@ -29,6 +29,13 @@ class Unavailable(Exception):  # noqa: N818  # it is a state of the machine, not
     """This format cannot run here, for the reason given: its row is skipped, not failed."""
 
 
+class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+    """The description of the network that travels inside each file, as JSON."""
+
+    class_names: list[str]  # in label order
+    preprocessing: PreprocessingFacts
+
+
 @dataclass(frozen=True)
 class ExportSource:
     """The best weights, ready to be written in any format.
@@ -54,11 +61,11 @@ class ExportSource:
     max_accuracy_drop: float = 0.01  # that a quantized file may give up, a share of 1
 
     def metadata(self) -> dict[str, object]:
-        """Return the class names and the preprocessing, as plain values for JSON in each file."""
-        return {
-            "class_names": list(self.class_names),
-            "preprocessing": msgspec.to_builtins(self.preprocessing),
-        }
+        """Return the fields of :class:`Metadata` as plain values, for JSON in each file."""
+        values: dict[str, object] = msgspec.to_builtins(
+            Metadata(class_names=list(self.class_names), preprocessing=self.preprocessing)
+        )
+        return values
 
     def options_of(self, name: str, kind: type[Options]) -> Options:
         """Return the options of the format called ``name``, or their defaults if none are given.

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from src.backends.base import ExportSource
+import msgspec
+
+from src.backends.base import ExportSource, Metadata
 from src.backends.torch.runtime import TorchRuntime, open_device
 from src.errors import UsageError, describe
 from src.formats.base import Format
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
 
 _WEIGHTS = "model.safetensors"
 _NETWORK = "network.json"
+
+
+class _Recipe(msgspec.Struct):
+    """The part of the description of the network that building it takes."""
+
+    builder: str  # torchvision's name
+    options: dict[str, Any]  # the builder's arguments
 
 
 class Eager(Format):
@@ -111,9 +120,9 @@ def open_network(folder: Path) -> nn.Module:
     from src.models import builders
 
     try:
-        network = read_metadata(folder)
+        recipe = msgspec.json.decode((folder / _NETWORK).read_bytes(), type=_Recipe)
         # An outline takes no memory: the file decides what is built, and it may be anybody's.
-        module = builders.outline(network["builder"], network["options"])
+        module = builders.outline(recipe.builder, recipe.options)
         weights = load_file(folder / _WEIGHTS)
         builders.require_weights_of(module, weights)
     except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
@@ -128,7 +137,7 @@ def open_network(folder: Path) -> nn.Module:
     return module.eval()
 
 
-def read_metadata(folder: Path) -> dict[str, Any]:
-    """Read what the file holds beside the weights: builder, class names, preprocessing."""
-    content: dict[str, Any] = json.loads((folder / _NETWORK).read_text(encoding="utf-8"))
-    return content
+def image_size(folder: Path) -> int:
+    """Return the height and width of the exported network's images, in pixels."""
+    metadata = msgspec.json.decode((folder / _NETWORK).read_bytes(), type=Metadata)
+    return metadata.preprocessing.image_size

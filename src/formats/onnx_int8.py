@@ -107,7 +107,7 @@ class OnnxInt8(OnnxFp32):
         if not original.is_file():
             raise FileNotFoundError("it is compared with onnx_fp32, which was not exported")
         file = folder / _onnx.FILE
-        metadata = {each.key: each.value for each in onnx.load(file).metadata_props}
+        metadata = {item.key: item.value for item in onnx.load(file).metadata_props}
         # Equalised, its tensors are others than those of onnx_fp32, by a factor a channel.
         change = equalise if json.loads(metadata["quantization"])["equalised"] else None
         errors = quantization_error.tensor_errors(original, file, images, change)

@@ -55,7 +55,7 @@ class TorchCompile(eager.Eager):
                 "cpp_cache_precompile_headers": False,
             },
         )
-        size = eager.read_metadata(folder)["preprocessing"]["image_size"]
+        size = eager.image_size(folder)
         with torch.inference_mode(), fresh_compiler_cache():
             # Torch takes a batch of one as another graph than all larger ones.
             compiled(torch.zeros(1, 3, size, size, device=place))

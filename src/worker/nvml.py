@@ -1,4 +1,4 @@
-"""What the NVIDIA driver says about the GPU that CUDA calls the first, whichever runtime uses it.
+"""Memory, energy and clocks of CUDA's first GPU, as the NVIDIA driver reports them.
 
 NVML counts all GPUs by their place on the bus. CUDA counts those that ``CUDA_VISIBLE_DEVICES``
 names, the fastest first. So the GPU is looked up by its UUID, which both know.
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 
 def first_gpu() -> str | None:
-    """The UUID of CUDA's device 0, by the driver itself; None where CUDA has no device.
+    """Return the UUID of CUDA's device 0, from the driver itself; None where CUDA has no device.
 
     No context is made, so that this takes no memory on the GPU.
     https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__DEVICE.html
@@ -26,20 +26,20 @@ def first_gpu() -> str | None:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return None  # no driver
-    device, found = ctypes.c_int(), (ctypes.c_ubyte * 16)()
+    device, uuid_bytes = ctypes.c_int(), (ctypes.c_ubyte * 16)()
     # The second version gives the part's own UUID where a GPU is split by MIG.
     if (
         cuda.cuInit(0)
         or cuda.cuDeviceGet(ctypes.byref(device), 0)
-        or cuda.cuDeviceGetUuid_v2(ctypes.byref(found), device)
+        or cuda.cuDeviceGetUuid_v2(ctypes.byref(uuid_bytes), device)
     ):
         return None
-    return str(uuid.UUID(bytes=bytes(found)))
+    return str(uuid.UUID(bytes=bytes(uuid_bytes)))
 
 
 @functools.cache
 def _device() -> tuple[Any, Any] | None:
-    """The library and the handle of CUDA's device 0."""
+    """Return the library and the handle of CUDA's device 0."""
     try:
         import pynvml
     except ImportError:
@@ -60,10 +60,10 @@ def _device() -> tuple[Any, Any] | None:
 
 
 def _ask(question: Callable[[Any, Any], Any]) -> Any:
-    found = _device()
-    if found is None:
+    device = _device()
+    if device is None:
         return None
-    library, handle = found
+    library, handle = device
     try:
         return question(library, handle)
     except library.NVMLError:
@@ -71,13 +71,13 @@ def _ask(question: Callable[[Any, Any], Any]) -> Any:
 
 
 def used_bytes() -> int | None:
-    """Memory in use on the GPU by all processes."""
+    """Return the memory in use on the GPU by all processes."""
     value = _ask(lambda library, handle: library.nvmlDeviceGetMemoryInfo(handle).used)
     return None if value is None else int(value)
 
 
 def energy_millijoules() -> int | None:
-    """Energy since the driver was loaded (Volta and newer)."""
+    """Return the energy since the driver was loaded (Volta and newer)."""
     value = _ask(lambda library, handle: library.nvmlDeviceGetTotalEnergyConsumption(handle))
     return None if value is None else int(value)
 
@@ -120,17 +120,17 @@ class GrowthMeter:
         self.peak_bytes: int | None = None
 
     def begin(self) -> None:
-        """The process is about to be asked."""
+        """Note the sum before the process is asked."""
         self._start = self._read()
 
     def sample(self) -> None:
-        """Look at the sum now."""
+        """Update the peak by the present sum."""
         used = self._read()
         if self._start is not None and used is not None:
             self.peak_bytes = max(self.peak_bytes or 0, self._own + used - self._start)
 
     def end(self) -> None:
-        """It has answered."""
+        """Add the growth since :meth:`begin` to what the process holds."""
         self.sample()
         used = self._read()
         if self._start is not None and used is not None:

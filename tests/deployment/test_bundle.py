@@ -116,11 +116,12 @@ def test_it_is_the_same_byte_for_byte_when_made_again(run: Run, bundle: Path) ->
 
 def test_the_card_says_what_was_measured(run: Run, bundle: Path) -> None:
     card = (bundle / "README.md").read_text(encoding="utf-8")
-    results = as_dict(run.read_benchmark())
-    row = next(row for row in results["rows"] if row["format"] == "onnx_fp32")
-    assert f"{row['accuracy']['top1']:.2%} of the {results['dataset']['images']} images" in card
+    results = run.read_benchmark()
+    row = next(row for row in results.rows if row.format == "onnx_fp32")
+    assert row.accuracy is not None
+    assert f"{row.accuracy.top1:.2%} of the {results.dataset.images} images" in card
     assert ", ".join(photos.CLASSES) in card
-    assert results["checkpoint"]["sha256"] in card
+    assert results.checkpoint.sha256 in card
     assert json.loads((bundle / "class_names.json").read_text()) == list(photos.CLASSES)
 
 

@@ -51,7 +51,7 @@ def embed(folder: Path, target: Path) -> None:
     import onnx
 
     network = onnx.load(folder / file.FILE)
-    metadata = {each.key: each.value for each in network.metadata_props}
+    metadata = {item.key: item.value for item in network.metadata_props}
     model = _joined(
         network, msgspec.json.decode(metadata["preprocessing"], type=PreprocessingFacts)
     )
@@ -61,11 +61,11 @@ def embed(folder: Path, target: Path) -> None:
 
 
 def _joined(network: onnx.ModelProto, preprocessing: PreprocessingFacts) -> onnx.ModelProto:
-    """The network between what comes before it and what comes after."""
+    """Return the network between its preprocessing and the softmax."""
     import onnx
     from onnx import compose, parser
 
-    [opset] = [each.version for each in network.opset_import if each.domain in {"", "ai.onnx"}]
+    [opset] = [item.version for item in network.opset_import if item.domain in {"", "ai.onnx"}]
     head = f'<ir_version: {network.ir_version}, opset_import: ["" : {opset}]>'
     before = compose.add_prefix(
         parser.parse_model(head + _before(preprocessing)), _PREFIX, rename_inputs=False
@@ -74,9 +74,9 @@ def _joined(network: onnx.ModelProto, preprocessing: PreprocessingFacts) -> onnx
     first = compose.merge_models(before, network, [(_PREFIX + INPUT, INPUT)])
     model = compose.merge_models(first, after, [(OUTPUT, "scores")])
     # Each of the three named its operators' version, and merging keeps all.
-    versions = {each.domain or "": each.version for each in model.opset_import}
+    versions = {item.domain or "": item.version for item in model.opset_import}
     del model.opset_import[:]
-    model.opset_import.extend(onnx.helper.make_opsetid(*each) for each in versions.items())
+    model.opset_import.extend(onnx.helper.make_opsetid(*item) for item in versions.items())
     model.graph.name = "picture_to_probabilities"
     model.producer_name = network.producer_name
     model.producer_version = network.producer_version
@@ -84,7 +84,7 @@ def _joined(network: onnx.ModelProto, preprocessing: PreprocessingFacts) -> onnx
 
 
 def _before(preprocessing: PreprocessingFacts) -> str:
-    """The graph from a picture to the network's input: a step's nodes after those of the other."""
+    """Return the graph from an image to the network's input, step by step."""
     size = preprocessing.image_size
     constants = [
         "int64[1] zero = {0}, int64[2] outer = {1, 3}",
@@ -108,7 +108,7 @@ before (uint8[height, width, 3] {PICTURE}) => (float[1, 3, {size}, {size}] {INPU
 
 
 def _nodes_of(step: Step) -> tuple[list[str], str, str]:  # noqa: PLR0911  # one a kind of step
-    """One step: its constants, its nodes, which take ``GIVEN``, and the name of what they give.
+    """Return a step's constants, its nodes, which take ``GIVEN``, and the name of their result.
 
     Tensors are (1, 3, H, W): uint8 until ``Scale``, float32 from there on.
     """

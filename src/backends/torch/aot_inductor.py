@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from src.backends.base import ExportSource, Unavailable
+from src.backends.base import ExportSource, Metadata, Unavailable
 from src.backends.torch.runtime import fresh_compiler_cache, require_compiler
-from src.run.facts import PreprocessingFacts
 from src.system import machine
 
 if TYPE_CHECKING:
@@ -35,12 +34,6 @@ class _CompiledFor(msgspec.Struct, omit_defaults=True):
     machine: str  # as ``platform.machine`` calls it
     instruction_sets: list[str]
     compute_capability: list[int] | None = None  # of the GPU; None for a CPU
-
-
-class _Metadata(msgspec.Struct):
-    """The rest of a package's metadata, as far as loading needs it."""
-
-    preprocessing: PreprocessingFacts
 
 
 class Package(NamedTuple):
@@ -107,7 +100,7 @@ def open_package(path: Path, place: torch.device) -> Package:
         else:
             require_only_compiled(package)
             runner = package_loader(path)
-    metadata = msgspec.json.decode(content, type=_Metadata)
+    metadata = msgspec.json.decode(content, type=Metadata)
     return Package(_network(runner), metadata.preprocessing.image_size)
 
 
