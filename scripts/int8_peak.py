@@ -18,11 +18,11 @@ from __future__ import annotations
 import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
+import functools
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -30,15 +30,14 @@ import numpy as np
 from src import formats
 from src.backends.base import Runtime
 from src.backends.onnx.runtime import INPUT, OUTPUT, OnnxRuntime
+from src.quantization.evaluation import seconds_of_a_call
 from src.run import folder as runs
-from src.run.layout import as_dict
 from src.system import machine
 
 LAYERS, CHANNELS, SIDE = 6, 1024, 32
 OPERATIONS = 2 * LAYERS * CHANNELS**2 * SIDE**2  # of a call; a product and a sum are two
 ROUNDS = 5
-WARM_UP_CALLS = 5
-SECONDS = 1.0  # of a round
+_seconds_of_a_round = functools.partial(seconds_of_a_call, warm_up_calls=5, timed_seconds=1.0)
 LEAST_SHARE = 0.8  # of the time, that has to be int8
 FILES = ("onnx_fp32", "onnx_int8", "openvino_int8")
 # ONNX Runtime has two kernels, chosen by the zero point of the weights: see docs/performance.md.
@@ -126,11 +125,11 @@ def table(
     columns = " | ".join(f"`{name}`, ms (times that)" for name in FILES)
     lines = [f"| network | at the peak, ms | {columns} |", "|---|---:|" + "---:|" * len(FILES)]
     for run in found:
-        manifest = as_dict(run.read_manifest())
-        least = 2 * manifest["macs"] / peak
+        manifest = run.read_manifest()
+        least = 2 * manifest.macs / peak
         taken = {name: statistics.median(seconds[run.name, name]) for name in FILES}
         cells = " | ".join(f"{1e3 * each:.2f} ({each / least:.1f})" for each in taken.values())
-        lines.append(f"| {manifest['model']} | {1e3 * least:.2f} | {cells} |")
+        lines.append(f"| {manifest.model} | {1e3 * least:.2f} | {cells} |")
     return lines
 
 
@@ -159,7 +158,7 @@ def seconds_of_chain(runtime: str, zero: int, threads: int) -> float:
         share = call.profile(image).time.get("int8", 0.0)
         if share < LEAST_SHARE:
             raise RuntimeError(f"{runtime} spends {share:.0%} of the time in int8: no peak of int8")
-        return seconds_of_a_call(call, image)
+        return _seconds_of_a_round(call, image)
 
 
 def seconds_of_file(run: runs.Run, name: str) -> float:
@@ -167,19 +166,7 @@ def seconds_of_file(run: runs.Run, name: str) -> float:
     shape = run.read_manifest().input_shape
     image = np.random.default_rng(0).random((1, *shape[-3:]), np.float32)
     runtime = formats.get(name).load(run.exports / name, "cpu", machine.usable_cores())
-    return seconds_of_a_call(runtime, image)
-
-
-def seconds_of_a_call(runtime: Runtime, image: np.ndarray) -> float:
-    """The median of the calls of a round."""
-    for _ in range(WARM_UP_CALLS):
-        runtime(image)
-    taken: list[float] = []
-    while sum(taken) < SECONDS:
-        started = time.perf_counter()
-        runtime(image)
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
+    return _seconds_of_a_round(runtime, image)
 
 
 def write(path: Path, zero: int) -> None:

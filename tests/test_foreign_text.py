@@ -27,11 +27,11 @@ from src.predict.output import open_writer
 from src.predict.stage import Prediction
 from src.report.document import Section
 from src.report.sections.profile import operators
-from src.report.training_profile import Operator, Window
 from src.report.writers.tensorboard import untitled
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.manifest import Manifest
+from src.run.training_profile import Operator, Window
 from tests.report.pages import card, html_page, markdown_page, record, with_any_names
 from tests.report.planted import FAILED, results, row
 from tests.report.writers.test_cards import manifest
@@ -207,7 +207,10 @@ def _comparison(text: str) -> str:
 
 def _profile(text: str) -> str:
     operator = Operator(name=text, self_seconds=1.0, calls=1, allocated_bytes=1)
-    window = Window(stage="train", epoch=0, step_seconds=[1.0], operators=[operator])
+    window = Window(
+        stage="train", epoch=0, global_step=0, first_step=0, file=None, bytes=0, step_seconds=[1.0],
+        regions={}, device={}, operators=[operator], memory={}, problems=[],
+    )  # fmt: skip
     return untitled([Section("Operators", table=operators(window))])
 
 

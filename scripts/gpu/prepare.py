@@ -13,7 +13,6 @@ from typing import Any
 
 from gpu import arguments
 from src.run import folder
-from src.run.layout import as_dict
 
 
 def main() -> None:
@@ -62,12 +61,12 @@ def exported(root: Path, model: str) -> dict[str, Any]:
     path = root / f"{model}.log"
     log = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     run = folder.newest(root, model, having="exports/manifest.json")
-    entries = as_dict(run.read_manifest())["formats"] if run else {}
+    exports = run.read_manifest().formats if run else {}
     return {
         "log": log[-4000:],
         "formats": {
-            name: {key: entry.get(key) for key in ("status", "reason", "export_seconds")}
-            for name, entry in entries.items()
+            name: {key: getattr(export, key) for key in ("status", "reason", "export_seconds")}
+            for name, export in exports.items()
         },
     }
 

@@ -15,5 +15,5 @@ class QuickTorchCompile(eager.Eager):
         runtime = super().load(folder, device, threads)
         runtime.network.compile()
         # It compiles for a shape when it sees it, and once more, for any batch, when it changes.
-        runtime.warm_up(eager.read_metadata(folder)["preprocessing"]["image_size"])
+        runtime.warm_up(eager.image_size(folder))
         return runtime

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import msgspec
 from numpy.typing import NDArray
 
 from src.backends.chrome_trace import Operation
+from src.run.facts import PreprocessingFacts
+from src.run.row import Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +27,13 @@ Options = TypeVar("Options")
 
 class Unavailable(Exception):  # noqa: N818  # it is a state of the machine, not an error
     """This format cannot run here, for the reason given: its row is skipped, not failed."""
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+    """The description of the network that travels inside each file, as JSON."""
+
+    class_names: list[str]  # in label order
+    preprocessing: PreprocessingFacts
 
 
 @dataclass(frozen=True)
@@ -43,16 +53,19 @@ class ExportSource:
     example: Tensor  # (2, 3, H, W): two images, for a batch of one can freeze the batch size
     calibration: Tensor  # (M, 3, H, W): training images
     class_names: Sequence[str]  # K, in label order
-    preprocessing: dict[str, Any]  # how an image becomes the network's input
+    preprocessing: PreprocessingFacts  # how an image becomes the network's input
     scratch: Path  # an existing folder for temporary files, deleted after the export
     # Other training images, (M, 3, H, W), and their labels, (M,), to select a recipe by.
     selection: tuple[Tensor, Tensor] | None = None
     options: Mapping[str, object] = field(default_factory=dict)  # a format's own, by its name
     max_accuracy_drop: float = 0.01  # that a quantized file may give up, a share of 1
 
-    def metadata(self) -> dict[str, Any]:
-        """Return what travels inside each file, as plain values."""
-        return {"class_names": list(self.class_names), "preprocessing": self.preprocessing}
+    def metadata(self) -> dict[str, object]:
+        """Return the fields of :class:`Metadata` as plain values, for JSON in each file."""
+        values: dict[str, object] = msgspec.to_builtins(
+            Metadata(class_names=list(self.class_names), preprocessing=self.preprocessing)
+        )
+        return values
 
     def options_of(self, name: str, kind: type[Options]) -> Options:
         """Return the options of the format called ``name``, or their defaults if none are given.
@@ -124,9 +137,9 @@ def _ranked(seconds: dict[str, float], total: float) -> dict[str, float]:
 class Runtime(Protocol):
     """An exported file, loaded on a device."""
 
-    # What the runtime says it really runs with: "runtime" (its name and version), and "device"
-    # and "threads" as far as it tells. Where these differ from what was asked, the row fails.
-    settings: dict[str, Any]
+    # The runtime's own account of what it runs with: "runtime" (its name and version), and
+    # "device" and "threads" as far as it tells. Where these differ from the request, the row fails.
+    settings: Settings
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits (N, K) for images (N, 3, H, W), both in the host's memory."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+Event = Mapping[str, Any]  # of a Chrome trace, as JSON holds it
 
 _MICROSECONDS = 1e6
 
@@ -30,7 +32,7 @@ def write(path: Path, operations: Iterable[Operation], runtime: str) -> None:
     operations = list(operations)
     origin = min((operation.start for operation in operations), default=0.0)
     calls: dict[int, tuple[float, float]] = {}
-    events: list[dict[str, Any]] = [
+    events: list[Event] = [
         {"ph": "M", "name": "process_name", "pid": 1, "tid": 0, "ts": 0, "args": {"name": runtime}}
     ]
     for number, operation in enumerate(operations):
@@ -58,8 +60,8 @@ def write(path: Path, operations: Iterable[Operation], runtime: str) -> None:
 
 
 def _span(
-    category: str, name: str, start: float, seconds: float, arguments: dict[str, Any]
-) -> dict[str, Any]:
+    category: str, name: str, start: float, seconds: float, arguments: Mapping[str, object]
+) -> Event:
     return {
         "ph": "X",
         "cat": category,

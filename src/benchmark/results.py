@@ -19,6 +19,7 @@ from src.run.folder import Run
 from src.run.record import InvalidValueError
 from src.run.results import VERSION, Results
 from src.run.rounds import Rounds
+from src.run.row import Row as RowFigures
 from src.system.console import Report
 
 
@@ -63,34 +64,30 @@ def write_figures(
         InvalidValueError: a figure is not as readers expect; nothing is written.
     """
     with _noting_rounds(run):
-        results = _computed(run, measured, rows, schedule, options)
+        traces = _folder_of_traces(run, options)
+        finished = [
+            row.finish(
+                schedule.baseline_of(row),
+                schedule.counterpart_of(row),
+                options.max_accuracy_drop,
+                traces,
+            )
+            for row in rows
+        ]
+        results = _results(run, measured, finished, options)
         machine = f"{results.environment.processor} {options.effective_threads} threads"
         run.write_benchmark(results, machine)
     run.rounds.unlink(missing_ok=True)
     return results
 
 
-def _computed(
-    run: Run,
-    measured: Rounds,
-    rows: Sequence[Row],
-    schedule: Schedule,
-    options: BenchmarkOptions,
+def _results(
+    run: Run, measured: Rounds, finished: list[RowFigures], options: BenchmarkOptions
 ) -> Results:
     manifest = run.read_manifest()
-    traces = _folder_of_traces(run, options)
-    finished = [
-        row.finish(
-            schedule.baseline_of(row),
-            schedule.counterpart_of(row),
-            options.max_accuracy_drop,
-            traces,
-        )
-        for row in rows
-    ]
     recommendation = {
         device: recommend(finished, options.baseline, device, options.objective)
-        for device in dict.fromkeys(row.device for row in rows if row.ok)
+        for device in dict.fromkeys(row.device for row in finished if row.is_ok)
     }
     return Results(
         schema_version=VERSION,

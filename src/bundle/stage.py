@@ -135,7 +135,7 @@ def _png(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _expected(run: Run, name: str, image: Image.Image) -> dict[str, Any]:
+def _expected(run: Run, name: str, image: Image.Image) -> dict[str, object]:
     """Return the prediction of the exported file for an image, as plain values."""
     with open_file(run, PredictOptions(format=name)) as file:
         pixels = file.preprocessing(image.convert("RGB")).numpy()

@@ -44,7 +44,7 @@ class ExportCallback(Callback):
                 model.spec,
                 model.class_names,
                 data.preprocessing.input_shape,
-                data.preprocessing.to_dict(),
+                data.preprocessing.facts(),
                 self.options,
                 report,
             )

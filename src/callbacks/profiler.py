@@ -15,8 +15,8 @@ from src.profiling.plan import Window, training_windows, window_at
 from src.profiling.recorder import Recorder
 from src.profiling.regions import region_of
 from src.report.stage import report_profile
-from src.report.training_profile import TrainingProfile
 from src.run.folder import Run
+from src.run.training_profile import Context
 from src.system.console import open_console
 
 
@@ -130,8 +130,7 @@ class ProfilerCallback(Callback):
         self.profiler.recorder = None
         folder = trainer.log_dir  # a collective call
         if trainer.is_global_zero and folder is not None:
-            profile = TrainingProfile.of(recorder.content)
-            report_profile(profile, Path(folder), open_console())
+            report_profile(recorder.training_profile, Path(folder), open_console())
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -164,10 +163,10 @@ class ProfilerCallback(Callback):
         if trainer.logger is not None and trainer.is_global_zero:
             trainer.logger.log_metrics(
                 {
-                    f"profile/{window['stage']}/{name.replace(' ', '_')}_seconds": seconds
-                    for name, seconds in window["regions"].items()
+                    f"profile/{window.stage}/{name.replace(' ', '_')}_seconds": seconds
+                    for name, seconds in window.regions.items()
                 },
-                window["global_step"],
+                window.global_step,
             )
 
     def _epochs(self, trainer: Trainer) -> int:
@@ -185,14 +184,14 @@ def _steps(batches: float) -> int:
     return int(min(batches, 10**9))
 
 
-def _context(trainer: Trainer, model: LightningModule) -> dict[str, Any]:
+def _context(trainer: Trainer, model: LightningModule) -> Context:
     data = data_of(trainer)
-    return {
-        "batch_size": data.batch_size,
-        "num_workers": data.num_workers,
-        "device": trainer.strategy.root_device.type,
-        "precision": str(trainer.precision),
+    return Context(
+        batch_size=data.batch_size,
+        num_workers=data.num_workers,
+        device=trainer.strategy.root_device.type,
+        precision=str(trainer.precision),
         # For a network that does not say, the report may suggest bf16.
-        "faster_in_bfloat16": getattr(model, "faster_in_bfloat16", True),
-        "log_every_n_steps": trainer.log_every_n_steps,  # type: ignore[attr-defined]
-    }
+        faster_in_bfloat16=getattr(model, "faster_in_bfloat16", True),
+        log_every_n_steps=trainer.log_every_n_steps,  # type: ignore[attr-defined]
+    )

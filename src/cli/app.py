@@ -151,7 +151,7 @@ class CLI(LightningCLI):
             started=lambda: self._rollback.started.is_started or not hasattr(self, "config"),
         )
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, object]:
         """Return the value of every option, by the option's name on the command line."""
         flat = vars(self.config[self.subcommand].as_flat())
         return {name.replace(".init_args.", "."): value for name, value in flat.items()}

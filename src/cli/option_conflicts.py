@@ -104,9 +104,13 @@ def _check_minimums(config: Any) -> None:
             )
 
 
+def _names(args: Sequence[str]) -> list[str]:
+    """Return the names of the options on the command line, without their dashes."""
+    return [word.partition("=")[0].removeprefix("--") for word in args]
+
+
 def _check_fit_only(subcommand: str, args: Sequence[str]) -> None:
-    for word in args:
-        name = word.partition("=")[0].removeprefix("--")
+    for name in _names(args):
         if name.partition(".")[0] in FIT_ONLY:
             raise UsageError(
                 name,
@@ -119,8 +123,7 @@ def _check_fit_only(subcommand: str, args: Sequence[str]) -> None:
 def _check_profiler(config: Any, args: Sequence[str]) -> None:
     if config.trainer.profiler is None:
         return
-    for word in args:
-        name = word.partition("=")[0].removeprefix("--")
+    for name in _names(args):
         if name.startswith("profiler."):
             raise UsageError(
                 "trainer.profiler",
@@ -143,7 +146,7 @@ def _check_optimizer(config: Any, args: Sequence[str]) -> None:
     replaced = ["model.lr", "model.weight_decay", "model.layer_decay", "finetune.find_lr"]
     replaced += ["model.warmup_fraction"] if schedule else []
     for name in replaced if optimizer else []:
-        if any(word.partition("=")[0] == f"--{name}" for word in args):
+        if name in _names(args):
             raise UsageError(
                 name,
                 expected="no replacement of what it belongs to",
@@ -154,7 +157,7 @@ def _check_optimizer(config: Any, args: Sequence[str]) -> None:
 
 def _check_finders(config: Any, args: Sequence[str]) -> None:
     finders = {"model.lr": "find_lr", "data.batch_size": "find_batch_size"}
-    user_options = {word.partition("=")[0].removeprefix("--") for word in args}
+    user_options = _names(args)
     for name, finder in finders.items():
         if name in user_options and config.finetune[finder]:
             raise UsageError(

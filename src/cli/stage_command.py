@@ -150,7 +150,7 @@ def _parse(
         return run, rest, options(**values.as_dict())
 
 
-def _training_options(folder: str, stage: str, options: type[Any]) -> dict[str, Any]:
+def _training_options(folder: str, stage: str, options: type[Any]) -> dict[str, object]:
     """Return a stage's options in the run's training, which are the defaults of the stage."""
     config = Run(user_path(folder, "RUN")).config
     try:

@@ -28,6 +28,7 @@ from src.data.pipeline.samplers import TrainingSampler, positions_of_process
 from src.data.pipeline.split import Parts, Split, require_trained
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
+from src.run.facts import Origin
 
 
 class ImageDataModule(LightningDataModule):
@@ -92,13 +93,11 @@ class ImageDataModule(LightningDataModule):
         return TransformedDataset(images, indices, transform)
 
     @property
-    def origin(self) -> dict[str, Any]:
-        """The training data as plain values: name, number of images, licence."""
-        return {
-            "dataset": self.dataset_name,
-            "images": self.count("train"),
-            "licence": self.source.licence,
-        }
+    def origin(self) -> Origin:
+        """The training data: name, number of images, licence."""
+        return Origin(
+            dataset=self.dataset_name, images=self.count("train"), licence=self.source.licence
+        )
 
     @property
     def skipped(self) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Self
 
+from src.run.facts import PreprocessingFacts
 from src.run.preprocessing_steps import (
     CROP_SHARE,
     CropMiddle,
@@ -51,31 +51,37 @@ class Preprocessing:
         """Shape of one input image: (3, H, W)."""
         return (3, self.image_size, self.image_size)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as they are stored in every exported file."""
-        return {
-            **asdict(self),
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "color": "RGB",
-            "crop_share": self.crop_share if self.resize == "crop" else None,
-            "scale": 1 / 255,
-            "layout": "NCHW",
-        }
+    def facts(self) -> PreprocessingFacts:
+        """Return the record that every exported file stores."""
+        return PreprocessingFacts(
+            image_size=self.image_size,
+            resize=self.resize,
+            mean=list(self.mean),
+            std=list(self.std),
+            interpolation=self.interpolation,
+            crop_share=self.crop_share if self.resize == "crop" else None,
+            color="RGB",
+            scale=1 / 255,
+            layout="NCHW",
+        )
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the preprocessing of the values of :meth:`to_dict`."""
-        arguments: dict[str, Any] = {
-            field.name: tuple(value) if isinstance(value, list) else value
-            for field in fields(cls)
-            if (value := values.get(field.name)) is not None
-        }
-        return cls(**arguments)
+    def of(cls, facts: PreprocessingFacts) -> Self:
+        """Return the preprocessing that an exported file stores: see :meth:`facts`."""
+        mean_red, mean_green, mean_blue = facts.mean
+        std_red, std_green, std_blue = facts.std
+        return cls(
+            image_size=facts.image_size,
+            resize=facts.resize,
+            mean=(mean_red, mean_green, mean_blue),
+            std=(std_red, std_green, std_blue),
+            interpolation=facts.interpolation or "bilinear",
+            crop_share=facts.crop_share or CROP_SHARE,
+        )
 
     def steps(self) -> tuple[Step, ...]:
         """Return the steps from a decoded image to the input, in order."""
-        return steps_of(self.to_dict())
+        return steps_of(self.facts())
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return the network's input for one image in RGB: (3, H, W) float32."""

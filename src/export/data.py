@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
 from src.data.preprocessing import Preprocessing
+from src.run.facts import Origin
 
 
 class ExportData(Protocol):
@@ -17,8 +18,8 @@ class ExportData(Protocol):
         """The steps from an image to the network's input."""
 
     @property
-    def origin(self) -> dict[str, Any]:
-        """The training data: ``dataset``, ``images`` and ``licence``."""
+    def origin(self) -> Origin:
+        """The training data: name, number of images, licence."""
 
     def calibration_images(self, count: int) -> Tensor:
         """Return at most ``count`` training images, (n, 3, H, W)."""

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
 
+import msgspec
 from torch import Tensor, nn
 
 from src.export.data import ExportData
 from src.export.source import Checkpoint
 from src.formats.base import Format
+from src.models.health import Health
 from src.models.network import count
-from src.run import fingerprint
+from src.run import facts
+from src.run.facts import ExportDetails, ExportedFile, HealthFacts, LayerHealth, PreprocessingFacts
 from src.run.folder import Run
+from src.run.manifest import Embedded, Export, ExportCalibration, Manifest, SelectionImages
+from src.run.record import Status
 from src.system import atomic_files
-
-Manifest = dict[str, Any]
-Entry = dict[str, Any]
-Status = Literal["ok", "skipped", "failed"]
 
 
 def head(
@@ -42,50 +41,78 @@ def head(
     """
     input_shape = tuple(calibration.shape[1:])
     complexity = count(network, input_shape)
-    return {
-        "schema_version": 1,
-        "run": run.name,
-        "model": checkpoint.model,
-        "parameters": complexity.parameters,
-        "macs": complexity.macs,
-        "input_shape": list(input_shape),
-        "num_classes": len(checkpoint.class_names),
-        "class_names": checkpoint.class_names,
-        "preprocessing": data.preprocessing.to_dict(),
-        "origin": {**data.origin, "pretrained": checkpoint.pretrained},
-        "checkpoint": {
-            "path": str(checkpoint.path.relative_to(run.folder)),
-            "sha256": checkpoint.sha256,
-            "epoch": checkpoint.epoch,
-        },
-        "calibration": {
-            "split": "train",
-            "images": len(calibration),
-            # The measurement checks by these that it scores none of these images.
-            "images_sha256": [atomic_files.sha256_of(image.numpy()) for image in calibration],
-        },
-        "judging": {"split": "train", "images": len(selection[1]) if selection else 0},
-        "health": None,
-        "formats": {},
-    }
+    return Manifest(
+        schema_version=1,
+        run=run.name,
+        model=checkpoint.model,
+        parameters=complexity.parameters,
+        macs=complexity.macs,
+        input_shape=list(input_shape),
+        num_classes=len(checkpoint.class_names),
+        class_names=checkpoint.class_names,
+        preprocessing=data.preprocessing.facts(),
+        origin=msgspec.structs.replace(data.origin, pretrained=checkpoint.pretrained),
+        checkpoint=facts.Checkpoint(
+            path=str(checkpoint.path.relative_to(run.folder)),
+            sha256=checkpoint.sha256,
+            epoch=checkpoint.epoch,
+        ),
+        calibration=ExportCalibration(
+            split="train",
+            images=len(calibration),
+            # A measurement checks by these hashes that it scores none of these images.
+            images_sha256=[atomic_files.sha256_of(image.numpy()) for image in calibration],
+        ),
+        judging=SelectionImages(split="train", images=len(selection[1]) if selection else 0),
+        formats={},
+    )
 
 
-def listed(folder: Path, paths: Iterable[str]) -> list[dict[str, Any]]:
+def health_facts(health: Health) -> HealthFacts:
+    """Return the health of a network as the manifest records it."""
+    return HealthFacts(
+        images=health.images,
+        logit_median=health.logit_median,
+        logit_largest=health.logit_largest,
+        vanishing=health.vanishing,
+        dead=health.dead,
+        layers=[
+            LayerHealth(
+                name=layer.name,
+                kind=layer.kind,
+                ratio=layer.ratio,
+                largest=layer.largest,
+                dead=layer.dead,
+            )
+            for layer in health.layers
+        ],
+        problems=health.problems(),
+    )
+
+
+def listed(folder: Path, paths: Iterable[str]) -> list[ExportedFile]:
     """Return the path, size in bytes and SHA-256 of files in a folder, as they are now."""
-    return [dataclasses.asdict(file) for file in fingerprint.taken(folder, paths)]
+    return [
+        ExportedFile(
+            path=path,
+            bytes=(folder / path).stat().st_size,
+            sha256=atomic_files.sha256(folder / path),
+        )
+        for path in paths
+    ]
 
 
 def entry(
     format_: Format,
-    preprocessing: dict[str, Any],
+    preprocessing: PreprocessingFacts,
     status: Status,
     *,
     reason: str | None = None,
-    files: list[dict[str, Any]] | None = None,
-    details: dict[str, Any] | None = None,
-    embedded: Entry | None = None,
+    files: list[ExportedFile] | None = None,
+    details: ExportDetails | None = None,
+    embedded: Embedded | None = None,
     export_seconds: float | None = None,
-) -> Entry:
+) -> Export:
     """Return the entry of one format.
 
     Args:
@@ -95,43 +122,30 @@ def entry(
         reason: why it was skipped or failed.
         files: that were written, with paths relative to the format's folder.
         details: how the file was made: see :meth:`src.formats.base.Format.export`.
-        embedded: see :func:`embedded_entry`.
+        embedded: the file with its preprocessing inside, if it was asked for.
         export_seconds: that the export took, if it ended well.
     """
-    seconds = {} if export_seconds is None else {"export_seconds": export_seconds}
-    return {
-        "precision": format_.precision,
-        "reason": reason,
-        "files": files or [],
-        "details": details,
-        "usage": format_.usage(preprocessing),
-        "runs_with": list(format_.runs_with),
-        "varies": format_.varies,
-        "embedded": embedded,
-        **seconds,
-        "status": status,
-    }
+    return Export(
+        precision=format_.precision,
+        status=status,
+        reason=reason,
+        files=files or [],
+        details=details,
+        usage=format_.usage(preprocessing),
+        runs_with=list(format_.runs_with),
+        varies=format_.varies,
+        embedded=embedded,
+        export_seconds=export_seconds,
+    )
 
 
-def embedded_entry(
-    folder: str,
-    status: Status,
-    *,
-    reason: str | None = None,
-    files: list[dict[str, Any]] | None = None,
-) -> Entry:
-    """Return the entry of a file with its preprocessing inside, in a folder of its own."""
-    return {"folder": folder, "files": files or [], "status": status, "reason": reason}
-
-
-def written_files(earlier: Entry | None) -> list[str]:
+def written_files(earlier: Export | Embedded | None) -> list[str]:
     """Return the paths of the files that an entry lists; none without an entry."""
-    return [str(file["path"]) for file in (earlier or {}).get("files", [])]
+    return [file.path for file in earlier.files] if earlier else []
 
 
 def failed(manifest: Manifest) -> list[str]:
     """Return the names of the formats, and of the folders of embedded files, that failed."""
-    entries: dict[str, Entry] = manifest["formats"]
-    names = [name for name, value in entries.items() if value["status"] == "failed"]
-    embedded = [value["embedded"] for value in entries.values() if value["embedded"]]
-    return names + [str(value["folder"]) for value in embedded if value["status"] == "failed"]
+    names = [name for name, export in manifest.formats.items() if export.status == "failed"]
+    embedded = [export.embedded for export in manifest.formats.values() if export.embedded]
+    return names + [file.folder for file in embedded if file.status == "failed"]

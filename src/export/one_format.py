@@ -9,13 +9,14 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from src import formats
 from src.backends.base import ExportSource, Unavailable
 from src.errors import describe
-from src.export.manifest import Entry, embedded_entry, entry, listed, written_files
+from src.export.manifest import entry, listed, written_files
 from src.formats.base import Format
+from src.run.facts import ExportedFile
+from src.run.manifest import Embedded, Export
 from src.system import atomic_files, os_errors
 from src.system.packages import missing_packages
 
@@ -28,8 +29,8 @@ def export_one(
     folder: Path,
     *,
     embed: bool = False,
-    earlier: Entry | None = None,
-) -> Entry:
+    earlier: Export | None = None,
+) -> Export:
     """Export one format into ``folder`` and return its entry in the manifest.
 
     Files in ``folder`` that no export wrote stay there.
@@ -69,13 +70,15 @@ def export_one(
     )
 
 
-def _embed(format_: Format, folder: Path, *, embed: bool, earlier: Entry | None) -> Entry | None:
+def _embed(
+    format_: Format, folder: Path, *, embed: bool, earlier: Export | None
+) -> Embedded | None:
     """Write the file in ``folder`` once more with its preprocessing inside, if that is asked for.
 
     A failure here fails nothing else: the file without preprocessing is whole.
     """
     target = folder.with_name(f"{folder.name}_embedded")
-    replaced = written_files((earlier or {}).get("embedded"))
+    replaced = written_files(earlier.embedded if earlier else None)
     if not (embed and format_.embeds):
         if replaced:
             atomic_files.remove_written(target, replaced)  # of the weights that were replaced
@@ -85,8 +88,8 @@ def _embed(format_: Format, folder: Path, *, embed: bool, earlier: Entry | None)
             format_.embed(folder, fresh)
             files = _files_in(fresh)
     except Exception as error:  # whatever a format raises becomes the reason in its entry
-        return embedded_entry(target.name, "failed", reason=_reason(error))
-    return embedded_entry(target.name, "ok", files=files)
+        return Embedded(folder=target.name, status="failed", reason=_reason(error), files=[])
+    return Embedded(folder=target.name, status="ok", reason=None, files=files)
 
 
 def _reason(error: Exception) -> str:
@@ -96,7 +99,7 @@ def _reason(error: Exception) -> str:
     return os_errors.explain(error) or describe(error)
 
 
-def _files_in(folder: Path) -> list[dict[str, Any]]:
+def _files_in(folder: Path) -> list[ExportedFile]:
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return listed(folder, [str(path.relative_to(folder)) for path in paths])
 

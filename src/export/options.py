@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from src import formats
 from src.errors import UsageError
+from src.system.ranges import AccuracyDrop, Range, require_ranges
 
 LEAST_IMAGES = 2  # the example batch is the first of them
+_CalibrationImages = Annotated[int, Range(f"{LEAST_IMAGES} or more", least=LEAST_IMAGES)]
+_JudgingImages = Annotated[int, Range("a number of images, or 0 for none", least=0)]
 
 Options = TypeVar("Options")
 
@@ -49,36 +52,16 @@ class ExportOptions:
     """
 
     formats: list[str] = field(default_factory=lambda: list(formats.DEFAULT))
-    calibration_images: int = 128
-    judging_images: int = 256
-    max_accuracy_drop: float = 0.01
+    calibration_images: _CalibrationImages = 128
+    judging_images: _JudgingImages = 256
+    max_accuracy_drop: AccuracyDrop = 0.01
     embed_preprocessing: bool = False
     again: bool = False
 
     def __post_init__(self) -> None:
         self._require_formats()
         self.formats = list(dict.fromkeys(self.formats))
-        if self.calibration_images < LEAST_IMAGES:
-            raise UsageError(
-                "export.calibration_images",
-                expected=f"{LEAST_IMAGES} or more",
-                found=str(self.calibration_images),
-                remedy="leave out export.calibration_images for its default",
-            )
-        if self.judging_images < 0:
-            raise UsageError(
-                "export.judging_images",
-                expected="a number of images, or 0 for none",
-                found=str(self.judging_images),
-                remedy="leave out export.judging_images for its default",
-            )
-        if not 0 <= self.max_accuracy_drop < 1:
-            raise UsageError(
-                "export.max_accuracy_drop",
-                expected="a share of 1, as 0.01 for one point",
-                found=str(self.max_accuracy_drop),
-                remedy="leave it out for one point",
-            )
+        require_ranges(self, "export")
 
     def _require_formats(self) -> None:
         chosen = [formats.get(name) for name in self.formats]

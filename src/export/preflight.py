@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from src.errors import UsageError
-from src.export.manifest import Entry
 from src.export.one_format import export_one
 from src.export.options import ExportOptions
 from src.export.source import make_source
 from src.models.network import NetworkSpec
+from src.run.facts import PreprocessingFacts
+from src.run.manifest import Export
 from src.system.console import Report
 
 _IMAGES = 4
+_MOST_SHOWN = 300  # characters of a reason
 
 
 def preflight(
     spec: NetworkSpec,
     class_names: list[str],
     input_shape: tuple[int, ...],
-    preprocessing: dict[str, Any],
+    preprocessing: PreprocessingFacts,
     options: ExportOptions,
     report: Report,
 ) -> None:
@@ -48,27 +49,27 @@ def preflight(
         )
         for number, name in enumerate(options.formats):
             report("preflight: exporting random weights", name, number, len(options.formats))
-            entry = export_one(
+            export = export_one(
                 name, source, scratch / "exports" / name, embed=options.embed_preprocessing
             )
-            _require_success(name, entry, spec)
-            if entry["status"] == "skipped":
-                report(f"{name} will be skipped: {entry['reason']}")
+            _require_success(name, export, spec)
+            if export.status == "skipped":
+                report(f"{name} will be skipped: {export.reason}")
 
 
-def _require_success(name: str, entry: Entry, spec: NetworkSpec) -> None:
-    embedded = entry["embedded"]
-    if embedded and embedded["status"] == "failed":
+def _require_success(name: str, export: Export, spec: NetworkSpec) -> None:
+    embedded = export.embedded
+    if embedded and embedded.status == "failed":
         raise UsageError(
             "export.embed_preprocessing",
             expected="formats that can hold their preprocessing",
-            found=f"{name}, which failed: {embedded['reason'][:300]}",
+            found=f"{name}, which failed: {(embedded.reason or '')[:_MOST_SHOWN]}",
             remedy="leave it out, or set export.preflight=false",
         )
-    if entry["status"] == "failed":
+    if export.status == "failed":
         raise UsageError(
             "export.formats",
             expected=f"formats that {spec.builder} can be exported to",
-            found=f"{name}, which failed: {entry['reason'][:300]}",
+            found=f"{name}, which failed: {(export.reason or '')[:_MOST_SHOWN]}",
             remedy="leave it out of export.formats, or set export.preflight=false",
         )

@@ -18,6 +18,7 @@ from src.graph_passes import simplify
 from src.models import builders
 from src.models.network import NetworkSpec
 from src.run import class_names
+from src.run.facts import PreprocessingFacts
 from src.system import atomic_files
 
 _SHOWN = 10  # classes, in a message
@@ -122,7 +123,7 @@ def make_source(
     spec: NetworkSpec,
     class_names: list[str],
     calibration: Tensor,
-    preprocessing: dict[str, Any],
+    preprocessing: PreprocessingFacts,
     scratch: Path,
     selection: tuple[Tensor, Tensor] | None = None,
     options: ExportOptions | None = None,

@@ -5,21 +5,22 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import msgspec
 from torch import nn
 
 from src.backends.base import ExportSource
 from src.errors import LightshipError
 from src.export import reference_outputs, up_to_date
 from src.export.data import ExportData
-from src.export.manifest import Manifest, failed, head, listed
+from src.export.manifest import failed, head, health_facts, listed
 from src.export.one_format import export_one
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint, make_source
 from src.export.up_to_date import Plan
 from src.models.health import examine
-from src.run import manifest as manifests
+from src.run.facts import HealthFacts
 from src.run.folder import Run
-from src.run.reading import convert
+from src.run.manifest import Manifest
 from src.system.console import Report
 
 PROBE = "probe.npz"
@@ -49,13 +50,16 @@ def export_run(
     network = checkpoint.network()
     manifest = head(run, checkpoint, network, data, calibration, selection)
     plan = up_to_date.plan(run, manifest, selection, options)
-    manifest["health"] = plan.health or _health(network, data, progress)
-    run.exports.mkdir(exist_ok=True)
     # Entries are removed before their files are replaced, and come back one at a time.
-    manifest["formats"] = plan.whole
-    manifest["probe"] = plan.probed_from if plan.probe_files else None
-    manifest["probe_files"] = plan.probe_files
-    run.write_manifest(convert(manifest, manifests.Manifest))
+    manifest = msgspec.structs.replace(
+        manifest,
+        health=plan.health or _health(network, data, progress),
+        formats=plan.whole,
+        probe=plan.probed_from if plan.probe_files else None,
+        probe_files=plan.probe_files,
+    )
+    run.exports.mkdir(exist_ok=True)
+    run.write_manifest(manifest)
     if plan.whole:
         progress(f"exported already: {', '.join(plan.whole)}")
     if plan.left:
@@ -65,19 +69,19 @@ def export_run(
                 checkpoint.spec,
                 checkpoint.class_names,
                 calibration,
-                manifest["preprocessing"],
+                manifest.preprocessing,
                 Path(scratch),
                 selection,
                 options,
             )
-            _export_left(run, manifest, plan, source, options, progress)
+            manifest = _export_left(run, manifest, plan, source, options, progress)
     return manifest
 
 
-def _health(network: nn.Module, data: ExportData, progress: Report) -> dict[str, object]:
+def _health(network: nn.Module, data: ExportData, progress: Report) -> HealthFacts:
     """Examine the network with images that training did not see."""
     progress("looking at the network's outputs")
-    return examine(network, data.unseen_images(_HEALTH_IMAGES)).to_dict()
+    return health_facts(examine(network, data.unseen_images(_HEALTH_IMAGES)))
 
 
 def _export_left(
@@ -87,25 +91,34 @@ def _export_left(
     source: ExportSource,
     options: ExportOptions,
     progress: Report,
-) -> None:
-    """Export what the plan leaves to do, and write the manifest after each format."""
+) -> Manifest:
+    """Export what the plan leaves to do, and write the manifest after each format.
+
+    Returns:
+        The manifest with all formats.
+    """
     if not plan.probe_files:
         reference_outputs.write(run.exports / PROBE, source)
-        manifest["probe"] = plan.probed_from
-        manifest["probe_files"] = listed(run.exports, [PROBE])
-    entries = dict(plan.whole)
+        manifest = msgspec.structs.replace(
+            manifest, probe=plan.probed_from, probe_files=listed(run.exports, [PROBE])
+        )
+    earlier = plan.before.formats if plan.before else {}
+    exports = dict(plan.whole)
     for number, name in enumerate(plan.left):
         progress("exporting", name, number, len(plan.left))
-        entry = export_one(
+        export = export_one(
             name,
             source,
             run.exports / name,
             embed=options.embed_preprocessing,
-            earlier=plan.before.get("formats", {}).get(name),
+            earlier=earlier.get(name),
         )
-        entries[name] = {**entry, "made_from": plan.made_from[name]}
-        manifest["formats"] = {key: entries[key] for key in options.formats if key in entries}
-        run.write_manifest(convert(manifest, manifests.Manifest))
+        exports[name] = msgspec.structs.replace(export, made_from=plan.made_from[name])
+        manifest = msgspec.structs.replace(
+            manifest, formats={key: exports[key] for key in options.formats if key in exports}
+        )
+        run.write_manifest(manifest)
+    return manifest
 
 
 def require_success(manifest: Manifest) -> None:

@@ -7,17 +7,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from torch import Tensor
 
 from src.errors import UsageError
-from src.export.manifest import Entry, Manifest
 from src.export.options import ExportOptions
 from src.run import fingerprint
-from src.run.facts import ExportedFile
+from src.run.facts import ExportedFile, HealthFacts, Origin
 from src.run.folder import Run
-from src.run.layout import as_dict
+from src.run.manifest import Export, Manifest
 from src.system import atomic_files
 
 _NOT_DECISIVE = {"run", "health", "formats", "probe", "probe_files"}
@@ -27,13 +26,13 @@ _NOT_DECISIVE = {"run", "health", "formats", "probe", "probe_files"}
 class Plan:
     """The files of an earlier export that stay, and the formats that are left to export."""
 
-    before: Manifest  # of the earlier export; empty without one
-    whole: dict[str, Entry]  # formats that stay as they are
+    before: Manifest | None  # of the earlier export, if there is one
+    whole: dict[str, Export]  # formats that stay as they are
     left: list[str]
     made_from: dict[str, str]  # see made_from(), for each format
     probed_from: str  # the same for the reference outputs
-    probe_files: list[dict[str, Any]]  # the reference outputs that stay; empty if none do
-    health: dict[str, Any] | None  # of the same checkpoint
+    probe_files: list[ExportedFile]  # the reference outputs that stay; empty if none do
+    health: HealthFacts | None  # of the same checkpoint
 
 
 def plan(
@@ -48,29 +47,31 @@ def plan(
         options: of the new export.
     """
     before = read(run)
-    earlier = {} if options.again else before
+    earlier = None if options.again else before
     origins = {name: made_from(manifest, selection, options, name) for name in options.formats}
     probed_from = made_from(manifest, None, options)
-    probed = earlier.get("probe") == probed_from and is_written(
-        run.exports, earlier.get("probe_files", [])
-    )
-    whole = {
-        name: entry
-        for name in options.formats
-        if probed
-        and (entry := earlier.get("formats", {}).get(name))
-        and is_whole(entry, run.exports, name, origins[name])
-    }
+    probe_files, whole = [], {}
+    if (
+        earlier is not None
+        and earlier.probe == probed_from
+        and fingerprint.is_as_written(run.exports, earlier.probe_files)
+    ):
+        probe_files = earlier.probe_files
+        whole = {
+            name: earlier.formats[name]
+            for name in options.formats
+            if name in earlier.formats
+            and is_whole(earlier.formats[name], run.exports, name, origins[name])
+        }
+    same_checkpoint = earlier is not None and earlier.checkpoint == manifest.checkpoint
     return Plan(
         before=before,
         whole=whole,
         left=[name for name in options.formats if name not in whole],
         made_from=origins,
         probed_from=probed_from,
-        probe_files=earlier["probe_files"] if probed else [],
-        health=earlier.get("health")
-        if earlier.get("checkpoint") == manifest["checkpoint"]
-        else None,
+        probe_files=probe_files,
+        health=earlier.health if earlier is not None and same_checkpoint else None,
     )
 
 
@@ -92,7 +93,7 @@ def made_from(
     """
     own = options.by_format.get(name or "")
     parts = {
-        "head": {key: value for key, value in head.items() if key not in _NOT_DECISIVE},
+        "head": _decisive(head),
         "judging": [atomic_files.sha256_of(part.numpy()) for part in selection]
         if selection
         else None,
@@ -103,40 +104,41 @@ def made_from(
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def read(run: Run) -> Manifest:
-    """Read the manifest of an earlier export; empty where there is none that can be read."""
+def _decisive(head: Manifest) -> dict[str, object]:
+    """Return the parts of a manifest that decide the content of files, as plain values."""
+    origin = msgspec.structs.asdict(head.origin or Origin())  # null where it is not known
+    values: dict[str, object] = {**msgspec.to_builtins(head), "origin": origin}
+    return {name: value for name, value in values.items() if name not in _NOT_DECISIVE}
+
+
+def read(run: Run) -> Manifest | None:
+    """Read the manifest of an earlier export; None where there is none that can be read."""
     run.require_own_files()
     if not run.manifest.is_file():
-        return {}
+        return None
     try:
-        return as_dict(run.read_manifest())
+        return run.read_manifest()
     except UsageError:
-        return {}  # it is damaged, and everything is exported again
+        return None  # it is damaged, and everything is exported again
 
 
-def is_whole(entry: Any, exports: Path, name: str, origin: str) -> bool:
+def is_whole(export: Export, exports: Path, name: str, origin: str) -> bool:
     """Return True if an entry is of a finished export from ``origin`` with unchanged files.
 
     Args:
-        entry: of an earlier manifest, or None.
+        export: of an earlier manifest.
         exports: the folder of all formats.
         name: of the format.
         origin: see :func:`made_from`.
     """
-    try:
-        if entry is None or entry["status"] != "ok" or entry["made_from"] != origin:
-            return False
-        embedded = entry["embedded"]
-        if embedded and (
-            embedded["status"] != "ok"
-            or not is_written(exports / str(embedded["folder"]), embedded["files"])
-        ):
-            return False
-        return is_written(exports / name, entry["files"])
-    except (KeyError, TypeError, OSError):
+    if export.status != "ok" or export.made_from != origin:
         return False
-
-
-def is_written(folder: Path, listed: list[dict[str, Any]]) -> bool:
-    """Return True if all files are as they were written; False if there are none."""
-    return fingerprint.is_as_written(folder, [ExportedFile(**file) for file in listed])
+    embedded = export.embedded
+    if embedded and embedded.status != "ok":
+        return False
+    try:
+        if embedded and not fingerprint.is_as_written(exports / embedded.folder, embedded.files):
+            return False
+        return fingerprint.is_as_written(exports / name, export.files)
+    except OSError:
+        return False  # a file that cannot be read is exported again

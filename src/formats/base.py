@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from src.backends.base import ExportSource, Runtime
+from src.run.facts import ExportDetails, PreprocessingFacts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,16 +70,12 @@ class Format(ABC):
         return type(self).__module__.rpartition(".")[2]
 
     @abstractmethod
-    def export(self, source: ExportSource, folder: Path) -> dict[str, Any] | None:
-        """Write all files that running needs into the empty ``folder``.
+    def export(self, source: ExportSource, folder: Path) -> ExportDetails | None:
+        """Write everything that is needed to run into the empty ``folder``.
 
         Returns:
-            Notes on how the file was made, as plain values in base units, or None. The report
-            shows ``summary``, a list of sentences; ``within_budget``, True if the file kept
-            ``max_accuracy_drop`` on the selection images (None: not evaluated); and ``table``, the
-            recipes that were tried, with ``head`` (pairs of a name and a unit: "text", "share",
-            "seconds" or "truth"), ``rows`` of such values, and ``chosen``, the index of a row.
-            Other keys are stored in the manifest as they are.
+            An account of how the file was made, or None. The report shows its ``summary``,
+            ``within_budget`` and ``table``; ``more`` takes any further plain values, in base units.
 
         Raises:
             Unavailable: the format cannot be exported here.
@@ -97,7 +94,7 @@ class Format(ABC):
             Unavailable: the file cannot run on ``device`` here.
         """
 
-    def usage(self, preprocessing: dict[str, Any]) -> str | None:
+    def usage(self, preprocessing: PreprocessingFacts) -> str | None:
         """Return a Python program that classifies ``picture.png`` without this project.
 
         ``{folder}`` stands for the folder of the exported files; see :mod:`src.run.usage_code`.

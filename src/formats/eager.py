@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from src.backends.base import ExportSource
+import msgspec
+
+from src.backends.base import ExportSource, Metadata
 from src.backends.torch.runtime import TorchRuntime, open_device
 from src.errors import UsageError, describe
 from src.formats.base import Format
 from src.run import usage_code
+from src.run.facts import PreprocessingFacts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,6 +22,13 @@ if TYPE_CHECKING:
 
 _WEIGHTS = "model.safetensors"
 _NETWORK = "network.json"
+
+
+class _Recipe(msgspec.Struct):
+    """The part of the description of the network that building it takes."""
+
+    builder: str  # torchvision's name
+    options: dict[str, Any]  # the builder's arguments
 
 
 class Eager(Format):
@@ -69,12 +79,12 @@ class Eager(Format):
             network = narrowed(network, self.dtype)
         return self.runtime(network.to(torch_device), torch_device, self.precision)
 
-    def usage(self, preprocessing: dict[str, Any]) -> str:
+    def usage(self, preprocessing: PreprocessingFacts) -> str:
         return self.program(preprocessing)
 
     def program(
         self,
-        preprocessing: dict[str, Any],
+        preprocessing: PreprocessingFacts,
         *changes: str,
         call: str = "model(torch.from_numpy(images))",
     ) -> str:
@@ -110,9 +120,9 @@ def open_network(folder: Path) -> nn.Module:
     from src.models import builders
 
     try:
-        network = read_metadata(folder)
-        # The file may come from a stranger and name a huge network. An outline takes no memory.
-        module = builders.outline(network["builder"], network["options"])
+        recipe = msgspec.json.decode((folder / _NETWORK).read_bytes(), type=_Recipe)
+        # An outline takes no memory: the file decides what is built, and it may be anybody's.
+        module = builders.outline(recipe.builder, recipe.options)
         weights = load_file(folder / _WEIGHTS)
         builders.require_weights_of(module, weights)
     except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
@@ -127,7 +137,7 @@ def open_network(folder: Path) -> nn.Module:
     return module.eval()
 
 
-def read_metadata(folder: Path) -> dict[str, Any]:
-    """Return the metadata of an exported folder: builder, class names, preprocessing."""
-    content: dict[str, Any] = json.loads((folder / _NETWORK).read_text(encoding="utf-8"))
-    return content
+def image_size(folder: Path) -> int:
+    """Return the height and width of the exported network's images, in pixels."""
+    metadata = msgspec.json.decode((folder / _NETWORK).read_bytes(), type=Metadata)
+    return metadata.preprocessing.image_size

@@ -5,11 +5,10 @@ A graph is captured at the first call with each batch size, so a service should 
 
 from __future__ import annotations
 
-from typing import Any
-
 from src.backends.torch.cuda import GraphedRuntime
 from src.formats.eager import Eager
 from src.run import usage_code
+from src.run.facts import PreprocessingFacts
 
 
 class EagerCudaGraph(Eager):
@@ -18,8 +17,8 @@ class EagerCudaGraph(Eager):
     devices = ("cuda",)
     runtime = GraphedRuntime
 
-    def usage(self, preprocessing: dict[str, Any]) -> str:
-        size = preprocessing["image_size"]
+    def usage(self, preprocessing: PreprocessingFacts) -> str:
+        size = preprocessing.image_size
         lines = [
             'model.to("cuda")',
             f'example = torch.zeros(1, 3, {size}, {size}, device="cuda")',

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from src.backends.torch.cuda import GraphedRuntime
 from src.formats.eager_fp16 import EagerFp16
 from src.run import usage_code
+from src.run.facts import PreprocessingFacts
 
 
 class EagerCudaGraphFp16(EagerFp16):
@@ -14,8 +13,8 @@ class EagerCudaGraphFp16(EagerFp16):
 
     runtime = GraphedRuntime
 
-    def usage(self, preprocessing: dict[str, Any]) -> str:
-        size = preprocessing["image_size"]
+    def usage(self, preprocessing: PreprocessingFacts) -> str:
+        size = preprocessing.image_size
         lines = [
             'model.to("cuda", torch.float16, memory_format=torch.channels_last)',
             f"example = torch.zeros(1, 3, {size}, {size})",

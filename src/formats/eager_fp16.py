@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from src.formats.eager import Eager
 from src.run import usage_code
+from src.run.facts import PreprocessingFacts
 
 if TYPE_CHECKING:
     from src.backends.torch.half_precision import NarrowType
@@ -19,7 +20,7 @@ class EagerFp16(Eager):
     tolerance: ClassVar[float | None] = 2e-2  # like onnx_fp16: 11 bits of mantissa
     dtype: ClassVar[NarrowType | None] = "float16"
 
-    def usage(self, preprocessing: dict[str, Any]) -> str:
+    def usage(self, preprocessing: PreprocessingFacts) -> str:
         line = f'model.to("cuda", torch.{self.dtype}, memory_format=torch.channels_last)'
         call = f"model({usage_code.tensor('cuda')}.to(torch.{self.dtype}))"
         return self.program(preprocessing, line, call=call)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from src.formats.eager import Eager
 from src.run import usage_code
+from src.run.facts import PreprocessingFacts
 
 
 class EagerTf32(Eager):
@@ -16,7 +15,7 @@ class EagerTf32(Eager):
     tolerance = 2e-2  # like fp16, which has as many bits of mantissa
     tf32 = True
 
-    def usage(self, preprocessing: dict[str, Any]) -> str:
+    def usage(self, preprocessing: PreprocessingFacts) -> str:
         tf32 = [f"torch.backends.{part}.allow_tf32 = True" for part in ("cuda.matmul", "cudnn")]
         call = f"model({usage_code.tensor('cuda')})"
         return self.program(preprocessing, 'model.to("cuda")', *tf32, call=call)

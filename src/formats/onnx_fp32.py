@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from src.backends.base import ExportSource
 from src.backends.onnx import embedding, file
 from src.backends.onnx.runtime import INPUT, OUTPUT, PROVIDERS, OnnxRuntime
 from src.formats.base import Format
 from src.run import usage_code
+from src.run.facts import ExportDetails, PreprocessingFacts
 
 
 class OnnxFp32(Format):
@@ -27,7 +28,7 @@ class OnnxFp32(Format):
     embeds = True
     provider: ClassVar[str | None] = None
 
-    def export(self, source: ExportSource, folder: Path) -> dict[str, Any] | None:
+    def export(self, source: ExportSource, folder: Path) -> ExportDetails | None:
         import onnx
 
         file.write(onnx.load(source.fp32_graph.path), source, folder)
@@ -36,7 +37,7 @@ class OnnxFp32(Format):
     def load(self, folder: Path, device: str, threads: int) -> OnnxRuntime:
         return OnnxRuntime(folder / file.FILE, device, threads, self.provider)
 
-    def usage(self, preprocessing: dict[str, Any]) -> str:
+    def usage(self, preprocessing: PreprocessingFacts) -> str:
         path = f"{usage_code.FOLDER}/{file.FILE}"
         opening = [
             f'providers = ["{self.provider or PROVIDERS[self.devices[0]]}"]',

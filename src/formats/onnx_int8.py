@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from src.backends.base import ExportSource
-from src.backends.onnx import file as onnx_file
-from src.errors import UsageError
+from src.backends.onnx import file as _onnx
 from src.formats.base import TensorSensitivity
 from src.formats.onnx_fp32 import OnnxFp32
 from src.quantization import account, target
@@ -23,8 +24,10 @@ from src.quantization.onnx.candidates import OnnxCandidates
 from src.quantization.onnx.equalization import equalise
 from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.recipe import OnnxRecipe
-from src.quantization.search import search
+from src.quantization.search import SearchSeconds, search
 from src.quantization.target import Target
+from src.run.facts import ExportDetails
+from src.system.ranges import require_ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,16 +47,10 @@ class OnnxInt8Options:
     """
 
     target: Target = "auto"
-    search_seconds: float = 120.0
+    search_seconds: SearchSeconds = 120.0
 
     def __post_init__(self) -> None:
-        if self.search_seconds < 0:
-            raise UsageError(
-                "export.onnx_int8.search_seconds",
-                expected="seconds, or 0 for no search",
-                found=str(self.search_seconds),
-                remedy="leave it out for its default",
-            )
+        require_ranges(self, "export.onnx_int8")
 
 
 class OnnxInt8(OnnxFp32):
@@ -65,7 +62,7 @@ class OnnxInt8(OnnxFp32):
     tolerance = None
     Options = OnnxInt8Options
 
-    def export(self, source: ExportSource, folder: Path) -> dict[str, Any]:
+    def export(self, source: ExportSource, folder: Path) -> ExportDetails:
         options = source.options_of(self.name, OnnxInt8Options)
         choice = target.choose(options.target)
         quantizer = Quantizer(source, choice)
@@ -91,8 +88,8 @@ class OnnxInt8(OnnxFp32):
                 reference_name="the fp32 file",
                 format_name=self.name,
             )
-        onnx_file.write(model, source, folder, quantization=recipe.values())
-        return {**choice.details(), **details}
+        _onnx.write(model, source, folder, quantization=recipe.values())
+        return msgspec.structs.replace(details, more={**choice.details(), **details.more})
 
     def sensitivity(
         self, folder: Path, exports: Path, images: NDArray[np.float32]
@@ -106,12 +103,12 @@ class OnnxInt8(OnnxFp32):
 
         from src.quantization.onnx import quantization_error
 
-        original = exports / "onnx_fp32" / onnx_file.FILE
+        original = exports / "onnx_fp32" / _onnx.FILE
         if not original.is_file():
             raise FileNotFoundError("it is compared with onnx_fp32, which was not exported")
-        file = folder / onnx_file.FILE
-        metadata = {entry.key: entry.value for entry in onnx.load(file).metadata_props}
-        # Equalisation scales the channels of tensors, so the fp32 file is equalised as well.
+        file = folder / _onnx.FILE
+        metadata = {item.key: item.value for item in onnx.load(file).metadata_props}
+        # Equalised, its tensors are others than those of onnx_fp32, by a factor a channel.
         change = equalise if json.loads(metadata["quantization"])["equalised"] else None
         errors = quantization_error.tensor_errors(original, file, images, change)
         return [TensorSensitivity(**error._asdict()) for error in errors]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from src.backends.base import ExportSource
 from src.backends.openvino import file
 from src.backends.openvino.runtime import OpenVinoRuntime
 from src.formats.base import Format
 from src.run import usage_code
+from src.run.facts import ExportDetails, PreprocessingFacts
 
 
 class OpenVinoFp32(Format):
@@ -21,15 +22,15 @@ class OpenVinoFp32(Format):
     precision = "fp32"
     tolerance: ClassVar[float | None] = 5e-3  # other kernels, BatchNorm folded
 
-    def export(self, source: ExportSource, folder: Path) -> dict[str, Any] | None:
+    def export(self, source: ExportSource, folder: Path) -> ExportDetails | None:
         file.write(file.model(source), source, folder, half=False, precision="f32")
         return None
 
     def load(self, folder: Path, device: str, threads: int) -> OpenVinoRuntime:
         return OpenVinoRuntime(folder / file.FILE, device, threads, "f32")
 
-    def usage(self, preprocessing: dict[str, Any]) -> str:
-        size, (section, key) = preprocessing["image_size"], file.PRECISION
+    def usage(self, preprocessing: PreprocessingFacts) -> str:
+        size, (section, key) = preprocessing.image_size, file.PRECISION
         opening = [
             "core = openvino.Core()",
             f'graph = core.read_model("{usage_code.FOLDER}/{file.FILE}")',

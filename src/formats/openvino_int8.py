@@ -21,20 +21,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from src.backends.base import ExportSource
 from src.backends.openvino import file
 from src.backends.openvino.runtime import OpenVinoRuntime
-from src.errors import UsageError
 from src.formats.openvino_fp32 import OpenVinoFp32
 from src.quantization import account
 from src.quantization.openvino import hard_swish, sentences
 from src.quantization.openvino.candidates import OpenVinoCandidates
 from src.quantization.openvino.quantizer import Quantizer
 from src.quantization.openvino.recipe import OpenVinoRecipe
-from src.quantization.search import search
+from src.quantization.search import SearchSeconds, search
+from src.run.facts import ExportDetails
 from src.system import machine
+from src.system.ranges import require_ranges
 
 RECIPES = (OpenVinoRecipe("convolutional"), OpenVinoRecipe("transformer"))
 _SAFEST = OpenVinoRecipe("transformer")  # taken if there is no search
@@ -50,16 +50,10 @@ class OpenVinoInt8Options:
             being tried at the limit is finished. Raise it if the report says that the time was up.
     """
 
-    search_seconds: float = 120.0
+    search_seconds: SearchSeconds = 120.0
 
     def __post_init__(self) -> None:
-        if self.search_seconds < 0:
-            raise UsageError(
-                "export.openvino_int8.search_seconds",
-                expected="seconds, or 0 for no search",
-                found=str(self.search_seconds),
-                remedy="leave it out for its default",
-            )
+        require_ranges(self, "export.openvino_int8")
 
 
 class OpenVinoInt8(OpenVinoFp32):
@@ -70,7 +64,7 @@ class OpenVinoInt8(OpenVinoFp32):
     tolerance = None
     Options = OpenVinoInt8Options
 
-    def export(self, source: ExportSource, folder: Path) -> dict[str, Any]:
+    def export(self, source: ExportSource, folder: Path) -> ExportDetails:
         options = source.options_of(self.name, OpenVinoInt8Options)
         quantizer = Quantizer(source)
         if source.selection is None or options.search_seconds == 0:

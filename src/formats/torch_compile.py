@@ -6,7 +6,6 @@ Loading takes as long as compiling, and needs a C++ compiler on the machine that
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from src.backends.base import Unavailable
 from src.backends.torch.runtime import (
@@ -16,6 +15,7 @@ from src.backends.torch.runtime import (
     require_compiler,
 )
 from src.formats import eager
+from src.run.facts import PreprocessingFacts
 from src.system.packages import missing_packages
 
 
@@ -25,7 +25,7 @@ class TorchCompile(eager.Eager):
     tolerance = 5e-3  # like eager, and BatchNorm folded
     compiles = True
 
-    def usage(self, preprocessing: dict[str, Any]) -> str:
+    def usage(self, preprocessing: PreprocessingFacts) -> str:
         line = 'model = torch.compile(model, options={"freezing": True})'
         return self.program(preprocessing, line)
 
@@ -55,7 +55,7 @@ class TorchCompile(eager.Eager):
                 "cpp_cache_precompile_headers": False,
             },
         )
-        size = eager.read_metadata(folder)["preprocessing"]["image_size"]
+        size = eager.image_size(folder)
         with torch.inference_mode(), fresh_compiler_cache():
             # torch compiles one graph for a batch of one and another for all larger batches.
             compiled(torch.zeros(1, 3, size, size, device=torch_device))

@@ -8,13 +8,14 @@ running does not.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from src.backends.base import ExportSource
 from src.backends.torch import aot_inductor
 from src.backends.torch.runtime import TorchRuntime, open_device
 from src.formats.base import Format
 from src.run import usage_code
+from src.run.facts import PreprocessingFacts
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +62,7 @@ class TorchExport(Format):
             runtime.warm_up(package.image_size)
         return runtime
 
-    def usage(self, preprocessing: dict[str, Any]) -> str:
+    def usage(self, preprocessing: PreprocessingFacts) -> str:
         metadata, device = aot_inductor.METADATA, self.devices[0]
         opening = [
             f'path = "{usage_code.FOLDER}/{_FILE}"  # holds machine code: load only what you trust',

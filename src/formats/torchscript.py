@@ -8,12 +8,13 @@ import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from src.backends.base import ExportSource
 from src.backends.torch.runtime import TorchRuntime, open_device
 from src.formats.base import Format
 from src.run import usage_code
+from src.run.facts import PreprocessingFacts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,7 +63,7 @@ class TorchScript(Format):
             )
         return TorchRuntime(module, torch_device, self.precision)
 
-    def usage(self, preprocessing: dict[str, Any]) -> str:
+    def usage(self, preprocessing: PreprocessingFacts) -> str:
         device, path = self.devices[0], f"{usage_code.FOLDER}/{_FILE}"
         opening = [
             f'inside = {{"{_METADATA}": ""}}',

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -85,10 +85,6 @@ class Health:
         if self.dead is not None and self.dead > MAX_DEAD:
             clauses.append(f"{self.dead:.0%} of the activations' channels are constant")
         return clauses
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for the manifest."""
-        return {**asdict(self), "problems": self.problems()}
 
 
 def examine(network: nn.Module, images: Tensor) -> Health:

@@ -37,7 +37,8 @@ class NetworkSpec:
         spec.outline()
         return spec
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values for a checkpoint."""
         return asdict(self)
 
     def outline(self) -> nn.Module:
@@ -104,7 +105,7 @@ class NetworkSpec:
         return network
 
 
-def published_preprocessing(builder: str) -> dict[str, Any]:
+def published_preprocessing(builder: str) -> dict[str, object]:
     """Return the preprocessing that torchvision's best weights of ``builder`` expect.
 
     Returns:

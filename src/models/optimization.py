@@ -11,8 +11,10 @@ from torch.nn.modules.conv import _ConvNd
 
 from src.models.stages import stages
 
+ParameterGroup = dict[str, Any]  # as torch's optimizers take it
 
-def parameter_groups(network: nn.Module, lr: float, layer_decay: float) -> list[dict[str, Any]]:
+
+def parameter_groups(network: nn.Module, lr: float, layer_decay: float) -> list[ParameterGroup]:
     """Return parameter groups with weight decay on convolutions and linear layers only.
 
     Args:
@@ -47,7 +49,7 @@ def warmup_cosine(steps: int, warmup_fraction: float) -> Callable[[int], float]:
     return factor
 
 
-def _decayed_and_others(part: nn.Module) -> list[dict[str, Any]]:
+def _decayed_and_others(part: nn.Module) -> list[ParameterGroup]:
     decayed = [
         module.weight for module in part.modules() if isinstance(module, _ConvNd | nn.Linear)
     ]

@@ -14,7 +14,6 @@ from src.errors import LightshipError, UsageError
 from src.predict.options import PredictOptions
 from src.run import fingerprint
 from src.run.folder import Run
-from src.run.layout import as_dict
 from src.run.manifest import Manifest
 from src.system import machine
 from src.worker import protocol
@@ -110,7 +109,7 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
             ) from reason
         except WorkerError as error:
             raise LightshipError(f"{name}: {error}") from error
-        preprocessing = Preprocessing.from_dict(as_dict(manifest.preprocessing))
+        preprocessing = Preprocessing.of(manifest.preprocessing)
         yield ExportedFile(name, worker, manifest.class_names, preprocessing)
 
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from torch.profiler import ProfilerAction, profile, record_function
 
 from src.profiling import allocator
@@ -14,6 +15,8 @@ from src.profiling.options import ProfilingOptions
 from src.profiling.plan import Window
 from src.profiling.subprocess_summary import summarize_in_subprocess
 from src.run.folder import TRACE_SUFFIX
+from src.run.training_profile import Choice, Context, Place, TrainingProfile
+from src.run.training_profile import Window as RecordedWindow
 from src.system import atomic_files
 
 
@@ -28,7 +31,7 @@ class Recorder:
         rank: rank of this process.
         processes: number of training processes, which share ``options.max_trace_bytes``.
         options: what to record.
-        context: settings of the training that explain its speed, as plain values.
+        context: settings of the training that explain its speed.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class Recorder:
         rank: int,
         processes: int,
         options: ProfilingOptions,
-        context: dict[str, Any],
+        context: Context,
     ) -> None:
         self._folder = folder
         self._rank = rank
@@ -46,18 +49,13 @@ class Recorder:
         self._max_step_bytes = 0  # largest size of a trace over its steps
         self._profiler: profile | None = None
         self._regions: dict[str, record_function] = {}
-        self._place: dict[str, Any] = {}  # stage, epoch and steps of the open window
+        # Of the open window, or of the last one.
+        self._place = Place(stage="train", epoch=0, global_step=0, first_step=0)
         self._has_recorded = False  # in this window
         self._trace: Path | None = None
         self.notes: list[str] = []
-        self._content: dict[str, Any] = {
-            "schema_version": 1,
-            "rank": rank,
-            "options": {"spread": options.spread, "active": options.active},
-            "context": context,
-            "notes": self.notes,
-            "windows": [],
-        }
+        self.windows: list[RecordedWindow] = []
+        self._context = context
 
     @property
     def recording(self) -> bool:
@@ -83,12 +81,12 @@ class Recorder:
                 f"{self._options.max_trace_bytes}"
             )
             return
-        self._place = {
-            "stage": stage,
-            "epoch": epoch,
-            "global_step": global_step,
-            "first_step": step + window.warmup,
-        }
+        self._place = Place(
+            stage=stage,
+            epoch=epoch,
+            global_step=global_step,
+            first_step=step + window.warmup,
+        )
         self._has_recorded = False
         self._profiler = profile(
             schedule=_schedule(step, window.warmup, active),
@@ -134,7 +132,7 @@ class Recorder:
             self._summarize(path, cut=cut)
         elif not self._has_recorded:
             self._note(
-                f"no trace of epoch {self._place['epoch']} ({self._place['stage']}): it ended "
+                f"no trace of epoch {self._place.epoch} ({self._place.stage}): it ended "
                 "before a step was recorded"
             )
 
@@ -153,20 +151,21 @@ class Recorder:
         """Write ``rank<N>.json`` with the windows so far and the notes."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            atomic_files.write_json(self._folder / f"rank{self._rank}.json", self._content)
+            content = msgspec.to_builtins(self.training_profile)
+            atomic_files.write_json(self._folder / f"rank{self._rank}.json", content)
         except OSError as error:
             self._note(f"its figures could not be written: {error}")
 
     @property
-    def content(self) -> dict[str, Any]:
-        """Content of ``rank<N>.json``."""
-        return self._content
-
-    @property
-    def windows(self) -> list[dict[str, Any]]:
-        """Summaries of the windows: see :func:`src.profiling.summary.summarize`."""
-        windows: list[dict[str, Any]] = self._content["windows"]
-        return windows
+    def training_profile(self) -> TrainingProfile:
+        """The windows and notes so far: the content of ``rank<N>.json``."""
+        return TrainingProfile(
+            rank=self._rank,
+            options=Choice(spread=self._options.spread, active=self._options.active),
+            context=self._context,
+            notes=self.notes,
+            windows=self.windows,
+        )
 
     def _leave_all_regions(self) -> None:
         for region in reversed(list(self._regions)):
@@ -174,7 +173,7 @@ class Recorder:
 
     def _write(self, profiler: profile) -> None:
         self._has_recorded = True
-        name = f"{self._place['stage']}-rank{self._rank}.{time.time_ns()}"
+        name = f"{self._place.stage}-rank{self._rank}.{time.time_ns()}"
         # Write under a name that no viewer looks for, and rename the complete file.
         temporary = self._folder / f".{name}.json.gz"
         try:
@@ -189,26 +188,30 @@ class Recorder:
     def _summarize(self, path: Path, *, cut: bool) -> None:
         size = path.stat().st_size
         try:
-            figures = summarize_in_subprocess(path.resolve(), self._place["stage"], cut=cut)
+            figures = summarize_in_subprocess(path.resolve(), self._place.stage, cut=cut)
         except ValueError as error:
             self._note(f"{path.name} is broken: {error}")
             return
-        window: dict[str, Any] = {**self._place, "file": path.name, "bytes": size, **figures}
-        self._max_step_bytes = max(
-            self._max_step_bytes, size // max(1, len(window["step_seconds"]))
-        )
-        if size > self._bytes_left:
+        self._max_step_bytes = max(self._max_step_bytes, size // max(1, len(figures.step_seconds)))
+        kept = size <= self._bytes_left
+        if not kept:
             path.unlink()
-            window["file"] = None
             self._note(
                 f"a trace of {size} bytes was not kept: profiler.max_trace_bytes="
                 f"{self._options.max_trace_bytes}; its figures were"
             )
         else:
             self._bytes_left -= size
-        for problem in window["problems"]:
+        for problem in figures.problems:
             self._note(f"{path.name}: {problem}")
-        self.windows.append(window)
+        self.windows.append(
+            RecordedWindow(
+                **msgspec.structs.asdict(self._place),
+                file=path.name if kept else None,
+                bytes=size,
+                **msgspec.structs.asdict(figures),
+            )
+        )
         self.save()
 
     def _note(self, text: str) -> None:

@@ -8,20 +8,28 @@ python -m src.profiling.subprocess_summary TRACE STAGE whole|cut    prints the f
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from src.profiling.summary import summarize
 from src.profiling.trace import Trace
+from src.run.training_profile import Figures
 from src.system.subprocesses import run_module
 
 TIMEOUT_SECONDS = 600.0  # usually 1 or 2; a hang must not block the training for ever
 
 
-def summarize_in_subprocess(path: Path, stage: str, *, cut: bool) -> dict[str, Any]:
+class _Answer(msgspec.Struct):
+    """The output of the subprocess: the figures, or a description of the fault in the file."""
+
+    figures: Figures | None = None
+    broken: str | None = None
+
+
+def summarize_in_subprocess(path: Path, stage: str, *, cut: bool) -> Figures:
     """Return the figures of :func:`src.profiling.summary.summarize` for a file.
 
     Args:
@@ -40,20 +48,22 @@ def summarize_in_subprocess(path: Path, stage: str, *, cut: bool) -> dict[str, A
     if done.returncode:
         message = done.stderr.strip().rpartition("\n")[2] or "no message"
         raise ValueError(f"reading it back ended with exit code {done.returncode}: {message}")
-    answer: dict[str, Any] = json.loads(done.stdout)
-    if "broken" in answer:
-        raise ValueError(answer["broken"])
-    return answer
+    answer = msgspec.json.decode(done.stdout, type=_Answer)
+    if answer.figures is None:
+        raise ValueError(answer.broken)
+    return answer.figures
 
 
 def main() -> None:
+    """Summarize the trace that the arguments name, and print an answer."""
     path, stage, end = sys.argv[1:]
     try:
         trace = Trace.read(Path(path))
-        answer = summarize(trace.without_last_step() if end == "cut" else trace, stage)
+        figures = summarize(trace.without_last_step() if end == "cut" else trace, stage)
+        answer = _Answer(figures=figures)
     except ValueError as error:
-        answer = {"broken": str(error)}
-    json.dump(answer, sys.stdout)
+        answer = _Answer(broken=str(error))
+    sys.stdout.write(msgspec.json.encode(answer).decode())
 
 
 if __name__ == "__main__":

@@ -9,33 +9,30 @@ from typing import Any
 
 from src.profiling import regions
 from src.profiling.trace import OPTIMIZER, STEP, Span, Trace
+from src.run.training_profile import Figures, Operator
 
 MAX_OPERATORS = 20
 MEMORY_POINTS = 300
 
 
-def summarize(trace: Trace, stage: str) -> dict[str, Any]:
-    """Return the figures of a window as plain values, in seconds and bytes.
+def summarize(trace: Trace, stage: str) -> Figures:
+    """Return the figures of a window.
 
-    Returns:
-        ``step_seconds``: of each step. ``regions``: seconds a step by region, including ``other``,
-        so that they add up to the step. ``device``: seconds a step of work on an accelerator, by
-        the region that launched it (empty without one). ``operators``: those with the most self
-        time, per step. ``memory``: bytes allocated since the start of the window, over time.
-        ``problems``: what is missing in the trace.
+    Args:
+        trace: of the window.
+        stage: ``train`` or ``val``.
     """
     count = max(1, len(trace.steps))
     split = _by_region(trace)
     device = _by_device(trace)
-    memory = _memory(trace)
-    return {
-        "step_seconds": [step.seconds for step in trace.steps],
-        "regions": {name: split[name] / count for name in regions.ORDER if name in split},
-        "device": {name: device[name] / count for name in regions.ORDER if name in device},
-        "operators": _operators(trace, count),
-        "memory": memory,
-        "problems": list(_problems(trace, stage, split)),
-    }
+    return Figures(
+        step_seconds=[step.seconds for step in trace.steps],
+        regions={name: split[name] / count for name in regions.ORDER if name in split},
+        device={name: device[name] / count for name in regions.ORDER if name in device},
+        operators=_operators(trace, count),
+        memory=_memory(trace),
+        problems=list(_problems(trace, stage, split)),
+    )
 
 
 def self_times(spans: Sequence[Span]) -> list[float]:
@@ -97,7 +94,7 @@ def _by_device(trace: Trace) -> dict[str, float]:
     return split
 
 
-def _operators(trace: Trace, steps: int) -> list[dict[str, Any]]:
+def _operators(trace: Trace, steps: int) -> list[Operator]:
     """Return the operators with the most self time on the CPU, per step."""
     times, calls = Counter[str](), Counter[str]()
     for span, seconds in zip(trace.operators, self_times(trace.operators), strict=True):
@@ -105,12 +102,12 @@ def _operators(trace: Trace, steps: int) -> list[dict[str, Any]]:
         calls[span.name] += 1
     allocated = _allocated(trace)
     return [
-        {
-            "name": name,
-            "self_seconds": seconds / steps,
-            "calls": calls[name] / steps,
-            "allocated_bytes": allocated[name] / steps,
-        }
+        Operator(
+            name=name,
+            self_seconds=seconds / steps,
+            calls=calls[name] / steps,
+            allocated_bytes=allocated[name] / steps,
+        )
         for name, seconds in times.most_common(MAX_OPERATORS)
     ]
 
@@ -133,21 +130,22 @@ def _allocated(trace: Trace) -> Counter[str]:
     return totals
 
 
-def _memory(trace: Trace) -> dict[str, list[list[float]]]:
+def _memory(trace: Trace) -> dict[str, list[tuple[float, float]]]:
     """Return curves of bytes allocated since the start of the window: (seconds, bytes) pairs."""
-    curves: dict[str, list[list[float]]] = {}
+    curves: dict[str, list[tuple[float, float]]] = {}
     for name, on_cpu in (("cpu", True), ("device", False)):
-        total, curve = 0, []
+        total = 0
+        curve: list[tuple[float, float]] = []
         for allocation in trace.memory:
             if allocation.on_cpu is on_cpu:
                 total += allocation.size
-                curve.append([allocation.moment, float(total)])
+                curve.append((allocation.moment, float(total)))
         if curve:
             curves[name] = list(_thinned(curve))
     return curves
 
 
-def _thinned(curve: list[list[float]]) -> Iterable[list[float]]:
+def _thinned(curve: list[tuple[float, float]]) -> Iterable[tuple[float, float]]:
     """Yield the highest point of each of about MEMORY_POINTS equal parts, which keeps the peaks."""
     length = max(1, len(curve) // MEMORY_POINTS)
     for start in range(0, len(curve), length):

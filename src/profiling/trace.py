@@ -10,10 +10,12 @@ import dataclasses
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+
+from src.backends.chrome_trace import Event
 
 STEP = "ProfilerStep#"
 OPTIMIZER = "Optimizer.step#"  # torch's own region; with Lightning it contains the whole step
@@ -89,7 +91,7 @@ class Trace:
             raise ValueError(f"not a trace ({error!r})") from error
 
     @classmethod
-    def from_events(cls, events: list[dict[str, Any]]) -> Self:
+    def from_events(cls, events: Sequence[Event]) -> Self:
         """Parse the events of a Chrome trace.
 
         Raises:
@@ -130,13 +132,13 @@ class Trace:
         )
 
 
-def _spans(events: list[dict[str, Any]], kinds: set[str], origin: float) -> Iterator[Span]:
+def _spans(events: Sequence[Event], kinds: set[str], origin: float) -> Iterator[Span]:
     for event in events:
         if event.get("ph") == "X" and event.get("cat") in kinds:
             yield _span(event, origin)
 
 
-def _span(event: dict[str, Any], origin: float) -> Span:
+def _span(event: Event, origin: float) -> Span:
     start = (event["ts"] - origin) * MICROSECOND
     return Span(
         str(event["name"]),
@@ -146,7 +148,7 @@ def _span(event: dict[str, Any], origin: float) -> Span:
     )
 
 
-def _thread(event: dict[str, Any]) -> tuple[Any, Any]:
+def _thread(event: Event) -> tuple[Any, Any]:
     return event.get("pid"), event.get("tid")
 
 

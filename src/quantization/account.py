@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from src.quantization.candidates import ModelT, RecipeT
 from src.quantization.evaluation import Evaluation
 from src.quantization.search import Outcome
+from src.run.facts import ExportDetails, TrialCell, TrialTable
 
-WrittenRecipe = dict[str, Any] | str
+WrittenRecipe = Mapping[str, object] | str
 HEAD = [
     ["recipe", "text"],
     ["top-1", "share"],
@@ -19,9 +19,9 @@ HEAD = [
 ]
 
 
-def of_no_search(recipe: WrittenRecipe, sentences: Iterable[str]) -> dict[str, Any]:
+def of_no_search(recipe: WrittenRecipe, sentences: Iterable[str]) -> ExportDetails:
     """Return the record of a file that was not evaluated."""
-    return {"recipe": recipe, "summary": list(sentences), "within_budget": None}
+    return ExportDetails(summary=list(sentences), more={"recipe": recipe})
 
 
 def of_search(
@@ -32,7 +32,7 @@ def of_search(
     images: int,
     reference_name: str,
     format_name: str,
-) -> dict[str, Any]:
+) -> ExportDetails:
     """Return the record of a file whose recipe was searched for.
 
     Args:
@@ -48,21 +48,20 @@ def of_search(
         summary.append(
             f"The time, export.{format_name}.search_seconds, was up before all was tried."
         )
-    trials = [
+    trials: list[list[TrialCell]] = [
         [str(trial.recipe), *_values(trial.evaluation), trial.within_budget]
         for trial in outcome.trials
     ]
-    return {
-        "recipe": recipe,
-        "judging_images": images,
-        "summary": summary,
-        "within_budget": outcome.best.within_budget,
-        "table": {
-            "head": HEAD,
-            "rows": [[reference_name, *_values(outcome.reference), None], *trials],
-            "chosen": 1 + list(outcome.trials).index(outcome.best),
-        },
-    }
+    return ExportDetails(
+        summary=summary,
+        within_budget=outcome.best.within_budget,
+        table=TrialTable(
+            head=HEAD,
+            rows=[[reference_name, *_values(outcome.reference), None], *trials],
+            chosen=1 + list(outcome.trials).index(outcome.best),
+        ),
+        more={"recipe": recipe, "judging_images": images},
+    )
 
 
 def reason_for_no_search(format_name: str, search_seconds: float) -> str:

@@ -74,15 +74,28 @@ class Evaluator:
         )
 
 
-def seconds_of_a_call(runtime: Runtime, image: NDArray[np.float32]) -> float:
-    """Return the median duration of a call in this process, timed for a fraction of a second.
+def seconds_of_a_call(
+    runtime: Runtime,
+    image: NDArray[np.float32],
+    *,
+    warm_up_calls: int = _WARM_UP_CALLS,
+    timed_seconds: float = _TIMED_SECONDS,
+) -> float:
+    """Return the median duration of some calls in this process.
 
-    This is a rough figure. It shows the cost of layers in float, but no smaller difference.
+    By default this is a rough figure, which shows the cost of layers in float and no smaller
+    difference.
+
+    Args:
+        runtime: takes the image.
+        image: (1, 3, H, W).
+        warm_up_calls: calls that are not timed.
+        timed_seconds: all timed calls together take at least as long.
     """
-    for _ in range(_WARM_UP_CALLS):
+    for _ in range(warm_up_calls):
         runtime(image)
     seconds: list[float] = []
-    while sum(seconds) < _TIMED_SECONDS:
+    while sum(seconds) < timed_seconds:
         started = time.perf_counter()
         runtime(image)
         seconds.append(time.perf_counter() - started)

@@ -19,11 +19,17 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import Annotated, Generic
 
 from src.quantization.candidates import Alternatives, Candidates, ModelT, Positions, RecipeT
 from src.quantization.evaluation import Evaluation
 from src.quantization.trials import Gain, OutOfTimeError, Trial, Trials
+from src.system.ranges import Range
+
+SearchSeconds = Annotated[
+    float, Range("seconds, or 0 for no search", "leave it out for its default", least=0)
+]
+"""Time limit for a search, as an option of a format."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Choice:
             "extra_options": {"ActivationSymmetric": self.symmetric_activations},
         }
 
-    def details(self) -> dict[str, Any]:
+    def details(self) -> dict[str, object]:
         """Return the types as plain values, for the manifest."""
         return {
             "target": self.processor,

@@ -13,9 +13,9 @@ from src.report.charts.flipped import flipped_charts
 from src.report.charts.measured import charts
 from src.report.sections import profile as profile_sections
 from src.report.sections.report import report_of
-from src.report.training_profile import TrainingProfile
 from src.report.writers import cards, console, html, markdown, tensorboard
 from src.run.folder import Run
+from src.run.training_profile import TrainingProfile
 from src.system import atomic_files
 
 

@@ -106,6 +106,9 @@ class ExportedFile(Record, frozen=True, kw_only=True):
         require_inside(self.path, "path")
 
 
+TrialCell = str | int | float | bool | None
+
+
 class TrialTable(Record, frozen=True, kw_only=True):
     """A table of the trials of an export."""
 
@@ -113,8 +116,8 @@ class TrialTable(Record, frozen=True, kw_only=True):
         list[Annotated[list[Text], Meta(min_length=2, max_length=2)]],
         Meta(min_length=1, max_length=100),
     ]  # name and unit of each column: "text", "share", "seconds" or "truth"
-    rows: list[list[str | int | float | bool | None]]  # null for an empty cell
-    chosen: Index | None  # index of the chosen row; null for none
+    rows: list[list[TrialCell]]  # null where a cell says nothing
+    chosen: Index | None  # the row that was taken; null for none
 
     def __post_init__(self) -> None:
         for name, unit in self.head:

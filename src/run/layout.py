@@ -17,6 +17,8 @@ from src.run.facts import ExportDetails
 from src.run.latency import Cell, Memory
 from src.run.record import Record
 
+Values = dict[str, Any]  # an object of a JSON file
+
 _ALONE = frozenset(Accuracy.__struct_fields__) - {"paired"}
 _MEMORY = frozenset(Memory.__struct_fields__)
 _DETAILS = frozenset(ExportDetails.__struct_fields__) - {"more"}
@@ -27,9 +29,9 @@ _PAIRED = frozenset(
 GROUPS = ("paired", "peak_memory", "more")  # fields of records that the files do not have
 
 
-def as_dict(record: Record) -> dict[str, Any]:
+def as_dict(record: Record) -> Values:
     """Return a record as the plain values of its file: JSON without a type."""
-    values: dict[str, Any] = msgspec.to_builtins(record)
+    values: Values = msgspec.to_builtins(record)
     match record:
         case Accuracy():
             return _flat(values, "paired")
@@ -74,32 +76,32 @@ def _grouped(content: object) -> object:
     return changed
 
 
-def _grouped_accuracy(values: Mapping[str, Any]) -> dict[str, Any]:
+def _grouped_accuracy(values: Mapping[str, Any]) -> Values:
     alone = {name: value for name, value in values.items() if name in _ALONE}
     if not _PAIRED & values.keys():
         return alone
     return {**alone, "paired": {name: values[name] for name in values if name not in _ALONE}}
 
 
-def _grouped_cell(values: Mapping[str, Any]) -> dict[str, Any]:
+def _grouped_cell(values: Mapping[str, Any]) -> Values:
     memory = {name: values[name] for name in values if name in _MEMORY}
     alone = {name: values[name] for name in values if name not in {*_MEMORY, "peak_memory"}}
     return {**alone, "peak_memory": memory} if memory else alone
 
 
-def _grouped_details(values: Mapping[str, Any]) -> dict[str, Any]:
+def _grouped_details(values: Mapping[str, Any]) -> Values:
     known = {name: value for name, value in values.items() if name in _DETAILS}
     return {**known, "more": {name: values[name] for name in values if name not in _DETAILS}}
 
 
-_GROUPED: dict[type[Record], Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+_GROUPED: dict[type[Record], Callable[[Mapping[str, Any]], Values]] = {
     Accuracy: _grouped_accuracy,
     Cell: _grouped_cell,
     ExportDetails: _grouped_details,
 }
 
 
-def _flattened(values: dict[str, Any]) -> dict[str, Any]:
+def _flattened(values: Values) -> Values:
     """Return the plain values of a file, or of a part of it, without groups."""
     changed = dict(values)
     if values.get("accuracy"):
@@ -117,7 +119,7 @@ def _flattened(values: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def _flat(values: Mapping[str, Any], group: str) -> dict[str, Any]:
+def _flat(values: Mapping[str, Any], group: str) -> Values:
     """Return values with those of a group beside them instead of below."""
     alone = {name: value for name, value in values.items() if name != group}
     return {**alone, **values.get(group, {})}

@@ -7,9 +7,10 @@ bundle's ``predict.py`` cannot import them; ``tests/golden`` checks that all giv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from src.run.facts import PreprocessingFacts
 
 Filter = Literal["bilinear", "bicubic"]
 
@@ -103,32 +104,31 @@ Spatial = WithoutEnds | ResizeBoth | ResizeShorter | CropMiddle  # image in, ima
 Step = Upright | ToRgb | Spatial | Scale | Normalise
 
 
-def steps_of(preprocessing: Mapping[str, Any]) -> tuple[Step, ...]:
-    """Return the steps from a decoded image to the network's input, (3, H, W) float32.
+def steps_of(preprocessing: PreprocessingFacts) -> tuple[Step, ...]:
+    """Return the steps from a decoded image to the network's input, (3, H, W) float32, in order.
 
     Args:
         preprocessing: as stored in an exported file and in ``manifest.json``. Without
             ``interpolation`` it is bilinear, and without ``crop_share`` it is 0.875.
     """
-    size = int(preprocessing["image_size"])
-    mean, std = (tuple(map(float, preprocessing[name])) for name in ("mean", "std"))
     return (
         Upright(),
         ToRgb(),
-        *_spatial(size, preprocessing),
-        Scale(preprocessing.get("scale") or Scale.factor),
-        Normalise(mean, std),
+        *_spatial(preprocessing),
+        Scale(preprocessing.scale or Scale.factor),
+        Normalise(tuple(map(float, preprocessing.mean)), tuple(map(float, preprocessing.std))),
     )
 
 
 def spatial_steps(steps: tuple[Step, ...]) -> tuple[Spatial, ...]:
-    """Return the steps that resize or crop."""
+    """Return the steps among ``steps`` that resize and cut."""
     return tuple(step for step in steps if isinstance(step, Spatial))
 
 
-def _spatial(size: int, preprocessing: Mapping[str, Any]) -> tuple[Spatial, ...]:
-    interpolation: Filter = preprocessing.get("interpolation") or "bilinear"
-    if preprocessing["resize"] == "squash":
+def _spatial(preprocessing: PreprocessingFacts) -> tuple[Spatial, ...]:
+    size = preprocessing.image_size
+    interpolation: Filter = preprocessing.interpolation or "bilinear"
+    if preprocessing.resize == "squash":
         return (ResizeBoth(size, interpolation),)
-    side = round(size / (preprocessing.get("crop_share") or CROP_SHARE))
+    side = round(size / (preprocessing.crop_share or CROP_SHARE))
     return WithoutEnds(), ResizeShorter(side, interpolation), CropMiddle(size)

@@ -6,8 +6,8 @@ They are stored in the manifest as text, with ``FOLDER`` in place of the file's 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from src.run.facts import PreprocessingFacts
 from src.run.preprocessing_steps import (
     CropMiddle,
     Normalise,
@@ -26,9 +26,9 @@ _PICTURE = "picture.png"
 
 
 def lines(
-    imports: Sequence[str], opening: Sequence[str], preprocessing: dict[str, Any], call: str
+    imports: Sequence[str], opening: Sequence[str], preprocessing: PreprocessingFacts, call: str
 ) -> str:
-    """Return the program.
+    """Return the whole program.
 
     Its network input has the same bits as training's evaluation. It ends with an error for pixel
     modes that it does not know.
@@ -61,10 +61,11 @@ def tensor(device: str) -> str:
     return "torch.from_numpy(images)" + ('.to("cuda")' if device == "cuda" else "")
 
 
-def _lines_of(step: Step) -> list[str]:  # noqa: PLR0911  # one return per kind of step
+def _lines_of(step: Step) -> list[str]:  # noqa: PLR0911  # one a kind of step
     """Return the lines of one step.
 
-    Steps work on ``picture``, a PIL image; from ``Scale`` on they work on ``values``, (H, W, 3).
+    The steps until ``Scale`` change ``picture``, a PIL image; ``Scale`` makes ``values``,
+    (H, W, 3), of it.
     """
     match step:
         case Upright():

@@ -13,7 +13,7 @@ import ctypes
 import functools
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def first_gpu() -> str | None:
@@ -83,19 +83,29 @@ def energy_millijoules() -> int | None:
     return None if value is None else int(value)
 
 
-def describe() -> dict[str, Any]:
-    """Return driver version, current and highest SM clock in Hz, and power limit in W."""
+class GpuState(NamedTuple):
+    """State of the GPU as the driver reports it; None for a value that is not reported."""
 
-    def query(library: Any, handle: Any) -> dict[str, Any]:
+    driver: str | None = None  # version
+    clock_hz: float | None = None  # of the multiprocessors, now
+    highest_clock_hz: float | None = None
+    power_limit_watts: float | None = None
+
+
+def describe() -> GpuState:
+    """Return the driver's version, the clocks and the power limit."""
+
+    def query(library: Any, handle: Any) -> GpuState:
         clock = library.NVML_CLOCK_SM
-        return {
-            "driver": str(library.nvmlSystemGetDriverVersion()),
-            "clock_hz": library.nvmlDeviceGetClockInfo(handle, clock) * 1e6,
-            "highest_clock_hz": library.nvmlDeviceGetMaxClockInfo(handle, clock) * 1e6,
-            "power_limit_watts": library.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3,
-        }
+        return GpuState(
+            driver=str(library.nvmlSystemGetDriverVersion()),
+            clock_hz=library.nvmlDeviceGetClockInfo(handle, clock) * 1e6,
+            highest_clock_hz=library.nvmlDeviceGetMaxClockInfo(handle, clock) * 1e6,
+            power_limit_watts=library.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3,
+        )
 
-    return _read(query) or {}
+    state: GpuState | None = _read(query)
+    return state or GpuState()
 
 
 class GrowthMeter:

@@ -17,6 +17,7 @@ from src import formats
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.export.options import ExportOptions
+from src.run.layout import as_dict
 from tests.support import photos
 from tests.support.identity_models import embedded_file
 
@@ -41,7 +42,7 @@ def seen(model: onnx.ModelProto, feed: dict[str, Any]) -> Any:
 
 def embedded_model(rule: Preprocessing, folder: Path) -> onnx.ModelProto:
     """An embedded file whose "network" gives its own input, flat, as the logits."""
-    return onnx.load(embedded_file(rule.to_dict(), folder))
+    return onnx.load(embedded_file(as_dict(rule.facts()), folder))
 
 
 def levels(model: onnx.ModelProto, rule: Preprocessing, picture: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ def test_each_operator_is_one_that_the_runtime_is_fast_at(builder: str, tmp_path
     (tmp_path / "scratch").mkdir()
     source = make_source(network, spec, CLASSES, images, PREPROCESSING, tmp_path / "scratch")
     entry = export_one("onnx_fp32", source, tmp_path / "onnx_fp32")
-    assert entry["status"] == "ok", entry["reason"]
+    assert entry.status == "ok", entry.reason
     model = onnx.load(tmp_path / "onnx_fp32" / "model.onnx")
     found = Counter(node.op_type for node in model.graph.node)
     assert found["BatchNormalization"] == found["ReduceMean"] == 0

@@ -9,7 +9,10 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from src.data.preprocessing import Preprocessing
+from src.run.facts import PreprocessingFacts
+from src.run.layout import as_dict
 from src.run.preprocessing_steps import steps_of
+from src.run.reading import convert
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PIXELS)
@@ -68,18 +71,19 @@ def test_crop_never_resizes_more_than_the_middle_needs(
 
 
 @pytest.mark.parametrize("rule", ["squash", "crop"])
-def test_the_preprocessing_is_restored_from_a_files_metadata(rule: str) -> None:
-    values = Preprocessing(28, rule).to_dict()
-    assert values["image_size"] == 28
-    assert values["resize"] == rule
-    assert values["interpolation"] == "bilinear"
-    assert (values["crop_share"] is None) == (rule == "squash")
+def test_what_travels_with_a_file_says_all_of_it(rule: str) -> None:
+    facts = Preprocessing(28, rule).facts()
+    assert facts.image_size == 28
+    assert facts.resize == rule
+    assert facts.interpolation == "bilinear"
+    assert (facts.crop_share is None) == (rule == "squash")
     assert Preprocessing(28, rule).input_shape == (3, 28, 28)
 
 
 @pytest.mark.parametrize("rule", ["squash", "crop"])
 def test_a_file_that_names_no_filter_share_or_scale_has_the_defaults(rule: str) -> None:
-    whole = Preprocessing(28, rule).to_dict()
-    least = {name: whole[name] for name in ("image_size", "resize", "mean", "std")}
+    whole = as_dict(Preprocessing(28, rule).facts())
+    values = {name: whole[name] for name in ("image_size", "resize", "mean", "std")}
+    least = convert(values, PreprocessingFacts)
     assert steps_of(least) == Preprocessing(28, rule).steps()
-    assert Preprocessing.from_dict(least) == Preprocessing(28, rule)
+    assert Preprocessing.of(least) == Preprocessing(28, rule)

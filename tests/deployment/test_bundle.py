@@ -116,11 +116,12 @@ def test_a_bundle_is_reproducible_byte_for_byte(run: Run, bundle: Path) -> None:
 
 def test_the_card_of_a_bundle_has_the_measured_figures(run: Run, bundle: Path) -> None:
     card = (bundle / "README.md").read_text(encoding="utf-8")
-    results = as_dict(run.read_benchmark())
-    row = next(row for row in results["rows"] if row["format"] == "onnx_fp32")
-    assert f"{row['accuracy']['top1']:.2%} of the {results['dataset']['images']} images" in card
+    results = run.read_benchmark()
+    row = next(row for row in results.rows if row.format == "onnx_fp32")
+    assert row.accuracy is not None
+    assert f"{row.accuracy.top1:.2%} of the {results.dataset.images} images" in card
     assert ", ".join(photos.CLASSES) in card
-    assert results["checkpoint"]["sha256"] in card
+    assert results.checkpoint.sha256 in card
     assert json.loads((bundle / "class_names.json").read_text()) == list(photos.CLASSES)
 
 
@@ -188,8 +189,10 @@ def test_only_a_file_that_onnx_runtime_opens_is_bundled(run: Run, tmp_path: Path
 def test_a_bundle_crops_long_images_as_the_evaluation_does(size: tuple[int, int]) -> None:
     rule = Preprocessing(24, "crop")
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    image = Image.fromarray(noise)
-    assert np.array_equal(predict_module().preprocess(image, rule.to_dict()), rule(image).numpy())
+    picture = Image.fromarray(noise)
+    assert np.array_equal(
+        predict_module().preprocess(picture, as_dict(rule.facts())), rule(picture).numpy()
+    )
 
 
 def test_a_bundle_reads_every_kind_of_image_as_training_does(tmp_path: Path) -> None:

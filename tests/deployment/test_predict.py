@@ -34,10 +34,11 @@ def test_a_prediction_is_bit_for_bit_that_of_the_evaluation(
     run: Run, evaluation: Evaluated, name: str, tmp_path: Path
 ) -> None:
     expected = evaluation(name)
-    row = next(row for row in as_dict(run.read_benchmark())["rows"] if row["format"] == name)
+    row = next(row for row in run.read_benchmark().rows if row.format == name)
     # What is compared with is what the report says.
     right = expected.probabilities.argmax(axis=1) == expected.labels
-    assert right.mean() == row["accuracy"]["top1"]
+    assert row.accuracy is not None
+    assert right.mean() == row.accuracy.top1
     require_same_bits(run, name, expected, tmp_path)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from src.data.preprocessing import Preprocessing
+from src.run.facts import Origin
 
 
 class DrawnImages:
@@ -20,7 +19,7 @@ class DrawnImages:
 
     def __init__(self, preprocessing: Preprocessing, calibration: int) -> None:
         self.preprocessing = preprocessing
-        self.origin: dict[str, Any] = {}
+        self.origin = Origin()
         self._calibration = calibration
 
     def calibration_images(self, count: int) -> Tensor:

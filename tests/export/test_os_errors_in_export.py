@@ -18,11 +18,10 @@ from src.formats.onnx_fp32 import OnnxFp32
 from src.formats.torchscript import TorchScript
 from src.predict.exported import ExportedFile
 from src.run.folder import Run
-from src.run.layout import as_dict
 from src.worker.server import _reason
 from tests.faults.test_disk import SIDE, export, write_checkpoint
 
-PREPROCESSING = {"image_size": SIDE, "resize": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}
+PREPROCESSING = Preprocessing(SIDE, "squash", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @pytest.fixture
@@ -47,9 +46,9 @@ def test_a_format_that_runs_out_of_memory_fails_alone(
     monkeypatch.setattr(TorchScript, "export", fail(MemoryError("Unable to allocate 9 TiB")))
     with pytest.raises(LightshipError, match=r"1 failed \(torchscript\)"):
         export(run, ["torchscript", "eager"])
-    entries = as_dict(run.read_manifest())["formats"]
-    assert entries["eager"]["status"] == "ok"
-    assert entries["torchscript"]["reason"] == (
+    entries = run.read_manifest().formats
+    assert entries["eager"].status == "ok"
+    assert entries["torchscript"].reason == (
         "out of memory: Unable to allocate 9 TiB; fewer export.calibration_images and "
         "export.judging_images take less"
     )
@@ -71,10 +70,10 @@ def test_a_missing_package_is_a_skipped_row(run: Run, monkeypatch: pytest.Monkey
     monkeypatch.setattr(importlib.util, "find_spec", without)
     assert "onnxscript" in OnnxFp32.requires
     export(run, ["onnx_fp32", "eager"])  # which is no failure of the command
-    entries = as_dict(run.read_manifest())["formats"]
-    assert entries["onnx_fp32"]["status"] == "skipped"
-    assert entries["onnx_fp32"]["reason"] == "not installed: onnxscript"
-    assert entries["eager"]["status"] == "ok"
+    entries = run.read_manifest().formats
+    assert entries["onnx_fp32"].status == "skipped"
+    assert entries["onnx_fp32"].reason == "not installed: onnxscript"
+    assert entries["eager"].status == "ok"
 
 
 def test_logits_that_are_no_numbers_are_no_prediction() -> None:
@@ -82,7 +81,7 @@ def test_logits_that_are_no_numbers_are_no_prediction() -> None:
         def answer(self, images: Any) -> Any:
             return np.array([[1.0, 2.0], [np.nan, 2.0]], np.float32)
 
-    rule = Preprocessing.from_dict(PREPROCESSING)
+    rule = PREPROCESSING
     file = ExportedFile("onnx_int8", Worker(), ["cat", "dog"], rule)  # type: ignore[arg-type]
     with pytest.raises(LightshipError, match="onnx_int8: the logits of 1 images are not finite"):
         file.logits(np.zeros((2, 3, SIDE, SIDE), np.float32))

@@ -19,7 +19,7 @@ from src.bundle.stage import _measured
 from src.cli.stage_command import parse
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
-from src.export import stage
+from src.export import stage, up_to_date
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.models.network import NetworkSpec
@@ -28,6 +28,8 @@ from src.report.writers import cards
 from src.run import fingerprint
 from src.run.folder import Run
 from src.run.layout import as_dict
+from src.run.manifest import Export, Manifest
+from src.run.reading import convert
 from tests.export.drawn_images import DrawnImages
 from tests.report.planted import of_version_1
 from tests.report.planted import results as table_results
@@ -53,7 +55,7 @@ def export(run: Run, **options: Any) -> list[str]:
     """Export, and which formats were written for it."""
     made = []
 
-    def export_one(name: str, *args: Any, **given: Any) -> dict[str, Any]:
+    def export_one(name: str, *args: Any, **given: Any) -> Export:
         # What is being replaced is in no manifest meanwhile.
         assert name not in json.loads(run.manifest.read_text())["formats"]
         made.append(name)
@@ -65,8 +67,8 @@ def export(run: Run, **options: Any) -> list[str]:
         chosen = ExportOptions(**{"formats": ["eager", "torchscript"], **options})
         checkpoint = Checkpoint.read(run.best_checkpoint)
         manifest = stage.export_run(run, checkpoint, DATA, chosen, lambda *_: None)
-    assert manifest == as_dict(run.read_manifest())
-    assert list(manifest["formats"]) == chosen.formats
+    assert manifest == run.read_manifest()
+    assert list(manifest.formats) == chosen.formats
     return made
 
 
@@ -107,10 +109,10 @@ def test_what_a_user_put_beside_an_export_stays(run: Run) -> None:
     for path in notes:
         path.parent.mkdir(exist_ok=True)
         path.write_text("mine")
-    before = as_dict(run.read_manifest())["formats"]["eager"]["files"]
+    before = run.read_manifest().formats["eager"].files
     assert export(run, again=True) == ["eager", "torchscript"]
     assert [path.read_text() for path in notes] == ["mine", "mine"]
-    assert as_dict(run.read_manifest())["formats"]["eager"]["files"] == before
+    assert run.read_manifest().formats["eager"].files == before
 
 
 def test_a_format_that_failed_is_tried_again(run: Run) -> None:
@@ -145,7 +147,7 @@ def measurement(run: Run, options: BenchmarkOptions) -> dict[str, Any]:
     return {
         **table_results(*rows),
         "measured_at": "2026-01-01",
-        "checkpoint": as_dict(run.read_manifest())["checkpoint"],
+        "checkpoint": as_dict(run.read_manifest().checkpoint),
         "options": asdict(options),
         "environment": as_dict(describe(options.effective_threads)),
     }
@@ -317,7 +319,7 @@ def test_the_network_is_looked_at_once_for_each_checkpoint(
     real = stage.examine
     monkeypatch.setattr(stage, "examine", lambda *args: looks.append(args) or real(*args))
 
-    def export_with_look(**options: Any) -> dict[str, Any]:
+    def export_with_look(**options: Any) -> Manifest:
         return stage.export_run(
             run,
             Checkpoint.read(run.best_checkpoint),
@@ -327,9 +329,53 @@ def test_the_network_is_looked_at_once_for_each_checkpoint(
         )
 
     first = export_with_look()
-    assert first["health"]["images"] == 5
-    assert as_dict(run.read_manifest())["health"] == first["health"]
-    assert export_with_look()["health"] == first["health"]
+    assert first.health is not None
+    assert first.health.images == 5
+    assert run.read_manifest().health == first.health
+    assert export_with_look().health == first.health
     assert len(looks) == 1
     export_with_look(again=True)
     assert len(looks) == 2
+
+
+HEAD = {
+    "schema_version": 1,
+    "run": "small/version_0",
+    "model": "small",
+    "parameters": 10,
+    "macs": 20,
+    "input_shape": [3, 32, 32],
+    "num_classes": 2,
+    "class_names": ["cat", "dog"],
+    "preprocessing": {
+        "image_size": 32,
+        "resize": "crop",
+        "mean": [0.5, 0.4, 0.3],
+        "std": [0.2, 0.2, 0.2],
+        "interpolation": "bicubic",
+        "crop_share": 0.9,
+        "color": "RGB",
+        "scale": 1 / 255,
+        "layout": "NCHW",
+    },
+    "origin": {"dataset": "pets", "images": 99, "licence": None, "pretrained": True},
+    "checkpoint": {"path": "checkpoints/best.ckpt", "sha256": "a" * 64, "epoch": 3},
+    "calibration": {"split": "train", "images": 1, "images_sha256": ["b" * 64]},
+    "judging": {"split": "train", "images": 0},
+    "health": None,
+    "formats": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "origin"),
+    [
+        ("eager", "54ba2efe1ce371c4190bf96ccaf77feb3cd0d2df491154072e5daa816e3fa5b0"),
+        ("onnx_int8", "b9179186046ae050c939f94638ea4d7a5c7d85cc55c3d5fb73bbf7195951d3f5"),
+    ],
+)
+def test_the_origin_of_files_has_the_hash_that_earlier_exports_wrote(
+    name: str, origin: str
+) -> None:
+    manifest = convert(HEAD, Manifest)
+    assert up_to_date.made_from(manifest, None, ExportOptions(), name) == origin

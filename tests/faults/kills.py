@@ -185,7 +185,7 @@ class KilledRun:
         if phase == "export" and use_stage:
             return Command(self._folder, "src.export", str(self.run.folder))
         if phase == "benchmark" and use_stage and self.run.manifest.is_file():
-            exported = as_dict(self.run.read_manifest())["formats"]
+            exported = self.run.read_manifest().formats
             if len(exported) == 3:
                 return Command(self._folder, "src.benchmark", str(self.run.folder))
         return Command(self._folder, "src.train", *TRAINING, "ckpt_path=last")
@@ -212,12 +212,10 @@ class KilledRun:
                 for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch")
                 if not _equal(actual[part], expected[part])
             ]
-        actual, expected = as_dict(self.run.read_manifest()), as_dict(reference.read_manifest())
-        for name, entry in expected["formats"].items():
-            actual_entry = actual["formats"].get(name, {})
-            if [file["sha256"] for file in actual_entry.get("files", [])] != [
-                file["sha256"] for file in entry["files"]
-            ]:
+        exported = self.run.read_manifest().formats
+        for name, export in reference.read_manifest().formats.items():
+            files = exported[name].files if name in exported else []
+            if [file.sha256 for file in files] != [file.sha256 for file in export.files]:
                 differences.append(f"exports/{name}")
         for row, expected_row in zip(
             as_dict(self.run.read_benchmark())["rows"],

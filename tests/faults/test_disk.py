@@ -29,7 +29,6 @@ from src.formats.onnx_int8 import OnnxInt8Options
 from src.models.network import NetworkSpec
 from src.report.stage import report_run
 from src.run.folder import Run
-from src.run.layout import as_dict
 from src.system import atomic_files, os_errors
 from tests.export.drawn_images import DrawnImages
 from tests.support.failing_disk import failing_disk
@@ -121,10 +120,10 @@ def broken_files(run: Run) -> list[str]:
 
 def is_done(run: Run, names: list[str]) -> bool:
     """Return True if every export and row of the current checkpoint is ok or skipped."""
-    manifest = as_dict(run.read_manifest())
-    entries = [manifest["formats"][name]["status"] for name in names]
+    manifest = run.read_manifest()
+    entries = [manifest.formats[name].status for name in names]
     rows = [] if names else [row.status for row in run.read_benchmark().rows]
-    is_current = manifest["checkpoint"]["sha256"] == atomic_files.sha256(run.best_checkpoint)
+    is_current = manifest.checkpoint.sha256 == atomic_files.sha256(run.best_checkpoint)
     return is_current and {*entries, *rows} <= {"ok", "skipped"}
 
 

@@ -142,7 +142,7 @@ def test_valid_mutated_manifests_can_be_used_by_every_stage(tmp_path: Path, coun
             assert card(name, exported, measured)
         scored = convert(measured, Results)
         assert bundle_card(exported, "x", scored.rows[0], scored.dataset, "x.png")
-        assert Preprocessing.from_dict(as_dict(exported.preprocessing)).input_shape
+        assert Preprocessing.of(exported.preprocessing).input_shape
         run.benchmark.write_text(json.dumps(measured))
         with contextlib.suppress(UsageError):  # an unknown format
             assert planned(exported) or not exported.formats

@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from torch import nn
@@ -58,7 +59,7 @@ def exported(
         patch.setenv("TMPDIR", str(temporary))
         patch.setattr(tempfile, "tempdir", None)
         entry = export_one("torch_export", source, parent / "torch_export")
-    assert entry["status"] == "ok", entry["reason"]
+    assert entry.status == "ok", entry.reason
     return parent / "torch_export", [path.name for path in temporary.iterdir()]
 
 
@@ -104,7 +105,7 @@ def test_a_package_says_what_it_was_compiled_for(exported: tuple[Path, list[str]
     _, metadata = metadata_of(exported[0])
     assert metadata == {
         "class_names": CLASSES,
-        "preprocessing": PREPROCESSING,
+        "preprocessing": msgspec.to_builtins(PREPROCESSING),
         "machine": platform.machine(),
         "instruction_sets": list(machine.instruction_sets()),
     }
@@ -151,12 +152,12 @@ def test_without_a_compiler_a_row_is_skipped_and_says_so(
 ) -> None:
     with config.patch("cpp.cxx", ("no-such-compiler",)):
         entry = export_one(name, source, tmp_path / name)
-        if entry["status"] == "ok":  # it is compiled when it is loaded
+        if entry.status == "ok":  # it is compiled when it is loaded
             with pytest.raises(Unavailable, match=r"no C\+\+ compiler: install g\+\+"):
                 formats.get(name).load(tmp_path / name, "cpu", 1)
         else:
-            assert entry["status"] == "skipped"
-            assert entry["reason"].startswith("no C++ compiler: install g++")
+            assert entry.status == "skipped"
+            assert entry.reason.startswith("no C++ compiler: install g++")
             assert not (tmp_path / name).exists()
 
 
@@ -164,7 +165,7 @@ def test_compilation_happens_at_the_load_only(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "torch_compile"
-    assert export_one("torch_compile", source, folder)["status"] == "ok"
+    assert export_one("torch_compile", source, folder).status == "ok"
     monkeypatch.setattr(eager, "open_network", lambda _: source.network)
     temporary = tmp_path / "temporary"
     temporary.mkdir()

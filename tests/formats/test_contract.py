@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -37,7 +38,7 @@ from src.worker.process import Limits, WorkerProcess
 from tests.conftest import ROOT
 
 CLASSES = ["zero", "one", "two", "a | <b>", "four"]
-PREPROCESSING = Preprocessing(32, "squash", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).to_dict()
+PREPROCESSING = Preprocessing(32, "squash", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).facts()
 BUILDERS = sorted({getattr(models, name).builder for name in models.__all__})
 QUICKEST = "resnet34"  # to compile
 # The size of a file by its precision, as a share of the weights in fp32: 1/2 and 1/4, and what
@@ -98,16 +99,16 @@ def exported(
     before = {key: value.clone() for key, value in source.network.state_dict().items()}
     entry = export_one(name, source, folder)
     gpu_only = "cpu" not in formats.get(name).devices
-    if gpu_only and not torch.cuda.is_available() and entry["status"] == "skipped":
-        assert entry["reason"] == "no CUDA device that torch can use"
+    if gpu_only and not torch.cuda.is_available() and entry.status == "skipped":
+        assert entry.reason == "no CUDA device that torch can use"
         pytest.skip(f"{name} is exported on a GPU only")
-    assert entry["status"] == "ok", entry["reason"]
+    assert entry.status == "ok", entry.reason
     assert not source.network.training
     after = source.network.state_dict()
     assert list(before) == list(after)
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert all(not module._forward_hooks for module in source.network.modules())
-    assert sum(file["bytes"] for file in entry["files"]) == sum(
+    assert sum(file.bytes for file in entry.files) == sum(
         path.stat().st_size for path in folder.rglob("*")
     )
     return name, folder, source
@@ -185,7 +186,7 @@ print(json.dumps([logits.tolist(), json.loads(metadata["class_names"]),
         check=True,
     )
     logits, *metadata = json.loads(answer.stdout)
-    assert metadata == [CLASSES, PREPROCESSING]
+    assert metadata == [CLASSES, msgspec.to_builtins(PREPROCESSING)]
     expected = trained_logits(source, 5)
     answer = np.array(logits, np.float32)
     assert fidelity.mismatch(answer, expected, formats.get(name).tolerance) is None
@@ -245,7 +246,7 @@ def test_a_file_with_embedded_preprocessing_predicts_the_same(
     )
     # Of the network's own size, so that nothing is resized and even int8 has no other input.
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    images = Preprocessing.from_dict(PREPROCESSING)(Image.fromarray(image))[None].numpy()
+    images = Preprocessing.of(PREPROCESSING)(Image.fromarray(image))[None].numpy()
     logits = plain.run(None, {"images": images})[0][0]
     expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
     probabilities = embedded.run(None, {"image": image})[0]

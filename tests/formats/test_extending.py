@@ -53,7 +53,7 @@ def test_the_example_is_a_format_whose_options_change_its_file(folder: Path) -> 
     domains = []
     for source in (plain, fused):
         entry = export_one(NAME, source, folder / NAME)
-        assert entry["status"] == "ok", entry["reason"]
+        assert entry.status == "ok", entry.reason
         nodes = onnx.load(folder / NAME / "model.onnx").graph.node
         domains.append({node.domain for node in nodes})
         logits = formats.get(NAME).load(folder / NAME, "cpu", 1)(images.numpy())

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -41,7 +42,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> ExportSource:
 def test_a_file_needs_openvino_and_nothing_else(
     name: str, source: ExportSource, tmp_path: Path
 ) -> None:
-    assert export_one(name, source, tmp_path / name)["status"] == "ok"
+    assert export_one(name, source, tmp_path / name).status == "ok"
     assert sorted(path.name for path in (tmp_path / name).iterdir()) == ["model.bin", "model.xml"]
     text = (tmp_path / name / "model.xml").read_text()
     assert str(ROOT) not in text
@@ -64,7 +65,11 @@ print(json.dumps([logits["logits"].shape, *(
         text=True,
         check=True,
     )
-    assert json.loads(answer.stdout) == [[5, len(CLASSES)], CLASSES, PREPROCESSING]
+    assert json.loads(answer.stdout) == [
+        [5, len(CLASSES)],
+        CLASSES,
+        msgspec.to_builtins(PREPROCESSING),
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -73,7 +78,7 @@ def test_the_settings_are_those_of_the_compiled_model(
 ) -> None:
     if name == "openvino_bf16" and not machine.has_bfloat16():
         pytest.skip("this processor has no bfloat16")
-    assert export_one(name, source, tmp_path / name)["status"] == "ok"
+    assert export_one(name, source, tmp_path / name).status == "ok"
     settings = formats.get(name).load(tmp_path / name, "cpu", 1).settings
     assert settings["runtime"].startswith("openvino 20")
     assert (settings["device"], settings["threads"], settings["streams"]) == ("cpu", 1, 1)
@@ -83,7 +88,7 @@ def test_the_settings_are_those_of_the_compiled_model(
 @pytest.fixture(scope="module")
 def fp32(source: ExportSource, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fp32") / "openvino_fp32"
-    assert export_one("openvino_fp32", source, folder)["status"] == "ok"
+    assert export_one("openvino_fp32", source, folder).status == "ok"
     return folder
 
 
@@ -204,14 +209,14 @@ def test_the_int8_recipe_is_chosen_by_images_that_it_was_not_calibrated_on(
     with torch.inference_mode():
         labels = source.network(images).argmax(dim=1)
     judged = dataclasses.replace(source, selection=(images, labels), max_accuracy_drop=0.99)
-    details = export_one("openvino_int8", judged, tmp_path / "openvino_int8")["details"]
-    names = [row[0] for row in details["table"]["rows"]]
+    details = export_one("openvino_int8", judged, tmp_path / "openvino_int8").details
+    names = [row[0] for row in details.table.rows]
     # ResNet-34 has no activation to harden; what it has in float may be tried in bf16.
     assert names[:3] == ["the fp32 graph", *map(str, openvino_int8.RECIPES)]
     assert len(names) == 3 + machine.has_bfloat16()
-    assert details["recipe"] == names[details["table"]["chosen"]]
-    assert details["within_budget"] is True
-    assert details["table"]["rows"][0][1:3] == [1.0, 1.0]  # the labels are its own answers
+    assert details.more["recipe"] == names[details.table.chosen]
+    assert details.within_budget is True
+    assert details.table.rows[0][1:3] == [1.0, 1.0]  # the labels are its own answers
 
 
 @pytest.mark.parametrize("crashing", [["convolutional"], ["convolutional", "transformer"]])
@@ -234,14 +239,14 @@ def test_a_recipe_whose_graph_crashes_is_not_run_in_this_process(
     judged = dataclasses.replace(source, selection=(images, labels), max_accuracy_drop=0.99)
     entry = export_one("openvino_int8", judged, tmp_path / "openvino_int8")
     if len(crashing) == 1:
-        assert entry["details"]["recipe"] == "transformer"
-        assert entry["details"]["summary"][-1] == (
+        assert entry.details.more["recipe"] == "transformer"
+        assert entry.details.summary[-1] == (
             "NNCF's convolutional recipe was left out: on this machine OpenVINO ends its process "
             "with signal 11."
         )
     else:
-        assert entry["status"] == "skipped"
-        assert "ends its process with signal 11; with ONEDNN_MAX_CPU_ISA" in entry["reason"]
+        assert entry.status == "skipped"
+        assert "ends its process with signal 11; with ONEDNN_MAX_CPU_ISA" in entry.reason
 
 
 def test_the_crash_check_returns_how_the_process_failed(

@@ -36,7 +36,7 @@ spec = NetworkSpec("shufflenet_v2_x0_5", 10, {})
 network = spec.build().eval()
 images, labels = torch.rand(40, 3, 32, 32), torch.arange(32) % 10
 source = make_source(
-    network, spec, [str(label) for label in range(10)], images[:8], Preprocessing(32).to_dict(),
+    network, spec, [str(label) for label in range(10)], images[:8], Preprocessing(32).facts(),
     folder, (images[8:], labels),
     ExportOptions(
         onnx_int8=OnnxInt8Options(search_seconds=0),
@@ -44,7 +44,7 @@ source = make_source(
     ),
 )
 entry = export_one(name, source, folder / name)
-print(json.dumps([entry["status"], entry["reason"], [file["sha256"] for file in entry["files"]]]))
+print(json.dumps([entry.status, entry.reason, [file.sha256 for file in entry.files]]))
 """
 
 

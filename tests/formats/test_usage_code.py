@@ -17,10 +17,10 @@ from tests.support import identity_models
 @pytest.mark.parametrize("name", ["turned_p_trns.png", "orientation_5.jpg", "i16.png"])
 def test_the_lines_of_an_onnx_file_run_alone(name: str, tmp_path: Path) -> None:
     number = IDS.index("crop-bicubic-16")
-    rule = GOLDEN.rules[number]
-    identity_models.onnx_file(rule, tmp_path)
+    identity_models.onnx_file(GOLDEN.rules[number], tmp_path)
     (tmp_path / "picture.png").write_bytes(GOLDEN.file(name))
-    program = formats.get("onnx_fp32").usage(rule).replace("{folder}", str(tmp_path))
+    program = formats.get("onnx_fp32").usage(GOLDEN.facts(number))
+    program = program.replace("{folder}", str(tmp_path))
     ended = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
@@ -35,7 +35,7 @@ def test_the_lines_of_an_onnx_file_run_alone(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 @pytest.mark.parametrize("name", formats.names())
 def test_every_format_says_how_it_is_used_in_a_few_lines(name: str, resize: ResizeRule) -> None:
-    usage = formats.get(name).usage(Preprocessing(64, resize).to_dict())
+    usage = formats.get(name).usage(Preprocessing(64, resize).facts())
     assert "{folder}/" in usage
     # 14 or 20 lines from the image to the class; the rest opens the file.
     assert len(usage.splitlines()) <= (31 if resize == "squash" else 37)

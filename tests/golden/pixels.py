@@ -14,6 +14,9 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
+from src.run.facts import PreprocessingFacts
+from src.run.reading import convert
+
 PATH = Path(__file__).with_name("pixels.npz")
 ROWS_MAY_BE_FIRST = int(PIL.__version__.partition(".")[0]) >= 13
 
@@ -30,6 +33,10 @@ class Golden:
         """The preprocessing of each answer, as in an exported file's metadata."""
         rules: list[dict[str, Any]] = json.loads(self._arrays["rules"].tobytes())
         return rules
+
+    def facts(self, rule: int) -> PreprocessingFacts:
+        """Return the preprocessing of an answer as a record."""
+        return convert(self.rules[rule], PreprocessingFacts)
 
     @cached_property
     def names(self) -> list[str]:

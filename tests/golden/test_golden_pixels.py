@@ -20,6 +20,8 @@ from PIL import Image
 from src.data.pipeline.image_file import UnreadableImageError, read_image
 from src.data.preprocessing import Preprocessing
 from src.run import usage_code
+from src.run.facts import PreprocessingFacts
+from src.run.layout import as_dict
 from src.run.preprocessing_steps import steps_of
 from tests.conftest import ROOT
 from tests.golden import make_pixels
@@ -65,7 +67,7 @@ def test_the_golden_file_has_every_mode_orientation_and_kind_of_shape() -> None:
 
 @RULES
 def test_training_prepares_the_golden_input_bit_for_bit(number: int, tmp_path: Path) -> None:
-    evaluation = Preprocessing.from_dict(GOLDEN.rules[number])
+    evaluation = Preprocessing.of(GOLDEN.facts(number))
     paths = GOLDEN.write(tmp_path)
     for name in GOLDEN.comparable(number):
         given = evaluation(read_image(paths[name])).numpy()
@@ -83,12 +85,12 @@ def test_training_reads_the_golden_rgb_and_refuses_what_has_no_known_range(tmp_p
 
 @RULES
 def test_the_golden_rules_are_what_travels_with_a_file(number: int) -> None:
-    rule = GOLDEN.rules[number]
-    assert Preprocessing.from_dict(rule).to_dict() == rule
-    assert Preprocessing.from_dict(rule).steps() == steps_of(rule)
+    rule, facts = GOLDEN.rules[number], GOLDEN.facts(number)
+    assert as_dict(Preprocessing.of(facts).facts()) == rule
+    assert Preprocessing.of(facts).steps() == steps_of(facts)
 
 
-def seen_by_lines_of_use(rule: dict[str, Any]) -> NDArray[np.float32]:
+def seen_by_lines_of_use(rule: PreprocessingFacts) -> NDArray[np.float32]:
     """What the lines of use give a network for ``picture.png`` in the working folder."""
     seen: list[NDArray[np.float32]] = []
 
@@ -111,9 +113,9 @@ def test_the_lines_of_use_prepare_the_golden_input_bit_for_bit(number: int) -> N
         Path("picture.png").write_bytes(GOLDEN.file(name))
         if name in REFUSED_BY_LINES_OF_USE:
             with pytest.raises(SystemExit, match="32 bits a pixel, whose range is not known"):
-                seen_by_lines_of_use(GOLDEN.rules[number])
+                seen_by_lines_of_use(GOLDEN.facts(number))
             continue
-        given = seen_by_lines_of_use(GOLDEN.rules[number])
+        given = seen_by_lines_of_use(GOLDEN.facts(number))
         assert given.dtype == np.float32
         assert np.array_equal(given[0], GOLDEN.input(number, name)), name
 
@@ -123,7 +125,7 @@ def test_the_lines_of_use_prepare_the_golden_input_bit_for_bit(number: int) -> N
 def test_the_lines_of_use_refuse_in_one_line_what_has_no_known_range(name: str) -> None:
     Path("picture.png").write_bytes(GOLDEN.refused[name])
     with pytest.raises(SystemExit) as ended:
-        seen_by_lines_of_use(GOLDEN.rules[0])
+        seen_by_lines_of_use(GOLDEN.facts(0))
     assert ended.value.code == "picture.png: 32 bits a pixel, whose range is not known"
 
 

@@ -14,7 +14,7 @@ from src.models.network import NetworkSpec
 
 CLASSES = ["zero", "one", "two", "three", "four"]
 SIZE = 64  # pixels
-PREPROCESSING = Preprocessing(SIZE, "squash", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).to_dict()
+PREPROCESSING = Preprocessing(SIZE, "squash", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).facts()
 
 
 @pytest.fixture(autouse=True)

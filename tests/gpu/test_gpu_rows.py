@@ -33,9 +33,9 @@ def exported(name: str, source: ExportSource, exports: Path) -> Path:
     folder = exports / name
     if not folder.is_dir():
         entry = export_one(name, source, folder)
-        if entry["status"] == "skipped":
-            pytest.skip(entry["reason"])
-        assert entry["status"] == "ok", entry["reason"]
+        if entry.status == "skipped":
+            pytest.skip(entry.reason)
+        assert entry.status == "ok", entry.reason
     return folder
 
 

@@ -16,6 +16,9 @@ from src.predict import images
 from src.predict.exported import ExportedFile, NonFiniteLogitsError
 from src.predict.options import PredictOptions
 from src.predict.stage import Prediction, predictions, softmax
+from src.run.facts import PreprocessingFacts
+from src.run.layout import as_dict
+from src.run.reading import convert
 from src.worker.process import EVALUATION_BATCH
 from tests.support import photos
 
@@ -235,4 +238,9 @@ def test_the_preprocessing_is_the_same_after_json() -> None:
         Preprocessing(24),
         Preprocessing(32, "crop", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bicubic", 0.9),
     ):
-        assert Preprocessing.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+        assert (
+            Preprocessing.of(
+                convert(json.loads(json.dumps(as_dict(rule.facts()))), PreprocessingFacts)
+            )
+            == rule
+        )

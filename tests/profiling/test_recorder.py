@@ -7,6 +7,7 @@ import json
 import weakref
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from torch import nn
@@ -15,12 +16,17 @@ from src.profiling.options import ProfilingOptions
 from src.profiling.plan import Window
 from src.profiling.recorder import Recorder
 from src.profiling.trace import Trace
+from src.run.training_profile import Context
+from src.run.training_profile import Window as RecordedWindow
 
 WINDOW = Window(0, 1, 2)
+CONTEXT = Context(
+    batch_size=4, num_workers=0, device="cpu", precision="32-true", log_every_n_steps=50
+)
 
 
 def recorder(folder: Path, **options: object) -> Recorder:
-    return Recorder(folder / "profile", 0, 1, ProfilingOptions(**options), {"batch_size": 4})
+    return Recorder(folder / "profile", 0, 1, ProfilingOptions(**options), CONTEXT)
 
 
 def train(recording: Recorder, steps: int) -> None:
@@ -48,19 +54,18 @@ def test_a_window_ends_after_its_steps_and_writes_one_trace(tmp_path: Path) -> N
     train(recording, 5)
     assert not recording.recording
     [window] = recording.windows
-    assert window["problems"] == []
-    assert (window["stage"], window["epoch"], window["first_step"]) == ("train", 3, 41)
+    assert window.problems == []
+    assert (window.stage, window.epoch, window.first_step) == ("train", 3, 41)
     [file] = (tmp_path / "profile").glob("*.pt.trace.json.gz")
-    assert file.name == window["file"]
-    assert file.stat().st_size == window["bytes"]
+    assert file.name == window.file
+    assert file.stat().st_size == window.bytes
     assert [step.name for step in Trace.read(file).steps] == ["ProfilerStep#41", "ProfilerStep#42"]
-    assert sum(window["regions"].values()) == pytest.approx(
-        sum(window["step_seconds"]) / 2, rel=1e-3
-    )
+    assert sum(window.regions.values()) == pytest.approx(sum(window.step_seconds) / 2, rel=1e-3)
     assert {"aten::addmm", "aten::convolution_backward"} <= {
-        operator["name"] for operator in window["operators"]
+        operator.name for operator in window.operators
     }
-    assert json.loads((tmp_path / "profile" / "rank0.json").read_text())["windows"] == [window]
+    content = json.loads((tmp_path / "profile" / "rank0.json").read_text())
+    assert msgspec.convert(content["windows"], list[RecordedWindow]) == [window]
     assert not torch.autograd._profiler_enabled()
 
 
@@ -77,8 +82,8 @@ def test_a_window_closed_early_keeps_its_complete_steps(tmp_path: Path) -> None:
     train(recording, 3)
     recording.close()
     [window] = recording.windows
-    assert len(window["step_seconds"]) == 2
-    assert window["problems"] == []
+    assert len(window.step_seconds) == 2
+    assert window.problems == []
 
 
 def test_a_window_closed_before_recording_adds_a_note(tmp_path: Path) -> None:
@@ -98,7 +103,7 @@ def test_all_traces_together_stay_within_max_trace_bytes(tmp_path: Path) -> None
     first = recorder(tmp_path / "first")
     first.open(WINDOW, "train", epoch=0, step=0, global_step=0)
     train(first, 3)
-    size = first.windows[0]["bytes"]
+    size = first.windows[0].bytes
     bound = int(2.5 * size)
     recording = recorder(tmp_path, max_trace_bytes=bound)
     for epoch in range(6):
@@ -115,8 +120,8 @@ def test_a_trace_over_max_trace_bytes_is_deleted_but_its_figures_stay(tmp_path: 
     train(recording, 3)
     assert traced_bytes(tmp_path / "profile") == 0
     [window] = recording.windows
-    assert window["file"] is None
-    assert window["operators"]
+    assert window.file is None
+    assert window.operators
     assert any("was not kept" in note for note in recording.notes)
 
 

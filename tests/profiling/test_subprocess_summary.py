@@ -21,7 +21,7 @@ def test_the_subprocess_returns_the_same_summary(tmp_path: Path, cut: bool) -> N
     trace = Trace.read(path)
     expected = summarize(trace.without_last_step() if cut else trace, "train")
     assert summarize_in_subprocess(path, "train", cut=cut) == expected
-    assert len(expected["step_seconds"]) == (0 if cut else 1)
+    assert len(expected.step_seconds) == (0 if cut else 1)
 
 
 def test_a_damaged_trace_file_raises_value_error_from_the_subprocess(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from src.profiling.summary import summarize
 from src.profiling.trace import Trace
+from src.run.training_profile import Figures
 
 
 def span(name: str, start: float, end: float, kind: str = "user_annotation", **args: Any) -> Any:
@@ -52,48 +53,48 @@ STEP = [
 ]
 
 
-def figures(*events: Any, stage: str = "train") -> dict[str, Any]:
+def figures(*events: Any, stage: str = "train") -> Figures:
     return summarize(Trace.from_events(list(events)), stage)
 
 
 def test_each_moment_of_a_step_counts_in_one_region() -> None:
     summary = figures(*STEP)
-    assert summary["step_seconds"] == pytest.approx([0.1])
-    assert summary["regions"] == pytest.approx(
+    assert summary.step_seconds == pytest.approx([0.1])
+    assert summary.regions == pytest.approx(
         {"data loading": 0.02, "forward": 0.02, "backward": 0.03, "optimizer": 0.02, "other": 0.01}
     )
-    assert summary["problems"] == []
+    assert summary.problems == []
 
 
 def test_figures_are_per_step() -> None:
     second = [{**event, "ts": event["ts"] + 1e5} for event in STEP]
     summary = figures(*STEP, *second)
-    assert len(summary["step_seconds"]) == 2
-    assert sum(summary["regions"].values()) == pytest.approx(0.1)
-    assert summary["operators"][0]["calls"] == 1
+    assert len(summary.step_seconds) == 2
+    assert sum(summary.regions.values()) == pytest.approx(0.1)
+    assert summary.operators[0].calls == 1
 
 
 def test_the_self_time_of_an_operator_excludes_nested_operators() -> None:
-    by_name = {operator["name"]: operator for operator in figures(*STEP)["operators"]}
-    assert by_name["aten::mkldnn_convolution"]["self_seconds"] == pytest.approx(0.017)
-    assert by_name["aten::conv2d"]["self_seconds"] == pytest.approx(0.002)
+    by_name = {operator.name: operator for operator in figures(*STEP).operators}
+    assert by_name["aten::mkldnn_convolution"].self_seconds == pytest.approx(0.017)
+    assert by_name["aten::conv2d"].self_seconds == pytest.approx(0.002)
     assert next(iter(by_name)) == "aten::mkldnn_convolution"
 
 
 def test_spans_of_another_thread_do_not_reduce_the_self_time() -> None:
     summary = figures(*STEP, span("aten::other", 32, 47, "cpu_op", tid=2))
-    times = {operator["name"]: operator["self_seconds"] for operator in summary["operators"]}
+    times = {operator.name: operator.self_seconds for operator in summary.operators}
     assert times["aten::mkldnn_convolution"] == pytest.approx(0.017)
     assert times["aten::other"] == pytest.approx(0.015)
 
 
 def test_memory_that_was_not_freed_counts_for_the_innermost_operator() -> None:
     summary = figures(*STEP, allocation(32, 1000), allocation(40, -400), allocation(85, 50))
-    allocated = {op["name"]: op["allocated_bytes"] for op in summary["operators"]}
+    allocated = {op.name: op.allocated_bytes for op in summary.operators}
     assert allocated["aten::mkldnn_convolution"] == 600
     assert allocated["aten::add"] == 50
-    assert [size for _, size in summary["memory"]["cpu"]] == [1000, 600, 650]
-    assert "device" not in summary["memory"]
+    assert [size for _, size in summary.memory["cpu"]] == [1000, 600, 650]
+    assert "device" not in summary.memory
 
 
 def test_device_work_belongs_to_the_region_that_launched_it() -> None:
@@ -105,14 +106,14 @@ def test_device_work_belongs_to_the_region_that_launched_it() -> None:
         span("conv_kernel", 60, 90, "kernel", correlation=4, tid=99),
         span("adam_kernel", 90, 99, "kernel", correlation=5, tid=99),
     )
-    assert summary["device"] == pytest.approx({"forward": 0.03, "optimizer": 0.009})
+    assert summary.device == pytest.approx({"forward": 0.03, "optimizer": 0.009})
 
 
 def test_a_thinned_memory_curve_keeps_its_peak() -> None:
     events = [allocation(moment / 100, 10) for moment in range(5000)]
     events.insert(2500, allocation(25.001, 10**9))
     events.insert(2501, allocation(25.002, -(10**9)))
-    curve = figures(*STEP, *events)["memory"]["cpu"]
+    curve = figures(*STEP, *events).memory["cpu"]
     assert len(curve) < 400
     assert max(size for _, size in curve) > 10**9
 
@@ -120,12 +121,12 @@ def test_a_thinned_memory_curve_keeps_its_peak() -> None:
 @pytest.mark.parametrize("missing", ["data loading", "forward", "backward", "Optimizer"])
 def test_a_missing_region_is_a_problem(missing: str) -> None:
     events = [event for event in STEP if not event["name"].startswith(missing)]
-    [problem] = figures(*events)["problems"]
+    [problem] = figures(*events).problems
     assert missing.lower() in problem
 
 
 def test_missing_steps_and_operators_are_problems() -> None:
-    problems = figures(span("forward", 0, 1), stage="val")["problems"]
+    problems = figures(span("forward", 0, 1), stage="val").problems
     assert any("no step is marked" in problem for problem in problems)
     assert any("no operators" in problem for problem in problems)
 

@@ -16,6 +16,7 @@ from src.quantization.openvino import candidates, sentences
 from src.quantization.openvino.candidates import Int8Graph, OpenVinoCandidates
 from src.quantization.openvino.recipe import OpenVinoRecipe as Recipe
 from src.quantization.search import Outcome, search
+from src.run.facts import ExportDetails
 
 IMAGE = np.zeros((1, 3, 2, 2), np.float32)
 IMAGES, LABELS = np.zeros((10, 3, 2, 2), np.float32), np.zeros(10, np.int64)
@@ -91,7 +92,7 @@ def opened(model: Int8Graph) -> Recipe:
 def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Outcome[Any, Any], Any]]:
     def chosen(
         fake: Machine, activations: Sequence[str] = ("SiLU",), bf16: bool = True
-    ) -> tuple[Outcome[Recipe, Int8Graph], dict[str, Any]]:
+    ) -> tuple[Outcome[Recipe, Int8Graph], ExportDetails]:
         monkeypatch.setattr(Int8Graph, "opened", opened)
         monkeypatch.setattr(candidates.crash_check, "crash", fake.crash)
         monkeypatch.setattr(candidates.machine, "has_bfloat16", lambda: bf16)
@@ -148,12 +149,12 @@ def test_each_step_that_keeps_the_budget_and_is_faster_is_taken(choose: Any) -> 
     outcome, account = choose(Machine({**PRESETS, **speeds}))
     assert outcome.best.recipe == Recipe("convolutional", "bf16", 1.0)
     assert outcome.model.graph == Recipe("convolutional", "f32", 1.0)
-    assert account["recipe"] == f"convolutional{BF16}{HARD}"
-    rows = account["table"]["rows"]
-    assert rows[account["table"]["chosen"]][0] == account["recipe"]
+    assert account.more["recipe"] == f"convolutional{BF16}{HARD}"
+    rows = account.table.rows
+    assert rows[account.table.chosen][0] == account.more["recipe"]
     assert [row[0] for row in rows[1:]] == [*PRESETS, *speeds]
     assert rows[-1][3] == pytest.approx(1 / 1.5)
-    assert account["summary"][1:] == [
+    assert account.summary[1:] == [
         "bf16 for what is left in float: 1.20 times as fast.",
         "SiLU by a hard swish for 100% of the values: 1.25 times as fast.",
     ]
@@ -164,7 +165,7 @@ def test_a_little_faster_is_not_worth_another_function(choose: Any) -> None:
     fake = Machine({**PRESETS, **speeds})
     outcome, account = choose(fake)
     assert outcome.best.recipe == Recipe("convolutional")
-    assert len(account["summary"]) == 1
+    assert len(account.summary) == 1
     assert fake.quantized == [*PRESETS, f"convolutional{HARD}"]  # with fewer no faster
 
 
@@ -173,7 +174,7 @@ def test_where_all_activations_are_too_many_fewer_are_tried(choose: Any) -> None
     fake = Machine({**PRESETS, **speeds}, wrong=[f"convolutional{HARD}"])
     outcome, account = choose(fake, bf16=False)
     assert str(outcome.best.recipe) == f"convolutional{SOME}"
-    assert [row[-1] for row in account["table"]["rows"]] == [None, True, True, False, True]
+    assert [row[-1] for row in account.table.rows] == [None, True, True, False, True]
 
 
 @pytest.mark.parametrize("what", ["wrong", "crashing"])
@@ -181,7 +182,7 @@ def test_a_recipe_that_misses_the_budget_or_crashes_is_not_shipped(choose: Any, 
     speeds = {f"convolutional{BF16}": 2.0, f"convolutional{HARD}": 2.0, f"convolutional{SOME}": 2.0}
     outcome, account = choose(Machine({**PRESETS, **speeds}, **{what: [*speeds]}))
     assert outcome.best.recipe == Recipe("convolutional")
-    left_out = [sentence for sentence in account["summary"] if "was left out" in sentence]
+    left_out = [sentence for sentence in account.summary if "was left out" in sentence]
     assert len(left_out) == (0 if what == "wrong" else 3)
     if left_out:
         assert left_out[0] == (
@@ -193,8 +194,8 @@ def test_nothing_is_made_faster_that_does_not_keep_the_budget(choose: Any) -> No
     fake = Machine(PRESETS, wrong=[*PRESETS])
     _, account = choose(fake)
     assert fake.quantized == [*PRESETS]
-    assert account["within_budget"] is False
-    assert account["summary"][0].startswith("No recipe kept the accuracy budget on 10 training")
+    assert account.within_budget is False
+    assert account.summary[0].startswith("No recipe kept the accuracy budget on 10 training")
 
 
 ONE, TWO, FOUR = (f", {words} in float" for words in ("1 node", "2 nodes", "4 nodes"))
@@ -208,8 +209,8 @@ def test_where_no_preset_keeps_the_budget_the_most_sensitive_layers_stay_in_floa
     outcome, account = choose(fake, (), False)
     assert fake.quantized == [*wrong, f"convolutional{FOUR}", "convolutional, 3 nodes in float"]
     assert outcome.best.recipe.kept_in_float == ("c", "a", "e")
-    assert account["within_budget"] is True
-    assert account["summary"][:2] == [
+    assert account.within_budget is True
+    assert account.summary[:2] == [
         "Made by NNCF's convolutional recipe, 3 nodes in float; the fastest that kept the accuracy "
         "budget on 10 training images that it was not calibrated on.",
         "In float: c, a, e, which add the most noise of their own when they are quantized.",
@@ -232,7 +233,7 @@ def test_a_graph_with_layers_in_float_that_crashes_is_not_shipped(choose: Any) -
     )
     outcome, account = choose(fake, (), False)
     assert outcome.best.recipe.kept_in_float == ("a", "b")
-    assert account["summary"][-1].startswith(f"NNCF's convolutional recipe{ONE} was left out")
+    assert account.summary[-1].startswith(f"NNCF's convolutional recipe{ONE} was left out")
 
 
 def test_a_network_without_such_activations_is_quantized_no_further(choose: Any) -> None:

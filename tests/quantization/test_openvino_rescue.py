@@ -23,6 +23,8 @@ from src.quantization.openvino.candidates import OpenVinoCandidates
 from src.quantization.openvino.quantizer import Quantizer
 from src.quantization.openvino.recipe import OpenVinoRecipe
 from src.quantization.search import search
+from src.run.facts import ExportDetails
+from src.run.layout import as_dict
 from src.system import machine
 from tests.formats.test_contract import PREPROCESSING
 from tests.quantization.test_rescue import Fragile, labelled_images
@@ -48,13 +50,14 @@ def source_of(network: nn.Module, folder: Path, **options: Any) -> Any:
     )  # fmt: skip
 
 
-def export(folder: Path, **options: Any) -> dict[str, Any]:
-    """Export a fragile network in int8 to ``folder / "file"`` and return its manifest entry."""
+def export(folder: Path, **options: Any) -> ExportDetails:
+    """Details of the export of a fragile network in int8, written to ``folder / "file"``."""
     source = source_of(Fragile(1_000, branches=True), folder, **options)
     entry = export_one("openvino_int8", source, folder / "file")
-    assert entry["status"] == "ok", entry["reason"]
-    json.dumps(entry)  # plain values, for the manifest
-    return entry["details"]
+    assert entry.status == "ok", entry.reason
+    json.dumps(as_dict(entry))  # plain values, for the manifest
+    assert entry.details is not None
+    return entry.details
 
 
 def accuracy(folder: Path) -> float:
@@ -65,7 +68,7 @@ def accuracy(folder: Path) -> float:
 
 def test_layers_that_int8_cannot_hold_are_kept_in_float(tmp_path: Path) -> None:
     details = export(tmp_path)
-    rows = details["table"]["rows"]
+    rows = details.table.rows
     assert [(row[0], row[-1]) for row in rows] == [
         ("the fp32 graph", None),
         ("convolutional", False),
@@ -73,10 +76,10 @@ def test_layers_that_int8_cannot_hold_are_kept_in_float(tmp_path: Path) -> None:
         ("convolutional, 1 node in float", False),
         ("convolutional, 2 nodes in float", True),
     ]
-    assert details["within_budget"] is True
-    assert details["recipe"] == "convolutional, 2 nodes in float"
-    assert rows[details["table"]["chosen"]][0] == details["recipe"]
-    assert f"In float: {', '.join(HEADS)}" in " ".join(details["summary"])
+    assert details.within_budget is True
+    assert details.more["recipe"] == "convolutional, 2 nodes in float"
+    assert rows[details.table.chosen][0] == details.more["recipe"]
+    assert f"In float: {', '.join(HEADS)}" in " ".join(details.summary)
     assert accuracy(tmp_path) == 1.0
     graph = openvino.Core().read_model(tmp_path / "file" / FILE)
     layers = {node.get_friendly_name(): node for node in graph.get_ops()}
@@ -89,9 +92,9 @@ def test_layers_that_int8_cannot_hold_are_kept_in_float(tmp_path: Path) -> None:
 
 def test_the_first_recipe_is_shipped_when_the_time_is_up(tmp_path: Path) -> None:
     details = export(tmp_path, search_seconds=1e-6)
-    assert [row[0] for row in details["table"]["rows"]] == ["the fp32 graph", "convolutional"]
-    assert details["within_budget"] is False
-    assert details["summary"][-1] == (
+    assert [row[0] for row in details.table.rows] == ["the fp32 graph", "convolutional"]
+    assert details.within_budget is False
+    assert details.summary[-1] == (
         "The time, export.openvino_int8.search_seconds, was up before all was tried."
     )
 
@@ -117,9 +120,9 @@ def test_without_a_search_the_recipe_for_transformers_is_taken_and_it_says_why(
     tmp_path: Path,
 ) -> None:
     details = export(tmp_path, search_seconds=0)
-    assert details["recipe"] == "transformer"
-    assert details["within_budget"] is None
-    assert details["summary"] == [
+    assert details.more["recipe"] == "transformer"
+    assert details.within_budget is None
+    assert details.summary == [
         "Made by NNCF's transformer recipe, and not judged: "
         "export.openvino_int8.search_seconds is 0."
     ]

@@ -22,7 +22,7 @@ def test_activations_and_weights_are_ranked_by_their_noise(tmp_path: Path) -> No
     (tmp_path / "scratch").mkdir()
     source = make_source(network, spec, list("abcde"), IMAGES, PREPROCESSING, tmp_path / "scratch")
     for name in ("onnx_fp32", "onnx_int8"):
-        assert export_one(name, source, tmp_path / name)["status"] == "ok"
+        assert export_one(name, source, tmp_path / name).status == "ok"
     errors = OnnxInt8().sensitivity(tmp_path / "onnx_int8", tmp_path, IMAGES[:4].numpy())
     noise = [error.sqnr_db for error in errors]
     assert noise == sorted(noise)

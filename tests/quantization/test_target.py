@@ -78,8 +78,8 @@ def test_the_files_types_and_the_manifests_entry_are_the_targets(
         spec.build().eval(), spec, list("abc"), images, PREPROCESSING, tmp_path, options=options
     )
     entry = export_one("onnx_int8", source, tmp_path / "file")
-    assert entry["status"] == "ok", entry["reason"]
-    assert entry["details"]["target"] == target
+    assert entry.status == "ok", entry.reason
+    assert entry.details.more["target"] == target
     graph = onnx.load(tmp_path / "file" / "model.onnx").graph
     values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     zero_points = [values[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"]

@@ -14,7 +14,6 @@ from src.cli import app, option_conflicts
 from src.cli.entry_point import run_command
 from src.report.sections.footnotes import footnotes
 from src.run.folder import Run
-from src.run.layout import as_dict
 from tests.cli.test_app import parse
 from tests.report.pages import record
 from tests.report.planted import results, row
@@ -85,9 +84,9 @@ def test_a_training_without_validation_exports_the_last_checkpoint_and_says_so(
         "warning: an epoch has 2 batches, and every 5 are logged: set trainer.log_every_n_steps=2 "
         "for a training loss of each epoch\n"
     )
-    manifest = as_dict(run.read_manifest())
-    assert manifest["checkpoint"]["path"] == "checkpoints/last.ckpt"
-    assert manifest["formats"]["eager"]["status"] == "ok"
+    manifest = run.read_manifest()
+    assert manifest.checkpoint.path == "checkpoints/last.ckpt"
+    assert manifest.formats["eager"].status == "ok"
     assert run.exported_checkpoint == run.last_checkpoint
 
 

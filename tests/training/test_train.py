@@ -207,9 +207,9 @@ def test_stages_run_again_without_training(trained: tuple[Run, str]) -> None:
     options = ("batch_sizes=[2]", "processes=1", "rounds=2", "samples=3", "threads=1")
     process = command(run.folder, "src.benchmark", str(run.folder), *options)
     assert process.returncode == 0, process.stderr
-    measured = as_dict(run.read_benchmark())
-    assert {row["format"] for row in measured["rows"]} == {"eager", "onnx_fp32"}
-    assert [cell["batch_size"] for cell in measured["rows"][0]["latency"]] == [2]
+    rows = run.read_benchmark().rows
+    assert {row.format for row in rows} == {"eager", "onnx_fp32"}
+    assert [cell.batch_size for cell in rows[0].latency or []] == [2]
     run.report.unlink()
     process = command(run.folder, "src.report", str(run.folder))
     assert process.returncode == 0, process.stderr

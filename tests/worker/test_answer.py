@@ -16,7 +16,6 @@ from PIL import Image
 
 from src.benchmark.statistics.fidelity import mismatch
 from src.bundle.stage import CONTENTS
-from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError
 from src.predict.exported import ExportedFile, NonFiniteLogitsError
 from src.worker.answer import UnusableAnswer, logits_of
@@ -146,7 +145,7 @@ def test_a_prediction_with_an_unusable_output_is_an_error(name: str) -> None:
         def answer(self, _: Any) -> Any:
             return answer
 
-    rule = Preprocessing.from_dict(PREPROCESSING)
+    rule = PREPROCESSING
     file = ExportedFile("onnx_int8", Answering(), ["a", "b", "c"], rule)  # type: ignore[arg-type]
     with pytest.raises(LightshipError) as raised:
         file.logits(ZERO)

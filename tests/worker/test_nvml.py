@@ -71,12 +71,9 @@ def test_energy_and_clocks_are_in_si_units(driver: Any) -> None:
     before = meter.read()
     driver.energy += 1_500
     assert meter.since(before) == pytest.approx(1.5)
-    assert nvml.describe() == {
-        "driver": "580.1",
-        "clock_hz": 1.5e9,
-        "highest_clock_hz": 2e9,
-        "power_limit_watts": 300.0,
-    }
+    assert nvml.describe() == nvml.GpuState(
+        driver="580.1", clock_hz=1.5e9, highest_clock_hz=2e9, power_limit_watts=300.0
+    )
 
 
 def test_without_the_package_or_a_gpu_nothing_is_said(
@@ -87,7 +84,7 @@ def test_without_the_package_or_a_gpu_nothing_is_said(
 
     driver.nvmlInit = no_driver
     assert nvml.used_bytes() is None
-    assert nvml.describe() == {}
+    assert nvml.describe() == nvml.GpuState()
     nvml._device.cache_clear()
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert nvml.energy_millijoules() is None

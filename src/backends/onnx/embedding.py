@@ -12,12 +12,14 @@ ratio of sides makes ties, by one of 255. https://onnx.ai/onnx/operators/onnx__R
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from src.backends.onnx import file
 from src.backends.onnx.runtime import INPUT, OUTPUT
+from src.run.facts import PreprocessingFacts
 from src.run.preprocessing_steps import (
     CropMiddle,
     Filter,
@@ -49,19 +51,21 @@ def embed(folder: Path, target: Path) -> None:
     import onnx
 
     network = onnx.load(folder / file.FILE)
-    metadata = {each.key: each.value for each in network.metadata_props}
-    model = _joined(network, json.loads(metadata["preprocessing"]))
+    metadata = {item.key: item.value for item in network.metadata_props}
+    model = _joined(
+        network, msgspec.json.decode(metadata["preprocessing"], type=PreprocessingFacts)
+    )
     onnx.helper.set_model_props(model, {**metadata, EMBEDDED: "true"})
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, target / file.FILE)
 
 
-def _joined(network: onnx.ModelProto, preprocessing: dict[str, Any]) -> onnx.ModelProto:
-    """The network between what comes before it and what comes after."""
+def _joined(network: onnx.ModelProto, preprocessing: PreprocessingFacts) -> onnx.ModelProto:
+    """Return the network between its preprocessing and the softmax."""
     import onnx
     from onnx import compose, parser
 
-    [opset] = [each.version for each in network.opset_import if each.domain in {"", "ai.onnx"}]
+    [opset] = [item.version for item in network.opset_import if item.domain in {"", "ai.onnx"}]
     head = f'<ir_version: {network.ir_version}, opset_import: ["" : {opset}]>'
     before = compose.add_prefix(
         parser.parse_model(head + _before(preprocessing)), _PREFIX, rename_inputs=False
@@ -70,18 +74,18 @@ def _joined(network: onnx.ModelProto, preprocessing: dict[str, Any]) -> onnx.Mod
     first = compose.merge_models(before, network, [(_PREFIX + INPUT, INPUT)])
     model = compose.merge_models(first, after, [(OUTPUT, "scores")])
     # Each of the three named its operators' version, and merging keeps all.
-    versions = {each.domain or "": each.version for each in model.opset_import}
+    versions = {item.domain or "": item.version for item in model.opset_import}
     del model.opset_import[:]
-    model.opset_import.extend(onnx.helper.make_opsetid(*each) for each in versions.items())
+    model.opset_import.extend(onnx.helper.make_opsetid(*item) for item in versions.items())
     model.graph.name = "picture_to_probabilities"
     model.producer_name = network.producer_name
     model.producer_version = network.producer_version
     return model
 
 
-def _before(preprocessing: dict[str, Any]) -> str:
-    """The graph from a picture to the network's input: a step's nodes after those of the other."""
-    size = preprocessing["image_size"]
+def _before(preprocessing: PreprocessingFacts) -> str:
+    """Return the graph from an image to the network's input, step by step."""
+    size = preprocessing.image_size
     constants = [
         "int64[1] zero = {0}, int64[2] outer = {1, 3}",
         f"int64[4] shape = {{1, 3, {size}, {size}}}",
@@ -104,7 +108,7 @@ before (uint8[height, width, 3] {PICTURE}) => (float[1, 3, {size}, {size}] {INPU
 
 
 def _nodes_of(step: Step) -> tuple[list[str], str, str]:  # noqa: PLR0911  # one a kind of step
-    """One step: its constants, its nodes, which take ``GIVEN``, and the name of what they give.
+    """Return a step's constants, its nodes, which take ``GIVEN``, and the name of their result.
 
     Tensors are (1, 3, H, W): uint8 until ``Scale``, float32 from there on.
     """

@@ -6,6 +6,7 @@ import bisect
 import json
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.backends.base import Profile, Unavailable
-from src.backends.chrome_trace import Operation, write
+from src.backends.chrome_trace import Event, Operation, write
 from src.errors import one_line
+from src.run.row import Settings
 
 INPUT, OUTPUT = "images", "logits"
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 TENSORRT = "TensorrtExecutionProvider"
 # TF32 would be another precision under the name of fp32; torch's fp32 rows do without it, too.
-_OPTIONS: dict[str, dict[str, Any]] = {"CUDAExecutionProvider": {"use_tf32": 0}}
+_OPTIONS: dict[str, dict[str, int]] = {"CUDAExecutionProvider": {"use_tf32": 0}}
 _PROFILED_CALLS = 5
 _CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
 _INT8 = {"int8", "uint8"}
@@ -58,7 +60,7 @@ class OnnxRuntime:
             raise Unavailable(
                 f"{self._provider} does not start: its libraries or the driver do not fit"
             )
-        self.settings: dict[str, Any] = {
+        self.settings: Settings = {
             "runtime": f"onnxruntime {ort.__version__}",
             "device": "cpu" if actual[0] == PROVIDERS["cpu"] else "cuda",
             "providers": actual,
@@ -138,7 +140,7 @@ def _is_about(error: Exception, provider: str) -> bool:
     return any(word in text for word in (provider, "CUDA", "cuDNN", "CUDNN", "TensorRT", ".so"))
 
 
-def operations(events: list[dict[str, Any]]) -> list[Operation]:
+def operations(events: Sequence[Event]) -> list[Operation]:
     """Return the operators of an ONNX Runtime profile, in order.
 
     An operator that takes an 8-bit tensor works in int8; those that only convert between
@@ -160,7 +162,7 @@ def operations(events: list[dict[str, Any]]) -> list[Operation]:
     ]
 
 
-def _precision(details: dict[str, Any]) -> str:
+def _precision(details: Mapping[str, Any]) -> str:
     types = {name for shapes in details.get("input_type_shape", ()) for name in shapes}
     if details["op_name"] in _CONVERSIONS:
         return "conversion"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from src.backends.base import Profile, Unavailable
 from src.backends.chrome_trace import Operation, write
 from src.backends.openvino import signal_stack
+from src.run.row import Settings
 
 if TYPE_CHECKING:
     import openvino
@@ -83,7 +84,7 @@ class OpenVinoRuntime:
         if effective != precision:
             raise Unavailable(f"asked for {precision}, OpenVINO would run in {effective} here")
         used = compiled.get_property("EXECUTION_DEVICES")
-        self.settings: dict[str, Any] = {
+        self.settings: Settings = {
             "runtime": f"openvino {openvino.get_version()}",
             "device": next((name for name, each in _DEVICES.items() if used == [each]), None),
             "threads": compiled.get_property("INFERENCE_NUM_THREADS"),

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from src.backends.base import ExportSource, Unavailable
+import msgspec
+
+from src.backends.base import ExportSource, Metadata, Unavailable
 from src.backends.torch.runtime import fresh_compiler_cache, require_compiler
 from src.system import machine
 
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 
 _SOURCES = {".c", ".cc", ".cpp", ".cu"}
 METADATA = "extra/lightship.json"  # where torch.export.pt2_archive puts a caller's own files
+
+
+class _CompiledFor(msgspec.Struct, omit_defaults=True):
+    """The machines that can run a package, as a part of its metadata."""
+
+    machine: str  # as ``platform.machine`` calls it
+    instruction_sets: list[str]
+    compute_capability: list[int] | None = None  # of the GPU; None for a CPU
 
 
 class Package(NamedTuple):
@@ -52,7 +62,7 @@ def compile_package(
     from torch._inductor.async_compile import shutdown_compile_workers
 
     require_compiler()
-    configs: dict[str, Any] = {
+    configs: dict[str, bool] = {
         "freezing": True,
         # They would be left behind, in a cache that no setting moves.
         "aot_inductor.precompile_headers": False,
@@ -70,7 +80,8 @@ def compile_package(
             )
             aoti_compile_and_package(program, package_path=str(package), inductor_configs=configs)
         shutdown_compile_workers()  # processes that would stay, beside rows that are timed
-        _pack(package, path, json.dumps({**source.metadata(), **_compiled_for(place)}))
+        metadata = {**source.metadata(), **msgspec.to_builtins(_compiled_for(place))}
+        _pack(package, path, json.dumps(metadata))
 
 
 def open_package(path: Path, place: torch.device) -> Package:
@@ -82,14 +93,15 @@ def open_package(path: Path, place: torch.device) -> Package:
     """
     with zipfile.ZipFile(path) as package:
         [inside] = [name for name in package.namelist() if name.endswith(METADATA)]
-        metadata = json.loads(package.read(inside))
-        _require_machine(metadata, place.type)
+        content = package.read(inside)
+        _require_machine(msgspec.json.decode(content, type=_CompiledFor), place.type)
         if place.type == "cpu":
             runner = _library(package)
         else:
             require_only_compiled(package)
             runner = package_loader(path)
-    return Package(_network(runner), metadata["preprocessing"]["image_size"])
+    metadata = msgspec.json.decode(content, type=Metadata)
+    return Package(_network(runner), metadata.preprocessing.image_size)
 
 
 def _library(package: zipfile.ZipFile) -> Any:
@@ -155,20 +167,19 @@ def _pack(package: Path, path: Path, metadata: str) -> None:
         written.writestr(f"{root}/{METADATA}", metadata)
 
 
-def _compiled_for(place: torch.device) -> dict[str, Any]:
-    """Describe the machines that can run the package, as plain values."""
+def _compiled_for(place: torch.device) -> _CompiledFor:
+    """Describe the machines that can run the package."""
     import torch
 
-    values: dict[str, Any] = {
-        "machine": platform.machine(),
-        "instruction_sets": machine.instruction_sets(),
-    }
-    if place.type == "cuda":
-        values["compute_capability"] = list(torch.cuda.get_device_capability(place))
-    return values
+    on_gpu = place.type == "cuda"
+    return _CompiledFor(
+        machine=platform.machine(),
+        instruction_sets=list(machine.instruction_sets()),
+        compute_capability=list(torch.cuda.get_device_capability(place)) if on_gpu else None,
+    )
 
 
-def _require_machine(metadata: dict[str, Any], device: str) -> None:
+def _require_machine(compiled: _CompiledFor, device: str) -> None:
     """Refuse code that would end this process with an illegal instruction.
 
     Raises:
@@ -176,15 +187,15 @@ def _require_machine(metadata: dict[str, Any], device: str) -> None:
     """
     import torch
 
-    if platform.machine() != metadata["machine"]:
-        raise Unavailable(f"compiled for {metadata['machine']}, this is {platform.machine()}")
+    if platform.machine() != compiled.machine:
+        raise Unavailable(f"compiled for {compiled.machine}, this is {platform.machine()}")
     here = machine.instruction_sets()
-    missing = [name for name in metadata["instruction_sets"] if name not in here]
+    missing = [name for name in compiled.instruction_sets if name not in here]
     if missing:
         raise Unavailable(f"compiled for a processor with {', '.join(missing)}, which this has not")
     if device == "cuda":
         capability = list(torch.cuda.get_device_capability())
-        if capability != metadata["compute_capability"]:
-            wanted = ".".join(map(str, metadata["compute_capability"]))
+        if capability != compiled.compute_capability:
+            wanted = ".".join(map(str, compiled.compute_capability or []))
             here_is = ".".join(map(str, capability))
             raise Unavailable(f"compiled for compute capability {wanted}, this GPU has {here_is}")

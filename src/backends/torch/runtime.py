@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from src.backends.base import Profile, Unavailable
 from src.backends.chrome_trace import Operation
+from src.run.row import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +38,7 @@ class TorchRuntime:
     network: Callable[[Tensor], Tensor]
     device: torch.device
     precision: str = "fp32"
-    settings: dict[str, Any] = field(init=False)
+    settings: Settings = field(init=False)
 
     def __post_init__(self) -> None:
         import torch

@@ -83,7 +83,7 @@ def _gpu() -> Gpu | None:
         name=torch.cuda.get_device_name(),
         cuda=str(torch.version.cuda),
         cudnn=torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
-        **nvml.describe(),
+        **nvml.describe()._asdict(),
     )
 
 

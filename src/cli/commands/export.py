@@ -28,13 +28,13 @@ def main() -> None:
     advice = f"go on with: {command_line('export')}"
     with resume_advice(lambda: advice), StageDisplay(console) as report:
         manifest = export_run(run, Checkpoint.read(checkpoint), data, options, report)
-    if warning := health.warning(run.read_manifest().health):
+    if warning := health.warning(manifest.health):
         console.print(warning, soft_wrap=True, style="yellow")
     cards.write(run)
-    for name, entry in manifest["formats"].items():
-        size = sum(file["bytes"] for file in entry["files"])
-        result = f"{size / 1e6:.1f} MB" if entry["status"] == "ok" else entry["reason"]
-        console.print(f"{name}: {entry['status']}, {result}")
-        if embedded := entry["embedded"]:
-            console.print(f"{embedded['folder']}: {embedded['reason'] or embedded['status']}")
+    for name, export in manifest.formats.items():
+        size = sum(file.bytes for file in export.files)
+        result = f"{size / 1e6:.1f} MB" if export.status == "ok" else export.reason
+        console.print(f"{name}: {export.status}, {result}")
+        if embedded := export.embedded:
+            console.print(f"{embedded.folder}: {embedded.reason or embedded.status}")
     require_success(manifest)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from src.data.cache.cached import CachedImages
 from src.data.cache.decode import DecodedImages
 from src.data.cache.folder import INDEX, PIXELS, CacheFolder, hold, is_whole
 from src.data.pipeline.dataset import LabelledImages
@@ -20,19 +20,17 @@ LAYOUT = 1  # of an entry; another one is another key
 _MAPPED = {"_pixels", "_index"}  # every process maps the files itself
 
 
-class DiskCache:
+class DiskCache(CachedImages):
     """A data set whose images at ``indices`` are in one file as uint8, uncompressed.
 
     The file is mapped into memory: all workers and processes read the same pages, and the system
     lets go of them when it needs the room. One process fills it; others wait and find it.
 
     Args:
-        images: where they come from.
-        indices: those that are kept.
-        folder: where such files are.
+        images, skip_unreadable: see :class:`CachedImages`.
+        indices: images to keep.
+        folder: of all such files.
         key: the entry's name in it: another one for other pixels.
-        skip_unreadable: leave out an image that cannot be read, instead of raising; its use
-            raises then.
 
     Raises:
         UsageError: they would not fit.
@@ -48,17 +46,11 @@ class DiskCache:
         *,
         skip_unreadable: bool = False,
     ) -> None:
-        self._images = images
-        self.targets = images.targets
+        super().__init__(images, skip_unreadable=skip_unreadable)
         with folder.alone():
             self._entry = folder.entry(key)
             if not is_whole(self._entry):
-                _fill(
-                    self._entry,
-                    DecodedImages(images, skip_unreadable=skip_unreadable),
-                    indices,
-                    folder,
-                )
+                _fill(self._entry, self._decoded(), indices, folder)
             self._map()
             os.utime(self._entry)  # it was used now
         self._rows = {index: row for row, index in enumerate(indices.tolist())}
@@ -71,14 +63,11 @@ class DiskCache:
         pixels = self._pixels[start : start + height * width * 3]
         return Image.fromarray(pixels.reshape(height, width, 3))
 
-    def name(self, index: int) -> str:
-        return self._images.name(index)
-
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # A worker that is spawned maps the file itself; a mapping would travel as a copy of it.
         return {name: value for name, value in vars(self).items() if name not in _MAPPED}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         self._map()
 

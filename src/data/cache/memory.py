@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from src.data.cache.decode import DecodedImages
+from src.data.cache.cached import CachedImages
 from src.data.pipeline.dataset import LabelledImages
 from src.errors import UsageError
 from src.system import machine
@@ -14,17 +14,15 @@ from src.system import machine
 _SHARE = 0.5  # of the memory that the images of one split may take
 
 
-class MemoryCache:
+class MemoryCache(CachedImages):
     """A data set whose images at ``indices`` are in memory as uint8, uncompressed.
 
     They are decoded in the first process, before its workers are forked, so that on Linux all of
     them read the same memory; a spawned worker gets a copy.
 
     Args:
-        images: where they come from.
-        indices: those that are kept.
-        skip_unreadable: leave out an image that cannot be read, instead of raising; its use
-            raises then.
+        images, skip_unreadable: see :class:`CachedImages`.
+        indices: images to keep.
         processes: number of training processes on this machine; each has memory of its own.
 
     Raises:
@@ -40,9 +38,8 @@ class MemoryCache:
         skip_unreadable: bool = False,
         processes: int = 1,
     ) -> None:
-        self._images = images
-        self.targets = images.targets
-        decoded = DecodedImages(images, skip_unreadable=skip_unreadable)
+        super().__init__(images, skip_unreadable=skip_unreadable)
+        decoded = self._decoded()
         _require_room(decoded.estimate_bytes(indices), len(indices), processes)
         kept = indices.tolist()
         pairs = zip(kept, decoded.pixels(kept), strict=True)
@@ -51,9 +48,6 @@ class MemoryCache:
     def image(self, index: int) -> Image.Image:
         pixels = self._pixels.get(index)
         return self._images.image(index) if pixels is None else Image.fromarray(pixels)
-
-    def name(self, index: int) -> str:
-        return self._images.name(index)
 
 
 def _require_room(wanted: int, images: int, processes: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,13 +61,13 @@ class DigitsDataset(Dataset):
 
     def augmentation(self, preprocessing: Preprocessing) -> v2.Transform:
         # No flips: a mirrored 2 is not a 2, and a 6 upside down is a 9.
-        jitter: dict[str, Any] = {"degrees": 10, "translate": (0.1, 0.1), "scale": (0.9, 1.1)}
-        return v2.Compose(
-            [
-                preprocessing.spatial(),
-                v2.RandomAffine(**jitter, interpolation=v2.InterpolationMode.BILINEAR),
-            ]
+        jitter = v2.RandomAffine(
+            degrees=10,
+            translate=(0.1, 0.1),
+            scale=(0.9, 1.1),
+            interpolation=v2.InterpolationMode.BILINEAR,
         )
+        return v2.Compose([preprocessing.spatial(), jitter])
 
 
 class Digits(DatasetModule, dataset=DigitsDataset):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,8 @@ class ResumeState:
             epoch, seen = epochs.processed, batches.current.ready * step
         return {"seed": self.seed, "epoch": epoch, "seen": seen, "images_a_step": step}
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Restore the state that :meth:`save` returned."""
+    def load(self, state: Mapping[str, int]) -> None:
+        """Take the state that :meth:`save` returned."""
         self._loaded = {name: int(value) for name, value in state.items()}
 
     def begin(self, sampler: TrainingSampler, images_a_step: int) -> TrainingSampler:

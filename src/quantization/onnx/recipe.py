@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from src.quantization.recipe import Recipe
 
@@ -37,7 +37,7 @@ class OnnxRecipe(Recipe):
             parts.append(self.float_layers)
         return ", ".join(parts)
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """Return the recipe as plain values, by the keys of manifest.json."""
         return {
             "calibration": self.calibration,

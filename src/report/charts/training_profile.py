@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from src.report.charts.style import PART_COLORS
 from src.report.sections.profile import parts_of
-from src.report.training_profile import TrainingProfile, Window
+from src.run.training_profile import TrainingProfile, Window
 
 
 def figures(profile: TrainingProfile) -> Iterator[tuple[str, Figure]]:

@@ -9,7 +9,6 @@ from src.report.document import Fact
 from src.report.sections.measurements import columns
 from src.report.sections.rows import measured
 from src.run.facts import Origin
-from src.run.layout import as_dict
 from src.run.manifest import Manifest
 from src.run.preprocessing_steps import (
     CropMiddle,
@@ -138,7 +137,7 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
         parameters=manifest.parameters,
         channels=manifest.input_shape[0],
         image_size=manifest.preprocessing.image_size,
-        preprocessing=", ".join(map(_in_words, steps_of(as_dict(manifest.preprocessing)))),
+        preprocessing=", ".join(map(_in_words, steps_of(manifest.preprocessing))),
         class_names=names[:MOST_CLASSES],
         more_classes=max(0, len(names) - MOST_CLASSES),
         training_images=f"{origin.dataset}, {origin.images} images" if origin.dataset else None,

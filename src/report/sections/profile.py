@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from src.report.document import MISSING, Cell, Head, Section, Table, TableRow
-from src.report.training_profile import Context, TrainingProfile, Window
+from src.run.training_profile import Context, TrainingProfile, Window
 
 MOST_OPERATORS = 10
 PARTS = ("data loading", "data to device", "forward", "backward", "optimizer", "other")

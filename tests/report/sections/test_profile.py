@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
 from src.report.charts.training_profile import figures
 from src.report.document import Section
 from src.report.sections import profile as sections
-from src.report.training_profile import TrainingProfile
 from src.report.writers.tensorboard import untitled
+from src.run.training_profile import TrainingProfile
 
 
 def window(stage: str = "train", **regions: float) -> dict[str, Any]:
@@ -46,9 +47,15 @@ def profile(
         "precision": "32-true",
         "log_every_n_steps": 5,
     }
-    return TrainingProfile.of(
-        {"windows": list(windows), "notes": list(notes), "context": settings | context}
-    )
+    content = {
+        "schema_version": 1,
+        "rank": 0,
+        "options": {"spread": "start", "active": 3},
+        "context": settings | context,
+        "notes": list(notes),
+        "windows": list(windows),
+    }
+    return msgspec.convert(content, TrainingProfile)
 
 
 def steps_text(measured: TrainingProfile) -> str:

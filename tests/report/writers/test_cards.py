@@ -9,6 +9,7 @@ import pytest
 from src.data.preprocessing import Interpolation, Preprocessing, ResizeRule
 from src.report.writers import cards
 from src.run.folder import Run
+from src.run.layout import as_dict
 from tests.report.pages import card
 from tests.report.planted import results, row
 
@@ -72,7 +73,7 @@ def test_a_card_names_every_preprocessing_step(
     resize: ResizeRule, interpolation: Interpolation
 ) -> None:
     rule = Preprocessing(64, resize, (0.5,) * 3, (0.25,) * 3, interpolation)
-    text = card("onnx", manifest(preprocessing=rule.to_dict()), None)
+    text = card("onnx", manifest(preprocessing=as_dict(rule.facts())), None)
     [line] = [line for line in text.splitlines() if line.startswith("- **Input**")]
     how = f"resized ({interpolation}, antialiased) with"
     crop = (
