@@ -20,7 +20,11 @@ from src.run.manifest import Embedded, Export
 from src.system import atomic_files, os_errors
 from src.system.packages import missing_packages
 
-_TALKATIVE = ("", "torch.onnx", "onnxscript", "onnx_ir", "torch.export")  # names of loggers
+# Names of loggers. NNCF imports cpp_extension, which warns of a CUDA_HOME without a GPU.
+_TALKATIVE = (
+    *("", "torch.onnx", "onnxscript", "onnx_ir", "torch.export"),
+    "torch.utils.cpp_extension",
+)
 
 
 def export_one(
