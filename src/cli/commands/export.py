@@ -5,10 +5,14 @@ python -m src.export lightning_logs/convnext_t/version_0 --formats '[onnx_int8]'
 
 from __future__ import annotations
 
+import dataclasses
+
+from src import formats
 from src.cli.stage_command import command_line, parse
 from src.export.options import ExportOptions
 from src.report.sections import health
 from src.report.writers import cards
+from src.run.folder import Run
 from src.system.console import StageDisplay, open_console
 from src.system.signals import resume_advice
 
@@ -21,6 +25,7 @@ def main() -> None:
     from src.export.stage import export_run, require_success
 
     run, options = parse("export", __doc__, ExportOptions)
+    options = with_baseline(run, options)
     checkpoint = run.require(run.exported_checkpoint, "train it again")
     run.remove_unfinished()
     data = data_of(run)
@@ -38,3 +43,11 @@ def main() -> None:
         if embedded := export.embedded:
             console.print(f"{embedded.folder}: {embedded.reason or embedded.status}")
     require_success(manifest)
+
+
+def with_baseline(run: Run, options: ExportOptions) -> ExportOptions:
+    """Add the format that the run's measurement compares the others with, as training does."""
+    baseline = (run.read_config().get("benchmark") or {}).get("baseline")
+    if baseline not in formats.names() or baseline in options.formats:
+        return options
+    return dataclasses.replace(options, formats=[baseline, *options.formats])
