@@ -49,7 +49,7 @@ class Recorder:
         self._max_step_bytes = 0  # largest size of a trace over its steps
         self._profiler: profile | None = None
         self._regions: dict[str, record_function] = {}
-        # Of the open window, or of the last one.
+        # The open window, or the last one.
         self._place = Place(stage="train", epoch=0, global_step=0, first_step=0)
         self._has_recorded = False  # in this window
         self._trace: Path | None = None
