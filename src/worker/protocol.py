@@ -86,7 +86,7 @@ class Timed(Answer, frozen=True, kw_only=True, tag="timed"):
 
     timing: Timing
     settled: bool  # the process used no CPU after the turn
-    # CPU time of the whole request. The parent subtracts it to find the CPU time of other processes.
+    # The whole request took this, so the parent can tell the CPU time of other processes.
     request_cpu_seconds: float
 
 
