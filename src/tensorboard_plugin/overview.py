@@ -83,9 +83,7 @@ def overview(
         throughput: the curves.
         problems: of reading the curves.
     """
-    present = {
-        part for profile in profiles.by_rank.values() for part in sections.parts_of(profile)
-    }
+    present = {part for profile in profiles.by_rank.values() for part in sections.parts_of(profile)}
     return Overview(
         run=name,
         parts=[part for part in sections.PARTS if part in present],

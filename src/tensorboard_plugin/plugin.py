@@ -11,17 +11,24 @@ from tensorboard import plugin_util
 from tensorboard.plugins import base_plugin
 from werkzeug.wrappers import Request, Response
 
+from src import report
 from src.tensorboard_plugin import responses, throughput, traces, training_profiles
 from src.tensorboard_plugin.log_folder import RunIndex, log_folders
 from src.tensorboard_plugin.overview import overview
-from src.tensorboard_plugin.responses import BAD_ARGUMENT, NOT_FOUND, RequestError, argument
-from src.tensorboard_plugin.trace_cache import TraceCache
+from src.tensorboard_plugin.responses import (
+    BAD_ARGUMENT,
+    DAMAGED,
+    RequestError,
+    argument,
+)
+from src.tensorboard_plugin.result_cache import ResultCache
 from src.tensorboard_plugin.traces import FoundTrace
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 STATIC = Path(__file__).parent / "static"
+REPORT = Path(report.__file__).parent / "templates"  # the fragments look like its pages
 GROUPINGS = ("name", "shapes", "stack")
 _MAX_COMPARED = 20  # runs in one answer
 
@@ -40,7 +47,8 @@ class LightshipPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboar
         specification = getattr(context.flags, "logdir_spec", None)
         self._runs = RunIndex(log_folders(context.logdir, specification))
         self._data_provider = context.data_provider
-        self._cache = TraceCache()
+        self._parsed_traces = ResultCache()
+        self._fragments = ResultCache()
 
     def get_plugin_apps(self) -> Mapping[str, WSGIApplication]:
         """Return the routes: the views, and one for each packaged file."""
@@ -52,12 +60,8 @@ class LightshipPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboar
             "/timeline": self._show_timeline,
             "/download": self._send_trace,
             "/files": self._show_files,
-            "/static/*": _no_such_file,
         }
-        # The list is made here and never from a request.
-        for file in sorted(path for path in STATIC.rglob("*") if path.is_file()):
-            routes[f"/static/{file.relative_to(STATIC).as_posix()}"] = _sender(file)
-        routes["/index.js"] = _sender(STATIC / "index.js")
+        routes |= {path: _sender(file) for path, file in packaged_files().items()}
         return {path: responses.application(handle) for path, handle in routes.items()}
 
     def is_active(self) -> bool:
@@ -81,9 +85,7 @@ class LightshipPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboar
             found.tensorboard_name,
         )
         run_traces = traces.find(self._runs.open(found), profiles)
-        return responses.json(
-            request, overview(found.name, profiles, run_traces, curves, problems)
-        )
+        return responses.json(request, overview(found.name, profiles, run_traces, curves, problems))
 
     def _list_traces(self, request: Request) -> Response:
         return responses.json(request, self._traces(request).listing)
@@ -96,9 +98,7 @@ class LightshipPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboar
             expected = ", ".join(GROUPINGS)
             raise RequestError(BAD_ARGUMENT, f"by: expected one of {expected}")
         trace = self._trace(request)
-        table = self._cache.get(
-            trace.path, by, lambda path: msgspec.json.encode(operator_table(path, by))
-        )
+        table = self._parsed(trace, by, lambda path: msgspec.json.encode(operator_table(path, by)))
         named: dict[str, Any] = {
             "run": argument(request, "run"),
             "trace": trace.listed.id,
@@ -110,7 +110,7 @@ class LightshipPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboar
         from src.profiling.timeline import speedscope
 
         trace = self._trace(request)
-        return responses.gzipped_json(request, self._cache.get(trace.path, "timeline", speedscope))
+        return responses.gzipped_json(request, self._parsed(trace, "timeline", speedscope))
 
     def _send_trace(self, request: Request) -> Response:
         return responses.attachment(request, self._trace(request).path)
@@ -124,7 +124,11 @@ class LightshipPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboar
                 BAD_ARGUMENT, f"run: expected 1 to {_MAX_COMPARED} runs; found {len(names)}"
             )
         runs = [self._runs.open(self._runs.find(name)) for name in names]
-        return responses.html(request, fragment(runs))
+        files = [run.benchmark for run in runs]
+        text = self._fragments.get(
+            files, tuple(names), lambda: fragment(runs, names).encode("utf-8", "replace")
+        )
+        return responses.html(request, text)
 
     def _traces(self, request: Request) -> traces.RunTraces:
         run = self._runs.open(self._runs.find(argument(request, "run")))
@@ -133,13 +137,35 @@ class LightshipPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboar
     def _trace(self, request: Request) -> FoundTrace:
         return self._traces(request).find(argument(request, "trace"))
 
+    def _parsed(self, trace: FoundTrace, view: str, parse: Callable[[Path], bytes]) -> bytes:
+        """Return what a function makes of a trace.
+
+        Raises:
+            RequestError: the trace is damaged, or larger than what can be shown.
+        """
+
+        def make() -> bytes:
+            try:
+                return parse(trace.path)
+            except (ValueError, OSError) as error:
+                raise RequestError(DAMAGED, f"{trace.path.name}: {error}") from error
+
+        return self._parsed_traces.get([trace.path], view, make)
+
+
+def packaged_files() -> dict[str, Path]:
+    """Return the files of the page by route. No other file is sent, whatever a request names."""
+    shared = [path for path in REPORT.iterdir() if path.suffix in {".css", ".js"}]
+    own = [path for path in STATIC.rglob("*") if path.is_file()]
+    return {
+        "/index.js": STATIC / "index.js",
+        **{f"/static/{file.name}": file for file in sorted(shared)},
+        **{f"/static/{file.relative_to(STATIC).as_posix()}": file for file in sorted(own)},
+    }
+
 
 def _sender(file: Path) -> Callable[[Request], Response]:
     return lambda request: responses.packaged(request, file)
-
-
-def _no_such_file(request: Request) -> Response:
-    raise RequestError(NOT_FOUND, "the plugin has no such file")
 
 
 def _with_fields(named: dict[str, Any], record: bytes) -> bytes:

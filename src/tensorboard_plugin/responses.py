@@ -11,7 +11,6 @@ import os
 import re
 import stat
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,18 +37,13 @@ _TEXTUAL = ("text/", "application/json", "image/svg+xml")
 # style-src allows style attributes, because matplotlib's charts and speedscope have them. CSP's
 # directive for attributes alone, style-src-attr, would suffice for the charts, but TensorBoard's
 # security_validator logs a warning about it for each page.
-_CONTENT_SECURITY_POLICY = "; ".join((
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self' 'unsafe-inline'",
-    "img-src 'self' data:",
-    "connect-src 'self'",
-    "font-src 'self'",
-    "frame-src 'self'",
-    "frame-ancestors 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-))  # fmt: skip
+# frame-ancestors is left to TensorBoard, which sets none: Jupyter shows it in a frame of another
+# origin, and the directive asks all ancestors of speedscope's frame.
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; font-src 'self'; frame-src 'self'; "
+    "base-uri 'none'; form-action 'none'"
+)
 _HEADERS = {
     "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -85,10 +79,7 @@ def application(handle: Callable[[Request], Response]) -> WSGIApplication:
     def respond(environ: Any, start_response: Any) -> Any:
         request = Request(environ)
         try:
-            if request.method not in _METHODS:
-                allowed = " and ".join(_METHODS)
-                raise RequestError(WRONG_METHOD, f"only {allowed} are answered")
-            response = handle(request)
+            response = _refused(request) or handle(request)
         except RequestError as error:
             response = failure(request, error.status, str(error))
         except LightshipError as error:
@@ -111,8 +102,6 @@ def failure(request: Request, status: int, sentence: str) -> Response:
     """Return the answer to a request that failed."""
     response = json(request, Failure(one_line(printable(sentence))))
     response.status_code = status
-    if status == WRONG_METHOD:
-        response.headers["Allow"] = ", ".join(_METHODS)
     return response
 
 
@@ -126,9 +115,9 @@ def json_text(request: Request, text: bytes) -> Response:
     return _whole(request, text, "application/json", _DATA)
 
 
-def html(request: Request, fragment: str) -> Response:
+def html(request: Request, text: bytes) -> Response:
     """Return HTML that runs no script but those of this server."""
-    return _whole(request, fragment.encode("utf-8", "replace"), "text/html", _DATA)
+    return _whole(request, text, "text/html", _DATA)
 
 
 def gzipped_json(request: Request, body: bytes) -> Response:
@@ -169,10 +158,9 @@ def attachment(request: Request, path: Path) -> Response:
 
 def packaged(request: Request, path: Path) -> Response:
     """Return a file of the plugin itself, or 304 if the browser has it."""
-    status = path.stat()
-    body, digest = _content(path, status.st_size, status.st_mtime_ns)
+    body = path.read_bytes()
     response = _whole(request, body, _mime_type(path), _STATIC)
-    response.set_etag(digest)
+    response.set_etag(hashlib.sha256(body).hexdigest()[:32])
     return response.make_conditional(request.environ)
 
 
@@ -191,6 +179,15 @@ def argument(request: Request, name: str) -> str:
 def quoted(text: str) -> str:
     """Return a value of a request as a message shows it."""
     return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}...")
+
+
+def _refused(request: Request) -> Response | None:
+    """Return the answer to a method that changes something; None if the method reads."""
+    if request.method in _METHODS:
+        return None
+    response = failure(request, WRONG_METHOD, f"only {' and '.join(_METHODS)} are answered")
+    response.headers["Allow"] = ", ".join(_METHODS)
+    return response
 
 
 def _whole(request: Request, body: bytes, mime_type: str, headers: dict[str, str]) -> Response:
@@ -213,10 +210,3 @@ def _accepts_gzip(request: Request) -> bool:
 def _mime_type(path: Path) -> str:
     known = _MIME_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
     return known or "application/octet-stream"
-
-
-@lru_cache(maxsize=64)
-def _content(path: Path, size: int, modified: int) -> tuple[bytes, str]:
-    """Return a file's bytes and their hash; size and time of change tell versions apart."""
-    body = path.read_bytes()
-    return body, hashlib.sha256(body).hexdigest()[:32]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from src.errors import UsageError
@@ -24,26 +23,26 @@ class TrainingProfiles:
 
 
 def read(run: Run) -> TrainingProfiles:
-    """Read the profiles of all ranks.
-
-    Raises:
-        UsageError: the folder of the profiles is a link out of the run.
-    """
+    """Read the profiles of all ranks."""
     by_rank: dict[int, TrainingProfile] = {}
-    problems = []
-    matches = map(RANK_FILE.fullmatch, _names(run.profile))
-    ranks = sorted(int(match[1]) for match in matches if match)
+    problems: list[str] = []
+    try:
+        names = [entry.name for entry in run.profile.iterdir()]
+    except FileNotFoundError:
+        return TrainingProfiles(by_rank, problems)
+    except (UsageError, OSError) as error:
+        return TrainingProfiles(by_rank, [f"profile/ cannot be shown: {error}"])
+    ranks = sorted(int(match[1]) for match in map(RANK_FILE.fullmatch, names) if match)
     if len(ranks) > _MAX_RANKS:
         problems.append(f"{len(ranks)} ranks: only the first {_MAX_RANKS} are shown")
     for rank in ranks[:_MAX_RANKS]:
         name = f"rank{rank}.json"
         try:
             path = run.own("profile", name)
-            status = path.stat()
-            if status.st_size > _MAX_BYTES:
-                problems.append(f"profile/{name} has {status.st_size} bytes: not read")
+            if (size := path.stat().st_size) > _MAX_BYTES:
+                problems.append(f"profile/{name} has {size} bytes: not read")
                 continue
-            profile = _read(path, status.st_size, status.st_mtime_ns)
+            profile = read_training_profile(path)
         except (UsageError, OSError) as error:
             problems.append(f"profile/{name} cannot be shown: {error}")
             continue
@@ -52,16 +51,3 @@ def read(run: Run) -> TrainingProfiles:
             continue
         by_rank[rank] = profile
     return TrainingProfiles(by_rank, problems)
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return [entry.name for entry in folder.iterdir()]
-    except FileNotFoundError:
-        return []
-
-
-@lru_cache(maxsize=32)
-def _read(path: Path, size: int, modified: int) -> TrainingProfile:
-    """Read a file once; size and time of change tell versions apart."""
-    return read_training_profile(path)
