@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from src.tensorboard_plugin.plugin import packaged_files
+from src.tensorboard_plugin.packaged_files import packaged_files
 from tests.support.plugin_runs import PREFIX, Server, write_run
 
 FILES = packaged_files()
@@ -22,12 +22,13 @@ def server(tmp_path: Path) -> Server:
 
 @pytest.mark.parametrize("route", FILES)
 def test_each_file_of_the_page_is_sent_as_what_it_is(server: Server, route: str) -> None:
-    path = FILES[route]
+    file = FILES[route]
+    path = file.path
     if not path.is_file():
         pytest.skip("the page is not built in this checkout")
     answer = server.get(route.removeprefix("/"))
     assert answer.status_code == 200
-    assert answer.get_data() == path.read_bytes()
+    assert answer.get_data() == file.read()
     expected = {
         ".js": "text/javascript",
         ".css": "text/css",
@@ -44,11 +45,13 @@ def test_the_page_has_the_styles_and_the_script_of_the_reports() -> None:
     assert all(PREFIX not in route for route in FILES)
 
 
-def test_no_file_of_the_page_is_a_template() -> None:
-    """Templates of the reports lie beside the styles that are shared with them."""
-    for route, path in FILES.items():
-        if path.is_file() and "speedscope" not in route and path.suffix in {".css", ".js"}:
-            assert "{%" not in path.read_text(encoding="utf-8"), route
+def test_files_that_are_shared_with_the_reports_are_whole(server: Server) -> None:
+    """A style of the reports may include others of its folder."""
+    for name in ("page.css", "sort.js"):
+        text = server.get(f"static/{name}").get_data(as_text=True)
+        assert "{%" not in text
+        assert "{{" not in text
+    assert ".scroll {" in server.get("static/page.css").get_data(as_text=True)
 
 
 def test_a_browser_asks_again_and_gets_a_file_only_if_it_changed(server: Server) -> None:

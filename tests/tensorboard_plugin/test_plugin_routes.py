@@ -17,8 +17,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from src.callbacks import throughput as throughput_callback
 from src.errors import UsageError
-from src.tensorboard_plugin import plugin as plugin_module
 from src.tensorboard_plugin import throughput, traces, training_profiles
+from src.tensorboard_plugin.packaged_files import packaged_files
 from tests.support.plugin_runs import (
     SUFFIX,
     Server,
@@ -68,7 +68,7 @@ def test_tensorboards_page_of_the_tab_imports_a_module_that_is_served(server: Se
     page = server.client.get("/data/plugin_entry.html?name=lightship")
     assert page.status_code == 200
     assert 'import("./index.js")' in page.get_data(as_text=True)
-    assert "/index.js" in plugin_module.packaged_files()
+    assert "/index.js" in packaged_files()
 
 
 def test_every_answer_has_the_headers_that_tensorboard_asks_for(
