@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -20,6 +20,7 @@ MEMORY = "[memory]"
 STEP = "ProfilerStep#"
 ROUNDING = 2  # nanoseconds: times in a trace are microseconds as floats
 _CPU = 0  # kineto's number of this device type
+_ROWS_AT_ONCE = 10_000
 _LATEST = 4e15  # microseconds, 127 years; nanoseconds of it fit into 64 bits
 
 Booleans = npt.NDArray[np.bool_]
@@ -171,7 +172,7 @@ class _Collector:
         self._add("shape", np.int32, [shapes[bytes(args.input_dims)] for args in arguments])
         self._add("call_stack", np.int32, [call_stacks[args.call_stack] for args in arguments])
         self._add("node", np.int32, [nodes[args.node] for args in arguments])
-        self._add("kind", np.int8, [_kind(event) for event in spans])
+        self._add("kind", np.int8, [_KINDS.get(event.cat, Kind.OTHER) for event in spans])
         self._add("start", np.float64, [event.ts for event in spans])
         self._add("duration", np.float64, [event.dur for event in spans])
         self._add("external_id", np.int64, [args.external_id for args in arguments])
@@ -210,6 +211,8 @@ class _Collector:
         origin = all_moments.min(initial=_LATEST)
         order = np.argsort(moments, kind="stable")
         start = _nanoseconds(starts - origin)
+        is_hidden = np.array([name in _HIDDEN for name in self._positions["name"]], np.bool_)
+        columns["kind"][is_hidden[columns["name"]]] = Kind.OTHER
         return Spans(
             names=list(self._positions["name"]),
             threads=list(self._positions["thread"]),
@@ -236,8 +239,12 @@ class _Collector:
         )
 
 
-def _kind(event: TraceEvent) -> Kind:
-    return Kind.OTHER if event.name in _HIDDEN else _KINDS.get(event.cat, Kind.OTHER)
+def tuples_of(*columns: npt.NDArray[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of each row of equally long columns, with few of them in memory."""
+    for first in range(0, len(columns[0]), _ROWS_AT_ONCE):
+        yield from zip(
+            *(column[first : first + _ROWS_AT_ONCE].tolist() for column in columns), strict=True
+        )
 
 
 def _nanoseconds(microseconds: Floats) -> Integers:
