@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ MEMORY = "[memory]"
 STEP = "ProfilerStep#"
 ROUNDING = 2  # nanoseconds: times in a trace are microseconds as floats
 _CPU = 0  # kineto's number of this device type
+_ADDRESS = re.compile(r"^(<built-in .*) at 0x[0-9a-f]+>$")
 _ROWS_AT_ONCE = 10_000
 _LATEST = 4e15  # microseconds, 127 years; nanoseconds of it fit into 64 bits
 
@@ -211,15 +213,17 @@ class _Collector:
         origin = all_moments.min(initial=_LATEST)
         order = np.argsort(moments, kind="stable")
         start = _nanoseconds(starts - origin)
-        is_hidden = np.array([name in _HIDDEN for name in self._positions["name"]], np.bool_)
-        columns["kind"][is_hidden[columns["name"]]] = Kind.OTHER
+        names, positions = _without_addresses(list(self._positions["name"]))
+        name = positions[columns["name"]]
+        is_hidden = np.array([name in _HIDDEN for name in names], np.bool_)
+        columns["kind"][is_hidden[name]] = Kind.OTHER
         return Spans(
-            names=list(self._positions["name"]),
+            names=names,
             threads=list(self._positions["thread"]),
             shapes=list(self._positions["shape"]),
             call_stacks=list(self._positions["call_stack"]),
             nodes=list(self._positions["node"]),
-            name=columns["name"],
+            name=name,
             thread=columns["thread"],
             shape=columns["shape"],
             call_stack=columns["call_stack"],
@@ -237,6 +241,13 @@ class _Collector:
             thread_names=self._thread_names,
             process_labels=self._process_labels,
         )
+
+
+def _without_addresses(names: list[str]) -> tuple[list[str], Integers]:
+    """Return the distinct names without addresses of objects, and the position of each name."""
+    positions: dict[str, int] = {}
+    numbers = [positions.setdefault(_ADDRESS.sub(r"\1>", name), len(positions)) for name in names]
+    return list(positions), np.array(numbers, np.int32)
 
 
 def tuples_of(*columns: npt.NDArray[Any]) -> Iterator[tuple[Any, ...]]:
