@@ -7,7 +7,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,16 @@ import numpy.typing as npt
 
 from src.profiling.trace_file import TraceEvent, read_events
 
-MAX_SPANS = 5_000_000
+MAX_EVENTS = 6_000_000
+MAX_TEXT_BYTES = 1 << 28  # of the distinct names, shapes and stacks
+MAX_THREADS = 10_000
 MEMORY = "[memory]"
 STEP = "ProfilerStep#"
 ROUNDING = 2  # nanoseconds: times in a trace are microseconds as floats
 _CPU = 0  # kineto's number of this device type
 _ADDRESS = re.compile(r"^(<built-in .*) at 0x[0-9a-f]+>$")
+_ENTRY_BYTES = 100  # of a dictionary, beside the text
+_MAX_LABEL = 200  # characters
 _ROWS_AT_ONCE = 10_000
 _LATEST = 4e15  # microseconds, 127 years; nanoseconds of it fit into 64 bits
 
@@ -145,28 +148,40 @@ def collect(blocks: Iterable[Sequence[TraceEvent]]) -> Spans:
     return collector.finish()
 
 
+class _Positions(dict[Any, int]):
+    """Positions of distinct values, in the order of the first look-up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = 0
+
+    def __missing__(self, value: object) -> int:
+        self._bytes += len(repr(value)) + _ENTRY_BYTES
+        if self._bytes > MAX_TEXT_BYTES:
+            raise ValueError(f"its distinct names take more than {MAX_TEXT_BYTES} bytes")
+        position = self[value] = len(self)
+        return position
+
+
 class _Collector:
     """Columns of the events so far, in parts."""
 
     def __init__(self) -> None:
         # Positions of the distinct values, in the order of the first look-up.
-        self._positions: dict[str, dict[Any, int]] = {
-            column: defaultdict(count().__next__)
-            for column in ("name", "thread", "shape", "call_stack", "node")
+        self._positions = {
+            column: _Positions() for column in ("name", "thread", "shape", "call_stack", "node")
         }
         self._parts: dict[str, list[npt.NDArray[Any]]] = defaultdict(list)
         self._moments: list[float] = []
         self._thread_names: dict[Thread, str] = {}
         self._process_labels: dict[Number, str] = {}
-        self._spans = 0
         self._events = 0
 
     def add(self, block: Sequence[TraceEvent]) -> None:
         self._events += len(block)
+        if self._events > MAX_EVENTS:
+            raise ValueError(f"it holds more than {MAX_EVENTS} events")
         spans = [event for event in block if event.ph == "X"]
-        self._spans += len(spans)
-        if self._spans > MAX_SPANS:
-            raise ValueError(f"it holds more than {MAX_SPANS} spans")
         arguments = [event.args for event in spans]
         names, threads, shapes, call_stacks, nodes = self._positions.values()
         self._add("name", np.int32, [names[event.name] for event in spans])
@@ -195,9 +210,12 @@ class _Collector:
     def _add_metadata(self, events: list[TraceEvent]) -> None:
         for event in events:
             if event.name == "thread_name":
-                self._thread_names[event.pid, event.tid] = str(event.args.name).strip()
+                self._thread_names[event.pid, event.tid] = str(event.args.name).strip()[:_MAX_LABEL]
             elif event.name == "process_labels":
-                self._process_labels[event.pid] = event.args.labels.strip()
+                self._process_labels[event.pid] = event.args.labels.strip()[:_MAX_LABEL]
+
+        if max(len(self._thread_names), len(self._positions["thread"])) > MAX_THREADS:
+            raise ValueError(f"it holds more than {MAX_THREADS} threads")
 
     def finish(self) -> Spans:
         """Return the columns."""

@@ -11,6 +11,7 @@ from src.profiling.calls import Calls
 from src.profiling.spans import Integers, Kind, Spans, tuples_of
 
 MAX_FRAMES = 40
+_MAX_FRAME = 300  # characters
 
 
 @dataclass
@@ -36,7 +37,7 @@ class _Chains:
         """Return the names of up to MAX_FRAMES functions, the innermost first."""
         frames: list[str] = []
         while number and len(frames) < MAX_FRAMES:
-            frames.append(names[self.function[number]])
+            frames.append(names[self.function[number]][:_MAX_FRAME])
             number = self.outer[number]
         return tuple(frames)
 
@@ -82,4 +83,5 @@ def stacks_of(spans: Spans, calls: Calls) -> tuple[Integers, list[list[str]]]:
 
 def _frames(call_stack: str) -> tuple[str, ...]:
     """Return the functions of a stack that the trace holds as text."""
-    return tuple(call_stack.split(";", MAX_FRAMES)[:MAX_FRAMES]) if call_stack else ()
+    frames = call_stack.split(";", MAX_FRAMES)[:MAX_FRAMES] if call_stack else []
+    return tuple(frame[:_MAX_FRAME] for frame in frames)

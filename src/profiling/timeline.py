@@ -33,6 +33,7 @@ from src.profiling.spans import (
 )
 
 MAX_LAYERS = 16  # profiles of one thread
+MAX_THREADS = 1000
 _SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 _NANOSECONDS = 1000  # in a microsecond
 _EVENTS_AT_ONCE = 50_000
@@ -112,8 +113,8 @@ def speedscope(path: Path) -> bytes:
     one without lying within it is in a further profile of its thread.
 
     Raises:
-        ValueError: the file is damaged, is not a trace or is too large, or more than MAX_LAYERS
-            spans of a thread overlap one another.
+        ValueError: the file is damaged, is not a trace or is too large, has more than
+            MAX_THREADS threads, or more than MAX_LAYERS spans of a thread overlap one another.
     """
     spans = read_spans(path)
     if not len(spans):
@@ -184,6 +185,8 @@ def _profiles(spans: Spans, frame: Integers) -> list[_Profile]:
     """Return the profiles in the order in which they are shown."""
     order = spans.outer_first(np.arange(len(spans)))
     parts = np.split(order, np.flatnonzero(np.diff(spans.thread[order])) + 1)
+    if len(parts) > MAX_THREADS:
+        raise ValueError(f"it holds more than {MAX_THREADS} threads")
     threads = [_thread(spans, part) for part in parts]
     devices = {thread.pid for thread in threads if thread.place is _Place.DEVICE}
     if len(devices) > 1:

@@ -26,6 +26,7 @@ _GZIP = 31  # wbits of zlib: a gzip header, the largest window
 # The end of an event before the start of another, as torch and src/backends/chrome_trace.py write
 # them. It cannot lie within a JSON string, where the quotation marks would be escaped.
 _BETWEEN_EVENTS = re.compile(rb'(.*\})\s{0,99},\s{0,99}(?=\{\s{0,99}"ph")', re.DOTALL)
+_BETWEEN_BYTES = 400  # at most
 
 Number = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]  # exact as a float
 
@@ -81,8 +82,9 @@ def read_events(path: Path) -> Iterator[list[TraceEvent]]:
     """
     pending, start = b"", b""
     for block in _ahead(_decompressed(path)):
+        searched = max(0, len(pending) - _BETWEEN_BYTES)
         pending += block
-        if between := _BETWEEN_EVENTS.match(pending):
+        if between := _BETWEEN_EVENTS.match(pending, searched):
             yield _decode(b"".join((start, memoryview(pending)[: between.end(1)], b"]}")))
             pending, start = pending[between.end() :], b'{"traceEvents":['
         if len(pending) > MAX_PENDING_BYTES:
