@@ -153,7 +153,8 @@ class RunIndex:
             RequestError: there is none.
         """
         with self._lock:
-            self._update()
+            if name not in self._runs:
+                self._update()
             run = self._runs.get(name)
         if run is None:
             raise RequestError(NOT_FOUND, f"no run is called {quoted(name)} in the log folder")

@@ -330,3 +330,23 @@ def test_asking_whether_there_are_runs_ends_at_the_first_and_is_kept(
     clock.seconds = 29
     assert kept.has_runs()
     assert searched == [tmp_path.name, "a"]
+
+
+def test_a_run_that_is_known_is_found_without_another_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "version_0")
+    clock = Clock()
+    kept = index(tmp_path, clock=clock)
+    kept.find("version_0")
+    clock.seconds = 60
+    searched: list[str] = []
+    scan = os.scandir
+    monkeypatch.setattr(
+        log_folder.os, "scandir", lambda path: (searched.append(Path(path).name), scan(path))[1]
+    )
+    kept.find("version_0")
+    assert searched == []
+    write_run(tmp_path / "version_1")
+    kept.find("version_1")
+    assert "version_1" in searched

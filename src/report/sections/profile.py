@@ -33,7 +33,7 @@ def sentences(profile: TrainingProfile) -> list[str]:
         size = sum(window.bytes for window in traces)
         lines.append(
             f"{len(traces)} trace{'s' if len(traces) > 1 else ''} ({size / 1e6:.1f} MB) in "
-            "profile/, for TensorBoard's profiler tab, ui.perfetto.dev and chrome://tracing."
+            "profile/, for TensorBoard's tab Lightship, ui.perfetto.dev and chrome://tracing."
         )
     elif not profile.notes:
         lines.append("Profile: the training ended before a window of steps was reached.")
