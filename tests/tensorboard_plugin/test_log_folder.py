@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from src.tensorboard_plugin import log_folder
-from src.tensorboard_plugin.log_folder import LogFolder, RunIndex, log_folders
+from src.tensorboard_plugin import log_folder, run_index
+from src.tensorboard_plugin.log_folder import LogFolder, log_folders
 from src.tensorboard_plugin.responses import RequestError
+from src.tensorboard_plugin.run_index import RunIndex
 from tests.support.plugin_runs import write_run
 
 
@@ -278,7 +279,7 @@ def test_the_search_is_bounded_in_folders_and_runs(
 ) -> None:
     for number in range(5):
         write_run(tmp_path / f"version_{number}")
-    monkeypatch.setattr(log_folder, "MAX_RUNS", 3)
+    monkeypatch.setattr(run_index, "MAX_RUNS", 3)
     assert len(names(tmp_path)) == 3
     assert "more than 3 runs" in problems(tmp_path)
     monkeypatch.setattr(log_folder, "MAX_FOLDERS", 2)

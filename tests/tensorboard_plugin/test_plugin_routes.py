@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from src.callbacks import throughput as throughput_callback
 from src.errors import UsageError
+from src.profiling.operator_table import GROUPS
 from src.tensorboard_plugin import throughput, traces, training_profiles
 from src.tensorboard_plugin.packaged_files import packaged_files
 from tests.report.planted import results, row
@@ -284,7 +285,7 @@ def views(monkeypatch: pytest.MonkeyPatch, calls: list[tuple[str, Any]]) -> None
         return f"<p>{len(names)} runs</p>" * 100
 
     for name, functions in {
-        "src.profiling.operator_table": {"operator_table": operator_table},
+        "src.profiling.operator_table": {"operator_table": operator_table, "GROUPS": GROUPS},
         "src.profiling.timeline": {"speedscope": speedscope},
         "src.tensorboard_plugin.files": {"fragment": fragment},
     }.items():
