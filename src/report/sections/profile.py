@@ -140,7 +140,7 @@ def _faster_computing(context: Context) -> str:
 def _advice(part: str, context: Context) -> str:
     if part == "data loading":
         workers = context.num_workers
-        return f"waits for data: raise data.num_workers (now {workers}), or use smaller pictures."
+        return f"waits for data: raise data.num_workers (now {workers}), or use smaller images."
     if part == "data to device":
         return "copies images to the device: a smaller data.image_size copies less."
     if part == "optimizer":
