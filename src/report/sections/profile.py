@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from src.report.document import MISSING, Cell, Head, Section, Table, TableRow
+from src.report.narrow import transposed
 from src.run.training_profile import Context, TrainingProfile, Window
 
 MOST_OPERATORS = 10
+_NAME_WIDTH = 36  # characters of an operator's name
 PARTS = ("data loading", "data to device", "forward", "backward", "optimizer", "other")
 
 # Share of a step from which on a part is mentioned.
@@ -49,12 +51,15 @@ def parts_of(profile: TrainingProfile) -> list[str]:
 
 
 def steps(profile: TrainingProfile) -> list[Section]:
-    """Return the time of a step by part, and the work on the device if there is any."""
+    """Return the time of a step by part, and the work on the device if there is any.
+
+    Each window has a column: there are fewer windows than parts.
+    """
     title = "Where a step's time goes"
-    shown = [Section(title, table=_split(profile))]
+    shown = [Section(title, table=transposed(_split(profile)))]
     if any(window.device for window in profile.windows):
         sentence = "Work on the device, by the part that asked for it, ms a step:"
-        shown.append(Section(title, sentences=[sentence], table=_device_work(profile)))
+        shown.append(Section(title, sentences=[sentence], table=transposed(_device_work(profile))))
     return shown
 
 
@@ -85,9 +90,9 @@ def _device_work(profile: TrainingProfile) -> Table:
 
 
 def operators(window: Window) -> Table:
-    """Return the operators of one window with the longest self time."""
+    """Return the operators of one window with the longest self time; long names are shortened."""
     whole = window.mean_seconds
-    heads = ["operator", "self ms a step", "% of the step", "calls a step", "MB it keeps"]
+    heads = ["operator", "self ms\na step", "% of\nthe step", "calls\na step", "MB it\nkeeps"]
     rows = []
     for operator in window.operators[:MOST_OPERATORS]:
         share = operator.self_seconds / whole if whole else 0.0
@@ -97,9 +102,16 @@ def operators(window: Window) -> Table:
             f"{operator.calls:.0f}",
             f"{operator.allocated_bytes / 1e6:.2f}",
         ]
-        cells = [Cell(operator.name, is_code=True), *map(Cell, figures)]
+        cells = [Cell(_shortened(operator.name), is_code=True), *map(Cell, figures)]
         rows.append(TableRow(operator.name, cells))
     return Table(f"Operators of {window.label}", _heads(heads), rows)
+
+
+def _shortened(name: str) -> str:
+    """Return a name without its middle if it would make the table too wide for the Text tab."""
+    if len(name) <= _NAME_WIDTH:
+        return name
+    return f"{name[: _NAME_WIDTH // 2]}…{name[-(_NAME_WIDTH // 2 - 1) :]}"
 
 
 def _heads(names: list[str]) -> list[Head]:

@@ -118,8 +118,8 @@ def test_problems_of_the_recording_and_a_missing_profile_are_reported() -> None:
 
 def test_the_shares_of_a_step_add_up_to_100_percent() -> None:
     table = steps_text(profile(window(data_loading=0.25, forward=0.5)))
-    cells = [cell.strip() for cell in table.splitlines()[2].split("|")[1:-1]]
-    assert cells == ["training, epoch 0", "1", "1000.0", "25.0", "50.0", "25.0"]
+    head, _, *figures = [line.split("|")[2].strip() for line in table.splitlines()]
+    assert [head, *figures] == ["training,<br>epoch 0", "1", "1000.0", "25.0", "50.0", "25.0"]
 
 
 def test_work_on_a_device_has_a_table_of_its_own() -> None:
@@ -133,6 +133,26 @@ def test_an_operator_with_any_name_is_one_line_of_the_table() -> None:
     assert "400.00" in line
     assert "40.0" in line
     assert line.replace(r"\|", "").count("|") == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("aten::" + "a" * 30, "aten::" + "a" * 30),
+        ("aten::" + "a" * 31, "aten::" + "a" * 12 + "…" + "a" * 17),
+        (
+            "autograd::engine::evaluate_function: GeluBackward0",
+            "autograd::engine::…on: GeluBackward0",
+        ),
+        ("x" * 5000, "x" * 18 + "…" + "x" * 17),
+    ],
+)
+def test_an_operator_with_a_long_name_does_not_widen_the_table(name: str, shown: str) -> None:
+    measured = window(forward=0.9)
+    measured["operators"][0]["name"] = name
+    text = operators_text(measured)
+    assert f"| `{shown}` | 400.00 | 40.0 | 36 | 1.00 |" in text
+    assert len(text.splitlines()) == 3
 
 
 def test_charts_are_drawn_only_of_recorded_figures() -> None:
