@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from src.errors import UsageError
 from src.forecast.candidate import Request
 from src.forecast.costs import candidate_of
 from src.forecast.records import VERSION, Candidate, Forecast
@@ -107,24 +106,17 @@ def _measure(request: Request, key: str, logs: Path, train: Train) -> Candidate:
         run_file = Path(scratch) / "run"
         code = train(request.argv(Path(scratch)), run_file, log)
         run = Run(Path(run_file.read_text("utf-8"))) if run_file.is_file() else None
-        try:
-            if run is None or not run.benchmark.is_file():
-                raise UsageError(
-                    request.name,
-                    expected="a short training that can be exported and measured",
-                    found=_last_line(log) or f"exit code {code}",
-                    remedy=f"see {os.path.relpath(log)}",
-                )
+        if run is not None and run.benchmark.is_file():
             return candidate_of(request.model, key, run)
-        except UsageError as error:
-            return Candidate(
-                model=request.model,
-                image_size=request.image_size,
-                key=key,
-                status="failed",
-                reason=str(error)[:_MOST_SHOWN],
-                files=[],
-            )
+        reason = _last_line(log) or f"exit code {code}"
+        return Candidate(
+            model=request.model,
+            image_size=request.image_size,
+            key=key,
+            status="failed",
+            reason=f"{reason} (see {os.path.relpath(log)})",
+            files=[],
+        )
 
 
 def _last_line(log: Path) -> str:
