@@ -142,10 +142,10 @@ def test_a_forecast_has_the_rows_of_the_measurement(
     result = made(tmp_path, environment, FakeTraining(measured_run), "a")
     rows = measured_run.read_benchmark().rows
     [candidate] = result.candidates
-    assert [file.format for file in candidate.files] == [row.format for row in rows]
-    for file, row in zip(candidate.files, rows, strict=True):
-        assert (file.status, file.size_bytes) == (row.status, row.size_bytes)
-        for timing, cell in zip(file.timings, row.latency, strict=True):
+    assert [file.format for file in candidate.files] == [measured.format for measured in rows]
+    for file, measured in zip(candidate.files, rows, strict=True):
+        assert (file.status, file.size_bytes) == (measured.status, measured.size_bytes)
+        for timing, cell in zip(file.timings, measured.latency, strict=True):
             assert timing.p50_s == cell.p50_s
             assert timing.low_s <= timing.p50_s <= timing.high_s
 
