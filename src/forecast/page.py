@@ -141,9 +141,12 @@ def _unmeasured(made: Forecast) -> Iterator[str]:
     for candidate in made.candidates:
         if candidate.status != "ok":
             yield f"{candidate.name} failed: {candidate.reason or MISSING}"
+        timed = {file.format for file in candidate.files if file.timings}
         for file in candidate.files:
-            if file.status != "ok":
-                yield f"{candidate.name}, {file.format}: {file.status}: {file.reason or MISSING}"
+            # A format that was measured on another device does not need a line.
+            if file.status == "failed" or (file.status == "skipped" and file.format not in timed):
+                where = f"{candidate.name}, {file.format} on {file.device}"
+                yield f"{where} {file.status}: {file.reason or MISSING}"
 
 
 def _charts(made: Forecast) -> list[Chart]:
