@@ -91,9 +91,12 @@ def requests_of(words: Sequence[str], default_model: str) -> list[Request]:
                 remedy=f"leave out {name}",
             )
     models = _values(words, _MODEL) or [default_model]
-    sizes = [_side(text) for text in _values(words, _SIZE)] or [None]
+    named: list[int | None] = [_side(text) for text in _values(words, _SIZE)]
+    sizes = named or [None]
     rest = tuple(word for word in words if not word.startswith((_MODEL, _SIZE)))
-    return [Request(model, size, rest) for model, size in itertools.product(models, sizes)]
+    return [
+        Request(model, size, rest) for model, size in itertools.product(models, sizes or [None])
+    ]
 
 
 def _values(words: Sequence[str], prefix: str) -> list[str]:

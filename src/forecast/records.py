@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from src.run.circumstances import Environment
 from src.run.latency import Interval
@@ -20,7 +20,7 @@ from src.run.record import (
     null,
 )
 
-VERSION = 1
+VERSION: Final = 1
 
 
 class Timing(Record, frozen=True, kw_only=True):

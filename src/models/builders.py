@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -21,9 +21,8 @@ from src.models import timm_networks, torchvision_networks
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+
 MAX_PARAMETERS = 10**9  # torchvision's largest classifier has 0.64e9
-TORCHVISION = "torchvision"
-LIBRARIES = {TORCHVISION: torchvision_networks, "timm": timm_networks}
 _MAX_NUMBER = 65_536  # in the options
 _MAX_LIST_LENGTH = 16  # of one option
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
@@ -31,6 +30,28 @@ _SHOWN = 100  # characters of a wrong value in a message
 
 # Functions with which layers make parameters and buffers.
 _MAKERS = {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn}
+
+
+class Library(Protocol):
+    """A package of classifiers; its module in this room has these functions."""
+
+    def names(self) -> list[str]: ...
+
+    def construct(self, name: str, options: Mapping[str, Any]) -> nn.Module: ...
+
+    def default_options(self, name: str, side: int | None) -> dict[str, Any]: ...
+
+    def pretrained_weights(
+        self, name: str, tag: str, options: Mapping[str, Any]
+    ) -> dict[str, Tensor]: ...
+
+    def tags(self, name: str) -> list[str]: ...
+
+    def preprocessing(self, name: str, tag: str = "") -> dict[str, object]: ...
+
+
+TORCHVISION = "torchvision"
+LIBRARIES: dict[str, Library] = {TORCHVISION: torchvision_networks, "timm": timm_networks}
 
 
 class _Meta(TorchFunctionMode):

@@ -85,11 +85,13 @@ def test_a_model_by_class_name_replaces_the_default_model(configs: Path) -> None
     [
         (
             ["model=convnxt"],
-            r"model: expected one of convnext_t, resnet34, torchvision/NAME or timm/NAME; found convnxt; .*model=convnext_t\?",
+            r"model: expected one of convnext_t, resnet34, torchvision/NAME or timm/NAME; "
+            r"found convnxt; .*model=convnext_t\?",
         ),
         (
             ["model="],
-            r"model: expected one of convnext_t, resnet34, torchvision/NAME or timm/NAME; found nothing",
+            r"model: expected one of convnext_t, resnet34, torchvision/NAME or timm/NAME; "
+            r"found nothing",
         ),
         (["fitt"], r"subcommand: expected one of fit, validate, test, predict.*; found fitt"),
         (["fit", "convnext_t"], r"command line: expected group=name.*; found convnext_t"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from src.errors import UsageError
-from src.models import builders
+from src.models import builders, timm_networks
 from src.models.any_network import AnyNetwork
 from src.models.architecture import Architecture
 from src.models.network import NetworkSpec, published_preprocessing
@@ -63,14 +63,14 @@ def test_a_missing_library_names_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    builders.LIBRARIES["timm"].names.cache_clear()
+    timm_networks.names.cache_clear()
     try:
         with pytest.raises(UsageError, match=r"the package timm.*--install timm"):
             Architecture.parse("timm/lcnet_050")
         with pytest.raises(ModuleNotFoundError):
             builders.outline("timm/lcnet_050", {"num_classes": 3})
     finally:
-        builders.LIBRARIES["timm"].names.cache_clear()
+        timm_networks.names.cache_clear()
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
