@@ -85,7 +85,7 @@ def missing_files(text: str) -> list[str]:
 
 
 def is_of_library(name: str) -> bool:
-    """Return True for a network of torchvision, for any name of timm, which is optional, and NAME."""
+    """Return True for a network of torchvision, NAME, and any name of the optional timm."""
     library, _, network = name.partition("/")
     known = [*torchvision_networks.names(), "NAME"]
     return library == "timm" or (library == "torchvision" and network.partition(".")[0] in known)
