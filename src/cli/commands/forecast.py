@@ -1,7 +1,7 @@
 """Know what networks cost before they are trained: size, latency, memory, time of training.
 
 python -m src.forecast model=resnet34,torchvision/mobilenet_v3_small data.image_size=64,128,224
-python -m src.forecast model=timm/lcnet_050 export=all trainer.max_epochs=30 data=image_folder data.root=D
+python -m src.forecast model=timm/lcnet_050 data=image_folder data.root=photos export=all
 
 Every network is trained for a few steps at every image size, exported in every format and
 measured, by the same rows and rules as in a training. All other words are those of src.train. The
