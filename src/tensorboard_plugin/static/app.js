@@ -1,0 +1,156 @@
+// The page: a chooser of the run and of the window, four tabs, and the state they share.
+import { chooser, el } from "./dom.js";
+import { filesView } from "./files.js";
+import { empty, failure, loading, problemList } from "./messages.js";
+import { operatorsView } from "./operators.js";
+import { overviewView } from "./overview.js";
+import { address, getJson } from "./requests.js";
+import { readState, writeState } from "./state.js";
+import { tabs } from "./tabs.js";
+import { traceView } from "./trace.js";
+
+const VIEWS = [
+  { name: "overview", title: "Overview", make: overviewView, loads: "the profile" },
+  { name: "operators", title: "Operators", make: operatorsView, loads: "the operators", hasWindow: true },
+  { name: "trace", title: "Trace", make: traceView, loads: "the trace", hasWindow: true },
+  { name: "files", title: "Files", make: filesView, loads: "the exported files" },
+];
+
+export async function start() {
+  await Promise.all([document_(), style("static/page.css"), style("static/plugin.css")]);
+  const page = new Page();
+  window.addEventListener("hashchange", () => page.restore());
+  await page.reload();
+}
+
+async function document_() {
+  document.documentElement.lang = "en";
+  document.title = "Lightship";
+  document.head.append(el("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }));
+}
+
+function style(path) {
+  return new Promise((resolve) => {
+    const done = () => resolve();
+    document.head.append(el("link", { rel: "stylesheet", href: address(path), onload: done, onerror: done }));
+  });
+}
+
+class Page {
+  constructor() {
+    this.state = readState();
+    this.runs = [];
+    this.traces = new Map(); // run -> its traces, until the next reload
+    this.pending = new AbortController();
+    this.go = (changes) => this.change(changes);
+    this.run = chooser("Run", "run", (run) => this.go({ run, trace: "" }));
+    this.window = chooser("Window", "window", (trace) => this.go({ trace }));
+    this.tabs = tabs(VIEWS, (view) => this.go({ view }));
+    this.views = new Map(VIEWS.map((view) => [view.name, view.make(this.go)]));
+    this.note = el("div", { class: "notes" });
+    const reload = el("button", { type: "button", class: "quiet", onclick: () => this.reload() }, "Reload");
+    const choosers = el("div", { class: "choosers" }, this.run.field, this.window.field, reload);
+    document.body.append(
+      el("main", { class: "page" }, el("header", {}, choosers, this.tabs.list), this.note, ...this.tabs.panels.values()),
+    );
+  }
+
+  restore() {
+    this.state = readState();
+    this.show();
+  }
+
+  change(changes) {
+    Object.assign(this.state, changes);
+    writeState(this.state);
+    this.show();
+  }
+
+  /** Ask for the runs anew, then show the view. */
+  async reload() {
+    this.traces.clear();
+    for (const view of this.views.values()) view.forget?.();
+    const { signal } = this.overtake();
+    const panel = this.tabs.select(this.state.view);
+    panel.replaceChildren(loading("the runs"));
+    try {
+      const { runs, problems } = await getJson("runs", {}, signal);
+      this.runs = runs;
+      this.note.replaceChildren(...[problemList(problems)].filter(Boolean));
+    } catch (error) {
+      if (error.name !== "AbortError") panel.replaceChildren(failure(error, () => this.reload()));
+      return;
+    }
+    await this.show();
+  }
+
+  /** Abort the requests of the view that was asked for before. */
+  overtake() {
+    this.pending.abort();
+    this.pending = new AbortController();
+    return this.pending;
+  }
+
+  async show() {
+    const { signal } = this.overtake();
+    const view = VIEWS.find(({ name }) => name === this.state.view) ?? VIEWS[0];
+    const panel = this.tabs.select(view.name);
+    document.body.classList.toggle("fills", view.name === "trace");
+    if (!this.runs.length) {
+      this.run.field.hidden = this.window.field.hidden = true;
+      panel.replaceChildren(
+        empty("There is no run in this log folder yet. A training makes one, with its profile:", "python -m src.train model=resnet34"),
+      );
+      return;
+    }
+    this.chooseRun();
+    this.window.field.hidden = !view.hasWindow;
+    // A view that is quick to change keeps its content while it loads.
+    const waiting = setTimeout(() => panel.replaceChildren(loading(view.loads)), panel.hasChildNodes() ? 150 : 0);
+    try {
+      if (view.hasWindow) await this.chooseWindow(signal);
+      const content = await this.views.get(view.name).show(this.state, this, signal);
+      signal.throwIfAborted();
+      clearTimeout(waiting);
+      if (panel.firstChild !== content || panel.childNodes.length !== 1) panel.replaceChildren(content);
+    } catch (error) {
+      if (error.name !== "AbortError") panel.replaceChildren(failure(error, () => this.show()));
+    } finally {
+      clearTimeout(waiting);
+    }
+  }
+
+  chooseRun() {
+    const names = this.runs.map(({ name }) => name);
+    if (!names.includes(this.state.run)) {
+      const first = this.runs.find((run) => run.has_profile) ?? this.runs[0];
+      Object.assign(this.state, { run: first.name, trace: "" });
+      writeState(this.state);
+    }
+    this.run.field.hidden = false;
+    this.run.set(names.map((name) => ({ value: name, text: name })), this.state.run);
+  }
+
+  async chooseWindow(signal) {
+    const traces = await this.tracesOf(this.state.run, signal);
+    if (!traces.some(({ id }) => id === this.state.trace)) {
+      // The first window of a training holds work that is done only once.
+      const trainings = traces.filter(({ kind }) => kind === "training");
+      const usual = trainings.findLast(({ label }) => label.startsWith("training")) ?? trainings.at(-1);
+      this.state.trace = (usual ?? traces[0])?.id ?? "";
+      writeState(this.state);
+    }
+    this.window.field.hidden = !traces.length;
+    this.window.set(traces.map(({ id, label }) => ({ value: id, text: label })), this.state.trace);
+  }
+
+  /** Return the traces of a run. */
+  async tracesOf(run, signal) {
+    if (!this.traces.has(run)) {
+      const { traces, problems } = await getJson("traces", { run }, signal);
+      this.traces.set(run, traces);
+      if (problems.length) this.note.replaceChildren(problemList(problems));
+    }
+    return this.traces.get(run);
+  }
+}
