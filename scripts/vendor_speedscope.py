@@ -22,9 +22,7 @@ import urllib.request
 from pathlib import Path
 
 VERSION = "1.25.0"
-INTEGRITY = (
-    "sha512-cpf9HWTZf1ijLXBJrk87Ve/54tnYx6rlf0gUThvn3ook6h63hLXVOQiMf44PT+XoV503cPfvfiT5gP5vojp6Ag=="
-)
+INTEGRITY = "sha512-cpf9HWTZf1ijLXBJrk87Ve/54tnYx6rlf0gUThvn3ook6h63hLXVOQiMf44PT+XoV503cPfvfiT5gP5vojp6Ag=="
 TARBALL = f"https://registry.npmjs.org/speedscope/-/speedscope-{VERSION}.tgz"
 TARGET = (
     Path(__file__).resolve().parents[1] / "src" / "tensorboard_plugin" / "static" / "speedscope"
@@ -40,15 +38,14 @@ KEPT = {
     "speedscope.css": r"package/dist/release/speedscope-\w+\.css",
     "font.woff2": r"package/dist/release/SourceCodePro-Regular\.ttf-\w+\.woff2",
 }
-# The page may load and ask for nothing that is not of its own server. Its styles are made by its
-# script, and a WebAssembly module within the script demangles C++ names.
+# The page may load and ask for nothing that is not of its own server. Its script makes its styles.
 INDEX = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; connect-src 'self'; \
-font-src 'self'; img-src 'self' data:; script-src 'self' 'wasm-unsafe-eval'; \
+font-src 'self'; img-src 'self' data:; script-src 'self'; \
 style-src 'self' 'unsafe-inline'">
 <title>speedscope</title>
 <link rel="stylesheet" href="speedscope.css">
@@ -58,9 +55,13 @@ style-src 'self' 'unsafe-inline'">
 </body>
 </html>
 """
-# protobufjs looks for modules of Node.js by eval, which a Content-Security-Policy forbids. In a
-# browser the result is always null.
-EVAL, NO_MODULE = 'eval("quire".replace(/^/,"re"))(moduleName)', "null"
+# What a Content-Security-Policy forbids, and what it becomes:
+# - protobufjs looks for modules of Node.js by eval; in a browser the result is always null;
+# - a WebAssembly module demangles C++ names; the profiler of torch has demangled them already.
+REPLACED = {
+    'eval("quire".replace(/^/,"re"))(moduleName)': "null",
+    "async demangle(){": "async demangle(){return;",
+}
 
 
 def main() -> None:
@@ -72,7 +73,7 @@ def main() -> None:
     if path is not None:
         content = path.read_bytes()
     else:
-        with urllib.request.urlopen(TARBALL, timeout=60) as answer:  # noqa: S310  # a fixed address
+        with urllib.request.urlopen(TARBALL, timeout=60) as answer:
             content = answer.read()
     found = "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode("ascii")
     if found != INTEGRITY:
@@ -97,10 +98,10 @@ def selected(tarball: bytes) -> dict[str, bytes]:
             files[name] = stream.read()
     font = re.compile(rb"\./SourceCodePro-Regular\.ttf-\w+\.woff2")
     files["speedscope.css"] = without_map(replaced(font, files["speedscope.css"], b"./font.woff2"))
-    lookup = re.compile(re.escape(EVAL).encode())
-    files["speedscope.js"] = without_map(
-        replaced(lookup, files["speedscope.js"], NO_MODULE.encode())
-    )
+    script = without_map(files["speedscope.js"])
+    for forbidden, allowed in REPLACED.items():
+        script = replaced(re.compile(re.escape(forbidden).encode()), script, allowed.encode())
+    files["speedscope.js"] = script
     return files
 
 
