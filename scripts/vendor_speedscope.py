@@ -22,7 +22,10 @@ import urllib.request
 from pathlib import Path
 
 VERSION = "1.25.0"
-INTEGRITY = "sha512-cpf9HWTZf1ijLXBJrk87Ve/54tnYx6rlf0gUThvn3ook6h63hLXVOQiMf44PT+XoV503cPfvfiT5gP5vojp6Ag=="
+INTEGRITY = (
+    "sha512-cpf9HWTZf1ijLXBJrk87Ve/54tnYx6rlf0gUThvn3ook"
+    "6h63hLXVOQiMf44PT+XoV503cPfvfiT5gP5vojp6Ag=="
+)
 TARBALL = f"https://registry.npmjs.org/speedscope/-/speedscope-{VERSION}.tgz"
 TARGET = (
     Path(__file__).resolve().parents[1] / "src" / "tensorboard_plugin" / "static" / "speedscope"

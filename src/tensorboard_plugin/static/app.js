@@ -16,14 +16,18 @@ const VIEWS = [
   { name: "files", title: "Files", make: filesView, loads: "the exported files" },
 ];
 
+// The first two are those of report.html.
+const STYLES = ["static/colors.css", "static/parts.css", "static/plugin.css"];
+
 export async function start() {
-  await Promise.all([document_(), style("static/page.css"), style("static/plugin.css")]);
+  describe();
+  await Promise.all(STYLES.map(style));
   const page = new Page();
   window.addEventListener("hashchange", () => page.restore());
   await page.reload();
 }
 
-async function document_() {
+function describe() {
   document.documentElement.lang = "en";
   document.title = "Lightship";
   document.head.append(el("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }));
