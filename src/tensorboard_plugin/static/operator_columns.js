@@ -74,7 +74,7 @@ function shareOf({ id }, { operators }) {
 export function comparingColumns(figure, { by, per }, first, second) {
   const side = (name, data) => (row) => (row[name] ? row[name][figure.id] / divisor(data, per) : null);
   const [ofA, ofB] = [side("a", first), side("b", second)];
-  const difference = columnOf(figure, per, (row) => (ofB(row) ?? 0) - (ofA(row) ?? 0), "B − A");
+  const difference = columnOf(figure, per, (row) => (ofB(row) ?? 0) - (ofA(row) ?? 0), "Difference");
   const calls = FIGURES.find(({ id }) => id === "calls");
   return [
     NAME,
@@ -89,8 +89,8 @@ export function comparingColumns(figure, { by, per }, first, second) {
     },
     {
       id: "ratio",
-      head: "B / A",
-      unit: "",
+      head: "Ratio",
+      unit: "B / A",
       value: (row) => ratio(ofA(row), ofB(row)),
       text: (number) => decimals(number, 2),
       missing: (row) => (row.a ? (row.b ? "–" : "only A") : "only B"),

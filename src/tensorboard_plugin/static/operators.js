@@ -55,7 +55,7 @@ class Operators {
     this.total = el("output", { for: "filter" });
     this.place = el("div", {});
     this.caption = el("p", { class: "note" });
-    const save = el("button", { type: "button", onclick: () => this.save() }, "Download CSV");
+    const save = el("button", { type: "button", id: "save", onclick: () => this.save() }, "Download CSV");
     this.content = el(
       "div",
       { class: "operators" },
@@ -151,7 +151,7 @@ class Operators {
     this.rows = paired(first.operators, second.operators);
     this.shownColumns = comparingColumns(figure, state, first, second);
     this.usualSort = "-difference";
-    this.caption.textContent = `${figure.head}, figures of ${perStep}. A: ${first.label}, ${first.run}. B: ${second.label}, ${second.run}. B − A is sorted by its size, whichever sign it has.`;
+    this.caption.textContent = `${figure.head}, figures of ${perStep}. A: ${first.label}, ${first.run}. B: ${second.label}, ${second.run}. The difference, B − A, is sorted by its size, whichever sign it has.`;
   }
 
   get sort() {
