@@ -22,7 +22,7 @@ FLOORS = (
     {"export", "worker"},
     {"benchmark", "predict"},
     {"bundle", "callbacks", "compare"},
-    {"cli"},
+    {"cli", "tensorboard_plugin"},
     {"train"},
 )
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}

@@ -13,12 +13,13 @@ import msgspec
 import yaml
 
 from src.errors import UsageError, one_line, printable
-from src.run import manifest, reading, results, rounds
+from src.run import manifest, reading, results, rounds, training_profile
 from src.run.layout import as_dict
 from src.run.manifest import Manifest
 from src.run.paths import CHECKPOINTS, LAST, RunPaths
 from src.run.results import Results
 from src.run.rounds import Rounds
+from src.run.training_profile import TrainingProfile
 from src.system import atomic_files, partial_files, safe_yaml
 from src.system.paths import user_path
 
@@ -254,6 +255,15 @@ def read_results(path: Path) -> Results:
         UsageError: it is not such a file, or of another schema version.
     """
     return reading.read(path, Results, results.VERSIONS)
+
+
+def read_training_profile(path: Path) -> TrainingProfile:
+    """Read the profile of a training by one of its processes.
+
+    Raises:
+        UsageError: it is no such file, or of another schema version.
+    """
+    return reading.read(path, TrainingProfile, training_profile.VERSIONS)
 
 
 def _number(name: str) -> int:

@@ -5,12 +5,39 @@ Fields are in the order of the file.
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import PurePosixPath
+from typing import Literal
+
 import msgspec
+
+from src.run.record import (
+    Count,
+    Index,
+    InvalidValueError,
+    Number,
+    Record,
+    Seconds,
+    ShortText,
+    Text,
+    require_inside,
+)
+
+VERSIONS = (1,)  # that can be read
 
 STAGES = {"train": "training", "val": "validation"}
 
 
-class Operator(msgspec.Struct, frozen=True, kw_only=True):
+# A record leaves out a field that has its plain default, but not one that a function gave.
+def _yes() -> bool:
+    return True
+
+
+def _version() -> Literal[1]:
+    return 1
+
+
+class Operator(Record, frozen=True, kw_only=True):
     """Figures of an operator in a window, per step.
 
     Args:
@@ -20,13 +47,13 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True):
         allocated_bytes: memory that is still allocated after it.
     """
 
-    name: str
-    self_seconds: float
-    calls: float
-    allocated_bytes: float
+    name: Text
+    self_seconds: Number
+    calls: Number
+    allocated_bytes: Number
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class Place(Record, frozen=True, kw_only=True):
     """Position of a window within the training.
 
     Args:
@@ -37,12 +64,16 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     stage: str
-    epoch: int
-    global_step: int
-    first_step: int
+    epoch: Index
+    global_step: Index
+    first_step: Index
+
+    def __post_init__(self) -> None:
+        if self.stage not in STAGES:
+            raise InvalidValueError("stage", "train or val", self.stage)
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
+class Figures(Record, frozen=True, kw_only=True):
     """Figures of a window, in seconds and bytes.
 
     Args:
@@ -56,12 +87,12 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         problems: parts that the trace lacks.
     """
 
-    step_seconds: list[float]
-    regions: dict[str, float]
-    device: dict[str, float]
+    step_seconds: list[Seconds]
+    regions: dict[Text, Number]
+    device: dict[Text, Number]
     operators: list[Operator]
-    memory: dict[str, list[tuple[float, float]]]
-    problems: list[str]
+    memory: dict[Text, list[tuple[Number, Number]]]
+    problems: list[Text]
 
 
 class Window(Place, frozen=True, kw_only=True):
@@ -72,14 +103,21 @@ class Window(Place, frozen=True, kw_only=True):
         bytes: size of the trace.
     """
 
-    file: str | None
-    bytes: int
-    step_seconds: list[float]
-    regions: dict[str, float]
-    device: dict[str, float]
+    file: Text | None
+    bytes: Count
+    step_seconds: list[Seconds]
+    regions: dict[Text, Number]
+    device: dict[Text, Number]
     operators: list[Operator]
-    memory: dict[str, list[tuple[float, float]]]
-    problems: list[str]
+    memory: dict[Text, list[tuple[Number, Number]]]
+    problems: list[Text]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.file is not None:
+            require_inside(self.file, "file")
+            if PurePosixPath(self.file).name != self.file:
+                raise InvalidValueError("file", "the name of a file", self.file)
 
     @property
     def mean_seconds(self) -> float:
@@ -92,14 +130,14 @@ class Window(Place, frozen=True, kw_only=True):
         return f"{STAGES[self.stage]}, epoch {self.epoch}"
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class Choice(Record, frozen=True, kw_only=True):
     """The profiler's options that decide which steps were recorded."""
 
-    spread: str
-    active: int
+    spread: ShortText
+    active: Index
 
 
-class Context(msgspec.Struct, frozen=True, kw_only=True):
+class Context(Record, frozen=True, kw_only=True):
     """The settings of the training that advice depends on.
 
     Args:
@@ -112,15 +150,15 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         log_every_n_steps: of the trainer.
     """
 
-    batch_size: int
-    num_workers: int
-    device: str
-    precision: str
-    faster_in_bfloat16: bool = True
-    log_every_n_steps: int
+    batch_size: Index
+    num_workers: Index
+    device: ShortText
+    precision: ShortText
+    faster_in_bfloat16: bool = msgspec.field(default_factory=_yes)
+    log_every_n_steps: Index
 
 
-class TrainingProfile(msgspec.Struct, frozen=True, kw_only=True):
+class TrainingProfile(Record, frozen=True, kw_only=True):
     """The profile of a training.
 
     Args:
@@ -131,12 +169,23 @@ class TrainingProfile(msgspec.Struct, frozen=True, kw_only=True):
         windows: in the order of their recording.
     """
 
-    schema_version: int = 1
-    rank: int
+    schema_version: Literal[1] = msgspec.field(default_factory=_version)
+    rank: Index
     options: Choice
     context: Context
-    notes: list[str]
+    notes: list[Text]
     windows: list[Window]
+
+    @property
+    def labels(self) -> list[str]:
+        """The stage and the epoch of each window; the step as well where they are not enough."""
+        labels = Counter(window.label for window in self.windows)
+        return [
+            window.label
+            if labels[window.label] == 1
+            else f"{window.label}, step {window.first_step}"
+            for window in self.windows
+        ]
 
     @property
     def latest(self) -> list[Window]:

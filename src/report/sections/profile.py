@@ -26,10 +26,7 @@ def sections(profile: TrainingProfile) -> dict[str, list[Section]]:
 
 def sentences(profile: TrainingProfile) -> list[str]:
     """Return advice on the costliest part of a step, problems of the recording, and the traces."""
-    lines = [
-        _dominant(window, profile.context) for window in profile.latest if window.stage == "train"
-    ]
-    lines += [f"Profile: {note}." for note in profile.notes]
+    lines = [f"Profile: {sentence}" for sentence in advice(profile)]
     traces = [window for window in profile.windows if window.file]
     if traces:
         size = sum(window.bytes for window in traces)
@@ -40,6 +37,14 @@ def sentences(profile: TrainingProfile) -> list[str]:
     elif not profile.notes:
         lines.append("Profile: the training ended before a window of steps was reached.")
     return lines
+
+
+def advice(profile: TrainingProfile) -> list[str]:
+    """Return sentences on the costliest part of a step, and on problems of the recording."""
+    sentences_on_steps = [
+        _dominant(window, profile.context) for window in profile.latest if window.stage == "train"
+    ]
+    return [*sentences_on_steps, *(f"{note}." for note in profile.notes)]
 
 
 def parts_of(profile: TrainingProfile) -> list[str]:
@@ -117,13 +122,13 @@ def _dominant(window: Window, context: Context) -> str:
     }
     largest = max(noteworthy, key=lambda name: noteworthy[name], default=None)
     if largest is not None:
-        return f"Profile: {noteworthy[largest]:.0%} of a training step {_advice(largest, context)}"
+        return f"{noteworthy[largest]:.0%} of a training step {_advice(largest, context)}"
     computing = shares.get("forward", 0.0) + shares.get("backward", 0.0)
     name, share = "unknown", 0.0
-    if window.operators:
+    if window.operators and whole:
         name, share = window.operators[0].name, window.operators[0].self_seconds / whole
     return (
-        f"Profile: {computing:.0%} of a training step computes (forward and backward), the "
+        f"{computing:.0%} of a training step computes (forward and backward), the "
         f"most in {name} ({share:.0%}); {_faster_computing(context)}"
     )
 
