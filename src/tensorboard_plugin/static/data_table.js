@@ -55,7 +55,10 @@ function headOf(column, sort, onsort) {
 
 function cellOf(column, row) {
   const value = column.value(row);
-  if (column.id === "name") return el("th", { scope: "row" }, value);
+  if (column.id === "name") {
+    const kind = row.kind === "operator" ? null : el("span", { class: "kind" }, row.kind);
+    return el("th", { scope: "row" }, value, " ", kind);
+  }
   if (value === null) return el("td", { class: "missing" }, column.missing?.(row) ?? "–");
   if (column.isStack) return el("td", { class: "text stack" }, stackOf(row.stack));
   if (column.isText) return el("td", { class: "text shapes" }, value);

@@ -2,6 +2,14 @@
 // row to its value (null if there is none) and from a value to its text.
 import { decimals } from "./format.js";
 
+// Kinds of rows, as the chooser names them.
+export const KINDS = {
+  operator: "operators",
+  region: "regions",
+  runtime: "calls of the device's runtime",
+  kernel: "kernels",
+  memory: "memory outside operators",
+};
 const NAME = { id: "name", head: "Operator", isText: true, value: ({ name }) => name };
 const GROUPS = {
   shapes: { id: "shapes", head: "Input shapes", isText: true, value: ({ shapes }) => shapes },

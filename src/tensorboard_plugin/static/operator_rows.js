@@ -11,12 +11,15 @@ export function paired(first, second) {
   return [...rows.values()];
 }
 
-/** Return the rows whose name, shapes or stack contain the text, in any case. */
-export function filtered(rows, text) {
+/** Return the rows of a kind (any if it is empty) whose name, shapes or stack contain the text. */
+export function filtered(rows, text, kind) {
   const wanted = text.trim().toLowerCase();
-  if (!wanted) return rows;
   const matches = (part) => part?.toLowerCase().includes(wanted);
-  return rows.filter(({ name, shapes, stack }) => matches(name) || matches(shapes) || stack?.some(matches));
+  return rows.filter(
+    (row) =>
+      (!kind || row.kind === kind) &&
+      (!wanted || matches(row.name) || matches(row.shapes) || row.stack?.some(matches)),
+  );
 }
 
 /** Return the rows in the order of a column; those without a value come last, whichever way. */
@@ -30,10 +33,10 @@ export function sorted(rows, column, isDescending) {
   });
 }
 
-function named({ name, shapes, stack }) {
-  return { name, shapes, stack };
+function named({ name, kind, shapes, stack }) {
+  return { name, kind, shapes, stack };
 }
 
-function keyOf({ name, shapes, stack }) {
-  return JSON.stringify([name, shapes, stack]);
+function keyOf({ name, kind, shapes, stack }) {
+  return JSON.stringify([name, kind, shapes, stack]);
 }

@@ -4,7 +4,7 @@ import { PART, dataTable, inOrder } from "./data_table.js";
 import { choices, chooser, el } from "./dom.js";
 import { counted, decimals } from "./format.js";
 import { empty } from "./messages.js";
-import { FIGURES, columnsOf, comparingColumns, figuresOf } from "./operator_columns.js";
+import { FIGURES, KINDS, columnsOf, comparingColumns, figuresOf } from "./operator_columns.js";
 import { filtered, paired } from "./operator_rows.js";
 import { getJson } from "./requests.js";
 
@@ -51,6 +51,7 @@ class Operators {
     this.withRun = chooser("Compare with", "withrun", (withrun) => go({ withrun, withtrace: "", sort: "" }));
     this.withTrace = chooser("Window of B", "withtrace", (withtrace) => go({ withtrace }));
     this.figure = chooser("Compared figure", "figure", (figure) => go({ figure, sort: "" }));
+    this.kind = chooser("Rows", "kind", (kind) => go({ kind }));
     this.filter = el("input", { id: "filter", type: "search", spellcheck: "false", autocomplete: "off", oninput: () => this.filterBy() });
     this.total = el("output", { for: "filter" });
     this.place = el("div", {});
@@ -65,6 +66,7 @@ class Operators {
         "div",
         { class: "controls" },
         el("div", { class: "field grows" }, el("label", { for: "filter" }, "Filter"), this.filter),
+        this.kind.field,
         this.total,
         save,
       ),
@@ -138,11 +140,14 @@ class Operators {
   prepare() {
     const { state, first, second } = this;
     const perStep = state.per === "step" ? "a step" : "the whole window";
+    const omitted = first.omitted + (second?.omitted ?? 0);
+    const cut = omitted ? ` ${decimals(omitted)} rows with the least time are left out.` : "";
     if (!second) {
       this.rows = first.operators;
+      this.chooseKind();
       this.shownColumns = columnsOf(first, state, this.side);
       this.usualSort = this.side === "device" ? "-device_self_seconds" : "-self_seconds";
-      this.caption.textContent = `${first.label}: ${counted(first.steps, "step")} recorded, figures of ${perStep}. Self time is without the operators that an operator calls.`;
+      this.caption.textContent = `${first.label}: ${counted(first.steps, "step")} recorded, figures of ${perStep}. Self time is without the operators that an operator calls.${cut}`;
       return;
     }
     const figures = figuresOf({ has_device: first.has_device || second.has_device, has_memory: first.has_memory || second.has_memory }, "both");
@@ -151,7 +156,19 @@ class Operators {
     this.rows = paired(first.operators, second.operators);
     this.shownColumns = comparingColumns(figure, state, first, second);
     this.usualSort = "-difference";
-    this.caption.textContent = `${figure.head}, figures of ${perStep}. A: ${first.label}, ${first.run}. B: ${second.label}, ${second.run}. The difference, B − A, is sorted by its size, whichever sign it has.`;
+    this.caption.textContent = `${figure.head}, figures of ${perStep}. A: ${first.label}, ${first.run}. B: ${second.label}, ${second.run}. The difference, B − A, is sorted by its size, whichever sign it has.${cut}`;
+    this.chooseKind();
+  }
+
+  /** Offer the kinds of rows that there are. */
+  chooseKind() {
+    const present = Object.keys(KINDS).filter((kind) => this.rows.some((row) => row.kind === kind));
+    if (!present.includes(this.state.kind)) this.state.kind = "";
+    this.kind.set([{ value: "", text: "all kinds" }, ...present.map((kind) => ({ value: kind, text: KINDS[kind] }))], this.state.kind);
+  }
+
+  get filteredRows() {
+    return filtered(this.rows, this.state.filter, this.state.kind);
   }
 
   get sort() {
@@ -160,7 +177,7 @@ class Operators {
   }
 
   draw() {
-    const rows = filtered(this.rows, this.state.filter);
+    const rows = this.filteredRows;
     this.total.textContent =
       rows.length === this.rows.length ? counted(rows.length, "row") : `${decimals(rows.length)} of ${counted(this.rows.length, "row")}`;
     const table = dataTable({
@@ -189,7 +206,7 @@ class Operators {
   }
 
   save() {
-    const rows = inOrder(filtered(this.rows, this.state.filter), this.shownColumns, this.sort);
+    const rows = inOrder(this.filteredRows, this.shownColumns, this.sort);
     const name = `operators ${this.state.run} ${this.state.trace}`.replace(/[^\w.-]+/g, "_");
     download(`${name}.csv`, csvOf(this.shownColumns, rows));
   }

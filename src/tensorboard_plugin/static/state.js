@@ -10,6 +10,7 @@ const DEFAULTS = {
   columns: "", // operators: "host", "device" or "both"; empty lets the trace decide
   sort: "", // operators: key of a column, with "-" in front for descending
   filter: "",
+  kind: "", // operators: one kind of rows; empty for all
   withrun: "", // operators: the run and the trace to compare with
   withtrace: "",
   figure: "self_seconds", // operators: the figure that is compared
