@@ -1,7 +1,7 @@
 // The page: a chooser of the run and of the window, four tabs, and the state they share.
-import { chooser, el } from "./dom.js";
+import { chooser, el, traceOptions } from "./dom.js";
 import { filesView } from "./files.js";
-import { empty, failure, loading, problemList } from "./messages.js";
+import { empty, failure, problemList } from "./messages.js";
 import { operatorsView } from "./operators.js";
 import { overviewView } from "./overview.js";
 import { address, getJson } from "./requests.js";
@@ -28,6 +28,7 @@ export async function start() {
 }
 
 function describe() {
+  document.querySelector("base")?.remove(); // "#id" in a chart is in this document; addresses are absolute
   document.documentElement.lang = "en";
   document.title = "Lightship";
   document.head.append(el("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }));
@@ -48,14 +49,15 @@ class Page {
     this.pending = new AbortController();
     this.go = (changes) => this.change(changes);
     this.run = chooser("Run", "run", (run) => this.go({ run, trace: "" }));
-    this.window = chooser("Window", "window", (trace) => this.go({ trace }));
+    this.window = chooser("Window or file", "window", (trace) => this.go({ trace }));
     this.tabs = tabs(VIEWS, (view) => this.go({ view }));
     this.views = new Map(VIEWS.map((view) => [view.name, view.make(this.go)]));
     this.note = el("div", { class: "notes" });
+    this.status = el("span", { role: "status" });
     const reload = el("button", { type: "button", class: "quiet", onclick: () => this.reload() }, "Reload");
-    const choosers = el("div", { class: "choosers" }, this.run.field, this.window.field, reload);
+    const choosers = el("div", { class: "choosers" }, this.run.field, this.window.field, reload, this.status);
     document.body.append(
-      el("main", { class: "page" }, el("header", {}, choosers, this.tabs.list), this.note, ...this.tabs.panels.values()),
+      el("main", { class: "page" }, el("h1", { class: "unseen" }, "Lightship"), el("header", {}, choosers, this.tabs.list), this.note, ...this.tabs.panels.values()),
     );
   }
 
@@ -76,7 +78,7 @@ class Page {
     for (const view of this.views.values()) view.forget?.();
     const { signal } = this.overtake();
     const panel = this.tabs.select(this.state.view);
-    panel.replaceChildren(loading("the runs"));
+    const wait = this.wait("the runs", panel);
     try {
       const { runs, problems } = await getJson("runs", {}, signal);
       this.runs = runs;
@@ -84,8 +86,26 @@ class Page {
     } catch (error) {
       if (error.name !== "AbortError") panel.replaceChildren(failure(error, () => this.reload()));
       return;
+    } finally {
+      wait.end();
     }
     await this.show();
+  }
+
+  /** Say that something loads, unless it is there at once. What is shown stays until then. */
+  wait(what, panel) {
+    const timer = setTimeout(() => {
+      this.status.textContent = `Loading ${what} …`;
+      panel.setAttribute("aria-busy", "true");
+    }, 120);
+    const { signal } = this.pending;
+    const end = () => {
+      clearTimeout(timer);
+      this.status.textContent = "";
+      panel.removeAttribute("aria-busy");
+    };
+    signal.addEventListener("abort", end);
+    return { end: () => signal.aborted || end() };
   }
 
   /** Abort the requests of the view that was asked for before. */
@@ -109,18 +129,16 @@ class Page {
     }
     this.chooseRun();
     this.window.field.hidden = !view.hasWindow;
-    // A view that is quick to change keeps its content while it loads.
-    const waiting = setTimeout(() => panel.replaceChildren(loading(view.loads)), panel.hasChildNodes() ? 150 : 0);
+    const wait = this.wait(view.loads, panel);
     try {
       if (view.hasWindow) await this.chooseWindow(signal);
       const content = await this.views.get(view.name).show(this.state, this, signal);
       signal.throwIfAborted();
-      clearTimeout(waiting);
       if (panel.firstChild !== content || panel.childNodes.length !== 1) panel.replaceChildren(content);
     } catch (error) {
       if (error.name !== "AbortError") panel.replaceChildren(failure(error, () => this.show()));
     } finally {
-      clearTimeout(waiting);
+      wait.end();
     }
   }
 
@@ -145,7 +163,7 @@ class Page {
       writeState(this.state);
     }
     this.window.field.hidden = !traces.length;
-    this.window.set(traces.map(({ id, label }) => ({ value: id, text: label })), this.state.trace);
+    this.window.set(traceOptions(traces), this.state.trace);
   }
 
   /** Return the traces of a run. */

@@ -27,9 +27,7 @@ export function scrolling(label, ...children) {
   return el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": label }, ...children);
 }
 
-/** Return a select.
- * @param {{value: string, text: string}[]} options
- */
+/** Return a labelled select. Its options are {value, text, group}, where the group may be missing. */
 export function chooser(label, id, onchange) {
   const select = el("select", { id, onchange: () => onchange(select.value) });
   const field = el("div", { class: "field" }, el("label", { for: id }, label), select);
@@ -37,8 +35,22 @@ export function chooser(label, id, onchange) {
 }
 
 function setOptions(select, options, value) {
-  select.replaceChildren(...options.map((option) => el("option", { value: option.value }, option.text)));
+  const groups = new Map();
+  select.replaceChildren();
+  for (const option of options) {
+    if (option.group && !groups.has(option.group)) {
+      groups.set(option.group, el("optgroup", { label: option.group }));
+      select.append(groups.get(option.group));
+    }
+    (groups.get(option.group) ?? select).append(el("option", { value: option.value }, option.text));
+  }
   select.value = value;
+}
+
+/** Return the options of a chooser of traces. */
+export function traceOptions(traces) {
+  const groups = { training: "Windows of the training", file: "Exported files" };
+  return traces.map(({ id, label, kind }) => ({ value: id, text: label, group: groups[kind] }));
 }
 
 /** Return a group of radio buttons that looks like one control of several parts.

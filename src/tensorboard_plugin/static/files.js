@@ -1,6 +1,6 @@
 // Every exported file of a run, or of several side by side: a page fragment that the server makes.
 import { el } from "./dom.js";
-import { empty, failure, loading } from "./messages.js";
+import { empty, failure } from "./messages.js";
 import { address, getText } from "./requests.js";
 
 export function filesView(go) {
@@ -14,7 +14,7 @@ export function filesView(go) {
   fragment.addEventListener("click", (event) => {
     const link = event.target.closest("a[href^='#']");
     if (!link) return;
-    // Under TensorBoard's <base> such a link would leave the page.
+    // The hash is the page's state.
     event.preventDefault();
     document.getElementById(link.getAttribute("href").slice(1))?.scrollIntoView();
   });
@@ -48,16 +48,13 @@ export function filesView(go) {
       const key = JSON.stringify(runs);
       if (shown === key) return content;
       shown = null;
-      fragment.replaceChildren(loading("the exported files"));
-      load(runs, page, signal).then(
-        (nodes) => {
-          fragment.replaceChildren(...nodes, sorting());
-          shown = key;
-        },
-        (error) => {
-          if (error.name !== "AbortError") fragment.replaceChildren(failure(error, () => page.show()));
-        },
-      );
+      try {
+        fragment.replaceChildren(...(await load(runs, page, signal)), sorting());
+        shown = key;
+      } catch (error) {
+        if (error.name === "AbortError") throw error;
+        fragment.replaceChildren(failure(error, () => page.show())); // the choice of runs stays
+      }
       return content;
     },
   };
@@ -91,7 +88,8 @@ function sorting() {
   return el("script", { src: address("static/sort.js") });
 }
 
+/** Return a run's folder as an argument of a shell, as far as its name tells it. */
 function quoted(run) {
-  const path = `lightning_logs/${run}`;
+  const path = run === "." ? "RUN" : `lightning_logs/${run}`;
   return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

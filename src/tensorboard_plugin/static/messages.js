@@ -1,9 +1,5 @@
-// What a view shows instead of figures: that it loads, that there is nothing, or an error.
+// What a view shows instead of figures: that there is nothing, or an error.
 import { el } from "./dom.js";
-
-export function loading(what) {
-  return el("p", { class: "message", role: "status" }, `Loading ${what} …`);
-}
 
 export function failure(error, retry) {
   return el(

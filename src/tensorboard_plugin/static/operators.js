@@ -1,7 +1,7 @@
 // The operators of a window, or of two windows side by side.
 import { csvOf, download } from "./csv.js";
 import { PART, dataTable, inOrder } from "./data_table.js";
-import { choices, chooser, el } from "./dom.js";
+import { choices, chooser, el, traceOptions } from "./dom.js";
 import { counted, decimals } from "./format.js";
 import { empty } from "./messages.js";
 import { FIGURES, KINDS, columnsOf, comparingColumns, figuresOf } from "./operator_columns.js";
@@ -49,7 +49,7 @@ class Operators {
       (columns) => go({ columns }),
     );
     this.withRun = chooser("Compare with", "withrun", (withrun) => go({ withrun, withtrace: "", sort: "" }));
-    this.withTrace = chooser("Window of B", "withtrace", (withtrace) => go({ withtrace }));
+    this.withTrace = chooser("Window or file B", "withtrace", (withtrace) => go({ withtrace }));
     this.figure = chooser("Compared figure", "figure", (figure) => go({ figure, sort: "" }));
     this.kind = chooser("Rows", "kind", (kind) => go({ kind }));
     this.filter = el("input", { id: "filter", type: "search", spellcheck: "false", autocomplete: "off", oninput: () => this.filterBy() });
@@ -122,7 +122,7 @@ class Operators {
       const alike = traces.find(({ id }) => id === state.trace && isOther({ id }));
       state.withtrace = (alike ?? traces.find(isOther) ?? traces[0])?.id ?? "";
     }
-    this.withTrace.set(traces.map(({ id, label }) => ({ value: id, text: label })), state.withtrace);
+    this.withTrace.set(traceOptions(traces), state.withtrace);
     this.withTrace.field.hidden = this.figure.field.hidden = !state.withrun;
   }
 

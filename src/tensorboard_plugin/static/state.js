@@ -36,6 +36,5 @@ export function writeState(state) {
     }
   }
   sessionStorage.setItem(STORAGE, `${query}`);
-  // An address in full: a relative one would be taken as relative to TensorBoard's <base>.
-  history.replaceState(null, "", `${location.pathname}${location.search}#${query}`);
+  history.replaceState(null, "", `#${query}`);
 }
