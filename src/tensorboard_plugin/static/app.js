@@ -45,7 +45,8 @@ class Page {
   constructor() {
     this.state = readState();
     this.runs = [];
-    this.traces = new Map(); // run -> its traces, until the next reload
+    this.problems = []; // of the listing of runs
+    this.traces = new Map(); // run -> the answer with its traces, until the next reload
     this.pending = new AbortController();
     this.go = (changes) => this.change(changes);
     this.run = chooser("Run", "run", (run) => this.go({ run, trace: "" }));
@@ -81,8 +82,7 @@ class Page {
     const wait = this.wait("the runs", panel);
     try {
       const { runs, problems } = await getJson("runs", {}, signal);
-      this.runs = runs;
-      this.note.replaceChildren(...[problemList(problems)].filter(Boolean));
+      Object.assign(this, { runs, problems });
     } catch (error) {
       if (error.name !== "AbortError") panel.replaceChildren(failure(error, () => this.reload()));
       return;
@@ -129,6 +129,7 @@ class Page {
     }
     this.chooseRun();
     this.window.field.hidden = !view.hasWindow;
+    this.warn(this.problems);
     const wait = this.wait(view.loads, panel);
     try {
       if (view.hasWindow) await this.chooseWindow(signal);
@@ -140,6 +141,10 @@ class Page {
     } finally {
       wait.end();
     }
+  }
+
+  warn(problems) {
+    this.note.replaceChildren(...[problemList(problems)].filter(Boolean));
   }
 
   chooseRun() {
@@ -155,6 +160,7 @@ class Page {
 
   async chooseWindow(signal) {
     const traces = await this.tracesOf(this.state.run, signal);
+    this.warn([...this.problems, ...this.traces.get(this.state.run).problems]);
     if (!traces.some(({ id }) => id === this.state.trace)) {
       // The first window of a training holds work that is done only once.
       const trainings = traces.filter(({ kind }) => kind === "training");
@@ -168,11 +174,7 @@ class Page {
 
   /** Return the traces of a run. */
   async tracesOf(run, signal) {
-    if (!this.traces.has(run)) {
-      const { traces, problems } = await getJson("traces", { run }, signal);
-      this.traces.set(run, traces);
-      if (problems.length) this.note.replaceChildren(problemList(problems));
-    }
-    return this.traces.get(run);
+    if (!this.traces.has(run)) this.traces.set(run, await getJson("traces", { run }, signal));
+    return this.traces.get(run).traces;
   }
 }

@@ -80,8 +80,8 @@ function shareOf({ id }, { operators }) {
 
 /** Return the columns that compare one figure of two windows: A, B, difference and ratio. */
 export function comparingColumns(figure, { by, per }, first, second) {
-  const side = (name, data) => (row) => (row[name] ? row[name][figure.id] / divisor(data, per) : null);
-  const [ofA, ofB] = [side("a", first), side("b", second)];
+  const side = (name, data, { id }) => (row) => (row[name] ? row[name][id] / divisor(data, per) : null);
+  const [ofA, ofB] = [side("a", first, figure), side("b", second, figure)];
   const difference = columnOf(figure, per, (row) => (ofB(row) ?? 0) - (ofA(row) ?? 0), "Difference");
   const calls = FIGURES.find(({ id }) => id === "calls");
   return [
@@ -106,8 +106,8 @@ export function comparingColumns(figure, { by, per }, first, second) {
     ...(figure.kind === "count"
       ? []
       : [
-          { ...columnOf(calls, per, side("a", first), "Calls, A"), id: "calls_a" },
-          { ...columnOf(calls, per, side("b", second), "Calls, B"), id: "calls_b" },
+          { ...columnOf(calls, per, side("a", first, calls), "Calls, A"), id: "calls_a" },
+          { ...columnOf(calls, per, side("b", second, calls), "Calls, B"), id: "calls_b" },
         ]),
   ].filter(Boolean);
 }
