@@ -11,10 +11,10 @@ from tensorboard import plugin_util
 from tensorboard.plugins import base_plugin
 from werkzeug.wrappers import Request, Response
 
-from src import report
 from src.tensorboard_plugin import responses, throughput, traces, training_profiles
 from src.tensorboard_plugin.log_folder import RunIndex, log_folders
 from src.tensorboard_plugin.overview import overview
+from src.tensorboard_plugin.packaged_files import PackagedFile, packaged_files
 from src.tensorboard_plugin.responses import (
     BAD_ARGUMENT,
     DAMAGED,
@@ -27,8 +27,6 @@ from src.tensorboard_plugin.traces import FoundTrace
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-STATIC = Path(__file__).parent / "static"
-REPORT = Path(report.__file__).parent / "templates"  # the fragments look like its pages
 GROUPINGS = ("name", "shapes", "stack")
 _MAX_COMPARED = 20  # runs in one answer
 
@@ -153,19 +151,8 @@ class LightshipPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboar
         return self._parsed_traces.get([trace.path], view, make)
 
 
-def packaged_files() -> dict[str, Path]:
-    """Return the files of the page by route. No other file is sent, whatever a request names."""
-    shared = [path for path in REPORT.iterdir() if path.suffix in {".css", ".js"}]
-    own = [path for path in STATIC.rglob("*") if path.is_file()]
-    return {
-        "/index.js": STATIC / "index.js",
-        **{f"/static/{file.name}": file for file in sorted(shared)},
-        **{f"/static/{file.relative_to(STATIC).as_posix()}": file for file in sorted(own)},
-    }
-
-
-def _sender(file: Path) -> Callable[[Request], Response]:
-    return lambda request: responses.packaged(request, file)
+def _sender(file: PackagedFile) -> Callable[[Request], Response]:
+    return lambda request: responses.packaged(request, file.path.name, file.read())
 
 
 def _with_fields(named: dict[str, Any], record: bytes) -> bytes:

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -156,10 +156,9 @@ def attachment(request: Request, path: Path) -> Response:
     return response
 
 
-def packaged(request: Request, path: Path) -> Response:
+def packaged(request: Request, name: str, body: bytes) -> Response:
     """Return a file of the plugin itself, or 304 if the browser has it."""
-    body = path.read_bytes()
-    response = _whole(request, body, _mime_type(path), _STATIC)
+    response = _whole(request, body, _mime_type(name), _STATIC)
     response.set_etag(hashlib.sha256(body).hexdigest()[:32])
     return response.make_conditional(request.environ)
 
@@ -207,6 +206,6 @@ def _accepts_gzip(request: Request) -> bool:
     return request.accept_encodings.quality("gzip") > 0
 
 
-def _mime_type(path: Path) -> str:
-    known = _MIME_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
-    return known or "application/octet-stream"
+def _mime_type(name: str) -> str:
+    suffix = PurePath(name).suffix
+    return _MIME_TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"

@@ -50,7 +50,7 @@ class ResultCache:
                 if known is None:
                     known = self._make(key, make)
         if isinstance(known, LightshipError):
-            raise known
+            raise known.with_traceback(None)  # else each request would make it longer
         return known
 
     def _known(self, key: Hashable) -> bytes | LightshipError | None:

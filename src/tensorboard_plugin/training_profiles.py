@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from src.errors import UsageError
 from src.run.folder import Run, read_training_profile

@@ -22,6 +22,11 @@ SCRIPTS = [name for name in PROGRAMS if name not in {"environment", "lock"}]
 PYTHON_PROGRAMS = [name for name in PROGRAMS if name.endswith(".py")]
 OF_THE_PROJECT = {"check", "test", "test_faults"}  # whose arguments are about the project itself
 SYSTEM_PYTHON = (3, 9)  # macOS's: it parses a script before it restarts it in the environment
+LOADER = Path("src", "tensorboard_plugin", "distribution", "lightship_tensorboard")
+INSTALLATION = (
+    "uv pip install --quiet --no-deps --no-build-isolation --offline --reinstall-package lightship "
+    "--python {0}/.venv/bin/python {0}"
+)
 PYTHON = """#!/bin/sh
 echo "in: $PWD"
 echo "path: $PYTHONPATH"
@@ -42,12 +47,25 @@ def project(tmp_path: Path) -> Path:
     project = tmp_path / "the project"
     shutil.copytree(ROOT / "scripts", project / "scripts")
     (project / "requirements.lock").write_text("numpy==2.0\n")
+    (project / "pyproject.toml").write_text("[project]\n")
+    (project / LOADER).mkdir(parents=True)
+    (project / LOADER / "__init__.py").write_text("# the loader\n")
     for tool in ("python", "ruff", "mypy"):
         make_program(project / ".venv" / "bin" / tool, PYTHON)
     shutil.copy(project / "requirements.lock", project / ".venv")
+    (project / ".venv" / "lightship.installed").write_text("[project]\n# the loader\n")
     make_program(tmp_path / "tools" / "fake_python", PYTHON)  # check_gpu takes the machine's own
     make_program(tmp_path / "tools" / "uv", '#!/bin/sh\necho "uv $*" >>"$UV_CALLS"\n')
     return project
+
+
+def link_sources(project: Path) -> None:
+    """Put the real sources in the place of the project's, and let it be installed with them."""
+    shutil.rmtree(project / "src")
+    for part in ("src", "configs"):
+        (project / part).symlink_to(ROOT / part)
+    files = [project / "pyproject.toml", *(project / LOADER).glob("*.py")]
+    (project / ".venv" / "lightship.installed").write_bytes(b"".join(f.read_bytes() for f in files))
 
 
 def run(script: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -90,8 +108,7 @@ def test_a_script_runs_in_the_folder_that_it_is_called_from(
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_script_says_how_it_is_used(project: Path, own: Path, name: str) -> None:
-    for part in ("src", "configs"):
-        (project / part).symlink_to(ROOT / part)
+    link_sources(project)
     real = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
     for python in (project / ".venv" / "bin" / "python", project.parent / "tools" / "fake_python"):
         make_program(python, real)
@@ -150,7 +167,7 @@ def test_a_python_that_has_the_project_on_its_path_is_taken_as_it_is(
         check=False,
     )
     assert "words: " in ended.stdout  # another project's: it restarts in that one
-    (project / "src").symlink_to(ROOT / "src")
+    link_sources(project)
     ended = subprocess.run(
         [sys.executable, project / "scripts" / "int8_peak.py", "--help"],
         cwd=own,
@@ -167,8 +184,9 @@ def test_a_python_that_has_the_project_on_its_path_is_taken_as_it_is(
 def test_an_environment_of_an_older_lock_is_made_again(project: Path, own: Path) -> None:
     (project / ".venv" / "requirements.lock").write_text("")
     assert run(project / "scripts" / "train", own).returncode == 0
-    [call] = (own / "uv_calls").read_text().splitlines()
+    call, installation = (own / "uv_calls").read_text().splitlines()
     assert call.startswith("uv pip sync")
+    assert installation == INSTALLATION.format(project)
     lock = (project / ".venv" / "requirements.lock").read_text()
     assert lock == (project / "requirements.lock").read_text()
 
@@ -182,8 +200,46 @@ def test_an_environment_is_made_where_there_is_none(project: Path, own: Path) ->
     make_program(project.parent / "tools" / "uv", make)
     assert run(project / "scripts" / "train", own).returncode == 0
     calls = (own / "uv_calls").read_text().splitlines()
-    assert [call.split()[1] for call in calls] == ["venv", "pip"]
+    assert [call.split()[1] for call in calls] == ["venv", "pip", "pip"]
     assert "--python >=3.11,<3.14 " in calls[0]
+    assert calls[2] == INSTALLATION.format(project)
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", LOADER / "__init__.py"])
+def test_what_tensorboard_loads_is_installed_again_after_a_change(
+    project: Path, own: Path, name: str | Path
+) -> None:
+    with (project / name).open("a") as file:
+        file.write("# changed\n")
+    for _ in range(2):
+        assert run(project / "scripts" / "train", own).returncode == 0
+    assert (own / "uv_calls").read_text().splitlines() == [INSTALLATION.format(project)]
+
+
+def test_an_environment_of_before_the_tab_gets_it(project: Path, own: Path) -> None:
+    (project / ".venv" / "lightship.installed").unlink()
+    assert run(project / "scripts" / "train", own).returncode == 0
+    assert (own / "uv_calls").read_text().splitlines() == [INSTALLATION.format(project)]
+
+
+def test_a_training_does_without_the_tab(project: Path, own: Path) -> None:
+    (project / ".venv" / "lightship.installed").unlink()
+    make_program(project.parent / "tools" / "uv", "#!/bin/sh\nexit 2\n")
+    for _ in range(2):
+        ended = run(project / "scripts" / "train", own, "data.root=photos")
+        assert ended.returncode == 0
+        assert "data.root=photos" in ended.stdout
+        assert (
+            ended.stderr == "warning: TensorBoard has no tab Lightship: it could not be installed\n"
+        )
+
+
+def test_an_environment_that_was_moved_with_its_project_is_taken_as_it_is(
+    project: Path, own: Path
+) -> None:
+    moved = project.rename(project.parent / "moved")
+    assert run(moved / "scripts" / "train", own).returncode == 0
+    assert not (own / "uv_calls").exists()
 
 
 def test_the_python_of_an_environment_can_be_chosen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
 import os
 import re
@@ -94,6 +95,10 @@ def test_tensorboard_tabs_show_the_profile_without_the_plugin(get: Get) -> None:
     assert {"profile/steps", "profile/memory"} <= set(images)
 
 
+needs_profiler_plugin = pytest.mark.skipif(
+    importlib.util.find_spec("torch_tb_profiler") is None,
+    reason="needs the extra profiler-legacy: python -m pip install torch-tb-profiler",
+)
 VIEWS = {
     "overview": "overview",
     "operation": "operation",
@@ -111,6 +116,7 @@ def spans(get: Get, run: str) -> Iterator[tuple[str, str]]:
             yield worker, span
 
 
+@needs_profiler_plugin
 def test_every_view_of_the_profiler_plugin_shows_the_operators_of_the_run(
     get: Get, run: Path
 ) -> None:
@@ -138,6 +144,7 @@ def test_every_view_of_the_profiler_plugin_shows_the_operators_of_the_run(
         assert any(event["name"].startswith("ProfilerStep#") for event in trace["traceEvents"])
 
 
+@needs_profiler_plugin
 def test_the_profiler_plugin_shows_the_exported_files(get: Get, run: Path) -> None:
     plugin = "plugin/pytorch_profiler"
     name = "resnet34/version_0/profile/inference"
