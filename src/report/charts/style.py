@@ -11,7 +11,7 @@ import matplotlib as mpl
 # Each colour has a contrast of 3:1 or more with the light and with the dark page (WCAG 2.2,
 # 1.4.11). They differ in lightness too, and are labelled, for readers who see colours differently.
 PALETTE = ("#2f7fd1", "#d9601a", "#1f9468", "#b861a5", "#9a8108", "#d4495f", "#6a7bd6", "#7d8590")
-LIGHT, DARK = "#ffffff", "#14171c"  # colours of the page: see templates/colors.css
+LIGHT, DARK = "#ffffff", "#14171c"  # colours of the page: see templates/page.css
 
 INK, FAINT, GRID = "#1a1c1f", "#5b6067", "#c9ced6"  # text and axes; notes; lines behind the data
 CURVE_COLORS = {"train_loss": PALETTE[-1], "val_loss": PALETTE[0], "val_top1": PALETTE[0]}

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from src.report.charts.chart import Chart
 from src.report.charts.style import FAINT, GRID, INK, NARROW, WIDE, house
 
-_VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", GRID: "var(--line)"}  # of colors.css
+_VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", GRID: "var(--line)"}  # of page.css
 
 
 def slim(chart: Chart) -> Markup:

@@ -16,8 +16,7 @@ const VIEWS = [
   { name: "files", title: "Files", make: filesView, loads: "the exported files" },
 ];
 
-// The first two are those of report.html.
-const STYLES = ["static/colors.css", "static/parts.css", "static/plugin.css"];
+const STYLES = ["static/page.css", "static/plugin.css"]; // the first is that of report.html
 
 export async function start() {
   describe();

@@ -22,7 +22,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_colours_have_enough_contrast_in_light_and_dark() -> None:
-    css = (Path(html.__file__).parents[1] / "templates" / "colors.css").read_text()
+    css = (Path(html.__file__).parents[1] / "templates" / "page.css").read_text()
     blocks = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
     light, dark, _ = (dict(re.findall(r"--(\w+): (#\w+)", block)) for block in blocks)
     assert (light["page"], dark["page"]) == (style.LIGHT, style.DARK)
