@@ -32,7 +32,8 @@ def tarball(**changes: bytes) -> bytes:
         f"{release}/source-code-pro.LICENSE.md": b"OFL",
         f"{release}/release.txt": b"speedscope@1",
         f"{release}/speedscope-AB12.js": (
-            b'eval("quire".replace(/^/,"re"))(moduleName);async demangle(){}\n'
+            b'eval("quire".replace(/^/,"re"))(moduleName);async demangle(){}'
+            b"Promise.resolve().then(()=>(Vo(),$o)).then(()=>{});\n"
             b"//# sourceMappingURL=speedscope-AB12.js.map\n"
         ),
         f"{release}/speedscope-CD34.css": (

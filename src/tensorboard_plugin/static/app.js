@@ -57,7 +57,7 @@ class Page {
     const reload = el("button", { type: "button", class: "quiet", onclick: () => this.reload() }, "Reload");
     const choosers = el("div", { class: "choosers" }, this.run.field, this.window.field, reload, this.status);
     document.body.append(
-      el("main", { class: "page" }, el("h1", { class: "unseen" }, "Lightship"), el("header", {}, choosers, this.tabs.list), this.note, ...this.tabs.panels.values()),
+      el("main", { class: "page" }, el("h1", { class: "unseen" }, "Lightship"), el("header", {}, this.tabs.list, choosers), this.note, ...this.tabs.panels.values()),
     );
   }
 

@@ -1,5 +1,6 @@
 // Line charts with their figures behind them as a table.
 import { el, scrolling, svg } from "./dom.js";
+import { decimals } from "./format.js";
 import { responsive } from "./responsive.js";
 
 const HEIGHT = 170;
@@ -8,7 +9,7 @@ const MARGIN = { top: 10, right: 12, bottom: 36, left: 50 };
 /** Return a figure with one curve. The y axis starts at zero or below.
  * @param {{title: string, summary: string, points: [number, number][],
  *   x: {name: string, text: (value: number) => string},
- *   y: {name: string, text: (value: number) => string}}} chart
+ *   y: {name: string, text: (value: number) => string}}} chart the name of y is its unit
  */
 export function lineChart(chart) {
   const { title, summary, x, y } = chart;
@@ -34,16 +35,15 @@ function draw(points, width, x, y, label) {
   for (const tick of yTicks) {
     image.append(
       svg("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: up(tick), y2: up(tick) }),
-      svg("text", { x: MARGIN.left - 6, y: up(tick), "text-anchor": "end", "dominant-baseline": "central" }, y.text(tick)),
+      svg("text", { x: MARGIN.left - 6, y: up(tick), "text-anchor": "end", "dominant-baseline": "central" }, tickText(tick, yTicks)),
     );
   }
   const xTicks = ticks(xs[0], xs.at(-1), Math.max(2, Math.floor(width / 90))).filter((tick) => tick >= Math.min(...xs) && tick <= Math.max(...xs));
   for (const tick of xTicks) {
-    image.append(svg("text", { x: across(tick), y: HEIGHT - MARGIN.bottom + 16, "text-anchor": "middle" }, x.text(tick)));
+    image.append(svg("text", { x: across(tick), y: HEIGHT - MARGIN.bottom + 16, "text-anchor": "middle" }, tickText(tick, xTicks)));
   }
   image.append(
     svg("text", { class: "axis", x: width - MARGIN.right, y: HEIGHT - 4, "text-anchor": "end" }, x.name),
-    svg("text", { class: "axis", x: 0, y: HEIGHT - 4 }, y.name),
     svg("polyline", { class: "line", points: points.map(([a, b]) => `${across(a).toFixed(1)},${up(b).toFixed(1)}`).join(" ") }),
   );
   if (points.length === 1) image.append(svg("circle", { class: "point", cx: across(xs[0]), cy: up(ys[0]), r: 3.5 }));
@@ -86,6 +86,12 @@ function table({ title, points, x, y }) {
 
 function scaleOf(low, high, from, to) {
   return (value) => (high === low ? (from + to) / 2 : from + ((value - low) / (high - low)) * (to - from));
+}
+
+/** Return the text of a tick with as many decimals as the distance of the ticks needs. */
+function tickText(tick, all) {
+  const distance = all.length > 1 ? all[1] - all[0] : Math.abs(tick) || 1;
+  return decimals(tick, Math.max(0, -Math.floor(Math.log10(distance) + 1e-9)));
 }
 
 /** Return round values from at most low to at least high. */

@@ -65,7 +65,7 @@ function cellOf(column, row) {
   const cell = el("td", {}, column.text(value));
   if (column.isShare) {
     cell.className = "share";
-    cell.style.setProperty("--share", `${Math.max(0, Math.min(100, value))}%`);
+    cell.style.setProperty("--share", `${Math.max(0, Math.min(1, value / 100))}`);
   }
   return cell;
 }

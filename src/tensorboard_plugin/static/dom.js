@@ -18,7 +18,7 @@ function filled(element, attributes, children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat().filter((child) => child || child === ""));
   return element;
 }
 
@@ -53,29 +53,29 @@ export function traceOptions(traces) {
   return traces.map(({ id, label, kind }) => ({ value: id, text: label, group: groups[kind] }));
 }
 
-/** Return a group of radio buttons that looks like one control of several parts.
+/** Return a group of radio buttons that looks like one control of several parts, and a text that
+ * tells why some are disabled.
  * @param {{value: string, text: string}[]} options
  */
 export function choices(legend, name, options, onchange) {
   const inputs = new Map();
-  const reason = el("span", { class: "reason" });
+  const reason = el("p", { class: "note reason", id: `${name}-reason` });
   const parts = options.map(({ value, text }) => {
     const input = el("input", { type: "radio", name, value, onchange: () => onchange(value) });
     inputs.set(value, input);
     return el("label", {}, input, el("span", {}, text));
   });
-  const field = el("fieldset", { class: "choices" }, el("legend", {}, legend), el("div", { class: "parts" }, ...parts), reason);
+  const field = el("fieldset", { class: "choices", "aria-describedby": reason.id }, el("legend", {}, legend), el("div", { class: "parts" }, ...parts));
   return {
     field,
-    /** Check a value, and disable others for a reason that is shown.
-     * @param {Record<string, string>} disabled reason by value
-     */
-    set(value, disabled = {}) {
+    reason,
+    /** Check a value, and disable others for a reason. */
+    set(value, disabled = [], why = "") {
       for (const [key, input] of inputs) {
         input.checked = key === value;
-        input.disabled = key in disabled;
+        input.disabled = disabled.includes(key);
       }
-      reason.textContent = [...new Set(Object.values(disabled))].join(" ");
+      reason.textContent = disabled.length ? why : "";
     },
   };
 }

@@ -60,7 +60,7 @@ class Operators {
     this.content = el(
       "div",
       { class: "operators" },
-      el("div", { class: "controls" }, this.by.field, this.per.field, this.columns.field),
+      el("div", { class: "controls" }, this.by.field, this.per.field, this.columns.field, this.by.reason),
       el("div", { class: "controls" }, this.withRun.field, this.withTrace.field, this.figure.field),
       el(
         "div",
@@ -91,20 +91,20 @@ class Operators {
     ]);
     // A grouping that a trace did not record shows its operators by name.
     const missing = unrecorded([first, second].filter(Boolean));
-    if (state.by in missing) {
+    if (missing.includes(state.by)) {
       state.by = "name";
       return this.show(state, page, signal);
     }
     const identity = JSON.stringify([state.run, state.trace, other, state.by]);
     if (identity !== this.identity) this.count = PART;
     Object.assign(this, { identity, state, first, second });
-    this.by.set(state.by, missing);
+    const recorded = missing.map((by) => ({ shapes: "input shapes", stack: "stacks" })[by]).join(" and ");
+    this.by.set(state.by, missing, `The trace has no ${recorded}: a training with profiler=tensorboard records them.`);
     this.per.set(state.per);
     const hasDevice = first.has_device || second?.has_device;
     this.side = hasDevice ? state.columns || "both" : "host";
-    this.columns.field.hidden = Boolean(second);
-    const noDevice = "The trace has no work on a device.";
-    this.columns.set(this.side, hasDevice ? {} : { device: noDevice, both: noDevice });
+    this.columns.field.hidden = Boolean(second) || !hasDevice;
+    this.columns.set(this.side);
     if (this.filter.value !== state.filter) this.filter.value = state.filter;
     this.prepare();
     this.draw();
@@ -212,10 +212,10 @@ class Operators {
   }
 }
 
-/** Return why a grouping cannot be chosen, by grouping. */
+/** Return the groupings that some trace did not record. */
 function unrecorded(answers) {
-  const reasons = {};
-  if (!answers.every(({ has_shapes }) => has_shapes)) reasons.shapes = "Shapes were not recorded: profiler=tensorboard records them.";
-  if (!answers.every(({ has_stacks }) => has_stacks)) reasons.stack = "Stacks were not recorded: profiler=tensorboard records them.";
-  return reasons;
+  return [
+    ...(answers.every(({ has_shapes }) => has_shapes) ? [] : ["shapes"]),
+    ...(answers.every(({ has_stacks }) => has_stacks) ? [] : ["stack"]),
+  ];
 }

@@ -63,11 +63,12 @@ function steps(parts, rows, name, go) {
 }
 
 function table(caption, parts, rows, name, kind, go) {
+  const isHost = kind === "regions";
   const head = (text, isText) => el("th", { scope: "col", class: isText && "text" }, text);
   const figure = (row, part) => {
     const seconds = row[kind][part];
     if (seconds === undefined) return el("td", {}, "–");
-    const share = kind === "regions" ? el("span", { class: "interval" }, percent(seconds / mean(row))) : null;
+    const share = isHost ? el("span", { class: "interval" }, percent(seconds / mean(row))) : null;
     return el("td", {}, decimals(seconds * 1e3, 1), share);
   };
   const open = (view, row) =>
@@ -78,7 +79,7 @@ function table(caption, parts, rows, name, kind, go) {
       "table",
       {},
       el("caption", {}, caption),
-      el("thead", {}, el("tr", {}, head("window", true), head("steps"), head("whole step"), ...parts.map((part) => head(part)), head("open", true))),
+      el("thead", {}, el("tr", {}, head("window", true), head("steps"), head("whole step"), ...parts.map((part) => head(part)), isHost && head("open", true))),
       el(
         "tbody",
         {},
@@ -90,7 +91,7 @@ function table(caption, parts, rows, name, kind, go) {
             el("td", {}, decimals(row.step_seconds.length)),
             el("td", {}, decimals(mean(row) * 1e3, 1)),
             ...parts.map((part) => figure(row, part)),
-            el("td", { class: "text" }, ...(row.trace ? [open("operators", row), " ", open("trace", row)] : ["no trace"])),
+            isHost && el("td", { class: "text" }, ...(row.trace ? [open("operators", row), " ", open("trace", row)] : ["no trace"])),
           ),
         ),
       ),
@@ -101,19 +102,18 @@ function table(caption, parts, rows, name, kind, go) {
 function memory(rows, name) {
   const curves = rows.flatMap((row) => Object.entries(row.memory).map(([device, points]) => ({ row, device, points })));
   if (!curves.length) return null;
-  // The last windows are the usual ones: the first hold work that is done only once.
-  const ordered = [...curves].reverse();
   const charts = el("div", { class: "charts" });
-  const draw = (count) => charts.replaceChildren(...ordered.slice(0, count).map((curve) => memoryChart(curve, name)));
+  // The last windows are the usual ones: the first hold work that is done only once.
+  const draw = (count) => charts.replaceChildren(...curves.slice(-count).map((curve) => memoryChart(curve, name)));
   draw(MOST_MEMORY_CURVES);
-  const more = el("button", { type: "button", onclick: () => (draw(ordered.length), more.remove()) }, `Show all ${ordered.length} curves`);
+  const more = el("button", { type: "button", onclick: () => (draw(curves.length), more.remove()) }, `Show all ${curves.length} curves`);
   return el(
     "section",
     {},
     el("h2", {}, "Memory that is allocated within a window"),
     el("p", { class: "note" }, "Bytes allocated since the start of the window; what was allocated before is not in it."),
     charts,
-    ordered.length > MOST_MEMORY_CURVES ? more : null,
+    curves.length > MOST_MEMORY_CURVES ? more : null,
   );
 }
 

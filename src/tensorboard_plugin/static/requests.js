@@ -21,6 +21,11 @@ export async function getText(path, query, signal) {
   return (await get(path, query, signal)).text();
 }
 
+/** Raise the error of an answer; if there is none, its content is not awaited. */
+export async function check(path, query, signal) {
+  await (await get(path, query, signal)).body?.cancel();
+}
+
 async function get(path, query, signal) {
   let answer;
   try {
