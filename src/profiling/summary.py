@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import bisect
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from src.profiling import regions
-from src.profiling.trace import OPTIMIZER, STEP, Span, Trace
+from src.profiling.operator_table import table_of
+from src.profiling.spans import STEP
+from src.profiling.trace import OPTIMIZER, Span, Trace
 from src.run.training_profile import Figures, Operator
 
 MAX_OPERATORS = 20
@@ -24,14 +26,15 @@ def summarize(trace: Trace, stage: str) -> Figures:
     """
     count = max(1, len(trace.steps))
     split = _by_region(trace)
+    operators = _operators(trace, count)
     device = _by_device(trace)
     return Figures(
         step_seconds=[step.seconds for step in trace.steps],
         regions={name: split[name] / count for name in regions.ORDER if name in split},
         device={name: device[name] / count for name in regions.ORDER if name in device},
-        operators=_operators(trace, count),
+        operators=operators,
         memory=_memory(trace),
-        problems=list(_problems(trace, stage, split)),
+        problems=list(_problems(trace, stage, split, operators)),
     )
 
 
@@ -96,38 +99,16 @@ def _by_device(trace: Trace) -> dict[str, float]:
 
 def _operators(trace: Trace, steps: int) -> list[Operator]:
     """Return the operators with the most self time on the CPU, per step."""
-    times, calls = Counter[str](), Counter[str]()
-    for span, seconds in zip(trace.operators, self_times(trace.operators), strict=True):
-        times[span.name] += seconds  # type: ignore[assignment]  # a Counter adds floats as well
-        calls[span.name] += 1
-    allocated = _allocated(trace)
+    rows = [row for row in table_of(trace.spans, "name").operators if row.kind == "operator"]
     return [
         Operator(
-            name=name,
-            self_seconds=seconds / steps,
-            calls=calls[name] / steps,
-            allocated_bytes=allocated[name] / steps,
+            name=row.name,
+            self_seconds=row.self_seconds / steps,
+            calls=row.calls / steps,
+            allocated_bytes=(row.self_memory_bytes + row.self_device_memory_bytes) / steps,
         )
-        for name, seconds in times.most_common(MAX_OPERATORS)
+        for row in rows[:MAX_OPERATORS]
     ]
-
-
-def _allocated(trace: Trace) -> Counter[str]:
-    """Return the bytes that each operator allocated and did not free; the innermost one counts."""
-    totals = Counter[str]()
-    stacks: dict[Any, list[Span]] = defaultdict(list)
-    pending = iter(trace.operators)
-    following = next(pending, None)
-    for allocation in trace.memory:
-        while following is not None and following.start <= allocation.moment:
-            stacks[following.thread].append(following)
-            following = next(pending, None)
-        stack = stacks[allocation.thread]
-        while stack and stack[-1].end < allocation.moment:
-            stack.pop()
-        if stack:
-            totals[stack[-1].name] += allocation.size
-    return totals
 
 
 def _memory(trace: Trace) -> dict[str, list[tuple[float, float]]]:
@@ -152,10 +133,12 @@ def _thinned(curve: list[tuple[float, float]]) -> Iterable[tuple[float, float]]:
         yield max(curve[start : start + length], key=lambda point: point[1])
 
 
-def _problems(trace: Trace, stage: str, split: dict[str, float]) -> Iterable[str]:
+def _problems(
+    trace: Trace, stage: str, split: dict[str, float], operators: list[Operator]
+) -> Iterable[str]:
     if not trace.steps:
         yield f"no step is marked ({STEP}N)"
-    if not trace.operators:
+    if not operators:
         yield "it holds no operators"
     for name in regions.EXPECTED[stage]:
         if not split.get(name):

@@ -1,32 +1,20 @@
-"""Reader of trace files.
-
-The format is Chrome's, which TensorBoard's plugin, Perfetto and chrome://tracing open:
-https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
-"""
+"""Content of a trace file by its kinds: steps, regions, work on a device and memory."""
 
 from __future__ import annotations
 
 import dataclasses
-import gzip
-import json
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
-from src.backends.chrome_trace import Event
+import numpy as np
 
-STEP = "ProfilerStep#"
+from src.profiling.spans import STEP, Integers, Kind, Spans, Thread, read_spans
+
 OPTIMIZER = "Optimizer.step#"  # torch's own region; with Lightning it contains the whole step
-MICROSECOND = 1e-6
-_REGIONS = "user_annotation"
-_OPERATORS = "cpu_op"
-_KERNELS = {"kernel", "gpu_memcpy", "gpu_memset"}
-_LAUNCHES = {"cuda_runtime", "cuda_driver"}
-_MEMORY = "[memory]"
-_ROUNDING = 1e-9  # seconds: times in a trace are microseconds as floats
-_CPU = 0  # kineto's number of this device type
+_NANOSECOND = 1e-9
+_ROUNDING = 1e-9  # seconds
 
 
 @dataclass(frozen=True)
@@ -36,7 +24,7 @@ class Span:
     name: str
     start: float
     end: float
-    thread: Any = None
+    thread: Thread
 
     @property
     def seconds(self) -> float:
@@ -53,22 +41,21 @@ class Allocation(NamedTuple):
     moment: float  # seconds from the start of the trace
     size: int  # bytes
     on_cpu: bool
-    thread: Any
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Content of a trace; the spans of each kind are ordered by their start.
+    """Content of a trace; steps and regions are ordered by their start.
 
     Of spans with the same start the longest comes first, because it contains the others.
     """
 
     steps: list[Span]
     regions: list[Span]  # named parts of the steps, including the optimizer's
-    operators: list[Span]
     launches: dict[int, float]  # correlation number -> launch of device work, in seconds
     kernels: list[tuple[int, Span]]  # correlation number and span of work on a device
     memory: list[Allocation]
+    spans: Spans  # all of them
 
     def without_last_step(self) -> Self:
         """Return a copy whose last step is not in ``steps``."""
@@ -79,78 +66,52 @@ class Trace:
         """Read a ``.json.gz`` file.
 
         Raises:
-            ValueError: the file is damaged or not a trace.
+            ValueError: the file is damaged, is not a trace or is too large.
         """
-        try:
-            with gzip.open(path, "rt", encoding="utf-8") as file:
-                content = json.load(file)
-            return cls.from_events(content["traceEvents"])
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"not a whole gzip file ({error})") from error
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"not a trace ({error!r})") from error
+        return cls.from_spans(read_spans(path))
 
     @classmethod
-    def from_events(cls, events: Sequence[Event]) -> Self:
-        """Parse the events of a Chrome trace.
-
-        Raises:
-            ValueError: there are no events.
-        """
-        if not events:
-            raise ValueError("it holds no events")
-        origin = min(event["ts"] for event in events if event.get("ph") in {"X", "i"})
-        annotations = list(_spans(events, {_REGIONS}, origin))
-        kernels = [
-            (event["args"].get("correlation", 0), _span(event, origin))
-            for event in events
-            if event.get("cat") in _KERNELS and event.get("ph") == "X"
-        ]
+    def from_spans(cls, spans: Spans) -> Self:
+        """Sort the spans by their kinds."""
+        annotations = [_span(spans, position) for position in _of_kind(spans, Kind.REGION)]
+        kernels = _of_kind(spans, Kind.KERNEL)
         return cls(
             steps=_in_order(span for span in annotations if span.name.startswith(STEP)),
             regions=_in_order(span for span in annotations if not span.name.startswith(STEP)),
-            operators=_in_order(_spans(events, {_OPERATORS}, origin)),
             launches={
-                event["args"]["correlation"]: (event["ts"] - origin) * MICROSECOND
-                for event in events
-                if event.get("cat") in _LAUNCHES and "correlation" in event.get("args", {})
+                int(spans.correlation[position]): float(spans.start[position] * _NANOSECOND)
+                for position in _of_kind(spans, Kind.RUNTIME)
+                if spans.correlation[position]
             },
-            kernels=sorted(kernels, key=lambda pair: pair[1].start),
-            memory=sorted(
+            kernels=sorted(
                 (
-                    Allocation(
-                        (event["ts"] - origin) * MICROSECOND,
-                        int(event["args"]["Bytes"]),
-                        event["args"].get("Device Type") == _CPU,
-                        _thread(event),
-                    )
-                    for event in events
-                    if event.get("name") == _MEMORY
+                    (int(spans.correlation[position]), _span(spans, position))
+                    for position in kernels
                 ),
-                key=lambda allocation: allocation.moment,
+                key=lambda pair: pair[1].start,
             ),
+            memory=[
+                Allocation(moment * _NANOSECOND, size, on_cpu)
+                for moment, size, on_cpu in zip(
+                    spans.moment.tolist(), spans.size.tolist(), spans.on_cpu.tolist(), strict=True
+                )
+            ],
+            spans=spans,
         )
 
 
-def _spans(events: Sequence[Event], kinds: set[str], origin: float) -> Iterator[Span]:
-    for event in events:
-        if event.get("ph") == "X" and event.get("cat") in kinds:
-            yield _span(event, origin)
+def _of_kind(spans: Spans, kind: Kind) -> Integers:
+    return np.flatnonzero(spans.kind == kind)
 
 
-def _span(event: Event, origin: float) -> Span:
-    start = (event["ts"] - origin) * MICROSECOND
+def _span(spans: Spans, position: int) -> Span:
     return Span(
-        str(event["name"]),
-        start,
-        start + event["dur"] * MICROSECOND,
-        _thread(event),
+        spans.names[spans.name[position]],
+        float(spans.start[position] * _NANOSECOND),
+        float(spans.end[position] * _NANOSECOND),
+        spans.threads[spans.thread[position]],
     )
 
 
-def _thread(event: Event) -> tuple[Any, Any]:
-    return event.get("pid"), event.get("tid")
-
-
-def _in_order(spans: Iterator[Span]) -> list[Span]:
+def _in_order(spans: Iterable[Span]) -> list[Span]:
     return sorted(spans, key=lambda span: (span.start, -span.end))

@@ -12,32 +12,12 @@ import pytest
 from src.profiling.summary import summarize
 from src.profiling.trace import Trace
 from src.run.training_profile import Figures
+from tests.profiling.traces import allocation, spans_of
+from tests.profiling.traces import span as any_span
 
 
 def span(name: str, start: float, end: float, kind: str = "user_annotation", **args: Any) -> Any:
-    """Return a trace event; ``start`` and ``end`` are in milliseconds."""
-    return {
-        "ph": "X",
-        "cat": kind,
-        "name": name,
-        "pid": 1,
-        "tid": args.pop("tid", 1),
-        "ts": 1e9 + start * 1e3,
-        "dur": (end - start) * 1e3,
-        "args": args,
-    }
-
-
-def allocation(moment: float, size: int, device: int = 0) -> Any:
-    return {
-        "ph": "i",
-        "cat": "cpu_instant_event",
-        "name": "[memory]",
-        "pid": 1,
-        "tid": 1,
-        "ts": 1e9 + moment * 1e3,
-        "args": {"Bytes": size, "Device Type": device},
-    }
+    return any_span(name, start, end, kind, **args)
 
 
 # A step as Lightning runs it: forward and backward lie within the optimizer's region.
@@ -54,7 +34,7 @@ STEP = [
 
 
 def figures(*events: Any, stage: str = "train") -> Figures:
-    return summarize(Trace.from_events(list(events)), stage)
+    return summarize(Trace.from_spans(spans_of(*events)), stage)
 
 
 def test_each_moment_of_a_step_counts_in_one_region() -> None:
