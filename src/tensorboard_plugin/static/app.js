@@ -55,7 +55,7 @@ class Page {
     this.note = el("div", { class: "notes" });
     this.status = el("span", { role: "status" });
     const reload = el("button", { type: "button", class: "quiet", onclick: () => this.reload() }, "Reload");
-    const choosers = el("div", { class: "choosers" }, this.run.field, this.window.field, reload, this.status);
+    const choosers = el("div", { class: "choosers" }, this.run.field, reload, this.window.field, this.status);
     document.body.append(
       el("main", { class: "page" }, el("h1", { class: "unseen" }, "Lightship"), el("header", {}, this.tabs.list, choosers), this.note, ...this.tabs.panels.values()),
     );

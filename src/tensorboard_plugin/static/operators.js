@@ -60,8 +60,12 @@ class Operators {
     this.content = el(
       "div",
       { class: "operators" },
-      el("div", { class: "controls" }, this.by.field, this.per.field, this.columns.field, this.by.reason),
-      el("div", { class: "controls" }, this.withRun.field, this.withTrace.field, this.figure.field),
+      el(
+        "div",
+        { class: "controls" },
+        ...[this.by, this.per, this.columns, this.withRun, this.withTrace, this.figure].map(({ field }) => field),
+        this.by.reason,
+      ),
       el(
         "div",
         { class: "controls" },
@@ -98,7 +102,7 @@ class Operators {
     const identity = JSON.stringify([state.run, state.trace, other, state.by]);
     if (identity !== this.identity) this.count = PART;
     Object.assign(this, { identity, state, first, second });
-    const recorded = missing.map((by) => ({ shapes: "input shapes", stack: "stacks" })[by]).join(" and ");
+    const recorded = missing.map((by) => ({ shapes: "input shapes", stack: "stacks" })[by]).join(" or ");
     this.by.set(state.by, missing, `The trace has no ${recorded}: a training with profiler=tensorboard records them.`);
     this.per.set(state.per);
     const hasDevice = first.has_device || second?.has_device;
