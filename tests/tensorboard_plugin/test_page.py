@@ -91,8 +91,9 @@ def page(new_page: Callable[[], Page], address: str) -> Iterator[Page]:
     page = new_page()
     page.look()
     yield page
-    # Chromium asks for an icon when the frame's document is opened on its own.
-    assert [error for error in page.errors if "/favicon.ico" not in error] == []
+    # TensorBoard itself asks in vain for fonts under a path prefix, and Chromium for an icon.
+    ours = "/data/plugin/lightship/"
+    assert [error for error in page.errors if "404" not in error or ours in error] == []
     assert {urlsplit(request).netloc for request in page.requests} == {urlsplit(address).netloc}
 
 
