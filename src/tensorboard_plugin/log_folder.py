@@ -205,7 +205,9 @@ class _Search:
     def runs(self) -> Iterator[FoundRun]:
         """Yield the runs, those nearest to the log folder first."""
         root = Path(os.path.realpath(self.folder.path))  # resolve() raises for a link to itself
-        pending = deque([((), root)] if root.is_dir() else [])
+        pending: deque[tuple[tuple[str, ...], Path]] = deque()
+        if root.is_dir():
+            pending.append(((), root))
         for _ in range(MAX_FOLDERS):
             if not pending:
                 return

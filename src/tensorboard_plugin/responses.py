@@ -126,9 +126,9 @@ def gzipped_json(request: Request, body: bytes) -> Response:
     if _accepts_gzip(request):
         headers["Content-Encoding"] = "gzip"
         return Response(body, headers=headers, content_type="application/json")
-    content = gzip.GzipFile(fileobj=io.BytesIO(body))
+    plain = io.BufferedReader(gzip.GzipFile(fileobj=io.BytesIO(body)))
     return Response(
-        wrap_file(request.environ, content), headers=headers, content_type="application/json"
+        wrap_file(request.environ, plain), headers=headers, content_type="application/json"
     )
 
 

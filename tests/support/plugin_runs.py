@@ -109,7 +109,10 @@ class Server:
         """Return the response to a request of the plugin."""
         query = options.pop("query", None)
         address = f"{self._prefix}{PREFIX}{path}"
-        return self.client.open(address, method=method, query_string=query, **options)
+        # Buffered, so that the files that are sent are closed.
+        return self.client.open(
+            address, method=method, query_string=query, buffered=True, **options
+        )
 
     def json(self, path: str, status: int = 200, **query: Any) -> Any:
         """Return the JSON of an answer."""

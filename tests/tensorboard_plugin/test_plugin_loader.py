@@ -243,8 +243,9 @@ assert sys.path == before, sys.path
 import src
 print(src.__path__)
 from werkzeug.test import Client
-for path in ("/runs", "/overview", "/traces", "/download", "/index.js"):
-    Client(plugin.get_plugin_apps()[path]).get("/?run=version_0&trace=rank0-0")
+for path in "/runs /overview /traces /download /operators /timeline /static/page.css".split():
+    answer = Client(plugin.get_plugin_apps()[path]).get("/?run=version_0&trace=rank0-0&by=name")
+    assert answer.status_code == 200, answer.get_data()
 assert plugin.is_active()
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
