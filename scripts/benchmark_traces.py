@@ -5,7 +5,8 @@ scripts/benchmark_traces.py TRACE [--megabytes 200] [--windows 10] [--keep FOLDE
 
 TRACE is a .pt.trace.json.gz that torch's profiler wrote. Its events are repeated, with later times
 and further numbers, until each window has its share of the megabytes (compressed). It prints the
-seconds and the peak memory of each answer on one window, each in a process of its own.
+seconds, the seconds of the processor and the peak memory of each answer on one window, each in a
+process of its own.
 """
 
 from __future__ import annotations
@@ -98,14 +99,14 @@ ANSWERS: dict[str, Callable[[Path], str]] = {
 
 def measure(name: str, path: Path) -> None:
     """Make one answer and print its seconds and the memory of this process."""
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     result = ANSWERS[name](path)
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu_started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     resident = pages * resource.getpagesize()
     print(
-        f"{name:20} {seconds:6.2f} s  peak {peak / MEGABYTE:6.0f} MB  "
+        f"{name:20} {seconds:6.2f} s  processor {cpu:6.2f} s  peak {peak / MEGABYTE:6.0f} MB  "
         f"afterwards {resident / MEGABYTE:6.0f} MB  {result}",
         flush=True,
     )

@@ -6,11 +6,12 @@ Figures equal those of ``torch.profiler.profile.key_averages``: see ``FunctionEv
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
 
-from src.profiling.spans import HOST, ROUNDING, Booleans, Floats, Integers, Kind, Spans
+from src.profiling.spans import HOST, ROUNDING, Booleans, Floats, Integers, Kind, Spans, tuples_of
 
 FIGURES = (
     "self_seconds",
@@ -109,12 +110,12 @@ def outside_memory(spans: Spans, calls: Calls) -> Booleans:
 def _nest(spans: Spans) -> _Tree:
     """Nest the calls of each thread; a call that only overlaps another is not its child."""
     span = spans.outer_first(np.flatnonzero(np.isin(spans.kind, HOST)))
-    parents: list[int] = []
+    parents = array("q")
     open_calls: list[int] = []
     open_ends: list[int] = []
     current = _NONE
-    columns = (spans.thread[span], spans.start[span], spans.end[span])
-    for call, (thread, start, end) in enumerate(zip(*map(np.ndarray.tolist, columns), strict=True)):
+    rows = tuples_of(spans.thread[span], spans.start[span], spans.end[span])
+    for call, (thread, start, end) in enumerate(rows):
         if thread != current:
             current = thread
             open_calls.clear()
@@ -125,7 +126,7 @@ def _nest(spans: Spans) -> _Tree:
         parents.append(open_calls[-1] if open_calls else _NONE)
         open_calls.append(call)
         open_ends.append(end)
-    return _Tree(span, np.array(parents, np.int64))
+    return _Tree(span, np.frombuffer(parents, np.int64))
 
 
 def _kernel_seconds(spans: Spans, tree: _Tree) -> Floats:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,17 @@ import numpy.typing as npt
 
 from src.profiling.trace_file import TraceEvent, read_events
 
-MAX_SPANS = 5_000_000
+MAX_EVENTS = 6_000_000
+MAX_TEXT_BYTES = 1 << 28  # of the distinct names, shapes and stacks
+MAX_THREADS = 10_000
 MEMORY = "[memory]"
 STEP = "ProfilerStep#"
 ROUNDING = 2  # nanoseconds: times in a trace are microseconds as floats
 _CPU = 0  # kineto's number of this device type
+_ADDRESS = re.compile(r"^(<built-in .*) at 0x[0-9a-f]+>$")
+_ENTRY_BYTES = 100  # of a dictionary, beside the text
+_MAX_LABEL = 200  # characters
+_ROWS_AT_ONCE = 10_000
 _LATEST = 4e15  # microseconds, 127 years; nanoseconds of it fit into 64 bits
 
 Booleans = npt.NDArray[np.bool_]
@@ -142,28 +148,40 @@ def collect(blocks: Iterable[Sequence[TraceEvent]]) -> Spans:
     return collector.finish()
 
 
+class _Positions(dict[Any, int]):
+    """Positions of distinct values, in the order of the first look-up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = 0
+
+    def __missing__(self, value: object) -> int:
+        self._bytes += len(repr(value)) + _ENTRY_BYTES
+        if self._bytes > MAX_TEXT_BYTES:
+            raise ValueError(f"its distinct names take more than {MAX_TEXT_BYTES} bytes")
+        position = self[value] = len(self)
+        return position
+
+
 class _Collector:
     """Columns of the events so far, in parts."""
 
     def __init__(self) -> None:
         # Positions of the distinct values, in the order of the first look-up.
-        self._positions: dict[str, dict[Any, int]] = {
-            column: defaultdict(count().__next__)
-            for column in ("name", "thread", "shape", "call_stack", "node")
+        self._positions = {
+            column: _Positions() for column in ("name", "thread", "shape", "call_stack", "node")
         }
         self._parts: dict[str, list[npt.NDArray[Any]]] = defaultdict(list)
         self._moments: list[float] = []
         self._thread_names: dict[Thread, str] = {}
         self._process_labels: dict[Number, str] = {}
-        self._spans = 0
         self._events = 0
 
     def add(self, block: Sequence[TraceEvent]) -> None:
         self._events += len(block)
+        if self._events > MAX_EVENTS:
+            raise ValueError(f"it holds more than {MAX_EVENTS} events")
         spans = [event for event in block if event.ph == "X"]
-        self._spans += len(spans)
-        if self._spans > MAX_SPANS:
-            raise ValueError(f"it holds more than {MAX_SPANS} spans")
         arguments = [event.args for event in spans]
         names, threads, shapes, call_stacks, nodes = self._positions.values()
         self._add("name", np.int32, [names[event.name] for event in spans])
@@ -171,7 +189,7 @@ class _Collector:
         self._add("shape", np.int32, [shapes[bytes(args.input_dims)] for args in arguments])
         self._add("call_stack", np.int32, [call_stacks[args.call_stack] for args in arguments])
         self._add("node", np.int32, [nodes[args.node] for args in arguments])
-        self._add("kind", np.int8, [_kind(event) for event in spans])
+        self._add("kind", np.int8, [_KINDS.get(event.cat, Kind.OTHER) for event in spans])
         self._add("start", np.float64, [event.ts for event in spans])
         self._add("duration", np.float64, [event.dur for event in spans])
         self._add("external_id", np.int64, [args.external_id for args in arguments])
@@ -192,9 +210,12 @@ class _Collector:
     def _add_metadata(self, events: list[TraceEvent]) -> None:
         for event in events:
             if event.name == "thread_name":
-                self._thread_names[event.pid, event.tid] = str(event.args.name).strip()
+                self._thread_names[event.pid, event.tid] = str(event.args.name).strip()[:_MAX_LABEL]
             elif event.name == "process_labels":
-                self._process_labels[event.pid] = event.args.labels.strip()
+                self._process_labels[event.pid] = event.args.labels.strip()[:_MAX_LABEL]
+
+        if max(len(self._thread_names), len(self._positions["thread"])) > MAX_THREADS:
+            raise ValueError(f"it holds more than {MAX_THREADS} threads")
 
     def finish(self) -> Spans:
         """Return the columns."""
@@ -210,13 +231,17 @@ class _Collector:
         origin = all_moments.min(initial=_LATEST)
         order = np.argsort(moments, kind="stable")
         start = _nanoseconds(starts - origin)
+        names, positions = _without_addresses(list(self._positions["name"]))
+        name = positions[columns["name"]]
+        is_hidden = np.array([name in _HIDDEN for name in names], np.bool_)
+        columns["kind"][is_hidden[name]] = Kind.OTHER
         return Spans(
-            names=list(self._positions["name"]),
+            names=names,
             threads=list(self._positions["thread"]),
             shapes=list(self._positions["shape"]),
             call_stacks=list(self._positions["call_stack"]),
             nodes=list(self._positions["node"]),
-            name=columns["name"],
+            name=name,
             thread=columns["thread"],
             shape=columns["shape"],
             call_stack=columns["call_stack"],
@@ -236,8 +261,19 @@ class _Collector:
         )
 
 
-def _kind(event: TraceEvent) -> Kind:
-    return Kind.OTHER if event.name in _HIDDEN else _KINDS.get(event.cat, Kind.OTHER)
+def _without_addresses(names: list[str]) -> tuple[list[str], Integers]:
+    """Return the distinct names without addresses of objects, and the position of each name."""
+    positions: dict[str, int] = {}
+    numbers = [positions.setdefault(_ADDRESS.sub(r"\1>", name), len(positions)) for name in names]
+    return list(positions), np.array(numbers, np.int32)
+
+
+def tuples_of(*columns: npt.NDArray[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of each row of equally long columns, with few of them in memory."""
+    for first in range(0, len(columns[0]), _ROWS_AT_ONCE):
+        yield from zip(
+            *(column[first : first + _ROWS_AT_ONCE].tolist() for column in columns), strict=True
+        )
 
 
 def _nanoseconds(microseconds: Floats) -> Integers:

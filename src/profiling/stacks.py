@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from src.profiling.calls import Calls
-from src.profiling.spans import Integers, Kind, Spans
+from src.profiling.spans import Integers, Kind, Spans, tuples_of
 
 MAX_FRAMES = 40
+_MAX_FRAME = 300  # characters
 
 
 @dataclass
@@ -35,7 +37,7 @@ class _Chains:
         """Return the names of up to MAX_FRAMES functions, the innermost first."""
         frames: list[str] = []
         while number and len(frames) < MAX_FRAMES:
-            frames.append(names[self.function[number]])
+            frames.append(names[self.function[number]][:_MAX_FRAME])
             number = self.outer[number]
         return tuple(frames)
 
@@ -47,8 +49,8 @@ def stacks_of(spans: Spans, calls: Calls) -> tuple[Integers, list[list[str]]]:
     of the backward pass has the stack of the operator that made its node in the forward pass.
     """
     chains = _Chains()
-    numbers: list[int] = []
-    backward: list[int] = []  # sequence number of the node whose backward pass contains the call
+    numbers = array("q")
+    backward = array("q")  # sequence number of the node whose backward pass contains the call
     made: dict[int, int] = {}  # sequence number -> stack of the last operator that carries it
     columns = (
         calls.parent,
@@ -57,9 +59,7 @@ def stacks_of(spans: Spans, calls: Calls) -> tuple[Integers, list[list[str]]]:
         spans.sequence[calls.span],
         spans.is_backward[calls.span],
     )
-    for parent, kind, name, sequence, is_backward in zip(
-        *(column.tolist() for column in columns), strict=True
-    ):
+    for parent, kind, name, sequence, is_backward in tuples_of(*columns):
         outer = numbers[parent] if parent >= 0 else 0
         number = chains.within(outer, name) if kind == Kind.PYTHON else outer
         node = sequence if is_backward else backward[parent] if parent >= 0 else -1
@@ -70,10 +70,9 @@ def stacks_of(spans: Spans, calls: Calls) -> tuple[Integers, list[list[str]]]:
     positions: dict[tuple[str, ...], int] = {(): 0}
     position_of: dict[tuple[int, str], int] = {}
     groups = np.zeros(len(numbers), np.int64)
-    call_stacks = [spans.call_stacks[stack] for stack in spans.call_stack[calls.span].tolist()]
-    for call, (number, node, call_stack) in enumerate(
-        zip(numbers, backward, call_stacks, strict=True)
-    ):
+    call_stacks = spans.call_stack[calls.span]
+    for call, (number, node) in enumerate(zip(numbers, backward, strict=True)):
+        call_stack = spans.call_stacks[call_stacks[call]]
         key = (made.get(node, number), call_stack)
         if key not in position_of:
             frames = chains.frames(key[0], spans.names) or _frames(call_stack)
@@ -84,4 +83,5 @@ def stacks_of(spans: Spans, calls: Calls) -> tuple[Integers, list[list[str]]]:
 
 def _frames(call_stack: str) -> tuple[str, ...]:
     """Return the functions of a stack that the trace holds as text."""
-    return tuple(call_stack.split(";", MAX_FRAMES)[:MAX_FRAMES]) if call_stack else ()
+    frames = call_stack.split(";", MAX_FRAMES)[:MAX_FRAMES] if call_stack else []
+    return tuple(frame[:_MAX_FRAME] for frame in frames)

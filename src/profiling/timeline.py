@@ -10,18 +10,30 @@ from __future__ import annotations
 import dataclasses
 import enum
 import zlib
+from array import array
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 import numpy as np
 
-from src.profiling.spans import HOST, ROUNDING, STEP, Integers, Kind, Number, Spans, read_spans
+from src.profiling.spans import (
+    HOST,
+    ROUNDING,
+    STEP,
+    Integers,
+    Kind,
+    Number,
+    Spans,
+    read_spans,
+    tuples_of,
+)
 
 MAX_LAYERS = 16  # profiles of one thread
+MAX_THREADS = 1000
 _SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 _NANOSECONDS = 1000  # in a microsecond
 _EVENTS_AT_ONCE = 50_000
@@ -39,25 +51,35 @@ class _Event(msgspec.Struct, gc=False):
     at: float
 
 
+def _integers() -> array[int]:
+    return array("q")
+
+
 @dataclass(frozen=True)
 class _Layer:
-    """Spans of a thread that nest: pairs of a position in Spans and its end in nanoseconds.
+    """Spans of a thread that nest: their frames, starts and ends in nanoseconds.
 
     They are ordered by start; an end is at most that of the span around it.
     """
 
-    spans: list[tuple[int, int]]
-    open_ends: list[int]
+    frames: array[int] = field(default_factory=_integers)
+    starts: array[int] = field(default_factory=_integers)
+    ends: array[int] = field(default_factory=_integers)
+    open_ends: list[int] = field(default_factory=list)
 
-    def add(self, span: int, start: int, end: int) -> bool:
+    def add(self, frame: int, start: int, end: int) -> bool:
         """Add a span unless it only overlaps the one around it; return True if it was added."""
-        while self.open_ends and start >= self.open_ends[-1]:
-            self.open_ends.pop()
-        if self.open_ends and end > self.open_ends[-1] + ROUNDING:
-            return False
-        end = min(end, self.open_ends[-1]) if self.open_ends else end
-        self.open_ends.append(end)
-        self.spans.append((span, end))
+        open_ends = self.open_ends
+        while open_ends and start >= open_ends[-1]:
+            open_ends.pop()
+        if open_ends and end > open_ends[-1]:
+            if end > open_ends[-1] + ROUNDING:
+                return False
+            end = open_ends[-1]
+        open_ends.append(end)
+        self.frames.append(frame)
+        self.starts.append(start)
+        self.ends.append(end)
         return True
 
 
@@ -91,8 +113,8 @@ def speedscope(path: Path) -> bytes:
     one without lying within it is in a further profile of its thread.
 
     Raises:
-        ValueError: the file is damaged, is not a trace or is too large, or more than MAX_LAYERS
-            spans of a thread overlap one another.
+        ValueError: the file is damaged, is not a trace or is too large, has more than
+            MAX_THREADS threads, or more than MAX_LAYERS spans of a thread overlap one another.
     """
     spans = read_spans(path)
     if not len(spans):
@@ -109,7 +131,7 @@ def _json(spans: Spans) -> Iterator[bytes]:
     yield msgspec.json.encode(head)[:-1] + b',"shared":{"frames":'
     yield msgspec.json.encode([_Frame(name) for name in frames]) + b'},"profiles":['
     end = int(spans.end.max(initial=0))
-    for number, profile in enumerate(_profiles(spans)):
+    for number, profile in enumerate(_profiles(spans, frame)):
         fields = {
             "type": "evented",
             "name": profile.name,
@@ -119,41 +141,38 @@ def _json(spans: Spans) -> Iterator[bytes]:
         }
         yield b"," * (number > 0) + msgspec.json.encode(fields)[:-1] + b',"events":['
         separator = b""
-        for events in _events(spans, profile.layer, frame):
+        for events in _events(profile.layer):
             yield separator + msgspec.json.encode(events)[1:-1]
             separator = b","
         yield b"]}"
     yield b"]}"
 
 
-def _frames(spans: Spans) -> tuple[list[str], list[int]]:
+def _frames(spans: Spans) -> tuple[list[str], Integers]:
     """Return the distinct names of spans, and for each span the position of its name.
 
     The name of an operator of an exported file is followed by its node in the file's graph.
     """
-    positions: dict[tuple[int, int], int] = {}
-    frame = [
-        positions.setdefault(pair, len(positions))
-        for pair in zip(spans.name.tolist(), spans.node.tolist(), strict=True)
-    ]
-    names = [
-        f"{spans.names[name]} {spans.nodes[node]}" if spans.nodes[node] else spans.names[name]
-        for name, node in positions
-    ]
-    return names, frame
+    pairs, frame = np.unique(
+        spans.name.astype(np.int64) * len(spans.nodes) + spans.node, return_inverse=True
+    )
+    frames = []
+    for pair in pairs.tolist():
+        name, node = divmod(pair, len(spans.nodes))
+        frames.append(f"{spans.names[name]} {spans.nodes[node]}".rstrip())
+    return frames, frame
 
 
-def _events(spans: Spans, layer: _Layer, frame: list[int]) -> Iterator[list[_Event]]:
+def _events(layer: _Layer) -> Iterator[list[_Event]]:
     """Yield the events of a profile, at most about _EVENTS_AT_ONCE together."""
     events: list[_Event] = []
     open_spans: list[tuple[int, int]] = []  # frame and end
-    for span, end in layer.spans:
-        start = int(spans.start[span])
+    for frame, start, end in zip(layer.frames, layer.starts, layer.ends, strict=True):
         while open_spans and open_spans[-1][1] <= start:
             closed, at = open_spans.pop()
             events.append(_Event("C", closed, at / _NANOSECONDS))
-        events.append(_Event("O", frame[span], start / _NANOSECONDS))
-        open_spans.append((frame[span], end))
+        events.append(_Event("O", frame, start / _NANOSECONDS))
+        open_spans.append((frame, end))
         if len(events) >= _EVENTS_AT_ONCE:
             yield events
             events = []
@@ -162,10 +181,12 @@ def _events(spans: Spans, layer: _Layer, frame: list[int]) -> Iterator[list[_Eve
         yield events
 
 
-def _profiles(spans: Spans) -> list[_Profile]:
+def _profiles(spans: Spans, frame: Integers) -> list[_Profile]:
     """Return the profiles in the order in which they are shown."""
     order = spans.outer_first(np.arange(len(spans)))
     parts = np.split(order, np.flatnonzero(np.diff(spans.thread[order])) + 1)
+    if len(parts) > MAX_THREADS:
+        raise ValueError(f"it holds more than {MAX_THREADS} threads")
     threads = [_thread(spans, part) for part in parts]
     devices = {thread.pid for thread in threads if thread.place is _Place.DEVICE}
     if len(devices) > 1:
@@ -182,7 +203,7 @@ def _profiles(spans: Spans) -> list[_Profile]:
         name = thread.name
         if occurrences[name] > 1:
             name = f"{name} ({thread.tid} of process {thread.pid})"
-        for number, layer in enumerate(_layers(spans, parts[position])):
+        for number, layer in enumerate(_layers(spans, parts[position], frame)):
             profiles.append(_Profile(f"{name}, overlapping {number}" if number else name, layer))
     return profiles
 
@@ -207,15 +228,16 @@ def _device(spans: Spans, pid: Number) -> str:
     return spans.process_labels.get(pid) or f"GPU {pid}"
 
 
-def _layers(spans: Spans, part: Integers) -> list[_Layer]:
+def _layers(spans: Spans, part: Integers, frame: Integers) -> list[_Layer]:
     """Return the spans of a thread as layers within each of which they nest."""
     layers: list[_Layer] = []
-    for span, start, end in zip(
-        part.tolist(), spans.start[part].tolist(), spans.end[part].tolist(), strict=True
-    ):
-        if not any(layer.add(span, start, end) for layer in layers):
+    for span in tuples_of(frame[part], spans.start[part], spans.end[part]):
+        for layer in layers:
+            if layer.add(*span):
+                break
+        else:
             if len(layers) == MAX_LAYERS:
                 raise ValueError(f"more than {MAX_LAYERS} spans of a thread overlap one another")
-            layers.append(_Layer([], []))
-            layers[-1].add(span, start, end)
+            layers.append(_Layer())
+            layers[-1].add(*span)
     return layers

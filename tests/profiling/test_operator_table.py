@@ -270,3 +270,15 @@ def test_reading_a_trace_does_not_import_torch(module: str) -> None:
     code = f"import sys, src.profiling.{module}; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
     assert done.returncode == 0
+
+
+def test_stacks_of_different_objects_are_one_stack() -> None:
+    events = []
+    for start, address in ((0, "0x7fafbb41cc80"), (5, "0x7fafbb41cd00")):
+        name = f"<built-in method amax of Tensor object at {address}>"
+        events += [
+            span(name, start, start + 4, "python_function"),
+            span("aten::amax", start + 1, start + 3),
+        ]
+    row = only("aten::amax", *events, by="stack")
+    assert (row.calls, row.stack) == (2, ["<built-in method amax of Tensor object>"])

@@ -151,6 +151,14 @@ def test_more_layers_than_a_reader_can_use_are_refused(tmp_path: Path) -> None:
         timeline_of(tmp_path, *events)
 
 
+def test_more_threads_than_a_reader_can_use_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.profiling.timeline.MAX_THREADS", 3)
+    with pytest.raises(ValueError, match="more than 3 threads"):
+        timeline_of(tmp_path, *(span("a", 0, 1, tid=n) for n in range(4)))
+
+
 def test_a_trace_without_spans_has_no_timeline(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no spans"):
         timeline_of(tmp_path, allocation(1, 2))

@@ -99,10 +99,20 @@ def test_an_event_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         read_spans(path)
 
 
-def test_too_many_spans_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spans_module, "MAX_SPANS", 5)
-    path = write(tmp_path / "t.json.gz", *(span("a", n, n + 1) for n in range(6)))
-    with pytest.raises(ValueError, match="more than 5 spans"):
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ("MAX_EVENTS", "more than 5 events"),
+        ("MAX_TEXT_BYTES", "distinct names take more than 5 bytes"),
+        ("MAX_THREADS", "more than 5 threads"),
+    ],
+)
+def test_what_would_take_too_much_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, message: str
+) -> None:
+    monkeypatch.setattr(spans_module, limit, 5)
+    path = write(tmp_path / "t.json.gz", *(span(f"op{n}", n, n + 1, tid=n) for n in range(6)))
+    with pytest.raises(ValueError, match=message):
         read_spans(path)
 
 
