@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
@@ -42,18 +42,37 @@ def markdown_page(comparison: Comparison) -> str:
 
 def html_page(comparison: Comparison) -> str:
     """Return the comparison as HTML."""
-    return (
-        html.environment()
-        .get_template("compare.html")
-        .render(
-            title="Comparison",
-            about=", ".join(measured.name for measured in comparison.measurements),
-            sentences=comparison.answers(),
-            table=_table(comparison),
-            notes=comparison.notes(),
-            charts=_charts(comparison),
-        )
+    about = ", ".join(measured.name for measured in comparison.measurements)
+    shown = _contents(comparison, _charts(comparison))
+    template = html.environment().get_template("compare.html")
+    return template.render(
+        shown, title="Comparison", about=about, problems=(), anchors=True, attributes=()
     )
+
+
+def html_fragment(comparison: Comparison, problems: Sequence[str] = ()) -> str:
+    """Return the comparison as HTML for another page.
+
+    Args:
+        comparison: the comparison; each row of its table names the file in data attributes.
+        problems: sentences on runs that are not in the comparison.
+    """
+    shown = _contents(comparison, html.with_unique_ids(_charts(comparison)))
+    attributes = [
+        html.file_attributes(candidate.row, run=candidate.run) for candidate in comparison.rows()
+    ]
+    template = html.environment().get_template("comparison.html")
+    return template.render(shown, problems=problems, anchors=False, attributes=attributes)
+
+
+def _contents(comparison: Comparison, charts: Sequence[Chart]) -> dict[str, object]:
+    """Return the variables of ``comparison.html``."""
+    return {
+        "sentences": comparison.answers(),
+        "table": _table(comparison),
+        "notes": comparison.notes(),
+        "charts": charts,
+    }
 
 
 def _table(

@@ -37,10 +37,15 @@ class Cell:
     is_code: bool = False
 
     @property
+    def parts(self) -> list[str]:
+        """The figure, the interval and the mark, as far as there are any."""
+        mark = f"{UNSTABLE}{self.mark}" if self.mark else ""
+        return [part for part in (self.figure, self.interval, mark) if part]
+
+    @property
     def text(self) -> str:
         """The whole cell in one line."""
-        mark = f"{UNSTABLE}{self.mark}" if self.mark else ""
-        return " ".join(part for part in (self.figure, self.interval, mark) if part)
+        return " ".join(self.parts)
 
 
 class Head(NamedTuple):
@@ -57,8 +62,13 @@ class Head(NamedTuple):
     is_detail: bool = False
 
     @property
+    def lines(self) -> list[str]:
+        """The lines on a narrow page."""
+        return self.name.split("\n")
+
+    @property
     def line(self) -> str:
-        return self.name.replace("\n", " ")
+        return " ".join(self.lines)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -55,10 +56,14 @@ _SETTINGS: Any = {
 }
 
 
+# matplotlib's settings are those of the process, and a server draws in several threads.
+_SETTINGS_LOCK = threading.RLock()
+
+
 @contextmanager
 def house() -> Iterator[None]:
-    """Apply this project's style to figures that are drawn in the block."""
-    with mpl.rc_context(_SETTINGS):
+    """Apply this project's style to figures that are drawn in the block, one thread at a time."""
+    with _SETTINGS_LOCK, mpl.rc_context(_SETTINGS):
         yield
 
 

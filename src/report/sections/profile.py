@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from src.report.document import MISSING, Cell, Head, Section, Table, TableRow
+from src.report.narrow import transposed
 from src.run.training_profile import Context, TrainingProfile, Window
 
 MOST_OPERATORS = 10
@@ -54,12 +55,15 @@ def parts_of(profile: TrainingProfile) -> list[str]:
 
 
 def steps(profile: TrainingProfile) -> list[Section]:
-    """Return the time of a step by part, and the work on the device if there is any."""
+    """Return the time of a step by part, and the work on the device if there is any.
+
+    Each window has a column: there are fewer windows than parts.
+    """
     title = "Where a step's time goes"
-    shown = [Section(title, table=_split(profile))]
+    shown = [Section(title, table=transposed(_split(profile)))]
     if any(window.device for window in profile.windows):
         sentence = "Work on the device, by the part that asked for it, ms a step:"
-        shown.append(Section(title, sentences=[sentence], table=_device_work(profile)))
+        shown.append(Section(title, sentences=[sentence], table=transposed(_device_work(profile))))
     return shown
 
 
@@ -92,7 +96,7 @@ def _device_work(profile: TrainingProfile) -> Table:
 def operators(window: Window) -> Table:
     """Return the operators of one window with the longest self time."""
     whole = window.mean_seconds
-    heads = ["operator", "self ms a step", "% of the step", "calls a step", "MB it keeps"]
+    heads = ["operator", "self ms\na step", "% of\nthe step", "calls\na step", "MB it\nkeeps"]
     rows = []
     for operator in window.operators[:MOST_OPERATORS]:
         share = operator.self_seconds / whole if whole else 0.0

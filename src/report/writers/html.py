@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import secrets
 import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from src.report.document import MISSING, Cell, Head, Table
 from src.report.sections.report import Report
 from src.report.writers import svg
 from src.run.folder import LOG_FOLDER
+from src.run.row import Row
 
 MOST_IMAGES = 12  # flipped images of a row; the page contains them
 _OUTCOME_CLASSES = {"lost": "fail", "gained": "pass", "still wrong": "inconclusive"}
@@ -63,6 +65,26 @@ def page(report: Report, charts: Sequence[Chart], flipped: Path) -> str:
         logs=LOG_FOLDER,
         **named,
     )
+
+
+def file_attributes(row: Row, **names: str) -> dict[str, str]:
+    """Return the data attributes of a table's row, by which a script finds the row's file.
+
+    Args:
+        row: the row of the file.
+        names: further ones, without ``data-``.
+    """
+    named = {**names, "format": row.format, "device": row.device}
+    return {f"data-{name}": value for name, value in named.items()}
+
+
+def with_unique_ids(charts: Sequence[Chart]) -> list[Chart]:
+    """Return the charts with names of which the same page may have any number.
+
+    The ids within a chart begin with its name, and a page has each id once.
+    """
+    token = secrets.token_hex(4)
+    return [replace(chart, name=f"{chart.name}-{token}") for chart in charts]
 
 
 def compact(table: Table) -> Table:

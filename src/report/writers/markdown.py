@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from src.report.document import Cell, Section, Table
 from src.report.sections.report import Report
@@ -71,18 +71,19 @@ def section_lines(section: Section, *, title: str = "", level: int = 2) -> Itera
             yield line
 
 
-def table_lines(table: Table, *, bold_chosen: bool = False) -> Iterator[str]:
+def table_lines(table: Table, *, bold_chosen: bool = False, separator: str = " ") -> Iterator[str]:
     """Yield the lines of a table of the rows that have figures.
 
     Args:
         table: the table.
         bold_chosen: write the chosen rows in bold.
+        separator: Markdown between the parts of a cell, and where a head may be broken.
     """
-    yield _line(quoting.markdown(head.line, in_table=True) for head in table.heads)
+    yield _line(_joined(head.lines, quoting.markdown, separator) for head in table.heads)
     yield _line("---" if head.is_text else "---:" for head in table.heads)
     for row in table.measured:
         mark = "**" if bold_chosen and row.is_chosen else ""
-        yield _line(f"{mark}{_quoted(cell)}{mark}" for cell in row.cells)
+        yield _line(f"{mark}{_quoted(cell, separator)}{mark}" for cell in row.cells)
 
 
 def items(sentences: Iterable[str]) -> Iterator[str]:
@@ -104,6 +105,10 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _quoted(cell: Cell) -> str:
+def _quoted(cell: Cell, separator: str) -> str:
     quote = quoting.markdown_code if cell.is_code else quoting.markdown
-    return quote(cell.text, in_table=True)
+    return _joined(cell.parts, quote, separator)
+
+
+def _joined(parts: Iterable[str], quote: Callable[..., str], separator: str) -> str:
+    return separator.join(quote(part, in_table=True) for part in parts)

@@ -9,10 +9,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from src.errors import visible
-from src.report.document import Section
+from src.report.document import Section, Table
+from src.report.narrow import split, transposed
 from src.report.sections.report import Report
 from src.report.writers import markdown
 
+_WIDTH = 86  # characters that a card of the Text tab has room for in a window of 1024 pixels
 _LARGEST = 2**1000  # TensorBoard stores whole numbers as floats, which end at 2**1024
 
 
@@ -34,14 +36,12 @@ def write(
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(str(folder)) as writer:
-        writer.add_text("benchmark/table", _table(report.measurements))
+        writer.add_text("benchmark/table", figures_by_file(report.measurements.table))
         writer.add_text("benchmark/recommendation", markdown.paragraphs(report.recommendation))
-        writer.add_text("benchmark/answers", _table(report.answers))
+        writer.add_text("benchmark/answers", figures_by_file(report.answers.table))
         if report.operators and report.operators.table.heads:
-            writer.add_text(
-                "benchmark/operators", "\n".join(markdown.section_lines(report.operators))
-            )
-        writer.add_text("benchmark/more", _table(report.more))
+            writer.add_text("benchmark/operators", operators(report.operators))
+        writer.add_text("benchmark/more", figures_by_file(report.more.table))
         for name, figure in figures.items():
             writer.add_figure(f"benchmark/{name}", figure)
         for tag, value in report.scalars.items():
@@ -68,6 +68,18 @@ def write_profile(
             writer.add_figure(f"profile/{name}", figure)
 
 
+def figures_by_file(table: Table) -> str:
+    """Return a table with a row for each figure and a column for each file."""
+    return _narrow(transposed(table)) or "Nothing was measured."
+
+
+def operators(section: Section) -> str:
+    """Return the section on the operators of the files, which has a column for each file."""
+    heading = "\n".join(markdown.section_lines(Section(section.title)))
+    notes = "\n".join(markdown.items(section.notes))
+    return "\n\n".join((heading, _narrow(section.table), notes))
+
+
 def untitled(sections: Sequence[Section]) -> str:
     """Return sections without their headings: TensorBoard shows the tag instead."""
     blocks = []
@@ -75,12 +87,15 @@ def untitled(sections: Sequence[Section]) -> str:
         if section.sentences:
             blocks.append(markdown.paragraphs(section.sentences))
         if section.table.heads:
-            blocks.append(_table(section))
+            blocks.append(_narrow(section.table))
     return "\n\n".join(blocks)
 
 
-def _table(section: Section) -> str:
-    return "\n".join(markdown.table_lines(section.table))
+def _narrow(table: Table) -> str:
+    """Return a table as several narrow ones, in which the parts of a cell are below each other."""
+    return "\n\n<br>\n\n".join(
+        "\n".join(markdown.table_lines(part, separator="<br>")) for part in split(table, _WIDTH)
+    )
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | float | str]]:
