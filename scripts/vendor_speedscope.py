@@ -60,8 +60,7 @@ style-src 'self' 'unsafe-inline'">
 """
 # What a Content-Security-Policy forbids, and what it becomes:
 # - protobufjs looks for modules of Node.js by eval; in a browser the result is always null;
-# - a WebAssembly module, loaded in advance, demangles C++ names; the profiler of torch has demangled
-#   them already.
+# - a WebAssembly module, loaded in advance, demangles C++ names; torch has demangled them already.
 REPLACED = {
     'eval("quire".replace(/^/,"re"))(moduleName)': "null",
     "async demangle(){": "async demangle(){return;",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SECONDS = 60.0  # to wait for an answer or for a condition
+SECONDS = 30.0  # to wait for an answer or for a condition
 # The browser itself asks for nothing; pages are watched by their own network events.
 _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"),
@@ -101,19 +101,24 @@ class Page:
 
     Attributes:
         requests: addresses that the page and its frames asked for, without ``data:`` and ``blob:``.
-        errors: what the console shows as errors, and exceptions.
+        errors: what the console shows as errors, exceptions, and dialogs, which no test closes.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         target = connection.ask("Target.createTarget", url="about:blank")["targetId"]
         attached = connection.ask("Target.attachToTarget", targetId=target, flatten=True)
+        self._target: str = target
         self._session: str = attached["sessionId"]
         self.requests: list[str] = []
         self.errors: list[str] = []
         connection.listeners[self._session] = self._note
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.ask(f"{domain}.enable")
+
+    def close(self) -> None:
+        """Close the tab."""
+        self._connection.ask("Target.closeTarget", targetId=self._target)
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method of the protocol for this page."""
@@ -194,6 +199,8 @@ class Page:
             self.errors.append(details.get("exception", details).get("description", str(details)))
         elif method == "Runtime.consoleAPICalled" and event["type"] in {"error", "assert"}:
             self.errors.append(" ".join(str(part.get("value", part)) for part in event["args"]))
+        elif method == "Page.javascriptDialogOpening":
+            self.errors.append(f"a dialog: {event['message']}")
         elif method == "Log.entryAdded" and event["entry"]["level"] == "error":
             self.errors.append(f"{event['entry']['text']} {event['entry'].get('url', '')}")
 

@@ -15,9 +15,9 @@ from src.profiling.options import ProfilingOptions
 from src.profiling.plan import Window
 from src.profiling.recorder import Recorder
 from src.run.training_profile import Context
-from tests.report.planted import results, row
+from tests.report.planted import FAILED, results, row
 
-# The name of an operator, of a run and of a file format; what it would do if it were not text.
+# The name of an operator and of a run, and an error; what it would do if it were not text.
 HOSTILE = "<img src=x onerror=document.title='taken'>"
 SCALARS = {
     "throughput/images_per_second": 800.0,
@@ -47,7 +47,8 @@ def profiled_run(folder: Path) -> Path:
         for step in range(10, 110, 10):
             for tag, value in SCALARS.items():
                 writer.add_scalar(tag, value * (1 + step / 1000), step)
-    planted = results(row("eager"), row("onnx_fp32"), row(HOSTILE, status="failed"))
+    failed = row("onnx_int8", **{**FAILED, "reason": HOSTILE})
+    planted = results(row("eager"), row("onnx_fp32"), failed)
     (folder / "benchmark.json").write_text(json.dumps(planted))
     (profile / "inference").mkdir()
     trace = next(profile.glob("train-*.json.gz"))

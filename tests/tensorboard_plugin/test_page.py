@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -30,7 +30,7 @@ VIEWS = ("overview", "operators", "trace", "files")
 # Of an element that the view shows when it has its figures.
 READY = {
     "overview": "document.querySelectorAll('#panel-overview .curve').length >= 5",
-    "operators": "document.querySelectorAll('.data tbody tr').length > 10",
+    "operators": "document.querySelectorAll('.data tbody tr').length > 1",
     "trace": f"{VIEWER}.querySelector('canvas').width > 1",
     "files": "document.querySelectorAll('.fragment th button').length > 3",
 }
@@ -55,27 +55,29 @@ def log_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(log_folder: Path) -> Iterator[str]:
+def address(log_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start TensorBoard under a path prefix and yield the address of its page."""
+    log = tmp_path_factory.mktemp("server") / "log.txt"
     options = ("--logdir", str(log_folder), "--port", "0", "--host", "127.0.0.1")
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVER, *options, "--path_prefix=/below", "--load_fast=false"],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stderr is not None
-        lines = list[str]()
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            [sys.executable, "-c", SERVER, *options, "--path_prefix=/below", "--load_fast=false"],
+            cwd=ROOT,
+            stderr=output,
+        ) as server,
+    ):
         try:
-            for line in server.stderr:
-                lines.append(line)
-                if match := re.search(r"http://127\.0\.0\.1:\d+/below/", line):
-                    yield match.group()
-                    break
-            else:
-                pytest.fail("".join(lines))
+            deadline = time.monotonic() + browser.SECONDS
+            while not (match := re.search(r"http://127\.0\.0\.1:\d+/below/", log.read_text())):
+                assert server.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.1)
+            yield match.group()
         finally:
-            server.send_signal(signal.SIGKILL)
+            server.kill()
+    assert "Traceback" not in log.read_text()
+    assert "will become an error" not in log.read_text()  # TensorBoard's rules for plugins
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,7 @@ def page(new_page: Callable[[], Page], address: str) -> Iterator[Page]:
     page = new_page()
     page.look()
     yield page
+    page.close()
     # TensorBoard itself asks in vain for fonts under a path prefix, and Chromium for an icon.
     ours = "/data/plugin/lightship/"
     assert [error for error in page.errors if "404" not in error or ours in error] == []
@@ -151,7 +154,7 @@ def test_operators_are_sorted_filtered_and_grouped(page: Page, address: str) -> 
     page.run("document.querySelector('#filter').focus()")
     page.type("CONVOL")
     page.wait(f"document.querySelectorAll('.data tbody tr').length < {len(names)}")
-    assert all("convol" in name for name in shown(page, ".data tbody th"))
+    assert all("convol" in name.lower() for name in shown(page, ".data tbody th"))
     assert re.fullmatch(r"\d+ of \d+ rows", shown(page, "output")[0])
     click(page, "input[value=shapes]")
     page.wait("document.querySelector('#sort-shapes')")
@@ -181,15 +184,15 @@ def test_a_row_of_one_window_alone_is_shown(page: Page, address: str) -> None:
 def test_the_filtered_table_is_saved_as_csv(page: Page, address: str) -> None:
     open_view(page, address, "operators", filter="convolution")
     page.run(
-        "window.saved = new Promise((resolve) => {"
-        "URL.createObjectURL = (blob) => (resolve(blob.text()), 'data:,')})"
+        "void (window.saved = new Promise((resolve) => {"
+        "URL.createObjectURL = (blob) => (resolve(blob.text()), 'data:,')}))"
     )
     page.run(
         "[...document.querySelectorAll('button')].find((b) => /CSV/.test(b.innerText)).click()"
     )
     lines = page.run("window.saved").split("\r\n")
     assert lines[0].startswith('Operator,"Self, host (ms a step)"')
-    assert all("convolution" in line for line in lines[1:-1])
+    assert all("convolution" in line.lower() for line in lines[1:-1])
     assert len(lines) - 2 == len(shown(page, ".data tbody tr"))
 
 
@@ -197,8 +200,8 @@ def test_the_trace_opens_in_its_viewer(page: Page, address: str) -> None:
     open_view(page, address, "trace", trace="rank0-0")
     page.wait(f"{VIEWER}.title.includes('epoch 0')")
     asked = [request for request in page.requests if "/timeline?" in request]
-    assert len(asked) == 1
-    assert "trace=rank0-0" in asked[0]
+    assert len(asked) == 2  # once to know whether it can be shown
+    assert all("trace=rank0-0" in request for request in asked)
     page.run("document.querySelector('.timeline').focus()")
     assert page.run(f"{VIEWER}.hasFocus()")
     link = page.run("document.querySelector('.trace a').href")
@@ -246,8 +249,12 @@ def test_the_keyboard_alone_reaches_each_tab(page: Page, address: str) -> None:
     assert reached == [f"tab-{view}" for view in VIEWS]
     page.press("Home")
     assert page.run("document.activeElement.id") == "tab-overview"
-    page.press("Tab")  # into the view
-    assert page.run("document.querySelector('[role=tabpanel]').contains(document.activeElement)")
+    into_view = "document.querySelector('#panel-overview').contains(document.activeElement)"
+    for _ in range(6):
+        page.press("Tab")
+        if page.run(into_view):
+            break
+    assert page.run(into_view)
 
 
 @pytest.mark.parametrize("run", [RUN, STRANGERS], ids=["usual", "hostile"])
