@@ -38,7 +38,7 @@ function draw(points, width, x, y, label) {
       svg("text", { x: MARGIN.left - 6, y: up(tick), "text-anchor": "end", "dominant-baseline": "central" }, tickText(tick, yTicks)),
     );
   }
-  const xTicks = ticks(xs[0], xs.at(-1), Math.max(2, Math.floor(width / 90))).filter((tick) => tick >= Math.min(...xs) && tick <= Math.max(...xs));
+  const xTicks = ticks(xs[0], xs.at(-1), Math.max(3, Math.floor(width / 60))).filter((tick) => tick >= Math.min(...xs) && tick <= Math.max(...xs));
   for (const tick of xTicks) {
     image.append(svg("text", { x: across(tick), y: HEIGHT - MARGIN.bottom + 16, "text-anchor": "middle" }, tickText(tick, xTicks)));
   }

@@ -59,7 +59,7 @@ function cellOf(column, row) {
     const kind = row.kind === "operator" ? null : el("span", { class: "kind" }, row.kind);
     return el("th", { scope: "row" }, value, " ", kind);
   }
-  if (value === null) return el("td", { class: "missing" }, column.missing?.(row) ?? "–");
+  if (value === null) return el("td", { class: column.isText ? "text missing" : "missing" }, column.missing?.(row) ?? "–");
   if (column.isStack) return el("td", { class: "text stack" }, stackOf(row.stack));
   if (column.isText) return el("td", { class: "text shapes" }, value);
   const cell = el("td", {}, column.text(value));
