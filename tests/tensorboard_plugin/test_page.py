@@ -159,6 +159,10 @@ def test_operators_are_sorted_filtered_and_grouped(page: Page, address: str) -> 
     click(page, "input[value=shapes]")
     page.wait("document.querySelector('#sort-shapes')")
     assert "[[4, 3, 16, 16]" in " ".join(shown(page, ".data td.shapes"))
+    click(page, "input[value=stack]")
+    page.wait("document.querySelector('.stack summary')")
+    click(page, ".stack summary")
+    page.wait("document.querySelectorAll('.stack details[open] div').length > 1")
     click(page, "input[value=window]")
     page.wait("!document.querySelector('.data thead').innerText.includes('a step')")
 

@@ -14,7 +14,7 @@ export function dataTable({ caption, columns, rows, sort, count, onsort, onmore 
   const ordered = inOrder(rows, columns, sort);
   const shown = ordered.slice(0, count);
   const rest = ordered.length - shown.length;
-  const next = Math.min(rest, 5 * PART);
+  const next = Math.min(rest, count); // twice as many
   return el(
     "div",
     {},
@@ -73,5 +73,8 @@ function cellOf(column, row) {
 function stackOf(frames) {
   const [first, ...others] = frames;
   if (!others.length) return first ?? "–";
-  return el("details", {}, el("summary", {}, first), ...others.map((frame) => el("div", {}, frame)));
+  const details = el("details", {}, el("summary", {}, first));
+  const open = () => details.append(...others.map((frame) => el("div", {}, frame)));
+  details.addEventListener("toggle", open, { once: true }); // most stacks are never opened
+  return details;
 }

@@ -1,5 +1,7 @@
 // The rows of the operator table: joined, filtered and sorted. Nothing here knows the page.
 
+const alphabet = new Intl.Collator("en"); // far faster than localeCompare
+
 /** Pair the operators of two windows. One of the pair is null where only the other has it. */
 export function paired(first, second) {
   const rows = new Map(first.map((operator) => [keyOf(operator), { ...named(operator), a: operator, b: null }]));
@@ -29,7 +31,7 @@ export function sorted(rows, column, isDescending) {
   return [...rows].sort((one, other) => {
     const [a, b] = [keys.get(one), keys.get(other)];
     if (a === null || b === null) return (a === null) - (b === null);
-    return direction * (typeof a === "number" ? a - b : a.localeCompare(b));
+    return direction * (typeof a === "number" ? a - b : alphabet.compare(a, b));
   });
 }
 
