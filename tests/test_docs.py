@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+from src.models import torchvision_networks
 from tests.conftest import ROOT
 from tests.test_imports import FLOORS
 
@@ -22,7 +23,7 @@ EXTENDING = ROOT / "docs" / "extending.md"
 LOCAL = re.compile(r"(?<![\w/.:-])(?:scripts|docs|src|tests|configs|examples)/[\w./-]*[\w/]")
 MODULE = re.compile(r"-m (src\.\w[\w.]*)")
 GROUP = re.compile(
-    r"(?<![\w.])(model|data|trainer|profiler|export|benchmark|experiment)=(\w{2,}[\w,]*)"
+    r"(?<![\w.])(model|family|data|trainer|profiler|export|benchmark|experiment)=(\w{2,}[\w,/.]*)"
 )
 # A line that names a file, with the whole content of the file in the block below it.
 EXAMPLE_FILE = re.compile(r"`([\w/]+\.(?:py|yaml))`[^`\n]*:\n\n```")
@@ -83,6 +84,13 @@ def missing_files(text: str) -> list[str]:
     return sorted(name for name in names - example_files() if not (ROOT / name).exists())
 
 
+def is_of_library(name: str) -> bool:
+    """Return True for a network of torchvision, NAME, and any name of the optional timm."""
+    library, _, network = name.partition("/")
+    known = [*torchvision_networks.names(), "NAME"]
+    return library == "timm" or (library == "torchvision" and network.partition(".")[0] in known)
+
+
 def missing_choices(text: str) -> list[str]:
     """Return each ``group=name`` in a text that has no file in ``configs/``.
 
@@ -92,7 +100,8 @@ def missing_choices(text: str) -> list[str]:
         f"{group}={name}"
         for group, names in GROUP.findall(text)
         for name in names.split(",")
-        if not (ROOT / "configs" / group / f"{name}.yaml").is_file()
+        if not (ROOT / "configs" / group / f"{name.rstrip('.')}.yaml").is_file()
+        and not is_of_library(name.rstrip("."))
         and f"configs/{group}/{name}.yaml" not in example_files()
     )
 
@@ -138,8 +147,10 @@ def test_a_dead_link_in_a_page_is_detected(text: str, dead: list[str], tmp_path:
 def test_a_missing_file_and_a_missing_configuration_in_a_page_are_detected() -> None:
     text = "run `scripts/none --x`, see docs/none.md and scripts/train, `/opt/x/scripts/other`"
     assert missing_files(text) == ["docs/none.md", "scripts/none"]
-    assert missing_choices("model=resnet34,none data=digits trainer=tpu") == [
+    text = "model=resnet34,none data=digits trainer=tpu model=torchvision/resnet19,timm/lcnet_050"
+    assert missing_choices(text) == [
         "model=none",
+        "model=torchvision/resnet19",
         "trainer=tpu",
     ]
 

@@ -21,7 +21,7 @@ FLOORS = (
     {"data", "formats", "profiling", "report"},
     {"export", "worker"},
     {"benchmark", "predict"},
-    {"bundle", "callbacks", "compare"},
+    {"bundle", "callbacks", "compare", "forecast"},
     {"cli", "tensorboard_plugin"},
     {"train"},
 )

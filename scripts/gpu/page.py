@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpu.plan import ROOT
-from src.report.sections.speedups import ONE_PROCESS, interval_of, is_of_one, is_too_wide
+from src.report.sections import speedups
 from src.run.latency import Interval
 from src.run.reading import convert
 
@@ -145,13 +145,7 @@ def _row(row: dict[str, Any], sizes: int) -> str:
 
 
 def _gain(gain: dict[str, Any] | None) -> str:
-    if gain is None:
-        return "-"
-    interval = convert(gain, Interval)
-    if is_too_wide(interval):
-        return f"{interval.value:.1f}, too few rounds for an interval"
-    process = f" {ONE_PROCESS}" if is_of_one(interval) else ""
-    return f"{interval.value:.2f} {interval_of(interval)}{process}"
+    return speedups.cell(None if gain is None else convert(gain, Interval)).text
 
 
 def _training(results: Results) -> Iterator[str]:

@@ -48,7 +48,7 @@ class ExportSource:
     network: nn.Module  # (N, 3, H, W) float32 -> (N, K) float32 logits
     simplified: nn.Module  # the same logits to fp32 rounding, by src/graph_passes; may be scripted
     fp32_graph: Fp32Graph  # the simplified network as an ONNX file, made once for all formats
-    builder: str  # torchvision's name for the network
+    builder: str  # the network's name: see src.models.builders
     builder_options: dict[str, Any]  # the builder's further arguments, num_classes among them
     example: Tensor  # (2, 3, H, W): two images, for a batch of one can freeze the batch size
     calibration: Tensor  # (M, 3, H, W): training images

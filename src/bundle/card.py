@@ -36,13 +36,13 @@ def card(
     return f"""# {quoting.markdown(manifest.model)} for {manifest.num_classes} classes
 
 An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as `model.onnx` \
-({name}). It sees a picture as {side}x{side} pixels. Its classes: {_named(manifest.class_names)}.
+({name}). It sees an image as {side}x{side} pixels. Its classes: {_named(manifest.class_names)}.
 
     pip install -r requirements.txt
     python predict.py --check        # on {image}: as where it was made?
     python predict.py photo.jpg
 
-`predict.py` turns a picture upright, converts it to RGB, resizes and normalises it as the
+`predict.py` turns an image upright, converts it to RGB, resizes and normalises it as the
 evaluation did; the rule stands in the model's own metadata, with the class names. Import `Model`
 from it to use it in a program.
 
@@ -50,7 +50,7 @@ from it to use it in a program.
 
 {_accuracy(row, dataset, embedded=embedded)}
 
-It knows no other classes than these: a picture of something else gets one of them too.
+It knows no other classes than these: an image of something else gets one of them too.
 
 ## Where it comes from
 

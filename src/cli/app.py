@@ -31,6 +31,7 @@ from src.cli.rollback import RunRollback
 from src.cli.run_selection import RunRequest, is_rank_zero, open_run
 from src.cli.schedule_check import check_schedule
 from src.data.dataset_module import DatasetModule
+from src.data.preprocessing import Preprocessing
 from src.models import input_check
 from src.models.classifier import Classifier
 from src.models.precision import choose_precision, require_hardware
@@ -68,6 +69,12 @@ class CLI(LightningCLI):
         parser.link_arguments("benchmark.max_accuracy_drop", "export.max_accuracy_drop")
         parser.link_arguments(
             "data.class_names", "model.init_args.class_names", apply_on="instantiate"
+        )
+        parser.link_arguments(
+            "data.preprocessing",
+            "model.init_args.image_size",
+            compute_fn=_image_size,
+            apply_on="instantiate",
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -233,6 +240,10 @@ class CLI(LightningCLI):
     def _require_fitting_images(self, batch_size: int, *, training: bool) -> None:
         network, side = self.model.network, self.datamodule.preprocessing.image_size
         input_check.require_fitting(self.model.name, network, side, batch_size, training=training)
+
+
+def _image_size(preprocessing: Preprocessing) -> int:
+    return preprocessing.image_size
 
 
 def main(argv: Sequence[str], on_run: Callable[[runs.Run], object] | None = None) -> None:

@@ -1,6 +1,8 @@
 """The short grammar of the command line, translated to the options of LightningCLI.
 
     model=convnext_t            --config configs/model/convnext_t.yaml
+    model=timm/lcnet_050        --config configs/family/mobile.yaml
+                                --model.init_args.architecture=timm/lcnet_050
     trainer.max_epochs=20       --trainer.max_epochs=20
     ckpt_path=last              --ckpt_path=last
 
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import yaml
 
+from src.cli import families
 from src.errors import UsageError, printable
 from src.system import safe_yaml
 from src.system.paths import expand
@@ -29,6 +32,7 @@ _VALUE_CHARACTERS = 80  # of a value in a message
 _FLAGS = {"-h", "--help", "--print_config"}  # options that take no value
 _INIT_ARGS = ".init_args."  # between a group and an option of its class, in a file
 _EXPERIMENT = "experiment"
+_MODEL = "model"
 
 
 @dataclass
@@ -55,8 +59,11 @@ def translate(argv: Sequence[str], configs: Path) -> list[str]:
     subcommand, words = _split_subcommand(argv)
     require_plain(words)
     arguments = _sort(words, configs)
+    _choose_architecture(arguments, configs)
     files = [configs / "train.yaml"]
     chosen = {*arguments.groups, *_groups_with_a_class(arguments)}
+    if families.GROUP in chosen:
+        chosen.add(_MODEL)
     files += [preset(configs, *item) for item in DEFAULT_GROUPS.items() if item[0] not in chosen]
     groups = sorted(arguments.groups.items(), key=lambda item: item[0] == _EXPERIMENT)
     return [
@@ -66,6 +73,22 @@ def translate(argv: Sequence[str], configs: Path) -> list[str]:
         *_as_configs(preset(configs, *item) for item in groups),
         *arguments.rest,
     ]
+
+
+def _choose_architecture(arguments: _SortedArguments, configs: Path) -> None:
+    """Replace ``model=LIBRARY/NAME`` by its recipe and its name as an option."""
+    model = arguments.groups.get(_MODEL, "")
+    if families.is_of_library(model):
+        del arguments.groups[_MODEL]
+        arguments.groups.setdefault(families.GROUP, families.recipe_of(model, configs))
+        arguments.rest.insert(0, f"--{_MODEL}{_INIT_ARGS}architecture={model}")
+    elif families.GROUP in arguments.groups:
+        raise UsageError(
+            families.GROUP,
+            expected="a network by its library, such as model=timm/lcnet_050, for this recipe",
+            found=f"model={model or DEFAULT_GROUPS[_MODEL]}",
+            remedy=f"leave out {families.GROUP}",
+        )
 
 
 def user_options(translated: Iterable[str], configs: Path) -> dict[str, object]:
@@ -197,9 +220,10 @@ def preset(configs: Path, group: str, name: str) -> Path:
     known = names(configs, group)
     if name not in known:
         close = nearest(name, known)
+        libraries = ", torchvision/NAME or timm/NAME" if group == _MODEL else ""
         raise UsageError(
             group,
-            expected=f"one of {', '.join(known)}",
+            expected=f"one of {', '.join(known)}{libraries}",
             found=name or "nothing",
             remedy=f"did you mean {group}={close}?" if close else f"see configs/{group}/",
         )

@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
+from src.models.architecture import Architecture
 from src.models.network import published_preprocessing
 
 
 def adopt_preprocessing(config: Any, args: Sequence[str], presets: Path) -> None:
-    """Set the data's options to the preprocessing of the weights if ``model.pretrained=true``.
+    """Set the data's options to the preprocessing of the published weights, if there are any.
 
     Options on the command line or in a user's file stay. Those in ``presets`` count as defaults.
 
@@ -22,12 +23,19 @@ def adopt_preprocessing(config: Any, args: Sequence[str], presets: Path) -> None
         args: the translated command line.
         presets: the folder of the data sets' configuration files.
     """
-    if not config.model.init_args.get("pretrained"):
+    options = config.model.init_args
+    if architecture := options.get("architecture"):
+        chosen = Architecture.parse(architecture)
+        if not chosen.published and not options.get("pretrained"):
+            return
+        expected = published_preprocessing(chosen.builder, chosen.published)
+    elif options.get("pretrained"):
+        module, _, name = config.model.class_path.rpartition(".")
+        expected = published_preprocessing(getattr(importlib.import_module(module), name).builder)
+    else:
         return
-    module, _, name = config.model.class_path.rpartition(".")
-    builder = getattr(importlib.import_module(module), name).builder
     user_options = _user_data_options(args, presets)
-    for option, value in published_preprocessing(builder).items():
+    for option, value in expected.items():
         if option not in user_options:
             config.data.init_args[option] = value
 

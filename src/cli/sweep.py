@@ -11,11 +11,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 
-from src.cli import grammar
+from src.cli import families, grammar
 from src.cli.entry_point import run_command
 from src.compare.collection import collect
 from src.errors import LightshipError, UsageError
@@ -41,8 +41,7 @@ def models_in(argv: Sequence[str]) -> list[str]:
     if len(names) < 2:  # noqa: PLR2004  # one architecture is no sweep
         return []
     for name in names:
-        # Checks the name before the first architecture is trained for minutes.
-        grammar.preset(CONFIGS, "model", name)
+        require_known(name)
     if len(set(names)) < len(names):
         raise UsageError(
             "model", expected="each name once", found=values[-1], remedy="name each once"
@@ -56,6 +55,20 @@ def models_in(argv: Sequence[str]) -> list[str]:
             remedy=f"run {subcommand} once for each",
         )
     return names
+
+
+def require_known(name: str) -> None:
+    """Check a name before the first architecture is trained for minutes.
+
+    Raises:
+        UsageError: there is no such architecture.
+    """
+    if families.is_of_library(name):
+        from src.models.architecture import Architecture  # imports torch
+
+        Architecture.parse(name)
+    else:
+        grammar.preset(CONFIGS, "model", name)
 
 
 def main(models: Sequence[str], argv: Sequence[str], train: Train | None = None) -> None:
@@ -75,7 +88,7 @@ def main(models: Sequence[str], argv: Sequence[str], train: Train | None = None)
     with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
         for number, model in enumerate(models, 1):
             console.print(f"{model}, {number} of {len(models)}", style="bold")
-            run_file = Path(scratch) / model
+            run_file = Path(scratch) / f"run-{number}"
             rest = [word for word in argv if not word.startswith(_GROUP)]
             code = (train or _train)([*rest, f"{_GROUP}{model}"], run_file)
             if code:
@@ -95,13 +108,31 @@ def main(models: Sequence[str], argv: Sequence[str], train: Train | None = None)
 
 
 def _train(argv: Sequence[str], run_file: Path) -> int:
-    """Train in a new process, so that leftover memory or a crash does not affect the next one."""
+    return train_in_subprocess(argv, run_file)
+
+
+def train_in_subprocess(argv: Sequence[str], run_file: Path, log: Path | None = None) -> int:
+    """Train in a new process, so that leftover memory or a crash does not affect the next one.
+
+    Args:
+        argv: the command line, without the program's name.
+        run_file: file for the path of the run folder.
+        log: file for the output; by default it goes where this process's goes.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        Stopped: a signal came, and the training has ended.
+    """
     inherited = os.environ.get("PYTHONPATH")
     # The project's root, so that the module is found from any working folder.
     paths = [str(CONFIGS.parent), *([inherited] if inherited else [])]
     command = [sys.executable, "-m", "src.cli.sweep", str(run_file), *argv]
-    child = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
-    return wait_for(child)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    with log.open("wb") if log else nullcontext() as output:
+        child = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        return wait_for(child)
 
 
 def wait_for(child: subprocess.Popen[bytes]) -> int:

@@ -125,7 +125,7 @@ class Comparison:
         }
         if len(shapes) > 1:
             sizes = ", ".join(sorted(shapes))
-            notes.append(f"The networks see pictures of different sizes: {sizes}.")
+            notes.append(f"The networks see images of different sizes: {sizes}.")
         if len(self.measurements) > 1:
             notes.append(
                 "Runs were measured one after the other. The speed of a machine changes from hour "

@@ -47,7 +47,7 @@ class ExportOptions:
             chosen; as many of them as there are.
         max_accuracy_drop: the top-1 accuracy that a quantized file may give up, a share of 1.
         embed_preprocessing: write each ONNX file once more, with the preprocessing and the softmax
-            inside: a picture of any size in, probabilities out.
+            inside: an image of any size in, probabilities out.
         again: export what is whole and of this checkpoint once more.
     """
 

@@ -1,4 +1,4 @@
-"""The baseline: the weights in safetensors, and the name of torchvision's network. No pickle."""
+"""The baseline: the weights in safetensors, and the name of the network. No pickle."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from src.backends.base import ExportSource, Metadata
+from src.backends.base import ExportSource, Metadata, Unavailable
 from src.backends.torch.runtime import TorchRuntime, open_device
 from src.errors import UsageError, describe
 from src.formats.base import Format
@@ -27,7 +27,7 @@ _NETWORK = "network.json"
 class _Recipe(msgspec.Struct):
     """The part of the description of the network that building it takes."""
 
-    builder: str  # torchvision's name
+    builder: str  # see src.models.builders
     options: dict[str, Any]  # the builder's arguments
 
 
@@ -54,6 +54,8 @@ class Eager(Format):
         import torch
         from safetensors.torch import save
 
+        from src.models import builders
+
         state = {name: value.contiguous() for name, value in source.network.state_dict().items()}
         if self.dtype is not None:
             state = {
@@ -62,8 +64,9 @@ class Eager(Format):
             }
         # Serialized in memory first, so that a failed write raises an OSError with its errno.
         (folder / _WEIGHTS).write_bytes(save(state))
+        library, _ = builders.split(source.builder)
         network = {
-            "library": "torchvision",
+            "library": library,
             "builder": source.builder,
             "options": source.builder_options,
             **source.metadata(),
@@ -98,7 +101,13 @@ class Eager(Format):
         opening = [
             f'network = json.load(open("{usage_code.FOLDER}/{_NETWORK}", encoding="utf-8"))',
             'names = network["class_names"]',
-            'model = torchvision.models.get_model(network["builder"], **network["options"])',
+            'name = network["builder"].rpartition("/")[2]',
+            'if network["library"] == "timm":',
+            "    import timm",
+            "",
+            '    model = timm.create_model(name, **network["options"])',
+            "else:",
+            '    model = torchvision.models.get_model(name, **network["options"])',
             f'model.load_state_dict(load_file("{usage_code.FOLDER}/{_WEIGHTS}"))',
             "model.eval()",
             "torch.set_grad_enabled(False)",
@@ -112,7 +121,8 @@ def open_network(folder: Path) -> nn.Module:
     """Return the exported network in eval mode, on the CPU.
 
     Raises:
-        UsageError: the file names no network of torchvision, or the weights are not for it.
+        UsageError: the file names no known network, or the weights are not for it.
+        Unavailable: the network's library is not installed.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -125,10 +135,12 @@ def open_network(folder: Path) -> nn.Module:
         module = builders.outline(recipe.builder, recipe.options)
         weights = load_file(folder / _WEIGHTS)
         builders.require_weights_of(module, weights)
+    except ModuleNotFoundError as error:
+        raise Unavailable(f"not installed: {error.name}") from error
     except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         raise UsageError(
             str(folder / _NETWORK),
-            expected="a network of torchvision's, with its weights beside it",
+            expected="a network of torchvision or timm, with its weights beside it",
             found=describe(error),
             remedy="export the run again",
         ) from error

@@ -1,7 +1,8 @@
-"""Safe use of torchvision's model builders with options from an untrusted file.
+"""Networks by name, safely built with options from an untrusted file.
 
-A builder's options decide how much memory a network takes. So the network is first built on
-torch's meta device, where tensors have shapes but no storage.
+A **builder** is the name of a classifier of torchvision, such as ``resnet34``, or of another
+library, such as ``timm/efficientnet_lite0``. Its options decide how much memory a network takes. So
+the network is first built on torch's meta device, where tensors have shapes but no storage.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-import torchvision
 from torch.overrides import TorchFunctionMode
 
 from src.errors import describe
+from src.models import timm_networks, torchvision_networks
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
 
 MAX_PARAMETERS = 10**9  # torchvision's largest classifier has 0.64e9
 _MAX_NUMBER = 65_536  # in the options
@@ -26,8 +28,30 @@ _MAX_LIST_LENGTH = 16  # of one option
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
 _SHOWN = 100  # characters of a wrong value in a message
 
-# Functions with which torchvision's layers make parameters and buffers.
-_MAKERS = {torch.empty, torch.zeros, torch.ones}
+# Functions with which layers make parameters and buffers.
+_MAKERS = {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn}
+
+
+class Library(Protocol):
+    """A package of classifiers; its module in this room has these functions."""
+
+    def names(self) -> list[str]: ...
+
+    def construct(self, name: str, options: Mapping[str, Any]) -> nn.Module: ...
+
+    def default_options(self, name: str, side: int | None) -> dict[str, Any]: ...
+
+    def pretrained_weights(
+        self, name: str, tag: str, options: Mapping[str, Any]
+    ) -> dict[str, Tensor]: ...
+
+    def tags(self, name: str) -> list[str]: ...
+
+    def preprocessing(self, name: str, tag: str = "") -> dict[str, object]: ...
+
+
+TORCHVISION = "torchvision"
+LIBRARIES: dict[str, Library] = {TORCHVISION: torchvision_networks, "timm": timm_networks}
 
 
 class _Meta(TorchFunctionMode):
@@ -42,25 +66,71 @@ class _Meta(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def names() -> list[str]:
-    """Return the names of torchvision's classifiers."""
-    return list(torchvision.models.list_models(module=torchvision.models))
+def split(builder: str) -> tuple[str, str]:
+    """Return the library of a builder and its name there."""
+    library, slash, name = builder.partition("/")
+    return (library, name) if slash else (TORCHVISION, builder)
+
+
+def names(library: str = TORCHVISION) -> list[str]:
+    """Return the names of a library's classifiers.
+
+    Raises:
+        ModuleNotFoundError: the library is not installed.
+    """
+    return LIBRARIES[library].names()
+
+
+def construct(builder: str, options: Mapping[str, Any]) -> nn.Module:
+    """Build a network with random weights.
+
+    Args:
+        builder: a known one, with options that :func:`outline` has accepted.
+        options: its arguments, including ``num_classes``.
+    """
+    library, name = split(builder)
+    return LIBRARIES[library].construct(name, options)
+
+
+def default_options(builder: str, image_size: int | None) -> dict[str, Any]:
+    """Return arguments that a builder needs as a classifier of images of this size.
+
+    Args:
+        builder: a known one.
+        image_size: height and width in pixels; None if unknown.
+    """
+    library, name = split(builder)
+    return LIBRARIES[library].default_options(name, image_size)
+
+
+def is_known(builder: object) -> bool:
+    """Return True if a builder is one of a library's classifiers.
+
+    Raises:
+        ModuleNotFoundError: its library is not installed.
+    """
+    if not isinstance(builder, str):
+        return False
+    library, name = split(builder)
+    is_short = library != TORCHVISION or "/" not in builder  # one way to write each
+    return is_short and library in LIBRARIES and name in names(library)
 
 
 def outline(builder: Any, options: Any) -> nn.Module:
     """Build a network on the meta device: it has shapes and takes no memory.
 
     Args:
-        builder: one of :func:`names`.
+        builder: see the top of this file.
         options: arguments of the builder, including ``num_classes``: numbers, booleans and short
             lists of them.
 
     Raises:
         ValueError: the builder is unknown, it rejects these options, or the network has more than
             ``MAX_PARAMETERS``.
+        ModuleNotFoundError: the builder's library is not installed.
     """
-    if not isinstance(builder, str) or builder not in names():
-        raise ValueError(f"a network that torchvision does not have: {builder!r}"[:_SHOWN])
+    if not is_known(builder):
+        raise ValueError(f"a network that no library has: {builder!r}"[:_SHOWN])
     if not isinstance(options, Mapping):
         raise ValueError(f"options that are none: {options!r}"[:_SHOWN])  # noqa: TRY004  # a file's content, not an argument
     for name, value in options.items():
@@ -74,7 +144,7 @@ def outline(builder: Any, options: Any) -> nn.Module:
     try:
         with warnings.catch_warnings(), _Meta():
             warnings.simplefilter("ignore")  # about weights, which are not loaded here
-            network: nn.Module = torchvision.models.get_model(builder, weights=None, **options)
+            network = construct(builder, options)
     except Exception as error:  # builders raise any type for wrong options
         raise ValueError(describe(error)[:300]) from error
     count = sum(parameter.numel() for parameter in network.parameters())

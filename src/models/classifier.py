@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule
@@ -32,10 +32,12 @@ CHECK_EVERY = 50  # steps between two checks of the loss: each synchronises with
 class Classifier(LightningModule):
     """Image classifier trained with cross-entropy, AdamW, and warm-up and cosine schedule.
 
-    An architecture is a subclass that names a torchvision builder.
+    An architecture is a subclass that names a builder: see :mod:`src.models.builders`.
 
     Args:
         class_names: in the order of the labels; taken from the data.
+        image_size: height and width of the images in pixels; taken from the data. Some networks are
+            built for one size.
         lr: peak learning rate.
         weight_decay: decay of the weights of convolutions and linear layers; 0 for all others.
         label_smoothing: share of the target spread over all classes (Szegedy et al., 2016).
@@ -43,10 +45,10 @@ class Classifier(LightningModule):
         freeze_statistics_fraction: share of all steps, the last ones, in which BatchNorm
             normalises by its running statistics, as in inference (Wu & Johnson, 2021, arXiv
             2105.07576, section 3). With 0, logits of rare images may be a hundred times too large.
-        pretrained: start from torchvision's best weights instead of random ones.
+        pretrained: start from published weights instead of random ones.
         channels_last: store images and weights as NHWC, the faster layout for convolutions.
         compile: train through ``torch.compile``.
-        network_options: more arguments of torchvision's builder.
+        network_options: more arguments of the builder.
         weights: file of weights to start from, with or without the head's.
         layer_decay: factor of the learning rate from one stage to the next one towards the input
             (Clark et al., 2020, arXiv 2003.10555); 1 for the same rate everywhere.
@@ -54,8 +56,9 @@ class Classifier(LightningModule):
             image in ``test`` and ``predict``. Exported files do not.
     """
 
-    builder: ClassVar[str]
-    faster_in_bfloat16: ClassVar[bool] = True  # on a CPU with bf16 instructions, against fp32
+    builder: str
+    published: str = ""  # name of the pretrained weights; empty for the library's default
+    faster_in_bfloat16: bool = True  # on a CPU with bf16 instructions, against fp32
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class Classifier(LightningModule):
         weights: str | None = None,
         layer_decay: float = 1.0,
         test_time_augmentation: Literal["none", "flip"] = "none",
+        image_size: int | None = None,
     ) -> None:
         super().__init__()
         _require_range("model.lr", lr, 0, math.inf)
@@ -90,8 +94,12 @@ class Classifier(LightningModule):
         self.save_hyperparameters(ignore=["weights"])
         self.class_names = list(class_names)
         self.pretrained = pretrained
-        self.spec = NetworkSpec(self.builder, len(class_names), network_options or {})
-        self.network = self.spec.build_pretrained() if pretrained else self.spec.build()
+        self.spec = NetworkSpec.of(
+            self.builder, len(class_names), image_size, network_options or {}
+        )
+        self.network = (
+            self.spec.build_pretrained(self.published) if pretrained else self.spec.build()
+        )
         self.weight_match: WeightMatch | None = None
         if weights:
             self.weight_match = load_into(self.network, user_path(weights, "model.weights"))

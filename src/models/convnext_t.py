@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from src.models.classifier import Classifier
 
 
 class ConvNeXtTiny(Classifier):
     """torchvision's ``convnext_tiny``."""
 
-    builder: ClassVar[str] = "convnext_tiny"
+    builder = "convnext_tiny"

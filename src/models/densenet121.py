@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from src.models.classifier import Classifier
 
 
 class DenseNet121(Classifier):
     """torchvision's ``densenet121``."""
 
-    builder: ClassVar[str] = "densenet121"
+    builder = "densenet121"

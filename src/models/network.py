@@ -1,14 +1,12 @@
-"""torchvision networks with a head for the data's classes."""
+"""Networks with a head for the data's classes, by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
-from urllib.error import URLError
+from typing import Any, Self
 
 import torch
-import torchvision
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -20,9 +18,25 @@ from src.models import builders
 class NetworkSpec:
     """Recipe to build a network: plain values, so that a file can store them."""
 
-    builder: str  # torchvision's name: one of src.models.builders.names()
+    builder: str  # see src.models.builders
     num_classes: int
     options: dict[str, Any] = field(default_factory=dict)  # more arguments of the builder
+
+    @classmethod
+    def of(
+        cls, builder: str, num_classes: int, image_size: int | None, options: Mapping[str, Any]
+    ) -> Self:
+        """Return the recipe of a network for a data set.
+
+        Args:
+            builder: a known one, see :mod:`src.models.builders`.
+            num_classes: number of classes.
+            image_size: height and width of the images in pixels; None if unknown. Some networks are
+                built for one size.
+            options: further arguments of the builder, which go before the defaults.
+        """
+        defaults = builders.default_options(builder, image_size)
+        return cls(builder, num_classes, {**defaults, **options})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], num_classes: int) -> NetworkSpec:
@@ -49,12 +63,8 @@ class NetworkSpec:
         """
         if isinstance(self.options, dict) and "num_classes" in self.options:
             raise ValueError("num_classes among the options, which the data have")
-        return builders.outline(
-            self.builder,
-            {"num_classes": self.num_classes, **self.options}
-            if isinstance(self.options, dict)
-            else self.options,
-        )
+        options = self._arguments if isinstance(self.options, dict) else self.options
+        return builders.outline(self.builder, options)
 
     def build(self) -> nn.Module:
         """Build the network with random weights; (N, 3, H, W) float32 -> (N, num_classes) logits.
@@ -62,66 +72,53 @@ class NetworkSpec:
         Raises:
             UsageError: the builder rejects these options.
         """
+        library, name = builders.split(self.builder)
         try:
             self.outline()
-            network: nn.Module = torchvision.models.get_model(
-                self.builder, weights=None, num_classes=self.num_classes, **self.options
-            )
+            return builders.construct(self.builder, self._arguments)
         except (TypeError, ValueError) as error:
             raise UsageError(
                 "model.network_options",
-                expected=f"options of torchvision's {self.builder}",
+                expected=f"options of {library}'s {name}",
                 found=describe(error),
-                remedy="see torchvision's documentation of it",
+                remedy="see its documentation",
             ) from error
-        return network
 
-    def build_pretrained(self) -> nn.Module:
-        """Build the network with torchvision's best weights; tensors of another shape stay random.
+    def build_pretrained(self, tag: str = "") -> nn.Module:
+        """Build the network with published weights; tensors of another shape stay random.
+
+        Args:
+            tag: name of the weights; empty for the library's default.
 
         Raises:
             UsageError: the weights are not on this machine and cannot be downloaded.
         """
         network = self.build()
-        weights = torchvision.models.get_model_weights(self.builder)["DEFAULT"]
-        try:
-            # Read the file first with weights_only, which refuses everything but tensors.
-            torch.hub.load_state_dict_from_url(weights.url, check_hash=True, weights_only=True)
-            source = torchvision.models.get_model(self.builder, weights=weights, **self.options)
-        except (URLError, OSError, RuntimeError) as error:
-            raise UsageError(
-                "model.pretrained",
-                expected=f"the weights {weights} at hand, or a network to download them",
-                found=describe(error),
-                remedy=f"put the file from {weights.url} into {torch.hub.get_dir()}/checkpoints",
-            ) from error
-        shapes = {name: value.shape for name, value in network.state_dict().items()}
-        matching = {
-            name: value
-            for name, value in source.state_dict().items()
-            if shapes.get(name) == value.shape
-        }
+        library, name = builders.split(self.builder)
+        weights = builders.LIBRARIES[library].pretrained_weights(name, tag, self.options)
+        shapes = {key: value.shape for key, value in network.state_dict().items()}
+        matching = {key: value for key, value in weights.items() if shapes.get(key) == value.shape}
         network.load_state_dict(matching, strict=False)
         return network
 
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        return {"num_classes": self.num_classes, **self.options}
 
-def published_preprocessing(builder: str) -> dict[str, object]:
-    """Return the preprocessing that torchvision's best weights of ``builder`` expect.
+
+def published_preprocessing(builder: str, tag: str = "") -> dict[str, object]:
+    """Return the preprocessing that published weights expect.
+
+    Args:
+        builder: see :mod:`src.models.builders`.
+        tag: name of the weights; empty for the library's default.
 
     Returns:
         Values of the data options ``image_size``, ``resize``, ``crop_share``, ``interpolation``,
         ``mean`` and ``std``.
     """
-    preset = torchvision.models.get_model_weights(builder)["DEFAULT"].transforms()
-    size, side = int(preset.crop_size[0]), int(preset.resize_size[0])
-    return {
-        "image_size": size,
-        "resize": "crop",
-        "crop_share": size / side,
-        "interpolation": str(preset.interpolation.value),
-        "mean": tuple(float(value) for value in preset.mean),
-        "std": tuple(float(value) for value in preset.std),
-    }
+    library, name = builders.split(builder)
+    return builders.LIBRARIES[library].preprocessing(name, tag)
 
 
 @dataclass(frozen=True)

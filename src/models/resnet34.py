@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from src.models.classifier import Classifier
 
 
 class ResNet34(Classifier):
     """torchvision's ``resnet34``."""
 
-    builder: ClassVar[str] = "resnet34"
+    builder = "resnet34"

@@ -72,7 +72,7 @@ class OperatorTable(msgspec.Struct, frozen=True, kw_only=True):
         has_memory: allocations were recorded.
         has_shapes: shapes were recorded.
         has_stacks: Python functions were recorded.
-        omitted: number of rows beyond MAX_ROWS, which are not in ``operators``.
+        omitted: number of further rows, which cost less than the MAX_ROWS in ``operators``.
         operators: the rows, the one with the most self time first.
     """
 
@@ -103,7 +103,7 @@ def operator_table(path: Path, by: str) -> OperatorTable:
 
 def table_of(spans: Spans, by: str) -> OperatorTable:
     """Return the operators of a trace that has been read; see :func:`operator_table`."""
-    rows = _rows(spans, by)
+    rows, omitted = _rows(spans, by)
     rows.sort(key=lambda row: (-row.self_seconds, -row.device_self_seconds, row.name))
     is_step = np.array([name.startswith(STEP) for name in spans.names], np.bool_)
     steps = np.count_nonzero(is_step[spans.name[spans.kind == Kind.REGION]])
@@ -113,13 +113,16 @@ def table_of(spans: Spans, by: str) -> OperatorTable:
         has_memory=len(spans.moment) > 0,
         has_shapes=any(spans.shapes),
         has_stacks=bool((spans.kind == Kind.PYTHON).any()) or any(spans.call_stacks),
-        omitted=max(0, len(rows) - MAX_ROWS),
-        operators=rows[:MAX_ROWS],
+        omitted=omitted,
+        operators=rows,
     )
 
 
-def _rows(spans: Spans, by: str) -> list[OperatorRow]:
-    """Return all rows: of the calls on the host, of the work on devices, of other memory."""
+def _rows(spans: Spans, by: str) -> tuple[list[OperatorRow], int]:
+    """Return the costliest rows and the number of the others.
+
+    Rows are of the calls on the host, of the work on devices and of other memory.
+    """
     calls, work = host_calls(spans), device_calls(spans)
     groups, labels = _groups(spans, calls, by)
     names, number = _row_names(spans)
@@ -128,20 +131,18 @@ def _rows(spans: Spans, by: str) -> list[OperatorRow]:
     group = np.concatenate([groups[is_row], np.zeros_like(work.span)])
     key = (number[spans.name[span]] * len(Kind) + spans.kind[span]) * len(labels) + group
     keys, row, counts = np.unique(key, return_inverse=True, return_counts=True)
-    columns = [
-        np.bincount(row, np.concatenate([values[is_row], work.figures[figure]]), len(keys))
+    columns = {
+        figure: np.bincount(row, np.concatenate([values[is_row], work.figures[figure]]), len(keys))
         for figure, values in calls.figures.items()
-    ]
+    }
+    costs = columns["self_seconds"] + columns["device_self_seconds"]
+    kept = np.argsort(-costs, kind="stable")[:MAX_ROWS]
     rows = []
-    for position, (key_of_row, calls_of_row) in enumerate(
-        zip(keys.tolist(), counts.tolist(), strict=True)
-    ):
-        name_and_kind, label = divmod(key_of_row, len(labels))
+    for position in kept.tolist():
+        name_and_kind, label = divmod(int(keys[position]), len(labels))
         name, kind = divmod(name_and_kind, len(Kind))
-        figures = {
-            figure: column[position].item()
-            for figure, column in zip(calls.figures, columns, strict=True)
-        }
+        figures = {figure: column[position].item() for figure, column in columns.items()}
+        calls_of_row = int(counts[position])
         rows.append(_row(names[name], _KINDS[Kind(kind)], labels[label], calls_of_row, figures))
     outside = outside_memory(spans, calls)
     if outside.any():
@@ -153,7 +154,7 @@ def _rows(spans: Spans, by: str) -> list[OperatorRow]:
             size = float(spans.size[outside & where].sum(dtype=np.float64))
             figures[figure] = figures[f"self_{figure}"] = size
         rows.append(_row(MEMORY, "memory", labels[0], int(outside.sum()), figures))
-    return rows
+    return rows, len(keys) - len(kept)
 
 
 def _row(

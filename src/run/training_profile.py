@@ -43,7 +43,7 @@ class Operator(Record, frozen=True, kw_only=True):
     Args:
         name: as torch's profiler calls it, such as ``aten::convolution``.
         self_seconds: its own time, without the operators that it calls.
-        calls: number of calls.
+        calls: number of calls; one within a call of the same name, alone in it, is part of that.
         allocated_bytes: memory that is still allocated after it.
     """
 

@@ -15,7 +15,7 @@ from src.report.writers import html
 from src.run.folder import Run
 from src.run.results import Results
 
-LARGEST_BYTES = 100_000_000  # of a benchmark.json; that of a hundred rows has a tenth of it
+LARGEST_BYTES = 100_000_000  # of a benchmark.json; one of ten rows has less than a megabyte
 
 
 def fragment(runs: Sequence[Run], names: Sequence[str] | None = None) -> str:
@@ -55,8 +55,21 @@ def _results_of(run: Run) -> Results:
     """Read the measurement of a run.
 
     Raises:
-        UsageError: there is none, or its file is damaged or larger than any measurement.
+        UsageError: there is none, it may not be read, or its file is damaged or too large.
     """
+    try:
+        _require_small(run)
+        return run.read_benchmark()
+    except OSError as error:
+        raise UsageError(
+            str(run.folder),
+            expected="a folder that can be read",
+            found=error.strerror or str(error),
+            remedy="change its permissions",
+        ) from error
+
+
+def _require_small(run: Run) -> None:
     path = run.benchmark
     if path.is_file() and (size := path.stat().st_size) > LARGEST_BYTES:
         raise UsageError(
@@ -65,7 +78,6 @@ def _results_of(run: Run) -> Results:
             found=f"{size / 1e6:.0f} MB",
             remedy="measure the run again",
         )
-    return run.read_benchmark()
 
 
 def _files(results: Results) -> str:

@@ -12,7 +12,7 @@ from tensorboard.plugins import base_plugin
 from werkzeug.wrappers import Request, Response
 
 from src.tensorboard_plugin import responses, throughput, traces, training_profiles
-from src.tensorboard_plugin.log_folder import RunIndex, log_folders
+from src.tensorboard_plugin.log_folder import log_folders
 from src.tensorboard_plugin.overview import overview
 from src.tensorboard_plugin.packaged_files import PackagedFile, packaged_files
 from src.tensorboard_plugin.responses import (
@@ -22,12 +22,12 @@ from src.tensorboard_plugin.responses import (
     argument,
 )
 from src.tensorboard_plugin.result_cache import ResultCache
+from src.tensorboard_plugin.run_index import RunIndex
 from src.tensorboard_plugin.traces import FoundTrace
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-GROUPINGS = ("name", "shapes", "stack")
 _MAX_COMPARED = 20  # runs in one answer
 
 
@@ -89,11 +89,11 @@ class LightshipPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboar
         return responses.json(request, self._traces(request).listing)
 
     def _show_operators(self, request: Request) -> Response:
-        from src.profiling.operator_table import operator_table
+        from src.profiling.operator_table import GROUPS, operator_table
 
         by = argument(request, "by")
-        if by not in GROUPINGS:
-            expected = ", ".join(GROUPINGS)
+        if by not in GROUPS:
+            expected = ", ".join(GROUPS)
             raise RequestError(BAD_ARGUMENT, f"by: expected one of {expected}")
         trace = self._trace(request)
         table = self._parsed(trace, by, lambda path: msgspec.json.encode(operator_table(path, by)))

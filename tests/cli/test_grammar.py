@@ -85,9 +85,14 @@ def test_a_model_by_class_name_replaces_the_default_model(configs: Path) -> None
     [
         (
             ["model=convnxt"],
-            r"model: expected one of convnext_t, resnet34; found convnxt; .*model=convnext_t\?",
+            r"model: expected one of convnext_t, resnet34, torchvision/NAME or timm/NAME; "
+            r"found convnxt; .*model=convnext_t\?",
         ),
-        (["model="], r"model: expected one of convnext_t, resnet34; found nothing"),
+        (
+            ["model="],
+            r"model: expected one of convnext_t, resnet34, torchvision/NAME or timm/NAME; "
+            r"found nothing",
+        ),
         (["fitt"], r"subcommand: expected one of fit, validate, test, predict.*; found fitt"),
         (["fit", "convnext_t"], r"command line: expected group=name.*; found convnext_t"),
         (["=3"], r"command line: .*found =3"),

@@ -212,7 +212,7 @@ def test_a_cache_that_would_not_fit_is_refused(
     fill(tmp_path / "cat", 5)
     files = ImageFiles([str(path) for path in (tmp_path / "cat").iterdir()], range(5))
     monkeypatch.setattr("src.system.machine.memory_bytes", lambda: 10_000)
-    with pytest.raises(UsageError, match=r"data.cache: expected pictures that take 5000 bytes"):
+    with pytest.raises(UsageError, match=r"data.cache: expected images that take 5000 bytes"):
         MemoryCache(files, np.arange(5))
 
 

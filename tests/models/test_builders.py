@@ -62,7 +62,7 @@ def test_a_harmful_network_specification_is_refused_before_it_takes_memory(
         builders.outline(builder, options)
     assert len(str(caught.value)) < 500
     (tmp_path / "network.json").write_text(json.dumps({"builder": builder, "options": options}))
-    with pytest.raises(UsageError, match=r"network.json: expected a network of torchvision's"):
+    with pytest.raises(UsageError, match=r"network.json: expected a network of torchvision"):
         eager.open_network(tmp_path)
 
 

@@ -208,6 +208,12 @@ def test_a_call_within_one_of_the_same_name_counts_once_if_it_is_alone() -> None
     assert (row.calls, row.self_seconds, row.total_seconds) == pytest.approx((3, 0.009, 0.015))
 
 
+def test_a_call_that_is_rounded_beyond_its_parent_is_within_it() -> None:
+    row = only("outer", span("outer", 0, 1), span("inner", 0.5, 1.000001))
+    assert row.self_seconds == pytest.approx(0.0005, abs=1e-8)
+    assert only("outer", span("outer", 0, 1), span("overlapping", 0.5, 1.1)).self_seconds == 0.001
+
+
 def test_the_order_of_the_file_does_not_matter() -> None:
     events = [step(1, 0, 9), span("a", 1, 8), span("b", 2, 3), span("c", 2, 8, tid=2)]
     events += [allocation(2.5, 3), allocation(7, 5)]

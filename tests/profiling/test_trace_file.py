@@ -53,6 +53,13 @@ def test_an_event_is_read_once_wherever_the_blocks_end(
     assert read == expected
 
 
+def test_events_are_decoded_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "t.json.gz", *(span("a", n, n + 1) for n in range(100)))
+    monkeypatch.setattr(trace_file, "_BLOCK_BYTES", 1)
+    sizes = [len(events) for events in trace_file.read_events(path)]
+    assert sizes == [1] * 100
+
+
 def test_an_event_may_begin_with_another_field(tmp_path: Path) -> None:
     events = [dict(reversed(span(f"op{n}", n, n + 1).items())) for n in range(9)]
     assert len(read_spans(write(tmp_path / "t.json.gz", *events))) == 9
@@ -167,7 +174,7 @@ def test_odd_but_readable_content_is_shown(tmp_path: Path) -> None:
     events = [
         step(1, 0, 9),
         span(name, 1, 2, "python_function", **{"Python id": 1, "Python parent id": 1}),
-        span(name, 3, 2),  # ends before it starts
+        span("backwards", 3, 2),  # ends before it starts
         span("", 4, 5, tid="a thread"),
         span(name, -1e9, -1e9 + 1),
         {**span("x", 4, 5), "pid": 1.5, "unknown": {"deep": [1]}},
@@ -180,6 +187,7 @@ def test_odd_but_readable_content_is_shown(tmp_path: Path) -> None:
     path = write(tmp_path / "t.json.gz", *events)
     rows = operator_table(path, "stack").operators
     assert {row.name for row in rows} >= {name, "", "x", "ProfilerStep*"}
+    assert [row.total_seconds for row in rows if row.name == "backwards"] == [0]
     assert all(row.self_seconds >= 0 for row in rows)
     assert name in gzip.decompress(speedscope(path)).decode()
 

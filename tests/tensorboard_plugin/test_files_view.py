@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import subprocess
@@ -171,6 +172,25 @@ def test_a_measurement_that_cannot_be_read_is_one_sentence(
         fragment(runs)
     assert "\n" not in str(raised.value)
     assert "run0" in str(raised.value) or kind == "a link out of the run"
+
+
+def test_a_folder_that_may_not_be_read_is_named_beside_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, closed = (keep(tmp_path, name, measured_files()) for name in ("good", "closed"))
+    is_file = Path.is_file
+
+    def refusing(path: Path) -> bool:
+        if path.is_relative_to(closed.folder):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refusing)
+    words = "".join(Page(fragment([good, closed])).words)
+    assert "closed/version_0 is not shown. " in words
+    assert "expected a folder that can be read; found Permission denied;" in words
+    with pytest.raises(UsageError, match="Permission denied"):
+        fragment([closed])
 
 
 def test_a_file_larger_than_any_measurement_is_not_read(

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from src.tensorboard_plugin import log_folder
-from src.tensorboard_plugin.log_folder import LogFolder, RunIndex, log_folders
+from src.tensorboard_plugin import log_folder, run_index
+from src.tensorboard_plugin.log_folder import LogFolder, log_folders
 from src.tensorboard_plugin.responses import RequestError
+from src.tensorboard_plugin.run_index import RunIndex
 from tests.support.plugin_runs import write_run
 
 
@@ -278,7 +279,7 @@ def test_the_search_is_bounded_in_folders_and_runs(
 ) -> None:
     for number in range(5):
         write_run(tmp_path / f"version_{number}")
-    monkeypatch.setattr(log_folder, "MAX_RUNS", 3)
+    monkeypatch.setattr(run_index, "MAX_RUNS", 3)
     assert len(names(tmp_path)) == 3
     assert "more than 3 runs" in problems(tmp_path)
     monkeypatch.setattr(log_folder, "MAX_FOLDERS", 2)
@@ -330,3 +331,23 @@ def test_asking_whether_there_are_runs_ends_at_the_first_and_is_kept(
     clock.seconds = 29
     assert kept.has_runs()
     assert searched == [tmp_path.name, "a"]
+
+
+def test_a_run_that_is_known_is_found_without_another_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "version_0")
+    clock = Clock()
+    kept = index(tmp_path, clock=clock)
+    kept.find("version_0")
+    clock.seconds = 60
+    searched: list[str] = []
+    scan = os.scandir
+    monkeypatch.setattr(
+        log_folder.os, "scandir", lambda path: (searched.append(Path(path).name), scan(path))[1]
+    )
+    kept.find("version_0")
+    assert searched == []
+    write_run(tmp_path / "version_1")
+    kept.find("version_1")
+    assert "version_1" in searched

@@ -17,8 +17,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from src.callbacks import throughput as throughput_callback
 from src.errors import UsageError
+from src.profiling.operator_table import GROUPS
 from src.tensorboard_plugin import throughput, traces, training_profiles
 from src.tensorboard_plugin.packaged_files import packaged_files
+from tests.report.planted import results, row
 from tests.support.plugin_runs import (
     SUFFIX,
     Server,
@@ -283,7 +285,7 @@ def views(monkeypatch: pytest.MonkeyPatch, calls: list[tuple[str, Any]]) -> None
         return f"<p>{len(names)} runs</p>" * 100
 
     for name, functions in {
-        "src.profiling.operator_table": {"operator_table": operator_table},
+        "src.profiling.operator_table": {"operator_table": operator_table, "GROUPS": GROUPS},
         "src.profiling.timeline": {"speedscope": speedscope},
         "src.tensorboard_plugin.files": {"fragment": fragment},
     }.items():
@@ -637,3 +639,45 @@ def test_a_damaged_trace_is_one_sentence_with_its_name_and_the_others_are_shown(
         assert sentence == f"train-rank0.0{SUFFIX}: not a whole gzip file"
     other = server.get(path, query={"run": "version_0", "trace": "rank0-1", "by": "name"})
     assert other.status_code == 200
+
+
+# --- the real view of the files
+
+
+def write_measurement(folder: Path, **changes: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {**results(row("eager"), row("onnx_int8", precision="int8")), **changes}
+    (folder / "benchmark.json").write_text(json.dumps(content))
+
+
+def test_the_files_of_a_run_and_the_comparison_of_two_are_shown(logs: Path) -> None:
+    for name in ("a/version_0", "b/version_0"):
+        write_measurement(logs / name, run=name)
+    server = Server(logs)
+    one = server.get("files", query={"run": "a/version_0"}).get_data(as_text=True)
+    assert 'data-format="onnx_int8"' in one
+    two = server.get("files", query={"run": ["a/version_0", "b/version_0"]}).get_data(as_text=True)
+    assert 'data-run="b/version_0"' in two
+    for text in (one, two):
+        assert "<script" not in text
+
+
+def test_a_run_is_called_as_the_list_of_runs_calls_it(logs: Path) -> None:
+    for name in ("deep/a/version_0", "deep/b/version_0"):
+        write_measurement(logs / name, run="x/version_0")
+    names = ["deep/a/version_0", "deep/b/version_0"]
+    text = Server(logs).get("files", query={"run": names}).get_data(as_text=True)
+    assert all(f'data-run="{name}"' in text for name in names)
+
+
+def test_a_measurement_that_changed_is_read_again(logs: Path) -> None:
+    write_measurement(logs / "a", model="first_model")
+    server = Server(logs)
+    first = server.get("files", query={"run": "a"}).get_data(as_text=True)
+    assert server.get("files", query={"run": "a"}).get_data(as_text=True) == first
+    (logs / "a" / "benchmark.json").write_text("{")
+    assert "benchmark.json" in server.error("files", 422, run="a")
+
+
+def test_a_run_that_was_not_measured_is_a_sentence(server: Server, run: str) -> None:
+    assert "benchmark.json" in server.error("files", 422, run=run)

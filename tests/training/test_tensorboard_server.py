@@ -1,4 +1,4 @@
-"""A run in the real TensorBoard server: answers of its tabs and of the profiler plugin."""
+"""A run in the real TensorBoard server: answers of its tabs, of ours and of the old plugin's."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import ROOT
+from tests.support.tensorboard_process import install
 from tests.support.training_process import command
 
 TRAINING = (
@@ -40,11 +42,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def get(run: Path) -> Iterator[Get]:
+def get(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Get]:
     """Start the server; yield a function that returns the JSON of its answer to a path."""
+    site = install(tmp_path_factory.mktemp("installed") / "site", ROOT.as_uri())
     arguments = ("--logdir", run.parent.parent, "--port", "0", "--host", "127.0.0.1")
     with subprocess.Popen(
         [sys.executable, "-m", "tensorboard.main", *arguments, "--load_fast=false"],
+        env={**os.environ, "PYTHONPATH": str(site)},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # to kill the plugin's child processes too
@@ -93,6 +97,45 @@ def test_tensorboard_tabs_show_the_profile_without_the_plugin(get: Get) -> None:
     assert {"profile/train/backward_seconds", "throughput/images_per_second"} <= set(scalars)
     images = get("plugin/images/tags")[name]
     assert {"profile/steps", "profile/memory"} <= set(images)
+
+
+def test_the_tab_lightship_shows_the_profile_and_the_throughput(get: Get, run: Path) -> None:
+    name = "resnet34/version_0"
+    listed = get("plugin/lightship/runs")
+    assert listed == {
+        "runs": [{"name": name, "has_profile": True, "has_measurement": True}],
+        "problems": [],
+    }
+    shown = eventually(
+        lambda: get("plugin/lightship/overview", run=name), lambda answer: answer["throughput"]
+    )
+    assert shown["problems"] == []
+    assert {"data loading", "forward", "backward", "optimizer"} <= set(shown["parts"])
+    assert "throughput/images_per_second" in {curve["tag"] for curve in shown["throughput"]}
+    [rank] = shown["ranks"]
+    recorded = json.loads((run / "profile" / "rank0.json").read_text())["windows"]
+    assert [window["step_seconds"] for window in rank["windows"]] == [
+        window["step_seconds"] for window in recorded
+    ]
+    assert rank["advice"]
+    assert all(window["trace"] and not window["problems"] for window in rank["windows"])
+
+
+def test_the_tab_lightship_shows_every_trace_of_the_run(get: Get, run: Path) -> None:
+    name = "resnet34/version_0"
+    listed = get("plugin/lightship/traces", run=name)
+    assert listed["problems"] == []
+    labels = {trace["id"]: trace["label"] for trace in listed["traces"]}
+    assert len(set(labels.values())) == len(labels)
+    assert {"inference-eager-cpu", "inference-onnx_fp32-cpu", "rank0-0"} <= set(labels)
+    for trace in labels:
+        table = get("plugin/lightship/operators", run=name, trace=trace, by="name")
+        names = {row["name"] for row in table["operators"]}
+        expected = "Conv" if trace == "inference-onnx_fp32-cpu" else "aten::"
+        assert any(operator.startswith(expected) for operator in names), trace
+        timeline = get("plugin/lightship/timeline", run=name, trace=trace)
+        frames = {frame["name"] for frame in timeline["shared"]["frames"]}
+        assert any(frame.startswith(expected) for frame in frames), trace
 
 
 needs_profiler_plugin = pytest.mark.skipif(

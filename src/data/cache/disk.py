@@ -99,7 +99,7 @@ def _fill(
                 if written > room:
                     raise UsageError(
                         "data.cache",
-                        expected=f"pictures that take {room} bytes at most",
+                        expected=f"images that take {room} bytes at most",
                         found=f"more, after {row + 1} of {len(indices)}",
                         remedy="set data.cache_gigabytes=N or data.cache_dir=PATH for more room",
                     )

@@ -102,10 +102,10 @@ class CacheFolder:
         if wanted > room:
             raise UsageError(
                 "data.cache",
-                expected=f"pictures that take {room} bytes at most, what is left of {self.path}",
+                expected=f"images that take {room} bytes at most, what is left of {self.path}",
                 found=f"about {wanted} bytes",
                 remedy="set data.cache_gigabytes=N or data.cache_dir=PATH for more room, or "
-                "data.fast_decode=true for smaller pictures",
+                "data.fast_decode=true for smaller images",
             )
         return room
 

@@ -55,7 +55,7 @@ def _require_room(wanted: int, images: int, processes: int) -> None:
     if wanted > room:
         raise UsageError(
             "data.cache",
-            expected=f"pictures that take {room} bytes at most, a process's half of the memory",
-            found=f"about {wanted} bytes for {images} pictures",
+            expected=f"images that take {room} bytes at most, a process's half of the memory",
+            found=f"about {wanted} bytes for {images} images",
             remedy="set data.cache=disk, or data.fast_decode=true for smaller ones",
         )

@@ -100,7 +100,7 @@ def _files(images: LabelledImages) -> ImageFiles:
         return images
     raise UsageError(
         "data.cache",
-        expected="none or memory, for these pictures are decoded and in memory already",
+        expected="none or memory, for these images are decoded and in memory already",
         found="disk",
         remedy="set data.cache=none",
     )

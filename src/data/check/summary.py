@@ -22,9 +22,9 @@ def lines(survey: Survey) -> list[str]:
         text += ["", f"unreadable: {len(survey.unreadable)}"]
         text += [f"  {error}" for error in _first(list(survey.unreadable.values()))]
     for title, groups in (
-        ("leaks, the same picture in more than one split", survey.leaks),
-        ("contradictions, the same picture in more than one class", survey.contradictions),
-        ("repeated, the same picture more than once in a split", survey.repeated),
+        ("leaks, the same image in more than one split", survey.leaks),
+        ("contradictions, the same image in more than one class", survey.contradictions),
+        ("repeated, the same image more than once in a split", survey.repeated),
     ):
         if groups:
             text += ["", f"{title}: {len(groups)}"]
@@ -36,7 +36,7 @@ def verdict(survey: Survey) -> str | None:
     """Return the reason not to train on the data, in a line; None if there is none."""
     problems = []
     if survey.leaks:
-        problems.append(f"{len(survey.leaks)} pictures are in more than one split")
+        problems.append(f"{len(survey.leaks)} images are in more than one split")
     if survey.unreadable:
         problems.append(f"{len(survey.unreadable)} files cannot be read")
     return " and ".join(problems) or None

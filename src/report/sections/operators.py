@@ -56,7 +56,7 @@ def _notes(results: Results, traced: list[Row]) -> list[str]:
     if traced:
         notes = [
             "Batch 1, by the profiler of each runtime; profiling makes calls slower. The traces "
-            "are in profile/inference/, for TensorBoard's profiler tab, ui.perfetto.dev and "
+            "are in profile/inference/, for TensorBoard's tab Lightship, ui.perfetto.dev and "
             "chrome://tracing.",
             *(note for row in traced if (note := _left_in_float(row)) is not None),
         ]

@@ -7,6 +7,7 @@ from src.report.narrow import transposed
 from src.run.training_profile import Context, TrainingProfile, Window
 
 MOST_OPERATORS = 10
+_NAME_WIDTH = 36  # characters of an operator's name
 PARTS = ("data loading", "data to device", "forward", "backward", "optimizer", "other")
 
 # Share of a step from which on a part is mentioned.
@@ -33,7 +34,7 @@ def sentences(profile: TrainingProfile) -> list[str]:
         size = sum(window.bytes for window in traces)
         lines.append(
             f"{len(traces)} trace{'s' if len(traces) > 1 else ''} ({size / 1e6:.1f} MB) in "
-            "profile/, for TensorBoard's profiler tab, ui.perfetto.dev and chrome://tracing."
+            "profile/, for TensorBoard's tab Lightship, ui.perfetto.dev and chrome://tracing."
         )
     elif not profile.notes:
         lines.append("Profile: the training ended before a window of steps was reached.")
@@ -94,7 +95,7 @@ def _device_work(profile: TrainingProfile) -> Table:
 
 
 def operators(window: Window) -> Table:
-    """Return the operators of one window with the longest self time."""
+    """Return the operators of one window with the longest self time; long names are shortened."""
     whole = window.mean_seconds
     heads = ["operator", "self ms\na step", "% of\nthe step", "calls\na step", "MB it\nkeeps"]
     rows = []
@@ -106,9 +107,16 @@ def operators(window: Window) -> Table:
             f"{operator.calls:.0f}",
             f"{operator.allocated_bytes / 1e6:.2f}",
         ]
-        cells = [Cell(operator.name, is_code=True), *map(Cell, figures)]
+        cells = [Cell(_shortened(operator.name), is_code=True), *map(Cell, figures)]
         rows.append(TableRow(operator.name, cells))
     return Table(f"Operators of {window.label}", _heads(heads), rows)
+
+
+def _shortened(name: str) -> str:
+    """Return a name without its middle if it would make the table too wide for the Text tab."""
+    if len(name) <= _NAME_WIDTH:
+        return name
+    return f"{name[: _NAME_WIDTH // 2]}…{name[-(_NAME_WIDTH // 2 - 1) :]}"
 
 
 def _heads(names: list[str]) -> list[Head]:
@@ -149,7 +157,7 @@ def _faster_computing(context: Context) -> str:
 def _advice(part: str, context: Context) -> str:
     if part == "data loading":
         workers = context.num_workers
-        return f"waits for data: raise data.num_workers (now {workers}), or use smaller pictures."
+        return f"waits for data: raise data.num_workers (now {workers}), or use smaller images."
     if part == "data to device":
         return "copies images to the device: a smaller data.image_size copies less."
     if part == "optimizer":

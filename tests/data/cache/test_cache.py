@@ -160,7 +160,7 @@ def test_the_least_recently_used_cache_entry_is_removed_unless_in_use(
 def test_images_that_do_not_fit_into_the_cache_are_refused(
     files: ImageFiles, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"data\.cache: expected pictures that take 10 bytes"):
+    with pytest.raises(UsageError, match=r"data\.cache: expected images that take 10 bytes"):
         keep(files, tmp_path / "cache", gigabytes=1e-8)
     assert entries(tmp_path / "cache") == []
 

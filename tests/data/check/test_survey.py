@@ -56,11 +56,11 @@ def test_leaks_and_broken_files_are_named_and_end_with_a_failure(
         run_command(lambda: check(argv))
     assert ended.value.code == 1
     out, err = capsys.readouterr()
-    assert err == "error: 1 pictures are in more than one split and 1 files cannot be read\n"
+    assert err == "error: 1 images are in more than one split and 1 files cannot be read\n"
     leak = f"{root}/train/cat/1.png (train, cat) = {root}/test/dog/copy.bmp (test, dog)"
-    assert f"leaks, the same picture in more than one split: 1\n  {leak}" in out
-    assert f"contradictions, the same picture in more than one class: 1\n  {leak}" in out
-    assert "repeated, the same picture more than once in a split: 1" in out
+    assert f"leaks, the same image in more than one split: 1\n  {leak}" in out
+    assert f"contradictions, the same image in more than one class: 1\n  {leak}" in out
+    assert "repeated, the same image more than once in a split: 1" in out
     assert f"unreadable: 1\n  {root}/val/cat/0.png: expected an image" in out
 
 

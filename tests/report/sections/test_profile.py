@@ -135,6 +135,26 @@ def test_an_operator_with_any_name_is_one_line_of_the_table() -> None:
     assert line.replace(r"\|", "").count("|") == 6
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("aten::" + "a" * 30, "aten::" + "a" * 30),
+        ("aten::" + "a" * 31, "aten::" + "a" * 12 + "…" + "a" * 17),
+        (
+            "autograd::engine::evaluate_function: GeluBackward0",
+            "autograd::engine::…on: GeluBackward0",
+        ),
+        ("x" * 5000, "x" * 18 + "…" + "x" * 17),
+    ],
+)
+def test_an_operator_with_a_long_name_does_not_widen_the_table(name: str, shown: str) -> None:
+    measured = window(forward=0.9)
+    measured["operators"][0]["name"] = name
+    text = operators_text(measured)
+    assert f"| `{shown}` | 400.00 | 40.0 | 36 | 1.00 |" in text
+    assert len(text.splitlines()) == 3
+
+
 def test_charts_are_drawn_only_of_recorded_figures() -> None:
     without = window(forward=0.9) | {"memory": {}}
     assert [name for name, _ in figures(profile(without))] == ["steps"]

@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""Export networks of torchvision and timm with random weights, check and time every default format.
+
+scripts/check_models.py --root FOLDER            all networks of the list, then writes the table
+scripts/check_models.py --root FOLDER NAME ...   these networks
+scripts/check_models.py --root FOLDER --page -   prints the table
+
+Each network has a process and 10 minutes of its own. At 224 pixels the whole list takes less than
+an hour on two cores. --root keeps the figures, so a second command goes on. BatchNorm's statistics
+are estimated on random images, so that activations have an ordinary size. Without timm its networks
+are left out.
+"""
+
+from __future__ import annotations
+
+import restart_in_environment  # noqa: F401  # continues in .venv
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from src.benchmark.options import BenchmarkOptions
+from src.benchmark.suite import measure
+from src.data.preprocessing import Preprocessing
+from src.errors import describe
+from src.export.options import ExportOptions
+from src.export.source import Checkpoint
+from src.export.stage import export_run
+from src.forecast.costs import candidate_of
+from src.forecast.records import Candidate
+from src.models.architecture import Architecture
+from src.models.network import NetworkSpec
+from src.run import reading
+from src.run.facts import Origin
+from src.run.folder import Run
+from src.run.layout import as_dict
+from src.system import atomic_files, machine
+from src.system.console import StageDisplay, open_console
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN = "<!-- made by scripts/check_models.py: begin -->"
+END = "<!-- made by scripts/check_models.py: end -->"
+SIDE = 224
+CLASSES = 10
+SECONDS = 600
+TORCHVISION = """alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s googlenet
+inception_v3 maxvit_t mnasnet0_5 mnasnet1_0 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small
+regnet_x_400mf regnet_y_1_6gf regnet_y_400mf resnet18 resnet34 resnet50 resnext50_32x4d
+shufflenet_v2_x0_5 shufflenet_v2_x1_0 squeezenet1_0 squeezenet1_1 swin_t swin_v2_t vgg11 vgg11_bn
+vit_b_32 wide_resnet50_2""".split()  # noqa: SIM905
+TIMM = """convnext_atto convnext_nano convnextv2_atto cspdarknet53 deit_tiny_patch16_224 dla34
+edgenext_xx_small efficientnet_lite0 efficientvit_b0 ese_vovnet19b_dw fastvit_t8 fbnetc_100
+ghostnet_100 hardcorenas_a hrnet_w18_small inception_next_atto lcnet_050 levit_128s mixer_s32_224
+mixnet_s mobilenetv4_conv_small mobileone_s0 mobilevit_xxs mobilevitv2_050 nf_resnet26 pit_ti_224
+poolformer_s12 regnetx_002 repvgg_a0 repvit_m0_9 resmlp_12_224 resnet18d resnet26 selecsls42b
+starnet_s1 tf_efficientnetv2_b0 tiny_vit_5m_224 tinynet_e vit_tiny_patch16_224
+xcit_nano_12_p16_224""".split()  # noqa: SIM905
+
+
+class RandomImages:
+    """Images of normally distributed pixels, for exports and measurements without a data set."""
+
+    dataset_name = "random images"
+    origin = Origin(dataset="random images", images=64)
+
+    def __init__(self, side: int) -> None:
+        self.preprocessing = Preprocessing(side)
+
+    def _images(self, count: int, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(count, 3, *[self.preprocessing.image_size] * 2, generator=generator)
+
+    def calibration_images(self, count: int) -> Tensor:
+        return self._images(min(count, 16), 0)
+
+    def judging_images(self, calibration: int, count: int) -> None:
+        return None
+
+    def unseen_images(self, count: int) -> Tensor:
+        return self._images(min(count, 8), 1)
+
+    def count(self, split: str) -> int:
+        return 8
+
+    def batches(
+        self, split: str, batch_size: int = 64
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        yield self._images(8, 2 if split == "val" else 3).numpy(), np.arange(8)
+
+    def sha256(self, split: str) -> str:
+        return split
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as timm/lcnet_050")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the figures")
+    parser.add_argument("--page", default=str(ROOT / "docs" / "models.md"), help="or - to print")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)  # one network, in this process
+    chosen = parser.parse_args()
+    if chosen.measure:
+        record = one(chosen.measure)
+        atomic_files.write_json(file_of(chosen.root, chosen.measure), as_dict(record))
+        return
+    names = chosen.names or every_name()
+    for number, name in enumerate(names, 1):
+        if not file_of(chosen.root, name).is_file():
+            print(f"{name}, {number} of {len(names)}", flush=True)
+            in_process(chosen.root, name)
+    lines = table([read(chosen.root, name) for name in names])
+    if chosen.page == "-":
+        print("\n".join(lines))
+        return
+    page = Path(chosen.page)
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    atomic_files.write_text(page, "\n".join([before + BEGIN, "", *lines, "", END + after]))
+
+
+def every_name() -> list[str]:
+    names = [f"torchvision/{name}" for name in TORCHVISION]
+    if importlib.util.find_spec("timm"):
+        names += [f"timm/{name}" for name in TIMM]
+    return names
+
+
+def file_of(root: Path, name: str) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    return root / f"{name.replace('/', '-')}.json"
+
+
+def in_process(root: Path, name: str) -> None:
+    """Measure a network in a process of its own; write the reason if it fails as a whole."""
+    command = [sys.executable, __file__, "--root", str(root), "--measure", name]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = lines[-1] if lines else f"exit code {done.returncode}"
+    except subprocess.TimeoutExpired:
+        reason = f"not done within {SECONDS} s"
+    if not file_of(root, name).is_file():
+        record = Candidate(
+            model=name, image_size=SIDE, key="", status="failed", reason=reason[:300], files=[]
+        )
+        atomic_files.write_json(file_of(root, name), as_dict(record))
+
+
+def one(name: str) -> Candidate:
+    """Export a network with random weights and measure its files."""
+    torch.manual_seed(0)
+    architecture = Architecture.parse(name)
+    spec = NetworkSpec.of(architecture.builder, CLASSES, SIDE, {})
+    data = RandomImages(SIDE)
+    network = spec.build()
+    with torch.no_grad():
+        for seed in (10, 11):
+            network.train()(data._images(8, seed))  # noqa: SLF001
+    with tempfile.TemporaryDirectory(prefix="lightship-") as folder:
+        run = Run(Path(folder) / "model" / "version_0")
+        run.best_checkpoint.parent.mkdir(parents=True)
+        content = {
+            "epoch": 0,
+            "state_dict": {f"network.{key}": value for key, value in network.state_dict().items()},
+            "lightship": {
+                "model": architecture.builder.replace("/", "_"),
+                "network": spec.to_dict(),
+                "class_names": [str(number) for number in range(CLASSES)],
+            },
+        }
+        torch.save(content, run.best_checkpoint)
+        options = BenchmarkOptions(
+            batch_sizes=[1],
+            devices=["cpu"],
+            processes=2,
+            rounds=4,
+            samples=20,
+            turn_seconds=0.2,
+            max_seconds=10,
+            warmup_seconds=0.3,
+            memory=False,
+        )
+        with StageDisplay(open_console()) as report:
+            checkpoint = Checkpoint.read(run.best_checkpoint)
+            export_run(run, checkpoint, data, ExportOptions(judging_images=0), report)
+            measure(run, data, options, report)
+        return candidate_of(name, "", run)
+
+
+def read(root: Path, name: str) -> Candidate:
+    return reading.convert(json.loads(file_of(root, name).read_text("utf-8")), Candidate)
+
+
+def table(candidates: list[Candidate]) -> list[str]:
+    """Return the table, and the reasons of what does not work."""
+    formats = list(dict.fromkeys(file.format for each in candidates for file in each.files))
+    head = ["network", "parameters, M", "GMACs", "fp32 MB", "int8 MB"]
+    lines = [
+        f"| {' | '.join([*head, *(f'`{name}` ms' for name in formats)])} |",
+        f"|---|{'---:|' * (len(head) + len(formats) - 1)}",
+    ]
+    reasons: list[str] = []
+    for each in candidates:
+        files = {file.format: file for file in each.files}
+        cells = [each.model, scaled(each.parameters, 1e6, 2), scaled(each.macs, 1e9, 3)]
+        cells += [
+            scaled(files[name].size_bytes if name in files else None, 1e6, 1)
+            for name in ("onnx_fp32", "onnx_int8")
+        ]
+        for name in formats:
+            file = files.get(name)
+            timing = file.timing(1) if file else None
+            cells.append(scaled(timing.p50_s, 1e-3, 2) if timing else "-")
+            if file and file.status != "ok":
+                reasons.append(f"- {each.model}, `{name}` {file.status}: {one_line(file.reason)}")
+        if each.status != "ok":
+            reasons.append(f"- {each.model} failed: {one_line(each.reason)}")
+        lines.append(f"| {' | '.join(cells)} |")
+    whole = sum(
+        each.status == "ok" and all(file.status == "ok" for file in each.files)
+        for each in candidates
+    )
+    cpu, threads = machine.cpu_model(), machine.usable_cores()
+    return [
+        f"{whole} of {len(candidates)} networks work in every default format. Batch 1, {SIDE} "
+        f"pixels, random weights, {threads} threads of {cpu}.",
+        "",
+        *lines,
+        *(["", "What does not work:", "", *reasons] if reasons else []),
+    ]
+
+
+def scaled(value: float | None, unit: float, digits: int) -> str:
+    return "-" if value is None else f"{value / unit:.{digits}f}"
+
+
+def one_line(reason: str | None) -> str:
+    return " ".join((reason or "no reason").split())[:240]
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OSError as error:
+        sys.exit(f"error: {describe(error)}")

@@ -1,0 +1,1 @@
+"""The cost of networks before they are trained: size, latency, memory and time of training."""

@@ -1,0 +1,124 @@
+"""The candidates of a command line, and the command that measures one."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.errors import UsageError
+from src.run.circumstances import Environment
+from src.run.layout import as_dict
+
+_MODEL = "model="
+_SIZE = "data.image_size="
+_BENCHMARK = "benchmark="
+_LARGEST_SIDE = 32_768
+# A few steps: enough for two intervals of the throughput, of which the first one warms up.
+_STEPS = 8
+_SHORT_TRAINING = (
+    f"trainer.max_steps={_STEPS}",
+    f"trainer.log_every_n_steps={_STEPS // 2}",
+    "trainer.limit_val_batches=1",
+    "profiler=none",
+    "export.preflight=false",
+    # Without selection images no recipe of int8 is searched: there is no accuracy to keep yet.
+    "export.judging_images=0",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One network at one image size, and the other words of the command line."""
+
+    model: str
+    image_size: int | None  # None: the default of the data
+    rest: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name for messages and files, such as ``timm-lcnet_050-64px``."""
+        size = f"-{self.image_size}px" if self.image_size else ""
+        return self.model.replace("/", "-") + size
+
+    def argv(self, root: Path) -> list[str]:
+        """Return the command line of the short training.
+
+        Args:
+            root: folder that the run is written to.
+        """
+        words = [*self.rest]
+        if not any(word.startswith(_BENCHMARK) for word in words):
+            words.append(f"{_BENCHMARK}forecast")
+        size = [f"{_SIZE}{self.image_size}"] if self.image_size else []
+        return [
+            f"{_MODEL}{self.model}",
+            *size,
+            *words,
+            *_SHORT_TRAINING,
+            f"trainer.default_root_dir={root}",
+        ]
+
+    def key(self, environment: Environment) -> str:
+        """Return a hash of everything that decides the figures: options, machine and versions."""
+        content = [self.model, self.image_size, sorted(self.rest), as_dict(environment)]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def requests_of(words: Sequence[str], default_model: str) -> list[Request]:
+    """Return a request for each network and image size of a command line.
+
+    Args:
+        words: in the grammar of ``src.train``; ``model=`` and ``data.image_size=`` take several
+            values with commas between.
+        default_model: the network without ``model=``.
+
+    Raises:
+        UsageError: a value is empty, repeated or no image size, or an option is set that a forecast
+            sets itself.
+    """
+    own = {word.partition("=")[0] for word in (*_SHORT_TRAINING, "trainer.default_root_dir=")}
+    for word in words:
+        name = word.lstrip("-").partition("=")[0]
+        if name in own:
+            raise UsageError(
+                name,
+                expected="it to be left out, because a forecast sets it",
+                found=word,
+                remedy=f"leave out {name}",
+            )
+    models = _values(words, _MODEL) or [default_model]
+    named: list[int | None] = [_side(text) for text in _values(words, _SIZE)]
+    sizes = named or [None]
+    rest = tuple(word for word in words if not word.startswith((_MODEL, _SIZE)))
+    return [
+        Request(model, size, rest) for model, size in itertools.product(models, sizes or [None])
+    ]
+
+
+def _values(words: Sequence[str], prefix: str) -> list[str]:
+    """Return the values of the last word with a prefix; none without such a word."""
+    texts = [word.removeprefix(prefix) for word in words if word.startswith(prefix)]
+    values = texts[-1].split(",") if texts else []
+    if len(set(values)) < len(values) or "" in values:
+        raise UsageError(
+            prefix.rstrip("="),
+            expected="values with commas between, each once",
+            found=texts[-1] or "nothing",
+            remedy="name each once",
+        )
+    return values
+
+
+def _side(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _LARGEST_SIDE:
+        raise UsageError(
+            "data.image_size",
+            expected=f"whole numbers of pixels from 1 to {_LARGEST_SIDE}, with commas between",
+            found=text,
+            remedy="for example data.image_size=64,128,224",
+        )
+    return int(text)

@@ -1,0 +1,100 @@
+"""The figures of a candidate, read from the run of its short training."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from src.forecast.records import Candidate, FileCost, Timing, TrainingCost
+from src.run.folder import Run
+from src.run.latency import Cell
+from src.run.results import Results
+from src.run.row import Row
+
+
+def candidate_of(model: str, key: str, run: Run) -> Candidate:
+    """Return the record of a candidate.
+
+    Args:
+        model: as on the command line.
+        key: of the candidate.
+        run: of the short training, exported and measured.
+
+    Raises:
+        UsageError: the run has no measurement.
+    """
+    results = run.read_benchmark()
+    return Candidate(
+        model=model,
+        image_size=results.input_shape[-1],
+        key=key,
+        status="ok",
+        parameters=results.parameters,
+        macs=results.macs,
+        training=_training(run, results),
+        files=[_file(row) for row in results.rows],
+    )
+
+
+def _file(row: Row) -> FileCost:
+    return FileCost(
+        format=row.format,
+        device=row.device,
+        status=row.status,
+        reason=row.reason,
+        size_bytes=row.size_bytes,
+        timings=[_timing(cell) for cell in row.latency],
+    )
+
+
+def _timing(cell: Cell) -> Timing:
+    samples = np.asarray([*itertools.chain.from_iterable(cell.seconds.values())], np.float64)
+    low, high = np.percentile(samples, [25, 75])
+    return Timing(
+        batch_size=cell.batch_size,
+        p50_s=cell.p50_s,
+        p90_s=cell.p90_s,
+        low_s=min(float(low), cell.p50_s),
+        high_s=max(float(high), cell.p50_s),
+        speedup=cell.speedup,
+        unstable=list(cell.unstable),
+        peak_rss_bytes=cell.peak_memory.peak_rss_bytes if cell.peak_memory else None,
+    )
+
+
+def _training(run: Run, results: Results) -> TrainingCost | None:
+    """Return the cost of a training; None if too few steps were logged."""
+    figures = _last_scalars(run.folder)
+    speed, step = (figures.get(name) for name in ("images_per_second", "step_seconds"))
+    images = results.origin.images if results.origin else None
+    epochs = run.read_config().get("trainer", {}).get("max_epochs")
+    if not speed or not step or images is None or not isinstance(epochs, int) or epochs < 0:
+        return None
+    return TrainingCost(
+        images_per_second=speed,
+        step_seconds=step,
+        peak_rss_bytes=_whole(figures.get("peak_rss_bytes")),
+        peak_device_bytes=_whole(figures.get("peak_device_bytes")),
+        images=images,
+        epochs=epochs,
+    )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _last_scalars(folder: Path) -> dict[str, float]:
+    """Return the last value of each ``throughput/`` scalar."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 1})
+    events.Reload()
+    prefix = "throughput/"
+    return {
+        tag.removeprefix(prefix): events.Scalars(tag)[-1].value
+        for tag in events.Tags()["scalars"]
+        if tag.startswith(prefix)
+    }

@@ -1,0 +1,97 @@
+"""The record of ``forecast.json``."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from src.run.circumstances import Environment
+from src.run.latency import Interval
+from src.run.record import (
+    BatchSize,
+    Count,
+    Device,
+    Positive,
+    Record,
+    ShortText,
+    Side,
+    Status,
+    Text,
+    Word,
+    null,
+)
+
+VERSION: Final = 1
+
+
+class Timing(Record, frozen=True, kw_only=True):
+    """The time of a file's calls at one batch size."""
+
+    batch_size: BatchSize
+    p50_s: Positive
+    p90_s: Positive | None = null()  # null if there are too few samples
+    low_s: Positive  # first quartile of the calls
+    high_s: Positive  # third quartile
+    speedup: Interval | None = null()  # over the baseline; null for itself
+    unstable: list[Text]  # causes
+    peak_rss_bytes: int | None = null()  # above an empty process; null if not measured
+
+
+class FileCost(Record, frozen=True, kw_only=True):
+    """What a format costs with weights that are not trained."""
+
+    format: Word
+    device: Device
+    status: Status
+    reason: Text | None = null()  # for being skipped or failed
+    size_bytes: Count | None = null()
+    timings: list[Timing]
+
+    def timing(self, batch_size: int) -> Timing | None:
+        """Return the timing at a batch size; None if there is none."""
+        return next((each for each in self.timings if each.batch_size == batch_size), None)
+
+
+class TrainingCost(Record, frozen=True, kw_only=True):
+    """What a training costs on this machine, from a few steps."""
+
+    images_per_second: Positive
+    step_seconds: Positive
+    peak_rss_bytes: Count | None = null()
+    peak_device_bytes: Count | None = null()
+    images: Count  # of the training split
+    epochs: Count  # configured
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all steps of the configured epochs, without validation."""
+        return self.images * self.epochs / self.images_per_second
+
+
+class Candidate(Record, frozen=True, kw_only=True):
+    """One network at one image size."""
+
+    model: ShortText  # as on the command line
+    image_size: Side | None  # null if the candidate failed and the command line does not name it
+    key: Text  # hash of everything that decides the figures
+    status: Literal["ok", "failed"]
+    reason: Text | None = null()  # of the failure
+    parameters: Count | None = null()
+    macs: Count | None = null()  # multiply-accumulates of one image
+    training: TrainingCost | None = null()
+    files: list[FileCost]
+
+    @property
+    def name(self) -> str:
+        """The network and the image size in words."""
+        return f"{self.model} at {self.image_size} px" if self.image_size else self.model
+
+
+class Forecast(Record, frozen=True, kw_only=True):
+    """The content of ``forecast.json``."""
+
+    schema_version: Literal[1]
+    command: Text
+    made_at: Text  # ISO 8601, UTC
+    environment: Environment
+    baseline: Word
+    candidates: list[Candidate]

@@ -1,0 +1,114 @@
+"""Classifiers of torchvision: their names, constructors, weights and preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.error import URLError
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from src.errors import UsageError, describe
+
+# The auxiliary heads of these two would make the output in training mode a tuple.
+_SINGLE_OUTPUT = {"aux_logits": False, "init_weights": True}
+_WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
+
+
+def names() -> list[str]:
+    """Return the names of all classifiers."""
+    return list(torchvision.models.list_models(module=torchvision.models))
+
+
+def construct(name: str, options: Mapping[str, Any]) -> nn.Module:
+    """Build a network with random weights.
+
+    Args:
+        name: one of :func:`names`.
+        options: arguments of torchvision's builder, ``num_classes`` among them.
+    """
+    network: nn.Module = torchvision.models.get_model(name, weights=None, **options)
+    return network
+
+
+def default_options(name: str, side: int | None) -> dict[str, Any]:
+    """Return the builder's arguments that differ from torchvision's defaults.
+
+    Args:
+        name: one of :func:`names`.
+        side: height and width of the images, which some networks are built for; None if unknown.
+    """
+    if name in _WITH_AUXILIARY_HEADS:
+        return dict(_SINGLE_OUTPUT)
+    return {} if side is None else _size_options(name, side)
+
+
+def _size_options(name: str, side: int) -> dict[str, Any]:
+    if name.startswith("vit_"):
+        return {"image_size": side}
+    if name.startswith("maxvit_"):
+        return {"input_size": [side, side]}
+    return {}
+
+
+def pretrained_weights(name: str, tag: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors of published weights by name, downloaded once.
+
+    Args:
+        name: one of :func:`names`.
+        tag: name of the weights, such as ``IMAGENET1K_V2``; empty for torchvision's default.
+        options: arguments of the builder, without ``num_classes``.
+
+    Raises:
+        UsageError: the weights are not on this machine and cannot be downloaded.
+    """
+    weights = _weights(name, tag)
+    sizes = _size_options(name, 0)
+    try:
+        # Read the file first with weights_only, which refuses everything but tensors.
+        torch.hub.load_state_dict_from_url(weights.url, check_hash=True, weights_only=True)
+        # Weights of a fixed image size are those of a network of that size.
+        kept = {option: value for option, value in options.items() if option not in sizes}
+        source = torchvision.models.get_model(name, weights=weights, **kept)
+    except (URLError, OSError, RuntimeError) as error:
+        raise UsageError(
+            "model.pretrained",
+            expected=f"the weights {weights} at hand, or a network to download them",
+            found=describe(error),
+            remedy=f"put the file from {weights.url} into {torch.hub.get_dir()}/checkpoints",
+        ) from error
+    return dict(source.state_dict())
+
+
+def tags(name: str) -> list[str]:
+    """Return the names of the published weights of a network."""
+    return [weights.name for weights in torchvision.models.get_model_weights(name)]
+
+
+def preprocessing(name: str, tag: str = "") -> dict[str, object]:
+    """Return the preprocessing that published weights expect.
+
+    Args:
+        name: one of :func:`names`.
+        tag: name of the weights; empty for torchvision's default.
+
+    Returns:
+        Values of the data options ``image_size``, ``resize``, ``crop_share``, ``interpolation``,
+        ``mean`` and ``std``.
+    """
+    preset = _weights(name, tag).transforms()
+    size, side = int(preset.crop_size[0]), int(preset.resize_size[0])
+    return {
+        "image_size": size,
+        "resize": "crop",
+        "crop_share": size / side,
+        "interpolation": str(preset.interpolation.value),
+        "mean": tuple(float(value) for value in preset.mean),
+        "std": tuple(float(value) for value in preset.std),
+    }
+
+
+def _weights(name: str, tag: str) -> Any:
+    return torchvision.models.get_model_weights(name)[tag or "DEFAULT"]

@@ -1,0 +1,233 @@
+"""The forecast: candidates, cache, failures and pages, with trainings that are faked by a run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from src.errors import UsageError
+from src.forecast import page
+from src.forecast.candidate import Request, requests_of
+from src.forecast.records import Forecast
+from src.forecast.stage import RECORD, forecast, sorted_by_latency
+from src.run.circumstances import Environment
+from src.run.folder import Run
+from tests.compare.test_comparison import keep
+from tests.report.planted import FAILED, latency, results, row
+
+COMMAND = "python -m src.forecast model=a,b"
+
+
+def test_every_network_is_measured_at_every_image_size() -> None:
+    words = ["model=resnet34,timm/lcnet_050", "data.image_size=64,128", "export=all"]
+    requests = requests_of(words, "resnet34")
+    assert [(each.model, each.image_size) for each in requests] == [
+        ("resnet34", 64),
+        ("resnet34", 128),
+        ("timm/lcnet_050", 64),
+        ("timm/lcnet_050", 128),
+    ]
+    argv = requests[3].argv(Path("/scratch"))
+    assert argv[:3] == ["model=timm/lcnet_050", "data.image_size=128", "export=all"]
+    assert "benchmark=forecast" in argv
+    assert requests[3].name == "timm-lcnet_050-128px"
+
+
+def test_without_values_the_defaults_of_training_hold() -> None:
+    [request] = requests_of([], "resnet34")
+    assert (request.model, request.image_size) == ("resnet34", None)
+    assert not any(word.startswith("data.image_size") for word in request.argv(Path("x")))
+
+
+def test_a_chosen_measurement_replaces_that_of_a_forecast() -> None:
+    [request] = requests_of(["benchmark=quick"], "resnet34")
+    assert [word for word in request.argv(Path("x")) if word.startswith("benchmark=")] == [
+        "benchmark=quick"
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=a,a"],
+        ["model=a,"],
+        ["model="],
+        ["data.image_size=64,64"],
+        ["data.image_size=64px"],
+        ["data.image_size=0"],
+        ["data.image_size=-1"],
+        ["data.image_size=1e9"],
+        ["data.image_size=99999999"],
+        ["trainer.max_steps=3"],
+        ["--trainer.max_steps=3"],
+        ["export.judging_images=4"],
+        ["trainer.default_root_dir=x"],
+    ],
+)
+def test_a_wrong_word_is_one_line(words: list[str]) -> None:
+    with pytest.raises(UsageError):
+        requests_of(words, "resnet34")
+
+
+def test_the_key_depends_on_options_machine_and_versions(environment: Environment) -> None:
+    first = Request("resnet34", 64, ("export=all",))
+    others = [
+        (msgspec.structs.replace(environment, threads=environment.threads + 1), first),
+        (msgspec.structs.replace(environment, packages={"torch": "0"}), first),
+        (environment, Request("resnet34", 128, ("export=all",))),
+        (environment, Request("resnet34", 64, ())),
+        (environment, Request("densenet121", 64, ("export=all",))),
+    ]
+    keys = {request.key(machine) for machine, request in [(environment, first), *others]}
+    assert len(keys) == len(others) + 1
+    reordered = Request("resnet34", 64, ("a=1", "b=2"))
+    assert reordered.key(environment) == Request("resnet34", 64, ("b=2", "a=1")).key(environment)
+
+
+class FakeTraining:
+    """Copies a finished run to where a training would write it."""
+
+    def __init__(self, run: Run, fail: Sequence[str] = ()) -> None:
+        self.run = run
+        self.fail = fail
+        self.trained: list[str] = []
+
+    def __call__(self, argv: Sequence[str], run_file: Path, log: Path) -> int:
+        words = dict(word.split("=", 1) for word in argv)
+        self.trained.append(words["model"])
+        if words["model"] in self.fail:
+            log.write_text("epoch 1\nerror: data.image_size: too small\n")
+            return 2
+        folder = Path(words["trainer.default_root_dir"]) / "lightning_logs" / "x" / "version_0"
+        shutil.copytree(self.run.folder, folder)
+        run_file.write_text(str(folder))
+        log.write_text("done\n")
+        return 0
+
+
+@pytest.fixture
+def measured_run(tmp_path: Path) -> Run:
+    """A run that was trained for a few steps, with a planted measurement."""
+    measured = results(
+        row("eager", latency=[latency(1, 0.02)]),
+        row("onnx_fp32", latency=[latency(1, 0.005)]),
+        row("onnx_int8", **FAILED),
+    )
+    measured["origin"] = {"dataset": "digits", "images": 1000}
+    folder = keep(tmp_path / "finished", "small", measured)
+    (folder / "config.yaml").write_text("trainer: {max_epochs: 5}\n")
+    return Run(folder)
+
+
+@pytest.fixture
+def environment(measured_run: Run) -> Environment:
+    return measured_run.read_benchmark().environment
+
+
+def made(
+    folder: Path, environment: Environment, train: FakeTraining, *models: str, again: bool = False
+) -> Forecast:
+    requests = [Request(model, 64, ()) for model in models]
+    return forecast(requests, environment, COMMAND, folder, train, lambda *_: None, again=again)
+
+
+def test_a_forecast_has_the_rows_of_the_measurement(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    result = made(tmp_path, environment, FakeTraining(measured_run), "a")
+    rows = measured_run.read_benchmark().rows
+    [candidate] = result.candidates
+    assert [file.format for file in candidate.files] == [measured.format for measured in rows]
+    for file, measured in zip(candidate.files, rows, strict=True):
+        assert (file.status, file.size_bytes) == (measured.status, measured.size_bytes)
+        for timing, cell in zip(file.timings, measured.latency, strict=True):
+            assert timing.p50_s == cell.p50_s
+            assert timing.low_s <= timing.p50_s <= timing.high_s
+
+
+def test_a_training_costs_the_images_of_all_epochs(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(measured_run.folder)) as writer:
+        for step, speed in ((4, 100.0), (8, 250.0)):  # the first steps warm up
+            writer.add_scalar("throughput/images_per_second", speed, step)
+            writer.add_scalar("throughput/step_seconds", 64 / speed, step)
+            writer.add_scalar("throughput/peak_rss_bytes", 2e9, step)
+    [candidate] = made(tmp_path, environment, FakeTraining(measured_run), "a").candidates
+    assert candidate.training is not None
+    assert candidate.training.seconds == 1000 * 5 / 250
+    assert candidate.training.peak_rss_bytes == 2_000_000_000
+
+
+def test_known_candidates_are_not_measured_again(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    train = FakeTraining(measured_run)
+    made(tmp_path, environment, train, "a", "b")
+    second = made(tmp_path, environment, train, "b", "c")
+    assert train.trained == ["a", "b", "c"]
+    assert [candidate.model for candidate in second.candidates] == ["b", "c"]
+    made(tmp_path, environment, train, "a")  # the second command kept it
+    assert train.trained == ["a", "b", "c"]
+    made(tmp_path, environment, train, "a", again=True)
+    assert train.trained == ["a", "b", "c", "a"]
+
+
+def test_a_failed_candidate_is_named_with_its_reason_and_tried_again(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    train = FakeTraining(measured_run, fail=["a"])
+    result = made(tmp_path, environment, train, "a", "b")
+    assert [candidate.status for candidate in result.candidates] == ["failed", "ok"]
+    assert "data.image_size: too small" in (result.candidates[0].reason or "")
+    for text in (page.markdown_page(result), page.html_page(result)):
+        assert "a at 64 px failed: data.image\\_size: too small" in text or (
+            "a at 64 px failed: data.image_size: too small" in text
+        )
+    made(tmp_path, environment, FakeTraining(measured_run), "a")
+    assert json.loads((tmp_path / RECORD).read_text())["candidates"][0]["status"] == "ok"
+
+
+def test_a_killed_forecast_keeps_what_it_measured(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    train = FakeTraining(measured_run)
+
+    def killed(argv: Sequence[str], run_file: Path, log: Path) -> int:
+        if "model=b" in argv:
+            raise KeyboardInterrupt
+        return train(argv, run_file, log)
+
+    requests = [Request(model, 64, ()) for model in ("a", "b")]
+    with pytest.raises(KeyboardInterrupt):
+        forecast(requests, environment, COMMAND, tmp_path, killed, lambda *_: None)
+    made(tmp_path, environment, train, "a", "b")
+    assert train.trained == ["a", "b"]
+
+
+def test_a_damaged_record_is_refused_by_name(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    (tmp_path / RECORD).write_text("{")
+    with pytest.raises(UsageError, match=r"forecast\.json"):
+        made(tmp_path, environment, FakeTraining(measured_run), "a")
+
+
+def test_the_page_escapes_names_and_shows_every_file(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    result = made(tmp_path, environment, FakeTraining(measured_run), "<b>a</b>")
+    text = page.html_page(sorted_by_latency(result))
+    assert "<b>a</b>" not in text
+    assert "&lt;b&gt;a&lt;/b&gt;" in text
+    for file in result.candidates[0].files:
+        if file.timings:
+            assert file.format in text
+    assert "Pareto front" in text
