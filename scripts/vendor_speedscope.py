@@ -10,6 +10,8 @@ src/tensorboard_plugin/static/speedscope. For another version, change VERSION an
 
 from __future__ import annotations
 
+import restart_in_environment  # noqa: F401  # continues in .venv
+
 import argparse
 import base64
 import hashlib

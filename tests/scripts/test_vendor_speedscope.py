@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
+import sys
 import tarfile
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from tests.conftest import ROOT
 
+sys.path.insert(0, str(ROOT / "scripts"))
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    path = ROOT / "scripts" / "vendor_speedscope.py"
-    spec = importlib.util.spec_from_file_location("vendor_speedscope", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+import vendor_speedscope as script
 
 
 def tarball(**changes: bytes) -> bytes:
@@ -53,7 +45,7 @@ def tarball(**changes: bytes) -> bytes:
     return packed.getvalue()
 
 
-def test_the_stored_copy_is_of_the_pinned_version(script: ModuleType) -> None:
+def test_the_stored_copy_is_of_the_pinned_version() -> None:
     stored = {path.name: path.read_bytes() for path in script.TARGET.iterdir()}
     assert set(stored) == {"index.html", *script.KEPT}
     assert stored["index.html"].decode() == script.INDEX
@@ -64,21 +56,21 @@ def test_the_stored_copy_is_of_the_pinned_version(script: ModuleType) -> None:
     assert b"./font.woff2" in stored["speedscope.css"]
 
 
-def test_only_the_needed_files_are_unpacked(script: ModuleType) -> None:
+def test_only_the_needed_files_are_unpacked() -> None:
     files = script.selected(tarball())
     assert set(files) == {"index.html", *script.KEPT}
     assert files["speedscope.js"] == b"null;async demangle(){return;}\n"
     assert files["speedscope.css"] == b'url("./font.woff2")\n'
 
 
-def test_a_version_without_the_replaced_code_is_refused(script: ModuleType) -> None:
+def test_a_version_without_the_replaced_code_is_refused() -> None:
     changed = {"package/dist/release/speedscope-AB12.js": b"async demangle(){}"}
     with pytest.raises(SystemExit, match="once in speedscope, found it 0 times"):
         script.selected(tarball(**changed))
 
 
 def test_a_tarball_with_another_hash_changes_nothing(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "speedscope.tgz"
     path.write_bytes(tarball())
