@@ -113,7 +113,9 @@ def measure(name: str, path: Path) -> None:
 
 def main() -> None:
     """Make the traces and measure each answer."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        "scripts/benchmark_traces.py", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("trace", type=Path)
     parser.add_argument("--megabytes", type=int, default=200, help="of all windows together")
     parser.add_argument("--windows", type=int, default=10)

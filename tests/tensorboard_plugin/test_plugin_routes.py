@@ -128,7 +128,7 @@ def test_the_overview_says_what_dominates_and_what_to_try(server: Server, run: s
     [rank] = server.json("overview", run=run)["ranks"]
     assert rank["advice"] == [
         "67% of a training step waits for data: raise data.num_workers (now 0), or use smaller "
-        "pictures."
+        "images."
     ]
 
 
