@@ -57,7 +57,14 @@ class Page {
     const reload = el("button", { type: "button", class: "quiet", onclick: () => this.reload() }, "Reload");
     const choosers = el("div", { class: "choosers" }, this.run.field, reload, this.window.field, this.status);
     document.body.append(
-      el("main", { class: "page" }, el("h1", { class: "unseen" }, "Lightship"), el("header", {}, this.tabs.list, choosers), this.note, ...this.tabs.panels.values()),
+      el(
+        "main",
+        { class: "page" },
+        el("h1", { class: "unseen" }, "Lightship"),
+        el("header", {}, this.tabs.list, choosers),
+        this.note,
+        ...this.tabs.panels.values(),
+      ),
     );
   }
 
@@ -122,7 +129,10 @@ class Page {
     if (!this.runs.length) {
       this.run.field.hidden = this.window.field.hidden = true;
       panel.replaceChildren(
-        empty("There is no run in this log folder yet. A training makes one, with its profile:", "python -m src.train model=resnet34"),
+        empty(
+          "There is no run in this log folder yet. A training makes one, with its profile:",
+          "python -m src.train model=resnet34",
+        ),
       );
       return;
     }
@@ -154,7 +164,10 @@ class Page {
       writeState(this.state);
     }
     this.run.field.hidden = false;
-    this.run.set(names.map((name) => ({ value: name, text: name })), this.state.run);
+    this.run.set(
+      names.map((name) => ({ value: name, text: name })),
+      this.state.run,
+    );
   }
 
   async chooseWindow(signal) {

@@ -4,10 +4,12 @@
 export function csvOf(columns, rows) {
   const heads = columns.map(({ head, unit }) => quoted(unit ? `${head} (${unit})` : head));
   const lines = rows.map((row) =>
-    columns.map((column) => {
-      const value = column.value(row);
-      return value === null ? "" : column.isText ? quoted(harmless(value)) : `${value}`;
-    }).join(","),
+    columns
+      .map((column) => {
+        const value = column.value(row);
+        return value === null ? "" : column.isText ? quoted(harmless(value)) : `${value}`;
+      })
+      .join(","),
   );
   return [heads.join(","), ...lines, ""].join("\r\n");
 }

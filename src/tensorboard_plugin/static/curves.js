@@ -15,7 +15,10 @@ export function lineChart(chart) {
   const { title, summary, x, y } = chart;
   const points = chart.points.filter((point) => point.every(Number.isFinite));
   const details = el("details", { class: "figures" }, el("summary", {}, "Figures"));
-  details.addEventListener("toggle", () => details.childElementCount > 1 || details.append(table({ ...chart, points })));
+  details.addEventListener(
+    "toggle",
+    () => details.childElementCount > 1 || details.append(table({ ...chart, points })),
+  );
   return el(
     "figure",
     {},
@@ -35,18 +38,34 @@ function draw(points, width, x, y, label) {
   for (const tick of yTicks) {
     image.append(
       svg("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: up(tick), y2: up(tick) }),
-      svg("text", { x: MARGIN.left - 6, y: up(tick), "text-anchor": "end", "dominant-baseline": "central" }, tickText(tick, yTicks)),
+      svg(
+        "text",
+        { x: MARGIN.left - 6, y: up(tick), "text-anchor": "end", "dominant-baseline": "central" },
+        tickText(tick, yTicks),
+      ),
     );
   }
-  const xTicks = ticks(xs[0], xs.at(-1), Math.max(3, Math.floor(width / 60))).filter((tick) => tick >= Math.min(...xs) && tick <= Math.max(...xs));
+  const xTicks = ticks(xs[0], xs.at(-1), Math.max(3, Math.floor(width / 60))).filter(
+    (tick) => tick >= Math.min(...xs) && tick <= Math.max(...xs),
+  );
   for (const tick of xTicks) {
-    image.append(svg("text", { x: across(tick), y: HEIGHT - MARGIN.bottom + 16, "text-anchor": "middle" }, tickText(tick, xTicks)));
+    image.append(
+      svg(
+        "text",
+        { x: across(tick), y: HEIGHT - MARGIN.bottom + 16, "text-anchor": "middle" },
+        tickText(tick, xTicks),
+      ),
+    );
   }
   image.append(
     svg("text", { class: "axis", x: width - MARGIN.right, y: HEIGHT - 4, "text-anchor": "end" }, x.name),
-    svg("polyline", { class: "line", points: points.map(([a, b]) => `${across(a).toFixed(1)},${up(b).toFixed(1)}`).join(" ") }),
+    svg("polyline", {
+      class: "line",
+      points: points.map(([a, b]) => `${across(a).toFixed(1)},${up(b).toFixed(1)}`).join(" "),
+    }),
   );
-  if (points.length === 1) image.append(svg("circle", { class: "point", cx: across(xs[0]), cy: up(ys[0]), r: 3.5 }));
+  if (points.length === 1)
+    image.append(svg("circle", { class: "point", cx: across(xs[0]), cy: up(ys[0]), r: 3.5 }));
   follow(image, points, across, up, width, x, y);
   return image;
 }
@@ -59,7 +78,9 @@ function follow(image, points, across, up, width, x, y) {
   image.append(reading);
   image.addEventListener("pointermove", (event) => {
     const at = event.clientX - image.getBoundingClientRect().left;
-    const [a, b] = points.reduce((best, point) => (Math.abs(across(point[0]) - at) < Math.abs(across(best[0]) - at) ? point : best));
+    const [a, b] = points.reduce((best, point) =>
+      Math.abs(across(point[0]) - at) < Math.abs(across(best[0]) - at) ? point : best,
+    );
     dot.setAttribute("cx", across(a));
     dot.setAttribute("cy", up(b));
     const isRight = across(a) > width / 2;
@@ -78,8 +99,18 @@ function table({ title, points, x, y }) {
       "table",
       {},
       el("caption", { class: "unseen" }, title),
-      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, x.name), el("th", { scope: "col" }, y.name || title))),
-      el("tbody", {}, ...points.map(([a, b]) => el("tr", {}, el("th", { scope: "row" }, x.text(a)), el("td", {}, y.text(b))))),
+      el(
+        "thead",
+        {},
+        el("tr", {}, el("th", { scope: "col" }, x.name), el("th", { scope: "col" }, y.name || title)),
+      ),
+      el(
+        "tbody",
+        {},
+        ...points.map(([a, b]) =>
+          el("tr", {}, el("th", { scope: "row" }, x.text(a)), el("td", {}, y.text(b))),
+        ),
+      ),
     ),
   );
 }

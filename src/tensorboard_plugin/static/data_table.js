@@ -29,7 +29,11 @@ export function dataTable({ caption, columns, rows, sort, count, onsort, onmore 
       ),
     ),
     rest
-      ? el("button", { type: "button", class: "more", id: "more", onclick: () => onmore(count + next) }, `Show ${decimals(next)} more of ${decimals(rest)}`)
+      ? el(
+          "button",
+          { type: "button", class: "more", id: "more", onclick: () => onmore(count + next) },
+          `Show ${decimals(next)} more of ${decimals(rest)}`,
+        )
       : null,
   );
 }
@@ -44,10 +48,20 @@ function headOf(column, sort, onsort) {
   const isDescending = sort === `-${column.id}`;
   const isChosen = isDescending || sort === column.id;
   // Figures are read from the largest; names from A.
-  const next = isChosen ? (isDescending ? column.id : `-${column.id}`) : column.isText ? column.id : `-${column.id}`;
+  const next = isChosen
+    ? isDescending
+      ? column.id
+      : `-${column.id}`
+    : column.isText
+      ? column.id
+      : `-${column.id}`;
   return el(
     "th",
-    { scope: "col", class: column.isText && "text", "aria-sort": isChosen && (isDescending ? "descending" : "ascending") },
+    {
+      scope: "col",
+      class: column.isText && "text",
+      "aria-sort": isChosen && (isDescending ? "descending" : "ascending"),
+    },
     el("button", { type: "button", id: `sort-${column.id}`, onclick: () => onsort(next) }, column.head),
     column.unit ? el("span", { class: "unit" }, column.unit) : null,
   );
@@ -59,7 +73,8 @@ function cellOf(column, row) {
     const kind = row.kind === "operator" ? null : el("span", { class: "kind" }, row.kind);
     return el("th", { scope: "row" }, value, " ", kind);
   }
-  if (value === null) return el("td", { class: column.isText ? "text missing" : "missing" }, column.missing?.(row) ?? "–");
+  if (value === null)
+    return el("td", { class: column.isText ? "text missing" : "missing" }, column.missing?.(row) ?? "–");
   if (column.isStack) return el("td", { class: "text stack" }, stackOf(row.stack));
   if (column.isText) return el("td", { class: "text shapes" }, value);
   const cell = el("td", {}, column.text(value));

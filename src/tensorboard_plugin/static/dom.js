@@ -65,7 +65,12 @@ export function choices(legend, name, options, onchange) {
     inputs.set(value, input);
     return el("label", {}, input, el("span", {}, text));
   });
-  const field = el("fieldset", { class: "choices", "aria-describedby": reason.id }, el("legend", {}, legend), el("div", { class: "parts" }, ...parts));
+  const field = el(
+    "fieldset",
+    { class: "choices", "aria-describedby": reason.id },
+    el("legend", {}, legend),
+    el("div", { class: "parts" }, ...parts),
+  );
   return {
     field,
     reason,

@@ -7,7 +7,12 @@ export function filesView(go) {
   let shown = null;
   const summary = el("summary", {});
   const boxes = el("div", { class: "boxes" });
-  const further = el("details", { class: "further" }, summary, el("fieldset", {}, el("legend", { class: "unseen" }, "Runs to compare with"), boxes));
+  const further = el(
+    "details",
+    { class: "further" },
+    summary,
+    el("fieldset", {}, el("legend", { class: "unseen" }, "Runs to compare with"), boxes),
+  );
   const fragment = el("div", { class: "fragment" });
   const content = el("div", {}, further, fragment);
 
@@ -26,7 +31,16 @@ export function filesView(go) {
     summary.textContent = chosen.length ? `Compared with ${chosen.join(", ")}` : "Compare with other runs";
     const shownNames = [...boxes.querySelectorAll("input")].map((input) => input.value).join("\n");
     if (shownNames !== others.map(({ name }) => name).join("\n")) {
-      boxes.replaceChildren(...others.map(({ name }) => el("label", {}, el("input", { type: "checkbox", value: name, onchange: choose }), el("span", {}, name))));
+      boxes.replaceChildren(
+        ...others.map(({ name }) =>
+          el(
+            "label",
+            {},
+            el("input", { type: "checkbox", value: name, onchange: choose }),
+            el("span", {}, name),
+          ),
+        ),
+      );
     }
     for (const input of boxes.querySelectorAll("input")) input.checked = chosen.includes(input.value);
     return chosen;
@@ -42,7 +56,10 @@ export function filesView(go) {
       const measured = page.runs.filter((run) => run.has_measurement);
       const chosen = drawBoxes(measured, state);
       if (!measured.some(({ name }) => name === state.run)) {
-        return empty("The exported files of this run have not been measured. This measures them:", `python -m src.benchmark ${quoted(state.run)}`);
+        return empty(
+          "The exported files of this run have not been measured. This measures them:",
+          `python -m src.benchmark ${quoted(state.run)}`,
+        );
       }
       const runs = [state.run, ...chosen];
       const key = JSON.stringify(runs);

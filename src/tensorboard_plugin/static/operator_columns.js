@@ -13,7 +13,13 @@ export const KINDS = {
 const NAME = { id: "name", head: "Operator", isText: true, value: ({ name }) => name };
 const GROUPS = {
   shapes: { id: "shapes", head: "Input shapes", isText: true, value: ({ shapes }) => shapes },
-  stack: { id: "stack", head: "Stack", isText: true, isStack: true, value: ({ stack }) => stack?.join("\n") ?? null },
+  stack: {
+    id: "stack",
+    head: "Stack",
+    isText: true,
+    isStack: true,
+    value: ({ stack }) => stack?.join("\n") ?? null,
+  },
 };
 
 export const FIGURES = [
@@ -53,7 +59,8 @@ export function columnsOf(data, { by, per }, side) {
 function columnOf(figure, per, value, head = figure.head) {
   const unit = [UNITS[figure.kind], per === "step" ? "a step" : ""].filter(Boolean).join(" ");
   const scale = SCALES[figure.kind];
-  const digits = (number) => (figure.kind === "time" ? 3 : figure.kind === "memory" ? 2 : Number.isInteger(number) ? 0 : 1);
+  const digits = (number) =>
+    figure.kind === "time" ? 3 : figure.kind === "memory" ? 2 : Number.isInteger(number) ? 0 : 1;
   return {
     id: figure.id,
     head,
@@ -80,7 +87,10 @@ function shareOf({ id }, { operators }) {
 
 /** Return the columns that compare one figure of two windows: A, B, difference and ratio. */
 export function comparingColumns(figure, { by, per }, first, second) {
-  const side = (name, data, { id }) => (row) => (row[name] ? row[name][id] / divisor(data, per) : null);
+  const side =
+    (name, data, { id }) =>
+    (row) =>
+      row[name] ? row[name][id] / divisor(data, per) : null;
   const [ofA, ofB] = [side("a", first, figure), side("b", second, figure)];
   const difference = columnOf(figure, per, (row) => (ofB(row) ?? 0) - (ofA(row) ?? 0), "Difference");
   const calls = FIGURES.find(({ id }) => id === "calls");

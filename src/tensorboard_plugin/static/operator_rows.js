@@ -4,7 +4,9 @@ const alphabet = new Intl.Collator("en"); // far faster than localeCompare
 
 /** Pair the operators of two windows. One of the pair is null where only the other has it. */
 export function paired(first, second) {
-  const rows = new Map(first.map((operator) => [keyOf(operator), { ...named(operator), a: operator, b: null }]));
+  const rows = new Map(
+    first.map((operator) => [keyOf(operator), { ...named(operator), a: operator, b: null }]),
+  );
   for (const operator of second) {
     const row = rows.get(keyOf(operator));
     if (row) row.b = operator;

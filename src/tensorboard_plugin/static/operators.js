@@ -52,7 +52,13 @@ class Operators {
     this.withTrace = chooser("Window or file B", "withtrace", (withtrace) => go({ withtrace }));
     this.figure = chooser("Compared figure", "figure", (figure) => go({ figure, sort: "" }));
     this.kind = chooser("Rows", "kind", (kind) => go({ kind }));
-    this.filter = el("input", { id: "filter", type: "search", spellcheck: "false", autocomplete: "off", oninput: () => this.filterBy() });
+    this.filter = el("input", {
+      id: "filter",
+      type: "search",
+      spellcheck: "false",
+      autocomplete: "off",
+      oninput: () => this.filterBy(),
+    });
     this.total = el("output", { for: "filter" });
     this.place = el("div", {});
     this.caption = el("p", { class: "note" });
@@ -63,7 +69,9 @@ class Operators {
       el(
         "div",
         { class: "controls" },
-        ...[this.by, this.per, this.columns, this.withRun, this.withTrace, this.figure].map(({ field }) => field),
+        ...[this.by, this.per, this.columns, this.withRun, this.withTrace, this.figure].map(
+          ({ field }) => field,
+        ),
         this.by.reason,
       ),
       el(
@@ -85,7 +93,10 @@ class Operators {
 
   async show(state, page, signal) {
     if (!state.trace) {
-      return empty("This run has no traces. A training records some unless profiler=none:", "python -m src.train model=resnet34");
+      return empty(
+        "This run has no traces. A training records some unless profiler=none:",
+        "python -m src.train model=resnet34",
+      );
     }
     await this.chooseOther(state, page, signal);
     const other = state.withrun && state.withtrace ? { run: state.withrun, trace: state.withtrace } : null;
@@ -103,7 +114,11 @@ class Operators {
     if (identity !== this.identity) this.count = PART;
     Object.assign(this, { identity, state, first, second });
     const recorded = missing.map((by) => ({ shapes: "input shapes", stack: "stacks" })[by]).join(" or ");
-    this.by.set(state.by, missing, `The trace has no ${recorded}: a training with profiler=tensorboard records them.`);
+    this.by.set(
+      state.by,
+      missing,
+      `The trace has no ${recorded}: a training with profiler=tensorboard records them.`,
+    );
     this.per.set(state.per);
     const hasDevice = first.has_device || second?.has_device;
     this.side = hasDevice ? state.columns || "both" : "host";
@@ -154,9 +169,18 @@ class Operators {
       this.caption.textContent = `${first.label}: ${counted(first.steps, "step")} recorded, figures of ${perStep}. Self time is without the operators that an operator calls.${cut}`;
       return;
     }
-    const figures = figuresOf({ has_device: first.has_device || second.has_device, has_memory: first.has_memory || second.has_memory }, "both");
+    const figures = figuresOf(
+      {
+        has_device: first.has_device || second.has_device,
+        has_memory: first.has_memory || second.has_memory,
+      },
+      "both",
+    );
     const figure = figures.find(({ id }) => id === state.figure) ?? FIGURES[0];
-    this.figure.set(figures.map(({ id, head }) => ({ value: id, text: head })), figure.id);
+    this.figure.set(
+      figures.map(({ id, head }) => ({ value: id, text: head })),
+      figure.id,
+    );
     this.rows = paired(first.operators, second.operators);
     this.shownColumns = comparingColumns(figure, state, first, second);
     this.usualSort = "-difference";
@@ -168,7 +192,10 @@ class Operators {
   chooseKind() {
     const present = Object.keys(KINDS).filter((kind) => this.rows.some((row) => row.kind === kind));
     if (!present.includes(this.state.kind)) this.state.kind = "";
-    this.kind.set([{ value: "", text: "all kinds" }, ...present.map((kind) => ({ value: kind, text: KINDS[kind] }))], this.state.kind);
+    this.kind.set(
+      [{ value: "", text: "all kinds" }, ...present.map((kind) => ({ value: kind, text: KINDS[kind] }))],
+      this.state.kind,
+    );
   }
 
   get filteredRows() {
@@ -183,7 +210,9 @@ class Operators {
   draw() {
     const rows = this.filteredRows;
     this.total.textContent =
-      rows.length === this.rows.length ? counted(rows.length, "row") : `${decimals(rows.length)} of ${counted(this.rows.length, "row")}`;
+      rows.length === this.rows.length
+        ? counted(rows.length, "row")
+        : `${decimals(rows.length)} of ${counted(this.rows.length, "row")}`;
     const table = dataTable({
       caption: this.caption.textContent,
       columns: this.shownColumns,

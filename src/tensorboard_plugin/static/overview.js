@@ -26,7 +26,10 @@ function content(data, go) {
   const timed = rows.filter(({ step_seconds }) => step_seconds.length);
   const several = data.ranks.length > 1;
   const name = (row) => (several ? `${row.label}, rank ${row.rank}` : row.label);
-  const problems = [...data.problems, ...rows.flatMap((row) => row.problems.map((problem) => `${name(row)}: ${problem}`))];
+  const problems = [
+    ...data.problems,
+    ...rows.flatMap((row) => row.problems.map((problem) => `${name(row)}: ${problem}`)),
+  ];
   return el(
     "div",
     {},
@@ -34,7 +37,10 @@ function content(data, go) {
     problemList(problems),
     rows.length
       ? null
-      : empty("This run has no profile. A training makes one unless profiler=none:", "python -m src.train model=resnet34"),
+      : empty(
+          "This run has no profile. A training makes one unless profiler=none:",
+          "python -m src.train model=resnet34",
+        ),
     timed.length ? steps(data.parts, timed, name, go) : null,
     memory(rows, name),
     throughput(data.throughput),
@@ -42,13 +48,21 @@ function content(data, go) {
 }
 
 function advice(ranks, several) {
-  const sentences = ranks.flatMap(({ rank, advice: lines }) => lines.map((line) => (several ? `Rank ${rank}: ${line}` : line)));
+  const sentences = ranks.flatMap(({ rank, advice: lines }) =>
+    lines.map((line) => (several ? `Rank ${rank}: ${line}` : line)),
+  );
   if (!sentences.length) return null;
-  return el("div", { class: "ship", role: "note", "aria-label": "Advice" }, ...sentences.map((sentence) => el("p", {}, sentence)));
+  return el(
+    "div",
+    { class: "ship", role: "note", "aria-label": "Advice" },
+    ...sentences.map((sentence) => el("p", {}, sentence)),
+  );
 }
 
 function steps(parts, rows, name, go) {
-  const present = parts.filter((part) => rows.some(({ regions, device }) => part in regions || part in device));
+  const present = parts.filter((part) =>
+    rows.some(({ regions, device }) => part in regions || part in device),
+  );
   return el(
     "section",
     {},
@@ -57,7 +71,14 @@ function steps(parts, rows, name, go) {
     chartOf(present, rows, name),
     table("Host: ms a step, and the share of the step", present, rows, name, "regions", go),
     rows.some(({ device }) => Object.keys(device).length)
-      ? table("Work on the device, by the part that launched it: ms a step", present, rows, name, "device", go)
+      ? table(
+          "Work on the device, by the part that launched it: ms a step",
+          present,
+          rows,
+          name,
+          "device",
+          go,
+        )
       : null,
   );
 }
@@ -72,14 +93,35 @@ function table(caption, parts, rows, name, kind, go) {
     return el("td", {}, decimals(seconds * 1e3, 1), share);
   };
   const open = (view, row) =>
-    el("button", { type: "button", class: "link", onclick: () => go({ view, trace: row.trace }), "aria-label": `${view} of ${name(row)}` }, view);
+    el(
+      "button",
+      {
+        type: "button",
+        class: "link",
+        onclick: () => go({ view, trace: row.trace }),
+        "aria-label": `${view} of ${name(row)}`,
+      },
+      view,
+    );
   return scrolling(
     caption,
     el(
       "table",
       {},
       el("caption", {}, caption),
-      el("thead", {}, el("tr", {}, head("window", true), head("steps"), head("whole step"), ...parts.map((part) => head(part)), isHost && head("open", true))),
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          head("window", true),
+          head("steps"),
+          head("whole step"),
+          ...parts.map((part) => head(part)),
+          isHost && head("open", true),
+        ),
+      ),
       el(
         "tbody",
         {},
@@ -91,7 +133,12 @@ function table(caption, parts, rows, name, kind, go) {
             el("td", {}, decimals(row.step_seconds.length)),
             el("td", {}, decimals(mean(row) * 1e3, 1)),
             ...parts.map((part) => figure(row, part)),
-            isHost && el("td", { class: "text" }, ...(row.trace ? [open("operators", row), " ", open("trace", row)] : ["no trace"])),
+            isHost &&
+              el(
+                "td",
+                { class: "text" },
+                ...(row.trace ? [open("operators", row), " ", open("trace", row)] : ["no trace"]),
+              ),
           ),
         ),
       ),
@@ -100,18 +147,29 @@ function table(caption, parts, rows, name, kind, go) {
 }
 
 function memory(rows, name) {
-  const curves = rows.flatMap((row) => Object.entries(row.memory).map(([device, points]) => ({ row, device, points })));
+  const curves = rows.flatMap((row) =>
+    Object.entries(row.memory).map(([device, points]) => ({ row, device, points })),
+  );
   if (!curves.length) return null;
   const charts = el("div", { class: "charts" });
   // The last windows are the usual ones: the first hold work that is done only once.
-  const draw = (count) => charts.replaceChildren(...curves.slice(-count).map((curve) => memoryChart(curve, name)));
+  const draw = (count) =>
+    charts.replaceChildren(...curves.slice(-count).map((curve) => memoryChart(curve, name)));
   draw(MOST_MEMORY_CURVES);
-  const more = el("button", { type: "button", onclick: () => (draw(curves.length), more.remove()) }, `Show all ${curves.length} curves`);
+  const more = el(
+    "button",
+    { type: "button", onclick: () => (draw(curves.length), more.remove()) },
+    `Show all ${curves.length} curves`,
+  );
   return el(
     "section",
     {},
     el("h2", {}, "Memory that is allocated within a window"),
-    el("p", { class: "note" }, "Bytes allocated since the start of the window; what was allocated before is not in it."),
+    el(
+      "p",
+      { class: "note" },
+      "Bytes allocated since the start of the window; what was allocated before is not in it.",
+    ),
     charts,
     curves.length > MOST_MEMORY_CURVES ? more : null,
   );

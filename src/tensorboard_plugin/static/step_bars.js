@@ -83,7 +83,11 @@ function bar(parts, split, height, widest, label) {
 
 function labelThatFits(part, share, width, height) {
   if (height < 20) return null;
-  return [`${part} ${percent(share)}`, part, percent(share)].find((text) => text.length * CHARACTER + 10 < width) ?? null;
+  return (
+    [`${part} ${percent(share)}`, part, percent(share)].find(
+      (text) => text.length * CHARACTER + 10 < width,
+    ) ?? null
+  );
 }
 
 function colorOf(part) {

@@ -10,11 +10,25 @@ export function tabs(views, onselect) {
       name,
       el(
         "button",
-        { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, onclick: () => onselect(name) },
+        {
+          type: "button",
+          role: "tab",
+          id: `tab-${name}`,
+          "aria-controls": `panel-${name}`,
+          onclick: () => onselect(name),
+        },
         title,
       ),
     );
-    panels.set(name, el("section", { role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}`, hidden: true }));
+    panels.set(
+      name,
+      el("section", {
+        role: "tabpanel",
+        id: `panel-${name}`,
+        "aria-labelledby": `tab-${name}`,
+        hidden: true,
+      }),
+    );
   }
   const list = el("div", { role: "tablist", "aria-label": "Views", onkeydown: move }, ...buttons.values());
 

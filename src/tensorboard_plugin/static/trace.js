@@ -11,7 +11,10 @@ export function traceView() {
       const traces = await page.tracesOf(run, signal);
       const chosen = traces.find(({ id }) => id === trace);
       if (!chosen) {
-        return empty("This run has no traces. A training records some unless profiler=none:", "python -m src.train model=resnet34");
+        return empty(
+          "This run has no traces. A training records some unless profiler=none:",
+          "python -m src.train model=resnet34",
+        );
       }
       const key = JSON.stringify([run, trace]);
       if (shown?.key === key) return shown.content;
@@ -35,7 +38,9 @@ function content(run, { id, label }) {
   });
   // A click or Tab lands on the frame; its keys work once its own window has the focus.
   frame.addEventListener("focus", () => frame.contentWindow?.focus());
-  frame.addEventListener("load", () => frame.contentDocument?.addEventListener("pointerdown", () => frame.contentWindow.focus()));
+  frame.addEventListener("load", () =>
+    frame.contentDocument?.addEventListener("pointerdown", () => frame.contentWindow.focus()),
+  );
   return el(
     "div",
     { class: "trace" },
