@@ -24,11 +24,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from src.profiling.spans import read_spans
+
 MEGABYTE = 10**6
 SUFFIX = ".pt.trace.json.gz"
 _NUMBERS = re.compile(rb'("ts": ?|"External id": ?|"correlation": ?|"Python id": ?|"id": ?)(\d+)')
-_EVENT = re.compile(rb'(?<=\{)\s*"ph"')
 
 
 def write(source: Path, target: Path, size: int) -> None:
@@ -36,10 +36,9 @@ def write(source: Path, target: Path, size: int) -> None:
     content = gzip.decompress(source.read_bytes())
     start = content.index(b"[", content.index(b'"traceEvents"')) + 1
     end = content.rindex(b"]")
-    times = [
-        float(text) for text in re.findall(rb'"ph": ?"X".*?"ts": ?([\d.]+)', content, re.DOTALL)
-    ]
-    period = int(max(times) - min(times)) + 1000
+    spans = read_spans(source)
+    last = max(spans.end.max(initial=0), spans.moment.max(initial=0))
+    period = int(last) // 1000 + 1000  # microseconds
     with gzip.open(target, "wb", compresslevel=6) as file:
         file.write(content[:start])
         repetition = 0
@@ -124,7 +123,6 @@ def main() -> None:
     parser.add_argument("--answer", choices=ANSWERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.answer:
-        sys.path.insert(0, str(ROOT))
         measure(options.answer, options.trace)
         return
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,6 +1,6 @@
 """Summary of a trace file, made in a subprocess.
 
-As Python objects a trace takes tens of times its compressed size. In the training's process that
+A trace takes more than ten times its compressed size in memory. In the training's process that
 memory would be freed in fragments, and the resident set would grow with the number of windows.
 
 python -m src.profiling.subprocess_summary TRACE STAGE whole|cut    prints the figures as JSON

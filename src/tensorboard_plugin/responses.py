@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import wrap_file
@@ -22,7 +23,7 @@ from werkzeug.wsgi import wrap_file
 from src.errors import LightshipError, one_line, printable
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 logger = logging.getLogger("tensorboard")
 
@@ -65,6 +66,15 @@ class RequestError(LightshipError):
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(one_line(sentence))
         self.status = status
+
+
+class _TypedResponse(Response):
+    """A response that keeps its type as a 304: TensorBoard warns of each one without a type."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        headers = super().get_wsgi_headers(environ)
+        headers["Content-Type"] = self.headers["Content-Type"]
+        return headers
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -158,7 +168,7 @@ def attachment(request: Request, path: Path) -> Response:
 
 def packaged(request: Request, name: str, body: bytes) -> Response:
     """Return a file of the plugin itself, or 304 if the browser has it."""
-    response = _whole(request, body, _mime_type(name), _STATIC)
+    response = _whole(request, body, _mime_type(name), _STATIC, kind=_TypedResponse)
     response.set_etag(hashlib.sha256(body).hexdigest()[:32])
     return response.make_conditional(request.environ)
 
@@ -189,7 +199,13 @@ def _refused(request: Request) -> Response | None:
     return response
 
 
-def _whole(request: Request, body: bytes, mime_type: str, headers: dict[str, str]) -> Response:
+def _whole(
+    request: Request,
+    body: bytes,
+    mime_type: str,
+    headers: dict[str, str],
+    kind: type[Response] = Response,
+) -> Response:
     """Return a body, compressed where that is worth it."""
     headers = {**_HEADERS, **headers}
     is_textual = mime_type.startswith(_TEXTUAL)
@@ -199,7 +215,7 @@ def _whole(request: Request, body: bytes, mime_type: str, headers: dict[str, str
             body = gzip.compress(body, compresslevel=3, mtime=0)
             headers["Content-Encoding"] = "gzip"
     content_type = f"{mime_type}; charset=utf-8" if is_textual else mime_type
-    return Response(body, headers=headers, content_type=content_type)
+    return kind(body, headers=headers, content_type=content_type)
 
 
 def _accepts_gzip(request: Request) -> bool:

@@ -13,10 +13,10 @@ from src.errors import describe
 
 TITLES = {
     "throughput/images_per_second": "Images a second",
-    "throughput/step_seconds": "Seconds a step",
+    "throughput/step_seconds": "Time a step",
     "throughput/data_share": "Share of a step that waits for data",
-    "throughput/peak_rss_bytes": "Peak memory of the process, bytes",
-    "throughput/peak_device_bytes": "Peak memory of the device, bytes",
+    "throughput/peak_rss_bytes": "Peak memory of the process",
+    "throughput/peak_device_bytes": "Peak memory of the device",
 }
 _MAX_POINTS = 1000  # of a curve: more than a chart can show
 _PLUGIN = "scalars"  # TensorBoard's name for what add_scalar() writes

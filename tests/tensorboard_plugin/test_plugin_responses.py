@@ -59,6 +59,7 @@ def test_a_browser_asks_again_and_gets_a_file_only_if_it_changed(server: Server)
     assert first.headers["Cache-Control"] == "no-cache"
     again = server.get("static/page.css", headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.get_data()) == (304, b"")
+    assert again.content_type == first.content_type  # TensorBoard warns of an answer without one
     other = server.get("static/page.css", headers={"If-None-Match": '"other"'})
     assert other.status_code == 200
 

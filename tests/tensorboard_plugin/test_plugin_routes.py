@@ -214,7 +214,7 @@ def test_the_throughput_is_that_of_tensorboards_scalars(
             "title": "Images a second",
             "points": [[0, 10.0], [1, 20.0]],
         },
-        {"tag": "throughput/step_seconds", "title": "Seconds a step", "points": [[0, 0.5]]},
+        {"tag": "throughput/step_seconds", "title": "Time a step", "points": [[0, 0.5]]},
     ]
     assert shown["problems"] == []
 
