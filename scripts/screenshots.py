@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 """Take pictures of a run: its page, its table on a terminal, and TensorBoard.
 
-scripts/screenshots.py RUN [--of report console tensorboard] [--out FOLDER] [--chromium PATH]
-                       [--webcomponents FILE]
+scripts/screenshots.py RUN [--of report console tensorboard lightship] [--out FOLDER]
+                       [--chromium PATH]
 
-report and console are small enough for the README: at most 150 kB each. They show the light theme.
+report and console are for the README, lightship (the tab of that name) for docs/profiling.md: at
+most 150 kB each. They show the light theme. tensorboard takes TensorBoard's own tabs.
 
-It needs Chromium, and fetches the package playwright. The Trace view of TensorBoard's profiler
-plugin loads webcomponents.js from the web. Without a network, --webcomponents names the file to use
-instead (webcomponents.min.js of the npm package webcomponents.js 0.7.24).
+It needs Chromium, and fetches the package playwright.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Browser, Page
 
 PLAYWRIGHT = "playwright>=1.50"
-PARTS = ("report", "console", "tensorboard")
+PARTS = ("report", "console", "tensorboard", "lightship")
 TERMINAL_COLUMNS = 132
 MAX_BYTES = 150_000  # of a picture in the README
 COLORS = (256, 64, 16)  # of its palette, until it is small enough
@@ -49,20 +48,8 @@ TABS = {
     "images": "images",
     "text": "text",
     "hparams": "hparams",
-    "profiler": "pytorch_profiler",
 }
-# The plugin's charts stay empty without a network; its page goes on all the same.
-CHARTS = """
-const nothing = new Proxy(function () {}, {
-  get: (_, name) => (name === Symbol.toPrimitive ? () => "" : nothing),
-  apply: () => nothing,
-  construct: () => nothing,
-});
-window.google = {
-  charts: {load() {}, setOnLoadCallback: (ready) => setTimeout(ready)},
-  visualization: nothing,
-};
-"""
+VIEWS = ("overview", "operators", "trace", "files")
 
 
 def main() -> None:
@@ -73,7 +60,6 @@ def main() -> None:
     parser.add_argument("--of", nargs="+", choices=PARTS, default=PARTS, help="all by default")
     parser.add_argument("--out", type=Path, default=Path("screenshots"), help="folder")
     parser.add_argument("--chromium", default="/usr/bin/chromium", help="path of the program")
-    parser.add_argument("--webcomponents", type=Path, help="file for TensorBoard's Trace view")
     chosen = parser.parse_args()
     if not (chosen.run / "benchmark.json").is_file():
         sys.exit(f"error: run: expected a folder with benchmark.json, found {chosen.run}")
@@ -88,7 +74,9 @@ def main() -> None:
         if "report" in chosen.of:
             take_report(browser, chosen.run, chosen.out / "report.png")
         if "tensorboard" in chosen.of:
-            take_tensorboard(browser, chosen.run, chosen.out, chosen.webcomponents)
+            take_tensorboard(browser, chosen.run, chosen.out)
+        if "lightship" in chosen.of:
+            take_lightship(browser, chosen.run, chosen.out)
         browser.close()
 
 
@@ -141,19 +129,45 @@ def take(screenshot: Callable[..., bytes], path: Path) -> None:
     print(path)
 
 
-def take_tensorboard(browser: Browser, run: Path, out: Path, webcomponents: Path | None) -> None:
+def take_tensorboard(browser: Browser, run: Path, out: Path) -> None:
     """Take the tabs of TensorBoard that a run fills."""
     with served(run) as address:
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        page.set_default_timeout(30_000)
-        page.on("pageerror", lambda error: print(f"page error: {error}", file=sys.stderr))
-        page.route(re.compile(r"https?://(?!127\.0\.0\.1)"), outside(webcomponents))
+        page = watched(browser.new_page(viewport={"width": 1400, "height": 1000}))
         for name, tab in TABS.items():
             page.goto(f"{address}#{tab}")
             page.wait_for_timeout(8000)
             page.screenshot(path=out / f"{name}.png")
             print(out / f"{name}.png")
-        trace_view(page, out / "trace.png")
+
+
+def take_lightship(browser: Browser, run: Path, out: Path) -> None:
+    """Take each view of the tab Lightship, with the runs beside this one in the list."""
+    logs = run.resolve().parent.parent
+    chosen = quote(str(run.resolve().relative_to(logs)), safe="")
+    with served(logs) as address:
+        for view in VIEWS:
+            page = watched(
+                browser.new_page(viewport={"width": 1240, "height": 820}, color_scheme="light")
+            )
+            page.goto(f"{address}data/plugin_entry.html?name=lightship#view={view}&run={chosen}")
+            page.wait_for_timeout(8000)
+            take(page.screenshot, out / f"lightship-{view}.png")
+            page.close()
+
+
+def watched(page: Page) -> Page:
+    """Report each error of a page and each request to another machine."""
+    page.set_default_timeout(30_000)
+    page.on("pageerror", lambda error: print(f"page error: {error}", file=sys.stderr))
+    page.on(
+        "console",
+        lambda shown: shown.type == "error" and print(f"console: {shown.text}", file=sys.stderr),
+    )
+    page.route(
+        re.compile(r"https?://(?!127\.0\.0\.1)"),
+        lambda route: (print(f"asked for {route.request.url}", file=sys.stderr), route.abort()),
+    )
+    return page
 
 
 @contextmanager
@@ -172,36 +186,6 @@ def served(run: Path) -> Iterator[str]:
     finally:
         os.killpg(server.pid, signal.SIGKILL)  # the plugin's own processes as well
         server.wait()
-
-
-def outside(webcomponents: Path | None) -> Callable[[Route], None]:
-    """Return the handler of requests to the web: the file that was named for it, or nothing."""
-
-    def answer(route: Route) -> None:
-        if webcomponents is not None and "webcomponents" in route.request.url:
-            route.fulfill(path=webcomponents, content_type="text/javascript")
-        elif "charts/loader.js" in route.request.url:
-            route.fulfill(body=CHARTS, content_type="text/javascript")
-        else:
-            route.abort()
-
-    return answer
-
-
-def trace_view(page: Page, path: Path) -> None:
-    """Choose the Trace view in the plugin's own page, and take its picture."""
-    frame = next(frame for frame in page.frames[1:] if "pytorch_profiler" in frame.url)
-    frame.locator(".MuiSelect-root").nth(1).click()  # runs, views, workers, spans
-    frame.get_by_role("option", name="Trace").click()
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        viewers = [frame for frame in page.frames if "trace_embedding" in frame.url]
-        if viewers and viewers[0].locator("canvas").count():
-            break
-        page.wait_for_timeout(500)
-    page.wait_for_timeout(5000)
-    page.screenshot(path=path)
-    print(path)
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ class Page {
     }
     this.run.field.hidden = false;
     this.run.set(
-      names.map((name) => ({ value: name, text: name })),
+      names.map((name) => ({ value: name, text: name === "." ? "this folder" : name })),
       this.state.run,
     );
   }
