@@ -157,12 +157,12 @@ def in_process(root: Path, name: str) -> None:
         atomic_files.write_json(file_of(root, name), as_dict(record))
 
 
-def one(name: str) -> Candidate:
+def one(name: str, side: int = SIDE) -> Candidate:
     """Export a network with random weights and measure its files."""
     torch.manual_seed(0)
     architecture = Architecture.parse(name)
-    spec = NetworkSpec.of(architecture.builder, CLASSES, SIDE, {})
-    data = RandomImages(SIDE)
+    spec = NetworkSpec.of(architecture.builder, CLASSES, side, {})
+    data = RandomImages(side)
     network = spec.build()
     with torch.no_grad():
         for seed in (10, 11):

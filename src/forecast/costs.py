@@ -69,8 +69,10 @@ def _training(run: Run, results: Results) -> TrainingCost | None:
     figures = _last_scalars(run.folder)
     speed, step = (figures.get(name) for name in ("images_per_second", "step_seconds"))
     images = results.origin.images if results.origin else None
+    if not speed or not step or images is None:
+        return None
     epochs = run.read_config().get("trainer", {}).get("max_epochs")
-    if not speed or not step or images is None or not isinstance(epochs, int) or epochs < 0:
+    if not isinstance(epochs, int) or epochs < 0:
         return None
     return TrainingCost(
         images_per_second=speed,
