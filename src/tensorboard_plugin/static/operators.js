@@ -117,7 +117,9 @@ class Operators {
     this.by.set(
       state.by,
       missing,
-      `The trace has no ${recorded}: a training with profiler=tensorboard records them.`,
+      isOfFile(state.trace)
+        ? `The trace of a file has no ${recorded}.`
+        : `The trace has no ${recorded}: a training with profiler=tensorboard records them.`,
     );
     this.per.set(state.per);
     const hasDevice = first.has_device || second?.has_device;
@@ -166,7 +168,8 @@ class Operators {
       this.chooseKind();
       this.shownColumns = columnsOf(first, state, this.side);
       this.usualSort = this.side === "device" ? "-device_self_seconds" : "-self_seconds";
-      this.caption.textContent = `${first.label}: ${counted(first.steps, "step")} recorded, figures of ${perStep}. Self time is without the operators that an operator calls.${cut}`;
+      const meaning = isOfFile(state.trace) ? " A step is one call of the file." : "";
+      this.caption.textContent = `${first.label}: ${counted(first.steps, "step")} recorded, figures of ${perStep}. Self time is without the operators that an operator calls.${meaning}${cut}`;
       return;
     }
     const figures = figuresOf(
@@ -251,4 +254,9 @@ function unrecorded(answers) {
     ...(answers.every(({ has_shapes }) => has_shapes) ? [] : ["shapes"]),
     ...(answers.every(({ has_stacks }) => has_stacks) ? [] : ["stack"]),
   ];
+}
+
+/** Return true for the trace of an exported file: see traces.py. */
+function isOfFile(trace) {
+  return trace.startsWith("inference-");
 }
