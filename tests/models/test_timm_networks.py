@@ -86,7 +86,9 @@ def test_weights_of_timm_bring_their_own_preprocessing() -> None:
 def test_weights_that_cannot_be_downloaded_name_the_way_around(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(UsageError, match=r"model\.weights=FILE with model=timm/lcnet_050"):
         NetworkSpec("timm/lcnet_050", 3).build_pretrained("ra2_in1k")
