@@ -14,7 +14,8 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
-import src.models  # noqa: F401  # so that --model finds the architectures by class name
+import src.models  # so that --model finds the architectures by class name
+import src.models.any_network  # noqa: F401  # likewise
 from src.callbacks.atomic_checkpoints import with_atomic_checkpoint_io
 from src.callbacks.atomic_config import AtomicSaveConfig
 from src.callbacks.benchmark import BenchmarkCallback
@@ -34,6 +35,7 @@ from src.data.dataset_module import DatasetModule
 from src.data.preprocessing import Preprocessing
 from src.models import input_check
 from src.models.classifier import Classifier
+from src.models.network import without_published_weights
 from src.models.precision import choose_precision, require_hardware
 from src.run import folder as runs
 from src.run import started_in
@@ -90,6 +92,11 @@ class CLI(LightningCLI):
         # The inherited method overrides the command line with the checkpoint's hyperparameters, so
         # that an option beside ckpt_path would be ignored silently.
         return
+
+    def instantiate_classes(self) -> None:
+        # A checkpoint replaces all weights, so published ones need not be at hand.
+        with without_published_weights(self.config[self.subcommand].get("ckpt_path") is not None):
+            super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         settings = self._get(self.config_init, "trainer")

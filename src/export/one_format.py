@@ -10,11 +10,14 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from src import formats
 from src.backends.base import ExportSource, Unavailable
 from src.errors import describe
 from src.export.manifest import entry, listed, written_files
 from src.formats.base import Format
+from src.models import builders
 from src.run.facts import ExportedFile
 from src.run.manifest import Embedded, Export
 from src.system import atomic_files, os_errors
@@ -63,7 +66,7 @@ def export_one(
     except Exception as error:  # whatever a format raises becomes the reason in its entry
         return entry(format_, preprocessing, "failed", reason=_reason(error))
     seconds = time.perf_counter() - started
-    return entry(
+    whole = entry(
         format_,
         preprocessing,
         "ok",
@@ -72,6 +75,11 @@ def export_one(
         embedded=_embed(format_, folder, embed=embed, earlier=earlier),
         export_seconds=seconds,
     )
+    library, _ = builders.split(source.builder)
+    if "torchvision" in whole.runs_with and library not in whole.runs_with:
+        # A file of this format names the network, and builds it by the library.
+        whole = msgspec.structs.replace(whole, runs_with=[*whole.runs_with, library])
+    return whole
 
 
 def _embed(

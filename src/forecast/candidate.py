@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -9,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from src.errors import UsageError
 from src.run.circumstances import Environment
 from src.run.layout import as_dict
+from src.system import atomic_files
 
 _MODEL = "model="
 _SIZE = "data.image_size="
@@ -28,6 +32,12 @@ _SHORT_TRAINING = (
     # Without selection images no recipe of int8 is searched: there is no accuracy to keep yet.
     "export.judging_images=0",
 )
+
+
+# Speed-ups are over eager in every forecast.
+_FIXED = ("trainer.default_root_dir=", "benchmark.baseline=")
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+_ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -63,9 +73,35 @@ class Request:
         ]
 
     def key(self, environment: Environment) -> str:
-        """Return a hash of everything that decides the figures: options, machine and versions."""
-        content = [self.model, self.image_size, sorted(self.rest), as_dict(environment)]
+        """Return a hash of everything that decides the figures.
+
+        These are the options and the content of the files that they name, the machine, the versions
+        and the code of this project. The present clock of a GPU is left out.
+        """
+        gpu = environment.gpu and msgspec.structs.replace(environment.gpu, clock_hz=None)
+        machine = msgspec.structs.replace(environment, gpu=gpu, git_commit=None)
+        named = [_named_file(word.partition("=")[2] or word) for word in self.rest]
+        content = [self.model, self.image_size, self.rest, named, as_dict(machine), _code()]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _named_file(text: str) -> list[str]:
+    """Return the place of a file or folder that a word names, and the hash of a file."""
+    path = Path(text).expanduser()
+    try:
+        if not path.exists():
+            return []
+        return [str(path.resolve()), *([atomic_files.sha256(path)] if path.is_file() else [])]
+    except OSError:  # too long for a name, or not readable: the training will say so
+        return []
+
+
+@functools.cache
+def _code() -> str:
+    """Return a hash of this project's modules and configuration files."""
+    files = [*(_ROOT / "src").rglob("*.py"), *(_ROOT / "configs").rglob("*.yaml")]
+    hashes = {str(file.relative_to(_ROOT)): atomic_files.sha256(file) for file in files}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
 
 def requests_of(words: Sequence[str], default_model: str) -> list[Request]:
@@ -80,8 +116,15 @@ def requests_of(words: Sequence[str], default_model: str) -> list[Request]:
         UsageError: a value is empty, repeated or no image size, or an option is set that a forecast
             sets itself.
     """
-    own = {word.partition("=")[0] for word in (*_SHORT_TRAINING, "trainer.default_root_dir=")}
+    own = {word.partition("=")[0] for word in (*_SHORT_TRAINING, *_FIXED)}
     for word in words:
+        if word in SUBCOMMANDS:
+            raise UsageError(
+                "command line",
+                expected="group=name or a.b=value",
+                found=word,
+                remedy=f"leave out {word}",
+            )
         name = word.lstrip("-").partition("=")[0]
         if name in own:
             raise UsageError(

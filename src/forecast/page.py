@@ -141,6 +141,11 @@ def _unmeasured(made: Forecast) -> Iterator[str]:
     for candidate in made.candidates:
         if candidate.status != "ok":
             yield f"{candidate.name} failed: {candidate.reason or MISSING}"
+        elif candidate.training is None:
+            yield (
+                f"{candidate.name}: no training speed, because an epoch has too few batches; "
+                "a smaller data.batch_size makes more"
+            )
         timed = {file.format for file in candidate.files if file.timings}
         for file in candidate.files:
             # A format that was measured on another device does not need a line.

@@ -86,12 +86,19 @@ def forecast(
 
 
 def _known(folder: Path) -> dict[str, Candidate]:
-    """Return the candidates of an earlier forecast by their key; failed ones are tried again."""
+    """Return the candidates of an earlier forecast by their key.
+
+    Candidates with a failure are left out, so that they are tried again.
+    """
     path = folder / RECORD
     if not path.is_file():
         return {}
     earlier = reading.read(path, Forecast, (VERSION,))
-    return {each.key: each for each in earlier.candidates if each.status == "ok"}
+    return {each.key: each for each in earlier.candidates if _is_whole(each)}
+
+
+def _is_whole(candidate: Candidate) -> bool:
+    return candidate.status == "ok" and all(file.status != "failed" for file in candidate.files)
 
 
 def _write(folder: Path, made: Forecast) -> None:

@@ -144,9 +144,10 @@ def open_network(folder: Path) -> nn.Module:
             found=describe(error),
             remedy="export the run again",
         ) from error
-    # Random weights would be overwritten, so they are not initialised.
-    module.to_empty(device="cpu").load_state_dict(weights)
-    return module.eval()
+    # Built again in memory: the constructor computes buffers that a file does not store.
+    network = builders.construct(recipe.builder, recipe.options)
+    network.load_state_dict(weights)
+    return network.eval()
 
 
 def image_size(folder: Path) -> int:

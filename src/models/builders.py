@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 MAX_PARAMETERS = 10**9  # torchvision's largest classifier has 0.64e9
+MAX_BUFFER_VALUES = 10**8  # position indices and masks; 400 MB of float32
+MAX_TENSORS = 20_000  # that a constructor makes; the deepest known network makes 3,000
 _MAX_NUMBER = 65_536  # in the options
 _MAX_LIST_LENGTH = 16  # of one option
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
@@ -55,13 +57,24 @@ LIBRARIES: dict[str, Library] = {TORCHVISION: torchvision_networks, "timm": timm
 
 
 class _Meta(TorchFunctionMode):
-    """Creates parameters on the meta device; other tensors stay, as some builders read values."""
+    """Creates parameters on the meta device; other tensors stay, as some builders read values.
+
+    Raises:
+        ValueError: a builder makes more than ``MAX_TENSORS``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made = 0
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = dict(kwargs or {})
         if func in _MAKERS:
+            self._made += 1
+            if self._made > MAX_TENSORS:
+                raise ValueError(f"a network of more than {MAX_TENSORS} tensors")
             kwargs["device"] = "meta"
         return func(*args, **kwargs)
 
@@ -126,7 +139,7 @@ def outline(builder: Any, options: Any) -> nn.Module:
 
     Raises:
         ValueError: the builder is unknown, it rejects these options, or the network has more than
-            ``MAX_PARAMETERS``.
+            ``MAX_PARAMETERS``, ``MAX_BUFFER_VALUES`` or ``MAX_TENSORS``.
         ModuleNotFoundError: the builder's library is not installed.
     """
     if not is_known(builder):
@@ -150,6 +163,10 @@ def outline(builder: Any, options: Any) -> nn.Module:
     count = sum(parameter.numel() for parameter in network.parameters())
     if count > MAX_PARAMETERS:
         raise ValueError(f"a network of {count} parameters, of at most {MAX_PARAMETERS}")
+    # Weights in a file do not tell how large these are: many of them are not stored.
+    values = sum(buffer.numel() for buffer in network.buffers())
+    if values > MAX_BUFFER_VALUES:
+        raise ValueError(f"a network of {values} values in buffers, of at most {MAX_BUFFER_VALUES}")
     return network
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -12,6 +14,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from src.errors import UsageError, describe
 from src.models import builders
+
+_replaces_weights: ContextVar[bool] = ContextVar("_replaces_weights", default=False)
+
+
+@contextmanager
+def without_published_weights(is_replaced: bool) -> Iterator[None]:
+    """Build networks with random weights in the block, if a checkpoint replaces all weights."""
+    token = _replaces_weights.set(is_replaced)
+    try:
+        yield
+    finally:
+        _replaces_weights.reset(token)
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,8 @@ class NetworkSpec:
     def build_pretrained(self, tag: str = "") -> nn.Module:
         """Build the network with published weights; tensors of another shape stay random.
 
+        Within :func:`without_published_weights`, all weights are random.
+
         Args:
             tag: name of the weights; empty for the library's default.
 
@@ -94,6 +110,8 @@ class NetworkSpec:
             UsageError: the weights are not on this machine and cannot be downloaded.
         """
         network = self.build()
+        if _replaces_weights.get():
+            return network
         library, name = builders.split(self.builder)
         weights = builders.LIBRARIES[library].pretrained_weights(name, tag, self.options)
         shapes = {key: value.shape for key, value in network.state_dict().items()}

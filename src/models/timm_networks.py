@@ -115,7 +115,7 @@ def preprocessing(name: str, tag: str = "") -> dict[str, object]:
             "model",
             expected="weights whose images are cut from the middle",
             found=f"{name}, with crop_mode {values['crop_mode']} and {interpolation}",
-            remedy="set data.resize, data.crop_share and data.interpolation",
+            remedy="choose other weights of it, or random ones",
         )
     is_squashed = values["crop_mode"] == "squash"
     return {

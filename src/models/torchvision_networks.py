@@ -9,6 +9,7 @@ from urllib.error import URLError
 import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.models.vision_transformer import interpolate_embeddings
 
 from src.errors import UsageError, describe
 
@@ -79,7 +80,12 @@ def pretrained_weights(name: str, tag: str, options: Mapping[str, Any]) -> dict[
             found=describe(error),
             remedy=f"put the file from {weights.url} into {torch.hub.get_dir()}/checkpoints",
         ) from error
-    return dict(source.state_dict())
+    tensors = source.state_dict()
+    side = options.get("image_size")
+    if side and name.startswith("vit_") and side != source.image_size:
+        # (1, 1 + patches, channels) of another number of patches.
+        tensors = interpolate_embeddings(side, source.patch_size, tensors)
+    return dict(tensors)
 
 
 def tags(name: str) -> list[str]:

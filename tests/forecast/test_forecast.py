@@ -15,7 +15,7 @@ from src.forecast import page
 from src.forecast.candidate import Request, requests_of
 from src.forecast.records import Forecast
 from src.forecast.stage import RECORD, forecast, sorted_by_latency
-from src.run.circumstances import Environment
+from src.run.circumstances import Environment, Gpu
 from src.run.folder import Run
 from tests.compare.test_comparison import keep
 from tests.report.planted import FAILED, latency, results, row
@@ -63,6 +63,8 @@ def test_a_chosen_measurement_replaces_that_of_a_forecast() -> None:
         ["data.image_size=-1"],
         ["data.image_size=1e9"],
         ["data.image_size=99999999"],
+        ["benchmark.baseline=onnx_fp32"],
+        ["fit"],
         ["trainer.max_steps=3"],
         ["--trainer.max_steps=3"],
         ["export.judging_images=4"],
@@ -85,8 +87,28 @@ def test_the_key_depends_on_options_machine_and_versions(environment: Environmen
     ]
     keys = {request.key(machine) for machine, request in [(environment, first), *others]}
     assert len(keys) == len(others) + 1
-    reordered = Request("resnet34", 64, ("a=1", "b=2"))
-    assert reordered.key(environment) == Request("resnet34", 64, ("b=2", "a=1")).key(environment)
+    swapped = Request("resnet34", 64, ("benchmark=quick", "benchmark=thorough"))
+    last = Request("resnet34", 64, ("benchmark=thorough", "benchmark=quick"))
+    assert swapped.key(environment) != last.key(environment)
+
+
+def test_the_key_depends_on_the_content_of_files_and_not_on_a_clock(
+    tmp_path: Path, environment: Environment
+) -> None:
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(b"1")
+    request = Request("resnet34", 64, (f"model.weights={weights}",))
+    before = request.key(environment)
+    assert request.key(environment) == before
+    weights.write_bytes(b"2")
+    assert request.key(environment) != before
+
+    def at(clock: float, commit: str) -> str:
+        gpu = Gpu(name="H100", clock_hz=clock)
+        machine = msgspec.structs.replace(environment, gpu=gpu, git_commit=commit)
+        return request.key(machine)
+
+    assert at(1e9, "a" * 40) == at(2e9, "b" * 40)
 
 
 class FakeTraining:
@@ -116,7 +138,7 @@ def measured_run(tmp_path: Path) -> Run:
     measured = results(
         row("eager", latency=[latency(1, 0.02)]),
         row("onnx_fp32", latency=[latency(1, 0.005)]),
-        row("onnx_int8", **FAILED),
+        row("onnx_int8", **{**FAILED, "status": "skipped"}),
     )
     measured["origin"] = {"dataset": "digits", "images": 1000}
     folder = keep(tmp_path / "finished", "small", measured)
@@ -193,6 +215,18 @@ def test_a_failed_candidate_is_named_with_its_reason_and_tried_again(
         )
     made(tmp_path, environment, FakeTraining(measured_run), "a")
     assert json.loads((tmp_path / RECORD).read_text())["candidates"][0]["status"] == "ok"
+
+
+def test_a_candidate_with_a_failed_file_is_tried_again(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    content = json.loads(measured_run.benchmark.read_text())
+    content["rows"][-1] |= {"status": "failed"}
+    measured_run.benchmark.write_text(json.dumps(content))
+    train = FakeTraining(measured_run)
+    made(tmp_path, environment, train, "a")
+    made(tmp_path, environment, train, "a")
+    assert train.trained == ["a", "a"]
 
 
 def test_a_killed_forecast_keeps_what_it_measured(

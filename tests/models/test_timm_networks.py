@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
+from src.export.one_format import export_one
+from src.export.source import make_source
 from src.formats import eager
-from src.models import builders
+from src.models import builders, timm_networks
 from src.models.any_network import AnyNetwork
-from src.models.network import NetworkSpec, published_preprocessing
+from src.models.network import NetworkSpec, published_preprocessing, without_published_weights
+from src.models.optimization import parameter_groups
+from src.models.stages import stages
 
 CLASSES = ["a", "b", "c"]
 pytest.importorskip("timm")
@@ -36,6 +42,12 @@ HOSTILE = {
     "a cache folder": ("timm/lcnet_050", {"cache_dir": "cache"}),
     "a source of weights": ("timm/lcnet_050", {"pretrained_cfg": None}),
     "a huge image": ("timm/vit_tiny_patch16_224", {"img_size": 65_536, "embed_dim": 65_536}),
+    "buffers of terabytes": (
+        "timm/swin_tiny_patch4_window7_224",
+        {"img_size": 4096, "window_size": 1024},
+    ),
+    "buffers of gigabytes": ("timm/levit_128s", {"img_size": 2048}),
+    "a depth": ("timm/vit_tiny_patch16_224", {"depth": 65_536, "embed_dim": 3, "num_heads": 1}),
     "a wide network": ("timm/vit_tiny_patch16_224", {"embed_dim": 65_536}),
     "a library within a library": ("torchvision/resnet18", {}),
     "an unknown library": ("os/system", {}),
@@ -61,19 +73,84 @@ def test_a_harmful_network_of_timm_is_refused(name: str) -> None:
         builders.outline(builder, {"num_classes": 3, **options})
 
 
-def test_a_file_of_a_timm_network_restores_the_same_network(tmp_path: Path) -> None:
+# The last ones have buffers that a file does not store.
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("lcnet_050", 32),
+        ("efficientvit_m0", 64),
+        ("levit_128s", 64),
+        ("eva02_tiny_patch14_224", 56),
+    ],
+)
+def test_a_file_of_a_timm_network_restores_the_same_network(
+    tmp_path: Path, name: str, side: int
+) -> None:
     from safetensors.torch import save_file
 
-    spec = NetworkSpec.of("timm/lcnet_050", 3, 32, {})
+    spec = NetworkSpec.of(f"timm/{name}", 3, side, {})
     network = spec.build().eval()
-    save_file(dict(network.state_dict()), tmp_path / "model.safetensors")
-    (tmp_path / "network.json").write_text(
-        '{"builder": "timm/lcnet_050", "options": {"num_classes": 3}}'
+    save_file(
+        {key: value.contiguous() for key, value in network.state_dict().items()},
+        tmp_path / "model.safetensors",
     )
-    images = torch.rand(2, 3, 32, 32)
+    recipe = {"builder": spec.builder, "options": {"num_classes": 3, **spec.options}}
+    (tmp_path / "network.json").write_text(json.dumps(recipe))
+    images = torch.rand(2, 3, side, side)
     with torch.no_grad():
         restored = eager.open_network(tmp_path)
         torch.testing.assert_close(restored(images), network(images))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vit_tiny_patch16_224",
+        "deit_tiny_distilled_patch16_224",
+        "levit_128s",
+        "pit_ti_distilled_224",
+        "xcit_nano_12_p16_224",
+        "convnext_atto",
+        "lcnet_050",
+    ],
+)
+def test_every_parameter_is_in_a_stage_and_the_heads_in_the_last_one(name: str) -> None:
+    classes = 7
+    network = NetworkSpec.of(f"timm/{name}", classes, 224, {}).build()
+    parts = stages(network)
+    ids = [id(parameter) for part in parts for parameter in part.parameters()]
+    assert sorted(ids) == sorted(id(parameter) for parameter in network.parameters())
+    groups = parameter_groups(network, 1e-3, 0.75)
+    assert sorted(id(value) for group in groups for value in group["params"]) == sorted(ids)
+    heads = {
+        id(layer.weight)
+        for layer in network.modules()
+        if isinstance(layer, torch.nn.Linear) and layer.out_features == classes
+    }
+    assert heads <= {id(parameter) for parameter in parts[-1].parameters()}
+    assert len(parts) >= 3
+
+
+def test_a_file_that_names_a_timm_network_says_that_it_needs_timm(tmp_path: Path) -> None:
+    spec = NetworkSpec.of("timm/lcnet_050", 3, 32, {})
+    images = torch.zeros(2, 3, 32, 32)
+    facts = Preprocessing(32).facts()
+    network = spec.build().eval()
+    source = make_source(network, spec, CLASSES, images, facts, tmp_path)
+    assert "timm" in export_one("eager", source, tmp_path / "eager").runs_with
+    assert "timm" not in export_one("onnx_fp32", source, tmp_path / "onnx_fp32").runs_with
+
+
+def test_a_checkpoint_takes_the_place_of_published_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_: object) -> None:
+        raise AssertionError("it asked for published weights")
+
+    monkeypatch.setattr(timm_networks, "pretrained_weights", asked)
+    with without_published_weights(True):
+        model = AnyNetwork(CLASSES, "timm/lcnet_050.ra2_in1k", image_size=32)
+    assert model.pretrained  # the record of the checkpoint stays true
+    with pytest.raises(AssertionError, match="asked"):
+        AnyNetwork(CLASSES, "timm/lcnet_050.ra2_in1k", image_size=32)
 
 
 def test_weights_of_timm_bring_their_own_preprocessing() -> None:

@@ -28,6 +28,7 @@ _PACKAGES = (
     "openvino",
     "pillow",
     "safetensors",
+    "timm",
     "torchmetrics",
     "torch",
     "torchvision",
