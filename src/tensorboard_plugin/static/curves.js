@@ -4,6 +4,7 @@ import { decimals, extent } from "./format.js";
 import { responsive } from "./responsive.js";
 
 const HEIGHT = 170;
+const MOST_ROWS = 1000; // of the table of figures
 const MARGIN = { top: 10, right: 12, bottom: 36, left: 50 };
 
 /** Return the points that are numbers. The server sends null for what is none. */
@@ -21,7 +22,7 @@ export function lineChart(chart) {
   const details = el("details", { class: "figures" }, el("summary", {}, "Figures"));
   details.addEventListener(
     "toggle",
-    () => details.childElementCount > 1 || details.append(table(chart)),
+    () => details.childElementCount > 1 || details.append(...figuresOf(chart)),
   );
   return el(
     "figure",
@@ -94,6 +95,17 @@ function follow(image, points, across, up, width, x, y) {
     reading.setAttribute("visibility", "visible");
   });
   image.addEventListener("pointerleave", () => reading.setAttribute("visibility", "hidden"));
+}
+
+function figuresOf(chart) {
+  const { points } = chart;
+  const every = Math.ceil(points.length / MOST_ROWS);
+  if (every === 1) return [table(chart)];
+  const some = points.filter((_, at) => at % every === 0 || at === points.length - 1);
+  return [
+    el("p", { class: "note" }, `One of ${decimals(every)} points, and the last.`),
+    table({ ...chart, points: some }),
+  ];
 }
 
 function table({ title, points, x, y }) {

@@ -123,7 +123,8 @@ class Operators {
     Object.assign(this, { identity, state, first, second });
     this.figure.field.hidden = !second;
     this.trouble.hidden = !failed;
-    refill(this.trouble, ...(failed ? [failure(failed, () => page.show())] : []));
+    const message = `B cannot be compared. ${failed?.message}`;
+    refill(this.trouble, ...(failed ? [failure({ message }, () => page.show())] : []));
     const recorded = missing.map((by) => ({ shapes: "input shapes", stack: "stacks" })[by]).join(" or ");
     this.by.set(
       state.by,
