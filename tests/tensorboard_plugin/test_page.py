@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -15,7 +17,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.support import browser
 from tests.support.browser import Page
-from tests.tensorboard_plugin.profiled_runs import HOSTILE, hostile_copy, profiled_run
+from tests.tensorboard_plugin.profiled_runs import HOSTILE, SCALARS, hostile_copy, profiled_run
 
 CHROMIUM = browser.program()
 pytestmark = [
@@ -54,11 +56,10 @@ def log_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def address(log_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def tensorboard(log_folder: Path, log: Path, port: int = 0) -> Iterator[str]:
     """Start TensorBoard under a path prefix and yield the address of its page."""
-    log = tmp_path_factory.mktemp("server") / "log.txt"
-    options = ("--logdir", str(log_folder), "--port", "0", "--host", "127.0.0.1")
+    options = ("--logdir", str(log_folder), "--port", str(port), "--host", "127.0.0.1")
     with (
         log.open("w") as output,
         subprocess.Popen(
@@ -78,6 +79,12 @@ def address(log_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             server.kill()
     assert "Traceback" not in log.read_text()
     assert "will become an error" not in log.read_text()  # TensorBoard's rules for plugins
+
+
+@pytest.fixture(scope="module")
+def address(log_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with tensorboard(log_folder, tmp_path_factory.mktemp("server") / "log.txt") as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +126,34 @@ def shown(page: Page, selector: str) -> list[str]:
 
 def click(page: Page, selector: str) -> None:
     page.run(f"document.querySelector({selector!r}).click()")
+
+
+def change_answer(page: Page, path: str, change: str) -> None:
+    """Change what the server answers to a path; `change` is a JavaScript function of the JSON."""
+    source = f"""{{
+      const usual = window.fetch;
+      const change = {change};
+      window.fetch = async (url, options) => {{
+        const answer = await usual(url, options);
+        if (!answer.ok || !new URL(url).pathname.endsWith("/lightship/{path}")) return answer;
+        const json = await answer.json();
+        change(json);
+        return new Response(JSON.stringify(json));
+      }};
+    }}"""
+    page.ask("Page.addScriptToEvaluateOnNewDocument", source=source)
+
+
+def first_answer(change: str) -> str:
+    """Return the function that changes the first answer alone."""
+    return f"(() => {{ let count = 0; return (answer) => count++ || {change}; }})()"
+
+
+def choose(page: Page, selector: str, value: str) -> None:
+    page.run(
+        f"{{ const select = document.querySelector({selector!r}); select.value = {value!r};"
+        " select.dispatchEvent(new Event('change')); }"
+    )
 
 
 def test_tensorboard_shows_the_plugin_in_a_tab(page: Page, address: str) -> None:
@@ -336,3 +371,235 @@ def test_names_of_a_stranger_are_text(page: Page, address: str, view: str) -> No
 def test_an_unknown_trace_and_run_fall_back(page: Page, address: str) -> None:
     open_view(page, address, "operators", run="../../etc", trace="nonsense")
     assert page.run("document.querySelector('#run').value") in {RUN, STRANGERS}
+
+
+NO_FIGURE = "\N{EN DASH}"
+VALUES_OF_KINDS = "[...document.querySelectorAll('#kind option')].map(({ value }) => value)"
+# Rows of a trace of a GPU: one kernel of 2 ms, and what else its time is counted in.
+DEVICE_ROWS = """(answer) => {
+  const zero = Object.fromEntries(
+    Object.entries(answer.operators[0]).filter(([, value]) => typeof value === "number")
+      .map(([id]) => [id, 0]));
+  const row = (name, kind, seconds, calls = 1) => ({
+    ...zero, name, kind, calls, shapes: null, stack: null, device_self_seconds: seconds });
+  answer.has_device = true;
+  answer.operators = [
+    row("aten::mm", "operator", 0.002), row("gemm", "kernel", 0.002),
+    row("forward", "region", 0, 4), row("forward", "device region", 0.003, 5),
+    row("twin", "operator", 0, 6), row("twin", "operator", 0, 7)];
+}"""
+
+
+def test_shares_of_the_device_are_of_its_kernels(page: Page, address: str) -> None:
+    change_answer(page, "operators", DEVICE_ROWS)
+    open_view(page, address, "operators", columns="device")
+    names, shares = (shown(page, f".data tbody {cell}") for cell in ("th", "td:nth-child(3)"))
+    assert dict(zip(names, shares, strict=True)) | {"twin": "0.0"} == {
+        "aten::mm": "100.0",
+        "gemm kernel": "100.0",
+        "forward region": "0.0",
+        "forward device region": NO_FIGURE,
+        "twin": "0.0",
+    }
+    kinds = dict(zip(shown(page, "#kind option"), page.run(VALUES_OF_KINDS), strict=True))
+    assert kinds["regions on the device"] == "device region"
+
+
+def test_no_row_is_lost_when_windows_are_compared(page: Page, address: str) -> None:
+    change_answer(page, "operators", DEVICE_ROWS)
+    windows = {"trace": "rank0-1", "withrun": RUN, "withtrace": "rank0-0"}
+    open_view(page, address, "operators", **windows, figure="calls", per="window")
+    columns = [shown(page, f".data tbody {cell}") for cell in ("th", "td:nth-child(2)")]
+    columns.append(shown(page, ".data tbody td:nth-child(3)"))
+    calls = {name: counts for name, *counts in zip(*columns, strict=True)}
+    assert calls["forward region"] == ["4", "4"]
+    assert calls["forward device region"] == ["5", "5"]
+    assert calls["twin"] == ["13", "13"]
+    assert len(columns[0]) == len(calls)
+
+
+def test_a_window_made_since_the_listing_opens(page: Page, address: str) -> None:
+    # The first listing is that of a training which has not reached its second window.
+    change_answer(page, "traces", first_answer("answer.traces.splice(1)"))
+    open_view(page, address, "operators")
+    assert page.run("document.querySelector('#window').value") == "rank0-0"
+    click(page, "#tab-overview")
+    page.wait(READY["overview"])
+    click(page, "#panel-overview tbody tr:nth-child(2) button")
+    page.wait("document.querySelector('.operators > .note')?.innerText.includes('epoch 1')")
+    assert page.run("document.querySelector('#window').value") == "rank0-1"
+    # A trace that no listing has is asked for once.
+    asked = len([request for request in page.requests if "/traces?" in request])
+    assert asked == 2
+
+
+def test_files_measured_since_the_listing_lead_to_their_trace(page: Page, address: str) -> None:
+    change_answer(page, "traces", first_answer("answer.traces.splice(2)"))
+    open_view(page, address, "operators")
+    click(page, "#tab-files")
+    page.wait(READY["files"])
+    page.wait("document.querySelector('.fragment .links button')")
+
+
+# 200,000 points of each kind, curves without points and without numbers.
+MANY_POINTS = """(answer) => {
+  const points = Array.from({ length: 200000 }, (_, at) => [at / 1000, at * 1000]);
+  const [first, second] = answer.ranks[0].windows;
+  first.memory = { cpu: [], gpu: [[0, null]] };
+  first.step_seconds = points.map(() => 0.1);
+  second.memory = { cpu: points };
+  answer.throughput[0].points = points;
+  answer.throughput.splice(1, 2, ...[[], [[0, null]]].map((none) => (
+    { ...answer.throughput[1], points: none })));
+}"""
+
+
+def test_curves_may_have_many_points_or_none(page: Page, address: str) -> None:
+    change_answer(page, "overview", MANY_POINTS)
+    page.open(framed(address, view="overview", run=RUN), "document.querySelector('.charts .curve')")
+    captions = shown(page, ".charts figcaption")
+    assert "200.0 MB" in captions[0]
+    assert len([caption for caption in captions if "highest" in caption]) == 1
+    assert len(captions) == 1 + len(SCALARS) - 2
+    click(page, ".figures summary")
+    page.wait("document.querySelectorAll('.figures tbody tr').length === 1001")
+    assert shown(page, ".figures .note") == ["One of 200 points, and the last."]
+
+
+def test_each_rank_shows_its_last_memory_curves(page: Page, address: str) -> None:
+    change = """({ ranks }) => {
+      const [{ windows: [window] }] = ranks;
+      const windows = [0, 1, 2].map((epoch) => ({ ...window, label: `training, epoch ${epoch}` }));
+      ranks.splice(0, 1, ...[0, 1].map((rank) => ({ rank, advice: [], windows })));
+    }"""
+    change_answer(page, "overview", change)
+    open_view(page, address, "overview")
+    captions = [text for text in shown(page, ".charts figcaption") if "highest" in text]
+    assert [re.findall(r"\d", text)[:2] for text in captions] == [
+        [epoch, rank] for rank in "01" for epoch in "12"
+    ]
+    page.run("[...document.querySelectorAll('button')].at(-1).focus()")
+    assert page.run("document.activeElement.innerText") == "Show all 6 curves"
+    page.press("Enter")
+    captions = [text for text in shown(page, ".charts figcaption") if "highest" in text]
+    assert len(captions) == 6
+    assert page.run("document.activeElement.querySelector('figcaption').innerText") == captions[0]
+
+
+@pytest.mark.parametrize("view", ["operators", "trace"])
+def test_the_focus_stays_when_a_button_of_a_table_leads_to_a_view(
+    page: Page, address: str, view: str
+) -> None:
+    open_view(page, address, "overview")
+    page.run(f"document.querySelector('#panel-overview button[aria-label^={view}]').focus()")
+    page.press("Enter")
+    page.wait(READY[view])
+    assert page.run("document.activeElement.id") == f"tab-{view}"
+
+
+def test_the_last_part_of_a_table_gets_the_focus(page: Page, address: str) -> None:
+    change = """(answer) => { answer.operators = Array.from({ length: 300 }, (_, at) => (
+      { ...answer.operators[0], name: `operator ${at}`, self_seconds: 300 - at })); }"""
+    change_answer(page, "operators", change)
+    open_view(page, address, "operators")
+    page.run("document.querySelector('#more').focus()")
+    page.press("Enter")
+    page.wait("document.querySelectorAll('.data tbody tr').length === 300")
+    assert page.run("document.activeElement.innerText").strip() == "operator 200"
+
+
+@pytest.mark.parametrize(
+    ("path", "argument"),
+    [
+        ("logs/planted/version_0", "logs/planted/version_0"),
+        ("my logs/it's", "'my logs/it'\\''s'"),
+        (None, "RUN"),
+    ],
+)
+def test_the_command_for_a_run_names_its_path(
+    page: Page, address: str, path: str | None, argument: str
+) -> None:
+    fields = json.dumps({"has_measurement": False, "path": path})
+    change = f"({{ runs }}) => runs.forEach((run) => Object.assign(run, {fields}))"
+    change_answer(page, "runs", change)
+    page.open(framed(address, view="files", run=RUN), "document.querySelector('#panel-files pre')")
+    assert shown(page, "#panel-files pre") == [f"python -m src.benchmark {argument}"]
+
+
+@pytest.mark.parametrize("path", ["operators", "traces"])
+def test_a_window_that_cannot_be_compared_leaves_the_other(
+    new_page: Callable[[], Page], address: str, path: str
+) -> None:
+    page = new_page()
+    refuse = f"""{{
+      const usual = window.fetch;
+      window.fetch = (address, options) => {{
+        const isRefused = address.includes("/{path}?") && address.includes("strangers");
+        const sent = isRefused && !window.isMended ? address.replace("run=", "not=") : address;
+        return usual(sent, options);
+      }};
+    }}"""
+    page.ask("Page.addScriptToEvaluateOnNewDocument", source=refuse)
+    open_view(page, address, "operators", withrun=STRANGERS)
+    assert "B cannot be compared" in shown(page, ".failure p")[0]
+    assert "Share" in " ".join(shown(page, ".data thead"))  # the table of one window
+    page.run("window.isMended = true; document.querySelector('.failure button').focus()")
+    page.press("Enter")
+    page.wait("document.querySelector('#sort-difference')")
+    assert page.run("document.activeElement.id") == "tab-operators"
+    page.run("window.isMended = false")
+    choose(page, "#withrun", "")
+    page.wait("!document.querySelector('#sort-difference')")
+    assert shown(page, ".failure") == []
+    page.close()
+
+
+def test_a_page_outlives_its_server(
+    new_page: Callable[[], Page], log_folder: Path, tmp_path: Path
+) -> None:
+    pages = {view: new_page() for view in VIEWS}
+    seen = {view: "files" if view == "overview" else "overview" for view in VIEWS}
+    button = {view: f"document.querySelector('#panel-{view} .failure button')" for view in VIEWS}
+    with tensorboard(log_folder, tmp_path / "first.txt") as address:
+        for view, page in pages.items():
+            page.ask("Page.bringToFront")  # a tab behind others draws nothing
+            open_view(page, address, seen[view])
+    for view, page in pages.items():
+        page.ask("Page.bringToFront")
+        click(page, f"#tab-{view}")
+        page.wait(button[view])
+        assert "Is it still running?" in shown(page, ".failure p")[0]
+        click(page, f"#tab-{seen[view]}")  # which still shows what it has
+        page.wait(READY[seen[view]])
+        click(page, f"#tab-{view}")
+        page.wait(button[view])
+        page.run(f"({button[view]}).focus()")
+        page.press("Enter")  # in vain
+        page.wait(f"document.activeElement === {button[view]}")
+    port = urlsplit(address).port
+    assert port is not None
+    with tensorboard(log_folder, tmp_path / "second.txt", port):
+        for view, page in pages.items():
+            page.ask("Page.bringToFront")
+            page.press("Enter")
+            page.wait(READY[view])
+            assert page.run("document.activeElement.id") == f"tab-{view}"
+            assert shown(page, ".failure") == []
+            page.close()
+
+
+def test_a_reload_in_vain_can_be_tried_again(
+    new_page: Callable[[], Page], log_folder: Path, tmp_path: Path
+) -> None:
+    page = new_page()
+    with tensorboard(log_folder, tmp_path / "first.txt") as address:
+        open_view(page, address, "operators")
+    click(page, ".choosers > button")
+    page.wait("document.querySelector('.failure button')")
+    port = urlsplit(address).port
+    assert port is not None
+    with tensorboard(log_folder, tmp_path / "second.txt", port):
+        click(page, ".failure button")
+        page.wait(READY["operators"])
+        assert shown(page, ".failure") == []
+    page.close()

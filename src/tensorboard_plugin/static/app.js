@@ -1,5 +1,5 @@
 // The page: a chooser of the run and of the window, four tabs, and the state they share.
-import { chooser, el, traceOptions } from "./dom.js";
+import { chooser, el, refill, traceOptions } from "./dom.js";
 import { filesView } from "./files.js";
 import { empty, failure, problemList } from "./messages.js";
 import { operatorsView } from "./operators.js";
@@ -45,7 +45,7 @@ class Page {
     this.state = readState();
     this.runs = [];
     this.problems = []; // of the listing of runs
-    this.traces = new Map(); // run -> the answer with its traces, until the next reload
+    this.traces = new Map(); // run -> the answer with its traces, until more are wanted
     this.pending = new AbortController();
     this.go = (changes) => this.change(changes);
     this.run = chooser("Run", "run", (run) => this.go({ run, trace: "" }));
@@ -90,7 +90,7 @@ class Page {
       const { runs, problems } = await getJson("runs", {}, signal);
       Object.assign(this, { runs, problems });
     } catch (error) {
-      if (error.name !== "AbortError") panel.replaceChildren(failure(error, () => this.reload()));
+      if (error.name !== "AbortError") refill(panel, failure(error, () => this.reload()));
       return;
     } finally {
       wait.end();
@@ -128,7 +128,8 @@ class Page {
     document.body.classList.toggle("fills", view.name === "trace");
     if (!this.runs.length) {
       this.run.field.hidden = this.window.field.hidden = true;
-      panel.replaceChildren(
+      refill(
+        panel,
         empty(
           "There is no run in this log folder yet. A training makes one, with its profile:",
           "python -m src.train model=resnet34",
@@ -144,9 +145,11 @@ class Page {
       if (view.hasWindow) await this.chooseWindow(signal);
       const content = await this.views.get(view.name).show(this.state, this, signal);
       signal.throwIfAborted();
-      if (panel.firstChild !== content || panel.childNodes.length !== 1) panel.replaceChildren(content);
+      if (panel.firstChild !== content || panel.childNodes.length !== 1) refill(panel, content);
     } catch (error) {
-      if (error.name !== "AbortError") panel.replaceChildren(failure(error, () => this.show()));
+      if (error.name === "AbortError") return;
+      refill(panel, failure(error, () => this.show()));
+      if (!this.traces.has(this.state.run)) this.window.field.hidden = true; // those of another run
     } finally {
       wait.end();
     }
@@ -171,7 +174,7 @@ class Page {
   }
 
   async chooseWindow(signal) {
-    const traces = await this.tracesOf(this.state.run, signal);
+    const traces = await this.tracesOf(this.state.run, signal, this.state.trace);
     this.warn([...this.problems, ...this.traces.get(this.state.run).problems]);
     if (!traces.some(({ id }) => id === this.state.trace)) {
       // The first window of a training holds work that is done only once.
@@ -184,9 +187,19 @@ class Page {
     this.window.set(traceOptions(traces), this.state.trace);
   }
 
-  /** Return the traces of a run. */
-  async tracesOf(run, signal) {
-    if (!this.traces.has(run)) this.traces.set(run, await getJson("traces", { run }, signal));
+  /** Return the traces of a run. The kept list is asked for anew if it lacks the wanted trace: a
+   * training that still runs makes more. */
+  async tracesOf(run, signal, wanted = "") {
+    const kept = this.traces.get(run);
+    if (!kept || (wanted && !kept.traces.some(({ id }) => id === wanted))) {
+      this.traces.set(run, await getJson("traces", { run }, signal));
+    }
     return this.traces.get(run).traces;
+  }
+
+  /** Return the traces that a run has now. */
+  async newTracesOf(run, signal) {
+    this.traces.delete(run);
+    return this.tracesOf(run, signal);
   }
 }

@@ -1,38 +1,43 @@
 // Line charts with their figures behind them as a table.
 import { el, scrolling, svg } from "./dom.js";
-import { decimals } from "./format.js";
+import { decimals, extent } from "./format.js";
 import { responsive } from "./responsive.js";
 
 const HEIGHT = 170;
+const MOST_ROWS = 1000; // of the table of figures
 const MARGIN = { top: 10, right: 12, bottom: 36, left: 50 };
 
-/** Return a figure with one curve. The y axis starts at zero or below.
+/** Return the points that are numbers. The server sends null for what is none. */
+export function drawable(points) {
+  return points.filter((point) => point.every(Number.isFinite));
+}
+
+/** Return a figure with one curve. The y axis starts at zero or below. There is a point at least.
  * @param {{title: string, summary: string, points: [number, number][],
  *   x: {name: string, text: (value: number) => string},
  *   y: {name: string, text: (value: number) => string}}} chart the name of y is its unit
  */
 export function lineChart(chart) {
-  const { title, summary, x, y } = chart;
-  const points = chart.points.filter((point) => point.every(Number.isFinite));
+  const { title, summary, points, x, y } = chart;
   const details = el("details", { class: "figures" }, el("summary", {}, "Figures"));
   details.addEventListener(
     "toggle",
-    () => details.childElementCount > 1 || details.append(table({ ...chart, points })),
+    () => details.childElementCount > 1 || details.append(...figuresOf(chart)),
   );
   return el(
     "figure",
     {},
     el("figcaption", {}, title, el("span", { class: "interval" }, summary)),
-    points.length ? responsive((width) => draw(points, width, x, y, `${title}: ${summary}`)) : null,
+    responsive((width) => draw(points, width, x, y, `${title}: ${summary}`)),
     details,
   );
 }
 
 function draw(points, width, x, y, label) {
-  const xs = points.map(([value]) => value);
-  const ys = points.map(([, value]) => value);
-  const across = scaleOf(Math.min(...xs), Math.max(...xs), MARGIN.left, width - MARGIN.right);
-  const yTicks = ticks(Math.min(0, ...ys), Math.max(0, ...ys), 4);
+  const [left, right] = extent(points.map(([value]) => value));
+  const [low, high] = extent(points.map(([, value]) => value));
+  const across = scaleOf(left, right, MARGIN.left, width - MARGIN.right);
+  const yTicks = ticks(Math.min(0, low), Math.max(0, high), 4);
   const up = scaleOf(yTicks[0], yTicks.at(-1), HEIGHT - MARGIN.bottom, MARGIN.top);
   const image = svg("svg", { width, height: HEIGHT, role: "img", "aria-label": label, class: "curve" });
   for (const tick of yTicks) {
@@ -45,8 +50,8 @@ function draw(points, width, x, y, label) {
       ),
     );
   }
-  const xTicks = ticks(xs[0], xs.at(-1), Math.max(3, Math.floor(width / 60))).filter(
-    (tick) => tick >= Math.min(...xs) && tick <= Math.max(...xs),
+  const xTicks = ticks(left, right, Math.max(3, Math.floor(width / 60))).filter(
+    (tick) => tick >= left && tick <= right,
   );
   for (const tick of xTicks) {
     image.append(
@@ -65,7 +70,7 @@ function draw(points, width, x, y, label) {
     }),
   );
   if (points.length === 1)
-    image.append(svg("circle", { class: "point", cx: across(xs[0]), cy: up(ys[0]), r: 3.5 }));
+    image.append(svg("circle", { class: "point", cx: across(left), cy: up(low), r: 3.5 }));
   follow(image, points, across, up, width, x, y);
   return image;
 }
@@ -92,6 +97,17 @@ function follow(image, points, across, up, width, x, y) {
   image.addEventListener("pointerleave", () => reading.setAttribute("visibility", "hidden"));
 }
 
+function figuresOf(chart) {
+  const { points } = chart;
+  const every = Math.ceil(points.length / MOST_ROWS);
+  if (every === 1) return [table(chart)];
+  const some = points.filter((_, at) => at % every === 0 || at === points.length - 1);
+  return [
+    el("p", { class: "note" }, `One of ${decimals(every)} points, and the last.`),
+    table({ ...chart, points: some }),
+  ];
+}
+
 function table({ title, points, x, y }) {
   return scrolling(
     title,
@@ -107,7 +123,7 @@ function table({ title, points, x, y }) {
       el(
         "tbody",
         {},
-        ...points.map(([a, b]) =>
+        points.map(([a, b]) =>
           el("tr", {}, el("th", { scope: "row" }, x.text(a)), el("td", {}, y.text(b))),
         ),
       ),

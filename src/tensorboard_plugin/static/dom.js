@@ -18,8 +18,19 @@ function filled(element, attributes, children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child || child === ""));
+  // One by one: a call with 100,000 arguments overflows the stack.
+  for (const child of children.flat()) if (child || child === "") element.append(child);
   return element;
+}
+
+/** Replace the children of an element in a tab's panel. A focus that was within and is lost goes to
+ * the button that tries again, or to the tab. */
+export function refill(element, ...children) {
+  const hadFocus = element.contains(document.activeElement);
+  element.replaceChildren(...children);
+  if (!hadFocus || element.contains(document.activeElement)) return;
+  const tab = element.closest("[role=tabpanel]")?.getAttribute("aria-labelledby");
+  (element.querySelector(".failure button") ?? document.getElementById(tab))?.focus();
 }
 
 /** Return a region that scrolls sideways on its own and can be reached by keyboard. */

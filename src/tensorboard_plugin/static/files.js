@@ -1,5 +1,5 @@
 // Every exported file of a run, or of several side by side: a page fragment that the server makes.
-import { el } from "./dom.js";
+import { el, refill } from "./dom.js";
 import { empty, failure } from "./messages.js";
 import { address, getText } from "./requests.js";
 
@@ -58,7 +58,7 @@ export function filesView(go) {
       if (!measured.some(({ name }) => name === state.run)) {
         return empty(
           "The exported files of this run have not been measured. This measures them:",
-          `python -m src.benchmark ${quoted(state.run)}`,
+          `python -m src.benchmark ${argumentOf(page.runs.find(({ name }) => name === state.run))}`,
         );
       }
       const runs = [state.run, ...chosen];
@@ -66,11 +66,11 @@ export function filesView(go) {
       if (shown === key) return content;
       shown = null;
       try {
-        fragment.replaceChildren(...(await load(runs, page, signal)), sorting());
+        refill(fragment, ...(await load(runs, page, signal)), sorting());
         shown = key;
       } catch (error) {
         if (error.name === "AbortError") throw error;
-        fragment.replaceChildren(failure(error, () => page.show())); // the choice of runs stays
+        refill(fragment, failure(error, () => page.show())); // the choice of runs stays
       }
       return content;
     },
@@ -80,7 +80,7 @@ export function filesView(go) {
 async function load(runs, page, signal) {
   const [html, ...traces] = await Promise.all([
     getText("files", { run: runs }, signal),
-    ...runs.map((run) => page.tracesOf(run, signal)),
+    ...runs.map((run) => page.newTracesOf(run, signal)), // as new as the files
   ]);
   // A parsed document runs no scripts and loads nothing; the server escaped every text in it.
   const parsed = new DOMParser().parseFromString(html, "text/html");
@@ -105,8 +105,8 @@ function sorting() {
   return el("script", { src: address("static/sort.js") });
 }
 
-/** Return a run's folder as an argument of a shell, as far as its name tells it. */
-function quoted(run) {
-  const path = run === "." ? "RUN" : `lightning_logs/${run}`;
+/** Return a run's folder as an argument of a shell; RUN if the server does not tell its path. */
+function argumentOf({ path }) {
+  if (!path) return "RUN";
   return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -35,3 +35,12 @@ export function megabytes(bytes) {
 export function counted(count, noun) {
   return `${decimals(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
+
+/** Return the smallest and the largest of some numbers, however many: a call of Math.max with
+ * 200,000 arguments overflows the stack. */
+export function extent(values) {
+  return values.reduce(
+    ([low, high], value) => [Math.min(low, value), Math.max(high, value)],
+    [Infinity, -Infinity],
+  );
+}

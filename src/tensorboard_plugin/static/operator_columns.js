@@ -6,6 +6,7 @@ import { decimals } from "./format.js";
 export const KINDS = {
   operator: "operators",
   region: "regions",
+  "device region": "regions on the device",
   runtime: "calls of the device's runtime",
   kernel: "kernels",
   memory: "memory outside operators",
@@ -73,14 +74,19 @@ function columnOf(figure, per, value, head = figure.head) {
   };
 }
 
-function shareOf({ id }, { operators }) {
-  const whole = operators.reduce((sum, operator) => sum + operator[id], 0);
+/** Return the column with the share of the whole self time. On the device the whole is that of the
+ * kernels, as in key_averages: a kernel is also in its operator's time and in that of its region. */
+function shareOf({ id, side }, { operators }) {
+  const isDevice = side === "device";
+  const counted = isDevice ? operators.filter(({ kind }) => kind === "kernel") : operators;
+  const whole = counted.reduce((sum, operator) => sum + operator[id], 0);
   return {
     id: `${id}_share`,
     head: "Share",
-    unit: "% of self",
+    unit: isDevice ? "% of kernels" : "% of self",
     isShare: true,
-    value: (row) => (whole ? (100 * row[id]) / whole : null),
+    // A region on the device lasts from its first kernel to its last, with the gaps.
+    value: (row) => (whole && row.kind !== "device region" ? (100 * row[id]) / whole : null),
     text: (number) => decimals(number, 1),
   };
 }

@@ -2,16 +2,18 @@
 
 const alphabet = new Intl.Collator("en"); // far faster than localeCompare
 
-/** Pair the operators of two windows. One of the pair is null where only the other has it. */
+/** Pair the operators of two windows. One of the pair is null where only the other has it; several
+ * operators of a window that cannot be told apart are summed. */
 export function paired(first, second) {
-  const rows = new Map(
-    first.map((operator) => [keyOf(operator), { ...named(operator), a: operator, b: null }]),
-  );
-  for (const operator of second) {
-    const row = rows.get(keyOf(operator));
-    if (row) row.b = operator;
-    else rows.set(keyOf(operator), { ...named(operator), a: null, b: operator });
-  }
+  const rows = new Map();
+  const add = (side, operator) => {
+    const key = keyOf(operator);
+    if (!rows.has(key)) rows.set(key, { ...named(operator), a: null, b: null });
+    const row = rows.get(key);
+    row[side] = row[side] ? sumOf(row[side], operator) : operator;
+  };
+  for (const operator of first) add("a", operator);
+  for (const operator of second) add("b", operator);
   return [...rows.values()];
 }
 
@@ -35,6 +37,12 @@ export function sorted(rows, column, isDescending) {
     if (a === null || b === null) return (a === null) - (b === null);
     return direction * (typeof a === "number" ? a - b : alphabet.compare(a, b));
   });
+}
+
+/** Return an operator with the figures of both. */
+function sumOf(one, other) {
+  const figures = Object.entries(other).filter(([, value]) => typeof value === "number");
+  return { ...one, ...Object.fromEntries(figures.map(([id, value]) => [id, one[id] + value])) };
 }
 
 function named({ name, kind, shapes, stack }) {

@@ -1,9 +1,9 @@
 // The operators of a window, or of two windows side by side.
 import { csvOf, download } from "./csv.js";
 import { PART, dataTable, inOrder } from "./data_table.js";
-import { choices, chooser, el, traceOptions } from "./dom.js";
+import { choices, chooser, el, refill, traceOptions } from "./dom.js";
 import { counted, decimals } from "./format.js";
-import { empty } from "./messages.js";
+import { empty, failure } from "./messages.js";
 import { FIGURES, KINDS, columnsOf, comparingColumns, figuresOf } from "./operator_columns.js";
 import { filtered, paired } from "./operator_rows.js";
 import { getJson } from "./requests.js";
@@ -61,6 +61,7 @@ class Operators {
     });
     this.total = el("output", { for: "filter" });
     this.place = el("div", {});
+    this.trouble = el("div", { hidden: true });
     this.caption = el("p", { class: "note" });
     const save = el("button", { type: "button", id: "save", onclick: () => this.save() }, "Download CSV");
     this.content = el(
@@ -82,6 +83,7 @@ class Operators {
         this.total,
         save,
       ),
+      this.trouble,
       this.caption,
       this.place,
     );
@@ -98,11 +100,17 @@ class Operators {
         "python -m src.train model=resnet34",
       );
     }
-    await this.chooseOther(state, page, signal);
-    const other = state.withrun && state.withtrace ? { run: state.withrun, trace: state.withtrace } : null;
+    let failed = null; // an error of the window to compare with hides neither the first nor the choosers
+    const orFailed = (promise) =>
+      promise.catch((error) => {
+        if (error.name === "AbortError") throw error;
+        failed = error;
+        return null;
+      });
+    const other = await orFailed(this.chooseOther(state, page, signal));
     const [first, second] = await Promise.all([
       this.answer(state, state.by, signal),
-      other ? this.answer(other, state.by, signal) : null,
+      other ? orFailed(this.answer(other, state.by, signal)) : null,
     ]);
     // A grouping that a trace did not record shows its operators by name.
     const missing = unrecorded([first, second].filter(Boolean));
@@ -113,6 +121,10 @@ class Operators {
     const identity = JSON.stringify([state.run, state.trace, other, state.by]);
     if (identity !== this.identity) this.count = PART;
     Object.assign(this, { identity, state, first, second });
+    this.figure.field.hidden = !second;
+    this.trouble.hidden = !failed;
+    const message = `B cannot be compared. ${failed?.message}`;
+    refill(this.trouble, ...(failed ? [failure({ message }, () => page.show())] : []));
     const recorded = missing.map((by) => ({ shapes: "input shapes", stack: "stacks" })[by]).join(" or ");
     this.by.set(
       state.by,
@@ -132,19 +144,22 @@ class Operators {
     return this.content;
   }
 
-  /** Fill the choosers of the window to compare with. */
+  /** Fill the choosers of the window to compare with, and return it; null if there is none. */
   async chooseOther(state, page, signal) {
     const runs = page.runs.map(({ name }) => ({ value: name, text: name }));
     if (!runs.some(({ value }) => value === state.withrun)) state.withrun = NOTHING;
     this.withRun.set([{ value: NOTHING, text: "nothing" }, ...runs], state.withrun);
-    const traces = state.withrun ? await page.tracesOf(state.withrun, signal) : [];
+    this.withTrace.field.hidden = true;
+    if (!state.withrun) return null;
+    const traces = await page.tracesOf(state.withrun, signal, state.withtrace);
     if (!traces.some(({ id }) => id === state.withtrace)) {
       const isOther = ({ id }) => state.withrun !== state.run || id !== state.trace;
       const alike = traces.find(({ id }) => id === state.trace && isOther({ id }));
       state.withtrace = (alike ?? traces.find(isOther) ?? traces[0])?.id ?? "";
     }
     this.withTrace.set(traceOptions(traces), state.withtrace);
-    this.withTrace.field.hidden = this.figure.field.hidden = !state.withrun;
+    this.withTrace.field.hidden = false;
+    return state.withtrace ? { run: state.withrun, trace: state.withtrace } : null;
   }
 
   async answer({ run, trace }, by, signal) {
@@ -224,8 +239,10 @@ class Operators {
       count: this.count,
       onsort: (sort) => this.go({ sort }),
       onmore: (count) => {
+        const known = this.count;
         this.count = count;
         this.draw();
+        if (!document.getElementById("more")) this.focusRow(known);
       },
     });
     // The new table keeps the focus and the scroll position of the old one.
@@ -234,6 +251,13 @@ class Operators {
     this.place.replaceChildren(table);
     this.place.querySelector(".scroll").scrollLeft = scrolled;
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  }
+
+  /** Move the focus to a row. */
+  focusRow(position) {
+    const head = this.place.querySelectorAll("tbody th")[position];
+    head.tabIndex = -1;
+    head.focus();
   }
 
   filterBy() {

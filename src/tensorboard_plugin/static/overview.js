@@ -1,12 +1,12 @@
 // Where the time of a training step goes, memory over time, and throughput of the whole training.
-import { lineChart } from "./curves.js";
+import { drawable, lineChart } from "./curves.js";
 import { el, scrolling } from "./dom.js";
-import { counted, decimals, megabytes, milliseconds, percent, short } from "./format.js";
+import { counted, decimals, extent, megabytes, milliseconds, percent, short } from "./format.js";
 import { empty, problemList } from "./messages.js";
 import { getJson } from "./requests.js";
 import { chartOf, legend, mean } from "./step_bars.js";
 
-const MOST_MEMORY_CURVES = 4; // until the rest is asked for
+const MEMORY_CURVES = 4; // of all ranks, until the rest is asked for; each rank has one at least
 
 export function overviewView(go) {
   let shown = null;
@@ -147,20 +147,24 @@ function table(caption, parts, rows, name, kind, go) {
 }
 
 function memory(rows, name) {
-  const curves = rows.flatMap((row) =>
-    Object.entries(row.memory).map(([device, points]) => ({ row, device, points })),
-  );
+  const curves = rows
+    .flatMap((row) =>
+      Object.entries(row.memory).map(([device, points]) => ({ row, device, points: drawable(points) })),
+    )
+    .filter(({ points }) => points.length);
   if (!curves.length) return null;
-  const charts = el("div", { class: "charts" });
-  // The last windows are the usual ones: the first hold work that is done only once.
-  const draw = (count) =>
-    charts.replaceChildren(...curves.slice(-count).map((curve) => memoryChart(curve, name)));
-  draw(MOST_MEMORY_CURVES);
-  const more = el(
-    "button",
-    { type: "button", onclick: () => (draw(curves.length), more.remove()) },
-    `Show all ${curves.length} curves`,
-  );
+  const first = latest(curves);
+  const drawn = new Map(first.map((curve) => [curve, memoryChart(curve, name)]));
+  const charts = el("div", { class: "charts" }, [...drawn.values()]);
+  const drawAll = () => {
+    const figures = curves.map((curve) => drawn.get(curve) ?? memoryChart(curve, name));
+    charts.replaceChildren(...figures);
+    const revealed = figures[curves.findIndex((curve) => !drawn.has(curve))];
+    revealed.tabIndex = -1;
+    revealed.focus();
+    more.remove();
+  };
+  const more = el("button", { type: "button", onclick: drawAll }, `Show all ${curves.length} curves`);
   return el(
     "section",
     {},
@@ -171,12 +175,23 @@ function memory(rows, name) {
       "Bytes allocated since the start of the window; what was allocated before is not in it.",
     ),
     charts,
-    curves.length > MOST_MEMORY_CURVES ? more : null,
+    curves.length > first.length ? more : null,
   );
 }
 
+/** Return the curves of the last windows of each rank. The first windows hold work that is done only
+ * once. */
+function latest(curves) {
+  const ranks = [...new Set(curves.map(({ row }) => row.rank))];
+  return ranks.flatMap((rank) => {
+    const own = curves.filter(({ row }) => row.rank === rank);
+    const ofLastWindow = own.filter(({ row }) => row === own.at(-1).row); // one for each device
+    return own.slice(-Math.max(ofLastWindow.length, Math.floor(MEMORY_CURVES / ranks.length)));
+  });
+}
+
 function memoryChart({ row, device, points }, name) {
-  const highest = Math.max(...points.map(([, bytes]) => bytes));
+  const [, highest] = extent(points.map(([, bytes]) => bytes));
   return lineChart({
     title: `${name(row)}, ${device === "cpu" ? "CPU" : device}`,
     summary: `highest ${megabytes(highest)}`,
@@ -187,7 +202,9 @@ function memoryChart({ row, device, points }, name) {
 }
 
 function throughput(curves) {
-  const drawn = curves.filter(({ points }) => points.length);
+  const drawn = curves
+    .map((curve) => ({ ...curve, points: drawable(curve.points) }))
+    .filter(({ points }) => points.length);
   if (!drawn.length) return null;
   return el(
     "section",

@@ -1,6 +1,6 @@
 // Stacked bars of a step's parts: a bar a window, all on one scale.
 import { el, svg } from "./dom.js";
-import { counted, milliseconds, percent } from "./format.js";
+import { counted, extent, milliseconds, percent } from "./format.js";
 import { responsive } from "./responsive.js";
 
 const BAR = 26;
@@ -23,7 +23,7 @@ export function legend(parts) {
 
 /** Return the bars; the table beneath them holds the same figures. */
 export function chartOf(parts, rows, name) {
-  const widest = Math.max(...rows.map((row) => Math.max(mean(row), total(row.device))));
+  const [, widest] = extent(rows.flatMap((row) => [mean(row), total(row.device)]));
   return el(
     "div",
     { class: "bars" },
@@ -42,7 +42,7 @@ export function chartOf(parts, rows, name) {
 }
 
 function about(row) {
-  const [least, most] = [Math.min(...row.step_seconds), Math.max(...row.step_seconds)];
+  const [least, most] = extent(row.step_seconds);
   const spread = row.step_seconds.length > 1 ? `, ${milliseconds(least)} to ${milliseconds(most)}` : "";
   const device = total(row.device);
   const work = device ? `; device (lower bar): ${milliseconds(device)}` : "";

@@ -45,14 +45,16 @@ export function tabs(views, onselect) {
   return {
     list,
     panels,
-    /** Show a view's panel and return it. */
+    /** Show a view's panel and return it. A focus within the panel that it hides goes to the tab. */
     select(chosen) {
       const name = names.includes(chosen) ? chosen : names[0];
+      const focused = document.activeElement?.closest("[role=tabpanel]");
       for (const [other, button] of buttons) {
         button.setAttribute("aria-selected", `${other === name}`);
         button.tabIndex = other === name ? 0 : -1;
         panels.get(other).hidden = other !== name;
       }
+      if (focused && focused !== panels.get(name)) buttons.get(name).focus();
       return panels.get(name);
     },
   };
