@@ -19,6 +19,7 @@ from src.run.results import Results
 
 LARGEST_BYTES = 8_000_000  # of a benchmark.json; one of ten rows has less than a megabyte
 MOST_ROWS = 200
+MOST_COMPARED_ROWS = 400  # of all runs together; drawing them takes tens of seconds
 
 
 @dataclass(frozen=True)
@@ -134,14 +135,23 @@ def _comparison(runs: Mapping[str, Run]) -> Fragment:
     """Return the comparison of the runs that can be read; it names the others."""
     measurements = []
     problems = []
+    rows = 0
     unreadable: _UnreadableError | None = None
     for name, run in runs.items():
         try:
-            measurements.append(Measured(name, run.benchmark, _results_of(run)))
+            results = _results_of(run)
         except UsageError as error:
             problems.append(f"{name} is not shown. {error}")
             if isinstance(error, _UnreadableError):
                 unreadable = error
+            continue
+        if rows + len(results.rows) > MOST_COMPARED_ROWS:
+            problems.append(
+                f"{name} is not shown: the runs would have more than {MOST_COMPARED_ROWS} rows"
+            )
+            continue
+        rows += len(results.rows)
+        measurements.append(Measured(name, run.benchmark, results))
     if not measurements:
         raise UsageError(
             "run",

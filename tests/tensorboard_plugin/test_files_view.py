@@ -217,6 +217,24 @@ def test_a_measurement_of_more_rows_than_any_is_refused(
     assert "long/version_0 is not shown. " in "".join(Page(fragment([good, run])).words)
 
 
+def test_a_run_beyond_the_rows_that_can_be_compared_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"first": 3, "second": 2, "third": 1}
+    runs = [
+        keep(tmp_path, name, results(*(row(f"onnx_{n}") for n in range(count))))
+        for name, count in counts.items()
+    ]
+    monkeypatch.setattr(files, "MOST_COMPARED_ROWS", 4)
+    page = Page(fragment(runs))
+    words = "".join(page.words)
+    assert "second/version_0 is not shown: the runs would have more than 4 rows" in words
+    assert {attributes["data-run"] for attributes in table_rows(page)} == {
+        "first/version_0",
+        "third/version_0",
+    }
+
+
 def test_a_file_that_cannot_be_read_is_not_told_to_be_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
