@@ -97,14 +97,14 @@ class RunSearch:
             try:
                 with os.scandir(path) as scan:
                     entries = sorted(scan, key=lambda entry: entry.name)
-                run = self._run(root, parts, path, {entry.name for entry in entries})
-                is_in_run = run is not None
-                searched = [e for e in entries if self._is_searched(e, root, is_in_run=is_in_run)]
             except OSError as error:
                 self._note_unreadable(path, error)
                 continue
+            run = self._run(root, parts, path, {entry.name for entry in entries})
             if run is not None:
                 yield run
+            is_in_run = run is not None
+            searched = [e for e in entries if self._is_searched(e, root, is_in_run=is_in_run)]
             if searched and len(parts) == MAX_DEPTH:
                 self._note(path, f"is {MAX_DEPTH} folders deep: not searched further")
             else:
@@ -160,7 +160,12 @@ class RunSearch:
         is_hidden = entry.name.startswith(".")  # such as an environment in a clone
         if is_hidden or (is_in_run and entry.name in _OF_A_RUN):
             return False
-        if entry.is_dir(follow_symlinks=False):
+        try:
+            is_folder = entry.is_dir(follow_symlinks=False)
+        except OSError as error:  # on file systems whose listings do not say what an entry is
+            self._note_unreadable(Path(entry.path), error)
+            return False
+        if is_folder:
             if printable(entry.name) != entry.name:
                 self._note(Path(entry.path), "has a name that is not UTF-8: not searched")
                 return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -125,5 +126,6 @@ def _by_known_part(seconds: Mapping[str, float]) -> dict[str, float]:
     known: dict[str, float] = {}
     for name, value in seconds.items():
         part = name if name in sections.PARTS else regions.OTHER
-        known[part] = known.get(part, 0.0) + value
+        total = known.get(part, 0.0) + value
+        known[part] = min(max(total, -sys.float_info.max), sys.float_info.max)  # JSON has no more
     return known

@@ -553,6 +553,10 @@ def test_time_of_a_part_that_is_not_known_counts_as_other(logs: Path) -> None:
     assert rank["windows"][0]["regions"] == pytest.approx({"forward": 0.2, "other": 0.4})
     assert rank["windows"][0]["device"] == {"other": 3.0}
     assert shown["parts"] == ["forward", "other"]
+    largest = sys.float_info.max
+    write_run(logs / "version_0", window(regions={"x": largest, "y": largest}))
+    [rank] = Server(logs).json("overview", run="version_0")["ranks"]
+    assert rank["windows"][0]["regions"] == {"other": largest}
 
 
 def test_curves_of_memory_are_thinned_and_none_is_empty(logs: Path) -> None:
