@@ -16,14 +16,14 @@ GROUPS = ("name", "shapes", "stack")
 MAX_ROWS = 5000
 STEP_ROW = "ProfilerStep*"  # as in key_averages
 
-RowKind = Literal["operator", "region", "runtime", "kernel", "memory"]
+RowKind = Literal["operator", "region", "runtime", "kernel", "device region", "memory"]
 _Label = tuple[str | None, list[str] | None]  # shapes and stack
 _KINDS: dict[Kind, RowKind] = {
     Kind.OPERATOR: "operator",
     Kind.REGION: "region",
     Kind.RUNTIME: "runtime",
     Kind.KERNEL: "kernel",
-    Kind.DEVICE_REGION: "region",
+    Kind.DEVICE_REGION: "device region",
 }
 
 
@@ -33,7 +33,8 @@ class OperatorRow(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         name: of the operator, the region or the kernel.
         kind: an ``operator``, a ``region`` of the program, a call of the device's ``runtime``, a
-            ``kernel`` on the device, or ``memory`` that was allocated outside all others.
+            ``kernel`` on the device, a ``device region`` (the time between the first and the last
+            kernel of a region), or ``memory`` that was allocated outside all others.
         shapes: of the inputs, as JSON; None if it has none or rows are not made by them.
         stack: Python functions, the innermost first; those of the forward operator for an operator
             of the backward pass. None if rows are not made by them.
@@ -95,6 +96,7 @@ def operator_table(path: Path, by: str) -> OperatorTable:
 
     Raises:
         ValueError: the file is damaged, is not a trace or is too large, or ``by`` is unknown.
+        OSError: the file could not be read.
     """
     if by not in GROUPS:
         raise ValueError(f"by={by!r} is none of {', '.join(GROUPS)}")

@@ -132,6 +132,7 @@ def read_spans(path: Path) -> Spans:
 
     Raises:
         ValueError: the file is damaged, is not a trace or is too large.
+        OSError: the file could not be read.
     """
     return collect(read_events(path))
 

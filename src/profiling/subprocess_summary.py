@@ -63,6 +63,8 @@ def main() -> None:
         answer = _Answer(figures=figures)
     except ValueError as error:
         answer = _Answer(broken=str(error))
+    except OSError as error:
+        answer = _Answer(broken=f"it could not be read: {error}")
     sys.stdout.write(msgspec.json.encode(answer).decode())
 
 

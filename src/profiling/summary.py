@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from src.profiling import regions
+from src.profiling.memory_curve import thinned
 from src.profiling.operator_table import table_of
 from src.profiling.spans import STEP
 from src.profiling.trace import OPTIMIZER, Span, Trace
 from src.run.training_profile import Figures, Operator
 
 MAX_OPERATORS = 20
-MEMORY_POINTS = 300
 
 
 def summarize(trace: Trace, stage: str) -> Figures:
@@ -122,15 +122,8 @@ def _memory(trace: Trace) -> dict[str, list[tuple[float, float]]]:
                 total += allocation.size
                 curve.append((allocation.moment, float(total)))
         if curve:
-            curves[name] = list(_thinned(curve))
+            curves[name] = thinned(curve)
     return curves
-
-
-def _thinned(curve: list[tuple[float, float]]) -> Iterable[tuple[float, float]]:
-    """Yield the highest point of each of about MEMORY_POINTS equal parts, which keeps the peaks."""
-    length = max(1, len(curve) // MEMORY_POINTS)
-    for start in range(0, len(curve), length):
-        yield max(curve[start : start + length], key=lambda point: point[1])
 
 
 def _problems(

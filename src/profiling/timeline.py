@@ -115,6 +115,7 @@ def speedscope(path: Path) -> bytes:
     Raises:
         ValueError: the file is damaged, is not a trace or is too large, has more than
             MAX_THREADS threads, or more than MAX_LAYERS spans of a thread overlap one another.
+        OSError: the file could not be read.
     """
     spans = read_spans(path)
     if not len(spans):

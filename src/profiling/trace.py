@@ -67,6 +67,7 @@ class Trace:
 
         Raises:
             ValueError: the file is damaged, is not a trace or is too large.
+            OSError: the file could not be read.
         """
         return cls.from_spans(read_spans(path))
 

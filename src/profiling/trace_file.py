@@ -20,6 +20,7 @@ import msgspec
 
 MAX_JSON_BYTES = 2 << 30  # decompressed; a trace of 90 MB
 MAX_PENDING_BYTES = 64 << 20  # JSON that is decoded at once
+MAX_OBJECTS = 1_000_000  # in it; torch's have at most 8,100, as they are decoded in small parts
 _BLOCK_BYTES = 1 << 20  # so that the objects of a block stay in the cache of the processor
 _GZIP = 31  # wbits of zlib: a gzip header, the largest window
 
@@ -79,6 +80,7 @@ def read_events(path: Path) -> Iterator[list[TraceEvent]]:
 
     Raises:
         ValueError: the file is damaged, is not a trace or is too large.
+        OSError: the file could not be read.
     """
     pending, start = b"", b""
     for block in _ahead(_decompressed(path)):
@@ -93,6 +95,9 @@ def read_events(path: Path) -> Iterator[list[TraceEvent]]:
 
 
 def _decode(content: bytes) -> list[TraceEvent]:
+    # Three bytes of JSON, "{},", would become an object of a hundred bytes.
+    if content.count(b"{") > MAX_OBJECTS:
+        raise ValueError(f"not a trace of torch (more than {MAX_OBJECTS} objects in one part)")
     try:
         return _DECODER.decode(content).events
     except RecursionError as error:
@@ -104,7 +109,12 @@ def _decode(content: bytes) -> list[TraceEvent]:
 
 
 def _decompressed(path: Path) -> Iterator[bytes]:
-    """Yield the content of a gzip file in blocks, with its checksums checked."""
+    """Yield the content of a gzip file in blocks, with its checksums checked.
+
+    Raises:
+        ValueError: the file is damaged or too large.
+        OSError: the file could not be read, which says nothing about its content.
+    """
     size = 0
     member = zlib.decompressobj(_GZIP)
     try:
@@ -124,7 +134,7 @@ def _decompressed(path: Path) -> Iterator[bytes]:
                 if compressed:
                     member = zlib.decompressobj(_GZIP)
         yield member.flush()
-    except (OSError, zlib.error) as error:
+    except zlib.error as error:
         raise ValueError(f"not a whole gzip file ({error})") from error
     if not member.eof:
         raise ValueError("not a whole gzip file (its end is missing)")

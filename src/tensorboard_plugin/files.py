@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from src.compare.collection import Measured
 from src.compare.comparison import Comparison
@@ -15,10 +17,29 @@ from src.report.writers import html
 from src.run.folder import Run
 from src.run.results import Results
 
-LARGEST_BYTES = 100_000_000  # of a benchmark.json; one of ten rows has less than a megabyte
+LARGEST_BYTES = 8_000_000  # of a benchmark.json; one of ten rows has less than a megabyte
+MOST_ROWS = 200
+MOST_COMPARED_ROWS = 400  # of all runs together; drawing them takes tens of seconds
 
 
-def fragment(runs: Sequence[Run], names: Sequence[str] | None = None) -> str:
+@dataclass(frozen=True)
+class Fragment:
+    """A view of the files.
+
+    Args:
+        html: without scripts.
+        is_whole: False if a file could not be read, which may pass, and is named in its place.
+    """
+
+    html: str
+    is_whole: bool = True
+
+
+class _UnreadableError(UsageError):
+    """A file could not be read, which says nothing about its content."""
+
+
+def fragment(runs: Sequence[Run], names: Sequence[str] | None = None) -> Fragment:
     """Return the measured files of one run, or the comparison of several, as HTML without scripts.
 
     Each row of the table has the attributes ``data-format`` and ``data-device``, and in a
@@ -37,7 +58,7 @@ def fragment(runs: Sequence[Run], names: Sequence[str] | None = None) -> str:
         raise UsageError("run", expected="at least one run", found="none", remedy="choose a run")
     if len(named) == 1:
         [run] = named.values()
-        return _files(_results_of(run))
+        return Fragment(_files(_results_of(run)))
     return _comparison(named)
 
 
@@ -55,18 +76,34 @@ def _results_of(run: Run) -> Results:
     """Read the measurement of a run.
 
     Raises:
-        UsageError: there is none, it may not be read, or its file is damaged or too large.
+        UsageError: there is none, it could not be read, or its file is damaged or too large.
     """
     try:
         _require_small(run)
-        return run.read_benchmark()
+        results = run.read_benchmark()
     except OSError as error:
+        raise _unreadable(run.folder, "a folder", error) from error
+    except UsageError as error:
+        if isinstance(error.__cause__, OSError):
+            raise _unreadable(run.benchmark, "a file", error.__cause__) from error
+        raise
+    if (count := len(results.rows)) > MOST_ROWS:
         raise UsageError(
-            str(run.folder),
-            expected="a folder that can be read",
-            found=error.strerror or str(error),
-            remedy="change its permissions",
-        ) from error
+            str(run.benchmark),
+            expected=f"at most {MOST_ROWS} rows",
+            found=str(count),
+            remedy="measure fewer formats",
+        )
+    return results
+
+
+def _unreadable(path: Path, kind: str, error: OSError) -> _UnreadableError:
+    return _UnreadableError(
+        str(path),
+        expected=f"{kind} that can be read",
+        found=error.strerror or str(error),
+        remedy="try again, or change its permissions",
+    )
 
 
 def _require_small(run: Run) -> None:
@@ -94,21 +131,33 @@ def _files(results: Results) -> str:
     )
 
 
-def _comparison(runs: Mapping[str, Run]) -> str:
+def _comparison(runs: Mapping[str, Run]) -> Fragment:
     """Return the comparison of the runs that can be read; it names the others."""
     measurements = []
     problems = []
+    rows = 0
+    unreadable: _UnreadableError | None = None
     for name, run in runs.items():
         try:
-            measurements.append(Measured(name, run.benchmark, _results_of(run)))
+            results = _results_of(run)
         except UsageError as error:
             problems.append(f"{name} is not shown. {error}")
+            if isinstance(error, _UnreadableError):
+                unreadable = error
+            continue
+        if rows + len(results.rows) > MOST_COMPARED_ROWS:
+            problems.append(
+                f"{name} is not shown: the runs would have more than {MOST_COMPARED_ROWS} rows"
+            )
+            continue
+        rows += len(results.rows)
+        measurements.append(Measured(name, run.benchmark, results))
     if not measurements:
         raise UsageError(
             "run",
             expected="runs with a measurement that can be read",
             found=" ".join(problems),
             remedy="choose other runs",
-        )
+        ) from unreadable
     comparison = Comparison.of(measurements, requested=None, seconds=None)
-    return html_fragment(comparison, problems)
+    return Fragment(html_fragment(comparison, problems), is_whole=unreadable is None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ class FoundRun:
         has_profile: a profile of the training was written.
         has_measurement: its files were measured.
         changed: time of the last change of these files.
+        path: for the reader's commands: below the current folder relative to it, else absolute.
     """
 
     name: str
@@ -55,6 +57,7 @@ class FoundRun:
     has_profile: bool
     has_measurement: bool
     changed: float
+    path: str
 
 
 def log_folders(logdir: str | None, specification: str | None) -> list[LogFolder]:
@@ -85,7 +88,7 @@ class RunSearch:
         """Yield the runs, those nearest to the log folder first."""
         root = Path(os.path.realpath(self.folder.path))  # resolve() raises for a link to itself
         pending: deque[tuple[tuple[str, ...], Path]] = deque()
-        if root.is_dir():
+        if self._is_there(root):
             pending.append(((), root))
         for _ in range(MAX_FOLDERS):
             if not pending:
@@ -95,18 +98,17 @@ class RunSearch:
                 with os.scandir(path) as scan:
                     entries = sorted(scan, key=lambda entry: entry.name)
             except OSError as error:
-                self._note(path, f"could not be read: {error.strerror}")
+                self._note_unreadable(path, error)
                 continue
-            names = {entry.name for entry in entries}
-            run = self._run(root, parts, path, names)
+            run = self._run(root, parts, path, {entry.name for entry in entries})
             if run is not None:
                 yield run
-            for entry in entries:
-                if self._is_searched(entry, root, is_in_run=run is not None):
-                    if len(parts) == MAX_DEPTH:
-                        self._note(path, f"is {MAX_DEPTH} folders deep: not searched further")
-                        break
-                    pending.append(((*parts, entry.name), Path(entry.path)))
+            is_in_run = run is not None
+            searched = [e for e in entries if self._is_searched(e, root, is_in_run=is_in_run)]
+            if searched and len(parts) == MAX_DEPTH:
+                self._note(path, f"is {MAX_DEPTH} folders deep: not searched further")
+            else:
+                pending += [((*parts, entry.name), Path(entry.path)) for entry in searched]
         if pending:
             self.problems.append(f"more than {MAX_FOLDERS} folders: only the first were searched")
 
@@ -129,6 +131,7 @@ class RunSearch:
             has_profile=bool(profile),
             has_measurement=bool(measurement),
             changed=max(times),
+            path=_for_commands(self.folder.path.joinpath(*parts)),
         )
 
     def _rank_files(self, path: Path) -> list[Path]:
@@ -144,15 +147,25 @@ class RunSearch:
         """Return a file of a run in a list; nothing if it is none, or leads out of the run."""
         try:
             file = links.inside(path, *parts)
+            return [file] if stat.S_ISREG(file.stat().st_mode) else []
         except links.UnsafePathError as error:
             self.problems.append(f"{printable(error.found)}: not opened")
-            return []
-        return [file] if file.is_file() else []
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # removed meanwhile
+        except OSError as error:  # such as a folder that may be listed, but not entered
+            self._note_unreadable(path.joinpath(*parts), error)
+        return []
 
     def _is_searched(self, entry: os.DirEntry[str], root: Path, *, is_in_run: bool) -> bool:
-        if is_in_run and entry.name in _OF_A_RUN:
+        is_hidden = entry.name.startswith(".")  # such as an environment in a clone
+        if is_hidden or (is_in_run and entry.name in _OF_A_RUN):
             return False
-        if entry.is_dir(follow_symlinks=False):
+        try:
+            is_folder = entry.is_dir(follow_symlinks=False)
+        except OSError as error:  # on file systems whose listings do not say what an entry is
+            self._note_unreadable(Path(entry.path), error)
+            return False
+        if is_folder:
             if printable(entry.name) != entry.name:
                 self._note(Path(entry.path), "has a name that is not UTF-8: not searched")
                 return False
@@ -161,12 +174,32 @@ class RunSearch:
             self._note(Path(entry.path), "is a link out of the log folder: not followed")
         return False
 
+    def _is_there(self, root: Path) -> bool:
+        """Return True if the log folder is a folder."""
+        try:
+            return root.is_dir()
+        except OSError as error:
+            self._note_unreadable(root, error)
+            return False
+
+    def _note_unreadable(self, path: Path, error: OSError) -> None:
+        self._note(path, f"could not be read: {error.strerror or error}")
+
     def _note(self, path: Path, problem: str) -> None:
         self.problems.append(printable(f"{path} {problem}"))
 
 
 def _absolute(path: str) -> Path:
     return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111  # Path's raises without a home
+
+
+def _for_commands(path: Path) -> str:
+    """Return a path as an argument: below the current folder relative to it, else absolute."""
+    try:
+        shown = printable(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):  # elsewhere, or the current folder was removed
+        return printable(path)
+    return f"./{shown}" if shown.startswith("-") else shown
 
 
 def _changed(file: Path) -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from src.profiling import regions
+from src.profiling.memory_curve import thinned
 from src.report.sections import profile as sections
 from src.run.training_profile import TrainingProfile, Window
 from src.tensorboard_plugin.throughput import Curve
@@ -22,9 +25,9 @@ class ShownWindow(msgspec.Struct, frozen=True, kw_only=True):
         epoch: from 0.
         global_step: step of the training.
         step_seconds: duration of each step.
-        regions: seconds a step by part of the step.
+        regions: seconds a step by part of the step; parts that are not known count as ``other``.
         device: seconds of work on an accelerator a step, by the part that launched it.
-        memory: by device, pairs of a time and the bytes allocated by then.
+        memory: by device, pairs of a time and the bytes allocated by then; no curve is empty.
         trace: id of its trace; None if there is none.
         problems: parts that the trace lacks.
     """
@@ -83,11 +86,13 @@ def overview(
         throughput: the curves.
         problems: of reading the curves.
     """
-    present = {part for profile in profiles.by_rank.values() for part in sections.parts_of(profile)}
+    ranks = [_rank(rank, profile, traces) for rank, profile in profiles.by_rank.items()]
+    windows = [window for rank in ranks for window in rank.windows]
+    present = {part for window in windows for part in (*window.regions, *window.device)}
     return Overview(
         run=name,
         parts=[part for part in sections.PARTS if part in present],
-        ranks=[_rank(rank, profile, traces) for rank, profile in profiles.by_rank.items()],
+        ranks=ranks,
         throughput=list(throughput),
         problems=[*traces.problems, *problems],
     )
@@ -95,8 +100,8 @@ def overview(
 
 def _rank(rank: int, profile: TrainingProfile, traces: RunTraces) -> ShownRank:
     windows = [
-        _window(window, profile.labels[index], traces.id_of_window(rank, index))
-        for index, window in enumerate(profile.windows)
+        _window(window, label, traces.id_of_window(rank, index))
+        for index, (window, label) in enumerate(zip(profile.windows, profile.labels, strict=True))
     ]
     return ShownRank(rank=rank, advice=sections.advice(profile), windows=windows)
 
@@ -108,9 +113,19 @@ def _window(window: Window, label: str, trace: str | None) -> ShownWindow:
         epoch=window.epoch,
         global_step=window.global_step,
         step_seconds=window.step_seconds,
-        regions=window.regions,
-        device=window.device,
-        memory=window.memory,
+        regions=_by_known_part(window.regions),
+        device=_by_known_part(window.device),
+        memory={device: thinned(curve) for device, curve in window.memory.items() if curve},
         trace=trace,
         problems=window.problems,
     )
+
+
+def _by_known_part(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return the seconds of the parts of a step, with those of all other names as ``other``."""
+    known: dict[str, float] = {}
+    for name, value in seconds.items():
+        part = name if name in sections.PARTS else regions.OTHER
+        total = known.get(part, 0.0) + value
+        known[part] = min(max(total, -sys.float_info.max), sys.float_info.max)  # JSON has no more
+    return known

@@ -21,7 +21,7 @@ from src.tensorboard_plugin.responses import (
     RequestError,
     argument,
 )
-from src.tensorboard_plugin.result_cache import ResultCache
+from src.tensorboard_plugin.result_cache import PassingResult, ResultCache
 from src.tensorboard_plugin.run_index import RunIndex
 from src.tensorboard_plugin.traces import FoundTrace
 
@@ -122,10 +122,13 @@ class LightshipPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboar
                 BAD_ARGUMENT, f"run: expected 1 to {_MAX_COMPARED} runs; found {len(names)}"
             )
         runs = [self._runs.open(self._runs.find(name)) for name in names]
-        files = [run.benchmark for run in runs]
-        text = self._fragments.get(
-            files, tuple(names), lambda: fragment(runs, names).encode("utf-8", "replace")
-        )
+
+        def make() -> bytes | PassingResult:
+            shown = fragment(runs, names)
+            text = shown.html.encode("utf-8", "replace")
+            return text if shown.is_whole else PassingResult(text)
+
+        text = self._fragments.get([run.benchmark for run in runs], tuple(names), make)
         return responses.html(request, text)
 
     def _traces(self, request: Request) -> traces.RunTraces:
@@ -139,16 +142,22 @@ class LightshipPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboar
         """Return what a function makes of a trace.
 
         Raises:
-            RequestError: the trace is damaged, or larger than what can be shown.
+            RequestError: the trace is damaged, larger than what can be shown, or could not be
+                read; the last of these may pass and is not remembered.
         """
 
         def make() -> bytes:
             try:
                 return parse(trace.path)
-            except (ValueError, OSError) as error:
+            except ValueError as error:
                 raise RequestError(DAMAGED, f"{trace.path.name}: {error}") from error
 
-        return self._parsed_traces.get([trace.path], view, make)
+        try:
+            return self._parsed_traces.get([trace.path], view, make)
+        except OSError as error:
+            reason = error.strerror or error
+            sentence = f"{trace.path.name} could not be read: {reason}"
+            raise RequestError(DAMAGED, sentence) from error
 
 
 def _sender(file: PackagedFile) -> Callable[[Request], Response]:

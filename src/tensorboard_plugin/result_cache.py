@@ -5,12 +5,23 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from src.errors import LightshipError
 
 MAX_BYTES = 128 * 2**20
 _MAX_FAILURES = 64
+
+
+@dataclass(frozen=True)
+class PassingResult:
+    """A result that may be another the next time, though its files are the same: it is not kept."""
+
+    content: bytes
+
+
+Make = Callable[[], bytes | PassingResult]
 
 
 class ResultCache:
@@ -31,7 +42,7 @@ class ResultCache:
         self._results: OrderedDict[Hashable, bytes] = OrderedDict()
         self._failures: OrderedDict[Hashable, LightshipError] = OrderedDict()
 
-    def get(self, files: Sequence[Path], view: Hashable, make: Callable[[], bytes]) -> bytes:
+    def get(self, files: Sequence[Path], view: Hashable, make: Make) -> bytes:
         """Return a result.
 
         Args:
@@ -40,7 +51,8 @@ class ResultCache:
             make: makes it.
 
         Raises:
-            LightshipError: a file is damaged; this is remembered as well.
+            LightshipError: a file is damaged; this is remembered as well, unless an OSError is
+                the cause: the next attempt to read may succeed.
         """
         key = (view, *map(_version, files))
         known = self._known(key)
@@ -60,10 +72,12 @@ class ResultCache:
                 return self._results[key]
             return self._failures.get(key)
 
-    def _make(self, key: Hashable, make: Callable[[], bytes]) -> bytes | LightshipError:
+    def _make(self, key: Hashable, make: Make) -> bytes | LightshipError:
         try:
             result = make()
         except LightshipError as error:
+            if _is_passing(error):
+                raise
             failure = error.with_traceback(None)  # its frames hold what was parsed
             failure.__cause__ = failure.__context__ = None
             with self._lock:
@@ -71,12 +85,23 @@ class ResultCache:
                 if len(self._failures) > _MAX_FAILURES:
                     self._failures.popitem(last=False)
             return failure
+        if isinstance(result, PassingResult):
+            return result.content
         with self._lock:
             self._results[key] = result
             total = sum(map(len, self._results.values()))
             while total > self._max_bytes:
                 total -= len(self._results.popitem(last=False)[1])
         return result
+
+
+def _is_passing(error: BaseException | None) -> bool:
+    """Return True if an OSError is in the chain of causes."""
+    while error is not None:
+        if isinstance(error, OSError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _version(file: Path) -> Hashable:

@@ -20,9 +20,18 @@ _ACTIVE_SECONDS = 30.0  # for which it is valid that there is a run
 
 
 class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run in the JSON of the listing."""
+    """A run in the JSON of the listing.
+
+    Args:
+        name: unique; names the run in a request.
+        path: of its folder, for the reader's commands: below the folder that TensorBoard was
+            started in relative to that, else absolute.
+        has_profile: a profile of the training was written.
+        has_measurement: its files were measured.
+    """
 
     name: str
+    path: str
     has_profile: bool
     has_measurement: bool
 
@@ -73,7 +82,10 @@ class RunIndex:
             problems = list(self._problems)
         listed = [
             ListedRun(
-                name=run.name, has_profile=run.has_profile, has_measurement=run.has_measurement
+                name=run.name,
+                path=run.path,
+                has_profile=run.has_profile,
+                has_measurement=run.has_measurement,
             )
             for run in runs
         ]

@@ -18,7 +18,6 @@ Kind = Literal["training", "file"]
 
 _INFERENCE = ("profile", "inference")
 _MAX_FILES = 1000
-_MAX_WINDOWS = 10_000
 
 
 class ListedTrace(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,10 +82,11 @@ def find(run: Run, profiles: TrainingProfiles) -> RunTraces:
     """
     search = _Search(run, list(profiles.problems))
     for rank, profile in profiles.by_rank.items():
-        for index, window in enumerate(profile.windows[:_MAX_WINDOWS]):
+        labelled = zip(profile.windows, profile.labels, strict=True)
+        for index, (window, label) in enumerate(labelled):
             if window.file is not None:
-                label = f"{profile.labels[index]}, rank {rank}"
-                search.add(_window_id(rank, index), label, "training", "profile", window.file)
+                name = _window_id(rank, index)
+                search.add(name, f"{label}, rank {rank}", "training", "profile", window.file)
     for name in search.inference_files():
         stem = name.removesuffix(TRACE_SUFFIX)
         format_name, dash, device = stem.rpartition("-")

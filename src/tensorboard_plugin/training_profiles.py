@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from src.errors import UsageError
 from src.run.folder import Run, read_training_profile
 from src.run.training_profile import TrainingProfile
 from src.tensorboard_plugin.log_folder import RANK_FILE
 
 _MAX_RANKS = 256
+_MAX_WINDOWS = 10_000  # of a rank
 _MAX_BYTES = 64_000_000  # hundreds of times the size of a usual one
 
 
@@ -48,5 +51,10 @@ def read(run: Run) -> TrainingProfiles:
         if profile.rank != rank:
             problems.append(f"profile/{name} is the profile of rank {profile.rank}: not shown")
             continue
+        if (count := len(profile.windows)) > _MAX_WINDOWS:
+            problems.append(
+                f"profile/{name} has {count} windows: only the first {_MAX_WINDOWS} are shown"
+            )
+            profile = msgspec.structs.replace(profile, windows=profile.windows[:_MAX_WINDOWS])
         by_rank[rank] = profile
     return TrainingProfiles(by_rank, problems)

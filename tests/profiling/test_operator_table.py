@@ -288,3 +288,24 @@ def test_stacks_of_different_objects_are_one_stack() -> None:
         ]
     row = only("aten::amax", *events, by="stack")
     assert (row.calls, row.stack) == (2, ["<built-in method amax of Tensor object>"])
+
+
+@pytest.mark.parametrize("by", ["name", "shapes", "stack"])
+def test_no_two_rows_have_the_same_name_kind_shapes_and_stack(by: str) -> None:
+    on_device = {"pid": 0, "tid": 7}
+    events = [
+        step(1, 0, 20),
+        span("forward", 1, 9, "user_annotation"),
+        span("aten::mm", 2, 8, **{"External id": 3, "Input Dims": [[1, 2]]}),
+        span("cudaLaunchKernel", 3, 4, "cuda_runtime", correlation=7, **{"External id": 3}),
+        span("ProfilerStep#1", 10, 19, "gpu_user_annotation", **on_device),
+        span("forward", 11, 18, "gpu_user_annotation", **on_device),
+        span("gemm", 11, 18, "kernel", correlation=7, **{"External id": 3}, **on_device),
+        allocation(25, 5),
+    ]
+    rows = table_of(spans_of(*events), by).operators
+    keys = [(row.name, row.kind, row.shapes, tuple(row.stack or ())) for row in rows]
+    assert len(keys) == len(set(keys)) == 8
+    kinds = {row.kind: row for row in rows if row.name == "forward"}
+    assert set(kinds) == {"region", "device region"}
+    assert kinds["region"].total_seconds == pytest.approx(0.008)

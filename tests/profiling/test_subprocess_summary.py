@@ -51,3 +51,8 @@ def test_the_summary_subprocess_does_not_import_torch() -> None:
     code = "import sys, src.profiling.subprocess_summary; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
     assert done.returncode == 0
+
+
+def test_a_trace_file_that_cannot_be_read_raises_value_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"could not be read: .*No such file"):
+        summarize_in_subprocess(tmp_path / "missing.json.gz", "train", cut=False)

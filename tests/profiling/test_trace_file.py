@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -208,7 +209,25 @@ def test_a_file_with_changed_bytes_is_read_or_ends_in_value_error(
                 read(path)
 
 
-def test_a_missing_file_ends_in_value_error(tmp_path: Path) -> None:
-    for read in READERS:
-        with pytest.raises(ValueError, match="No such file"):
-            read(tmp_path / "missing.json.gz")
+@pytest.mark.parametrize("read", READERS)
+def test_a_file_that_cannot_be_read_is_not_told_to_be_damaged(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "missing.json.gz")
+
+
+@pytest.mark.parametrize("megabytes", [2, 30])
+def test_more_objects_than_fit_into_memory_are_refused_before_they_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int
+) -> None:
+    content = b'{"traceEvents":[' + b"{}," * (megabytes * 2**20 // 3) + b"{}]}"
+    path = file_of(tmp_path / "t.json.gz", content)
+    monkeypatch.setattr(trace_file, "MAX_OBJECTS", 500_000)
+
+    def decode(content: bytes) -> None:
+        pytest.fail("it was decoded")
+
+    monkeypatch.setattr(trace_file, "_DECODER", SimpleNamespace(decode=decode))
+    with pytest.raises(ValueError, match=r"not a trace of torch .more than 500000 objects"):
+        read_spans(path)

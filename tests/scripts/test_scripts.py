@@ -234,6 +234,32 @@ def test_a_training_does_without_the_tab(project: Path, own: Path) -> None:
         )
 
 
+def test_uv_is_not_fetched_for_the_tab_alone(
+    project: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / ".venv" / "lightship.installed").unlink()
+    tools = project.parent / "tools"
+    (tools / "uv").unlink()
+    make_program(tools / "python3", f"#!/bin/sh\necho fetching >>'{own}/fetched'\n")
+    for name in ("bash", "cat", "cmp", "dirname", "env", "readlink", "sed", "sh"):
+        program = shutil.which(name)
+        assert program is not None
+        (tools / name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(tools))
+    for _ in range(2):
+        ended = run(project / "scripts" / "train", own, "data.root=photos")
+        assert ended.returncode == 0
+        assert "data.root=photos" in ended.stdout
+        assert (
+            ended.stderr == "warning: TensorBoard has no tab Lightship: it could not be installed\n"
+        )
+    assert not (own / "fetched").exists()
+    make_program(project / ".uv" / "bin" / "uv", '#!/bin/sh\necho "uv $*" >>"$UV_CALLS"\n')
+    assert run(project / "scripts" / "train", own).stderr == ""
+    [call] = (own / "uv_calls").read_text().splitlines()
+    assert call == INSTALLATION.format(project)
+
+
 def test_an_environment_that_was_moved_with_its_project_is_taken_as_it_is(
     project: Path, own: Path
 ) -> None:

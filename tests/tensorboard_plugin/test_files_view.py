@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from src.compare.page import html_page as comparison_page
 from src.errors import UsageError
 from src.run.folder import Run
 from src.tensorboard_plugin import files
-from src.tensorboard_plugin.files import fragment
 from tests.conftest import ROOT
 from tests.report.planted import FAILED, latency, of_version_1, results, row
 from tests.report.writers.parsed_page import Page, page_of
@@ -33,6 +33,10 @@ INT8_PROFILE = {
     "operators": {"QLinearConv": 0.75, "Gelu": 0.25},
     "by_precision": {"int8": {"QLinearConv": 0.75}, "fp32": {"Gelu": 0.25}},
 }
+
+
+def fragment(runs: Sequence[Run], names: Sequence[str] | None = None) -> str:
+    return files.fragment(runs, names).html
 
 
 def keep(folder: Path, name: str, measured: dict[str, Any]) -> Run:
@@ -202,6 +206,56 @@ def test_a_file_larger_than_any_measurement_is_not_read(
         fragment([run])
 
 
+def test_a_measurement_of_more_rows_than_any_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert files.LARGEST_BYTES <= 8_000_000
+    run = keep(tmp_path, "long", results(*(row(f"onnx_{n}") for n in range(files.MOST_ROWS + 1))))
+    with pytest.raises(UsageError, match=r"benchmark\.json: expected at most 200 rows; found 201"):
+        fragment([run])
+    good = keep(tmp_path, "good", measured_files())
+    assert "long/version_0 is not shown. " in "".join(Page(fragment([good, run])).words)
+
+
+def test_a_run_beyond_the_rows_that_can_be_compared_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"first": 3, "second": 2, "third": 1}
+    runs = [
+        keep(tmp_path, name, results(*(row(f"onnx_{n}") for n in range(count))))
+        for name, count in counts.items()
+    ]
+    monkeypatch.setattr(files, "MOST_COMPARED_ROWS", 4)
+    page = Page(fragment(runs))
+    words = "".join(page.words)
+    assert "second/version_0 is not shown: the runs would have more than 4 rows" in words
+    assert {attributes["data-run"] for attributes in table_rows(page)} == {
+        "first/version_0",
+        "third/version_0",
+    }
+
+
+def test_a_file_that_cannot_be_read_is_not_told_to_be_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, closed = (keep(tmp_path, name, measured_files()) for name in ("good", "closed"))
+    unlimited = Path.read_text
+
+    def refusing(path: Path, **options: Any) -> str:
+        if path == closed.benchmark:
+            raise OSError(errno.EMFILE, "Too many open files", str(path))
+        return unlimited(path, **options)
+
+    monkeypatch.setattr(Path, "read_text", refusing)
+    sentence = "expected a file that can be read; found Too many open files; try again"
+    with pytest.raises(UsageError, match=sentence):
+        fragment([closed])
+    shown = files.fragment([good, closed])
+    assert sentence in "".join(Page(shown.html).words)
+    assert not shown.is_whole
+    assert files.fragment([good, good]).is_whole
+
+
 def test_runs_without_a_common_batch_size_are_refused(tmp_path: Path) -> None:
     one = keep(tmp_path, "one", results(row("eager", latency=[latency(1, 0.1)])))
     two = keep(tmp_path, "two", results(row("eager", latency=[latency(4, 0.1)])))
@@ -269,7 +323,7 @@ import sys
 from src.run.folder import Run
 from src.tensorboard_plugin.files import fragment
 runs = [Run.of(folder) for folder in {folders!r}]
-assert "<table" in fragment(runs[:1]) and "<table" in fragment(runs)
+assert "<table" in fragment(runs[:1]).html and "<table" in fragment(runs).html
 print(*sorted({{name.split(".")[0] for name in sys.modules}}), *sorted(sys.modules))
 """
     ended = subprocess.run(

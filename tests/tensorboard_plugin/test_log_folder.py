@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -202,6 +203,46 @@ def test_a_folder_that_cannot_be_read_is_named_and_the_others_are_listed(tmp_pat
     (tmp_path / "a").chmod(0o700)
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("closed", ["a/version_0/benchmark.json", "a/version_0/profile/rank0.json"])
+def test_a_file_that_cannot_be_looked_at_is_named_and_the_others_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, closed: str
+) -> None:
+    for name in ("a/version_0", "b/version_0"):
+        write_run(tmp_path / name)
+        (tmp_path / name / "benchmark.json").write_text("{}")
+    stat = Path.stat
+
+    def failing(path: Path, **options: bool) -> os.stat_result:
+        if path == tmp_path / closed and options.get("follow_symlinks", True):
+            raise OSError(number, os.strerror(number), str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", failing)
+    listed = index(tmp_path)
+    assert listed.has_runs()
+    assert {run.name for run in listed.listing().runs} == {"a/version_0", "b/version_0"}
+    [problem] = listed.listing().problems
+    assert problem == f"{tmp_path / closed} could not be read: {os.strerror(number)}"
+
+
+def test_a_log_folder_that_cannot_be_looked_at_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "open" / "version_0")
+    is_dir = Path.is_dir
+
+    def failing(path: Path) -> bool:
+        if path.name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", failing)
+    folders = (tmp_path / "closed", tmp_path / "open")
+    assert names(*folders) == ["version_0"]
+    assert problems(*folders) == f"{folders[0]} could not be read: Permission denied"
+
+
 def test_a_folder_that_vanishes_during_the_search_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,7 +271,7 @@ def test_a_name_that_is_not_utf8_is_named_and_not_listed(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["<script>alert(1)</script>", "a b", "ü", "x\ny", "'\"", "%2e%2e", "..a"]
+    "name", ["<script>alert(1)</script>", "a b", "ü", "x\ny", "'\"", "%2e%2e", "a..b"]
 )
 def test_any_other_name_is_found_as_it_is(tmp_path: Path, name: str) -> None:
     parts = name.split("/")
@@ -294,6 +335,37 @@ def test_many_problems_are_counted(tmp_path: Path) -> None:
     listed = index(tmp_path / "logs").listing().problems
     assert len(listed) == 21
     assert listed[-1] == "and 10 more"
+
+
+@pytest.mark.parametrize("name", [".venv", ".uv", "a/.cache", "..a"])
+def test_hidden_folders_are_not_searched(tmp_path: Path, name: str) -> None:
+    write_run(tmp_path / "version_0")
+    write_run(tmp_path / name / "version_1")
+    (tmp_path / name / "link").symlink_to("/usr")
+    assert names(tmp_path) == ["version_0"]
+    assert problems(tmp_path) == ""
+    assert names(tmp_path / name) == ["version_1"]
+
+
+def test_the_path_of_a_run_is_an_argument_of_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("work/lightning_logs/m/version_0", "elsewhere/version_1", "work/-o/version_2"):
+        write_run(tmp_path / name)
+    (tmp_path / "work" / "linked").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "work")
+
+    def paths(*logdirs: str) -> dict[str, str]:
+        folders = [folder for logdir in logdirs for folder in log_folders(logdir, None)]
+        return {run.name: run.path for run in RunIndex(folders).listing().runs}
+
+    assert paths("lightning_logs") == {"m/version_0": "lightning_logs/m/version_0"}
+    assert paths("lightning_logs/m/version_0/") == {".": "lightning_logs/m/version_0"}
+    assert paths("linked", "-o") == {"version_1": "linked/version_1", "version_2": "./-o/version_2"}
+    outside = tmp_path / "elsewhere"
+    assert paths(str(outside)) == {"version_1": str(outside / "version_1")}
+    monkeypatch.chdir(outside / "version_1")
+    assert paths(".") == {".": "."}
 
 
 def test_exports_and_checkpoints_of_a_run_are_not_searched(tmp_path: Path) -> None:

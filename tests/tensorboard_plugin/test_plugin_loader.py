@@ -62,7 +62,7 @@ def record(monkeypatch: pytest.MonkeyPatch, text: str | None) -> None:
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A Python whose environment lies in no clone, that has no record and no ``src``."""
-    monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     record(monkeypatch, None)
     monkeypatch.delitem(sys.modules, "src")
     return tmp_path
@@ -89,6 +89,18 @@ def test_the_clone_that_the_environment_lies_in_comes_first(
     assert loader._find_clone() == original
     monkeypatch.setattr(sys, "prefix", str(copy / ".venv"))
     assert loader._find_clone() == copy
+
+
+@pytest.mark.parametrize("name", ["venv", "env", ".venv2"])
+def test_code_beside_another_environment_is_not_loaded(
+    loader: ModuleType, nowhere: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    planted, own = clone(nowhere / "tmp"), clone(nowhere / "own")
+    monkeypatch.setattr(sys, "prefix", str(planted / name))
+    with pytest.raises(loader._UnavailableError):
+        loader._find_clone()
+    record(monkeypatch, json.dumps({"url": own.as_uri()}))
+    assert loader._find_clone() == own
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "with%20percent", "ünï", "a#b?c"])

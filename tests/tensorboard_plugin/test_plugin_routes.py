@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import logging
@@ -18,7 +19,9 @@ from torch.utils.tensorboard import SummaryWriter
 from src.callbacks import throughput as throughput_callback
 from src.errors import UsageError
 from src.profiling.operator_table import GROUPS
+from src.run.training_profile import TrainingProfile
 from src.tensorboard_plugin import throughput, traces, training_profiles
+from src.tensorboard_plugin.files import Fragment
 from src.tensorboard_plugin.packaged_files import packaged_files
 from tests.report.planted import results, row
 from tests.support.plugin_runs import (
@@ -90,9 +93,15 @@ def test_a_path_prefix_is_kept(logs: Path) -> None:
 # --- runs, overview and traces
 
 
-def test_runs_are_listed(server: Server, run: str) -> None:
+def test_runs_are_listed(server: Server, run: str, logs: Path) -> None:
+    listed = {
+        "name": run,
+        "path": str(logs / run),
+        "has_profile": True,
+        "has_measurement": False,
+    }
     assert server.json("runs") == {
-        "runs": [{"name": run, "has_profile": True, "has_measurement": False}],
+        "runs": [listed],
         "problems": [],
     }
 
@@ -278,11 +287,11 @@ def views(monkeypatch: pytest.MonkeyPatch, calls: list[tuple[str, Any]]) -> None
             raise ValueError("not a whole gzip file")
         return gzip.compress(b'{"profiles": []}')
 
-    def fragment(runs: list[Any], names: list[str]) -> str:
+    def fragment(runs: list[Any], names: list[str]) -> Fragment:
         calls.append(("files", [run.folder for run in runs]))
         if "broken" in names:
             raise UsageError("f", expected="a", found="b", remedy="c")
-        return f"<p>{len(names)} runs</p>" * 100
+        return Fragment(f"<p>{len(names)} runs</p>" * 100)
 
     for name, functions in {
         "src.profiling.operator_table": {"operator_table": operator_table, "GROUPS": GROUPS},
@@ -522,10 +531,9 @@ def test_windows_without_time_or_steps_are_shown(logs: Path) -> None:
 
 
 def test_text_of_a_run_stays_text(logs: Path) -> None:
-    regions = {HOSTILE: 0.1, "forward": 0.2}
     write_run(
         logs / HOSTILE.replace("/", ""),
-        window(regions=regions, problems=[HOSTILE]),
+        window(problems=[HOSTILE]),
         notes=[HOSTILE],
     )
     server = Server(logs)
@@ -533,7 +541,64 @@ def test_text_of_a_run_stays_text(logs: Path) -> None:
     answer = server.get("overview", query={"run": name})
     assert answer.mimetype == "application/json"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.json["ranks"][0]["windows"][0]["regions"] == regions
+    assert answer.json["ranks"][0]["advice"][-1] == f"{HOSTILE}."
+    assert answer.json["ranks"][0]["windows"][0]["problems"] == [HOSTILE]
+
+
+def test_time_of_a_part_that_is_not_known_counts_as_other(logs: Path) -> None:
+    seconds = {HOSTILE: 0.1, "forward": 0.2, "": 0.3}
+    write_run(logs / "version_0", window(regions=seconds, device={"x": 1.0, "other": 2.0}))
+    shown = Server(logs).json("overview", run="version_0")
+    [rank] = shown["ranks"]
+    assert rank["windows"][0]["regions"] == pytest.approx({"forward": 0.2, "other": 0.4})
+    assert rank["windows"][0]["device"] == {"other": 3.0}
+    assert shown["parts"] == ["forward", "other"]
+    largest = sys.float_info.max
+    write_run(logs / "version_0", window(regions={"x": largest, "y": largest}))
+    [rank] = Server(logs).json("overview", run="version_0")["ranks"]
+    assert rank["windows"][0]["regions"] == {"other": largest}
+
+
+def test_curves_of_memory_are_thinned_and_none_is_empty(logs: Path) -> None:
+    points = [[float(n), float(n % 7)] for n in range(20_000)]
+    points[12_345][1] = 1e9
+    short = [[float(n), 1.0] for n in range(300)]
+    write_run(logs / "version_0", window(memory={"cpu": points, "device": [], "short": short}))
+    [rank] = Server(logs).json("overview", run="version_0")["ranks"]
+    memory = rank["windows"][0]["memory"]
+    assert set(memory) == {"cpu", "short"}
+    assert 200 < len(memory["cpu"]) <= 600
+    assert [12_345.0, 1e9] in memory["cpu"]
+    assert memory["short"] == short
+
+
+def test_labels_are_made_once_for_all_windows(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(logs / "version_0", *(window(epoch=epoch, file=None) for epoch in range(50)))
+    counted = []
+    labels = TrainingProfile.labels
+    assert labels.fget is not None
+    make = labels.fget
+
+    def counting(profile: TrainingProfile) -> list[str]:
+        counted.append(1)
+        return list(make(profile))
+
+    monkeypatch.setattr(TrainingProfile, "labels", property(counting))
+    [rank] = Server(logs).json("overview", run="version_0")["ranks"]
+    assert len(rank["windows"]) == 50
+    assert len(counted) <= 2
+
+
+def test_more_windows_than_can_be_shown_are_counted(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(logs / "version_0", *(window(epoch=epoch) for epoch in range(5)))
+    monkeypatch.setattr(training_profiles, "_MAX_WINDOWS", 3)
+    server = Server(logs)
+    overview, traces = (server.json(path, run="version_0") for path in ("overview", "traces"))
+    assert len(overview["ranks"][0]["windows"]) == len(traces["traces"]) == 3
+    problem = "profile/rank0.json has 5 windows: only the first 3 are shown"
+    assert overview["problems"] == traces["problems"] == [problem]
 
 
 def test_a_trace_that_is_missing_is_named(logs: Path) -> None:
@@ -641,6 +706,28 @@ def test_a_damaged_trace_is_one_sentence_with_its_name_and_the_others_are_shown(
     assert other.status_code == 200
 
 
+@pytest.mark.parametrize("path", ["operators", "timeline"])
+def test_a_trace_that_cannot_be_read_for_a_moment_is_read_later(
+    logs: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(logs / "version_0")
+    server = Server(logs)
+    query = {"run": "version_0", "trace": "rank0-0", "by": "name"}
+
+    whole = Path.open
+
+    def failing(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name.endswith(SUFFIX):
+            raise OSError(errno.EMFILE, "Too many open files", str(path))
+        return whole(path, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", failing)
+        sentence = server.error(path, 422, **query)
+    assert sentence == f"train-rank0.0{SUFFIX} could not be read: Too many open files"
+    assert server.get(path, query=query).status_code == 200
+
+
 # --- the real view of the files
 
 
@@ -677,6 +764,29 @@ def test_a_measurement_that_changed_is_read_again(logs: Path) -> None:
     assert server.get("files", query={"run": "a"}).get_data(as_text=True) == first
     (logs / "a" / "benchmark.json").write_text("{")
     assert "benchmark.json" in server.error("files", 422, run="a")
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b"], ["b", "c"]])
+def test_a_measurement_that_cannot_be_read_for_a_moment_is_read_later(
+    logs: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        write_measurement(logs / name)
+    server = Server(logs)
+    unlimited = Path.read_text
+
+    def failing(path: Path, **options: Any) -> str:
+        if (path.name == "benchmark.json" and path.parent.name != "a") or names == ["a"]:
+            raise OSError(errno.EMFILE, "Too many open files", str(path))
+        return unlimited(path, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_text", failing)
+        answer = server.get("files", query={"run": names}).get_data(as_text=True)
+    assert "Too many open files" in answer
+    answer = server.get("files", query={"run": names}).get_data(as_text=True)
+    assert "Too many open files" not in answer
+    assert "<table" in answer
 
 
 def test_a_run_that_was_not_measured_is_a_sentence(server: Server, run: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from src.errors import LightshipError
-from src.tensorboard_plugin.result_cache import ResultCache
+from src.tensorboard_plugin.result_cache import PassingResult, ResultCache
 
 
 @pytest.fixture
@@ -119,4 +119,27 @@ def test_a_defect_is_not_remembered(file: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         cache.get([file], "name", fail)
+    assert cache.get([file], "name", Maker()) == b"result"
+
+
+@pytest.mark.parametrize("is_direct", [True, False])
+def test_a_failure_to_read_is_not_remembered(file: Path, is_direct: bool) -> None:
+    cache = ResultCache()
+
+    def fail() -> bytes:
+        try:
+            raise PermissionError(13, "Permission denied")
+        except OSError as error:
+            if is_direct:
+                raise
+            raise LightshipError("it could not be read") from error
+
+    with pytest.raises(OSError if is_direct else LightshipError):
+        cache.get([file], "name", fail)
+    assert cache.get([file], "name", Maker()) == b"result"
+
+
+def test_a_result_without_a_file_that_could_not_be_read_is_given_and_not_kept(file: Path) -> None:
+    cache = ResultCache()
+    assert cache.get([file], "name", lambda: PassingResult(b"part")) == b"part"
     assert cache.get([file], "name", Maker()) == b"result"

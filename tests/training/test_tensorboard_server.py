@@ -103,7 +103,9 @@ def test_the_tab_lightship_shows_the_profile_and_the_throughput(get: Get, run: P
     name = "resnet34/version_0"
     listed = get("plugin/lightship/runs")
     assert listed == {
-        "runs": [{"name": name, "has_profile": True, "has_measurement": True}],
+        "runs": [
+            {"name": name, "path": str(run), "has_profile": True, "has_measurement": True},
+        ],
         "problems": [],
     }
     shown = eventually(

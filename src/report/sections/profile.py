@@ -73,14 +73,14 @@ def _split(profile: TrainingProfile) -> Table:
     names = parts_of(profile)
     heads = ["window", "steps", "ms a step", *(f"{name} %" for name in names)]
     rows = []
-    for window in profile.windows:
+    for window, label in zip(profile.windows, profile.labels, strict=True):
         whole = window.mean_seconds
         shares = [
             f"{100 * window.regions.get(name, 0.0) / whole:.1f}" if whole else MISSING
             for name in names
         ]
         number = str(len(window.step_seconds))
-        rows.append([window.label, number, f"{1e3 * whole:.1f}", *shares])
+        rows.append([label, number, f"{1e3 * whole:.1f}", *shares])
     return Table.of_text("Where a step's time goes", _heads(heads), rows)
 
 
@@ -88,8 +88,8 @@ def _device_work(profile: TrainingProfile) -> Table:
     """Return the device work per step in ms: a row per window, a column per part of the step."""
     names = parts_of(profile)
     rows = [
-        [window.label, *(f"{1e3 * window.device.get(name, 0.0):.2f}" for name in names)]
-        for window in profile.windows
+        [label, *(f"{1e3 * window.device.get(name, 0.0):.2f}" for name in names)]
+        for window, label in zip(profile.windows, profile.labels, strict=True)
     ]
     return Table.of_text("Work on the device", _heads(["window", *names]), rows)
 

@@ -161,3 +161,16 @@ def test_charts_are_drawn_only_of_recorded_figures() -> None:
     both = figures(profile(window(forward=0.9), window("val", forward=0.9)))
     assert [name for name, _ in both] == ["steps", "memory"]
     assert list(figures(profile())) == []
+
+
+def test_windows_of_one_epoch_have_heads_of_their_own() -> None:
+    windows = [
+        window(forward=0.5) | {"first_step": first, "device": {"forward": 0.1}} for first in (6, 90)
+    ]
+    text = steps_text(profile(*windows, window("val", forward=0.9)))
+    heads = [line for line in text.splitlines() if "training" in line]
+    assert len(heads) == 2
+    for head in heads:
+        cells = [cell.replace("<br>", " ").strip() for cell in head.strip("|").split("|")]
+        labels = [f"training, epoch 0, step {first}" for first in (6, 90)]
+        assert cells[1:] == [*labels, "validation, epoch 0"]

@@ -91,10 +91,13 @@ def _find_clone() -> Path:
 def _candidates() -> Iterator[Path]:
     """Yield the folders in which a clone may be.
 
-    The folder of the environment comes first: after a clone was copied with its ``.venv``, the
-    recorded folder is still that of the original.
+    The folder of a ``.venv`` comes first: after a clone was copied with its ``.venv``, the
+    recorded folder is still that of the original. The folder of any other environment, such as
+    ``/tmp/venv``, may be one that other users write to.
     """
-    yield Path(sys.prefix).parent
+    environment = Path(sys.prefix)
+    if environment.name == ".venv":
+        yield environment.parent
     if (recorded := _recorded_folder()) is not None:
         yield recorded
     package = sys.modules.get(_PACKAGE)
