@@ -16,6 +16,7 @@ from src import formats
 from src.backends.base import ExportSource, Unavailable
 from src.errors import describe
 from src.export.manifest import entry, listed, written_files
+from src.formats import eager
 from src.formats.base import Format
 from src.models import builders
 from src.run.facts import ExportedFile
@@ -77,8 +78,11 @@ def export_one(
     )
     library, _ = builders.split(source.builder)
     if "torchvision" in whole.runs_with and library not in whole.runs_with:
-        # A file of this format names the network, and builds it by the library.
-        whole = msgspec.structs.replace(whole, runs_with=[*whole.runs_with, library])
+        # A file of this format names the network, and its program builds it by the library.
+        line = eager.LINES_OF_LIBRARIES[library]
+        usage = (whole.usage or "").replace(eager.TORCHVISION_LINE, line)
+        runs_with = [*whole.runs_with, library]
+        whole = msgspec.structs.replace(whole, usage=usage, runs_with=runs_with)
     return whole
 
 

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 _WEIGHTS = "model.safetensors"
 _NETWORK = "network.json"
 
+# The line of the program that builds the network, by its library. The file's own name for a network
+# of another library begins with the library.
+TORCHVISION_LINE = 'model = torchvision.models.get_model(network["builder"], **network["options"])'
+LINES_OF_LIBRARIES = {
+    "timm": "import timm\n"
+    'model = timm.create_model(network["builder"].removeprefix("timm/"), **network["options"])'
+}
+
 
 class _Recipe(msgspec.Struct):
     """The part of the description of the network that building it takes."""
@@ -101,13 +109,7 @@ class Eager(Format):
         opening = [
             f'network = json.load(open("{usage_code.FOLDER}/{_NETWORK}", encoding="utf-8"))',
             'names = network["class_names"]',
-            'name = network["builder"].rpartition("/")[2]',
-            'if network["library"] == "timm":',
-            "    import timm",
-            "",
-            '    model = timm.create_model(name, **network["options"])',
-            "else:",
-            '    model = torchvision.models.get_model(name, **network["options"])',
+            TORCHVISION_LINE,
             f'model.load_state_dict(load_file("{usage_code.FOLDER}/{_WEIGHTS}"))',
             "model.eval()",
             "torch.set_grad_enabled(False)",

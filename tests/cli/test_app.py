@@ -60,6 +60,8 @@ def test_every_yaml_of_configs_parses(group: str, name: str) -> None:
         content = (CONFIGS / group / f"{name}.yaml").read_text(encoding="utf-8")
         command = content.partition("data:")[0]
         needed = re.findall(r"data\.(?:root|file)=\S+", command)
+    if group == "family":  # a recipe for a network that is named by its library
+        needed = ["model=torchvision/resnet18"]
     config = parse(f"{group}={name}", *needed)
     if group in {"model", "data"}:
         assert name in config[group].class_path

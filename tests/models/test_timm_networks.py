@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
@@ -131,13 +134,23 @@ def test_every_parameter_is_in_a_stage_and_the_heads_in_the_last_one(name: str) 
     assert len(parts) >= 3
 
 
-def test_a_file_that_names_a_timm_network_says_that_it_needs_timm(tmp_path: Path) -> None:
+def test_a_file_of_a_timm_network_says_that_it_needs_timm_and_its_program_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = NetworkSpec.of("timm/lcnet_050", 3, 32, {})
     images = torch.zeros(2, 3, 32, 32)
     facts = Preprocessing(32).facts()
     network = spec.build().eval()
     source = make_source(network, spec, CLASSES, images, facts, tmp_path)
-    assert "timm" in export_one("eager", source, tmp_path / "eager").runs_with
+    export = export_one("eager", source, tmp_path / "eager")
+    assert "timm" in export.runs_with
+    program = (export.usage or "").replace("{folder}", str(tmp_path / "eager"))
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 40)).save("picture.png")
+    shown = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert shown.stdout.strip() in CLASSES, shown.stderr
     assert "timm" not in export_one("onnx_fp32", source, tmp_path / "onnx_fp32").runs_with
 
 
