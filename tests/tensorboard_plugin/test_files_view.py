@@ -305,6 +305,7 @@ def without_ids(text: str) -> str:
     return re.sub(r"tradeoff(-\d+)?-[0-9a-f]{8}", "tradeoff", text)
 
 
+@pytest.mark.slow
 def test_fragments_can_be_made_in_several_threads(tmp_path: Path) -> None:
     one, two = (keep(tmp_path, name, measured_files()) for name in ("one", "two"))
     jobs = [[one], [one, two]] * 3

@@ -55,7 +55,13 @@ TRACES = {
 }
 
 
-@pytest.mark.parametrize("content", TRACES.values(), ids=TRACES.keys())
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(content, id=name, marks=pytest.mark.slow if "300 MB" in name else ())
+        for name, content in TRACES.items()
+    ],
+)
 @pytest.mark.parametrize("path", ["operators", "timeline"])
 def test_a_trace_that_is_none_is_named_in_a_sentence(
     tmp_path: Path, path: str, content: bytes
