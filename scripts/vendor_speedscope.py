@@ -3,7 +3,7 @@
 
 scripts/vendor_speedscope.py [--tarball FILE]
 
-It fetches the pinned version from the npm registry, checks its hash, and replaces the folder
+It fetches the pinned version with npm, checks its hash, and replaces the folder
 src/tensorboard_plugin/static/speedscope. For another version, change VERSION and INTEGRITY, which
 `npm view speedscope@VERSION dist` prints, run it, and commit the result.
 """
@@ -18,9 +18,10 @@ import hashlib
 import io
 import re
 import shutil
+import subprocess
 import sys
 import tarfile
-import urllib.request
+import tempfile
 from pathlib import Path
 
 VERSION = "1.25.0"
@@ -28,7 +29,7 @@ INTEGRITY = (
     "sha512-cpf9HWTZf1ijLXBJrk87Ve/54tnYx6rlf0gUThvn3ook"
     "6h63hLXVOQiMf44PT+XoV503cPfvfiT5gP5vojp6Ag=="
 )
-TARBALL = f"https://registry.npmjs.org/speedscope/-/speedscope-{VERSION}.tgz"
+PACKAGE = f"speedscope@{VERSION}"
 TARGET = (
     Path(__file__).resolve().parents[1] / "src" / "tensorboard_plugin" / "static" / "speedscope"
 )
@@ -70,20 +71,27 @@ REPLACED = {
 }
 
 
+def packed() -> bytes:
+    """Return the package as npm downloads it."""
+    if shutil.which("npm") is None:
+        sys.exit("error: npm: expected it on the PATH, found none; install it, or name --tarball")
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["npm", "pack", PACKAGE, "--silent", "--pack-destination", folder]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        [file] = Path(folder).iterdir()
+        return file.read_bytes()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tarball", type=Path, help="use this file instead of the registry's")
+    parser.add_argument("--tarball", type=Path, help="use this file instead of npm's")
     path: Path | None = parser.parse_args().tarball
-    if path is not None:
-        content = path.read_bytes()
-    else:
-        with urllib.request.urlopen(TARBALL, timeout=60) as answer:
-            content = answer.read()
+    content = path.read_bytes() if path is not None else packed()
     found = "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode("ascii")
     if found != INTEGRITY:
-        sys.exit(f"error: {path or TARBALL}: expected the hash {INTEGRITY}, found {found}")
+        sys.exit(f"error: {path or PACKAGE}: expected the hash {INTEGRITY}, found {found}")
     files = selected(content)
     shutil.rmtree(TARGET, ignore_errors=True)
     TARGET.mkdir(parents=True)
