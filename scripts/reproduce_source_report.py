@@ -276,7 +276,7 @@ def threads(report: list[dict[str, str]], results: dict[str, Results]) -> Iterat
 
 
 def unsynchronised(report: list[dict[str, str]]) -> Iterator[str]:
-    """What a time is that was taken without waiting for the GPU; planted, where there is one."""
+    """Yield the explanation of a time that was taken without waiting for the GPU."""
     same = [cell["time_ms"] for cell in report if cell["variant"] == "before (PyTorch)"]
     yield (
         f"**{same[0]} ms for two networks, to three digits?** A GPU call returns when the work is "

@@ -61,7 +61,7 @@ style-src 'self' 'unsafe-inline'">
 </body>
 </html>
 """
-# What a Content-Security-Policy forbids, and what it becomes:
+# Code that a Content-Security-Policy forbids, and its replacement:
 # - protobufjs looks for modules of Node.js by eval; in a browser the result is always null;
 # - a WebAssembly module, loaded in advance, demangles C++ names; torch has demangled them already.
 REPLACED = {

@@ -79,7 +79,7 @@ def missing(has: dict[str, str], python: str) -> list[str]:
 
 
 def needs_of(name: str, extras: Iterable[str], environment: dict[str, str]) -> list[str]:
-    """What a package that is installed here requires there, without what extras add."""
+    """Return what an installed package requires in ``environment``, without its extras."""
     try:
         requirements = importlib.metadata.requires(name) or []
     except importlib.metadata.PackageNotFoundError:

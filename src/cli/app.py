@@ -14,8 +14,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
-import src.models  # so that --model finds the architectures by class name
-import src.models.any_network  # noqa: F401  # likewise
+import src.models.any_network  # noqa: F401  # so that --model finds all architectures by class name
 from src.callbacks.atomic_checkpoints import with_atomic_checkpoint_io
 from src.callbacks.atomic_config import AtomicSaveConfig
 from src.callbacks.benchmark import BenchmarkCallback

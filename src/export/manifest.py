@@ -8,13 +8,14 @@ from pathlib import Path
 import msgspec
 from torch import Tensor, nn
 
+from src.backends.base import ExportSource
 from src.export.data import ExportData
 from src.export.source import Checkpoint
 from src.formats.base import Format
 from src.models.health import Health
 from src.models.network import count
 from src.run import facts
-from src.run.facts import ExportDetails, ExportedFile, HealthFacts, LayerHealth, PreprocessingFacts
+from src.run.facts import ExportDetails, ExportedFile, HealthFacts, LayerHealth
 from src.run.folder import Run
 from src.run.manifest import Embedded, Export, ExportCalibration, Manifest, SelectionImages
 from src.run.record import Status
@@ -104,7 +105,7 @@ def listed(folder: Path, paths: Iterable[str]) -> list[ExportedFile]:
 
 def entry(
     format_: Format,
-    preprocessing: PreprocessingFacts,
+    source: ExportSource,
     status: Status,
     *,
     reason: str | None = None,
@@ -117,7 +118,7 @@ def entry(
 
     Args:
         format_: the exported one.
-        preprocessing: as it travels inside the file.
+        source: of the network, and of the preprocessing that travels inside the file.
         status: of the row.
         reason: why it was skipped or failed.
         files: that were written, with paths relative to the format's folder.
@@ -131,8 +132,8 @@ def entry(
         reason=reason,
         files=files or [],
         details=details,
-        usage=format_.usage(preprocessing),
-        runs_with=list(format_.runs_with),
+        usage=format_.usage_of(source.builder, source.preprocessing),
+        runs_with=format_.packages_of(source.builder),
         varies=format_.varies,
         embedded=embedded,
         export_seconds=export_seconds,

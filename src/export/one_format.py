@@ -10,15 +10,11 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
 from src import formats
 from src.backends.base import ExportSource, Unavailable
 from src.errors import describe
 from src.export.manifest import entry, listed, written_files
-from src.formats import eager
 from src.formats.base import Format
-from src.models import builders
 from src.run.facts import ExportedFile
 from src.run.manifest import Embedded, Export
 from src.system import atomic_files, os_errors
@@ -52,10 +48,9 @@ def export_one(
         earlier: its entry in the manifest that is replaced, if there is one.
     """
     format_ = formats.get(name)
-    preprocessing = source.preprocessing
     if missing := missing_packages(format_.requires):
         reason = f"not installed: {', '.join(missing)}"
-        return entry(format_, preprocessing, "skipped", reason=reason)
+        return entry(format_, source, "skipped", reason=reason)
     started = time.perf_counter()
     try:
         with atomic_files.whole_folder(folder, replaced=written_files(earlier)) as fresh:
@@ -63,27 +58,19 @@ def export_one(
                 details = format_.export(source, fresh)
             files = _files_in(fresh)
     except Unavailable as error:
-        return entry(format_, preprocessing, "skipped", reason=str(error))
+        return entry(format_, source, "skipped", reason=str(error))
     except Exception as error:  # whatever a format raises becomes the reason in its entry
-        return entry(format_, preprocessing, "failed", reason=_reason(error))
+        return entry(format_, source, "failed", reason=_reason(error))
     seconds = time.perf_counter() - started
-    whole = entry(
+    return entry(
         format_,
-        preprocessing,
+        source,
         "ok",
         files=files,
         details=details,
         embedded=_embed(format_, folder, embed=embed, earlier=earlier),
         export_seconds=seconds,
     )
-    library, _ = builders.split(source.builder)
-    if "torchvision" in whole.runs_with and library not in whole.runs_with:
-        # A file of this format names the network, and its program builds it by the library.
-        line = eager.LINES_OF_LIBRARIES[library]
-        usage = (whole.usage or "").replace(eager.TORCHVISION_LINE, line)
-        runs_with = [*whole.runs_with, library]
-        whole = msgspec.structs.replace(whole, usage=usage, runs_with=runs_with)
-    return whole
 
 
 def _embed(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import numpy as np
 
 from src.forecast.records import Candidate, FileCost, Timing, TrainingCost
+from src.report.charts.chart import samples_of
 from src.run.folder import Run
 from src.run.latency import Cell
 from src.run.results import Results
@@ -50,8 +50,7 @@ def _file(row: Row) -> FileCost:
 
 
 def _timing(cell: Cell) -> Timing:
-    samples = np.asarray([*itertools.chain.from_iterable(cell.seconds.values())], np.float64)
-    low, high = np.percentile(samples, [25, 75])
+    low, high = np.percentile(samples_of(cell), [25, 75])
     return Timing(
         batch_size=cell.batch_size,
         p50_s=cell.p50_s,

@@ -37,7 +37,7 @@ class Timing(Record, frozen=True, kw_only=True):
 
 
 class FileCost(Record, frozen=True, kw_only=True):
-    """What a format costs with weights that are not trained."""
+    """Size and latency of a format with weights that are not trained."""
 
     format: Word
     device: Device
@@ -52,7 +52,7 @@ class FileCost(Record, frozen=True, kw_only=True):
 
 
 class TrainingCost(Record, frozen=True, kw_only=True):
-    """What a training costs on this machine, from a few steps."""
+    """Speed, memory and duration of a training on this machine, from a few steps."""
 
     images_per_second: Positive
     step_seconds: Positive

@@ -58,6 +58,8 @@ def forecast(
     known = {} if again else _known(folder)
     wanted = {request.key(environment): request for request in requests}
     found = {key: known[key] for key in wanted if key in known}
+    # Figures of other candidates, which an earlier command measured, stay known.
+    others = [candidate for key, candidate in known.items() if key not in wanted]
     if found:
         report(f"known already: {', '.join(wanted[key].name for key in found)}")
 
@@ -76,11 +78,8 @@ def forecast(
     for number, key in enumerate(missing):
         report("measuring", wanted[key].name, number, len(missing))
         found[key] = _measure(wanted[key], key, folder / LOGS, train)
-        # Figures of other candidates, which an earlier command measured, stay known.
-        others = [candidate for other, candidate in known.items() if other not in wanted]
         _write(folder, record([*(found[each] for each in wanted if each in found), *others]))
     made = record([found[key] for key in wanted])
-    others = [candidate for key, candidate in known.items() if key not in wanted]
     _write(folder, record([*made.candidates, *others]))
     return made
 

@@ -102,6 +102,17 @@ class Format(ABC):
         """
         return None
 
+    def usage_of(self, builder: str, preprocessing: PreprocessingFacts) -> str | None:
+        """Return :meth:`usage` for a file of the network ``builder``.
+
+        It differs for formats whose file names the network: see :mod:`src.models.builders`.
+        """
+        return self.usage(preprocessing)
+
+    def packages_of(self, builder: str) -> list[str]:
+        """Return ``runs_with`` for a file of the network ``builder``."""
+        return list(self.runs_with)
+
     def embed(self, folder: Path, target: Path) -> None:
         """Write a file with the preprocessing and the softmax inside into the folder ``target``.
 

@@ -25,8 +25,8 @@ _NETWORK = "network.json"
 
 # The line of the program that builds the network, by its library. The file's own name for a network
 # of another library begins with the library.
-TORCHVISION_LINE = 'model = torchvision.models.get_model(network["builder"], **network["options"])'
-LINES_OF_LIBRARIES = {
+_TORCHVISION_LINE = 'model = torchvision.models.get_model(network["builder"], **network["options"])'
+_LINES_OF_LIBRARIES = {
     "timm": "import timm\n"
     'model = timm.create_model(network["builder"].removeprefix("timm/"), **network["options"])'
 }
@@ -93,6 +93,19 @@ class Eager(Format):
     def usage(self, preprocessing: PreprocessingFacts) -> str:
         return self.program(preprocessing)
 
+    def usage_of(self, builder: str, preprocessing: PreprocessingFacts) -> str:
+        from src.models import builders
+
+        library, _ = builders.split(builder)
+        line = _LINES_OF_LIBRARIES.get(library, _TORCHVISION_LINE)
+        return self.usage(preprocessing).replace(_TORCHVISION_LINE, line)
+
+    def packages_of(self, builder: str) -> list[str]:
+        from src.models import builders
+
+        library, _ = builders.split(builder)
+        return list(dict.fromkeys([*self.runs_with, library]))
+
     def program(
         self,
         preprocessing: PreprocessingFacts,
@@ -109,7 +122,7 @@ class Eager(Format):
         opening = [
             f'network = json.load(open("{usage_code.FOLDER}/{_NETWORK}", encoding="utf-8"))',
             'names = network["class_names"]',
-            TORCHVISION_LINE,
+            _TORCHVISION_LINE,
             f'model.load_state_dict(load_file("{usage_code.FOLDER}/{_WEIGHTS}"))',
             "model.eval()",
             "torch.set_grad_enabled(False)",

@@ -29,7 +29,7 @@ RUN = "planted/version_0"
 STRANGERS = f"strangers/{HOSTILE}"
 VIEWER = "document.querySelector('.timeline').contentDocument"  # speedscope's
 VIEWS = ("overview", "operators", "trace", "files")
-# Of an element that the view shows when it has its figures.
+# Expressions that are true when a view shows its figures.
 READY = {
     "overview": "document.querySelectorAll('#panel-overview .curve').length >= 5",
     "operators": "document.querySelectorAll('.data tbody tr').length > 1",
