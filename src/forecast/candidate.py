@@ -36,7 +36,6 @@ _SHORT_TRAINING = (
 
 # Speed-ups are over eager in every forecast.
 _FIXED = ("trainer.default_root_dir=", "benchmark.baseline=")
-SUBCOMMANDS = ("fit", "validate", "test", "predict")
 _ROOT = Path(__file__).parents[2]
 
 
@@ -118,13 +117,6 @@ def requests_of(words: Sequence[str], default_model: str) -> list[Request]:
     """
     own = {word.partition("=")[0] for word in (*_SHORT_TRAINING, *_FIXED)}
     for word in words:
-        if word in SUBCOMMANDS:
-            raise UsageError(
-                "command line",
-                expected="group=name or a.b=value",
-                found=word,
-                remedy=f"leave out {word}",
-            )
         name = word.lstrip("-").partition("=")[0]
         if name in own:
             raise UsageError(

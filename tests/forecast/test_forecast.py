@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from src.cli.commands import forecast as command
 from src.errors import UsageError
 from src.forecast import page
 from src.forecast.candidate import Request, requests_of
@@ -64,7 +65,6 @@ def test_a_chosen_measurement_replaces_that_of_a_forecast() -> None:
         ["data.image_size=1e9"],
         ["data.image_size=99999999"],
         ["benchmark.baseline=onnx_fp32"],
-        ["fit"],
         ["trainer.max_steps=3"],
         ["--trainer.max_steps=3"],
         ["export.judging_images=4"],
@@ -109,6 +109,12 @@ def test_the_key_depends_on_the_content_of_files_and_not_on_a_clock(
         return request.key(machine)
 
     assert at(1e9, "a" * 40) == at(2e9, "b" * 40)
+
+
+@pytest.mark.parametrize("subcommand", ["fit", "test"])
+def test_a_subcommand_is_refused_before_anything_is_measured(subcommand: str) -> None:
+    with pytest.raises(UsageError, match=f"found {subcommand}; leave out {subcommand}"):
+        command.main([subcommand, "model=resnet34"])
 
 
 class FakeTraining:

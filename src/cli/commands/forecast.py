@@ -44,6 +44,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     command = shlex.join(["python", "-m", "src.forecast", *words])
     folder, again, words = _own_options(words)
+    if subcommands := [word for word in words if word in grammar.SUBCOMMANDS]:
+        raise UsageError(
+            "command line",
+            expected="group=name or a.b=value",
+            found=subcommands[0],
+            remedy=f"leave out {subcommands[0]}",
+        )
     requests = requests_of(words, grammar.DEFAULT_GROUPS["model"])
     grammar.require_plain(words)
     for model in dict.fromkeys(request.model for request in requests):
