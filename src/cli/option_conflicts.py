@@ -8,6 +8,7 @@ from typing import Any
 
 from src import formats
 from src.errors import UsageError
+from src.models.architecture import Architecture
 from src.models.classifier import METRICS
 
 _TRAINING_LIMITS = ("max_epochs", "max_steps", "limit_train_batches")  # 0 means no training
@@ -63,6 +64,7 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
     if subcommand != "fit":
         _check_fit_only(subcommand, args)
     _check_profiler(config, args)
+    _check_published_weights(config, args)
     _check_optimizer(config, args)
     _check_finders(config, args)
     _check_validation(config)
@@ -132,6 +134,22 @@ def _check_profiler(config: Any, args: Sequence[str]) -> None:
                 remedy="set one of the two",
             )
     config.profiler.enabled = False
+
+
+def _check_published_weights(config: Any, args: Sequence[str]) -> None:
+    options = config.model.init_args
+    architecture = options.get("architecture")
+    if not architecture or options.pretrained or options.get("weights"):
+        return
+    if "model.pretrained" not in _names(args):
+        return
+    if weights := Architecture.parse(architecture).published:
+        raise UsageError(
+            "model.pretrained",
+            expected=f"true, where the model's name ends with the name of weights, {weights}",
+            found="false",
+            remedy=f"write model={architecture.removesuffix('.' + weights)} for random weights",
+        )
 
 
 def _check_optimizer(config: Any, args: Sequence[str]) -> None:

@@ -119,6 +119,14 @@ def test_pretrained_weights_set_the_preprocessing_that_the_user_did_not_set() ->
 
 
 @pytest.mark.usefixtures("elsewhere")
+def test_named_weights_and_no_pretrained_weights_contradict_each_other() -> None:
+    named = "model=torchvision/mobilenet_v3_small.IMAGENET1K_V1"
+    with pytest.raises(UsageError, match=r"model.pretrained: expected true.*IMAGENET1K_V1"):
+        parse(named, "model.pretrained=false")
+    assert parse(named, "model.weights=mine.pt", "model.pretrained=false")
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_experiment_finetune_applies_to_any_data_and_model() -> None:
     config = parse("experiment=finetune", "model=convnext_t", "data=csv", "data.file=x.csv")
     assert config.data.class_path == "src.data.datasets.csv_file.CSVFile"

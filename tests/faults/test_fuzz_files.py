@@ -86,7 +86,7 @@ def test_mutated_measurements_are_accepted_or_refused_in_one_line(
     assert 0.02 < share_accepted(count, read) < 0.9
 
 
-@pytest.mark.parametrize("count", [60, MANY])
+@pytest.mark.parametrize("count", [30, MANY])
 @pytest.mark.filterwarnings("ignore")  # matplotlib: glyphs missing in its font
 def test_valid_mutated_measurements_can_be_reported_and_compared(
     tmp_path: Path, count: int
@@ -128,7 +128,7 @@ def test_valid_mutated_measurements_can_be_reported_and_compared(
     assert share_accepted(count, read) == 1
 
 
-@pytest.mark.parametrize("count", [120, MANY])
+@pytest.mark.parametrize("count", [60, MANY])
 def test_valid_mutated_manifests_can_be_used_by_every_stage(tmp_path: Path, count: int) -> None:
     run = Run(tmp_path)
     run.exports.mkdir()

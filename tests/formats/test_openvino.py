@@ -219,7 +219,13 @@ def test_the_int8_recipe_is_chosen_by_images_that_it_was_not_calibrated_on(
     assert details.table.rows[0][1:3] == [1.0, 1.0]  # the labels are its own answers
 
 
-@pytest.mark.parametrize("crashing", [["convolutional"], ["convolutional", "transformer"]])
+@pytest.mark.parametrize(
+    "crashing",
+    [
+        ["convolutional"],
+        pytest.param(["convolutional", "transformer"], marks=pytest.mark.slow),
+    ],
+)
 def test_a_recipe_whose_graph_crashes_is_not_run_in_this_process(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crashing: list[str]
 ) -> None:

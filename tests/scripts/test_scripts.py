@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,9 @@ PROGRAMS = sorted(
 )
 SCRIPTS = [name for name in PROGRAMS if name not in {"environment", "lock"}]
 PYTHON_PROGRAMS = [name for name in PROGRAMS if name.endswith(".py")]
+IN_THIS_PROCESS = [  # they import torch
+    name for name in PYTHON_PROGRAMS if "from src" in (ROOT / "scripts" / name).read_text("utf-8")
+]
 OF_THE_PROJECT = {"check", "test", "test_faults"}  # whose arguments are about the project itself
 SYSTEM_PYTHON = (3, 9)  # macOS's: it parses a script before it restarts it in the environment
 LOADER = Path("src", "tensorboard_plugin", "distribution", "lightship_tensorboard")
@@ -106,7 +110,21 @@ def test_a_script_runs_in_the_folder_that_it_is_called_from(
         assert told["safe"] == "1"
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", IN_THIS_PROCESS)
+def test_a_python_script_says_how_it_is_used(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # In this process, which has imported torch already.
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # as scripts/environment sets it
+    monkeypatch.setattr(sys, "path", [str(ROOT / "scripts"), *sys.path])
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "scripts" / name), run_name="__main__")
+    assert ended.value.code in {0, None}
+    assert f"scripts/{name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in IN_THIS_PROCESS])
 def test_a_script_says_how_it_is_used(project: Path, own: Path, name: str) -> None:
     link_sources(project)
     real = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
