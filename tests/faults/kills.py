@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 import torch
 
 from src.run.folder import Run
@@ -46,7 +47,7 @@ PHASES = {
     "benchmark": ("loading", 14.0),
 }
 _STARTS, _EARLY = "parameters,", 0.3
-LIMIT_SECONDS = 300
+LIMIT_SECONDS = 900  # of a command; a minute on two quiet cores
 
 
 @dataclass
@@ -94,7 +95,9 @@ class Command:
                     if not part:
                         return False
                     self.printed += part
-        assert seconds is not None, f"it takes too long:\n{self.printed}"
+        if seconds is None:
+            self.kill()
+            pytest.fail(f"it takes more than {LIMIT_SECONDS} s:\n{self.printed}")
         return True
 
     def finish(self) -> str:

@@ -90,6 +90,6 @@ def test_scoring_20_000_images_in_1_000_classes_does_not_grow_memory(folder: Pat
             logits = chance.normal(size=(len(labels), CLASSES)).astype(np.float32)
             card.add(logits, labels, logits)
         used.append(resident_after_collection())
-        assert card.result(0.01)["images"] == 20_000
+        assert card.result(0.01).accuracy.images == 20_000
     print(f"resident after each scoring: {', '.join(f'{size / 1e6:.0f} MB' for size in used)}")
     assert used[1] - used[0] < 10e6
