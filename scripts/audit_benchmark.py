@@ -46,7 +46,7 @@ from src.run.folder import Run
 from src.run.layout import as_dict
 
 PLANTED = Path(__file__).parent / "planted_formats"
-DEFAULT = BenchmarkOptions(memory=False)
+DEFAULT = BenchmarkOptions(memory=False, pipeline=False)
 SESSIONS = 20  # of A/A, at two batch sizes each
 SIMULATED = 100
 # By file: its other names. "slower" takes 5 % longer.

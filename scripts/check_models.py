@@ -190,6 +190,7 @@ def one(name: str, side: int = SIDE) -> Candidate:
             max_seconds=10,
             warmup_seconds=0.3,
             memory=False,
+            pipeline=False,
         )
         with StageDisplay(open_console()) as report:
             checkpoint = Checkpoint.read(run.best_checkpoint)

@@ -112,7 +112,7 @@ def compare(run: folder.Run, seconds: float) -> Results:
     export_run(run, Checkpoint.read(run.best_checkpoint), data, options, _say)
     timing = BenchmarkOptions(
         batch_sizes=[1], baseline=PLAIN, max_seconds=seconds, processes=8, rounds=1000,
-        max_accuracy_drop=MOST_DROP, memory=False,
+        max_accuracy_drop=MOST_DROP, memory=False, pipeline=False,
     )  # fmt: skip
     results = measure(run, data, timing, _say)
     return msgspec.structs.replace(

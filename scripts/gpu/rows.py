@@ -75,6 +75,7 @@ def main() -> None:
         turn_seconds=0.05,
         warmup_seconds=1,
         loads_at_once=machine.usable_cores(),
+        pipeline=False,  # decoding on the CPU is no part of these tables
         memory=False,  # a process and a load for each network, row and batch size: minutes
         again=True,
     )

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 from src.errors import UsageError
 from src.run.circumstances import MeasuringOptions
+from src.run.pipeline import REFERENCE, Decoder
 from src.run.record import Device
 from src.run.results import Objective
 from src.system import machine
@@ -53,6 +54,12 @@ class BenchmarkOptions:
             busy cores.
         memory: measure the peak memory of each row at each batch size, each in a fresh process.
             This takes as long as loading the file and a few calls.
+        pipeline: time each row also from the bytes of image files to the label, stage by stage.
+        pipeline_images: maximum number of image files of the test split that pipelines are timed
+            on. They are held in memory, 64 MB at most.
+        decoders: decoders of the image files. pillow is the evaluation's. pillow_draft lets libjpeg
+            decode large JPEGs at a fraction of their size; the test images are classified once more
+            with it, and a test shows whether that costs accuracy.
         objective: figure by which the recommended row is the best.
         baseline: the format that speed and accuracy are compared with.
         trace: after timing a row, write a trace of some calls into the run's
@@ -76,6 +83,9 @@ class BenchmarkOptions:
     max_accuracy_drop: AccuracyDrop = 0.01
     loads_at_once: PositiveInt = 1
     memory: bool = True
+    pipeline: bool = True
+    pipeline_images: PositiveInt = 64
+    decoders: list[Decoder] = field(default_factory=lambda: ["pillow", "pillow_draft"])
     objective: Objective = "latency"
     baseline: str = "eager"
     trace: bool = False
@@ -97,6 +107,20 @@ class BenchmarkOptions:
                 expected="at least one size",
                 found="none",
                 remedy="set for example benchmark.batch_sizes=[1]",
+            )
+        if self.objective == "pipeline" and not self.pipeline:
+            raise UsageError(
+                "benchmark.objective",
+                expected="benchmark.pipeline=true, to compare by the pipeline",
+                found="pipeline, which is not timed",
+                remedy="leave benchmark.pipeline at true, or name another objective",
+            )
+        if REFERENCE not in self.decoders or len(set(self.decoders)) < len(self.decoders):
+            raise UsageError(
+                "benchmark.decoders",
+                expected=f"{REFERENCE}, with which others are compared, and each decoder once",
+                found=str(self.decoders),
+                remedy=f"set for example benchmark.decoders=[{REFERENCE}]",
             )
         if len(set(self.batch_sizes)) < len(self.batch_sizes):
             raise UsageError(

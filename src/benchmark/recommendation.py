@@ -27,7 +27,8 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
         baseline: the format that accuracy is compared with.
         device: the device; rows of other devices are ignored.
         objective: ``latency`` or ``memory`` at the smallest batch, ``throughput`` at the largest,
-            or ``size`` of the files. The memory is the peak of a separate process. On a GPU it is
+            ``size`` of the files, or ``pipeline`` from an image file to its label with the
+            evaluation's decoder. The memory is the peak of a separate process. On a GPU it is
             the peak on the GPU if that is known for all rows, else the resident memory.
 
     Returns:
@@ -61,7 +62,9 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
 
     def leads(row: RowFigures, other: RowFigures) -> bool:
         # Speeds are compared by their interval. Sizes and memory have no noise to allow for.
-        return objective in {"size", "memory"} or _is_faster(row, other, size)
+        if objective == "pipeline":
+            return _leads(_whole(row), _whole(other))
+        return objective in {"size", "memory"} or _leads(_cell(row, size), _cell(other, size))
 
     equals = [row for row in passing[1:] if not leads(passing[0], row)]
     chosen = min([passing[0], *equals], key=lambda row: row.size_bytes or 0)
@@ -100,6 +103,7 @@ def _figure(objective: Objective, size: int | None, rows: Rows) -> Callable[[Row
         "throughput": lambda row: -_cell(row, size).images_per_second,
         "size": lambda row: float(row.size_bytes or 0),
         "memory": memory,
+        "pipeline": lambda row: _whole(row).p50_s,
     }
     return figures[objective]
 
@@ -119,10 +123,18 @@ def _images_needed(row: RowFigures) -> int | None:
     return paired.images_needed if paired else None
 
 
-def _is_faster(row: RowFigures, other: RowFigures, size: int | None) -> bool:
-    """Return True if ``row`` is measurably faster."""
-    gain = speedup(rounds_of(_cell(other, size)), rounds_of(_cell(row, size)))
+def _leads(cell: Cell, other: Cell) -> bool:
+    """Return True if ``cell`` is measurably faster."""
+    gain = speedup(rounds_of(other), rounds_of(cell))
     return gain is not None and gain.low > 1
+
+
+def _whole(row: RowFigures) -> Cell:
+    """Return the time of a row's pipeline with the evaluation's decoder."""
+    pipeline = row.pipeline_of()
+    if pipeline is None:
+        raise ValueError(f"the pipeline of {row.format} on {row.device} was not timed")
+    return pipeline.whole
 
 
 def _cell(row: RowFigures, size: int | None) -> Cell:

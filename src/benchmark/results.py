@@ -113,6 +113,7 @@ def _results(
         measured_seconds=measured.measured_seconds,
         options=measured.options,
         dataset=measured.dataset,
+        image_sample=measured.image_sample,
         environment=measured.environment,
         baseline=options.baseline,
         function_bounds=BOUNDS,

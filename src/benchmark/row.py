@@ -15,6 +15,7 @@ from src import formats
 from src.backends.base import Unavailable
 from src.benchmark import row_figures, turn
 from src.benchmark.options import BenchmarkOptions
+from src.benchmark.row_pipeline import PipelineFiles, RowPipeline
 from src.benchmark.row_processes import RowProcesses
 from src.benchmark.statistics import fidelity
 from src.benchmark.statistics.latency import speedup, summarize
@@ -24,7 +25,7 @@ from src.run import row as records
 from src.run.latency import Cell, Interval, Memory, RuntimeSpeedup, Turn
 from src.run.manifest import Export
 from src.run.record import Device
-from src.run.rounds import MeasuredRow
+from src.run.rounds import MeasuredRow, named, numbered
 from src.system import machine
 from src.worker.answer import Logits
 from src.worker.process import Limits, WorkerError, WorkerProcess
@@ -63,6 +64,7 @@ class Row:
         self._settled = True  # used no CPU between its turns
         self.classes = len(class_names)
         self.scorecard = Scorecard(class_names)
+        self.pipeline = RowPipeline()
 
     @property
     def ok(self) -> bool:
@@ -165,6 +167,10 @@ class Row:
 
         self._try(time_one_turn)
 
+    def time_pipeline(self, files: PipelineFiles, number: int, options: BenchmarkOptions) -> None:
+        """Time one turn from the bytes of image files to their labels."""
+        self._try(lambda: self.pipeline.time(self._started(), files, number, options))
+
     def speedup(self, other: Row, size: int) -> Interval | None:
         """Return how many times faster this row is than ``other``; None with too few rounds."""
         return speedup(other.rounds.get(size, {}), self.rounds.get(size, {}))
@@ -178,27 +184,23 @@ class Row:
         """Return the raw measurement, from which :meth:`finish` computes the figures."""
         return MeasuredRow(
             figures=self.figures,
-            rounds={
-                str(size): {str(number): turn for number, turn in rounds.items()}
-                for size, rounds in self.rounds.items()
-            },
-            warm={str(size): warm for size, warm in self._warm.items()},
-            joules={str(size): joules for size, joules in self._joules.items()},
-            memory={str(size): memory for size, memory in self.memory.items()},
+            rounds=named({size: named(rounds) for size, rounds in self.rounds.items()}),
+            warm=named(self._warm),
+            joules=named(self._joules),
+            memory=named(self.memory),
             scorecard=self.scorecard.raw(),
+            pipeline=self.pipeline.raw(),
         )
 
     def restore(self, raw: MeasuredRow) -> None:
         """Restore what :meth:`raw` returned; no process is started."""
         self.figures = raw.figures
-        self.rounds = {
-            int(size): {int(number): turn for number, turn in rounds.items()}
-            for size, rounds in raw.rounds.items()
-        }
-        self._warm = {int(size): warm for size, warm in raw.warm.items()}
-        self._joules = {int(size): joules for size, joules in raw.joules.items()}
-        self.memory = {int(size): memory for size, memory in raw.memory.items()}
+        self.rounds = {int(size): numbered(rounds) for size, rounds in raw.rounds.items()}
+        self._warm = numbered(raw.warm)
+        self._joules = numbered(raw.joules)
+        self.memory = numbered(raw.memory)
         self.scorecard.restore(raw.scorecard)
+        self.pipeline.restore(raw.pipeline)
 
     def finish(
         self,
@@ -228,6 +230,7 @@ class Row:
                 accuracy=score.accuracy,
                 verdict=score.verdict,
                 latency=[self._cell(size, baseline, counterpart) for size in self.rounds],
+                pipeline=self.pipeline.figures(baseline.pipeline if baseline else None, max_drop),
             )
         self.close()
         fields = self.figures.__struct_fields__
@@ -235,24 +238,21 @@ class Row:
 
     def _cell(self, size: int, baseline: Row | None, counterpart: Row | None) -> Cell:
         """Return the figures at one batch size."""
-        same_runtime = None
-        if counterpart is not None and (gain := self.speedup(counterpart, size)):
-            same_runtime = RuntimeSpeedup(
-                format=counterpart.name,
-                value=gain.value,
-                low=gain.low,
-                high=gain.high,
-                processes=gain.processes,
-            )
         return summarize(
             size,
             self.rounds[size],
             warm=self._warm[size],
             joules_per_image=self._joules[size] if self.device == "cuda" else None,
             speedup=None if baseline in {None, self} else self.speedup(baseline, size),
-            speedup_same_runtime=same_runtime,
+            speedup_same_runtime=self._speedup_same_runtime(counterpart, size),
             peak_memory=self.memory.get(size),
         )
+
+    def _speedup_same_runtime(self, counterpart: Row | None, size: int) -> RuntimeSpeedup | None:
+        gain = self.speedup(counterpart, size) if counterpart else None
+        if counterpart is None or gain is None:
+            return None
+        return RuntimeSpeedup(format=counterpart.name, **msgspec.structs.asdict(gain))
 
     def _read_last_figures(self) -> None:
         processes = self._started()
@@ -260,7 +260,7 @@ class Row:
             profile=processes.finish(),
             load_seconds=statistics.median(processes.load_seconds),
             loads_seconds=processes.load_seconds,
-            idle_between_turns=self._settled,
+            idle_between_turns=self._settled and self.pipeline.settled,
         )
 
     def _require_unchanged(self) -> None:

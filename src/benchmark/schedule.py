@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from src.benchmark.concurrency import run_concurrently
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.row import Row
+from src.benchmark.row_pipeline import PipelineFiles
 from src.system.console import Report
 
 # Precision is checked rarely, and not before the spread of the processes is known. Stopping at the
@@ -21,6 +22,9 @@ PROCESSES_BEFORE_FIRST_CHECK = 8
 PROCESSES_BETWEEN_CHECKS = 4
 # In each process, even after the time limit: one of three rounds may be interrupted.
 LEAST_ROUNDS = 3
+# Of pipelines, in each process. They take the last part of the time of a process, and few seconds.
+PIPELINE_ROUNDS = 2
+PIPELINE_PART = 0.25  # of the part of a batch size
 
 
 class Schedule:
@@ -47,18 +51,24 @@ class Schedule:
         self._started = clock()
         self._process_seconds = options.max_seconds / options.processes
         self._rounds: Counter[int] = Counter()  # by batch size
+        self._pipeline_rounds = 0
         self.baselines: dict[str, Row] = {
             row.device: row for row in rows if row.name == options.baseline and row.ok
         }
 
-    def run(self, batches: Sequence[NDArray[np.float32]]) -> None:
+    def run(
+        self, batches: Sequence[NDArray[np.float32]], files: PipelineFiles | None = None
+    ) -> None:
         """Time every row at each batch until the time limit or the target precision.
 
-        Every row has a process and gets a few rounds at each batch size. Then the rows that need
-        it get another process, and so on. Nothing is timed while a process starts.
+        Every row has a process and gets a few rounds at each batch size, and a few rounds from
+        image files to labels, last in each process: decoding changes the state of the heap. Then
+        the rows that need it get another process, and so on. Nothing is timed while a process
+        starts.
 
         Args:
             batches: (N, 3, H, W) each.
+            files: image files of the pipelines; None to time none.
         """
         self._started = self._clock()
         rows_of_batch = [[row for row in self._rows if row.ok] for _ in batches]
@@ -73,10 +83,15 @@ class Schedule:
                     process,
                 )
             end = self._started + self._process_seconds * (process + 1)
+            parts = len(batches) + (PIPELINE_PART if files else 0)
             for position, (images, rows) in enumerate(zip(batches, rows_of_batch, strict=True)):
                 now = self._clock()
-                deadline = now + (end - now) / (len(batches) - position)
+                deadline = now + (end - now) / (parts - position)
                 self._run_rounds(images, rows, process, deadline)
+            if files is not None:
+                timed = {row for rows in rows_of_batch for row in rows}
+                in_order = [row for row in self._rows if row in timed]
+                self._run_pipelines(files, in_order, process, end)
 
     def baseline_of(self, row: Row) -> Row | None:
         """Return the baseline on the row's own device; None if it did not run there.
@@ -142,6 +157,23 @@ class Schedule:
                     f"round {done + 1}"
                 )
                 row.time(images, number, self._options)
+
+    def _run_pipelines(
+        self, files: PipelineFiles, rows: Sequence[Row], process: int, deadline: float
+    ) -> None:
+        """Run at least one round of pipelines in the current processes."""
+        for done in range(min(PIPELINE_ROUNDS, self._options.rounds)):
+            ok_rows = [row for row in rows if row.ok]
+            if not ok_rows or (done and self._clock() > deadline):
+                return
+            number = self._pipeline_rounds
+            self._pipeline_rounds += 1
+            for row in rotated(ok_rows, number):
+                self._report_progress(
+                    f"{row.name} on {row.device}, from the file to the label, process "
+                    f"{process + 1}, round {done + 1}"
+                )
+                row.time_pipeline(files, number, self._options)
 
     def _report_progress(self, step: str) -> None:
         limit = self._options.max_seconds

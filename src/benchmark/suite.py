@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from src.benchmark import memory, results, up_to_date
+from src.benchmark import memory, pipeline_files, results, up_to_date
 from src.benchmark.calibration_leakage import CalibrationLeakage
 from src.benchmark.concurrency import run_concurrently
 from src.benchmark.environment import description
@@ -22,7 +22,9 @@ from src.benchmark.flipped import FlippedImages
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.plan import planned_with_baseline
 from src.benchmark.row import Row
+from src.benchmark.row_pipeline import PipelineFiles
 from src.benchmark.schedule import Schedule
+from src.data.pipeline.encoded import ImagesOfSplit
 from src.data.pipeline.split import Split
 from src.errors import LightshipError, UsageError
 from src.export import reference_outputs
@@ -60,6 +62,9 @@ class EvaluationData(Protocol):
 
     def sha256(self, split: Split) -> str:
         """Return a hash of a split's images and labels, before any preprocessing."""
+
+    def dataset(self, split: Split) -> ImagesOfSplit:
+        """Return a split's images; used only if pipelines are timed."""
 
 
 def measure_unless_done(
@@ -128,11 +133,12 @@ def measure(
         schedule = Schedule(rows, options, report)
         _check(rows, data, schedule, report)
         scored = data.sha256(_SCORED)  # before the timing, after which the images may be gone
-        images = _score(rows, data, schedule, thumbnails, leakage, report)
+        files = pipeline_files.chosen(data, _SCORED, manifest.preprocessing, options)
+        images = _score(rows, data, schedule, thumbnails, leakage, files, report)
         leakage.require_none()
         batches = _timing_batches(data, options.batch_sizes)
         with timing or nullcontext():
-            schedule.run(batches)
+            schedule.run(batches, files)
             if options.memory:
                 memory.measure(rows, batches, run.exports, limits, report)
         dataset = ScoredDataset(
@@ -143,6 +149,8 @@ def measure(
             also_in_calibration=leakage.count,
         )
         measured = _rounds(manifest, rows, options, described, dataset, time.monotonic() - started)
+        if files is not None:
+            measured = msgspec.structs.replace(measured, image_sample=files.sample.facts)
         run.write_rounds(measured)
         for row in rows:
             row.end_timing()
@@ -265,6 +273,7 @@ def _score(
     schedule: Schedule,
     thumbnails: FlippedImages,
     leakage: CalibrationLeakage,
+    files: PipelineFiles | None,
     report: Report,
 ) -> int:
     """Score every row on the test split, and return the number of images."""
@@ -272,8 +281,10 @@ def _score(
     for images, labels in data.batches(_SCORED, EVALUATION_BATCH):
         report("scoring", f"{done} of {total} images", done, total)
         leakage.add(images)
+        decoded = pipeline_files.decoded(data, _SCORED, files, range(done, done + len(images)))
         for row, logits, baseline in _answers(rows, schedule, images):
             row.scorecard.add(logits, labels, baseline)
+            pipeline_files.add_answers(row, decoded, logits, labels)
             if baseline is not None:
                 thumbnails.keep(images, logits.argmax(axis=1) != baseline.argmax(axis=1), done)
         done += len(images)

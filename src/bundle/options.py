@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.errors import UsageError
+from src.run.pipeline import REFERENCE, Decoder
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,9 @@ class BundleOptions:
         format: exported ONNX format to ship; by default the one that the run's report recommends.
         embedded: ship the file that has its preprocessing inside, which
             ``export.embed_preprocessing=true`` writes.
+        decoder: decoder of the image files. pillow is the evaluation's. pillow_draft is faster for
+            large JPEGs; it is shipped if the run's measurement shows that it keeps the accuracy
+            budget with this file.
         test_image: image file to check the model with on another machine; by default the run's
             first test image. It is in the bundle: set another one if the data are private.
     """
@@ -24,9 +28,17 @@ class BundleOptions:
     output: str
     format: str | None = None
     embedded: bool = False
+    decoder: Decoder = REFERENCE
     test_image: str | None = None
 
     def __post_init__(self) -> None:
+        if self.embedded and self.decoder != REFERENCE:
+            raise UsageError(
+                "decoder",
+                expected=f"{REFERENCE} with embedded=true, for which no other was scored",
+                found=self.decoder,
+                remedy="leave out one of the two",
+            )
         path = Path(self.output)
         if path.suffix != ".zip" or not path.parent.is_dir():
             raise UsageError(

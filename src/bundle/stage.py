@@ -11,6 +11,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
+import src
 from src import formats
 from src.bundle import archive
 from src.bundle.card import card
@@ -31,10 +32,12 @@ from src.run import fingerprint
 from src.run.facts import ScoredDataset
 from src.run.folder import Run
 from src.run.manifest import Manifest
+from src.run.pipeline import REFERENCE, Decoder
 from src.run.row import Row
 
-CONTENTS = Path(__file__).parent / "contents"
+CONTENTS = Path(src.__file__).parent / "shipped"
 MODEL = "model.onnx"
+DECODER = "decoder.json"  # if it is not the evaluation's
 TEST_IMAGE = "test_image.png"  # without loss: every decoder gives the same pixels
 
 # Largest difference of a probability between the machine that made the bundle and the one that
@@ -60,6 +63,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
     require_known(run, manifest, name)
     test_image = _test_image(run, options)
     row, dataset = _measured(run, manifest, name, embedded=options.embedded)
+    _require_budget(name, row, options.decoder)
     contents = {
         MODEL: _model(run, manifest, name, embedded=options.embedded),
         TEST_IMAGE: _png(test_image),
@@ -69,10 +73,30 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         "README.md": card(
             manifest, name, row, dataset, TEST_IMAGE, embedded=options.embedded
         ).encode(),
+        **({} if options.decoder == REFERENCE else {DECODER: _json({"decoder": options.decoder})}),
         **{file.name: file.read_bytes() for file in sorted(CONTENTS.iterdir()) if file.is_file()},
     }
     archive.write(Path(options.output), contents)
     return {name: len(contents[name]) for name in sorted(contents)}
+
+
+def _require_budget(name: str, row: Row | None, decoder: Decoder) -> None:
+    """Refuse a decoder that was not shown to keep the accuracy budget with this file.
+
+    Raises:
+        UsageError: it was not scored with this file, or its test did not pass.
+    """
+    pipeline = row.pipeline_of(decoder) if row else None
+    if decoder == REFERENCE or (pipeline and pipeline.keeps_budget):
+        return
+    answers = pipeline.answers if pipeline else None
+    raise UsageError(
+        "decoder",
+        expected=f"a decoder that was measured to keep the accuracy budget with {name}",
+        found=f"{decoder}, whose verdict is {answers.verdict if answers else 'not known'}",
+        remedy=f"measure the run's large JPEGs with benchmark.decoders=[{REFERENCE},{decoder}], or "
+        f"leave it at {REFERENCE}",
+    )
 
 
 def _require_onnx(manifest: Manifest, name: str) -> None:

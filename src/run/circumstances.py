@@ -76,6 +76,9 @@ class MeasuringOptions(Record, frozen=True, kw_only=True):
     max_accuracy_drop: Share
     loads_at_once: int | None = None
     memory: bool | None = None
+    pipeline: bool | None = None
+    pipeline_images: int | None = None
+    decoders: list[Text] | None = None
     objective: Text | None = None
     baseline: Text | None = None
     trace: bool | None = None

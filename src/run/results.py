@@ -7,6 +7,8 @@ History of the format; every version can be read:
    ``verdict`` of its own; a data set has a ``sha256``; the memory peaks are in each cell of
    ``latency`` and no longer in the row; a recommendation has ``chosen_from`` and ``tested``. A cell
    has the process of each round; in version 1 a row had one process.
+3. A row has ``pipeline``, and the measurement ``image_sample``: the time from the bytes of an image
+   file to its label. A recommendation's ``objective`` may be ``pipeline``.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from src.run.facts import (
     ScoredDataset,
 )
 from src.run.latency import Curve
+from src.run.pipeline import ImageSample
 from src.run.record import (
     Count,
     Device,
@@ -37,10 +40,10 @@ from src.run.record import (
 )
 from src.run.row import Row
 
-VERSION: Final = 2  # that is written
-VERSIONS = (1, 2)  # that can be read
+VERSION: Final = 3  # that is written
+VERSIONS = (1, 2, 3)  # that can be read
 
-Objective = Literal["latency", "size", "throughput", "memory"]
+Objective = Literal["latency", "size", "throughput", "memory", "pipeline"]
 
 
 class Undecided(Record, frozen=True, kw_only=True):
@@ -55,7 +58,8 @@ class Recommendation(Record, frozen=True, kw_only=True):
 
     format: Word | None  # null without a baseline
     objective: Objective
-    batch_size: Natural | None  # that was compared; null for the objective size
+    # That was compared; null for the objectives size and pipeline.
+    batch_size: Natural | None
     equals: list[Word]  # rows whose difference from the best was not measurable
     inconclusive: list[Undecided]
     chosen_from: Count | None = None  # rows that keep the budget
@@ -92,6 +96,7 @@ class Results(Network, frozen=True, kw_only=True):
     measured_seconds: LongSeconds
     options: MeasuringOptions
     dataset: ScoredDataset
+    image_sample: ImageSample | None = null()  # null if no pipeline was timed
     environment: Environment
     baseline: Word
     function_bounds: FunctionBounds | None = None
@@ -105,6 +110,10 @@ class Results(Network, frozen=True, kw_only=True):
             for index, row in enumerate(self.rows):
                 for position, cell in enumerate(row.latency):
                     cell.require_processes(f"rows[{index}].latency[{position}]")
+                for position, figures in enumerate(row.pipeline):
+                    figures.whole.require_processes(f"rows[{index}].pipeline[{position}].whole")
+        if self.image_sample is None and any(row.pipeline for row in self.rows):
+            raise InvalidValueError("image_sample", "the images of the rows' pipelines", None)
         self._require_distinct_rows()
         self._require_recommended_rows()
         self._require_known_classes()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta
 
 from src.run.circumstances import Environment, MeasuringOptions
 from src.run.facts import Checkpoint, ScoredDataset
 from src.run.latency import Memory, Turn
+from src.run.pipeline import ImageSample, RawPipeline
 from src.run.record import (
     Bounded,
     Count,
@@ -18,11 +20,14 @@ from src.run.record import (
     Numeral,
     Record,
     Text,
+    null,
     require_same_length,
 )
 from src.run.row import RowFigures
 
-VERSIONS = (2,)  # that can be read; the last one is written
+VERSIONS = (2, 3)  # that can be read; the last one is written
+
+Value = TypeVar("Value")
 
 CALIBRATION_BINS = 15
 _Sum = Annotated[float, Meta(ge=0, le=1e300)]  # small enough that a sum of a few is finite
@@ -88,6 +93,7 @@ class MeasuredRow(Record, frozen=True, kw_only=True):
     joules: dict[Numeral, Joules | None]  # per image, on a GPU
     memory: dict[Numeral, Memory]
     scorecard: ScorecardSums
+    pipeline: RawPipeline | None = null()  # null if it was not timed
 
     def __post_init__(self) -> None:
         if not self.figures.is_ok:
@@ -105,7 +111,7 @@ class MeasuredRow(Record, frozen=True, kw_only=True):
 class Rounds(Record, frozen=True, kw_only=True):
     """The content of ``rounds.json``."""
 
-    schema_version: Literal[2]
+    schema_version: Literal[2, 3]
     checkpoint: Checkpoint
     classes: Annotated[int, Meta(ge=1, le=10**7)]
     options: MeasuringOptions
@@ -113,6 +119,7 @@ class Rounds(Record, frozen=True, kw_only=True):
     measured_at: Text  # ISO 8601, UTC
     measured_seconds: LongSeconds
     dataset: ScoredDataset
+    image_sample: ImageSample | None = null()  # null if no pipeline was timed
     complete: bool  # the timing is finished
     rows: list[MeasuredRow]
 
@@ -126,3 +133,13 @@ class Rounds(Record, frozen=True, kw_only=True):
                 if max(getattr(card, name), default=0) >= self.classes:
                     expected = f"classes below {self.classes}"
                     raise InvalidValueError(f"{place}.scorecard.{name}", expected, "another")
+
+
+def named(values: Mapping[int, Value]) -> dict[str, Value]:
+    """Return values by batch size or number of the round with keys as JSON has them."""
+    return {str(number): value for number, value in values.items()}
+
+
+def numbered(values: Mapping[str, Value]) -> dict[int, Value]:
+    """Return values of a JSON object by batch size or number of the round."""
+    return {int(name): value for name, value in values.items()}

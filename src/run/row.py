@@ -9,6 +9,7 @@ from msgspec import Meta
 from src.run.accuracy import Accuracy, Verdict
 from src.run.facts import ExportDetails
 from src.run.latency import Cell
+from src.run.pipeline import REFERENCE, Pipeline
 from src.run.record import (
     Count,
     Device,
@@ -81,6 +82,7 @@ class RowFigures(Record, frozen=True, kw_only=True):
     usage: Text | None = null()  # lines of Python
     runs_with: list[Text] = empty_list()  # packages, by import name
     latency: list[Cell]
+    pipeline: list[Pipeline] = empty_list()  # by decoder, the reference first
     accuracy: Accuracy | None
     verdict: Verdict | None  # null without a baseline
     as_exported: bool | None = None
@@ -127,6 +129,10 @@ class RowFigures(Record, frozen=True, kw_only=True):
         """Return the figures at a batch size; None if the row was not timed at it."""
         return next((cell for cell in self.latency if cell.batch_size == batch_size), None)
 
+    def pipeline_of(self, decoder: str = REFERENCE) -> Pipeline | None:
+        """Return the pipeline with a decoder; None if it was not timed."""
+        return next((figures for figures in self.pipeline if figures.decoder == decoder), None)
+
     def require_timed(self, place: str) -> None:
         """Refuse a row with the status ok that lacks a figure of every timed row."""
         for name in _OF_TIMED_ROWS:
@@ -143,6 +149,10 @@ class Row(RowFigures, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        decoders = [figures.decoder for figures in self.pipeline]
+        if decoders and (decoders[0] != REFERENCE or len(set(decoders)) < len(decoders)):
+            expected = f"{REFERENCE} first, and each decoder once,"
+            raise InvalidValueError("pipeline", expected, decoders)
         if self.is_ok:
             self.require_timed("")
             if self.accuracy is None:
@@ -150,7 +160,7 @@ class Row(RowFigures, frozen=True, kw_only=True):
             if self.verdict is not None and self.accuracy.paired is None:
                 raise InvalidValueError("accuracy.delta_top1", "something", None)
             return
-        for name in ("latency", "accuracy"):
+        for name in ("latency", "pipeline", "accuracy"):
             if getattr(self, name):
                 expected = f"nothing for a row that is {self.status}"
                 raise InvalidValueError(name, expected, getattr(self, name))

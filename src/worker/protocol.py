@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from src.run.facts import PreprocessingFacts
+from src.run.pipeline import Decoder, Stage
 from src.run.row import Profile, Settings, TensorNoise
 
 
@@ -115,6 +117,21 @@ class TensorErrors(Answer, frozen=True, kw_only=True, tag="tensor_errors"):
     tensors: list[TensorNoise]
 
 
+class FilesHeld(Answer, frozen=True, kw_only=True, tag="files_held"):
+    """The image files are held, and the label of each was computed once."""
+
+    labels: list[int]  # the likeliest class of each file
+
+
+class PipelineTimed(Answer, frozen=True, kw_only=True, tag="pipeline_timed"):
+    """A turn of pipelines was timed."""
+
+    timing: Timing  # of whole calls, by an outer clock
+    stages: dict[Stage, list[float]]  # seconds of each call
+    settled: bool  # the process used no CPU after the turn
+    request_cpu_seconds: float
+
+
 class NotAvailable(Message, frozen=True, kw_only=True, tag="not_available"):
     """The format cannot run on the device on this machine."""
 
@@ -190,6 +207,26 @@ class CompareTensors(Request[TensorErrors], frozen=True, kw_only=True, tag="comp
     exports: str  # the folder that holds the other formats' folders
 
 
+class HoldFiles(Request[FilesHeld], frozen=True, kw_only=True, tag="hold_files"):
+    """Hold image files in memory, and classify each once."""
+
+    contents: list[bytes]  # base64 in JSON
+    preprocessing: PreprocessingFacts  # with all values
+
+
+class TimePipeline(Request[PipelineTimed], frozen=True, kw_only=True, tag="time_pipeline"):
+    """Time one turn from the bytes of some of the held files to their labels.
+
+    All files of the turn are taken equally often, at least once: rows of any speed classify the
+    same files.
+    """
+
+    decoder: Decoder
+    files: list[int]  # positions among the held ones
+    samples: int  # at most, unless there are more files
+    max_seconds: float
+
+
 AnyRequest = (
     ImportRuntime
     | Load
@@ -202,6 +239,8 @@ AnyRequest = (
     | PeakMemory
     | Trace
     | CompareTensors
+    | HoldFiles
+    | TimePipeline
 )
 AnyAnswer = (
     Imported
@@ -214,6 +253,8 @@ AnyAnswer = (
     | Profiled
     | MemoryPeak
     | TensorErrors
+    | FilesHeld
+    | PipelineTimed
     | NotAvailable
     | Failed
 )

@@ -18,7 +18,7 @@ import sys
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import perf_counter, process_time, sleep
+from time import perf_counter, process_time
 from typing import assert_never
 
 import numpy as np
@@ -33,16 +33,12 @@ from src.system.packages import missing_packages
 from src.worker import protocol
 from src.worker.answer import UnusableAnswer, logits_of
 from src.worker.energy import EnergyMeter
+from src.worker.idle import wait_until_idle
 from src.worker.memory_peak import peak_when_steady
+from src.worker.pipeline import ImagePipeline
 from src.worker.stopwatch import Stopwatch
 
 Images = NDArray[np.float32]
-
-# A thread pool may spin for a while after its last task. A worker answers only after this has
-# ended, so that it uses no CPU during the turns of other workers.
-_IDLE_CHECK_SECONDS = 0.005
-_IDLE_SHARE = 0.1  # of one core
-_IDLE_CEILING_SECONDS = 0.5
 
 _NICE = -20  # the highest priority that is not real-time; privileged
 
@@ -57,6 +53,7 @@ class Worker:
         self._threads = threads
         self._runtime: Runtime | None = None
         self._held: Images | None = None
+        self._pipeline: ImagePipeline | None = None
         self._classes: int | None = None
         self._energy = EnergyMeter(device)
         self._empty_rss = machine.peak_rss_bytes()
@@ -111,7 +108,7 @@ class Worker:
         stopwatch = self._stopwatch()
         answer = stopwatch.warm_up(tolerance, max_seconds)
         self._require_logits(stopwatch)
-        self._settle()
+        wait_until_idle()
         return answer
 
     def time(self, samples: int, max_seconds: float) -> protocol.Timed:
@@ -120,7 +117,7 @@ class Worker:
         stopwatch = self._stopwatch()
         timing = stopwatch.time(samples, max_seconds)
         self._require_logits(stopwatch)
-        settled = self._settle()
+        settled = wait_until_idle()
         return protocol.Timed(
             timing=timing, settled=settled, request_cpu_seconds=process_time() - cpu_before
         )
@@ -128,7 +125,7 @@ class Worker:
     def energy(self, least_seconds: float, max_seconds: float) -> protocol.Spent:
         """Measure the energy of many calls: see :meth:`Stopwatch.energy`."""
         answer = self._stopwatch().energy(least_seconds, max_seconds)
-        self._settle()
+        wait_until_idle()
         return answer
 
     def finish(self) -> protocol.Profiled:
@@ -166,15 +163,16 @@ class Worker:
         noises = [row.TensorNoise(**dataclasses.asdict(tensor)) for tensor in tensors]
         return protocol.TensorErrors(tensors=noises)
 
-    def _settle(self) -> bool:
-        """Wait until this process uses no CPU; False if it still does at the ceiling."""
-        end = perf_counter() + _IDLE_CEILING_SECONDS
-        while perf_counter() < end:
-            wall, cpu = perf_counter(), process_time()
-            sleep(_IDLE_CHECK_SECONDS)
-            if process_time() - cpu < _IDLE_SHARE * (perf_counter() - wall):
-                return True
-        return False
+    def pipeline(
+        self, request: protocol.HoldFiles | protocol.TimePipeline
+    ) -> protocol.FilesHeld | protocol.PipelineTimed:
+        """Hold image files and classify each once, or time one turn: see :class:`ImagePipeline`."""
+        if isinstance(request, protocol.HoldFiles):
+            self._pipeline = ImagePipeline(self._loaded(), request.preprocessing, request.contents)
+            return self._pipeline.classify()
+        if self._pipeline is None:
+            raise RuntimeError("no files are held")
+        return self._pipeline.time(request)
 
     def _require_logits(self, stopwatch: Stopwatch) -> None:
         """Check the output of the last timed call.
@@ -226,7 +224,7 @@ def serve(connection: Connection, worker: Worker) -> None:
         connection.send_bytes(protocol.encoded(message))
 
 
-def _answer(  # noqa: C901, PLR0911  # one case a request
+def _answer(  # noqa: C901, PLR0911, PLR0912  # one case a request
     worker: Worker, request: protocol.AnyRequest, images: Images
 ) -> protocol.Answer | Images:
     match request:
@@ -250,6 +248,8 @@ def _answer(  # noqa: C901, PLR0911  # one case a request
             return worker.peak_memory(images)
         case protocol.Trace():
             return worker.trace(request.path)
+        case protocol.HoldFiles() | protocol.TimePipeline():
+            return worker.pipeline(request)
         case protocol.CompareTensors():
             return worker.compare_tensors(images, request.exports)
         case _:

@@ -32,6 +32,12 @@ def test_the_default_preset_is_what_a_run_does_by_itself() -> None:
         ({"batch_sizes": [1, 0]}, "benchmark.batch_sizes: expected a positive number; found 0"),
         ({"batch_sizes": [2, 2]}, "benchmark.batch_sizes: expected each size once"),
         (
+            {"objective": "pipeline", "pipeline": False},
+            "benchmark.objective: expected benchmark.pipeline=true",
+        ),
+        ({"decoders": ["pillow_draft"]}, "benchmark.decoders: expected pillow"),
+        ({"decoders": ["pillow", "pillow"]}, "benchmark.decoders: expected pillow"),
+        (
             {"objective": "memory", "memory": False},
             "benchmark.objective: expected benchmark.memory=true",
         ),

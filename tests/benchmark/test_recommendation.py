@@ -7,6 +7,7 @@ import pytest
 from src.benchmark.recommendation import recommend
 from src.run.latency import Cell
 from src.run.layout import as_dict
+from src.run.pipeline import STAGES
 from src.run.reading import convert
 from src.run.results import Recommendation, Undecided
 from src.run.row import RowFigures
@@ -27,8 +28,20 @@ def row(
     record = table_row(
         name, size_bytes=size, verdict=verdict, latency=[cell(1, seconds), cell(8, 8 * seconds)]
     )
+    record["pipeline"] = [timed(10 + seconds)]
     record["accuracy"]["images_needed"] = 4321 if verdict == "inconclusive" else None
     return record | changes
+
+
+def timed(seconds: float, decoder: str = "pillow", noise: float = 0.0) -> dict[str, Any]:
+    """A pipeline of twenty rounds."""
+    whole = cell(1, seconds, noise)
+    for name in ("peak_rss_bytes", "peak_device_bytes"):
+        del whole[name]
+    stage = {"mean_s": seconds / 5, "p50_s": seconds / 5}
+    samples = {number: [seconds / 5] for number in whole["seconds"]}
+    stages = {name: {**stage, "seconds": samples} for name in STAGES}
+    return {"decoder": decoder, "whole": whole, "stages": stages}
 
 
 def busy(cell: dict[str, Any]) -> dict[str, Any]:
@@ -95,6 +108,7 @@ def test_where_nothing_beats_it_the_baseline_is_recommended() -> None:
         ("throughput", "wide", 8),
         ("size", "tiny", None),
         ("memory", "lean", 1),
+        ("pipeline", "ready", None),
     ],
 )
 def test_every_objective_has_its_own_best(
@@ -108,9 +122,24 @@ def test_every_objective_has_its_own_best(
         row("tiny", 3.0, size=10),
         # At the largest batch it takes the most.
         row("lean", 3.0, size=20, latency=[lean, cell(8, 24.0, peak_rss_bytes=9000)]),
+        # Its input needs no conversion.
+        row("ready", 1.5, pipeline=[timed(1.6)]),
         objective=objective,
     )
     assert (advice.format, advice.batch_size) == (expected, batch_size)
+
+
+def test_pipelines_that_are_not_measurably_different_are_equal() -> None:
+    noisy = row("small", 1.0, size=10, pipeline=[timed(5.1, noise=0.1)])
+    advice = best(
+        row("eager", 4.0), row("large", 2.0, pipeline=[timed(5.0)]), noisy, objective="pipeline"
+    )
+    assert (advice.format, advice.equals) == ("small", ["large"])
+    slower = row("small", 1.0, size=10, pipeline=[timed(8.0, noise=0.1)])
+    advice = best(
+        row("eager", 4.0), row("large", 2.0, pipeline=[timed(5.0)]), slower, objective="pipeline"
+    )
+    assert (advice.format, advice.equals) == ("large", [])
 
 
 def test_rows_of_other_devices_and_failed_rows_do_not_compete() -> None:

@@ -172,7 +172,7 @@ def require_only_whole_ones(run: Run, whole: dict[str, Any]) -> None:
     changes: list[tuple[tuple[Any, ...], Any]] = [
         (("complete",), False),
         (("schema_version",), 1),
-        (("schema_version",), 3),
+        (("schema_version",), 4),
         (("schema_version",), True),
         (("schema_version",), "2"),
         (("dataset",), {"name": "planted", "split": "test", "images": 50}),

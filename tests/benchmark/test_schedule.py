@@ -244,3 +244,45 @@ def test_rows_are_not_compared_with_a_baseline_that_failed_meanwhile() -> None:
     assert schedule.baseline_of(row) is not None
     baseline.ok = False
     assert schedule.baseline_of(row) is schedule.reference_of(row) is None
+
+
+class TimedRow(FakeRow):
+    """A row whose pipelines are logged too."""
+
+    def time_pipeline(self, files: Any, number: int, options: BenchmarkOptions) -> None:
+        assert not self.begun
+        self.log.append(("pipeline", number, self.name))
+
+
+@pytest.mark.parametrize(("rounds", "seconds", "expected"), [(6, 1e9, 2), (1, 1e9, 1), (6, 0.1, 1)])
+def test_pipelines_are_timed_last_in_each_process_for_few_rounds(
+    rounds: int, seconds: float, expected: int
+) -> None:
+    log: list[Any] = []
+    rows: Any = [TimedRow("a", log), TimedRow("b", log)]
+    processes = 2 if seconds > 1 else 1
+    options = BenchmarkOptions(rounds=rounds, processes=processes, max_seconds=seconds)
+    schedule = Schedule(rows, options, lambda *_: None, clock=lambda: float(len(log)))
+    schedule.run([IMAGES], files=("a sample", ["pillow"]))  # type: ignore[arg-type]
+    timed = [entry for entry in log if entry[0] == "pipeline"]
+    numbers = range(expected * processes)
+    names = [[row.name for row in rotated(rows, number)] for number in numbers]
+    assert timed == [
+        ("pipeline", number, name)
+        for number, in_order in zip(numbers, names, strict=True)
+        for name in in_order
+    ]
+    ends = [*[at for at, entry in enumerate(log) if entry[0] == "begin"][::2], len(log)]
+    for end in ends:
+        assert [entry[0] for entry in log[end - 2 * expected : end]] == ["pipeline"] * 2 * expected
+
+
+def test_a_failed_row_is_left_out_of_pipelines() -> None:
+    log: list[Any] = []
+    rows: Any = [TimedRow("a", log), TimedRow("b", log)]
+    rows[1].ok = False
+    schedule = Schedule(rows, BenchmarkOptions(processes=1), lambda *_: None, clock=lambda: 0.0)
+    schedule.run([IMAGES], files=("a sample", ["pillow"]))  # type: ignore[arg-type]
+    assert {entry[-1] for entry in log if entry[0] == "pipeline"} == {"a"}
+    rows[0].ok = False
+    schedule.run([IMAGES], files=("a sample", ["pillow"]))  # type: ignore[arg-type]

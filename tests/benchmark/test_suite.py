@@ -100,8 +100,9 @@ def test_a_run_that_was_calibrated_on_the_scored_images_is_refused(run: Run) -> 
 
 def test_a_second_measurement_keeps_the_first_in_its_own_file(run: Run) -> None:
     few = BenchmarkOptions(
-        batch_sizes=[1], threads=1, processes=1, rounds=2, samples=2, warmup_seconds=0.01
-    )
+        batch_sizes=[1], threads=1, processes=1, rounds=2, samples=2, warmup_seconds=0.01,
+        pipeline=False,
+    )  # fmt: skip
     for name in NAMES:
         if name != "eager":
             entries = as_dict(run.read_manifest())

@@ -86,6 +86,7 @@ def benchmark(run: Run, _: list[str]) -> None:
     options = BenchmarkOptions(
         batch_sizes=[1], rounds=1, samples=2, turn_seconds=0.01, max_seconds=0.01,
         warmup_seconds=0.01, threads=1, baseline="onnx_fp32", strict=True, again=True,
+        pipeline=False,
     )  # fmt: skip
     require_success(measure(run, Photos(), options, no_progress).rows, options)
 

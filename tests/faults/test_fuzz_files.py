@@ -102,7 +102,7 @@ def test_valid_mutated_measurements_can_be_reported_and_compared(
         measured = []
         for _ in range(2):
             content = valid_mutation(chance.choice(kinds), chance, Results)
-            version = 1 if content.get("schema_version") != 2 else 2
+            version = 3 if content.get("schema_version") == 3 else 1
             run.benchmark.write_text(json.dumps({**content, "schema_version": version}))
             measured.append(Measured(f"run {len(measured)}", run.benchmark, run.read_benchmark()))
         one, other = (item.results for item in measured)

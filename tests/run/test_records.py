@@ -23,7 +23,16 @@ from src.run.reading import convert
 from src.run.record import InvalidValueError, Record
 from src.run.results import Results
 from tests.faults.mutation import valid_mutation
-from tests.report.planted import FAILED, latency, of_version_1, results, row
+from tests.report.planted import (
+    FAILED,
+    drafted,
+    latency,
+    of_version_1,
+    of_version_2,
+    pipeline,
+    results,
+    row,
+)
 from tests.report.writers.test_cards import manifest
 
 DETAILS = {
@@ -33,7 +42,7 @@ DETAILS = {
     "table": {"head": [["recipe", "text"], ["top-1", "share"]], "rows": [["x", 0.5]], "chosen": 0},
 }
 MEASURED = results(
-    row("eager", details=DETAILS),
+    row("eager", details=DETAILS, pipeline=[pipeline(), drafted()]),
     row("onnx", latency=[latency(1, 0.01, memory_reason="killed")]),
     row("onnx_fp32", **FAILED, verdict=None),
 )
@@ -46,7 +55,7 @@ def test_a_measurement_that_is_written_is_read_again_as_it_was(tmp_path: Path, s
     run = Run(tmp_path / "model" / "version_0")
     run.folder.mkdir(parents=True)
     chance = random.Random(seed)
-    base = chance.choice([MEASURED, of_version_1(MEASURED)])
+    base = chance.choice([MEASURED, of_version_2(MEASURED), of_version_1(MEASURED)])
     run.benchmark.write_text(json.dumps(valid_mutation(base, chance, Results)))
     measured = run.read_benchmark()
     kept = run.write_benchmark(measured, "a machine")

@@ -1,4 +1,4 @@
-"""Charts of a measured run: latency against accuracy, latencies, sizes, the training."""
+"""Charts of a measured run: latency against accuracy, latencies, sizes, pipelines, the training."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from src.report.charts.chart import Chart
 from src.report.charts.latency import latency_chart
 from src.report.charts.learning_curves import training_chart
+from src.report.charts.pipeline import pipeline_chart
 from src.report.charts.size import size_chart
 from src.report.charts.style import colors
 from src.report.charts.tradeoff import points_of_run, tradeoff, tradeoff_in_words
@@ -25,6 +26,8 @@ def charts(results: Results) -> Iterator[Chart]:
         yield latency_chart(rows, size, color_of)
     if rows:
         yield size_chart(rows, color_of)
+    if (by_stage := pipeline_chart(rows)) is not None:
+        yield by_stage
     if (training := training_chart(results)) is not None:
         yield training
 

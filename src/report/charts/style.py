@@ -25,6 +25,13 @@ PART_COLORS = {  # of a training step
     "optimizer": "#1e6b34",
     "other": "#8a8a8a",
 }
+STAGE_COLORS = {  # of a pipeline
+    "decode": PALETTE[0],
+    "resize": PALETTE[1],
+    "convert": PALETTE[2],
+    "infer": PALETTE[3],
+    "label": PALETTE[4],
+}
 
 NARROW, WIDE = 4.4, 8.4  # inches: a phone's width, and a table's
 _SETTINGS: Any = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from src.report.document import UNSTABLE
-from src.report.sections import speedups, verdicts
+from src.report.sections import pipeline, speedups, verdicts
 from src.report.sections.int8_slowdown import explanations
 from src.report.sections.measurements import cause_of
 from src.report.sections.rows import measured, memory_of, name_of
@@ -39,6 +39,7 @@ def footnotes(results: Results, *, unmeasured: bool = True) -> Iterator[str]:
     yield from verdicts.beyond_rounding(results)
     yield from verdicts.other_function(results)
     causes = {cause_of(cell) for row in results.rows for cell in row.latency}
+    causes |= {pipeline.cause_of(timed.whole) for row in results.rows for timed in row.pipeline}
     for cause, meaning in _CAUSES.items():
         if cause in causes:
             yield f"{UNSTABLE}{cause}: unstable, {meaning}"

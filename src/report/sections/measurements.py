@@ -16,7 +16,7 @@ from src.report.document import (
     tabulate,
     text_column,
 )
-from src.report.sections import speedups, verdicts
+from src.report.sections import pipeline, speedups, verdicts
 from src.report.sections.environment import threads
 from src.report.sections.recommendation import points
 from src.report.sections.rows import (
@@ -121,6 +121,8 @@ def columns(results: Results) -> list[Column[Row]]:
                 is_detail=position > 0,
             ),
         ]
+    if any(row.pipeline for row in measured(results)):
+        shown.append(Column("pipeline\nms", pipeline.cell, best=min))
     return shown
 
 
@@ -232,6 +234,11 @@ def _definitions(results: Results) -> list[str]:
         "95 % interval over processes; of means where a cell of the pair is marked busy or steal. "
         "Times fp32 there: against the fp32 file of the same runtime, so that "
         "the runtime's own gain is not credited to the format.",
+        *(
+            ["Pipeline: from the bytes of an image file to its label, one image at a time."]
+            if results.image_sample
+            else []
+        ),
         f"Calibration of static int8: {results.calibration.images} images of the "
         f"{results.calibration.split} split.",
     ]

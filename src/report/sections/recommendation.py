@@ -19,6 +19,7 @@ _BETTER = {
     "throughput": "of a higher throughput",
     "size": "smaller",
     "memory": "smaller in memory",
+    "pipeline": "faster from the image file to the label",
 }
 
 
@@ -87,8 +88,11 @@ def _reasons(
 ) -> Iterator[str]:
     size = advice.batch_size
     cells = [cell for cell in row.latency if size is None or cell.batch_size == size]
-    if cells and cells[0].speedup:
-        yield _speed(cells[0].speedup, cells[0].batch_size, name)
+    pipeline = row.pipeline_of()
+    if advice.objective == "pipeline" and pipeline and pipeline.whole.speedup:
+        yield _speed(pipeline.whole.speedup, "from the image file to the label", name)
+    elif cells and cells[0].speedup:
+        yield _speed(cells[0].speedup, f"at batch {cells[0].batch_size}", name)
     if baseline and row.size_bytes and baseline.size_bytes:
         ratio = baseline.size_bytes / row.size_bytes
         yield f"{ratio:.1f}x smaller" if ratio > 1.05 else "of the same size"  # noqa: PLR2004
@@ -105,9 +109,8 @@ def _reasons(
         )
 
 
-def _speed(gain: Interval, batch_size: int, baseline: str) -> str:
+def _speed(gain: Interval, where: str, baseline: str) -> str:
     interval = speedups.interval_of(gain)
-    where = f"at batch {batch_size}"
     if speedups.is_of_one(gain):
         where += f" in {speedups.ONE_PROCESS}"
     too_few = "too few rounds to tell more"

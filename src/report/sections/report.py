@@ -13,6 +13,7 @@ from src.report.sections import (
     health,
     measurements,
     operators,
+    pipeline,
     recommendation,
     reproduction,
 )
@@ -43,6 +44,7 @@ class Report:
         outliers: the layers of an unhealthy network.
         export_notes: how the files were made, one section per format.
         operators: the time of a call by operator.
+        pipeline: the time from an image file to its label, by stage; None if it was not timed.
         more: figures that only a page has room for.
         environment: the date and the machine of the measurement.
         checkpoint: the weights that every file was made from.
@@ -66,6 +68,7 @@ class Report:
     outliers: Section | None
     export_notes: Sequence[Section]
     operators: Section | None
+    pipeline: Section | None
     more: Section
     environment: Sequence[Fact]
     checkpoint: Fact
@@ -92,6 +95,7 @@ def report_of(results: Results) -> Report:
         outliers=health.outliers(results.health),
         export_notes=export_notes.sections(results),
         operators=operators.section(results),
+        pipeline=pipeline.section(results),
         more=measurements.more(results),
         environment=environment.facts(results),
         checkpoint=environment.checkpoint(results),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from src.report.sections.rows import accuracy_of, measured, memory_of
 from src.run.latency import Cell
+from src.run.pipeline import Pipeline
 from src.run.results import Results
 from src.run.row import Row
 
@@ -18,6 +19,10 @@ def scalars(results: Results) -> dict[str, float]:
             of_cell = _of_cell(cell)
             size = f"{tag}/batch_{cell.batch_size}"
             figures |= {f"{size}/{name}": value for name, value in of_cell.items()}
+        for pipeline in row.pipeline:
+            of_pipeline = _of_pipeline(pipeline)
+            decoder = f"{tag}/pipeline/{pipeline.decoder}"
+            figures |= {f"{decoder}/{name}": value for name, value in of_pipeline.items()}
     return {tag: value for tag, value in figures.items() if value is not None}
 
 
@@ -47,4 +52,19 @@ def _of_cell(cell: Cell) -> dict[str, float | None]:
         "peak_rss_bytes": memory.peak_rss_bytes,
         "peak_device_bytes": memory.peak_device_bytes,
         "speedup": cell.speedup.value if cell.speedup else None,
+    }
+
+
+def _of_pipeline(pipeline: Pipeline) -> dict[str, float | None]:
+    whole, answers = pipeline.whole, pipeline.answers
+    return {
+        "mean_s": whole.mean_s,
+        "p50_s": whole.p50_s,
+        "p90_s": whole.p90_s,
+        "p99_s": whole.p99_s,
+        "images_per_second": whole.images_per_second,
+        "cpu_seconds_per_image": pipeline.cpu_seconds_per_image,
+        "speedup": whole.speedup.value if whole.speedup else None,
+        "delta_top1": answers.delta_top1 if answers else None,
+        **{f"{stage}_s": time.mean_s for stage, time in pipeline.stages.items()},
     }

@@ -18,6 +18,8 @@ def show(report: Report, console: Console) -> None:
     narrow = console.is_terminal
     console.print(report_table(report, narrow=narrow))
     show_lines(report.unmeasured, console)
+    if report.pipeline:
+        show_lines(report.pipeline.sentences, console)
     show_lines(report.recommendation, console, style="bold")
     if report.warning:
         show_warning(report.warning, console)

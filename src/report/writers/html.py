@@ -53,7 +53,9 @@ def page(report: Report, charts: Sequence[Chart], flipped: Path) -> str:
         flipped: the folder of the images that some row classifies differently from the baseline.
     """
     by_name = {chart.name: chart for chart in charts}
-    named = {name: by_name.pop(name, None) for name in ("tradeoff", "training", "per_class")}
+    named = {
+        name: by_name.pop(name, None) for name in ("tradeoff", "training", "per_class", "pipeline")
+    }
     templates = environment()
     templates.filters["flipped_image"] = lambda position: _data(flipped / f"{position}.png")
     return templates.get_template("report.html").render(

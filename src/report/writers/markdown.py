@@ -35,6 +35,7 @@ def page(report: Report, images: Sequence[str] = ()) -> str:
             for section in report.quantization_errors
             for line in section_lines(section, level=3)
         ),
+        *(section_lines(report.pipeline) if report.pipeline else ()),
         *(section_lines(report.outliers) if report.outliers else ()),
         *(line for section in report.export_notes for line in export_notes_lines(section)),
         *(section_lines(report.operators) if report.operators else ()),

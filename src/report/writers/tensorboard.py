@@ -39,6 +39,8 @@ def write(
         writer.add_text("benchmark/table", figures_by_file(report.measurements.table))
         writer.add_text("benchmark/recommendation", markdown.paragraphs(report.recommendation))
         writer.add_text("benchmark/answers", figures_by_file(report.answers.table))
+        if report.pipeline:
+            writer.add_text("benchmark/pipeline", untitled([report.pipeline]))
         if report.operators and report.operators.table.heads:
             writer.add_text("benchmark/operators", operators(report.operators))
         writer.add_text("benchmark/more", figures_by_file(report.more.table))

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import onnxruntime as ort
 from PIL import Image
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -25,6 +24,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 HERE = Path(__file__).resolve().parent
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
+PLAIN, DRAFT = "pillow", "pillow_draft"  # decoders
 MOST_PIXELS = 178_956_970  # limit against decompression bombs
 LONGEST_SIDE = 1 << 20
 LONGEST_RATIO = 32  # of an image's sides: the ends of a longer one are cut off before the resizing
@@ -47,10 +47,20 @@ class Model:
     Args:
         path: of the model.
         most_pixels: limit of an image; a larger one is refused before it is decoded.
+        decoder: ``pillow``, or ``pillow_draft``, which is faster for large JPEGs and less exact; by
+            default the one that this folder was made with.
     """
 
-    def __init__(self, path: Path = HERE / "model.onnx", most_pixels: int = MOST_PIXELS) -> None:
+    def __init__(
+        self,
+        path: Path = HERE / "model.onnx",
+        most_pixels: int = MOST_PIXELS,
+        decoder: str | None = None,
+    ) -> None:
+        import onnxruntime as ort  # here, so that the other functions can be used without it
+
         self._most_pixels = most_pixels
+        self._decoder = decoder or chosen_decoder()
         self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.class_names: list[str] = json.loads(metadata["class_names"])
@@ -68,8 +78,10 @@ class Model:
         Raises:
             UnreadableImageError: the file cannot be decoded.
         """
-        image = read_image(file, self._most_pixels)
-        return np.asarray(image) if self._embedded else preprocess(image, self._preprocessing)
+        rule = self._preprocessing
+        at_least = None if self._embedded else least_side(self._decoder, rule)
+        image = read_image(file, self._most_pixels, at_least)
+        return np.asarray(image) if self._embedded else preprocess(image, rule)
 
     def answer(self, images: Sequence[Array]) -> Array:
         """Return probabilities (n, K) for n prepared images.
@@ -85,9 +97,19 @@ class Model:
             answers = [self._session.run(None, {"image": image})[0][None] for image in images]
             return np.concatenate([require_answer(answer, 1, classes) for answer in answers])
         answer = self._session.run(None, {"images": np.stack(images)})[0]
-        logits = require_answer(answer, len(images), classes)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+        return softmax(require_answer(answer, len(images), classes))
+
+
+def softmax(logits: Array) -> Array:
+    """Return the probabilities of logits (n, K)."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def likeliest(probabilities: Array, count: int) -> list[int]:
+    """Return the ``count`` likeliest classes of one image, (K,), the likeliest first."""
+    best: list[int] = np.argsort(-probabilities, kind="stable")[:count].tolist()
+    return best
 
 
 def require_answer(answer: Array, images: int, classes: int) -> Array:
@@ -111,8 +133,13 @@ class UnreadableImageError(ValueError):
     """The file is not an image, or cannot be decoded here."""
 
 
-def read_image(path: str | Path | IO[bytes], most_pixels: int = MOST_PIXELS) -> Image.Image:
+def read_image(
+    path: str | Path | IO[bytes], most_pixels: int = MOST_PIXELS, at_least: int | None = None
+) -> Image.Image:
     """Return the image in a file, upright by its EXIF orientation, as RGB in 8 bits.
+
+    With ``at_least``, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size if both sides stay at least
+    so long. This takes a fraction of the time, because libjpeg leaves out the high frequencies.
 
     Raises:
         UnreadableImageError: the file cannot be decoded, or the image is larger than
@@ -121,6 +148,8 @@ def read_image(path: str | Path | IO[bytes], most_pixels: int = MOST_PIXELS) -> 
     try:
         with Image.open(path, formats=formats()) as file:
             require_bounded(file.size, most_pixels)
+            if at_least is not None:
+                file.draft(None, (at_least, at_least))  # has an effect on JPEG only
             file.load()
             image = as_rgb(file)
             method = UPRIGHT.get(file.getexif().get(ORIENTATION))
@@ -159,24 +188,50 @@ def as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def chosen_decoder() -> str:
+    """Return the decoder that this folder was made with."""
+    path = HERE / "decoder.json"
+    if not path.is_file():
+        return PLAIN
+    decoder: str = json.loads(path.read_text(encoding="utf-8"))["decoder"]
+    return decoder
+
+
+def least_side(decoder: str, rule: dict[str, Any]) -> int | None:
+    """Return the side below which a decoder makes no image smaller; None if it always makes all."""
+    if decoder != DRAFT:
+        return None
+    size: int = rule["image_size"]
+    return size if rule["resize"] == "squash" else round(size / rule["crop_share"])
+
+
 def preprocess(image: Image.Image, rule: dict[str, Any]) -> Array:
     """Return the model's input, (3, H, W): resized, scaled and normalised as in the evaluation."""
+    return as_input(resized(image, rule), rule)
+
+
+def resized(image: Image.Image, rule: dict[str, Any]) -> Image.Image:
+    """Return the image resized and cut to the model's size."""
     size = rule["image_size"]
     filter_ = RESAMPLING[rule["interpolation"]]
     if rule["resize"] == "squash":
-        image = image.resize((size, size), filter_)
-    else:  # cut the ends off a very long image, resize the shorter side, crop the middle
-        shorter = min(image.size)
-        left, top = (
-            max(side - LONGEST_RATIO * shorter, 0) // (4 * shorter) * (2 * shorter)
-            for side in image.size
-        )
-        image = image.crop((left, top, image.width - left, image.height - top))
-        to = round(size / rule["crop_share"])
-        width, height = (int(to * side / shorter) for side in image.size)
-        image = image.resize((width, height), filter_)
-        left, top = round((width - size) / 2), round((height - size) / 2)
-        image = image.crop((left, top, left + size, top + size))
+        return image.resize((size, size), filter_)
+    # Cut the ends off a very long image, resize the shorter side, crop the middle.
+    shorter = min(image.size)
+    left, top = (
+        max(side - LONGEST_RATIO * shorter, 0) // (4 * shorter) * (2 * shorter)
+        for side in image.size
+    )
+    image = image.crop((left, top, image.width - left, image.height - top))
+    to = round(size / rule["crop_share"])
+    width, height = (int(to * side / shorter) for side in image.size)
+    image = image.resize((width, height), filter_)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return image.crop((left, top, left + size, top + size))
+
+
+def as_input(image: Image.Image, rule: dict[str, Any]) -> Array:
+    """Return the model's input, (3, H, W), for an image of its size: scaled and normalised."""
     values = np.asarray(image, dtype=np.float32) * np.float32(rule["scale"])
     mean, std = (np.asarray(rule[name], dtype=np.float32) for name in ("mean", "std"))
     return np.ascontiguousarray(((values - mean) / std).transpose(2, 0, 1))
@@ -221,7 +276,7 @@ def main() -> None:
             print(f"error: {path}: {error}", file=sys.stderr)
             unanswered += 1
             continue
-        best = np.argsort(-probabilities, kind="stable")[: arguments.top]
+        best = likeliest(probabilities, arguments.top)
         top = [(model.class_names[index], float(probabilities[index])) for index in best]
         if arguments.json:
             named = [{"class": name, "probability": value} for name, value in top]

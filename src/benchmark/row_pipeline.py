@@ -1,0 +1,166 @@
+"""The pipeline of one row: timed turns by decoder, and the answers after each decoder."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.benchmark.environment.interference import Observation
+from src.benchmark.options import BenchmarkOptions
+from src.benchmark.row_processes import RowProcesses
+from src.benchmark.statistics import pipeline as statistics
+from src.benchmark.statistics.latency import speedup
+from src.data.pipeline.encoded import EncodedImages
+from src.run.pipeline import (
+    DECODERS,
+    REFERENCE,
+    AnswerSums,
+    Decoder,
+    Pipeline,
+    PipelineTurn,
+    RawPipeline,
+)
+from src.run.rounds import named, numbered
+from src.worker import protocol
+from src.worker.answer import Logits
+from src.worker.process import WorkerProcess
+
+FILES = 4  # of a turn, each taken equally often
+TURN_SHARE = 0.5  # of benchmark.turn_seconds, so that pipelines add few seconds to a measurement
+
+
+class PipelineFiles(NamedTuple):
+    """The image files that all rows are timed on, and the decoders to time."""
+
+    sample: EncodedImages
+    decoders: list[Decoder]
+
+
+class RowPipeline:
+    """Raw measurement of the pipeline of one row."""
+
+    def __init__(self) -> None:
+        self._rounds: dict[Decoder, dict[int, PipelineTurn]] = {}
+        self._answers: dict[Decoder, AnswerSums] = {}
+        self._held: int | None = None  # the process that holds the files
+        self.settled = True  # used no CPU between its turns
+
+    @property
+    def reference(self) -> dict[int, PipelineTurn]:
+        """The rounds with the reference decoder."""
+        return self._rounds.get(REFERENCE, {})
+
+    def time(
+        self,
+        processes: RowProcesses,
+        files: PipelineFiles,
+        number: int,
+        options: BenchmarkOptions,
+    ) -> None:
+        """Time one turn with each decoder, on the files of the round.
+
+        The first turn of a process also sends the files, and classifies each once.
+
+        Args:
+            processes: those of the row.
+            files: the files.
+            number: number of the round, which selects the files.
+            options: length of a turn.
+
+        Raises:
+            WorkerError: a call fails, or the stages do not add up to the whole.
+        """
+        worker, process = processes.current, processes.number
+        if self._held != process:
+            sample = files.sample
+            worker.ask(
+                protocol.HoldFiles(contents=sample.contents, preprocessing=sample.preprocessing)
+            )
+            self._held = process
+        count = len(files.sample.contents)
+        chosen = [(number * FILES + index) % count for index in range(min(FILES, count))]
+        for decoder in files.decoders[:: 1 if number % 2 == 0 else -1]:
+            turn, is_idle = _turn(worker, process, decoder, chosen, options)
+            self._rounds.setdefault(decoder, {})[number] = turn
+            self.settled &= is_idle
+
+    def add_answers(
+        self,
+        decoder: Decoder,
+        logits: Logits,
+        reference: Logits,
+        targets: NDArray[np.int64],
+        otherwise: int,
+    ) -> None:
+        """Count a batch of answers: see :func:`src.benchmark.statistics.pipeline.added`."""
+        sums = self._answers.get(decoder, AnswerSums())
+        self._answers[decoder] = statistics.added(sums, logits, reference, targets, otherwise)
+
+    def raw(self) -> RawPipeline | None:
+        """Return the raw measurement; None if nothing was timed."""
+        if not self._rounds:
+            return None
+        rounds = {decoder: named(turns) for decoder, turns in self._rounds.items()}
+        return RawPipeline(rounds=rounds, answers=self._answers)
+
+    def restore(self, raw: RawPipeline | None) -> None:
+        """Restore what :meth:`raw` returned."""
+        if raw is None:
+            return
+        self._rounds = {decoder: numbered(turns) for decoder, turns in raw.rounds.items()}
+        self._answers = dict(raw.answers)
+
+    def figures(self, baseline: RowPipeline | None, max_drop: float) -> list[Pipeline]:
+        """Return the figures of each decoder, the reference first.
+
+        Args:
+            baseline: that of the row that the speed is compared with; None without one.
+            max_drop: top-1 accuracy that a decoder may lose, as a share of 1.
+        """
+        over = baseline.reference if baseline else {}
+        figures = []
+        for decoder in [name for name in DECODERS if name in self._rounds]:
+            rounds, is_reference = self._rounds[decoder], decoder == REFERENCE
+            sums = self._answers.get(decoder)
+            figures.append(
+                statistics.figures(
+                    decoder,
+                    rounds,
+                    None if is_reference and baseline is self else speedup(over, rounds),
+                    None if is_reference else speedup(self.reference, rounds),
+                    statistics.compared(sums, max_drop) if sums else None,
+                )
+            )
+        return figures
+
+
+def _turn(
+    worker: WorkerProcess,
+    process: int,
+    decoder: Decoder,
+    files: list[int],
+    options: BenchmarkOptions,
+) -> tuple[PipelineTurn, bool]:
+    before, cpu_before = Observation.now(), time.process_time()
+    timed = worker.ask(
+        protocol.TimePipeline(
+            decoder=decoder,
+            files=files,
+            samples=options.samples,
+            max_seconds=TURN_SHARE * options.turn_seconds,
+        )
+    )
+    after, parent_seconds = Observation.now(), time.process_time() - cpu_before
+    own_seconds = parent_seconds + timed.request_cpu_seconds
+    turn = PipelineTurn(
+        seconds=timed.timing.seconds,
+        stages=timed.stages,
+        elapsed_seconds=timed.timing.elapsed_seconds,
+        cpu_seconds=timed.timing.cpu_seconds,
+        disturbance=before.until(after, own_seconds) if before and after else None,
+        process=process,
+    )
+    return turn, timed.settled

@@ -1,0 +1,170 @@
+"""Image files of a split as bytes, as a deployed program gets them, and that program's inputs."""
+
+from __future__ import annotations
+
+import io
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from src.data.pipeline.dataset import LabelledImages
+from src.data.pipeline.image_file import UnreadableImageError
+from src.data.pipeline.image_files import ImageFiles
+from src.data.pipeline.split import Split
+from src.data.pipeline.threads import in_order
+from src.data.preprocessing import Preprocessing
+from src.run.facts import PreprocessingFacts
+from src.run.pipeline import Decoder, ImageSample
+from src.shipped import predict
+
+_MOST_BYTES = 64_000_000  # of a sample, unless one file is larger
+
+
+class ImagesOfSplit(Protocol):
+    """The images of one split: those at ``indices``, (n,)."""
+
+    @property
+    def images(self) -> LabelledImages: ...
+
+    @property
+    def indices(self) -> NDArray[np.int64]: ...
+
+
+@dataclass(frozen=True)
+class EncodedImages:
+    """Image files in memory, with their description."""
+
+    contents: list[bytes]
+    facts: ImageSample
+    preprocessing: PreprocessingFacts  # with all values, as it travels with an exported file
+
+
+def sample(
+    split: Split, images: ImagesOfSplit, most: int, preprocessing: PreprocessingFacts
+) -> EncodedImages:
+    """Return at most ``most`` files of a split, evenly spread, or its images encoded as PNG.
+
+    Files that the data module has left out as unreadable are not among them.
+
+    Raises:
+        UnreadableImageError: a file cannot be decoded any more.
+    """
+    count = len(images.indices)
+    positions = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
+    contents: list[bytes] = []
+    kinds: Counter[str] = Counter()
+    sizes: list[tuple[int, int]] = []
+    for position in positions.tolist():
+        content = _content(images, position)
+        if contents and sum(map(len, contents)) + len(content) > _MOST_BYTES:
+            break
+        # Decoded once here, so that a damaged file fails with its name and not within a row.
+        kind, size = _kind_and_size(content, images.images.name(int(images.indices[position])))
+        kinds[kind] += 1
+        sizes.append(size)
+        contents.append(content)
+    facts = ImageSample(
+        split=split,
+        images=len(contents),
+        are_files=isinstance(images.images, ImageFiles),
+        kinds=dict(kinds),
+        bytes_p50=round(statistics.median(map(len, contents))),
+        width_p50=round(statistics.median(width for width, _ in sizes)),
+        height_p50=round(statistics.median(height for _, height in sizes)),
+    )
+    return EncodedImages(contents, facts, Preprocessing.of(preprocessing).facts())
+
+
+def applies(decoder: Decoder, images: EncodedImages) -> bool:
+    """Return True if a decoder gives other pixels than the reference for a file of the sample."""
+    rule = rule_of(images.preprocessing)
+    return any(_is_smaller(content, decoder, rule) for content in images.contents)
+
+
+def decoded_by(
+    decoder: Decoder,
+    images: ImagesOfSplit,
+    positions: Sequence[int],
+    preprocessing: PreprocessingFacts,
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Return a deployed program's inputs for the images at some positions of a split.
+
+    Returns:
+        True for each image that the decoder makes smaller than the reference does, (n,), and the
+        inputs of these images, (m, 3, H, W). The inputs of the others are the reference's.
+
+    Raises:
+        UnreadableImageError: a file cannot be decoded.
+    """
+    rule = rule_of(preprocessing)
+    otherwise = np.zeros(len(positions), np.bool_)
+    inputs: list[NDArray[np.float32]] = []
+
+    def decode(position: int) -> NDArray[np.float32] | None:
+        content = _content(images, position)
+        try:
+            if not _is_smaller(content, decoder, rule):
+                return None
+            at_least = predict.least_side(decoder, rule)
+            return predict.preprocess(
+                predict.read_image(io.BytesIO(content), at_least=at_least), rule
+            )
+        except Exception as error:  # a damaged file can make a decoder raise anything
+            name = images.images.name(int(images.indices[position]))
+            raise UnreadableImageError.of(name, str(error)) from error
+
+    if isinstance(images.images, ImageFiles):  # others are PNG, which no decoder makes smaller
+        for index, pixels in enumerate(in_order(decode, positions)):
+            if pixels is not None:
+                inputs.append(pixels)
+                otherwise[index] = True
+    shape = (0, 3, preprocessing.image_size, preprocessing.image_size)
+    return otherwise, np.stack(inputs) if inputs else np.empty(shape, np.float32)
+
+
+def rule_of(preprocessing: PreprocessingFacts) -> dict[str, object]:
+    """Return the preprocessing with all values as the plain values of an exported file."""
+    values: dict[str, object] = msgspec.to_builtins(Preprocessing.of(preprocessing).facts())
+    return values
+
+
+def _content(images: ImagesOfSplit, position: int) -> bytes:
+    """Return the bytes of an image's file, or those of a PNG made of an image without one."""
+    index = int(images.indices[position])
+    if isinstance(images.images, ImageFiles):
+        path = images.images.paths[index]
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123  # as the data module opens it
+                return file.read()
+        except OSError as error:
+            raise UnreadableImageError.of(path, error.strerror or str(error)) from error
+    buffer = io.BytesIO()
+    images.images.image(index).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _kind_and_size(content: bytes, name: str) -> tuple[str, tuple[int, int]]:
+    try:
+        predict.read_image(io.BytesIO(content))
+        with Image.open(io.BytesIO(content), formats=predict.formats()) as file:
+            return file.format or "unknown", file.size
+    except Exception as error:  # a damaged file can make a decoder raise anything
+        raise UnreadableImageError.of(name, str(error)) from error
+
+
+def _is_smaller(content: bytes, decoder: Decoder, rule: dict[str, object]) -> bool:
+    """Return True if a decoder makes the image of a file smaller than the reference does."""
+    at_least = predict.least_side(decoder, rule)
+    if at_least is None:
+        return False
+    with Image.open(io.BytesIO(content), formats=predict.formats()) as file:
+        before = file.size
+        file.draft(None, (at_least, at_least))
+        return file.size != before

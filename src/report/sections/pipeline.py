@@ -1,0 +1,264 @@
+"""The time from an image file to its label: a table by stage, and its meaning in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from src.report.document import MISSING, Cell, Column, Section, number, tabulate, text_column
+from src.report.sections import speedups
+from src.report.sections.recommendation import points
+from src.report.sections.rows import measured, name_of
+from src.run.latency import Cell as Timing
+from src.run.pipeline import REFERENCE, STAGES, ImageSample, Pipeline, Stage
+from src.run.results import Results
+from src.run.row import Row
+
+TITLE = "From the image file to the label"
+_IMAGES = 1_000_000  # of the costs in words
+_SECONDS_PER_HOUR = 3600
+# The help against a stage that takes the most time.
+_REMEDIES: dict[Stage, str] = {
+    "decode": "smaller or less compressed image files, or a faster decoder, help more than a "
+    "faster network",
+    "resize": "images stored nearer to the network's size help more than a faster network",
+    "convert": "an input of whole pixel levels would save it",
+    "infer": "a faster file or a smaller network helps the most",
+    "label": "the number of classes decides it",
+}
+_NAMES: dict[Stage, str] = {
+    "decode": "decoding",
+    "resize": "resizing",
+    "convert": "the conversion to the input",
+    "infer": "the network",
+    "label": "the labelling",
+}
+
+
+class Timed(NamedTuple):
+    """One decoder of one row."""
+
+    row: Row
+    pipeline: Pipeline
+
+
+def timed(results: Results) -> list[Timed]:
+    """Return the timed pipelines of all rows."""
+    return [Timed(row, pipeline) for row in measured(results) for pipeline in row.pipeline]
+
+
+def section(results: Results) -> Section | None:
+    """Return the section; None if no pipeline was timed."""
+    entries, sample = timed(results), results.image_sample
+    if not entries or sample is None:
+        return None
+    recommended = {(name, device) for device, name in results.recommended.items()}
+    table = tabulate(
+        "Milliseconds from the bytes of an image file to its label",
+        _columns(results, entries),
+        entries,
+        lambda entry: f"{entry.row.format} {entry.row.device} {entry.pipeline.decoder}",
+        lambda entry: entry.row.key in recommended and entry.pipeline.decoder == REFERENCE,
+    )
+    return Section(TITLE, [*sentences(results)], table, [*_notes(results, sample)])
+
+
+def sentences(results: Results) -> Iterator[str]:
+    """Yield what the recommended file of each device spends its time on, and its cost."""
+    for device, name in results.recommended.items():
+        row = results.row(name, device) if name else None
+        pipeline = row.pipeline_of() if row else None
+        if row is None or pipeline is None:
+            continue
+        yield _by_stage(row, pipeline)
+        yield from _faster_decoder(row)
+        yield _cost(row, _fastest_within_budget(row) or pipeline)
+
+
+def dominant(pipeline: Pipeline) -> tuple[Stage, float]:
+    """Return the stage that takes the most time, and its share of all stages."""
+    means = {stage: pipeline.stages[stage].mean_s for stage in STAGES}
+    stage = max(STAGES, key=lambda name: means[name])
+    total = sum(means.values())
+    return stage, means[stage] / total if total else 0.0
+
+
+def cause_of(whole: Timing) -> str | None:
+    """Return the likeliest cause of an unstable timing, but for the spread of the images."""
+    return next((cause for cause in whole.unstable if cause != "spread"), None)
+
+
+def cell(row: Row) -> Cell:
+    """Return the cell of the main table: the median with the evaluation's decoder."""
+    pipeline = row.pipeline_of()
+    return _whole(lambda whole: whole.p50_s)(Timed(row, pipeline)) if pipeline else Cell(MISSING)
+
+
+def _by_stage(row: Row, pipeline: Pipeline) -> str:
+    stage, share = dominant(pipeline)
+    parts = ", ".join(f"{name} {number(pipeline.stages[name].mean_s, 1e3, 2)}" for name in STAGES)
+    return (
+        f"From the bytes of an image file to its label, {name_of(row)} takes "
+        f"{number(pipeline.whole.mean_s, 1e3, 2)} ms in the mean ({parts}). {share:.0%} of it is "
+        f"{_NAMES[stage]}: {_REMEDIES[stage]}."
+    )
+
+
+def _faster_decoder(row: Row) -> Iterator[str]:
+    """Yield the gain of each other decoder, and whether it keeps the accuracy budget."""
+    for pipeline in row.pipeline:
+        gain, answers = pipeline.over_reference, pipeline.answers
+        if gain is None or answers is None:
+            continue
+        interval = f"[{100 * answers.delta_low:+.1f}, {100 * answers.delta_high:+.1f}]"
+        changed = (
+            f"{answers.flips} of {answers.images:,} answers change, "
+            f"{100 * answers.delta_top1:+.1f} points {interval}"
+        )
+        speed = f"{speedups.cell(gain).text} times as fast"
+        if not speedups.cell(gain).is_number:
+            speed = f"of another speed by {speedups.cell(gain).text}"
+        advice = {
+            "pass": "it keeps the budget",
+            "same": "it keeps the budget",
+            "fail": "it does not keep the budget",
+            "inconclusive": "whether it keeps the budget is open",
+        }[answers.verdict]
+        yield f"Decoded by {pipeline.decoder}, it is {speed}; {changed}: {advice}."
+
+
+def _fastest_within_budget(row: Row) -> Pipeline | None:
+    """Return the pipeline of the fastest decoder that keeps the budget and is measurably faster."""
+    faster = [
+        pipeline
+        for pipeline in row.pipeline
+        if pipeline.keeps_budget and pipeline.over_reference and pipeline.over_reference.low > 1
+    ]
+    return min(faster, key=lambda pipeline: pipeline.whole.p50_s, default=None)
+
+
+def _cost(row: Row, pipeline: Pipeline) -> str:
+    rate = pipeline.whole.images_per_second
+    hours = _IMAGES / rate / _SECONDS_PER_HOUR
+    core_hours = _IMAGES * pipeline.cpu_seconds_per_image / _SECONDS_PER_HOUR
+    return (
+        f"One process of {row.format} with {pipeline.decoder} classifies {rate:,.1f} images a "
+        f"second, a million in {hours:,.1f} hours, which take {core_hours:,.1f} hours of a core."
+    )
+
+
+def _columns(results: Results, entries: list[Timed]) -> list[Column[Timed]]:
+    one_device = len({entry.row.device for entry in entries}) == 1
+    several_decoders = any(entry.pipeline.decoder != REFERENCE for entry in entries)
+    shown = [
+        text_column("format", lambda entry: str(entry.row.format)),
+        text_column("device", lambda entry: str(entry.row.device), is_detail=one_device),
+        text_column(
+            "decoder", lambda entry: entry.pipeline.decoder, is_detail=not several_decoders
+        ),
+        *(Column(f"{stage} ms", _stage(stage)) for stage in STAGES),
+        Column("whole p50 ms", _whole(lambda whole: whole.p50_s), best=min),
+        Column("whole p90 ms", _whole(lambda whole: whole.p90_s), best=min),
+        Column("whole p99 ms", _whole(lambda whole: whole.p99_s), best=min),
+        Column(
+            f"times {results.baseline}",
+            lambda entry: speedups.cell(entry.pipeline.whole.speedup),
+            best=max,
+        ),
+        Column("images/s", _images_per_second, best=max),
+        Column("CPU s a 1000 images", _cpu_seconds, best=min),
+    ]
+    if several_decoders:
+        shown += [
+            Column(
+                f"times {REFERENCE}",
+                lambda entry: speedups.cell(entry.pipeline.over_reference),
+            ),
+            Column("changed answers", _flips),
+            Column("delta points", _delta),
+            Column("verdict", _verdict, is_text=True),
+        ]
+    return shown
+
+
+def _stage(stage: Stage) -> Callable[[Timed], Cell]:
+    def cell_of(entry: Timed) -> Cell:
+        seconds = entry.pipeline.stages[stage].mean_s
+        return Cell(number(seconds, 1e3, 2), value=seconds)
+
+    return cell_of
+
+
+def _whole(figure: Callable[[Timing], float | None]) -> Callable[[Timed], Cell]:
+    def cell_of(entry: Timed) -> Cell:
+        whole = entry.pipeline.whole
+        seconds = figure(whole)
+        if seconds is None:
+            return Cell(MISSING)
+        return Cell(number(seconds, 1e3, 2), mark=cause_of(whole) or "", value=seconds)
+
+    return cell_of
+
+
+def _images_per_second(entry: Timed) -> Cell:
+    rate = entry.pipeline.whole.images_per_second
+    return Cell(number(rate, 1, 1), value=rate)
+
+
+def _cpu_seconds(entry: Timed) -> Cell:
+    seconds = entry.pipeline.cpu_seconds_per_image
+    return Cell(number(seconds, 1000, 2), value=seconds)
+
+
+def _flips(entry: Timed) -> Cell:
+    answers = entry.pipeline.answers
+    return Cell(str(answers.flips), value=answers.flips) if answers else Cell(MISSING)
+
+
+def _delta(entry: Timed) -> Cell:
+    answers = entry.pipeline.answers
+    if answers is None:
+        return Cell(MISSING)
+    delta, low, high = (
+        number(value, 100, 2, sign=True)
+        for value in (answers.delta_top1, answers.delta_low, answers.delta_high)
+    )
+    return Cell(delta, f"[{low}, {high}]", value=answers.delta_top1)
+
+
+def _verdict(entry: Timed) -> Cell:
+    answers = entry.pipeline.answers
+    if answers is None:
+        return Cell(MISSING)
+    return Cell(answers.verdict, verdict="pass" if answers.verdict == "same" else answers.verdict)
+
+
+def _notes(results: Results, sample: ImageSample) -> Iterator[str]:
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sample.kinds.items())
+    size = f"{sample.width_p50}x{sample.height_p50} pixels and {sample.bytes_p50 / 1000:,.1f} kB"
+    origin = (
+        f"files of the {sample.split} split as they lie on disk"
+        if sample.are_files
+        else f"images of the {sample.split} split, encoded as PNG, as the data set has no files"
+    )
+    yield (
+        f"{sample.images} {origin} ({kinds}), of {size} in the median. Their bytes are in memory: "
+        "no disk and no network is part of the time."
+    )
+    yield (
+        "Stages, in the mean: decode (to an upright image in RGB), resize (with the crop), convert "
+        "(to the file's input), infer (input to logits), label (softmax and the likeliest five "
+        "classes). The whole is by a clock around all of them. The code is that of a bundle's "
+        "predict.py, one image at a time, in the row's own process."
+    )
+    yield (
+        "The spread of the whole is that of the images, not only of the machine. CPU s: processor "
+        "time of all threads of the process."
+    )
+    if any(entry.pipeline.answers for entry in timed(results)):
+        yield (
+            f"{REFERENCE} decodes as the evaluation does. Other decoders give other pixels: "
+            "changed answers, delta and verdict compare the row's own answers after either on all "
+            f"images of the {results.dataset.split} split, with a budget of "
+            f"{points(results.options.max_accuracy_drop)}, tested as those of an int8 file."
+        )

@@ -1,0 +1,145 @@
+"""Records of the pipeline: the time from the bytes of an image file to its label, by stage."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from msgspec import Meta
+
+from src.run.accuracy import Verdict
+from src.run.latency import Cell, Interval, Turn
+from src.run.record import (
+    Count,
+    Difference,
+    InvalidValueError,
+    Natural,
+    Record,
+    RoundNumber,
+    Seconds,
+    Share,
+    Text,
+    Word,
+    null,
+)
+
+# decode: the bytes to an upright image in RGB. resize: to the network's size, with the crop.
+# convert: to the file's input. infer: the input to logits. label: to the likeliest classes.
+Stage = Literal["decode", "resize", "convert", "infer", "label"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+# pillow: the decoder of the evaluation. pillow_draft: libjpeg decodes a large JPEG at 1/2, 1/4 or
+# 1/8 of its size, but not below the side that it is resized to.
+Decoder = Literal["pillow", "pillow_draft"]
+DECODERS: tuple[Decoder, ...] = get_args(Decoder)
+REFERENCE: Decoder = "pillow"
+
+StageSamples = Annotated[list[Seconds], Meta(min_length=1)]
+
+
+class PipelineTurn(Turn, frozen=True, kw_only=True):
+    """The calls of one row in one round, by one decoder; ``seconds`` are by an outer clock."""
+
+    stages: dict[Stage, StageSamples]  # seconds of each call
+
+    def __post_init__(self) -> None:
+        for stage in STAGES:
+            if len(self.stages.get(stage, ())) != len(self.seconds):
+                expected = f"{len(self.seconds)} samples, as many as calls,"
+                raise InvalidValueError(f"stages.{stage}", expected, self.stages.get(stage))
+
+
+class StageTime(Record, frozen=True, kw_only=True):
+    """The time of one stage in the same calls as the whole."""
+
+    mean_s: Seconds
+    p50_s: Seconds
+    seconds: dict[RoundNumber, StageSamples]
+
+
+class DecoderAnswers(Record, frozen=True, kw_only=True):
+    """A comparison of a row's answers after one decoder with those after the reference.
+
+    The row classifies the same scored images, decoded by either.
+    """
+
+    images: Natural
+    otherwise: Count  # images that the decoder gives other pixels
+    top1: Share
+    delta_top1: Difference
+    delta_low: Difference  # of the 95 % interval
+    delta_high: Difference
+    mcnemar_p: Share
+    flips: Count  # images with another top-1
+    lost: Count
+    gained: Count
+    images_needed: Count | None  # to settle the verdict
+    verdict: Verdict
+
+
+class AnswerSums(Record, frozen=True, kw_only=True):
+    """The counts that :class:`DecoderAnswers` is computed from."""
+
+    images: Count = 0
+    otherwise: Count = 0
+    right: Count = 0
+    flips: Count = 0
+    lost: Count = 0
+    gained: Count = 0
+
+    def __post_init__(self) -> None:
+        if self.lost + self.gained > self.flips or max(self.flips, self.right) > self.images:
+            raise InvalidValueError("", "no more images than were scored", self.images)
+
+
+class RawPipeline(Record, frozen=True, kw_only=True):
+    """The raw measurement of a row's pipeline, by decoder."""
+
+    rounds: dict[Decoder, dict[RoundNumber, PipelineTurn]]
+    answers: dict[Decoder, AnswerSums]
+
+
+class Pipeline(Record, frozen=True, kw_only=True):
+    """The figures of one row's pipeline with one decoder."""
+
+    decoder: Decoder
+    whole: Cell  # from the bytes to the label, by an outer clock; one image a call
+    stages: dict[Stage, StageTime]
+    # How many times faster the whole is than with the reference; null for the reference.
+    over_reference: Interval | None = null()
+    answers: DecoderAnswers | None = null()  # null for the reference, and if they were not compared
+
+    def __post_init__(self) -> None:
+        for stage in STAGES:
+            time = self.stages.get(stage)
+            if time is None or not _are_alike(time.seconds, self.whole.seconds):
+                raise InvalidValueError(f"stages.{stage}", "a time of each call", None)
+
+    @property
+    def cpu_seconds_per_image(self) -> float:
+        """Processor time of the process per image, over all its threads."""
+        return self.whole.busy_cores / self.whole.images_per_second
+
+    @property
+    def keeps_budget(self) -> bool:
+        """True for the reference, and for a decoder that was shown to keep the accuracy budget."""
+        if self.decoder == REFERENCE:
+            return True
+        return self.answers is not None and self.answers.verdict in {"same", "pass"}
+
+
+class ImageSample(Record, frozen=True, kw_only=True):
+    """The image files that pipelines are timed on; their bytes are in memory."""
+
+    split: Word
+    images: Natural
+    are_files: bool  # False: the data set has no files, and its images were encoded as PNG
+    kinds: dict[Text, Natural]  # number of files by Pillow's name of their format
+    bytes_p50: Natural
+    width_p50: Natural  # pixels
+    height_p50: Natural
+
+
+def _are_alike(samples: dict[str, list[float]], others: dict[str, list[float]]) -> bool:
+    return samples.keys() == others.keys() and all(
+        len(values) == len(others[number]) for number, values in samples.items()
+    )

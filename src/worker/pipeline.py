@@ -1,0 +1,148 @@
+"""Timing of a deployed program within the worker: the bytes of an image file to its label.
+
+The functions of :mod:`src.shipped.predict` are timed, which a bundle ships. They need numpy and
+Pillow only. The files are in memory, so no disk and no network is part of the time.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from src.backends.base import Runtime
+from src.run.facts import PreprocessingFacts
+from src.run.pipeline import REFERENCE, STAGES, Decoder, Stage
+from src.shipped import predict
+from src.worker import protocol
+from src.worker.idle import wait_until_idle
+from src.worker.stopwatch import TURN_WARMUP_SECONDS
+
+TOP = 5  # classes that a program names
+# Share of a call by which the stages may miss the outer clock, in the median over a turn.
+MOST_UNEXPLAINED = 0.03
+
+
+class ImagePipeline:
+    """A file's runtime behind the decoding and in front of the labelling of a deployed program.
+
+    Args:
+        runtime: the loaded file.
+        preprocessing: with all values.
+        contents: the image files.
+        clock: seconds; replaced in tests.
+        cpu_clock: seconds of processor time of this process, over all its threads.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        preprocessing: PreprocessingFacts,
+        contents: Sequence[bytes],
+        clock: Callable[[], float] = time.perf_counter,
+        cpu_clock: Callable[[], float] = time.process_time,
+    ) -> None:
+        self._runtime = runtime
+        self._rule: dict[str, Any] = msgspec.to_builtins(preprocessing)
+        self._contents = contents
+        self._clock = clock
+        self._cpu_clock = cpu_clock
+        self._label = -1  # of the latest call
+
+    def classify(self) -> protocol.FilesHeld:
+        """Classify each file once, which also warms up."""
+        labels = []
+        for content in self._contents:
+            self.once(content, REFERENCE)
+            labels.append(self._label)
+        wait_until_idle()
+        return protocol.FilesHeld(labels=labels)
+
+    def once(self, content: bytes, decoder: Decoder) -> tuple[float, list[float]]:
+        """Return the seconds of one call by an outer clock, and those of each stage."""
+        clock, runtime, rule = self._clock, self._runtime, self._rule
+        at_least = predict.least_side(decoder, rule)
+        runtime.synchronize()
+        began = clock()
+        moments = [clock()]
+        image = predict.read_image(io.BytesIO(content), at_least=at_least)
+        moments.append(clock())
+        image = predict.resized(image, rule)
+        moments.append(clock())
+        images = predict.as_input(image, rule)[None]
+        moments.append(clock())
+        logits = runtime(images)
+        runtime.synchronize()
+        moments.append(clock())
+        answer = predict.require_answer(np.asarray(logits), 1, np.shape(logits)[-1])
+        self._label = predict.likeliest(predict.softmax(answer)[0], TOP)[0]
+        moments.append(clock())
+        seconds = clock() - began
+        return seconds, [after - before for before, after in itertools.pairwise(moments)]
+
+    def time(self, request: protocol.TimePipeline) -> protocol.PipelineTimed:
+        """Time one turn: passes over the files until the samples or the seconds are used up.
+
+        Garbage collection is off meanwhile, as in :mod:`timeit`.
+
+        Raises:
+            RuntimeError: the stages do not add up to the whole.
+        """
+        cpu_before = self._cpu_clock()
+        contents = [self._contents[position] for position in request.files]
+        end = self._clock() + TURN_WARMUP_SECONDS
+        self.once(contents[0], request.decoder)
+        while self._clock() < end:
+            self.once(contents[0], request.decoder)
+        calls: list[tuple[float, list[float]]] = []
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            busy, started = self._cpu_clock(), self._clock()
+            while not calls or (
+                len(calls) + len(contents) <= request.samples
+                and self._clock() - started < request.max_seconds
+            ):
+                calls += [self.once(content, request.decoder) for content in contents]
+            elapsed, busy = self._clock() - started, self._cpu_clock() - busy
+        finally:
+            if was_enabled:
+                gc.enable()
+        seconds = [whole for whole, _ in calls]
+        stages: dict[Stage, list[float]] = {
+            stage: [parts[number] for _, parts in calls] for number, stage in enumerate(STAGES)
+        }
+        require_sum(seconds, stages)
+        settled = wait_until_idle()
+        return protocol.PipelineTimed(
+            timing=protocol.Timing(
+                seconds=seconds,
+                elapsed_seconds=elapsed,
+                cpu_seconds=busy,
+                energy_joules=None,
+                device_seconds=None,
+            ),
+            stages=stages,
+            settled=settled,
+            request_cpu_seconds=self._cpu_clock() - cpu_before,
+        )
+
+
+def require_sum(seconds: Sequence[float], stages: dict[Stage, list[float]]) -> None:
+    """Refuse stages that do not add up to the calls by the outer clock.
+
+    Raises:
+        RuntimeError: they miss it by more than ``MOST_UNEXPLAINED`` in the median.
+    """
+    sums = np.sum([stages[stage] for stage in STAGES], axis=0)
+    unexplained = float(np.median(np.abs(np.asarray(seconds) - sums) / np.asarray(seconds)))
+    if unexplained > MOST_UNEXPLAINED:
+        raise RuntimeError(
+            f"the stages of the pipeline miss the whole by {unexplained:.1%} of its time"
+        )

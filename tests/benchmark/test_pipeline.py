@@ -1,0 +1,197 @@
+"""Pipelines of planted formats: timed in turns, compared by decoder, stored and computed later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.benchmark import results as figures
+from src.benchmark.pipeline_files import add_answers
+from src.benchmark.statistics import paired
+from src.benchmark.statistics import pipeline as statistics
+from src.benchmark.suite import measure, measure_unless_done
+from src.data.pipeline.image_files import ImageFiles
+from src.errors import UsageError
+from src.report.sections.report import report_of
+from src.run.folder import Run
+from src.run.pipeline import STAGES, AnswerSums, PipelineTurn
+from src.run.record import InvalidValueError
+from tests.benchmark.planted_formats import FEW, Data, silent
+from tests.support import damaged_images, photos
+
+OPTIONS = replace(FEW, pipeline=True, pipeline_images=6, rounds=3)
+
+
+class Files(Data):
+    """The planted data, whose test images are also files."""
+
+    def __init__(self, folder: Path, side: int, ending: str = "jpg") -> None:
+        super().__init__()
+        folder.mkdir()
+        self.paths = []
+        for number in range(50):
+            path = folder / f"{number}.{ending}"
+            Image.fromarray(photos.pixels(side, side, number)).save(path)
+            self.paths.append(str(path))
+
+    def dataset(self, split: str) -> Any:
+        assert split == "test"
+        images = ImageFiles(self.paths, self.logits.argmax(axis=1))
+        return SimpleNamespace(images=images, indices=np.arange(50))
+
+
+def test_every_row_is_timed_from_files_to_labels(well_behaved: Run, tmp_path: Path) -> None:
+    measured = measure(well_behaved, Files(tmp_path / "files", 48), OPTIONS, silent)
+    assert well_behaved.read_benchmark() == measured
+    sample = measured.image_sample
+    assert sample is not None
+    assert (sample.images, sample.kinds, sample.width_p50) == (6, {"JPEG": 6}, 48)
+    for row in measured.rows:
+        assert [timed.decoder for timed in row.pipeline] == ["pillow", "pillow_draft"]
+        for timed in row.pipeline:
+            whole = timed.whole
+            assert (whole.rounds, whole.processes, whole.batch_size) == (2, 1, 1)
+            total = sum(timed.stages[stage].mean_s for stage in STAGES)
+            assert total == pytest.approx(whole.mean_s, rel=0.03)
+            assert all(len(calls) == 4 for calls in whole.seconds.values())  # of four files
+            cpu = whole.busy_cores / whole.images_per_second
+            assert timed.cpu_seconds_per_image == cpu > 0
+    eager, talking = measured.rows
+    reference, drafted = talking.pipeline
+    assert eager.pipeline[0].whole.speedup is None
+    assert reference.whole.speedup is not None
+    assert (reference.answers, reference.over_reference) == (None, None)
+    assert drafted.over_reference is not None
+    assert drafted.answers is not None
+    assert (drafted.answers.images, drafted.answers.otherwise) == (50, 50)
+    assert drafted.answers.flips >= drafted.answers.lost + drafted.answers.gained
+    assert report_of(measured).pipeline is not None
+
+
+def test_figures_of_pipelines_are_computed_later_as_at_once(
+    well_behaved: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Files(tmp_path / "files", 48)
+    with monkeypatch.context() as patch:
+        patch.setattr(figures, "recommend", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            measure(well_behaved, data, OPTIONS, silent)
+    raw = well_behaved.read_rounds()
+    later = measure_unless_done(well_behaved, data, OPTIONS, silent)
+    assert later.image_sample == raw.image_sample
+    for row, before in zip(later.rows, raw.rows, strict=True):
+        assert before.pipeline is not None
+        for timed in row.pipeline:
+            turns = before.pipeline.rounds[timed.decoder]
+            assert timed.whole.seconds == {
+                number: [round(value, 7) for value in turn.seconds]
+                for number, turn in turns.items()
+            }
+
+
+def test_the_pipeline_can_be_the_objective_or_left_out(well_behaved: Run, tmp_path: Path) -> None:
+    data = Files(tmp_path / "files", 8, "png")
+    options = replace(OPTIONS, objective="pipeline")
+    measured = measure(well_behaved, data, options, silent)
+    advice = measured.recommendation["cpu"]
+    assert (advice.objective, advice.batch_size) == ("pipeline", None)
+    assert advice.format in {"eager", "talking"}
+    # No decoder makes a PNG smaller, so there is one only.
+    assert {len(row.pipeline) for row in measured.rows} == {1}
+    without = measure(well_behaved, Data(), FEW, silent)
+    assert without.image_sample is None
+    assert [row.pipeline for row in without.rows] == [[], []]
+    assert report_of(without).pipeline is None
+
+
+def test_a_file_that_became_unreadable_is_named(well_behaved: Run, tmp_path: Path) -> None:
+    data = Files(tmp_path / "files", 48)
+    Path(data.paths[0]).write_bytes(damaged_images.a_png_of_half_its_bytes())
+    with pytest.raises(UsageError, match=r"0\.jpg: expected an image that Pillow can decode"):
+        measure(well_behaved, data, OPTIONS, silent)
+
+
+class FakeRow:
+    """A row that answers every image with class 0."""
+
+    def __init__(self) -> None:
+        self.counted: list[tuple[Any, ...]] = []
+        self.asked = 0
+        self.pipeline = SimpleNamespace(add_answers=lambda *counts: self.counted.append(counts))
+
+    def predict(self, images: Any) -> Any:
+        self.asked += len(images)
+        return np.tile(np.array([[1, 0, 0]], np.float32), (len(images), 1))
+
+
+def test_only_images_with_other_pixels_are_classified_again() -> None:
+    row: Any = FakeRow()
+    reference = np.tile(np.array([[0, 1, 0]], np.float32), (4, 1))
+    targets = np.array([0, 1, 1, 1])
+    changed = np.array([True, False, True, False])
+    images = np.zeros((2, 3, 4, 4), np.float32)
+    add_answers(row, {"pillow_draft": (changed, images)}, reference, targets)
+    nothing = (np.zeros(4, np.bool_), images[:0])
+    add_answers(row, {"pillow_draft": nothing}, reference, targets)
+    assert row.asked == 2
+    (decoder, logits, before, labels, otherwise), unchanged = row.counted
+    assert (decoder, otherwise, unchanged[4]) == ("pillow_draft", 2, 0)
+    assert logits.argmax(axis=1).tolist() == [0, 1, 0, 1]
+    assert before.argmax(axis=1).tolist() == [1, 1, 1, 1]
+    sums = statistics.added(AnswerSums(), logits, before, labels, otherwise)
+    assert sums == AnswerSums(images=4, otherwise=2, right=3, flips=2, lost=1, gained=1)
+
+
+def test_answers_of_a_decoder_are_tested_as_those_of_a_quantized_file() -> None:
+    sums = AnswerSums(images=2000, otherwise=1500, right=1800, flips=40, lost=25, gained=10)
+    answers = statistics.compared(sums, 0.01)
+    assert answers.delta_top1 == -15 / 2000
+    assert (answers.delta_low, answers.delta_high) == paired.score_interval(25, 10, 2000)
+    assert answers.verdict == paired.non_inferiority(25, 10, 2000, 0.01).verdict == "inconclusive"
+    assert answers.images_needed == paired.non_inferiority(25, 10, 2000, 0.01).images_needed
+    worse = AnswerSums(images=2000, otherwise=1500, right=1000, flips=200, lost=200, gained=0)
+    assert statistics.compared(worse, 0.01).verdict == "fail"
+    alike = AnswerSums(images=5, otherwise=0, right=5, flips=0, lost=0, gained=0)
+    assert statistics.compared(alike, 0.01).verdict == "same"
+
+
+def turns(scale: float, stages: dict[str, float]) -> Iterator[tuple[int, PipelineTurn]]:
+    for number in range(6):
+        calls = [scale * sum(stages.values())] * 2
+        yield (
+            number,
+            PipelineTurn(
+                seconds=calls,
+                stages={name: [scale * value] * 2 for name, value in stages.items()},  # type: ignore[misc]
+                elapsed_seconds=sum(calls),
+                cpu_seconds=1.5 * sum(calls),
+                process=number // 2,
+            ),
+        )
+
+
+def test_the_figures_of_planted_stages_are_theirs() -> None:
+    stages = {"decode": 4.0, "resize": 3.0, "convert": 0.5, "infer": 2.0, "label": 0.5}
+    timed = statistics.figures("pillow", dict(turns(1.0, stages)), None, None, None)
+    assert {name: time.mean_s for name, time in timed.stages.items()} == stages
+    assert {name: time.p50_s for name, time in timed.stages.items()} == stages
+    assert timed.whole.p50_s == 10.0
+    assert timed.whole.images_per_second == pytest.approx(0.1)
+    assert timed.cpu_seconds_per_image == pytest.approx(15.0)
+    assert timed.keeps_budget
+
+
+@pytest.mark.parametrize("stages", [{}, {"decode": [1.0, 2.0]}, {"decode": [1.0]}])
+def test_a_turn_without_every_stage_of_each_call_is_refused(stages: dict[str, Any]) -> None:
+    whole = {key: [1.0] for key in STAGES} | stages if stages else {}
+    if stages == {"decode": [1.0]}:
+        whole.pop("label")
+    with pytest.raises(InvalidValueError, match="as many as calls"):
+        PipelineTurn(seconds=[5.0], stages=whole, elapsed_seconds=5.0, cpu_seconds=5.0, process=0)

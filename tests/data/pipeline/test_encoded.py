@@ -1,0 +1,112 @@
+"""Image files as bytes, and the inputs that a deployed program makes of them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.data.datasets.digits import DigitImages
+from src.data.pipeline import encoded
+from src.data.pipeline.image_file import UnreadableImageError
+from src.data.pipeline.image_files import ImageFiles
+from src.data.preprocessing import Preprocessing
+from src.run.facts import PreprocessingFacts
+from src.shipped import predict
+from tests.support import damaged_images, photos
+
+RULE = Preprocessing(32, "crop").facts()
+
+
+def split_of(folder: Path, sides: list[tuple[int, int]], ending: str = "jpg") -> Any:
+    """Return the split of all images of these widths and heights."""
+    paths = []
+    for number, (width, height) in enumerate(sides):
+        path = folder / f"{number}.{ending}"
+        Image.fromarray(photos.pixels(height, width, number)).save(path)
+        paths.append(str(path))
+    images = ImageFiles(paths, [0] * len(paths))
+    return SimpleNamespace(images=images, indices=np.arange(len(paths)))
+
+
+def test_a_sample_has_the_bytes_of_files_spread_over_the_split(tmp_path: Path) -> None:
+    split = split_of(tmp_path, [(80 + number, 60) for number in range(9)])
+    sample = encoded.sample("test", split, 3, RULE)
+    assert sample.contents == [Path(split.images.paths[at]).read_bytes() for at in (0, 4, 8)]
+    facts = sample.facts
+    assert (facts.images, facts.are_files, facts.kinds) == (3, True, {"JPEG": 3})
+    assert (facts.width_p50, facts.height_p50, facts.split) == (84, 60, "test")
+    assert facts.bytes_p50 == sorted(map(len, sample.contents))[1]
+    assert len(encoded.sample("test", split, 64, RULE).contents) == 9
+
+
+def test_a_sample_is_bounded_in_bytes_and_never_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = split_of(tmp_path, [(80, 60)] * 5)
+    size = Path(split.images.paths[0]).stat().st_size
+    monkeypatch.setattr(encoded, "_MOST_BYTES", 3 * size)
+    assert 1 <= len(encoded.sample("test", split, 5, RULE).contents) < 5
+    monkeypatch.setattr(encoded, "_MOST_BYTES", 1)
+    assert len(encoded.sample("test", split, 5, RULE).contents) == 1
+
+
+def test_images_without_files_are_encoded_without_loss() -> None:
+    split: Any = SimpleNamespace(images=DigitImages(), indices=np.arange(20, 30))
+    sample = encoded.sample("test", split, 4, RULE)
+    assert (sample.facts.are_files, sample.facts.kinds) == (False, {"PNG": 4})
+    for content, index in zip(sample.contents, (20, 23, 26, 29), strict=True):
+        image = predict.read_image(io.BytesIO(content))
+        assert np.array_equal(image, split.images.image(index))
+    assert not encoded.applies("pillow_draft", sample)
+
+
+def test_facts_of_an_early_version_get_the_values_that_they_stand_for() -> None:
+    early = PreprocessingFacts(image_size=32, resize="crop", mean=[0.5] * 3, std=[0.5] * 3)
+    assert encoded.rule_of(early) | {"mean": 0, "std": 0} == encoded.rule_of(RULE) | {
+        "mean": 0,
+        "std": 0,
+    }
+
+
+@pytest.mark.parametrize("content", damaged_images.UNREADABLE, ids=lambda content: content.__name__)
+def test_a_damaged_file_is_named(content: Any, tmp_path: Path) -> None:
+    split = split_of(tmp_path, [(80, 60)] * 2)
+    Path(split.images.paths[1]).write_bytes(content())
+    with pytest.raises(UnreadableImageError, match=r"1\.jpg"):
+        encoded.sample("test", split, 2, RULE)
+    Path(split.images.paths[1]).unlink()
+    with pytest.raises(UnreadableImageError, match=r"1\.jpg"):
+        encoded.sample("test", split, 2, RULE)
+
+
+def test_only_files_that_a_decoder_makes_smaller_are_decoded_again(tmp_path: Path) -> None:
+    # 32 / 0.875 is 37 pixels: sides of 74 and more are halved.
+    split = split_of(tmp_path, [(80, 60), (100, 80), (74, 300), (73, 300)])
+    otherwise, inputs = encoded.decoded_by("pillow_draft", split, [3, 1, 0, 2], RULE)
+    assert otherwise.tolist() == [False, True, False, True]
+    rule = encoded.rule_of(RULE)
+    for pixels, position in zip(inputs, (1, 2), strict=True):
+        path = split.images.paths[position]
+        drafted = predict.preprocess(predict.read_image(path, at_least=37), rule)
+        assert np.array_equal(pixels, drafted)
+        reference = predict.preprocess(predict.read_image(path), rule)
+        assert not np.array_equal(pixels, reference)
+        # In levels of 255: another image would be off by tens.
+        assert np.abs(pixels - reference).mean() * 255 * np.mean(RULE.std) < 6
+    assert not encoded.decoded_by("pillow", split, [0, 1], RULE)[0].any()
+    sample = encoded.sample("test", split, 4, RULE)
+    assert encoded.applies("pillow_draft", sample)
+    assert not encoded.applies("pillow", sample)
+
+
+def test_no_decoder_makes_a_png_smaller(tmp_path: Path) -> None:
+    split = split_of(tmp_path, [(400, 300)], "png")
+    assert not encoded.applies("pillow_draft", encoded.sample("test", split, 1, RULE))
+    otherwise, inputs = encoded.decoded_by("pillow_draft", split, [0], RULE)
+    assert (otherwise.tolist(), inputs.shape) == ([False], (0, 3, 32, 32))
