@@ -9,6 +9,7 @@ from src.report.document import MISSING, Cell, Column, Section, number, tabulate
 from src.report.sections import speedups
 from src.report.sections.recommendation import points
 from src.report.sections.rows import measured, name_of
+from src.report.sections.speedups import Evidence
 from src.run.latency import Cell as Timing
 from src.run.pipeline import REFERENCE, STAGES, ImageSample, Pipeline, Stage
 from src.run.results import Results
@@ -115,9 +116,13 @@ def _faster_decoder(row: Row) -> Iterator[str]:
             f"{answers.flips} of {answers.images:,} answers change, "
             f"{100 * answers.delta_top1:+.1f} points {interval}"
         )
-        speed = f"{speedups.cell(gain).text} times as fast"
-        if not speedups.cell(gain).is_number:
-            speed = f"of another speed by {speedups.cell(gain).text}"
+        interval_of_gain = speedups.interval_of(gain)
+        speed = {
+            Evidence.FASTER: f"{gain.value:.2f} {interval_of_gain} times as fast",
+            Evidence.SLOWER: f"slower, {gain.value:.2f} {interval_of_gain} times as fast",
+            Evidence.AT_LEAST: f"at least {gain.low:.1f} times as fast {interval_of_gain}",
+            Evidence.AT_MOST: f"slower, at most {gain.high:.2f} times as fast {interval_of_gain}",
+        }.get(speedups.evidence(gain), f"not measurably faster {interval_of_gain}")
         advice = {
             "pass": "it keeps the budget",
             "same": "it keeps the budget",

@@ -1,0 +1,171 @@
+"""The section on the time from an image file to its label, and its traces on all pages."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from src.report.charts.measured import charts
+from src.report.sections import pipeline as sections
+from src.report.sections.report import Report
+from src.report.sections.scalars import scalars
+from src.report.writers import console
+from src.run.pipeline import STAGES
+from tests.report.pages import html_page, markdown_page, record, report
+from tests.report.planted import drafted, pipeline, results, row
+
+
+def measured(*pipelines: dict[str, Any], **sample: Any) -> dict[str, Any]:
+    content = results(row("onnx_int8", pipeline=list(pipelines)), row("eager"))
+    content["image_sample"] |= sample
+    return content
+
+
+def section(content: dict[str, Any]) -> Any:
+    made = report(content).pipeline
+    assert made is not None
+    return made
+
+
+def test_the_dominant_stage_is_named_with_what_helps() -> None:
+    first, cost = section(measured(pipeline())).sentences
+    assert first == (
+        "From the bytes of an image file to its label, onnx_int8 on cpu takes 10.00 ms in the mean "
+        "(decode 6.00, resize 2.00, convert 0.50, infer 1.00, label 0.50). 60% of it is decoding: "
+        "smaller or less compressed image files, or a faster decoder, help more than a faster "
+        "network."
+    )
+    assert cost == (
+        "One process of onnx_int8 with pillow classifies 100.0 images a second, a million in 2.8 "
+        "hours, which take 4.2 hours of a core."
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_can_be_the_dominant_one(stage: str) -> None:
+    slow = pipeline()
+    slow["stages"][stage] |= {"mean_s": 0.09}
+    text = section(measured(slow)).sentences[0]
+    assert sections._NAMES[stage] in text  # type: ignore[index]
+    assert sections._REMEDIES[stage] in text  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("pass", "it keeps the budget"),
+        ("fail", "it does not keep the budget"),
+        ("inconclusive", "whether it keeps the budget is open"),
+    ],
+)
+def test_another_decoder_is_named_with_its_gain_and_its_verdict(verdict: str, words: str) -> None:
+    content = measured(pipeline(), drafted(answers={"verdict": verdict}))
+    _, text, cost = section(content).sentences
+    assert text == (
+        "Decoded by pillow_draft, it is 2.00 [1.90, 2.10] times as fast; 3 of 540 answers change, "
+        f"-0.4 points [-1.4, +0.4]: {words}."
+    )
+    # The cost is that of the fastest that keeps the budget.
+    assert ("with pillow_draft" in cost) == (verdict == "pass")
+
+
+def test_a_decoder_that_is_not_measurably_faster_is_not_called_faster() -> None:
+    even = {"value": 1.01, "low": 0.98, "high": 1.04, "processes": 5}
+    _, text, cost = section(measured(pipeline(), drafted(over_reference=even))).sentences
+    assert "of another speed by no measurable difference [0.98, 1.04]" not in text
+    assert "not measurably faster [0.98, 1.04]" in text
+    assert "with pillow classifies" in cost
+
+
+def test_the_table_has_every_stage_and_the_whole() -> None:
+    table = section(measured(pipeline(), drafted())).table
+    assert [head.line for head in table.heads] == [
+        *("format", "device", "decoder"),
+        *(f"{stage} ms" for stage in STAGES),
+        *("whole p50 ms", "whole p90 ms", "whole p99 ms", "times eager"),
+        *("images/s", "CPU s a 1000 images"),
+        *("times pillow", "changed answers", "delta points", "verdict"),
+    ]
+    reference, draft = ([cell.text for cell in row.cells] for row in table.rows)
+    assert reference == [
+        *("onnx_int8", "cpu", "pillow", "6.00", "2.00", "0.50", "1.00", "0.50"),
+        *("10.00", "11.00", "-", "2.00 [1.90, 2.10]", "100.0", "15.00", "-", "-", "-", "-"),
+    ]
+    assert draft[-4:] == ["2.00 [1.90, 2.10]", "3", "-0.37 [-1.35, +0.37]", "pass"]
+    assert [row.is_chosen for row in table.rows] == [True, False]
+
+
+def test_the_notes_say_what_was_timed() -> None:
+    notes = " ".join(section(measured(pipeline())).notes)
+    assert "64 files of the test split as they lie on disk (60 JPEG, 4 PNG)" in notes
+    assert "of 1024x768 pixels and 152.0 kB in the median" in notes
+    assert "Their bytes are in memory" in notes
+    encoded = " ".join(section(measured(pipeline(), are_files=False)).notes)
+    assert "encoded as PNG, as the data set has no files" in encoded
+
+
+def test_all_pages_show_the_pipeline_and_none_does_without_one(tmp_path: Path) -> None:
+    content = measured(pipeline(), drafted())
+    made = report(content)
+    first = section(content).sentences[0]
+    assert first in html_page(content, tmp_path)
+    assert first.split(",")[0] in markdown_page(content)
+    assert first in printed(made)
+    (cell,) = [
+        row.cells[at].figure
+        for row in made.measurements.table.rows[:1]
+        for at, head in enumerate(made.measurements.table.heads)
+        if head.line == "pipeline ms"
+    ]
+    assert cell == "10.00"
+    without = results(row("onnx_int8"))
+    assert report(without).pipeline is None
+    for page in (html_page(without, tmp_path), markdown_page(without), printed(report(without))):
+        assert "pipeline" not in page
+        assert sections.TITLE not in page
+
+
+def printed(made: Report) -> str:
+    text = io.StringIO()
+    console.show(made, Console(file=text, width=400))
+    return text.getvalue()
+
+
+def test_the_scalars_are_in_base_units() -> None:
+    figures = scalars(record(measured(pipeline(), drafted())))
+    tag = "benchmark/onnx_int8/cpu/pipeline"
+    assert figures[f"{tag}/pillow/p50_s"] == 0.01
+    assert figures[f"{tag}/pillow/decode_s"] == 0.006
+    assert figures[f"{tag}/pillow/images_per_second"] == 100
+    assert figures[f"{tag}/pillow/cpu_seconds_per_image"] == pytest.approx(0.015)
+    assert figures[f"{tag}/pillow_draft/delta_top1"] == pytest.approx(-2 / 540)
+    assert f"{tag}/pillow/p99_s" not in figures
+
+
+def test_the_chart_stacks_the_stages_of_every_row() -> None:
+    (chart,) = [
+        chart
+        for chart in charts(record(measured(pipeline(), drafted())))
+        if chart.name == "pipeline"
+    ]
+    assert "onnx_int8: 10.00 ms in the mean, decode 6.00" in chart.description
+    (axes,) = chart.draw().axes
+    widths = [bar.get_width() for bar in axes.patches]
+    assert widths == pytest.approx([6, 6, 2, 2, 0.5, 0.5, 1, 1, 0.5, 0.5])
+    starts = [bar.get_x() for bar in axes.patches]
+    assert starts == pytest.approx([0, 0, 6, 6, 8, 8, 8.5, 8.5, 9.5, 9.5])
+    assert [text.get_text() for text in axes.texts] == ["10.00", "10.00"]
+    names = [text.get_text().replace("\n", "") for text in axes.get_yticklabels()]
+    assert names == ["onnx_int8", "onnx_int8(draft)"]
+
+
+def test_a_recommendation_by_the_pipeline_gives_its_speed() -> None:
+    content = measured(pipeline())
+    content["recommendation"]["cpu"] |= {"objective": "pipeline", "batch_size": None}
+    (text,) = report(content).recommendation
+    assert "2.0x faster than eager [1.90, 2.10] from the image file to the label" in text
+    assert "at batch 1" not in text
