@@ -254,27 +254,30 @@ class TimedRow(FakeRow):
         self.log.append(("pipeline", number, self.name))
 
 
-@pytest.mark.parametrize(("rounds", "seconds", "expected"), [(6, 1e9, 2), (1, 1e9, 1), (6, 0.1, 1)])
+@pytest.mark.parametrize(
+    ("rounds", "seconds", "expected"),
+    [(6, 1e9, [2, 2]), (1, 1e9, [1, 1]), (6, 20, [2, 1]), (6, 0.1, [2])],
+)
 def test_pipelines_are_timed_last_in_each_process_for_few_rounds(
-    rounds: int, seconds: float, expected: int
+    rounds: int, seconds: float, expected: list[int]
 ) -> None:
     log: list[Any] = []
     rows: Any = [TimedRow("a", log), TimedRow("b", log)]
-    processes = 2 if seconds > 1 else 1
-    options = BenchmarkOptions(rounds=rounds, processes=processes, max_seconds=seconds)
+    options = BenchmarkOptions(rounds=rounds, processes=2, max_seconds=seconds)
     schedule = Schedule(rows, options, lambda *_: None, clock=lambda: float(len(log)))
     schedule.run([IMAGES], files=("a sample", ["pillow"]))  # type: ignore[arg-type]
     timed = [entry for entry in log if entry[0] == "pipeline"]
-    numbers = range(expected * processes)
+    numbers = range(sum(expected))
     names = [[row.name for row in rotated(rows, number)] for number in numbers]
     assert timed == [
         ("pipeline", number, name)
         for number, in_order in zip(numbers, names, strict=True)
         for name in in_order
     ]
-    ends = [*[at for at, entry in enumerate(log) if entry[0] == "begin"][::2], len(log)]
-    for end in ends:
-        assert [entry[0] for entry in log[end - 2 * expected : end]] == ["pipeline"] * 2 * expected
+    begins = [at for at, entry in enumerate(log) if entry[0] == "begin"]
+    ends = [*begins[::2], len(log)]
+    for end, count in zip(ends, expected, strict=True):
+        assert [entry[0] for entry in log[end - 2 * count : end]] == ["pipeline"] * 2 * count
 
 
 def test_a_failed_row_is_left_out_of_pipelines() -> None:
