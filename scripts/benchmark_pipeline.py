@@ -37,7 +37,6 @@ from src.data.preprocessing import Preprocessing
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.export.stage import export_run
-from src.models.architecture import Architecture
 from src.models.network import NetworkSpec
 from src.report.document import number
 from src.report.sections import speedups
@@ -54,6 +53,7 @@ BEGIN = "<!-- made by scripts/benchmark_pipeline.py: begin -->"
 END = "<!-- made by scripts/benchmark_pipeline.py: end -->"
 NAME = "scripts/benchmark_pipeline.py"
 MODELS = ("resnet34", "densenet121", "efficientnet_b0", "convnext_t")
+BUILDERS = {"convnext_t": "convnext_tiny"}  # torchvision's name, if it is another
 FORMATS = ("eager", "onnx_fp32", "onnx_int8", "openvino_int8")
 FILES = {320: 32, 512: 32, 1024: 24, 4000: 8}  # number of files by their width
 RATIO = 3 / 4  # height to width
@@ -139,7 +139,7 @@ def one(root: Path, model: str, width: int, seconds: float) -> Results:
 def write_checkpoint(run: Run, model: str) -> None:
     """Write a network with random weights as the best checkpoint of a run."""
     torch.manual_seed(0)
-    builder = Architecture.parse(model).builder
+    builder = BUILDERS.get(model, model)
     spec = NetworkSpec.of(builder, CLASSES, SIDE, {})
     network = spec.build()
     with torch.no_grad():
@@ -150,7 +150,7 @@ def write_checkpoint(run: Run, model: str) -> None:
         "epoch": 0,
         "state_dict": {f"network.{key}": value for key, value in network.state_dict().items()},
         "lightship": {
-            "model": builder,
+            "model": model,
             "network": spec.to_dict(),
             "class_names": [str(number) for number in range(CLASSES)],
         },

@@ -12,11 +12,13 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from src.bundle import stage
 from src.bundle.stage import CONTENTS
 from src.cli.commands.bundle import main
 from src.data.pipeline import image_file, image_kind
@@ -26,7 +28,10 @@ from src.errors import UsageError
 from src.run import preprocessing_steps
 from src.run.folder import Run
 from src.run.layout import as_dict
+from src.run.reading import convert
+from src.run.row import Row
 from tests.deployment.conftest import Evaluation
+from tests.report import planted
 from tests.support import damaged_images, photos
 from tests.support.bundle_program import predict_module
 
@@ -244,6 +249,46 @@ def test_a_bundle_predicts_the_other_images_after_an_unreadable_one(
     ]
     assert ended.stderr == f"error: {tmp_path}/bad.jpg: image file is truncated\n"
     assert ended.returncode == 1
+
+
+def test_a_bundle_ships_a_decoder_that_was_measured_to_keep_the_budget(
+    run: Run, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(*pipelines: dict[str, Any]) -> None:
+        scored = convert(planted.row("onnx_fp32", pipeline=list(pipelines)), Row)
+        monkeypatch.setattr(stage, "_measured", lambda *_, **__: (scored, None))
+
+    argv = ("--format", "onnx_fp32", "decoder=pillow_draft")
+    for pipelines, verdict in (
+        ([], "not known"),
+        ([planted.pipeline()], "not known"),
+        ([planted.pipeline(), planted.drafted(answers={"verdict": "fail"})], "fail"),
+    ):
+        measured(*pipelines)
+        with pytest.raises(UsageError, match=f"decoder: expected .*whose verdict is {verdict}"):
+            bundled(run, tmp_path / "refused.zip", *argv)
+    measured(planted.pipeline(), planted.drafted())
+    monkeypatch.setattr(stage, "card", lambda *_, **__: "a card")
+    shipped = bundled(run, tmp_path / "drafted.zip", *argv)
+    assert json.loads((shipped / "decoder.json").read_text()) == {"decoder": "pillow_draft"}
+    assert not (bundle / "decoder.json").exists()
+
+    large = tmp_path / "large.jpg"
+    Image.fromarray(photos.pixels(600, 800)).save(large)
+    program = predict_module()
+    monkeypatch.setattr(program, "HERE", shipped)
+    drafted, plain = (
+        program.Model(shipped / "model.onnx", decoder=decoder) for decoder in (None, "pillow")
+    )
+    rule = plain._preprocessing
+    at_least = program.least_side("pillow_draft", rule)
+    smaller = program.preprocess(program.read_image(large, at_least=at_least), rule)
+    assert np.array_equal(drafted.prepare(large), smaller)
+    assert not np.array_equal(plain.prepare(large), smaller)
+    classified = classify(shipped, large)
+    assert classified.returncode == 0, classified.stderr
+    with pytest.raises(UsageError, match="decoder: expected pillow with embedded=true"):
+        bundled(run, tmp_path / "model.zip", *argv, "embedded=true")
 
 
 def test_a_bundles_program_imports_only_its_requirements() -> None:
