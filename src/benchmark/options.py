@@ -56,7 +56,7 @@ class BenchmarkOptions:
             This takes as long as loading the file and a few calls.
         pipeline: time each row also from the bytes of image files to the label, stage by stage.
         pipeline_images: maximum number of image files of the test split that pipelines are timed
-            on. They are held in memory, 64 MB at most.
+            on. They are held in memory, 32 MB at most.
         decoders: decoders of the image files. pillow is the evaluation's. pillow_draft lets libjpeg
             decode large JPEGs at a fraction of their size; the test images are classified once more
             with it, and a test shows whether that costs accuracy.

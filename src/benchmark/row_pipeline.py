@@ -62,7 +62,7 @@ class RowPipeline:
     ) -> None:
         """Time one turn with each decoder, on the files of the round.
 
-        The first turn of a process also sends the files, and classifies each once.
+        The first turn of a process also sends the files, and classifies the first one.
 
         Args:
             processes: those of the row.

@@ -207,10 +207,10 @@ def least_side(decoder: str, rule: dict[str, Any]) -> int | None:
 
 def preprocess(image: Image.Image, rule: dict[str, Any]) -> Array:
     """Return the model's input, (3, H, W): resized, scaled and normalised as in the evaluation."""
-    return as_input(resized(image, rule), rule)
+    return as_input(resize(image, rule), rule)
 
 
-def resized(image: Image.Image, rule: dict[str, Any]) -> Image.Image:
+def resize(image: Image.Image, rule: dict[str, Any]) -> Image.Image:
     """Return the image resized and cut to the model's size."""
     size = rule["image_size"]
     filter_ = RESAMPLING[rule["interpolation"]]

@@ -56,13 +56,10 @@ class ImagePipeline:
         self._label = -1  # of the latest call
 
     def classify(self) -> protocol.FilesHeld:
-        """Classify each file once, which also warms up."""
-        labels = []
-        for content in self._contents:
-            self.once(content, REFERENCE)
-            labels.append(self._label)
+        """Classify the first file, for which a runtime may have to compile."""
+        self.once(self._contents[0], REFERENCE)
         wait_until_idle()
-        return protocol.FilesHeld(labels=labels)
+        return protocol.FilesHeld(label=self._label)
 
     def once(self, content: bytes, decoder: Decoder) -> tuple[float, list[float]]:
         """Return the seconds of one call by an outer clock, and those of each stage."""
@@ -73,7 +70,7 @@ class ImagePipeline:
         moments = [clock()]
         image = predict.read_image(io.BytesIO(content), at_least=at_least)
         moments.append(clock())
-        image = predict.resized(image, rule)
+        image = predict.resize(image, rule)
         moments.append(clock())
         images = predict.as_input(image, rule)[None]
         moments.append(clock())

@@ -118,9 +118,9 @@ class TensorErrors(Answer, frozen=True, kw_only=True, tag="tensor_errors"):
 
 
 class FilesHeld(Answer, frozen=True, kw_only=True, tag="files_held"):
-    """The image files are held, and the label of each was computed once."""
+    """The image files are held, and the first one was classified."""
 
-    labels: list[int]  # the likeliest class of each file
+    label: int  # the likeliest class of the first file
 
 
 class PipelineTimed(Answer, frozen=True, kw_only=True, tag="pipeline_timed"):
@@ -208,7 +208,7 @@ class CompareTensors(Request[TensorErrors], frozen=True, kw_only=True, tag="comp
 
 
 class HoldFiles(Request[FilesHeld], frozen=True, kw_only=True, tag="hold_files"):
-    """Hold image files in memory, and classify each once."""
+    """Hold image files in memory, and classify the first one."""
 
     contents: list[bytes]  # base64 in JSON
     preprocessing: PreprocessingFacts  # with all values

@@ -166,7 +166,7 @@ class Worker:
     def pipeline(
         self, request: protocol.HoldFiles | protocol.TimePipeline
     ) -> protocol.FilesHeld | protocol.PipelineTimed:
-        """Hold image files and classify each once, or time one turn: see :class:`ImagePipeline`."""
+        """Hold image files, or time one turn: see :class:`ImagePipeline`."""
         if isinstance(request, protocol.HoldFiles):
             self._pipeline = ImagePipeline(self._loaded(), request.preprocessing, request.contents)
             return self._pipeline.classify()

@@ -24,7 +24,7 @@ from src.run.facts import PreprocessingFacts
 from src.run.pipeline import Decoder, ImageSample
 from src.shipped import predict
 
-_MOST_BYTES = 64_000_000  # of a sample, unless one file is larger
+_MOST_BYTES = 32_000_000  # of a sample, unless one file is larger
 
 
 class ImagesOfSplit(Protocol):
