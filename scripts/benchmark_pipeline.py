@@ -4,13 +4,15 @@
 scripts/benchmark_pipeline.py --root FOLDER                     all, then writes the table
 scripts/benchmark_pipeline.py --root FOLDER --page -            prints the table
 scripts/benchmark_pipeline.py --root FOLDER --models resnet34   one network
+scripts/benchmark_pipeline.py --root FOLDER --models            none: the other stages alone
 
 The files are made here from fixed seeds: smooth noise of many scales, edges and a little grain, of
 320, 512, 1024 and 4000 pixels, at JPEG's quality 90. Weights are random, so accuracy means nothing;
 BatchNorm's statistics are estimated on random images. Each network has the eager file, two ONNX
 files and an OpenVINO file of 224 pixels, which are timed in turn on each size of files. It takes
 about 20 minutes on two cores. Leave the machine alone meanwhile. --root keeps the exports and the
-measurements, so a second command goes on.
+measurements, so a second command goes on. The stages beside the network have a table of their own,
+in processor time of one thread, which other work on the machine changes less.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import restart_in_environment  # noqa: F401  # continues in .venv
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import thread_time
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +32,7 @@ from check_models import RandomImages
 from numpy.typing import NDArray
 from PIL import Image
 
+from src.backends.base import Profile
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
 from src.data.pipeline.image_file import read_image
@@ -43,10 +47,11 @@ from src.report.sections import speedups
 from src.run import reading
 from src.run.folder import Run
 from src.run.layout import as_dict
-from src.run.pipeline import REFERENCE, STAGES, Pipeline
+from src.run.pipeline import DECODERS, REFERENCE, STAGES, Decoder, Pipeline
 from src.run.results import VERSIONS, Results
 from src.system import atomic_files
 from src.system.console import StageDisplay, open_console
+from src.worker.pipeline import ImagePipeline
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN = "<!-- made by scripts/benchmark_pipeline.py: begin -->"
@@ -56,6 +61,8 @@ MODELS = ("resnet34", "densenet121", "efficientnet_b0", "convnext_t")
 BUILDERS = {"convnext_t": "convnext_tiny"}  # torchvision's name, if it is another
 FORMATS = ("eager", "onnx_fp32", "onnx_int8", "openvino_int8")
 FILES = {320: 32, 512: 32, 1024: 24, 4000: 8}  # number of files by their width
+STAGE_FILES, STAGE_CALLS = 8, 5  # of the stages beside the network
+BESIDE = [stage for stage in STAGES if stage != "infer"]
 RATIO = 3 / 4  # height to width
 SIDE, CLASSES = 224, 10
 
@@ -88,11 +95,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--root", type=Path, required=True, help="folder of files and figures")
-    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--models", nargs="*", default=MODELS)
     parser.add_argument("--widths", nargs="+", type=int, default=list(FILES), choices=list(FILES))
     parser.add_argument("--page", default=str(ROOT / "docs" / "performance.md"), help="or -")
     parser.add_argument("--seconds", type=float, default=25, help="of each measurement's timing")
     chosen = parser.parse_args()
+    if unknown := set(chosen.models) - set(MODELS):
+        parser.error(f"--models: expected some of {', '.join(MODELS)}, found {', '.join(unknown)}")
     measured = []
     for model in chosen.models:
         for width in chosen.widths:
@@ -101,7 +110,7 @@ def main() -> None:
                 results = one(chosen.root, model, width, chosen.seconds)
                 atomic_files.write_json(path, as_dict(results))
             measured.append((width, reading.read(path, Results, VERSIONS)))
-    lines = table(measured)
+    lines = [*stage_table(chosen.root / "photographs", chosen.widths), *table(measured)]
     if chosen.page == "-":
         print("\n".join(lines))
         return
@@ -191,8 +200,53 @@ def photograph(width: int, height: int, seed: int) -> Image.Image:
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
+def stage_table(folder: Path, widths: Sequence[int]) -> list[str]:
+    """Return the lines of the table of all stages but the network, in processor time."""
+    heads = [*(f"{stage} ms" for stage in BESIDE), "together ms", "times pillow"]
+    lines = [f"| files px | decoder | {' | '.join(heads)} |", f"|---:|---|{'---:|' * len(heads)}"]
+    facts = Preprocessing(SIDE, "crop").facts()
+    for width in widths:
+        contents = [Path(path).read_bytes() for path in photographs(folder, width, STAGE_FILES)]
+        timed = ImagePipeline(Nothing(), facts, contents, clock=thread_time)
+        medians = {decoder: stage_medians(timed, contents, decoder) for decoder in DECODERS}
+        for decoder, seconds in medians.items():
+            shown = [number(value, 1e3, 2) for value in (*seconds, sum(seconds))]
+            gain = number(sum(medians[REFERENCE]) / sum(seconds), 1, 2)
+            lines.append(f"| {width} | `{decoder}` | {' | '.join([*shown, gain])} |")
+    calls = STAGE_FILES * STAGE_CALLS
+    return [*lines, "", f"Medians of {calls} calls, in processor time of one thread.", ""]
+
+
+def stage_medians(timed: ImagePipeline, contents: Sequence[bytes], decoder: Decoder) -> list[float]:
+    """Return the median seconds of each stage but the network."""
+    calls = [timed.once(content, decoder)[1] for _ in range(STAGE_CALLS) for content in contents]
+    medians = np.median(calls, axis=0)
+    return [float(medians[STAGES.index(stage)]) for stage in BESIDE]
+
+
+class Nothing:
+    """A network that answers at once."""
+
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.zeros((len(images), CLASSES), np.float32)
+
+    def synchronize(self) -> None:
+        pass
+
+    def device_seconds(self, images: NDArray[np.float32]) -> None:
+        pass
+
+    def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
+        return Profile()
+
+
 def table(measured: Sequence[tuple[int, Results]]) -> list[str]:
-    """Return the lines of the table, and where it was measured."""
+    """Return the lines of the table, and where it was measured; without one no table."""
+    if not measured:
+        return [f"Made by `{NAME}`."]
     heads = ["network", "files px", "format", "decoder", *(f"{stage} ms" for stage in STAGES)]
     heads += ["whole p50 ms", "times pillow", "changed answers"]
     lines = [f"| {' | '.join(heads)} |", f"|---|---:|---|---|{'---:|' * (len(heads) - 4)}"]

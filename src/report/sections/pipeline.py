@@ -122,6 +122,7 @@ def _faster_decoder(row: Row) -> Iterator[str]:
             Evidence.SLOWER: f"slower, {gain.value:.2f} {interval_of_gain} times as fast",
             Evidence.AT_LEAST: f"at least {gain.low:.1f} times as fast {interval_of_gain}",
             Evidence.AT_MOST: f"slower, at most {gain.high:.2f} times as fast {interval_of_gain}",
+            Evidence.NONE: f"of a speed that too few rounds tell {interval_of_gain}",
         }.get(speedups.evidence(gain), f"not measurably faster {interval_of_gain}")
         advice = {
             "pass": "it keeps the budget",

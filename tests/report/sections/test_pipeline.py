@@ -79,6 +79,10 @@ def test_a_decoder_that_is_not_measurably_faster_is_not_called_faster() -> None:
     assert "of another speed by no measurable difference [0.98, 1.04]" not in text
     assert "not measurably faster [0.98, 1.04]" in text
     assert "with pillow classifies" in cost
+    wide = {"value": 1.7, "low": 0.2, "high": 20.0, "processes": 2}
+    _, text, cost = section(measured(pipeline(), drafted(over_reference=wide))).sentences
+    assert "it is of a speed that too few rounds tell [0.20, 20.00]" in text
+    assert "with pillow classifies" in cost
 
 
 def test_the_table_has_every_stage_and_the_whole() -> None:
