@@ -156,7 +156,7 @@ OPTIONS = BenchmarkOptions(
     timeout_seconds=15,
     max_memory_bytes=1_000_000_000,
     memory=False,  # see test_memory.py
-    pipeline=False,  # see test_pipeline.py
+    pipeline=False,  # see test_row_pipeline.py
 )
 
 
