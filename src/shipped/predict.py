@@ -233,8 +233,7 @@ def resize(image: Image.Image, rule: dict[str, Any]) -> Image.Image:
 def as_input(image: Image.Image, rule: dict[str, Any]) -> Array:
     """Return the model's input, (3, H, W), for an image of its size: scaled and normalised.
 
-    The 256 levels of each channel are computed once and looked up, which gives the same bits as
-    computing each pixel, in a quarter of the time.
+    The 256 levels of a channel are computed and looked up: the same bits in a quarter of the time.
     """
     levels = np.arange(256, dtype=np.float32)[:, None] * np.float32(rule["scale"])
     mean, std = (np.asarray(rule[name], dtype=np.float32) for name in ("mean", "std"))
