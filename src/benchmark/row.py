@@ -21,6 +21,7 @@ from src.benchmark.statistics.latency import speedup, summarize
 from src.benchmark.statistics.scorecard import Scorecard
 from src.benchmark.statistics.verdict import with_same
 from src.run import row as records
+from src.run.file_input import BatchMaker
 from src.run.latency import Cell, Interval, Memory, RuntimeSpeedup, Turn
 from src.run.manifest import Export
 from src.run.record import Device
@@ -43,6 +44,8 @@ class Row:
         export: the format's entry in the manifest.
         class_names: K, in label order.
     """
+
+    batch_maker: BatchMaker | None = None  # makes the file's input of images; None leaves them
 
     def __init__(
         self, name: str, device: Device, export: Export, class_names: Sequence[str]
@@ -97,7 +100,9 @@ class Row:
                 # No process is started: it would import a runtime only to find this out.
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
             self._processes = RowProcesses(
-                lambda: WorkerProcess(self.name, exports / self.name, self.device, limits),
+                lambda: WorkerProcess(
+                    self.name, exports / self.name, self.device, limits, self.batch_maker
+                ),
                 self.classes,
                 reference,
                 self.tolerance,
@@ -237,13 +242,8 @@ class Row:
         """Return the figures at one batch size."""
         same_runtime = None
         if counterpart is not None and (gain := self.speedup(counterpart, size)):
-            same_runtime = RuntimeSpeedup(
-                format=counterpart.name,
-                value=gain.value,
-                low=gain.low,
-                high=gain.high,
-                processes=gain.processes,
-            )
+            values = msgspec.structs.asdict(gain)
+            same_runtime = RuntimeSpeedup(format=counterpart.name, **values)
         return summarize(
             size,
             self.rounds[size],

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from torch import Tensor
 
+from src import formats
 from src.errors import UsageError
 from src.export.options import ExportOptions
 from src.run import fingerprint
@@ -101,6 +102,8 @@ def made_from(
         "embed_preprocessing": options.embed_preprocessing,
         "own": dataclasses.asdict(own) if own is not None else None,
     }
+    if name is not None and options.takes.is_pixels and formats.get(name).takes_pixels:
+        parts["input"] = options.input
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -22,21 +22,19 @@ from time import perf_counter, process_time, sleep
 from typing import assert_never
 
 import numpy as np
-from numpy.typing import NDArray
 
 from src import formats
 from src.backends.base import Profile, Runtime, Unavailable
 from src.errors import describe
 from src.run import row
+from src.run.file_input import Batch, accepted
 from src.system import machine, os_errors
 from src.system.packages import missing_packages
 from src.worker import protocol
-from src.worker.answer import UnusableAnswer, logits_of
+from src.worker.answer import Logits, UnusableAnswer, logits_of
 from src.worker.energy import EnergyMeter
 from src.worker.memory_peak import peak_when_steady
 from src.worker.stopwatch import Stopwatch
-
-Images = NDArray[np.float32]
 
 # A thread pool may spin for a while after its last task. A worker answers only after this has
 # ended, so that it uses no CPU during the turns of other workers.
@@ -56,7 +54,7 @@ class Worker:
         self._device = device
         self._threads = threads
         self._runtime: Runtime | None = None
-        self._held: Images | None = None
+        self._held: Batch | None = None
         self._classes: int | None = None
         self._energy = EnergyMeter(device)
         self._empty_rss = machine.peak_rss_bytes()
@@ -94,13 +92,13 @@ class Worker:
             effective=self._runtime.settings,
         )
 
-    def predict(self, images: Images) -> Images:
-        """Return logits (N, K) for images (N, 3, H, W)."""
-        return logits_of(self._loaded()(images), len(images), self._classes)
+    def predict(self, images: Batch) -> Logits:
+        """Return logits (N, K) for images as the file takes them."""
+        return logits_of(self._loaded()(self._accepted(images)), len(images), self._classes)
 
-    def hold(self, images: Images) -> protocol.Held:
+    def hold(self, images: Batch) -> protocol.Held:
         """Hold a batch for timing, and time its first inference."""
-        self._held = images
+        self._held = self._accepted(images)
         stopwatch = self._stopwatch()
         seconds = stopwatch.once()
         self._require_logits(stopwatch)
@@ -136,14 +134,14 @@ class Worker:
         images = self._held if self._held is None else self._held[:1]
         return _profiled(Profile() if images is None else self._loaded().profile(images))
 
-    def peak_memory(self, images: Images) -> protocol.MemoryPeak:
+    def peak_memory(self, images: Batch) -> protocol.MemoryPeak:
         """Measure the peak resident memory since the start, above that of the empty worker.
 
         Args:
-            images: (N, 3, H, W); the file is called with them until the peak is steady. The
+            images: as the file takes them; it is called with them until the peak is steady. The
                 worker holds them afterwards.
         """
-        self._held = images
+        self._held = self._accepted(images)
         stopwatch = self._stopwatch()
         peak = peak_when_steady(stopwatch.once, lambda: machine.peak_rss_bytes() - self._empty_rss)
         self._require_logits(stopwatch)
@@ -155,16 +153,20 @@ class Worker:
             raise RuntimeError("no batch is held")
         return _profiled(self._loaded().profile(self._held[:1], Path(path)))
 
-    def compare_tensors(self, images: Images, exports: str) -> protocol.TensorErrors:
+    def compare_tensors(self, images: Batch, exports: str) -> protocol.TensorErrors:
         """Return the quantization errors of the file's tensors, if its format can tell.
 
         Args:
-            images: (n, 3, H, W), to run the file and its fp32 original on.
+            images: as the file takes them, to run it and its fp32 original on.
             exports: the folder that holds the other formats' folders.
         """
         tensors = self._format.sensitivity(self._folder, Path(exports), images)
         noises = [row.TensorNoise(**dataclasses.asdict(tensor)) for tensor in tensors]
         return protocol.TensorErrors(tensors=noises)
+
+    def _accepted(self, images: Batch) -> Batch:
+        """Return images as they are, or raise a ValueError if the file takes another type."""
+        return accepted(images, self._loaded().settings.get("input"))
 
     def _settle(self) -> bool:
         """Wait until this process uses no CPU; False if it still does at the ceiling."""
@@ -204,9 +206,9 @@ def serve(connection: Connection, worker: Worker) -> None:
             call = protocol.decoded_call(connection.recv_bytes())
         except EOFError:
             return
-        images = np.zeros(0, dtype=np.float32)
+        images: Batch = np.zeros(0, dtype=np.float32)
         if call.shape is not None:
-            data = np.frombuffer(bytearray(connection.recv_bytes()), dtype=np.float32)
+            data = np.frombuffer(bytearray(connection.recv_bytes()), dtype=call.dtype)
             images = data.reshape(call.shape)
         message: protocol.Message
         try:
@@ -227,8 +229,8 @@ def serve(connection: Connection, worker: Worker) -> None:
 
 
 def _answer(  # noqa: C901, PLR0911  # one case a request
-    worker: Worker, request: protocol.AnyRequest, images: Images
-) -> protocol.Answer | Images:
+    worker: Worker, request: protocol.AnyRequest, images: Batch
+) -> protocol.Answer | Logits:
     match request:
         case protocol.ImportRuntime():
             return worker.import_runtime()

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from src.backends.base import ExportSource
 
 # For its side effect as well: nothing is sent to OpenVINO's makers.
 from src.backends.openvino import runtime  # noqa: F401
+from src.run.file_input import NORMALISED, PIXELS
 
 if TYPE_CHECKING:
     import openvino
@@ -48,7 +51,9 @@ def write(
     for name in ("conversion_parameters", "nncf"):
         if graph.has_rt_info(name):
             del graph.rt_info[name]
-    for key, value in source.metadata().items():
+    pixels = graph.input(0).element_type == openvino.Type.u8
+    takes = msgspec.to_builtins(PIXELS if pixels else NORMALISED)
+    for key, value in {**source.metadata(), "input": takes}.items():
         graph.set_rt_info(json.dumps(value), [SECTION, key])
     graph.set_rt_info(precision, PRECISION)
     openvino.save_model(graph, folder / FILE, compress_to_fp16=half)

@@ -56,6 +56,9 @@ class Model:
         self.class_names: list[str] = json.loads(metadata["class_names"])
         self._preprocessing: dict[str, Any] = json.loads(metadata["preprocessing"])
         self._embedded = "preprocessing_embedded" in metadata
+        # Pixels as uint8 (H, W, 3), or normalised float32 (3, H, W).
+        takes = json.loads(metadata.get("input", '{"normalised": true}'))
+        self._takes_pixels = not takes["normalised"]
 
     def probabilities(self, file: str | Path | IO[bytes]) -> Array:
         """Return the probability of each class, (K,), for an image file of any kind and size."""
@@ -69,7 +72,11 @@ class Model:
             UnreadableImageError: the file cannot be decoded.
         """
         image = read_image(file, self._most_pixels)
-        return np.asarray(image) if self._embedded else preprocess(image, self._preprocessing)
+        if self._embedded:
+            return np.asarray(image)
+        if self._takes_pixels:
+            return np.asarray(resize(image, self._preprocessing))
+        return preprocess(image, self._preprocessing)
 
     def answer(self, images: Sequence[Array]) -> Array:
         """Return probabilities (n, K) for n prepared images.
@@ -159,25 +166,29 @@ def as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def preprocess(image: Image.Image, rule: dict[str, Any]) -> Array:
-    """Return the model's input, (3, H, W): resized, scaled and normalised as in the evaluation."""
+def resize(image: Image.Image, rule: dict[str, Any]) -> Image.Image:
+    """Return the image in the model's size, resized and cut as in the evaluation."""
     size = rule["image_size"]
     filter_ = RESAMPLING[rule["interpolation"]]
     if rule["resize"] == "squash":
-        image = image.resize((size, size), filter_)
-    else:  # cut the ends off a very long image, resize the shorter side, crop the middle
-        shorter = min(image.size)
-        left, top = (
-            max(side - LONGEST_RATIO * shorter, 0) // (4 * shorter) * (2 * shorter)
-            for side in image.size
-        )
-        image = image.crop((left, top, image.width - left, image.height - top))
-        to = round(size / rule["crop_share"])
-        width, height = (int(to * side / shorter) for side in image.size)
-        image = image.resize((width, height), filter_)
-        left, top = round((width - size) / 2), round((height - size) / 2)
-        image = image.crop((left, top, left + size, top + size))
-    values = np.asarray(image, dtype=np.float32) * np.float32(rule["scale"])
+        return image.resize((size, size), filter_)
+    # Cut the ends off a very long image, resize the shorter side, crop the middle.
+    shorter = min(image.size)
+    left, top = (
+        max(side - LONGEST_RATIO * shorter, 0) // (4 * shorter) * (2 * shorter)
+        for side in image.size
+    )
+    image = image.crop((left, top, image.width - left, image.height - top))
+    to = round(size / rule["crop_share"])
+    width, height = (int(to * side / shorter) for side in image.size)
+    image = image.resize((width, height), filter_)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return image.crop((left, top, left + size, top + size))
+
+
+def preprocess(image: Image.Image, rule: dict[str, Any]) -> Array:
+    """Return the model's input, (3, H, W): resized, scaled and normalised as in the evaluation."""
+    values = np.asarray(resize(image, rule), dtype=np.float32) * np.float32(rule["scale"])
     mean, std = (np.asarray(rule[name], dtype=np.float32) for name in ("mean", "std"))
     return np.ascontiguousarray(((values - mean) / std).transpose(2, 0, 1))
 
