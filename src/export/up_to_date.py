@@ -93,7 +93,7 @@ def made_from(
         name: of the format; None for what belongs to all formats.
     """
     own = options.by_format.get(name or "")
-    parts = {
+    parts: dict[str, object] = {
         "head": _decisive(head),
         "judging": [atomic_files.sha256_of(part.numpy()) for part in selection]
         if selection
@@ -103,7 +103,7 @@ def made_from(
         "own": dataclasses.asdict(own) if own is not None else None,
     }
     if name is not None and options.takes.is_pixels and formats.get(name).takes_pixels:
-        parts["input"] = options.input
+        parts["input"] = str(options.takes)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

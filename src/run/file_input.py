@@ -82,8 +82,8 @@ class BatchMaker:
         """
         pixels = images.dtype == np.uint8
         if self.takes.is_pixels:
-            return images if pixels else self._levels(images)
-        return self._normalised(images) if pixels else images
+            return np.ascontiguousarray(images) if pixels else self._levels(images)
+        return self._normalised(images) if pixels else np.asarray(images, np.float32)
 
     def _normalised(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute as the evaluation does, in float32."""

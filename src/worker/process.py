@@ -181,7 +181,7 @@ class WorkerProcess:
         if self._batch_maker is None:
             return np.ascontiguousarray(images, dtype=np.float32)
         try:
-            return np.ascontiguousarray(self._batch_maker(images))
+            return self._batch_maker(images)
         except NotPixelsError as error:
             raise WorkerError(str(error)) from error
 

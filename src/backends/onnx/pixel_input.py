@@ -28,6 +28,7 @@ _PREFIX = "pixels/"
 PLANES, VALUES, CENTRED = (f"{_PREFIX}{name}" for name in ("planes", "values", "centred"))
 CENTRE = f"{_PREFIX}centre"
 _SCALED = f"{_PREFIX}scaled"
+_HEAD = {PLANES, VALUES, CENTRED, _SCALED}
 _NHWC_TO_NCHW = (0, 3, 1, 2)
 
 
@@ -76,9 +77,33 @@ def take_pixels(model: onnx.ModelProto, normalisation: Normalisation) -> str | N
     for node in reversed(head):
         node.name = node.output[0]
         model.graph.node.insert(0, node)
-    _declare(model)
+    _declare(model, TensorProto.UINT8, (0, 2, 3, 1))
     _remove_unread(model)
     return reason
+
+
+def without_pixels(model: onnx.ModelProto) -> bool:
+    """Cut the nodes of :func:`take_pixels` off, in place, for a runtime that writes its own.
+
+    The input is then ``pixel - centre``, float32 (N, C, H, W), times the factor if it is not
+    folded.
+
+    Returns:
+        True if the factor is in the weights.
+    """
+    from onnx import TensorProto
+
+    folded = not any(_SCALED in node.output for node in model.graph.node)
+    first = CENTRED if folded else _SCALED
+    for node in [node for node in model.graph.node if _HEAD & set(node.output)]:
+        model.graph.node.remove(node)
+    for node in model.graph.node:
+        for position, name in enumerate(node.input):
+            if name == first:
+                node.input[position] = INPUT
+    _declare(model, TensorProto.FLOAT, (0, 3, 1, 2))
+    _remove_unread(model)
+    return folded
 
 
 def fold_centre(model: onnx.ModelProto) -> bool:
@@ -188,15 +213,13 @@ def _replace_input(model: onnx.ModelProto, name: str) -> None:
                 node.input[position] = name
 
 
-def _declare(model: onnx.ModelProto) -> None:
-    """Declare the input as uint8 in NHWC, with the sizes that it had."""
-    from onnx import TensorProto
-
+def _declare(model: onnx.ModelProto, kind: int, order: tuple[int, ...]) -> None:
+    """Declare the type of the input, and the sizes that it had in another order."""
     [declared] = [value for value in model.graph.input if value.name == INPUT]
     tensor = declared.type.tensor_type
-    tensor.elem_type = TensorProto.UINT8
+    tensor.elem_type = kind
     old = [type(side).FromString(side.SerializeToString()) for side in tensor.shape.dim]
-    for side, number in zip(tensor.shape.dim, (0, 2, 3, 1), strict=True):
+    for side, number in zip(tensor.shape.dim, order, strict=True):
         side.CopyFrom(old[number])
 
 

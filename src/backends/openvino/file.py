@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from src.backends.base import ExportSource
+from src.backends.onnx.pixel_input import Normalisation, without_pixels
 
 # For its side effect as well: nothing is sent to OpenVINO's makers.
 from src.backends.openvino import runtime  # noqa: F401
+from src.backends.openvino.pixel_input import take_pixels
 from src.run.file_input import NORMALISED, PIXELS
 
 if TYPE_CHECKING:
@@ -28,9 +30,17 @@ def model(source: ExportSource) -> openvino.Model:
     OpenVINO's conversion from torch traces with torch.jit, which torch is about to drop, gives
     the same operators, and files of the same speed; so one exporter serves all.
     """
+    import onnx
     import openvino
 
-    return openvino.convert_model(source.fp32_graph.path)
+    if not source.fp32_graph.takes_pixels:
+        return openvino.convert_model(source.fp32_graph.path)
+    network = onnx.load(source.fp32_graph.path)
+    folded = without_pixels(network)
+    path = source.scratch / "without_pixels.onnx"
+    onnx.save_model(network, path)
+    normalisation = Normalisation.of(source.preprocessing)
+    return take_pixels(openvino.convert_model(path), normalisation, folded=folded)
 
 
 def write(
