@@ -69,7 +69,7 @@ def _peak(row: Row, images: Images, exports: Path, limits: Limits) -> Memory:
     """Return the peaks of one file, measured in a new process."""
     worker = WorkerProcess(row.name, exports / row.name, row.device, limits, row.batch_maker)
     try:
-        worker.load(row.classes)
+        worker.ask(protocol.Load(classes=row.classes))
         peak = worker.ask(protocol.PeakMemory(), images)
     except (WorkerError, Unavailable) as error:
         return Memory(memory_reason=str(error))

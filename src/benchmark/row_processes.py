@@ -79,7 +79,7 @@ class RowProcesses:
             WorkerError: it fails.
         """
         imported = self.current.end(protocol.ImportRuntime())
-        loaded = self.current.load(self._classes)
+        loaded = self.current.ask(protocol.Load(classes=self._classes))
         self._loaded = msgspec.structs.replace(loaded, import_seconds=imported.import_seconds)
         self.load_seconds.append(loaded.load_seconds)
         return self._loaded

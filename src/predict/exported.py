@@ -18,6 +18,7 @@ from src.run.file_input import NORMALISED, BatchMaker, FileInput
 from src.run.folder import Run
 from src.run.manifest import Manifest
 from src.system import machine
+from src.worker import protocol
 from src.worker.answer import UnusableAnswer, logits_of
 from src.worker.process import Limits, NotFiniteError, WorkerError, WorkerProcess
 
@@ -113,7 +114,7 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
         WorkerProcess(name, run.own("exports", name), options.device, limits, batch_maker)
     ) as worker:
         try:
-            worker.load(len(manifest.class_names))
+            worker.ask(protocol.Load(classes=len(manifest.class_names)))
         except Unavailable as reason:
             raise UsageError(
                 "format",

@@ -117,23 +117,6 @@ class WorkerProcess:
         """Peak memory of the worker on the GPU; None on a CPU and if it is not metered."""
         return self._device_memory.peak_bytes if self._device_memory else None
 
-    def load(self, classes: int | None = None) -> protocol.Loaded:
-        """Load the file, and require the input that the manifest records for it.
-
-        Args:
-            classes: K, which every output must have; None to accept any number.
-
-        Raises:
-            Unavailable: the format cannot run on that device here.
-            WorkerError: the file cannot be loaded, or takes another input.
-        """
-        loaded = self.ask(protocol.Load(classes=classes))
-        expected = self._batch_maker and str(self._batch_maker.takes)
-        actual = loaded.effective.get("input", expected)
-        if expected not in {None, actual}:
-            raise WorkerError(f"the manifest has the input {expected}, but the file {actual}")
-        return loaded
-
     def ask(
         self,
         request: protocol.Request[protocol.AnswerType],
@@ -176,6 +159,14 @@ class WorkerProcess:
         except ConnectionError as error:
             raise WorkerError(self._death()) from error
 
+    def _wrong_input(self, loaded: protocol.Loaded) -> str | None:
+        """Describe a file whose input is not the recorded one; None if it is, or is not known."""
+        recorded = self._batch_maker and str(self._batch_maker.takes)
+        actual = loaded.effective.get("input", recorded)
+        if recorded in {None, actual}:
+            return None
+        return f"the manifest has the input {recorded}, but the file {actual}"
+
     def _batch(self, images: NDArray[Any]) -> Batch:
         """Return images as the file takes them."""
         if self._batch_maker is None:
@@ -203,6 +194,8 @@ class WorkerProcess:
                 raise NotFiniteError(answer.not_finite)
             case protocol.Failed():
                 raise WorkerError(answer.reason)
+            case protocol.Loaded() if problem := self._wrong_input(answer):
+                raise WorkerError(problem)
             case _:
                 return cast(
                     "protocol.AnswerType", answer
