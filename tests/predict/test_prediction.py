@@ -31,6 +31,9 @@ class ChannelMeans:
         self.class_names = list(photos.CLASSES)
         self.batches: list[int] = []
 
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        return self.preprocessing(image).numpy()
+
     def logits(self, batch: np.ndarray) -> np.ndarray:
         self.batches.append(len(batch))
         return batch.mean(axis=(2, 3))
