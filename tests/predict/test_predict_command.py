@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from src.cli.commands.predict import main
 from src.cli.entry_point import run_command

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError, UsageError
