@@ -1,6 +1,6 @@
 """An OpenVINO file from OpenVINO, without PyTorch.
 
-python -m src.export RUN formats=[openvino_fp32]
+python -m src.export RUN formats=[openvino_fp32]              or with input=uint8
 python examples/openvino/classify.py RUN/exports/openvino_fp32/model.xml IMAGE...
 """
 
@@ -26,23 +26,26 @@ def upright_rgb(path: str) -> Image.Image:
     return picture.convert("RGBA").convert("RGB")  # a palette needs both
 
 
-def preprocess(picture: Image.Image, rule: dict[str, Any]) -> np.ndarray:
-    """What the file's metadata say: resized, the middle cut out, scaled, normalised."""
+def resize(picture: Image.Image, rule: dict[str, Any]) -> Image.Image:
+    """What the file's metadata say: resized, the middle cut out."""
     size = rule["image_size"]
     resampling = Image.Resampling[rule["interpolation"].upper()]
     if rule["resize"] == "squash":
-        picture = picture.resize((size, size), resampling)
-    else:
-        # Of a very long picture without the ends, which are far from the middle.
-        to, shorter = round(size / rule["crop_share"]), min(picture.size)
-        left, top = (
-            max(side - 32 * shorter, 0) // (4 * shorter) * (2 * shorter) for side in picture.size
-        )
-        picture = picture.crop((left, top, picture.width - left, picture.height - top))
-        width, height = (int(to * side / shorter) for side in picture.size)
-        picture = picture.resize((width, height), resampling)
-        left, top = round((width - size) / 2), round((height - size) / 2)
-        picture = picture.crop((left, top, left + size, top + size))
+        return picture.resize((size, size), resampling)
+    # Of a very long picture without the ends, which are far from the middle.
+    to, shorter = round(size / rule["crop_share"]), min(picture.size)
+    left, top = (
+        max(side - 32 * shorter, 0) // (4 * shorter) * (2 * shorter) for side in picture.size
+    )
+    picture = picture.crop((left, top, picture.width - left, picture.height - top))
+    width, height = (int(to * side / shorter) for side in picture.size)
+    picture = picture.resize((width, height), resampling)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return picture.crop((left, top, left + size, top + size))
+
+
+def normalise(picture: Image.Image, rule: dict[str, Any]) -> np.ndarray:
+    """A resized picture, scaled and normalised: (3, H, W)."""
     values = np.asarray(picture, np.float32) * np.float32(rule["scale"])
     mean, std = (np.asarray(rule[name], np.float32) for name in ("mean", "std"))
     return ((values - mean) / std).transpose(2, 0, 1)  # (3, H, W)
@@ -55,7 +58,9 @@ rule = json.loads(model.get_rt_info(["lightship", "preprocessing"]).value)
 class_names = json.loads(model.get_rt_info(["lightship", "class_names"]).value)
 # Where the processor has bf16, OpenVINO would run a file of fp32 in it.
 precision = model.get_rt_info(["lightship", "inference_precision"]).value
-model.reshape([1, 3, rule["image_size"], rule["image_size"]])  # faster than any batch size
+pixels = model.input(0).element_type == ov.Type.u8  # or normalised float32
+sides = [rule["image_size"], rule["image_size"]]
+model.reshape([1, *sides, 3] if pixels else [1, 3, *sides])  # faster than any batch size
 compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
 for image in images:
     try:
@@ -63,7 +68,9 @@ for image in images:
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         print(f"{image}: {error}", file=sys.stderr)
         continue
-    logits = compiled(preprocess(picture, rule)[None])[0][0].astype(np.float64)
+    resized = resize(picture, rule)
+    batch = np.asarray(resized)[None] if pixels else normalise(resized, rule)[None]
+    logits = compiled(batch)[0][0].astype(np.float64)
     probabilities = np.exp(logits - logits.max())
     probabilities /= probabilities.sum()
     answer = {

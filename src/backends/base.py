@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from src.backends.onnx.fp32_graph import Fp32Graph
+    from src.run.file_input import Batch
 
 Options = TypeVar("Options")
 
@@ -47,7 +48,9 @@ class ExportSource:
 
     network: nn.Module  # (N, 3, H, W) float32 -> (N, K) float32 logits
     simplified: nn.Module  # the same logits to fp32 rounding, by src/graph_passes; may be scripted
-    fp32_graph: Fp32Graph  # the simplified network as an ONNX file, made once for all formats
+    # The simplified network as an ONNX file, made once for all formats. With export.input=uint8 it
+    # takes pixels, and so do the files that are made from it.
+    fp32_graph: Fp32Graph
     builder: str  # the network's name: see src.models.builders
     builder_options: dict[str, Any]  # the builder's further arguments, num_classes among them
     example: Tensor  # (2, 3, H, W): two images, for a batch of one can freeze the batch size
@@ -138,22 +141,23 @@ class Runtime(Protocol):
     """An exported file, loaded on a device."""
 
     # The runtime's own account of what it runs with: "runtime" (its name and version), and
-    # "device" and "threads" as far as it tells. Where these differ from the request, the row fails.
+    # "device", "threads" and "input" as far as it tells. Where these differ from the request, the
+    # row fails.
     settings: Settings
 
-    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return logits (N, K) for images (N, 3, H, W), both in the host's memory."""
+    def __call__(self, images: Batch) -> NDArray[np.float32]:
+        """Return logits (N, K) for N images as the file takes them, both in the host's memory."""
 
     def synchronize(self) -> None:
         """Wait until the device has finished."""
 
-    def device_seconds(self, images: NDArray[np.float32]) -> float | None:
+    def device_seconds(self, images: Batch) -> float | None:
         """Return the seconds of a call without copies to and from the device; None on a CPU."""
 
-    def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
+    def profile(self, images: Batch, trace: Path | None = None) -> Profile:
         """Profile a few calls that are not timed.
 
         Args:
-            images: (N, 3, H, W).
+            images: as the file takes them.
             trace: a ``.json.gz`` file to write these calls to, in the format of torch's profiler.
         """

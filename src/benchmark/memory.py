@@ -67,7 +67,7 @@ def measure(
 
 def _peak(row: Row, images: Images, exports: Path, limits: Limits) -> Memory:
     """Return the peaks of one file, measured in a new process."""
-    worker = WorkerProcess(row.name, exports / row.name, row.device, limits)
+    worker = WorkerProcess(row.name, exports / row.name, row.device, limits, row.batch_maker)
     try:
         worker.ask(protocol.Load(classes=row.classes))
         peak = worker.ask(protocol.PeakMemory(), images)

@@ -9,18 +9,21 @@ from src import formats
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.row import Row
 from src.errors import UsageError
+from src.run.file_input import BatchMaker
 from src.run.manifest import Manifest
 from src.run.record import Device
 
 
 def planned(manifest: Manifest, chosen: Sequence[str] = ("cpu", "cuda")) -> list[Row]:
     """Return a row for each format of the manifest and each ``chosen`` device it can run on."""
-    return [
-        Row(name, cast("Device", device), export, manifest.class_names)
-        for name, export in manifest.formats.items()
-        for device in formats.get(name).devices
-        if device in chosen
-    ]
+    rows = []
+    for name, export in manifest.formats.items():
+        for device in formats.get(name).devices:
+            if device in chosen:
+                row = Row(name, cast("Device", device), export, manifest.class_names)
+                row.batch_maker = BatchMaker(export.takes, manifest.preprocessing)
+                rows.append(row)
+    return rows
 
 
 def planned_with_baseline(manifest: Manifest, options: BenchmarkOptions) -> list[Row]:

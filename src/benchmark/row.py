@@ -22,6 +22,7 @@ from src.benchmark.statistics.latency import speedup, summarize
 from src.benchmark.statistics.scorecard import Scorecard
 from src.benchmark.statistics.verdict import with_same
 from src.run import row as records
+from src.run.file_input import BatchMaker
 from src.run.latency import Cell, Interval, Memory, RuntimeSpeedup, Turn
 from src.run.manifest import Export
 from src.run.record import Device
@@ -44,6 +45,8 @@ class Row:
         export: the format's entry in the manifest.
         class_names: K, in label order.
     """
+
+    batch_maker: BatchMaker | None = None  # makes the file's input of images; None leaves them
 
     def __init__(
         self, name: str, device: Device, export: Export, class_names: Sequence[str]
@@ -99,7 +102,9 @@ class Row:
                 # No process is started: it would import a runtime only to find this out.
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
             self._processes = RowProcesses(
-                lambda: WorkerProcess(self.name, exports / self.name, self.device, limits),
+                lambda: WorkerProcess(
+                    self.name, exports / self.name, self.device, limits, self.batch_maker
+                ),
                 self.classes,
                 reference,
                 self.tolerance,

@@ -49,6 +49,7 @@ def exported(name: str, device: Device, export: Export) -> RowFigures:
         varies=export.varies,
         usage=export.usage,
         runs_with=export.runs_with,
+        input=export.input,
         latency=[],
         accuracy=None,
         verdict=None,

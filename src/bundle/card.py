@@ -42,7 +42,7 @@ An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as `mod
     python predict.py --check        # on {image}: as where it was made?
     python predict.py photo.jpg
 
-`predict.py` turns an image upright, converts it to RGB, resizes and normalises it as the
+`predict.py` turns an image upright, converts it to RGB{_prepared(manifest, name)} as the
 evaluation did; the rule stands in the model's own metadata, with the class names. Import `Model`
 from it to use it in a program.
 
@@ -57,6 +57,13 @@ It knows no other classes than these: an image of something else gets one of the
 Run {quoting.markdown_code(manifest.run)}, epoch {checkpoint.epoch}, checkpoint with SHA-256
 {quoting.markdown_code(checkpoint.sha256)}.
 """
+
+
+def _prepared(manifest: Manifest, name: str) -> str:
+    """Return what ``predict.py`` does before the model, which may normalise the pixels itself."""
+    if manifest.formats[name].takes.is_pixels:
+        return " and resizes it; the model takes the pixels and normalises them"
+    return ", resizes and normalises it"
 
 
 def _named(class_names: Sequence[str]) -> str:

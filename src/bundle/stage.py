@@ -162,8 +162,8 @@ def _png(image: Image.Image) -> bytes:
 def _expected(run: Run, name: str, image: Image.Image) -> dict[str, object]:
     """Return the prediction of the exported file for an image, as plain values."""
     with open_file(run, PredictOptions(format=name)) as file:
-        pixels = file.preprocessing(image.convert("RGB")).numpy()
-        probabilities = softmax(file.logits(pixels[None]))[0]
+        prepared = file.prepare(image.convert("RGB"))
+        probabilities = softmax(file.logits(prepared[None]))[0]
     return {
         "image": TEST_IMAGE,
         "class": file.class_names[int(probabilities.argmax())],

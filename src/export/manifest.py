@@ -126,13 +126,19 @@ def entry(
         embedded: the file with its preprocessing inside, if it was asked for.
         export_seconds: that the export took, if it ended well.
     """
+    takes = format_.input_of(source)
+    if takes.is_pixels:
+        usage = format_.pixel_usage(source.preprocessing)
+    else:
+        usage = format_.usage_of(source.builder, source.preprocessing)
     return Export(
         precision=format_.precision,
         status=status,
         reason=reason,
         files=files or [],
         details=details,
-        usage=format_.usage_of(source.builder, source.preprocessing),
+        usage=usage,
+        input=takes if takes.is_pixels else None,
         runs_with=format_.packages_of(source.builder),
         varies=format_.varies,
         embedded=embedded,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from src import formats
 from src.errors import UsageError
+from src.run.file_input import NORMALISED, PIXELS, FileInput
 from src.system.ranges import AccuracyDrop, Range, require_ranges
 
 LEAST_IMAGES = 2  # the example batch is the first of them
@@ -46,6 +47,8 @@ class ExportOptions:
         judging_images: further training images, by which a recipe of static quantization is
             chosen; as many of them as there are.
         max_accuracy_drop: the top-1 accuracy that a quantized file may give up, a share of 1.
+        input: of the ONNX and OpenVINO files: float for normalised float32 (N, 3, H, W), or uint8
+            for the pixels of resized images (N, H, W, 3), with the normalisation in the file.
         embed_preprocessing: write each ONNX file once more, with the preprocessing and the softmax
             inside: an image of any size in, probabilities out.
         again: export what is whole and of this checkpoint once more.
@@ -55,6 +58,7 @@ class ExportOptions:
     calibration_images: _CalibrationImages = 128
     judging_images: _JudgingImages = 256
     max_accuracy_drop: AccuracyDrop = 0.01
+    input: Literal["float", "uint8"] = "float"
     embed_preprocessing: bool = False
     again: bool = False
 
@@ -73,6 +77,14 @@ class ExportOptions:
                 found="none",
                 remedy=f"name one, as in export.formats=[{first},{last}]",
             )
+        if self.input == "uint8" and not any(format_.takes_pixels for format_ in chosen):
+            able = [name for name in formats.names() if formats.get(name).takes_pixels]
+            raise UsageError(
+                "export.input",
+                expected=f"a format that can take pixels: {', '.join(able)}",
+                found=", ".join(self.formats),
+                remedy=f"add one, as in export.formats=[{able[0]}], or leave it out",
+            )
         if self.embed_preprocessing and not any(format_.embeds for format_ in chosen):
             able = [name for name in formats.names() if formats.get(name).embeds]
             raise UsageError(
@@ -81,6 +93,11 @@ class ExportOptions:
                 found=", ".join(self.formats),
                 remedy=f"add one, as in export.formats=[{able[0]}], or leave it out",
             )
+
+    @property
+    def takes(self) -> FileInput:
+        """The input of the formats that can take pixels."""
+        return PIXELS if self.input == "uint8" else NORMALISED
 
     @property
     def by_format(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.export.one_format import export_one
 from src.export.options import ExportOptions
@@ -37,7 +38,9 @@ def preflight(
     """
     # A generator of its own: whether there was a preflight must not change the training.
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(_IMAGES, *input_shape, generator=generator)
+    # Pixels, because a file may take nothing else.
+    levels = torch.randint(256, (_IMAGES, *input_shape), generator=generator, dtype=torch.uint8)
+    images = Preprocessing.of(preprocessing).normalised(levels)
     with (
         tempfile.TemporaryDirectory(prefix="lightship-") as folder,
         torch.random.fork_rng(devices=[]),

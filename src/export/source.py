@@ -19,6 +19,7 @@ from src.models import builders
 from src.models.network import NetworkSpec
 from src.run import class_names
 from src.run.facts import PreprocessingFacts
+from src.run.file_input import BatchMaker
 from src.system import atomic_files
 
 _SHOWN = 10  # classes, in a message
@@ -144,10 +145,11 @@ def make_source(
     options = options or ExportOptions()
     simplified = simplify(network)
     example = calibration[:2]
+    batch = BatchMaker(options.takes, preprocessing)
     return ExportSource(
         network=network,
         simplified=simplified,
-        fp32_graph=Fp32Graph(simplified, example, scratch),
+        fp32_graph=Fp32Graph(simplified, example, scratch, batch),
         builder=spec.builder,
         builder_options={"num_classes": spec.num_classes, **spec.options},
         example=example,

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from torch import Tensor
 
+from src import formats
 from src.errors import UsageError
 from src.export.options import ExportOptions
 from src.run import fingerprint
@@ -92,7 +93,7 @@ def made_from(
         name: of the format; None for what belongs to all formats.
     """
     own = options.by_format.get(name or "")
-    parts = {
+    parts: dict[str, object] = {
         "head": _decisive(head),
         "judging": [atomic_files.sha256_of(part.numpy()) for part in selection]
         if selection
@@ -101,6 +102,8 @@ def made_from(
         "embed_preprocessing": options.embed_preprocessing,
         "own": dataclasses.asdict(own) if own is not None else None,
     }
+    if name is not None and options.takes.is_pixels and formats.get(name).takes_pixels:
+        parts["input"] = str(options.takes)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

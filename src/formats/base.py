@@ -5,14 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from src.backends.base import ExportSource, Runtime
 from src.run.facts import ExportDetails, PreprocessingFacts
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from src.run.file_input import NORMALISED, Batch, FileInput
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,8 @@ class Format(ABC):
             instead. Rounding in fp32 causes far less: see
             :mod:`src.benchmark.statistics.rounding`.
         embeds: True if :meth:`embed` is implemented.
+        takes_pixels: True if the file is made from ``source.fp32_graph``, so that it takes pixels
+            with ``export.input=uint8``. Such a format implements :meth:`pixel_usage`.
         compiles: True if exporting or loading calls a C++ compiler, which takes half a minute to
             minutes. The default tests run such a format with one architecture only.
         mixes_batch: True if the logits of an image depend on the other images of its batch. Such
@@ -59,6 +58,7 @@ class Format(ABC):
     precision: ClassVar[str]
     tolerance: ClassVar[float | None]
     embeds: ClassVar[bool] = False
+    takes_pixels: ClassVar[bool] = False
     compiles: ClassVar[bool] = False
     mixes_batch: ClassVar[bool] = False
     varies: ClassVar[str | None] = None
@@ -109,6 +109,14 @@ class Format(ABC):
         """
         return self.usage(preprocessing)
 
+    def pixel_usage(self, preprocessing: PreprocessingFacts) -> str | None:
+        """Return :meth:`usage` for a file that takes pixels."""
+        return None
+
+    def input_of(self, source: ExportSource) -> FileInput:
+        """Return the input of the file that :meth:`export` makes of ``source``."""
+        return source.fp32_graph.batch.takes if self.takes_pixels else NORMALISED
+
     def packages_of(self, builder: str) -> list[str]:
         """Return ``runs_with`` for a file of the network ``builder``."""
         return list(self.runs_with)
@@ -121,15 +129,13 @@ class Format(ABC):
         """
         raise NotImplementedError(f"{self.name} cannot hold its preprocessing")
 
-    def sensitivity(
-        self, folder: Path, exports: Path, images: NDArray[np.float32]
-    ) -> list[TensorSensitivity]:
+    def sensitivity(self, folder: Path, exports: Path, images: Batch) -> list[TensorSensitivity]:
         """Return the quantization errors of the file's tensors, the largest error first.
 
         Args:
             folder: as :meth:`export` wrote it.
             exports: the folder that holds the folders of all formats.
-            images: (n, 3, H, W), on which activations are compared.
+            images: as the file takes them, on which activations are compared.
 
         Returns:
             The tensors that the file and the fp32 file both have; empty for a format without

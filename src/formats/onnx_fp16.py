@@ -10,6 +10,7 @@ from pathlib import Path
 
 from src.backends.base import ExportSource
 from src.backends.onnx import file
+from src.backends.onnx.pixel_input import fold_centre
 from src.formats.onnx_fp32 import OnnxFp32
 
 
@@ -26,6 +27,7 @@ class OnnxFp16(OnnxFp32):
         from onnxruntime.transformers.onnx_model import OnnxModel
 
         graph = onnx.load(source.fp32_graph.path)
+        fold_centre(graph)
         model = convert_float_to_float16(graph, keep_io_types=True)
         # The converter puts the conversion of the images after the nodes that read it, which is
         # not valid ONNX.

@@ -7,10 +7,12 @@ from typing import ClassVar
 
 from src.backends.base import ExportSource
 from src.backends.onnx import embedding, file
+from src.backends.onnx.pixel_input import fold_centre
 from src.backends.onnx.runtime import INPUT, OUTPUT, PROVIDERS, OnnxRuntime
 from src.formats.base import Format
 from src.run import usage_code
 from src.run.facts import ExportDetails, PreprocessingFacts
+from src.run.file_input import NORMALISED, PIXELS, FileInput
 
 
 class OnnxFp32(Format):
@@ -26,18 +28,27 @@ class OnnxFp32(Format):
     precision = "fp32"
     tolerance: ClassVar[float | None] = 5e-3  # other kernels, BatchNorm folded
     embeds = True
+    takes_pixels = True
     provider: ClassVar[str | None] = None
 
     def export(self, source: ExportSource, folder: Path) -> ExportDetails | None:
         import onnx
 
-        file.write(onnx.load(source.fp32_graph.path), source, folder)
+        model = onnx.load(source.fp32_graph.path)
+        fold_centre(model)
+        file.write(model, source, folder)
         return None
 
     def load(self, folder: Path, device: str, threads: int) -> OnnxRuntime:
         return OnnxRuntime(folder / file.FILE, device, threads, self.provider)
 
     def usage(self, preprocessing: PreprocessingFacts) -> str:
+        return self._program(preprocessing, NORMALISED)
+
+    def pixel_usage(self, preprocessing: PreprocessingFacts) -> str:
+        return self._program(preprocessing, PIXELS)
+
+    def _program(self, preprocessing: PreprocessingFacts, takes: FileInput) -> str:
         path = f"{usage_code.FOLDER}/{file.FILE}"
         opening = [
             f'providers = ["{self.provider or PROVIDERS[self.devices[0]]}"]',
@@ -45,7 +56,7 @@ class OnnxFp32(Format):
             'names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])',
         ]
         call = f'session.run(["{OUTPUT}"], {{"{INPUT}": images}})[0]'
-        return usage_code.lines(["import onnxruntime"], opening, preprocessing, call)
+        return usage_code.lines(["import onnxruntime"], opening, preprocessing, call, takes)
 
     def embed(self, folder: Path, target: Path) -> None:
         embedding.embed(folder, target)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -27,11 +26,8 @@ from src.quantization.onnx.recipe import OnnxRecipe
 from src.quantization.search import SearchSeconds, search
 from src.quantization.target import Target
 from src.run.facts import ExportDetails
+from src.run.file_input import Batch
 from src.system.ranges import require_ranges
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -75,6 +71,7 @@ class OnnxInt8(OnnxFp32):
             )
         else:
             images, labels = (part.numpy() for part in source.selection)
+            images = source.fp32_graph.batch(images)
             candidates = OnnxCandidates(quantizer, source, choice, images, labels)
             outcome = search(
                 candidates, max_drop=source.max_accuracy_drop, seconds=options.search_seconds
@@ -91,9 +88,7 @@ class OnnxInt8(OnnxFp32):
         _onnx.write(model, source, folder, quantization=recipe.values())
         return msgspec.structs.replace(details, more={**choice.details(), **details.more})
 
-    def sensitivity(
-        self, folder: Path, exports: Path, images: NDArray[np.float32]
-    ) -> list[TensorSensitivity]:
+    def sensitivity(self, folder: Path, exports: Path, images: Batch) -> list[TensorSensitivity]:
         """Return the errors of :func:`src.quantization.onnx.quantization_error.tensor_errors`.
 
         Raises:

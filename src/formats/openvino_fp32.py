@@ -11,6 +11,7 @@ from src.backends.openvino.runtime import OpenVinoRuntime
 from src.formats.base import Format
 from src.run import usage_code
 from src.run.facts import ExportDetails, PreprocessingFacts
+from src.run.file_input import NORMALISED, PIXELS, FileInput
 
 
 class OpenVinoFp32(Format):
@@ -21,6 +22,7 @@ class OpenVinoFp32(Format):
     devices = ("cpu",)
     precision = "fp32"
     tolerance: ClassVar[float | None] = 5e-3  # other kernels, BatchNorm folded
+    takes_pixels = True
 
     def export(self, source: ExportSource, folder: Path) -> ExportDetails | None:
         file.write(file.model(source), source, folder, half=False, precision="f32")
@@ -30,7 +32,13 @@ class OpenVinoFp32(Format):
         return OpenVinoRuntime(folder / file.FILE, device, threads, "f32")
 
     def usage(self, preprocessing: PreprocessingFacts) -> str:
-        size, (section, key) = preprocessing.image_size, file.PRECISION
+        return self._program(preprocessing, NORMALISED)
+
+    def pixel_usage(self, preprocessing: PreprocessingFacts) -> str:
+        return self._program(preprocessing, PIXELS)
+
+    def _program(self, preprocessing: PreprocessingFacts, takes: FileInput) -> str:
+        shape, (section, key) = list(takes.shape(1, preprocessing.image_size)), file.PRECISION
         opening = [
             "core = openvino.Core()",
             f'graph = core.read_model("{usage_code.FOLDER}/{file.FILE}")',
@@ -38,7 +46,8 @@ class OpenVinoFp32(Format):
             # Without this hint OpenVINO uses bf16 on processors that have it.
             f'precision = graph.get_rt_info(["{section}", "{key}"]).value',
             # The file takes any batch size.
-            f"graph.reshape([1, 3, {size}, {size}])  # faster than a batch size that may change",
+            f"graph.reshape({shape})  # faster than a batch size that may change",
             'model = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": precision})',
         ]
-        return usage_code.lines(["import openvino"], opening, preprocessing, "model(images)[0]")
+        call = "model(images)[0]"
+        return usage_code.lines(["import openvino"], opening, preprocessing, call, takes)

@@ -74,6 +74,7 @@ class OpenVinoInt8(OpenVinoFp32):
             details = account.of_no_search(str(recipe), sentences.of_no_search(recipe, reason))
         else:
             images, labels = (part.numpy() for part in source.selection)
+            images = source.fp32_graph.batch(images)
             activations = hard_swish.kinds(quantizer.float_graph)
             candidates = OpenVinoCandidates(
                 quantizer, RECIPES, activations, images, labels, source.scratch

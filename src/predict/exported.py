@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,16 @@ from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError, UsageError
 from src.predict.options import PredictOptions
 from src.run import fingerprint
+from src.run.file_input import NORMALISED, BatchMaker, FileInput
 from src.run.folder import Run
 from src.run.manifest import Manifest
 from src.system import machine
 from src.worker import protocol
 from src.worker.answer import UnusableAnswer, logits_of
 from src.worker.process import Limits, NotFiniteError, WorkerError, WorkerProcess
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class NonFiniteLogitsError(LightshipError):
@@ -45,6 +50,7 @@ class ExportedFile:
         worker: the process that has loaded it.
         class_names: K, in label order.
         preprocessing: turns an image into the network's input.
+        takes: the input of the file.
     """
 
     def __init__(
@@ -53,14 +59,22 @@ class ExportedFile:
         worker: WorkerProcess,
         class_names: Sequence[str],
         preprocessing: Preprocessing,
+        takes: FileInput = NORMALISED,
     ) -> None:
         self.name = name
         self.class_names = class_names
         self.preprocessing = preprocessing
+        self._takes = takes
         self._worker = worker
 
-    def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return logits (n, K) for images (n, 3, H, W), bit for bit those of the evaluation.
+    def prepare(self, image: Image.Image) -> NDArray[Any]:
+        """Return the file's input for one image in RGB: its pixels, or normalised values."""
+        if self._takes.is_pixels:
+            return np.asarray(self.preprocessing.spatial()(image))
+        return self.preprocessing(image).numpy()
+
+    def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Return logits (n, K) for n prepared images, bit for bit those of the evaluation.
 
         Raises:
             NonFiniteLogitsError: the logits of some images are not finite.
@@ -95,8 +109,9 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
         group="",
         high_priority=False,
     )
+    batch_maker = BatchMaker(manifest.formats[name].takes, manifest.preprocessing)
     with contextlib.closing(
-        WorkerProcess(name, run.own("exports", name), options.device, limits)
+        WorkerProcess(name, run.own("exports", name), options.device, limits, batch_maker)
     ) as worker:
         try:
             worker.ask(protocol.Load(classes=len(manifest.class_names)))
@@ -110,7 +125,7 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
         except WorkerError as error:
             raise LightshipError(f"{name}: {error}") from error
         preprocessing = Preprocessing.of(manifest.preprocessing)
-        yield ExportedFile(name, worker, manifest.class_names, preprocessing)
+        yield ExportedFile(name, worker, manifest.class_names, preprocessing, batch_maker.takes)
 
 
 def recommended(run: Run, device: str) -> str:

@@ -6,15 +6,17 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from src.data.folder_walk import note_on, read_folder
 from src.data.pipeline.image_file import UnreadableImageError, read_image
-from src.data.preprocessing import Preprocessing
 from src.errors import UsageError, describe
 from src.system import machine
+
+Prepare = Callable[[Image.Image], NDArray[Any]]  # from an image in RGB to the file's input
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,12 @@ class LoadedImage:
 
     Args:
         path: of the file.
-        pixels: the network's input, (3, H, W); None if the file cannot be read.
+        pixels: the file's input for it, without the batch; None if the file cannot be read.
         problem: the error; None if there are pixels.
     """
 
     path: Path
-    pixels: NDArray[np.float32] | None
+    pixels: NDArray[Any] | None
     problem: UsageError | None = None
 
 
@@ -78,17 +80,15 @@ def _in_folder(path: Path, warn: Callable[[str], None]) -> list[Path]:
     return paths
 
 
-def batches(
-    paths: Sequence[Path], preprocessing: Preprocessing, size: int
-) -> Generator[list[LoadedImage]]:
+def batches(paths: Sequence[Path], prepare: Prepare, size: int) -> Generator[list[LoadedImage]]:
     """Yield all images in order, ``size`` at a time, while threads read the next batch.
 
-    At most two batches are in memory at once.
+    At most two batches are in memory at once. ``prepare`` gives the file's input for an image.
     """
     pool = ThreadPoolExecutor(machine.usable_cores())
 
     def begin(start: int) -> list[Future[LoadedImage]]:
-        return [pool.submit(_load, path, preprocessing) for path in paths[start : start + size]]
+        return [pool.submit(_load, path, prepare) for path in paths[start : start + size]]
 
     try:
         pending = begin(0)
@@ -100,9 +100,9 @@ def batches(
         pool.shutdown(cancel_futures=True)
 
 
-def _load(path: Path, preprocessing: Preprocessing) -> LoadedImage:
+def _load(path: Path, prepare: Prepare) -> LoadedImage:
     try:
-        return LoadedImage(path, preprocessing(read_image(path)).numpy())
+        return LoadedImage(path, prepare(read_image(path)))
     except Exception as error:  # any error of a library here is caused by this one image
         cause = error.__cause__ if isinstance(error, UnreadableImageError) else None
         problem = UsageError(

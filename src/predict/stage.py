@@ -57,7 +57,7 @@ def predictions(
             of the images before it are yielded first. Or the file's process failed.
     """
     done = 0
-    with contextlib.closing(images.batches(paths, file.preprocessing, EVALUATION_BATCH)) as batches:
+    with contextlib.closing(images.batches(paths, file.prepare, EVALUATION_BATCH)) as batches:
         for batch in batches:
             if report:
                 report("predicting", f"{done} of {len(paths)} images", done, len(paths))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.backends.base import Runtime
+from src.run.file_input import Batch
 
 BATCH = 32  # images of one call, where all selection images are evaluated
 _WARM_UP_CALLS = 3
@@ -46,9 +47,7 @@ class Evaluator:
         labels: (n,).
     """
 
-    def __init__(
-        self, reference: Runtime, images: NDArray[np.float32], labels: NDArray[np.int64]
-    ) -> None:
+    def __init__(self, reference: Runtime, images: Batch, labels: NDArray[np.int64]) -> None:
         self._images, self._labels = images, labels
         self._expected = self._classes(reference)
         self.reference = self._evaluation(self._expected, reference)
@@ -76,7 +75,7 @@ class Evaluator:
 
 def seconds_of_a_call(
     runtime: Runtime,
-    image: NDArray[np.float32],
+    image: Batch,
     *,
     warm_up_calls: int = _WARM_UP_CALLS,
     timed_seconds: float = _TIMED_SECONDS,
@@ -102,7 +101,7 @@ def seconds_of_a_call(
     return statistics.median(seconds)
 
 
-def speedup_in_turn(runtime: Runtime, other: Runtime, image: NDArray[np.float32]) -> float:
+def speedup_in_turn(runtime: Runtime, other: Runtime, image: Batch) -> float:
     """Return how many times as fast as ``other`` a runtime is: the median of pairs of turns.
 
     The two take turns in the order A B B A, in one process, so that a slow phase of the machine

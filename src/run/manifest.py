@@ -13,6 +13,7 @@ from src.run.facts import (
     Origin,
     PreprocessingFacts,
 )
+from src.run.file_input import NORMALISED, FileInput
 from src.run.record import (
     Count,
     Record,
@@ -46,10 +47,16 @@ class Export(Record, frozen=True, kw_only=True):
     details: ExportDetails | None = null()
     usage: Text | None = null()  # lines of Python that classify an image
     runs_with: list[Text] = empty_list()  # packages, by import name
+    input: FileInput | None = None  # None: the network's own, normalised float32
     varies: Text | None = null()  # reason why two exports give different bytes
     embedded: Embedded | None = null()
     export_seconds: Seconds | None = None  # None if nothing was exported
     made_from: Text | None = None  # SHA-256 of everything that the content of the files depends on
+
+    @property
+    def takes(self) -> FileInput:
+        """The input of the file."""
+        return self.input or NORMALISED
 
 
 class ExportCalibration(Calibration, frozen=True, kw_only=True):

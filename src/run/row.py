@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from src.run.accuracy import Accuracy, Verdict
 from src.run.facts import ExportDetails
+from src.run.file_input import FileInput
 from src.run.latency import Cell
 from src.run.pipeline import REFERENCE, Pipeline
 from src.run.record import (
@@ -81,6 +82,7 @@ class RowFigures(Record, frozen=True, kw_only=True):
     varies: Text | None = null()  # reason why two exports give different bytes
     usage: Text | None = null()  # lines of Python
     runs_with: list[Text] = empty_list()  # packages, by import name
+    input: FileInput | None = None  # None: the network's own, normalised float32
     latency: list[Cell]
     pipeline: list[Pipeline] = empty_list()  # by decoder, the reference first
     accuracy: Accuracy | None

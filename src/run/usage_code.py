@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from src.run.facts import PreprocessingFacts
+from src.run.file_input import NORMALISED, FileInput
 from src.run.preprocessing_steps import (
     CropMiddle,
     Normalise,
@@ -26,19 +27,31 @@ _PICTURE = "picture.png"
 
 
 def lines(
-    imports: Sequence[str], opening: Sequence[str], preprocessing: PreprocessingFacts, call: str
+    imports: Sequence[str],
+    opening: Sequence[str],
+    preprocessing: PreprocessingFacts,
+    call: str,
+    takes: FileInput = NORMALISED,
 ) -> str:
     """Return the whole program.
 
-    Its network input has the same bits as training's evaluation. It ends with an error for pixel
+    Its input has the same bits as training's evaluation. It ends with an error for pixel
     modes that it does not know.
 
     Args:
         imports: import statements besides ``json``, numpy and Pillow.
         opening: lines that open the file and set ``names`` to its classes.
         preprocessing: as stored in the file.
-        call: expression for the logits of ``images``, (1, 3, H, W) float32.
+        call: expression for the logits of ``images``, a batch of one image as the file takes it.
+        takes: the input of the file.
     """
+    steps: Sequence[Step] = steps_of(preprocessing)
+    if takes.is_pixels:
+        steps = [step for step in steps if not isinstance(step, Scale | Normalise)]
+        batch = "images = numpy.asarray(picture)[None]  # (1, H, W, 3), uint8"
+    else:
+        # Contiguous: a compiled network ignores strides.
+        batch = "images = numpy.ascontiguousarray(values.transpose(2, 0, 1)[None])  # (1, 3, H, W)"
     program = [
         "import json",
         *imports,
@@ -47,9 +60,8 @@ def lines(
         "",
         *opening,
         f'picture = Image.open("{_PICTURE}")',
-        *(line for step in steps_of(preprocessing) for line in _lines_of(step)),
-        # Contiguous: a compiled network ignores strides.
-        "images = numpy.ascontiguousarray(values.transpose(2, 0, 1)[None])  # (1, 3, H, W)",
+        *(line for step in steps for line in _lines_of(step)),
+        batch,
         f"logits = {call}",
         "print(names[int(logits[0].argmax())])",
     ]

@@ -66,6 +66,9 @@ class Model:
         self.class_names: list[str] = json.loads(metadata["class_names"])
         self._preprocessing: dict[str, Any] = json.loads(metadata["preprocessing"])
         self._embedded = "preprocessing_embedded" in metadata
+        # Pixels as uint8 (H, W, 3), or normalised float32 (3, H, W).
+        takes = json.loads(metadata.get("input", '{"normalised": true}'))
+        self._takes_pixels = not takes["normalised"]
 
     def probabilities(self, file: str | Path | IO[bytes]) -> Array:
         """Return the probability of each class, (K,), for an image file of any kind and size."""
@@ -81,7 +84,9 @@ class Model:
         rule = self._preprocessing
         at_least = None if self._embedded else least_side(self._decoder, rule)
         image = read_image(file, self._most_pixels, at_least)
-        return np.asarray(image) if self._embedded else preprocess(image, rule)
+        if self._embedded:
+            return np.asarray(image)
+        return as_input(resize(image, rule), rule, takes_pixels=self._takes_pixels)
 
     def answer(self, images: Sequence[Array]) -> Array:
         """Return probabilities (n, K) for n prepared images.
@@ -206,12 +211,12 @@ def least_side(decoder: str, rule: dict[str, Any]) -> int | None:
 
 
 def preprocess(image: Image.Image, rule: dict[str, Any]) -> Array:
-    """Return the model's input, (3, H, W): resized, scaled and normalised as in the evaluation."""
+    """Return the network's input, (3, H, W): resized, scaled, normalised as in the evaluation."""
     return as_input(resize(image, rule), rule)
 
 
 def resize(image: Image.Image, rule: dict[str, Any]) -> Image.Image:
-    """Return the image resized and cut to the model's size."""
+    """Return the image in the model's size, resized and cut as in the evaluation."""
     size = rule["image_size"]
     filter_ = RESAMPLING[rule["interpolation"]]
     if rule["resize"] == "squash":
@@ -230,11 +235,14 @@ def resize(image: Image.Image, rule: dict[str, Any]) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
-def as_input(image: Image.Image, rule: dict[str, Any]) -> Array:
-    """Return the model's input, (3, H, W), for an image of its size: scaled and normalised.
+def as_input(image: Image.Image, rule: dict[str, Any], *, takes_pixels: bool = False) -> Array:
+    """Return the model's input for an image of its size.
 
-    The 256 levels of a channel are computed and looked up: the same bits in a quarter of the time.
+    It is (3, H, W), scaled and normalised, or the pixels (H, W, 3) for a model that normalises them
+    itself. The 256 levels are computed and looked up: the same bits in a quarter of the time.
     """
+    if takes_pixels:
+        return np.asarray(image)
     levels = np.arange(256, dtype=np.float32)[:, None] * np.float32(rule["scale"])
     mean, std = (np.asarray(rule[name], dtype=np.float32) for name in ("mean", "std"))
     table = np.ascontiguousarray(((levels - mean) / std).T)  # (3, 256)

@@ -18,6 +18,7 @@ import numpy as np
 
 from src.backends.base import Runtime
 from src.run.facts import PreprocessingFacts
+from src.run.file_input import PIXELS
 from src.run.pipeline import REFERENCE, STAGES, Decoder, Stage
 from src.shipped import predict
 from src.worker import protocol
@@ -50,6 +51,7 @@ class ImagePipeline:
     ) -> None:
         self._runtime = runtime
         self._rule: dict[str, Any] = msgspec.to_builtins(preprocessing)
+        self._takes_pixels = runtime.settings.get("input") == str(PIXELS)
         self._contents = contents
         self._clock = clock
         self._cpu_clock = cpu_clock
@@ -72,7 +74,7 @@ class ImagePipeline:
         moments.append(clock())
         image = predict.resize(image, rule)
         moments.append(clock())
-        images = predict.as_input(image, rule)[None]
+        images = predict.as_input(image, rule, takes_pixels=self._takes_pixels)[None]
         moments.append(clock())
         logits = runtime(images)
         runtime.synchronize()

@@ -21,6 +21,7 @@ import src
 from src import formats
 from src.backends.base import Unavailable
 from src.errors import one_line
+from src.run.file_input import Batch, BatchMaker, NotPixelsError
 from src.worker import nvml, protocol
 from src.worker.answer import UnusableAnswer
 
@@ -76,10 +77,19 @@ class WorkerProcess:
         folder: folder of the exported file.
         device: ``cpu`` or ``cuda``.
         limits: limits beyond which the process is killed, and its intra-op threads.
+        batch_maker: makes the file's input of images; None sends them as they are.
     """
 
-    def __init__(self, name: str, folder: Path, device: str, limits: Limits) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        device: str,
+        limits: Limits,
+        batch_maker: BatchMaker | None = None,
+    ) -> None:
         self._limits = limits
+        self._batch_maker = batch_maker
         self._mixes_batch = formats.get(name).mixes_batch
         self._device_memory = nvml.GrowthMeter() if device == "cuda" and limits.exclusive else None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
@@ -110,7 +120,7 @@ class WorkerProcess:
     def ask(
         self,
         request: protocol.Request[protocol.AnswerType],
-        images: NDArray[np.float32] | None = None,
+        images: NDArray[Any] | None = None,
     ) -> protocol.AnswerType:
         """Return the worker's answer to one request.
 
@@ -126,26 +136,45 @@ class WorkerProcess:
             self._device_memory.end()
         return answer
 
-    def begin(
-        self, request: protocol.Request[Any], images: NDArray[np.float32] | None = None
-    ) -> None:
+    def begin(self, request: protocol.Request[Any], images: NDArray[Any] | None = None) -> None:
         """Send a request without waiting for its answer; :meth:`end` waits for it.
 
         Several workers can work at the same time this way. The GPU's memory is not metered.
 
+        Args:
+            request: what to do.
+            images: in one of the forms of :class:`src.run.file_input.BatchMaker`.
+
         Raises:
-            WorkerError: the process has ended.
+            WorkerError: the process has ended, or the file cannot take these images.
         """
-        shape = None if images is None else images.shape
-        call = protocol.Call(request=cast("protocol.AnyRequest", request), shape=shape)
+        batch = None if images is None else self._batch(images)
+        shape = None if batch is None else batch.shape
+        dtype: Any = "float32" if batch is None else batch.dtype.name
+        call = protocol.Call(request=cast("protocol.AnyRequest", request), shape=shape, dtype=dtype)
         try:
             self._connection.send_bytes(protocol.encoded(call))
-            if images is not None:
-                self._connection.send_bytes(
-                    np.ascontiguousarray(images, dtype=np.float32).tobytes()
-                )
+            if batch is not None:
+                self._connection.send_bytes(batch.tobytes())
         except ConnectionError as error:
             raise WorkerError(self._death()) from error
+
+    def _wrong_input(self, loaded: protocol.Loaded) -> str | None:
+        """Describe a file whose input is not the recorded one; None if it is, or is not known."""
+        recorded = self._batch_maker and str(self._batch_maker.takes)
+        actual = loaded.effective.get("input", recorded)
+        if recorded in {None, actual}:
+            return None
+        return f"the manifest has the input {recorded}, but the file {actual}"
+
+    def _batch(self, images: NDArray[Any]) -> Batch:
+        """Return images as the file takes them."""
+        if self._batch_maker is None:
+            return np.ascontiguousarray(images, dtype=np.float32)
+        try:
+            return self._batch_maker(images)
+        except NotPixelsError as error:
+            raise WorkerError(str(error)) from error
 
     def end(self, request: protocol.Request[protocol.AnswerType]) -> protocol.AnswerType:
         """Return the answer to the request that :meth:`begin` sent.
@@ -165,13 +194,15 @@ class WorkerProcess:
                 raise NotFiniteError(answer.not_finite)
             case protocol.Failed():
                 raise WorkerError(answer.reason)
+            case protocol.Loaded() if problem := self._wrong_input(answer):
+                raise WorkerError(problem)
             case _:
                 return cast(
                     "protocol.AnswerType", answer
                 )  # the server answers each request with its type
 
-    def answer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return logits (N, K) for images (N, 3, H, W), independent of the other images.
+    def answer(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Return logits (N, K) for images, independent of the other images of their batch.
 
         A runtime may use other kernels for another batch size, which changes the last bits. So the
         batch size is always the same, and a smaller batch is filled up with its last image.
@@ -194,8 +225,8 @@ class WorkerProcess:
             raise NotFiniteError(not_finite)
         return np.concatenate(answers)
 
-    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return logits (N, K) for images (N, 3, H, W), in one call of the runtime.
+    def predict(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Return logits (N, K) for images, in one call of the runtime.
 
         Raises:
             WorkerError: the request failed.

@@ -1,12 +1,13 @@
 """Messages between a worker process and its parent: typed requests and answers in JSON.
 
-A request is one message. If it has a ``shape``, a second message has the images as raw float32. An
-answer is one message. If it is :class:`Logits`, a second message has the logits as raw float32.
+A request is one message. If it has a ``shape``, a second message has the images as raw values of
+its ``dtype``. An answer is one message. If it is :class:`Logits`, a second message has the logits
+as raw float32.
 """
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -265,6 +266,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     request: AnyRequest
     shape: tuple[int, ...] | None = None
+    dtype: Literal["float32", "uint8"] = "float32"
 
 
 def encoded(message: Call | Message) -> bytes:

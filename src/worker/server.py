@@ -22,23 +22,21 @@ from time import perf_counter, process_time
 from typing import assert_never
 
 import numpy as np
-from numpy.typing import NDArray
 
 from src import formats
 from src.backends.base import Profile, Runtime, Unavailable
 from src.errors import describe
 from src.run import row
+from src.run.file_input import Batch, accepted
 from src.system import machine, os_errors
 from src.system.packages import missing_packages
 from src.worker import protocol
-from src.worker.answer import UnusableAnswer, logits_of
+from src.worker.answer import Logits, UnusableAnswer, logits_of
 from src.worker.energy import EnergyMeter
 from src.worker.idle import wait_until_idle
 from src.worker.memory_peak import peak_when_steady
 from src.worker.pipeline import ImagePipeline
 from src.worker.stopwatch import Stopwatch
-
-Images = NDArray[np.float32]
 
 _NICE = -20  # the highest priority that is not real-time; privileged
 
@@ -52,7 +50,7 @@ class Worker:
         self._device = device
         self._threads = threads
         self._runtime: Runtime | None = None
-        self._held: Images | None = None
+        self._held: Batch | None = None
         self._pipeline: ImagePipeline | None = None
         self._classes: int | None = None
         self._energy = EnergyMeter(device)
@@ -91,13 +89,13 @@ class Worker:
             effective=self._runtime.settings,
         )
 
-    def predict(self, images: Images) -> Images:
-        """Return logits (N, K) for images (N, 3, H, W)."""
-        return logits_of(self._loaded()(images), len(images), self._classes)
+    def predict(self, images: Batch) -> Logits:
+        """Return logits (N, K) for images as the file takes them."""
+        return logits_of(self._loaded()(self._accepted(images)), len(images), self._classes)
 
-    def hold(self, images: Images) -> protocol.Held:
+    def hold(self, images: Batch) -> protocol.Held:
         """Hold a batch for timing, and time its first inference."""
-        self._held = images
+        self._held = self._accepted(images)
         stopwatch = self._stopwatch()
         seconds = stopwatch.once()
         self._require_logits(stopwatch)
@@ -133,14 +131,14 @@ class Worker:
         images = self._held if self._held is None else self._held[:1]
         return _profiled(Profile() if images is None else self._loaded().profile(images))
 
-    def peak_memory(self, images: Images) -> protocol.MemoryPeak:
+    def peak_memory(self, images: Batch) -> protocol.MemoryPeak:
         """Measure the peak resident memory since the start, above that of the empty worker.
 
         Args:
-            images: (N, 3, H, W); the file is called with them until the peak is steady. The
+            images: as the file takes them; it is called with them until the peak is steady. The
                 worker holds them afterwards.
         """
-        self._held = images
+        self._held = self._accepted(images)
         stopwatch = self._stopwatch()
         peak = peak_when_steady(stopwatch.once, lambda: machine.peak_rss_bytes() - self._empty_rss)
         self._require_logits(stopwatch)
@@ -152,11 +150,11 @@ class Worker:
             raise RuntimeError("no batch is held")
         return _profiled(self._loaded().profile(self._held[:1], Path(path)))
 
-    def compare_tensors(self, images: Images, exports: str) -> protocol.TensorErrors:
+    def compare_tensors(self, images: Batch, exports: str) -> protocol.TensorErrors:
         """Return the quantization errors of the file's tensors, if its format can tell.
 
         Args:
-            images: (n, 3, H, W), to run the file and its fp32 original on.
+            images: as the file takes them, to run it and its fp32 original on.
             exports: the folder that holds the other formats' folders.
         """
         tensors = self._format.sensitivity(self._folder, Path(exports), images)
@@ -173,6 +171,10 @@ class Worker:
         if self._pipeline is None:
             raise RuntimeError("no files are held")
         return self._pipeline.time(request)
+
+    def _accepted(self, images: Batch) -> Batch:
+        """Return images as they are, or raise a ValueError if the file takes another type."""
+        return accepted(images, self._loaded().settings.get("input"))
 
     def _require_logits(self, stopwatch: Stopwatch) -> None:
         """Check the output of the last timed call.
@@ -202,9 +204,9 @@ def serve(connection: Connection, worker: Worker) -> None:
             call = protocol.decoded_call(connection.recv_bytes())
         except EOFError:
             return
-        images = np.zeros(0, dtype=np.float32)
+        images: Batch = np.zeros(0, dtype=np.float32)
         if call.shape is not None:
-            data = np.frombuffer(bytearray(connection.recv_bytes()), dtype=np.float32)
+            data = np.frombuffer(bytearray(connection.recv_bytes()), dtype=call.dtype)
             images = data.reshape(call.shape)
         message: protocol.Message
         try:
@@ -225,8 +227,8 @@ def serve(connection: Connection, worker: Worker) -> None:
 
 
 def _answer(  # noqa: C901, PLR0911, PLR0912  # one case a request
-    worker: Worker, request: protocol.AnyRequest, images: Images
-) -> protocol.Answer | Images:
+    worker: Worker, request: protocol.AnyRequest, images: Batch
+) -> protocol.Answer | Logits:
     match request:
         case protocol.ImportRuntime():
             return worker.import_runtime()

@@ -7,10 +7,8 @@ import statistics
 import time
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from src.backends.base import Runtime
+from src.run.file_input import Batch
 from src.worker import protocol
 from src.worker.energy import EnergyMeter
 
@@ -33,7 +31,7 @@ class Stopwatch:
     def __init__(
         self,
         runtime: Runtime,
-        images: NDArray[np.float32],
+        images: Batch,
         clock: Callable[[], float] = time.perf_counter,
         cpu_clock: Callable[[], float] = time.process_time,
         energy: EnergyMeter | None = None,

@@ -87,7 +87,9 @@ class Process:
     most: dict[str, int] = {}  # noqa: RUF012  # put back by the fixture
     lock = threading.Lock()
 
-    def __init__(self, name: str, folder: Path, device: str, limits: Limits) -> None:
+    def __init__(
+        self, name: str, folder: Path, device: str, limits: Limits, batch_maker: None
+    ) -> None:
         assert limits.exclusive
         self.name, self.device = name, device
         self.peak_device_bytes = 7 if device == "cuda" else None
@@ -117,7 +119,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> type[Process]:
 
 
 def planted(name: str, device: str = "cpu", ok: bool = True) -> Any:
-    return SimpleNamespace(name=name, device=device, ok=ok, classes=3, memory={})
+    return SimpleNamespace(name=name, device=device, ok=ok, classes=3, memory={}, batch_maker=None)
 
 
 def test_files_on_a_gpu_are_measured_one_by_one(processes: type[Process]) -> None:

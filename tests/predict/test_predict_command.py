@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from src.cli.commands.predict import main
 from src.cli.entry_point import run_command
@@ -43,6 +44,9 @@ class Planted:
 
     def __init__(self, then: Callable[[], object] = lambda: None, good: int = 9) -> None:
         self.then, self.good, self.calls = then, good, 0
+
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        return self.preprocessing(image).numpy()
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         self.calls += 1

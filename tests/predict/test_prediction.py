@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError, UsageError
@@ -30,6 +31,9 @@ class ChannelMeans:
         self.preprocessing = Preprocessing(8)
         self.class_names = list(photos.CLASSES)
         self.batches: list[int] = []
+
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        return self.preprocessing(image).numpy()
 
     def logits(self, batch: np.ndarray) -> np.ndarray:
         self.batches.append(len(batch))

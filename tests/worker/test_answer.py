@@ -75,7 +75,7 @@ def test_an_unusable_output_is_refused_with_its_reason(name: str) -> None:
 class Planted:
     """A runtime with one answer."""
 
-    settings: dict[str, Any]
+    settings: dict[str, Any] = {}  # noqa: RUF012  # it reports nothing
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer

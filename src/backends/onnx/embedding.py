@@ -20,6 +20,7 @@ import msgspec
 from src.backends.onnx import file
 from src.backends.onnx.runtime import INPUT, OUTPUT
 from src.run.facts import PreprocessingFacts
+from src.run.file_input import NORMALISED, FileInput
 from src.run.preprocessing_steps import (
     CropMiddle,
     Filter,
@@ -31,6 +32,7 @@ from src.run.preprocessing_steps import (
     ToRgb,
     Upright,
     WithoutEnds,
+    spatial_steps,
     steps_of,
 )
 
@@ -52,15 +54,19 @@ def embed(folder: Path, target: Path) -> None:
 
     network = onnx.load(folder / file.FILE)
     metadata = {item.key: item.value for item in network.metadata_props}
-    model = _joined(
-        network, msgspec.json.decode(metadata["preprocessing"], type=PreprocessingFacts)
-    )
+    preprocessing = msgspec.json.decode(metadata["preprocessing"], type=PreprocessingFacts)
+    takes = NORMALISED
+    if "input" in metadata:  # not in a file of an earlier version
+        takes = msgspec.json.decode(metadata["input"], type=FileInput)
+    model = _joined(network, preprocessing, takes)
     onnx.helper.set_model_props(model, {**metadata, EMBEDDED: "true"})
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, target / file.FILE)
 
 
-def _joined(network: onnx.ModelProto, preprocessing: PreprocessingFacts) -> onnx.ModelProto:
+def _joined(
+    network: onnx.ModelProto, preprocessing: PreprocessingFacts, takes: FileInput
+) -> onnx.ModelProto:
     """Return the network between its preprocessing and the softmax."""
     import onnx
     from onnx import compose, parser
@@ -68,7 +74,7 @@ def _joined(network: onnx.ModelProto, preprocessing: PreprocessingFacts) -> onnx
     [opset] = [item.version for item in network.opset_import if item.domain in {"", "ai.onnx"}]
     head = f'<ir_version: {network.ir_version}, opset_import: ["" : {opset}]>'
     before = compose.add_prefix(
-        parser.parse_model(head + _before(preprocessing)), _PREFIX, rename_inputs=False
+        parser.parse_model(head + _before(preprocessing, takes)), _PREFIX, rename_inputs=False
     )
     after = parser.parse_model(head + _AFTER)
     first = compose.merge_models(before, network, [(_PREFIX + INPUT, INPUT)])
@@ -83,7 +89,7 @@ def _joined(network: onnx.ModelProto, preprocessing: PreprocessingFacts) -> onnx
     return model
 
 
-def _before(preprocessing: PreprocessingFacts) -> str:
+def _before(preprocessing: PreprocessingFacts, takes: FileInput) -> str:
     """Return the graph from an image to the network's input, step by step."""
     size = preprocessing.image_size
     constants = [
@@ -91,19 +97,27 @@ def _before(preprocessing: PreprocessingFacts) -> str:
         f"int64[4] shape = {{1, 3, {size}, {size}}}",
     ]
     nodes, name = "", "batch"
-    for step in steps_of(preprocessing):
+    steps = steps_of(preprocessing)
+    declared, last = f"float[1, 3, {size}, {size}]", "Identity"
+    if takes.is_pixels:
+        steps = spatial_steps(steps)
+        # A network of pixels begins with the opposite transposition, and both cancel out.
+        declared, last = f"uint8[1, {size}, {size}, 3]", "Transpose <perm = [0, 2, 3, 1]>"
+    for step in steps:
         more, step_nodes, result = _nodes_of(step)
         constants += more
         nodes += step_nodes.replace("GIVEN", name)
         name = result or name
+    if takes.is_pixels:
+        nodes, name = f"{nodes}\n    whole = Reshape ({name}, shape)", "whole"
     return f"""
-before (uint8[height, width, 3] {PICTURE}) => (float[1, 3, {size}, {size}] {INPUT})
+before (uint8[height, width, 3] {PICTURE}) => ({declared} {INPUT})
 <{", ".join(constants)}>
 {{
     planes = Transpose <perm = [2, 0, 1]> ({PICTURE})
     batch = Unsqueeze (planes, zero)
     {nodes}
-    {INPUT} = Identity ({name})
+    {INPUT} = {last} ({name})
 }}"""
 
 

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from src.backends.base import ExportSource
+from src.run.file_input import NORMALISED, PIXELS
 
 if TYPE_CHECKING:
     import onnx
@@ -18,7 +21,10 @@ def write(model: onnx.ModelProto, source: ExportSource, folder: Path, **more: An
     """Check ``model``, put the metadata and ``more`` in, and write it as the folder's only file."""
     import onnx
 
-    metadata = {**source.metadata(), **more}
+    [declared] = model.graph.input
+    pixels = declared.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    takes = msgspec.to_builtins(PIXELS if pixels else NORMALISED)
+    metadata = {**source.metadata(), "input": takes, **more}
     onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, folder / FILE)

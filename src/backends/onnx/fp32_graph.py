@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.backends.onnx import pooling
-from src.backends.onnx.runtime import INPUT, OUTPUT
+from src.backends.onnx.pixel_input import Normalisation, take_pixels
+from src.backends.onnx.runtime import INPUT, OUTPUT, OnnxRuntime
+from src.run.file_input import BatchMaker
+from src.system import machine
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+# Largest difference of a logit that rounding explains, as a share of the largest logit.
+_TOLERANCE = 5e-3
 
 
 class Fp32Graph:
@@ -21,12 +27,21 @@ class Fp32Graph:
         network: (N, 3, H, W) float32 to (N, K) float32, in eval mode on the CPU.
         example: (2, 3, H, W); a batch of one can freeze the batch size.
         folder: an existing folder for the files.
+        batch: makes the input of the files. For pixels, the normalisation is in the files.
     """
 
-    def __init__(self, network: nn.Module, example: Tensor, folder: Path) -> None:
+    def __init__(
+        self, network: nn.Module, example: Tensor, folder: Path, batch: BatchMaker
+    ) -> None:
         self._network = network
         self._example = example
         self._folder = folder
+        self.batch = batch
+
+    @property
+    def takes_pixels(self) -> bool:
+        """True if the files take uint8 pixels."""
+        return self.batch.takes.is_pixels
 
     @functools.cached_property
     def path(self) -> Path:
@@ -48,7 +63,7 @@ class Fp32Graph:
                 verbose=False,
             )
         _tidy(path)
-        return path
+        return self._with_pixel_input(path) if self.takes_pixels else path
 
     @functools.cached_property
     def prepared(self) -> Path:
@@ -57,6 +72,30 @@ class Fp32Graph:
 
         path = self._folder / "prepared.onnx"
         quant_pre_process(self.path, path)
+        return path
+
+    def _with_pixel_input(self, normalised: Path) -> Path:
+        """Write the file once more with the normalisation inside, and compare the logits.
+
+        Raises:
+            ValueError: the logits differ by more than rounding.
+        """
+        import onnx
+
+        model = onnx.load(normalised)
+        take_pixels(model, Normalisation.of(self.batch.preprocessing))
+        path = self._folder / "fp32_pixels.onnx"
+        onnx.save_model(model, path)
+        images = self._example.numpy()
+        expected = OnnxRuntime(normalised, "cpu", machine.usable_cores())(images)
+        logits = OnnxRuntime(path, "cpu", machine.usable_cores())(self.batch(images))
+        allowed = _TOLERANCE * float(abs(expected).max())
+        difference = float(abs(logits - expected).max())
+        if not difference <= allowed:
+            raise ValueError(
+                f"with pixels as its input the logits differ by {difference:.3g}, at most "
+                f"{allowed:.3g} is due; export with export.input=float"
+            )
         return path
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from src.backends.base import Profile, Unavailable
 from src.backends.chrome_trace import Event, Operation, write
 from src.errors import one_line
+from src.run.file_input import NORMALISED, PIXELS, Batch
 from src.run.row import Settings
 
 INPUT, OUTPUT = "images", "logits"
@@ -63,6 +64,7 @@ class OnnxRuntime:
         self.settings: Settings = {
             "runtime": f"onnxruntime {ort.__version__}",
             "device": "cpu" if actual[0] == PROVIDERS["cpu"] else "cuda",
+            "input": str(PIXELS if "uint8" in self._session.get_inputs()[0].type else NORMALISED),
             "providers": actual,
             "threads": self._session.get_session_options().intra_op_num_threads,
             "interop_threads": self._session.get_session_options().inter_op_num_threads,
@@ -73,13 +75,13 @@ class OnnxRuntime:
             self.settings["tf32"] = options.get("use_tf32")
             self.settings["cuda_graph"] = options.get("enable_cuda_graph")
 
-    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, images: Batch) -> NDArray[np.float32]:
         return cast("NDArray[np.float32]", self._session.run([OUTPUT], {INPUT: images})[0])
 
     def synchronize(self) -> None:
         """Do nothing: ``run`` returns when the logits are in the host's memory."""
 
-    def device_seconds(self, images: NDArray[np.float32]) -> float | None:
+    def device_seconds(self, images: Batch) -> float | None:
         """Return the wall time of a synchronised run whose input and output stay on the device.
 
         ONNX Runtime hands out no CUDA events.
@@ -97,7 +99,7 @@ class OnnxRuntime:
         binding.synchronize_outputs()
         return time.perf_counter() - started
 
-    def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
+    def profile(self, images: Batch, trace: Path | None = None) -> Profile:
         """Sum up ONNX Runtime's own profile of a few calls, by the types that operators take."""
         with tempfile.TemporaryDirectory() as folder:
             options = self._options()

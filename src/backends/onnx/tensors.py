@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.backends.onnx.runtime import INPUT
+from src.run.file_input import Batch
 
 if TYPE_CHECKING:
     import onnx
@@ -41,7 +42,7 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 def activations(
-    model: onnx.ModelProto, names: Iterable[str], images: NDArray[np.float32]
+    model: onnx.ModelProto, names: Iterable[str], images: Batch
 ) -> Iterator[dict[str, Array]]:
     """Yield the values of some tensors, batch by batch of ``images`` (n, 3, H, W)."""
     import onnx

@@ -6,10 +6,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from src.backends.base import ExportSource
+from src.backends.onnx.pixel_input import Normalisation, without_pixels
 
 # For its side effect as well: nothing is sent to OpenVINO's makers.
 from src.backends.openvino import runtime  # noqa: F401
+from src.backends.openvino.pixel_input import take_pixels
+from src.run.file_input import NORMALISED, PIXELS
 
 if TYPE_CHECKING:
     import openvino
@@ -25,9 +30,17 @@ def model(source: ExportSource) -> openvino.Model:
     OpenVINO's conversion from torch traces with torch.jit, which torch is about to drop, gives
     the same operators, and files of the same speed; so one exporter serves all.
     """
+    import onnx
     import openvino
 
-    return openvino.convert_model(source.fp32_graph.path)
+    if not source.fp32_graph.takes_pixels:
+        return openvino.convert_model(source.fp32_graph.path)
+    network = onnx.load(source.fp32_graph.path)
+    folded = without_pixels(network)
+    path = source.scratch / "without_pixels.onnx"
+    onnx.save_model(network, path)
+    normalisation = Normalisation.of(source.preprocessing)
+    return take_pixels(openvino.convert_model(path), normalisation, folded=folded)
 
 
 def write(
@@ -48,7 +61,9 @@ def write(
     for name in ("conversion_parameters", "nncf"):
         if graph.has_rt_info(name):
             del graph.rt_info[name]
-    for key, value in source.metadata().items():
+    pixels = graph.input(0).element_type == openvino.Type.u8
+    takes = msgspec.to_builtins(PIXELS if pixels else NORMALISED)
+    for key, value in {**source.metadata(), "input": takes}.items():
         graph.set_rt_info(json.dumps(value), [SECTION, key])
     graph.set_rt_info(precision, PRECISION)
     openvino.save_model(graph, folder / FILE, compress_to_fp16=half)

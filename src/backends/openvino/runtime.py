@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from src.backends.base import Profile, Unavailable
 from src.backends.chrome_trace import Operation, write
 from src.backends.openvino import signal_stack
+from src.run.file_input import NORMALISED, PIXELS, Batch
 from src.run.row import Settings
 
 if TYPE_CHECKING:
@@ -84,9 +85,11 @@ class OpenVinoRuntime:
         if effective != precision:
             raise Unavailable(f"asked for {precision}, OpenVINO would run in {effective} here")
         used = compiled.get_property("EXECUTION_DEVICES")
+        takes_uint8 = self._graph.input(0).element_type == openvino.Type.u8
         self.settings: Settings = {
             "runtime": f"openvino {openvino.get_version()}",
             "device": next((name for name, each in _DEVICES.items() if used == [each]), None),
+            "input": str(PIXELS if takes_uint8 else NORMALISED),
             "threads": compiled.get_property("INFERENCE_NUM_THREADS"),
             "streams": compiled.get_property("NUM_STREAMS"),
             "performance_hint": compiled.get_property("PERFORMANCE_HINT"),
@@ -95,7 +98,7 @@ class OpenVinoRuntime:
         }
         self._requests = {1: compiled.create_infer_request()}
 
-    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, images: Batch) -> NDArray[np.float32]:
         request = self._requests.get(len(images))
         if request is None:
             request = self._compile(len(images)).create_infer_request()
@@ -107,10 +110,10 @@ class OpenVinoRuntime:
     def synchronize(self) -> None:
         """Do nothing: ``infer`` returns when the logits are there."""
 
-    def device_seconds(self, images: NDArray[np.float32]) -> float | None:
+    def device_seconds(self, images: Batch) -> float | None:
         return None
 
-    def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
+    def profile(self, images: Batch, trace: Path | None = None) -> Profile:
         """Sum up OpenVINO's own profile of a few calls, by the primitives that ran the layers."""
         request = self._compile(len(images), PERF_COUNT=True).create_infer_request()
         layers: list[Layer] = []

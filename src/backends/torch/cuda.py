@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from src.backends.base import Unavailable
 from src.backends.torch.runtime import TorchRuntime, open_device, require_compiler, timing_event
+from src.run.file_input import Batch
 from src.system.packages import missing_packages
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class GraphedRuntime(TorchRuntime):
         super().__post_init__()
         self.settings["cuda_graph"] = True
 
-    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, images: Batch) -> NDArray[np.float32]:
         import torch
 
         with torch.inference_mode():
@@ -71,7 +72,7 @@ class GraphedRuntime(TorchRuntime):
             captured.graph.replay()
             return cast("NDArray[np.float32]", captured.logits.cpu().numpy())
 
-    def device_seconds(self, images: NDArray[np.float32]) -> float | None:
+    def device_seconds(self, images: Batch) -> float | None:
         """Time the replay with CUDA events: the GPU's own time, without gaps between launches."""
         import torch
 
@@ -85,7 +86,7 @@ class GraphedRuntime(TorchRuntime):
             end.synchronize()
         return float(start.elapsed_time(end)) / 1e3
 
-    def _capture(self, images: NDArray[np.float32]) -> _Captured:
+    def _capture(self, images: Batch) -> _Captured:
         import torch
 
         if images.shape in self._captured:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from src.backends.base import Profile, Unavailable
 from src.backends.chrome_trace import Operation
+from src.run.file_input import Batch
 from src.run.row import Settings
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class TorchRuntime:
             self.settings["cudnn_benchmark"] = torch.backends.cudnn.benchmark
             self.settings["cuda_graph"] = False
 
-    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, images: Batch) -> NDArray[np.float32]:
         import torch
 
         with torch.inference_mode():
@@ -74,7 +75,7 @@ class TorchRuntime:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def device_seconds(self, images: NDArray[np.float32]) -> float | None:
+    def device_seconds(self, images: Batch) -> float | None:
         """Time the network with CUDA events, with its input on the device already.
 
         The time holds the gaps in which the GPU waits for the host to launch the next kernel, so at
@@ -94,7 +95,7 @@ class TorchRuntime:
             milliseconds: float = start.elapsed_time(end)
         return milliseconds / 1e3
 
-    def profile(self, images: NDArray[np.float32], trace: Path | None = None) -> Profile:
+    def profile(self, images: Batch, trace: Path | None = None) -> Profile:
         """Give all time to the network's own type, in which torch runs each operator.
 
         Torch's profiler takes seconds to start, so it runs only where a trace is asked for.

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from src.backends.onnx import tensors
 from src.backends.onnx.tensors import Array
+from src.run.file_input import Batch
 
 if TYPE_CHECKING:
     import onnx
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _CHANNEL_AXES = {"Conv": 1, "Gemm": 1, "MatMul": -1}  # of the input, by the type of node
 
 
-def mean_inputs(model: onnx.ModelProto, images: NDArray[np.float32]) -> dict[str, Array]:
+def mean_inputs(model: onnx.ModelProto, images: Batch) -> dict[str, Array]:
     """Return the mean of each channel of the inputs of convolutions and products, (C,) each."""
     axes = {
         node.input[0]: _CHANNEL_AXES[node.op_type]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from src.backends.onnx.runtime import INPUT
 from src.quantization.onnx.recipe import Calibration
+from src.run.file_input import Batch
 
 if TYPE_CHECKING:
     from onnxruntime.quantization.calibrate import TensorsData
@@ -42,7 +43,7 @@ class Calibrations:
         scratch: an empty folder.
     """
 
-    def __init__(self, file: Path, images: NDArray[np.float32], scratch: Path) -> None:
+    def __init__(self, file: Path, images: Batch, scratch: Path) -> None:
         self._file = file
         self._images = images
         self._scratch = scratch
@@ -182,19 +183,19 @@ def _ends(low: Any, high: Any) -> tuple[float, float]:
     return float(np.asarray(low).item()), float(np.asarray(high).item())
 
 
-def _batches(images: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float32]]:
+def _batches(images: Batch, size: int) -> Iterator[Batch]:
     for start in range(0, len(images), size):
         yield images[start : start + size]
 
 
-def _reader(batches: Iterable[NDArray[np.float32]]) -> Any:
+def _reader(batches: Iterable[Batch]) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
         def __init__(self) -> None:
             self._feeds = iter(batches)
 
-        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        def get_next(self) -> dict[str, Batch] | None:
             batch = next(self._feeds, None)
             return None if batch is None else {INPUT: batch}
 

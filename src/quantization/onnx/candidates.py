@@ -18,6 +18,7 @@ from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.recipe import OnnxRecipe
 from src.quantization.target import Choice
 from src.quantization.trials import Trials
+from src.run.file_input import Batch
 from src.system import machine
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class OnnxCandidates:
         quantizer: Quantizer,
         source: ExportSource,
         choice: Choice,
-        images: NDArray[np.float32],
+        images: Batch,
         labels: NDArray[np.int64],
     ) -> None:
         self._quantizer = quantizer

@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from src.backends.onnx.runtime import INPUT
+from src.run.file_input import Batch
 
 if TYPE_CHECKING:
     import onnx
@@ -33,7 +31,7 @@ class TensorError(NamedTuple):
 def tensor_errors(
     float_file: Path,
     quantized_file: Path,
-    images: NDArray[np.float32],
+    images: Batch,
     change: Callable[[onnx.ModelProto], object] | None = None,
 ) -> list[TensorError]:
     """Return the errors of activations and weights that both files have, the largest error first.
@@ -56,7 +54,7 @@ def tensor_errors(
         def __init__(self) -> None:
             self._feeds = _feeds(images)
 
-        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        def get_next(self) -> dict[str, Batch] | None:
             return next(self._feeds, None)
 
     with tempfile.TemporaryDirectory() as name:
@@ -88,6 +86,6 @@ def tensor_errors(
     return sorted(finite, key=lambda error: error.sqnr_db)
 
 
-def _feeds(images: NDArray[np.float32]) -> Iterator[dict[str, NDArray[np.float32]]]:
+def _feeds(images: Batch) -> Iterator[dict[str, Batch]]:
     for start in range(0, len(images), _BATCH):
         yield {INPUT: images[start : start + _BATCH]}

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from src.backends.base import ExportSource
 from src.backends.onnx import tensors
-from src.quantization.onnx import bias_correction, cut_points, gelu, gemm_convolutions
+from src.quantization.onnx import bias_correction, cut_points, gelu, gemm_convolutions, pixel_grid
 from src.quantization.onnx.calibration import Calibrations, operators
 from src.quantization.onnx.equalization import equalise
 from src.quantization.onnx.recipe import OnnxRecipe
@@ -49,7 +46,7 @@ class Quantizer:
     def __init__(self, source: ExportSource, choice: Choice) -> None:
         self._source = source
         self._choice = choice
-        self._images: NDArray[np.float32] = source.calibration.numpy()
+        self._images = source.fp32_graph.batch(source.calibration.numpy())
         self._float_models: dict[bool, _FloatModel] = {}  # by equalised or not
 
     @property
@@ -138,6 +135,8 @@ class Quantizer:
         quantizer.quantize_model()
         quantizer.model.topological_sort()
         quantized: onnx.ModelProto = quantizer.model.model
+        if self._source.fp32_graph.takes_pixels:
+            pixel_grid.use_pixels(quantized)
         return quantized
 
     @functools.cached_property

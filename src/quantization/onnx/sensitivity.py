@@ -10,12 +10,12 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from src.backends.onnx import tensors
 from src.backends.onnx.tensors import Array
 from src.quantization.onnx.calibration import operators
 from src.quantization.quantization_noise import energies, noise_share
+from src.run.file_input import Batch
 
 if TYPE_CHECKING:
     import onnx
@@ -25,7 +25,7 @@ _ABSORBED = {"Relu", "Clip"}
 
 
 def sensitivity_order(
-    model: onnx.ModelProto, quantized: onnx.ModelProto, images: NDArray[np.float32]
+    model: onnx.ModelProto, quantized: onnx.ModelProto, images: Batch
 ) -> list[str]:
     """Return the names of the nodes that are quantized, the most sensitive one first.
 
@@ -67,7 +67,7 @@ def _noise_of_weights(model: onnx.ModelProto, quantized: onnx.ModelProto) -> dic
 
 
 def _noise_of_activations(
-    model: onnx.ModelProto, quantized: onnx.ModelProto, images: NDArray[np.float32]
+    model: onnx.ModelProto, quantized: onnx.ModelProto, images: Batch
 ) -> dict[str, float]:
     known = {name for node in model.graph.node for name in node.output}
     known |= {graph_input.name for graph_input in model.graph.input}

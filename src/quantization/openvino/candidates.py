@@ -20,6 +20,7 @@ from src.quantization.openvino import crash_check
 from src.quantization.openvino.quantizer import Quantizer
 from src.quantization.openvino.recipe import OpenVinoRecipe
 from src.quantization.trials import Trials
+from src.run.file_input import Batch
 from src.system import machine
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class OpenVinoCandidates:
         quantizer: Quantizer,
         presets: Sequence[OpenVinoRecipe],
         activations: Sequence[str],
-        images: NDArray[np.float32],
+        images: Batch,
         labels: NDArray[np.int64],
         scratch: Path,
     ) -> None:

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from src.backends.openvino.runtime import OpenVinoRuntime
 from src.quantization.evaluation import BATCH
+from src.run.file_input import Batch
 from src.system import machine
 from src.system.subprocesses import run_module
 
@@ -30,9 +30,7 @@ _TIMEOUT_SECONDS = 300.0
 _CALLS = 3
 
 
-def crash(
-    graph: openvino.Model, images: NDArray[np.float32], precision: str, scratch: Path
-) -> str | None:
+def crash(graph: openvino.Model, images: Batch, precision: str, scratch: Path) -> str | None:
     """Run a graph on one image and on a batch, and return how the process failed.
 
     Args:

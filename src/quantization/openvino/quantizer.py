@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from src.backends.base import ExportSource
@@ -34,9 +33,8 @@ class Quantizer:
     def __init__(self, source: ExportSource) -> None:
         # Converted once, because a second conversion may give the nodes other names.
         self.float_graph: openvino.Model = file.model(source)
-        self._images: list[NDArray[np.float32]] = [
-            image[None].numpy() for image in source.calibration
-        ]
+        batch = source.fp32_graph.batch(source.calibration.numpy())
+        self._images: list[NDArray[Any]] = [image[None] for image in batch]
 
     def quantize(self, recipe: OpenVinoRecipe) -> openvino.Model:
         """Return the int8 graph of a recipe."""

@@ -9,6 +9,7 @@ from src.report.document import Fact
 from src.report.sections.measurements import columns
 from src.report.sections.rows import measured
 from src.run.facts import Origin
+from src.run.file_input import FileInput
 from src.run.manifest import Manifest
 from src.run.preprocessing_steps import (
     CropMiddle,
@@ -74,8 +75,7 @@ class Card:
         precision: such as ``int8``.
         num_classes: number of classes.
         parameters: number of parameters of the network.
-        channels: number of channels of an image.
-        image_size: height and width of an image in pixels.
+        input: the shape and the type of a batch; inline Markdown.
         preprocessing: the steps from an image file to the input; inline Markdown.
         class_names: the first ``MOST_CLASSES`` names.
         more_classes: number of classes that are not named.
@@ -96,8 +96,7 @@ class Card:
     precision: str
     num_classes: int
     parameters: int
-    channels: int
-    image_size: int
+    input: str
     preprocessing: str
     class_names: Sequence[str]
     more_classes: int
@@ -135,9 +134,8 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
         precision=export.precision,
         num_classes=manifest.num_classes,
         parameters=manifest.parameters,
-        channels=manifest.input_shape[0],
-        image_size=manifest.preprocessing.image_size,
-        preprocessing=", ".join(map(_in_words, steps_of(manifest.preprocessing))),
+        input=_input_in_words(export.takes, manifest.input_shape),
+        preprocessing=", ".join(map(_in_words, _steps_before(manifest, export.takes))),
         class_names=names[:MOST_CLASSES],
         more_classes=max(0, len(names) - MOST_CLASSES),
         training_images=f"{origin.dataset}, {origin.images} images" if origin.dataset else None,
@@ -174,6 +172,20 @@ def _figures(name: str, files: Sequence[File], results: Results) -> list[Figures
             )
         )
     return shown
+
+
+def _input_in_words(takes: FileInput, input_shape: Sequence[int]) -> str:
+    """Return the shape and the type of a batch as inline Markdown."""
+    channels, height, width = input_shape
+    if takes.is_pixels:
+        return f"`(N, {height}, {width}, {channels})` uint8 pixels, any N"
+    return f"`(N, {channels}, {height}, {width})` float32, any N"
+
+
+def _steps_before(manifest: Manifest, takes: FileInput) -> Sequence[Step]:
+    """Return the steps from an image file to the input: a file of pixels does the last ones."""
+    steps = steps_of(manifest.preprocessing)
+    return [step for step in steps if not (takes.is_pixels and isinstance(step, Scale | Normalise))]
 
 
 def _in_words(step: Step) -> str:  # noqa: PLR0911  # one per kind of step
