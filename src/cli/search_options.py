@@ -16,14 +16,14 @@ HELP = {
     "size_under": "size of the files, as 10MB",
     "memory_under": "peak memory above an empty process, as 200MB",
     "budget": "time for everything, as 45min or 2h (default: no bound)",
-    "reduction": "of this number of candidates one goes on at a rung (default: 3)",
+    "reduction": "of this number of candidates one goes on at a rung (default: 2)",
     "rungs": "comparisons before the end of a training; 0 for the whole grid (default: 2)",
     "seed": "decides the order of the candidates (default: 0)",
     "output": "folder of the output (default: search)",
     "forecast": "folder of the forecast, which may have figures already (default: forecast)",
 }
 _DEFAULTS = {
-    "reduction": "3",
+    "reduction": "2",
     "rungs": "2",
     "seed": "0",
     "output": "search",

@@ -1,4 +1,4 @@
-"""The record of a search on disk, written after each step."""
+"""The record of a search on disk, written after each measurement."""
 
 from __future__ import annotations
 
@@ -100,7 +100,10 @@ class Notebook:
     def decide(
         self, request: Request, key: str, kind: Kind, reason: str, formats: Iterable[Evidence] = ()
     ) -> None:
-        """Write down the decision on a candidate, which replaces an earlier one."""
+        """Note the decision on a candidate, which replaces an earlier one.
+
+        It is on disk with the next measurement. A decision needs no more than the measurements.
+        """
         self._outcomes[request.model, request.image_size] = Outcome(
             key=key,
             model=request.model,
@@ -109,7 +112,6 @@ class Notebook:
             reason=reason,
             formats=list(formats),
         )
-        self._write(finished=False)
 
     def points(self, kind: Kind) -> list[Point]:
         """Return the candidates with this kind of decision."""

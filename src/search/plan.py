@@ -28,6 +28,8 @@ _OWN = (
     "trainer.min_steps",
 )
 
+_PLATEAU = "ReduceLROnPlateau"  # Lightning does not repeat its step at the end of an epoch
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -49,7 +51,7 @@ class Plan:
     environment: Environment
     command: str
     seed: int = 0
-    reduction: int = 3
+    reduction: int = 2
     rungs: int = 2
     budget_s: float | None = None
     keys: dict[Point, str] = field(default_factory=dict)
@@ -91,5 +93,12 @@ def candidates_of(words: Sequence[str], default_model: str) -> list[Request]:
                 expected="it to be left out, because a search decides it",
                 found=word,
                 remedy=f"leave out {name}",
+            )
+        if _PLATEAU in word:
+            raise UsageError(
+                name,
+                expected="a schedule that goes on where a training paused",
+                found=word,
+                remedy="choose another schedule, or leave it out",
             )
     return requests_of(words, default_model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 
@@ -114,7 +115,10 @@ class Search:
         judging = self._times.judging() * (len(tried) if rung == self._plan.rungs else 1)
         finishers = tried if rung == 0 else [contender]
         rest = min(
-            self._times.training(other.cost, other.epochs[-1] - other.epochs[rung])
+            sum(
+                self._times.training(other.cost, later - earlier)
+                for earlier, later in itertools.pairwise(other.epochs[rung:])
+            )
             for other in finishers
         )
         return self._budget.shortage(step + rest + judging, "training it with judging")
