@@ -143,6 +143,7 @@ def test_the_files_of_a_judged_run_have_their_figures_and_their_place(
         row("eager", latency=[latency(1, 0.02)], verdict=None),
         row("onnx_fp32", latency=[latency(1, 0.005)], verdict="pass"),
         row("onnx_int8", latency=[latency(8, 0.005)]),
+        row("onnx_fp32", **{**FAILED, "status": "skipped", "device": "cuda"}),
         row("torchscript", **FAILED),
     )
     (commands.run / "benchmark.json").write_text(json.dumps(measured))
@@ -152,6 +153,7 @@ def test_the_files_of_a_judged_run_have_their_figures_and_their_place(
     assert [module for module, _ in commands.calls] == ["src.export", "src.benchmark"]
     assert commands.calls[0][1][1] == '--formats=["onnx_fp32", "onnx_int8"]'
     assert judged.validation_images == 180
+    assert len(judged.files) == 3
     by_format = {file.format: file for file in judged.files}
     assert set(by_format) == {"eager", "onnx_fp32", "onnx_int8"}
     fp32 = by_format["onnx_fp32"]
