@@ -123,8 +123,9 @@ def excess(file: JudgedFile, limits: Limits) -> float:
 
 
 def milliseconds(seconds: float) -> str:
-    """Return a time as milliseconds with three digits, without a unit."""
-    return f"{1e3 * seconds:.3g}"
+    """Return a time as milliseconds with at least three digits, without a unit."""
+    value = 1e3 * seconds
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"  # noqa: PLR2004  # not 1e+03
 
 
 def in_ms(interval: Interval | None) -> str:

@@ -122,10 +122,10 @@ def _asked(record: SearchRecord) -> Iterator[str]:
     budget = (
         "no bound of time" if record.budget_s is None else f"budget {in_words(record.budget_s)}"
     )
-    yield (
-        f"{len(record.outcomes)} candidates; at each of {record.rungs} rungs one of "
-        f"{record.reduction} goes on; {budget}; seed {record.seed}"
-    )
+    rungs = f"1 of {record.reduction} goes on" if record.rungs else "no rung, so all go on"
+    if record.rungs:
+        rungs += f" at each rung, and there {'is' if record.rungs == 1 else 'are'} {record.rungs}"
+    yield f"{len(record.outcomes)} candidates; {rungs}; {budget}; seed {record.seed}"
 
 
 def _spent(record: SearchRecord) -> str:

@@ -101,6 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     console.print(f"Search: {folder / 'search.html'}", soft_wrap=True)
     if record.answer is None or not record.answer.satisfied:
         raise NothingFoundError(page.sentence(record))
+    console.print(f"File: {folder / record.answer.folder}", soft_wrap=True)
 
 
 def _require_optuna() -> None:
