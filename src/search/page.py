@@ -52,14 +52,15 @@ def sentence(record: SearchRecord) -> str:
 
 
 def show(record: SearchRecord, console: Console) -> None:
-    """Print the candidates, the measured files, and the answer last."""
+    """Print the candidates, the measured files, and last the answer if there is a file to ship."""
     console.print(rich_table(_candidates(record), narrow=console.is_terminal))
     if files := _files(record):
         console.print(
             rich_table(_judged(record, files), narrow=console.is_terminal, bold_chosen=True)
         )
     show_lines([_spent(record)], console)
-    show_lines([sentence(record)], console, style="bold")
+    if record.answer is not None and record.answer.satisfied:
+        show_lines([sentence(record)], console, style="bold")
 
 
 def markdown_page(record: SearchRecord) -> str:

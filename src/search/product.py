@@ -12,7 +12,7 @@ from src.benchmark.statistics.latency import call_seconds
 from src.benchmark.statistics.verdict import keeps_budget
 from src.benchmark.training_curves import read as read_curves
 from src.callbacks.pause import PauseAfterEpoch
-from src.errors import UsageError
+from src.errors import UsageError, one_line
 from src.forecast import stage as forecasts
 from src.forecast.candidate import Request
 from src.forecast.records import Candidate
@@ -122,7 +122,7 @@ class ProductTrials:
         code = self.run_command(module, words, log)
         if code:
             reason = last_line(log) or f"exit code {code}"
-            raise TrialError(f"{module}: {reason} (see {os.path.relpath(log)})")
+            raise TrialError(one_line(f"{module}: {reason} (see {os.path.relpath(log)})"))
 
 
 def pause_after(epoch: int) -> str:
@@ -138,11 +138,10 @@ def _quiet(phase: str, detail: str = "", done: int = 0, total: int = 0) -> None:
 
 def _newest_run(root: Path) -> Run | None:
     """Return the run that a training goes on in; None if there is no checkpoint yet."""
-    checkpoints = sorted(
-        root.glob("lightning_logs/*/version_*/checkpoints/last.ckpt"),
-        key=lambda path: int(path.parents[1].name.removeprefix("version_")),
-    )
-    return Run.of(checkpoints[-1].parents[1]) if checkpoints else None
+    checkpoints = root.glob("lightning_logs/*/version_*/checkpoints/last.ckpt")
+    runs = {path.parents[1].name.removeprefix("version_"): path.parents[1] for path in checkpoints}
+    numbers = [number for number in runs if number.isdecimal()]
+    return Run.of(runs[max(numbers, key=int)]) if numbers else None
 
 
 def _progress(run: Run) -> tuple[int, float]:

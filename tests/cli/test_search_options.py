@@ -8,7 +8,7 @@ import pytest
 
 from src.cli.commands import search as command
 from src.cli.search_options import SearchOptions
-from src.errors import UsageError
+from src.errors import LightshipError, UsageError
 from src.search.plan import candidates_of
 
 
@@ -115,3 +115,18 @@ def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(command, "missing_packages", lambda names: names)
     with pytest.raises(UsageError, match="extra search"):
         command.main(["model=resnet34"])
+
+
+def test_when_every_candidate_fails_the_first_reason_is_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def fails(argv: list[str], run_file: Path, log: Path, kept_open: list[int]) -> int:
+        log.write_text("error: data.root: expected a folder\n")
+        return 2
+
+    monkeypatch.setattr(command, "train_in_subprocess", fails)
+    with pytest.raises(LightshipError, match=r"every candidate failed; .*data\.root: expected"):
+        command.main(["model=resnet34,densenet121", "under=5ms"])
+    assert "data.root" in (tmp_path / "search" / "search.html").read_text()

@@ -50,7 +50,7 @@ class FakeCommands:
 
     def __call__(self, module: str, words: Sequence[str], log: Path) -> int:
         self.calls.append((module, list(words)))
-        log.write_text("epoch 1\nerror: data.root: no such folder\n")
+        log.write_text("epoch 1\nerror: data.root: no such \x1b[31mfolder\n")
         if self.code:
             return self.code
         pauses = [word for word in words if word.startswith("trainer.callbacks+=")]
@@ -118,7 +118,7 @@ def test_a_training_that_fails_or_ends_early_is_no_training(
     trials: ProductTrials, commands: FakeCommands
 ) -> None:
     commands.code = 2
-    with pytest.raises(TrialError, match=r"src.train: data.root: no such folder \(see "):
+    with pytest.raises(TrialError, match=r"src.train: data.root: no such \\x1b\[31mfolder \(see "):
         trials.train(REQUEST, KEY, 3, 12)
     commands.code, commands.stops_early = 0, True
     with pytest.raises(TrialError, match="ended after epoch 2"):
@@ -201,7 +201,8 @@ def test_the_newest_run_of_a_candidate_is_continued(
     tmp_path: Path, trials: ProductTrials, commands: FakeCommands
 ) -> None:
     commands.write(3)
-    commands.run = commands.run.with_name("version_10")
-    commands.write(6)
+    for name in ("version_2", "version_copy", "version_10"):
+        commands.run = commands.run.with_name(name)
+        commands.write(6)
     trained = trials.train(REQUEST, KEY, 6, 12)
     assert Run(tmp_path / trained.run).folder.name == "version_10"

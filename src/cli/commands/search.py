@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Raises:
         UsageError: the command line is wrong.
+        LightshipError: every candidate failed.
         NothingFoundError: no file is shown to keep all limits.
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -99,6 +100,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     atomic_files.write_text(folder / "search.html", page.html_page(record))
     page.show(record, console)
     console.print(f"Search: {folder / 'search.html'}", soft_wrap=True)
+    failures = [outcome for outcome in record.outcomes if outcome.kind == "failed"]
+    if len(failures) == len(record.outcomes):
+        raise LightshipError(f"every candidate failed; {failures[0].name}: {failures[0].reason}")
     if record.answer is None or not record.answer.satisfied:
         raise NothingFoundError(page.sentence(record))
     console.print(f"File: {folder / record.answer.folder}", soft_wrap=True)
