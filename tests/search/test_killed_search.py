@@ -36,6 +36,21 @@ def start(folder: Path) -> subprocess.Popen[str]:
     )
 
 
+def training_in(folder: Path) -> int:
+    """Return the process that trains for a search in ``folder``."""
+    for process in Path("/proc").iterdir():
+        if not process.name.isdecimal():
+            continue
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            is_there = (process / "cwd").resolve() == folder.resolve()
+        except OSError:  # it has ended, or is another user's
+            continue
+        if is_there and b"src.cli.sweep" in words:
+            return int(process.name)
+    raise AssertionError(f"nothing trains in {folder}")
+
+
 def validations(run: Path) -> int:
     events = EventAccumulator(str(run), size_guidance={"scalars": 0})
     events.Reload()
@@ -49,6 +64,8 @@ def test_a_killed_search_waits_for_its_training_and_trains_no_epoch_twice(tmp_pa
     while not list(tmp_path.glob("search/candidates/*/lightning_logs/*/version_0/config.yaml")):
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
+    training = training_in(tmp_path)
+    os.kill(training, signal.SIGSTOP)  # so that it is still there when the next command starts
     process.send_signal(signal.SIGKILL)
     process.communicate()
     partial = json.loads((tmp_path / "search" / "search.json").read_text())
@@ -56,9 +73,13 @@ def test_a_killed_search_waits_for_its_training_and_trains_no_epoch_twice(tmp_pa
     assert len(partial["measured"]) == 2  # both forecasts
 
     process = start(tmp_path)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline().startswith("waiting for another search")
+    finally:
+        os.kill(training, signal.SIGCONT)
     printed = process.communicate(timeout=1800)[0]
     assert process.returncode == 0, printed
-    assert "waiting for another search" in printed
     record = reading.read(tmp_path / "search" / "search.json", SearchRecord, (VERSION,))
     assert record.answer is not None
     assert (tmp_path / "search" / record.answer.folder).is_dir()
