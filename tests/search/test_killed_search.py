@@ -46,7 +46,7 @@ def training_in(folder: Path) -> int | None:
             is_there = (process / "cwd").resolve() == folder.resolve()
         except OSError:  # it has ended, or is another user's
             continue
-        if is_there and b"src.cli.sweep" in words and b"/candidates/" in words:
+        if is_there and b"src.train" in words and b"/candidates/" in words:
             return int(process.name)
     return None
 
