@@ -111,13 +111,16 @@ def _train(argv: Sequence[str], run_file: Path) -> int:
     return train_in_subprocess(argv, run_file)
 
 
-def train_in_subprocess(argv: Sequence[str], run_file: Path, log: Path | None = None) -> int:
+def train_in_subprocess(
+    argv: Sequence[str], run_file: Path, log: Path | None = None, *, kept_open: Sequence[int] = ()
+) -> int:
     """Train in a new process, so that leftover memory or a crash does not affect the next one.
 
     Args:
         argv: the command line, without the program's name.
         run_file: file for the path of the run folder.
         log: file for the output; by default it goes where this process's goes.
+        kept_open: descriptors that the new process inherits.
 
     Returns:
         The exit code.
@@ -125,13 +128,35 @@ def train_in_subprocess(argv: Sequence[str], run_file: Path, log: Path | None = 
     Raises:
         Stopped: a signal came, and the training has ended.
     """
+    return run_in_subprocess("src.cli.sweep", [str(run_file), *argv], log, kept_open=kept_open)
+
+
+def run_in_subprocess(
+    module: str, argv: Sequence[str], log: Path | None = None, *, kept_open: Sequence[int] = ()
+) -> int:
+    """Run a command of this project in a new process.
+
+    Args:
+        module: of the command.
+        argv: the command line, without the program's name.
+        log: as for :func:`train_in_subprocess`.
+        kept_open: as for :func:`train_in_subprocess`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        Stopped: a signal came, and the command has ended.
+    """
     inherited = os.environ.get("PYTHONPATH")
     # The project's root, so that the module is found from any working folder.
     paths = [str(CONFIGS.parent), *([inherited] if inherited else [])]
-    command = [sys.executable, "-m", "src.cli.sweep", str(run_file), *argv]
+    command = [sys.executable, "-m", module, *argv]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     with log.open("wb") if log else nullcontext() as output:
-        child = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        child = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, pass_fds=tuple(kept_open)
+        )
         return wait_for(child)
 
 

@@ -24,9 +24,10 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, median
+from statistics import median
 from typing import Literal
 
+from src.benchmark.statistics.shares import wilson
 from src.compare.comparability import assumed_same, test_sets_of, testbed_of
 from src.compare.throughput import is_interrupted, rates
 from src.errors import UsageError
@@ -38,7 +39,6 @@ from src.run.row import Row
 Outcome = Literal["regressed", "inconclusive", "ok"]
 
 LEAST_PEERS = 3  # rows in common, so that one regressed row does not decide the median
-_Z = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def _check_drop(row: Row, old: Accuracy, new: Accuracy, allowed: float) -> Findi
     images = new.images
     before, after = old.top1, new.top1
     (low_before, high_before), (low_after, high_after) = (
-        _wilson(share, images) for share in (before, after)
+        wilson(share, images) for share in (before, after)
     )
     drop = before - after
     low = drop - math.hypot(before - low_before, high_after - after)
@@ -269,11 +269,3 @@ def _check_drop(row: Row, old: Accuracy, new: Accuracy, allowed: float) -> Findi
     else:
         outcome = "ok"
     return Finding(outcome, *row.key, "top-1", text)
-
-
-def _wilson(share: float, images: int) -> tuple[float, float]:
-    """Return Wilson's 95 % score interval of a share."""
-    square = _Z * _Z / images
-    middle = (share + square / 2) / (1 + square)
-    reach = _Z * math.sqrt(share * (1 - share) / images + square / images / 4) / (1 + square)
-    return middle - reach, middle + reach

@@ -108,6 +108,27 @@ class Checkpoint:
         return network.float().eval()
 
 
+def read_progress(path: Path) -> tuple[int, float]:
+    """Return the whole epochs behind a checkpoint, and the best score of its run so far.
+
+    Raises:
+        UsageError: it is not a checkpoint of Lightship, it is damaged, or it has no score.
+    """
+    try:
+        # Memory-mapped: the weights stay on disk.
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # "epoch" is that of a step within an epoch, too. This one counts whole epochs.
+        epochs = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+        return int(epochs), float(content["callbacks"]["BestCheckpoint"]["score"])
+    except Exception as error:  # the unpickler raises whatever a damaged file leads it to
+        raise UsageError(
+            str(path),
+            expected="a whole checkpoint of a training with validation",
+            found=describe(error),
+            remedy="remove its folder, so that it is trained again",
+        ) from error
+
+
 def _names(values: Any) -> list[str]:
     if not isinstance(values, list) or (wrong := class_names.first_problem(values)):
         raise ValueError(wrong if isinstance(values, list) else "no list of class names")

@@ -114,7 +114,7 @@ def _measure(request: Request, key: str, logs: Path, train: Train) -> Candidate:
         run = Run(Path(run_file.read_text("utf-8"))) if run_file.is_file() else None
         if run is not None and run.benchmark.is_file():
             return candidate_of(request.model, key, run)
-        reason = _last_line(log) or f"exit code {code}"
+        reason = last_line(log) or f"exit code {code}"
         return Candidate(
             model=request.model,
             image_size=request.image_size,
@@ -125,7 +125,7 @@ def _measure(request: Request, key: str, logs: Path, train: Train) -> Candidate:
         )
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
     """Return the last line of an output that is an error, or else the last line."""
     lines = [line.strip() for line in _lines(log) if line.strip()]
     errors = [line for line in lines if line.startswith("error: ")]

@@ -163,6 +163,26 @@ def speedup(baseline: Rounds, rounds: Rounds) -> Interval | None:
     )
 
 
+def call_seconds(cell: Cell) -> Interval | None:
+    """Return the time of a call with its 95 % interval; None with fewer than two rounds.
+
+    It is the speed-up over calls of one second in processes of their own. So the same rules hold as
+    for a speed-up: the processes are the observations, and means replace medians if other processes
+    used the cores. A slow phase of the machine that lasted for the whole measurement is not in it.
+    """
+    rounds = rounds_of(cell)
+    one_second = {
+        number: Turn(seconds=[1.0], elapsed_seconds=1.0, cpu_seconds=0.0, process=number)
+        for number in rounds
+    }
+    rate = speedup(one_second, rounds)
+    if rate is None:
+        return None
+    return Interval(
+        value=1 / rate.value, low=1 / rate.high, high=1 / rate.low, processes=rate.processes
+    )
+
+
 def independent_groups(pairs: Mapping[int, tuple[int, int]]) -> list[list[int]]:
     """Return rounds in independent groups: no two groups share a process of either row.
 

@@ -12,14 +12,13 @@ import re
 
 from rich.console import Console
 
+from src.cli import quantities
 from src.cli.parser_errors import OneLineParser
 from src.compare.collection import collect
 from src.errors import LightshipError, UsageError
 from src.run.results import Results
 from src.system.console import open_console
 from src.system.paths import user_path
-
-_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -32,9 +31,13 @@ def main(argv: list[str] | None = None) -> None:
     options = _parse(argv)
     guards = options.max_slowdown is not None or options.max_drop is not None
     _refuse_ignored(options, guards=guards)
-    max_slowdown = _fraction("--max-slowdown", options.max_slowdown)
+    max_slowdown = (
+        None
+        if options.max_slowdown is None
+        else quantities.fraction("--max-slowdown", options.max_slowdown)
+    )
     max_drop = _points("--max-drop", options.max_drop)
-    seconds = None if options.under is None else _seconds("--under", options.under)
+    seconds = None if options.under is None else quantities.latency("--under", options.under)
     runs = collect([str(user_path(name, "RUN")) for name in options.runs])
     console = open_console()
     if not guards:
@@ -145,26 +148,6 @@ def _refuse_ignored(options: argparse.Namespace, *, guards: bool) -> None:
                 found="it where it would have no effect",
                 remedy="leave it out",
             )
-
-
-def _seconds(name: str, text: str) -> float:
-    """Return ``10ms`` as 0.01."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|ms|us)", text.strip())
-    if not match or not float(match[1]):
-        raise UsageError(
-            name, expected="a time as 10ms or 0.5s", found=text, remedy="give it a unit"
-        )
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-def _fraction(name: str, text: str | None) -> float | None:
-    """Return ``5%`` as 0.05."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text.strip())
-    if not match:
-        raise UsageError(name, expected="a percentage as 5%", found=text, remedy="add the % sign")
-    return float(match[1]) / 100
 
 
 def _points(name: str, text: str | None) -> float | None:

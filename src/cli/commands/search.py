@@ -1,0 +1,118 @@
+"""Search the best file within limits: forecast, train by successive halving, export, judge.
+
+python -m src.search under=5ms model=resnet34,timm/lcnet_050 data.image_size=32,64
+python -m src.search under=5ms at_least=97% size_under=10MB budget=2h model=resnet34,densenet121
+
+Networks and image sizes whose every file is too slow or too large in the forecast are not trained.
+The others train to a rung, the best of them go on from their checkpoints, and the last ones are
+exported and measured. All other words are those of src.train. The output is search/search.html, and
+search.json for programs. The same command goes on where it was stopped. Exit code 3: no file is
+shown to keep all limits.
+"""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import sys
+from collections.abc import Sequence
+
+from src.cli import grammar
+from src.cli.search_options import HELP, SearchOptions
+from src.cli.sweep import require_known, run_in_subprocess, train_in_subprocess
+from src.errors import LightshipError, UsageError
+from src.system import atomic_files, machine
+from src.system.console import StageDisplay, open_console
+from src.system.packages import missing_packages
+from src.system.signals import resume_advice
+
+
+class NothingFoundError(LightshipError):
+    """No file is shown to keep all limits."""
+
+    exit_code = 3
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command line, by default that of this process.
+
+    Raises:
+        UsageError: the command line is wrong.
+        LightshipError: every candidate failed.
+        NothingFoundError: no file is shown to keep all limits.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if {"-h", "--help"} & set(words):
+        print(__doc__)
+        for name, meaning in HELP.items():
+            print(f"{name + '=':14}{meaning}")
+        return
+    command = shlex.join(["python", "-m", "src.search", *words])
+    options, words = SearchOptions.split(words)
+    grammar.require_plain(words)
+    _require_optuna()
+    # These import optuna, torch and matplotlib, which --help does not need.
+    from src.benchmark.environment import description
+    from src.search import page
+    from src.search.notebook import Notebook
+    from src.search.occupancy import occupied
+    from src.search.plan import Plan, candidates_of
+    from src.search.product import LOGS, ProductTrials
+    from src.search.records import Limits
+    from src.search.stage import Search
+
+    plan = Plan(
+        requests=candidates_of(words, grammar.DEFAULT_GROUPS["model"]),
+        limits=Limits(
+            latency_s=options.latency_s,
+            size_bytes=options.size_bytes,
+            memory_bytes=options.memory_bytes,
+            top1=options.top1,
+        ),
+        environment=description.describe(machine.usable_cores()),
+        command=command,
+        seed=options.seed,
+        reduction=options.reduction,
+        rungs=options.rungs,
+        budget_s=options.budget_s,
+    )
+    for model in plan.models:
+        require_known(model)
+    folder = options.folder
+    (folder / LOGS).mkdir(parents=True, exist_ok=True)
+    options.forecast_folder.mkdir(parents=True, exist_ok=True)
+    console = open_console()
+    with (
+        resume_advice(lambda: f"go on with: {command}"),
+        StageDisplay(console) as report,
+        occupied(folder, report) as lock,
+    ):
+        trials = ProductTrials(
+            folder=folder,
+            forecast_folder=options.forecast_folder,
+            environment=plan.environment,
+            command=command,
+            forecast_training=functools.partial(train_in_subprocess, kept_open=[lock]),
+            run_command=functools.partial(run_in_subprocess, kept_open=[lock]),
+        )
+        record = Search(plan, Notebook(folder, plan), trials, report).run()
+    atomic_files.write_text(folder / "search.md", page.markdown_page(record))
+    atomic_files.write_text(folder / "search.html", page.html_page(record))
+    page.show(record, console)
+    console.print(f"Search: {folder / 'search.html'}", soft_wrap=True)
+    failures = [outcome for outcome in record.outcomes if outcome.kind == "failed"]
+    if len(failures) == len(record.outcomes):
+        raise LightshipError(f"every candidate failed; {failures[0].name}: {failures[0].reason}")
+    if record.answer is None or not record.answer.satisfied:
+        raise NothingFoundError(page.sentence(record))
+    console.print(f"File: {folder / record.answer.folder}", soft_wrap=True)
+
+
+def _require_optuna() -> None:
+    if missing_packages(["optuna"]):
+        raise UsageError(
+            "python -m src.search",
+            expected="the package optuna, which is in the extra search",
+            found="none",
+            remedy="uv pip install optuna",
+        )

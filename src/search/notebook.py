@@ -1,0 +1,148 @@
+"""The record of a search on disk, written after each measurement."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from src.forecast.candidate import Request
+from src.run import reading
+from src.run.layout import as_dict
+from src.search.budget import spent_on
+from src.search.halving import Point
+from src.search.plan import Plan
+from src.search.records import (
+    VERSION,
+    Answer,
+    Evidence,
+    Kind,
+    Measured,
+    Outcome,
+    Rung,
+    SearchRecord,
+)
+from src.search.trials import Judged, Trained
+from src.system import atomic_files
+
+RECORD = "search.json"
+
+
+class Notebook:
+    """Measurements of this and of earlier commands, and the decisions of this one.
+
+    Args:
+        folder: an existing folder.
+        plan: of this command.
+
+    Raises:
+        UsageError: ``search.json`` in the folder is not a record of a search.
+    """
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self._path = folder / RECORD
+        self._plan = plan
+        self._outcomes: dict[Point, Outcome] = {}
+        self._order: Sequence[Point] = ()
+        earlier = (
+            reading.read(self._path, SearchRecord, (VERSION,)).measured
+            if self._path.is_file()
+            else []
+        )
+        self._measured = {entry.key: entry for entry in earlier}
+
+    def begin(self, order: Sequence[Point]) -> None:
+        """Begin with no decisions.
+
+        Args:
+            order: the candidates in the order in which they are tried.
+        """
+        self._order = order
+        self._outcomes = {}
+        self._write(finished=False)
+
+    def measured(self, request: Request, key: str) -> Measured:
+        """Return what is known of a candidate."""
+        return self._measured.get(key) or Measured(
+            key=key, model=request.model, image_size=request.image_size
+        )
+
+    @property
+    def of_plan(self) -> list[Measured]:
+        """The measurements of the candidates of this command."""
+        keys = set(self._plan.keys.values())
+        return [entry for key, entry in self._measured.items() if key in keys]
+
+    def add_forecast(self, measured: Measured, seconds: float) -> None:
+        """Write down that a candidate was forecast."""
+        total = measured.forecast_seconds + seconds
+        self._keep(msgspec.structs.replace(measured, forecast_seconds=total))
+
+    def add_rung(self, measured: Measured, trained: Trained, seconds: float) -> None:
+        """Write down a rung of a candidate's training."""
+        rung = Rung(epoch=trained.epoch, top1=trained.top1, seconds=seconds)
+        rungs = sorted([*measured.rungs, rung], key=lambda entry: entry.epoch)
+        self._keep(msgspec.structs.replace(measured, rungs=rungs, run=trained.run))
+
+    def add_files(self, measured: Measured, judged: Judged, seconds: float) -> None:
+        """Write down the files of a candidate."""
+        self._keep(
+            msgspec.structs.replace(
+                measured,
+                files=judged.files,
+                validation_images=judged.validation_images,
+                judging_seconds=measured.judging_seconds + seconds,
+            )
+        )
+
+    def decide(
+        self, request: Request, key: str, kind: Kind, reason: str, formats: Iterable[Evidence] = ()
+    ) -> None:
+        """Note the decision on a candidate, which replaces an earlier one.
+
+        It is on disk with the next measurement. A decision needs no more than the measurements.
+        """
+        self._outcomes[request.model, request.image_size] = Outcome(
+            key=key,
+            model=request.model,
+            image_size=request.image_size,
+            kind=kind,
+            reason=reason,
+            formats=list(formats),
+        )
+
+    def points(self, kind: Kind) -> list[Point]:
+        """Return the candidates with this kind of decision."""
+        return [point for point, outcome in self._outcomes.items() if outcome.kind == kind]
+
+    def finish(self, answer: Answer | None) -> SearchRecord:
+        """Write down the answer, and return the whole record."""
+        return self._write(finished=True, answer=answer)
+
+    def _keep(self, measured: Measured) -> None:
+        self._measured[measured.key] = measured
+        self._write(finished=False)
+
+    def _write(self, *, finished: bool, answer: Answer | None = None) -> SearchRecord:
+        plan = self._plan
+        record = SearchRecord(
+            schema_version=VERSION,
+            command=plan.command,
+            made_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            environment=plan.environment,
+            limits=plan.limits,
+            budget_s=plan.budget_s,
+            seed=plan.seed,
+            reduction=plan.reduction,
+            rungs=plan.rungs,
+            finished=finished,
+            spent=spent_on(self.of_plan),
+            measured=list(self._measured.values()),
+            outcomes=[self._outcomes[point] for point in self._order if point in self._outcomes],
+            answer=answer,
+        )
+        reading.require_readable(record)
+        atomic_files.write_json(self._path, as_dict(record))
+        return record

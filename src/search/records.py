@@ -1,0 +1,181 @@
+"""The record of ``search.json``.
+
+``measured`` holds what was measured, by the key of a candidate. ``outcomes`` and ``answer`` are
+decisions. A command makes all decisions anew from the measurements, so a search can go on with
+other limits, and a killed one goes on where it was.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
+
+from src.run.circumstances import Environment
+from src.run.latency import Interval
+from src.run.record import (
+    Count,
+    Device,
+    LongSeconds,
+    Natural,
+    Positive,
+    Record,
+    Share,
+    ShortText,
+    Side,
+    Status,
+    Text,
+    Word,
+    empty_list,
+    null,
+    require_inside,
+)
+
+VERSION: Final = 1
+
+LatencyVerdict = Literal["holds", "exceeds", "inconclusive"]
+AccuracyVerdict = Literal["pass", "fail", "inconclusive"]
+Kind = Literal["ruled out", "failed", "not tried", "dropped", "stopped", "judged"]
+
+
+class Limits(Record, frozen=True, kw_only=True):
+    """The limits that the file to ship must keep; null for no limit."""
+
+    latency_s: Positive | None = null()  # of one call with one image
+    size_bytes: Count | None = null()
+    memory_bytes: Count | None = null()  # peak above an empty process
+    top1: Share | None = null()  # at least, on the test split
+
+
+class Rung(Record, frozen=True, kw_only=True):
+    """The state of a training after a number of epochs."""
+
+    epoch: Count  # epochs trained
+    top1: Share  # best validation top-1 so far, which is that of best.ckpt
+    seconds: LongSeconds  # of the commands that trained since the rung before
+
+
+class JudgedFile(Record, frozen=True, kw_only=True):
+    """The figures of an exported file; null for a file that was skipped or failed."""
+
+    format: Word
+    device: Device
+    status: Status
+    reason: Text | None = null()  # for being skipped or failed
+    folder: Text | None = null()  # relative to the folder of the search
+    size_bytes: Count | None = null()
+    latency: Interval | None = null()  # seconds of one call with one image, 95 % interval
+    peak_rss_bytes: Count | None = null()
+    top1: Share | None = null()  # on the test split
+    images: Natural | None = null()  # of the test split
+    keeps_budget: bool | None = null()  # shown to lose no more accuracy than an export may
+
+    def __post_init__(self) -> None:
+        if self.folder is not None:
+            require_inside(self.folder, "folder")
+
+
+class Measured(Record, frozen=True, kw_only=True):
+    """Measurements of one candidate: a network at an image size."""
+
+    key: Text  # hash of everything that decides the figures
+    model: ShortText  # as on the command line
+    image_size: Side | None  # null for the default of the data
+    forecast_seconds: LongSeconds = 0.0  # 0 if the forecast was known
+    rungs: list[Rung] = empty_list()
+    run: Text | None = null()  # folder of the run, relative to that of the search
+    files: list[JudgedFile] = empty_list()
+    validation_images: Natural | None = null()  # behind a rung's top1; null before it is judged
+    judging_seconds: LongSeconds = 0.0
+
+    def __post_init__(self) -> None:
+        if self.run is not None:
+            require_inside(self.run, "run")
+
+    @property
+    def name(self) -> str:
+        """The network and the image size in words."""
+        return name_of(self.model, self.image_size)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that were spent on the candidate."""
+        training = sum(rung.seconds for rung in self.rungs)
+        return self.forecast_seconds + training + self.judging_seconds
+
+
+class Evidence(Record, frozen=True, kw_only=True):
+    """A format of a candidate in the forecast: ruled out with the reason, or possible."""
+
+    format: Word
+    device: Device
+    p50_s: Positive | None = null()
+    reason: Text | None = null()  # why it is ruled out; null if it is not
+
+
+class Outcome(Record, frozen=True, kw_only=True):
+    """The decision on a candidate, and the evidence for it."""
+
+    key: Text
+    model: ShortText
+    image_size: Side | None
+    kind: Kind
+    reason: Text
+    formats: list[Evidence]
+
+    @property
+    def name(self) -> str:
+        """The network and the image size in words."""
+        return name_of(self.model, self.image_size)
+
+
+class Answer(Record, frozen=True, kw_only=True):
+    """The file to ship, or the nearest one if none keeps the limits."""
+
+    key: Text
+    format: Word
+    device: Device
+    folder: Text  # relative to the folder of the search
+    satisfied: bool  # shown to keep every limit
+    latency: LatencyVerdict | None = null()  # null without a limit
+    accuracy: AccuracyVerdict | None = null()  # null without a limit
+    sentence: Text
+
+    def __post_init__(self) -> None:
+        require_inside(self.folder, "folder")
+
+
+class Spent(Record, frozen=True, kw_only=True):
+    """Seconds by stage, of all commands that worked on this search."""
+
+    forecast_s: LongSeconds
+    training_s: LongSeconds
+    judging_s: LongSeconds
+
+    @property
+    def total(self) -> float:
+        return self.forecast_s + self.training_s + self.judging_s
+
+
+class SearchRecord(Record, frozen=True, kw_only=True):
+    """The content of ``search.json``."""
+
+    schema_version: Literal[1]
+    command: Text
+    made_at: Text  # ISO 8601, UTC
+    environment: Environment
+    limits: Limits
+    budget_s: LongSeconds | None = null()  # null for no bound
+    seed: Count
+    reduction: Annotated[int, Meta(ge=2, le=1000)]
+    rungs: Annotated[int, Meta(ge=0, le=20)]
+    finished: bool  # false while the command works, and after it was stopped
+    spent: Spent
+    measured: list[Measured]  # also of candidates of earlier commands
+    outcomes: list[Outcome]  # of the candidates of this command, in the order of the grid
+    answer: Answer | None = null()  # null if no file was judged
+
+
+def name_of(model: str, image_size: int | None) -> str:
+    """Return a candidate in words."""
+    return f"{model} at {image_size} px" if image_size else model

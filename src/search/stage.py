@@ -1,0 +1,241 @@
+"""The search stage: forecast, successive halving, export and measurement, answer."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+
+from src.search.answer import answer_of, is_allowed
+from src.search.budget import Budget, StepTimes
+from src.search.contender import Contender, evidence_on
+from src.search.halving import Halving, Point
+from src.search.notebook import Notebook
+from src.search.plan import Plan
+from src.search.records import Kind, Measured, SearchRecord
+from src.search.trials import TrialError, Trials
+from src.system.console import Report
+
+
+class Search:
+    """One command of a search.
+
+    Each step is measured once and written down. What the notebook knows is not measured again.
+
+    Args:
+        plan: the candidates, limits and settings.
+        notebook: the record, with the measurements of earlier commands.
+        trials: forecasts, trains and judges.
+        report: gets the progress.
+        clock: seconds that only grow. Tests replace it.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        notebook: Notebook,
+        trials: Trials,
+        report: Report,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._plan = plan
+        self._notebook = notebook
+        self._trials = trials
+        self._report = report
+        self._clock = clock
+        self._budget = Budget(plan.budget_s, lambda: notebook.of_plan)
+        self._times = StepTimes(notebook.of_plan)
+        self._halving = Halving(plan.models, plan.sizes, plan.seed, plan.reduction)
+        self._contenders: dict[Point, Contender] = {}
+
+    def run(self) -> SearchRecord:
+        """Search, and return the record, which is on disk as well."""
+        self._notebook.begin(self._halving.order)
+        self._forecast_all()
+        alive = list(self._contenders.values())
+        for rung in range(self._plan.rungs):
+            alive = self._decide(rung, self._reach(rung, alive))
+        self._judge(self._reach(self._plan.rungs, alive))
+        self._take_up_again()
+        judged = [self._measured(contender) for contender in self._decided("judged")]
+        return self._notebook.finish(answer_of(judged, self._plan.limits))
+
+    def _forecast_all(self) -> None:
+        """Forecast all candidates, and note those with a file that may keep the limits."""
+        requests, order = self._plan.by_point, self._halving.order
+        for number, point in enumerate(order):
+            request, key = requests[point], self._plan.keys[point]
+            if shortage := self._budget.shortage(self._times.forecast(), "its forecast"):
+                self._notebook.decide(request, key, "not tried", f"out of time: {shortage}")
+                continue
+            self._report("forecast", request.name, number, len(order))
+            started = self._clock()
+            forecast = self._trials.forecast(request)
+            seconds = self._clock() - started
+            self._times.forecast_took(seconds)
+            self._notebook.add_forecast(self._notebook.measured(request, key), seconds)
+            if forecast.status != "ok" or forecast.training is None:
+                unknown = "no training speed: an epoch has too few batches; lower data.batch_size"
+                self._notebook.decide(request, key, "failed", forecast.reason or unknown)
+                continue
+            evidence = evidence_on(forecast, self._plan.limits)
+            if all(entry.reason for entry in evidence):
+                reason = "the forecast rules out every format"
+                self._notebook.decide(request, key, "ruled out", reason, evidence)
+                continue
+            self._contenders[point] = Contender.of(
+                self._plan, request, key, forecast.training, evidence
+            )
+
+    def _reach(self, rung: int, contenders: Sequence[Contender]) -> list[Contender]:
+        """Train contenders to a rung, as far as the time lasts, and return those that got there."""
+        reached: list[Contender] = []
+        for number, contender in enumerate(contenders):
+            if shortage := self._shortage(contender, rung, [*reached, contender]):
+                kind: Kind = "stopped" if self._measured(contender).rungs else "not tried"
+                self._end(contender, kind, f"out of time: {shortage}")
+                continue
+            epoch = contender.epochs[rung]
+            phase = f"rung {rung + 1} of {self._plan.rungs + 1}"
+            detail = f"{contender.request.name} to epoch {epoch} of {contender.epochs[-1]}"
+            self._report(phase, detail, number, len(contenders))
+            if self._train(contender, epoch):
+                reached.append(contender)
+        return reached
+
+    def _shortage(self, contender: Contender, rung: int, tried: Sequence[Contender]) -> str | None:
+        """Return why the training to a rung does not fit in the time; None if it does.
+
+        Time is kept for one of those that were tried to be trained to its end, and for judging. At
+        the last rung time is kept for judging all.
+        """
+        step = self._seconds(contender, contender.epochs[rung])
+        if step == 0.0:
+            return None
+        judging = self._times.judging() * (len(tried) if rung == self._plan.rungs else 1)
+        finishers = tried if rung == 0 else [contender]
+        rest = min(
+            sum(
+                self._times.training(other.cost, later - earlier)
+                for earlier, later in itertools.pairwise(other.epochs[rung:])
+            )
+            for other in finishers
+        )
+        return self._budget.shortage(step + rest + judging, "training it with judging")
+
+    def _seconds(self, contender: Contender, epoch: int) -> float:
+        """Return the forecast seconds of training to an epoch; 0 if that is done already."""
+        done = max((rung.epoch for rung in self._measured(contender).rungs), default=0)
+        return self._times.training(contender.cost, epoch - done)
+
+    def _train(self, contender: Contender, epoch: int) -> bool:
+        """Train to an epoch unless that was done. Return False if the training failed."""
+        measured = self._measured(contender)
+        if any(rung.epoch == epoch for rung in measured.rungs):
+            return True
+        started = self._clock()
+        try:
+            trained = self._trials.train(
+                contender.request, contender.key, epoch, contender.epochs[-1]
+            )
+        except TrialError as error:
+            self._end(contender, "failed", str(error))
+            return False
+        seconds = self._clock() - started
+        done = max((rung.epoch for rung in measured.rungs), default=0)
+        self._times.training_took(contender.cost, epoch - done, seconds)
+        self._notebook.add_rung(measured, trained, seconds)
+        return True
+
+    def _decide(self, rung: int, contenders: Sequence[Contender]) -> list[Contender]:
+        """Return the contenders that go on, the best first."""
+        by_point = {contender.point: contender for contender in contenders}
+        top1 = {point: self._top1(contender, rung) for point, contender in by_point.items()}
+        for point, contender in by_point.items():
+            self._halving.report(point, rung, top1[point], contender.fastest_s)
+        decisions = self._halving.decide(by_point, rung)
+        going = sorted(
+            (point for point, decision in decisions.items() if decision.goes_on),
+            key=lambda point: decisions[point].rank,
+        )
+        for point, decision in decisions.items():
+            if not decision.goes_on:
+                epochs = by_point[point].epochs
+                self._end(
+                    by_point[point],
+                    "dropped",
+                    f"after epoch {epochs[rung]} of {epochs[-1]}: validation top-1 "
+                    f"{100 * top1[point]:.2f} %, rank {decision.rank} of {decision.count}; "
+                    f"{decision.kept} went on, the last of them with "
+                    f"{100 * top1[going[-1]]:.2f} %",
+                )
+        return [by_point[point] for point in going]
+
+    def _judge(self, contenders: Sequence[Contender]) -> None:
+        """Export and measure contenders, the best by validation first."""
+        by_accuracy = sorted(
+            contenders, key=lambda contender: -self._measured(contender).rungs[-1].top1
+        )
+        for number, contender in enumerate(by_accuracy):
+            measured = self._measured(contender)
+            known = {file.format for file in measured.files if file.status != "failed"}
+            if not known.issuperset(contender.formats):
+                if shortage := self._budget.shortage(self._times.judging(), "judging it"):
+                    reason = f"trained to its end; out of time: {shortage}"
+                    self._end(contender, "stopped", reason)
+                    continue
+                self._report("judging", contender.request.name, number, len(by_accuracy))
+                if not self._export_and_measure(contender, measured):
+                    continue
+            last = measured.rungs[-1]
+            top1 = f"validation top-1 {100 * last.top1:.2f} %"
+            self._end(contender, "judged", f"trained to epoch {last.epoch}: {top1}")
+
+    def _export_and_measure(self, contender: Contender, measured: Measured) -> bool:
+        """Write down the files of a contender. Return False if there are none."""
+        started = self._clock()
+        try:
+            judged = self._trials.judge(measured.run or "", contender.formats)
+        except TrialError as error:
+            self._end(contender, "failed", str(error))
+            return False
+        seconds = self._clock() - started
+        self._times.judging_took(seconds)
+        self._notebook.add_files(measured, judged, seconds)
+        return True
+
+    def _take_up_again(self) -> None:
+        """Finish the best of the dropped contenders while no judged file may be shipped."""
+        last = self._plan.rungs
+        while not any(
+            is_allowed(self._measured(contender), self._plan.limits)
+            for contender in self._decided("judged")
+        ):
+            waiting = [
+                contender
+                for contender in self._decided("dropped")
+                if not self._shortage(contender, last, [contender])
+            ]
+            if not waiting:
+                return
+            best = max(waiting, key=self._standing)
+            self._judge(self._reach(last, [best]))
+
+    def _standing(self, contender: Contender) -> tuple[float, float]:
+        """Return how far a contender came, and its accuracy there."""
+        rung = self._measured(contender).rungs[-1]
+        return rung.epoch / contender.epochs[-1], rung.top1
+
+    def _top1(self, contender: Contender, rung: int) -> float:
+        """Return the best validation accuracy of a contender up to a rung."""
+        rungs = self._measured(contender).rungs
+        return next(entry.top1 for entry in rungs if entry.epoch == contender.epochs[rung])
+
+    def _decided(self, kind: Kind) -> list[Contender]:
+        return [self._contenders[point] for point in self._notebook.points(kind)]
+
+    def _measured(self, contender: Contender) -> Measured:
+        return self._notebook.measured(contender.request, contender.key)
+
+    def _end(self, contender: Contender, kind: Kind, reason: str) -> None:
+        self._notebook.decide(contender.request, contender.key, kind, reason, contender.evidence)

@@ -1,0 +1,70 @@
+"""The steps of a search that cost time, behind one protocol: forecast, train, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from src.errors import LightshipError
+from src.forecast.candidate import Request
+from src.forecast.records import Candidate
+from src.search.records import JudgedFile
+
+
+class TrialError(LightshipError):
+    """A candidate cannot go on; the other candidates are not affected."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training after a number of epochs."""
+
+    run: str  # folder of the run, relative to that of the search
+    epoch: int  # epochs trained
+    top1: float  # best validation top-1 so far
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The measured files of a trained candidate."""
+
+    files: list[JudgedFile]
+    validation_images: int
+
+
+class Trials(Protocol):
+    """The steps of a search. Tests replace them by planted figures."""
+
+    def forecast(self, request: Request) -> Candidate:
+        """Return the cost of a candidate; one that failed has its reason."""
+
+    def train(self, request: Request, key: str, epoch: int, epochs: int) -> Trained:
+        """Train a candidate until an epoch, from its last checkpoint if there is one.
+
+        Args:
+            request: the candidate.
+            key: of the candidate.
+            epoch: epochs to have been trained at the end of this step.
+            epochs: of the whole training.
+
+        Raises:
+            TrialError: the training failed.
+        """
+
+    def judge(self, run: str, formats: Sequence[str]) -> Judged:
+        """Export and measure a trained candidate in some formats.
+
+        Args:
+            run: folder of the run, relative to that of the search.
+            formats: their names.
+
+        Raises:
+            TrialError: the export or the measurement failed.
+        """
+
+
+def slug(request: Request, key: str) -> Path:
+    """Return the folder of a candidate's trainings, relative to that of the search."""
+    return Path("candidates") / f"{request.name}-{key[:8]}"

@@ -1,0 +1,132 @@
+"""The command line of ``src.search``: units, ranges, and options that a search decides itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from src.cli.commands import search as command
+from src.cli.search_options import SearchOptions
+from src.errors import LightshipError, UsageError
+from src.search.plan import candidates_of
+
+
+def test_limits_have_units_and_other_words_are_those_of_training() -> None:
+    words = [
+        *("under=5ms", "at_least=97.5%", "size_under=10MB", "memory_under=0.2GB", "budget=1.5h"),
+        *("rungs=1", "reduction=3", "seed=7", "output=here", "data=digits", "model=a,b"),
+    ]
+    options, rest = SearchOptions.split(words)
+    assert options == SearchOptions(
+        latency_s=0.005,
+        top1=0.975,
+        size_bytes=10_000_000,
+        memory_bytes=200_000_000,
+        budget_s=5400.0,
+        reduction=3,
+        rungs=1,
+        seed=7,
+        folder=Path("here"),
+        forecast_folder=Path("forecast"),
+    )
+    assert rest == ["data=digits", "model=a,b"]
+
+
+def test_without_options_there_is_no_limit() -> None:
+    options, rest = SearchOptions.split([])
+    assert (options.latency_s, options.top1, options.budget_s) == (None, None, None)
+    assert (options.reduction, options.rungs, options.seed, rest) == (2, 2, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("under=5", "under: expected a time as 10ms"),
+        ("under=0ms", "under: expected a time"),
+        ("under=-5ms", "under: expected a time"),
+        ("under=nan", "under: expected a time"),
+        ("at_least=97", "at_least: expected a percentage as 5%"),
+        ("at_least=101%", "at_least: expected at most 100%"),
+        ("size_under=10", "size_under: expected a size as 500kB"),
+        ("budget=2", "budget: expected a time as 90s"),
+        ("budget=2d", "budget: expected a time as 90s"),
+        ("reduction=1", "reduction: expected a whole number from 2"),
+        ("rungs=-1", "rungs: expected a whole number from 0"),
+        ("rungs=²", "rungs: expected a whole number"),
+        ("seed=99999999999999", "seed: expected a whole number"),
+        ("seed=", "seed: expected a whole number"),
+        ("output=/dev/null", "output: expected a folder"),
+        ("fit", "command line: expected group=name"),
+    ],
+)
+def test_a_wrong_option_is_one_line(word: str, expected: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        SearchOptions.split([word])
+    assert str(caught.value).startswith(expected)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_option_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="under: expected it once"):
+        SearchOptions.split(["under=5ms", "under=6ms"])
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "ckpt_path=last",
+        "--ckpt_path=last",
+        "checkpoint.monitor=val/loss",
+        "export.enabled=false",
+        "benchmark.enabled=false",
+        "finetune.patience=3",
+        "trainer.max_steps=3",
+        "trainer.max_time=00:01:00:00",
+        "trainer.fast_dev_run=true",
+        "trainer.default_root_dir=x",
+        "lr_scheduler=ReduceLROnPlateau",
+    ],
+)
+def test_what_a_search_decides_itself_is_refused(word: str) -> None:
+    with pytest.raises(UsageError, match="leave"):
+        candidates_of(["model=resnet34", word], "resnet34")
+
+
+def test_help_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    command.main(["--help"])
+    printed = capsys.readouterr().out
+    for name in ("under=", "at_least=", "size_under=", "memory_under=", "budget=", "rungs="):
+        assert name in printed
+
+
+@pytest.mark.parametrize("word", ["model=resnet43", "model=timm/none", "under=5"])
+def test_a_wrong_command_writes_nothing(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError):
+        command.main([word])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "missing_packages", lambda names: names)
+    with pytest.raises(UsageError, match="extra search"):
+        command.main(["model=resnet34"])
+
+
+def test_when_every_candidate_fails_the_first_reason_is_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def fails(argv: list[str], run_file: Path, log: Path, kept_open: list[int]) -> int:
+        log.write_text("error: data.root: expected a folder\n")
+        return 2
+
+    monkeypatch.setattr(command, "train_in_subprocess", fails)
+    with pytest.raises(LightshipError, match=r"every candidate failed; .*data\.root: expected"):
+        command.main(["model=resnet34,densenet121", "under=5ms"])
+    assert "data.root" in (tmp_path / "search" / "search.html").read_text()

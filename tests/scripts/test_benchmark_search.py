@@ -1,0 +1,80 @@
+"""The replay of searches on a grid that is planted instead of trained."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from torch.utils.tensorboard import SummaryWriter
+
+from src.forecast.records import VERSION, Forecast
+from src.forecast.stage import RECORD
+from src.run.layout import as_dict
+from src.search.records import Limits
+from tests.conftest import ROOT
+from tests.search.planted import ENVIRONMENT, EPOCHS, PlantedTrials, grid_of, plan_of, search
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import benchmark_search
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> Path:
+    """A folder as the grid's command leaves it."""
+    planted = grid_of(1, models=3, sizes=2)
+    trials, plan = PlantedTrials(planted, seed=1), plan_of(planted, Limits(), rungs=0)
+    record = search(tmp_path, trials, plan)
+    assert {outcome.kind for outcome in record.outcomes} == {"judged"}
+    forecasts = [
+        msgspec.structs.replace(trials.forecast(request), key=plan.keys[point])
+        for point, request in plan.by_point.items()
+    ]
+    made = Forecast(
+        schema_version=VERSION,
+        command="planted",
+        made_at="2026-01-01",
+        environment=ENVIRONMENT,
+        baseline="eager",
+        candidates=forecasts,
+    )
+    (tmp_path / "forecast").mkdir()
+    (tmp_path / "forecast" / RECORD).write_text(json.dumps(as_dict(made)))
+    for name in planted:
+        with SummaryWriter(str(tmp_path / "candidates" / name)) as writer:
+            for epoch, top1 in enumerate(trials.curve(name)):
+                writer.add_scalar("val/top1", top1, epoch, walltime=1000.0 + 10 * epoch)
+    return tmp_path
+
+
+def test_replays_take_their_figures_from_the_grid(
+    grid: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(grid), "--replay-only", "--seeds", "2", "--settings", "2x2", "2x0"]
+    monkeypatch.setattr(sys, "argv", ["benchmark_search.py", *words])
+    benchmark_search.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"grid: 6 candidates, {6 * EPOCHS} epochs, ")
+    assert "Ship candidates/" in lines[1]
+    assert lines[2] == "reduction=2 rungs=2, replayed from the grid:"
+    replays = [line for line in lines if line.startswith("  seed ")]
+    assert len(replays) == 4
+    assert all(f"of {6 * EPOCHS} epochs" in line for line in replays)
+    # Without rungs a replay trains all candidates that its limit leaves, and finds the same file.
+    assert all(line.endswith("epochs; the same file") for line in replays[2:])
+    shares = [int(line.partition("(")[2].partition("%")[0]) for line in replays]
+    assert max(shares[:2]) < min(shares[2:])
+
+
+def test_a_grid_that_lacks_epochs_is_refused(grid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = next((grid / "candidates").iterdir())
+    for file in folder.iterdir():
+        file.unlink()
+    with SummaryWriter(str(folder)) as writer:
+        writer.add_scalar("val/top1", 0.5, 0)
+    monkeypatch.setattr(sys, "argv", ["benchmark_search.py", str(grid), "--replay-only"])
+    with pytest.raises(SystemExit, match="has 1 validations in 18 epochs"):
+        benchmark_search.main()

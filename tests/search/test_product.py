@@ -1,0 +1,208 @@
+"""The steps of a search as commands: their words, their files, and the lock that they hold."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from src.benchmark.statistics.latency import call_seconds
+from src.forecast.candidate import Request
+from src.run.folder import Run
+from src.run.latency import Cell
+from src.run.reading import convert
+from src.search.occupancy import LOCK, occupied
+from src.search.product import LOGS, ProductTrials
+from src.search.trials import TrialError, slug
+from tests.report.planted import FAILED, latency, results, row
+from tests.search.planted import ENVIRONMENT
+
+KEY = "0123456789abcdef"
+REQUEST = Request("timm/lcnet_050", 32, ("data=digits",))
+
+
+def checkpoint(epochs: int, score: float, *, within: bool = False) -> dict[str, object]:
+    """Return what the search reads of a checkpoint, at the end of an epoch or within the next."""
+    return {
+        "epoch": epochs if within else epochs - 1,
+        "loops": {"fit_loop": {"epoch_progress": {"current": {"processed": epochs}}}},
+        "callbacks": {"BestCheckpoint": {"score": torch.tensor(score)}},
+    }
+
+
+class FakeCommands:
+    """Trains by writing the checkpoint of the epoch that the words name."""
+
+    def __init__(self, folder: Path, epochs: int) -> None:
+        self.run = folder / slug(REQUEST, KEY) / "lightning_logs" / "lcnet" / "version_0"
+        self.epochs = epochs
+        self.calls: list[tuple[str, list[str]]] = []
+        self.code = 0
+        self.stops_early = False
+
+    def __call__(self, module: str, words: Sequence[str], log: Path) -> int:
+        self.calls.append((module, list(words)))
+        log.write_text("epoch 1\nerror: data.root: no such \x1b[31mfolder\n")
+        if self.code:
+            return self.code
+        pauses = [word for word in words if word.startswith("trainer.callbacks+=")]
+        epoch = self.epochs
+        if pauses:
+            value = yaml.safe_load(pauses[0].partition("+=")[2])
+            assert value["class_path"] == "src.callbacks.pause.PauseAfterEpoch"
+            epoch = value["init_args"]["epochs"]
+        if module == "src.train":
+            self.write(epoch - 1 if self.stops_early else epoch)
+        return 0
+
+    def write(self, epoch: int, *, within: bool = False) -> None:
+        (self.run / "checkpoints").mkdir(parents=True, exist_ok=True)
+        content = checkpoint(epoch, 0.5 + epoch / 100, within=within)
+        torch.save(content, self.run / "checkpoints" / "last.ckpt")
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> FakeCommands:
+    return FakeCommands(tmp_path, 12)
+
+
+@pytest.fixture
+def trials(tmp_path: Path, commands: FakeCommands) -> ProductTrials:
+    (tmp_path / LOGS).mkdir()
+
+    def forecast(argv: Sequence[str], run_file: Path, log: Path) -> int:
+        log.write_text("error: data.image_size: too small\n")
+        return 2
+
+    return ProductTrials(tmp_path, tmp_path, ENVIRONMENT, "command", forecast, commands)
+
+
+def test_a_training_pauses_at_each_rung_and_resumes(
+    trials: ProductTrials, commands: FakeCommands
+) -> None:
+    for epoch in (3, 6, 12):
+        trained = trials.train(REQUEST, KEY, epoch, 12)
+        assert (trained.epoch, round(trained.top1, 4)) == (epoch, 0.5 + epoch / 100)
+        assert Path(trained.run) == commands.run.relative_to(trials.folder)
+    words = [words for _, words in commands.calls]
+    assert all("data=digits" in each and "export.enabled=false" in each for each in words)
+    assert ["ckpt_path=last" in each for each in words] == [False, True, True]
+    assert [any("PauseAfterEpoch" in word for word in each) for each in words] == [
+        True,
+        True,
+        False,
+    ]
+    assert not any("max_epochs" in word for each in words for word in each)
+
+
+def test_what_is_trained_already_runs_no_command(
+    trials: ProductTrials, commands: FakeCommands
+) -> None:
+    commands.write(6)
+    assert trials.train(REQUEST, KEY, 6, 12).epoch == 6
+    assert commands.calls == []
+    commands.write(6, within=True)  # stopped in the middle of the seventh epoch
+    assert trials.train(REQUEST, KEY, 7, 12).epoch == 7
+    assert len(commands.calls) == 1
+
+
+def test_a_training_that_fails_or_ends_early_is_no_training(
+    trials: ProductTrials, commands: FakeCommands
+) -> None:
+    commands.code = 2
+    with pytest.raises(TrialError, match=r"src.train: data.root: no such \\x1b\[31mfolder \(see "):
+        trials.train(REQUEST, KEY, 3, 12)
+    commands.code, commands.stops_early = 0, True
+    with pytest.raises(TrialError, match="ended after epoch 2"):
+        trials.train(REQUEST, KEY, 3, 12)
+    (commands.run / "checkpoints" / "last.ckpt").write_bytes(b"PK")
+    with pytest.raises(TrialError, match=r"last\.ckpt: expected a whole checkpoint"):
+        trials.train(REQUEST, KEY, 3, 12)
+
+
+def test_a_forecast_that_fails_has_its_reason(trials: ProductTrials) -> None:
+    made = trials.forecast(REQUEST)
+    assert made.status == "failed"
+    assert "too small" in (made.reason or "")
+
+
+def test_the_files_of_a_judged_run_have_their_figures_and_their_place(
+    tmp_path: Path, trials: ProductTrials, commands: FakeCommands
+) -> None:
+    commands.write(12)
+    run = commands.run.relative_to(tmp_path)
+    measured = results(
+        row("eager", latency=[latency(1, 0.02)], verdict=None),
+        row("onnx_fp32", latency=[latency(1, 0.005)], verdict="pass"),
+        row("onnx_int8", latency=[latency(8, 0.005)]),
+        row("onnx_fp32", **{**FAILED, "status": "skipped", "device": "cuda"}),
+        row("torchscript", **FAILED),
+    )
+    (commands.run / "benchmark.json").write_text(json.dumps(measured))
+    config = {"data": {"class_path": "src.data.datasets.digits.Digits", "init_args": {}}}
+    (commands.run / "config.yaml").write_text(yaml.safe_dump(config))
+    judged = trials.judge(str(run), ["onnx_fp32", "onnx_int8"])
+    assert [module for module, _ in commands.calls] == ["src.export", "src.benchmark"]
+    assert commands.calls[0][1][1] == '--formats=["onnx_fp32", "onnx_int8"]'
+    assert judged.validation_images == 180
+    assert len(judged.files) == 3
+    by_format = {file.format: file for file in judged.files}
+    assert set(by_format) == {"eager", "onnx_fp32", "onnx_int8"}
+    fp32 = by_format["onnx_fp32"]
+    assert fp32.folder == str(run / "exports" / "onnx_fp32")
+    assert fp32.latency is not None
+    assert fp32.latency.value == pytest.approx(0.005)
+    assert (fp32.top1, fp32.images, fp32.keeps_budget) == (0.9876, 540, True)
+    assert by_format["onnx_int8"].status == "failed"
+    assert "benchmark.batch_sizes" in (by_format["onnx_int8"].reason or "")
+
+
+def test_the_interval_of_a_latency_is_over_processes() -> None:
+    seconds = {str(number): [0.010 + 0.001 * (number // 2)] * 3 for number in range(10)}
+    cell = convert(latency(1, 0.012, seconds=seconds), Cell)
+    assert isinstance(cell, Cell)
+    interval = call_seconds(cell)
+    assert interval is not None
+    assert interval.processes == 5
+    assert interval.low < 0.0115 < interval.value < 0.0125 < interval.high
+    alone = convert(latency(1, 0.012, seconds={"0": [0.012]}), Cell)
+    assert isinstance(alone, Cell)
+    assert call_seconds(alone) is None
+
+
+def test_a_training_that_was_left_behind_holds_the_lock(tmp_path: Path) -> None:
+    reports: list[str] = []
+    with occupied(tmp_path, lambda phase, *_: reports.append(phase)) as lock:
+        program = "import sys; sys.stdin.read()"
+        child = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, pass_fds=(lock,)
+        )
+    assert reports == []
+    other = os.open(tmp_path / LOCK, os.O_RDWR)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    child.communicate()
+    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+    with occupied(tmp_path, lambda phase, *_: reports.append(phase)):
+        pass
+    assert reports == []
+
+
+def test_the_newest_run_of_a_candidate_is_continued(
+    tmp_path: Path, trials: ProductTrials, commands: FakeCommands
+) -> None:
+    commands.write(3)
+    for name in ("version_2", "version_copy", "version_10"):
+        commands.run = commands.run.with_name(name)
+        commands.write(6)
+    trained = trials.train(REQUEST, KEY, 6, 12)
+    assert Run(tmp_path / trained.run).folder.name == "version_10"
