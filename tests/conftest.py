@@ -33,6 +33,9 @@ LONGEST = (
     "tests/training/test_resume.py",
     "tests/formats/test_openvino.py",
     "tests/training/test_tensorboard_server.py",
+    "tests/system/test_library_errors.py",
+    "tests/cli/test_app.py",
+    "tests/training/test_errors_in_training.py",
 )
 ONE_SCOPE = "tests/deployment"  # its files share a training, and so stay in one process
 

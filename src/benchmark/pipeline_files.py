@@ -13,9 +13,11 @@ from src.benchmark.row import Row
 from src.benchmark.row_pipeline import PipelineFiles
 from src.data.pipeline import encoded
 from src.data.pipeline.encoded import ImagesOfSplit
+from src.data.pipeline.image_file import UnreadableImageError
 from src.data.pipeline.split import Split
 from src.run.facts import PreprocessingFacts
 from src.run.pipeline import REFERENCE, Decoder
+from src.system.console import Report
 from src.worker.answer import Logits
 
 # By decoder: True for each image of a batch that it gives other pixels, (n,), and the inputs of
@@ -50,21 +52,27 @@ def chosen(
 
 
 def decoded(
-    data: _Data, split: Split, files: PipelineFiles | None, positions: Sequence[int]
+    data: _Data,
+    split: Split,
+    files: PipelineFiles | None,
+    positions: Sequence[int],
+    report: Report,
 ) -> Decoded:
     """Return the inputs of images that each decoder but the reference gives other pixels.
 
-    Raises:
-        UnreadableImageError: a file cannot be decoded.
+    A decoder that cannot decode a file is left out, and the report says so.
     """
     if files is None:
         return {}
     images, preprocessing = data.dataset(split), files.sample.preprocessing
-    return {
-        decoder: encoded.decoded_by(decoder, images, positions, preprocessing)
-        for decoder in files.decoders
-        if decoder != REFERENCE
-    }
+    inputs: dict[Decoder, tuple[NDArray[np.bool_], NDArray[np.float32]]] = {}
+    for decoder in [decoder for decoder in files.decoders if decoder != REFERENCE]:
+        try:
+            inputs[decoder] = encoded.decoded_by(decoder, images, positions, preprocessing)
+        except UnreadableImageError as error:
+            files.decoders.remove(decoder)
+            report(f"the decoder {decoder} is left out: {error}")
+    return inputs
 
 
 def add_answers(row: Row, inputs: Decoded, reference: Logits, targets: NDArray[np.int64]) -> None:

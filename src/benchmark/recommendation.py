@@ -63,7 +63,8 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
     def leads(row: RowFigures, other: RowFigures) -> bool:
         # Speeds are compared by their interval. Sizes and memory have no noise to allow for.
         if objective == "pipeline":
-            return _leads(_whole(row), _whole(other))
+            mine, others = _whole(row), _whole(other)
+            return mine is not None and (others is None or _leads(mine, others))
         return objective in {"size", "memory"} or _leads(_cell(row, size), _cell(other, size))
 
     equals = [row for row in passing[1:] if not leads(passing[0], row)]
@@ -103,7 +104,7 @@ def _figure(objective: Objective, size: int | None, rows: Rows) -> Callable[[Row
         "throughput": lambda row: -_cell(row, size).images_per_second,
         "size": lambda row: float(row.size_bytes or 0),
         "memory": memory,
-        "pipeline": lambda row: _whole(row).p50_s,
+        "pipeline": lambda row: whole.p50_s if (whole := _whole(row)) else math.inf,
     }
     return figures[objective]
 
@@ -129,12 +130,10 @@ def _leads(cell: Cell, other: Cell) -> bool:
     return gain is not None and gain.low > 1
 
 
-def _whole(row: RowFigures) -> Cell:
-    """Return the time of a row's pipeline with the evaluation's decoder."""
+def _whole(row: RowFigures) -> Cell | None:
+    """Return the time of a row's pipeline with the evaluation's decoder; None if not timed."""
     pipeline = row.pipeline_of()
-    if pipeline is None:
-        raise ValueError(f"the pipeline of {row.format} on {row.device} was not timed")
-    return pipeline.whole
+    return pipeline.whole if pipeline else None
 
 
 def _cell(row: RowFigures, size: int | None) -> Cell:

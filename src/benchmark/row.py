@@ -175,6 +175,7 @@ class Row:
     def time_pipeline(self, files: PipelineFiles, number: int, options: BenchmarkOptions) -> None:
         """Time one turn from the bytes of image files to their labels."""
         self._try(lambda: self.pipeline.time(self._started(), files, number, options))
+        self._set(pipeline_reason=self.pipeline.reason)
 
     def speedup(self, other: Row, size: int) -> Interval | None:
         """Return how many times faster this row is than ``other``; None with too few rounds."""

@@ -26,7 +26,7 @@ from src.run.pipeline import (
 from src.run.rounds import named, numbered
 from src.worker import protocol
 from src.worker.answer import Logits
-from src.worker.process import WorkerProcess
+from src.worker.process import WorkerError, WorkerProcess
 
 FILES = 4  # of a turn, each taken equally often
 TURN_SHARE = 0.5  # of benchmark.turn_seconds, so that pipelines add few seconds to a measurement
@@ -46,6 +46,7 @@ class RowPipeline:
         self._rounds: dict[Decoder, dict[int, PipelineTurn]] = {}
         self._answers: dict[Decoder, AnswerSums] = {}
         self._held: int | None = None  # the process that holds the files
+        self.reason: str | None = None  # why it cannot be timed
         self.settled = True  # used no CPU between its turns
 
     @property
@@ -62,17 +63,29 @@ class RowPipeline:
     ) -> None:
         """Time one turn with each decoder, on the files of the round.
 
-        The first turn of a process also sends the files, and classifies the first one.
+        The first turn of a process also sends the files, and classifies the first one. If a call
+        fails, the row has no pipeline; its other figures are not affected.
 
         Args:
             processes: those of the row.
             files: the files.
             number: number of the round, which selects the files.
             options: length of a turn.
-
-        Raises:
-            WorkerError: a call fails, or the stages do not add up to the whole.
         """
+        if self.reason is not None:
+            return
+        try:
+            self._time(processes, files, number, options)
+        except WorkerError as error:
+            self.reason, self._rounds, self._answers = str(error), {}, {}
+
+    def _time(
+        self,
+        processes: RowProcesses,
+        files: PipelineFiles,
+        number: int,
+        options: BenchmarkOptions,
+    ) -> None:
         worker, process = processes.current, processes.number
         if self._held != process:
             sample = files.sample

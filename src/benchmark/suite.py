@@ -281,7 +281,8 @@ def _score(
     for images, labels in data.batches(_SCORED, EVALUATION_BATCH):
         report("scoring", f"{done} of {total} images", done, total)
         leakage.add(images)
-        decoded = pipeline_files.decoded(data, _SCORED, files, range(done, done + len(images)))
+        positions = range(done, done + len(images))
+        decoded = pipeline_files.decoded(data, _SCORED, files, positions, report)
         for row, logits, baseline in _answers(rows, schedule, images):
             row.scorecard.add(logits, labels, baseline)
             pipeline_files.add_answers(row, decoded, logits, labels)

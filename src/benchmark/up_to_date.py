@@ -92,7 +92,12 @@ def _is_of(
 
 def _decisive(options: MeasuringOptions) -> MeasuringOptions:
     """Return the options without those that do not change a measurement."""
-    return msgspec.structs.replace(options, again=None, strict=None)
+    options = msgspec.structs.replace(options, again=None, strict=None)
+    if not options.pipeline:  # null in a measurement of before there were pipelines
+        options = msgspec.structs.replace(
+            options, pipeline=False, pipeline_images=None, decoders=None
+        )
+    return options
 
 
 def _machine(described: Environment) -> tuple[str, int, int, dict[str, str], str | None]:

@@ -61,7 +61,8 @@ Run {quoting.markdown_code(manifest.run)}, epoch {checkpoint.epoch}, checkpoint 
 
 def _prepared(manifest: Manifest, name: str) -> str:
     """Return what ``predict.py`` does before the model, which may normalise the pixels itself."""
-    if manifest.formats[name].takes.is_pixels:
+    export = manifest.formats.get(name)
+    if export is not None and export.takes.is_pixels:
         return " and resizes it; the model takes the pixels and normalises them"
     return ", resizes and normalises it"
 

@@ -8,6 +8,8 @@ from src.errors import UsageError
 
 _LATENCY = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 _DURATION = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_LARGEST = 1e12  # seconds or bytes: more than any machine has
+_SHOWN = 40  # characters in a message
 _BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
 
 
@@ -28,14 +30,23 @@ def size(name: str, text: str) -> int:
 
 def fraction(name: str, text: str) -> float:
     """Return ``5%`` as 0.05."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text.strip())
-    if not match:
-        raise UsageError(name, expected="a percentage as 5%", found=text, remedy="add the % sign")
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*%", text.strip())
+    if not match or float(match[1]) > _LARGEST:
+        raise UsageError(
+            name, expected="a percentage as 5%", found=text[:_SHOWN], remedy="add the % sign"
+        )
     return float(match[1]) / 100
 
 
 def _quantity(name: str, text: str, units: dict[str, float], expected: str) -> float:
-    match = re.fullmatch(rf"(\d+(?:\.\d+)?)\s*({'|'.join(units)})", text.strip())
-    if not match or not float(match[1]):
-        raise UsageError(name, expected=expected, found=text, remedy="give it a unit")
-    return float(match[1]) * units[match[2]]
+    match = re.fullmatch(rf"(\d+(?:\.\d+)?|\.\d+)\s*({'|'.join(units)})", text.strip())
+    value = float(match[1]) * units[match[2]] if match else 0.0
+    if not 0 < value <= _LARGEST:
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        raise UsageError(
+            name,
+            expected=f"{expected}, above 0",
+            found=shown or "nothing",
+            remedy="give it a number and a unit",
+        )
+    return value

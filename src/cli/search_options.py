@@ -58,7 +58,7 @@ class SearchOptions:
         values: dict[str, str] = {}
         rest = []
         for word in words:
-            name, equals, value = word.partition("=")
+            name, equals, value = word.removeprefix("--").partition("=")
             if word in grammar.SUBCOMMANDS:
                 raise UsageError(
                     "command line",

@@ -97,6 +97,12 @@ class RawPipeline(Record, frozen=True, kw_only=True):
     rounds: dict[Decoder, dict[RoundNumber, PipelineTurn]]
     answers: dict[Decoder, AnswerSums]
 
+    def __post_init__(self) -> None:
+        if REFERENCE not in self.rounds or not all(self.rounds.values()):
+            raise InvalidValueError("rounds", f"rounds of {REFERENCE} and of each decoder", None)
+        if not all(sums.images for sums in self.answers.values()):
+            raise InvalidValueError("answers", "at least one image", 0)
+
 
 class Pipeline(Record, frozen=True, kw_only=True):
     """The figures of one row's pipeline with one decoder."""

@@ -85,6 +85,7 @@ class RowFigures(Record, frozen=True, kw_only=True):
     input: FileInput | None = None  # None: the network's own, normalised float32
     latency: list[Cell]
     pipeline: list[Pipeline] = empty_list()  # by decoder, the reference first
+    pipeline_reason: Text | None = None  # why it could not be timed
     accuracy: Accuracy | None
     verdict: Verdict | None  # null without a baseline
     as_exported: bool | None = None

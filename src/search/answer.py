@@ -41,7 +41,8 @@ def answer_of(judged: Sequence[Measured], limits: Limits) -> Answer | None:
     the test images. Otherwise the test accuracy of the best of many would be too high. Networks
     within one standard error of the best validation accuracy count as equal (Breiman et al., 1984,
     "Classification and Regression Trees", the one-standard-error rule), and the fastest file of
-    them is chosen.
+    them is chosen. With a limit of the accuracy, a less accurate network is chosen only if its
+    validation images show that it is over the limit: speed must not cost the limit.
     """
     files = [
         _Choice(candidate, file)
@@ -54,6 +55,10 @@ def answer_of(judged: Sequence[Measured], limits: Limits) -> Answer | None:
         best = max(allowed, key=lambda choice: choice.validation_top1)
         floor = best.validation_top1 - standard_error(best.candidate)
         equals = [choice for choice in allowed if choice.validation_top1 >= floor]
+        if limits.top1 is not None:
+            equals = _surely_accurate(equals, limits.top1) or [
+                choice for choice in equals if choice.validation_top1 == best.validation_top1
+            ]
         return _answer(
             min(equals, key=lambda choice: (choice.seconds, -choice.validation_top1)), limits
         )
@@ -70,6 +75,16 @@ def answer_of(judged: Sequence[Measured], limits: Limits) -> Answer | None:
         ),
         limits,
     )
+
+
+def _surely_accurate(choices: Sequence[_Choice], top1: float) -> list[_Choice]:
+    """Return the choices whose validation images alone show an accuracy."""
+    return [
+        choice
+        for choice in choices
+        if choice.candidate.validation_images is not None
+        and wilson(choice.validation_top1, choice.candidate.validation_images)[0] >= top1
+    ]
 
 
 def standard_error(candidate: Measured) -> float:
@@ -94,7 +109,7 @@ def _answer(choice: _Choice, limits: Limits) -> Answer:
     reasons = breaches(file, limits)
     accuracy = accuracy_verdict(file, limits)
     satisfied = not reasons and accuracy in {None, "pass"}
-    figures = f"{choice.candidate.name} as {file.format}, {describe(file, limits)}"
+    figures = f"{choice.candidate.name} as {file.format} on {file.device}, {describe(file, limits)}"
     if satisfied:
         sentence = f"Ship {file.folder}: {figures}."
     else:

@@ -49,6 +49,7 @@ def spent_on(measured: Iterable[Measured]) -> Spent:
         forecast_s=sum(entry.forecast_seconds for entry in entries),
         training_s=sum(rung.seconds for entry in entries for rung in entry.rungs),
         judging_s=sum(entry.judging_seconds for entry in entries),
+        lost_s=sum(entry.lost_seconds for entry in entries),
     )
 
 

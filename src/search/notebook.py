@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -63,6 +63,18 @@ class Notebook:
         self._outcomes = {}
         self._write(finished=False)
 
+    def keep_only(self, is_present: Callable[[str], bool]) -> None:
+        """Forget trainings and files that are no longer in the folder.
+
+        Args:
+            is_present: returns True for the relative path of a folder that is still whole.
+        """
+        for key, entry in self._measured.items():
+            if entry.run is not None and not is_present(entry.run):
+                entry = msgspec.structs.replace(entry, run=None, rungs=[], files=[])  # noqa: PLW2901
+            files = [file for file in entry.files if not file.folder or is_present(file.folder)]
+            self._measured[key] = msgspec.structs.replace(entry, files=files)
+
     def measured(self, request: Request, key: str) -> Measured:
         """Return what is known of a candidate."""
         return self._measured.get(key) or Measured(
@@ -96,6 +108,11 @@ class Notebook:
                 judging_seconds=measured.judging_seconds + seconds,
             )
         )
+
+    def add_lost(self, measured: Measured, seconds: float) -> None:
+        """Write down the time of a step that failed."""
+        total = measured.lost_seconds + seconds
+        self._keep(msgspec.structs.replace(measured, lost_seconds=total))
 
     def decide(
         self, request: Request, key: str, kind: Kind, reason: str, formats: Iterable[Evidence] = ()

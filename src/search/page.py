@@ -28,11 +28,15 @@ NOTES = (
     "An exception: a file that the test images do not show to keep the accuracy of its own network "
     "is not chosen.",
     "Networks within one standard error of the best validation accuracy count as equal; then the "
-    "fastest file is chosen.",
+    "fastest file is chosen. Where an accuracy is asked for, this holds only for networks whose "
+    "validation images show it.",
     "A forecast rules out and promises nothing: an int8 file of a trained network may be slower "
     "than in the forecast.",
     "A latency is of one call with one image on this machine, with its 95 % interval over "
-    "processes. It holds if the whole interval is under the limit.",
+    "processes. It holds if the whole interval is under the limit. Each interval misses the true "
+    "value in one of twenty cases. Several files were measured, so one that lies at the limit may "
+    "hold by luck: measure the chosen file once more with python -m src.benchmark RUN "
+    "benchmark.again=true.",
 )
 
 

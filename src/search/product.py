@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGKILL
 
 from src.benchmark.statistics.latency import call_seconds
 from src.benchmark.statistics.verdict import keeps_budget
@@ -84,10 +85,16 @@ class ProductTrials:
         """Export and measure a run, and return its files."""
         from src.data.restore import data_of  # imports torch and Lightning
 
+        if not self.is_present(run):
+            raise TrialError(f"{run or 'the run'} is missing; the next search trains it again")
         opened = Run.open(self.folder / run)
-        log = Path(run).parts[1]
+        log = Path(run).parent.parent.parent.name
         folder = str(opened.folder)
-        self._run("src.export", [folder, f"--formats={json.dumps(list(formats))}"], log)
+        try:
+            self._run("src.export", [folder, f"--formats={json.dumps(list(formats))}"], log)
+        except TrialError:
+            if not _exported(opened, formats):
+                raise
         self._run("src.benchmark", [folder], log)
         results = opened.read_benchmark()
         timed = {row.format for row in results.rows if row.is_ok}
@@ -99,6 +106,13 @@ class ProductTrials:
         ]
         return Judged(files, data_of(opened).count("val"))
 
+    def is_present(self, folder: str) -> bool:
+        """Return True if a file's folder, or a run with its last checkpoint, is there."""
+        path = self.folder / folder
+        if path.parent.name == "exports":
+            return path.is_dir()
+        return bool(folder) and Run.of(path).last_checkpoint.is_file()
+
     def _training_words(self, request: Request, root: Path, *, resumes: bool) -> list[str]:
         size = [f"data.image_size={request.image_size}"] if request.image_size else []
         return [
@@ -106,6 +120,10 @@ class ProductTrials:
             *size,
             *request.rest,
             "profiler=none",
+            # Also where a file of the user says otherwise: rungs are compared by this.
+            "checkpoint.monitor=val/top1",
+            "checkpoint.mode=max",
+            "finetune.patience=0",
             "export.enabled=false",
             "benchmark.enabled=false",
             f"trainer.default_root_dir={root}",
@@ -122,7 +140,19 @@ class ProductTrials:
         code = self.run_command(module, words, log)
         if code:
             reason = last_line(log) or f"exit code {code}"
+            if code < 0:
+                signal = f"ended by signal {-code}"
+                reason = f"{signal}, as for want of memory" if -code == SIGKILL else signal
             raise TrialError(one_line(f"{module}: {reason} (see {os.path.relpath(log)})"))
+
+
+def _exported(run: Run, formats: Sequence[str]) -> bool:
+    """Return True if at least one of the formats was exported."""
+    try:
+        manifest = run.read_manifest()
+    except UsageError:
+        return False
+    return any(entry.status == "ok" for name, entry in manifest.formats.items() if name in formats)
 
 
 def pause_after(epoch: int) -> str:

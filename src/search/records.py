@@ -16,6 +16,7 @@ from src.run.latency import Interval
 from src.run.record import (
     Count,
     Device,
+    InvalidValueError,
     LongSeconds,
     Natural,
     Positive,
@@ -73,6 +74,10 @@ class JudgedFile(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.folder is not None:
             require_inside(self.folder, "folder")
+        needed = ("folder", "top1", "images", "keeps_budget")
+        for name in needed if self.status == "ok" else ():
+            if getattr(self, name) is None:
+                raise InvalidValueError(name, "a value where status is ok", "null")
 
 
 class Measured(Record, frozen=True, kw_only=True):
@@ -87,6 +92,7 @@ class Measured(Record, frozen=True, kw_only=True):
     files: list[JudgedFile] = empty_list()
     validation_images: Natural | None = null()  # behind a rung's top1; null before it is judged
     judging_seconds: LongSeconds = 0.0
+    lost_seconds: LongSeconds = 0.0  # of steps that failed
 
     def __post_init__(self) -> None:
         if self.run is not None:
@@ -101,7 +107,7 @@ class Measured(Record, frozen=True, kw_only=True):
     def seconds(self) -> float:
         """Seconds that were spent on the candidate."""
         training = sum(rung.seconds for rung in self.rungs)
-        return self.forecast_seconds + training + self.judging_seconds
+        return self.forecast_seconds + training + self.judging_seconds + self.lost_seconds
 
 
 class Evidence(Record, frozen=True, kw_only=True):
@@ -151,10 +157,11 @@ class Spent(Record, frozen=True, kw_only=True):
     forecast_s: LongSeconds
     training_s: LongSeconds
     judging_s: LongSeconds
+    lost_s: LongSeconds = 0.0  # of steps that failed
 
     @property
     def total(self) -> float:
-        return self.forecast_s + self.training_s + self.judging_s
+        return self.forecast_s + self.training_s + self.judging_s + self.lost_s
 
 
 class SearchRecord(Record, frozen=True, kw_only=True):

@@ -50,11 +50,15 @@ class Search:
 
     def run(self) -> SearchRecord:
         """Search, and return the record, which is on disk as well."""
+        self._notebook.keep_only(self._trials.is_present)
         self._notebook.begin(self._halving.order)
         self._forecast_all()
         alive = list(self._contenders.values())
         for rung in range(self._plan.rungs):
-            alive = self._decide(rung, self._reach(rung, alive))
+            alive = self._reach(rung, alive)
+            # A decision saves nothing if nobody has an epoch left before the next rung.
+            if any(contender.epochs[rung] < contender.epochs[rung + 1] for contender in alive):
+                alive = self._decide(rung, alive)
         self._judge(self._reach(self._plan.rungs, alive))
         self._take_up_again()
         judged = [self._measured(contender) for contender in self._decided("judged")]
@@ -65,7 +69,10 @@ class Search:
         requests, order = self._plan.by_point, self._halving.order
         for number, point in enumerate(order):
             request, key = requests[point], self._plan.keys[point]
-            if shortage := self._budget.shortage(self._times.forecast(), "its forecast"):
+            measured = self._notebook.measured(request, key)
+            is_known = bool(measured.forecast_seconds or measured.rungs or measured.files)
+            shortage = self._budget.shortage(self._times.forecast(), "its forecast")
+            if shortage and not is_known:
                 self._notebook.decide(request, key, "not tried", f"out of time: {shortage}")
                 continue
             self._report("forecast", request.name, number, len(order))
@@ -73,7 +80,7 @@ class Search:
             forecast = self._trials.forecast(request)
             seconds = self._clock() - started
             self._times.forecast_took(seconds)
-            self._notebook.add_forecast(self._notebook.measured(request, key), seconds)
+            self._notebook.add_forecast(measured, seconds)
             if forecast.status != "ok" or forecast.training is None:
                 unknown = "no training speed: an epoch has too few batches; lower data.batch_size"
                 self._notebook.decide(request, key, "failed", forecast.reason or unknown)
@@ -139,6 +146,7 @@ class Search:
                 contender.request, contender.key, epoch, contender.epochs[-1]
             )
         except TrialError as error:
+            self._notebook.add_lost(measured, self._clock() - started)
             self._end(contender, "failed", str(error))
             return False
         seconds = self._clock() - started
@@ -197,6 +205,7 @@ class Search:
         try:
             judged = self._trials.judge(measured.run or "", contender.formats)
         except TrialError as error:
+            self._notebook.add_lost(measured, self._clock() - started)
             self._end(contender, "failed", str(error))
             return False
         seconds = self._clock() - started

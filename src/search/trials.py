@@ -64,6 +64,9 @@ class Trials(Protocol):
             TrialError: the export or the measurement failed.
         """
 
+    def is_present(self, folder: str) -> bool:
+        """Return True if the folder of a run or of a file, relative to the search's, is there."""
+
 
 def slug(request: Request, key: str) -> Path:
     """Return the folder of a candidate's trainings, relative to that of the search."""

@@ -1,10 +1,9 @@
 """Every format with every architecture: export, load in a new process, compare with the network.
 
 Formats and architectures are discovered, so new ones are tested too. Formats that call a compiler
-are tested with a small network here. Formats that write the files of another format, or run on a
-GPU only, are tested with one architecture, and so are those whose files differ little by
-architecture. The slow tests have every format with every
-architecture.
+are tested with a tiny network in ``test_compiled.py``. Formats that write the files of another
+format, or run on a GPU only, are tested with one architecture here, and so are those whose files
+differ little by architecture. The slow tests have every format with every architecture.
 """
 
 from __future__ import annotations
@@ -43,7 +42,6 @@ CLASSES = ["zero", "one", "two", "a | <b>", "four"]
 PREPROCESSING = Preprocessing(32, "squash", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).facts()
 BUILDERS = sorted({getattr(models, name).builder for name in models.__all__})
 QUICKEST = "resnet34"
-QUICKEST_TO_COMPILE = "squeezenet1_1"
 # With all architectures here, because their files are rewritten or quantized most.
 WITH_ALL = {"onnx_fp32", "onnx_int8", "openvino_int8", "torchscript"}
 # The size of a file by its precision, as a share of the weights in fp32: 1/2 and 1/4, and what
@@ -54,17 +52,13 @@ NARROW = {"fp16": 0.55, "int8": 0.30}
 
 def cases() -> Iterator[ParameterSet]:
     """Return the pairs of builder and format."""
-    for name, builder in itertools.product(formats.names(), [*BUILDERS, QUICKEST_TO_COMPILE]):
+    for builder, name in itertools.product(BUILDERS, formats.names()):
         kind = formats.get(name)
         # Written by another format's export, which is put through it with all architectures.
         twin = type(kind).export.__module__ != type(kind).__module__
         on_gpu = "cpu" not in kind.devices
-        if builder == QUICKEST_TO_COMPILE and not (kind.compiles and not on_gpu):
-            continue
-        if kind.compiles and not on_gpu:
-            is_slow = builder != QUICKEST_TO_COMPILE
-        else:
-            is_slow = (twin or on_gpu or name not in WITH_ALL) and builder != QUICKEST
+        once = twin or on_gpu or name not in WITH_ALL
+        is_slow = (kind.compiles and not on_gpu) or (once and builder != QUICKEST)
         marks = [pytest.mark.slow] if is_slow else []
         yield pytest.param((builder, name), marks=marks, id=f"{builder}-{name}")
 
@@ -211,8 +205,7 @@ def test_the_usage_program_predicts_as_the_file_without_this_project(
     exported: tuple[str, Path, ExportSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, folder, source = exported
-    is_checked = source.builder in {QUICKEST, QUICKEST_TO_COMPILE}
-    if not is_checked or "cpu" not in formats.get(name).devices:
+    if source.builder != QUICKEST or "cpu" not in formats.get(name).devices:
         pytest.skip("checked with one architecture, on a CPU")
     # What it compiles is checked above; here it would be compiled once more.
     monkeypatch.setattr(torch, "compile", lambda model, **_: model)

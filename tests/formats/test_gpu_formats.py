@@ -48,6 +48,9 @@ def ort(monkeypatch: pytest.MonkeyPatch) -> Any:
         def get_providers(self) -> list[str]:
             return list(library.actual)
 
+        def get_inputs(self) -> list[Any]:
+            return [SimpleNamespace(type="tensor(float)")]
+
         def get_session_options(self) -> Any:
             return self.options
 

@@ -80,6 +80,7 @@ class PlantedTrials:
     start_s: float = 5.0
     done: dict[str, int] = field(default_factory=dict)  # epochs trained, by candidate
     steps: list[tuple[str, str]] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)  # candidates whose folders are gone
     dies_after: int | None = None  # steps until the command is killed
 
     def clock(self) -> float:
@@ -151,6 +152,9 @@ class PlantedTrials:
         self.trained_epochs += epoch - done
         self.done[request.name] = epoch
         return Trained(f"candidates/{request.name}", epoch, self.top1(request.name, epoch))
+
+    def is_present(self, folder: str) -> bool:
+        return Path(folder).parts[1] not in self.removed
 
     def judge(self, run: str, formats: Sequence[str]) -> Judged:
         name = Path(run).name

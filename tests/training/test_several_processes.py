@@ -171,6 +171,7 @@ def test_simultaneous_trainings_get_separate_run_folders(place: Path) -> None:
     assert sorted(path.parent.parent.name for path in versions) == ["version_0", "version_1"]
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_one_exports(tmp_path: Path) -> None:
     two = ("trainer.devices=2", "trainer.strategy=ddp", "trainer.accelerator=cpu")
     process = command(

@@ -49,7 +49,7 @@ class EncodedImages:
 def sample(
     split: Split, images: ImagesOfSplit, most: int, preprocessing: PreprocessingFacts
 ) -> EncodedImages:
-    """Return at most ``most`` files of a split, evenly spread, or its images encoded as PNG.
+    """Return at most ``most`` files of a split, spread over it, or its images encoded as PNG.
 
     Files that the data module has left out as unreadable are not among them.
 
@@ -58,6 +58,9 @@ def sample(
     """
     count = len(images.indices)
     positions = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
+    # A split may be sorted by class, and not every measurement gets to the last file: so any first
+    # part of the sample is spread over the split as well.
+    positions = np.random.default_rng(0).permutation(positions)
     contents: list[bytes] = []
     kinds: Counter[str] = Counter()
     sizes: list[tuple[int, int]] = []

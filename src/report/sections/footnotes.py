@@ -45,9 +45,21 @@ def footnotes(results: Results, *, unmeasured: bool = True) -> Iterator[str]:
             yield f"{UNSTABLE}{cause}: unstable, {meaning}"
     yield from speedups.notes(results)
     yield from explanations(results)
+    yield from _about_rows(results)
+
+
+def _about_rows(results: Results) -> Iterator[str]:
+    of_pixels = [name_of(row) for row in measured(results) if row.input and row.input.is_pixels]
+    if of_pixels:
+        yield (
+            f"{', '.join(of_pixels)}: takes uint8 pixels. The normalisation is part of its time, "
+            "and not of the time of the other files; `pipeline ms` has it for all."
+        )
     for row in measured(results):
         if not row.idle_between_turns:
             yield f"{name_of(row)} went on using the CPU between its turns"
+        if row.pipeline_reason:
+            yield f"{name_of(row)}: no time from the image file ({row.pipeline_reason})"
         for cell in row.latency:
             if reason := memory_of(cell).memory_reason:
                 size = cell.batch_size

@@ -23,7 +23,7 @@ _REMEDIES: dict[Stage, str] = {
     "decode": "smaller or less compressed image files, or a faster decoder, help more than a "
     "faster network",
     "resize": "images stored nearer to the network's size help more than a faster network",
-    "convert": "an input of whole pixel levels would save it",
+    "convert": "a smaller image size helps",
     "infer": "a faster file or a smaller network helps the most",
     "label": "the number of classes decides it",
 }
@@ -97,11 +97,14 @@ def cell(row: Row) -> Cell:
 
 def _by_stage(row: Row, pipeline: Pipeline) -> str:
     stage, share = dominant(pipeline)
+    remedy = _REMEDIES[stage]
+    if stage == "convert" and row.input is None:
+        remedy = "a file that takes pixels saves it, in formats that can (export.input=uint8)"
     parts = ", ".join(f"{name} {number(pipeline.stages[name].mean_s, 1e3, 2)}" for name in STAGES)
     return (
         f"From the bytes of an image file to its label, {name_of(row)} takes "
         f"{number(pipeline.whole.mean_s, 1e3, 2)} ms in the mean ({parts}). {share:.0%} of it is "
-        f"{_NAMES[stage]}: {_REMEDIES[stage]}."
+        f"{_NAMES[stage]}: {remedy}."
     )
 
 
@@ -248,7 +251,8 @@ def _notes(results: Results, sample: ImageSample) -> Iterator[str]:
         else f"images of the {sample.split} split, encoded as PNG, as the data set has no files"
     )
     yield (
-        f"{sample.images} {origin} ({kinds}), of {size} in the median. Their bytes are in memory: "
+        f"A sample of {sample.images} {origin} ({kinds}), of {size} in the median. Each turn takes "
+        "the next four of them. Their bytes are in memory: "
         "no disk and no network is part of the time."
     )
     yield (

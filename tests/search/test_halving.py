@@ -171,12 +171,46 @@ def test_a_budget_is_kept_and_what_was_not_tried_is_listed(tmp_path: Path, share
 def test_the_time_of_earlier_commands_counts(tmp_path: Path) -> None:
     grid = grid_of(2)
     trials = PlantedTrials(grid, seed=2)
-    search(tmp_path, trials, plan_of(grid, LIMITS, budget_s=1500))
+    first = search(tmp_path, trials, plan_of(grid, LIMITS, budget_s=1500))
     spent = trials.now
-    search(tmp_path, trials, plan_of(grid, LIMITS, budget_s=1500))
+    again = search(tmp_path, trials, plan_of(grid, LIMITS, budget_s=1500))
     assert trials.now == spent
+    assert first.answer is not None
+    assert again.answer == first.answer
     search(tmp_path, trials, plan_of(grid, LIMITS, budget_s=2500))
     assert spent < trials.now <= 2500
+
+
+def test_the_time_of_a_failed_step_counts(tmp_path: Path) -> None:
+    grid = {"a-32px": Planted(0.9, 0.5, 0.01, judging_fails=True)}
+    trials = PlantedTrials(grid)
+    record = search(tmp_path, trials, plan_of(grid, LIMITS))
+    assert record.spent.lost_s == trials.judging_s
+    assert record.spent.total == trials.now
+
+
+def test_a_candidate_whose_folder_is_gone_is_trained_again(tmp_path: Path) -> None:
+    grid = {"a-32px": Planted(0.9, 0.5, 0.001), "b-32px": Planted(0.95, 0.5, 0.001)}
+    trials = PlantedTrials(grid)
+    first = search(tmp_path, trials, plan_of(grid, LIMITS))
+    assert first.answer is not None
+    gone = Path(first.answer.folder).parts[1]
+    trials.removed, trials.steps, trials.done = {gone}, [], {}
+    again = search(tmp_path, trials, plan_of(grid, LIMITS))
+    assert {name for kind, name in trials.steps if kind == "train"} == {gone}
+    assert again.answer == first.answer
+
+
+def test_rungs_at_the_same_epoch_drop_candidates_once(tmp_path: Path) -> None:
+    grid = grid_of(2)
+    record = search(tmp_path, PlantedTrials(grid, seed=2), plan_of(grid, LIMITS, rungs=20))
+    in_first_rung = [
+        outcome for outcome in record.outcomes if outcome.kind not in {"ruled out", "failed"}
+    ]
+    dropped = [
+        outcome for outcome in in_first_rung if outcome.reason.startswith("after epoch 1 of ")
+    ]
+    assert len(dropped) == len(in_first_rung) // 2
 
 
 def test_without_a_file_within_the_limits_the_nearest_is_named(tmp_path: Path) -> None:
