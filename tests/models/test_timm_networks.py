@@ -134,6 +134,7 @@ def test_every_parameter_is_in_a_stage_and_the_heads_in_the_last_one(name: str) 
     assert len(parts) >= 3
 
 
+@pytest.mark.slow
 def test_a_file_of_a_timm_network_says_that_it_needs_timm_and_its_program_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ def test_a_killed_training_ends_with_the_same_weights(whole: Path, tmp_path: Pat
     require_same(whole, train_killed(tmp_path / "killed"))
 
 
+@pytest.mark.slow
 def test_a_training_stopped_within_an_epoch_ends_with_the_same_weights(
     whole: Path, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ from tests.conftest import ROOT
 from tests.support.tensorboard_process import install
 from tests.support.training_process import command
 
+pytestmark = pytest.mark.slow  # a profiled training; the tab has shorter tests of its own
 TRAINING = (
     *("model=resnet34", "data.image_size=32", "trainer.max_epochs=2"),
     *("trainer.limit_train_batches=8", "trainer.limit_val_batches=4", "profiler=tensorboard"),
