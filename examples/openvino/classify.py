@@ -27,12 +27,12 @@ def upright_rgb(path: str) -> Image.Image:
 
 
 def resize(picture: Image.Image, rule: dict[str, Any]) -> Image.Image:
-    """What the file's metadata say: resized, the middle cut out."""
+    """Resize and cut the middle out, as the file's metadata say."""
     size = rule["image_size"]
     resampling = Image.Resampling[rule["interpolation"].upper()]
     if rule["resize"] == "squash":
         return picture.resize((size, size), resampling)
-    # Of a very long picture without the ends, which are far from the middle.
+    # The ends of a very long picture are far from the middle: they are left out.
     to, shorter = round(size / rule["crop_share"]), min(picture.size)
     left, top = (
         max(side - 32 * shorter, 0) // (4 * shorter) * (2 * shorter) for side in picture.size

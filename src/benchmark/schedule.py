@@ -22,7 +22,7 @@ PROCESSES_BEFORE_FIRST_CHECK = 8
 PROCESSES_BETWEEN_CHECKS = 4
 # In each process, even after the time limit: one of three rounds may be interrupted.
 LEAST_ROUNDS = 3
-# Of pipelines, in each process. They take the last part of the time of a process, and few seconds.
+# Rounds of pipelines in each process. They take the last part of its time, a few seconds.
 PIPELINE_ROUNDS = 2
 PIPELINE_PART = 0.25  # of the part of a batch size
 

@@ -110,7 +110,7 @@ class Pipeline(Record, frozen=True, kw_only=True):
     decoder: Decoder
     whole: Cell  # from the bytes to the label, by an outer clock; one image a call
     stages: dict[Stage, StageTime]
-    # How many times faster the whole is than with the reference; null for the reference.
+    # Speed of the whole over that with the reference; null for the reference.
     over_reference: Interval | None = null()
     answers: DecoderAnswers | None = null()  # null for the reference, and if they were not compared
 

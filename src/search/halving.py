@@ -27,7 +27,7 @@ from optuna.trial import FrozenTrial, Trial
 Point = tuple[str, int | None]  # network and image size
 
 _MODEL, _SIZE = "model", "image_size"
-# Of equally accurate candidates the faster one is better: a second of latency costs a billionth of
+# The faster of two equally accurate candidates is better: a second of latency costs a billionth of
 # the accuracy. One image of any validation split is more.
 _TIE = 1e-9
 

@@ -22,7 +22,7 @@ COLOURS = {
     "grey": ((0.1307,), (0.3081,)),
     "six channels": ((0.1, 0.9, 0.5, 0.25, 0.75, 0.3), (0.2, 0.3, 0.1, 0.5, 0.25, 1.0)),
 }
-# Of the first convolution: kernel, padding (top, left, bottom, right), strides, dilations, groups.
+# First convolutions: kernel, padding (top, left, bottom, right), strides, dilations, groups.
 SHAPES: dict[str, dict[str, Any]] = {
     "stem of ResNet": {"kernel": (7, 7), "pads": (3, 3, 3, 3), "strides": (2, 2)},
     "patches": {"kernel": (4, 4), "strides": (4, 4)},
