@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import marked_page
 import numpy as np
 import torch
 
@@ -146,13 +147,8 @@ def main() -> None:
                 print(row, end="", flush=True)
                 table += row
     if arguments.write:
-        page = PAGE.read_text(encoding="utf-8")
-        head, _, rest = page.partition(BEGIN)
-        tail = rest.partition(END)[2]
-        PAGE.write_text(
-            f"{head}{BEGIN}\n\n{machine.cpu_model()}, one thread:\n\n{table}\n{END}{tail}",
-            encoding="utf-8",
-        )
+        lines = [f"{machine.cpu_model()}, one thread:", "", table.rstrip()]
+        marked_page.fill(PAGE, BEGIN, END, lines)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from time import thread_time
 from types import SimpleNamespace
 from typing import Any
 
+import marked_page
 import numpy as np
 import torch
 from check_models import RandomImages
@@ -114,10 +115,7 @@ def main() -> None:
     if chosen.page == "-":
         print("\n".join(lines))
         return
-    page = Path(chosen.page)
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    atomic_files.write_text(page, "\n".join([before + BEGIN, "", *lines, "", END + after]))
+    marked_page.fill(Path(chosen.page), BEGIN, END, lines)
 
 
 def one(root: Path, model: str, width: int, seconds: float) -> Results:

@@ -24,6 +24,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import marked_page
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -123,10 +124,7 @@ def main() -> None:
     if chosen.page == "-":
         print("\n".join(lines))
         return
-    page = Path(chosen.page)
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    atomic_files.write_text(page, "\n".join([before + BEGIN, "", *lines, "", END + after]))
+    marked_page.fill(Path(chosen.page), BEGIN, END, lines)
 
 
 def every_name() -> list[str]:

@@ -24,6 +24,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import marked_page
 import numpy as np
 import onnxruntime
 import torch
@@ -72,9 +73,7 @@ def main() -> None:
         ]
     lines = table(figures)
     print("\n".join(lines))
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    atomic_files.write_text(chosen.page, "\n".join([before + BEGIN, *lines, END + after]))
+    marked_page.fill(chosen.page, BEGIN, END, lines)
     sys.exit(0 if all(is_met(each) for each in figures) else 1)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import marked_page
+
 from gpu.plan import ROOT
 from src.report.sections import speedups
 from src.run.latency import Interval
@@ -21,10 +23,7 @@ Results = dict[str, Any]
 
 def write(results: Results, path: Path = PAGE) -> None:
     """Put the tables between the marks of the page."""
-    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    lines = [BEGIN, "", *tables(results), "", END]
-    path.write_text(before + "\n".join(lines) + after, encoding="utf-8")
+    marked_page.fill(path, BEGIN, END, list(tables(results)))
     print(f"written: {path}")
 
 
