@@ -20,9 +20,9 @@ def planned(manifest: Manifest, chosen: Sequence[str] = ("cpu", "cuda")) -> list
     for name, export in manifest.formats.items():
         for device in formats.get(name).devices:
             if device in chosen:
-                row = Row(name, cast("Device", device), export, manifest.class_names)
-                row.batch_maker = BatchMaker(export.takes, manifest.preprocessing)
-                rows.append(row)
+                batch_maker = BatchMaker(export.takes, manifest.preprocessing)
+                names = manifest.class_names
+                rows.append(Row(name, cast("Device", device), export, names, batch_maker))
     return rows
 
 

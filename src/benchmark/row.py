@@ -44,13 +44,18 @@ class Row:
         device: ``cpu`` or ``cuda``.
         export: the format's entry in the manifest.
         class_names: K, in label order.
+        batch_maker: makes the file's input of images; None leaves them as they are.
     """
 
-    batch_maker: BatchMaker | None = None  # makes the file's input of images; None leaves them
-
     def __init__(
-        self, name: str, device: Device, export: Export, class_names: Sequence[str]
+        self,
+        name: str,
+        device: Device,
+        export: Export,
+        class_names: Sequence[str],
+        batch_maker: BatchMaker | None = None,
     ) -> None:
+        self.batch_maker = batch_maker
         self.name = name
         self.device = device
         self.tolerance = formats.get(name).tolerance

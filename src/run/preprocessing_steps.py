@@ -125,6 +125,13 @@ def spatial_steps(steps: tuple[Step, ...]) -> tuple[Spatial, ...]:
     return tuple(step for step in steps if isinstance(step, Spatial))
 
 
+def steps_before(steps: tuple[Step, ...], *, takes_pixels: bool) -> tuple[Step, ...]:
+    """Return the steps of a program in front of a file: one that takes pixels does the last."""
+    return tuple(
+        step for step in steps if not (takes_pixels and isinstance(step, Scale | Normalise))
+    )
+
+
 def _spatial(preprocessing: PreprocessingFacts) -> tuple[Spatial, ...]:
     size = preprocessing.image_size
     interpolation: Filter = preprocessing.interpolation or "bilinear"

@@ -19,6 +19,7 @@ from src.run.preprocessing_steps import (
     ToRgb,
     Upright,
     WithoutEnds,
+    steps_before,
     steps_of,
 )
 
@@ -45,9 +46,8 @@ def lines(
         call: expression for the logits of ``images``, a batch of one image as the file takes it.
         takes: the input of the file.
     """
-    steps: Sequence[Step] = steps_of(preprocessing)
+    steps = steps_before(steps_of(preprocessing), takes_pixels=takes.is_pixels)
     if takes.is_pixels:
-        steps = [step for step in steps if not isinstance(step, Scale | Normalise)]
         batch = "images = numpy.asarray(picture)[None]  # (1, H, W, 3), uint8"
     else:
         # Contiguous: a compiled network ignores strides.

@@ -21,6 +21,7 @@ from src.run.preprocessing_steps import (
     ToRgb,
     Upright,
     WithoutEnds,
+    steps_before,
     steps_of,
 )
 from src.run.results import Results
@@ -185,7 +186,7 @@ def _input_in_words(takes: FileInput, input_shape: Sequence[int]) -> str:
 def _steps_before(manifest: Manifest, takes: FileInput) -> Sequence[Step]:
     """Return the steps from an image file to the input: a file of pixels does the last ones."""
     steps = steps_of(manifest.preprocessing)
-    return [step for step in steps if not (takes.is_pixels and isinstance(step, Scale | Normalise))]
+    return steps_before(steps, takes_pixels=takes.is_pixels)
 
 
 def _in_words(step: Step) -> str:  # noqa: PLR0911  # one per kind of step
