@@ -10,6 +10,7 @@ from src.run.pipeline import REFERENCE, Decoder
 from src.run.record import Device
 from src.run.results import Objective
 from src.system import machine
+from src.system.cpuid_mask import InstructionSet
 from src.system.ranges import (
     AccuracyDrop,
     OptionalPositiveInt,
@@ -60,6 +61,10 @@ class BenchmarkOptions:
         decoders: decoders of the image files. pillow is the evaluation's. pillow_draft lets libjpeg
             decode large JPEGs at a fraction of their size; the test images are classified once more
             with it, and a test shows whether that costs accuracy.
+        also_as: instruction sets that the rows of a CPU also answer the test images with: avx2,
+            avx512 or avx512_vnni. Newer ones are hidden from the row's process, so that its runtime
+            computes as on an older processor, where int8 sums may saturate. A row is recommended
+            only if it keeps the accuracy budget there too.
         objective: figure by which the recommended row is the best.
         baseline: the format that speed and accuracy are compared with.
         trace: after timing a row, write a trace of some calls into the run's
@@ -86,6 +91,7 @@ class BenchmarkOptions:
     pipeline: bool = True
     pipeline_images: PositiveInt = 64
     decoders: list[Decoder] = field(default_factory=lambda: ["pillow", "pillow_draft"])
+    also_as: list[InstructionSet] = field(default_factory=list)
     objective: Objective = "latency"
     baseline: str = "eager"
     trace: bool = False
@@ -121,6 +127,13 @@ class BenchmarkOptions:
                 expected=f"{REFERENCE}, with which others are compared, and each decoder once",
                 found=str(self.decoders),
                 remedy=f"set for example benchmark.decoders=[{REFERENCE}]",
+            )
+        if len(set(self.also_as)) < len(self.also_as):
+            raise UsageError(
+                "benchmark.also_as",
+                expected="each instruction set once",
+                found=str(self.also_as),
+                remedy="name each one once",
             )
         if len(set(self.batch_sizes)) < len(self.batch_sizes):
             raise UsageError(

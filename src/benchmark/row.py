@@ -15,6 +15,7 @@ from src import formats
 from src.backends.base import Unavailable
 from src.benchmark import row_figures, turn
 from src.benchmark.options import BenchmarkOptions
+from src.benchmark.row_instruction_sets import RowInstructionSets
 from src.benchmark.row_pipeline import PipelineFiles, RowPipeline
 from src.benchmark.row_processes import RowProcesses
 from src.benchmark.statistics import fidelity
@@ -73,6 +74,7 @@ class Row:
         self.classes = len(class_names)
         self.scorecard = Scorecard(class_names)
         self.pipeline = RowPipeline()
+        self.instruction_sets = RowInstructionSets(class_names)
 
     @property
     def ok(self) -> bool:
@@ -201,6 +203,7 @@ class Row:
             memory=named(self.memory),
             scorecard=self.scorecard.raw(),
             pipeline=self.pipeline.raw(),
+            instruction_sets=self.instruction_sets.raw(),
         )
 
     def restore(self, raw: MeasuredRow) -> None:
@@ -212,6 +215,7 @@ class Row:
         self.memory = numbered(raw.memory)
         self.scorecard.restore(raw.scorecard)
         self.pipeline.restore(raw.pipeline)
+        self.instruction_sets.restore(raw.instruction_sets)
 
     def finish(
         self,
@@ -229,7 +233,8 @@ class Row:
             traces: folder to write a trace of some calls into; None to write none.
         """
         if self.ok:
-            may_be_same = baseline is not None and self.figures.precision == "fp32"
+            is_fp32 = self.figures.precision == "fp32"
+            may_be_same = is_fp32 and baseline is not None
             score = with_same(self.scorecard.result(max_drop), may_be_same=may_be_same)
             if traces is not None:
                 self.figures = row_figures.with_trace(self.figures, self._worker, traces)
@@ -240,6 +245,7 @@ class Row:
             self._set(
                 accuracy=score.accuracy,
                 verdict=score.verdict,
+                instruction_sets=self.instruction_sets.figures(max_drop, is_fp32=is_fp32),
                 latency=[self._cell(size, baseline, counterpart) for size in self.rounds],
                 pipeline=self.pipeline.figures(baseline.pipeline if baseline else None, max_drop),
             )
@@ -284,6 +290,7 @@ class Row:
 
     def close(self) -> None:
         """End the process, if there is one."""
+        self.instruction_sets.close()
         if self._processes is not None:
             self._processes.close()
 

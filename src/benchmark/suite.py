@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from src.benchmark import memory, pipeline_files, results, up_to_date
+from src.benchmark import memory, older_processors, pipeline_files, results, up_to_date
 from src.benchmark.calibration_leakage import CalibrationLeakage
 from src.benchmark.concurrency import run_concurrently
 from src.benchmark.environment import description
@@ -134,7 +134,8 @@ def measure(
         _check(rows, data, schedule, report)
         scored = data.sha256(_SCORED)  # before the timing, after which the images may be gone
         files = pipeline_files.chosen(data, _SCORED, manifest.preprocessing, options)
-        images = _score(rows, data, schedule, thumbnails, leakage, files, report)
+        with older_processors.answering(rows, run.exports, limits, options.also_as, report):
+            images = _score(rows, data, schedule, thumbnails, leakage, files, report)
         leakage.require_none()
         batches = _timing_batches(data, options.batch_sizes)
         with timing or nullcontext():
@@ -285,6 +286,7 @@ def _score(
         decoded = pipeline_files.decoded(data, _SCORED, files, positions, report)
         for row, logits, baseline in _answers(rows, schedule, images):
             row.scorecard.add(logits, labels, baseline)
+            row.instruction_sets.add(images, logits, baseline, labels)
             pipeline_files.add_answers(row, decoded, logits, labels)
             if baseline is not None:
                 thumbnails.keep(images, logits.argmax(axis=1) != baseline.argmax(axis=1), done)

@@ -97,6 +97,8 @@ def _decisive(options: MeasuringOptions) -> MeasuringOptions:
         options = msgspec.structs.replace(
             options, pipeline=False, pipeline_images=None, decoders=None
         )
+    if not options.also_as:  # null in a measurement of before there was this option
+        options = msgspec.structs.replace(options, also_as=[])
     return options
 
 

@@ -79,6 +79,7 @@ class MeasuringOptions(Record, frozen=True, kw_only=True):
     pipeline: bool | None = None
     pipeline_images: int | None = None
     decoders: list[Text] | None = None
+    also_as: list[Text] | None = None
     objective: Text | None = None
     baseline: Text | None = None
     trace: bool | None = None

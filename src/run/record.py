@@ -89,6 +89,11 @@ def empty_list() -> Any:
     return msgspec.field(default_factory=lambda: [])  # noqa: PIE807  # msgspec omits the default of `list`
 
 
+def empty_dict() -> Any:
+    """Return a field whose default is an empty dictionary and which is always written."""
+    return msgspec.field(default_factory=lambda: {})  # noqa: PIE807  # as for `list`
+
+
 def require_same_length(parts: Iterable[Sized], place: str) -> None:
     """Refuse lists of different lengths."""
     lengths = {len(part) for part in parts}

@@ -9,6 +9,7 @@ History of the format; every version can be read:
    has the process of each round; in version 1 a row had one process.
 3. A row has ``pipeline``, and the measurement ``image_sample``: the time from the bytes of an image
    file to its label. A recommendation's ``objective`` may be ``pipeline``.
+4. A row has ``instruction_sets``: its answers with the kernels for older instruction sets.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ from src.run.record import (
 )
 from src.run.row import Row
 
-VERSION: Final = 3  # that is written
-VERSIONS = (1, 2, 3)  # that can be read
+VERSION: Final = 4  # that is written
+VERSIONS = (1, 2, 3, 4)  # that can be read
 
 Objective = Literal["latency", "size", "throughput", "memory", "pipeline"]
 

@@ -19,13 +19,16 @@ from src.run.record import (
     LongSeconds,
     Numeral,
     Record,
+    Status,
     Text,
+    empty_dict,
     null,
     require_same_length,
 )
 from src.run.row import RowFigures
+from src.system.cpuid_mask import InstructionSet
 
-VERSIONS = (2, 3)  # that can be read; the last one is written
+VERSIONS = (2, 3, 4)  # that can be read; the last one is written
 
 Value = TypeVar("Value")
 
@@ -84,6 +87,22 @@ class ScorecardSums(Record, frozen=True, kw_only=True):
                 raise InvalidValueError(f"{name}.images", f"{len(predictions)}", images)
 
 
+class RawInstructionSet(Record, frozen=True, kw_only=True):
+    """The accumulated answers of a row with the kernels for one instruction set."""
+
+    status: Status
+    reason: Text | None
+    scorecard: ScorecardSums | None  # null if the status is not ok
+    changed: Count  # images with another top-1 than the row's own
+
+    def __post_init__(self) -> None:
+        card = self.scorecard
+        if (self.status == "ok") != (card is not None):
+            raise InvalidValueError("scorecard", "answers if, and only if, its status is ok", None)
+        if card is not None and not len(card.targets) == len(card.before) > 0:
+            raise InvalidValueError("scorecard.before", "a class for each image", card.before)
+
+
 class MeasuredRow(Record, frozen=True, kw_only=True):
     """The raw measurement of a row; the outer keys are batch sizes."""
 
@@ -94,6 +113,7 @@ class MeasuredRow(Record, frozen=True, kw_only=True):
     memory: dict[Numeral, Memory]
     scorecard: ScorecardSums
     pipeline: RawPipeline | None = null()  # null if it was not timed
+    instruction_sets: dict[InstructionSet, RawInstructionSet] = empty_dict()
 
     def __post_init__(self) -> None:
         if not self.figures.is_ok:
@@ -111,7 +131,7 @@ class MeasuredRow(Record, frozen=True, kw_only=True):
 class Rounds(Record, frozen=True, kw_only=True):
     """The content of ``rounds.json``."""
 
-    schema_version: Literal[2, 3]
+    schema_version: Literal[2, 3, 4]
     checkpoint: Checkpoint
     classes: Annotated[int, Meta(ge=1, le=10**7)]
     options: MeasuringOptions
@@ -128,11 +148,17 @@ class Rounds(Record, frozen=True, kw_only=True):
             place = f"rows[{index}]"
             if self.complete and row.figures.is_ok:
                 row.figures.require_timed(f"{place}.figures.")
-            card = row.scorecard
-            for name in ("targets", "predicted", "before"):
-                if max(getattr(card, name), default=0) >= self.classes:
-                    expected = f"classes below {self.classes}"
-                    raise InvalidValueError(f"{place}.scorecard.{name}", expected, "another")
+            self._require_classes(row.scorecard, f"{place}.scorecard")
+            for instruction_set, answers in row.instruction_sets.items():
+                if answers.scorecard is not None:
+                    where = f"{place}.instruction_sets.{instruction_set}.scorecard"
+                    self._require_classes(answers.scorecard, where)
+
+    def _require_classes(self, card: ScorecardSums, place: str) -> None:
+        for name in ("targets", "predicted", "before"):
+            if max(getattr(card, name), default=0) >= self.classes:
+                expected = f"classes below {self.classes}"
+                raise InvalidValueError(f"{place}.{name}", expected, "another")
 
 
 def named(values: Mapping[int, Value]) -> dict[str, Value]:

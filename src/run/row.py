@@ -9,6 +9,7 @@ from msgspec import Meta
 from src.run.accuracy import Accuracy, Verdict
 from src.run.facts import ExportDetails
 from src.run.file_input import FileInput
+from src.run.instruction_sets import InstructionSetAnswers
 from src.run.latency import Cell
 from src.run.pipeline import REFERENCE, Pipeline
 from src.run.record import (
@@ -88,6 +89,7 @@ class RowFigures(Record, frozen=True, kw_only=True):
     pipeline_reason: Text | None = None  # why it could not be timed
     accuracy: Accuracy | None
     verdict: Verdict | None  # null without a baseline
+    instruction_sets: list[InstructionSetAnswers] = empty_list()  # those that were asked for
     as_exported: bool | None = None
     import_seconds: Seconds | None = None  # of the runtime
     load_seconds: Seconds | None = None  # median of the processes
@@ -156,6 +158,9 @@ class Row(RowFigures, frozen=True, kw_only=True):
         if decoders and (decoders[0] != REFERENCE or len(set(decoders)) < len(decoders)):
             expected = f"{REFERENCE} first, and each decoder once,"
             raise InvalidValueError("pipeline", expected, decoders)
+        names = [answers.instruction_set for answers in self.instruction_sets]
+        if len(set(names)) < len(names):
+            raise InvalidValueError("instruction_sets", "each one once", names)
         if self.is_ok:
             self.require_timed("")
             if self.accuracy is None:
@@ -163,7 +168,7 @@ class Row(RowFigures, frozen=True, kw_only=True):
             if self.verdict is not None and self.accuracy.paired is None:
                 raise InvalidValueError("accuracy.delta_top1", "something", None)
             return
-        for name in ("latency", "pipeline", "accuracy"):
+        for name in ("latency", "pipeline", "accuracy", "instruction_sets"):
             if getattr(self, name):
                 expected = f"nothing for a row that is {self.status}"
                 raise InvalidValueError(name, expected, getattr(self, name))

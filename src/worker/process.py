@@ -22,6 +22,8 @@ from src import formats
 from src.backends.base import Unavailable
 from src.errors import one_line
 from src.run.file_input import Batch, BatchMaker, NotPixelsError
+from src.system import cpuid_mask
+from src.system.cpuid_mask import InstructionSet
 from src.worker import nvml, protocol
 from src.worker.answer import UnusableAnswer
 
@@ -78,6 +80,10 @@ class WorkerProcess:
         device: ``cpu`` or ``cuda``.
         limits: limits beyond which the process is killed, and its intra-op threads.
         batch_maker: makes the file's input of images; None sends them as they are.
+        instruction_set: the newest one that the process may use; None for all of the processor.
+
+    Raises:
+        Unavailable: newer instruction sets cannot be hidden from a process here.
     """
 
     def __init__(
@@ -87,7 +93,9 @@ class WorkerProcess:
         device: str,
         limits: Limits,
         batch_maker: BatchMaker | None = None,
+        instruction_set: InstructionSet | None = None,
     ) -> None:
+        hiding = _hiding(instruction_set)
         self._limits = limits
         self._batch_maker = batch_maker
         self._mixes_batch = formats.get(name).mixes_batch
@@ -109,7 +117,7 @@ class WorkerProcess:
                 stderr=self._log,
                 cwd=_ROOT,
                 # Runtimes read this when they are imported.
-                env={**os.environ, "OMP_NUM_THREADS": str(limits.threads)},
+                env={**os.environ, "OMP_NUM_THREADS": str(limits.threads), **hiding},
             )
 
     @property
@@ -281,6 +289,15 @@ class WorkerProcess:
         if code == -signal.SIGKILL:
             cause += " (the kernel does so when memory runs out)"
         return f"the worker process ended with {cause}" + (f": {last}" if last else "")
+
+
+def _hiding(instruction_set: InstructionSet | None) -> dict[str, str]:
+    if instruction_set is None:
+        return {}
+    try:
+        return cpuid_mask.hiding(instruction_set)
+    except cpuid_mask.CannotHideError as error:
+        raise Unavailable(str(error)) from error
 
 
 def resident_bytes(pid: int) -> int:

@@ -28,7 +28,7 @@ from src.backends.base import Profile, Runtime, Unavailable
 from src.errors import describe
 from src.run import row
 from src.run.file_input import Batch, accepted
-from src.system import machine, os_errors
+from src.system import cpuid_mask, machine, os_errors
 from src.system.packages import missing_packages
 from src.worker import protocol
 from src.worker.answer import Logits, UnusableAnswer, logits_of
@@ -66,6 +66,7 @@ class Worker:
         if missing:
             raise Unavailable(f"not installed: {', '.join(missing)}")
         started = perf_counter()
+        cpuid_mask.require_effective()
         for package in self._format.runs_with:
             importlib.import_module(package)
         return protocol.Imported(import_seconds=perf_counter() - started)
@@ -282,8 +283,7 @@ def main(argv: list[str]) -> None:
     # If memory runs out, the kernel should kill this process rather than its parent.
     with contextlib.suppress(OSError):  # not Linux
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    # The highest priority, so that other processes do not slow the timed calls. It is set before
-    # any thread starts, because threads inherit it.
+    # The highest priority, for timing. It is set before any thread starts: threads inherit it.
     if priority == "high":
         with contextlib.suppress(OSError):  # not permitted
             os.setpriority(os.PRIO_PROCESS, 0, _NICE)

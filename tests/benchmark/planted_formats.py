@@ -72,6 +72,11 @@ class Runtime:
                 time.sleep(0.001)
         if self.name == "hungry":
             np.ones(10_000_000 * len(images), dtype=np.uint8)
+        there = os.environ.get("PLANTED_INSTRUCTION_SET")
+        if there and self.name == f"saturating-on-{there}":
+            logits = np.roll(logits, 1, axis=1)
+        if there and self.name == f"crashing-on-{there}":
+            os.abort()
         if self.name == "talking":
             print("a runtime's own words", flush=True)
         return bad(self.name, images, logits)

@@ -11,6 +11,7 @@ from src.report.sections import (
     environment,
     export_notes,
     health,
+    instruction_sets,
     measurements,
     operators,
     pipeline,
@@ -45,6 +46,8 @@ class Report:
         export_notes: how the files were made, one section per format.
         operators: the time of a call by operator.
         pipeline: the time from an image file to its label, by stage; None if it was not timed.
+        instruction_sets: answers with the kernels for older instruction sets; None if they were not
+            asked for.
         more: figures that only a page has room for.
         environment: the date and the machine of the measurement.
         checkpoint: the weights that every file was made from.
@@ -69,6 +72,7 @@ class Report:
     export_notes: Sequence[Section]
     operators: Section | None
     pipeline: Section | None
+    instruction_sets: Section | None
     more: Section
     environment: Sequence[Fact]
     checkpoint: Fact
@@ -96,6 +100,7 @@ def report_of(results: Results) -> Report:
         export_notes=export_notes.sections(results),
         operators=operators.section(results),
         pipeline=pipeline.section(results),
+        instruction_sets=instruction_sets.section(results),
         more=measurements.more(results),
         environment=environment.facts(results),
         checkpoint=environment.checkpoint(results),

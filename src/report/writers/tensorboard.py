@@ -41,6 +41,9 @@ def write(
         writer.add_text("benchmark/answers", figures_by_file(report.answers.table))
         if report.pipeline:
             writer.add_text("benchmark/pipeline", untitled([report.pipeline]))
+        if report.instruction_sets:
+            text = untitled([report.instruction_sets])
+            writer.add_text("benchmark/older_processors", text)
         if report.operators and report.operators.table.heads:
             writer.add_text("benchmark/operators", operators(report.operators))
         writer.add_text("benchmark/more", figures_by_file(report.more.table))

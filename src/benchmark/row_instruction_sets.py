@@ -1,0 +1,170 @@
+"""The answers of one row with the kernels for older instruction sets, in processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src import formats
+from src.backends.base import Unavailable
+from src.benchmark.statistics.scorecard import Scorecard
+from src.benchmark.statistics.verdict import with_same
+from src.run.file_input import BatchMaker
+from src.run.instruction_sets import InstructionSetAnswers
+from src.run.record import Status
+from src.run.rounds import RawInstructionSet
+from src.system.cpuid_mask import InstructionSet
+from src.worker import protocol
+from src.worker.answer import Logits
+from src.worker.process import Limits, WorkerError, WorkerProcess
+
+# A file of machine code has the instructions of the processor that it was compiled on. It ignores
+# a hidden instruction set, and an older processor cannot run it.
+_COMPILED = "its code is compiled for this processor; compile it on the other one"
+
+
+class _Answers:
+    """The answers with one instruction set so far."""
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self.status: Status = "ok"
+        self.reason: str | None = None
+        self.scorecard = Scorecard(class_names)
+        self.changed = 0  # images with another top-1 than the row's own
+
+    def raw(self) -> RawInstructionSet:
+        scorecard = self.scorecard.raw() if self.status == "ok" else None
+        return RawInstructionSet(
+            status=self.status, reason=self.reason, scorecard=scorecard, changed=self.changed
+        )
+
+    def restore(self, raw: RawInstructionSet) -> None:
+        self.status, self.reason, self.changed = raw.status, raw.reason, raw.changed
+        if raw.scorecard is not None:
+            self.scorecard.restore(raw.scorecard)
+
+    def figures(
+        self, name: InstructionSet, max_drop: float, *, is_fp32: bool
+    ) -> InstructionSetAnswers:
+        if self.status != "ok":
+            return InstructionSetAnswers(
+                instruction_set=name, status=self.status, reason=self.reason
+            )
+        score = with_same(self.scorecard.result(max_drop), may_be_same=is_fp32)
+        return InstructionSetAnswers(
+            instruction_set=name,
+            status="ok",
+            accuracy=score.accuracy,
+            verdict=score.verdict,
+            changed=self.changed,
+        )
+
+
+class RowInstructionSets:
+    """Answers of one row, by instruction set. A failure ends only that instruction set.
+
+    Args:
+        class_names: K, in label order.
+    """
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self._class_names = class_names
+        self._workers: dict[InstructionSet, WorkerProcess] = {}
+        self._measured: dict[InstructionSet, _Answers] = {}
+
+    def start(
+        self,
+        name: str,
+        folder: Path,
+        limits: Limits,
+        batch_maker: BatchMaker | None,
+        instruction_sets: Sequence[InstructionSet],
+    ) -> None:
+        """Load the file in a process for each instruction set.
+
+        Args:
+            name: the format.
+            folder: the exported file.
+            limits: of each process.
+            batch_maker: see :class:`WorkerProcess`.
+            instruction_sets: the newest one that each process may use.
+        """
+        limits = dataclasses.replace(limits, high_priority=False)
+        for instruction_set in instruction_sets:
+            self._measured[instruction_set] = _Answers(self._class_names)
+            with self._ending(instruction_set):
+                if formats.get(name).compiles:
+                    raise Unavailable(_COMPILED)
+                worker = WorkerProcess(name, folder, "cpu", limits, batch_maker, instruction_set)
+                self._workers[instruction_set] = worker
+                worker.ask(protocol.Load(classes=len(self._class_names)))
+
+    def add(
+        self,
+        images: NDArray[np.float32],
+        logits: Logits,
+        baseline: Logits | None,
+        targets: NDArray[np.int64],
+    ) -> None:
+        """Classify a batch of n images with each instruction set.
+
+        Args:
+            images: (n, 3, H, W).
+            logits: the row's own for them, (n, K).
+            baseline: the baseline's for them, (n, K); None for the baseline itself, which is
+                compared with its own.
+            targets: the labels, (n,).
+        """
+        reference = logits if baseline is None else baseline
+        for instruction_set, worker in list(self._workers.items()):
+            answers = self._measured[instruction_set]
+            with self._ending(instruction_set):
+                there = worker.answer(images)
+                answers.scorecard.add(there, targets, reference)
+                answers.changed += int((there.argmax(axis=1) != logits.argmax(axis=1)).sum())
+
+    def raw(self) -> dict[InstructionSet, RawInstructionSet]:
+        """Return the raw answers."""
+        return {name: answers.raw() for name, answers in self._measured.items()}
+
+    def restore(self, raw: dict[InstructionSet, RawInstructionSet]) -> None:
+        """Restore what :meth:`raw` returned."""
+        for name, answers in raw.items():
+            self._measured[name] = _Answers(self._class_names)
+            self._measured[name].restore(answers)
+
+    def figures(self, max_drop: float, *, is_fp32: bool) -> list[InstructionSetAnswers]:
+        """Return the figures of each instruction set.
+
+        Args:
+            max_drop: top-1 accuracy that may be lost, as a share of 1.
+            is_fp32: the row is an fp32 file, which may be the same network.
+        """
+        return [
+            answers.figures(name, max_drop, is_fp32=is_fp32)
+            for name, answers in self._measured.items()
+        ]
+
+    def close(self) -> None:
+        """End all processes."""
+        for worker in self._workers.values():
+            worker.close()
+        self._workers = {}
+
+    @contextlib.contextmanager
+    def _ending(self, instruction_set: InstructionSet) -> Iterator[None]:
+        """End an instruction set with the reason if the block fails."""
+        try:
+            yield
+        except (Unavailable, WorkerError) as error:
+            answers = self._measured[instruction_set]
+            answers.status = "skipped" if isinstance(error, Unavailable) else "failed"
+            answers.reason, answers.changed = str(error), 0
+            worker = self._workers.pop(instruction_set, None)
+            if worker is not None:
+                worker.close()

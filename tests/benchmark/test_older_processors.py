@@ -1,0 +1,147 @@
+"""Rows that answer otherwise on an older processor: found, told and not recommended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from src.benchmark import results as figures
+from src.benchmark.options import BenchmarkOptions
+from src.benchmark.statistics.verdict import keeps_budget
+from src.benchmark.suite import measure, measure_unless_done
+from src.errors import UsageError
+from src.report.sections.report import report_of
+from src.run.folder import Run
+from src.run.instruction_sets import InstructionSetAnswers
+from src.run.record import InvalidValueError
+from src.run.results import Results
+from src.system import cpuid_mask
+from src.system.cpuid_mask import CannotHideError, InstructionSet
+from tests.benchmark.planted_formats import FEW, Data, only, silent
+
+OPTIONS = replace(FEW, also_as=["avx2", "avx512"])
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tell the planted formats which instruction set to answer as; nothing is hidden."""
+
+    def hiding(instruction_set: InstructionSet) -> dict[str, str]:
+        if instruction_set == "avx512_vnni":
+            raise CannotHideError("not on this machine")
+        return {"PLANTED_INSTRUCTION_SET": instruction_set}
+
+    monkeypatch.setattr(cpuid_mask, "hiding", hiding)
+
+
+def answers_of(measured: Results, name: str) -> list[InstructionSetAnswers]:
+    row = measured.row(name, "cpu")
+    assert row is not None
+    return row.instruction_sets
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_file_that_saturates_on_an_older_processor_fails_there_only(run: Run) -> None:
+    only(run, "eager", "saturating-on-avx2")
+    measured = measure(run, Data(), OPTIONS, silent)
+    assert run.read_benchmark() == measured
+    row = measured.row("saturating-on-avx2", "cpu")
+    assert row is not None
+    assert row.verdict == "same"
+    there, elsewhere = row.instruction_sets
+    assert (there.instruction_set, there.status, there.verdict) == ("avx2", "ok", "fail")
+    assert there.accuracy is not None
+    assert there.accuracy.paired is not None
+    assert there.accuracy.paired.delta_top1 < -0.5
+    assert there.changed == 50
+    assert (elsewhere.instruction_set, elsewhere.verdict) == ("avx512", "same")
+    assert elsewhere.changed == 0
+    assert not keeps_budget(row, "eager")
+    assert measured.recommended == {"cpu": "eager"}
+    assert [answers.verdict for answers in answers_of(measured, "eager")] == ["same", "same"]
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_file_that_crashes_on_an_older_processor_loses_nothing_else(run: Run) -> None:
+    only(run, "eager", "crashing-on-avx512")
+    measured = measure(run, Data(), OPTIONS, silent)
+    fine, crashed = answers_of(measured, "crashing-on-avx512")
+    assert (fine.status, fine.verdict) == ("ok", "same")
+    assert (crashed.status, crashed.accuracy) == ("failed", None)
+    assert crashed.reason is not None
+    assert "SIGABRT" in crashed.reason
+    assert measured.recommended == {"cpu": "eager"}
+    section = report_of(measured).instruction_sets
+    assert section is not None
+    assert any("it does not run (" in sentence for sentence in section.sentences)
+
+
+@pytest.mark.usefixtures("planted")
+def test_an_instruction_set_that_cannot_be_tried_is_skipped_with_the_reason(run: Run) -> None:
+    only(run, "eager", "talking")
+    options = replace(OPTIONS, also_as=["avx512_vnni"])
+    measured = measure(run, Data(), options, silent)
+    (answers,) = answers_of(measured, "talking")
+    assert (answers.status, answers.reason) == ("skipped", "not on this machine")
+    row = measured.row("talking", "cpu")
+    assert row is not None
+    assert keeps_budget(row, "eager")  # nothing is known there
+    section = report_of(measured).instruction_sets
+    assert section is not None
+    assert not section.sentences
+    assert "talking on cpu with avx512_vnni: skipped (not on this machine)" in section.notes
+
+
+@pytest.mark.usefixtures("planted")
+def test_answers_are_computed_later_as_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(run, "eager", "saturating-on-avx2")
+    with monkeypatch.context() as patched:
+
+        def failing(*_: object) -> None:
+            raise OSError("no space")
+
+        patched.setattr(figures, "recommend", failing)
+        with pytest.raises(OSError, match="no space"):
+            measure(run, Data(), OPTIONS, silent)
+    reports: list[object] = []
+    measured = measure_unless_done(run, Data(), OPTIONS, lambda *texts: reports.append(texts[0]))
+    assert any("figures are made now" in str(text) for text in reports)
+    there, elsewhere = answers_of(measured, "saturating-on-avx2")
+    assert (there.verdict, there.changed) == ("fail", 50)
+    assert (elsewhere.verdict, elsewhere.changed) == ("same", 0)
+
+
+@pytest.mark.usefixtures("planted")
+def test_the_report_tells_where_a_file_holds_and_where_it_does_not(run: Run) -> None:
+    only(run, "eager", "saturating-on-avx2")
+    section = report_of(measure(run, Data(), OPTIONS, silent)).instruction_sets
+    assert section is not None
+    assert [row.name for row in section.table.rows] == [
+        "eager avx2",
+        "eager avx512",
+        "saturating-on-avx2 avx2",
+        "saturating-on-avx2 avx512",
+    ]
+    assert [row.cells[-1].verdict for row in section.table.rows] == ["pass", "pass", "fail", "pass"]
+    (told,) = [text for text in section.sentences if "saturating" in text]
+    assert told.startswith("saturating-on-avx2 on cpu with avx2: 50 of 50 answers are others")
+    assert told.endswith("of eager: do not ship it there.")
+
+
+def test_nothing_is_tried_unless_it_is_asked_for(well_behaved: Run) -> None:
+    measured = measure(well_behaved, Data(), FEW, silent)
+    assert [row.instruction_sets for row in measured.rows] == [[], []]
+    assert report_of(measured).instruction_sets is None
+
+
+def test_an_instruction_set_is_named_once() -> None:
+    with pytest.raises(UsageError, match=r"benchmark\.also_as: expected each instruction set once"):
+        BenchmarkOptions(also_as=["avx2", "avx2"])
+
+
+def test_figures_without_an_answer_are_refused() -> None:
+    with pytest.raises(InvalidValueError):
+        InstructionSetAnswers(instruction_set="avx2", status="ok")
+    with pytest.raises(InvalidValueError):
+        InstructionSetAnswers(instruction_set="avx2", status="skipped", changed=1)
