@@ -67,6 +67,8 @@ def _grouped(content: object) -> object:
         changed["latency"] = [
             _grouped_cell(cell) if isinstance(cell, dict) else cell for cell in cells
         ]
+    if isinstance(answers := content.get("instruction_sets"), list):  # an object in raw answers
+        changed["instruction_sets"] = [_grouped(entry) for entry in answers]
     if isinstance(figures := content.get("figures"), dict):
         changed["figures"] = _grouped(figures)
     if isinstance(rows := content.get("rows"), list):
@@ -110,6 +112,8 @@ def _flattened(values: Values) -> Values:
         changed["details"] = _flat(values["details"], "more")
     if values.get("latency"):
         changed["latency"] = [_flat(cell, "peak_memory") for cell in values["latency"]]
+    if isinstance(answers := values.get("instruction_sets"), list):
+        changed["instruction_sets"] = [_flattened(entry) for entry in answers]
     if values.get("figures"):
         changed["figures"] = _flattened(values["figures"])
     if "rows" in values and "measured_at" in values:  # a table has rows as well

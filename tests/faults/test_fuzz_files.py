@@ -36,12 +36,12 @@ from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.manifest import Manifest
 from src.run.reading import convert
-from src.run.results import Results
+from src.run.results import VERSION, Results
 from tests.compare.test_regression import measurement
 from tests.faults.fuzzing import MANY, share_accepted
 from tests.faults.mutation import HOSTILE, as_json, damaged, valid_mutation
 from tests.report.pages import card, html_page, markdown_page
-from tests.report.planted import FAILED, latency, results, row
+from tests.report.planted import FAILED, latency, results, row, there
 from tests.report.writers.test_cards import manifest
 from tests.support import canary
 from tests.support.checkpoints import checkpoint_bytes, checkpoint_content
@@ -49,9 +49,21 @@ from tests.test_foreign_text import planted
 
 pytestmark = pytest.mark.usefixtures("no_hang_and_no_call")
 
+UNTRIED = {
+    "status": "skipped",
+    "reason": "not here",
+    "accuracy": None,
+    "verdict": None,
+    "changed": None,
+}
 MEASURED = results(
     row("eager", verdict=None, accuracy={"images": 9, "top1": 0.9, "top5": 1.0, "ece": 0.1}),
-    row("onnx_int8", precision="int8", latency=[latency(1, 0.01, unstable=["busy"])]),
+    row(
+        "onnx_int8",
+        precision="int8",
+        latency=[latency(1, 0.01, unstable=["busy"])],
+        instruction_sets=[there(), there("avx512", **UNTRIED)],
+    ),
     row("onnx_fp32", **FAILED),
 )
 
@@ -102,7 +114,7 @@ def test_valid_mutated_measurements_can_be_reported_and_compared(
         measured = []
         for _ in range(2):
             content = valid_mutation(chance.choice(kinds), chance, Results)
-            version = 3 if content.get("schema_version") == 3 else 1
+            version = VERSION if content.get("schema_version") == VERSION else 1
             run.benchmark.write_text(json.dumps({**content, "schema_version": version}))
             measured.append(Measured(f"run {len(measured)}", run.benchmark, run.read_benchmark()))
         one, other = (item.results for item in measured)

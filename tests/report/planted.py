@@ -147,6 +147,19 @@ def drafted(**changes: Any) -> dict[str, Any]:
     )
 
 
+def there(instruction_set: str = "avx2", **changes: Any) -> dict[str, Any]:
+    """Return the answers of a row with the kernels for another instruction set."""
+    return {
+        "instruction_set": instruction_set,
+        "status": "ok",
+        "reason": None,
+        "accuracy": row("onnx_int8")["accuracy"],
+        "verdict": "fail",
+        "changed": 12,
+        **changes,
+    }
+
+
 IMAGE_SAMPLE = {
     "split": "test",
     "images": 64,
@@ -162,7 +175,7 @@ FAILED = {"status": "failed", "reason": "it <b>broke</b> | badly", "latency": []
 def results(*rows: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a ``benchmark.json``; the first measured row is recommended."""
     return {
-        "schema_version": 3,
+        "schema_version": 4,
         "run": "planted/version_0",
         "model": "planted",
         "parameters": 1_000_000,
@@ -228,9 +241,18 @@ def _first_measured(rows: Sequence[dict[str, Any]]) -> str | None:
     return next(names, None)
 
 
+def of_version_3(measured: dict[str, Any]) -> dict[str, Any]:
+    """Return the content as version 3 of the file had it."""
+    older: dict[str, Any] = json.loads(json.dumps(measured))
+    older["schema_version"] = 3
+    for row_content in older["rows"]:
+        row_content.pop("instruction_sets", None)
+    return older
+
+
 def of_version_2(measured: dict[str, Any]) -> dict[str, Any]:
     """Return the content as version 2 of the file had it."""
-    older: dict[str, Any] = json.loads(json.dumps(measured))
+    older = of_version_3(measured)
     older["schema_version"] = 2
     older.pop("image_sample")
     for row_content in older["rows"]:

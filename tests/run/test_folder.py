@@ -13,7 +13,15 @@ from src.run.folder import Run, read_results
 from src.run.reading import convert
 from src.run.results import Results
 from tests.report.pages import markdown_page
-from tests.report.planted import of_version_1, of_version_2, pipeline, results, row
+from tests.report.planted import (
+    of_version_1,
+    of_version_2,
+    of_version_3,
+    pipeline,
+    results,
+    row,
+    there,
+)
 
 
 def test_new_runs_get_successive_numbers(tmp_path: Path) -> None:
@@ -139,16 +147,17 @@ def test_rounds_without_their_processes_are_refused(
 
 def test_measurements_of_every_version_are_read_and_told(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    recent = results(row("eager", pipeline=[pipeline()]), row("onnx"))
-    for measured in (recent, of_version_2(recent), of_version_1(recent)):
+    recent = results(row("eager", pipeline=[pipeline()]), row("onnx", instruction_sets=[there()]))
+    older = (of_version_3(recent), of_version_2(recent), of_version_1(recent))
+    for measured in (recent, *older):
         run.benchmark.write_text(json.dumps(measured))
         latest = run.read_benchmark()
         assert latest.schema_version == measured["schema_version"]
         assert markdown_page(latest)
         assert [*sentences(latest)]
-    for version in (0, 4, "2", None):
+    for version in (0, 5, "2", None):
         run.benchmark.write_text(json.dumps({**recent, "schema_version": version}))
-        with pytest.raises(UsageError, match="expected schema_version 1 or 2 or 3; found"):
+        with pytest.raises(UsageError, match="expected schema_version 1 or 2 or 3 or 4; found"):
             run.read_benchmark()
 
 
