@@ -16,15 +16,20 @@ from src.backends.onnx import pooling
 from src.export.source import make_source
 from src.export.stage import export_one
 from src.models.network import NetworkSpec
-from tests.formats.test_contract import BUILDERS, CLASSES, PREPROCESSING, trained_network
+from tests.formats.test_contract import (
+    BUILDERS,
+    CLASSES,
+    LARGEST_GRAPH,
+    PREPROCESSING,
+    trained_network,
+)
 
 POOLINGS = {"efficientnet_b0": 16 + 1}  # one in each squeeze-excite, and the last; else the last
 
 
 @pytest.mark.parametrize(
     "builder",
-    # DenseNet-121's is the largest graph, of the operators of the others.
-    [pytest.param(name, marks=[pytest.mark.slow] * (name == "densenet121")) for name in BUILDERS],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name == LARGEST_GRAPH)) for name in BUILDERS],
 )
 def test_each_operator_is_one_that_the_runtime_is_fast_at(builder: str, tmp_path: Path) -> None:
     images = torch.randn(4, 3, 32, 32)

@@ -168,11 +168,15 @@ def test_figures_computed_later_are_the_same_and_only_from_an_unchanged_measurem
 
 def require_only_whole_ones(run: Run, whole: dict[str, Any]) -> None:
     """Check that a changed file is not used, or is refused with a one-line error."""
-    card = ("rows", 1, "scorecard")
+    card, other = ("rows", 1, "scorecard"), whole["rows"][1]["scorecard"]
+
+    def untried(status: str) -> dict[str, Any]:
+        return {"status": status, "reason": "none", "scorecard": None, "changed": 0}
+
     changes: list[tuple[tuple[Any, ...], Any]] = [
         (("complete",), False),
         (("schema_version",), 1),
-        (("schema_version",), 4),
+        (("schema_version",), 5),
         (("schema_version",), True),
         (("schema_version",), "2"),
         (("dataset",), {"name": "planted", "split": "test", "images": 50}),
@@ -192,6 +196,9 @@ def require_only_whole_ones(run: Run, whole: dict[str, Any]) -> None:
         (("rows", 1, "warm"), {}),
         (("rows", 1, "figures", "effective"), 5),
         (("rows", 1, "figures", "sha256"), {"weights": "another"}),
+        (("rows", 1, "instruction_sets"), {"avx2": untried("ok")}),  # without answers
+        (("rows", 1, "instruction_sets"), {"neon": untried("skipped")}),
+        (("rows", 1, "instruction_sets"), {"avx2": untried("failed") | {"scorecard": other}}),
         ((*card, "targets"), [3] * 50),
         ((*card, "targets"), []),
         ((*card, "predicted", 0), -1),

@@ -111,7 +111,9 @@ def test_throughput_excludes_profiled_steps(default_profile: tuple[Path, StateAt
         assert all(value > 0 for value in values)
 
 
-@pytest.mark.parametrize("batches", [1, pytest.param(2, marks=pytest.mark.slow), 4])
+@pytest.mark.parametrize(
+    "batches", [1, *(pytest.param(number, marks=pytest.mark.slow) for number in (2, 4))]
+)
 def test_a_training_shorter_than_the_schedule_still_has_a_trace(
     batches: int, tmp_path: Path
 ) -> None:

@@ -42,6 +42,7 @@ CLASSES = ["zero", "one", "two", "a | <b>", "four"]
 PREPROCESSING = Preprocessing(32, "squash", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).facts()
 BUILDERS = sorted({getattr(models, name).builder for name in models.__all__})
 QUICKEST = "resnet34"
+LARGEST_GRAPH = "densenet121"  # the slowest to export, of the operators of the others
 # With all architectures here, because their files are rewritten or quantized most.
 WITH_ALL = {"onnx_fp32", "onnx_int8", "openvino_int8", "torchscript"}
 # The size of a file by its precision, as a share of the weights in fp32: 1/2 and 1/4, and what
@@ -58,7 +59,11 @@ def cases() -> Iterator[ParameterSet]:
         twin = type(kind).export.__module__ != type(kind).__module__
         on_gpu = "cpu" not in kind.devices
         once = twin or on_gpu or name not in WITH_ALL
-        is_slow = (kind.compiles and not on_gpu) or (once and builder != QUICKEST)
+        is_slow = (
+            (kind.compiles and not on_gpu)
+            or (once and builder != QUICKEST)
+            or builder == LARGEST_GRAPH
+        )
         marks = [pytest.mark.slow] if is_slow else []
         yield pytest.param((builder, name), marks=marks, id=f"{builder}-{name}")
 
