@@ -46,6 +46,7 @@ class Row:
         export: the format's entry in the manifest.
         class_names: K, in label order.
         batch_maker: makes the file's input of images; None leaves them as they are.
+        python: interpreter of the processes; None for this one.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class Row:
         export: Export,
         class_names: Sequence[str],
         batch_maker: BatchMaker | None = None,
+        python: Path | None = None,
     ) -> None:
-        self.batch_maker = batch_maker
+        self.batch_maker, self._python = batch_maker, python
         self.name = name
         self.device = device
         self.tolerance = formats.get(name).tolerance
@@ -110,7 +112,12 @@ class Row:
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
             self._processes = RowProcesses(
                 lambda: WorkerProcess(
-                    self.name, exports / self.name, self.device, limits, self.batch_maker
+                    self.name,
+                    exports / self.name,
+                    self.device,
+                    limits,
+                    self.batch_maker,
+                    python=self._python,
                 ),
                 self.classes,
                 reference,

@@ -137,7 +137,7 @@ def measure(
         with older_processors.answering(rows, run.exports, limits, options.also_as, report):
             images = _score(rows, data, schedule, thumbnails, leakage, files, report)
         leakage.require_none()
-        batches = _timing_batches(data, options.batch_sizes)
+        batches = timing_batches(data, options.batch_sizes)
         with timing or nullcontext():
             schedule.run(batches, files)
             if options.memory:
@@ -294,7 +294,7 @@ def _score(
     return done
 
 
-def _timing_batches(data: EvaluationData, sizes: Sequence[int]) -> list[NDArray[np.float32]]:
+def timing_batches(data: EvaluationData, sizes: Sequence[int]) -> list[NDArray[np.float32]]:
     """Return one batch of validation images per size, repeated if the split has fewer images."""
     images, _ = next(data.batches(_CHECKED, batch_size=max(sizes)))
     return [np.resize(images, (size, *images.shape[1:])) for size in sizes]

@@ -28,7 +28,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 Options = TypeVar("Options")
 
 _FLAGS = {"-h", "--help"}  # options that take no value
-_SHORT = {"-o": "--output"}
+_SHORT = {"-o": "--output", "--with": "--other_version"}
 
 
 class _Parser(ArgumentParser):
@@ -173,6 +173,12 @@ def _training_options(folder: str, stage: str, options: type[Any]) -> dict[str, 
     return {name: value for name, value in values.items() if name in known}
 
 
+def _in_full(word: str) -> str:
+    """Return an option by its full name, with its value if there is one."""
+    name, equals, value = word.partition("=")
+    return _SHORT.get(name, name) + equals + value
+
+
 def _split_operands(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the options with their values, and the operands, in any order of the line."""
     options: list[str] = []
@@ -182,12 +188,12 @@ def _split_operands(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         if word in _FLAGS:
             options.append(word)
         elif word.startswith("-"):
-            options.append(_SHORT.get(word, word))
+            options.append(_in_full(word))
             if "=" not in word:
                 options += [value for value in [next(pending, None)] if value is not None]
         elif "=" in word and not os.path.exists(word):  # noqa: PTH110  # Path's raises for some text
             # An existing path is an operand: an image's name may contain "=".
-            options.append(f"--{word}")
+            options.append(_in_full(f"--{word}"))
         else:
             operands.append(word)
     return options, operands

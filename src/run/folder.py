@@ -69,7 +69,7 @@ class Run(RunPaths):
         Only the folders that the stages write to are searched.
         """
         subfolders = (self.best_checkpoint.parent, self.exports, self.measurements, self.flipped)
-        written = [self.folder, *subfolders, self.profile, self.inference_traces]
+        written = [self.folder, *subfolders, self.profile, self.inference_traces, self.versions]
         if self.exports.is_dir():
             written += sorted(self.exports.iterdir())
         for folder in written:

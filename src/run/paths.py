@@ -93,6 +93,11 @@ class RunPaths:
         return self.own("flipped")
 
     @property
+    def versions(self) -> Path:
+        """Folder of comparisons with other versions of the runtimes."""
+        return self.own("versions")
+
+    @property
     def report(self) -> Path:
         return self.own("report.md")
 

@@ -81,6 +81,7 @@ class WorkerProcess:
         limits: limits beyond which the process is killed, and its intra-op threads.
         batch_maker: makes the file's input of images; None sends them as they are.
         instruction_set: the newest one that the process may use; None for all of the processor.
+        python: interpreter of another environment; None for this one.
 
     Raises:
         Unavailable: newer instruction sets cannot be hidden from a process here.
@@ -94,6 +95,7 @@ class WorkerProcess:
         limits: Limits,
         batch_maker: BatchMaker | None = None,
         instruction_set: InstructionSet | None = None,
+        python: Path | None = None,
     ) -> None:
         hiding = _hiding(instruction_set)
         self._limits = limits
@@ -102,7 +104,14 @@ class WorkerProcess:
         self._device_memory = nvml.GrowthMeter() if device == "cuda" and limits.exclusive else None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         self._connection, worker_connection = Pipe()
-        command = [sys.executable, "-m", "src.worker.server", name, str(folder), device]
+        command = [
+            str(python or sys.executable),
+            "-m",
+            "src.worker.server",
+            name,
+            str(folder),
+            device,
+        ]
         with worker_connection:
             self._process = subprocess.Popen(
                 [

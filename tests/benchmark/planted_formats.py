@@ -77,6 +77,13 @@ class Runtime:
             logits = np.roll(logits, 1, axis=1)
         if there and self.name == f"crashing-on-{there}":
             os.abort()
+        if os.environ.get("PLANTED_VERSION"):
+            if self.name == "other-answers" and len(images) > 8:  # more than the reference
+                logits = np.roll(logits, 1, axis=1)
+            if self.name == "other-speed":
+                time.sleep(0.01)
+            if self.name == "other-crash":
+                os.abort()
         if self.name == "talking":
             print("a runtime's own words", flush=True)
         return bad(self.name, images, logits)

@@ -1,11 +1,18 @@
 """Measure the exported files of a finished run, without training.
 
 python -m src.benchmark lightning_logs/convnext_t/version_0 --batch_sizes '[1,32]'
+
+Compare the files under another version of their runtime, side by side:
+
+python -m src.benchmark lightning_logs/convnext_t/version_0 --with onnxruntime==1.30.0
 """
 
 from __future__ import annotations
 
+import sys
+
 from src.benchmark.options import BenchmarkOptions
+from src.cli.commands import other_version
 from src.cli.stage_command import command_line, parse
 from src.system.console import StageDisplay, open_console
 from src.system.signals import resume_advice
@@ -13,6 +20,9 @@ from src.system.signals import resume_advice
 
 def main() -> None:
     """Run the command line of this process."""
+    if any(word.partition("=")[0] in {"--with", "with"} for word in sys.argv[1:]):
+        other_version.main()
+        return
     # These import torch, Lightning or matplotlib, which --help does not need.
     from src.benchmark.suite import measure_unless_done, require_success
     from src.data.restore import data_of

@@ -1,0 +1,57 @@
+"""Compare a run's exported files under another version of their runtime.
+
+python -m src.benchmark lightning_logs/convnext_t/version_0 --with onnxruntime==1.30.0
+
+Both versions score the test images and are timed in turn, in one session. The exit code is 1 if a
+file is slower by more than max_slowdown, loses more than max_accuracy_drop, or no longer runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from src.cli.stage_command import command_line, parse
+from src.errors import LightshipError
+from src.system.console import StageDisplay, open_console
+from src.system.signals import resume_advice
+
+if TYPE_CHECKING:
+    from src.run.version_comparison import VersionComparison
+
+
+def main() -> None:
+    """Run the command line of this process.
+
+    Raises:
+        UsageError: the command line is wrong, or the version cannot be installed.
+        LightshipError: a file regressed.
+    """
+    from src.benchmark.other_version import VersionOptions, compare_versions
+    from src.data.restore import data_of
+    from src.report.sections.versions import sentences
+
+    run, options = parse("benchmark", __doc__, VersionOptions)
+    run.remove_unfinished()
+    data = data_of(run)
+    console = open_console()
+    advice = f"start again with: {command_line('benchmark')}"
+    with resume_advice(lambda: advice), StageDisplay(console) as report:
+        comparison = compare_versions(run, data, options, report)
+    for sentence in sentences(comparison):
+        console.print(sentence, soft_wrap=True, markup=False)
+    console.print(f"Figures: {run.versions}", soft_wrap=True, markup=False)
+    require_no_regression(comparison)
+
+
+def require_no_regression(comparison: VersionComparison) -> None:
+    """Raise an error if a file regressed under the other version.
+
+    Raises:
+        LightshipError: it is slower or answers otherwise beyond what is allowed, or does not run.
+    """
+    regressed = [file.format for file in comparison.files if file.regressed]
+    if regressed:
+        raise LightshipError(
+            f"{len(regressed)} of {len(comparison.files)} files regressed under "
+            f"{comparison.package} {comparison.there}: {', '.join(regressed)}"
+        )

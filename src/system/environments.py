@@ -1,0 +1,136 @@
+"""Environments of their own for other versions of a runtime, made once by uv or by venv and pip."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from src.errors import UsageError, one_line
+from src.system import atomic_files, file_locks
+
+ROOT = Path(__file__).parents[2] / "environments"  # not committed
+_RECORD = "environment.json"  # written last: an environment without it is not whole
+_SECONDS = 1800.0
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+# A name and a version of PEP 440 only: no option, path or address for the installer.
+_REQUIREMENT = re.compile(rf"({_NAME})==([0-9][A-Za-z0-9.+!]*)")
+
+
+class Requirement(NamedTuple):
+    """One version of a package."""
+
+    package: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.package}=={self.version}"
+
+
+class Environment(NamedTuple):
+    """An environment that is whole.
+
+    Args:
+        python: its interpreter.
+        packages: the installed versions by name.
+    """
+
+    python: Path
+    packages: dict[str, str]
+
+
+def parse(argument: str, text: str) -> Requirement:
+    """Return the requirement of ``package==version``.
+
+    Raises:
+        UsageError: the text is anything else.
+    """
+    match = _REQUIREMENT.fullmatch(text.strip())
+    if not match:
+        raise UsageError(
+            argument,
+            expected="a package and one version of it, as in onnxruntime==1.30.0",
+            found=text,
+            remedy="name them without spaces, paths or further options",
+        )
+    return Requirement(re.sub(r"[-_.]+", "-", match[1]).lower(), match[2])
+
+
+def made(requirement: Requirement, others: Mapping[str, str]) -> Environment:
+    """Return an environment with one version of a package; make it at its first use.
+
+    It lies in ``environments/`` of this project, is kept, and needs no network afterwards.
+
+    Args:
+        requirement: the package.
+        others: versions of further packages by name, which are the same as here.
+
+    Raises:
+        UsageError: it cannot be made, for example without a network.
+    """
+    wanted = {**others, requirement.package: requirement.version}
+    key = hashlib.sha256(json.dumps([sys.version_info[:2], wanted], sort_keys=True).encode())
+    folder = ROOT / f"{requirement.package}-{requirement.version}-{key.hexdigest()[:8]}"
+    ROOT.mkdir(exist_ok=True)
+    with (ROOT / f"{folder.name}.lock").open("w", encoding="ascii") as lock:
+        file_locks.lock_exclusive(lock.fileno())  # another command may be making it
+        if not (folder / _RECORD).is_file():
+            shutil.rmtree(folder, ignore_errors=True)  # one that we began and did not finish
+            _make(folder, requirement, wanted)
+    packages: dict[str, str] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+    return Environment(_python_of(folder), packages)
+
+
+def uv() -> str | None:
+    """Return the uv on the PATH, or the one that ``scripts/environment`` fetched; None without."""
+    fetched = ROOT.parent / ".uv" / "bin" / "uv"
+    return shutil.which("uv") or (str(fetched) if fetched.is_file() else None)
+
+
+def _make(folder: Path, requirement: Requirement, wanted: Mapping[str, str]) -> None:
+    requirements = [f"{name}=={version}" for name, version in wanted.items()]
+    python = str(_python_of(folder))
+    installer = uv()
+    if installer:
+        _run(requirement, [installer, "venv", "--quiet", "--python", sys.executable, str(folder)])
+        install = [installer, "pip", "install", "--quiet", "--python", python, *requirements]
+    else:
+        _run(requirement, [sys.executable, "-m", "venv", str(folder)])
+        install = [python, "-m", "pip", "install", "--quiet", *requirements]
+    _run(requirement, install)
+    listed = (
+        "import importlib.metadata as m, json; "
+        "print(json.dumps({d.metadata['Name'].lower(): d.version for d in m.distributions()}))"
+    )
+    atomic_files.write_json(folder / _RECORD, json.loads(_run(requirement, [python, "-c", listed])))
+
+
+def _run(requirement: Requirement, command: list[str]) -> str:
+    try:
+        ended = subprocess.run(
+            command,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        message = getattr(error, "stderr", None) or str(error)
+        raise UsageError(
+            str(requirement),
+            expected="a version that can be installed in an environment of its own",
+            found=one_line(str(message))[-300:],
+            remedy="name another version, or see that the package index can be reached",
+        ) from error
+    return ended.stdout
+
+
+def _python_of(folder: Path) -> Path:
+    return folder / "bin" / "python"

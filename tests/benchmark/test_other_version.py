@@ -1,0 +1,98 @@
+"""A run's files under another version of their runtime: speed and answers, side by side."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.benchmark.other_version import VersionOptions, compare_versions, speed_outcome
+from src.cli.commands.other_version import require_no_regression
+from src.errors import LightshipError, UsageError
+from src.report.sections.versions import sentences
+from src.run import version_comparison
+from src.run.folder import Run
+from src.run.latency import Interval
+from src.system import environments
+from src.system.environments import Environment
+from tests.benchmark.planted_formats import Data, only, silent
+
+HERE = importlib.metadata.version("numpy")
+OPTIONS = VersionOptions(
+    other_version="numpy==0.1",
+    threads=1,
+    processes=2,
+    rounds=4,
+    samples=5,
+    warmup_seconds=0.01,
+    timeout_seconds=15,
+)
+
+
+@pytest.fixture
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the processes of the other version an interpreter that the planted formats notice."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPLANTED_VERSION=0.1 exec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    made = Environment(python, {"numpy": "0.1"})
+    monkeypatch.setattr(environments, "made", lambda *_: made)
+
+
+@pytest.mark.usefixtures("other")
+def test_a_version_that_is_slower_or_answers_otherwise_is_found(run: Run) -> None:
+    only(run, "eager", "other-answers", "other-speed", "other-crash")
+    comparison = compare_versions(run, Data(), OPTIONS, silent)
+    assert version_comparison.read(run.versions / "numpy-0.1.json") == comparison
+    assert (comparison.here, comparison.there, comparison.images) == (HERE, "0.1", 50)
+    same, answers, speed, crash = comparison.files
+    assert (same.answers_outcome, same.verdict, same.changed) == ("ok", "same", 0)
+    assert (answers.answers_outcome, answers.changed) == ("regressed", 50)
+    assert (speed.speed_outcome, speed.answers_outcome) == ("regressed", "ok")
+    assert speed.speed is not None
+    assert speed.speed.high < 0.5
+    assert crash.status == "failed"
+    assert crash.reason is not None
+    assert crash.reason.startswith("the other version: the worker process ended with SIGABRT")
+    with pytest.raises(LightshipError, match=r"of 4 files regressed under numpy 0\.1: .*other-"):
+        require_no_regression(comparison)
+    told = [*sentences(comparison)]
+    assert told[1].startswith("regressed: other-answers under numpy 0.1: ")
+    assert "50 of 50 answers change" in told[1]
+    assert "(slower by more than 5%)" in told[2]
+    assert told[3].startswith("failed: other-crash under numpy 0.1: failed (the other version: ")
+
+
+@pytest.mark.usefixtures("other")
+def test_only_files_that_run_with_the_package_are_compared(run: Run) -> None:
+    only(run, "eager", "talking")
+    for options, place in (
+        (VersionOptions(other_version="onnx==1.0"), "--with: expected an exported format"),
+        (
+            VersionOptions(other_version="numpy==0.1", formats=["talking", "none"]),
+            "formats: expected an exported format that runs on a CPU with numpy: eager, talking; "
+            "found none",
+        ),
+    ):
+        with pytest.raises(UsageError, match=place):
+            compare_versions(run, Data(), options, silent)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "outcome"),
+    [
+        (0.97, 1.02, "ok"),
+        (1.5, 1.6, "ok"),
+        (0.80, 0.94, "regressed"),
+        (0.94, 1.02, "inconclusive"),
+        (0.2, 4.0, "inconclusive"),
+    ],
+)
+def test_a_version_is_slower_if_its_whole_interval_is(
+    low: float, high: float, outcome: str
+) -> None:
+    speed = Interval(value=(low * high) ** 0.5, low=low, high=high, processes=5)
+    assert speed_outcome(speed, 0.05) == outcome
+    assert speed_outcome(None, 0.05) == "inconclusive"

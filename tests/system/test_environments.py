@@ -1,0 +1,92 @@
+"""Environments of other versions: made once, whole, from a name and a version only."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.errors import UsageError
+from src.system import environments
+from src.system.environments import Requirement
+
+ONE = Requirement("onnxruntime", "1.30.0")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(environments, "ROOT", tmp_path / "environments")
+    return tmp_path / "environments"
+
+
+@pytest.fixture
+def installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the log of a planted uv, which makes environments without a network."""
+    log = tmp_path / "log"
+    planted = tmp_path / "uv"
+    planted.write_text(
+        "#!/bin/sh\n"
+        f'echo "$@" >> "{log}"\n'
+        '[ "$1" = pip ] && [ -e "$(dirname "$0")/offline" ] && echo "no network" >&2 && exit 2\n'
+        f'[ "$1" = venv ] && mkdir -p "$5/bin" && ln -s "{sys.executable}" "$5/bin/python"\n'
+        "exit 0\n"
+    )
+    planted.chmod(0o755)
+    monkeypatch.setattr(environments, "uv", lambda: str(planted))
+    return log
+
+
+def test_an_environment_is_made_once_for_each_version(root: Path, installer: Path) -> None:
+    first = environments.made(ONE, {"numpy": "2.0"})
+    assert first.python.is_file()
+    assert first.packages["pytest"]  # what is installed, as the interpreter lists it
+    commands = installer.read_text().splitlines()
+    assert len(commands) == 2
+    assert commands[1].endswith("numpy==2.0 onnxruntime==1.30.0")
+    assert environments.made(ONE, {"numpy": "2.0"}) == first
+    assert installer.read_text().splitlines() == commands
+    other = environments.made(Requirement("onnxruntime", "1.29.0"), {"numpy": "2.0"})
+    assert other.python != first.python
+    assert len(list(root.glob("onnxruntime-1.*/"))) == 2
+
+
+def test_an_environment_that_was_not_finished_is_made_again(root: Path, installer: Path) -> None:
+    offline = installer.with_name("offline")
+    offline.touch()
+    with pytest.raises(UsageError, match=r"onnxruntime==1\.30\.0: expected .*found no network"):
+        environments.made(ONE, {})
+    offline.unlink()
+    assert environments.made(ONE, {}).python.is_file()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("onnxruntime", "onnxruntime>=1", "onnxruntime==", "==1", "onnxruntime==1.0 --pre", ""),
+        *("../x==1", "a/b==1", "-r==1", "onnxruntime==1;x", "onnxruntime @ file:///x", "x==-1"),
+        *("onnxruntime==1.*", "onnx runtime==1", "x==1\n--pre", "http://x==1", "--with==1"),
+    ],
+)
+def test_only_a_package_and_a_version_are_accepted(text: str) -> None:
+    with pytest.raises(UsageError, match="expected a package and one version of it"):
+        environments.parse("--with", text)
+
+
+def test_names_are_compared_as_package_indexes_compare_them() -> None:
+    assert environments.parse("--with", "ONNX_Runtime==1.30.0rc1") == ("onnx-runtime", "1.30.0rc1")
+    assert str(environments.parse("--with", "openvino==2026.1")) == "openvino==2026.1"
+
+
+def test_uv_is_found_on_the_path_or_where_the_scripts_fetched_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert environments.uv() is None
+    fetched = root.parent / ".uv" / "bin" / "uv"
+    fetched.parent.mkdir(parents=True)
+    fetched.touch()
+    assert environments.uv() == str(fetched)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert environments.uv() == "/usr/bin/uv"
