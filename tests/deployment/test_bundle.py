@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import io
 import json
 import os
@@ -30,6 +31,7 @@ from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.reading import convert
 from src.run.row import Row
+from src.shipped import predict_images
 from tests.deployment.conftest import Evaluation
 from tests.report import planted
 from tests.support import damaged_images, photos
@@ -37,8 +39,11 @@ from tests.support.bundle_program import predict_module
 
 Evaluated = Callable[[str], Evaluation]
 FILES = [
-    *("README.md", "class_names.json", "expected.json", "model.onnx", "predict.py"),
-    *("requirements.txt", "test_image.png"),
+    *("LICENSE-predict.txt", "README.md", "SHA256SUMS", "class_names.json", "expected.json"),
+    *("model.json", "model.onnx", "predict.py", "predict_images.py", "predict_opening.py"),
+    *("requirements.lock", "requirements.txt", "runtime_onnxruntime.py"),
+    *(["sbom.cdx.json"] if importlib.util.find_spec("cyclonedx") else []),
+    "test_image.png",
 ]
 # predict.py as a user runs it, and a look at what it imported.
 RUNNER = """
@@ -177,7 +182,7 @@ def test_a_bundle_names_a_file_that_is_not_an_image(bundle: Path, tmp_path: Path
     assert ended.stderr.startswith(f"error: {tmp_path / 'text.jpg'}: cannot identify image file")
 
 
-def test_only_a_file_that_onnx_runtime_opens_is_bundled(run: Run, tmp_path: Path) -> None:
+def test_a_file_that_runs_only_with_this_project_is_not_bundled(run: Run, tmp_path: Path) -> None:
     manifest = run.manifest.read_text()
     run.manifest.write_text(manifest.replace('"onnx_int8"', '"eager"'))
     try:
@@ -196,14 +201,14 @@ def test_a_bundle_crops_long_images_as_the_evaluation_does(size: tuple[int, int]
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     picture = Image.fromarray(noise)
     assert np.array_equal(
-        predict_module().preprocess(picture, as_dict(rule.facts())), rule(picture).numpy()
+        predict_images.preprocess(picture, as_dict(rule.facts())), rule(picture).numpy()
     )
 
 
 def test_a_bundle_reads_every_kind_of_image_as_training_does(tmp_path: Path) -> None:
     photos.write(tmp_path, 8)
     for path in sorted(tmp_path.rglob("*.*")):
-        assert np.array_equal(predict_module().read_image(path), read_image(path)), path
+        assert np.array_equal(predict_images.read_image(path), read_image(path)), path
 
 
 @pytest.mark.parametrize("content", damaged_images.READABLE, ids=lambda content: content.__name__)
@@ -212,7 +217,7 @@ def test_a_bundle_reads_damaged_images_as_training_does(
 ) -> None:
     (tmp_path / "x.jpg").write_bytes(content())
     assert np.array_equal(
-        predict_module().read_image(tmp_path / "x.jpg"), read_image(tmp_path / "x.jpg")
+        predict_images.read_image(tmp_path / "x.jpg"), read_image(tmp_path / "x.jpg")
     )
 
 
@@ -220,21 +225,19 @@ def test_a_bundle_reads_damaged_images_as_training_does(
 def test_any_error_of_a_decoder_is_an_unreadable_image_to_a_bundle(
     content: Callable[[], bytes],
 ) -> None:
-    program = predict_module()
-    with pytest.raises(program.UnreadableImageError) as caught:
-        program.read_image(io.BytesIO(content()))
+    with pytest.raises(predict_images.UnreadableImageError) as caught:
+        predict_images.read_image(io.BytesIO(content()))
     assert "\n" not in str(caught.value)
 
 
 def test_the_image_limits_of_a_bundle_are_those_of_training() -> None:
-    program = predict_module()
-    assert program.MOST_PIXELS == image_file.MOST_PIXELS
-    assert program.LONGEST_SIDE == image_file.LONGEST_SIDE
-    assert (program.LONGEST_RATIO, program.ORIENTATION) == (
+    assert predict_images.MOST_PIXELS == image_file.MOST_PIXELS
+    assert predict_images.LONGEST_SIDE == image_file.LONGEST_SIDE
+    assert (predict_images.LONGEST_RATIO, predict_images.ORIENTATION) == (
         preprocessing_steps.LONGEST_RATIO,
         preprocessing_steps.ORIENTATION,
     )
-    assert program.formats() == image_kind.formats()
+    assert predict_images.formats() == image_kind.formats()
 
 
 def test_a_bundle_predicts_the_other_images_after_an_unreadable_one(
@@ -276,13 +279,10 @@ def test_a_bundle_ships_a_decoder_that_was_measured_to_keep_the_budget(
     large = tmp_path / "large.jpg"
     Image.fromarray(photos.pixels(600, 800)).save(large)
     program = predict_module()
-    monkeypatch.setattr(program, "HERE", shipped)
-    drafted, plain = (
-        program.Model(shipped / "model.onnx", decoder=decoder) for decoder in (None, "pillow")
-    )
+    drafted, plain = (program.Model(shipped, decoder=decoder) for decoder in (None, "pillow"))
     rule = plain._preprocessing
-    at_least = program.least_side("pillow_draft", rule)
-    smaller = program.preprocess(program.read_image(large, at_least=at_least), rule)
+    at_least = predict_images.least_side("pillow_draft", rule)
+    smaller = predict_images.preprocess(predict_images.read_image(large, at_least=at_least), rule)
     assert np.array_equal(drafted.prepare(large), smaller)
     assert not np.array_equal(plain.prepare(large), smaller)
     classified = classify(shipped, large)
@@ -291,8 +291,9 @@ def test_a_bundle_ships_a_decoder_that_was_measured_to_keep_the_budget(
         bundled(run, tmp_path / "model.zip", *argv, "embedded=true")
 
 
-def test_a_bundles_program_imports_only_its_requirements() -> None:
-    tree = ast.parse((CONTENTS / "predict.py").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("path", sorted(CONTENTS.glob("*.py")), ids=lambda path: path.name)
+def test_a_shipped_file_imports_only_its_requirements(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     names = {
         name.partition(".")[0]
         for node in ast.walk(tree)
@@ -303,7 +304,10 @@ def test_a_bundles_program_imports_only_its_requirements() -> None:
             else [alias.name for alias in node.names]
         )
     }
-    assert names - set(sys.stdlib_module_names) == {"numpy", "onnxruntime", "PIL"}
+    beside = {file.stem for file in CONTENTS.glob("*.py") if not file.stem.startswith("runtime_")}
+    # A runtime is imported by the file that is named after it, and by no other.
+    runtime = {path.stem.removeprefix("runtime_")} if path.stem.startswith("runtime_") else set()
+    assert names - set(sys.stdlib_module_names) - beside <= {"numpy", "PIL"} | runtime
 
 
 @pytest.mark.slow
