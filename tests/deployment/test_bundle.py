@@ -47,11 +47,13 @@ FILES = [
 ]
 # predict.py as a user runs it, and a look at what it imported.
 RUNNER = """
-import runpy, sys
+import pathlib, runpy, sys
 sys.argv = sys.argv[1:]
+sys.path[0] = str(pathlib.Path(sys.argv[0]).parent)  # as Python does for a program
 runpy.run_path(sys.argv[0], run_name="__main__")
-assert not {"torch", "torchvision", "lightning", "src"} & set(sys.modules)
+assert not {FORBIDDEN} & set(sys.modules)
 """
+FORBIDDEN = {"torch", "torchvision", "lightning", "src"}
 
 
 def bundled(run: Run, output: Path, *argv: str) -> Path:
@@ -70,11 +72,14 @@ def bundle(run: Run, evaluation: Evaluated, tmp_path_factory: pytest.TempPathFac
 
 
 def classify(
-    bundle: Path, *argv: str | Path, python: str = sys.executable
+    bundle: Path, *argv: str | Path, python: str = sys.executable, torch: bool = False
 ) -> subprocess.CompletedProcess[str]:
+    """Run ``predict.py``, which may import ``torch`` or not."""
+    forbidden = FORBIDDEN - ({"torch"} if torch else set())
+    runner = RUNNER.replace("{FORBIDDEN}", repr(forbidden))
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     return subprocess.run(
-        [python, "-c", RUNNER, bundle / "predict.py", *argv],
+        [python, "-c", runner, bundle / "predict.py", *argv],
         capture_output=True,
         text=True,
         env=environment,
