@@ -85,7 +85,7 @@ def installed(names: Sequence[str], *, same_minor: bool) -> Software:
     Raises:
         UsageError: one is not installed.
     """
-    direct = sorted({canonicalize_name(name) for name in (*names, *PROGRAM)})
+    direct: list[str] = sorted({canonicalize_name(name) for name in (*names, *PROGRAM)})
     extras: dict[str, set[str]] = {name: set() for name in direct}
     found: dict[str, Package] = {}
     pending = list(direct)

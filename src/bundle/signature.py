@@ -143,9 +143,12 @@ def _private_key(path: Path) -> EllipticCurvePrivateKey:
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         problem = describe(error)
     else:
-        if isinstance(key, EllipticCurvePrivateKey) and key.curve.name in _CURVES:
-            return key
-        problem = f"{type(key).__name__} of another kind"
+        if isinstance(key, EllipticCurvePrivateKey):
+            if key.curve.name in _CURVES:
+                return key
+            problem = f"a key on the curve {key.curve.name}"
+        else:
+            problem = f"an {type(key).__name__}"
     raise UsageError(
         "sign",
         expected="a private key in PEM on the curve P-256, P-384 or P-521, not encrypted",

@@ -70,8 +70,8 @@ def parse(stage: str, description: str | None, options: type[Options]) -> tuple[
     """Return the run and the options that a stage's command line names.
 
     ``a=v`` is the same as ``--a=v``. ``stage=name`` takes the values of
-    ``configs/<stage>/<name>.yaml``, which single values override. The default of each option is
-    its value in the run's training.
+    ``configs/<stage>/<name>.yaml``, which single values override. The default of each option that
+    a training has is its value in the run's training.
 
     Args:
         stage: the name of the package in ``src``.

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from src import formats
 from src.bundle import packages
@@ -19,9 +20,9 @@ class Planted(dict[str, Any]):
     """Installed packages: versions, requirements, and fields of the metadata."""
 
     def distribution(self, name: str) -> Any:
-        if name not in self:
+        if canonicalize_name(name) not in self:
             raise metadata.PackageNotFoundError(name)
-        version, requires, fields = self[name]
+        version, requires, fields = self[canonicalize_name(name)]
         facts = SimpleNamespace(get_all=fields.get)
         return SimpleNamespace(version=version, requires=requires, metadata=facts)
 

@@ -148,7 +148,7 @@ def test_a_signature_of_the_same_files_has_the_same_bytes(tmp_path: Path) -> Non
     ("content", "found"),
     [
         (pem("Ed25519"), "Ed25519"),
-        (pem("secp256k1"), "EllipticCurve"),
+        (pem("secp256k1"), "the curve secp256k1"),
         (pem("P-256", "secret"), "a key that is encrypted"),
         (b"-----BEGIN nothing", "ValueError"),
         (None, "No such file"),

@@ -138,6 +138,7 @@ def test_the_card_of_a_bundle_has_the_measured_figures(run: Run, bundle: Path) -
     assert ", ".join(photos.CLASSES) in card
     assert results.checkpoint.sha256 in card
     assert json.loads((bundle / "class_names.json").read_text()) == list(photos.CLASSES)
+    assert "No licence was given for the model" in card
 
 
 def test_the_card_of_an_embedded_bundle_has_the_measured_figures(

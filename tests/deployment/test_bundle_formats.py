@@ -6,7 +6,6 @@ import importlib.util
 import json
 import shutil
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -78,7 +77,7 @@ def test_a_bundle_of_compiled_code_predicts_as_the_evaluation(
     assert "machine code" in (bundle / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_bundle_has_the_licence_the_bill_and_a_signature_that_verifies(
+def test_a_bundle_of_the_recommended_format_has_licence_bill_and_a_signature_that_verifies(
     run: Run, evaluation: Evaluated, tmp_path: Path
 ) -> None:
     pytest.importorskip("cryptography")
@@ -88,21 +87,17 @@ def test_a_bundle_has_the_licence_the_bill_and_a_signature_that_verifies(
         "openssl pkey -in key.pem -pubout -out key.pub",
     ):
         subprocess.run(make.split(), cwd=tmp_path, check=True, capture_output=True)
-    words = (
-        "format=onnx_fp32",
-        f"licence={tmp_path / 'terms.txt'}",
-        f"sign={tmp_path / 'key.pem'}",
-    )
+    words = (f"licence={tmp_path / 'terms.txt'}", f"sign={tmp_path / 'key.pem'}")
     folder = bundled(run, tmp_path / "model.zip", *words)
     card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"as `model.onnx` ({run.read_benchmark().recommended['cpu']})" in card
     assert "The model: `LICENSE-model.txt`." in card
     assert (folder / "LICENSE-model.txt").read_text() == "For the sea only."
     # The commands of the README, with the key outside of the folder.
     [openssl] = [line.strip() for line in card.splitlines() if "openssl dgst" in line]
-    [sums] = [
-        line.strip() for line in card.splitlines() if line.startswith("    sha256sum -c SHA")
-    ][:1]
-    for line in (openssl.replace("key.pub", "../key.pub"), sums.partition("#")[0]):
+    sums = "sha256sum -c SHA256SUMS"
+    assert f"    {sums}\n" in card
+    for line in (openssl.replace("key.pub", "../key.pub"), sums):
         ended = subprocess.run(line.split(), cwd=folder, capture_output=True, check=False)
         assert ended.returncode == 0, (line, ended.stdout, ended.stderr)
     listed = {line.split()[1] for line in (folder / "SHA256SUMS").read_text().splitlines()}
@@ -115,58 +110,16 @@ def test_a_bundle_has_the_licence_the_bill_and_a_signature_that_verifies(
         libraries = [part for part in bill["components"] if part["type"] == "library"]
         assert [f"{part['name']}=={part['version']}" for part in libraries] == locked
     # Using it leaves the folder as it was signed.
-    assert classify(folder, "--check").returncode == 0
+    assert json.loads((folder / "model.json").read_text())["threads"] == 1
+    assert classify(folder, "--check", "--threads", "measured").returncode == 0
     assert {path.name for path in folder.iterdir()} == listed | signatures
+    (tmp_path / "again").mkdir()
     bundled(run, tmp_path / "again" / "model.zip", *words)
     archives = [path.read_bytes() for path in tmp_path.rglob("model.zip")]
     assert len(archives) == 2
     assert archives[0] == archives[1]
     with zipfile.ZipFile(tmp_path / "model.zip") as archive:
         assert len(archive.namelist()) == len(listed) + 3
-
-
-def test_a_bundle_of_the_recommended_format_is_the_default(
-    run: Run, evaluation: Evaluated, tmp_path: Path
-) -> None:
-    folder = bundled(run, tmp_path / "model.zip")
-    recommended = run.read_benchmark().recommended["cpu"]
-    card = (folder / "README.md").read_text(encoding="utf-8")
-    assert f"as `model.onnx` ({recommended})" in card
-    assert "No licence was given for the model" in card
-
-
-def test_the_threads_of_the_measurement_can_be_asked_for(
-    run: Run, evaluation: Evaluated, tmp_path: Path
-) -> None:
-    folder = bundled(run, tmp_path / "model.zip", "format=onnx_fp32")
-    assert json.loads((folder / "model.json").read_text())["threads"] == 1
-    for words in (["measured"], ["2"]):
-        assert classify(folder, "--check", "--threads", *words).returncode == 0
-    for wrong in ("0", "many", "1025"):
-        ended = classify(folder, "--check", "--threads", wrong)
-        assert ended.returncode == 2
-        assert "expected a number from 1 to 1024 or measured" in ended.stderr
-    about = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(about | {"threads": None}))
-    ended = classify(folder, "--check", "--threads", "measured")
-    assert "this model was not measured; give a number" in ended.stderr
-
-
-def test_options_of_the_bundle_do_not_come_from_the_run(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A stranger's run could else have a file of this machine packed."""
-    copy = Run(tmp_path / "version_7")
-    shutil.copytree(run.folder, copy.folder)
-    with copy.config.open("a") as file:
-        file.write(f"\nbundle:\n  licence: /etc/passwd\n  output: {tmp_path / 'x.zip'}\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["bundle", str(copy.folder)])
-    from src.cli.commands.bundle import main
-
-    with pytest.raises(UsageError, match="output"):
-        main()
-    assert not (tmp_path / "x.zip").exists()
 
 
 def test_preprocessing_inside_is_refused_for_a_format_that_cannot_have_it(

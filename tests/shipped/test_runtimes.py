@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import zipfile
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from src.shipped import runtime_torch
+from src.shipped import predict, runtime_torch
 from src.shipped.predict import Model, UnusableModelError
 from src.shipped.predict_opening import HERE
 from src.system import machine
@@ -116,7 +117,9 @@ def test_images_of_a_file_that_mixes_its_batch_are_answered_alone(tmp_path: Path
     assert sizes == [1, 1, 1]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    "runtime", ["onnxruntime", "openvino", pytest.param("torch", marks=pytest.mark.slow)]
+)
 def test_the_number_of_threads_is_that_which_was_asked_for(runtime: str, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     folder = FOLDERS[runtime](tmp_path / "model", has_metadata=True)
@@ -139,6 +142,23 @@ print({code}, *({{"torch", "onnxruntime", "openvino"}} & set(sys.modules)))
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.split() == ["1", runtime]
+
+
+def test_a_number_of_threads_is_bounded_or_that_of_the_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "HERE", tmp_path)
+    for measured in (4, None):
+        (tmp_path / "model.json").write_text(json.dumps({"threads": measured}))
+        assert [predict.chosen_threads(text) for text in ("1", "1024")] == [1, 1024]
+        for wrong in ("0", "many", "1025", "-1", "1.5", ""):
+            with pytest.raises(ArgumentTypeError, match="expected a number from 1 to 1024 or mea"):
+                predict.chosen_threads(wrong)
+        if measured:
+            assert predict.chosen_threads("measured") == measured
+        else:
+            with pytest.raises(ArgumentTypeError, match="this model was not measured"):
+                predict.chosen_threads("measured")
 
 
 def test_a_file_that_holds_code_is_compared_with_its_hash_before_it_is_loaded(
