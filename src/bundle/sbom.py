@@ -19,6 +19,7 @@ from src.system.packages import missing_packages
 
 if TYPE_CHECKING:
     from cyclonedx.model.component import Component
+    from cyclonedx.model.license import License
 
 FILE = "sbom.cdx.json"
 _PACKAGE = "cyclonedx"
@@ -151,17 +152,25 @@ def _sha256(content: str) -> list[Any]:
 
 
 def _library(package: Package) -> Component:
-    from cyclonedx.contrib.license.factories import LicenseFactory
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
 
     url = PackageURL("pypi", None, package.name, package.version)
-    licence = package.licence
     return Component(
         type=ComponentType.LIBRARY,
         name=package.name,
         version=package.version,
         bom_ref=url.to_string(),
         purl=url,
-        licenses=[LicenseFactory().make_from_string(licence)] if licence else [],
+        licenses=[_licence(package.licence)] if package.licence else [],
     )
+
+
+def _licence(text: str) -> License:
+    """Return a licence by its SPDX identifier or expression, or else by its name."""
+    from cyclonedx import spdx
+    from cyclonedx.model.license import DisjunctiveLicense, LicenseExpression
+
+    if spdx.is_supported_id(text):
+        return DisjunctiveLicense(id=text)
+    return LicenseExpression(text) if spdx.is_expression(text) else DisjunctiveLicense(name=text)

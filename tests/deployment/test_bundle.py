@@ -316,20 +316,31 @@ def test_a_shipped_file_imports_only_its_requirements(path: Path) -> None:
     assert names - set(sys.stdlib_module_names) - beside <= {"numpy", "PIL"} | runtime
 
 
-@pytest.mark.slow
-def test_a_bundle_runs_in_a_new_environment_with_its_requirements(
-    bundle: Path, evaluation: Evaluated, tmp_path: Path
-) -> None:
+def new_environment(bundle: Path, folder: Path, *install: str) -> str:
+    """Return the Python of a new environment in ``folder`` with what ``pip`` installs."""
     uv = shutil.which("uv")
     if uv is None:
         pytest.skip("no uv to make an environment with")
-    environment = tmp_path / "environment"
-    python = environment / "bin" / "python"
-    subprocess.run([uv, "venv", "--python", sys.executable, environment], check=True)
-    install = [uv, "pip", "install", "--python", python, "-r", bundle / "requirements.txt"]
-    subprocess.run(install, check=True)
+    python = folder / "bin" / "python"
+    subprocess.run([uv, "venv", "--python", sys.executable, folder], check=True)
+    subprocess.run([uv, "pip", "install", "--python", python, *install], cwd=bundle, check=True)
     ended = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False)
     assert ended.returncode == 1
+    return str(python)
+
+
+INSTALL = {
+    "ranges": ("-r", "requirements.txt"),
+    "exact versions": ("--no-deps", "-r", "requirements.lock"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("install", INSTALL)
+def test_a_bundle_runs_in_a_new_environment_with_its_requirements(
+    bundle: Path, evaluation: Evaluated, tmp_path: Path, install: str
+) -> None:
+    python = new_environment(bundle, tmp_path / "environment", *INSTALL[install])
     expected = evaluation("onnx_fp32")
-    ended = classify(bundle, "--check", "--json", *expected.paths, python=str(python))
+    ended = classify(bundle, "--check", "--json", *expected.paths, python=python)
     require_answers_of(expected, ended, 1e-6)

@@ -17,7 +17,13 @@ from src.errors import UsageError
 from src.run.folder import Run
 from src.system.packages import missing_packages
 from tests.deployment.conftest import Evaluation, command, evaluate
-from tests.deployment.test_bundle import bundled, classify, require_answers_of
+from tests.deployment.test_bundle import (
+    INSTALL,
+    bundled,
+    classify,
+    new_environment,
+    require_answers_of,
+)
 
 Evaluated = Callable[[str], Evaluation]
 WITHOUT_TORCH = ["onnx_int8_dynamic", "openvino_fp32"]
@@ -45,6 +51,19 @@ def test_a_bundle_of_another_runtime_predicts_as_the_evaluation_without_torch(
     programs = {path.name for path in bundle.glob("*.py") if path.name.startswith("runtime_")}
     assert programs == {f"runtime_{formats.get(name).runs_with[0]}.py"}
     assert "torch" not in (bundle / "requirements.lock").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("install", INSTALL)
+def test_a_bundle_of_openvino_runs_in_a_new_environment(
+    complete_run: Run, tmp_path: Path, install: str
+) -> None:
+    pytest.importorskip("openvino")
+    bundle = bundled(complete_run, tmp_path / "model.zip", "format=openvino_fp32")
+    python = new_environment(bundle, tmp_path / "environment", *INSTALL[install])
+    expected = evaluate(complete_run, "openvino_fp32")
+    ended = classify(bundle, "--check", "--json", *expected.paths, python=python)
+    require_answers_of(expected, ended, WITHIN)
 
 
 @pytest.mark.slow
