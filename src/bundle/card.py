@@ -170,16 +170,15 @@ def _signature(shipment: Shipment) -> str:
     return f"""
 ## Signature
 
-Verify it before the first use, in this folder. The signer's public key, `key.pub`, comes from the
-signer by another way; `sha256sum key.pub` gave `{shipment.key_sha256}`.
+Verify it before the first use, in this folder. The public key `key.pub` comes from the signer by
+another way, and lies outside of this folder. Its SHA-256 was
+`{shipment.key_sha256}`.
 
-    openssl dgst -sha256 -verify key.pub -signature {signature.SUMS_SIGNATURE} {signature.SUMS}
+    openssl dgst -sha256 -verify ../key.pub -signature {signature.SUMS_SIGNATURE} {signature.SUMS}
     sha256sum -c {signature.SUMS}
 
 This finds a changed or missing file. The next command finds an added one as well; it is that of the
 package model-signing, and `{signature.MODEL_SIGNATURE}` has its format.
 
-    model_signing verify key --signature {signature.MODEL_SIGNATURE} --public_key key.pub .
-
-Keep `key.pub` outside of this folder.
+    model_signing verify key --signature {signature.MODEL_SIGNATURE} --public_key ../key.pub .
 """

@@ -180,7 +180,10 @@ def chosen_decoder(folder: Path = HERE) -> str:
 def chosen_threads(text: str) -> int:
     """Return a number of threads: itself, or for ``measured`` that of the measurement."""
     if text == MEASURED:
-        threads: int | None = description(HERE)["threads"]
+        try:
+            threads: int | None = description(HERE)["threads"]
+        except UnusableModelError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
         if threads is None:
             raise argparse.ArgumentTypeError("this model was not measured; give a number")
         return threads

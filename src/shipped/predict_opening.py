@@ -13,6 +13,17 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 HERE = Path(__file__).resolve().parent
+KEYS = {
+    "runtime",
+    "model",
+    "sha256",
+    "executes",
+    "mixes_batch",
+    "threads",
+    "preprocessing",
+    "input",
+}
+AGAIN = "unpack the zip file again"
 
 
 class Runtime(Protocol):
@@ -28,8 +39,18 @@ class UnusableModelError(RuntimeError):
 
 
 def description(folder: Path) -> dict[str, Any]:
-    """Return what ``model.json`` says of the model file and the way to run it."""
-    about: dict[str, Any] = read_json(folder / "model.json")
+    """Return what ``model.json`` says of the model file and the way to run it.
+
+    Raises:
+        UnusableModelError: it is missing or damaged.
+    """
+    try:
+        about: dict[str, Any] = read_json(folder / "model.json")
+        missing = sorted(KEYS - set(about))
+    except (OSError, ValueError, TypeError) as error:
+        raise UnusableModelError(f"model.json: {one_line(error)}; {AGAIN}") from error
+    if missing:
+        raise UnusableModelError(f"model.json: {', '.join(missing)} missing; {AGAIN}")
     return about
 
 

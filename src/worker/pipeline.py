@@ -1,7 +1,7 @@
 """Timing of a deployed program within the worker: the bytes of an image file to its label.
 
-The functions of :mod:`src.shipped.predict` and its images are timed, which a bundle ships. They need numpy and
-Pillow only. The files are in memory, so no disk and no network is part of the time.
+The functions of :mod:`src.shipped` are timed, which a bundle ships. They need numpy and Pillow
+only. The files are in memory, so no disk and no network is part of the time.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from packaging.utils import canonicalize_name
 from src import formats
 from src.bundle import packages
 from src.errors import UsageError
+from tests.conftest import ROOT
 
 
 class Planted(dict[str, Any]):
@@ -103,6 +105,12 @@ def test_the_versions_here_are_within_the_ranges_of_every_format(name: str) -> N
         requirement = Requirement(line)
         assert locked[requirement.name] in SpecifierSet(str(requirement.specifier))
     assert {"numpy", "pillow", *bundling.packages} <= set(locked)
+
+
+def test_the_page_names_every_format_that_is_bundled() -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    table = page.partition("| format | runtime in the bundle |")[2].partition("\n\n")[0]
+    assert set(BUNDLED) <= set(re.findall(r"`(\w+)`", table))
 
 
 def test_every_format_for_a_cpu_is_bundled_but_those_that_need_this_project() -> None:

@@ -97,6 +97,38 @@ def test_a_model_answers_with_its_own_metadata_or_else_those_of_the_bundle(
     assert np.abs(model.probabilities(image) - one_by_one[0]).max() < 1e-9
 
 
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("has_metadata", [True, False])
+def test_a_file_that_takes_pixels_gets_pixels(
+    runtime: str, has_metadata: bool, tmp_path: Path, image: Path
+) -> None:
+    import onnx
+    from onnx import parser
+
+    size, takes = RULE["image_size"], {"dtype": "uint8", "layout": "NHWC", "normalised": False}
+    model = parser.parse_model(
+        f'<ir_version: 10, opset_import: ["" : 20]> g (uint8[batch, {size}, {size}, 3] images)'
+        " => (float[batch, k] logits) { f = Cast <to = 1> (images) logits = Flatten (f) }"
+    )
+    facts = {**identity_models.metadata(RULE), "input": takes} if has_metadata else {}
+    texts = {name: json.dumps(value) for name, value in facts.items()}
+    onnx.helper.set_model_props(model, texts)
+    path = tmp_path / "model.onnx"
+    onnx.save_model(model, path)
+    if runtime == "openvino":
+        openvino = pytest.importorskip("openvino")
+        graph = openvino.convert_model(path)
+        for name, text in texts.items():
+            graph.set_rt_info(text, ["lightship", name])
+        path = tmp_path / "model.xml"
+        openvino.save_model(graph, path, compress_to_fp16=False)
+    (tmp_path / "class_names.json").write_text(json.dumps(CLASSES))
+    loaded = Model(described(path, RULE, f"runtime_{runtime}", input=takes))
+    pixels = loaded.prepare(image)
+    assert (pixels.shape, pixels.dtype) == ((size, size, 3), np.uint8)
+    assert np.array_equal(loaded.logits([pixels, pixels])[1], pixels.ravel())
+
+
 def test_images_of_a_file_that_mixes_its_batch_are_answered_alone(tmp_path: Path) -> None:
     folder = onnx_folder(tmp_path / "model", has_metadata=True)
     described(folder / "model.onnx", RULE, mixes_batch=True)
@@ -149,7 +181,8 @@ def test_a_number_of_threads_is_bounded_or_that_of_the_measurement(
 ) -> None:
     monkeypatch.setattr(predict, "HERE", tmp_path)
     for measured in (4, None):
-        (tmp_path / "model.json").write_text(json.dumps({"threads": measured}))
+        (tmp_path / "model").write_bytes(b"")
+        described(tmp_path / "model", RULE, threads=measured)
         assert [predict.chosen_threads(text) for text in ("1", "1024")] == [1, 1024]
         for wrong in ("0", "many", "1025", "-1", "1.5", ""):
             with pytest.raises(ArgumentTypeError, match="expected a number from 1 to 1024 or mea"):
@@ -159,6 +192,17 @@ def test_a_number_of_threads_is_bounded_or_that_of_the_measurement(
         else:
             with pytest.raises(ArgumentTypeError, match="this model was not measured"):
                 predict.chosen_threads("measured")
+    (tmp_path / "model.json").unlink()
+    with pytest.raises(ArgumentTypeError, match=r"model\.json: .*No such file"):
+        predict.chosen_threads("measured")
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "3", '{"model": "model.onnx"}', "\xff"])
+def test_a_damaged_description_is_refused_in_one_line(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "model.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(UnusableModelError, match=r"^model\.json: .*; unpack the zip file again$"):
+        Model(tmp_path)
 
 
 def test_a_file_that_holds_code_is_compared_with_its_hash_before_it_is_loaded(
