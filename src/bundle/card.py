@@ -78,11 +78,7 @@ It knows no other classes than these: an image of something else gets one of the
 
 ## Versions
 
-`requirements.txt` has ranges, from the versions that it was tried with. Use it where the model
-shares an environment with other software, and run `--check` there. `requirements.lock` has the
-exact versions of all packages that `expected.json` was made with. To have the same environment
-again, on the same platform: `pip install --no-deps -r requirements.lock`.
-{_bill(shipment)}
+{_versions(shipment)}
 ## Licences
 
 {_licences(manifest, shipment)}
@@ -137,12 +133,17 @@ signature shows who packed it.
 """
 
 
-def _bill(shipment: Shipment) -> str:
+def _versions(shipment: Shipment) -> str:
+    versions = """\
+`requirements.txt` has ranges, from the versions that it was tried with. Use it where the model
+shares an environment with other software, and run `--check` there. `requirements.lock` has the
+exact versions of all packages that `expected.json` was made with. To have the same environment
+again, on the same platform: `pip install --no-deps -r requirements.lock`."""
     if not shipment.has_bill:
-        return ""
-    return f"""
-`{sbom.FILE}` lists the model, the program and these packages with their licences (CycloneDX 1.6).
-"""
+        return versions
+    return f"""{versions}
+
+`{sbom.FILE}` (CycloneDX 1.6) lists the model, the program and these packages with licences."""
 
 
 def _licences(manifest: Manifest, shipment: Shipment) -> str:

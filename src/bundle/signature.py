@@ -39,6 +39,18 @@ def sums(contents: Mapping[str, bytes]) -> bytes:
     return "".join(f"{_hash(contents[name])}  {name}\n" for name in sorted(contents)).encode()
 
 
+def seals(name: str, contents: Mapping[str, bytes], signer: Signer | None) -> dict[str, bytes]:
+    """Return ``SHA256SUMS`` and, with a signer, the signatures.
+
+    Args:
+        name: of the folder.
+        contents: all other files in it.
+        signer: the key.
+    """
+    hashes = {SUMS: sums(contents)}
+    return hashes | (signer.signatures(name, {**contents, **hashes}) if signer else {})
+
+
 class Signer:
     """A private key.
 

@@ -94,9 +94,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
     if has_bill:
         licence = licences.MODEL_LICENCE if shipment.has_licence else None
         contents[sbom.FILE] = sbom.bill(manifest, name, software, contents, bundling.files, licence)
-    contents[signature.SUMS] = signature.sums(contents)
-    if signer:
-        contents |= signer.signatures(Path(options.output).stem, contents)
+    contents |= signature.seals(Path(options.output).stem, contents, signer)  # the last ones
     archive.write(Path(options.output), contents)
     return {name: len(contents[name]) for name in sorted(contents)}
 

@@ -59,8 +59,7 @@ def packed(folder: Path, kind: str = "P-256") -> Path:
     (folder / "key.pem").write_bytes(pem(kind))
     signer = Signer(folder / "key.pem")
     (folder / "key.pub").write_bytes(public(signer))
-    contents = {**CONTENTS, SUMS: signature.sums(CONTENTS)}
-    contents |= signer.signatures("model", contents)
+    contents = {**CONTENTS, **signature.seals("model", CONTENTS, signer)}
     for name, content in contents.items():
         (folder / "model" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "model" / name).write_bytes(content)

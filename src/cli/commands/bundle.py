@@ -1,4 +1,4 @@
-"""Pack an exported ONNX file and everything needed to use it into one zip file.
+"""Pack an exported file and everything needed to use it into one zip file.
 
 python -m src.bundle lightning_logs/convnext_t/version_0 --format onnx_int8 -o model.zip
 """
@@ -12,6 +12,7 @@ from src.system.console import open_console
 
 def main() -> None:
     """Run the command line of this process."""
+    from src.bundle import sbom
     from src.bundle.stage import bundle  # imports torch and Lightning
 
     run, options = parse("bundle", __doc__, BundleOptions)
@@ -19,4 +20,6 @@ def main() -> None:
     console = open_console()
     for name, size in contents.items():
         console.print(f"{name}: {size / 1e6:.3f} MB")
+    if options.sbom is None and sbom.FILE not in contents:
+        console.print(f"No {sbom.FILE}: it is written with pip install cyclonedx-python-lib")
     console.print(f"Bundle: {options.output}, to be checked with python predict.py --check")
