@@ -134,6 +134,10 @@ class WorkerProcess:
         """Peak memory of the worker on the GPU; None on a CPU and if it is not metered."""
         return self._device_memory.peak_bytes if self._device_memory else None
 
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when an answer is there, for ``select``."""
+        return self._connection.fileno()
+
     def ask(
         self,
         request: protocol.Request[protocol.AnswerType],
