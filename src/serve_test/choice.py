@@ -11,9 +11,9 @@ from src.serve_test.highest import gain_of
 
 
 class Choice(NamedTuple):
-    """The index of the configuration to use, and the gain of batching in the rate."""
+    """The position of the configuration to use, and the gain of batching in the rate."""
 
-    index: int | None  # None if no configuration holds a rate
+    position: int | None  # None if no configuration holds a rate
     gain: Interval | None  # None if it cannot be told
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.run.serve_test import ProbeVerdict
-from src.serve_test.open_loop import Traffic
+from src.serve_test.open_loop import Times, Traffic
 
 # Requests behind a p99, from MLPerf Inference's rules: see src.benchmark.statistics.latency.
 LEAST_SAMPLES = 662
@@ -17,6 +17,7 @@ WARM_UP = 0.1  # share of the measured requests that come before them and are no
 MOST_BACKLOG = 0.05
 LEAST_LAG = 5e-4  # seconds: timers are no finer where a core is shared
 LAG_SHARE = 0.05  # of the limit
+_DIGITS = 7  # of stored seconds
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def judge(traffic: Traffic, limit: float, streams: int, largest: int) -> Judgeme
         largest: requests of a batch at most; full batches in hand are no backlog.
     """
     first = warm_up_of(len(traffic.latencies))
-    p50, p99 = np.percentile(traffic.latencies[first:], [50, 99])
+    p50, p99 = np.percentile(stored(traffic.latencies)[first:], [50, 99])
     lag = float(np.percentile(traffic.lags, 99))
     in_hand = 2 * streams * largest
     is_behind = traffic.backlog > max(MOST_BACKLOG * len(traffic.latencies), in_hand)
@@ -60,6 +61,11 @@ def judge(traffic: Traffic, limit: float, streams: int, largest: int) -> Judgeme
     else:
         verdict = "held" if p99 <= limit else "late"
     return Judgement(verdict, float(p50), float(p99), lag)
+
+
+def stored(seconds: Times) -> Times:
+    """Return times as they are stored, from which the figures can be computed again."""
+    return np.round(seconds, _DIGITS)
 
 
 def lag_limit(limit: float) -> float:

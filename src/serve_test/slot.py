@@ -18,7 +18,6 @@ from src.serve_test.setups import Setup
 from src.serve_test.state import State
 
 _PATIENCE = 10  # times the limit; a request that waits for longer ends the probe
-_DIGITS = 7  # of stored seconds
 
 
 class Streams(Servers, Protocol):
@@ -101,7 +100,7 @@ class Slot:
             is_cut=traffic.is_cut,
             verdict=judged.verdict,
             batches={str(size): sizes[size] for size in sorted(sizes)},
-            latencies_s=[round(seconds, _DIGITS) for seconds in traffic.latencies.tolist()],
+            latencies_s=judgement.stored(traffic.latencies).tolist(),
         )
         self._start_seconds = 0.0
         self._state.probes.append(probe)

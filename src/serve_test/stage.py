@@ -212,7 +212,7 @@ class _Session:
             options.max_seconds,
             self.limit,
             self.report,
-            self._save,
+            self._changed,
         ).run()
         if not self.is_complete:
             for state in self.states:
@@ -243,6 +243,9 @@ class _Session:
                 "it alone. Rates are lower than with a core of its own."
             )
 
+    def _changed(self) -> None:
+        self._save()
+
     def _save(self) -> ServeTest:
         record = self._record()
         reading.require_readable(record)
@@ -272,7 +275,7 @@ class _Session:
             p99_limit_s=self.limit,
             is_complete=self.is_complete,
             configurations=configurations,
-            chosen=choice.index,
+            chosen=choice.position,
             gain=choice.gain,
             notes=list(self.notes),
         )

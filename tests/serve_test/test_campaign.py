@@ -98,7 +98,7 @@ def test_batching_is_chosen_only_if_it_holds_measurably_more(
     states = [State(PLAIN), State(Setup(1, 1, 0.005, 8))]
     assert search(states, Opened(seconds_of))
     choice = choose([state.record() for state in states])
-    assert choice.index == int(helps)
+    assert choice.position == int(helps)
     assert choice.gain is not None
     assert (choice.gain.low > 2) if helps else (choice.gain.low < 1.05)
 
@@ -129,7 +129,7 @@ def without_seconds(states: Sequence[State]) -> list[Configuration]:
     ]
 
 
-@pytest.mark.parametrize("stop_after", [1, 3, 7, 12])
+@pytest.mark.parametrize("stop_after", [1, 9])
 def test_a_killed_search_goes_on_and_ends_as_one_that_was_not(stop_after: int) -> None:
     setups = [PLAIN, Setup(1, 1, 0.005, 8)]
 
