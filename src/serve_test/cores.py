@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from src.system import machine
 
+_NICE = -20  # the highest priority that is not real-time; privileged
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -42,8 +44,15 @@ class Placement:
 
     @contextlib.contextmanager
     def generating(self) -> Iterator[None]:
-        """Bind this thread to the generator's core within the block."""
-        with _bound(None if self.generator is None else {self.generator}):
+        """Bind this thread to the generator's core within the block.
+
+        There it also has the highest priority, if the system allows it. On a shared core it would
+        keep the streams from answering.
+        """
+        if self.generator is None:
+            yield
+            return
+        with _bound({self.generator}), _at_high_priority():
             yield
 
     @contextlib.contextmanager
@@ -64,3 +73,17 @@ def _bound(cores: set[int] | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextlib.contextmanager
+def _at_high_priority() -> Iterator[None]:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+    except OSError:  # not permitted
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)
