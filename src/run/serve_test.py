@@ -130,7 +130,7 @@ class ServeTest(Record, frozen=True, kw_only=True):
     environment: Environment
     worker_cores: Cores  # that the streams may use
     own_core: bool  # the generator had a core that the streams did not use
-    samples: Natural  # measured requests of a probe
+    samples: Natural  # least measured requests of a probe
     runs: Natural  # that were asked for
     p99_limit_s: Positive
     is_complete: bool  # False if the command was stopped, or its time was over

@@ -141,7 +141,7 @@ class Campaign:
         """Return the verdict at a rate, of the first attempt in which the generator kept up."""
         if (known := slot.known(rate)) is not None:
             return known.verdict
-        arrivals = judgement.arrivals_for(self._samples)
+        arrivals = judgement.arrivals_for(self._samples, rate, self._limit)
         for attempt in range(_ATTEMPTS):
             total = sum(probe.seconds for state in self._states for probe in state.probes)
             if total + arrivals / rate > self._max_seconds:

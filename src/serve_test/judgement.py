@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,10 @@ WARM_UP = 0.1  # share of the measured requests that come before them and are no
 # Share of the requests that may be without an answer at the last arrival. A queue that is stable
 # has a handful there; one that is not has the excess of its rate, 1 - capacity / rate.
 MOST_BACKLOG = 0.05
+# Least length of a probe in limits of the p99. A rate above the capacity by the inverse, 2 %, is
+# the highest that can pass for one that holds.
+LEAST_LIMITS = 50
+MOST_ARRIVALS = 500_000
 LEAST_LAG = 5e-4  # seconds: timers are no finer where a core is shared
 LAG_SHARE = 0.05  # of the limit
 _DIGITS = 7  # of stored seconds
@@ -73,9 +78,14 @@ def lag_limit(limit: float) -> float:
     return max(LEAST_LAG, LAG_SHARE * limit)
 
 
-def arrivals_for(samples: int) -> int:
-    """Return the number of requests of a probe that measures ``samples`` of them."""
-    return samples + round(WARM_UP * samples)
+def arrivals_for(samples: int, rate: float, limit: float) -> int:
+    """Return the number of requests of a probe that measures at least ``samples`` of them.
+
+    The probe is long compared with the limit. In a short one, a queue that grows without end would
+    stay within the limit until the last request.
+    """
+    measured = max(samples, math.ceil(LEAST_LIMITS * limit * rate))
+    return min(measured + round(WARM_UP * measured), MOST_ARRIVALS)
 
 
 def warm_up_of(arrivals: int) -> int:

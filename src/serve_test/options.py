@@ -58,8 +58,8 @@ class ServeTestOptions:
         largest_batch: requests of a batch at most.
         p99_limit: limit of the 99th percentile of the latency, in seconds; by default ten times the
             median of a single call.
-        samples: measured requests of a probe, the warm-up not included. More make a p99 more
-            precise and a probe longer.
+        samples: least measured requests of a probe, the warm-up not included. More make a p99 more
+            precise and a probe longer. A probe also takes 50 times the limit at least.
         runs: independent runs of each configuration, each with processes and a schedule of its own.
             The interval of a rate is over runs.
         max_seconds: time limit, in seconds, for all probes together, those of an earlier command

@@ -58,6 +58,11 @@ def test_the_chosen_configuration_and_the_gain_of_batching_are_said_in_words() -
     )
 
 
+def test_one_run_tells_both_rates_and_no_ratio() -> None:
+    [sentence] = load.sentences(record(gain=None))
+    assert sentence.endswith("at p99 <= 20.0 ms, and 220 without batching.")
+
+
 def test_batching_that_does_not_help_is_said() -> None:
     gain = {"value": 1.02, "low": 0.95, "high": 1.1, "processes": 3}
     _, sentence = load.sentences(record(chosen=0, gain=gain))

@@ -14,6 +14,7 @@ from src.serve_test.queue import BatchQueue
 from tests.serve_test.simulated import SimulatedServers
 
 SERVICE = 0.01  # seconds
+ARRIVALS = arrivals_for(800, 50.0, 10 * SERVICE)
 RUNS, REQUESTS, WARM_UP = 10, 2500, 300
 
 
@@ -163,7 +164,7 @@ def probe(
     load: float, seconds_of: Callable[[int], float] = lambda images: SERVICE, lateness: float = 0.0
 ) -> Traffic:
     return serve(
-        poisson_arrivals(load / SERVICE, arrivals_for(800), seed=1),
+        poisson_arrivals(load / SERVICE, ARRIVALS, seed=1),
         BatchQueue(0.0, 1),
         SimulatedServers(seconds_of, lateness=lateness),
         patience=100 * SERVICE,
@@ -199,9 +200,21 @@ def test_a_probe_says_nothing_if_the_generator_itself_was_late() -> None:
 
 
 def test_the_warm_up_is_not_counted() -> None:
-    arrivals = arrivals_for(800)
-    assert (arrivals, warm_up_of(arrivals)) == (880, 80)
+    assert (ARRIVALS, warm_up_of(ARRIVALS)) == (880, 80)
     calls = iter(range(10**6))
     cold = probe(0.2, lambda images: 0.5 if next(calls) < 2 else SERVICE)
     assert cold.latencies.max() > 0.4
     assert judge(cold, 10 * SERVICE, 1, 1).verdict == "held"
+
+
+def test_a_long_limit_hides_no_queue_that_grows_without_end() -> None:
+    rate, limit = 1.03 / SERVICE, 100 * SERVICE
+    for arrivals, holds in ((880, True), (arrivals_for(800, rate, limit), False)):
+        traffic = serve(
+            poisson_arrivals(rate, arrivals, seed=1),
+            BatchQueue(0.0, 1),
+            SimulatedServers(lambda images: SERVICE),
+            patience=100 * limit,
+        )
+        # The short probe would say that the rate holds, for its end comes too early.
+        assert (judge(traffic, limit, 1, 1).verdict == "held") == holds

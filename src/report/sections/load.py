@@ -44,7 +44,7 @@ def sentences(record: ServeTest) -> Iterator[str]:
     rate = choice.highest
     yield (
         f"{record.format} with {name_of(choice)} holds {_rate(rate.value)} requests a second "
-        f"[{_rate(rate.low)}, {_rate(rate.high)}] at {limit}{_gained(choice, gain)}."
+        f"[{_rate(rate.low)}, {_rate(rate.high)}] at {limit}{_gained(record, choice)}."
     )
     if not choice.batches and any(configuration.batches for configuration in record.configurations):
         yield _no_help(gain)
@@ -55,8 +55,8 @@ def notes(record: ServeTest) -> Iterator[str]:
     yield (
         "Requests come at the times of a Poisson process, whether earlier ones are answered or "
         "not (open loop), and a latency counts from the scheduled time. A probe measures "
-        f"{record.samples:,} requests at one rate after a warm-up. The rate is the highest one "
-        "whose p99 was within the limit; p50 and p99 are of the probe nearest to it."
+        f"{record.samples:,} requests or more at one rate after a warm-up. The rate is the highest "
+        "one whose p99 was within the limit; p50 and p99 are of the probe nearest to it."
     )
     yield (
         "A stream is a process that answers one batch at a time. A batch leaves when it is full, "
@@ -91,10 +91,20 @@ def _batching(configuration: Configuration) -> str:
     return f"batching {1e3 * configuration.window_s:g} ms"
 
 
-def _gained(choice: Configuration, gain: Interval | None) -> str:
-    if not choice.batches or gain is None:
+def _gained(record: ServeTest, choice: Configuration) -> str:
+    """Return the gain of batching, as a part of a sentence; without an interval both rates."""
+    gain = record.gain
+    if not choice.batches:
         return ""
-    return f", {gain.value:.2f} [{gain.low:.2f}, {gain.high:.2f}] times as many as without batching"
+    if gain is not None:
+        interval = f"[{gain.low:.2f}, {gain.high:.2f}]"
+        return f", {gain.value:.2f} {interval} times as many as without batching"
+    single = [
+        other.highest.value
+        for other in record.configurations
+        if other.highest is not None and not other.batches
+    ]
+    return f", and {_rate(max(single))} without batching" if single else ""
 
 
 def _no_help(gain: Interval | None) -> str:
