@@ -37,7 +37,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from src.worker.process import resident_bytes
+from src.system.subprocesses import resident_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICE = ROOT / "examples" / "http_service" / "service.py"

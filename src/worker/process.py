@@ -24,11 +24,11 @@ from src.errors import one_line
 from src.run.file_input import Batch, BatchMaker, NotPixelsError
 from src.system import cpuid_mask
 from src.system.cpuid_mask import InstructionSet
+from src.system.subprocesses import resident_bytes
 from src.worker import nvml, protocol
 from src.worker.answer import UnusableAnswer
 
 _ROOT = Path(src.__file__).parent.parent
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 EVALUATION_BATCH = 64  # batch size of evaluation and prediction
 _POLL_SECONDS = 0.2  # between two checks of a worker that has not answered yet
 
@@ -311,11 +311,3 @@ def _hiding(instruction_set: InstructionSet | None) -> dict[str, str]:
         return cpuid_mask.hiding(instruction_set)
     except cpuid_mask.CannotHideError as error:
         raise Unavailable(str(error)) from error
-
-
-def resident_bytes(pid: int) -> int:
-    """Return the resident bytes of a process; 0 without ``/proc`` or without the process."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
-    except (OSError, IndexError):
-        return 0
