@@ -42,6 +42,12 @@ from src.system.subprocesses import resident_bytes
 ROOT = Path(__file__).resolve().parent.parent
 SERVICE = ROOT / "examples" / "http_service" / "service.py"
 LOOPBACK = "127.0.0.1"
+# The service stands alone: it finds its modules beside it, and not those of this project.
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in {"PYTHONPATH", "PYTHONSAFEPATH"}
+}
 START_SECONDS = 60
 ANSWER_SECONDS = 30  # a good request without an answer is lost after them
 TOO_LARGE = 21_000_000  # bytes, above the service's limit
@@ -294,7 +300,7 @@ def service(bundle: Path) -> Iterator[tuple[int, int]]:
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, SERVICE, "--port", str(port)],
-        env={**os.environ, "BUNDLE": str(bundle)},
+        env={**ENVIRONMENT, "BUNDLE": str(bundle)},
     )
     try:
         wait_until_ready(port, process)
