@@ -70,20 +70,19 @@ def _draw(record: ServeTest, width: float) -> Figure:
 
 
 def _curves(axes: Axes, probes: Sequence[Probe], color: str, name: str) -> None:
-    if not probes:
-        return
-    stable = [probe for probe in probes if probe.verdict != "saturated"]
+    """Draw a line for each run: its probes have the same bursts and the same processes."""
+    label: str | None = name
+    for run in dict.fromkeys(probe.run for probe in probes):
+        stable = [probe for probe in probes if probe.run == run and probe.verdict != "saturated"]
+        rates = [probe.rate for probe in stable]
+        p50, p99 = (
+            [1e3 * probe.p50_s for probe in stable],
+            [1e3 * probe.p99_s for probe in stable],
+        )
+        axes.plot(rates, p99, marker="o", markersize=4, color=color, label=label)
+        axes.plot(rates, p50, linestyle="--", color=color)
+        label = None
     saturated = [probe for probe in probes if probe.verdict == "saturated"]
-    rates = [probe.rate for probe in stable]
-    axes.plot(
-        rates,
-        [1e3 * probe.p99_s for probe in stable],
-        marker="o",
-        markersize=4,
-        color=color,
-        label=name,
-    )
-    axes.plot(rates, [1e3 * probe.p50_s for probe in stable], linestyle="--", color=color)
     axes.plot(
         [probe.rate for probe in saturated],
         [1e3 * probe.p99_s for probe in saturated],
