@@ -13,7 +13,7 @@ from PIL import Image
 
 import src
 from src import formats
-from src.bundle import archive
+from src.bundle import archive, serving
 from src.bundle.card import card
 from src.bundle.options import BundleOptions
 from src.data.pipeline.image_file import read_image
@@ -74,6 +74,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
             manifest, name, row, dataset, TEST_IMAGE, embedded=options.embedded
         ).encode(),
         **({} if options.decoder == REFERENCE else {DECODER: _json({"decoder": options.decoder})}),
+        **serving.contents(run, name, embedded=options.embedded),
         **{file.name: file.read_bytes() for file in sorted(CONTENTS.iterdir()) if file.is_file()},
     }
     archive.write(Path(options.output), contents)

@@ -49,6 +49,7 @@ class Model:
         most_pixels: limit of an image; a larger one is refused before it is decoded.
         decoder: ``pillow``, or ``pillow_draft``, which is faster for large JPEGs and less exact; by
             default the one that this folder was made with.
+        threads: of the model; by default one a core.
     """
 
     def __init__(
@@ -56,12 +57,15 @@ class Model:
         path: Path = HERE / "model.onnx",
         most_pixels: int = MOST_PIXELS,
         decoder: str | None = None,
+        threads: int | None = None,
     ) -> None:
         import onnxruntime as ort  # here, so that the other functions can be used without it
 
         self._most_pixels = most_pixels
         self._decoder = decoder or chosen_decoder()
-        self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.class_names: list[str] = json.loads(metadata["class_names"])
         self._preprocessing: dict[str, Any] = json.loads(metadata["preprocessing"])
