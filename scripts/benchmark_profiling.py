@@ -33,7 +33,7 @@ from src.callbacks.profiler import ProfilerCallback
 from src.data.datasets.digits import Digits
 from src.models.resnet34 import ResNet34
 from src.profiling.recorder import Recorder
-from src.worker.process import resident_bytes
+from src.system.subprocesses import resident_bytes
 
 PROFILED_EPOCHS = 2  # the light profile's
 

@@ -2,11 +2,16 @@
 """Compare our files with those that each runtime's own quick start gives.
 
 scripts/compare_runtimes.py [--models resnet34 ...] [--root FOLDER] [--seconds 240]
+                            [--instruction-set avx512_vnni]
 
 The four networks at 224 pixels, batch 1, all cores, trained on the digits so that accuracy is
 real. All files of a network are timed in one run, taken in turn; speed-ups are over plain ONNX
 Runtime in fp32, with 95 % intervals. A quick start is a format like any other, in
 scripts/quick_starts/; one whose package is not installed is skipped with that reason.
+
+With --instruction-set, newer instruction sets are hidden from all processes, so that files are
+made, chosen and timed with the kernels for an older processor. Caches, clock and memory stay those
+of this one.
 
 All four networks take about an hour on two cores, 25 minutes of it to train. Leave the machine
 alone meanwhile.
@@ -17,6 +22,7 @@ from __future__ import annotations
 import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -38,6 +44,7 @@ from src.export.stage import export_run
 from src.run import folder
 from src.run.results import Results
 from src.run.row import Row
+from src.system import cpuid_mask, machine
 
 QUICK_STARTS = Path(__file__).parent / "quick_starts"
 PLAIN = "quick_onnx"
@@ -64,7 +71,15 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--root", type=Path, help="where runs are kept and found again")
     parser.add_argument("--seconds", type=float, default=240, help="of timing, a network")
+    parser.add_argument("--instruction-set", choices=cpuid_mask.INSTRUCTION_SETS)
     chosen = parser.parse_args()
+    if chosen.instruction_set and machine.MASK_VARIABLE not in os.environ:
+        try:
+            hiding = cpuid_mask.hiding(chosen.instruction_set)
+        except cpuid_mask.CannotHideError as error:
+            parser.error(f"--instruction-set {chosen.instruction_set}: {error}")
+        command = [sys.executable, *sys.argv]
+        sys.exit(subprocess.run(command, env={**os.environ, **hiding}, check=False).returncode)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         plant(QUICK_STARTS, scratch)

@@ -1,116 +1,192 @@
-"""A bundle as a small HTTP service, which answers what comes at the same time in one batch.
+"""A bundle as an HTTP service, which answers what comes at the same time in one batch.
 
 python -m src.bundle RUN --format onnx_int8 -o model.zip && unzip model.zip
-BUNDLE=model uvicorn --app-dir examples/http_service service:app    # pip install fastapi uvicorn
+pip install fastapi uvicorn prometheus-client
+BUNDLE=model python examples/http_service/service.py --port 8000
 
 It listens on this machine only: curl --data-binary @photo.jpg http://127.0.0.1:8000/classify
+
+/health   200 while the process lives          /ready     503 before the model is loaded, and when
+/metrics  in Prometheus' text format                      the service is told to end
+
+A client cannot take more than its share: see settings.py for every bound, and for the batching that
+was measured for this file.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import io
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+import uvicorn
+from batching import LOG, Batcher
+from bodies import SOON, Bodies
+from connections import Server, guarded
+from fastapi import FastAPI, HTTPException, Request, Response
+from metrics import Metrics
+from settings import Settings
 
 sys.path.insert(0, os.environ.get("BUNDLE", "model"))
 from predict import Model, UnreadableImageError  # the bundle's own
 
-LARGEST_BATCH = 16
-WAIT_SECONDS = 0.005  # for others to come, once there is one
-LARGEST_BYTES = 20_000_000  # of one picture's file
-LARGEST_PIXELS = 50_000_000  # that it may unpack to: 200 MB while it is decoded
-IN_HAND = 2 * LARGEST_BATCH  # pictures at once; whoever comes then waits
+BUNDLE = Path(os.environ.get("BUNDLE", "model"))
 TOP = 5
 
-Waiting = tuple[Any, "asyncio.Future[Any]"]  # a prepared image, and who waits for its answer
 
+class Service:
+    """The state of the service: models, batches, and what is in hand.
 
-class Batcher:
-    """Collects images for a moment, and asks the model for all of them at once."""
+    Args:
+        load: loads the models, one a stream.
+        settings: batching and bounds.
+    """
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.batches: list[int] = []  # the sizes of the latest ones
-        self._queue: asyncio.Queue[Waiting] = asyncio.Queue(maxsize=4 * LARGEST_BATCH)
+    def __init__(self, load: Callable[[], Sequence[Any]], settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.batcher: Batcher | None = None  # None until the models are loaded
+        self.is_draining = False
+        self.in_hand = 0  # requests without an answer, those whose body is still coming included
+        self._load = load
+        self._answering = 0  # requests whose body is there
+        self._bodies = Bodies(settings)
+        self._models: Sequence[Any] = ()
+        self._decoders = ThreadPoolExecutor(settings.decoders, "decoder")
 
-    async def classify(self, image: Any) -> Any:
-        """Probabilities (K,) of a prepared image."""
-        future = asyncio.get_running_loop().create_future()
-        await self._queue.put((image, future))
-        return await future
+    def drain(self) -> None:
+        """Refuse new requests from now on."""
+        self.is_draining = True
 
-    async def run(self) -> None:
-        """Answer for as long as the service lives."""
-        while True:
-            batch = await self._collect()
-            self.batches = [*self.batches[-99:], len(batch)]
-            await self._answer(batch)
+    @property
+    def is_ready(self) -> bool:
+        """True if requests are answered."""
+        return self.batcher is not None and not self.is_draining
 
-    async def _answer(self, batch: list[Waiting]) -> None:
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Load the models in the background, and answer until the end."""
+        task = asyncio.create_task(self._run())
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+
+    async def classify(self, request: Request) -> dict[str, Any]:
+        """Return the likeliest classes of the image that is the body."""
+        if self.batcher is None or self.is_draining:
+            raise HTTPException(503, "not ready", {**SOON, "Connection": "close"})
+        self.in_hand += 1
         try:
-            answers = await asyncio.to_thread(self.model.answer, [image for image, _ in batch])
-        except Exception as error:
-            if len(batch) > 1:  # whose fault is it? The others have their answer
-                for waiting in batch:
-                    await self._answer([waiting])
-            elif not batch[0][1].done():
-                batch[0][1].set_exception(error)
-            return
-        for (_, future), answer in zip(batch, answers, strict=True):
-            if not future.done():  # whoever asked may have gone
-                future.set_result(answer)
+            async with self._bodies.read(request) as body:
+                with self._place():
+                    probabilities = await self._probabilities(body, self.batcher)
+        finally:
+            self.in_hand -= 1
+        best = (-probabilities).argsort(kind="stable")[:TOP]
+        names = self._models[0].class_names
+        return {"top": [{"class": names[i], "probability": float(probabilities[i])} for i in best]}
 
-    async def _collect(self) -> list[Waiting]:
-        batch = [await self._queue.get()]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WAIT_SECONDS):
-                while len(batch) < LARGEST_BATCH:
-                    batch.append(await self._queue.get())
-        return batch
-
-
-@contextlib.asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.batcher = Batcher(Model(most_pixels=LARGEST_PIXELS))
-    app.state.in_hand = asyncio.Semaphore(IN_HAND)
-    task = asyncio.create_task(app.state.batcher.run())
-    yield
-    task.cancel()
-
-
-app = FastAPI(lifespan=lifespan)
-
-
-@app.get("/health")
-async def health(request: Request) -> dict[str, Any]:
-    """Is it ready, and how large were the latest batches?"""
-    return {"ready": True, "batches": request.app.state.batcher.batches}
-
-
-@app.post("/classify")
-async def classify(request: Request) -> dict[str, Any]:
-    """The likeliest classes of the picture that is the body."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST_BYTES:
-            raise HTTPException(413, f"a picture of more than {LARGEST_BYTES} bytes")
-    batcher: Batcher = request.app.state.batcher
-    async with request.app.state.in_hand:
+    async def _run(self) -> None:
         try:
-            image = await asyncio.to_thread(batcher.model.prepare, io.BytesIO(body))
+            self._models = await asyncio.to_thread(self._load)
+            for model in self._models[:1]:
+                LOG.info("%d classes, %s", len(model.class_names), self.settings)
+            batcher = Batcher(self._models, self.settings, self.metrics.observe_batch)
+            self.metrics.watch(lambda: self.in_hand, lambda: batcher.depth)
+            self.batcher = batcher
+            await batcher.run()
+        except Exception:
+            LOG.exception("the service cannot answer")
+            self.batcher = None
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        """Take one of the places of requests that are answered at the same time."""
+        if self._answering >= self.settings.most_in_hand:
+            raise HTTPException(429, "too many requests at once", SOON)
+        self._answering += 1
+        try:
+            yield
+        finally:
+            self._answering -= 1
+
+    async def _probabilities(self, body: bytearray, batcher: Batcher) -> Any:
+        loop = asyncio.get_running_loop()
+        prepare = self._models[0].prepare
+        try:
+            image = await loop.run_in_executor(self._decoders, prepare, io.BytesIO(body))
         except UnreadableImageError as error:
-            raise HTTPException(415, f"not a picture: {error}") from error
+            raise HTTPException(415, f"not an image: {error}") from error
         try:
-            probabilities = await batcher.classify(image)
-        except ValueError as error:
-            raise HTTPException(500, f"no answer: {error}") from error
-    best = (-probabilities).argsort(kind="stable")[:TOP]
-    names = batcher.model.class_names
-    return {"top": [{"class": names[i], "probability": float(probabilities[i])} for i in best]}
+            return await batcher.classify(image)
+        except Exception as error:
+            LOG.exception("no answer for an image")
+            raise HTTPException(500, "the model has no answer for this image") from error
+
+
+def create_app(service: Service) -> Any:
+    """Return the ASGI application."""
+    app = FastAPI(lifespan=service.lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(service.metrics.counting)
+
+    @app.get("/health")
+    async def health() -> dict[str, bool]:
+        return {"live": True}
+
+    @app.get("/ready")
+    async def ready(response: Response) -> dict[str, bool]:
+        response.status_code = 200 if service.is_ready else 503
+        return {"ready": service.is_ready}
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    app.post("/classify")(service.classify)
+    return app
+
+
+def load_models(settings: Settings) -> list[Model]:
+    """Return a model for each stream."""
+    return [
+        Model(most_pixels=settings.most_pixels, threads=settings.threads)
+        for _ in range(settings.streams)
+    ]
+
+
+def serve(service: Service, port: int, host: str = "127.0.0.1") -> None:
+    """Serve until a signal."""
+    config = uvicorn.Config(
+        create_app(service),
+        host=host,
+        port=port,
+        http=guarded(service.settings),
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=1,  # what is in hand was waited for before
+    )
+    Server(config, service.settings, service.drain, lambda: service.in_hand).run()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--port", type=int, default=8000)
+    port = parser.parse_args().port
+    settings = Settings.of(BUNDLE)
+    serve(Service(lambda: load_models(settings), settings), port)
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,7 @@ from PIL import Image
 
 import src
 from src import formats
-from src.bundle import archive, licences, packages, sbom, signature
+from src.bundle import archive, licences, packages, sbom, serving, signature
 from src.bundle.card import Shipment, card
 from src.bundle.files import DESCRIPTION, description, model_files, require_bundling
 from src.bundle.options import BundleOptions
@@ -89,6 +89,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         "README.md": about.encode(),
         **licence_texts,
         **({} if options.decoder == REFERENCE else {DECODER: _json({"decoder": options.decoder})}),
+        **serving.contents(run, name, embedded=options.embedded),
         **_program(bundling.runtime),
     }
     if has_bill:

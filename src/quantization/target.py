@@ -68,6 +68,8 @@ class Choice:
                 f" This CPU is {this_processor()}: what is measured on it, accuracy and speed, "
                 "tells nothing certain of that one."
             )
+            if self.processor == "avx2":
+                text += " benchmark.also_as=[avx2] adds its accuracy with the kernels for that one."
         return text
 
 

@@ -10,11 +10,13 @@ from src.report.charts import training_profile as profile_charts
 from src.report.charts.chart import save
 from src.report.charts.class_accuracy import class_chart
 from src.report.charts.flipped import flipped_charts
+from src.report.charts.load import load_chart
 from src.report.charts.measured import charts
 from src.report.sections import profile as profile_sections
 from src.report.sections.report import report_of
 from src.report.writers import cards, console, html, markdown, tensorboard
 from src.run.folder import Run
+from src.run.serving import current_serve_test
 from src.run.training_profile import TrainingProfile
 from src.system import atomic_files
 
@@ -22,10 +24,12 @@ from src.system import atomic_files
 def report_run(run: Run, screen: Console) -> None:
     """Write the pages, the cards and the TensorBoard events of a run, and print the table."""
     results = run.read_benchmark()
-    report = report_of(results)
+    serve_test = current_serve_test(run)
+    report = report_of(results, serve_test)
     class_accuracy = class_chart(results)
     class_charts = [class_accuracy] if class_accuracy else []
-    measured_charts = [*charts(results)]
+    under_load = load_chart(serve_test) if serve_test else None
+    measured_charts = [*charts(results), *([under_load] if under_load else [])]
     all_charts = [*measured_charts, *flipped_charts(report.flips, run.flipped), *class_charts]
     figures = {chart.name: chart.draw() for chart in all_charts}
     for name, figure in figures.items():
@@ -42,6 +46,9 @@ def report_run(run: Run, screen: Console) -> None:
         later = f"{run.rounds} is a later measurement without its figures: "
         remedy = f"python -m src.benchmark {run.folder} makes them"
         console.show_lines([later + remedy], screen)
+    if serve_test is None and run.serve_test.is_file():
+        line = f"{run.serve_test} is of other files than the present ones, so it is not shown"
+        console.show_lines([line], screen)
     console.show_lines([f"Run folder: {run.folder}"], screen)
 
 

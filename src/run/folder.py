@@ -13,12 +13,13 @@ import msgspec
 import yaml
 
 from src.errors import UsageError, one_line, printable
-from src.run import manifest, reading, results, rounds, training_profile
+from src.run import manifest, reading, results, rounds, serve_test, training_profile
 from src.run.layout import as_dict
 from src.run.manifest import Manifest
 from src.run.paths import CHECKPOINTS, LAST, RunPaths
 from src.run.results import Results
 from src.run.rounds import Rounds
+from src.run.serve_test import ServeTest
 from src.run.training_profile import TrainingProfile
 from src.system import atomic_files, partial_files, safe_yaml
 from src.system.paths import user_path
@@ -158,6 +159,15 @@ class Run(RunPaths):
         """Write a raw measurement whose figures are not computed yet."""
         text = json.dumps(as_dict(record), allow_nan=False) + "\n"
         atomic_files.write_text(self.rounds, text)
+
+    def read_serve_test(self) -> ServeTest | None:
+        """Return the measurement of a file under load; None if there is none.
+
+        Raises:
+            UsageError: the file is not as ``src.serve_test`` writes it.
+        """
+        path = self.serve_test
+        return reading.read(path, ServeTest, serve_test.VERSIONS) if path.is_file() else None
 
     def write_benchmark(self, record: Results, machine: str) -> Path:
         """Write a measurement as the latest one, and permanently as a separate file.

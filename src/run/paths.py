@@ -73,6 +73,11 @@ class RunPaths:
         return self.own("rounds.json")
 
     @property
+    def serve_test(self) -> Path:
+        """File with the measurement of one exported file under load."""
+        return self.own("serve_test.json")
+
+    @property
     def measurements(self) -> Path:
         """Folder of all measurements, one file each, named by machine and time."""
         return self.own("measurements")

@@ -30,18 +30,9 @@ InstructionSet = Literal["avx2", "avx512", "avx512_vnni"]
 INSTRUCTION_SETS: tuple[InstructionSet, ...] = get_args(InstructionSet)
 
 _SOURCE = Path(__file__).with_suffix(".c")
-_VARIABLE = "LIGHTSHIP_CPUID_MASK"  # read by the library
 _BUILD_SECONDS = 60.0
 _ARCH_SET_CPUID = 0x1012
 _SYS_ARCH_PRCTL = 158  # on x86-64
-
-# Names of :func:`src.system.machine.instruction_sets` that are neither needed nor hidden.
-_OLDER = {"AVX2", "FMA"}
-_HAS: dict[InstructionSet, set[str]] = {
-    "avx2": _OLDER,
-    "avx512": _OLDER | {"AVX-512"},
-    "avx512_vnni": _OLDER | {"AVX-512", "AVX-512 VNNI"},
-}
 
 
 class CannotHideError(Exception):
@@ -58,16 +49,19 @@ def hiding(instruction_set: InstructionSet) -> dict[str, str]:
     """
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         raise CannotHideError("instruction sets are hidden on Linux on x86-64 only")
-    present = set(machine.instruction_sets())
-    missing = sorted(_HAS[instruction_set] - present)
+    present, visible = (
+        set(machine.instruction_sets()),
+        set(machine.OF_INSTRUCTION_SET[instruction_set]),
+    )
+    missing = sorted(visible - present)
     if missing:
         raise CannotHideError(f"this processor does not have {' and '.join(missing)}")
-    if not present - _HAS[instruction_set]:
+    if not present - visible:
         raise CannotHideError(f"this processor has nothing newer than {instruction_set}")
     if not _can_fault():
         raise CannotHideError("this processor or virtual machine has no CPUID faulting")
     libraries = [str(_library()), os.environ.get("LD_PRELOAD", "")]
-    return {_VARIABLE: instruction_set, "LD_PRELOAD": ":".join(filter(None, libraries))}
+    return {machine.MASK_VARIABLE: instruction_set, "LD_PRELOAD": ":".join(filter(None, libraries))}
 
 
 def require_effective() -> None:
@@ -76,7 +70,7 @@ def require_effective() -> None:
     Raises:
         CannotHideError: the library was not loaded, or could not do its work.
     """
-    wanted = os.environ.get(_VARIABLE)
+    wanted = os.environ.get(machine.MASK_VARIABLE)
     if wanted is None:
         return
     level = getattr(ctypes.CDLL(None), "lightship_cpuid_mask_level", lambda: 0)()

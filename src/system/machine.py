@@ -37,6 +37,14 @@ _ISA = {
     "bf16": "NEON BF16",
     "sve": "SVE",
 }
+# Names of the sets that a process which hides newer ones sees: see src/system/cpuid_mask.py.
+_OLDER = ("AVX2", "FMA")
+OF_INSTRUCTION_SET = {
+    "avx2": _OLDER,
+    "avx512": (*_OLDER, "AVX-512"),
+    "avx512_vnni": (*_OLDER, "AVX-512", "AVX-512 VNNI"),
+}
+MASK_VARIABLE = "LIGHTSHIP_CPUID_MASK"  # names the newest instruction set that this process sees
 
 
 def usable_cores() -> int:
@@ -107,12 +115,16 @@ def cpu_model() -> str:
 
 @functools.cache
 def instruction_sets() -> tuple[str, ...]:
-    """Return the usual names of the instruction sets that decide how fast a network runs here."""
+    """Return the usual names of the instruction sets that decide how fast a network runs here.
+
+    Those that are hidden from this process are left out.
+    """
     if platform.system() == "Darwin":
         return _darwin_instruction_sets()
     fields = _cpuinfo_fields()
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
-    return tuple(name for flag, name in _ISA.items() if flag in flags)
+    visible = OF_INSTRUCTION_SET.get(os.environ.get(MASK_VARIABLE, ""), tuple(_ISA.values()))
+    return tuple(name for flag, name in _ISA.items() if flag in flags and name in visible)
 
 
 def has_int8_dot_product() -> bool:

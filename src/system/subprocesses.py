@@ -1,4 +1,4 @@
-"""Subprocesses: a module of this project, or a short-lived program of the system."""
+"""Subprocesses: a module of this project, a short-lived program of the system, and their memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 _MAX_BYTES = 1 << 16  # the capacity of a pipe
 
 
@@ -79,3 +80,11 @@ def output_of(
         except BlockingIOError:
             content = b""  # nothing printed yet, and a child still has the pipe open
     return os.fsdecode(content).rstrip("\n") if code == 0 else None
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the resident bytes of a process; 0 without ``/proc`` or without the process."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
+    except (OSError, IndexError):
+        return 0

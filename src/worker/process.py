@@ -24,11 +24,11 @@ from src.errors import one_line
 from src.run.file_input import Batch, BatchMaker, NotPixelsError
 from src.system import cpuid_mask
 from src.system.cpuid_mask import InstructionSet
+from src.system.subprocesses import resident_bytes
 from src.worker import nvml, protocol
 from src.worker.answer import UnusableAnswer
 
 _ROOT = Path(src.__file__).parent.parent
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 EVALUATION_BATCH = 64  # batch size of evaluation and prediction
 _POLL_SECONDS = 0.2  # between two checks of a worker that has not answered yet
 
@@ -133,6 +133,10 @@ class WorkerProcess:
     def peak_device_bytes(self) -> int | None:
         """Peak memory of the worker on the GPU; None on a CPU and if it is not metered."""
         return self._device_memory.peak_bytes if self._device_memory else None
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when an answer is there, for ``select``."""
+        return self._connection.fileno()
 
     def ask(
         self,
@@ -307,11 +311,3 @@ def _hiding(instruction_set: InstructionSet | None) -> dict[str, str]:
         return cpuid_mask.hiding(instruction_set)
     except cpuid_mask.CannotHideError as error:
         raise Unavailable(str(error)) from error
-
-
-def resident_bytes(pid: int) -> int:
-    """Return the resident bytes of a process; 0 without ``/proc`` or without the process."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
-    except (OSError, IndexError):
-        return 0

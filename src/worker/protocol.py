@@ -1,8 +1,7 @@
 """Messages between a worker process and its parent: typed requests and answers in JSON.
 
-A request is one message. If it has a ``shape``, a second message has the images as raw values of
-its ``dtype``. An answer is one message. If it is :class:`Logits`, a second message has the logits
-as raw float32.
+A request with a ``shape`` is followed by the images, as raw values of its ``dtype``; an answer that
+is :class:`Logits` by the logits, as raw float32.
 """
 
 from __future__ import annotations
@@ -65,6 +64,10 @@ class Held(Answer, frozen=True, kw_only=True, tag="held"):
     """A batch is held and was called once."""
 
     first_inference_seconds: float
+
+
+class Answered(Answer, frozen=True, kw_only=True, tag="answered"):
+    """Held images were answered, and the answer is usable."""
 
 
 class WarmedUp(Answer, frozen=True, kw_only=True, tag="warmed_up"):
@@ -167,6 +170,12 @@ class Hold(Request[Held], frozen=True, kw_only=True, tag="hold"):
     """Hold the images as the batch to time, and call once."""
 
 
+class AnswerHeld(Request[Answered], frozen=True, kw_only=True, tag="answer_held"):
+    """Answer the first ``images`` of the held batch in one call, without returning the logits."""
+
+    images: int
+
+
 class WarmUp(Request[WarmedUp], frozen=True, kw_only=True, tag="warm_up"):
     """Call until the speed no longer changes."""
 
@@ -233,6 +242,7 @@ AnyRequest = (
     | Load
     | Predict
     | Hold
+    | AnswerHeld
     | WarmUp
     | Time
     | Energy
@@ -248,6 +258,7 @@ AnyAnswer = (
     | Loaded
     | Logits
     | Held
+    | Answered
     | WarmedUp
     | Timed
     | Spent

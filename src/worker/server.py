@@ -8,14 +8,10 @@ It imports only the format's module and, on request, the format's runtime. The m
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
 import os
-import select
-import signal
 import sys
-import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter, process_time
@@ -30,15 +26,13 @@ from src.run import row
 from src.run.file_input import Batch, accepted
 from src.system import cpuid_mask, machine, os_errors
 from src.system.packages import missing_packages
-from src.worker import protocol
+from src.worker import lifetime, protocol
 from src.worker.answer import Logits, UnusableAnswer, logits_of
 from src.worker.energy import EnergyMeter
 from src.worker.idle import wait_until_idle
 from src.worker.memory_peak import peak_when_steady
 from src.worker.pipeline import ImagePipeline
 from src.worker.stopwatch import Stopwatch
-
-_NICE = -20  # the highest priority that is not real-time; privileged
 
 
 class Worker:
@@ -93,6 +87,14 @@ class Worker:
     def predict(self, images: Batch) -> Logits:
         """Return logits (N, K) for images as the file takes them."""
         return logits_of(self._loaded()(self._accepted(images)), len(images), self._classes)
+
+    def answer_held(self, images: int) -> protocol.Answered:
+        """Answer the first images of the held batch, gathered as a service gathers requests."""
+        if self._held is None:
+            raise RuntimeError("no batch is held")
+        logits = self._loaded()(np.stack([*self._held[:images]]))
+        logits_of(logits, images, self._classes)
+        return protocol.Answered()
 
     def hold(self, images: Batch) -> protocol.Held:
         """Hold a batch for timing, and time its first inference."""
@@ -239,6 +241,8 @@ def _answer(  # noqa: C901, PLR0911, PLR0912  # one case a request
             return worker.predict(images)
         case protocol.Hold():
             return worker.hold(images)
+        case protocol.AnswerHeld():
+            return worker.answer_held(request.images)
         case protocol.WarmUp():
             return worker.warm_up(request.tolerance, request.max_seconds)
         case protocol.Time():
@@ -269,30 +273,12 @@ def _reason(error: Exception) -> str:
     return os_errors.explain(error) or describe(error)
 
 
-def _end_with_parent(descriptor: int) -> None:
-    """End this process, whatever it is doing, when the parent has closed the connection."""
-    watched = select.poll()
-    # Only the end of the connection, which poll always reports. The messages are read elsewhere.
-    watched.register(descriptor, getattr(select, "POLLRDHUP", 0))
-    watched.poll()
-    os._exit(1)
-
-
 def main(argv: list[str]) -> None:
     name, folder, device, threads, descriptor, priority = argv
-    # If memory runs out, the kernel should kill this process rather than its parent.
-    with contextlib.suppress(OSError):  # not Linux
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    # The highest priority, for timing. It is set before any thread starts: threads inherit it.
-    if priority == "high":
-        with contextlib.suppress(OSError):  # not permitted
-            os.setpriority(os.PRIO_PROCESS, 0, _NICE)
     # The output of a runtime must not mix with the standard output of this project.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     connection = Connection(int(descriptor))
-    # A terminal sends Ctrl-C to all processes of a command. The parent ends this process.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=[connection.fileno()], daemon=True).start()
+    lifetime.begin(connection.fileno(), high_priority=priority == "high")
     serve(connection, Worker(name, Path(folder), device, int(threads)))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
+import importlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,7 +18,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -82,9 +82,9 @@ def service(bundle: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "--app-dir", EXAMPLES / "http_service"]
+    program = EXAMPLES / "http_service" / "service.py"
     with subprocess.Popen(
-        [*command, "--port", str(port), "--log-level", "warning", "service:app"],
+        [sys.executable, program, "--port", str(port)],
         env={**ENVIRONMENT, "BUNDLE": str(bundle)},
     ) as process:
         try:
@@ -99,7 +99,7 @@ def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + 60
     while time.monotonic() < end and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{address}/health", timeout=5):  # noqa: S310  # loopback
+            with urllib.request.urlopen(f"{address}/ready", timeout=5):  # noqa: S310  # loopback
                 return
         except OSError:
             time.sleep(0.1)
@@ -114,14 +114,15 @@ def ask(address: str, body: bytes | None = None) -> Any:
 def test_the_http_service_predicts_as_the_evaluation(
     run: Run, evaluation: Evaluated, tmp_path: Path
 ) -> None:
-    for package in ("fastapi", "uvicorn"):
+    for package in ("fastapi", "uvicorn", "prometheus_client"):
         pytest.importorskip(package)
     bundle = bundled(run, tmp_path / "model.zip", "format=onnx_fp32")
     expected = evaluation("onnx_fp32")
     bodies = [path.read_bytes() for path in expected.paths]
     with service(bundle) as address, ThreadPoolExecutor(len(bodies)) as pool:
         answers = list(pool.map(lambda body: ask(f"{address}/classify", body), bodies))
-        batches = ask(f"{address}/health")["batches"]
+        with urllib.request.urlopen(f"{address}/metrics", timeout=60) as answer:  # noqa: S310
+            metrics = answer.read().decode()
         with pytest.raises(urllib.error.HTTPError) as refused:
             ask(f"{address}/classify", b"no picture")
         assert refused.value.code == 415
@@ -139,44 +140,38 @@ def test_the_http_service_predicts_as_the_evaluation(
         assert answer["top"][0]["class"] == name
         by_class = {entry["class"]: entry["probability"] for entry in answer["top"]}
         assert np.abs([by_class[name] for name in photos.CLASSES] - probabilities).max() < WITHIN
-    assert sum(batches) == len(bodies)
-    assert max(batches) > 1
+    images, batches = (
+        float(re.findall(rf"^classify_batch_size_{name} (\S+)$", metrics, re.MULTILINE)[0])
+        for name in ("sum", "count")
+    )
+    assert images == len(bodies)
+    assert batches < images
 
 
 def test_an_image_without_finite_logits_does_not_change_others_in_the_service(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip("fastapi")
-
     class Model:
         def answer(self, images: list[float]) -> list[float]:
             if min(images) < 0:
                 raise ValueError("logits of 1 images are not finite")
             return images
 
-    planted = ModuleType("predict")
-    planted.__dict__.update(Model=Model, UnreadableImageError=OSError)
-    monkeypatch.setitem(sys.modules, "predict", planted)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    spec = importlib.util.spec_from_file_location(
-        "planted_service", EXAMPLES / "http_service" / "service.py"
-    )
-    assert spec
-    assert spec.loader
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    monkeypatch.syspath_prepend(EXAMPLES / "http_service")
+    batching, settings = (importlib.import_module(name) for name in ("batching", "settings"))
+    batches: list[int] = []
 
     async def ask_for(images: list[float]) -> list[Any]:
-        batcher = example.Batcher(Model())
+        batcher = batching.Batcher([Model()], settings.Settings(), batches.append)
         task = asyncio.create_task(batcher.run())
         answers = await asyncio.gather(
             *(batcher.classify(image) for image in images), return_exceptions=True
         )
         task.cancel()
-        assert max(batcher.batches) > 1
         return answers
 
     one, failed, three = asyncio.run(ask_for([1.0, -2.0, 3.0]))
+    assert batches == [3]
     assert (one, three) == (1.0, 3.0)
     assert isinstance(failed, ValueError)
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from src.benchmark.statistics.scorecard import Scorecard
 from src.data.datasets.image_folder import ImageFolder
-from src.worker.process import resident_bytes
+from src.system.subprocesses import resident_bytes
 
 CLASSES, IMAGES_PER_CLASS, DIFFERENT_IMAGES = 1000, 100, 10
 SIDE = 16  # pixels

@@ -12,6 +12,7 @@ from src.report.stage import report_run
 from src.run.folder import Run
 from tests.report.planted import results, row
 from tests.report.writers.test_cards import manifest
+from tests.serve_test.planted import serve_test
 
 
 def test_the_report_stage_makes_all_pages_from_the_measurement(tmp_path: Path) -> None:
@@ -26,10 +27,12 @@ def test_the_report_stage_makes_all_pages_from_the_measurement(tmp_path: Path) -
     run.config.write_text("model: {init_args: {lr: 0.1}}\n")
     measured = results(row("eager"), row("onnx", sha256={"model": exported["sha256"]}))
     run.benchmark.write_text(json.dumps(measured))
+    run.serve_test.write_text(json.dumps(serve_test(sha256={"model": exported["sha256"]})))
     console = Console(record=True, width=130)
     report_run(run, console)
     names = {path.stem for path in tmp_path.glob("*.png")}
     charts = {"tradeoff", "latency_batch_1", "latency_batch_8", "size", "training", "per_class"}
+    charts.add("load")
     assert names == charts
     for name in names:
         with Image.open(tmp_path / f"{name}.png") as picture:
@@ -39,7 +42,11 @@ def test_the_report_stage_makes_all_pages_from_the_measurement(tmp_path: Path) -
     assert "12.30" in run.page.read_text()
     assert "12.30" in run.report.read_text()
     assert "12.30" in (run.exports / "onnx" / "README.md").read_text()
-    assert "12.30" in console.export_text()
+    assert "12.30" in console.export_text(clear=False)
+    assert '<h2 id="load">Under load</h2>' in run.page.read_text()
+    assert "## Under load" in run.report.read_text()
+    for text in (run.page.read_text(), run.report.read_text(), console.export_text(clear=False)):
+        assert "310 requests" in text
     first = run.page.read_text()
     (tmp_path / "report.html").unlink()
     report_run(run, console)

@@ -206,3 +206,9 @@ def test_a_library_that_the_user_preloads_is_kept(
             "LIGHTSHIP_CPUID_MASK": name,
             "LD_PRELOAD": f"{tmp_path / 'mask.so'}:/lib/own.so",
         }
+
+
+def test_a_process_does_not_name_the_instruction_sets_that_are_hidden_from_it() -> None:
+    code = "from src.system import machine; print(machine.instruction_sets(), machine.has_amx())"
+    ended = run(code, hidden("avx512"))
+    assert ended.stdout.strip() == "('AVX2', 'FMA', 'AVX-512') False", ended.stderr

@@ -12,6 +12,7 @@ from src.report.sections import (
     export_notes,
     health,
     instruction_sets,
+    load,
     measurements,
     operators,
     pipeline,
@@ -23,6 +24,7 @@ from src.report.sections.footnotes import footnotes
 from src.report.sections.reproduction import Step, Usage
 from src.report.sections.scalars import scalars
 from src.run.results import Results
+from src.run.serve_test import ServeTest
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Report:
         pipeline: the time from an image file to its label, by stage; None if it was not timed.
         instruction_sets: answers with the kernels for older instruction sets; None if they were not
             asked for.
+        load: a file under load; None without a valid measurement.
         more: figures that only a page has room for.
         environment: the date and the machine of the measurement.
         checkpoint: the weights that every file was made from.
@@ -73,6 +76,7 @@ class Report:
     operators: Section | None
     pipeline: Section | None
     instruction_sets: Section | None
+    load: Section | None
     more: Section
     environment: Sequence[Fact]
     checkpoint: Fact
@@ -81,8 +85,13 @@ class Report:
     scalars: dict[str, float]
 
 
-def report_of(results: Results) -> Report:
-    """Return the report of the content of a ``benchmark.json``."""
+def report_of(results: Results, serve_test: ServeTest | None = None) -> Report:
+    """Return the report of the content of a ``benchmark.json``.
+
+    Args:
+        results: the measurement.
+        serve_test: the measurement of a file under load, if it is of the present file.
+    """
     return Report(
         run=results.run,
         machine=f"{results.environment.cpu}, {results.environment.threads} threads",
@@ -101,6 +110,7 @@ def report_of(results: Results) -> Report:
         operators=operators.section(results),
         pipeline=pipeline.section(results),
         instruction_sets=instruction_sets.section(results),
+        load=load.section(serve_test) if serve_test else None,
         more=measurements.more(results),
         environment=environment.facts(results),
         checkpoint=environment.checkpoint(results),

@@ -22,6 +22,8 @@ def show(report: Report, console: Console) -> None:
         show_lines(report.pipeline.sentences, console)
     if report.instruction_sets:
         show_lines(report.instruction_sets.sentences, console)
+    if report.load:
+        show_lines(report.load.sentences, console)
     show_lines(report.recommendation, console, style="bold")
     if report.warning:
         show_warning(report.warning, console)

@@ -54,7 +54,8 @@ def page(report: Report, charts: Sequence[Chart], flipped: Path) -> str:
     """
     by_name = {chart.name: chart for chart in charts}
     named = {
-        name: by_name.pop(name, None) for name in ("tradeoff", "training", "per_class", "pipeline")
+        name: by_name.pop(name, None)
+        for name in ("tradeoff", "training", "per_class", "pipeline", "load")
     }
     templates = environment()
     templates.filters["flipped_image"] = lambda position: _data(flipped / f"{position}.png")

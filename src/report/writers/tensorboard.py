@@ -44,6 +44,8 @@ def write(
         if report.instruction_sets:
             text = untitled([report.instruction_sets])
             writer.add_text("benchmark/older_processors", text)
+        if report.load:
+            writer.add_text("benchmark/load", untitled([report.load]))
         if report.operators and report.operators.table.heads:
             writer.add_text("benchmark/operators", operators(report.operators))
         writer.add_text("benchmark/more", figures_by_file(report.more.table))

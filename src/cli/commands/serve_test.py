@@ -1,0 +1,52 @@
+"""Put an exported file of a finished run under load: the highest rate at which it stays quick.
+
+python -m src.serve_test lightning_logs/convnext_t/version_0 format=onnx_int8
+python -m src.serve_test lightning_logs/convnext_t/version_0 p99_limit=0.02 windows=[0,0.004] runs=5
+
+Requests come at random times, whether earlier ones are answered or not. The highest rate whose p99
+is within the limit is searched for without batching and with it, over streams and threads. The
+output is serve_test.json and load.png in the run; the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from src.cli.stage_command import command_line, parse
+from src.errors import LightshipError
+from src.serve_test.options import ServeTestOptions
+from src.system.console import StageDisplay, open_console
+from src.system.signals import resume_advice
+
+
+def main() -> None:
+    """Run the command line of this process.
+
+    Raises:
+        UsageError: the command line is wrong, or the file cannot run here.
+        LightshipError: no configuration held a rate.
+    """
+    run, options = parse("serve_test", __doc__, ServeTestOptions)
+
+    # These import torch and matplotlib, which --help does not need.
+    from src.report.charts.chart import save
+    from src.report.charts.load import load_chart
+    from src.report.sections import load
+    from src.report.writers.console import rich_table, show_lines
+    from src.serve_test.stage import serve_test
+
+    run.remove_unfinished()
+    command = command_line("serve_test")
+    console = open_console()
+    with resume_advice(lambda: f"go on with: {command}"), StageDisplay(console) as report:
+        record = serve_test(run, options, command, report)
+    chart = load_chart(record)
+    if chart is not None:
+        save(chart.draw(), run.own(f"{chart.name}.png"))
+    section = load.section(record)
+    console.print(rich_table(section.table, narrow=console.is_terminal, bold_chosen=True))
+    show_lines(section.notes, console)
+    show_lines(section.sentences, console, style="bold")
+    show_lines([f"Measurement: {run.serve_test}"], console)
+    if run.benchmark.is_file():
+        show_lines([f"Add it to the report: python -m src.report {run.quoted}"], console)
+    if record.choice is None:
+        raise LightshipError(f"no configuration of {record.format} was shown to hold a rate")

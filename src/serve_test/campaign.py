@@ -1,0 +1,153 @@
+"""All probes of a load test: the search for the highest rate of each configuration, in each run.
+
+What was measured is in the record after every probe. A later command makes the same decisions from
+the same probes, so it goes on where the earlier one was.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from src.run.serve_test import ProbeVerdict
+from src.serve_test import judgement
+from src.serve_test.bracket import Bracket
+from src.serve_test.slot import Generating, Open, Slot
+from src.serve_test.state import State
+from src.system.console import Report
+from src.worker.process import WorkerError
+
+_FIRST_SHARE = 0.7  # of what calls of the largest batch could answer, to begin with
+_LATER_STEP = 1.1  # of a run after the first, which knows about where the rate is
+_FIRST_WEIGHT = 2  # of the first run's time, which takes more probes
+_ATTEMPTS = 3  # at a rate, if the generator lags
+_LOWEST_SHARE = 0.1  # of what the calls could answer; rates below are not tried
+
+
+class TimeOverError(Exception):
+    """The time of all probes is over."""
+
+
+class Campaign:
+    """The search over all configurations and runs.
+
+    Args:
+        states: of the configurations, the plainest one first.
+        open_streams: starts the streams of a configuration.
+        generating: binds this thread to the generator's core.
+        samples: measured requests of a probe.
+        runs: of each configuration.
+        max_seconds: of all probes.
+        limit: of the p99, in seconds.
+        report: gets the progress.
+        changed: is called when there is more to store.
+    """
+
+    def __init__(
+        self,
+        states: Sequence[State],
+        open_streams: Open,
+        generating: Generating,
+        samples: int,
+        runs: int,
+        max_seconds: float,
+        limit: float,
+        report: Report,
+        changed: Callable[[], None],
+    ) -> None:
+        self._states = states
+        self._open = open_streams
+        self._generating = generating
+        self._samples = samples
+        self._runs = runs
+        self._max_seconds = max_seconds
+        self._limit = limit
+        self._report = report
+        self._changed = changed
+
+    def run(self) -> bool:
+        """Search in each configuration and run; return False if the time was over before the end.
+
+        A configuration whose process fails has the reason, and the others go on.
+        """
+        slots = [(run, state) for run in range(self._runs) for state in self._states]
+        for number, (run, state) in enumerate(slots):
+            if state.reason is not None:
+                continue
+            left = [slot_run for slot_run, other in slots[number:] if other.reason is None]
+            weights = [_FIRST_WEIGHT if slot_run == 0 else 1 for slot_run in left]
+            budget = (self._max_seconds - self._spent(run, state)) * weights[0] / sum(weights)
+            try:
+                self._search(state, run, budget, (number, len(slots)))
+            except TimeOverError:
+                self._changed()
+                return False
+            except WorkerError as error:
+                state.reason = str(error)
+            self._changed()
+        return True
+
+    def _spent(self, run: int, state: State) -> float:
+        """Return the seconds of all probes but those of a slot."""
+        return sum(
+            probe.seconds
+            for other in self._states
+            for probe in other.probes
+            if other is not state or probe.run != run
+        )
+
+    def _search(self, state: State, run: int, budget: float, place: tuple[int, int]) -> None:
+        """Find the highest rate of a configuration in one run.
+
+        Raises:
+            TimeOverError: there is no time for the next probe.
+            WorkerError: a process failed.
+        """
+        with closing(Slot(state, run, self._limit, self._open, self._generating)) as slot:
+            capacity = slot.capacity()
+            if state.call is not None and state.call > self._limit:
+                state.reason = f"a single call takes {1e3 * state.call:.3g} ms"
+                return
+            earlier = [bounds.held for bounds in state.bounds if bounds.run < run]
+            if earlier:
+                guess = math.exp(statistics.fmean(map(math.log, earlier)))
+                bracket = Bracket(guess, step=_LATER_STEP)
+            else:
+                bracket = Bracket(_FIRST_SHARE * capacity)
+            state.brackets[run] = bracket
+            while (rate := bracket.next_rate()) is not None:
+                if bracket.is_closed and slot.seconds() > budget:
+                    return
+                if rate < _LOWEST_SHARE * capacity:
+                    state.reason = f"no rate held, down to {bracket.failed or rate:,.3g} requests/s"
+                    return
+                self._report(
+                    f"run {run + 1} of {self._runs}, {state.setup}",
+                    f"{rate:,.1f} requests/s",
+                    *place,
+                )
+                verdict = self._settled_verdict(slot, rate)
+                if verdict == "lagged":
+                    state.reason = (
+                        f"the load generator itself was late {_ATTEMPTS} times at "
+                        f"{rate:,.3g} requests/s, because others used its core"
+                    )
+                    return
+                bracket.add(rate, holds=verdict == "held")
+
+    def _settled_verdict(self, slot: Slot, rate: float) -> ProbeVerdict:
+        """Return the verdict at a rate, of the first attempt in which the generator kept up."""
+        if (known := slot.known(rate)) is not None:
+            return known.verdict
+        arrivals = judgement.arrivals_for(self._samples, rate, self._limit)
+        for attempt in range(_ATTEMPTS):
+            total = sum(probe.seconds for state in self._states for probe in state.probes)
+            if total + arrivals / rate > self._max_seconds:
+                raise TimeOverError
+            probe = slot.measure(rate, attempt, arrivals)
+            self._changed()
+            if probe.verdict != "lagged":
+                break
+        return probe.verdict

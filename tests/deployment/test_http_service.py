@@ -1,0 +1,280 @@
+"""The HTTP example: bounds for every client, one bad image alone, metrics, and a quiet end."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.support import planted_service
+from tests.support.planted_service import BAD, png
+
+for package in ("fastapi", "uvicorn", "prometheus_client"):
+    pytest.importorskip(package)
+
+GOOD = png((250, 250, 250))
+PLANTED = Path(planted_service.__file__)
+LIMITS = (
+    *("most_bytes=100000", "body_seconds=0.5", "head_seconds=0.5", "most_in_hand=6"),
+    *("largest_batch=4", "window=0.05", "drain_seconds=0.6"),
+)
+
+
+@contextlib.contextmanager
+def started(*limits: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Start the service with the planted model; yield its port and process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    path = os.pathsep.join(map(str, (ROOT / "examples" / "http_service", ROOT / "src" / "shipped")))
+    with subprocess.Popen(
+        [sys.executable, PLANTED, str(port), *LIMITS, *limits],
+        env={**os.environ, "PYTHONPATH": path, "BUNDLE": str(ROOT / "src" / "shipped")},
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            wait_until_ready(port, process)
+            yield port, process
+        finally:
+            process.kill()
+
+
+def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(OSError):
+            if get(port, "/ready")[0] == 200:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the service did not start")
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with started() as (port, _):
+        yield port
+
+
+def answer_of(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body; the status is 0 if the connection ended without any."""
+    content = b""
+    with contextlib.suppress(ConnectionError):
+        while part := connection.recv(65536):
+            content += part
+    if not content:
+        return 0, {}, b""
+    head, _, body = content.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    return int(status.split()[1]), headers, body
+
+
+def ask(port: int, content: bytes, more: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+    """Send raw bytes, further ones after a while, and return the answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(content)
+        if more:
+            time.sleep(0.1)
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(more)
+        return answer_of(connection)
+
+
+def request(body: bytes, path: str = "/classify", length: int | None = None) -> bytes:
+    declared = len(body) if length is None else length
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {declared}"
+    return head.encode() + b"\r\n\r\n" + body
+
+
+def get(port: int, path: str) -> tuple[int, dict[str, str], bytes]:
+    return ask(port, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+
+
+def classify(port: int, image: bytes = GOOD) -> tuple[int, dict[str, str], bytes]:
+    return ask(port, request(image))
+
+
+def figure(port: int, name: str) -> float:
+    """Return one figure of the metrics; 0 if it is not there."""
+    text = get(port, "/metrics")[2].decode()
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, flags=re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_an_image_is_classified(port: int) -> None:
+    status, _, body = classify(port)
+    assert status == 200
+    assert json.loads(body)["top"][0]["class"] == "light"
+    assert json.loads(classify(port, png((9, 9, 9)))[2])["top"][0]["class"] == "dark"
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_sent(port: int) -> None:
+    assert ask(port, request(b"", length=100_001))[0] == 413
+    assert classify(port)[0] == 200
+
+
+def test_a_body_that_is_too_large_is_refused_without_its_length(port: int) -> None:
+    head = b"POST /classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"f000\r\n" + bytes(0xF000) + b"\r\n"
+    assert ask(port, head + chunk + chunk)[0] == 413
+    whole = b"%x\r\n" % len(GOOD) + GOOD + b"\r\n0\r\n\r\n"
+    assert ask(port, head + whole)[0] == 200
+
+
+def test_a_client_that_sends_its_body_slowly_is_cut_off(port: int) -> None:
+    began = time.monotonic()
+    assert ask(port, request(GOOD[:20], length=len(GOOD)), more=GOOD[20:21])[0] == 408
+    assert 0.4 < time.monotonic() - began < 10
+
+
+def test_a_client_that_sends_its_head_slowly_is_cut_off(port: int) -> None:
+    assert ask(port, b"")[0] == 0
+    assert ask(port, b"POST /classify HTTP/1.1\r\nHo", more=b"st: x\r\n")[0] == 0
+
+
+def test_an_idle_connection_and_a_body_that_nobody_reads_are_cut_off(port: int) -> None:
+    idle = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert ask(port, idle)[0] == 200  # and ends, though it asks for more requests
+    unread = request(b"x", "/health", length=10**9).replace(b"Connection: close\r\n", b"")
+    assert ask(port, unread)[0] == 405
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no image", png((1, 1, 1))[:40], png((1, 1, 1), side=1100)],
+    ids=["nothing", "text", "truncated", "too many pixels"],
+)
+def test_what_is_no_image_is_refused_alone(port: int, content: bytes) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda each: classify(port, each)[0], (GOOD, content, GOOD)))
+    assert answers == [200, 415, 200]
+
+
+def test_an_error_of_the_model_is_of_one_image_alone(port: int) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        images = (GOOD, png(BAD), GOOD, GOOD)
+        answers = list(pool.map(lambda each: classify(port, each)[0], images))
+    assert answers == [200, 500, 200, 200]
+
+
+def test_more_requests_than_can_be_in_hand_are_told_to_come_later(port: int) -> None:
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(lambda _: classify(port), range(30)))
+    statuses = [status for status, _, _ in answers]
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) >= 6
+    assert all(headers["retry-after"] == "1" for status, headers, _ in answers if status == 429)
+    assert classify(port)[0] == 200
+
+
+def test_live_and_ready_are_told_apart(port: int) -> None:
+    assert get(port, "/health")[0] == 200
+    assert json.loads(get(port, "/ready")[2]) == {"ready": True}
+
+
+def test_metrics_count_requests_batches_and_the_queue(port: int) -> None:
+    names = {
+        status: f'classify_requests_total{{status="{status}"}}' for status in (200, 413, 415, 500)
+    }
+    before = {status: figure(port, name) for status, name in names.items()}
+    batches = figure(port, "classify_batch_size_count")
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: classify(port), range(3)))
+    classify(port, b"no image")
+    ask(port, request(b"", length=10**6))
+    after = {status: figure(port, name) for status, name in names.items()}
+    assert {status: after[status] - before[status] for status in names} == {
+        200: 3,
+        413: 1,
+        415: 1,
+        500: 0,
+    }
+    assert 1 <= figure(port, "classify_batch_size_count") - batches <= 3
+    text = get(port, "/metrics")[2].decode()
+    for name in ("classify_queue_depth 0.0", "classify_in_hand 0.0", "classify_seconds_bucket"):
+        assert name in text
+
+
+def test_a_service_that_is_told_to_end_finishes_what_is_in_hand_and_refuses_the_rest() -> None:
+    with started("window=0.4") as (port, process), ThreadPoolExecutor(2) as pool:
+        in_hand = pool.submit(classify, port)
+        end = time.monotonic() + 10
+        while figure(port, "classify_in_hand") < 1 and time.monotonic() < end:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        end = time.monotonic() + 10
+        while get(port, "/ready")[0] != 503 and time.monotonic() < end:
+            time.sleep(0.01)
+        refused, headers, _ = classify(port)
+        assert (refused, headers["retry-after"]) == (503, "1")
+        assert in_hand.result()[0] == 200
+        assert process.wait(10) == 0
+
+
+def test_measured_settings_are_read_from_the_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "examples" / "http_service")
+    settings: Any = importlib.import_module("settings").Settings
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert settings.of(tmp_path) == settings()
+    measured = {"threads": 8, "streams": 2, "window_s": 0.004, "largest_batch": 8, "rate": 300.0}
+    (tmp_path / "serving.json").write_text(json.dumps({**measured, "p99_limit_s": 0.2}))
+    found = settings.of(tmp_path)
+    assert (found.threads, found.streams) == (4, 2)
+    assert (found.window, found.largest_batch, found.most_in_hand) == (0.004, 8, 60)
+
+
+PLANTED_PROGRAM = """
+import time
+import numpy as np
+from shipped import UnreadableImageError, read_image
+
+class Model:
+    class_names = ("dark", "light")
+
+    def __init__(self, most_pixels, threads):
+        self.most_pixels = most_pixels
+
+    def prepare(self, file):
+        return np.asarray(read_image(file, self.most_pixels).resize((2, 2)), np.float64)
+
+    def answer(self, images):
+        time.sleep(0.02)
+        return np.array([[1, 0]] * len(images))
+"""
+
+
+@pytest.mark.slow
+def test_hostile_clients_lose_no_good_request_for_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")  # as scripts/environment starts a script
+    script: Any = importlib.import_module("load_service")
+    shutil.copy(ROOT / "src" / "shipped" / "predict.py", tmp_path / "shipped.py")
+    (tmp_path / "predict.py").write_text(PLANTED_PROGRAM)
+    (tmp_path / "test_image.png").write_bytes(GOOD)
+    script.main([str(tmp_path), "--rate", "20", "--minutes", "1", "--hostile", "0.1"])
+    printed = capsys.readouterr().out
+    assert re.search(r"good requests: 1200, lost: 0 \(200: 1200\)", printed)
+    for kind in script.HOSTILE:
+        assert f"hostile, {kind}: " in printed
+    growth = re.search(r"(\S+) MB from the second quarter", printed)
+    assert growth
+    assert float(growth[1]) < 30

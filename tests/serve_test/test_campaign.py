@@ -1,0 +1,213 @@
+"""The search for the highest rate, on simulated servers with planted service times."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+import pytest
+
+from src.run.serve_test import Configuration
+from src.serve_test.bracket import Bracket
+from src.serve_test.campaign import Campaign
+from src.serve_test.choice import choose
+from src.serve_test.setups import Setup
+from src.serve_test.state import State
+from tests.serve_test.simulated import Opened
+
+SERVICE = 0.01
+LIMIT = 10 * SERVICE
+PLAIN = Setup(1, 1, 0.0, 1)
+
+
+def ignore(phase: str, detail: str = "", done: int = 0, total: int = 0) -> None:
+    """Show no progress."""
+
+
+def search(
+    states: Sequence[State],
+    opened: Opened,
+    *,
+    runs: int = 3,
+    max_seconds: float = 1e9,
+    changed: Callable[[], None] = lambda: None,
+    limit: float = LIMIT,
+) -> bool:
+    return Campaign(
+        states,
+        opened,
+        contextlib.nullcontext,
+        samples=800,
+        runs=runs,
+        max_seconds=max_seconds,
+        limit=limit,
+        report=ignore,
+        changed=changed,
+    ).run()
+
+
+def true_rate(service: float, limit: float) -> float:
+    """Return the rate at which the p99 of M/D/1 is the limit, by Lindley's recursion."""
+    gaps = np.random.default_rng(0).exponential(size=400_000)
+    low, high = 0.1 / service, 1 / service
+    for _ in range(12):
+        rate = (low + high) / 2
+        walk = np.concatenate([[0.0], np.cumsum(service - gaps / rate)])
+        waits = walk - np.minimum.accumulate(walk)
+        low, high = (rate, high) if np.percentile(waits + service, 99) <= limit else (low, rate)
+    return low
+
+
+def test_the_highest_rate_is_that_of_the_queue_with_its_interval() -> None:
+    state, opened = State(PLAIN), Opened(lambda images: SERVICE)
+    assert search([state], opened, runs=5)
+    highest = state.record().highest
+    assert highest is not None
+    expected = true_rate(SERVICE, LIMIT)
+    assert highest.low < expected < highest.high
+    assert highest.value == pytest.approx(expected, rel=0.08)
+    assert (highest.processes, opened.running) == (5, 0)
+    # Few probes: the first run has to find the rate, the later ones know about where it is.
+    assert len(state.probes) <= 5 * 8
+    assert all(probe.rate < 1.6 / SERVICE for probe in state.probes)
+
+
+def test_a_server_of_half_the_speed_holds_half_the_rate() -> None:
+    found = []
+    for service in (SERVICE, 2 * SERVICE):
+        state = State(PLAIN)
+        assert search([state], Opened(lambda images, each=service: each), limit=10 * service)
+        highest = state.record().highest
+        assert highest is not None
+        found.append(highest.value)
+    assert found[0] / found[1] == pytest.approx(2, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("seconds_of", "helps"),
+    [
+        (lambda images: 0.008 + 0.002 * images, True),  # most of a call is not paid twice
+        (lambda images: 0.01 * images, False),
+    ],
+)
+def test_batching_is_chosen_only_if_it_holds_measurably_more(
+    seconds_of: Callable[[int], float], helps: bool
+) -> None:
+    states = [State(PLAIN), State(Setup(1, 1, 0.005, 8))]
+    assert search(states, Opened(seconds_of))
+    choice = choose([state.record() for state in states])
+    assert choice.position == int(helps)
+    assert choice.gain is not None
+    assert (choice.gain.low > 2) if helps else (choice.gain.low < 1.05)
+
+
+def test_two_streams_hold_about_twice_the_rate_of_one() -> None:
+    states = [State(PLAIN), State(Setup(1, 2, 0.0, 1))]
+    assert search(states, Opened(lambda images: SERVICE))
+    one, two = (state.record().highest for state in states)
+    assert one is not None
+    assert two is not None
+    assert 1.9 < two.value / one.value < 2.5
+
+
+def stored(states: Sequence[State]) -> list[Configuration]:
+    return [
+        msgspec.json.decode(msgspec.json.encode(state.record()), type=Configuration)
+        for state in states
+    ]
+
+
+def without_seconds(states: Sequence[State]) -> list[Configuration]:
+    """Return the records without the real time that the start of the streams took."""
+    return [
+        msgspec.structs.replace(
+            record, probes=[msgspec.structs.replace(probe, seconds=0.0) for probe in record.probes]
+        )
+        for record in stored(states)
+    ]
+
+
+@pytest.mark.parametrize("stop_after", [1, 9])
+def test_a_killed_search_goes_on_and_ends_as_one_that_was_not(stop_after: int) -> None:
+    setups = [PLAIN, Setup(1, 1, 0.005, 8)]
+
+    def seconds_of(images: int) -> float:
+        return 0.008 + 0.002 * images
+
+    whole = [State(setup) for setup in setups]
+    assert search(whole, Opened(seconds_of), runs=2)
+
+    states = [State(setup) for setup in setups]
+
+    def stop() -> None:
+        if sum(len(state.probes) for state in states) >= stop_after:
+            raise KeyboardInterrupt
+
+    opened = Opened(seconds_of)
+    with pytest.raises(KeyboardInterrupt):
+        search(states, opened, runs=2, changed=stop)
+    assert opened.running == 0
+    resumed = [State.of(record) for record in stored(states)]
+    assert sum(len(state.probes) for state in resumed) == stop_after
+    assert search(resumed, Opened(seconds_of), runs=2)
+    assert without_seconds(resumed) == without_seconds(whole)
+    # All is known now, so nothing is measured and no process starts.
+    again = Opened(seconds_of)
+    finished = [State.of(record) for record in stored(resumed)]
+    assert search(finished, again, runs=2)
+    assert again.setups == []
+    assert without_seconds(finished) == without_seconds(whole)
+
+
+def test_the_time_is_bounded_and_what_was_measured_is_kept() -> None:
+    states = [State(PLAIN), State(Setup(1, 1, 0.005, 8))]
+    assert not search(states, Opened(lambda images: SERVICE), max_seconds=60)
+    total = sum(probe.seconds for state in states for probe in state.probes)
+    assert 0 < total < 66
+    assert states[0].probes
+
+
+def test_every_configuration_gets_its_share_of_the_time() -> None:
+    states = [State(Setup(1, 1, window, 8 if window else 1)) for window in (0.0, 0.002, 0.005)]
+    search(states, Opened(lambda images: SERVICE), runs=1, max_seconds=150)
+    assert all(state.bounds for state in states)
+
+
+def test_a_generator_that_is_late_is_tried_again_and_then_named() -> None:
+    state = State(PLAIN)
+    assert search([state], Opened(lambda images: SERVICE, lateness=0.01))
+    record = state.record()
+    assert [probe.verdict for probe in record.probes] == ["lagged"] * 3
+    assert record.highest is None
+    assert "load generator itself was late" in str(record.reason)
+    # A later command tries again.
+    assert State.of(record).probes == []
+
+
+def test_a_call_that_is_longer_than_the_limit_is_no_rate() -> None:
+    state = State(PLAIN)
+    assert search([state], Opened(lambda images: SERVICE), limit=0.9 * SERVICE)
+    assert (state.probes, state.record().highest) == ([], None)
+    assert "a single call takes 10 ms" in str(state.reason)
+
+
+def test_a_server_that_stalls_at_any_rate_holds_none() -> None:
+    calls = iter(range(10**7))
+    state = State(PLAIN)
+    stalling = Opened(lambda images: 0.5 if next(calls) % 40 == 7 else SERVICE)
+    assert search([state], stalling, limit=0.1)
+    assert state.record().highest is None
+    assert "no rate held" in str(state.reason)
+
+
+def test_the_bracket_closes_on_a_known_rate_from_any_first_guess() -> None:
+    for guess in (1.0, 90.0, 100.0, 101.0, 5000.0):
+        bracket = Bracket(guess)
+        while (rate := bracket.next_rate()) is not None:
+            bracket.add(rate, holds=rate <= 100)
+        assert bracket.held is not None
+        assert bracket.failed is not None
+        assert bracket.held <= 100 < bracket.failed
+        assert bracket.failed / bracket.held <= 1.05
