@@ -13,7 +13,7 @@ from PIL import Image
 
 import src
 from src import formats
-from src.bundle import archive
+from src.bundle import archive, exam
 from src.bundle.card import card
 from src.bundle.options import BundleOptions
 from src.data.pipeline.image_file import read_image
@@ -76,6 +76,17 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         **({} if options.decoder == REFERENCE else {DECODER: _json({"decoder": options.decoder})}),
         **{file.name: file.read_bytes() for file in sorted(CONTENTS.iterdir()) if file.is_file()},
     }
+    if options.exam_images:
+        shipped = exam.ShippedFile(
+            name=name,
+            model_files=(MODEL,),
+            contents=contents,
+            row=row,
+            tolerance=_TOLERANCE[formats.get(name).precision],
+            embedded=options.embedded,
+            decoder=options.decoder,
+        )
+        contents |= exam.pack(run, manifest, shipped, options.exam_images, options.exam_content)
     archive.write(Path(options.output), contents)
     return {name: len(contents[name]) for name in sorted(contents)}
 
