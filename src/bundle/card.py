@@ -9,6 +9,7 @@ from src.run.manifest import Manifest
 from src.run.row import Row
 from src.system import quoting
 
+_EXAM = "\n    python predict.py --exam         # on the test images in exam/, with the speed here"
 _MOST_CLASSES = 20  # in the card; class_names.json has all
 
 
@@ -20,6 +21,7 @@ def card(
     image: str,
     *,
     embedded: bool = False,
+    exam: bool = False,
 ) -> str:
     """Return the card in Markdown.
 
@@ -30,6 +32,7 @@ def card(
         dataset: the data that it was scored on.
         image: file name of the test image.
         embedded: the file has its preprocessing inside; its figures are those of the file without.
+        exam: the bundle has an exam.
     """
     side = manifest.input_shape[1]
     checkpoint = manifest.checkpoint
@@ -39,7 +42,7 @@ An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as `mod
 ({name}). It sees an image as {side}x{side} pixels. Its classes: {_named(manifest.class_names)}.
 
     pip install -r requirements.txt
-    python predict.py --check        # on {image}: as where it was made?
+    python predict.py --check        # on {image}: as where it was made?{_EXAM if exam else ""}
     python predict.py photo.jpg
 
 `predict.py` turns an image upright, converts it to RGB{_prepared(manifest, name)} as the

@@ -112,7 +112,7 @@ def _exam(
     reference: Logits | None,
 ) -> Files:
     """Return the complete exam with these answers."""
-    arrays: dict[str, NDArray[np.generic]] = {"labels": images.labels, "file": answers}
+    arrays: dict[str, NDArray[np.generic]] = {"labels": images.labels, "answers": answers}
     if reference is not None:
         arrays["reference"] = reference
     exam = {**files, ANSWERS: _npz(arrays)}

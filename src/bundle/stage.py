@@ -71,7 +71,13 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         "class_names.json": _json(manifest.class_names),
         "requirements.txt": _requirements(),
         "README.md": card(
-            manifest, name, row, dataset, TEST_IMAGE, embedded=options.embedded
+            manifest,
+            name,
+            row,
+            dataset,
+            TEST_IMAGE,
+            embedded=options.embedded,
+            exam=options.exam_images > 0,
         ).encode(),
         **({} if options.decoder == REFERENCE else {DECODER: _json({"decoder": options.decoder})}),
         **{file.name: file.read_bytes() for file in sorted(CONTENTS.iterdir()) if file.is_file()},

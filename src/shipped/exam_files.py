@@ -1,6 +1,6 @@
 """Reading of the exam that came with a model: test images, labels, and the answers at home.
 
-``exam/exam.json`` describes it. ``exam/answers.npz`` has ``labels`` (n,), the logits ``file``
+``exam/exam.json`` describes it. ``exam/answers.npz`` has ``labels`` (n,), the logits ``answers``
 (n, K) that the model gave where it was packed, and ``reference`` (n, K), those of the trained
 network, if they are known. The images are files, or the array ``inputs`` of ``exam/inputs.npz``.
 """
@@ -123,7 +123,7 @@ def read(folder: Path) -> Exam:
             folder=folder,
             **facts,
             labels=arrays["labels"],
-            answers=arrays["file"],
+            answers=arrays["answers"],
             reference=arrays.get("reference"),
         )
         _require_sound(exam, hashes)
@@ -157,7 +157,7 @@ def _require_sound(exam: Exam, hashes: dict[str, str]) -> None:
     count, classes = len(exam.positions), len(exam.class_names)
     shapes = {
         "labels": (exam.labels.shape, (count,)),
-        "file": (exam.answers.shape, (count, classes)),
+        "answers": (exam.answers.shape, (count, classes)),
     }
     if exam.reference is not None:
         shapes["reference"] = (exam.reference.shape, (count, classes))
