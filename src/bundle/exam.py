@@ -82,11 +82,12 @@ def pack(run: Run, manifest: Manifest, shipped: ShippedFile, count: int, content
     """
     images = _images(run, count)
     prepared, answers = _answers(run, shipped.name, images, manifest.preprocessing, shipped.decoder)
-    baseline = _baseline(run, manifest)
-    reference = None
-    if baseline is not None:
-        _, reference = _answers(run, baseline, images, manifest.preprocessing, REFERENCE)
     is_evaluated = not shipped.embedded and shipped.decoder == REFERENCE
+    baseline = _baseline(run, manifest)
+    if baseline == shipped.name and shipped.decoder == REFERENCE:
+        reference: Logits | None = answers
+    else:
+        reference = _reference(run, baseline, images, manifest.preprocessing)
     if shipped.row is not None and is_evaluated:
         require_measured_answers(
             run.read_benchmark(), shipped.row, images, answers, reference, shipped.tolerance
@@ -143,6 +144,23 @@ def _answers(
             [file.prepare(image_of(content, decoder, preprocessing)) for content in images.contents]
         )
         return prepared, file.logits(prepared)
+
+
+def _reference(
+    run: Run, baseline: str | None, images: ExamImages, preprocessing: PreprocessingFacts
+) -> Logits | None:
+    """Return the logits (n, K) of the trained network; None if the run has no file of it."""
+    if baseline is None:
+        return None
+    try:
+        return _answers(run, baseline, images, preprocessing, REFERENCE)[1]
+    except UsageError as error:
+        raise UsageError(
+            "exam",
+            expected=f"the baseline {baseline} as it was exported, for the reference answers",
+            found=str(error),
+            remedy="export it again, or set exam=0",
+        ) from error
 
 
 def _answers_of_bundle(shipped: ShippedFile, exam: Files) -> Logits:

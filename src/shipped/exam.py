@@ -36,6 +36,7 @@ else:  # in the folder of a model
 HERE = Path(__file__).resolve().parent
 OUTPUT = "measurement.json"
 SECONDS = 30.0
+INTERRUPTED = 130  # exit code after Ctrl-C
 MOST_SECONDS = 86_400.0
 
 
@@ -50,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         measurement = sessions.run()
     except ExamError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("stopped: no measurement was written", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     record = exam_record.record_of(exam, answers, measurement, time.monotonic() - started)
     for line in summary.lines(exam, answers.drift, answers.home, record):
         print(line)

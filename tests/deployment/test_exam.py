@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -25,13 +27,17 @@ from src.compare.comparison import Comparison
 from src.data.restore import data_of
 from src.errors import UsageError
 from src.run import exam
+from src.run.accuracy import Flip
 from src.run.folder import Run
+from src.run.row import Row
 from src.shipped import exam_files
 from src.shipped.answers import Answers
 from src.shipped.exam_files import Exam, ExamError
 from src.shipped.measure import Sessions
+from src.shipped.session import Session
 from tests.deployment.conftest import Evaluation
 from tests.deployment.test_bundle import bundled, classify
+from tests.support import planted_exam
 
 Evaluated = Callable[[str], Evaluation]
 
@@ -325,6 +331,25 @@ def test_images_are_chosen_by_class_in_proportion_and_the_same_each_time(run: Ru
     assert few.positions == sorted(few.positions)
 
 
+def test_a_last_batch_is_filled_up_with_its_last_image(tmp_path: Path) -> None:
+    """A runtime may take other kernels for another number of images."""
+    batches = []
+
+    class Summing:
+        def logits(self, images: list[Any]) -> Any:
+            batches.append([float(image) for image in images])
+            return np.array([[float(image), 0.0] for image in images])
+
+    session = Session.__new__(Session)
+    session._exam = planted_exam.exam(tmp_path, batch=4, content="tensors")
+    session._tensors = [np.float32(number) for number in range(6)]
+    session._model = Summing()
+    answer = session.answers()
+    assert batches == [[0, 1, 2, 3], [4, 5, 5, 5]]
+    logits = np.frombuffer(base64.b64decode(answer["logits"]), "<f4").reshape(answer["shape"])
+    assert logits[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+
+
 def test_an_exam_is_bounded_in_bytes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     test = data_of(run).dataset("test")
     whole = exam_images.chosen(test, 512)
@@ -352,16 +377,32 @@ def test_answers_that_are_not_the_measured_ones_are_not_packed(
     results = run.read_benchmark()
     row = results.row("onnx_fp32", "cpu")
     assert row is not None
+    assert row.accuracy is not None
+    assert row.accuracy.paired is not None
     images = exam_images.chosen(data_of(run).dataset("test"), 512)
 
-    def check(answers: Any, reference: Any = None) -> None:
+    def check(answers: Any, row: Row = row, reference: Any = taken.reference) -> None:
         exam_check.require_measured_answers(results, row, images, answers, reference, 1e-3)
 
-    check(taken.answers, taken.reference)
-    turned = np.roll(taken.answers, 1, axis=1)
-    if row.accuracy and row.accuracy.paired:
-        with pytest.raises(UsageError, match=r"another class for \d+ of \d+ images"):
-            check(turned, taken.reference)
+    def measured(**flip: int) -> Row:
+        """The row, measured with a flip of the first image."""
+        assert row.accuracy is not None
+        paired = msgspec.structs.replace(
+            row.accuracy.paired, flips=[Flip(position=0, before=0, **flip)]
+        )
+        return msgspec.structs.replace(
+            row, accuracy=msgspec.structs.replace(row.accuracy, paired=paired)
+        )
+
+    check(taken.answers)
+    label, answer = int(taken.labels[0]), int(taken.answers[0].argmax())
+    check(taken.answers, measured(true=label, after=answer))
+    with pytest.raises(UsageError, match=r"another class for \d+ of \d+ images"):
+        check(50 * np.roll(taken.answers, 1, axis=1))
+    with pytest.raises(UsageError, match=r"another class for 1 of .* test image 0"):
+        check(50 * taken.answers, measured(true=label, after=(answer + 1) % 3), reference=None)
+    with pytest.raises(UsageError, match="the labels of the measurement"):
+        check(taken.answers, measured(true=(label + 1) % 3, after=answer))
     fewer = exam_images.ExamImages(
         images.contents, images.names, images.labels, images.positions, images.available + 1
     )
