@@ -31,16 +31,14 @@ class StageWatch:
         self._program = program
         self._model = model
         self._spent = {"read_image": 0.0, "resize": 0.0}
-        # The module whose functions the model calls.
-        self._images: Any = getattr(program, "predict_images", program)
-        self._plain = {name: getattr(self._images, name) for name in self._spent}
+        self._plain = {name: getattr(program, name) for name in self._spent}
         for name, function in self._plain.items():
-            setattr(self._images, name, self._clocked(name, function))
+            setattr(program, name, self._clocked(name, function))
 
     def restore(self) -> None:
         """Give the program its own functions back."""
         for name, function in self._plain.items():
-            setattr(self._images, name, function)
+            setattr(self._program, name, function)
 
     def once(self, content: bytes) -> tuple[float, list[float]]:
         """Return the seconds of one call by an outer clock, and those of each stage."""
