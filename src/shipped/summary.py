@@ -14,6 +14,8 @@ else:  # in the folder of a model
 
 Json = dict[str, Any]
 
+WIDE = 1.5  # factor between the ends of an interval that tells nothing
+
 
 def lines(exam: Exam, drift: Drift, home: Changes, record: Json) -> Iterator[str]:
     """Yield the lines.
@@ -113,10 +115,15 @@ def _same_file(record: Json) -> str:
     ratio = record["same_file_twice"]
     if ratio is None:
         return "the same file twice: too few rounds"
-    holds = ratio["low"] <= 1 <= ratio["high"]
+    if not ratio["low"] <= 1 <= ratio["high"]:
+        told = "NOT 1: the machine is not steady"
+    elif ratio["high"] > WIDE * ratio["low"]:
+        told = "too few rounds to tell"
+    else:
+        told = "as it must be"
     return (
         f"the same file twice: {ratio['value']:.3f} times [{ratio['low']:.3f}, "
-        f"{ratio['high']:.3f}], {'as it must be' if holds else 'NOT 1: the machine is not steady'}"
+        f"{ratio['high']:.3f}], {told}"
     )
 
 
