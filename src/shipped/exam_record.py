@@ -91,6 +91,7 @@ def _row_values(exam: Exam, answers: Answers, measured: Measurement, environment
             path.name: exam_files.sha256_of(path) if path.is_file() else None for path in files
         },
         "latency": [{**cell, "peak_rss_bytes": measured.peak_rss_bytes, "peak_device_bytes": None}],
+        "pipeline_reason": measured.pipeline_reason,
         "accuracy": _accuracy_values(exam, answers),
         "verdict": answers.verdict,
         "load_seconds": statistics.median(loads),

@@ -151,6 +151,7 @@ class Measurement:
     warm: bool = True
     settled: bool = True  # used no CPU between the turns
     peak_rss_bytes: int | None = None
+    pipeline_reason: str | None = None  # why it could not be timed
 
     @property
     def merged(self) -> dict[int, Turn]:
@@ -197,6 +198,8 @@ class Sessions:
         self._end = self._started + seconds
         self._round = self._pipeline_round = 0
         self.measurement = Measurement()
+        if not files:
+            self.measurement.pipeline_reason = "the exam has arrays and no image files"
 
     @contextlib.contextmanager
     def started(self, count: int = 1) -> Iterator[list[Started]]:
@@ -250,7 +253,15 @@ class Sessions:
                 turn = self._turn(named[name].process, "time", number, TURN_SECONDS)
                 measured.rounds[name][self._round] = turn
             self._round += 1
-        for _ in range(PIPELINE_ROUNDS if self._files else 0):
+        if self._files and measured.pipeline_reason is None:
+            try:
+                self._pipelines(pair, number)
+            except ExamError as error:  # the other figures are not affected
+                measured.pipeline_reason = str(error)
+                measured.pipelines.clear()
+
+    def _pipelines(self, pair: Sequence[Started], number: int) -> None:
+        for _ in range(PIPELINE_ROUNDS):
             chosen = [
                 (self._pipeline_round * FILES + index) % self._files
                 for index in range(min(FILES, self._files))
@@ -260,7 +271,7 @@ class Sessions:
                     one.process, "pipeline", number, PIPELINE_SHARE * TURN_SECONDS, files=chosen
                 )
                 place = 2 * self._pipeline_round + offset
-                measured.pipelines[place] = turn._replace(process=2 * number + offset)
+                self.measurement.pipelines[place] = turn._replace(process=2 * number + offset)
             self._pipeline_round += 1
 
     def _turn(

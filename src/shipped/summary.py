@@ -50,6 +50,8 @@ def lines(exam: Exam, drift: Drift, home: Changes, record: Json) -> Iterator[str
     yield _latency(record)
     if record["pipeline"]:
         yield _pipeline(record["pipeline"])
+    else:
+        yield visible(f"from file to label: not timed, {row['pipeline_reason']}")
     yield _same_file(record)
     peak = row["latency"][0]["peak_rss_bytes"]
     yield f"memory: {'not known' if peak is None else f'{peak / 1e6:.0f} MB at most'}"

@@ -30,7 +30,7 @@ from src.run import exam
 from src.run.accuracy import Flip
 from src.run.folder import Run
 from src.run.row import Row
-from src.shipped import exam_files
+from src.shipped import exam_files, measure
 from src.shipped.answers import Answers
 from src.shipped.exam_files import Exam, ExamError
 from src.shipped.measure import Sessions
@@ -135,7 +135,7 @@ def test_the_exam_is_taken_and_written_without_torch(
     assert record.row.latency[0].peak_memory is not None
     assert (record.row.latency[0].peak_memory.peak_rss_bytes or 0) > 1e6
     assert record.same_file_twice is not None
-    assert record.same_file_twice.low < 1 < record.same_file_twice.high
+    assert record.same_file_twice.processes == 1
     comparison = Comparison.of(collect([str(run.folder)]), 1, None, exams_among([str(output)]))
     assert "holds there" in comparison.answers()[0]
     assert comparison.answers()[0].endswith("the file is the run's.")
@@ -261,6 +261,8 @@ def test_the_speed_of_an_exam_of_arrays_has_no_pipeline(run: Run, tmp_path: Path
     assert ended.returncode == 0, ended.stderr
     record = exam.read(output)
     assert record.pipeline is None
+    assert record.row.pipeline_reason == "the exam has arrays and no image files"
+    assert "from file to label: not timed, the exam has arrays" in ended.stdout
     assert record.row.latency[0].samples > 10
 
 
@@ -348,6 +350,45 @@ def test_a_last_batch_is_filled_up_with_its_last_image(tmp_path: Path) -> None:
     assert batches == [[0, 1, 2, 3], [4, 5, 5, 5]]
     logits = np.frombuffer(base64.b64decode(answer["logits"]), "<f4").reshape(answer["shape"])
     assert logits[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_pipeline_that_fails_costs_no_other_figure(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes are replaced by answers of the shape that they give."""
+
+    class Planted:
+        def __init__(self, folder: Path) -> None:
+            self.asked: list[str] = []
+
+        def ask(self, name: str, **request: Any) -> dict[str, Any]:
+            if name == "pipeline":
+                raise ExamError("the stages miss the whole by 9.0% of its time")
+            return {
+                "load": {"load_seconds": 0.1, "first_seconds": 0.1, "threads": 1, "nice": 0},
+                "peak": {"bytes": 10**6},
+                "warm_up": {"warm": True, "settled": True},
+                "time": {
+                    "seconds": [0.001],
+                    "elapsed_seconds": 0.001,
+                    "cpu_seconds": 0.001,
+                    "settled": True,
+                    "request_cpu_seconds": 0.001,
+                },
+            }[name]
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(measure, "Process", Planted)
+    clock = iter(range(10**6))
+    measured = Sessions(bundle, 4, 20.0, {}, lambda _: None, clock=lambda: float(next(clock))).run()
+    assert measured.pipeline_reason == "the stages miss the whole by 9.0% of its time"
+    assert not measured.pipelines
+    processes = len(measured.loaded) // 2
+    assert 1 < processes < measure.PROCESSES  # the time was up
+    assert len(measured.merged) >= 2 * measure.LEAST_ROUNDS * processes
+    assert len({turn.process for turn in measured.merged.values()}) == 2 * processes
 
 
 def test_an_exam_is_bounded_in_bytes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
