@@ -100,14 +100,18 @@ def test_the_exam_is_the_test_images_with_the_files_own_answers(
     assert np.array_equal(taken.reference, taken.answers)
 
 
+def test_the_arrays_of_an_exam_have_no_time(bundle: Path) -> None:
+    with zipfile.ZipFile(bundle / "exam" / "answers.npz") as arrays:
+        assert {member.date_time[0] for member in arrays.infolist()} == {1980}
+
+
+@pytest.mark.slow
 def test_a_bundle_with_an_exam_is_reproducible_byte_for_byte(
     run: Run, bundle: Path, tmp_path: Path
 ) -> None:
     time.sleep(max(0.0, 2.1 - (time.time() - bundle.stat().st_ctime)))  # a zip file's clock
     bundled(run, tmp_path / "model.zip", "format=onnx_fp32", "exam=512")
     assert (tmp_path / "model.zip").read_bytes() == bundle.with_suffix(".zip").read_bytes()
-    with zipfile.ZipFile(bundle / "exam" / "answers.npz") as arrays:
-        assert {member.date_time[0] for member in arrays.infolist()} == {1980}
 
 
 def test_the_exam_is_taken_and_written_without_torch(
@@ -216,9 +220,9 @@ def test_another_model_is_found_by_its_bytes_and_by_its_answers(
 
 def test_the_lowest_bit_of_a_weight_is_found_by_the_bytes(copy: Path) -> None:
     change_model(copy, lambda model: flip_bit(model, 0))
-    answers = take(copy)
+    taken = exam_files.read(copy)
+    answers = Answers.of(taken, taken.answers, taken.class_names)
     assert answers.problems == ["model.onnx is another file than was packed"]
-    assert answers.drift.probability < 1e-5
 
 
 def test_another_filter_of_the_resizing_is_found_by_the_answers(copy: Path) -> None:
@@ -237,6 +241,7 @@ def test_a_runtime_that_rounds_otherwise_is_found_by_the_logits(copy: Path) -> N
     assert answers.verdict != "same"
 
 
+@pytest.mark.slow
 def test_an_exam_of_arrays_holds_and_shows_no_image_file(run: Run, tmp_path: Path) -> None:
     folder = bundled(
         run, tmp_path / "model.zip", "format=onnx_int8", "exam=8", "exam_content=tensors"
