@@ -17,12 +17,14 @@ import pytest
 import torch
 from markdown_it import MarkdownIt
 
+from src.bundle.card import Shipment
 from src.bundle.card import card as bundle_card
 from src.callbacks.predictions import PredictionWriter
 from src.compare.collection import Measured
 from src.compare.comparison import Comparison
 from src.compare.page import markdown_page as comparison_page
 from src.errors import UsageError, is_harmful
+from src.formats.base import Bundling
 from src.predict.output import open_writer
 from src.predict.stage import Prediction
 from src.report.document import Section
@@ -196,7 +198,9 @@ def _card(text: str) -> str:
 def _bundle_card(text: str) -> str:
     found = record(planted(text))
     manifest = with_any_names(exported(text), Manifest)
-    return bundle_card(manifest, "onnx", found.rows[0], found.dataset, "x.png")
+    bundling = Bundling("runtime_onnxruntime", ("model.onnx",), ("onnxruntime",))
+    shipment = Shipment(bundling, key_sha256="0" * 64)
+    return bundle_card(manifest, "onnx", found.rows[0], found.dataset, "x.png", shipment=shipment)
 
 
 def _comparison(text: str) -> str:

@@ -2,6 +2,9 @@
 
 python -m src.export RUN formats=[openvino_fp32]              or with input=uint8
 python examples/openvino/classify.py RUN/exports/openvino_fp32/model.xml IMAGE...
+
+To ship the file with a program that checks its input, its answers and itself, pack it:
+python -m src.bundle RUN --format openvino_fp32 -o model.zip
 """
 
 from __future__ import annotations

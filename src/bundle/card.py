@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from src.bundle import licences, sbom, signature
+from src.formats.base import Bundling
 from src.run.facts import ScoredDataset
 from src.run.manifest import Manifest
 from src.run.row import Row
@@ -13,6 +16,23 @@ _EXAM = "\n    python predict.py --exam         # on the test images in exam/, w
 _MOST_CLASSES = 20  # in the card; class_names.json has all
 
 
+@dataclass(frozen=True)
+class Shipment:
+    """What is in a bundle besides the model, its program and its test image.
+
+    Args:
+        bundling: of the format.
+        has_licence: the user gave a licence of the model.
+        has_bill: there is a bill of materials.
+        key_sha256: SHA-256 of the public key of the signature, if there is one.
+    """
+
+    bundling: Bundling
+    has_licence: bool = False
+    has_bill: bool = False
+    key_sha256: str | None = None
+
+
 def card(
     manifest: Manifest,
     name: str,
@@ -20,6 +40,7 @@ def card(
     dataset: ScoredDataset | None,
     image: str,
     *,
+    shipment: Shipment,
     embedded: bool = False,
     exam: bool = False,
 ) -> str:
@@ -31,35 +52,49 @@ def card(
         row: its figures on a CPU, if it was measured.
         dataset: the data that it was scored on.
         image: file name of the test image.
+        shipment: the rest of the bundle.
         embedded: the file has its preprocessing inside; its figures are those of the file without.
         exam: the bundle has an exam.
     """
     side = manifest.input_shape[1]
     checkpoint = manifest.checkpoint
+    files = " and ".join(f"`{file}`" for file in shipment.bundling.files)
     return f"""# {quoting.markdown(manifest.model)} for {manifest.num_classes} classes
 
-An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as `model.onnx` \
+An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as {files} \
 ({name}). It sees an image as {side}x{side} pixels. Its classes: {_named(manifest.class_names)}.
 
+    sha256sum -c SHA256SUMS          # are all files as they were packed?
     pip install -r requirements.txt
     python predict.py --check        # on {image}: as where it was made?{_EXAM if exam else ""}
     python predict.py photo.jpg
 
 `predict.py` turns an image upright, converts it to RGB{_prepared(manifest, name)} as the
 evaluation did; the rule stands in the model's own metadata, with the class names. Import `Model`
-from it to use it in a program.
-
+from it to use it in a program. `--threads measured` sets the number of threads of the measurement.
+{_trust(shipment)}
 ## How good it is
 
 {_accuracy(row, dataset, embedded=embedded)}
 
 It knows no other classes than these: an image of something else gets one of them too.
 
+## Versions
+
+`requirements.txt` has ranges, from the versions that it was tried with. Use it where the model
+shares an environment with other software, and run `--check` there. `requirements.lock` has the
+exact versions of all packages that `expected.json` was made with. To have the same environment
+again, on the same platform: `pip install --no-deps -r requirements.lock`.
+{_bill(shipment)}
+## Licences
+
+{_licences(manifest, shipment)}
+
 ## Where it comes from
 
 Run {quoting.markdown_code(manifest.run)}, epoch {checkpoint.epoch}, checkpoint with SHA-256
 {quoting.markdown_code(checkpoint.sha256)}.
-"""
+{_signature(shipment)}"""
 
 
 def _prepared(manifest: Manifest, name: str) -> str:
@@ -93,3 +128,60 @@ def _accuracy(row: Row | None, dataset: ScoredDataset | None, *, embedded: bool)
             f"({row.setting('threads') or 'all'} threads) where it was measured."
         )
     return "\n".join(lines)
+
+
+def _trust(shipment: Shipment) -> str:
+    if shipment.bundling.executes is None:
+        return ""
+    return f"""
+**Load it only if you trust who made it.** {shipment.bundling.executes}
+`predict.py` first compares the file with its SHA-256 in `model.json`, which shows damage. Only a
+signature shows who packed it.
+"""
+
+
+def _bill(shipment: Shipment) -> str:
+    if not shipment.has_bill:
+        return ""
+    return f"""
+`{sbom.FILE}` lists the model, the program and these packages with their licences (CycloneDX 1.6).
+"""
+
+
+def _licences(manifest: Manifest, shipment: Shipment) -> str:
+    if shipment.has_licence:
+        model = f"The model: `{licences.MODEL_LICENCE}`."
+    else:
+        model = (
+            "No licence was given for the model: ask whoever gave it to you before you use it or "
+            "pass it on."
+        )
+    data = manifest.origin.licence if manifest.origin else None
+    lines = [
+        model,
+        *([f"The data that it was trained on: {quoting.markdown(data)}."] if data else []),
+        f"`predict.py` and the other programs here: Apache-2.0, `{licences.PROGRAM_LICENCE}`.",
+        "No other software is in this folder. The packages that pip installs have licences of "
+        "their own.",
+    ]
+    return "\n".join(lines)
+
+
+def _signature(shipment: Shipment) -> str:
+    if shipment.key_sha256 is None:
+        return ""
+    return f"""
+## Signature
+
+Verify it before the first use, in this folder. The public key `key.pub` comes from the signer by
+another way, and lies outside of this folder. Its SHA-256 was
+`{shipment.key_sha256}`.
+
+    openssl dgst -sha256 -verify ../key.pub -signature {signature.SUMS_SIGNATURE} {signature.SUMS}
+    sha256sum -c {signature.SUMS}
+
+This finds a changed or missing file. The next command finds an added one as well; it is that of the
+package model-signing, and `{signature.MODEL_SIGNATURE}` has its format.
+
+    model_signing verify key --signature {signature.MODEL_SIGNATURE} --public_key ../key.pub .
+"""

@@ -20,7 +20,8 @@ class BundleOptions:
 
     Args:
         output: zip file to write, as in ``-o model.zip``.
-        format: exported ONNX format to ship; by default the one that the run's report recommends.
+        format: exported format to ship; by default the one that the run's report recommends for a
+            CPU.
         embedded: ship the file that has its preprocessing inside, which
             ``export.embed_preprocessing=true`` writes.
         decoder: decoder of the image files. pillow is the evaluation's. pillow_draft is faster for
@@ -33,6 +34,10 @@ class BundleOptions:
             is 0, so that no image of the data leaves unasked.
         exam_content: the image files of the exam, or arrays as the model takes them (tensors),
             which show an image only in the model's size.
+        licence: text file with the licence of the model, which is packed with it.
+        sbom: write a bill of materials, sbom.cdx.json, in CycloneDX's format. By default it is
+            written if the package cyclonedx-python-lib is installed.
+        sign: private key in PEM, on the curve P-256, P-384 or P-521, that signs all files.
     """
 
     output: str
@@ -42,6 +47,9 @@ class BundleOptions:
     test_image: str | None = None
     exam: int | None = None
     exam_content: Content = "images"
+    licence: str | None = None
+    sbom: bool | None = None
+    sign: str | None = None
 
     @property
     def exam_images(self) -> int:

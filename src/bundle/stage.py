@@ -7,14 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import PIL
 from PIL import Image
 
 import src
 from src import formats
-from src.bundle import archive, exam
-from src.bundle.card import card
+from src.bundle import archive, exam, licences, packages, sbom, signature
+from src.bundle.card import Shipment, card
+from src.bundle.files import DESCRIPTION, description, model_files, require_bundling
 from src.bundle.options import BundleOptions
 from src.data.pipeline.image_file import read_image
 from src.data.restore import data_of
@@ -36,13 +35,14 @@ from src.run.pipeline import REFERENCE, Decoder
 from src.run.row import Row
 
 CONTENTS = Path(src.__file__).parent / "shipped"
-MODEL = "model.onnx"
+RUNTIMES = "runtime_"  # beginning of the names of modules, of which one is shipped
 DECODER = "decoder.json"  # if it is not the evaluation's
 TEST_IMAGE = "test_image.png"  # without loss: every decoder gives the same pixels
 
 # Largest difference of a probability between the machine that made the bundle and the one that
 # checks it. Processors round differently, and a quantized value may then differ by a whole step.
-_TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2, "int8": 5e-2}
+_TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2}
+_ROUGH_TOLERANCE = 5e-2  # of bf16, int8 and all others
 
 
 def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
@@ -59,42 +59,73 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
     manifest = run.read_manifest()
     name = options.format or recommended(run, "cpu")
     require_exported(manifest, name)
-    _require_onnx(manifest, name)
+    bundling = require_bundling(manifest, name)
     require_known(run, manifest, name)
+    signer = signature.Signer(Path(options.sign)) if options.sign else None
+    has_bill = sbom.is_wanted(options.sbom)
+    licence_texts = licences.texts(options.licence)
     test_image = _test_image(run, options)
     row, dataset = _measured(run, manifest, name, embedded=options.embedded)
     _require_budget(name, row, options.decoder)
+    model = model_files(run, manifest, name, bundling, embedded=options.embedded)
+    software = packages.installed(bundling.packages, same_minor=bundling.same_minor)
+    shipment = Shipment(
+        bundling=bundling,
+        has_licence=licences.MODEL_LICENCE in licence_texts,
+        has_bill=has_bill,
+        key_sha256=signer.public_sha256 if signer else None,
+    )
+    about = card(
+        manifest,
+        name,
+        row,
+        dataset,
+        TEST_IMAGE,
+        embedded=options.embedded,
+        shipment=shipment,
+        exam=options.exam_images > 0,
+    )
     contents = {
-        MODEL: _model(run, manifest, name, embedded=options.embedded),
+        **model,
+        DESCRIPTION: _json(description(manifest, name, row, bundling, model)),
         TEST_IMAGE: _png(test_image),
         "expected.json": _json(_expected(run, name, test_image)),
         "class_names.json": _json(manifest.class_names),
-        "requirements.txt": _requirements(),
-        "README.md": card(
-            manifest,
-            name,
-            row,
-            dataset,
-            TEST_IMAGE,
-            embedded=options.embedded,
-            exam=options.exam_images > 0,
-        ).encode(),
+        "requirements.txt": software.requirements().encode(),
+        "requirements.lock": software.lock().encode(),
+        "README.md": about.encode(),
+        **licence_texts,
         **({} if options.decoder == REFERENCE else {DECODER: _json({"decoder": options.decoder})}),
-        **{file.name: file.read_bytes() for file in sorted(CONTENTS.iterdir()) if file.is_file()},
+        **_program(bundling.runtime),
     }
     if options.exam_images:
         shipped = exam.ShippedFile(
             name=name,
-            model_files=(MODEL,),
+            model_files=tuple(bundling.files),
             contents=contents,
             row=row,
-            tolerance=_TOLERANCE[formats.get(name).precision],
+            tolerance=_tolerance(name),
             embedded=options.embedded,
             decoder=options.decoder,
         )
         contents |= exam.pack(run, manifest, shipped, options.exam_images, options.exam_content)
+    if has_bill:
+        licence = licences.MODEL_LICENCE if shipment.has_licence else None
+        contents[sbom.FILE] = sbom.bill(manifest, name, software, contents, bundling.files, licence)
+    contents[signature.SUMS] = signature.sums(contents)
+    if signer:
+        contents |= signer.signatures(Path(options.output).stem, contents)
     archive.write(Path(options.output), contents)
     return {name: len(contents[name]) for name in sorted(contents)}
+
+
+def _program(runtime: str) -> dict[str, bytes]:
+    """Return the program and its runtime, without the other runtimes."""
+    return {
+        file.name: file.read_bytes()
+        for file in sorted(CONTENTS.glob("*.py"))
+        if not file.name.startswith(RUNTIMES) or file.stem == runtime
+    }
 
 
 def _require_budget(name: str, row: Row | None, decoder: Decoder) -> None:
@@ -114,44 +145,6 @@ def _require_budget(name: str, row: Row | None, decoder: Decoder) -> None:
         remedy=f"measure the run's large JPEGs with benchmark.decoders=[{REFERENCE},{decoder}], or "
         f"leave it at {REFERENCE}",
     )
-
-
-def _require_onnx(manifest: Manifest, name: str) -> None:
-    kind = formats.get(name)
-    if kind.runs_with != ("onnxruntime",) or "cpu" not in kind.devices:
-        fitting = [
-            other for other in manifest.exported if formats.get(other).runs_with == ("onnxruntime",)
-        ]
-        raise UsageError(
-            "format",
-            expected=f"an ONNX file for a CPU, of which the run has {', '.join(fitting) or 'none'}",
-            found=name,
-            remedy="name one, as in format=onnx_fp32",
-        )
-
-
-def _model(run: Run, manifest: Manifest, name: str, *, embedded: bool) -> bytes:
-    """Return the ONNX file to ship."""
-    if not embedded:
-        return run.own("exports", name, MODEL).read_bytes()
-    entry = manifest.formats[name].embedded
-    if not entry or entry.status != "ok":
-        raise UsageError(
-            "embedded",
-            expected=f"{name} with its preprocessing inside",
-            found=(entry.reason or "no reason") if entry else "none",
-            remedy=f"run python -m src.export RUN formats=[{name}] embed_preprocessing=true",
-        )
-    folder = run.own("exports", entry.folder)
-    change = fingerprint.change(entry.files, fingerprint.now(folder, entry.files))
-    if change:
-        raise UsageError(
-            "embedded",
-            expected=f"{folder} as it was exported",
-            found=change,
-            remedy=f"run python -m src.export RUN formats=[{name}] embed_preprocessing=true",
-        )
-    return run.own("exports", entry.folder, MODEL).read_bytes()
 
 
 def _test_image(run: Run, options: BundleOptions) -> Image.Image:
@@ -185,8 +178,13 @@ def _expected(run: Run, name: str, image: Image.Image) -> dict[str, object]:
         "image": TEST_IMAGE,
         "class": file.class_names[int(probabilities.argmax())],
         "probabilities": probabilities.tolist(),
-        "tolerance": _TOLERANCE[formats.get(name).precision],
+        "tolerance": _tolerance(name),
     }
+
+
+def _tolerance(name: str) -> float:
+    """Return the largest difference of a probability that another processor explains."""
+    return _TOLERANCE.get(formats.get(name).precision, _ROUGH_TOLERANCE)
 
 
 def _measured(
@@ -206,18 +204,6 @@ def _measured(
     if row and row.is_ok and row.sha256 == hashes:
         return row, results.dataset
     return None, None
-
-
-def _requirements() -> bytes:
-    """Return the requirements of ``predict.py``: at least the versions installed here."""
-    import onnxruntime
-
-    versions = {
-        "numpy": np.__version__,
-        "onnxruntime": onnxruntime.__version__,
-        "pillow": PIL.__version__,
-    }
-    return "".join(f"{name}>={version}\n" for name, version in versions.items()).encode()
 
 
 def _json(value: Any) -> bytes:

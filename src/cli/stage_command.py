@@ -27,6 +27,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 Options = TypeVar("Options")
 
+_OF_TRAINING = {"export", "benchmark"}  # stages whose options a training has, too
 _FLAGS = {"-h", "--help"}  # options that take no value
 _SHORT = {"-o": "--output", "--with": "--other_version"}
 
@@ -69,8 +70,8 @@ def parse(stage: str, description: str | None, options: type[Options]) -> tuple[
     """Return the run and the options that a stage's command line names.
 
     ``a=v`` is the same as ``--a=v``. ``stage=name`` takes the values of
-    ``configs/<stage>/<name>.yaml``, which single values override. The default of each option is
-    its value in the run's training.
+    ``configs/<stage>/<name>.yaml``, which single values override. The default of each option that
+    a training has is its value in the run's training.
 
     Args:
         stage: the name of the package in ``src``.
@@ -152,6 +153,8 @@ def _parse(
 
 def _training_options(folder: str, stage: str, options: type[Any]) -> dict[str, object]:
     """Return a stage's options in the run's training, which are the defaults of the stage."""
+    if stage not in _OF_TRAINING:
+        return {}  # a run may be a stranger's, and other options name files of this machine
     config = Run(user_path(folder, "RUN")).config
     try:
         content = safe_yaml.load(config.read_text(encoding="utf-8")) or {}

@@ -21,6 +21,27 @@ class TensorSensitivity:
     sqnr_db: float  # signal to quantization noise ratio
 
 
+@dataclass(frozen=True)
+class Bundling:
+    """The way in which a bundle runs the files of a format on a CPU, without this project.
+
+    Args:
+        runtime: module of ``src/shipped`` that opens them, a ``runtime_*.py`` without its ending.
+        files: the files to ship, by their names in the format's folder. The runtime opens the
+            first one.
+        packages: the packages that the runtime needs besides numpy and Pillow, as pip calls them.
+        executes: sentence on the code in the files that loading them executes. ``predict.py``
+            compares such files with their SHA-256 first. None for files of data.
+        same_minor: the files run with this minor version of the packages only.
+    """
+
+    runtime: str
+    files: tuple[str, ...]
+    packages: tuple[str, ...]
+    executes: str | None = None
+    same_minor: bool = False
+
+
 class Format(ABC):
     """A kind of file to deploy.
 
@@ -41,6 +62,8 @@ class Format(ABC):
         embeds: True if :meth:`embed` is implemented.
         takes_pixels: True if the file is made from ``source.fp32_graph``, so that it takes pixels
             with ``export.input=uint8``. Such a format implements :meth:`pixel_usage`.
+        bundling: the way in which ``python -m src.bundle`` ships the file; None for a format whose
+            files run with this project only. A format without "cpu" in ``devices`` is not shipped.
         compiles: True if exporting or loading calls a C++ compiler, which takes half a minute to
             minutes. The default tests run such a format with one architecture only.
         mixes_batch: True if the logits of an image depend on the other images of its batch. Such
@@ -59,6 +82,7 @@ class Format(ABC):
     tolerance: ClassVar[float | None]
     embeds: ClassVar[bool] = False
     takes_pixels: ClassVar[bool] = False
+    bundling: ClassVar[Bundling | None] = None
     compiles: ClassVar[bool] = False
     mixes_batch: ClassVar[bool] = False
     varies: ClassVar[str | None] = None
@@ -68,6 +92,11 @@ class Format(ABC):
     def name(self) -> str:
         """The name of the module that defines the format."""
         return type(self).__module__.rpartition(".")[2]
+
+    @property
+    def can_be_bundled(self) -> bool:
+        """True if a bundle can run its files on a CPU."""
+        return self.bundling is not None and "cpu" in self.devices
 
     @abstractmethod
     def export(self, source: ExportSource, folder: Path) -> ExportDetails | None:

@@ -9,7 +9,7 @@ from src.backends.base import ExportSource
 from src.backends.onnx import embedding, file
 from src.backends.onnx.pixel_input import fold_centre
 from src.backends.onnx.runtime import INPUT, OUTPUT, PROVIDERS, OnnxRuntime
-from src.formats.base import Format
+from src.formats.base import Bundling, Format
 from src.run import usage_code
 from src.run.facts import ExportDetails, PreprocessingFacts
 from src.run.file_input import NORMALISED, PIXELS, FileInput
@@ -29,6 +29,7 @@ class OnnxFp32(Format):
     tolerance: ClassVar[float | None] = 5e-3  # other kernels, BatchNorm folded
     embeds = True
     takes_pixels = True
+    bundling = Bundling("runtime_onnxruntime", (file.FILE,), ("onnxruntime",))
     provider: ClassVar[str | None] = None
 
     def export(self, source: ExportSource, folder: Path) -> ExportDetails | None:

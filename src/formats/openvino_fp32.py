@@ -8,7 +8,7 @@ from typing import ClassVar
 from src.backends.base import ExportSource
 from src.backends.openvino import file
 from src.backends.openvino.runtime import OpenVinoRuntime
-from src.formats.base import Format
+from src.formats.base import Bundling, Format
 from src.run import usage_code
 from src.run.facts import ExportDetails, PreprocessingFacts
 from src.run.file_input import NORMALISED, PIXELS, FileInput
@@ -23,6 +23,7 @@ class OpenVinoFp32(Format):
     precision = "fp32"
     tolerance: ClassVar[float | None] = 5e-3  # other kernels, BatchNorm folded
     takes_pixels = True
+    bundling = Bundling("runtime_openvino", (file.FILE, file.WEIGHTS), ("openvino",))
 
     def export(self, source: ExportSource, folder: Path) -> ExportDetails | None:
         file.write(file.model(source), source, folder, half=False, precision="f32")

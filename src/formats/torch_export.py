@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from src.backends.base import ExportSource
 from src.backends.torch import aot_inductor
 from src.backends.torch.runtime import TorchRuntime, open_device
-from src.formats.base import Format
+from src.formats.base import Bundling, Format
 from src.run import usage_code
 from src.run.facts import PreprocessingFacts
 
@@ -32,6 +32,14 @@ class TorchExport(Format):
     devices = ("cpu",)  # a package is compiled for one kind of device
     precision = "fp32"
     tolerance = 5e-3  # other kernels, BatchNorm folded
+    bundling = Bundling(
+        "runtime_torch",
+        (_FILE,),
+        ("torch",),
+        executes="The package holds machine code for processors such as the one that it was "
+        "exported on. Loading it runs this code. Nothing in it is unpickled.",
+        same_minor=True,  # the loader is not a public one
+    )
     compiles = True
     varies = "the compiler's own names and paths are in it"
 

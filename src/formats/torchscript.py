@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from src.backends.base import ExportSource
 from src.backends.torch.runtime import TorchRuntime, open_device
-from src.formats.base import Format
+from src.formats.base import Bundling, Format
 from src.run import usage_code
 from src.run.facts import PreprocessingFacts
 
@@ -31,6 +31,13 @@ class TorchScript(Format):
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     precision = "fp32"
     tolerance = 5e-3  # like eager, and BatchNorm folded into convolutions
+    bundling = Bundling(
+        "runtime_torch",
+        (_FILE,),
+        ("torch",),
+        executes="A TorchScript file is a program, which PyTorch runs. Nothing in it is "
+        "unpickled by Python.",
+    )
 
     def network(self, source: ExportSource) -> nn.Module:
         """Return the network to script.

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:  # a part of a package
-    from . import exam_files, exam_record, summary
+    from . import exam_files, exam_record, predict, summary
     from .answers import Answers
     from .exam_files import ExamError
     from .measure import Sessions
@@ -32,6 +32,8 @@ else:  # in the folder of a model
     from answers import Answers
     from exam_files import ExamError
     from measure import Sessions
+
+    import predict
 
 HERE = Path(__file__).resolve().parent
 OUTPUT = "measurement.json"
@@ -46,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     started = time.monotonic()
     try:
         exam = exam_files.read(HERE)
-        sessions = Sessions(HERE, len(exam.images), options.seconds, {}, _report)
+        settings = {} if options.threads is None else {"threads": options.threads}
+        sessions = Sessions(HERE, len(exam.images), options.seconds, settings, _report)
         answers = Answers.of(exam, *sessions.answers())
         measurement = sessions.run()
     except ExamError as error:
@@ -84,6 +87,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         default=Path(OUTPUT),
         help="file of the measurement, or its folder (default: %(default)s here)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=predict.chosen_threads,
+        metavar="N",
+        help="threads of the runtime, or measured: as many as in the run's measurement",
     )
     options = parser.parse_args(argv)
     if not 0 < options.seconds <= MOST_SECONDS:

@@ -1,7 +1,7 @@
 """Timing of a deployed program within the worker: the bytes of an image file to its label.
 
-The functions of :mod:`src.shipped.predict` are timed, which a bundle ships. They need numpy and
-Pillow only. The files are in memory, so no disk and no network is part of the time.
+The functions of :mod:`src.shipped` are timed, which a bundle ships. They need numpy and Pillow
+only. The files are in memory, so no disk and no network is part of the time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from src.backends.base import Runtime
 from src.run.facts import PreprocessingFacts
 from src.run.file_input import PIXELS
 from src.run.pipeline import REFERENCE, STAGES, Decoder, Stage
-from src.shipped import predict
+from src.shipped import predict, predict_images
 from src.worker import protocol
 from src.worker.idle import wait_until_idle
 from src.worker.stopwatch import TURN_WARMUP_SECONDS
@@ -66,15 +66,15 @@ class ImagePipeline:
     def once(self, content: bytes, decoder: Decoder) -> tuple[float, list[float]]:
         """Return the seconds of one call by an outer clock, and those of each stage."""
         clock, runtime, rule = self._clock, self._runtime, self._rule
-        at_least = predict.least_side(decoder, rule)
+        at_least = predict_images.least_side(decoder, rule)
         runtime.synchronize()
         began = clock()
         moments = [clock()]
-        image = predict.read_image(io.BytesIO(content), at_least=at_least)
+        image = predict_images.read_image(io.BytesIO(content), at_least=at_least)
         moments.append(clock())
-        image = predict.resize(image, rule)
+        image = predict_images.resize(image, rule)
         moments.append(clock())
-        images = predict.as_input(image, rule, takes_pixels=self._takes_pixels)[None]
+        images = predict_images.as_input(image, rule, takes_pixels=self._takes_pixels)[None]
         moments.append(clock())
         logits = runtime(images)
         runtime.synchronize()

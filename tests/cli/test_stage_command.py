@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,3 +63,14 @@ def test_a_missing_operand_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_misspelt_option_of_a_stage_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"sise: expected an option that exists.*mean size"):
         parsed(tmp_path, "one", "sise=2")
+
+
+def test_only_options_that_a_training_has_come_from_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's run could else name a file of this machine, to be packed or replaced."""
+    stages = {"stage": {"output": "/home/me/secret"}, "export": {"size": 7}}
+    (tmp_path / "config.yaml").write_text(json.dumps(stages))
+    assert parsed(tmp_path, "one")[1] == Options()
+    monkeypatch.setattr(sys, "argv", ["export", str(tmp_path), "one"])
+    assert parse_with_operands("THING", "export", None, Options)[2] == Options(7)

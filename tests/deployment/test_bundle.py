@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import io
 import json
 import os
@@ -30,6 +31,7 @@ from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.reading import convert
 from src.run.row import Row
+from src.shipped import predict_images
 from tests.deployment.conftest import Evaluation
 from tests.report import planted
 from tests.support import damaged_images, photos
@@ -38,18 +40,23 @@ from tests.support.bundle_program import predict_module
 Evaluated = Callable[[str], Evaluation]
 FILES = sorted(
     [
-        *("README.md", "class_names.json", "expected.json", "model.onnx"),
-        *("requirements.txt", "test_image.png"),
-        *(path.name for path in CONTENTS.glob("*.py")),
+        *("LICENSE-predict.txt", "README.md", "SHA256SUMS", "class_names.json", "expected.json"),
+        *("model.json", "model.onnx", "requirements.lock", "requirements.txt"),
+        "runtime_onnxruntime.py",
+        *(path.name for path in CONTENTS.glob("*.py") if not path.name.startswith("runtime_")),
+        *(["sbom.cdx.json"] if importlib.util.find_spec("cyclonedx") else []),
+        "test_image.png",
     ]
 )
 # predict.py as a user runs it, and a look at what it imported.
 RUNNER = """
-import runpy, sys
+import pathlib, runpy, sys
 sys.argv = sys.argv[1:]
+sys.path[0] = str(pathlib.Path(sys.argv[0]).parent)  # as Python does for a program
 runpy.run_path(sys.argv[0], run_name="__main__")
-assert not {"torch", "torchvision", "lightning", "src"} & set(sys.modules)
+assert not {FORBIDDEN} & set(sys.modules)
 """
+FORBIDDEN = {"torch", "torchvision", "lightning", "src"}
 
 
 def bundled(run: Run, output: Path, *argv: str) -> Path:
@@ -70,11 +77,14 @@ def bundle(run: Run, evaluation: Evaluated, tmp_path_factory: pytest.TempPathFac
 
 
 def classify(
-    bundle: Path, *argv: str | Path, python: str = sys.executable
+    bundle: Path, *argv: str | Path, python: str = sys.executable, torch: bool = False
 ) -> subprocess.CompletedProcess[str]:
+    """Run ``predict.py``, which may import ``torch`` or not."""
+    forbidden = FORBIDDEN - ({"torch"} if torch else set())
+    runner = RUNNER.replace("{FORBIDDEN}", repr(forbidden))
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     return subprocess.run(
-        [python, "-c", RUNNER, bundle / "predict.py", *argv],
+        [python, "-c", runner, bundle / "predict.py", *argv],
         capture_output=True,
         text=True,
         env=environment,
@@ -133,6 +143,7 @@ def test_the_card_of_a_bundle_has_the_measured_figures(run: Run, bundle: Path) -
     assert ", ".join(photos.CLASSES) in card
     assert results.checkpoint.sha256 in card
     assert json.loads((bundle / "class_names.json").read_text()) == list(photos.CLASSES)
+    assert "No licence was given for the model" in card
 
 
 def test_the_card_of_an_embedded_bundle_has_the_measured_figures(
@@ -182,7 +193,7 @@ def test_a_bundle_names_a_file_that_is_not_an_image(bundle: Path, tmp_path: Path
     assert ended.stderr.startswith(f"error: {tmp_path / 'text.jpg'}: cannot identify image file")
 
 
-def test_only_a_file_that_onnx_runtime_opens_is_bundled(run: Run, tmp_path: Path) -> None:
+def test_a_file_that_runs_only_with_this_project_is_not_bundled(run: Run, tmp_path: Path) -> None:
     manifest = run.manifest.read_text()
     run.manifest.write_text(manifest.replace('"onnx_int8"', '"eager"'))
     try:
@@ -201,14 +212,14 @@ def test_a_bundle_crops_long_images_as_the_evaluation_does(size: tuple[int, int]
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     picture = Image.fromarray(noise)
     assert np.array_equal(
-        predict_module().preprocess(picture, as_dict(rule.facts())), rule(picture).numpy()
+        predict_images.preprocess(picture, as_dict(rule.facts())), rule(picture).numpy()
     )
 
 
 def test_a_bundle_reads_every_kind_of_image_as_training_does(tmp_path: Path) -> None:
     photos.write(tmp_path, 8)
     for path in sorted(tmp_path.rglob("*.*")):
-        assert np.array_equal(predict_module().read_image(path), read_image(path)), path
+        assert np.array_equal(predict_images.read_image(path), read_image(path)), path
 
 
 @pytest.mark.parametrize("content", damaged_images.READABLE, ids=lambda content: content.__name__)
@@ -217,7 +228,7 @@ def test_a_bundle_reads_damaged_images_as_training_does(
 ) -> None:
     (tmp_path / "x.jpg").write_bytes(content())
     assert np.array_equal(
-        predict_module().read_image(tmp_path / "x.jpg"), read_image(tmp_path / "x.jpg")
+        predict_images.read_image(tmp_path / "x.jpg"), read_image(tmp_path / "x.jpg")
     )
 
 
@@ -225,21 +236,19 @@ def test_a_bundle_reads_damaged_images_as_training_does(
 def test_any_error_of_a_decoder_is_an_unreadable_image_to_a_bundle(
     content: Callable[[], bytes],
 ) -> None:
-    program = predict_module()
-    with pytest.raises(program.UnreadableImageError) as caught:
-        program.read_image(io.BytesIO(content()))
+    with pytest.raises(predict_images.UnreadableImageError) as caught:
+        predict_images.read_image(io.BytesIO(content()))
     assert "\n" not in str(caught.value)
 
 
 def test_the_image_limits_of_a_bundle_are_those_of_training() -> None:
-    program = predict_module()
-    assert program.MOST_PIXELS == image_file.MOST_PIXELS
-    assert program.LONGEST_SIDE == image_file.LONGEST_SIDE
-    assert (program.LONGEST_RATIO, program.ORIENTATION) == (
+    assert predict_images.MOST_PIXELS == image_file.MOST_PIXELS
+    assert predict_images.LONGEST_SIDE == image_file.LONGEST_SIDE
+    assert (predict_images.LONGEST_RATIO, predict_images.ORIENTATION) == (
         preprocessing_steps.LONGEST_RATIO,
         preprocessing_steps.ORIENTATION,
     )
-    assert program.formats() == image_kind.formats()
+    assert predict_images.formats() == image_kind.formats()
 
 
 def test_a_bundle_predicts_the_other_images_after_an_unreadable_one(
@@ -281,13 +290,10 @@ def test_a_bundle_ships_a_decoder_that_was_measured_to_keep_the_budget(
     large = tmp_path / "large.jpg"
     Image.fromarray(photos.pixels(600, 800)).save(large)
     program = predict_module()
-    monkeypatch.setattr(program, "HERE", shipped)
-    drafted, plain = (
-        program.Model(shipped / "model.onnx", decoder=decoder) for decoder in (None, "pillow")
-    )
+    drafted, plain = (program.Model(shipped, decoder=decoder) for decoder in (None, "pillow"))
     rule = plain._preprocessing
-    at_least = program.least_side("pillow_draft", rule)
-    smaller = program.preprocess(program.read_image(large, at_least=at_least), rule)
+    at_least = predict_images.least_side("pillow_draft", rule)
+    smaller = predict_images.preprocess(predict_images.read_image(large, at_least=at_least), rule)
     assert np.array_equal(drafted.prepare(large), smaller)
     assert not np.array_equal(plain.prepare(large), smaller)
     classified = classify(shipped, large)
@@ -296,12 +302,12 @@ def test_a_bundle_ships_a_decoder_that_was_measured_to_keep_the_budget(
         bundled(run, tmp_path / "model.zip", *argv, "embedded=true")
 
 
-def test_a_bundles_program_imports_only_its_requirements() -> None:
-    programs = {path.stem: path.read_text(encoding="utf-8") for path in CONTENTS.glob("*.py")}
+@pytest.mark.parametrize("path", sorted(CONTENTS.glob("*.py")), ids=lambda path: path.name)
+def test_a_shipped_file_imports_only_its_requirements(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     names = {
         name.partition(".")[0]
-        for text in programs.values()
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(tree)
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in (
             ["" if node.level else node.module or ""]
@@ -309,24 +315,37 @@ def test_a_bundles_program_imports_only_its_requirements() -> None:
             else [alias.name for alias in node.names]
         )
     }
-    others = names - set(sys.stdlib_module_names) - set(programs) - {""}
-    assert others == {"numpy", "onnxruntime", "PIL"}
+    beside = {file.stem for file in CONTENTS.glob("*.py") if not file.stem.startswith("runtime_")}
+    # A runtime is imported by the file that is named after it, and by no other.
+    runtime = {path.stem.removeprefix("runtime_")} if path.stem.startswith("runtime_") else set()
+    assert names - set(sys.stdlib_module_names) - beside - {""} <= {"numpy", "PIL"} | runtime
 
 
-@pytest.mark.slow
-def test_a_bundle_runs_in_a_new_environment_with_its_requirements(
-    bundle: Path, evaluation: Evaluated, tmp_path: Path
-) -> None:
+def new_environment(bundle: Path, folder: Path, *install: str) -> str:
+    """Return the Python of a new environment in ``folder`` with what ``pip`` installs."""
     uv = shutil.which("uv")
     if uv is None:
         pytest.skip("no uv to make an environment with")
-    environment = tmp_path / "environment"
-    python = environment / "bin" / "python"
-    subprocess.run([uv, "venv", "--python", sys.executable, environment], check=True)
-    install = [uv, "pip", "install", "--python", python, "-r", bundle / "requirements.txt"]
-    subprocess.run(install, check=True)
+    python = folder / "bin" / "python"
+    subprocess.run([uv, "venv", "--python", sys.executable, folder], check=True)
+    subprocess.run([uv, "pip", "install", "--python", python, *install], cwd=bundle, check=True)
     ended = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False)
     assert ended.returncode == 1
+    return str(python)
+
+
+INSTALL = {
+    "ranges": ("-r", "requirements.txt"),
+    "exact versions": ("--no-deps", "-r", "requirements.lock"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("install", INSTALL)
+def test_a_bundle_runs_in_a_new_environment_with_its_requirements(
+    bundle: Path, evaluation: Evaluated, tmp_path: Path, install: str
+) -> None:
+    python = new_environment(bundle, tmp_path / "environment", *INSTALL[install])
     expected = evaluation("onnx_fp32")
-    ended = classify(bundle, "--check", "--json", *expected.paths, python=str(python))
+    ended = classify(bundle, "--check", "--json", *expected.paths, python=python)
     require_answers_of(expected, ended, 1e-6)

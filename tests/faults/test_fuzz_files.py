@@ -20,6 +20,7 @@ from rich.console import Console
 from src.benchmark import up_to_date
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.plan import planned
+from src.bundle.card import Shipment
 from src.bundle.card import card as bundle_card
 from src.compare import page as comparison_page
 from src.compare import regression
@@ -28,6 +29,7 @@ from src.compare.comparison import Comparison
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.export.source import Checkpoint
+from src.formats.base import Bundling
 from src.report.sections.report import report_of
 from src.report.writers import tensorboard
 from src.report.writers.console import report_table
@@ -71,6 +73,7 @@ MEASURED = results(
 MEASURED["recommendation"]["cpu"]["inconclusive"] = [{"format": "onnx_int8", "images_needed": 9}]
 
 
+SHIPMENT = Shipment(Bundling("runtime_onnxruntime", ("model.onnx",), ("onnxruntime",)))
 EXPORTED = manifest()
 
 
@@ -153,7 +156,9 @@ def test_valid_mutated_manifests_can_be_used_by_every_stage(tmp_path: Path, coun
         for name in exported.formats:
             assert card(name, exported, measured)
         scored = convert(measured, Results)
-        assert bundle_card(exported, "x", scored.rows[0], scored.dataset, "x.png")
+        assert bundle_card(
+            exported, "x", scored.rows[0], scored.dataset, "x.png", shipment=SHIPMENT
+        )
         assert Preprocessing.of(exported.preprocessing).input_shape
         run.benchmark.write_text(json.dumps(measured))
         with contextlib.suppress(UsageError):  # an unknown format
@@ -177,7 +182,7 @@ def test_mutated_manifests_are_accepted_or_refused_in_one_line(tmp_path: Path, c
             assert inside.is_relative_to(run.exports.resolve())
             for file in exported.formats[name].files:
                 assert (inside / file.path).resolve().is_relative_to(inside)
-        assert bundle_card(exported, "onnx_int8", None, None, "test_image.png")
+        assert bundle_card(exported, "onnx_int8", None, None, "test_image.png", shipment=SHIPMENT)
         with contextlib.suppress(UsageError):  # an unknown format
             assert planned(exported)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import html
+import importlib
 import itertools
 import json
 import subprocess
@@ -171,6 +172,27 @@ def test_class_names_and_preprocessing_travel_inside(
         if any(text in content for text in texts):
             return
     pytest.fail(f"the files of {name} hold no class names")
+
+
+@pytest.mark.slow  # the formats are exported for other tests, but loading them takes half a minute
+def test_the_runtime_of_a_bundle_opens_the_files_of_every_format_that_is_bundled(
+    exported: tuple[str, Path, ExportSource],
+) -> None:
+    name, folder, source = exported
+    kind = formats.get(name)
+    if kind.bundling is None or not kind.can_be_bundled:
+        pytest.skip(f"{name} is not bundled")
+    assert {path.name for path in folder.iterdir()} == set(kind.bundling.files)
+    module = importlib.import_module(f"src.shipped.{kind.bundling.runtime}")
+    runtime = module.Runtime(folder / kind.bundling.files[0], None)
+    assert runtime.metadata["class_names"] == CLASSES
+    assert runtime.metadata["preprocessing"] == msgspec.to_builtins(PREPROCESSING)
+    expected = trained_logits(source, 4)
+    images = source.calibration[:4].numpy()
+    for logits in (runtime(images), np.concatenate([runtime(image[None]) for image in images])):
+        assert fidelity.mismatch(logits, expected, kind.tolerance) is None
+        cosine = (logits * expected).sum() / np.linalg.norm(logits) / np.linalg.norm(expected)
+        assert cosine > 0.95
 
 
 def test_onnx_files_are_one_file_that_needs_no_torch(

@@ -27,7 +27,7 @@ from tests.conftest import ROOT
 from tests.golden import make_pixels
 from tests.golden.pixels import GOLDEN, IDS, ROWS_MAY_BE_FIRST
 from tests.support import identity_models
-from tests.support.bundle_program import predict_module
+from tests.support.bundle_program import described, predict_module
 
 EXAMPLES = ROOT / "examples"
 RULES = pytest.mark.parametrize("number", range(len(GOLDEN.rules)), ids=IDS)
@@ -167,7 +167,8 @@ def shipped() -> ModuleType:
 def test_a_bundle_prepares_the_golden_input_bit_for_bit(
     number: int, tmp_path: Path, shipped: ModuleType
 ) -> None:
-    plain = shipped.Model(identity_models.onnx_file(GOLDEN.rules[number], tmp_path / "model"))
+    rule = GOLDEN.rules[number]
+    plain = shipped.Model(described(identity_models.onnx_file(rule, tmp_path / "model"), rule))
     for name in GOLDEN.comparable(number):
         given = plain.prepare(io.BytesIO(GOLDEN.file(name)))
         assert np.array_equal(given, GOLDEN.input(number, name)), name
@@ -176,7 +177,8 @@ def test_a_bundle_prepares_the_golden_input_bit_for_bit(
 def test_a_bundle_with_the_preprocessing_inside_reads_the_golden_rgb(
     tmp_path: Path, shipped: ModuleType
 ) -> None:
-    model = shipped.Model(identity_models.embedded_file(GOLDEN.rules[0], tmp_path))
+    rule = GOLDEN.rules[0]
+    model = shipped.Model(described(identity_models.embedded_file(rule, tmp_path), rule))
     for name in GOLDEN.names:
         given = model.prepare(io.BytesIO(GOLDEN.file(name)))
         assert np.array_equal(given, GOLDEN.rgb(name)), name

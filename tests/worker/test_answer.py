@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import sys
@@ -15,13 +14,13 @@ import pytest
 from PIL import Image
 
 from src.benchmark.statistics.fidelity import mismatch
-from src.bundle.stage import CONTENTS
 from src.errors import LightshipError
 from src.predict.exported import ExportedFile, NonFiniteLogitsError
 from src.worker.answer import UnusableAnswer, logits_of
 from src.worker.server import Worker
 from src.worker.stopwatch import Stopwatch
 from tests.export.test_os_errors_in_export import PREPROCESSING
+from tests.support.bundle_program import predict_module
 
 IMAGES, CLASSES = 4, 3
 GOOD = np.arange(IMAGES * CLASSES, dtype=np.float32).reshape(IMAGES, CLASSES)
@@ -154,25 +153,12 @@ def test_a_prediction_with_an_unusable_output_is_an_error(name: str) -> None:
     assert isinstance(raised.value, NonFiniteLogitsError) == bool(images)
 
 
-class Session:
-    """ONNX Runtime's, with one answer to all."""
-
-    def __init__(self, answer: Any) -> None:
-        self.answer = answer
-
-    def run(self, _: Any, feed: dict[str, Any]) -> list[Any]:
-        return [self.answer]
-
-
 def shipped(answer: Any, *, embedded: bool = False) -> tuple[ModuleType, Any]:
-    """The module of a bundle, and its model around a planted session."""
-    spec = importlib.util.spec_from_file_location("shipped_predict", CONTENTS / "predict.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """The module of a bundle, and its model around a planted runtime."""
+    module = predict_module()
     model = module.Model.__new__(module.Model)
-    model._session, model._embedded = Session(answer), embedded
+    model._runtime, model._embedded = lambda _: answer, embedded
+    model._one_at_a_time = False
     model.class_names = ["a", "b", "c"]
     return module, model
 
@@ -203,7 +189,7 @@ def test_the_check_of_a_bundle_fails_if_logits_are_not_finite(
         model.prepare = lambda _: ZERO[0]
         monkeypatch.setattr(module, "HERE", tmp_path)
         assert "logits of 1 images are not finite" in str(module.check(model))
-        monkeypatch.setattr(module, "Model", lambda: model)  # noqa: B023
+        monkeypatch.setattr(module, "Model", lambda **_: model)  # noqa: B023
         for words in (["--check"], [str(tmp_path / "test.png")]):
             monkeypatch.setattr(sys, "argv", ["predict.py", *words])
             with pytest.raises(SystemExit) as ended:

@@ -15,7 +15,7 @@ from PIL import Image
 from src.backends.base import Profile
 from src.data.preprocessing import Preprocessing
 from src.run.pipeline import STAGES
-from src.shipped import predict
+from src.shipped import predict, predict_images
 from src.worker import pipeline, protocol
 from src.worker.pipeline import ImagePipeline
 from tests.conftest import ROOT
@@ -86,7 +86,8 @@ class Planted:
         return self.network.now
 
     def _delay(self, monkeypatch: pytest.MonkeyPatch, name: str, seconds: float) -> None:
-        function = getattr(predict, name)
+        module = predict if name == "softmax" else predict_images
+        function = getattr(module, name)
 
         def delayed(*arguments: Any, **named: Any) -> Any:
             self.network.now += seconds
@@ -94,7 +95,7 @@ class Planted:
                 self.decoded.append(FILES.index(arguments[0].getvalue()))
             return function(*arguments, **named)
 
-        monkeypatch.setattr(predict, name, delayed)
+        monkeypatch.setattr(module, name, delayed)
 
 
 def test_every_stage_is_timed_by_itself_and_all_within_an_outer_clock(
@@ -137,7 +138,7 @@ def test_the_stages_of_real_files_add_up_and_the_label_is_the_networks() -> None
     network = Network()
     for file in FILES:
         timed = ImagePipeline(network, FACTS, [file])
-        pixels = predict.preprocess(predict.read_image(io.BytesIO(file)), timed._rule)
+        pixels = predict_images.preprocess(predict_images.read_image(io.BytesIO(file)), timed._rule)
         assert timed.classify().label == network(pixels[None]).argmax()
     timed = ImagePipeline(network, FACTS, FILES)
     answer = timed.time(request(samples=60, max_seconds=0.2))
@@ -152,9 +153,9 @@ def test_a_smaller_jpeg_is_decoded_where_the_draft_is_asked_for() -> None:
     sides: list[tuple[int, int]] = []
     large = jpeg(400)
     with pytest.MonkeyPatch.context() as patch:
-        function = predict.resize
+        function = predict_images.resize
         patch.setattr(
-            predict,
+            predict_images,
             "resize",
             lambda image, rule: sides.append(image.size) or function(image, rule),
         )

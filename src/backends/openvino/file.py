@@ -19,7 +19,8 @@ from src.run.file_input import NORMALISED, PIXELS
 if TYPE_CHECKING:
     import openvino
 
-FILE = "model.xml"  # the graph; the weights are in model.bin
+FILE = "model.xml"  # the graph
+WEIGHTS = "model.bin"
 SECTION = "lightship"  # of the runtime information in the graph
 PRECISION = [SECTION, "inference_precision"]  # to compute in what is in float
 

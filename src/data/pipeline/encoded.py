@@ -22,7 +22,7 @@ from src.data.pipeline.threads import in_order
 from src.data.preprocessing import Preprocessing
 from src.run.facts import PreprocessingFacts
 from src.run.pipeline import Decoder, ImageSample
-from src.shipped import predict
+from src.shipped import predict_images
 
 _MOST_BYTES = 32_000_000  # of a sample, unless one file is larger
 
@@ -115,9 +115,9 @@ def decoded_by(
         try:
             if not _is_smaller(content, decoder, rule):
                 return None
-            at_least = predict.least_side(decoder, rule)
-            return predict.preprocess(
-                predict.read_image(io.BytesIO(content), at_least=at_least), rule
+            at_least = predict_images.least_side(decoder, rule)
+            return predict_images.preprocess(
+                predict_images.read_image(io.BytesIO(content), at_least=at_least), rule
             )
         except Exception as error:  # a damaged file can make a decoder raise anything
             name = images.images.name(int(images.indices[position]))
@@ -138,16 +138,16 @@ def image_of(content: bytes, decoder: Decoder, preprocessing: PreprocessingFacts
     Raises:
         UnreadableImageError: it cannot be decoded; the message does not name it.
     """
-    at_least = predict.least_side(decoder, rule_of(preprocessing))
+    at_least = predict_images.least_side(decoder, rule_of(preprocessing))
     try:
-        return predict.read_image(io.BytesIO(content), at_least=at_least)
+        return predict_images.read_image(io.BytesIO(content), at_least=at_least)
     except ValueError as error:
         raise UnreadableImageError.of("an image", str(error)) from error
 
 
 def kind_of(content: bytes) -> str:
     """Return Pillow's name of the format of an image file that it can decode."""
-    with Image.open(io.BytesIO(content), formats=predict.formats()) as file:
+    with Image.open(io.BytesIO(content), formats=predict_images.formats()) as file:
         return file.format or "unknown"
 
 
@@ -174,8 +174,8 @@ def content_of(images: ImagesOfSplit, position: int) -> bytes:
 
 def _kind_and_size(content: bytes, name: str) -> tuple[str, tuple[int, int]]:
     try:
-        predict.read_image(io.BytesIO(content))
-        with Image.open(io.BytesIO(content), formats=predict.formats()) as file:
+        predict_images.read_image(io.BytesIO(content))
+        with Image.open(io.BytesIO(content), formats=predict_images.formats()) as file:
             return file.format or "unknown", file.size
     except Exception as error:  # a damaged file can make a decoder raise anything
         raise UnreadableImageError.of(name, str(error)) from error
@@ -183,10 +183,10 @@ def _kind_and_size(content: bytes, name: str) -> tuple[str, tuple[int, int]]:
 
 def _is_smaller(content: bytes, decoder: Decoder, rule: dict[str, object]) -> bool:
     """Return True if a decoder makes the image of a file smaller than the reference does."""
-    at_least = predict.least_side(decoder, rule)
+    at_least = predict_images.least_side(decoder, rule)
     if at_least is None:
         return False
-    with Image.open(io.BytesIO(content), formats=predict.formats()) as file:
+    with Image.open(io.BytesIO(content), formats=predict_images.formats()) as file:
         before = file.size
         file.draft(None, (at_least, at_least))
         return file.size != before

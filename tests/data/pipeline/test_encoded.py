@@ -17,7 +17,7 @@ from src.data.pipeline.image_file import UnreadableImageError
 from src.data.pipeline.image_files import ImageFiles
 from src.data.preprocessing import Preprocessing
 from src.run.facts import PreprocessingFacts
-from src.shipped import predict
+from src.shipped import predict_images
 from tests.support import damaged_images, photos
 
 RULE = Preprocessing(32, "crop").facts()
@@ -61,7 +61,9 @@ def test_images_without_files_are_encoded_without_loss() -> None:
     split: Any = SimpleNamespace(images=DigitImages(), indices=np.arange(20, 30))
     sample = encoded.sample("test", split, 4, RULE)
     assert (sample.facts.are_files, sample.facts.kinds) == (False, {"PNG": 4})
-    decoded = {predict.read_image(io.BytesIO(content)).tobytes() for content in sample.contents}
+    decoded = {
+        predict_images.read_image(io.BytesIO(content)).tobytes() for content in sample.contents
+    }
     assert decoded == {split.images.image(index).tobytes() for index in (20, 23, 26, 29)}
 
 
@@ -70,7 +72,8 @@ def test_a_part_of_a_sample_is_spread_over_the_split_too() -> None:
     sample = encoded.sample("test", split, 64, RULE)
     index_of = {split.images.image(index).tobytes(): index for index in range(1000)}
     first = [
-        index_of[predict.read_image(io.BytesIO(content)).tobytes()] for content in sample.contents
+        index_of[predict_images.read_image(io.BytesIO(content)).tobytes()]
+        for content in sample.contents
     ][:16]
     assert min(first) < 250
     assert max(first) >= 750
@@ -104,9 +107,9 @@ def test_only_files_that_a_decoder_makes_smaller_are_decoded_again(tmp_path: Pat
     rule = encoded.rule_of(RULE)
     for pixels, position in zip(inputs, (1, 2), strict=True):
         path = split.images.paths[position]
-        drafted = predict.preprocess(predict.read_image(path, at_least=37), rule)
+        drafted = predict_images.preprocess(predict_images.read_image(path, at_least=37), rule)
         assert np.array_equal(pixels, drafted)
-        reference = predict.preprocess(predict.read_image(path), rule)
+        reference = predict_images.preprocess(predict_images.read_image(path), rule)
         assert not np.array_equal(pixels, reference)
         # In levels of 255: another image would be off by tens.
         assert np.abs(pixels - reference).mean() * 255 * np.mean(RULE.std) < 6

@@ -1,0 +1,166 @@
+"""The Python packages that a bundle needs: installed versions, ranges, licences.
+
+All is read from the metadata of what is installed here; nothing is asked over the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from src.errors import UsageError
+
+PROGRAM = ("numpy", "pillow")  # that predict.py imports itself
+_CLASSIFIER = "License :: "
+_LONGEST_LICENCE = 80  # of a name; some packages have the whole text in this field
+
+
+@dataclass(frozen=True)
+class Package:
+    """An installed package.
+
+    Args:
+        name: as pip calls it, in its canonical form.
+        version: without the local part, such as ``+cpu``, which no range can ask for.
+        licence: as its metadata name it; None if they do not.
+        requires: names of the packages that it needs here.
+        absent: requirements of it that are not installed here.
+    """
+
+    name: str
+    version: str
+    licence: str | None
+    requires: tuple[str, ...]
+    absent: tuple[str, ...]
+
+    def range(self, *, same_minor: bool) -> str:
+        """Return the requirement: from this minor version on, below the next major one."""
+        release = Version(self.version).release
+        major, minor = release[0], release[1] if len(release) > 1 else 0
+        if same_minor:
+            return f"{self.name}=={major}.{minor}.*"
+        return f"{self.name}>={major}.{minor},<{major + 1}"
+
+
+@dataclass(frozen=True)
+class Software:
+    """The packages of a bundle.
+
+    Args:
+        direct: those that the program and the runtime import, sorted.
+        every: the same with all that they need in turn, sorted.
+        same_minor: the model runs with this minor version of its runtime only.
+    """
+
+    direct: tuple[Package, ...]
+    every: tuple[Package, ...]
+    same_minor: bool = False
+
+    def requirements(self) -> str:
+        """Return the content of ``requirements.txt``: ranges of what is imported."""
+        return "".join(
+            f"{package.range(same_minor=self.same_minor and package.name not in PROGRAM)}\n"
+            for package in self.direct
+        )
+
+    def lock(self) -> str:
+        """Return the content of ``requirements.lock``: the exact versions of all."""
+        lines = [f"{package.name}=={package.version}\n" for package in self.every]
+        lines += [
+            f"# {package.name} also asks for {requirement}, which was not installed\n"
+            for package in self.every
+            for requirement in package.absent
+        ]
+        return "".join(lines)
+
+
+def installed(names: Sequence[str], *, same_minor: bool) -> Software:
+    """Return the packages ``names`` and ``PROGRAM``, with all that they need.
+
+    Raises:
+        UsageError: one is not installed.
+    """
+    direct: list[str] = sorted({canonicalize_name(name) for name in (*names, *PROGRAM)})
+    extras: dict[str, set[str]] = {name: set() for name in direct}
+    found: dict[str, Package] = {}
+    pending = list(direct)
+    while pending:
+        name = pending.pop()
+        found[name], asked = _package(name, extras[name])
+        for other, wanted in asked.items():
+            known = extras.get(other)
+            if known is None or not wanted <= known:
+                extras[other] = (known or set()) | wanted
+                pending.append(other)
+    return Software(
+        tuple(found[name] for name in direct),
+        tuple(found[name] for name in sorted(found)),
+        same_minor,
+    )
+
+
+def _package(name: str, extras: Collection[str]) -> tuple[Package, dict[str, set[str]]]:
+    """Return a package with these extras, and the extras of each package that it needs."""
+    distribution = _distribution(name)
+    if distribution is None:
+        raise UsageError(
+            "format",
+            expected=f"the package {name}, whose version the bundle names",
+            found="none installed",
+            remedy=f"pip install {name}",
+        )
+    asked: dict[str, set[str]] = {}
+    absent = []
+    for requirement in map(Requirement, distribution.requires or ()):
+        marker = requirement.marker
+        if marker and not any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+            continue
+        if _distribution(requirement.name) is None:
+            absent.append(str(requirement).partition(";")[0].strip())
+        else:
+            asked.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
+    package = Package(
+        name,
+        Version(distribution.version).public,
+        _licence(distribution.metadata),
+        tuple(sorted(asked)),
+        tuple(sorted(absent)),
+    )
+    return package, asked
+
+
+def _distribution(name: str) -> metadata.Distribution | None:
+    """Return the installed package of that name, or another one that brings the same modules.
+
+    onnxruntime-gpu does so for onnxruntime: the versions are the same.
+    """
+    try:
+        return metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        others = metadata.packages_distributions().get(name.replace("-", "_"), [])
+        return metadata.distribution(others[0]) if others else None
+
+
+def _licence(facts: metadata.PackageMetadata) -> str | None:
+    """Return a licence as the metadata of a package name it."""
+    expression = _first(facts.get_all("License-Expression"))
+    if expression:
+        return expression
+    classified = [
+        line.rpartition(" :: ")[2]
+        for line in facts.get_all("Classifier") or ()
+        if line.startswith(_CLASSIFIER) and line.count(" :: ") > 1
+    ]
+    named = _first(facts.get_all("License"))
+    if named and len(named) <= _LONGEST_LICENCE and "\n" not in named:
+        return named
+    return " AND ".join(sorted(set(classified))) or None
+
+
+def _first(values: Iterable[str] | None) -> str | None:
+    return next((value.strip() for value in values or () if value.strip()), None)

@@ -1,0 +1,98 @@
+"""Opening the model file of a bundle with its runtime."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+HERE = Path(__file__).resolve().parent
+KEYS = {
+    "runtime",
+    "model",
+    "sha256",
+    "executes",
+    "mixes_batch",
+    "threads",
+    "preprocessing",
+    "input",
+}
+AGAIN = "unpack the zip file again"
+
+
+class Runtime(Protocol):
+    """An opened model file; each ``runtime_*.py`` has a class of this name."""
+
+    metadata: dict[str, Any]
+
+    def __call__(self, images: Array) -> Array: ...
+
+
+class UnusableModelError(RuntimeError):
+    """The model file cannot be used here."""
+
+
+def description(folder: Path) -> dict[str, Any]:
+    """Return what ``model.json`` says of the model file and the way to run it.
+
+    Raises:
+        UnusableModelError: it is missing or damaged.
+    """
+    try:
+        about: dict[str, Any] = read_json(folder / "model.json")
+        missing = sorted(KEYS - set(about))
+    except (OSError, ValueError, TypeError) as error:
+        raise UnusableModelError(f"model.json: {one_line(error)}; {AGAIN}") from error
+    if missing:
+        raise UnusableModelError(f"model.json: {', '.join(missing)} missing; {AGAIN}")
+    return about
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def open_runtime(folder: Path, about: dict[str, Any], threads: int | None) -> Runtime:
+    """Open the model file with the runtime that it was packed for.
+
+    Raises:
+        UnusableModelError: the file is another one than was packed, or cannot run here.
+    """
+    name, path = about["runtime"], folder / about["model"]
+    if about["executes"]:
+        for file, expected in about["sha256"].items():
+            require_hash(folder / file, expected)
+    if name not in {file.stem for file in HERE.glob("runtime_*.py")}:
+        raise UnusableModelError(f"model.json: expected a runtime_*.py beside it, found {name!r}")
+    try:
+        module = importlib.import_module(f"{__package__}.{name}" if __package__ else name)
+        runtime: Runtime = module.Runtime(path, threads)
+    except ImportError as error:
+        raise UnusableModelError(f"{error}; pip install -r requirements.txt") from error
+    except Exception as error:  # of the runtime: each has its own
+        raise UnusableModelError(f"{path.name} cannot be opened: {one_line(error)}") from error
+    return runtime
+
+
+def require_hash(path: Path, expected: str) -> None:
+    """Refuse a file that is not the one that was packed, before anything in it is executed."""
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UnusableModelError(f"{path.name} cannot be read: {error}") from error
+    if found != expected:
+        raise UnusableModelError(
+            f"{path.name} is not the file that was packed: its SHA-256 is {found}, and model.json "
+            f"has {expected}"
+        )
+
+
+def one_line(error: BaseException) -> str:
+    return " ".join(f"{error}".split()) or type(error).__name__

@@ -1,0 +1,45 @@
+"""An ONNX file in ONNX Runtime, on the CPU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Runtime:
+    """The opened file: a batch in, the network's answer out. All files ``runtime_*.py`` have it.
+
+    Args:
+        path: the file.
+        threads: of one operator; None leaves it to the runtime.
+
+    Attributes:
+        metadata: the values that the file itself has of ``class_names``, ``preprocessing`` and
+            ``input``. It has ``preprocessing_embedded`` if it prepares its image itself.
+    """
+
+    def __init__(self, path: Path, threads: int | None) -> None:
+        options = ort.SessionOptions()
+        if threads is not None:
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+        self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._input = self._session.get_inputs()[0].name
+        texts = self._session.get_modelmeta().custom_metadata_map
+        self.metadata: dict[str, Any] = {
+            name: json.loads(texts[name])
+            for name in ("class_names", "preprocessing", "input")
+            if name in texts
+        }
+        if "preprocessing_embedded" in texts:
+            self.metadata["preprocessing_embedded"] = True
+
+    def __call__(self, images: Array) -> Array:
+        """Return the answer for a batch as the file takes it."""
+        return np.asarray(self._session.run(None, {self._input: images})[0])

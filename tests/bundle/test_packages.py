@@ -1,0 +1,123 @@
+"""Packages of a bundle: the exact versions, the ranges and the licences, by their metadata."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from src import formats
+from src.bundle import packages
+from src.errors import UsageError
+from tests.conftest import ROOT
+
+
+class Planted(dict[str, Any]):
+    """Installed packages: versions, requirements, and fields of the metadata."""
+
+    def distribution(self, name: str) -> Any:
+        if canonicalize_name(name) not in self:
+            raise metadata.PackageNotFoundError(name)
+        version, requires, fields = self[canonicalize_name(name)]
+        facts = SimpleNamespace(get_all=fields.get)
+        return SimpleNamespace(version=version, requires=requires, metadata=facts)
+
+
+PLANTED = Planted(
+    numpy=("2.4.1", None, {"License-Expression": ["BSD-3-Clause"]}),
+    pillow=("11.3", [], {"License": ["A long text\nof a licence"]}),
+    engine=(
+        "0.9.2+cpu",
+        [
+            "Tool_Kit[fast]>=1",
+            "windows-only; sys_platform == 'win32'",
+            "test-only; extra == 'test'",
+            "gone>=3; python_version > '3'",
+        ],
+        {"Classifier": ["License :: OSI Approved :: MIT License", "Topic :: Software"]},
+    ),
+    **{
+        "tool-kit": ("3", ["part; extra == 'fast'", "engine"], {"License": ["Apache 2.0"]}),
+        "part": ("2026.4.1", None, {}),
+    },
+)
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch) -> Planted:
+    monkeypatch.setattr(metadata, "distribution", PLANTED.distribution)
+    monkeypatch.setattr(metadata, "packages_distributions", lambda: {"motor": ["engine"]})
+    return PLANTED
+
+
+def test_the_lock_has_all_that_the_packages_need_here(planted: Planted) -> None:
+    software = packages.installed(["engine"], same_minor=False)
+    assert software.lock() == (
+        "engine==0.9.2\nnumpy==2.4.1\npart==2026.4.1\npillow==11.3\ntool-kit==3\n"
+        "# engine also asks for gone>=3, which was not installed\n"
+    )
+    assert [(package.name, package.licence) for package in software.every] == [
+        ("engine", "MIT License"),
+        ("numpy", "BSD-3-Clause"),
+        ("part", None),
+        ("pillow", None),
+        ("tool-kit", "Apache 2.0"),
+    ]
+
+
+def test_the_ranges_begin_at_the_minor_version_here(planted: Planted) -> None:
+    software = packages.installed(["engine"], same_minor=False)
+    assert software.requirements() == "engine>=0.9,<1\nnumpy>=2.4,<3\npillow>=11.3,<12\n"
+    assert packages.installed(["part"], same_minor=True).requirements() == (
+        "numpy>=2.4,<3\npart==2026.4.*\npillow>=11.3,<12\n"
+    )
+    assert "tool-kit>=3.0,<4" in packages.installed(["tool-kit"], same_minor=False).requirements()
+
+
+def test_a_package_of_another_name_may_bring_the_modules(planted: Planted) -> None:
+    assert "motor==0.9.2\n" in packages.installed(["motor"], same_minor=False).lock()
+
+
+def test_a_package_that_is_not_installed_is_refused(planted: Planted) -> None:
+    with pytest.raises(UsageError, match=r"format: .* package absent, .*; pip install absent"):
+        packages.installed(["absent"], same_minor=False)
+
+
+BUNDLED = [name for name in formats.names() if formats.get(name).can_be_bundled]
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_the_versions_here_are_within_the_ranges_of_every_format(name: str) -> None:
+    bundling = formats.get(name).bundling
+    assert bundling
+    try:
+        software = packages.installed(bundling.packages, same_minor=bundling.same_minor)
+    except UsageError as error:
+        pytest.skip(str(error))
+    locked = dict(line.split("==") for line in software.lock().splitlines() if line[0] != "#")
+    for line in software.requirements().splitlines():
+        requirement = Requirement(line)
+        assert locked[requirement.name] in SpecifierSet(str(requirement.specifier))
+    assert {"numpy", "pillow", *bundling.packages} <= set(locked)
+
+
+def test_the_page_names_every_format_that_is_bundled() -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    table = page.partition("| format | runtime in the bundle |")[2].partition("\n\n")[0]
+    assert set(BUNDLED) <= set(re.findall(r"`(\w+)`", table))
+
+
+def test_every_format_for_a_cpu_is_bundled_but_those_that_need_this_project() -> None:
+    on_cpu = {name for name in formats.names() if "cpu" in formats.get(name).devices}
+    left_out = on_cpu - set(BUNDLED)
+    # They build the network by a library's code, or by other sources.
+    assert all(name.startswith("eager") or formats.get(name).compiles for name in left_out), (
+        left_out
+    )
+    assert not any("cpu" not in formats.get(name).devices for name in BUNDLED)
