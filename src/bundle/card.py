@@ -12,6 +12,7 @@ from src.run.manifest import Manifest
 from src.run.row import Row
 from src.system import quoting
 
+_EXAM = "\n    python predict.py --exam         # on the test images in exam/, with the speed here"
 _MOST_CLASSES = 20  # in the card; class_names.json has all
 
 
@@ -41,6 +42,7 @@ def card(
     *,
     shipment: Shipment,
     embedded: bool = False,
+    exam: bool = False,
 ) -> str:
     """Return the card in Markdown.
 
@@ -52,6 +54,7 @@ def card(
         image: file name of the test image.
         shipment: the rest of the bundle.
         embedded: the file has its preprocessing inside; its figures are those of the file without.
+        exam: the bundle has an exam.
     """
     side = manifest.input_shape[1]
     checkpoint = manifest.checkpoint
@@ -63,7 +66,7 @@ An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as {fil
 
     sha256sum -c SHA256SUMS          # are all files as they were packed?
     pip install -r requirements.txt
-    python predict.py --check        # on {image}: as where it was made?
+    python predict.py --check        # on {image}: as where it was made?{_EXAM if exam else ""}
     python predict.py photo.jpg
 
 `predict.py` turns an image upright, converts it to RGB{_prepared(manifest, name)} as the

@@ -11,7 +11,7 @@ from PIL import Image
 
 import src
 from src import formats
-from src.bundle import archive, licences, packages, sbom, serving, signature
+from src.bundle import archive, exam, licences, packages, sbom, serving, signature
 from src.bundle.card import Shipment, card
 from src.bundle.files import DESCRIPTION, description, model_files, require_bundling
 from src.bundle.options import BundleOptions
@@ -76,7 +76,14 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         key_sha256=signer.public_sha256 if signer else None,
     )
     about = card(
-        manifest, name, row, dataset, TEST_IMAGE, embedded=options.embedded, shipment=shipment
+        manifest,
+        name,
+        row,
+        dataset,
+        TEST_IMAGE,
+        embedded=options.embedded,
+        shipment=shipment,
+        exam=options.exam_images > 0,
     )
     contents = {
         **model,
@@ -92,6 +99,17 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         **serving.contents(run, name, embedded=options.embedded),
         **_program(bundling.runtime),
     }
+    if options.exam_images:
+        shipped = exam.ShippedFile(
+            name=name,
+            model_files=tuple(bundling.files),
+            contents=contents,
+            row=row,
+            tolerance=_tolerance(name),
+            embedded=options.embedded,
+            decoder=options.decoder,
+        )
+        contents |= exam.pack(run, manifest, shipped, options.exam_images, options.exam_content)
     if has_bill:
         licence = licences.MODEL_LICENCE if shipment.has_licence else None
         contents[sbom.FILE] = sbom.bill(manifest, name, software, contents, bundling.files, licence)
@@ -159,8 +177,13 @@ def _expected(run: Run, name: str, image: Image.Image) -> dict[str, object]:
         "image": TEST_IMAGE,
         "class": file.class_names[int(probabilities.argmax())],
         "probabilities": probabilities.tolist(),
-        "tolerance": _TOLERANCE.get(formats.get(name).precision, _ROUGH_TOLERANCE),
+        "tolerance": _tolerance(name),
     }
+
+
+def _tolerance(name: str) -> float:
+    """Return the largest difference of a probability that another processor explains."""
+    return _TOLERANCE.get(formats.get(name).precision, _ROUGH_TOLERANCE)
 
 
 def _measured(

@@ -6,8 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from src.benchmark.statistics.verdict import keeps_budget
-from src.compare.collection import Measured
-from src.compare.comparability import Testbed, TestSet, test_sets_of, testbed_of
+from src.compare.collection import Measured, TakenExam
+from src.compare.comparability import (
+    Testbed,
+    TestSet,
+    test_set_of_exam,
+    test_sets_of,
+    testbed_of,
+    testbed_of_cpu,
+)
 from src.errors import UsageError
 from src.report import pareto
 from src.run.accuracy import Accuracy
@@ -47,28 +54,29 @@ class Candidate:
         return keeps_budget(self.row, self.baseline)
 
 
-def batch_size(measurements: Sequence[Measured], requested: int | None) -> int:
+def batch_size(
+    measurements: Sequence[Measured], requested: int | None, exams: Sequence[TakenExam] = ()
+) -> int:
     """Return the batch size to compare at.
 
     Args:
         measurements: of one run each.
+        exams: that were taken elsewhere.
         requested: batch size in images; None for the smallest that all runs have.
 
     Raises:
         UsageError: the runs have no batch size in common, or not all have the requested one.
     """
-    sizes = [
-        {cell.batch_size for row in measured.results.rows for cell in row.latency}
-        for measured in measurements
-    ]
+    rows = {measured.name: measured.results.rows for measured in measurements}
+    rows |= {str(taken.path): taken.record.rows for taken in exams}
+    sizes = [{cell.batch_size for row in those for cell in row.latency} for those in rows.values()]
     common = set.intersection(*sizes)
     if requested is None and common:
         return min(common)
     if requested is not None and requested in common:
         return requested
     timed_at = "; ".join(
-        f"{measured.name} {sorted(size) or 'none'}"
-        for measured, size in zip(measurements, sizes, strict=True)
+        f"{name} {sorted(size) or 'none'}" for name, size in zip(rows, sizes, strict=True)
     )
     raise UsageError(
         "--batch",
@@ -78,9 +86,29 @@ def batch_size(measurements: Sequence[Measured], requested: int | None) -> int:
     )
 
 
-def candidates(measurements: Sequence[Measured], size: int) -> list[Candidate]:
+def candidates(
+    measurements: Sequence[Measured], size: int, exams: Sequence[TakenExam] = ()
+) -> list[Candidate]:
     """Return every row with figures at this batch size, the fastest first."""
-    return sorted(_candidates(measurements, size), key=lambda candidate: candidate.cell.p50_s)
+    all_candidates = [*_candidates(measurements, size), *_of_exams(exams, size)]
+    return sorted(all_candidates, key=lambda candidate: candidate.cell.p50_s)
+
+
+def _of_exams(exams: Sequence[TakenExam], size: int) -> Iterator[Candidate]:
+    for number, taken in enumerate(exams, 1):
+        exam, row = taken.record, taken.record.row
+        cell = row.cell(size)
+        if row.accuracy and cell:
+            yield Candidate(
+                f"{exam.run}, exam{'' if len(exams) == 1 else f' {number}'}",
+                exam.model,
+                row,
+                row.accuracy,
+                cell,
+                testbed_of_cpu(exam.environment),
+                test_set_of_exam(exam),
+                exam.baseline or "",
+            )
 
 
 def _candidates(measurements: Sequence[Measured], size: int) -> Iterator[Candidate]:

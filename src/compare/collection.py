@@ -1,4 +1,4 @@
-"""Collection of the measured runs of a command line, each with a unique name."""
+"""Collection of the measured runs and exams of a command line, each run with a unique name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.errors import UsageError
+from src.run import exam
+from src.run.exam import ExamMeasurement
 from src.run.folder import Run, read_results
 from src.run.results import Results
 
@@ -21,6 +23,29 @@ class Measured:
     name: str
     path: Path
     results: Results
+
+
+@dataclass(frozen=True)
+class TakenExam:
+    """An exam that a bundle took elsewhere: its file and its content."""
+
+    path: Path
+    record: ExamMeasurement
+
+
+def exams_among(arguments: Sequence[str]) -> list[TakenExam]:
+    """Read the files among the arguments that are measurements of exams.
+
+    Raises:
+        UsageError: such a file is not as a bundle's ``predict.py --exam`` writes it.
+    """
+    paths = dict.fromkeys(Path(argument) for argument in arguments if is_file_of_exam(argument))
+    return [TakenExam(path, exam.read(path)) for path in paths]
+
+
+def is_file_of_exam(argument: str) -> bool:
+    """Return True for an argument that is a file of an exam."""
+    return Path(argument).is_file() and exam.is_exam(Path(argument))
 
 
 def collect(arguments: Sequence[str]) -> list[Measured]:
@@ -43,9 +68,10 @@ def collect(arguments: Sequence[str]) -> list[Measured]:
     ]
 
 
-def folder_of(measurements: Sequence[Measured]) -> Path:
-    """Return the deepest folder that contains all runs."""
+def folder_of(measurements: Sequence[Measured], exams: Sequence[TakenExam] = ()) -> Path:
+    """Return the deepest folder that contains all runs; without runs, all exams."""
     folders = [measured.path.resolve().parent.parent for measured in measurements]
+    folders = folders or [taken.path.resolve().parent for taken in exams]
     return Path(os.path.commonpath(folders))
 
 

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from src.run.circumstances import Environment
+from src.run.exam import ExamMachine, ExamMeasurement
 from src.run.results import Results
 
 _SHOWN = 8  # digits of a hash
@@ -41,11 +43,26 @@ def testbed_of(results: Results, device: str) -> Testbed:
     """Return the testbed of the rows of one device."""
     environment = results.environment
     if device != "cpu" and environment.gpu:
-        processor = f"{environment.gpu.name} beside {environment.cpu}"
-    else:
-        sets = ", ".join(environment.isa)
-        processor = f"{environment.cpu}{f' ({sets})' if sets else ''}"
-    return Testbed(processor, environment.threads)
+        return Testbed(f"{environment.gpu.name} beside {environment.cpu}", environment.threads)
+    return testbed_of_cpu(environment)
+
+
+def testbed_of_cpu(environment: Environment | ExamMachine) -> Testbed:
+    """Return the testbed of rows on a machine's processor."""
+    sets = ", ".join(environment.isa)
+    return Testbed(f"{environment.cpu}{f' ({sets})' if sets else ''}", environment.threads)
+
+
+def test_set_of_exam(exam: ExamMeasurement) -> TestSet:
+    """Return the images of an exam, which are a part of a test set."""
+    dataset = exam.dataset
+    return TestSet(
+        dataset.name,
+        f"{dataset.split} (exam)",
+        dataset.images,
+        len(exam.class_names),
+        dataset.sha256 or "",
+    )
 
 
 def test_sets_of(measured: Sequence[Results]) -> list[TestSet]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from src.compare.candidate import Candidate, batch_size, best_within, candidates, front, groups
-from src.compare.collection import Measured
+from src.compare.collection import Measured, TakenExam
 from src.compare.comparability import Testbed, TestSet, assumed_same
+from src.compare.exam_result import exam_in_words
 from src.report.document import MISSING, Cell, Column, text_column
 from src.report.sections import verdicts
 from src.report.sections.measurements import cause_of
@@ -22,22 +23,28 @@ class Comparison:
         measurements: of one run each.
         size: images per call.
         seconds: latency limit of the file to ship; None to search for none.
+        exams: that bundles took elsewhere.
     """
 
     measurements: Sequence[Measured]
     size: int
     seconds: float | None = None
+    exams: Sequence[TakenExam] = ()
 
     @classmethod
     def of(
-        cls, measurements: Sequence[Measured], requested: int | None, seconds: float | None
+        cls,
+        measurements: Sequence[Measured],
+        requested: int | None,
+        seconds: float | None,
+        exams: Sequence[TakenExam] = (),
     ) -> Comparison:
         """Compare at the requested batch size, by default the smallest that all have in common."""
-        return cls(measurements, batch_size(measurements, requested), seconds)
+        return cls(measurements, batch_size(measurements, requested, exams), seconds, exams)
 
     @property
     def candidates(self) -> list[Candidate]:
-        return candidates(self.measurements, self.size)
+        return candidates(self.measurements, self.size, self.exams)
 
     @property
     def groups(self) -> dict[tuple[Testbed, TestSet], list[Candidate]]:
@@ -144,10 +151,10 @@ class Comparison:
         return notes
 
     def answers(self) -> list[str]:
-        """Return sentences with the model and format to ship below the latency limit."""
+        """Return sentences on each exam, and with the file to ship below the latency limit."""
+        lines = [exam_in_words(taken, self.measurements) for taken in self.exams]
         if self.seconds is None:
-            return []
-        lines = []
+            return lines
         for (testbed, test_set), group in self.groups.items():
             below = f"Under {1e3 * self.seconds:g} ms at batch {self.size} on {testbed}"
             best = best_within(group, self.seconds)

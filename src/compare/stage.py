@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from src.compare.collection import Measured, folder_of
+from src.compare.collection import Measured, TakenExam, folder_of
 from src.compare.comparison import Comparison
 from src.compare.page import html_page, markdown_page, show
 from src.errors import UsageError
@@ -21,6 +21,7 @@ def compare_runs(
     batch_size: int | None = None,
     seconds: float | None = None,
     folder: Path | None = None,
+    exams: Sequence[TakenExam] = (),
 ) -> Path:
     """Print the comparison, and write ``comparison.html`` and ``comparison.md``.
 
@@ -30,6 +31,7 @@ def compare_runs(
         batch_size: images per call; by default the smallest batch that all were timed at.
         seconds: latency limit of the file to ship; None to search for none.
         folder: output folder; by default the folder that contains all runs.
+        exams: that bundles took elsewhere.
 
     Returns:
         The path of the HTML page.
@@ -37,8 +39,8 @@ def compare_runs(
     Raises:
         UsageError: ``folder`` is not a folder, or the runs have no such batch size in common.
     """
-    comparison = Comparison.of(measurements, batch_size, seconds)
-    output = folder or folder_of(measurements)
+    comparison = Comparison.of(measurements, batch_size, seconds, exams)
+    output = folder or folder_of(measurements, exams)
     if not output.is_dir():
         raise UsageError(
             "--output",

@@ -2,11 +2,13 @@
 
 python predict.py IMAGE...     the likeliest classes of each image
 python predict.py --check      does the model give here what it gave where it was made?
+python predict.py --exam       the same on many images, with the speed here; also --exam --help
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 from collections.abc import Sequence
@@ -212,6 +214,9 @@ def check(model: Model) -> str | None:
 
 
 def main() -> None:
+    if "--exam" in sys.argv[1:]:
+        importlib.import_module("exam").main()
+        return
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

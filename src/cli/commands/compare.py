@@ -3,6 +3,7 @@
 python -m src.compare lightning_logs
 python -m src.compare lightning_logs --under 10ms
 python -m src.compare OLD NEW --max-slowdown 5% --max-drop 0.5
+python -m src.compare RUN measurement.json
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from src.cli import quantities
 from src.cli.parser_errors import OneLineParser
-from src.compare.collection import collect
+from src.compare.collection import collect, exams_among, is_file_of_exam
 from src.errors import LightshipError, UsageError
 from src.run.results import Results
 from src.system.console import open_console
@@ -38,15 +39,29 @@ def main(argv: list[str] | None = None) -> None:
     )
     max_drop = _points("--max-drop", options.max_drop)
     seconds = None if options.under is None else quantities.latency("--under", options.under)
-    runs = collect([str(user_path(name, "RUN")) for name in options.runs])
+    names = [str(user_path(name, "RUN")) for name in options.runs]
+    exams = exams_among(names)
+    runs = collect([name for name in names if not is_file_of_exam(name)])
     console = open_console()
     if not guards:
         from src.compare.stage import compare_runs  # imports matplotlib
 
         compare_runs(
-            runs, console, batch_size=options.batch, seconds=seconds, folder=options.output
+            runs,
+            console,
+            batch_size=options.batch,
+            seconds=seconds,
+            folder=options.output,
+            exams=exams,
         )
         return
+    if exams:
+        raise UsageError(
+            "RUN",
+            expected="runs with --max-slowdown or --max-drop, which compare whole measurements",
+            found=f"{exams[0].path}, the measurement of an exam",
+            remedy="leave out these options to see it beside the run",
+        )
     if len(runs) != 2:  # noqa: PLR2004  # the old one and the new one
         raise UsageError(
             "RUN",
@@ -73,7 +88,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="a run, a folder of runs, or a benchmark.json"
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="a run, a folder of runs, a benchmark.json, or the measurement.json of an exam",
     )
     parser.add_argument(
         "--under", metavar="10ms", help="recommend the file to ship below this latency"

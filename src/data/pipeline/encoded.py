@@ -65,7 +65,7 @@ def sample(
     kinds: Counter[str] = Counter()
     sizes: list[tuple[int, int]] = []
     for position in positions.tolist():
-        content = _content(images, position)
+        content = content_of(images, position)
         if contents and sum(map(len, contents)) + len(content) > _MOST_BYTES:
             break
         # Decoded once here, so that a damaged file fails with its name and not within a row.
@@ -111,7 +111,7 @@ def decoded_by(
     inputs: list[NDArray[np.float32]] = []
 
     def decode(position: int) -> NDArray[np.float32] | None:
-        content = _content(images, position)
+        content = content_of(images, position)
         try:
             if not _is_smaller(content, decoder, rule):
                 return None
@@ -132,13 +132,32 @@ def decoded_by(
     return otherwise, np.stack(inputs) if inputs else np.empty(shape, np.float32)
 
 
+def image_of(content: bytes, decoder: Decoder, preprocessing: PreprocessingFacts) -> Image.Image:
+    """Return the image of a file as a deployed program decodes it for the network.
+
+    Raises:
+        UnreadableImageError: it cannot be decoded; the message does not name it.
+    """
+    at_least = predict_images.least_side(decoder, rule_of(preprocessing))
+    try:
+        return predict_images.read_image(io.BytesIO(content), at_least=at_least)
+    except ValueError as error:
+        raise UnreadableImageError.of("an image", str(error)) from error
+
+
+def kind_of(content: bytes) -> str:
+    """Return Pillow's name of the format of an image file that it can decode."""
+    with Image.open(io.BytesIO(content), formats=predict_images.formats()) as file:
+        return file.format or "unknown"
+
+
 def rule_of(preprocessing: PreprocessingFacts) -> dict[str, object]:
     """Return the preprocessing with all values as the plain values of an exported file."""
     values: dict[str, object] = msgspec.to_builtins(Preprocessing.of(preprocessing).facts())
     return values
 
 
-def _content(images: ImagesOfSplit, position: int) -> bytes:
+def content_of(images: ImagesOfSplit, position: int) -> bytes:
     """Return the bytes of an image's file, or those of a PNG made of an image without one."""
     index = int(images.indices[position])
     if isinstance(images.images, ImageFiles):

@@ -1,0 +1,59 @@
+"""The result of an exam in words, beside the run that its file came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from src.compare.collection import Measured, TakenExam
+from src.compare.comparability import testbed_of_cpu
+from src.run.exam import ExamMeasurement
+from src.run.row import Row
+
+
+def exam_in_words(taken: TakenExam, measurements: Sequence[Measured]) -> str:
+    """Return a sentence on an exam: whether the file's answers hold there, and its latency."""
+    exam = taken.record
+    cell = exam.row.latency[0]
+    row = _row_of(exam, measurements)
+    here = row.cell(cell.batch_size) if row else None
+    beside = f", {1e3 * here.p50_s:.2f} ms in the run" if here else ""
+    return (
+        f"{exam.row.format} of {exam.run} on {testbed_of_cpu(exam.environment)}: "
+        f"{_result(exam)}; p50 {1e3 * cell.p50_s:.2f} ms there{beside}; {_origin(row, exam)}."
+    )
+
+
+def _result(exam: ExamMeasurement) -> str:
+    answers, flips = exam.answers, len(exam.answers.flips)
+    images = f"of {answers.images} images"
+    if exam.problems:
+        first, *others = exam.problems
+        more = f" (and {len(others)} more)" if others else ""
+        return f"{_flips(flips)} {images}; does not hold there: {first}{more}"
+    if flips:
+        verdict = f", verdict {exam.row.verdict}" if exam.row.verdict else ""
+        return f"{_flips(flips)} {images}{verdict}"
+    if answers.beyond_rounding:
+        return f"holds there: no answer flips {images}, though that machine rounds otherwise"
+    return f"holds there: no answer flips {images}, and the logits are the same within rounding"
+
+
+def _flips(count: int) -> str:
+    return f"{count} flip{'' if count == 1 else 's'} there"
+
+
+def _row_of(exam: ExamMeasurement, measurements: Sequence[Measured]) -> Row | None:
+    """Return the row that was measured with the very files of the exam; None if there is none."""
+    for measured in measurements:
+        row = measured.results.row(exam.row.format, "cpu")
+        if row is None or not row.is_ok or measured.results.class_names != exam.class_names:
+            continue
+        if set(exam.packed_files.values()) <= set((row.sha256 or {}).values()):
+            return row
+    return None
+
+
+def _origin(row: Row | None, exam: ExamMeasurement) -> str:
+    if row is None:
+        return "no run of this comparison measured that file"
+    return "the file is the run's" if exam.is_packed_file else "the run's file was changed there"

@@ -1,0 +1,173 @@
+"""Reading of the exam that came with a model: test images, labels, and the answers at home.
+
+``exam/exam.json`` describes it. ``exam/answers.npz`` has ``labels`` (n,), the logits ``answers``
+(n, K) that the model gave where it was packed, and ``reference`` (n, K), those of the trained
+network, if they are known. The images are files, or the array ``inputs`` of ``exam/inputs.npz``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+FOLDER = "exam"
+FACTS = "exam.json"
+ANSWERS = "answers.npz"
+INPUTS = "inputs.npz"
+VERSION = 1
+MOST_IMAGES = 512
+MOST_BYTES = 2**31  # of a file, and of its arrays unpacked
+_READING = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+class ExamError(Exception):
+    """A failure that its one-line message explains completely."""
+
+
+class Preparing(Protocol):
+    """The model as far as it makes inputs."""
+
+    def prepare(self, file: io.BytesIO) -> Array:
+        """Return the model's input for an image file."""
+
+
+@dataclass(frozen=True)
+class Exam:
+    """The exam: its facts, and arrays over n images and K classes."""
+
+    folder: Path  # of the model
+    run: str
+    model: str
+    format: str
+    runtime: str  # its package
+    precision: str
+    checkpoint: str  # SHA-256
+    class_names: list[str]
+    dataset: str
+    split: str
+    content: str  # "images" or "tensors"
+    decoder: str  # of image files
+    batch: int  # images at once
+    tolerance: float  # largest difference of a probability between processors
+    max_drop: float  # of top-1 accuracy, a share of 1
+    baseline: str | None  # format that gave the reference
+    measured_verdict: str | None  # on all test images, where it was measured
+    measured_p50_s: float | None
+    model_files: dict[str, str]  # SHA-256 by name
+    sha256: str  # of the images and labels
+    images: list[str]  # file names; empty for tensors
+    positions: list[int]  # in the split
+    home: dict[str, Any]  # the machine that packed it
+    labels: Array  # (n,)
+    answers: Array  # (n, K), the model's logits at home
+    reference: Array | None  # (n, K), the trained network's
+
+    def contents(self) -> list[bytes]:
+        """Return the image files; empty for tensors."""
+        return [(self.folder / FOLDER / name).read_bytes() for name in self.images]
+
+    def inputs(self, model: Preparing) -> list[Array]:
+        """Return the model's input for each image.
+
+        Raises:
+            ExamError: an image cannot be decoded here.
+        """
+        if self.content == "tensors":
+            return list(_arrays(self.folder / FOLDER / INPUTS)["inputs"])
+        inputs = []
+        for name, content in zip(self.images, self.contents(), strict=True):
+            try:
+                inputs.append(model.prepare(io.BytesIO(content)))
+            except ValueError as error:
+                raise ExamError(f"{FOLDER}/{name}: {error}") from error
+        return inputs
+
+    def changed_files(self) -> list[str]:
+        """Return the model's files that are not those that were packed."""
+        return [
+            name
+            for name, sha256 in self.model_files.items()
+            if not (self.folder / name).is_file() or sha256_of(self.folder / name) != sha256
+        ]
+
+
+def read(folder: Path) -> Exam:
+    """Return the exam beside the model in ``folder``.
+
+    Raises:
+        ExamError: there is none, or it is not as it was packed.
+    """
+    path = folder / FOLDER / FACTS
+    if not path.is_file():
+        raise ExamError(f"no {FOLDER}/{FACTS} here: pack the model with exam=64 to have an exam")
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        version, hashes = facts.pop("schema_version"), facts.pop("hashes")
+        if version != VERSION:
+            raise ValueError(f"schema_version {version} instead of {VERSION}")
+        for name, sha256 in hashes.items():
+            if sha256_of(path.parent / name) != sha256:
+                raise ValueError(f"{name} is another file than was packed")
+        arrays = _arrays(path.parent / ANSWERS)
+        exam = Exam(
+            folder=folder,
+            **facts,
+            labels=arrays["labels"],
+            answers=arrays["answers"],
+            reference=arrays.get("reference"),
+        )
+        _require_sound(exam, hashes)
+    except _READING as error:
+        words = " ".join(f"{error}".split()) or type(error).__name__
+        raise ExamError(f"{FOLDER}: {words}; unpack the zip file again") from error
+    return exam
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    """Return the arrays of a file, none of which is a pickle."""
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > MOST_BYTES:
+        raise ValueError(f"{size} bytes in {path.name}")
+    with np.load(path, allow_pickle=False) as content:
+        return {name: content[name] for name in content.files}
+
+
+def _require_sound(exam: Exam, hashes: dict[str, str]) -> None:
+    """Refuse parts that do not belong together."""
+    count, classes = len(exam.positions), len(exam.class_names)
+    shapes = {
+        "labels": (exam.labels.shape, (count,)),
+        "answers": (exam.answers.shape, (count, classes)),
+    }
+    if exam.reference is not None:
+        shapes["reference"] = (exam.reference.shape, (count, classes))
+    for name, (shape, expected) in shapes.items():
+        if shape != expected:
+            raise ValueError(f"{name} of shape {list(shape)} instead of {list(expected)}")
+    if not 1 <= count <= MOST_IMAGES or exam.batch < 1:
+        raise ValueError(f"{count} images, {exam.batch} at once")
+    if exam.content == "images" and len(exam.images) != count:
+        raise ValueError(f"{len(exam.images)} image files for {count} answers")
+    packed = {ANSWERS, *(exam.images if exam.content == "images" else [INPUTS])}
+    if packed != set(hashes) or any(Path(name).name != name for name in packed):
+        raise ValueError("other files than were packed")

@@ -1,0 +1,219 @@
+"""The processor and the load on it, described as Lightship's report describes them.
+
+``src/system/machine.py``, ``src/system/cgroup.py`` and ``src/benchmark/environment`` have the
+reasons; the tests hold both to the same description of this machine and of planted ones.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING or __package__:  # a part of a package
+    from .latencies import Disturbance
+else:  # in the folder of a model
+    from latencies import Disturbance
+
+ROOT = Path("/")  # replaced in tests
+ISA = {
+    "avx2": "AVX2",
+    "fma": "FMA",
+    "avx512f": "AVX-512",
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx_vnni": "AVX-VNNI",
+    "avx512_bf16": "AVX-512 BF16",
+    "amx_tile": "AMX",
+    "amx_int8": "AMX-INT8",
+    "amx_bf16": "AMX-BF16",
+    "asimd": "NEON",
+    "asimddp": "NEON dot product",
+    "i8mm": "I8MM",
+    "bf16": "NEON BF16",
+    "sve": "SVE",
+}
+DARWIN_ISA = {
+    "hw.optional.avx2_0": "AVX2",
+    "hw.optional.neon": "NEON",
+    "hw.optional.arm.FEAT_DotProd": "NEON dot product",
+    "hw.optional.arm.FEAT_I8MM": "I8MM",
+    "hw.optional.arm.FEAT_BF16": "NEON BF16",
+}
+PACKAGES = ("numpy", "onnxruntime", "openvino", "pillow", "torch")
+_SYSCTL_SECONDS = 5.0
+_PERIOD = 100_000  # microseconds, of a quota
+
+
+def describe(threads: int) -> dict[str, Any]:
+    """Return the description of this machine as the plain values of a measurement."""
+    return {
+        "cpu": cpu_model(),
+        "isa": list(instruction_sets()),
+        "architecture": platform.machine(),
+        "usable_cores": usable_cores(),
+        "threads": threads,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the installed packages that may answer or decode."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def cpu_model() -> str:
+    """Return the processor's name, or on ARM, whose kernel has no names, its numbers."""
+    if platform.system() == "Darwin":
+        return _sysctl("machdep.cpu.brand_string") or platform.machine()
+    fields = _cpuinfo()
+    name = fields.get("model name") or fields.get("Model") or fields.get("cpu")
+    if name:
+        return name
+    if "CPU part" in fields:
+        implementer = fields.get("CPU implementer", "unknown")
+        return f"{platform.machine()}, implementer {implementer}, part {fields['CPU part']}"
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """Return the usual names of the instruction sets by which runtimes choose their kernels."""
+    if platform.system() == "Darwin":
+        return tuple(name for key, name in DARWIN_ISA.items() if _sysctl(key) == "1")
+    fields = _cpuinfo()
+    flags = set((fields.get("flags") or fields.get("Features") or "").split())
+    return tuple(name for flag, name in ISA.items() if flag in flags)
+
+
+def usable_cores() -> int:
+    """Return the number of cores by the affinity and the container's quota, rounded up."""
+    cores = len(core_numbers())
+    return max(1, min(cores, math.ceil(_quota() or cores)))
+
+
+def core_numbers() -> set[int]:
+    """Return the numbers of the cores that this process may use."""
+    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
+    return affinity(0) if affinity else set(range(os.cpu_count() or 1))
+
+
+def threads_of_process() -> int | None:
+    """Return the number of threads of this process; None if the system does not tell."""
+    try:
+        return len(os.listdir(ROOT / "proc/self/task"))  # noqa: PTH208  # no paths are made
+    except OSError:
+        return None
+
+
+def peak_rss_bytes() -> int | None:
+    """Return the largest resident set that this process has had; None if it is not known."""
+    for line in (_read("proc/self/status") or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:
+        return None  # Windows
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+class Observation(NamedTuple):
+    """CPU time counters of the usable cores at one moment."""
+
+    at: float  # seconds
+    busy: float  # seconds, this process and its children included
+    steal: float  # seconds
+    cores: int
+
+    @classmethod
+    def now(cls) -> Observation | None:
+        """Read the counters; None if the system has none of this kind."""
+        text = _read("proc/stat")
+        if text is None:
+            return None
+        cores = core_numbers()
+        tick = 1 / os.sysconf("SC_CLK_TCK")
+        busy = steal = 0
+        for line in text.splitlines():
+            name, _, values = line.partition(" ")
+            if name.startswith("cpu") and name[3:].isdecimal() and int(name[3:]) in cores:
+                counts = [*map(int, values.split()), *[0] * 8]
+                busy += sum(counts[:3]) + counts[5] + counts[6]
+                steal += counts[7]
+        return cls(perf_counter(), busy * tick, steal * tick, len(cores))
+
+    def until(self, later: Observation, own_seconds: float) -> Disturbance:
+        """Return the disturbance until a later moment, without the CPU time of our own."""
+        seconds = max(later.at - self.at, 1e-9)
+        return Disturbance(
+            seconds=seconds,
+            steal_share=(later.steal - self.steal) / (self.cores * seconds),
+            other_cores=(later.busy - self.busy - own_seconds) / seconds,
+            frequency_hz=frequency_hz(),
+        )
+
+
+def frequency_hz() -> float | None:
+    """Return the present frequency of the usable cores on average; None if it can't be read."""
+    values = []
+    for core in core_numbers():
+        text = _read(f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq") or ""
+        if not text.strip().isdecimal():
+            return None
+        values.append(int(text) * 1e3)
+    return sum(values) / len(values)
+
+
+def _quota() -> float | None:
+    """Return the container's limit in cores, where its own group is mounted; None without one."""
+    words = (_read("sys/fs/cgroup/cpu.max") or "").split()
+    if not words:  # version 1
+        folder = "sys/fs/cgroup/cpu/cpu.cfs"
+        words = [(_read(f"{folder}_{name}_us") or "").strip() for name in ("quota", "period")]
+    if not words or not all(word.isdecimal() for word in words):
+        return None
+    quota, period = int(words[0]), int(words[1]) if len(words) > 1 else _PERIOD
+    return quota / period if quota and period else None
+
+
+def _cpuinfo() -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for line in (_read("proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    return fields
+
+
+def _read(name: str) -> str | None:
+    try:
+        return (ROOT / name).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _sysctl(key: str) -> str:
+    try:
+        ended = subprocess.run(
+            ["sysctl", "-n", key],
+            capture_output=True,
+            text=True,
+            timeout=_SYSCTL_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return ended.stdout.strip()

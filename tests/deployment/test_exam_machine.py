@@ -1,0 +1,81 @@
+"""A bundle describes a machine in the words of the report, so that both name one testbed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from src.benchmark.environment.interference import Observation
+from src.shipped import machine as shipped
+from src.system import machine
+from tests.support import fake_machines
+
+
+@pytest.fixture(autouse=True)
+def _no_caches() -> Iterator[None]:
+    fake_machines.clear_caches()
+    yield
+    fake_machines.clear_caches()
+
+
+def test_this_machine_is_described_alike() -> None:
+    assert shipped.cpu_model() == machine.cpu_model()
+    assert shipped.instruction_sets() == machine.instruction_sets()
+    assert shipped.core_numbers() == machine.usable_core_numbers()
+    assert shipped.describe(2)["threads"] == 2
+    peak, known = shipped.peak_rss_bytes(), machine.peak_rss_bytes()
+    assert peak is not None
+    assert abs(peak - known) < 50e6
+
+
+@pytest.mark.parametrize("name", fake_machines.MACHINES)
+def test_every_machine_is_described_alike(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = fake_machines.MACHINES[name]
+    point = fake_machines.patch_machine(fake, tmp_path, monkeypatch)
+    (tmp_path / "sys" / "fs").mkdir(parents=True)
+    (tmp_path / "sys" / "fs" / "cgroup").symlink_to(point)
+    monkeypatch.setattr(shipped, "ROOT", tmp_path)
+    assert shipped.cpu_model() == machine.cpu_model()
+    assert shipped.instruction_sets() == machine.instruction_sets()
+    if name != "cgroup v1":  # whose group is mounted below the usual place
+        assert shipped.usable_cores() == machine.usable_cores()
+
+
+def test_a_quota_of_version_1_limits_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "sys" / "fs" / "cgroup" / "cpu"
+    folder.mkdir(parents=True)
+    (folder / "cpu.cfs_quota_us").write_text("250000\n")
+    (folder / "cpu.cfs_period_us").write_text("100000\n")
+    monkeypatch.setattr(shipped, "ROOT", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert shipped.usable_cores() == 3
+
+
+def test_the_load_by_others_is_counted_as_in_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "proc").mkdir()
+    texts = [f"cpu  1\ncpu0 {base} 1 2 3 4 5 6 {base // 2} 8 9\n" for base in (100, 300)]
+    monkeypatch.setattr(shipped, "ROOT", tmp_path)
+    monkeypatch.setattr(shipped, "core_numbers", lambda: {0})
+    counted = []
+    for text in texts:
+        (tmp_path / "proc" / "stat").write_text(text)
+        found = shipped.Observation.now()
+        assert found is not None
+        counted.append(found)
+    ours = [Observation.parse(text, {0}, 0.0) for text in texts]
+    for one, other in zip(counted, ours, strict=True):
+        assert (one.busy, one.steal, one.cores) == (other.busy, other.steal, other.cores)
+    before, after = (one._replace(at=float(at)) for one, at in zip(counted, (0, 10), strict=True))
+    expected = ours[0].until(Observation(10.0, ours[1].busy, ours[1].steal, 1), 0.5)
+    disturbance = before.until(after, 0.5)
+    assert disturbance.other_cores == expected.other_cores
+    assert disturbance.steal_share == expected.steal_share
