@@ -85,7 +85,8 @@ def _machine(description: Json, runtime: str) -> str:
 
 
 def _verdict(exam: Exam, row: Json) -> str:
-    budget = f"at most {100 * exam.max_drop:g} points below the trained network"
+    points = 100 * exam.max_drop
+    budget = f"at most {points:g} point{'s' * (points != 1)} below the trained network"
     if row["verdict"] is None:
         return "not known, for the answers of the trained network were not packed"
     if row["verdict"] == "same":
@@ -97,12 +98,15 @@ def _verdict(exam: Exam, row: Json) -> str:
 
 def _latency(record: Json) -> str:
     cell, call = record["rows"][0]["latency"][0], record["call_seconds"]
-    around = "" if call is None else f" [{1e3 * call['low']:.2f}, {1e3 * call['high']:.2f}]"
-    tails = ", ".join(f"{name} {_ms(cell[f'{name}_s'])}" for name in ("p90", "p99"))
+    shares = ", ".join(f"{name} {_ms(cell[f'{name}_s'])}" for name in ("p50", "p90", "p99"))
     marks = "".join(f" ~{cause}" for cause in cell["unstable"])
+    if call is None:
+        return f"latency: {shares}{marks}"
+    low, high = 1e3 * call["low"], 1e3 * call["high"]
+    # The interval is of the value before it, which is not the median of all calls.
     return (
-        f"latency: p50 {_ms(cell['p50_s'])}{around} over {cell['processes']} processes, "
-        f"{tails}{marks}"
+        f"latency: {_ms(call['value'])} [{low:.2f}, {high:.2f}] over {cell['processes']} "
+        f"processes; all calls {shares}{marks}"
     )
 
 
