@@ -38,6 +38,7 @@ def step_of(path: Path) -> int:
     return int(torch.load(path, weights_only=True)["global_step"])
 
 
+@pytest.mark.slow
 def test_a_copied_run_that_ended_within_an_epoch_resumes_in_the_copy(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
