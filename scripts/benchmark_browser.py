@@ -29,6 +29,7 @@ import numpy as np
 from browser_process import Browser, Result, Server
 from timed_places import Images, InBrowser, Logits, Native, Place
 
+from src.backends.base import Unavailable
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.schedule import rotated
 from src.benchmark.statistics.latency import Rounds, call_seconds, speedup, summarize
@@ -41,7 +42,7 @@ from src.run.file_input import BatchMaker
 from src.run.folder import Run
 from src.run.latency import Interval, Turn
 from src.worker import protocol
-from src.worker.process import Limits, WorkerProcess
+from src.worker.process import Limits, WorkerError, WorkerProcess
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "deployment.md"
 BEGIN = "<!-- made by scripts/benchmark_browser.py: begin -->"
@@ -81,7 +82,10 @@ def main() -> None:
         scratch = Path(name)
         with Server(browser_process.packages(scratch)) as server:
             bench = Bench(program, server, scratch, options, chosen.images)
-            figures = [each for run in runs for each in bench.measure(run, chosen.formats)]
+            try:
+                figures = [each for run in runs for each in bench.measure(run, chosen.formats)]
+            except (WorkerError, Unavailable) as error:
+                raise LightshipError(f"native file: {error}") from error
     lines = [*table(figures), "", bench.note()]
     print("\n".join(lines))
     if chosen.write:
@@ -113,6 +117,7 @@ class Bench:
         for name in formats:
             require_exported(manifest, name)
             require_known(run, manifest, name)
+            require_onnx(run, name)
         images = test_images(run, self._most)
         files = [FileFigures(manifest.model, name, images=len(images)) for name in formats]
         number = 0
@@ -166,6 +171,21 @@ class Bench:
         )
         self._page = browser.opened()
         return Native(worker, images), InBrowser(browser)
+
+
+def require_onnx(run: Run, name: str) -> None:
+    """Refuse a format whose file is no ONNX file.
+
+    Raises:
+        UsageError: there is no ``model.onnx``.
+    """
+    if not run.own("exports", name, MODEL).is_file():
+        raise UsageError(
+            "--formats",
+            expected="ONNX formats",
+            found=name,
+            remedy="name others, such as onnx_fp32",
+        )
 
 
 def test_images(run: Run, most: int) -> Images:
