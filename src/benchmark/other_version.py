@@ -235,6 +235,7 @@ def _compared(pair: Pair, options: VersionOptions) -> ComparedFile:
             format=name,
             status=failed.figures.status,
             reason=f"the {version} version: {failed.figures.reason}",
+            runs_here=here.ok,
         )
     is_fp32 = here.figures.precision == "fp32"
     score = with_same(there.scorecard.result(options.max_accuracy_drop), may_be_same=is_fp32)

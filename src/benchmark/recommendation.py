@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from src.benchmark.statistics.latency import rounds_of, speedup
-from src.benchmark.statistics.verdict import TESTED, keeps_budget
+from src.benchmark.statistics.verdict import TESTED, fails_on, keeps_budget, keeps_budget_here
 from src.run.latency import Cell, Memory
-from src.run.results import Objective, Recommendation, Undecided
+from src.run.results import HoldsHereOnly, Objective, Recommendation, Undecided
 from src.run.row import RowFigures
 
 Rows = Sequence[RowFigures]
@@ -34,10 +34,11 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
     Returns:
         ``equals`` are the rows whose difference from the best was not measurable; ``inconclusive``
         are rows that are better but not shown to keep the budget, each with the number of images
-        that would settle it; ``chosen_from`` counts the rows that keep the budget, with the
-        baseline; ``tested`` counts the rows except the baseline whose accuracy was tested, at 5 %
-        each; ``with_function`` is the best row that also keeps the probabilities, if the chosen
-        one does not: see :mod:`src.benchmark.statistics.departure`.
+        that would settle it; ``holds_here_only`` are better rows that keep the budget here, and not
+        on an older instruction set that was tried; ``chosen_from`` counts the rows that keep the
+        budget, with the baseline; ``tested`` counts the rows except the baseline whose accuracy was
+        tested, at 5 % each; ``with_function`` is the best row that also keeps the probabilities, if
+        the chosen one does not: see :mod:`src.benchmark.statistics.departure`.
     """
     rows = [row for row in rows if row.is_ok and row.device == device]
     sizes = {cell.batch_size for row in rows for cell in row.latency}
@@ -73,10 +74,7 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
     better = [
         row
         for row in ranked
-        if row.verdict == "inconclusive"
-        and row.format != baseline
-        and figure(row) < figure(chosen)
-        and leads(row, chosen)
+        if row not in passing and figure(row) < figure(chosen) and leads(row, chosen)
     ]
     return msgspec.structs.replace(
         empty,
@@ -84,7 +82,14 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
         with_function=next(iter(faithful), None) if chosen.format not in faithful else None,
         equals=[row.format for row in [passing[0], *equals] if row is not chosen],
         inconclusive=[
-            Undecided(format=row.format, images_needed=_images_needed(row)) for row in better
+            Undecided(format=row.format, images_needed=_images_needed(row))
+            for row in better
+            if row.verdict == "inconclusive"
+        ],
+        holds_here_only=[
+            HoldsHereOnly(format=row.format, instruction_sets=fails_on(row))
+            for row in better
+            if keeps_budget_here(row)
         ],
     )
 

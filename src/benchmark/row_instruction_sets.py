@@ -18,6 +18,7 @@ from src.run.file_input import BatchMaker
 from src.run.instruction_sets import InstructionSetAnswers
 from src.run.record import Status
 from src.run.rounds import RawInstructionSet
+from src.system import cpuid_mask
 from src.system.cpuid_mask import InstructionSet
 from src.worker import protocol
 from src.worker.answer import Logits
@@ -26,6 +27,15 @@ from src.worker.process import Limits, WorkerError, WorkerProcess
 # A file of machine code has the instructions of the processor that it was compiled on. It ignores
 # a hidden instruction set, and an older processor cannot run it.
 _COMPILED = "its code is compiled for this processor; compile it on the other one"
+
+
+def can_be_tried(name: str, instruction_set: InstructionSet) -> bool:
+    """Return True if a format can answer with the kernels for an instruction set here."""
+    try:
+        cpuid_mask.hiding(instruction_set)
+    except cpuid_mask.CannotHideError:
+        return False
+    return not formats.get(name).compiles
 
 
 class _Answers:

@@ -9,6 +9,7 @@ import msgspec
 from src.benchmark.environment import description
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.plan import planned
+from src.benchmark.row_instruction_sets import can_be_tried
 from src.errors import UsageError
 from src.run.circumstances import Environment, MeasuringOptions
 from src.run.folder import Run
@@ -24,7 +25,8 @@ def find(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Results | No
     """Return the latest measurement if measuring again would measure the same; else None.
 
     It is the same if the files have the same bytes, and the test images, options and machine are
-    the same. A measurement with a failed row is not returned.
+    the same. A measurement with a failed row is not returned, nor one that lacks the answers with
+    an instruction set that can be tried now.
 
     Args:
         run: the run.
@@ -35,7 +37,7 @@ def find(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Results | No
         return None
     try:
         results = run.read_benchmark()
-        has_failed = any(row.status == "failed" for row in results.rows)
+        has_failed = any(_has_failed(row) for row in results.rows)
         is_same = not has_failed and _is_of(results, results.rows, run, options, scored)
     except UsageError:
         return None  # of another version or damaged: it is measured again
@@ -60,6 +62,15 @@ def find_rounds(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Round
     except UsageError:
         return None
     return measured if is_same else None
+
+
+def _has_failed(row: RowFigures) -> bool:
+    """Return True if a row has no figures, or no answers with an instruction set, but may now."""
+    return row.status == "failed" or any(
+        answers.status == "failed"
+        or (answers.status == "skipped" and can_be_tried(row.format, answers.instruction_set))
+        for answers in row.instruction_sets
+    )
 
 
 def _is_of(

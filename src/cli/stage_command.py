@@ -33,15 +33,22 @@ _SHORT = {"-o": "--output", "--with": "--other_version"}
 
 
 class _Parser(ArgumentParser):
-    """jsonargparse's parser with one-line errors."""
+    """jsonargparse's parser with one-line errors.
+
+    Args:
+        needed: words without which ``--help`` is that of another command, with a space at the end.
+        options: those of ``ArgumentParser``.
+    """
+
+    def __init__(self, *, needed: str = "", **options: Any) -> None:
+        super().__init__(**options)
+        self.help_command = f"{self.prog} {needed}--help"
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:
             super().error(message, ex)
         options = [action.dest for action in self._actions]
-        raise parser_errors.from_parser(
-            message, options, help_command=f"{self.prog} --help"
-        ) from ex
+        raise parser_errors.from_parser(message, options, help_command=self.help_command) from ex
 
 
 def parse_data(words: Sequence[str]) -> DatasetModule:
@@ -66,7 +73,9 @@ def parse_data(words: Sequence[str]) -> DatasetModule:
     return module
 
 
-def parse(stage: str, description: str | None, options: type[Options]) -> tuple[Run, Options]:
+def parse(
+    stage: str, description: str | None, options: type[Options], needed: str = ""
+) -> tuple[Run, Options]:
     """Return the run and the options that a stage's command line names.
 
     ``a=v`` is the same as ``--a=v``. ``stage=name`` takes the values of
@@ -77,11 +86,12 @@ def parse(stage: str, description: str | None, options: type[Options]) -> tuple[
         stage: the name of the package in ``src``.
         description: the text of ``--help``.
         options: the dataclass of the stage's options.
+        needed: words without which ``--help`` is that of another command, with a space at the end.
 
     Raises:
         UsageError: the command line is wrong, or names no run.
     """
-    run, _, values = _parse(stage, description, options, operand=None)
+    run, _, values = _parse(stage, description, options, operand=None, needed=needed)
     return run, values
 
 
@@ -116,35 +126,49 @@ def parse_with_operands(
 
 
 def _parse(
-    stage: str, description: str | None, options: type[Options], operand: str | None
+    stage: str,
+    description: str | None,
+    options: type[Options],
+    operand: str | None,
+    needed: str = "",
 ) -> tuple[Run, list[str], Options]:
-    parser = _Parser(prog=f"python -m src.{stage}", description=description, allow_abbrev=False)
+    parser = _Parser(
+        needed=needed, prog=f"python -m src.{stage}", description=description, allow_abbrev=False
+    )
     parser.add_argument("run", type=str, metavar="RUN", help="the run's folder")
     if operand:
         parser.add_argument("operands", type=str, metavar=operand, nargs="*", help="one or more")
     parser.add_class_arguments(options, as_group=False)
     grammar.require_plain(sys.argv[1:])
+    help_command = parser.help_command
     words, operands = _split_operands(sys.argv[1:])
     if operands:
-        with parser_errors.parsing(f"{parser.prog} --help"):
+        with parser_errors.parsing(help_command):
             parser.set_defaults(_training_options(operands[0], stage, options))
     if not words and not operands:
         raise UsageError(
             "RUN",
             expected="a run folder",
             found="nothing",
-            remedy=f"see python -m src.{stage} --help",
+            remedy=f"see {help_command}",
         )
     presets = [word for word in words if word.startswith(f"--{stage}=")]
+    if presets and needed:
+        raise UsageError(
+            presets[0].removeprefix("--"),
+            expected=f"single options with {needed.strip()}, which a preset does not have",
+            found="a preset",
+            remedy=f"see {help_command}",
+        )
     for word in presets:
         file = grammar.preset(CONFIGS, stage, word.partition("=")[2])
         parser.set_defaults(yaml.safe_load(file.read_text(encoding="utf-8"))[stage])
-    with parser_errors.parsing(f"{parser.prog} --help"):
+    with parser_errors.parsing(help_command):
         single_values = [word for word in words if word not in presets]
         config = expand_all(parser.parse_args([*single_values, *operands]))
     run = Run.open(config.pop("run"))
     rest = config.pop("operands", None) or []
-    with warnings.catch_warnings(), parser_errors.parsing(f"{parser.prog} --help"):
+    with warnings.catch_warnings(), parser_errors.parsing(help_command):
         # jsonargparse 4.40 lacks the successor of instantiate_classes.
         warnings.simplefilter("ignore", DeprecationWarning)
         values = parser.instantiate_classes(config)

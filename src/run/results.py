@@ -9,7 +9,8 @@ History of the format; every version can be read:
    has the process of each round; in version 1 a row had one process.
 3. A row has ``pipeline``, and the measurement ``image_sample``: the time from the bytes of an image
    file to its label. A recommendation's ``objective`` may be ``pipeline``.
-4. A row has ``instruction_sets``: its answers with the kernels for older instruction sets.
+4. A row has ``instruction_sets``: its answers with the kernels for older instruction sets. A
+   recommendation has ``holds_here_only``.
 """
 
 from __future__ import annotations
@@ -37,9 +38,11 @@ from src.run.record import (
     Record,
     Text,
     Word,
+    empty_list,
     null,
 )
 from src.run.row import Row
+from src.system.cpuid_mask import InstructionSet
 
 VERSION: Final = 4  # that is written
 VERSIONS = (1, 2, 3, 4)  # that can be read
@@ -54,6 +57,13 @@ class Undecided(Record, frozen=True, kw_only=True):
     images_needed: Count | None  # to settle it; null if no number of images would
 
 
+class HoldsHereOnly(Record, frozen=True, kw_only=True):
+    """A better row that keeps the accuracy budget here, and is not shown to on older processors."""
+
+    format: Word
+    instruction_sets: list[InstructionSet]  # those on which it is not shown to
+
+
 class Recommendation(Record, frozen=True, kw_only=True):
     """The row to ship on a device: see :func:`src.benchmark.recommendation.recommend`."""
 
@@ -63,6 +73,7 @@ class Recommendation(Record, frozen=True, kw_only=True):
     batch_size: Natural | None
     equals: list[Word]  # rows whose difference from the best was not measurable
     inconclusive: list[Undecided]
+    holds_here_only: list[HoldsHereOnly] = empty_list()
     chosen_from: Count | None = None  # rows that keep the budget
     tested: Count | None = None  # rows except the baseline whose accuracy was tested
     with_function: Word | None = null()  # the best row that also keeps the probabilities

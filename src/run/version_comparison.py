@@ -24,6 +24,7 @@ class ComparedFile(Record, frozen=True, kw_only=True):
     format: Word
     status: Status
     reason: Text | None = null()  # for being skipped or failed
+    runs_here: bool = True  # under the installed version
     runtimes: list[Text] = empty_list()  # as the two processes report them
     here: Cell | None = null()  # under the installed version
     there: Cell | None = null()  # under the other version
@@ -37,8 +38,10 @@ class ComparedFile(Record, frozen=True, kw_only=True):
 
     @property
     def regressed(self) -> bool:
-        """True if it is slower or answers otherwise, beyond what was allowed, or does not run."""
-        return self.status == "failed" or "regressed" in {self.speed_outcome, self.answers_outcome}
+        """True if it runs here, and not there, or there slower or otherwise than is allowed."""
+        if self.status != "ok":
+            return self.runs_here
+        return "regressed" in {self.speed_outcome, self.answers_outcome}
 
 
 class VersionComparison(Record, frozen=True, kw_only=True):

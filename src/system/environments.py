@@ -80,7 +80,8 @@ def made(requirement: Requirement, others: Mapping[str, str]) -> Environment:
     ROOT.mkdir(exist_ok=True)
     with (ROOT / f"{folder.name}.lock").open("w", encoding="ascii") as lock:
         file_locks.lock_exclusive(lock.fileno())  # another command may be making it
-        if not (folder / _RECORD).is_file():
+        # The interpreter is a link, which an update of the system can break.
+        if not ((folder / _RECORD).is_file() and _python_of(folder).exists()):
             shutil.rmtree(folder, ignore_errors=True)  # one that we began and did not finish
             _make(folder, requirement, wanted)
     packages: dict[str, str] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))

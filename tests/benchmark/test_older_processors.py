@@ -8,7 +8,7 @@ import pytest
 
 from src.benchmark import results as figures
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.statistics.verdict import keeps_budget
+from src.benchmark.statistics.verdict import fails_on, keeps_budget
 from src.benchmark.suite import measure, measure_unless_done
 from src.errors import UsageError
 from src.report.sections.report import report_of
@@ -59,6 +59,7 @@ def test_a_file_that_saturates_on_an_older_processor_fails_there_only(run: Run) 
     assert elsewhere.changed == 0
     assert not keeps_budget(row, "eager")
     assert measured.recommended == {"cpu": "eager"}
+    assert fails_on(row) == ["avx2"]
     assert [answers.verdict for answers in answers_of(measured, "eager")] == ["same", "same"]
 
 
@@ -91,6 +92,19 @@ def test_an_instruction_set_that_cannot_be_tried_is_skipped_with_the_reason(run:
     assert section is not None
     assert not section.sentences
     assert "talking on cpu with avx512_vnni: skipped (not on this machine)" in section.notes
+
+
+@pytest.mark.usefixtures("planted")
+def test_what_could_not_be_tried_is_measured_again_once_it_can(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(run, "eager", "talking")
+    options = replace(OPTIONS, also_as=["avx512_vnni"])
+    first = measure_unless_done(run, Data(), options, silent)
+    assert measure_unless_done(run, Data(), options, silent).measured_at == first.measured_at
+    monkeypatch.setattr(cpuid_mask, "hiding", lambda name: {"PLANTED_INSTRUCTION_SET": name})
+    (answers,) = answers_of(measure_unless_done(run, Data(), options, silent), "talking")
+    assert answers.verdict == "same"
 
 
 @pytest.mark.usefixtures("planted")

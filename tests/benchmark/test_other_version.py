@@ -5,19 +5,24 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from src.benchmark.other_version import VersionOptions, compare_versions, speed_outcome
+from src.cli.commands import benchmark
 from src.cli.commands.other_version import require_no_regression
 from src.errors import LightshipError, UsageError
 from src.report.sections.versions import sentences
 from src.run import version_comparison
 from src.run.folder import Run
 from src.run.latency import Interval
+from src.run.reading import convert
+from src.run.version_comparison import VersionComparison
 from src.system import environments
 from src.system.environments import Environment
 from tests.benchmark.planted_formats import Data, only, silent
+from tests.report.planted import results
 
 HERE = importlib.metadata.version("numpy")
 OPTIONS = VersionOptions(
@@ -63,6 +68,60 @@ def test_a_version_that_is_slower_or_answers_otherwise_is_found(run: Run) -> Non
     assert "50 of 50 answers change" in told[1]
     assert "(slower by more than 5%)" in told[2]
     assert told[3].startswith("failed: other-crash under numpy 0.1: failed (the other version: ")
+
+
+def compared(**changes: Any) -> VersionComparison:
+    """A comparison of two files under numpy 0.1, of which the first runs well."""
+    well = {"format": "eager", "status": "ok", "speed_outcome": "ok", "answers_outcome": "ok"}
+    content = {
+        "schema_version": 1,
+        "package": "numpy",
+        "here": "0.2",
+        "there": "0.1",
+        "packages": {},
+        "environment": results()["environment"],
+        "measured_at": "2026-01-02T03:04:05+00:00",
+        "measured_seconds": 1.0,
+        "images": 5,
+        "max_slowdown": 0.05,
+        "max_accuracy_drop": 0.01,
+        "files": [well, {**well, "format": "onnx", **changes}],
+    }
+    return convert(content, VersionComparison)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"answers_outcome": "inconclusive"}, None),
+        ({"answers_outcome": "regressed"}, "1 of 2 files regressed under numpy 0.1: onnx"),
+        ({"speed_outcome": "regressed"}, "1 of 2 files regressed under numpy 0.1: onnx"),
+        ({"status": "failed"}, "1 of 2 files regressed under numpy 0.1: onnx"),
+        ({"status": "skipped"}, "1 of 2 files regressed under numpy 0.1: onnx"),
+        (
+            {"status": "failed", "runs_here": False},
+            "1 of 2 files do not run under the installed numpy 0.2, so nothing is known: onnx",
+        ),
+    ],
+)
+def test_the_exit_code_tells_which_version_is_at_fault(
+    changes: dict[str, Any], error: str | None
+) -> None:
+    if error is None:
+        require_no_regression(compared(**changes))
+        return
+    with pytest.raises(LightshipError) as raised:
+        require_no_regression(compared(**changes))
+    assert str(raised.value) == error
+
+
+@pytest.mark.parametrize("words", [["run", "--with"], ["--with", "--help-me"]])
+def test_a_version_that_is_not_named_is_asked_for(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words])
+    with pytest.raises(UsageError, match=r"^--with: expected a package and a version; found"):
+        benchmark.main()
 
 
 @pytest.mark.usefixtures("other")

@@ -9,9 +9,9 @@ from src.run.latency import Cell
 from src.run.layout import as_dict
 from src.run.pipeline import STAGES
 from src.run.reading import convert
-from src.run.results import Recommendation, Undecided
+from src.run.results import HoldsHereOnly, Recommendation, Undecided
 from src.run.row import RowFigures
-from tests.report.planted import latency
+from tests.report.planted import latency, there
 from tests.report.planted import row as table_row
 
 
@@ -67,6 +67,7 @@ def test_the_fastest_that_passes_is_recommended() -> None:
         "batch_size": 1,
         "equals": [],
         "inconclusive": [],
+        "holds_here_only": [],
         "chosen_from": 3,
         "tested": 3,
         "with_function": None,
@@ -84,6 +85,16 @@ def test_of_equally_fast_files_the_smaller_is_recommended() -> None:
     noisy = row("small", 1.01, size=10, latency=[cell(1, 1.01, noise=0.1)])
     advice = best(row("eager", 4.0), row("large", 1.0), noisy)
     assert (advice.format, advice.equals) == ("small", ["large"])
+
+
+def test_a_faster_row_that_fails_on_an_older_processor_is_named_with_it() -> None:
+    older = [there("avx2"), there("avx512", verdict="pass")]
+    advice = best(row("eager", 4.0), row("good", 2.0), row("int8", 1.0, instruction_sets=older))
+    assert (advice.format, advice.chosen_from) == ("good", 2)
+    assert advice.holds_here_only == [HoldsHereOnly(format="int8", instruction_sets=["avx2"])]
+    assert advice.inconclusive == []
+    slower = best(row("eager", 4.0), row("good", 2.0), row("int8", 3.0, instruction_sets=older))
+    assert slower.holds_here_only == []
 
 
 def test_a_faster_inconclusive_row_is_named_with_the_images_it_needs() -> None:

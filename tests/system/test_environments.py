@@ -61,6 +61,15 @@ def test_an_environment_that_was_not_finished_is_made_again(root: Path, installe
     assert environments.made(ONE, {}).python.is_file()
 
 
+def test_an_environment_whose_interpreter_is_gone_is_made_again(
+    root: Path, installer: Path, tmp_path: Path
+) -> None:
+    python = environments.made(ONE, {}).python
+    python.unlink()
+    python.symlink_to(tmp_path / "updated")
+    assert environments.made(ONE, {}).python.exists()
+
+
 @pytest.mark.parametrize(
     "text",
     [

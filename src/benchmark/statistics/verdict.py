@@ -13,6 +13,7 @@ import msgspec
 from src.benchmark.statistics.scorecard import Score
 from src.run.accuracy import Verdict
 from src.run.row import RowFigures
+from src.system.cpuid_mask import InstructionSet
 
 _WITHIN_BUDGET: tuple[Verdict, ...] = ("same", "pass")
 TESTED: tuple[Verdict, ...] = ("pass", "fail", "inconclusive")  # at an error rate of 5 % each
@@ -40,5 +41,16 @@ def keeps_budget(row: RowFigures, baseline: str) -> bool:
 
     Where its answers were also computed as on older processors, it must keep the budget there too.
     """
-    there = [answers.keeps_budget for answers in row.instruction_sets]
-    return row.format == baseline or (row.verdict in _WITHIN_BUDGET and False not in there)
+    return row.format == baseline or (keeps_budget_here(row) and not fails_on(row))
+
+
+def keeps_budget_here(row: RowFigures) -> bool:
+    """Return True if a row keeps the accuracy budget on this processor."""
+    return row.verdict in _WITHIN_BUDGET
+
+
+def fails_on(row: RowFigures) -> list[InstructionSet]:
+    """Return the older instruction sets on which a row is not shown to keep the budget."""
+    return [
+        answers.instruction_set for answers in row.instruction_sets if answers.keeps_budget is False
+    ]

@@ -8,10 +8,11 @@ file is slower by more than max_slowdown, loses more than max_accuracy_drop, or 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from src.cli.stage_command import command_line, parse
-from src.errors import LightshipError
+from src.errors import LightshipError, UsageError
 from src.system.console import StageDisplay, open_console
 from src.system.signals import resume_advice
 
@@ -30,7 +31,8 @@ def main() -> None:
     from src.data.restore import data_of
     from src.report.sections.versions import sentences
 
-    run, options = parse("benchmark", __doc__, VersionOptions)
+    _require_version(sys.argv[1:])
+    run, options = parse("benchmark", __doc__, VersionOptions, needed="--with PACKAGE==VERSION ")
     run.remove_unfinished()
     data = data_of(run)
     console = open_console()
@@ -43,15 +45,37 @@ def main() -> None:
     require_no_regression(comparison)
 
 
+def _require_version(argv: list[str]) -> None:
+    """Refuse ``--with`` without a value.
+
+    Raises:
+        UsageError: there is none.
+    """
+    follows = argv[argv.index("--with") + 1 :] if "--with" in argv else ["given as with=VALUE"]
+    if not follows or follows[0].startswith("-"):
+        raise UsageError(
+            "--with",
+            expected="a package and a version",
+            found=follows[0] if follows else "nothing",
+            remedy="name them, as in --with onnxruntime==1.30.0",
+        )
+
+
 def require_no_regression(comparison: VersionComparison) -> None:
-    """Raise an error if a file regressed under the other version.
+    """Raise an error if a file regressed under the other version, or could not be compared.
 
     Raises:
         LightshipError: it is slower or answers otherwise beyond what is allowed, or does not run.
     """
+    unknown = [file.format for file in comparison.files if not file.runs_here]
     regressed = [file.format for file in comparison.files if file.regressed]
     if regressed:
         raise LightshipError(
             f"{len(regressed)} of {len(comparison.files)} files regressed under "
             f"{comparison.package} {comparison.there}: {', '.join(regressed)}"
+        )
+    if unknown:
+        raise LightshipError(
+            f"{len(unknown)} of {len(comparison.files)} files do not run under the installed "
+            f"{comparison.package} {comparison.here}, so nothing is known: {', '.join(unknown)}"
         )

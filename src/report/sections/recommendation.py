@@ -46,6 +46,8 @@ def _sentence(results: Results, device: str, advice: Recommendation) -> str:
         text = (
             f"On {_DEVICES[device]} ship {baseline}: nothing {better} keeps within {budget} of it"
         )
+        if advice.holds_here_only:
+            text += " on the older processors too"
     else:
         reasons = [*_reasons(row, rows.get(baseline), baseline, advice, budget)]
         text = f"On {_DEVICES[device]} ship {advice.format}: {', '.join(reasons)}"
@@ -55,6 +57,11 @@ def _sentence(results: Results, device: str, advice: Recommendation) -> str:
             text += f", those of {other} are"
     if advice.equals:
         text += f"; the speed of {' and '.join(advice.equals)} is not measurably another"
+    for row_here in advice.holds_here_only:
+        text += (
+            f"; {row_here.format} is {better} and keeps within {budget} here, but is not shown to "
+            f"with {' and '.join(row_here.instruction_sets)}"
+        )
     for undecided in advice.inconclusive:
         needed = undecided.images_needed
         enough = (

@@ -90,6 +90,16 @@ def test_the_baseline_is_recommended_with_the_undecided_files() -> None:
     )
 
 
+def test_a_file_that_holds_here_only_is_named_with_the_older_processors() -> None:
+    excluded = [{"format": "onnx_int8", "instruction_sets": ["avx2", "avx512"]}]
+    text = advice(row("eager"), row("onnx_int8"), chosen="eager", holds_here_only=excluded)
+    assert text == (
+        "On this CPU ship eager: nothing faster keeps within 1 point of it on the older processors "
+        "too; onnx_int8 is faster and keeps within 1 point here, but is not shown to with avx2 and "
+        "avx512."
+    )
+
+
 def test_nothing_is_recommended_without_a_measured_baseline() -> None:
     assert "nothing can be recommended" in advice(row("onnx"), chosen=None)  # type: ignore[arg-type]
 
