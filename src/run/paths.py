@@ -78,6 +78,11 @@ class RunPaths:
         return self.own("serve_test.json")
 
     @property
+    def unfinished_serve_test(self) -> Path:
+        """File with a later measurement under load, until it takes the place of the earlier one."""
+        return self.own("serve_test.partial.json")
+
+    @property
     def measurements(self) -> Path:
         """Folder of all measurements, one file each, named by machine and time."""
         return self.own("measurements")

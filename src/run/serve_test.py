@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import statistics
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta
@@ -15,6 +17,7 @@ from src.run.record import (
     Count,
     Device,
     InvalidValueError,
+    LongSeconds,
     Natural,
     Numeral,
     Positive,
@@ -29,6 +32,7 @@ from src.run.record import (
 VERSION: Final = 1
 VERSIONS = (1,)
 _MOST_REQUESTS = 10**6  # of a probe
+_ROUNDING = 1 + 1e-9
 
 # held: the p99 is within the limit. late: it is not. saturated: the requests come faster than they
 # can be answered. lagged: the generator was late itself, so the probe says nothing.
@@ -61,10 +65,19 @@ class Probe(Record, frozen=True, kw_only=True):
             raise InvalidValueError("warm_up", expected, self.warm_up)
         if self.p99_s < self.p50_s:
             raise InvalidValueError("p99_s", f"at least p50_s, {self.p50_s}", self.p99_s)
+        for percent, name, seconds in ((50, "p50_s", self.p50_s), (99, "p99_s", self.p99_s)):
+            if not _is_percentile(self.latencies_s[self.warm_up :], percent, seconds):
+                raise InvalidValueError(name, "that percentile of latencies_s", seconds)
+        if self.is_cut and self.verdict in {"held", "late"}:
+            raise InvalidValueError("is_cut", f"false in a probe that is {self.verdict}", True)
+        if not self.batches and not self.is_cut:  # cut before the first batch left
+            raise InvalidValueError("batches", "one at least", self.batches)
+        if any(int(size) < 1 for size in self.batches):
+            raise InvalidValueError("batches", "sizes of 1 or more", self.batches)
 
     @property
     def mean_batch(self) -> float:
-        """Mean number of requests of a batch."""
+        """Mean number of requests of a batch, in a probe that was not cut."""
         total = sum(self.batches.values())
         return sum(int(size) * count for size, count in self.batches.items()) / total
 
@@ -79,6 +92,41 @@ class Bounds(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.failed < self.held:
             raise InvalidValueError("failed", f"at least {self.held}", self.failed)
+
+
+def _is_percentile(seconds: Sequence[float], percent: int, value: float) -> bool:
+    """Return True if a value lies between the two times that a percentile is interpolated from."""
+    near = 1e-6 * value + 1e-9
+    position = percent / 100 * (len(seconds) - 1)
+    not_above = sum(each <= value + near for each in seconds)
+    below = sum(each < value - near for each in seconds)
+    return not_above > math.floor(position) and below <= math.ceil(position)
+
+
+def _require_order(interval: Interval, place: str) -> None:
+    """Refuse an interval without its value.
+
+    Raises:
+        InvalidValueError: the value is outside.
+    """
+    low, value, high = interval.low, interval.value, interval.high
+    if low > value * _ROUNDING or value > high * _ROUNDING:
+        raise InvalidValueError(place, "low <= value <= high", [low, value, high])
+
+
+def _require_highest(highest: Interval, runs: Sequence[Bounds]) -> None:
+    """Refuse a rate that is not of these runs.
+
+    Raises:
+        InvalidValueError: the rate, its interval or its number of runs is another one.
+    """
+    _require_order(highest, "highest")
+    value = math.exp(statistics.fmean(math.log(bounds.held) for bounds in runs))
+    if not math.isclose(highest.value, value, rel_tol=1e-6):
+        raise InvalidValueError("highest.value", f"{value}, the mean of bounds,", highest.value)
+    if highest.processes != len(runs):
+        expected = f"{len(runs)}, the number of bounds,"
+        raise InvalidValueError("highest.processes", expected, highest.processes)
 
 
 class Configuration(Record, frozen=True, kw_only=True):
@@ -98,6 +146,10 @@ class Configuration(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if (self.highest is None) == bool(self.bounds):
             raise InvalidValueError("highest", "a rate if a run found one", self.highest)
+        if len({bounds.run for bounds in self.bounds}) < len(self.bounds):
+            raise InvalidValueError("bounds", "each run once", [each.run for each in self.bounds])
+        if self.highest is not None:
+            _require_highest(self.highest, self.bounds)
         if not self.window_s and self.largest_batch != 1:
             raise InvalidValueError("largest_batch", "1 without a window", self.largest_batch)
 
@@ -132,8 +184,11 @@ class ServeTest(Record, frozen=True, kw_only=True):
     own_core: bool  # the generator had a core that the streams did not use
     samples: Natural  # least measured requests of a probe
     runs: Natural  # that were asked for
+    max_seconds: LongSeconds | None = null()  # for all probes
     p99_limit_s: Positive
-    is_complete: bool  # False if the command was stopped, or its time was over
+    # False if the same command would measure more: it was stopped, its time was over, or a
+    # configuration was given up because its process failed or the generator was late
+    is_complete: bool
     configurations: Annotated[list[Configuration], Meta(min_length=1)]
     chosen: Count | None = null()  # index of the configuration to use; null if none holds a rate
     gain: Interval | None = null()  # of batching in the rate; null if it cannot be told
@@ -142,6 +197,8 @@ class ServeTest(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for path in self.sha256:
             require_inside(path, "a name in sha256")
+        if self.gain is not None:
+            _require_order(self.gain, "gain")
         chosen = self.chosen
         if chosen is not None and (
             chosen >= len(self.configurations) or self.configurations[chosen].highest is None

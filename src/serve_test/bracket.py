@@ -6,6 +6,7 @@ import math
 
 MOST_PROBES = 14
 GROWTH = 1.5  # factor of the first step; each further step in the same direction is its square
+LATER_GROWTH = 1.1  # of a run after the first, which knows about where the rate is
 
 
 class Bracket:
@@ -42,7 +43,12 @@ class Bracket:
         return self._next
 
     def add(self, rate: float, *, holds: bool) -> None:
-        """Add the outcome of a probe at the rate that :meth:`next_rate` returned."""
+        """Add the outcome of a probe at the rate that :meth:`next_rate` returned.
+
+        A rate that is not within the gap tells nothing new, and is left out.
+        """
+        if (self.held and rate <= self.held) or (self.failed and rate >= self.failed):
+            return
         self.probes += 1
         if holds:
             self.held = rate

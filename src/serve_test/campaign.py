@@ -1,7 +1,8 @@
 """All probes of a load test: the search for the highest rate of each configuration, in each run.
 
 What was measured is in the record after every probe. A later command makes the same decisions from
-the same probes, so it goes on where the earlier one was.
+the same probes, so it goes on where the earlier one was. The time of a search depends only on those
+before it in the schedule, which a later command finds as they were.
 """
 
 from __future__ import annotations
@@ -13,14 +14,12 @@ from contextlib import closing
 
 from src.run.serve_test import ProbeVerdict
 from src.serve_test import judgement
-from src.serve_test.bracket import Bracket
 from src.serve_test.slot import Generating, Open, Slot
 from src.serve_test.state import State
 from src.system.console import Report
 from src.worker.process import WorkerError
 
 _FIRST_SHARE = 0.7  # of what calls of the largest batch could answer, to begin with
-_LATER_STEP = 1.1  # of a run after the first, which knows about where the rate is
 _FIRST_WEIGHT = 2  # of the first run's time, which takes more probes
 _ATTEMPTS = 3  # at a rate, if the generator lags
 _LOWEST_SHARE = 0.1  # of what the calls could answer; rates below are not tried
@@ -68,34 +67,34 @@ class Campaign:
         self._changed = changed
 
     def run(self) -> bool:
-        """Search in each configuration and run; return False if the time was over before the end.
+        """Search in each configuration and run; return False if a later command could do more.
 
-        A configuration whose process fails has the reason, and the others go on.
+        It could if the time was over, or if a configuration was given up. A configuration whose
+        process fails has the reason, and the others go on.
         """
         slots = [(run, state) for run in range(self._runs) for state in self._states]
         for number, (run, state) in enumerate(slots):
             if state.reason is not None:
                 continue
+            probes = len(state.probes)
             left = [slot_run for slot_run, other in slots[number:] if other.reason is None]
             weights = [_FIRST_WEIGHT if slot_run == 0 else 1 for slot_run in left]
-            budget = (self._max_seconds - self._spent(run, state)) * weights[0] / sum(weights)
+            budget = (self._max_seconds - self._spent(slots[:number])) * weights[0] / sum(weights)
             try:
                 self._search(state, run, budget, (number, len(slots)))
             except TimeOverError:
                 self._changed()
                 return False
             except WorkerError as error:
-                state.reason = str(error)
-            self._changed()
-        return True
+                state.give_up(str(error))
+            if len(state.probes) > probes or state.reason is not None:
+                self._changed()
+        return not any(state.is_given_up for state in self._states)
 
-    def _spent(self, run: int, state: State) -> float:
-        """Return the seconds of all probes but those of a slot."""
+    def _spent(self, slots: Sequence[tuple[int, State]]) -> float:
+        """Return the seconds of all probes of some runs and configurations."""
         return sum(
-            probe.seconds
-            for other in self._states
-            for probe in other.probes
-            if other is not state or probe.run != run
+            probe.seconds for run, state in slots for probe in state.probes if probe.run == run
         )
 
     def _search(self, state: State, run: int, budget: float, place: tuple[int, int]) -> None:
@@ -110,13 +109,7 @@ class Campaign:
             if state.call is not None and state.call > self._limit:
                 state.reason = f"a single call takes {1e3 * state.call:.3g} ms"
                 return
-            earlier = [bounds.held for bounds in state.bounds if bounds.run < run]
-            if earlier:
-                guess = math.exp(statistics.fmean(map(math.log, earlier)))
-                bracket = Bracket(guess, step=_LATER_STEP)
-            else:
-                bracket = Bracket(_FIRST_SHARE * capacity)
-            state.brackets[run] = bracket
+            bracket = state.brackets.get(run) or state.begin(run, _guess(state, run, capacity))
             while (rate := bracket.next_rate()) is not None:
                 if bracket.is_closed and slot.seconds() > budget:
                     return
@@ -130,7 +123,7 @@ class Campaign:
                 )
                 verdict = self._settled_verdict(slot, rate)
                 if verdict == "lagged":
-                    state.reason = (
+                    state.give_up(
                         f"the load generator itself was late {_ATTEMPTS} times at "
                         f"{rate:,.3g} requests/s, because others used its core"
                     )
@@ -139,8 +132,6 @@ class Campaign:
 
     def _settled_verdict(self, slot: Slot, rate: float) -> ProbeVerdict:
         """Return the verdict at a rate, of the first attempt in which the generator kept up."""
-        if (known := slot.known(rate)) is not None:
-            return known.verdict
         arrivals = judgement.arrivals_for(self._samples, rate, self._limit)
         for attempt in range(_ATTEMPTS):
             total = sum(probe.seconds for state in self._states for probe in state.probes)
@@ -151,3 +142,11 @@ class Campaign:
             if probe.verdict != "lagged":
                 break
         return probe.verdict
+
+
+def _guess(state: State, run: int, capacity: float) -> float:
+    """Return the first rate of a run: that of the runs before it, or a share of the capacity."""
+    earlier = [bounds.held for bounds in state.bounds if bounds.run < run]
+    if not earlier:
+        return _FIRST_SHARE * capacity
+    return math.exp(statistics.fmean(map(math.log, earlier)))

@@ -11,13 +11,17 @@ from src.system import machine
 from src.system.ranges import (
     OptionalPositiveInt,
     PositiveFloat,
-    PositiveInt,
     Range,
     require_ranges,
 )
 
 _Window = Annotated[
     float, Range("seconds from 0 to 10", "for example windows=[0,0.004]", least=0, most=10)
+]
+# 256 processes are within the descriptors that a process may open and wait for.
+_Few = Annotated[
+    int,
+    Range("whole numbers from 1 to 256", "for example {argument}=[1,2]", least=1, most=256),
 ]
 _Samples = Annotated[
     int,
@@ -68,13 +72,14 @@ class ServeTestOptions:
         timeout_seconds: time limit, in seconds, of one answer of a process that runs the file.
         max_memory_bytes: limit of each process that runs the file; by default nine tenths of the
             memory of the machine or container.
-        again: measure again what ``serve_test.json`` has.
+        again: measure again what ``serve_test.json`` has. It is kept until the new measurement is
+            done.
     """
 
     format: str | None = None
     device: Device = "cpu"
-    threads: list[PositiveInt] | None = None
-    streams: list[PositiveInt] | None = None
+    threads: list[_Few] | None = None
+    streams: list[_Few] | None = None
     windows: list[_Window] = field(default_factory=lambda: [0.0, 0.002, 0.005])
     largest_batch: _Batch = 16
     p99_limit: _Limit = None

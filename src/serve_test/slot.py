@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -68,14 +67,6 @@ class Slot:
     def seconds(self) -> float:
         """Return the seconds of the slot's probes."""
         return sum(probe.seconds for probe in self._state.probes if probe.run == self._run)
-
-    def known(self, rate: float) -> Probe | None:
-        """Return the probe at a rate that was measured before and says something."""
-        for probe in self._state.probes:
-            is_same = math.isclose(probe.rate, rate, rel_tol=1e-9)
-            if probe.run == self._run and is_same and probe.verdict != "lagged":
-                return probe
-        return None
 
     def measure(self, rate: float, attempt: int, arrivals: int) -> Probe:
         """Offer a rate, and add the probe to the state."""

@@ -19,7 +19,7 @@ from src.benchmark.environment import description
 from src.errors import LightshipError, UsageError
 from src.export import reference_outputs
 from src.predict.exported import files_now, recommended, require_exported, require_known
-from src.run import fingerprint, reading
+from src.run import fingerprint
 from src.run.circumstances import Environment
 from src.run.file_input import BatchMaker
 from src.run.folder import Run
@@ -34,12 +34,13 @@ from src.serve_test.options import ServeTestOptions
 from src.serve_test.setups import Setup
 from src.serve_test.slot import Open, time_calls
 from src.serve_test.state import State
+from src.serve_test.storage import Storage
 from src.serve_test.streams import ProcessStreams
-from src.system import atomic_files
 from src.system.console import Report
 from src.worker.process import Limits, WorkerError, WorkerProcess
 
 DEFAULT_LIMIT = 10  # times the median of a single call
+_MOST_SECONDS = 1e12  # in the record
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,10 @@ def serve_test(
     report: Report,
     open_streams: Open | None = None,
 ) -> ServeTest:
-    """Put an exported file under load, and write ``serve_test.json`` after each probe.
+    """Put an exported file under load, and store what is known after each probe.
+
+    A record of other conditions, or one to be measured again, stays ``serve_test.json`` until the
+    new one is done; see :class:`src.serve_test.storage.Storage`.
 
     Args:
         run: the run of the file.
@@ -182,12 +186,16 @@ class _Session:
         mixes = formats.get(subject.name).mixes_batch
         cores = subject.placement.stream_cores
         candidates = setups.setups(options, cores, mixes_batch=mixes)
-        known = None if options.again else self._known()
+        storage = Storage.open(subject.run, subject.key, options.again, self.report)
+        known = storage.known
+        if known is not None and _is_enough(known, options):
+            self.report("all is in serve_test.json")
+            return known
         states = [State(setup) for setup in candidates]
         if known is not None:
             earlier = {state.setup: state for state in map(State.of, known.configurations)}
             states = [earlier.get(setup, State(setup)) for setup in candidates]
-            self.report("going on from serve_test.json")
+            self.report(f"going on from {storage.source}")
         self.limit = self._limit(known, states[0])
         kept = setups.within(candidates, self.limit)
         if not kept:
@@ -199,10 +207,10 @@ class _Session:
             )
         self.states = [state for state in states if state.setup in kept]
         self.notes = [
+            *storage.notes,
             *self._sharing(),
             *setups.notes(candidates, options, cores, self.limit, mixes_batch=mixes),
         ]
-        self._save()
         self.is_complete = Campaign(
             self.states,
             self.open_streams,
@@ -212,18 +220,15 @@ class _Session:
             options.max_seconds,
             self.limit,
             self.report,
-            self._changed,
+            lambda: storage.save(self._record()),
         ).run()
         if not self.is_complete:
             for state in self.states:
                 if not state.bounds:
                     state.reason = state.reason or "the time was over (max_seconds)"
-        return self._save()
-
-    def _known(self) -> ServeTest | None:
-        """Return the record of an earlier command for the same files and conditions."""
-        known = self.subject.run.read_serve_test()
-        return known if known is not None and known.key == self.subject.key else None
+        record = self._record()
+        storage.finish(record)
+        return record
 
     def _limit(self, known: ServeTest | None, plainest: State) -> float:
         """Return the limit of the p99; by default it needs the time of a single call."""
@@ -243,17 +248,6 @@ class _Session:
                 "it alone. Rates are lower than with a core of its own."
             )
 
-    def _changed(self) -> None:
-        self._save()
-
-    def _save(self) -> ServeTest:
-        record = self._record()
-        reading.require_readable(record)
-        # In one line: most of it are latencies.
-        text = json.dumps(as_dict(record), allow_nan=False) + "\n"
-        atomic_files.write_text(self.subject.run.serve_test, text)
-        return record
-
     def _record(self) -> ServeTest:
         subject = self.subject
         configurations = [state.record() for state in self.states]
@@ -272,6 +266,7 @@ class _Session:
             own_core=subject.placement.generator is not None,
             samples=subject.options.samples,
             runs=subject.options.runs,
+            max_seconds=min(subject.options.max_seconds, _MOST_SECONDS),
             p99_limit_s=self.limit,
             is_complete=self.is_complete,
             configurations=configurations,
@@ -279,3 +274,9 @@ class _Session:
             gain=choice.gain,
             notes=list(self.notes),
         )
+
+
+def _is_enough(known: ServeTest, options: ServeTestOptions) -> bool:
+    """Return True if a record is complete, also for these runs and this time."""
+    has_time = known.max_seconds is None or options.max_seconds <= known.max_seconds
+    return known.is_complete and options.runs <= known.runs and has_time

@@ -161,6 +161,60 @@ def test_a_killed_search_goes_on_and_ends_as_one_that_was_not(stop_after: int) -
     assert without_seconds(finished) == without_seconds(whole)
 
 
+PAIR = (PLAIN, Setup(1, 1, 0.005, 8))
+
+
+def batching(images: int) -> float:
+    return 0.008 + 0.002 * images
+
+
+@pytest.mark.parametrize("max_seconds", [150, 300])
+def test_the_same_time_again_measures_nothing_and_keeps_every_run(max_seconds: float) -> None:
+    states = [State(setup) for setup in PAIR]
+    is_complete = search(states, Opened(batching), max_seconds=max_seconds)
+    assert is_complete == (max_seconds >= 250)
+    before = stored(states)
+    for share in (1, 0.3):
+        resumed, opened = [State.of(record) for record in before], Opened(batching)
+        is_done = search(resumed, opened, max_seconds=share * max_seconds)
+        assert is_done == is_complete or share < 1
+        assert stored(resumed) == before
+        assert opened.setups == []
+
+
+def test_a_search_with_more_time_keeps_what_was_known_when_it_is_killed() -> None:
+    states = [State(setup) for setup in PAIR]
+    assert not search(states, Opened(batching), max_seconds=150)
+    before = stored(states)
+    assert [len(record.bounds) for record in before] == [3, 3]
+    resumed = [State.of(record) for record in before]
+    known = sum(len(state.probes) for state in resumed)
+
+    def stop() -> None:
+        if sum(len(state.probes) for state in resumed) > known:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(resumed, Opened(batching), max_seconds=1e9, changed=stop)
+    for record, earlier in zip(stored(resumed), before, strict=True):
+        assert [bounds.run for bounds in record.bounds] == [0, 1, 2]
+        assert record.probes[: len(earlier.probes)] == earlier.probes
+    # The rest needs few probes: no run begins anew.
+    resumed = [State.of(record) for record in before]
+    assert search(resumed, Opened(batching))
+    for state in resumed:
+        assert len(state.probes) <= 14
+        assert all(bounds.failed <= 1.05 * bounds.held for bounds in state.bounds)
+
+
+def test_fewer_runs_than_before_leave_the_others() -> None:
+    state = State(PLAIN)
+    assert search([state], Opened(batching))
+    resumed = State.of(state.record())
+    assert search([resumed], Opened(batching), runs=1)
+    assert stored([resumed]) == stored([state])
+
+
 def test_the_time_is_bounded_and_what_was_measured_is_kept() -> None:
     states = [State(PLAIN), State(Setup(1, 1, 0.005, 8))]
     assert not search(states, Opened(lambda images: SERVICE), max_seconds=60)
@@ -177,7 +231,7 @@ def test_every_configuration_gets_its_share_of_the_time() -> None:
 
 def test_a_generator_that_is_late_is_tried_again_and_then_named() -> None:
     state = State(PLAIN)
-    assert search([state], Opened(lambda images: SERVICE, lateness=0.01))
+    assert not search([state], Opened(lambda images: SERVICE, lateness=0.01))
     record = state.record()
     assert [probe.verdict for probe in record.probes] == ["lagged"] * 3
     assert record.highest is None

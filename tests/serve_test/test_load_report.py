@@ -118,6 +118,15 @@ def test_a_probe_in_which_the_generator_lagged_is_in_no_curve() -> None:
     assert [each.rate for each in probes_of(configured)] == pytest.approx([100, 110, 200])
 
 
+def one(**changes: Any) -> dict[str, Any]:
+    """Return changes to a file: one configuration that held 9 requests a second."""
+    return {"configurations": [configuration(0.0, 9.0, **changes)]}
+
+
+def highest(**changes: Any) -> dict[str, Any]:
+    return one(highest={"value": 9.0, "low": 8.0, "high": 10.0, "processes": 2, **changes})
+
+
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
@@ -148,6 +157,17 @@ def test_a_probe_in_which_the_generator_lagged_is_in_no_curve() -> None:
             "latencies_s",
         ),
         ({"configurations": [configuration(0.0, 9.0, bounds=[{"run": 0}])]}, "bounds"),
+        (one(bounds=[{"run": 0, "held": 9.0, "failed": 10.0}] * 2), "bounds"),
+        (one(probes=[probe(9.0, 0.01, batches={})]), "batches"),
+        (one(probes=[probe(9.0, 0.01, batches={"0": 4})]), "batches"),
+        (one(probes=[probe(9.0, 0.01, is_cut=True)]), "is_cut"),
+        (one(probes=[probe(9.0, 0.01, p50_s=0.004)]), "p50_s"),
+        (one(probes=[probe(9.0, 0.01, p99_s=0.011)]), "p99_s"),
+        (highest(value=1e-12, low=5.0, high=1.0), "highest"),
+        (highest(low=9.5), "highest"),
+        (highest(value=9.1), r"highest\.value"),
+        (highest(processes=3), r"highest\.processes"),
+        ({"gain": {"value": 2.0, "low": 2.1, "high": 2.2, "processes": 3}}, "gain"),
     ],
 )
 def test_a_file_that_is_not_as_it_is_written_is_refused_in_one_line(

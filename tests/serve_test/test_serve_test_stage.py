@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 import time
@@ -15,8 +16,10 @@ import pytest
 from src import formats
 from src.cli.stage_command import parse
 from src.errors import LightshipError, UsageError
+from src.report.sections import load
 from src.run import fingerprint
 from src.run.folder import Run
+from src.run.serve_test import ServeTest
 from src.serve_test import campaign
 from src.serve_test.options import ServeTestOptions
 from src.serve_test.stage import serve_test
@@ -115,6 +118,86 @@ def test_the_default_limit_is_ten_times_a_single_call(run: Run) -> None:
     assert slower.setups
 
 
+def killed_at(number: int) -> Callable[..., None]:
+    """Return a report that ends a command before a probe."""
+    rates: list[str] = []
+
+    def report(phase: str, detail: str = "", done: int = 0, total: int = 0) -> None:
+        rates.extend([detail] if "requests/s" in detail else [])
+        if len(rates) == number:
+            raise Stop
+
+    return report
+
+
+def simulated(run: Run, *words: str, report: Callable[..., None] = ignore) -> ServeTest:
+    opened = Opened(lambda images: 0.008 + 0.002 * images)
+    return serve_test(run, options(run, *words), "a command", report, opened)
+
+
+def test_a_complete_measurement_is_the_answer_to_the_same_command(run: Run) -> None:
+    record = simulated(run, "max_seconds=300", "windows=[0]")
+    assert record.is_complete
+    before = run.serve_test.read_bytes()
+    for seconds in (300, 1):
+        words = (f"max_seconds={seconds}", "windows=[0]")
+        assert simulated(run, *words, report=killed_at(1)) == record
+        assert run.serve_test.read_bytes() == before
+    with pytest.raises(Stop):
+        simulated(run, "max_seconds=300", "windows=[0]", "runs=2", report=killed_at(1))
+    assert run.serve_test.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words", [("again=true", "windows=[0]"), ("windows=[0]", "p99_limit=0.12")]
+)
+def test_an_earlier_record_stays_until_the_later_one_is_done(
+    run: Run, words: tuple[str, ...]
+) -> None:
+    simulated(run, "windows=[0]")
+    before = run.serve_test.read_bytes()
+    for number in (1, 2):
+        with pytest.raises(Stop):
+            simulated(run, *words, report=killed_at(number))
+        assert run.serve_test.read_bytes() == before
+    run.remove_unfinished()
+    assert not simulated(run, *words, "max_seconds=0.01").choice  # nothing to show yet
+    assert run.serve_test.read_bytes() == before
+    unfinished = run.unfinished_serve_test.read_bytes()
+    [first] = json.loads(unfinished)["configurations"][0]["probes"]
+    phases: list[str] = []
+    record = simulated(run, *words, report=lambda phase, *_: phases.append(phase))
+    assert phases[0] == "going on from serve_test.partial.json"
+    assert record.configurations[0].probes[0].seconds == first["seconds"]
+    assert record == run.read_serve_test()
+    assert record.is_complete
+    assert not run.unfinished_serve_test.exists()
+
+
+def test_a_damaged_record_is_measured_anew(run: Run) -> None:
+    run.serve_test.write_text("{")
+    phases: list[str] = []
+    record = simulated(run, "windows=[0]", report=lambda phase, *_: phases.append(phase))
+    assert "serve_test.json" in phases[0]
+    assert "could not be read" in record.notes[0]
+    assert run.read_serve_test() == record
+
+
+def test_a_link_out_of_the_run_is_not_written_through(run: Run, tmp_path: Path) -> None:
+    run.unfinished_serve_test.symlink_to(tmp_path.parent / "elsewhere")
+    with pytest.raises(UsageError, match=r"serve_test\.partial"):
+        simulated(run, "windows=[0]")
+    assert not (tmp_path.parent / "elsewhere").exists()
+
+
+def test_a_load_test_with_a_late_generator_is_not_complete(run: Run) -> None:
+    late = Opened(lambda images: 0.01, lateness=0.01)
+    record = serve_test(run, options(run, "windows=[0]"), "a command", ignore, late)
+    assert not record.is_complete
+    assert "tries again what was given up" in " ".join(load.notes(record))
+    assert simulated(run, "windows=[0]").is_complete
+
+
 def test_streams_and_threads_are_tried_as_they_are_asked_for(run: Run) -> None:
     opened = Opened(lambda images: 0.01)
     words = ("threads=[2]", "streams=[1,3]", "windows=[0,0.002,9]")
@@ -147,6 +230,8 @@ def test_a_format_whose_answers_depend_on_their_batch_is_not_batched(
         ("windows=[-1]",),
         ("windows=[0.001,0.001]",),
         ("threads=[0]",),
+        ("threads=[257]",),
+        ("streams=[2,2000000]",),
         ("p99_limit=0",),
         ("runs=0",),
         ("largest_batch=1",),

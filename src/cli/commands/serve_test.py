@@ -38,15 +38,19 @@ def main() -> None:
     console = open_console()
     with resume_advice(lambda: f"go on with: {command}"), StageDisplay(console) as report:
         record = serve_test(run, options, command, report)
+    # An earlier result stays in its place if this one has none.
+    is_kept = record.choice is None and not record.is_complete
+    place = run.unfinished_serve_test
+    place = place if is_kept and place.is_file() else run.serve_test
     chart = load_chart(record)
-    if chart is not None:
+    if chart is not None and place == run.serve_test:
         save(chart.draw(), run.own(f"{chart.name}.png"))
     section = load.section(record)
     console.print(rich_table(section.table, narrow=console.is_terminal, bold_chosen=True))
     show_lines(section.notes, console)
     show_lines(section.sentences, console, style="bold")
-    show_lines([f"Measurement: {run.serve_test}"], console)
-    if run.benchmark.is_file():
+    show_lines([f"Measurement: {place}"], console)
+    if run.benchmark.is_file() and place == run.serve_test:
         show_lines([f"Add it to the report: python -m src.report {run.quoted}"], console)
     if record.choice is None:
         raise LightshipError(f"no configuration of {record.format} was shown to hold a rate")

@@ -81,7 +81,12 @@ def notes(record: ServeTest) -> Iterator[str]:
         if configuration.reason:
             yield f"{name_of(configuration)}: {configuration.reason}."
     if not record.is_complete:
-        yield "The measurement is not complete. The same command goes on with it."
+        # With it, a command begins anew.
+        how = ", without again=true," if "again=" in record.command and record.choice else ""
+        yield (
+            f"The measurement is not complete. The same command{how} goes on with it, and tries "
+            "again what was given up."
+        )
     yield from record.notes
 
 
