@@ -7,7 +7,8 @@ It starts examples/http_service for the unpacked bundle ``model`` on the loopbac
 ends it with SIGTERM. Good requests are the bundle's test image, at the times of a Poisson process,
 whether earlier ones are answered or not; a latency counts from the scheduled time. A share of the
 requests is hostile: decompression bombs, truncated JPEGs, bodies that are too large, with and
-without their length, and clients that send their head or body slowly. It prints the answers, the
+without their length, clients that send their head or body slowly, and clients that never read an
+answer. It prints the answers, the
 latencies and the growth of the service's memory. The exit code is 1 if a good request was not
 answered with 200, or a hostile one otherwise than it should be.
 """
@@ -127,6 +128,15 @@ class Connection:
             return False
         return not self._writer.is_closing()
 
+    def stop_reading(self) -> None:
+        """Leave all answers unread, in a small buffer."""
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    def abort(self) -> None:
+        """Close at once, whatever is unsent."""
+        self._writer.transport.abort()
+
     async def status(self) -> str:
         """Return the status of the answer, or ``NOTHING``."""
         try:
@@ -204,6 +214,20 @@ async def slow_body(connection: Connection) -> str:
     return await answer
 
 
+async def never_reads(connection: Connection) -> str:
+    """Ask again and again, and read no answer."""
+    connection.stop_reading()
+    asking = f"GET /metrics HTTP/1.1\r\nHost: {LOOPBACK}\r\n\r\n".encode() * 50
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while await connection.send(asking):
+                pass
+    except TimeoutError:
+        connection.abort()
+        return "open"
+    return NOTHING
+
+
 async def no_http(connection: Connection) -> str:
     """Send what is no HTTP."""
     await connection.send(bytes(range(256)) * 8)
@@ -241,6 +265,7 @@ HOSTILE = {
     "chunked too large": Hostile(chunked_too_large, ("413", NOTHING)),
     "slow head": Hostile(slow_head, (NOTHING,)),
     "slow body": Hostile(slow_body, ("408",)),
+    "never reads": Hostile(never_reads, (NOTHING,)),
     "no HTTP": Hostile(no_http, ("400",)),
 }
 

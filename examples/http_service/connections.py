@@ -1,4 +1,4 @@
-"""Connections of clients that send too slowly, and the end of the service."""
+"""Connections of clients that send or read too slowly, and the end of the service."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class Guarded(H11Protocol):
-    """uvicorn's protocol with a time limit for the head of a request.
+    """uvicorn's protocol with time limits for what a client sends and reads, and room for new ones.
 
-    uvicorn waits for a head without end, and an application does not see a request before its head
-    is complete. The same limit holds for an idle connection, and for the rest of a body that the
-    application has answered without reading it.
+    uvicorn waits without end for a head, and for a client that does not read its answer; an
+    application sees neither. ``head_seconds`` bounds both, an idle connection, and the rest of a
+    body that the application has answered without reading it.
+
+    When there are too many connections, the oldest that waits for its client gives its place to the
+    new one. So idle and stalled clients do not keep others out, however many they are.
     """
 
     settings: Settings
     _timer: asyncio.TimerHandle | None = None
+    began = 0.0  # by the loop's clock
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.settings.most_connections:
-            transport.abort()
-            return
+        transport.set_write_buffer_limits(high=0)  # so that writing pauses for any unread byte
+        self.began = self.loop.time()
         self._restart()
+        if len(self.connections) > self.settings.most_connections:
+            self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
@@ -37,16 +42,46 @@ class Guarded(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._is_answering():
+        if not self._has_deadline():
             self._stop()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self._is_answering() and not self.transport.is_closing():
+        if self._has_deadline() and not self.transport.is_closing():
             self._restart()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._restart()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._has_deadline():
+            self._restart()
+        else:
+            self._stop()
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _has_deadline(self) -> bool:
+        """True while the client has to send a head, or to read an answer."""
+        return not self._is_answering() or self.flow.write_paused
+
+    def waits_for_client(self) -> bool:
+        """True while there is no whole request, or an unread answer.
+
+        A client that has sent further requests before its answer takes more than its turn, so it
+        counts as one that is waited for.
+        """
+        return self._has_deadline() or self.cycle.more_body or self.flow.read_paused
+
+    def _make_room(self) -> None:
+        others = (each for each in self.connections if isinstance(each, Guarded))
+        waiting = [each for each in others if each.waits_for_client()]
+        oldest = min(waiting, key=lambda each: each.began)  # this one at least waits for its head
+        self.connections.discard(oldest)  # at once: the next one may come before it is closed
+        oldest.transport.abort()
 
     def _restart(self) -> None:
         self._stop()
@@ -59,7 +94,7 @@ class Guarded(H11Protocol):
 
     def _cut_off(self) -> None:
         self._timer = None
-        if not self._is_answering():
+        if self._has_deadline():
             self.transport.abort()
 
 
@@ -93,18 +128,18 @@ class Server(uvicorn.Server):
         self._settings = settings
         self._drain = drain
         self._in_hand = in_hand
-        self._draining_since: float | None = None
+        self._drainingsince: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._draining_since is None:
-            self._draining_since = time.monotonic()
+        if self._drainingsince is None:
+            self._drainingsince = time.monotonic()
             self._drain()
         else:
             self.should_exit = self.force_exit = True
 
     async def on_tick(self, counter: int) -> Any:
-        if self._draining_since is not None:
-            seconds = time.monotonic() - self._draining_since
+        if self._drainingsince is not None:
+            seconds = time.monotonic() - self._drainingsince
             is_done = seconds >= self._settings.drain_seconds and self._in_hand() == 0
             if is_done or seconds >= self._settings.most_drain_seconds:
                 self.should_exit = True

@@ -9,8 +9,10 @@ It listens on this machine only: curl --data-binary @photo.jpg http://127.0.0.1:
 /health   200 while the process lives          /ready     503 before the model is loaded, and when
 /metrics  in Prometheus' text format                      the service is told to end
 
-A client cannot take more than its share: see settings.py for every bound, and for the batching that
-was measured for this file.
+settings.py has every bound, and the batching that was measured for this file. Size and time of one
+request are bounded; requests, bytes and connections are bounded for all clients together. Idle and
+stalled clients cannot keep /health from its answer, but one client can take all places of
+/classify: bound the share of a client in the proxy in front.
 """
 
 from __future__ import annotations

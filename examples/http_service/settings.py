@@ -12,10 +12,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Settings:
-    """Batching, and the bounds of everything that a client may take.
+    """Batching, and the bounds of the service.
+
+    The bytes, pixels and seconds of one request are bounded for each client. ``most_in_hand``,
+    ``most_buffered``, ``most_connections`` and ``decoders`` are of all clients together; a proxy
+    in front has to bound the share of one.
 
     ``serving.json`` of a bundle has the first four as they were measured by ``src.serve_test``, and
-    with the rate and the limit of the p99 the number of requests that can be answered in time.
+    the rate and the limit of the p99, of which ``most_in_hand`` is made.
 
     Args:
         threads: of the model in each stream; None for one a core.
@@ -27,8 +31,10 @@ class Settings:
         most_buffered: bytes of all bodies together; what does not fit gets 429.
         most_pixels: that an image file may unpack to; a larger one gets 415.
         body_seconds: that a body may take to arrive; a slower one gets 408.
-        head_seconds: that the head of a request may take; a slower connection is closed.
-        most_connections: at the same time; further ones are closed.
+        head_seconds: that the head of a request may take, a connection may be idle, and an answer
+            may be unread; after them the connection is closed.
+        most_connections: at the same time; for a further one, the oldest that waits for its client
+            is closed. Below 1024, the usual limit of open files.
         decoders: images that are decoded at the same time.
         drain_seconds: that the service goes on at least after SIGTERM, answering 503 to new
             requests, so that a load balancer notices.
@@ -45,7 +51,7 @@ class Settings:
     most_pixels: int = 50_000_000
     body_seconds: float = 10.0
     head_seconds: float = 10.0
-    most_connections: int = 1000
+    most_connections: int = 800
     decoders: int = 2
     drain_seconds: float = 1.0
     most_drain_seconds: float = 30.0
@@ -58,14 +64,15 @@ class Settings:
             return cls()
         measured = json.loads(file.read_text(encoding="utf-8"))
         cores = os.cpu_count() or 1
-        streams, largest = measured["streams"], measured["largest_batch"]
-        # Little's law: more requests than this are not answered within the limit.
+        streams, largest = min(measured["streams"], cores), measured["largest_batch"]
+        # Little's law: at this rate, so many requests are in hand if each takes the whole limit.
         in_time = math.ceil(measured["rate"] * measured["p99_limit_s"])
         return dataclasses.replace(
             cls(),
             threads=min(measured["threads"], cores),
-            streams=min(streams, cores),
+            streams=streams,
             window=measured["window_s"],
             largest_batch=largest,
-            most_in_hand=max(2 * streams * largest, in_time, 4),
+            # Room for a full batch a stream; half of the connections are left for the rest.
+            most_in_hand=min(max(streams * largest, in_time), cls.most_connections // 2),
         )

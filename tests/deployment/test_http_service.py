@@ -1,7 +1,8 @@
-"""The HTTP example: bounds for every client, one bad image alone, metrics, and a quiet end."""
+"""The HTTP example: bounds of requests and connections, a bad image alone, metrics, a quiet end."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import json
@@ -109,6 +110,21 @@ def classify(port: int, image: bytes = GOOD) -> tuple[int, dict[str, str], bytes
     return ask(port, request(image))
 
 
+METRICS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 50
+
+
+def unread(port: int) -> socket.socket:
+    """Return a connection that asks for more answers than the service can write unread."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    connection.connect(("127.0.0.1", port))
+    connection.settimeout(0.1)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            connection.send(METRICS)
+    return connection
+
+
 def figure(port: int, name: str) -> float:
     """Return one figure of the metrics; 0 if it is not there."""
     text = get(port, "/metrics")[2].decode()
@@ -145,6 +161,73 @@ def test_a_client_that_sends_its_body_slowly_is_cut_off(port: int) -> None:
 def test_a_client_that_sends_its_head_slowly_is_cut_off(port: int) -> None:
     assert ask(port, b"")[0] == 0
     assert ask(port, b"POST /classify HTTP/1.1\r\nHo", more=b"st: x\r\n")[0] == 0
+
+
+ANSWER = 16_000_000  # bytes, more than the buffers between client and service hold
+
+
+async def second_answer(pause: float) -> bytes:
+    """Ask twice for a large answer, read the first after a pause; return the end of the second."""
+    from connections import guarded
+    from settings import Settings
+    from uvicorn import Config
+    from uvicorn.server import ServerState
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        length = [(b"content-length", str(ANSWER).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        await send({"type": "http.response.body", "body": bytes(ANSWER - 3), "more_body": True})
+        await send({"type": "http.response.body", "body": b"end"})
+
+    state = ServerState()
+    config, protocol = Config(app, lifespan="off"), guarded(Settings(head_seconds=0.5))
+    server = await asyncio.get_running_loop().create_server(
+        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        try:
+            for seconds in (pause, 0.0):
+                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                await asyncio.sleep(seconds)
+                await reader.readuntil(b"\r\n\r\n")
+                content = await reader.readexactly(ANSWER)
+        finally:
+            writer.transport.abort()
+            await asyncio.sleep(0.1)  # so that the other end is closed as well
+            assert not state.connections
+    return content[-3:]
+
+
+def test_a_client_that_never_reads_its_answers_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "examples" / "http_service")
+    assert asyncio.run(asyncio.wait_for(second_answer(pause=0.1), 30)) == b"end"
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        asyncio.run(asyncio.wait_for(second_answer(pause=0.8), 30))
+
+
+def test_clients_that_stall_do_not_keep_others_out() -> None:
+    limits = ("most_connections=3", "most_buffered=130000", "head_seconds=60", "body_seconds=60")
+    with started(*limits) as (port, _), contextlib.ExitStack() as stack:
+
+        def held(content: bytes) -> None:
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+            connection.sendall(content)
+
+        for _ in range(4):
+            held(b"POST /classify HTTP/1.1\r\n")
+        assert get(port, "/health")[0] == 200
+        assert classify(port)[0] == 200
+        for _ in range(3):
+            stack.enter_context(unread(port))
+        assert get(port, "/health")[0] == 200
+        for _ in range(2):
+            held(request(bytes(60_000), length=90_000))
+        end = time.monotonic() + 10
+        while figure(port, "classify_in_hand") < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert classify(port, GOOD + bytes(60_000))[0] == 429
+        assert get(port, "/health")[0] == 200
 
 
 def test_an_idle_connection_and_a_body_that_nobody_reads_are_cut_off(port: int) -> None:
@@ -226,18 +309,34 @@ def test_a_service_that_is_told_to_end_finishes_what_is_in_hand_and_refuses_the_
         assert process.wait(10) == 0
 
 
+@pytest.mark.parametrize(
+    ("streams", "rate", "limit", "most"),
+    [
+        (1, 310.0, 0.02, 8),  # a full batch
+        (8, 310.0, 0.02, 32),  # of each stream, one a core
+        (2, 300.0, 0.2, 60),  # Little's law
+        (2, 1000.0, 1.0, 400),  # half of the connections
+    ],
+)
 def test_measured_settings_are_read_from_the_bundle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    streams: int,
+    rate: float,
+    limit: float,
+    most: int,
 ) -> None:
     monkeypatch.syspath_prepend(ROOT / "examples" / "http_service")
     settings: Any = importlib.import_module("settings").Settings
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     assert settings.of(tmp_path) == settings()
-    measured = {"threads": 8, "streams": 2, "window_s": 0.004, "largest_batch": 8, "rate": 300.0}
-    (tmp_path / "serving.json").write_text(json.dumps({**measured, "p99_limit_s": 0.2}))
+    measured = {"threads": 8, "streams": streams, "window_s": 0.004, "largest_batch": 8}
+    (tmp_path / "serving.json").write_text(
+        json.dumps({**measured, "rate": rate, "p99_limit_s": limit})
+    )
     found = settings.of(tmp_path)
-    assert (found.threads, found.streams) == (4, 2)
-    assert (found.window, found.largest_batch, found.most_in_hand) == (0.004, 8, 60)
+    assert (found.threads, found.streams) == (4, min(streams, 4))
+    assert (found.window, found.largest_batch, found.most_in_hand) == (0.004, 8, most)
 
 
 PLANTED_PROGRAM = """
@@ -267,7 +366,8 @@ def test_hostile_clients_lose_no_good_request_for_a_minute(
     monkeypatch.syspath_prepend(ROOT / "scripts")
     monkeypatch.setenv("PYTHONSAFEPATH", "1")  # as scripts/environment starts a script
     script: Any = importlib.import_module("load_service")
-    shutil.copy(ROOT / "src" / "shipped" / "predict.py", tmp_path / "shipped.py")
+    shutil.copytree(ROOT / "src" / "shipped", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "predict.py").rename(tmp_path / "shipped.py")
     (tmp_path / "predict.py").write_text(PLANTED_PROGRAM)
     (tmp_path / "test_image.png").write_bytes(GOOD)
     script.main([str(tmp_path), "--rate", "20", "--minutes", "1", "--hostile", "0.1"])
