@@ -75,9 +75,9 @@ def require_arrays(arrays: dict[str, Array], images: int, classes: int) -> None:
 
 def _require(fields: dict[str, Any], checks: dict[str, Check], name: str) -> None:
     if missing := sorted(checks.keys() - fields):
-        raise ValueError(f"{name} without {', '.join(missing)}")
+        raise ValueError(f"{name} without {missing[0]}")
     if unknown := sorted(fields.keys() - checks):
-        raise ValueError(f"{name} with the unknown {', '.join(unknown)}")
+        raise ValueError(f"{name} with the unknown {_shortened(unknown[0])}")
     for field, is_sound in checks.items():
         if not is_sound(fields[field]):
             raise ValueError(f"{field} of {name} is {_shortened(fields[field])}")

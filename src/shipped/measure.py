@@ -1,8 +1,7 @@
 """Measurement of the model on this machine, by the rules of Lightship's report.
 
 It needs numpy, and the runtime in the processes that it starts (``session.py``). These rules are
-taken over from the report (``src/worker``, ``src/benchmark``; ``docs/measuring.md`` has the
-reasons):
+taken over from the report (``src/worker``, ``src/benchmark``, ``docs/measuring.md``):
 
 - Clean processes: each session starts two new ones, which import the runtime and nothing else of
   the kind. Nothing is timed while a process starts.
@@ -13,8 +12,7 @@ reasons):
   two rounds from the bytes of image files to labels, with four files each.
 - An interval is over processes (``latencies.py``). A percentile with too few samples is missing.
 - Memory in a process of its own.
-
-Not taken over: sizes of a batch above 1, stopping at a target precision, and energy.
+- Not taken over: sizes of a batch above 1, stopping at a target precision, and energy.
 """
 
 from __future__ import annotations
