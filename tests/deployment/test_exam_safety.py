@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src import formats
+from src.bundle import card
+from src.bundle.card import Shipment
 from src.run import exam as run_exam
 from src.shipped import exam, exam_files, exam_output, machine, measure, predict
 from src.shipped.exam_files import ExamError
@@ -418,3 +421,10 @@ def test_a_session_starts_only_if_the_time_of_the_last_one_is_left(
     monkeypatch.setattr(measure, "Process", Planted)
     timed = Sessions(tmp_path, 0, seconds, {}, lambda _: None, clock=lambda: now[0]).run()
     assert len(timed.loaded) == 2 * sessions
+
+
+def test_the_card_of_a_signed_bundle_writes_the_measurement_elsewhere() -> None:
+    bundling = formats.get("onnx_fp32").bundling
+    assert bundling is not None
+    assert "--exam --output .." in card._exam(Shipment(bundling, key_sha256="0" * 64))
+    assert "--output" not in card._exam(Shipment(bundling))
