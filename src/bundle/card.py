@@ -13,6 +13,9 @@ from src.run.row import Row
 from src.system import quoting
 
 _EXAM = "\n    python predict.py --exam         # on the test images in exam/, with the speed here"
+_SIGNED_EXAM = (
+    "\n    python predict.py --exam --output ..   # the same on the images in exam/, with the speed"
+)
 _MOST_CLASSES = 20  # in the card; class_names.json has all
 
 
@@ -58,6 +61,7 @@ def card(
     """
     side = manifest.input_shape[1]
     checkpoint = manifest.checkpoint
+    exam_line = _exam(shipment) if exam else ""
     files = " and ".join(f"`{file}`" for file in shipment.bundling.files)
     return f"""# {quoting.markdown(manifest.model)} for {manifest.num_classes} classes
 
@@ -66,7 +70,7 @@ An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as {fil
 
     sha256sum -c SHA256SUMS          # are all files as they were packed?
     pip install -r requirements.txt
-    python predict.py --check        # on {image}: as where it was made?{_EXAM if exam else ""}
+    python predict.py --check        # on {image}: as where it was made?{exam_line}
     python predict.py photo.jpg
 
 `predict.py` turns an image upright, converts it to RGB{_prepared(manifest, name)} as the
@@ -91,6 +95,11 @@ It knows no other classes than these: an image of something else gets one of the
 Run {quoting.markdown_code(manifest.run)}, epoch {checkpoint.epoch}, checkpoint with SHA-256
 {quoting.markdown_code(checkpoint.sha256)}.
 {_signature(shipment)}"""
+
+
+def _exam(shipment: Shipment) -> str:
+    """Return the line of the exam, which writes no file into a signed folder."""
+    return _EXAM if shipment.key_sha256 is None else _SIGNED_EXAM
 
 
 def _prepared(manifest: Manifest, name: str) -> str:
@@ -182,7 +191,8 @@ another way, and lies outside of this folder. Its SHA-256 was
     sha256sum -c {signature.SUMS}
 
 This finds a changed or missing file. The next command finds an added one as well; it is that of the
-package model-signing, and `{signature.MODEL_SIGNATURE}` has its format.
+package model-signing, and `{signature.MODEL_SIGNATURE}` has its format. So `--exam` writes its
+measurement into another folder.
 
     model_signing verify key --signature {signature.MODEL_SIGNATURE} --public_key ../key.pub .
 """

@@ -8,7 +8,7 @@ from typing import Literal
 
 from src.errors import UsageError
 from src.run.pipeline import REFERENCE, Decoder
-from src.shipped.exam_files import MOST_IMAGES
+from src.shipped.exam_checks import MOST_IMAGES
 
 Content = Literal["images", "tensors"]
 DEFAULT_EXAM = 64  # images

@@ -12,31 +12,37 @@ allowed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:  # a part of a package
-    from . import exam_files, exam_record, predict, summary
+    from . import exam_files, exam_output, exam_record, machine, predict, summary
     from .answers import Answers
     from .exam_files import ExamError
+    from .exam_output import Output, UnusableOutputError
     from .measure import Sessions
 else:  # in the folder of a model
     import exam_files
+    import exam_output
     import exam_record
+    import machine
     import summary
     from answers import Answers
     from exam_files import ExamError
+    from exam_output import Output, UnusableOutputError
     from measure import Sessions
 
     import predict
 
 HERE = Path(__file__).resolve().parent
-OUTPUT = "measurement.json"
 SECONDS = 30.0
 INTERRUPTED = 130  # exit code after Ctrl-C
 MOST_SECONDS = 86_400.0
@@ -44,32 +50,49 @@ MOST_SECONDS = 86_400.0
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command line, by default that of this process."""
-    options = _parse(argv)
-    started = time.monotonic()
+    parser = _parser()
+    options = parser.parse_args(argv)
+    _require_possible(parser, options)
+    written: Path | None = None
     try:
-        exam = exam_files.read(HERE)
-        settings = {} if options.threads is None else {"threads": options.threads}
-        sessions = Sessions(HERE, len(exam.images), options.seconds, settings, _report)
-        answers = Answers.of(exam, *sessions.answers())
-        measurement = sessions.run()
-    except ExamError as error:
+        with _ending_on_signals(), _opened(parser, options.output) as output:
+            lines, problems = _take(options, output)
+            written = output.path
+            _print([*lines, f"written: {written}"])
+    except (ExamError, UnusableOutputError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("stopped: no measurement was written", file=sys.stderr)
+        result = "no measurement was written" if written is None else f"{written} is written"
+        print(f"stopped: {result}", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    if problems:
+        sys.exit(f"error: {'; '.join(problems)}")
+
+
+def _take(options: argparse.Namespace, output: Output) -> tuple[list[str], list[str]]:
+    """Take the exam, write the measurement, and return its lines and what does not hold.
+
+    Raises:
+        ExamError: the exam or the model is damaged.
+        UnusableOutputError: the file cannot be written any more. The lines are printed.
+    """
+    started = time.monotonic()
+    exam = exam_files.read(HERE)
+    settings = {} if options.threads is None else {"threads": options.threads}
+    sessions = Sessions(HERE, len(exam.images), options.seconds, settings, _report)
+    answers = Answers.of(exam, *sessions.answers())
+    measurement = sessions.run()
     record = exam_record.record_of(exam, answers, measurement, time.monotonic() - started)
-    for line in summary.lines(exam, answers.drift, answers.home, record):
-        print(line)
+    lines = list(summary.lines(exam, answers.drift, answers.home, record))
     try:
-        _write(options.output, json.dumps(record, indent=1, allow_nan=False) + "\n")
-    except OSError as error:
-        sys.exit(f"error: {options.output}: {error.strerror or error}")
-    print(f"written: {options.output}")
-    if answers.problems:
-        sys.exit(f"error: {'; '.join(answers.problems)}")
+        output.write(json.dumps(record, indent=1, allow_nan=False) + "\n")
+    except UnusableOutputError as error:
+        _print(lines)
+        raise UnusableOutputError(f"--output: {error}") from error
+    return lines, answers.problems
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="predict.py --exam",
         description=__doc__,
@@ -80,13 +103,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--seconds",
         type=float,
         default=SECONDS,
-        help="time limit; the answers and one session always run (default: %(default)g)",
+        help="limit of the whole; the answers, the memory and a first session of some seconds "
+        "always run, and a further one only if the last one's time is left (default: %(default)g)",
     )
     parser.add_argument(
         "--output",
-        type=Path,
-        default=Path(OUTPUT),
-        help="file of the measurement, or its folder (default: %(default)s here)",
+        default=exam_output.NAME,
+        help="file of the measurement, or its folder; not in the folder of a signed model "
+        "(default: %(default)s here)",
     )
     parser.add_argument(
         "--threads",
@@ -94,27 +118,56 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         help="threads of the runtime, or measured: as many as in the run's measurement",
     )
-    options = parser.parse_args(argv)
+    return parser
+
+
+def _require_possible(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if not 0 < options.seconds <= MOST_SECONDS:
         parser.error(f"--seconds: expected a number above 0 and up to {MOST_SECONDS:g}")
-    if options.output.is_dir():
-        options.output /= OUTPUT
-    if not options.output.absolute().parent.is_dir():
-        parser.error(f"--output: {options.output.parent} is no folder; make it first")
-    return options
+    cores = machine.usable_cores()
+    if options.threads is not None and options.threads > cores:
+        parser.error(
+            f"--threads: expected a number from 1 to {cores}, the usable cores here, found "
+            f"{options.threads}"
+        )
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+def _opened(parser: argparse.ArgumentParser, words: str) -> Output:
     try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        return Output(words, HERE)
+    except UnusableOutputError as error:
+        parser.error(f"--output: {error}")
+
+
+@contextlib.contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """End by an exception on a signal to end, so that nothing is left behind."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # One that is ignored, as by nohup, stays so.
+    ended = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in ended:
+        signal.signal(number, _end)
+    try:
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        for number in ended:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _print(lines: Sequence[str]) -> None:
+    """Print lines, and nothing where nobody reads them any more: the file has all of it."""
+    try:
+        print("\n".join(lines), flush=True)
+    except (OSError, ValueError) as error:  # the latter is a character that cannot be shown
+        # What is still buffered would fail again when Python ends.
+        with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        with contextlib.suppress(OSError):
+            print(f"the summary cannot be printed: {error}", file=sys.stderr)
 
 
 def _report(line: str) -> None:

@@ -14,9 +14,14 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING or __package__:  # a part of a package
+    from . import exam_checks
+else:  # in the folder of a model
+    import exam_checks
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -25,9 +30,12 @@ FACTS = "exam.json"
 ANSWERS = "answers.npz"
 INPUTS = "inputs.npz"
 VERSION = 1
-MOST_IMAGES = 512
 MOST_BYTES = 2**31  # of a file, and of its arrays unpacked
-_READING = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+MOST_FACTS_BYTES = 64_000_000
+_READING = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, OverflowError),
+    *(MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error),  # RecursionError among them
+)
 
 
 class ExamError(Exception):
@@ -111,14 +119,14 @@ def read(folder: Path) -> Exam:
     if not path.is_file():
         raise ExamError(f"no {FOLDER}/{FACTS} here: pack the model with exam=64 to have an exam")
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        version, hashes = facts.pop("schema_version"), facts.pop("hashes")
-        if version != VERSION:
-            raise ValueError(f"schema_version {version} instead of {VERSION}")
+        facts = _facts(path)
+        hashes = facts.pop("hashes")
+        _require_packed(facts, hashes)
         for name, sha256 in hashes.items():
             if sha256_of(path.parent / name) != sha256:
                 raise ValueError(f"{name} is another file than was packed")
         arrays = _arrays(path.parent / ANSWERS)
+        exam_checks.require_arrays(arrays, len(facts["positions"]), len(facts["class_names"]))
         exam = Exam(
             folder=folder,
             **facts,
@@ -126,7 +134,6 @@ def read(folder: Path) -> Exam:
             answers=arrays["answers"],
             reference=arrays.get("reference"),
         )
-        _require_sound(exam, hashes)
     except _READING as error:
         words = " ".join(f"{error}".split()) or type(error).__name__
         raise ExamError(f"{FOLDER}: {words}; unpack the zip file again") from error
@@ -142,6 +149,20 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _facts(path: Path) -> dict[str, Any]:
+    """Return the sound content of ``exam.json``, without its version."""
+    if path.stat().st_size > MOST_FACTS_BYTES:
+        raise ValueError(f"{path.name} is larger than {MOST_FACTS_BYTES} bytes")
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(facts, dict):
+        raise TypeError(f"{path.name} is not an object")
+    version = facts.pop("schema_version", None)
+    if version != VERSION:
+        raise ValueError(f"schema_version {version} instead of {VERSION}")
+    exam_checks.require_facts(facts)
+    return facts
+
+
 def _arrays(path: Path) -> dict[str, Array]:
     """Return the arrays of a file, none of which is a pickle."""
     with zipfile.ZipFile(path) as archive:
@@ -152,22 +173,11 @@ def _arrays(path: Path) -> dict[str, Array]:
         return {name: content[name] for name in content.files}
 
 
-def _require_sound(exam: Exam, hashes: dict[str, str]) -> None:
-    """Refuse parts that do not belong together."""
-    count, classes = len(exam.positions), len(exam.class_names)
-    shapes = {
-        "labels": (exam.labels.shape, (count,)),
-        "answers": (exam.answers.shape, (count, classes)),
-    }
-    if exam.reference is not None:
-        shapes["reference"] = (exam.reference.shape, (count, classes))
-    for name, (shape, expected) in shapes.items():
-        if shape != expected:
-            raise ValueError(f"{name} of shape {list(shape)} instead of {list(expected)}")
-    if not 1 <= count <= MOST_IMAGES or exam.batch < 1:
-        raise ValueError(f"{count} images, {exam.batch} at once")
-    if exam.content == "images" and len(exam.images) != count:
-        raise ValueError(f"{len(exam.images)} image files for {count} answers")
-    packed = {ANSWERS, *(exam.images if exam.content == "images" else [INPUTS])}
-    if packed != set(hashes) or any(Path(name).name != name for name in packed):
+def _require_packed(facts: dict[str, Any], hashes: dict[str, str]) -> None:
+    """Refuse images that are not those of the answers, or files that are not those of the exam."""
+    count = len(facts["positions"])
+    is_images = facts["content"] == "images"
+    if is_images and len(facts["images"]) != count:
+        raise ValueError(f"{len(facts['images'])} image files for {count} answers")
+    if {ANSWERS, *(facts["images"] if is_images else [INPUTS])} != set(hashes):
         raise ValueError("other files than were packed")

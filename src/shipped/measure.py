@@ -1,8 +1,7 @@
 """Measurement of the model on this machine, by the rules of Lightship's report.
 
 It needs numpy, and the runtime in the processes that it starts (``session.py``). These rules are
-taken over from the report (``src/worker``, ``src/benchmark``; ``docs/measuring.md`` has the
-reasons):
+taken over from the report (``src/worker``, ``src/benchmark``, ``docs/measuring.md``):
 
 - Clean processes: each session starts two new ones, which import the runtime and nothing else of
   the kind. Nothing is timed while a process starts.
@@ -13,8 +12,7 @@ reasons):
   two rounds from the bytes of image files to labels, with four files each.
 - An interval is over processes (``latencies.py``). A percentile with too few samples is missing.
 - Memory in a process of its own.
-
-Not taken over: sizes of a batch above 1, stopping at a target precision, and energy.
+- Not taken over: sizes of a batch above 1, stopping at a target precision, and energy.
 """
 
 from __future__ import annotations
@@ -174,7 +172,7 @@ class Sessions:
     Args:
         folder: of the model.
         files: number of image files; 0 to time no pipelines.
-        seconds: limit of the whole, from now on. One session always runs.
+        seconds: limit from now on. One session always runs; a next one if its time is left.
         settings: of the model, by argument.
         report: gets a line on the progress.
         clock: seconds; replaced in tests.
@@ -227,14 +225,16 @@ class Sessions:
         with self.started() as (first,):
             self._report("measuring memory")
             self.measurement.peak_rss_bytes = first.process.ask("peak")["bytes"]
+        last = 0.0  # seconds
         for number in range(PROCESSES):
             began = self._clock()
-            if number and began >= self._end:
+            if number and began + last > self._end:
                 break
             self._report(f"timing, processes {number + 1} of {PROCESSES}")
             with self.started(2) as pair:
                 share = (self._end - self._clock()) / (PROCESSES - number)
                 self._session(pair, number, self._clock() + share)
+            last = self._clock() - began
         return self.measurement
 
     def _session(self, pair: Sequence[Started], number: int, deadline: float) -> None:

@@ -22,6 +22,7 @@ if __name__ == "__main__":
 
 if TYPE_CHECKING or __package__:  # as a part of Lightship
     from .predict_images import (
+        DRAFT,
         MOST_PIXELS,
         PLAIN,
         UnreadableImageError,
@@ -30,9 +31,17 @@ if TYPE_CHECKING or __package__:  # as a part of Lightship
         read_image,
         resize,
     )
-    from .predict_opening import UnusableModelError, description, open_runtime, read_json
+    from .predict_opening import (
+        AGAIN,
+        UnusableModelError,
+        description,
+        expected_answer,
+        open_runtime,
+        read_json,
+    )
 else:  # beside this file, in a bundle
     from predict_images import (
+        DRAFT,
         MOST_PIXELS,
         PLAIN,
         UnreadableImageError,
@@ -41,7 +50,14 @@ else:  # beside this file, in a bundle
         read_image,
         resize,
     )
-    from predict_opening import UnusableModelError, description, open_runtime, read_json
+    from predict_opening import (
+        AGAIN,
+        UnusableModelError,
+        description,
+        expected_answer,
+        open_runtime,
+        read_json,
+    )
 
 Array = np.ndarray[Any, np.dtype[Any]]
 __all__ = ["Model", "UnreadableImageError", "UnusableModelError"]
@@ -49,6 +65,7 @@ __all__ = ["Model", "UnreadableImageError", "UnusableModelError"]
 HERE = Path(__file__).resolve().parent
 MOST_THREADS = 1024
 MEASURED = "measured"
+DECODERS = (PLAIN, DRAFT)
 
 
 class Model:
@@ -77,11 +94,15 @@ class Model:
     ) -> None:
         about = description(folder)
         self._most_pixels = most_pixels
-        self._decoder = decoder or chosen_decoder(folder)
+        self._decoder = chosen_decoder(folder) if decoder is None else decoder
+        if self._decoder not in DECODERS:
+            raise UnusableModelError(
+                f"expected a decoder out of {', '.join(DECODERS)}, found {self._decoder!r:.60}"
+            )
         self._runtime = open_runtime(folder, about, threads)
         metadata = self._runtime.metadata
         self.class_names: list[str] = metadata.get("class_names") or read_json(
-            folder / "class_names.json"
+            folder / "class_names.json", list
         )
         self._preprocessing: dict[str, Any] = (
             metadata.get("preprocessing") or about["preprocessing"]
@@ -175,8 +196,13 @@ def chosen_decoder(folder: Path = HERE) -> str:
     path = folder / "decoder.json"
     if not path.is_file():
         return PLAIN
-    decoder: str = read_json(path)["decoder"]
-    return decoder
+    decoder = read_json(path, dict).get("decoder")
+    if decoder not in DECODERS:
+        raise UnusableModelError(
+            f"{path.name}: expected a decoder out of {', '.join(DECODERS)}, found "
+            f"{decoder!r:.60}; {AGAIN}"
+        )
+    return str(decoder)
 
 
 def chosen_threads(text: str) -> int:
@@ -198,7 +224,7 @@ def chosen_threads(text: str) -> int:
 
 def check(model: Model) -> str | None:
     """Return the reason why this model fails its test on this machine, or None."""
-    expected = read_json(HERE / "expected.json")
+    expected = expected_answer(HERE, len(model.class_names))
     try:
         probabilities = model.probabilities(HERE / expected["image"])
     except ValueError as error:
@@ -213,9 +239,19 @@ def check(model: Model) -> str | None:
     return None
 
 
+def _take_exam() -> None:
+    if not (HERE / "exam.py").is_file():  # the folder exam/ would be imported instead
+        sys.exit(f"error: exam.py is missing; {AGAIN}")
+    try:
+        program = importlib.import_module("exam")
+    except ImportError as error:
+        sys.exit(f"error: {error}; {AGAIN}")
+    program.main()
+
+
 def main() -> None:
     if "--exam" in sys.argv[1:]:
-        importlib.import_module("exam").main()
+        _take_exam()
         return
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -235,9 +271,10 @@ def main() -> None:
         parser.error("name an image, or --check")
     try:
         model = Model(threads=arguments.threads)
+        problem = check(model) if arguments.check else None
     except UnusableModelError as error:
         sys.exit(f"error: {error}")
-    if arguments.check and (problem := check(model)):
+    if problem:
         sys.exit(f"error: {problem}")
     unanswered = 0
     for path in arguments.images:

@@ -23,6 +23,7 @@ KEYS = {
     "preprocessing",
     "input",
 }
+EXPECTED = "expected.json"
 AGAIN = "unpack the zip file again"
 
 
@@ -44,18 +45,72 @@ def description(folder: Path) -> dict[str, Any]:
     Raises:
         UnusableModelError: it is missing or damaged.
     """
-    try:
-        about: dict[str, Any] = read_json(folder / "model.json")
-        missing = sorted(KEYS - set(about))
-    except (OSError, ValueError, TypeError) as error:
-        raise UnusableModelError(f"model.json: {one_line(error)}; {AGAIN}") from error
-    if missing:
+    about: dict[str, Any] = read_json(folder / "model.json", dict)
+    if missing := sorted(KEYS - set(about)):
         raise UnusableModelError(f"model.json: {', '.join(missing)} missing; {AGAIN}")
+    takes, threads = about["input"], about["threads"]
+    sound = {
+        "runtime": isinstance(about["runtime"], str),
+        "model": is_plain(about["model"]),
+        "sha256": isinstance(about["sha256"], dict) and all(map(is_plain, about["sha256"])),
+        "threads": threads is None or (type(threads) is int and threads > 0),
+        "preprocessing": isinstance(about["preprocessing"], dict),
+        "input": isinstance(takes, dict) and isinstance(takes.get("normalised"), bool),
+    }
+    for key, is_sound in sound.items():
+        if not is_sound:
+            raise UnusableModelError(f"model.json: {key} is {about[key]!r:.60}; {AGAIN}")
     return about
 
 
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path, kind: type) -> Any:
+    """Return the content of a JSON file of the bundle.
+
+    Args:
+        path: of the file.
+        kind: of its content.
+
+    Raises:
+        UnusableModelError: it is missing or damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UnusableModelError(f"{path.name}: {one_line(error)}; {AGAIN}") from error
+    if not isinstance(content, kind):
+        raise UnusableModelError(f"{path.name}: not a {kind.__name__}; {AGAIN}")
+    return content
+
+
+def is_plain(name: object) -> bool:
+    """Return True for the name of a file that lies in the folder itself."""
+    return isinstance(name, str) and bool(name) and Path(name).name == name
+
+
+def expected_answer(folder: Path, classes: int) -> dict[str, Any]:
+    """Return the content of ``expected.json``.
+
+    Raises:
+        UnusableModelError: it is missing or damaged, or of another number of classes.
+    """
+    expected: dict[str, Any] = read_json(folder / EXPECTED, dict)
+    values = expected.get("probabilities")
+    sound = {
+        "image": is_plain(expected.get("image")),
+        "class": isinstance(expected.get("class"), str),
+        "probabilities": isinstance(values, list)
+        and all(map(_is_share, values))
+        and len(values) == classes,
+        "tolerance": _is_share(expected.get("tolerance")),
+    }
+    for key, is_sound in sound.items():
+        if not is_sound:
+            raise UnusableModelError(f"{EXPECTED}: {key} is missing or damaged; {AGAIN}")
+    return expected
+
+
+def _is_share(value: object) -> bool:
+    return type(value) in {int, float} and 0 <= value <= 1  # type: ignore[operator]
 
 
 def open_runtime(folder: Path, about: dict[str, Any], threads: int | None) -> Runtime:

@@ -1,0 +1,430 @@
+"""An exam loses no measurement, replaces no other file, and takes no damaged bundle for sound."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src import formats
+from src.bundle import card
+from src.bundle.card import Shipment
+from src.run import exam as run_exam
+from src.shipped import exam, exam_files, exam_output, machine, measure, predict
+from src.shipped.exam_files import ExamError
+from src.shipped.measure import Measurement, Sessions
+from src.shipped.predict_opening import UnusableModelError, expected_answer
+from tests.support import planted_exam
+from tests.support.bundle_program import described
+
+IMAGES = 8
+Facts = dict[str, Any]
+Arrays = dict[str, Any]
+
+
+def write_exam(folder: Path, facts: Facts, arrays: Arrays) -> None:
+    """Write facts and arrays with the hash of the latter, as a careful forger would."""
+    path = folder / "exam" / "answers.npz"
+    np.savez(path, **arrays)
+    facts = {**facts, "hashes": {**facts["hashes"], path.name: exam_files.sha256_of(path)}}
+    (folder / "exam" / "exam.json").write_text(json.dumps(facts))
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> tuple[Path, Facts, Arrays]:
+    """The folder of a bundle with a sound exam, its facts, and its arrays."""
+    folder = tmp_path / "bundle"
+    (folder / "exam").mkdir(parents=True)
+    taken = planted_exam.exam(folder, IMAGES)
+    arrays = {name: getattr(taken, name) for name in ("labels", "answers", "reference")}
+    facts = {one.name: getattr(taken, one.name) for one in fields(taken)}
+    facts = {name: facts[name] for name in facts.keys() - arrays.keys() - {"folder"}}
+    facts |= {"schema_version": 1, "hashes": {}}
+    for name in taken.images:
+        (folder / "exam" / name).write_bytes(b"an image")
+        facts["hashes"][name] = exam_files.sha256_of(folder / "exam" / name)
+    write_exam(folder, facts, arrays)
+    return folder, facts, arrays
+
+
+class PlantedSessions:
+    """Answers as at home, and planted times."""
+
+    def __init__(self, folder: Path, *_: Any) -> None:
+        self._exam = exam_files.read(folder)
+
+    def answers(self) -> tuple[Any, list[str]]:
+        return self._exam.answers, self._exam.class_names
+
+    def run(self) -> Measurement:
+        return planted_exam.measurement()
+
+
+@pytest.fixture
+def bundle(planted: tuple[Path, Facts, Arrays], monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(exam, "HERE", planted[0])
+    monkeypatch.setattr(exam, "Sessions", PlantedSessions)
+    return planted[0]
+
+
+class FailingStream(io.StringIO):
+    """A standard output whose reader has gone, whose disk is full, or where Ctrl-C is pressed."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    def write(self, _: str) -> int:
+        raise self._error
+
+    def fileno(self) -> int:
+        raise OSError("no file")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), None),
+        (OSError(28, "No space left on device"), None),
+        (UnicodeEncodeError("ascii", "é", 0, 1, "ordinal not in range"), None),
+        (KeyboardInterrupt(), 130),
+    ],
+    ids=["pipe", "full", "ascii", "Ctrl-C"],
+)
+def test_a_print_that_fails_costs_no_measurement(
+    bundle: Path,
+    tmp_path: Path,
+    error: BaseException,
+    code: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", FailingStream(error))
+        if code is None:
+            exam.main(["--output", str(tmp_path)])
+        else:
+            with pytest.raises(SystemExit) as ended:
+                exam.main(["--output", str(tmp_path)])
+            assert ended.value.code == code
+    assert run_exam.read(tmp_path / "measurement.json").holds
+    assert sorted(os.listdir(tmp_path)) == ["bundle", "measurement.json"]  # noqa: PTH208
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ("measurement.json is written" in line) == (code is not None)
+
+
+def test_an_earlier_measurement_is_replaced(bundle: Path) -> None:
+    exam.main(["--output", str(bundle)])
+    path = bundle / "measurement.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"run": "an earlier one"}))
+    exam.main(["--output", str(path)])
+    assert run_exam.read(path).run == record["run"]
+
+
+def occupy(bundle: Path, name: str) -> str:
+    """Make the place of an output; return it as a user writes it."""
+    path = bundle.parent / name
+    if name == "pipe":
+        os.mkfifo(path)
+    elif name == "mine/":
+        (path / "measurement.json").mkdir(parents=True)
+    elif name in {"notes.json", "empty.json"}:
+        path.write_text("" if name == "empty.json" else '{"kind": "notes", "schema_version": 1}')
+    elif name == "link.json":
+        path.symlink_to(bundle / "model.onnx")
+    elif name.startswith("signed"):
+        path.parent.mkdir()
+        (path.parent / "model.sig").touch()
+    return f"{bundle.parent}/{name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("pipe", "is no regular file"),
+        ("mine/", "is a folder"),
+        ("notes.json", "is there and no measurement"),
+        ("empty.json", "is there and no measurement"),
+        ("link.json", "is there and no measurement"),
+        ("no/", "is no folder; make it first"),
+        ("no/x.json", "is no folder; make it first"),
+        ("bundle/model.onnx", "is there and no measurement"),
+        ("bundle/expected.json", "is a file of the model"),  # though it is missing
+        ("bundle/decoder.json", "is a file of the model"),
+        ("bundle/numpy.py", "is a file of the model"),
+        ("signed/x.json", "is signed by model.sig"),
+        ("x" * 250, "cannot be written"),
+    ],
+)
+def test_an_exam_refuses_a_wrong_output_before_it_measures(
+    bundle: Path,
+    name: str,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (bundle / "SHA256SUMS").write_text(f"{'0' * 64}  expected.json\n")
+    monkeypatch.setattr(exam, "Sessions", None)  # an exam that began would fail otherwise
+    output = occupy(bundle, name)
+    before = {path: path.lstat() for path in bundle.parent.rglob("*")}
+    with pytest.raises(SystemExit) as ended:
+        exam.main(["--output", output])
+    assert ended.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "--output: " in line
+    assert told in line
+    after = {path: path.lstat() for path in bundle.parent.rglob("*")}
+    assert {path: stat.st_mtime_ns for path, stat in after.items()} == {
+        path: stat.st_mtime_ns for path, stat in before.items()
+    }
+
+
+def test_the_default_output_of_a_signed_bundle_is_refused(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bundle / "model.sig").touch()
+    monkeypatch.chdir(bundle)
+    with pytest.raises(SystemExit):
+        exam.main([])
+    assert "name a file in another folder" in capsys.readouterr().err.splitlines()[-1]
+    exam.main(["--output", ".."])
+    assert (bundle.parent / "measurement.json").is_file()
+    assert not (bundle / "measurement.json").exists()
+
+
+def test_a_file_that_cannot_be_written_any_more_is_told_with_the_figures(
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(exam_output.os, "fsync", full)
+    with pytest.raises(SystemExit) as ended:
+        exam.main(["--output", str(tmp_path)])
+    assert "--output: " in str(ended.value.code)
+    assert "No space left on device" in str(ended.value.code)
+    assert "result: holds here" in capsys.readouterr().out
+    assert os.listdir(tmp_path) == ["bundle"]  # noqa: PTH208
+
+
+def test_an_exam_that_is_ended_leaves_nothing(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(_: Any) -> Measurement:
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError
+
+    monkeypatch.setattr(PlantedSessions, "run", end)
+    with pytest.raises(SystemExit) as ended:
+        exam.main(["--output", str(tmp_path)])
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert os.listdir(tmp_path) == ["bundle"]  # noqa: PTH208
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_sound_exam_is_read(planted: tuple[Path, Facts, Arrays]) -> None:
+    taken = exam_files.read(planted[0])
+    assert taken.labels.tolist() == list(range(IMAGES))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch", 0),
+        ("batch", 2.5),
+        ("batch", 10**9),
+        ("batch", True),
+        ("tolerance", "0.05"),
+        ("tolerance", float("nan")),
+        ("max_drop", None),
+        ("home", {}),
+        ("home", {**planted_exam.HOME, "threads": "2"}),
+        ("model_files", []),
+        ("model_files", {}),
+        ("model_files", {"../model.onnx": "0" * 64}),
+        ("hashes", {"../model.onnx": "0" * 64}),
+        ("positions", ["0"] * IMAGES),
+        ("class_names", "0123456789"),
+        ("content", "words"),
+        ("decoder", "another"),
+        ("run", 5),
+        ("measured_verdict", "good"),
+        ("surprise", 1),
+    ],
+)
+def test_a_wrong_fact_of_an_exam_is_one_line(
+    planted: tuple[Path, Facts, Arrays], name: str, value: Any
+) -> None:
+    folder, facts, arrays = planted
+    write_exam(folder, facts | {name: value}, arrays)
+    require_refused(folder, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("labels", lambda labels: labels * 0 + 99),
+        ("labels", lambda labels: labels - 1),
+        ("labels", lambda labels: labels + 0.5),
+        ("labels", lambda labels: labels[1:]),
+        ("answers", lambda answers: answers.astype("U8")),
+        ("answers", lambda answers: answers * np.nan),
+        ("answers", lambda answers: answers.astype(int)),
+        ("reference", lambda answers: answers * np.inf),
+        ("reference", lambda answers: answers[:, 1:]),
+    ],
+)
+def test_wrong_arrays_of_an_exam_are_one_line(
+    planted: tuple[Path, Facts, Arrays], name: str, change: Callable[[Any], Any]
+) -> None:
+    folder, facts, arrays = planted
+    with np.errstate(all="ignore"):
+        write_exam(folder, facts, arrays | {name: change(arrays[name])})
+    require_refused(folder, name)
+
+
+@pytest.mark.parametrize("text", ['"x"', "[" * 200_000, "null", '{"schema_version": 1}'])
+def test_another_text_than_an_exam_is_one_line(
+    planted: tuple[Path, Facts, Arrays], text: str
+) -> None:
+    (planted[0] / "exam" / "exam.json").write_text(text)
+    require_refused(planted[0], "")
+
+
+def require_refused(folder: Path, told: str) -> None:
+    with pytest.raises(ExamError, match="unpack the zip file again") as caught:
+        exam_files.read(folder)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 250
+
+
+def test_more_threads_than_cores_are_refused(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(machine, "usable_cores", lambda: 3)
+    with pytest.raises(SystemExit):
+        exam.main(["--threads", "4", "--output", str(bundle)])
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith("--threads: expected a number from 1 to 3, the usable cores here, found 4")
+    )
+    exam.main(["--threads", "3", "--output", str(bundle)])
+
+
+EXPECTED = {"image": "x.png", "class": "a", "probabilities": [0.5, 0.5], "tolerance": 0.01}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "{",
+        "[]",
+        "[" * 200_000,
+        *(json.dumps(EXPECTED | change) for change in (
+            {"image": "../x.png"},
+            {"class": None},
+            {"probabilities": [0.5]},
+            {"probabilities": ["0.5", 0.5]},
+            {"probabilities": [float("nan"), 0.5]},
+            {"tolerance": "0"},
+        )),
+    ],
+)  # fmt: skip
+def test_a_damaged_expected_answer_is_one_line(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "expected.json"
+    path.write_text(json.dumps(EXPECTED))
+    assert expected_answer(tmp_path, classes=2) == EXPECTED
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(UnusableModelError, match=r"expected\.json: .*; unpack the zip file again"):
+        expected_answer(tmp_path, classes=2)
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"decoder": "zzz"}', '{"decoder": []}'])
+def test_a_damaged_decoder_is_one_line(tmp_path: Path, text: str) -> None:
+    assert predict.chosen_decoder(tmp_path) == "pillow"
+    (tmp_path / "decoder.json").write_text(text)
+    with pytest.raises(UnusableModelError, match=r"decoder\.json: .*; unpack the zip file again"):
+        predict.chosen_decoder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": 5}, {"sha256": []}, {"threads": "2"}, {"input": {}}, {"preprocessing": 1}]
+)
+def test_a_damaged_description_is_one_line(tmp_path: Path, change: dict[str, Any]) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"a model")
+    path = described(tmp_path / "model.onnx", {}) / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UnusableModelError, match=r"model\.json: .*; unpack the zip file again"):
+        predict.Model(tmp_path)
+
+
+def test_an_unknown_decoder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"a model")
+    folder = described(tmp_path / "model.onnx", {})
+    with pytest.raises(UnusableModelError, match="a decoder out of pillow, pillow_draft"):
+        predict.Model(folder, decoder="another")
+
+
+def test_a_missing_program_of_the_exam_is_one_line(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "HERE", bundle)
+    monkeypatch.syspath_prepend(bundle)
+    monkeypatch.setattr(sys, "argv", ["predict.py", "--exam"])
+    with pytest.raises(SystemExit) as ended:
+        predict.main()
+    assert ended.value.code == "error: exam.py is missing; unpack the zip file again"
+
+
+@pytest.mark.parametrize(("seconds", "sessions"), [(1.0, 1), (25.0, 2), (29.0, 2), (31.0, 3)])
+def test_a_session_starts_only_if_the_time_of_the_last_one_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, sessions: int
+) -> None:
+    now = [0.0]
+
+    class Planted:
+        """A process whose session takes 10 s."""
+
+        def __init__(self, folder: Path) -> None:
+            pass
+
+        def ask(self, name: str, **_: Any) -> dict[str, Any]:
+            now[0] += 5.0 if name == "warm_up" else 0.0
+            times = {"seconds": [0.001], "elapsed_seconds": 0.001, "cpu_seconds": 0.001}
+            return {
+                "warm": True,
+                "settled": True,
+                "bytes": 1,
+                **times,
+                "request_cpu_seconds": 0.0,
+            }
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(measure, "Process", Planted)
+    timed = Sessions(tmp_path, 0, seconds, {}, lambda _: None, clock=lambda: now[0]).run()
+    assert len(timed.loaded) == 2 * sessions
+
+
+def test_the_card_of_a_signed_bundle_writes_the_measurement_elsewhere() -> None:
+    bundling = formats.get("onnx_fp32").bundling
+    assert bundling is not None
+    assert "--exam --output .." in card._exam(Shipment(bundling, key_sha256="0" * 64))
+    assert "--output" not in card._exam(Shipment(bundling))
