@@ -18,6 +18,7 @@ from src.compare.comparability import (
 from src.errors import UsageError
 from src.report import pareto
 from src.run.accuracy import Accuracy
+from src.run.exam import BATCH_SIZE as EXAM_BATCH_SIZE
 from src.run.latency import Cell
 from src.run.row import Row
 
@@ -33,7 +34,8 @@ class Candidate:
     cell: Cell  # of the row at the batch size
     testbed: Testbed
     test_set: TestSet
-    baseline: str
+    baseline: str | None  # None for an exam: its row is judged even if it is the baseline
+    holds: bool = True  # False for an exam that found a problem with the file
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -42,7 +44,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        return f"{self.model} as {self.row.format}"
+        return f"{self.model} as {file_name(self.row)}"
 
     @property
     def is_baseline(self) -> bool:
@@ -50,8 +52,17 @@ class Candidate:
 
     @property
     def keeps_budget(self) -> bool:
-        """True if the row is shown to keep the accuracy budget of its run, or is the baseline."""
-        return keeps_budget(self.row, self.baseline)
+        """True if the row is shown to keep the accuracy budget of its run, or is the baseline.
+
+        The row of an exam must hold there too.
+        """
+        return self.holds and keeps_budget(self.row, self.baseline)
+
+
+def file_name(row: Row) -> str:
+    """Return the name of a row's file, which tells an input other than the network's own."""
+    pixels = row.input is not None and row.input.is_pixels
+    return f"{row.format}, uint8 input" if pixels else row.format
 
 
 def batch_size(
@@ -82,8 +93,18 @@ def batch_size(
         "--batch",
         expected="a batch size that every run was timed at",
         found=f"{'none in common' if requested is None else requested}: {timed_at}",
-        remedy="measure with the same benchmark.batch_sizes",
+        remedy=_remedy(sizes[: len(measurements)], has_exams=bool(exams)),
     )
+
+
+def _remedy(sizes: Sequence[set[int]], *, has_exams: bool) -> str:
+    """Return the remedy for runs of these batch sizes that lack a common or the requested one."""
+    if not has_exams:
+        return "measure with the same benchmark.batch_sizes"
+    told = f"exams are timed at batch size {EXAM_BATCH_SIZE}"
+    if not all(EXAM_BATCH_SIZE in of_run for of_run in sizes):
+        return f"{told}: measure every run at it too, with benchmark.batch_sizes"
+    return f"{told}: leave out --batch"
 
 
 def candidates(
@@ -107,7 +128,8 @@ def _of_exams(exams: Sequence[TakenExam], size: int) -> Iterator[Candidate]:
                 cell,
                 testbed_of_cpu(exam.environment),
                 test_set_of_exam(exam),
-                exam.baseline or "",
+                None,
+                exam.holds,
             )
 
 
@@ -139,9 +161,10 @@ def groups(all_candidates: Sequence[Candidate]) -> dict[tuple[Testbed, TestSet],
 
 
 def front(group: Sequence[Candidate]) -> list[Candidate]:
-    """Return the Pareto front of latency and top-1 in a group, the fastest first."""
-    points = [(candidate.cell.p50_s, candidate.accuracy.top1) for candidate in group]
-    return [group[index] for index in pareto.front(points)]
+    """Return the Pareto front of latency and top-1 of what holds in a group, the fastest first."""
+    holding = [candidate for candidate in group if candidate.holds]
+    points = [(candidate.cell.p50_s, candidate.accuracy.top1) for candidate in holding]
+    return [holding[index] for index in pareto.front(points)]
 
 
 def best_within(group: Sequence[Candidate], seconds: float) -> Candidate | None:

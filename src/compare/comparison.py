@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from src.compare.candidate import Candidate, batch_size, best_within, candidates
 from src.compare.collection import Measured, TakenExam
 from src.compare.comparability import Testbed, TestSet, assumed_same
 from src.compare.exam_result import exam_in_words
+from src.errors import one_line
 from src.report.document import MISSING, Cell, Column, text_column
 from src.report.sections import verdicts
 from src.report.sections.measurements import cause_of
@@ -143,31 +144,40 @@ class Comparison:
             "On the front: no other file of the same place and the same images is both faster and "
             "more accurate, whatever its model and format."
         )
+        if not all(candidate.holds for candidate in self.candidates):
+            notes.append("A file that does not hold at its exam is not on the front.")
         for measured in self.measurements:
             for row in measured.results.rows:
                 if row.status == "failed":
                     name = f"{measured.name}, {row.format} on {row.device}"
                     notes.append(f"{name}: failed ({row.reason})")
-        return notes
+        return [one_line(note) for note in notes]
 
     def answers(self) -> list[str]:
-        """Return sentences on each exam, and with the file to ship below the latency limit."""
+        """Return sentences on each exam, and with the file to ship below the latency limit.
+
+        Each is one line, whatever the names in the measurements are.
+        """
         lines = [exam_in_words(taken, self.measurements) for taken in self.exams]
-        if self.seconds is None:
-            return lines
+        if self.seconds is not None:
+            lines += self._files_to_ship(self.seconds)
+        return [one_line(line) for line in lines]
+
+    def _files_to_ship(self, seconds: float) -> Iterator[str]:
+        """Yield a sentence with the file to ship for each place and set of images."""
         for (testbed, test_set), group in self.groups.items():
-            below = f"Under {1e3 * self.seconds:g} ms at batch {self.size} on {testbed}"
-            best = best_within(group, self.seconds)
+            below = f"Under {1e3 * seconds:g} ms at batch {self.size} on {testbed}"
+            best = best_within(group, seconds)
             if best is None:
                 fastest = min(group, key=lambda candidate: candidate.cell.p50_s)
-                verdict = verdicts.cell(fastest.row).text
-                lines.append(
+                verdict = f"verdict {verdicts.cell(fastest.row).text}"
+                yield (
                     f"{below}: nothing that keeps its accuracy budget; the fastest is "
-                    f"{fastest.name}, {_figures(fastest)}, verdict {verdict}."
+                    f"{fastest.name}, {_figures(fastest)}, "
+                    f"{verdict if fastest.holds else 'which does not hold there'}."
                 )
             else:
-                lines.append(f"{below}: {best.name}, {_figures(best)}, on {test_set} ({best.run}).")
-        return lines
+                yield f"{below}: {best.name}, {_figures(best)}, on {test_set} ({best.run})."
 
 
 def _figures(candidate: Candidate) -> str:

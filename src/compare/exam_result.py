@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from src.compare.candidate import file_name
 from src.compare.collection import Measured, TakenExam
 from src.compare.comparability import testbed_of_cpu
 from src.run.exam import ExamMeasurement
@@ -18,7 +19,7 @@ def exam_in_words(taken: TakenExam, measurements: Sequence[Measured]) -> str:
     here = row.cell(cell.batch_size) if row else None
     beside = f", {1e3 * here.p50_s:.2f} ms in the run" if here else ""
     return (
-        f"{exam.row.format} of {exam.run} on {testbed_of_cpu(exam.environment)}: "
+        f"{file_name(exam.row)} of {exam.run} on {testbed_of_cpu(exam.environment)}: "
         f"{_result(exam)}; p50 {1e3 * cell.p50_s:.2f} ms there{beside}; {_origin(row, exam)}."
     )
 
@@ -26,8 +27,8 @@ def exam_in_words(taken: TakenExam, measurements: Sequence[Measured]) -> str:
 def _result(exam: ExamMeasurement) -> str:
     answers, flips = exam.answers, len(exam.answers.flips)
     images = f"of {answers.images} images"
-    if exam.problems:
-        first, *others = exam.problems
+    if not exam.holds:
+        first, *others = exam.problems or ["the model's files are others than were packed"]
         more = f" (and {len(others)} more)" if others else ""
         return f"{_flips(flips)} {images}; does not hold there: {first}{more}"
     if flips:
@@ -48,7 +49,7 @@ def _row_of(exam: ExamMeasurement, measurements: Sequence[Measured]) -> Row | No
         row = measured.results.row(exam.row.format, "cpu")
         if row is None or not row.is_ok or measured.results.class_names != exam.class_names:
             continue
-        if set(exam.packed_files.values()) <= set((row.sha256 or {}).values()):
+        if exam.packed_files.items() <= (row.sha256 or {}).items():
             return row
     return None
 

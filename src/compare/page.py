@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -43,7 +44,7 @@ def markdown_page(comparison: Comparison) -> str:
 def html_page(comparison: Comparison) -> str:
     """Return the comparison as HTML."""
     about = ", ".join(measured.name for measured in comparison.measurements)
-    shown = _contents(comparison, _charts(comparison))
+    shown = _contents(comparison, charts(comparison))
     template = html.environment().get_template("compare.html")
     return template.render(
         shown, title="Comparison", about=about, problems=(), anchors=True, attributes=()
@@ -57,7 +58,7 @@ def html_fragment(comparison: Comparison, problems: Sequence[str] = ()) -> str:
         comparison: the comparison; each row of its table names the file in data attributes.
         problems: sentences on runs that are not in the comparison.
     """
-    shown = _contents(comparison, html.with_unique_ids(_charts(comparison)))
+    shown = _contents(comparison, html.with_unique_ids(charts(comparison)))
     attributes = [
         html.file_attributes(candidate.row, run=candidate.run) for candidate in comparison.rows()
     ]
@@ -88,9 +89,9 @@ def _table(
     )
 
 
-def _charts(comparison: Comparison) -> list[Chart]:
+def charts(comparison: Comparison) -> list[Chart]:
     """Return a chart of latency against accuracy for each testbed and test set."""
-    charts = []
+    drawn = []
     color_of = colors([candidate.model for candidate in comparison.candidates])
     for number, ((testbed, test_set), group) in enumerate(comparison.groups.items()):
         points = []
@@ -98,8 +99,9 @@ def _charts(comparison: Comparison) -> list[Chart]:
             point = point_of(
                 candidate.name, candidate.row, candidate.cell, color_of[candidate.model]
             )
+            point = dataclasses.replace(point, holds=candidate.holds)
             points.append(point.as_baseline() if candidate.is_baseline else point)
-        charts.append(
+        drawn.append(
             Chart(
                 f"tradeoff-{number}",
                 f"Latency against accuracy, batch {comparison.size}, on {testbed}; {test_set}",
@@ -107,4 +109,4 @@ def _charts(comparison: Comparison) -> list[Chart]:
                 functools.partial(tradeoff, points),
             )
         )
-    return charts
+    return drawn

@@ -22,12 +22,13 @@ from src.run.record import (
     Count,
     Difference,
     InvalidValueError,
+    Line,
     LongSeconds,
     Number,
     Positive,
     Record,
     Share,
-    ShortText,
+    ShortLine,
     Text,
     Word,
     null,
@@ -37,6 +38,7 @@ from src.run.row import Row
 
 VERSIONS = (1,)  # that can be read; the last one is written
 KIND: Final = "exam"
+BATCH_SIZE = 1  # of its calls
 _MOST_BYTES = 64_000_000  # of a file
 _MOST_IMAGES = 512
 
@@ -44,14 +46,14 @@ _MOST_IMAGES = 512
 class ExamMachine(Record, frozen=True, kw_only=True):
     """The machine that packed the bundle, or the one that took the exam."""
 
-    cpu: Text
-    isa: Annotated[list[Text], Meta(max_length=100)]
-    architecture: Text
+    cpu: Line
+    isa: Annotated[list[Line], Meta(max_length=100)]
+    architecture: Line
     usable_cores: Cores
     threads: Cores  # of the runtime
-    system: Text
-    python: Text
-    packages: dict[Text, Text]  # versions by name
+    system: Line
+    python: Line
+    packages: dict[Line, Line]  # versions by name
 
 
 class HomeComparison(Record, frozen=True, kw_only=True):
@@ -84,8 +86,8 @@ class ExamMeasurement(Record, frozen=True, kw_only=True):
 
     kind: Literal["exam"]
     schema_version: Literal[1]
-    run: Text
-    model: ShortText
+    run: Line
+    model: ShortLine
     class_names: list[Text]  # in label order
     checkpoint_sha256: Text
     measured_at: Text  # ISO 8601, UTC
@@ -94,13 +96,15 @@ class ExamMeasurement(Record, frozen=True, kw_only=True):
     content: Literal["images", "tensors"]
     baseline: Word | None  # that gave the reference answers; null without them
     max_accuracy_drop: Share
-    packed_files: dict[Text, Text]  # SHA-256 of the model's files when they were packed
+    packed_files: Annotated[
+        dict[Text, Text], Meta(min_length=1)
+    ]  # SHA-256 of the model's files when they were packed
     home: ExamMachine
     home_verdict: Verdict | None
     home_p50_s: Positive | None
     environment: ExamMachine
     answers: HomeComparison
-    problems: Annotated[list[Text], Meta(max_length=100)]
+    problems: Annotated[list[Line], Meta(max_length=100)]
     call_seconds: Interval | None = null()  # of one image; null with a single round
     same_file_twice: Interval | None = null()  # ratio of its times; 1 but for noise
     pipeline: Pipeline | None = null()  # null for tensors
@@ -114,6 +118,9 @@ class ExamMeasurement(Record, frozen=True, kw_only=True):
         row = self.rows[0]
         if not row.is_ok or row.device != "cpu" or len(row.latency) != 1 or row.pipeline:
             raise InvalidValueError("rows[0]", "one measured row on a CPU", row.key)
+        if row.latency[0].batch_size != BATCH_SIZE:
+            expected = f"the batch size {BATCH_SIZE}"
+            raise InvalidValueError("rows[0].latency[0]", expected, row.latency[0].batch_size)
         row.latency[0].require_processes("rows[0].latency[0]")
         if self.pipeline is not None:
             self.pipeline.whole.require_processes("pipeline.whole")
@@ -137,8 +144,11 @@ class ExamMeasurement(Record, frozen=True, kw_only=True):
 
     @property
     def holds(self) -> bool:
-        """True if no answer changed and nothing else was found."""
-        return not self.answers.flips and not self.problems
+        """True if the file is the packed one and the exam found no problem.
+
+        Flips within the tolerance of another processor are none: the verdict judges them.
+        """
+        return self.is_packed_file and not self.problems
 
 
 def is_exam(path: Path) -> bool:

@@ -12,7 +12,14 @@ import msgspec
 
 from src.errors import UsageError, visible
 from src.run.layout import GROUPS, as_dict, grouped
-from src.run.record import NUMERAL_PATTERN, ROUND_PATTERN, WORD_PATTERN, InvalidValueError, Record
+from src.run.record import (
+    LINE_PATTERN,
+    NUMERAL_PATTERN,
+    ROUND_PATTERN,
+    WORD_PATTERN,
+    InvalidValueError,
+    Record,
+)
 
 RecordType = TypeVar("RecordType", bound=Record)
 
@@ -24,6 +31,7 @@ _PATTERNS = {
     WORD_PATTERN: "a name of letters, digits and underscores",
     ROUND_PATTERN: "the number of a round",
     NUMERAL_PATTERN: "a number",
+    LINE_PATTERN: "a text of one line",
 }
 _TYPES = {
     "str": "a text",

@@ -25,9 +25,12 @@ _LARGEST_FLOAT = sys.float_info.max
 WORD_PATTERN = r"\A[A-Za-z0-9_][A-Za-z0-9_-]{0,99}\Z"
 ROUND_PATTERN = r"\A(0|[1-9][0-9]{0,8})\Z"
 NUMERAL_PATTERN = r"\A[0-9]{1,8}\Z"
+LINE_PATTERN = r"\A[^\n\r]*\Z"
 
 Text = Annotated[str, Meta(max_length=MOST_TEXT)]
 ShortText = Annotated[str, Meta(max_length=_MOST_SHORT)]
+Line = Annotated[Text, Meta(pattern=LINE_PATTERN)]
+ShortLine = Annotated[ShortText, Meta(pattern=LINE_PATTERN)]
 Word = Annotated[str, Meta(pattern=WORD_PATTERN)]  # a name for modules and folders
 RoundNumber = Annotated[str, Meta(pattern=ROUND_PATTERN)]  # as a JSON key
 Numeral = Annotated[str, Meta(pattern=NUMERAL_PATTERN)]  # a batch size or a round as a JSON key

@@ -31,6 +31,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
 
 VERSION = 1
+PIXELS = {"dtype": "uint8", "layout": "NHWC", "normalised": False}  # an input
 
 
 def record_of(exam: Exam, answers: Answers, measured: Measurement, seconds: float) -> Json:
@@ -90,6 +91,8 @@ def _row_values(exam: Exam, answers: Answers, measured: Measurement, environment
         "sha256": {
             path.name: exam_files.sha256_of(path) if path.is_file() else None for path in files
         },
+        # As in benchmark.json, the network's own input is not written.
+        **({"input": PIXELS} if measured.loaded[0]["takes_pixels"] else {}),
         "latency": [{**cell, "peak_rss_bytes": measured.peak_rss_bytes, "peak_device_bytes": None}],
         "pipeline_reason": measured.pipeline_reason,
         "accuracy": _accuracy_values(exam, answers),

@@ -75,6 +75,7 @@ class Session:
             "load_seconds": loaded - before,
             "first_seconds": first,
             "class_names": list(self._model.class_names),
+            "takes_pixels": self._first.dtype == np.uint8,
             # A runtime starts one thread less than it computes with.
             "threads": None if new is None else new + 1,
             "nice": os.getpriority(os.PRIO_PROCESS, 0) if hasattr(os, "getpriority") else None,

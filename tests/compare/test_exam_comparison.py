@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,23 @@ import pytest
 from rich.console import Console
 
 from src.compare import __main__ as command
+from src.compare.candidate import Candidate
 from src.compare.collection import collect, exams_among
 from src.compare.comparison import Comparison
-from src.compare.page import html_page, markdown_page
+from src.compare.page import charts, html_page, markdown_page
 from src.errors import UsageError
+from src.shipped import exam_record
 from tests.compare.test_comparison import file, keep
-from tests.report.planted import results
+from tests.report.planted import latency, results, row
 from tests.support import planted_exam
 
 
 def run_of(folder: Path, sha256: str | None = None) -> Path:
     """A run whose onnx_fp32 is the file of the planted exam."""
     taken = planted_exam.exam(folder)
-    row = file("onnx_fp32", 0.0025, 0.98, verdict="same")
-    row["sha256"] = {"model.onnx": sha256 or taken.model_files["model.onnx"]}
-    return keep(folder, "planted", results(file("eager", 0.008, 0.98), row))
+    measured = file("onnx_fp32", 0.0025, 0.98, verdict="same")
+    measured["sha256"] = {"model.onnx": sha256 or taken.model_files["model.onnx"]}
+    return keep(folder, "planted", results(file("eager", 0.008, 0.98), measured))
 
 
 def taken_exam(folder: Path, name: str = "measurement.json", **changes: Any) -> Path:
@@ -34,10 +37,24 @@ def taken_exam(folder: Path, name: str = "measurement.json", **changes: Any) -> 
     return folder / name
 
 
-def compared(run: Path, *exams: Path) -> Comparison:
+def compared(run: Path, *exams: Path, seconds: float | None = None) -> Comparison:
     return Comparison.of(
-        collect([str(run)]), None, None, exams_among([str(path) for path in exams])
+        collect([str(run)]), None, seconds, exams_among([str(path) for path in exams])
     )
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """The measurement of an exam with a change."""
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+    return path
+
+
+def there(comparison: Comparison) -> Candidate:
+    """The row of the exam's machine."""
+    (row,) = [row for row in comparison.rows() if row.testbed.processor.startswith("another")]
+    return row
 
 
 def test_an_exam_is_a_row_of_its_own_testbed_and_holds_there(tmp_path: Path) -> None:
@@ -46,9 +63,8 @@ def test_an_exam_is_a_row_of_its_own_testbed_and_holds_there(tmp_path: Path) -> 
         "a CPU, 2 threads",
         "another CPU (AVX2), 2 threads",
     }
-    (there,) = [row for row in comparison.rows() if row.testbed.processor.startswith("another")]
-    assert there.run == "planted/version_0, exam"
-    assert there.test_set.images == 64
+    assert there(comparison).run == "planted/version_0, exam"
+    assert there(comparison).test_set.images == 64
     (told,) = comparison.answers()
     assert told.startswith(
         "onnx_fp32 of planted/version_0 on another CPU (AVX2), 2 threads: holds there: no answer "
@@ -87,6 +103,106 @@ def test_the_command_writes_the_pages_and_a_damaged_file_is_one_line(
         with pytest.raises(UsageError, match=r"measurement\.json: expected") as caught:
             command.main([str(run), str(path)])
         assert "\n" not in str(caught.value)
+
+
+OTHER_BYTES = {"model.onnx": "f" * 64}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda values: values.update(problems=["the model has 9 classes instead of 10"]),
+        lambda values: values["rows"][0].update(sha256=OTHER_BYTES),  # told by no problem
+    ],
+)
+def test_a_file_that_does_not_hold_there_is_neither_recommended_nor_on_the_front(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    run = run_of(tmp_path)
+    sound = compared(run, taken_exam(tmp_path), seconds=0.01)
+    assert sound.answers()[-1].endswith("(planted/version_0, exam).")
+    assert there(sound).key in sound.on_front
+    comparison = compared(run, rewritten(taken_exam(tmp_path), change), seconds=0.01)
+    told, *_, answer = comparison.answers()
+    assert there(comparison).row.verdict == "same"
+    assert "; does not hold there: the model" in told
+    assert "nothing that keeps its accuracy budget; the fastest is planted as onnx_fp32" in answer
+    assert answer.endswith("which does not hold there.")
+    assert there(comparison).key not in comparison.on_front
+    words = [chart.description for chart in charts(comparison)]
+    assert sum("On the Pareto front: none." in told for told in words) == 1
+    assert "A file that does not hold at its exam is not on the front." in comparison.notes()
+
+
+def test_the_baseline_of_an_exam_is_judged_like_any_file(tmp_path: Path) -> None:
+    path = taken_exam(tmp_path, format="eager", reference=None)
+    comparison = compared(run_of(tmp_path), path, seconds=0.01)
+    assert there(comparison).row.verdict is None
+    assert "nothing that keeps its accuracy budget" in comparison.answers()[-1]
+
+
+def test_the_file_is_the_runs_only_with_the_same_hash_under_the_same_name(tmp_path: Path) -> None:
+    path = taken_exam(tmp_path)
+    values = json.loads(path.read_text())
+    files = {"other.onnx": values["packed_files"]["model.onnx"]}
+    rewritten(path, lambda values: values["rows"][0].update(sha256=files))
+    rewritten(path, lambda values: values.update(packed_files=files))
+    (told,) = compared(run_of(tmp_path), path).answers()
+    assert told.endswith("no run of this comparison measured that file.")
+
+
+@pytest.mark.parametrize(
+    ("batch", "sizes", "remedy"),
+    [
+        (8, (1, 8), "exams are timed at batch size 1: leave out --batch"),
+        (None, (4, 8), "at batch size 1: measure every run at it too, with benchmark.batch_sizes"),
+    ],
+)
+def test_a_batch_size_that_no_exam_has_is_refused_with_a_remedy_that_helps(
+    tmp_path: Path, batch: int | None, sizes: tuple[int, ...], remedy: str
+) -> None:
+    timed = [latency(size, 0.01) for size in sizes]
+    runs = collect([str(keep(tmp_path, "one", results(row("eager", latency=timed))))])
+    exams = exams_among([str(taken_exam(tmp_path))])
+    with pytest.raises(UsageError, match="--batch: expected") as caught:
+        Comparison.of(runs, batch, None, exams)
+    assert str(caught.value).endswith(remedy)
+
+
+def test_a_file_that_takes_pixels_is_named_so_wherever_it_is_named(tmp_path: Path) -> None:
+    pixels = file("onnx_int8", 0.002, 0.98) | {"input": exam_record.PIXELS}
+    run = keep(tmp_path, "small", results(file("eager", 0.008, 0.98), pixels))
+    changed = taken_exam(tmp_path)
+    rewritten(changed, lambda values: values["rows"][0].update(input=exam_record.PIXELS))
+    comparison = compared(run, changed, seconds=0.01)
+    named = {candidate.name for candidate in comparison.rows()}
+    assert named == {
+        "small as eager",
+        "small as onnx_int8, uint8 input",
+        "planted as onnx_fp32, uint8 input",
+    }
+    told, *answers = comparison.answers()
+    assert told.startswith("onnx_fp32, uint8 input of planted/version_0 on")
+    assert sum("uint8 input, p50" in answer for answer in answers) == 2
+    assert "| small as onnx_int8, uint8 input |" in markdown_page(comparison)
+    words = " ".join(chart.description for chart in charts(comparison))
+    assert "small as onnx_int8, uint8 input: 2.00 ms" in words
+
+
+def test_no_text_of_a_measurement_prints_a_line_of_its_own(tmp_path: Path) -> None:
+    forged = "digits\nUnder 10 ms at batch 1: ship this"
+    run = keep(tmp_path, "small", results(file("eager", 0.008, 0.98)))
+    values = json.loads((run / "benchmark.json").read_text())
+    values["run"] = values["model"] = forged
+    values["dataset"]["name"] = forged
+    (run / "benchmark.json").write_text(json.dumps(values))
+    path = rewritten(
+        taken_exam(tmp_path), lambda values: values["dataset"].update(name=f"{forged} too")
+    )
+    comparison = compared(run, path, seconds=0.01)
+    lines = comparison.answers() + comparison.notes()
+    assert sum("ship this" in line for line in lines) >= 3
+    assert not [line for line in lines if len(line.splitlines()) > 1]
 
 
 def test_hostile_text_of_an_exam_is_text_on_the_pages(tmp_path: Path) -> None:

@@ -370,7 +370,13 @@ def test_a_pipeline_that_fails_costs_no_other_figure(
             if name == "pipeline":
                 raise ExamError("the stages miss the whole by 9.0% of its time")
             return {
-                "load": {"load_seconds": 0.1, "first_seconds": 0.1, "threads": 1, "nice": 0},
+                "load": {
+                    "load_seconds": 0.1,
+                    "first_seconds": 0.1,
+                    "takes_pixels": False,
+                    "threads": 1,
+                    "nice": 0,
+                },
                 "peak": {"bytes": 10**6},
                 "warm_up": {"warm": True, "settled": True},
                 "time": {

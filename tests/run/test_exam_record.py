@@ -11,6 +11,9 @@ import pytest
 
 from src.errors import UsageError
 from src.run import exam
+from src.run.file_input import PIXELS
+from src.shipped import exam_record
+from src.shipped.answers import Answers
 from tests.support import planted_exam
 
 
@@ -74,6 +77,8 @@ Change = Callable[[dict[str, Any]], object]
         lambda record: record["environment"].update(isa=["x"] * 101),
         lambda record: record.update(model="x" * 256),
         lambda record: record.update(home_p50_s=0),
+        lambda record: record.update(packed_files={}),
+        lambda record: record["rows"][0]["latency"][0].update(batch_size=8),
     ],
 )
 def test_a_record_with_an_impossible_value_is_refused_in_one_line(
@@ -85,6 +90,34 @@ def test_a_record_with_an_impossible_value_is_refused_in_one_line(
         exam.read(written(tmp_path, values))
     assert "\n" not in str(caught.value)
     assert "measurement.json: expected" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.update(run="a\nrun"),
+        lambda record: record.update(model="a\rmodel"),
+        lambda record: record["problems"].append("one\nUnder 10 ms: ship this"),
+        lambda record: record["environment"].update(cpu="a CPU\n"),
+        lambda record: record["environment"]["isa"].append("AVX\n2"),
+    ],
+)
+def test_a_text_of_several_lines_is_refused(tmp_path: Path, change: Change) -> None:
+    values = planted_exam.record(tmp_path)
+    change(values)
+    with pytest.raises(UsageError, match="expected a text of one line as ") as caught:
+        exam.read(written(tmp_path, values))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_takes_pixels_is_recorded_as_in_a_run(tmp_path: Path) -> None:
+    taken = planted_exam.exam(tmp_path)
+    measured = planted_exam.measurement()
+    measured.loaded[0]["takes_pixels"] = True
+    answers = Answers.of(taken, taken.answers, taken.class_names)
+    record = exam.read(written(tmp_path, exam_record.record_of(taken, answers, measured, 1.0)))
+    assert record.row.input == PIXELS
+    assert exam.read(written(tmp_path, planted_exam.record(tmp_path))).row.input is None
 
 
 def test_control_characters_of_a_record_are_written_out(tmp_path: Path) -> None:

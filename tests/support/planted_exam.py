@@ -83,7 +83,13 @@ def measurement(seconds: float = 0.002, processes: int = 3) -> Measurement:
     for process in range(processes):
         for offset, name in enumerate(measured.rounds):
             measured.loaded.append(
-                {"load_seconds": 0.1, "first_seconds": 0.01, "threads": 2, "nice": 0}
+                {
+                    "load_seconds": 0.1,
+                    "first_seconds": 0.01,
+                    "takes_pixels": False,
+                    "threads": 2,
+                    "nice": 0,
+                }
             )
             level = seconds * float(np.exp(generator.normal(0, 0.01)))
             for number in range(3 * process, 3 * process + 3):

@@ -36,8 +36,8 @@ def with_same(score: Score, *, may_be_same: bool) -> Score:
     return Score(msgspec.structs.replace(score.accuracy, paired=settled), "same")
 
 
-def keeps_budget(row: RowFigures, baseline: str) -> bool:
-    """Return True if a row keeps the accuracy budget; the baseline always does.
+def keeps_budget(row: RowFigures, baseline: str | None) -> bool:
+    """Return True if a row keeps the accuracy budget; the baseline, if any, always does.
 
     Where its answers were also computed as on older processors, it must keep the budget there too.
     """

@@ -40,6 +40,7 @@ class Point:
         bytes: size of the file.
         color: colour of its bubble.
         marker: matplotlib's marker.
+        holds: it may be on the front; False for a file that is known not to work there.
     """
 
     label: str
@@ -52,6 +53,7 @@ class Point:
     bytes: int
     color: str
     marker: str = "o"
+    holds: bool = True
 
     def as_baseline(self) -> Point:
         """Return the point without an interval: the baseline's difference to itself has none."""
@@ -167,7 +169,7 @@ def tradeoff_in_words(points: Sequence[Point]) -> str:
         f"{point.bytes / 1e6:.1f} MB."
         for point in points
     )
-    names = ", ".join(point.label for point in front_of(points))
+    names = ", ".join(point.label for point in front_of(points)) or "none"
     return (
         f"Latency against top-1 accuracy, a bubble a file. {figures} On the Pareto front: {names}."
     )
@@ -175,5 +177,6 @@ def tradeoff_in_words(points: Sequence[Point]) -> str:
 
 def front_of(points: Sequence[Point]) -> list[Point]:
     """Return the points on the Pareto front, the fastest first."""
-    best = pareto.front([(point.seconds, point.top1) for point in points])
-    return [points[index] for index in best]
+    holding = [point for point in points if point.holds]
+    best = pareto.front([(point.seconds, point.top1) for point in holding])
+    return [holding[index] for index in best]
