@@ -48,7 +48,7 @@ HEADERS = {
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the page sends: the result of a task, or what it is when it starts."""
+    """Answer of the page: the result of a task, or its description when it starts."""
 
     error: str | None = None
     isolated: bool = False

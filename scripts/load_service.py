@@ -58,7 +58,7 @@ NOTHING = "closed"  # the connection ended without an answer
 
 @dataclass
 class Outcomes:
-    """What became of the requests, and the memory of the service over time."""
+    """Outcomes of the requests, and the memory of the service over time."""
 
     good: Counter[str] = field(default_factory=Counter)  # by status
     seconds: list[float] = field(default_factory=list)  # of good requests with 200

@@ -1,4 +1,4 @@
-"""How the service runs the model, and its limits."""
+"""Settings of the service: the run of the model, and limits."""
 
 from __future__ import annotations
 

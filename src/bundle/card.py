@@ -21,7 +21,7 @@ _MOST_CLASSES = 20  # in the card; class_names.json has all
 
 @dataclass(frozen=True)
 class Shipment:
-    """What is in a bundle besides the model, its program and its test image.
+    """Contents of a bundle besides the model, its program and its test image.
 
     Args:
         bundling: of the format.

@@ -28,7 +28,7 @@ class ComparedFile(Record, frozen=True, kw_only=True):
     runtimes: list[Text] = empty_list()  # as the two processes report them
     here: Cell | None = null()  # under the installed version
     there: Cell | None = null()  # under the other version
-    # How many times as fast as here, paired round by round.
+    # Ratio of the speed there to the speed here, paired round by round.
     speed: Interval | None = null()
     changed: Count | None = null()  # images with another top-1
     accuracy: Accuracy | None = null()  # under the other version, compared with here

@@ -14,7 +14,7 @@ _NICE = -20  # the highest priority that is not real-time; privileged
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the generator and the streams run.
+    """Cores of the generator and of the streams.
 
     Args:
         streams: cores that the streams may use.

@@ -48,7 +48,7 @@ class Servers(Protocol):
 
 @dataclass(frozen=True)
 class Traffic:
-    """What happened to the requests of a probe.
+    """The outcome of the requests of a probe.
 
     Args:
         latencies: from the scheduled time to the answer, for the requests that were sent. A request

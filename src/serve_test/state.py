@@ -1,4 +1,4 @@
-"""What is known of each configuration of a load test."""
+"""The known probes of each configuration of a load test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from src.serve_test.setups import Setup
 
 @dataclass
 class State:
-    """What is known of one configuration."""
+    """The known probes of one configuration."""
 
     setup: Setup
     call: float | None = None  # median seconds of a single call

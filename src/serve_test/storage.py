@@ -18,7 +18,7 @@ from src.system.console import Report
 
 @dataclass(frozen=True)
 class Storage:
-    """Where a command reads what is known, and writes what it measures.
+    """Files that a command reads known probes from, and writes new ones to.
 
     A measurement goes on in the file that it was read from. One that would take the place of an
     earlier record is written beside it until it is done.

@@ -163,7 +163,7 @@ def _print(lines: Sequence[str]) -> None:
     try:
         print("\n".join(lines), flush=True)
     except (OSError, ValueError) as error:  # the latter is a character that cannot be shown
-        # What is still buffered would fail again when Python ends.
+        # Python would write the rest of the buffer when it ends, and fail again.
         with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         with contextlib.suppress(OSError):
