@@ -13,13 +13,12 @@ from src import formats
 from src.benchmark import suite
 from src.benchmark.environment import description
 from src.benchmark.options import BenchmarkOptions
+from src.benchmark.reference import reference_of
 from src.benchmark.row import Row
 from src.benchmark.schedule import Schedule
 from src.benchmark.statistics.latency import summarize
 from src.benchmark.statistics.verdict import with_same
 from src.errors import UsageError
-from src.export import reference_outputs
-from src.export.stage import PROBE
 from src.run import version_comparison
 from src.run.file_input import BatchMaker
 from src.run.folder import Run
@@ -134,9 +133,7 @@ def compare_versions(
     limits = Limits(timing.effective_threads, timing.timeout_seconds, timing.memory_limit)
     started = time.monotonic()
     try:
-        reference = reference_outputs.read(
-            run.require(run.own("exports", PROBE), f"run python -m src.export {run.quoted}")
-        )
+        reference = reference_of(run, manifest)
         for number, row in enumerate(rows):
             report("loading", row.name, number, len(rows))
             row.start(run.exports, limits, reference)

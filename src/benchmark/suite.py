@@ -21,15 +21,13 @@ from src.benchmark.environment import description
 from src.benchmark.flipped import FlippedImages
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.plan import planned_with_baseline
+from src.benchmark.reference import reference_of
 from src.benchmark.row import Row
 from src.benchmark.row_pipeline import PipelineFiles
 from src.benchmark.schedule import Schedule
 from src.data.pipeline.encoded import ImagesOfSplit
 from src.data.pipeline.split import Split
 from src.errors import LightshipError, UsageError
-from src.export import reference_outputs
-from src.export.stage import PROBE
-from src.run import fingerprint
 from src.run.circumstances import Environment
 from src.run.facts import ScoredDataset
 from src.run.folder import Run
@@ -226,18 +224,9 @@ def _start(
     """Load every row and check it against the reference outputs.
 
     Raises:
-        UsageError: the reference outputs are missing, or not as the export wrote them.
+        UsageError: see :func:`reference_of`.
     """
-    path = run.require(run.own("exports", PROBE), f"run python -m src.export {run.quoted}")
-    written = manifest.probe_files
-    if written and not fingerprint.is_as_written(run.exports, written):
-        raise UsageError(
-            str(path),
-            expected="the images and logits that the export wrote",
-            found="another file",
-            remedy=f"run python -m src.export {run.quoted}",
-        )
-    reference = reference_outputs.read(path)
+    reference = reference_of(run, manifest)
 
     def load(number: int, row: Row) -> None:
         report("loading", f"{row.name} on {row.device}", number, len(rows))

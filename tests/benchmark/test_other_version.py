@@ -13,15 +13,17 @@ from src.benchmark.other_version import VersionOptions, compare_versions, speed_
 from src.cli.commands import benchmark
 from src.cli.commands.other_version import require_no_regression
 from src.errors import LightshipError, UsageError
+from src.export.stage import PROBE
 from src.report.sections.versions import sentences
 from src.run import version_comparison
 from src.run.folder import Run
 from src.run.latency import Interval
+from src.run.layout import as_dict
 from src.run.reading import convert
 from src.run.version_comparison import VersionComparison
-from src.system import environments
+from src.system import atomic_files, environments
 from src.system.environments import Environment
-from tests.benchmark.planted_formats import Data, only, silent
+from tests.benchmark.planted_formats import Data, only, silent, taken
 from tests.report.planted import results
 
 HERE = importlib.metadata.version("numpy")
@@ -122,6 +124,17 @@ def test_a_version_that_is_not_named_is_asked_for(
     monkeypatch.setattr(sys, "argv", ["benchmark", *words])
     with pytest.raises(UsageError, match=r"^--with: expected a package and a version; found"):
         benchmark.main()
+
+
+@pytest.mark.usefixtures("other")
+def test_reference_outputs_that_were_changed_are_refused_for_a_comparison_too(run: Run) -> None:
+    only(run, "eager")
+    manifest = as_dict(run.read_manifest())
+    manifest["probe_files"] = taken(run.exports, PROBE)
+    atomic_files.write_json(run.manifest, manifest)
+    (run.exports / PROBE).write_bytes(b"another")
+    with pytest.raises(UsageError, match="expected the images and logits that the export wrote"):
+        compare_versions(run, Data(), OPTIONS, silent)
 
 
 @pytest.mark.usefixtures("other")
