@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -100,6 +101,8 @@ class Row:
             reference: images (n, 3, H, W) and the trained network's logits (n, K) for them.
         """
         self._exports, self._reference_images = exports, reference[0]
+        if self.device == "browser":
+            limits = dataclasses.replace(limits, threads=1)  # as a page without special headers
 
         def load_and_check() -> None:
             present = self.files_now(exports)
@@ -241,7 +244,8 @@ class Row:
         """
         if self.ok:
             is_fp32 = self.figures.precision == "fp32"
-            may_be_same = is_fp32 and baseline is not None
+            # A page computes on the CPU, by whose baseline it is scored.
+            may_be_same = is_fp32 and (baseline is not None or self.device == "browser")
             score = with_same(self.scorecard.result(max_drop), may_be_same=may_be_same)
             if traces is not None:
                 self.figures = row_figures.with_trace(self.figures, self._worker, traces)

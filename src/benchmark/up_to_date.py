@@ -87,7 +87,7 @@ def _is_of(
         (row.name, row.device): (
             row.files_now(run.exports).sha256 if row.ok else row.figures.sha256
         )
-        for row in planned(manifest, options.devices)
+        for row in planned(manifest, options.measured_devices)
     }
     return (
         measured.checkpoint == manifest.checkpoint
@@ -110,6 +110,8 @@ def _decisive(options: MeasuringOptions) -> MeasuringOptions:
         )
     if not options.also_as:  # null in a measurement of before there was this option
         options = msgspec.structs.replace(options, also_as=[])
+    if not options.browser:
+        options = msgspec.structs.replace(options, browser=False)
     return options
 
 

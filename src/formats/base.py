@@ -52,7 +52,8 @@ class Format(ABC):
     Attributes:
         requires: packages that exporting needs, by import name.
         runs_with: packages that loading and running the exported files need, by import name.
-        devices: the devices that it runs on, "cpu" and "cuda".
+        devices: the devices that it runs on, "cpu", "cuda" and "browser", which is a web page on
+            the CPU with one thread.
         precision: type of the weights and products: "fp32", "int8", ...
         tolerance: largest difference between a logit and eager's that the arithmetic of this format
             can cause, as a share of eager's largest logit. A row with a larger one fails. None for
