@@ -16,6 +16,7 @@ from src import formats
 from src.backends.base import Unavailable
 from src.benchmark import row_figures, turn
 from src.benchmark.options import BenchmarkOptions
+from src.benchmark.row_embedded import RowEmbedded
 from src.benchmark.row_instruction_sets import RowInstructionSets
 from src.benchmark.row_pipeline import PipelineFiles, RowPipeline
 from src.benchmark.row_processes import RowProcesses
@@ -78,6 +79,8 @@ class Row:
         self.scorecard = Scorecard(class_names)
         self.pipeline = RowPipeline()
         self.instruction_sets = RowInstructionSets(class_names)
+        on_cpu = device == "cpu"
+        self.embedded = RowEmbedded(name, export.embedded if on_cpu else None, self.classes)
 
     @property
     def ok(self) -> bool:
@@ -193,6 +196,8 @@ class Row:
         """Time one turn from the bytes of image files to their labels."""
         self._try(lambda: self.pipeline.time(self._started(), files, number, options))
         self._set(pipeline_reason=self.pipeline.reason)
+        if self.ok and self._processes is not None:
+            self.embedded.time(self._processes.number, files, number, options)
 
     def speedup(self, other: Row, size: int) -> Interval | None:
         """Return how many times faster this row is than ``other``; None with too few rounds."""
@@ -202,6 +207,7 @@ class Row:
         """Read the profile and the load times, and check that the files did not change."""
         self._try(self._read_last_figures)
         self._try(self._require_unchanged)
+        self.embedded.end_timing()
 
     def raw(self) -> MeasuredRow:
         """Return the raw measurement, from which :meth:`finish` computes the figures."""
@@ -214,6 +220,7 @@ class Row:
             scorecard=self.scorecard.raw(),
             pipeline=self.pipeline.raw(),
             instruction_sets=self.instruction_sets.raw(),
+            embedded=self.embedded.raw(),
         )
 
     def restore(self, raw: MeasuredRow) -> None:
@@ -226,6 +233,7 @@ class Row:
         self.scorecard.restore(raw.scorecard)
         self.pipeline.restore(raw.pipeline)
         self.instruction_sets.restore(raw.instruction_sets)
+        self.embedded.restore(raw.embedded)
 
     def finish(
         self,
@@ -253,12 +261,14 @@ class Row:
                 self.figures = row_figures.with_noise(
                     self.figures, self._worker, self._reference_images, self._exports
                 )
+            over = baseline.pipeline if baseline else None
             self._set(
                 accuracy=score.accuracy,
                 verdict=score.verdict,
                 instruction_sets=self.instruction_sets.figures(max_drop, is_fp32=is_fp32),
                 latency=[self._cell(size, baseline, counterpart) for size in self.rounds],
-                pipeline=self.pipeline.figures(baseline.pipeline if baseline else None, max_drop),
+                pipeline=self.pipeline.figures(over, max_drop),
+                embedded=self.embedded.figures(self.pipeline, over, max_drop),
             )
         self.close()
         fields = self.figures.__struct_fields__
@@ -302,6 +312,7 @@ class Row:
     def close(self) -> None:
         """End the process, if there is one."""
         self.instruction_sets.close()
+        self.embedded.close()
         if self._processes is not None:
             self._processes.close()
 

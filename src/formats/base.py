@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from src.backends.base import ExportSource, Runtime
+from src.backends.base import ExportSource, PictureClassifier, Runtime
 from src.run.facts import ExportDetails, PreprocessingFacts
 from src.run.file_input import NORMALISED, Batch, FileInput
 
@@ -156,6 +156,13 @@ class Format(ABC):
 
         It is made from the file in ``folder``. Its input is one uint8 image (height, width, 3) of
         any size, its output probabilities (K,). Only formats with ``embeds`` implement it.
+        """
+        raise NotImplementedError(f"{self.name} cannot hold its preprocessing")
+
+    def load_embedded(self, folder: Path, threads: int) -> PictureClassifier:
+        """Load what :meth:`embed` wrote into ``folder``, on the CPU.
+
+        Only formats with ``embeds`` implement it.
         """
         raise NotImplementedError(f"{self.name} cannot hold its preprocessing")
 

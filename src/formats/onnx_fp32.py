@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from src.backends.base import ExportSource, Runtime
+from src.backends.base import ExportSource, PictureClassifier, Runtime
 from src.backends.onnx import embedding, file
+from src.backends.onnx.picture_runtime import PictureRuntime
 from src.backends.onnx.pixel_input import fold_centre
 from src.backends.onnx.runtime import INPUT, OUTPUT, PROVIDERS, OnnxRuntime
 from src.formats.base import Bundling, Format
@@ -65,3 +66,6 @@ class OnnxFp32(Format):
 
     def embed(self, folder: Path, target: Path) -> None:
         embedding.embed(folder, target)
+
+    def load_embedded(self, folder: Path, threads: int) -> PictureClassifier:
+        return PictureRuntime(folder / file.FILE, threads)

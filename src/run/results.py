@@ -11,7 +11,8 @@ History of the format; every version can be read:
    file to its label. A recommendation's ``objective`` may be ``pipeline``.
 4. A row has ``instruction_sets``: its answers with the kernels for older instruction sets. A
    recommendation has ``holds_here_only``.
-5. A row's device may be ``browser``.
+5. A row's device may be ``browser``. A row has ``embedded``: the measurement of its file with the
+   preprocessing inside.
 """
 
 from __future__ import annotations

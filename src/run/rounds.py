@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from msgspec import Meta
 
 from src.run.circumstances import Environment, MeasuringOptions
+from src.run.embedded import RawEmbedded
 from src.run.facts import Checkpoint, ScoredDataset
 from src.run.latency import Memory, Turn
 from src.run.pipeline import ImageSample, RawPipeline
@@ -114,6 +115,7 @@ class MeasuredRow(Record, frozen=True, kw_only=True):
     scorecard: ScorecardSums
     pipeline: RawPipeline | None = null()  # null if it was not timed
     instruction_sets: dict[InstructionSet, RawInstructionSet] = empty_dict()
+    embedded: RawEmbedded | None = null()
 
     def __post_init__(self) -> None:
         if not self.figures.is_ok:

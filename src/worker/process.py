@@ -252,7 +252,19 @@ class WorkerProcess:
         Raises:
             WorkerError: the request failed.
         """
-        request = protocol.Predict()
+        return self._logits(protocol.Predict(), images)
+
+    def answer_files(self, contents: list[bytes]) -> NDArray[np.float32]:
+        """Return logits (n, K) for n image files, by a file with its preprocessing inside.
+
+        Raises:
+            WorkerError: the request failed.
+        """
+        return self._logits(protocol.AnswerFiles(contents=contents))
+
+    def _logits(
+        self, request: protocol.Request[protocol.Logits], images: NDArray[Any] | None = None
+    ) -> NDArray[np.float32]:
         answer = self.ask(request, images)
         try:
             data = self._receive(request.name)

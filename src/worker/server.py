@@ -20,7 +20,7 @@ from typing import assert_never
 import numpy as np
 
 from src import formats
-from src.backends.base import Profile, Runtime, Unavailable
+from src.backends.base import PictureClassifier, Profile, Runtime, Unavailable
 from src.backends.self_timed import SelfTimed
 from src.errors import LightshipError, describe
 from src.run import row
@@ -31,7 +31,8 @@ from src.worker import lifetime, protocol
 from src.worker.answer import Logits, UnusableAnswer, logits_of
 from src.worker.energy import EnergyMeter
 from src.worker.memory_peak import peak_when_steady
-from src.worker.pipeline import ImagePipeline
+from src.worker.picture_pipeline import PicturePipeline, answered
+from src.worker.pipeline import FilePipeline, ImagePipeline
 from src.worker.self_timed_stopwatch import SelfTimedStopwatch
 from src.worker.stopwatch import Stopwatch
 
@@ -46,7 +47,8 @@ class Worker:
         self._threads = threads
         self._runtime: Runtime | None = None
         self._held: Batch | None = None
-        self._pipeline: ImagePipeline | None = None
+        self._classifier: PictureClassifier | None = None  # with its preprocessing inside
+        self._pipeline: FilePipeline | None = None
         self._classes: int | None = None
         self._energy = EnergyMeter(device)
         self._empty_rss = machine.peak_rss_bytes()
@@ -66,23 +68,28 @@ class Worker:
             importlib.import_module(package)
         return protocol.Imported(import_seconds=perf_counter() - started)
 
-    def load(self, classes: int | None = None) -> protocol.Loaded:
+    def load(self, classes: int | None = None, *, embedded: bool = False) -> protocol.Loaded:
         """Import the runtime if necessary, then load the file; time both.
 
         Args:
             classes: K, which every output must have; None to accept any number.
+            embedded: the file has its preprocessing inside.
         """
         self._classes = classes
         imported = self.import_runtime()
         started = perf_counter()
-        self._runtime = self._format.load(self._folder, self._device, self._threads)
-        self._runtime.synchronize()
+        loaded: Runtime | PictureClassifier
+        if embedded:
+            loaded = self._classifier = self._format.load_embedded(self._folder, self._threads)
+        else:
+            loaded = self._runtime = self._format.load(self._folder, self._device, self._threads)
+            self._runtime.synchronize()
         return protocol.Loaded(
             import_seconds=imported.import_seconds,
             load_seconds=perf_counter() - started,
             nice=os.getpriority(os.PRIO_PROCESS, 0),
             requested={"device": self._device, "threads": self._threads},
-            effective=self._runtime.settings,
+            effective=loaded.settings,
         )
 
     def predict(self, images: Batch) -> Logits:
@@ -177,11 +184,21 @@ class Worker:
         if isinstance(self._runtime, SelfTimed):
             raise LightshipError("a page decodes and resizes by its own code, which is not timed")
         if isinstance(request, protocol.HoldFiles):
-            self._pipeline = ImagePipeline(self._loaded(), request.preprocessing, request.contents)
+            self._pipeline = (
+                PicturePipeline(self._classifier, request.contents)
+                if self._classifier
+                else ImagePipeline(self._loaded(), request.preprocessing, request.contents)
+            )
             return self._pipeline.classify()
         if self._pipeline is None:
             raise RuntimeError("no files are held")
         return self._pipeline.time(request)
+
+    def answer_files(self, contents: list[bytes]) -> Logits:
+        """Classify image files: see :func:`src.worker.picture_pipeline.answered`."""
+        if self._classifier is None:
+            raise RuntimeError("no file with its preprocessing inside is loaded")
+        return answered(self._classifier, contents, self._classes)
 
     def _accepted(self, images: Batch) -> Batch:
         """Return images as they are, or raise a ValueError if the file takes another type."""
@@ -247,7 +264,7 @@ def _answer(  # noqa: C901, PLR0911, PLR0912  # one case a request
         case protocol.ImportRuntime():
             return worker.import_runtime()
         case protocol.Load():
-            return worker.load(request.classes)
+            return worker.load(request.classes, embedded=request.embedded)
         case protocol.Predict():
             return worker.predict(images)
         case protocol.Hold():
@@ -266,6 +283,8 @@ def _answer(  # noqa: C901, PLR0911, PLR0912  # one case a request
             return worker.peak_memory(images)
         case protocol.Trace():
             return worker.trace(request.path)
+        case protocol.AnswerFiles():
+            return worker.answer_files(request.contents)
         case protocol.HoldFiles() | protocol.TimePipeline():
             return worker.pipeline(request)
         case protocol.CompareTensors():

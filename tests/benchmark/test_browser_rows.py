@@ -14,9 +14,9 @@ BROWSER = replace(OPTIONS, browser=True, memory=True, batch_sizes=[1])
 
 
 def test_a_browser_is_measured_as_rows_of_their_own_when_it_is_asked_for(run: Run) -> None:
-    only(run, "eager", "talking", "shifted")
+    only(run, "eager", "talking", "shifted", "no-browser", "no-memory")
     results = measure(run, Data(), BROWSER, silent)
-    assert [row.device for row in results.rows] == ["cpu"] * 3 + ["browser"] * 3
+    assert [row.device for row in results.rows] == ["cpu"] * 5 + ["browser"] * 5
     row = results.row("talking", "browser")
     assert row is not None
     assert row.is_ok
@@ -34,16 +34,7 @@ def test_a_browser_is_measured_as_rows_of_their_own_when_it_is_asked_for(run: Ru
     assert sentences[1].startswith("In a web page on this CPU ship ")
     notes = " ".join(measurements.section(results).notes)
     assert "web in headless B 1, WebAssembly with one thread" in notes
-
-
-def test_a_browser_is_not_measured_by_default(run: Run) -> None:
-    rows = planned_with_baseline(run.read_manifest(), OPTIONS)
-    assert {row.device for row in rows} == {"cpu"}
-
-
-def test_without_a_browser_its_row_is_skipped_and_unknown_memory_is_a_reason(run: Run) -> None:
-    only(run, "eager", "no-browser", "no-memory")
-    results = measure(run, Data(), BROWSER, silent)
+    # Without a browser its row is skipped, and a peak that is not known has its reason.
     row = results.row("no-browser", "browser")
     assert row is not None
     assert (row.status, row.reason) == ("skipped", "no browser; install Chromium")
@@ -53,3 +44,8 @@ def test_without_a_browser_its_row_is_skipped_and_unknown_memory_is_a_reason(run
     memory = other.latency[0].peak_memory
     assert memory is not None
     assert "does not tell the memory of another process" in str(memory.memory_reason)
+
+
+def test_a_browser_is_not_measured_by_default(run: Run) -> None:
+    rows = planned_with_baseline(run.read_manifest(), OPTIONS)
+    assert {row.device for row in rows} == {"cpu"}

@@ -121,11 +121,6 @@ PLACES: dict[str, tuple[type[Record], tuple[Any, ...], Any, str]] = {
         "tpu",
         "one of cpu, cuda, browser as rows[0].device",
     ),
-        Results,
-        ("rows", 0, "device"),
-        "tpu",
-        "one of cpu, cuda, browser as rows[0].device",
-    ),
     "a missing key": (Results, ("environment", "cpu"), ..., "something as environment.cpu"),
     "a table": (
         Results,

@@ -17,6 +17,7 @@ _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-default-apps", "--disable-extensions", "--disable-dev-shm-usage"),
+    *("--disable-crash-reporter", "--disable-breakpad"),
 )
 _END_SECONDS = 10.0
 
