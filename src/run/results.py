@@ -12,7 +12,7 @@ History of the format; every version can be read:
 4. A row has ``instruction_sets``: its answers with the kernels for older instruction sets. A
    recommendation has ``holds_here_only``.
 5. A row's device may be ``browser``. A row has ``embedded``: the measurement of its file with the
-   preprocessing inside.
+   preprocessing inside. Answers with an instruction set have ``emulated``.
 """
 
 from __future__ import annotations

@@ -95,6 +95,7 @@ class RawInstructionSet(Record, frozen=True, kw_only=True):
     reason: Text | None
     scorecard: ScorecardSums | None  # null if the status is not ok
     changed: Count  # images with another top-1 than the row's own
+    emulated: Text | None = null()  # emulator and processor; null if it ran natively
 
     def __post_init__(self) -> None:
         card = self.scorecard

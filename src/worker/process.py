@@ -22,8 +22,9 @@ from src import formats
 from src.backends.base import Unavailable
 from src.errors import one_line
 from src.run.file_input import Batch, BatchMaker, NotPixelsError
-from src.system import cpuid_mask
-from src.system.cpuid_mask import InstructionSet
+from src.system import emulation
+from src.system.cpuid_mask import CannotHideError, InstructionSet
+from src.system.emulation import Restriction
 from src.system.subprocesses import resident_bytes
 from src.worker import nvml, protocol
 from src.worker.answer import UnusableAnswer
@@ -84,7 +85,11 @@ class WorkerProcess:
         python: interpreter of another environment; None for this one.
 
     Raises:
-        Unavailable: newer instruction sets cannot be hidden from a process here.
+        Unavailable: newer instruction sets cannot be hidden from a process here, and no older
+            processor can be emulated.
+
+    Attributes:
+        emulator: name of the emulator and its processor; None if the process runs natively.
     """
 
     def __init__(
@@ -97,7 +102,8 @@ class WorkerProcess:
         instruction_set: InstructionSet | None = None,
         python: Path | None = None,
     ) -> None:
-        hiding = _hiding(instruction_set)
+        hiding, emulator = _restricted(instruction_set)
+        self.emulator = emulator.name if emulator else None
         self._limits = limits
         self._batch_maker = batch_maker
         self._mixes_batch = formats.get(name).mixes_batch
@@ -105,6 +111,7 @@ class WorkerProcess:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         self._connection, worker_connection = Pipe()
         command = [
+            *(emulator.command if emulator else ()),
             str(python or sys.executable),
             "-m",
             "src.worker.server",
@@ -316,10 +323,15 @@ class WorkerProcess:
         return f"the worker process ended with {cause}" + (f": {last}" if last else "")
 
 
-def _hiding(instruction_set: InstructionSet | None) -> dict[str, str]:
+def _restricted(instruction_set: InstructionSet | None) -> Restriction:
+    """Return the way to run as on an older processor.
+
+    Raises:
+        Unavailable: there is none here.
+    """
     if instruction_set is None:
-        return {}
+        return Restriction({})
     try:
-        return cpuid_mask.hiding(instruction_set)
-    except cpuid_mask.CannotHideError as error:
+        return emulation.restricting(instruction_set)
+    except CannotHideError as error:
         raise Unavailable(str(error)) from error
