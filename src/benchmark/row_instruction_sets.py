@@ -23,7 +23,7 @@ from src.system import emulation
 from src.system.cpuid_mask import CannotHideError, InstructionSet
 from src.worker import protocol
 from src.worker.answer import Logits
-from src.worker.process import Limits, WorkerError, WorkerProcess
+from src.worker.process import Limits, TimedOutError, WorkerError, WorkerProcess
 
 # A file of machine code has the instructions of the processor that it was compiled on. It ignores
 # a hidden instruction set, and an older processor cannot run it.
@@ -216,7 +216,10 @@ class RowInstructionSets:
             yield
         except (Unavailable, WorkerError) as error:
             answers = self._measured[instruction_set]
-            answers.status = "skipped" if isinstance(error, Unavailable) else "failed"
+            # The time of an emulation says nothing about the processor.
+            is_slow = answers.emulated is not None and isinstance(error, TimedOutError)
+            is_skipped = isinstance(error, Unavailable) or is_slow
+            answers.status = "skipped" if is_skipped else "failed"
             answers.reason, answers.changed = str(error), 0
             worker = self._workers.pop(instruction_set, None)
             if worker is not None:

@@ -75,7 +75,11 @@ def _has_failed(row: RowFigures) -> bool:
         return True
     return row.status == "failed" or any(
         answers.status == "failed"
-        or (answers.status == "skipped" and can_be_tried(row.format, answers.instruction_set))
+        or (
+            answers.status == "skipped"
+            and answers.emulated is None  # else it was tried, and took too long
+            and can_be_tried(row.format, answers.instruction_set)
+        )
         for answers in row.instruction_sets
     )
 

@@ -38,6 +38,10 @@ class WorkerError(Exception):
     """A worker raised an error, died or exceeded a limit; the message is one line."""
 
 
+class TimedOutError(WorkerError):
+    """A worker exceeded the time limit of an answer."""
+
+
 class NotFiniteError(WorkerError):
     """The logits of some images are not finite; the logits of the others are valid.
 
@@ -301,7 +305,8 @@ class WorkerProcess:
                     f"{self._limits.group}max_memory_bytes={self._limits.resident_bytes}; killed"
                 )
             if time.monotonic() > end:
-                self._kill(
+                self._process.kill()
+                raise TimedOutError(
                     f"no answer to {request} within {self._limits.answer_seconds:g} s "
                     f"({self._limits.group}timeout_seconds); killed"
                 )

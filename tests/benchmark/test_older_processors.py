@@ -24,6 +24,7 @@ from src.run.results import Results
 from src.run.row import Row
 from src.system import cpuid_mask, emulation
 from src.system.cpuid_mask import CannotHideError, InstructionSet
+from src.worker.process import TimedOutError
 from tests.benchmark.planted_formats import FEW, Data, only, silent
 from tests.report.planted import row as planted_row
 
@@ -191,6 +192,23 @@ def test_where_nothing_can_be_hidden_an_older_processor_is_emulated_on_fewer_ima
     assert section is not None
     assert section.table.rows[0].cells[1].text == "avx2 (emulated)"
     assert "Emulated by qemu-x86_64 7.2.9, Haswell" in " ".join(section.notes)
+
+
+def test_a_file_that_is_too_slow_under_emulation_is_skipped_and_not_tried_again(
+    run: Run, emulator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(run, "eager", "talking")
+
+    def slow(*_: object) -> None:
+        raise TimedOutError("no answer to load within 1 s; killed")
+
+    monkeypatch.setattr(row_instruction_sets, "_answered_in_time", slow)
+    options = replace(OPTIONS, also_as=["avx2"])
+    first = measure_unless_done(run, Data(), options, silent)
+    (answers,) = answers_of(first, "talking")
+    assert (answers.status, answers.keeps_budget) == ("skipped", None)
+    assert "no answer to load within 1 s" in str(answers.reason)
+    assert measure_unless_done(run, Data(), options, silent) == first
 
 
 def test_few_emulated_images_that_leave_the_budget_open_decide_nothing() -> None:
