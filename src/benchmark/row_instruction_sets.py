@@ -30,7 +30,7 @@ from src.worker.process import Limits, TimedOutError, WorkerError, WorkerProcess
 _COMPILED = "its code is compiled for this processor; compile it on the other one"
 
 EMULATED_SECONDS = 60.0  # of one row; it answers as many images as it can until then
-EMULATED_BATCH = 4
+EMULATED_BATCH = 1  # floating-point instructions are emulated in software: seconds an image
 
 
 def can_be_tried(name: str, instruction_set: InstructionSet) -> bool:
