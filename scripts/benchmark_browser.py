@@ -4,10 +4,10 @@
 scripts/benchmark_browser.py RUN ...             prints the table
 scripts/benchmark_browser.py RUN ... --write     writes it into docs/deployment.md
 
-It needs Chromium, and npm for onnxruntime-web. Each file is the exported one, without its
-preprocessing inside, so it gets the input of the report: one image, with one thread. The same file
-runs natively beside it, in a process of its own, with one thread. Both are warmed up until they are
-steady and timed in turn, in rounds of a changing order and in several processes. It takes about a
+``benchmark.browser=true`` measures the same files in the browser as rows of a measurement, scored
+on all test images. This script answers another question: the cost of the browser itself. The same
+file runs natively beside it with one thread, as the page has, and both are timed in turn, so the
+ratio of their times has an interval. It needs Chromium, and npm at the first use. It takes about a
 minute for each run of 64 pixels. Leave the machine alone meanwhile.
 """
 
@@ -18,18 +18,17 @@ import restart_in_environment  # noqa: F401  # continues in .venv
 import argparse
 import contextlib
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import browser_process
 import marked_page
 import numpy as np
-from browser_process import Browser, Result, Server
-from timed_places import Images, InBrowser, Logits, Native, Place
+from numpy.typing import NDArray
 
+from src import formats as formats_known
 from src.backends.base import Unavailable
+from src.benchmark import turn
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.schedule import rotated
 from src.benchmark.statistics.latency import Rounds, call_seconds, speedup, summarize
@@ -47,7 +46,10 @@ from src.worker.process import Limits, WorkerError, WorkerProcess
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "deployment.md"
 BEGIN = "<!-- made by scripts/benchmark_browser.py: begin -->"
 END = "<!-- made by scripts/benchmark_browser.py: end -->"
-MODEL = "model.onnx"
+PLACES = ("cpu", "browser")
+
+Images = NDArray[np.float32]  # (N, 3, H, W)
+Logits = NDArray[np.float32]  # (N, K)
 
 
 @dataclass
@@ -64,6 +66,7 @@ class FileFigures:
 
     run: str
     format: str
+    note: str = ""  # versions of the browser and its runtime
     native: Timed = field(default_factory=Timed)
     browser: Timed = field(default_factory=Timed)
     images: int = 0
@@ -73,118 +76,97 @@ class FileFigures:
 
 def main() -> None:
     chosen = _parser().parse_args()
-    program = browser_process.program()  # before anything takes time
     if chosen.write and BEGIN not in PAGE.read_text(encoding="utf-8"):
         raise UsageError("--write", expected=f"{BEGIN} in {PAGE}", found="none", remedy="add it")
     runs = [Run(path) for path in chosen.runs]
     options = BenchmarkOptions(rounds=chosen.rounds, processes=chosen.processes)
-    with tempfile.TemporaryDirectory(prefix="lightship-browser-") as name:
-        scratch = Path(name)
-        with Server(browser_process.packages(scratch)) as server:
-            bench = Bench(program, server, scratch, options, chosen.images)
-            try:
-                figures = [each for run in runs for each in bench.measure(run, chosen.formats)]
-            except (WorkerError, Unavailable) as error:
-                raise LightshipError(f"native file: {error}") from error
-    lines = [*table(figures), "", bench.note()]
+    try:
+        figures = [
+            file for run in runs for file in measure(run, chosen.formats, options, chosen.images)
+        ]
+    except (WorkerError, Unavailable) as error:
+        raise LightshipError(str(error)) from error
+    setting = f"{options.processes} processes of {options.rounds} rounds"
+    lines = [*table(figures), "", f"{figures[0].note}, one thread each; {setting}."]
     print("\n".join(lines))
     if chosen.write:
         marked_page.fill(PAGE, BEGIN, END, lines)
 
 
-class Bench:
-    """Measures runs, one after the other.
+def measure(
+    run: Run, formats: Sequence[str], options: BenchmarkOptions, most: int
+) -> list[FileFigures]:
+    """Return the figures of a run's files.
 
     Args:
-        program: path of Chromium.
-        server: serves the page.
-        scratch: for profiles of the browser.
+        run: an exported run.
+        formats: names of the formats.
         options: number of processes and rounds, length of a turn.
-        images: number of test images to compare answers on, at most.
-    """
-
-    def __init__(
-        self, program: str, server: Server, scratch: Path, options: BenchmarkOptions, images: int
-    ) -> None:
-        self._program, self._server, self._scratch = program, server, scratch
-        self._options, self._most = options, images
-        self._page = Result()
-        self._profiles = 0
-
-    def measure(self, run: Run, formats: Sequence[str]) -> list[FileFigures]:
-        """Return the figures of a run's files."""
-        manifest = run.read_manifest()
-        for name in formats:
-            require_exported(manifest, name)
-            require_known(run, manifest, name)
-            require_onnx(run, name)
-        images = test_images(run, self._most)
-        files = [FileFigures(manifest.model, name, images=len(images)) for name in formats]
-        number = 0
-        for process in range(self._options.processes):
-            with contextlib.ExitStack() as stack:
-                places: list[tuple[FileFigures, Timed, Place]] = []
-                for file in files:
-                    native, browser = self._places(stack, run, file.format, images)
-                    if process == 0:
-                        compare(file, native.logits(), browser.logits())
-                    places += [(file, file.native, native), (file, file.browser, browser)]
-                for _, timed, place in places:
-                    timed.warm &= place.warm_up(self._options)
-                for _ in range(self._options.rounds):
-                    for _, timed, place in rotated(places, number):
-                        timed.rounds[number] = place.time(self._options, process)
-                    number += 1
-            print(f"{run.name}: process {process + 1}", file=sys.stderr, flush=True)
-        return files
-
-    def note(self) -> str:
-        """Return the versions, as a sentence."""
-        words = self._page.agent.split()
-        chromium = next((word for word in words if "Chrome/" in word), "Chromium").replace("/", " ")
-        return (
-            f"onnxruntime-web {self._page.version} in {chromium}, one thread each; "
-            f"{self._options.processes} processes of {self._options.rounds} rounds."
-        )
-
-    def _places(
-        self, stack: contextlib.ExitStack, run: Run, name: str, images: Images
-    ) -> tuple[Native, InBrowser]:
-        """Load a file natively and in a new browser; the stack ends both."""
-        manifest = run.read_manifest()
-        folder = run.own("exports", name)
-        maker = BatchMaker(manifest.formats[name].takes, manifest.preprocessing)
-        limits = Limits(
-            threads=1,
-            answer_seconds=self._options.timeout_seconds,
-            resident_bytes=self._options.memory_limit,
-            high_priority=False,  # as the browser's
-        )
-        worker = stack.enter_context(
-            contextlib.closing(WorkerProcess(name, folder, "cpu", limits, maker))
-        )
-        worker.ask(protocol.Load(classes=len(manifest.class_names)))
-        self._profiles += 1
-        profile = self._scratch / f"profile-{self._profiles}"
-        browser = stack.enter_context(
-            Browser(self._program, self._server, folder / MODEL, maker(images), profile)
-        )
-        self._page = browser.opened()
-        return Native(worker, images), InBrowser(browser)
-
-
-def require_onnx(run: Run, name: str) -> None:
-    """Refuse a format whose file is no ONNX file.
+        most: number of test images to compare answers on, at most.
 
     Raises:
-        UsageError: there is no ``model.onnx``.
+        UsageError: a format was not exported, or no page can run it.
     """
-    if not run.own("exports", name, MODEL).is_file():
+    manifest = run.read_manifest()
+    for name in formats:
+        require_exported(manifest, name)
+        require_known(run, manifest, name)
+        require_browser(name)
+    images = test_images(run, most)
+    files = [FileFigures(manifest.model, name, images=len(images)) for name in formats]
+    number = 0
+    for process in range(options.processes):
+        with contextlib.ExitStack() as stack:
+            places: list[tuple[Timed, WorkerProcess]] = []
+            for file in files:
+                native, browser = (_opened(stack, run, file, device, options) for device in PLACES)
+                if process == 0:
+                    compare(file, native.answer(images), browser.answer(images))
+                places += [(file.native, native), (file.browser, browser)]
+            for timed, worker in places:
+                timed.warm &= turn.warm_up(worker, images[:1], options)
+            for _ in range(options.rounds):
+                for timed, worker in rotated(places, number):
+                    timed.rounds[number], _ = turn.time_batch(worker, options, process)
+                number += 1
+        print(f"{run.name}: process {process + 1}", file=sys.stderr, flush=True)
+    return files
+
+
+def _opened(
+    stack: contextlib.ExitStack, run: Run, file: FileFigures, device: str, options: BenchmarkOptions
+) -> WorkerProcess:
+    """Load a file on a device in a new process, which the stack ends."""
+    manifest = run.read_manifest()
+    limits = Limits(
+        threads=1,
+        answer_seconds=options.timeout_seconds,
+        resident_bytes=options.memory_limit,
+        high_priority=False,
+    )
+    maker = BatchMaker(manifest.formats[file.format].takes, manifest.preprocessing)
+    folder = run.own("exports", file.format)
+    worker = WorkerProcess(file.format, folder, device, limits, maker)
+    stack.enter_context(contextlib.closing(worker))
+    loaded = worker.ask(protocol.Load(classes=len(manifest.class_names)))
+    if device == "browser":
+        file.note = f"{loaded.effective['runtime']} in {loaded.effective['browser']}"
+    return worker
+
+
+def require_browser(name: str) -> None:
+    """Refuse a format whose files no page can run.
+
+    Raises:
+        UsageError: it does not run on the device ``browser``.
+    """
+    able = [each for each in formats_known.names() if "browser" in formats_known.get(each).devices]
+    if name not in able:
         raise UsageError(
             "--formats",
-            expected="ONNX formats",
+            expected=f"formats of a browser: {', '.join(able)}",
             found=name,
-            remedy="name others, such as onnx_fp32",
+            remedy="name those",
         )
 
 

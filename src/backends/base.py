@@ -137,6 +137,15 @@ def _ranked(seconds: dict[str, float], total: float) -> dict[str, float]:
     }
 
 
+class PictureClassifier(Protocol):
+    """A loaded file with its preprocessing and softmax inside."""
+
+    settings: Settings  # see :class:`Runtime`
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities (K,) of one image (H, W, 3), RGB and upright."""
+
+
 class Runtime(Protocol):
     """An exported file, loaded on a device."""
 

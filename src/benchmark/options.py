@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from src.errors import UsageError
 from src.run.circumstances import MeasuringOptions
 from src.run.pipeline import REFERENCE, Decoder
-from src.run.record import Device
+from src.run.record import Device, NativeDevice
 from src.run.results import Objective
 from src.system import machine
 from src.system.cpuid_mask import InstructionSet
@@ -65,6 +65,10 @@ class BenchmarkOptions:
             avx512 or avx512_vnni. Newer ones are hidden from the row's process, so that its runtime
             computes as on an older processor, where int8 sums may saturate. A row is recommended
             only if it keeps the accuracy budget there too.
+        browser: measure the ONNX files also in a web page, as rows of the device ``browser``:
+            headless Chromium and onnxruntime-web, WebAssembly with one thread. It needs Chromium,
+            and npm at the first use. A page is another destination, with a recommendation of its
+            own.
         objective: figure by which the recommended row is the best.
         baseline: the format that speed and accuracy are compared with.
         trace: after timing a row, write a trace of some calls into the run's
@@ -74,7 +78,7 @@ class BenchmarkOptions:
     """
 
     batch_sizes: list[PositiveInt] = field(default_factory=lambda: [1, 8])
-    devices: list[Device] = field(default_factory=lambda: ["cpu", "cuda"])
+    devices: list[NativeDevice] = field(default_factory=lambda: ["cpu", "cuda"])
     threads: OptionalPositiveInt = None
     precision: PositiveFloat = 0.02
     processes: PositiveInt = 5
@@ -94,6 +98,7 @@ class BenchmarkOptions:
     also_as: list[InstructionSet] = field(default_factory=list)
     objective: Objective = "latency"
     baseline: str = "eager"
+    browser: bool = False
     trace: bool = False
     strict: bool = False
     again: bool = False
@@ -149,6 +154,12 @@ class BenchmarkOptions:
                 found="none",
                 remedy="leave it out for both",
             )
+
+    @property
+    def measured_devices(self) -> list[Device]:
+        """The devices to measure on, with the browser."""
+        devices: list[Device] = [*self.devices]
+        return [*devices, "browser"] if self.browser else devices
 
     @property
     def effective_threads(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from src.run.facts import PreprocessingFacts
 from src.run.pipeline import REFERENCE, Decoder
 from src.system.console import Report
 from src.worker.answer import Logits
+from src.worker.process import Limits
 
 # By decoder: True for each image of a batch that it gives other pixels, (n,), and the inputs of
 # these images, (m, 3, H, W).
@@ -73,6 +75,29 @@ def decoded(
             files.decoders.remove(decoder)
             report(f"the decoder {decoder} is left out: {error}")
     return inputs
+
+
+def start_embedded(
+    rows: Sequence[Row], files: PipelineFiles | None, exports: Path, limits: Limits
+) -> None:
+    """Load the file with its preprocessing inside of each row that has one, if files are timed."""
+    for row in rows if files is not None else ():
+        if row.ok:
+            row.embedded.start(exports, limits)
+
+
+def contents_for(
+    rows: Sequence[Row], data: _Data, split: Split, positions: Sequence[int]
+) -> list[bytes]:
+    """Return the image files at some positions; none if no row takes them.
+
+    Raises:
+        UnreadableImageError: a file cannot be read.
+    """
+    if not any(row.ok and row.embedded.is_answering for row in rows):
+        return []
+    images = data.dataset(split)
+    return [encoded.content_of(images, position) for position in positions]
 
 
 def add_answers(row: Row, inputs: Decoded, reference: Logits, targets: NDArray[np.int64]) -> None:

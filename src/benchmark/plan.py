@@ -15,7 +15,10 @@ from src.run.record import Device
 
 
 def planned(manifest: Manifest, chosen: Sequence[str] = ("cpu", "cuda")) -> list[Row]:
-    """Return a row for each format of the manifest and each ``chosen`` device it can run on."""
+    """Return a row for each format of the manifest and each ``chosen`` device it can run on.
+
+    The browser comes last: its rows are compared with the others.
+    """
     rows = []
     for name, export in manifest.formats.items():
         for device in formats.get(name).devices:
@@ -23,7 +26,7 @@ def planned(manifest: Manifest, chosen: Sequence[str] = ("cpu", "cuda")) -> list
                 batch_maker = BatchMaker(export.takes, manifest.preprocessing)
                 names = manifest.class_names
                 rows.append(Row(name, cast("Device", device), export, names, batch_maker))
-    return rows
+    return sorted(rows, key=lambda row: row.device == "browser")
 
 
 def planned_with_baseline(manifest: Manifest, options: BenchmarkOptions) -> list[Row]:
@@ -32,7 +35,7 @@ def planned_with_baseline(manifest: Manifest, options: BenchmarkOptions) -> list
     Raises:
         UsageError: the baseline was not exported.
     """
-    rows = planned(manifest, options.devices)
+    rows = planned(manifest, options.measured_devices)
     if not any(row.name == options.baseline for row in rows):
         raise UsageError(
             "benchmark.baseline",

@@ -29,7 +29,7 @@ def from_rounds(run: Run, measured: Rounds, options: BenchmarkOptions, report: R
     Raises:
         UsageError: a figure is not as readers expect, because the file was changed.
     """
-    rows = planned(run.read_manifest(), options.devices)
+    rows = planned(run.read_manifest(), options.measured_devices)
     measured_rows = {row.figures.key: row for row in measured.rows}
     for row in rows:
         row.restore(measured_rows[row.name, row.device])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from src import formats
 from src.backends.base import Unavailable
 from src.benchmark import row_figures, turn
 from src.benchmark.options import BenchmarkOptions
+from src.benchmark.row_embedded import RowEmbedded
 from src.benchmark.row_instruction_sets import RowInstructionSets
 from src.benchmark.row_pipeline import PipelineFiles, RowPipeline
 from src.benchmark.row_processes import RowProcesses
@@ -77,6 +79,8 @@ class Row:
         self.scorecard = Scorecard(class_names)
         self.pipeline = RowPipeline()
         self.instruction_sets = RowInstructionSets(class_names)
+        on_cpu = device == "cpu"
+        self.embedded = RowEmbedded(name, export.embedded if on_cpu else None, self.classes)
 
     @property
     def ok(self) -> bool:
@@ -100,6 +104,8 @@ class Row:
             reference: images (n, 3, H, W) and the trained network's logits (n, K) for them.
         """
         self._exports, self._reference_images = exports, reference[0]
+        if self.device == "browser":
+            limits = dataclasses.replace(limits, threads=1)  # as a page without special headers
 
         def load_and_check() -> None:
             present = self.files_now(exports)
@@ -190,6 +196,8 @@ class Row:
         """Time one turn from the bytes of image files to their labels."""
         self._try(lambda: self.pipeline.time(self._started(), files, number, options))
         self._set(pipeline_reason=self.pipeline.reason)
+        if self.ok and self._processes is not None:
+            self.embedded.time(self._processes.number, files, number, options)
 
     def speedup(self, other: Row, size: int) -> Interval | None:
         """Return how many times faster this row is than ``other``; None with too few rounds."""
@@ -199,6 +207,7 @@ class Row:
         """Read the profile and the load times, and check that the files did not change."""
         self._try(self._read_last_figures)
         self._try(self._require_unchanged)
+        self.embedded.end_timing()
 
     def raw(self) -> MeasuredRow:
         """Return the raw measurement, from which :meth:`finish` computes the figures."""
@@ -211,6 +220,7 @@ class Row:
             scorecard=self.scorecard.raw(),
             pipeline=self.pipeline.raw(),
             instruction_sets=self.instruction_sets.raw(),
+            embedded=self.embedded.raw(),
         )
 
     def restore(self, raw: MeasuredRow) -> None:
@@ -223,6 +233,7 @@ class Row:
         self.scorecard.restore(raw.scorecard)
         self.pipeline.restore(raw.pipeline)
         self.instruction_sets.restore(raw.instruction_sets)
+        self.embedded.restore(raw.embedded)
 
     def finish(
         self,
@@ -241,7 +252,8 @@ class Row:
         """
         if self.ok:
             is_fp32 = self.figures.precision == "fp32"
-            may_be_same = is_fp32 and baseline is not None
+            # A page computes on the CPU, by whose baseline it is scored.
+            may_be_same = is_fp32 and (baseline is not None or self.device == "browser")
             score = with_same(self.scorecard.result(max_drop), may_be_same=may_be_same)
             if traces is not None:
                 self.figures = row_figures.with_trace(self.figures, self._worker, traces)
@@ -249,12 +261,14 @@ class Row:
                 self.figures = row_figures.with_noise(
                     self.figures, self._worker, self._reference_images, self._exports
                 )
+            over = baseline.pipeline if baseline else None
             self._set(
                 accuracy=score.accuracy,
                 verdict=score.verdict,
                 instruction_sets=self.instruction_sets.figures(max_drop, is_fp32=is_fp32),
                 latency=[self._cell(size, baseline, counterpart) for size in self.rounds],
-                pipeline=self.pipeline.figures(baseline.pipeline if baseline else None, max_drop),
+                pipeline=self.pipeline.figures(over, max_drop),
+                embedded=self.embedded.figures(self.pipeline, over, max_drop),
             )
         self.close()
         fields = self.figures.__struct_fields__
@@ -298,6 +312,7 @@ class Row:
     def close(self) -> None:
         """End the process, if there is one."""
         self.instruction_sets.close()
+        self.embedded.close()
         if self._processes is not None:
             self._processes.close()
 

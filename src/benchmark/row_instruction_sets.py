@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,24 +19,29 @@ from src.run.file_input import BatchMaker
 from src.run.instruction_sets import InstructionSetAnswers
 from src.run.record import Status
 from src.run.rounds import RawInstructionSet
-from src.system import cpuid_mask
-from src.system.cpuid_mask import InstructionSet
+from src.system import emulation
+from src.system.cpuid_mask import CannotHideError, InstructionSet
 from src.worker import protocol
 from src.worker.answer import Logits
-from src.worker.process import Limits, WorkerError, WorkerProcess
+from src.worker.process import Limits, TimedOutError, WorkerError, WorkerProcess
 
 # A file of machine code has the instructions of the processor that it was compiled on. It ignores
 # a hidden instruction set, and an older processor cannot run it.
 _COMPILED = "its code is compiled for this processor; compile it on the other one"
 
+EMULATED_SECONDS = 60.0  # of one row; it answers as many images as it can until then
+EMULATED_BATCH = 1  # floating-point instructions are emulated in software: seconds an image
+
 
 def can_be_tried(name: str, instruction_set: InstructionSet) -> bool:
     """Return True if a format can answer with the kernels for an instruction set here."""
-    try:
-        cpuid_mask.hiding(instruction_set)
-    except cpuid_mask.CannotHideError:
+    if formats.get(name).compiles:
         return False
-    return not formats.get(name).compiles
+    try:
+        emulation.restricting(instruction_set)
+    except CannotHideError:
+        return False
+    return True
 
 
 class _Answers:
@@ -46,15 +52,22 @@ class _Answers:
         self.reason: str | None = None
         self.scorecard = Scorecard(class_names)
         self.changed = 0  # images with another top-1 than the row's own
+        self.emulated: str | None = None  # emulator and processor
+        self.seconds = 0.0  # that emulation has taken
 
     def raw(self) -> RawInstructionSet:
         scorecard = self.scorecard.raw() if self.status == "ok" else None
         return RawInstructionSet(
-            status=self.status, reason=self.reason, scorecard=scorecard, changed=self.changed
+            status=self.status,
+            reason=self.reason,
+            scorecard=scorecard,
+            changed=self.changed,
+            emulated=self.emulated,
         )
 
     def restore(self, raw: RawInstructionSet) -> None:
         self.status, self.reason, self.changed = raw.status, raw.reason, raw.changed
+        self.emulated = raw.emulated
         if raw.scorecard is not None:
             self.scorecard.restore(raw.scorecard)
 
@@ -63,7 +76,10 @@ class _Answers:
     ) -> InstructionSetAnswers:
         if self.status != "ok":
             return InstructionSetAnswers(
-                instruction_set=name, status=self.status, reason=self.reason
+                instruction_set=name,
+                status=self.status,
+                reason=self.reason,
+                emulated=self.emulated,
             )
         score = with_same(self.scorecard.result(max_drop), may_be_same=is_fp32)
         return InstructionSetAnswers(
@@ -72,7 +88,26 @@ class _Answers:
             accuracy=score.accuracy,
             verdict=score.verdict,
             changed=self.changed,
+            emulated=self.emulated,
         )
+
+
+def _answered_in_time(
+    worker: WorkerProcess, images: NDArray[np.float32], answers: _Answers
+) -> Logits:
+    """Return the logits of the first images (n, K) until emulation has taken its time.
+
+    Raises:
+        WorkerError: a call fails.
+    """
+    parts: list[Logits] = []
+    for start in range(0, len(images), EMULATED_BATCH):
+        if answers.seconds >= EMULATED_SECONDS:
+            break
+        started = time.monotonic()
+        parts.append(worker.predict(images[start : start + EMULATED_BATCH]))
+        answers.seconds += time.monotonic() - started
+    return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
 
 class RowInstructionSets:
@@ -112,6 +147,7 @@ class RowInstructionSets:
                     raise Unavailable(_COMPILED)
                 worker = WorkerProcess(name, folder, "cpu", limits, batch_maker, instruction_set)
                 self._workers[instruction_set] = worker
+                self._measured[instruction_set].emulated = worker.emulator
                 worker.ask(protocol.Load(classes=len(self._class_names)))
 
     def add(
@@ -134,9 +170,16 @@ class RowInstructionSets:
         for instruction_set, worker in list(self._workers.items()):
             answers = self._measured[instruction_set]
             with self._ending(instruction_set):
-                there = worker.answer(images)
-                answers.scorecard.add(there, targets, reference)
-                answers.changed += int((there.argmax(axis=1) != logits.argmax(axis=1)).sum())
+                there = (
+                    worker.answer(images)
+                    if answers.emulated is None
+                    else _answered_in_time(worker, images, answers)
+                )
+                count = len(there)
+                if count:
+                    answers.scorecard.add(there, targets[:count], reference[:count])
+                    changed = there.argmax(axis=1) != logits[:count].argmax(axis=1)
+                    answers.changed += int(changed.sum())
 
     def raw(self) -> dict[InstructionSet, RawInstructionSet]:
         """Return the raw answers."""
@@ -173,7 +216,10 @@ class RowInstructionSets:
             yield
         except (Unavailable, WorkerError) as error:
             answers = self._measured[instruction_set]
-            answers.status = "skipped" if isinstance(error, Unavailable) else "failed"
+            # The time of an emulation says nothing about the processor.
+            is_slow = answers.emulated is not None and isinstance(error, TimedOutError)
+            is_skipped = isinstance(error, Unavailable) or is_slow
+            answers.status = "skipped" if is_skipped else "failed"
             answers.reason, answers.changed = str(error), 0
             worker = self._workers.pop(instruction_set, None)
             if worker is not None:

@@ -93,10 +93,9 @@ class RowPipeline:
                 protocol.HoldFiles(contents=sample.contents, preprocessing=sample.preprocessing)
             )
             self._held = process
-        count = len(files.sample.contents)
-        chosen = [(number * FILES + index) % count for index in range(min(FILES, count))]
+        chosen = chosen_files(number, len(files.sample.contents))
         for decoder in files.decoders[:: 1 if number % 2 == 0 else -1]:
-            turn, is_idle = _turn(worker, process, decoder, chosen, options)
+            turn, is_idle = timed_turn(worker, process, decoder, chosen, options)
             self._rounds.setdefault(decoder, {})[number] = turn
             self.settled &= is_idle
 
@@ -150,13 +149,23 @@ class RowPipeline:
         return figures
 
 
-def _turn(
+def chosen_files(number: int, count: int) -> list[int]:
+    """Return the positions of the files of a round, of ``count`` files."""
+    return [(number * FILES + index) % count for index in range(min(FILES, count))]
+
+
+def timed_turn(
     worker: WorkerProcess,
     process: int,
     decoder: Decoder,
     files: list[int],
     options: BenchmarkOptions,
 ) -> tuple[PipelineTurn, bool]:
+    """Time one turn in a process that holds the files.
+
+    Returns:
+        The turn, and True if the worker used no CPU after it.
+    """
     before, cpu_before = Observation.now(), time.process_time()
     timed = worker.ask(
         protocol.TimePipeline(

@@ -132,6 +132,7 @@ def measure(
         _check(rows, data, schedule, report)
         scored = data.sha256(_SCORED)  # before the timing, after which the images may be gone
         files = pipeline_files.chosen(data, _SCORED, manifest.preprocessing, options)
+        pipeline_files.start_embedded(rows, files, run.exports, limits)
         with older_processors.answering(rows, run.exports, limits, options.also_as, report):
             images = _score(rows, data, schedule, thumbnails, leakage, files, report)
         leakage.require_none()
@@ -273,10 +274,12 @@ def _score(
         leakage.add(images)
         positions = range(done, done + len(images))
         decoded = pipeline_files.decoded(data, _SCORED, files, positions, report)
+        contents = pipeline_files.contents_for(rows, data, _SCORED, positions)
         for row, logits, baseline in _answers(rows, schedule, images):
             row.scorecard.add(logits, labels, baseline)
             row.instruction_sets.add(images, logits, baseline, labels)
             pipeline_files.add_answers(row, decoded, logits, labels)
+            row.embedded.add(contents, logits, baseline, labels)
             if baseline is not None:
                 thumbnails.keep(images, logits.argmax(axis=1) != baseline.argmax(axis=1), done)
         done += len(images)

@@ -11,6 +11,7 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.plan import planned
 from src.benchmark.row_instruction_sets import can_be_tried
 from src.errors import UsageError
+from src.run import fingerprint
 from src.run.circumstances import Environment, MeasuringOptions
 from src.run.folder import Run
 from src.run.results import Results
@@ -38,7 +39,11 @@ def find(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Results | No
     try:
         results = run.read_benchmark()
         has_failed = any(_has_failed(row) for row in results.rows)
-        is_same = not has_failed and _is_of(results, results.rows, run, options, scored)
+        is_same = (
+            not has_failed
+            and _has_embedded(results, run, options)
+            and _is_of(results, results.rows, run, options, scored)
+        )
     except UsageError:
         return None  # of another version or damaged: it is measured again
     return results if is_same else None
@@ -66,11 +71,32 @@ def find_rounds(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Round
 
 def _has_failed(row: RowFigures) -> bool:
     """Return True if a row has no figures, or no answers with an instruction set, but may now."""
+    if row.embedded is not None and row.embedded.status == "failed":
+        return True
     return row.status == "failed" or any(
         answers.status == "failed"
-        or (answers.status == "skipped" and can_be_tried(row.format, answers.instruction_set))
+        or (
+            answers.status == "skipped"
+            and answers.emulated is None  # else it was tried, and took too long
+            and can_be_tried(row.format, answers.instruction_set)
+        )
         for answers in row.instruction_sets
     )
+
+
+def _has_embedded(results: Results, run: Run, options: BenchmarkOptions) -> bool:
+    """Return True if the present files with their preprocessing inside are the measured ones."""
+    if not options.pipeline:
+        return True
+    exports = run.read_manifest().formats
+    for row in results.rows:
+        entry = exports[row.format].embedded if row.format in exports else None
+        if row.device != "cpu" or not row.is_ok or entry is None or entry.status != "ok":
+            continue
+        present = fingerprint.of(fingerprint.now(run.exports / entry.folder, entry.files))
+        if row.embedded is None or row.embedded.sha256 != present:
+            return False
+    return True
 
 
 def _is_of(
@@ -87,7 +113,7 @@ def _is_of(
         (row.name, row.device): (
             row.files_now(run.exports).sha256 if row.ok else row.figures.sha256
         )
-        for row in planned(manifest, options.devices)
+        for row in planned(manifest, options.measured_devices)
     }
     return (
         measured.checkpoint == manifest.checkpoint
@@ -110,6 +136,8 @@ def _decisive(options: MeasuringOptions) -> MeasuringOptions:
         )
     if not options.also_as:  # null in a measurement of before there was this option
         options = msgspec.structs.replace(options, also_as=[])
+    if not options.browser:
+        options = msgspec.structs.replace(options, browser=False)
     return options
 
 

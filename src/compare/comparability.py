@@ -42,7 +42,7 @@ class TestSet:
 def testbed_of(results: Results, device: str) -> Testbed:
     """Return the testbed of the rows of one device."""
     environment = results.environment
-    if device != "cpu" and environment.gpu:
+    if device == "cuda" and environment.gpu:
         return Testbed(f"{environment.gpu.name} beside {environment.cpu}", environment.threads)
     return testbed_of_cpu(environment)
 

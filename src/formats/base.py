@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from src.backends.base import ExportSource, Runtime
+from src.backends.base import ExportSource, PictureClassifier, Runtime
 from src.run.facts import ExportDetails, PreprocessingFacts
 from src.run.file_input import NORMALISED, Batch, FileInput
 
@@ -52,7 +52,8 @@ class Format(ABC):
     Attributes:
         requires: packages that exporting needs, by import name.
         runs_with: packages that loading and running the exported files need, by import name.
-        devices: the devices that it runs on, "cpu" and "cuda".
+        devices: the devices that it runs on, "cpu", "cuda" and "browser", which is a web page on
+            the CPU with one thread.
         precision: type of the weights and products: "fp32", "int8", ...
         tolerance: largest difference between a logit and eager's that the arithmetic of this format
             can cause, as a share of eager's largest logit. A row with a larger one fails. None for
@@ -155,6 +156,13 @@ class Format(ABC):
 
         It is made from the file in ``folder``. Its input is one uint8 image (height, width, 3) of
         any size, its output probabilities (K,). Only formats with ``embeds`` implement it.
+        """
+        raise NotImplementedError(f"{self.name} cannot hold its preprocessing")
+
+    def load_embedded(self, folder: Path, threads: int) -> PictureClassifier:
+        """Load what :meth:`embed` wrote into ``folder``, on the CPU.
+
+        Only formats with ``embeds`` implement it.
         """
         raise NotImplementedError(f"{self.name} cannot hold its preprocessing")
 

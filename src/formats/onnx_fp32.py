@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from src.backends.base import ExportSource
+from src.backends.base import ExportSource, PictureClassifier, Runtime
 from src.backends.onnx import embedding, file
+from src.backends.onnx.picture_runtime import PictureRuntime
 from src.backends.onnx.pixel_input import fold_centre
 from src.backends.onnx.runtime import INPUT, OUTPUT, PROVIDERS, OnnxRuntime
 from src.formats.base import Bundling, Format
@@ -24,7 +25,7 @@ class OnnxFp32(Format):
 
     requires: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxruntime")
     runs_with = ("onnxruntime",)
-    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "browser")
     precision = "fp32"
     tolerance: ClassVar[float | None] = 5e-3  # other kernels, BatchNorm folded
     embeds = True
@@ -40,7 +41,11 @@ class OnnxFp32(Format):
         file.write(model, source, folder)
         return None
 
-    def load(self, folder: Path, device: str, threads: int) -> OnnxRuntime:
+    def load(self, folder: Path, device: str, threads: int) -> Runtime:
+        if device == "browser":
+            from src.backends.browser.runtime import BrowserRuntime
+
+            return BrowserRuntime(folder / file.FILE)
         return OnnxRuntime(folder / file.FILE, device, threads, self.provider)
 
     def usage(self, preprocessing: PreprocessingFacts) -> str:
@@ -61,3 +66,6 @@ class OnnxFp32(Format):
 
     def embed(self, folder: Path, target: Path) -> None:
         embedding.embed(folder, target)
+
+    def load_embedded(self, folder: Path, threads: int) -> PictureClassifier:
+        return PictureRuntime(folder / file.FILE, threads)

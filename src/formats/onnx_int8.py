@@ -53,7 +53,7 @@ class OnnxInt8(OnnxFp32):
     """QDQ quantization of weights and activations, with the recipe that a search chose."""
 
     requires = (*OnnxFp32.requires, "sympy")
-    devices = ("cpu",)
+    devices = ("cpu", "browser")
     precision = "int8"
     tolerance = None
     Options = OnnxInt8Options

@@ -80,6 +80,7 @@ class MeasuringOptions(Record, frozen=True, kw_only=True):
     pipeline_images: int | None = None
     decoders: list[Text] | None = None
     also_as: list[Text] | None = None
+    browser: bool | None = None
     objective: Text | None = None
     baseline: Text | None = None
     trace: bool | None = None

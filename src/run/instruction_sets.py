@@ -19,6 +19,8 @@ class InstructionSetAnswers(Record, frozen=True, kw_only=True):
     accuracy: Accuracy | None = null()
     verdict: Verdict | None = null()
     changed: Count | None = null()  # images with another top-1 than the same file's here
+    # Emulator and processor; null if it ran natively. Emulation is slow: there are fewer images.
+    emulated: Text | None = null()
 
     def __post_init__(self) -> None:
         if self.status != "ok":
@@ -33,5 +35,11 @@ class InstructionSetAnswers(Record, frozen=True, kw_only=True):
 
     @property
     def keeps_budget(self) -> bool | None:
-        """True if the file is shown to keep the accuracy budget there; None if it was not tried."""
-        return None if self.status == "skipped" else self.verdict in {"same", "pass"}
+        """True if the file is shown to keep the accuracy budget there; None if it was not tried.
+
+        It is also None if the few images of an emulation leave it open.
+        """
+        is_open = self.emulated is not None and self.verdict == "inconclusive"
+        if self.status == "skipped" or is_open:
+            return None
+        return self.verdict in {"same", "pass"}

@@ -51,7 +51,9 @@ Cores = Annotated[int, Meta(ge=1, le=10**6)]
 Side = Annotated[int, Meta(ge=1, le=32768)]  # pixels
 
 Status = Literal["ok", "skipped", "failed"]
-Device = Literal["cpu", "cuda"]
+NativeDevice = Literal["cpu", "cuda"]
+# A browser runs on the CPU, and is another destination: its files are shipped in a page.
+Device = Literal["cpu", "cuda", "browser"]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

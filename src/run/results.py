@@ -11,6 +11,8 @@ History of the format; every version can be read:
    file to its label. A recommendation's ``objective`` may be ``pipeline``.
 4. A row has ``instruction_sets``: its answers with the kernels for older instruction sets. A
    recommendation has ``holds_here_only``.
+5. A row's device may be ``browser``. A row has ``embedded``: the measurement of its file with the
+   preprocessing inside. Answers with an instruction set have ``emulated``.
 """
 
 from __future__ import annotations
@@ -44,8 +46,8 @@ from src.run.record import (
 from src.run.row import Row
 from src.system.cpuid_mask import InstructionSet
 
-VERSION: Final = 4  # that is written
-VERSIONS = (1, 2, 3, 4)  # that can be read
+VERSION: Final = 5  # that is written
+VERSIONS = (1, 2, 3, 4, 5)  # that can be read
 
 Objective = Literal["latency", "size", "throughput", "memory", "pipeline"]
 

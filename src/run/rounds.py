@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from msgspec import Meta
 
 from src.run.circumstances import Environment, MeasuringOptions
+from src.run.embedded import RawEmbedded
 from src.run.facts import Checkpoint, ScoredDataset
 from src.run.latency import Memory, Turn
 from src.run.pipeline import ImageSample, RawPipeline
@@ -28,7 +29,7 @@ from src.run.record import (
 from src.run.row import RowFigures
 from src.system.cpuid_mask import InstructionSet
 
-VERSIONS = (2, 3, 4)  # that can be read; the last one is written
+VERSIONS = (2, 3, 4, 5)  # that can be read; the last one is written
 
 Value = TypeVar("Value")
 
@@ -94,6 +95,7 @@ class RawInstructionSet(Record, frozen=True, kw_only=True):
     reason: Text | None
     scorecard: ScorecardSums | None  # null if the status is not ok
     changed: Count  # images with another top-1 than the row's own
+    emulated: Text | None = null()  # emulator and processor; null if it ran natively
 
     def __post_init__(self) -> None:
         card = self.scorecard
@@ -114,6 +116,7 @@ class MeasuredRow(Record, frozen=True, kw_only=True):
     scorecard: ScorecardSums
     pipeline: RawPipeline | None = null()  # null if it was not timed
     instruction_sets: dict[InstructionSet, RawInstructionSet] = empty_dict()
+    embedded: RawEmbedded | None = null()
 
     def __post_init__(self) -> None:
         if not self.figures.is_ok:
@@ -131,7 +134,7 @@ class MeasuredRow(Record, frozen=True, kw_only=True):
 class Rounds(Record, frozen=True, kw_only=True):
     """The content of ``rounds.json``."""
 
-    schema_version: Literal[2, 3, 4]
+    schema_version: Literal[2, 3, 4, 5]
     checkpoint: Checkpoint
     classes: Annotated[int, Meta(ge=1, le=10**7)]
     options: MeasuringOptions

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from src.run.accuracy import Accuracy, Verdict
+from src.run.embedded import EmbeddedFigures
 from src.run.facts import ExportDetails
 from src.run.file_input import FileInput
 from src.run.instruction_sets import InstructionSetAnswers
@@ -90,6 +91,7 @@ class RowFigures(Record, frozen=True, kw_only=True):
     accuracy: Accuracy | None
     verdict: Verdict | None  # null without a baseline
     instruction_sets: list[InstructionSetAnswers] = empty_list()  # those that were asked for
+    embedded: EmbeddedFigures | None = null()  # the file with its preprocessing inside
     as_exported: bool | None = None
     import_seconds: Seconds | None = None  # of the runtime
     load_seconds: Seconds | None = None  # median of the processes
@@ -168,7 +170,7 @@ class Row(RowFigures, frozen=True, kw_only=True):
             if self.verdict is not None and self.accuracy.paired is None:
                 raise InvalidValueError("accuracy.delta_top1", "something", None)
             return
-        for name in ("latency", "pipeline", "accuracy", "instruction_sets"):
+        for name in ("latency", "pipeline", "accuracy", "instruction_sets", "embedded"):
             if getattr(self, name):
                 expected = f"nothing for a row that is {self.status}"
                 raise InvalidValueError(name, expected, getattr(self, name))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from src.errors import UsageError
-from src.run.record import Device
+from src.run.record import NativeDevice
 from src.system import machine
 from src.system.ranges import (
     OptionalPositiveInt,
@@ -77,7 +77,7 @@ class ServeTestOptions:
     """
 
     format: str | None = None
-    device: Device = "cpu"
+    device: NativeDevice = "cpu"
     threads: list[_Few] | None = None
     streams: list[_Few] | None = None
     windows: list[_Window] = field(default_factory=lambda: [0.0, 0.002, 0.005])

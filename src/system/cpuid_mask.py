@@ -39,6 +39,10 @@ class CannotHideError(Exception):
     """The instruction sets cannot be hidden here; the message is the reason."""
 
 
+class NothingNewerError(CannotHideError):
+    """The processor has nothing newer than the instruction set."""
+
+
 def hiding(instruction_set: InstructionSet) -> dict[str, str]:
     """Return environment variables with which a new process sees no newer instruction set.
 
@@ -57,7 +61,7 @@ def hiding(instruction_set: InstructionSet) -> dict[str, str]:
     if missing:
         raise CannotHideError(f"this processor does not have {' and '.join(missing)}")
     if not present - visible:
-        raise CannotHideError(f"this processor has nothing newer than {instruction_set}")
+        raise NothingNewerError(f"this processor has nothing newer than {instruction_set}")
     if not _can_fault():
         raise CannotHideError("this processor or virtual machine has no CPUID faulting")
     libraries = [str(_library()), os.environ.get("LD_PRELOAD", "")]

@@ -6,6 +6,7 @@ so that it uses no CPU during the turns of other workers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter, process_time, sleep
 
 _CHECK_SECONDS = 0.005
@@ -13,12 +14,19 @@ _SHARE = 0.1  # of one core
 _CEILING_SECONDS = 0.5
 
 
-def wait_until_idle() -> bool:
-    """Wait until this process uses no CPU; False if it still does at the ceiling."""
+def wait_until_idle(
+    cpu_clock: Callable[[], float] = process_time, check_seconds: float = _CHECK_SECONDS
+) -> bool:
+    """Wait until a process uses no CPU; return False if it still does at the ceiling.
+
+    Args:
+        cpu_clock: returns its CPU time in seconds; by default that of this process.
+        check_seconds: length of a look, ten times the resolution of the clock at least.
+    """
     end = perf_counter() + _CEILING_SECONDS
     while perf_counter() < end:
-        wall, cpu = perf_counter(), process_time()
-        sleep(_CHECK_SECONDS)
-        if process_time() - cpu < _SHARE * (perf_counter() - wall):
+        wall, cpu = perf_counter(), cpu_clock()
+        sleep(check_seconds)
+        if cpu_clock() - cpu < _SHARE * (perf_counter() - wall):
             return True
     return False

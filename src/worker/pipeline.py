@@ -10,6 +10,7 @@ import gc
 import io
 import itertools
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,12 +31,10 @@ TOP = 5  # classes that a program names
 MOST_UNEXPLAINED = 0.03
 
 
-class ImagePipeline:
-    """A file's runtime behind the decoding and in front of the labelling of a deployed program.
+class FilePipeline(ABC):
+    """A deployed program's way from the bytes of an image file to its label, timed by stage.
 
     Args:
-        runtime: the loaded file.
-        preprocessing: with all values.
         contents: the image files.
         clock: seconds; replaced in tests.
         cpu_clock: seconds of processor time of this process, over all its threads.
@@ -43,47 +42,24 @@ class ImagePipeline:
 
     def __init__(
         self,
-        runtime: Runtime,
-        preprocessing: PreprocessingFacts,
         contents: Sequence[bytes],
         clock: Callable[[], float] = time.perf_counter,
         cpu_clock: Callable[[], float] = time.process_time,
     ) -> None:
-        self._runtime = runtime
-        self._rule: dict[str, Any] = msgspec.to_builtins(preprocessing)
-        self._takes_pixels = runtime.settings.get("input") == str(PIXELS)
         self._contents = contents
         self._clock = clock
         self._cpu_clock = cpu_clock
         self._label = -1  # of the latest call
+
+    @abstractmethod
+    def once(self, content: bytes, decoder: Decoder) -> tuple[float, list[float]]:
+        """Return the seconds of one call by an outer clock, and those of each stage."""
 
     def classify(self) -> protocol.FilesHeld:
         """Classify the first file, for which a runtime may have to compile."""
         self.once(self._contents[0], REFERENCE)
         wait_until_idle()
         return protocol.FilesHeld(label=self._label)
-
-    def once(self, content: bytes, decoder: Decoder) -> tuple[float, list[float]]:
-        """Return the seconds of one call by an outer clock, and those of each stage."""
-        clock, runtime, rule = self._clock, self._runtime, self._rule
-        at_least = predict_images.least_side(decoder, rule)
-        runtime.synchronize()
-        began = clock()
-        moments = [clock()]
-        image = predict_images.read_image(io.BytesIO(content), at_least=at_least)
-        moments.append(clock())
-        image = predict_images.resize(image, rule)
-        moments.append(clock())
-        images = predict_images.as_input(image, rule, takes_pixels=self._takes_pixels)[None]
-        moments.append(clock())
-        logits = runtime(images)
-        runtime.synchronize()
-        moments.append(clock())
-        answer = predict.require_answer(np.asarray(logits), 1, np.shape(logits)[-1])
-        self._label = predict.likeliest(predict.softmax(answer)[0], TOP)[0]
-        moments.append(clock())
-        seconds = clock() - began
-        return seconds, [after - before for before, after in itertools.pairwise(moments)]
 
     def time(self, request: protocol.TimePipeline) -> protocol.PipelineTimed:
         """Time one turn: passes over the files until the samples or the seconds are used up.
@@ -131,6 +107,53 @@ class ImagePipeline:
             settled=settled,
             request_cpu_seconds=self._cpu_clock() - cpu_before,
         )
+
+
+class ImagePipeline(FilePipeline):
+    """A file's runtime behind the decoding and in front of the labelling of a deployed program.
+
+    Args:
+        runtime: the loaded file.
+        preprocessing: with all values.
+        contents: the image files.
+        clock: see :class:`FilePipeline`.
+        cpu_clock: see :class:`FilePipeline`.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        preprocessing: PreprocessingFacts,
+        contents: Sequence[bytes],
+        clock: Callable[[], float] = time.perf_counter,
+        cpu_clock: Callable[[], float] = time.process_time,
+    ) -> None:
+        super().__init__(contents, clock, cpu_clock)
+        self._runtime = runtime
+        self._rule: dict[str, Any] = msgspec.to_builtins(preprocessing)
+        self._takes_pixels = runtime.settings.get("input") == str(PIXELS)
+
+    def once(self, content: bytes, decoder: Decoder) -> tuple[float, list[float]]:
+        """Return the seconds of one call by an outer clock, and those of each stage."""
+        clock, runtime, rule = self._clock, self._runtime, self._rule
+        at_least = predict_images.least_side(decoder, rule)
+        runtime.synchronize()
+        began = clock()
+        moments = [clock()]
+        image = predict_images.read_image(io.BytesIO(content), at_least=at_least)
+        moments.append(clock())
+        image = predict_images.resize(image, rule)
+        moments.append(clock())
+        images = predict_images.as_input(image, rule, takes_pixels=self._takes_pixels)[None]
+        moments.append(clock())
+        logits = runtime(images)
+        runtime.synchronize()
+        moments.append(clock())
+        answer = predict.require_answer(np.asarray(logits), 1, np.shape(logits)[-1])
+        self._label = predict.likeliest(predict.softmax(answer)[0], TOP)[0]
+        moments.append(clock())
+        seconds = clock() - began
+        return seconds, [after - before for before, after in itertools.pairwise(moments)]
 
 
 def require_sum(seconds: Sequence[float], stages: dict[Stage, list[float]]) -> None:

@@ -22,8 +22,9 @@ from src import formats
 from src.backends.base import Unavailable
 from src.errors import one_line
 from src.run.file_input import Batch, BatchMaker, NotPixelsError
-from src.system import cpuid_mask
-from src.system.cpuid_mask import InstructionSet
+from src.system import emulation
+from src.system.cpuid_mask import CannotHideError, InstructionSet
+from src.system.emulation import Restriction
 from src.system.subprocesses import resident_bytes
 from src.worker import nvml, protocol
 from src.worker.answer import UnusableAnswer
@@ -35,6 +36,10 @@ _POLL_SECONDS = 0.2  # between two checks of a worker that has not answered yet
 
 class WorkerError(Exception):
     """A worker raised an error, died or exceeded a limit; the message is one line."""
+
+
+class TimedOutError(WorkerError):
+    """A worker exceeded the time limit of an answer."""
 
 
 class NotFiniteError(WorkerError):
@@ -84,7 +89,11 @@ class WorkerProcess:
         python: interpreter of another environment; None for this one.
 
     Raises:
-        Unavailable: newer instruction sets cannot be hidden from a process here.
+        Unavailable: newer instruction sets cannot be hidden from a process here, and no older
+            processor can be emulated.
+
+    Attributes:
+        emulator: name of the emulator and its processor; None if the process runs natively.
     """
 
     def __init__(
@@ -97,7 +106,8 @@ class WorkerProcess:
         instruction_set: InstructionSet | None = None,
         python: Path | None = None,
     ) -> None:
-        hiding = _hiding(instruction_set)
+        hiding, emulator = _restricted(instruction_set)
+        self.emulator = emulator.name if emulator else None
         self._limits = limits
         self._batch_maker = batch_maker
         self._mixes_batch = formats.get(name).mixes_batch
@@ -105,6 +115,7 @@ class WorkerProcess:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         self._connection, worker_connection = Pipe()
         command = [
+            *(emulator.command if emulator else ()),
             str(python or sys.executable),
             "-m",
             "src.worker.server",
@@ -252,7 +263,19 @@ class WorkerProcess:
         Raises:
             WorkerError: the request failed.
         """
-        request = protocol.Predict()
+        return self._logits(protocol.Predict(), images)
+
+    def answer_files(self, contents: list[bytes]) -> NDArray[np.float32]:
+        """Return logits (n, K) for n image files, by a file with its preprocessing inside.
+
+        Raises:
+            WorkerError: the request failed.
+        """
+        return self._logits(protocol.AnswerFiles(contents=contents))
+
+    def _logits(
+        self, request: protocol.Request[protocol.Logits], images: NDArray[Any] | None = None
+    ) -> NDArray[np.float32]:
         answer = self.ask(request, images)
         try:
             data = self._receive(request.name)
@@ -282,7 +305,8 @@ class WorkerProcess:
                     f"{self._limits.group}max_memory_bytes={self._limits.resident_bytes}; killed"
                 )
             if time.monotonic() > end:
-                self._kill(
+                self._process.kill()
+                raise TimedOutError(
                     f"no answer to {request} within {self._limits.answer_seconds:g} s "
                     f"({self._limits.group}timeout_seconds); killed"
                 )
@@ -304,10 +328,15 @@ class WorkerProcess:
         return f"the worker process ended with {cause}" + (f": {last}" if last else "")
 
 
-def _hiding(instruction_set: InstructionSet | None) -> dict[str, str]:
+def _restricted(instruction_set: InstructionSet | None) -> Restriction:
+    """Return the way to run as on an older processor.
+
+    Raises:
+        Unavailable: there is none here.
+    """
     if instruction_set is None:
-        return {}
+        return Restriction({})
     try:
-        return cpuid_mask.hiding(instruction_set)
-    except cpuid_mask.CannotHideError as error:
+        return emulation.restricting(instruction_set)
+    except CannotHideError as error:
         raise Unavailable(str(error)) from error

@@ -160,6 +160,7 @@ class Load(Request[Loaded], frozen=True, kw_only=True, tag="load"):
     """Load the file."""
 
     classes: int | None = None  # K, which every output must have; None to accept any number
+    embedded: bool = False  # the file has its preprocessing inside, and classifies image files only
 
 
 class Predict(Request[Logits], frozen=True, kw_only=True, tag="predict"):
@@ -224,6 +225,15 @@ class HoldFiles(Request[FilesHeld], frozen=True, kw_only=True, tag="hold_files")
     preprocessing: PreprocessingFacts  # with all values
 
 
+class AnswerFiles(Request[Logits], frozen=True, kw_only=True, tag="answer_files"):
+    """Classify image files by a file with its preprocessing inside.
+
+    The answer is the logarithms of the probabilities.
+    """
+
+    contents: list[bytes]  # base64 in JSON
+
+
 class TimePipeline(Request[PipelineTimed], frozen=True, kw_only=True, tag="time_pipeline"):
     """Time one turn from the bytes of some of the held files to their labels.
 
@@ -251,6 +261,7 @@ AnyRequest = (
     | Trace
     | CompareTensors
     | HoldFiles
+    | AnswerFiles
     | TimePipeline
 )
 AnyAnswer = (

@@ -14,14 +14,15 @@ import os
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter
 from typing import assert_never
 
 import numpy as np
 
 from src import formats
-from src.backends.base import Profile, Runtime, Unavailable
-from src.errors import describe
+from src.backends.base import PictureClassifier, Profile, Runtime, Unavailable
+from src.backends.self_timed import SelfTimed
+from src.errors import LightshipError, describe
 from src.run import row
 from src.run.file_input import Batch, accepted
 from src.system import cpuid_mask, machine, os_errors
@@ -29,9 +30,10 @@ from src.system.packages import missing_packages
 from src.worker import lifetime, protocol
 from src.worker.answer import Logits, UnusableAnswer, logits_of
 from src.worker.energy import EnergyMeter
-from src.worker.idle import wait_until_idle
 from src.worker.memory_peak import peak_when_steady
-from src.worker.pipeline import ImagePipeline
+from src.worker.picture_pipeline import PicturePipeline, answered
+from src.worker.pipeline import FilePipeline, ImagePipeline
+from src.worker.self_timed_stopwatch import SelfTimedStopwatch
 from src.worker.stopwatch import Stopwatch
 
 
@@ -45,7 +47,8 @@ class Worker:
         self._threads = threads
         self._runtime: Runtime | None = None
         self._held: Batch | None = None
-        self._pipeline: ImagePipeline | None = None
+        self._classifier: PictureClassifier | None = None  # with its preprocessing inside
+        self._pipeline: FilePipeline | None = None
         self._classes: int | None = None
         self._energy = EnergyMeter(device)
         self._empty_rss = machine.peak_rss_bytes()
@@ -65,23 +68,28 @@ class Worker:
             importlib.import_module(package)
         return protocol.Imported(import_seconds=perf_counter() - started)
 
-    def load(self, classes: int | None = None) -> protocol.Loaded:
+    def load(self, classes: int | None = None, *, embedded: bool = False) -> protocol.Loaded:
         """Import the runtime if necessary, then load the file; time both.
 
         Args:
             classes: K, which every output must have; None to accept any number.
+            embedded: the file has its preprocessing inside.
         """
         self._classes = classes
         imported = self.import_runtime()
         started = perf_counter()
-        self._runtime = self._format.load(self._folder, self._device, self._threads)
-        self._runtime.synchronize()
+        loaded: Runtime | PictureClassifier
+        if embedded:
+            loaded = self._classifier = self._format.load_embedded(self._folder, self._threads)
+        else:
+            loaded = self._runtime = self._format.load(self._folder, self._device, self._threads)
+            self._runtime.synchronize()
         return protocol.Loaded(
             import_seconds=imported.import_seconds,
             load_seconds=perf_counter() - started,
             nice=os.getpriority(os.PRIO_PROCESS, 0),
             requested={"device": self._device, "threads": self._threads},
-            effective=self._runtime.settings,
+            effective=loaded.settings,
         )
 
     def predict(self, images: Batch) -> Logits:
@@ -109,24 +117,24 @@ class Worker:
         stopwatch = self._stopwatch()
         answer = stopwatch.warm_up(tolerance, max_seconds)
         self._require_logits(stopwatch)
-        wait_until_idle()
+        stopwatch.settle()
         return answer
 
     def time(self, samples: int, max_seconds: float) -> protocol.Timed:
         """Time one turn: see :meth:`Stopwatch.time`."""
-        cpu_before = process_time()
         stopwatch = self._stopwatch()
+        cpu_before = stopwatch.cpu_seconds()
         timing = stopwatch.time(samples, max_seconds)
         self._require_logits(stopwatch)
-        settled = wait_until_idle()
-        return protocol.Timed(
-            timing=timing, settled=settled, request_cpu_seconds=process_time() - cpu_before
-        )
+        settled = stopwatch.settle()
+        used = stopwatch.cpu_seconds() - cpu_before
+        return protocol.Timed(timing=timing, settled=settled, request_cpu_seconds=used)
 
     def energy(self, least_seconds: float, max_seconds: float) -> protocol.Spent:
         """Measure the energy of many calls: see :meth:`Stopwatch.energy`."""
-        answer = self._stopwatch().energy(least_seconds, max_seconds)
-        wait_until_idle()
+        stopwatch = self._stopwatch()
+        answer = stopwatch.energy(least_seconds, max_seconds)
+        stopwatch.settle()
         return answer
 
     def finish(self) -> protocol.Profiled:
@@ -143,7 +151,8 @@ class Worker:
         """
         self._held = self._accepted(images)
         stopwatch = self._stopwatch()
-        peak = peak_when_steady(stopwatch.once, lambda: machine.peak_rss_bytes() - self._empty_rss)
+        empty = 0 if isinstance(self._runtime, SelfTimed) else self._empty_rss
+        peak = peak_when_steady(stopwatch.once, lambda: stopwatch.peak_bytes() - empty)
         self._require_logits(stopwatch)
         return protocol.MemoryPeak(peak_rss_bytes=peak)
 
@@ -167,13 +176,29 @@ class Worker:
     def pipeline(
         self, request: protocol.HoldFiles | protocol.TimePipeline
     ) -> protocol.FilesHeld | protocol.PipelineTimed:
-        """Hold image files, or time one turn: see :class:`ImagePipeline`."""
+        """Hold image files, or time one turn: see :class:`ImagePipeline`.
+
+        Raises:
+            LightshipError: the file runs in another program, whose own code prepares its images.
+        """
+        if isinstance(self._runtime, SelfTimed):
+            raise LightshipError("a page decodes and resizes by its own code, which is not timed")
         if isinstance(request, protocol.HoldFiles):
-            self._pipeline = ImagePipeline(self._loaded(), request.preprocessing, request.contents)
+            self._pipeline = (
+                PicturePipeline(self._classifier, request.contents)
+                if self._classifier
+                else ImagePipeline(self._loaded(), request.preprocessing, request.contents)
+            )
             return self._pipeline.classify()
         if self._pipeline is None:
             raise RuntimeError("no files are held")
         return self._pipeline.time(request)
+
+    def answer_files(self, contents: list[bytes]) -> Logits:
+        """Classify image files: see :func:`src.worker.picture_pipeline.answered`."""
+        if self._classifier is None:
+            raise RuntimeError("no file with its preprocessing inside is loaded")
+        return answered(self._classifier, contents, self._classes)
 
     def _accepted(self, images: Batch) -> Batch:
         """Return images as they are, or raise a ValueError if the file takes another type."""
@@ -192,7 +217,10 @@ class Worker:
     def _stopwatch(self) -> Stopwatch:
         if self._held is None:
             raise RuntimeError("no batch is held")
-        return Stopwatch(self._loaded(), self._held, energy=self._energy)
+        runtime = self._loaded()
+        if isinstance(runtime, SelfTimed):
+            return SelfTimedStopwatch(runtime, self._held)
+        return Stopwatch(runtime, self._held, energy=self._energy)
 
     def _loaded(self) -> Runtime:
         if self._runtime is None:
@@ -236,7 +264,7 @@ def _answer(  # noqa: C901, PLR0911, PLR0912  # one case a request
         case protocol.ImportRuntime():
             return worker.import_runtime()
         case protocol.Load():
-            return worker.load(request.classes)
+            return worker.load(request.classes, embedded=request.embedded)
         case protocol.Predict():
             return worker.predict(images)
         case protocol.Hold():
@@ -255,6 +283,8 @@ def _answer(  # noqa: C901, PLR0911, PLR0912  # one case a request
             return worker.peak_memory(images)
         case protocol.Trace():
             return worker.trace(request.path)
+        case protocol.AnswerFiles():
+            return worker.answer_files(request.contents)
         case protocol.HoldFiles() | protocol.TimePipeline():
             return worker.pipeline(request)
         case protocol.CompareTensors():

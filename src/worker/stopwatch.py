@@ -9,8 +9,10 @@ from collections.abc import Callable
 
 from src.backends.base import Runtime
 from src.run.file_input import Batch
+from src.system import machine
 from src.worker import protocol
 from src.worker.energy import EnergyMeter
+from src.worker.idle import wait_until_idle
 
 WINDOW_CALLS = 5  # of a warm-up window, at least
 WINDOW_SECONDS = 0.05
@@ -42,6 +44,18 @@ class Stopwatch:
         self._cpu_clock = cpu_clock
         self._energy = energy
         self.answer: object = None  # of the latest call, to be looked at when nothing is timed
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of all that works for a call, so far."""
+        return self._cpu_clock()
+
+    def settle(self) -> bool:
+        """Wait until no processor time is used; return False if it still is at a ceiling."""
+        return wait_until_idle(self._cpu_clock)
+
+    def peak_bytes(self) -> int:
+        """Return the peak resident memory of this process."""
+        return machine.peak_rss_bytes()
 
     def once(self) -> float:
         """Seconds of one call: images in the host's memory to logits there."""

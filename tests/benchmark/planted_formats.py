@@ -20,11 +20,12 @@ PLANTED = """
 import os, time
 import numpy as np
 from src.backends.base import Profile, Unavailable
+from src.backends.self_timed import OwnTurn, SelfTimed
 from src.formats.base import Format
 
 class Planted(Format):
     requires = runs_with = ("numpy",)
-    devices = ("cpu",)
+    devices = ("cpu", "browser")
     precision = "fp32"
     tolerance = 1e-3
 
@@ -32,7 +33,21 @@ class Planted(Format):
         raise NotImplementedError
 
     def load(self, folder, device, threads):
-        return opened(folder)
+        return Page(opened(folder), threads) if device == "browser" else opened(folder)
+
+    def load_embedded(self, folder, threads):
+        if folder.name.endswith("unloadable"):
+            raise ValueError("no such\\nfile")
+        return Pictures(folder.name)
+
+class Pictures:  # class 0 for every image
+    settings = {"runtime": "numpy", "device": "cpu"}
+    def __init__(self, name):
+        self.name = name
+    def __call__(self, image):
+        assert image.dtype == np.uint8 and image.shape[2] == 3
+        top = float("nan") if self.name.endswith("nan") else 0.8
+        return np.array([top, 0.1, 0.1], np.float32)
 
 def opened(folder):
     with open(folder / "started", "a+") as started:  # a line for each process
@@ -93,6 +108,34 @@ class Runtime:
         return 1e3 if self.name == "unsynchronised" else None
     def profile(self, images):
         return Profile(time={"fp32": 1.0})
+
+class Page(SelfTimed):  # answers as the planted runtime, and counts milliseconds as seconds
+    def __init__(self, runtime, threads):
+        if runtime.name == "no-browser":
+            raise Unavailable("no browser; install Chromium")
+        self.runtime, self.held = runtime, None
+        self.settings = {"runtime": "web", "device": "browser", "threads": 1, "browser": "B 1"}
+        assert threads == 1
+    def __call__(self, images):
+        return self.runtime(images)
+    def synchronize(self):
+        pass
+    def device_seconds(self, images):
+        return None
+    def profile(self, images, trace=None):
+        return Profile()
+    def hold(self, images):
+        self.held = images
+    def once(self):
+        return 7.0, self.runtime(self.held)
+    def warm_up(self, tolerance, max_seconds):
+        return True
+    def time(self, samples, max_seconds):
+        return OwnTurn([7.0, 7.0], 14.0, 14.0), self.runtime(self.held)
+    def cpu_seconds(self):
+        return 0.0
+    def peak_bytes(self):
+        return None if self.runtime.name == "no-memory" else 123
 
 def bad(name, images, logits):
     kind, _, when = name.partition("-of-")

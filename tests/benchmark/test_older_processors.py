@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from src.benchmark import results as figures
+from src.benchmark import row_instruction_sets
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.statistics.verdict import fails_on, keeps_budget
 from src.benchmark.suite import measure, measure_unless_done
@@ -14,11 +18,15 @@ from src.errors import UsageError
 from src.report.sections.report import report_of
 from src.run.folder import Run
 from src.run.instruction_sets import InstructionSetAnswers
+from src.run.reading import convert
 from src.run.record import InvalidValueError
 from src.run.results import Results
-from src.system import cpuid_mask
+from src.run.row import Row
+from src.system import cpuid_mask, emulation
 from src.system.cpuid_mask import CannotHideError, InstructionSet
+from src.worker.process import TimedOutError
 from tests.benchmark.planted_formats import FEW, Data, only, silent
+from tests.report.planted import row as planted_row
 
 OPTIONS = replace(FEW, also_as=["avx2", "avx512"])
 
@@ -141,6 +149,90 @@ def test_the_report_tells_where_a_file_holds_and_where_it_does_not(run: Run) -> 
     (told,) = [text for text in section.sentences if "saturating" in text]
     assert told.startswith("saturating-on-avx2 on cpu with avx2: 50 of 50 answers are others")
     assert told.endswith("of eager: do not ship it there.")
+
+
+QEMU = """#!/bin/sh
+if [ "$1" = --version ]; then echo "qemu-x86_64 version VERSION (Debian)"; exit; fi
+[ "$1 $2" = "-cpu Haswell" ] || exit 3
+shift 2
+PLANTED_INSTRUCTION_SET=avx2 exec "$@"
+"""
+
+
+@pytest.fixture
+def emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine that cannot hide instruction sets, with a program in place of QEMU."""
+
+    def hiding(instruction_set: InstructionSet) -> dict[str, str]:
+        raise CannotHideError("no CPUID faulting")
+
+    monkeypatch.setattr(cpuid_mask, "hiding", hiding)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    path = tmp_path / "bin" / "qemu-x86_64"
+    path.parent.mkdir()
+    path.write_text(QEMU.replace("VERSION", "7.2.9"))
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+    return path
+
+
+def test_where_nothing_can_be_hidden_an_older_processor_is_emulated_on_fewer_images(
+    run: Run, emulator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(run, "eager", "saturating-on-avx2")
+    monkeypatch.setattr(row_instruction_sets, "EMULATED_SECONDS", 1e-9)  # one batch
+    measured = measure(run, Data(), OPTIONS, silent)
+    assert run.read_benchmark() == measured
+    emulated, other = answers_of(measured, "saturating-on-avx2")
+    assert emulated.emulated == "qemu-x86_64 7.2.9, Haswell"
+    assert emulated.accuracy is not None
+    assert emulated.accuracy.images == emulated.changed == row_instruction_sets.EMULATED_BATCH
+    assert (other.status, other.reason) == ("skipped", "no CPUID faulting")  # QEMU has no AVX-512
+    section = report_of(measured).instruction_sets
+    assert section is not None
+    assert section.table.rows[0].cells[1].text == "avx2 (emulated)"
+    assert "Emulated by qemu-x86_64 7.2.9, Haswell" in " ".join(section.notes)
+
+
+def test_a_file_that_is_too_slow_under_emulation_is_skipped_and_not_tried_again(
+    run: Run, emulator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(run, "eager", "talking")
+
+    def slow(*_: object) -> None:
+        raise TimedOutError("no answer to load within 1 s; killed")
+
+    monkeypatch.setattr(row_instruction_sets, "_answered_in_time", slow)
+    options = replace(OPTIONS, also_as=["avx2"])
+    first = measure_unless_done(run, Data(), options, silent)
+    (answers,) = answers_of(first, "talking")
+    assert (answers.status, answers.keeps_budget) == ("skipped", None)
+    assert "no answer to load within 1 s" in str(answers.reason)
+    assert measure_unless_done(run, Data(), options, silent) == first
+
+
+def test_few_emulated_images_that_leave_the_budget_open_decide_nothing() -> None:
+    accuracy = convert(planted_row("onnx"), Row).accuracy
+    there = InstructionSetAnswers(
+        instruction_set="avx2", status="ok", accuracy=accuracy, verdict="inconclusive", changed=0
+    )
+    assert there.keeps_budget is False
+    assert msgspec.structs.replace(there, emulated="qemu").keeps_budget is None
+    failed = msgspec.structs.replace(there, emulated="qemu", verdict="fail")
+    assert failed.keeps_budget is False
+
+
+def test_without_a_fitting_emulator_the_reason_names_the_remedy(
+    emulator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert emulation.restricting("avx2").emulator is not None
+    emulation._version.cache_clear()
+    emulator.write_text(QEMU.replace("VERSION", "6.2.0"))
+    with pytest.raises(CannotHideError, match=r"faulting, and qemu-x86_64 6.2.0 emulates no AVX2"):
+        emulation.restricting("avx2")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(CannotHideError, match=r"no qemu-x86_64 to emulate one; install qemu-user"):
+        emulation.restricting("avx2")
 
 
 def test_nothing_is_tried_unless_it_is_asked_for(well_behaved: Run) -> None:

@@ -328,16 +328,13 @@ def test_the_page_reads_the_golden_pixels(tmp_path: Path, open_page: Callable[[]
 def test_a_run_is_measured_in_chromium(
     run: Run,
     started_in: None,
-    example: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     import benchmark_browser as script
-    import browser_process
 
-    monkeypatch.setattr(browser_process, "packages", lambda scratch: example)
     page = tmp_path / "page.md"
     page.write_text(f"before\n{script.BEGIN}\nold\n{script.END}\nafter\n")
     monkeypatch.setattr(script, "PAGE", page)

@@ -18,7 +18,7 @@ def test_a_format_is_found_by_its_modules_name() -> None:
 @pytest.mark.parametrize("name", formats.names())
 def test_every_format_offers_what_the_base_class_asks(name: str) -> None:
     kind = formats.get(name)
-    assert set(kind.devices) <= {"cpu", "cuda"}
+    assert set(kind.devices) <= {"cpu", "cuda", "browser"}
     assert kind.precision
     assert kind.tolerance is None or 0 < kind.tolerance < 0.1
     assert not missing_packages([*kind.requires, *kind.runs_with])

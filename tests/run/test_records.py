@@ -115,7 +115,12 @@ PLACES: dict[str, tuple[type[Record], tuple[Any, ...], Any, str]] = {
         [1],
         "a name in rows[1].latency[0].seconds",
     ),
-    "a device": (Results, ("rows", 0, "device"), "tpu", "one of cpu, cuda as rows[0].device"),
+    "a device": (
+        Results,
+        ("rows", 0, "device"),
+        "tpu",
+        "one of cpu, cuda, browser as rows[0].device",
+    ),
     "a missing key": (Results, ("environment", "cpu"), ..., "something as environment.cpu"),
     "a table": (
         Results,

@@ -159,7 +159,7 @@ def _figures(name: str, files: Sequence[File], results: Results) -> list[Figures
     for row in measured(results):
         if row.format != name or row.sha256 != hashes:
             continue
-        processor = environment.cpu if row.device == "cpu" else environment.processor
+        processor = environment.processor if row.device == "cuda" else environment.cpu
         shown.append(
             Figures(
                 device=row.device,

@@ -34,7 +34,8 @@ def section(results: Results) -> Section | None:
     recommended = set(results.recommended.values())
     columns = [
         text_column("format", lambda entry: str(entry.row.format)),
-        text_column("instruction set", lambda entry: entry.answers.instruction_set),
+        text_column("instruction set", _instruction_set),
+        Column("images", _images, is_detail=True),
         Column("top-1 %", _top1),
         Column("delta points", _delta),
         Column("changed answers", _changed),
@@ -61,7 +62,8 @@ def sentences(results: Results) -> Iterator[str]:
 
 
 def _sentence(results: Results, row: Row, answers: InstructionSetAnswers) -> str:
-    name = f"{name_of(row)} with {answers.instruction_set}"
+    emulated = f", emulated by {answers.emulated}" if answers.emulated else ""
+    name = f"{name_of(row)} with {answers.instruction_set}{emulated}"
     accuracy = answers.accuracy
     if accuracy is None or answers.verdict is None:
         return f"{name}: it does not run ({answers.reason})."
@@ -89,12 +91,19 @@ def _notes(results: Results, entries: list[Answered]) -> Iterator[str]:
                 f"{name_of(entry.row)} with {entry.answers.instruction_set}: "
                 f"{entry.answers.status} ({entry.answers.reason})"
             )
+    if emulators := {entry.answers.emulated for entry in entries} - {None}:
+        yield (
+            f"Emulated by {', '.join(map(str, emulators))}: instruction sets cannot be hidden from "
+            "a process here, so an older processor is emulated. It is slow, so it answers the "
+            "first images only, as many as it can in a minute; where they leave it open whether "
+            "the budget is kept, the recommendation does not depend on them."
+        )
     yield (
-        "The file runs on this processor, in a process from which newer instruction sets are "
-        "hidden, so its runtime takes the kernels for the older ones. Answers are those of such a "
-        "processor; speeds are not, and are not measured. avx2: no AVX-512 and no int8 dot "
-        "products, so int8 sums of some kernels saturate at 16 bits. avx512: no int8 dot products. "
-        "avx512_vnni: with them, without bfloat16 and AMX."
+        "Where it is not emulated, the file runs on this processor, in a process from which newer "
+        "instruction sets are hidden, so its runtime takes the kernels for the older ones. Answers "
+        "are those of such a processor; speeds are not, and are not measured. avx2: no AVX-512 and "
+        "no int8 dot products, so int8 sums of some kernels saturate at 16 bits. avx512: no int8 "
+        "dot products. avx512_vnni: with them, without bfloat16 and AMX."
     )
     yield (
         f"Delta and verdict compare with {results.baseline} here, with a budget of "
@@ -114,6 +123,16 @@ def _accuracy(entry: Answered) -> Accuracy:
     if entry.answers.accuracy is None:
         raise ValueError(f"{entry.answers.instruction_set} has no accuracy")
     return entry.answers.accuracy
+
+
+def _instruction_set(entry: Answered) -> str:
+    answers = entry.answers
+    return f"{answers.instruction_set}{' (emulated)' if answers.emulated else ''}"
+
+
+def _images(entry: Answered) -> Cell:
+    images = _accuracy(entry).images
+    return Cell(f"{images:,}", value=images)
 
 
 def _top1(entry: Answered) -> Cell:

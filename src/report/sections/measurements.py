@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from src.report.document import (
@@ -239,6 +239,22 @@ def _definitions(results: Results) -> list[str]:
             if results.image_sample
             else []
         ),
+        *_browser(results),
         f"Calibration of static int8: {results.calibration.images} images of the "
         f"{results.calibration.split} split.",
     ]
+
+
+def _browser(results: Results) -> Iterator[str]:
+    """Yield the meaning of the device ``browser`` if a row was measured there."""
+    rows = [row for row in measured(results) if row.device == "browser"]
+    if not rows:
+        return
+    runtimes = ", ".join(dict.fromkeys(str(row.setting("runtime")) for row in rows))
+    browsers = ", ".join(dict.fromkeys(str(row.setting("browser")) for row in rows))
+    yield (
+        f"Browser: the same file in a web page, {runtimes} in headless {browsers}, WebAssembly "
+        "with one thread, each call by the page's clock. It is another destination than this CPU: "
+        "it has a recommendation of its own, and its speed is compared within the browser only. "
+        "Load time includes the start of the browser."
+    )

@@ -13,7 +13,7 @@ from src.run.latency import Cell, Interval
 from src.run.results import Recommendation, Results
 from src.run.row import Row
 
-_DEVICES = {"cpu": "this CPU", "cuda": "this GPU"}
+_DEVICES = {"cpu": "On this CPU", "cuda": "On this GPU", "browser": "In a web page on this CPU"}
 _BETTER = {
     "latency": "faster",
     "throughput": "of a higher throughput",
@@ -39,18 +39,16 @@ def _sentence(results: Results, device: str, advice: Recommendation) -> str:
     baseline = results.baseline
     budget = points(results.options.max_accuracy_drop)
     if advice.format is None:
-        return f"On {_DEVICES[device]} nothing can be recommended: {baseline} was not measured."
+        return f"{_DEVICES[device]} nothing can be recommended: {baseline} was not measured."
     row = rows[advice.format]
     better = _BETTER[advice.objective]
     if advice.format == baseline:
-        text = (
-            f"On {_DEVICES[device]} ship {baseline}: nothing {better} keeps within {budget} of it"
-        )
+        text = f"{_DEVICES[device]} ship {baseline}: nothing {better} keeps within {budget} of it"
         if advice.holds_here_only:
             text += " on the older processors too"
     else:
         reasons = [*_reasons(row, rows.get(baseline), baseline, advice, budget)]
-        text = f"On {_DEVICES[device]} ship {advice.format}: {', '.join(reasons)}"
+        text = f"{_DEVICES[device]} ship {advice.format}: {', '.join(reasons)}"
     if figures := departures(row):
         text += f"; its probabilities are not {baseline}'s ({figures})"
         if other := advice.with_function:
@@ -100,6 +98,8 @@ def _reasons(
         yield _speed(pipeline.whole.speedup, "from the image file to the label", name)
     elif cells and cells[0].speedup:
         yield _speed(cells[0].speedup, f"at batch {cells[0].batch_size}", name)
+    elif cells and (there := cells[0].speedup_same_runtime):
+        yield _speed(there, f"at batch {cells[0].batch_size}", there.format)
     if baseline and row.size_bytes and baseline.size_bytes:
         ratio = baseline.size_bytes / row.size_bytes
         yield f"{ratio:.1f}x smaller" if ratio > 1.05 else "of the same size"  # noqa: PLR2004

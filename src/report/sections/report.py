@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from src.report.document import Fact, Section
 from src.report.sections import (
     answers,
+    embedded,
     environment,
     export_notes,
     health,
@@ -48,6 +49,7 @@ class Report:
         export_notes: how the files were made, one section per format.
         operators: the time of a call by operator.
         pipeline: the time from an image file to its label, by stage; None if it was not timed.
+        embedded: files with their preprocessing inside; None without any.
         instruction_sets: answers with the kernels for older instruction sets; None if they were not
             asked for.
         load: a file under load; None without a valid measurement.
@@ -75,6 +77,7 @@ class Report:
     export_notes: Sequence[Section]
     operators: Section | None
     pipeline: Section | None
+    embedded: Section | None
     instruction_sets: Section | None
     load: Section | None
     more: Section
@@ -109,6 +112,7 @@ def report_of(results: Results, serve_test: ServeTest | None = None) -> Report:
         export_notes=export_notes.sections(results),
         operators=operators.section(results),
         pipeline=pipeline.section(results),
+        embedded=embedded.section(results),
         instruction_sets=instruction_sets.section(results),
         load=load.section(serve_test) if serve_test else None,
         more=measurements.more(results),

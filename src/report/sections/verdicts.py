@@ -55,6 +55,7 @@ def beyond_rounding(results: Results) -> Iterator[str]:
     """Yield a note on each fp32 file that is not shown to be the same network."""
     rows = measured(results)
     devices = {row.device for row in rows if row.format == results.baseline}
+    devices |= {"browser"} if "cpu" in devices else set()
     for row in rows:
         paired = paired_of(row)
         images = paired.beyond_rounding if paired else None

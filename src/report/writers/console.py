@@ -20,6 +20,8 @@ def show(report: Report, console: Console) -> None:
     show_lines(report.unmeasured, console)
     if report.pipeline:
         show_lines(report.pipeline.sentences, console)
+    if report.embedded:
+        show_lines(report.embedded.sentences, console)
     if report.instruction_sets:
         show_lines(report.instruction_sets.sentences, console)
     if report.load:

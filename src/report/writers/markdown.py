@@ -36,6 +36,7 @@ def page(report: Report, images: Sequence[str] = ()) -> str:
             for line in section_lines(section, level=3)
         ),
         *(section_lines(report.pipeline) if report.pipeline else ()),
+        *(section_lines(report.embedded) if report.embedded else ()),
         *(section_lines(report.instruction_sets) if report.instruction_sets else ()),
         *(section_lines(report.load) if report.load else ()),
         *(section_lines(report.outliers) if report.outliers else ()),

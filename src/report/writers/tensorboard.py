@@ -41,6 +41,8 @@ def write(
         writer.add_text("benchmark/answers", figures_by_file(report.answers.table))
         if report.pipeline:
             writer.add_text("benchmark/pipeline", untitled([report.pipeline]))
+        if report.embedded:
+            writer.add_text("benchmark/embedded", untitled([report.embedded]))
         if report.instruction_sets:
             text = untitled([report.instruction_sets])
             writer.add_text("benchmark/older_processors", text)

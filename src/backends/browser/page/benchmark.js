@@ -4,34 +4,49 @@ import { open, Tensor, VERSION } from "./runtime.js";
 
 const WINDOW_CALLS = 5; // of a warm-up window, at least
 const WINDOW_SECONDS = 0.05;
-const TURN_WARMUP_SECONDS = 0.02; // caches were another process's in the meantime
 
 const row = location.pathname; // its folder: /TOKEN/
 const clock = () => performance.now() / 1000;
 let session = null;
-let images = []; // tensors of one image each
+let fetched = null; // { dtype, shape, values } of the images that came last
+let held = null; // the tensor that is timed
+let answered = null; // the logits of the latest call
 
 const tasks = {
-  async load({ dtype, shape }) {
-    const bytes = await bytesOf("model.onnx");
-    const started = clock();
-    session = await open(bytes);
-    const seconds = clock() - started;
-    const all = await bytesOf("images");
-    const values = dtype === "float32" ? new Float32Array(all) : new Uint8Array(all);
-    const size = shape.reduce((product, side) => product * side, 1);
-    for (let from = 0; from < values.length; from += size) {
-      images.push(new Tensor(dtype, values.slice(from, from + size), [1, ...shape]));
-    }
-    return { seconds: [seconds] };
+  async load() {
+    session = await open(await bytesOf("model.onnx"));
+    return { input: session.inputMetadata[0].type };
   },
 
+  async fetch({ dtype, shape }) {
+    const bytes = await bytesOf("images");
+    fetched = { dtype, shape, values: dtype === "float32" ? new Float32Array(bytes) : new Uint8Array(bytes) };
+    return {};
+  },
+
+  /** Answers the fetched images one by one, as a page classifies them. */
   async answer() {
-    const logits = [];
-    for (const image of images) {
-      logits.push([...(await answerOf(image)).data]);
+    const { dtype, shape: [count, ...shape], values } = fetched;
+    const size = values.length / count;
+    let logits = null;
+    for (let index = 0; index < count; index += 1) {
+      await call(new Tensor(dtype, values.slice(index * size, (index + 1) * size), [1, ...shape]));
+      logits ??= new Float32Array(count * answered.length);
+      logits.set(answered, index * answered.length);
     }
-    return { logits };
+    await send(logits);
+    return {};
+  },
+
+  async hold() {
+    held = new Tensor(fetched.dtype, fetched.values, fetched.shape);
+    return {};
+  },
+
+  async once() {
+    const seconds = [await once()];
+    await send(answered);
+    return { seconds };
   },
 
   async warm_up({ tolerance, max_seconds: most }) {
@@ -47,17 +62,24 @@ const tasks = {
     return { warm: false };
   },
 
-  async time({ samples, max_seconds: most }) {
-    const end = clock() + TURN_WARMUP_SECONDS;
+  async settle({ max_seconds: most }) {
+    const end = clock() + most;
     do {
       await once();
     } while (clock() < end);
+    return {};
+  },
+
+  async time({ samples, max_seconds: most }) {
+    await once(); // the message before it took milliseconds
     const started = clock();
     const seconds = [await once()];
     while (seconds.length < samples && clock() - started < most) {
       seconds.push(await once());
     }
-    return { seconds, elapsed_seconds: clock() - started };
+    const elapsed_seconds = clock() - started;
+    await send(answered);
+    return { seconds, elapsed_seconds };
   },
 };
 
@@ -69,15 +91,22 @@ async function bytesOf(name) {
   return response.arrayBuffer();
 }
 
-async function answerOf(image) {
-  const outputs = await session.run({ [session.inputNames[0]]: image });
-  return outputs[session.outputNames[0]];
+async function send(logits) {
+  const response = await fetch(`${row}logits`, { method: "POST", body: logits });
+  if (!response.ok) {
+    throw new Error(`logits: the server answered ${response.status}`);
+  }
 }
 
-/** Seconds of one call: an image in the page's memory to its logits there. */
+async function call(images) {
+  const outputs = await session.run({ [session.inputNames[0]]: images });
+  answered = outputs[session.outputNames[0]].data;
+}
+
+/** Seconds of one call: a batch in the page's memory to its logits there. */
 async function once() {
   const started = clock();
-  await answerOf(images[0]);
+  await call(held);
   return clock() - started;
 }
 
@@ -96,7 +125,6 @@ async function next(result) {
   return response.json();
 }
 
-// 5 microseconds if the page is isolated, else 100: https://w3c.github.io/hr-time/
 let result = { isolated: crossOriginIsolated, version: VERSION, agent: navigator.userAgent };
 for (;;) {
   const task = await next(result);

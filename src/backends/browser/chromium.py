@@ -1,0 +1,82 @@
+"""One headless Chromium with one page, whose processes end with this process."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from src.backends.base import Unavailable
+from src.system import sessions
+
+_ROOT = Path(__file__).parents[3]
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-default-apps", "--disable-extensions", "--disable-dev-shm-usage"),
+    *("--disable-crash-reporter", "--disable-breakpad"),
+)
+_END_SECONDS = 10.0
+
+
+def program() -> str:
+    """Return the path of Chromium.
+
+    Raises:
+        Unavailable: none is on the PATH.
+    """
+    path = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if path is None:
+        raise Unavailable(
+            f"no browser: none of {', '.join(PROGRAMS)} on the PATH; install Chromium"
+        )
+    return path
+
+
+class Chromium:
+    """A browser that opens one page.
+
+    Args:
+        path: of the program.
+        address: of the page.
+    """
+
+    def __init__(self, path: str, address: str) -> None:
+        profile = tempfile.mkdtemp(prefix="lightship-browser-")
+        arguments = [path, *_FLAGS, f"--user-data-dir={profile}", address]
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-m", "src.backends.browser.keeper", profile, *arguments],
+            cwd=_ROOT,
+            start_new_session=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code of the browser; None while it runs."""
+        return self._keeper.poll()
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that all processes of the browser have used so far."""
+        return sum(member.cpu_seconds for member in sessions.members(self._keeper.pid))
+
+    def page_bytes(self, name: str) -> int | None:
+        """Return a size of the page's process, such as ``VmRSS`` or ``VmHWM``; None if unknown."""
+        sizes = [
+            sessions.status_bytes(member.pid, name)
+            for member in sessions.members(self._keeper.pid)
+            if "--type=renderer" in sessions.command_line(member.pid)
+        ]
+        known = [size for size in sizes if size is not None]
+        return max(known) if known else None
+
+    def close(self) -> None:
+        """End all processes of the browser, and remove its profile."""
+        if self._keeper.stdin is not None:
+            self._keeper.stdin.close()
+        self._keeper.wait(_END_SECONDS)

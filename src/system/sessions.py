@@ -1,0 +1,70 @@
+"""The processes of a session, read from ``/proc``: a program with all that it started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+_PROC = Path("/proc")
+# Fields of /proc/PID/stat after the name, which is in parentheses: proc_pid_stat(5).
+_SESSION, _TIMES = 3, slice(11, 15)
+
+
+class Member(NamedTuple):
+    """A process of a session.
+
+    Args:
+        pid: its number.
+        cpu_seconds: user and system time, also of children that have ended.
+    """
+
+    pid: int
+    cpu_seconds: float
+
+
+def members(leader: int) -> Iterator[Member]:
+    """Yield the processes of the session that a process leads; none without ``/proc``."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    for path in _PROC.glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        if len(fields) > _TIMES.stop and int(fields[_SESSION]) == leader:
+            yield Member(int(path.parent.name), sum(map(int, fields[_TIMES])) / ticks)
+
+
+def kill_others() -> int:
+    """Kill the other processes of the session that this process leads; return their number."""
+    pids = [member.pid for member in members(os.getpid()) if member.pid != os.getpid()]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(pids)
+
+
+def status_bytes(pid: int, name: str) -> int | None:
+    """Return a size from ``/proc/PID/status``, such as ``VmHWM``; None if it is not known."""
+    try:
+        lines = (_PROC / str(pid) / "status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    values = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
+    return int(values[0]) << 10 if values else None
+
+
+def command_line(pid: int) -> str:
+    """Return the arguments of a process, separated by spaces; "" if they are not known."""
+    try:
+        return (
+            (_PROC / str(pid) / "cmdline")
+            .read_bytes()
+            .replace(b"\0", b" ")
+            .decode("utf-8", "replace")
+        )
+    except OSError:
+        return ""

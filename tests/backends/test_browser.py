@@ -1,0 +1,206 @@
+"""A page of a browser: its server, its processes and the files that it needs."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.backends.base import Unavailable
+from src.backends.browser import chromium, packages
+from src.backends.browser.chromium import Chromium
+from src.backends.browser.runtime import BrowserRuntime
+from src.backends.browser.server import Server
+from src.errors import LightshipError
+from tests.conftest import ROOT
+
+
+def ask(address: str, body: bytes | None = None) -> tuple[int, bytes, Any]:
+    try:
+        with urllib.request.urlopen(address, body, timeout=5) as answer:  # noqa: S310  # loopback
+            return answer.status, answer.read(), answer.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, b"", error.headers
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    (tmp_path / "model.onnx").write_bytes(b"the model")
+    (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / "ort.mjs").write_bytes(b"the runtime")
+    server = Server({"ort.mjs": tmp_path / "ort.mjs"}, tmp_path / "model.onnx")
+    yield server
+    server.close()
+
+
+def test_the_server_gives_the_page_its_own_files_and_tasks_alone(server: Server) -> None:
+    status, page, headers = ask(server.address)
+    assert (status, page) == (200, (packages.PAGE / "index.html").read_bytes())
+    assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+    assert ask(f"{server.address}model.onnx")[1] == b"the model"
+    root = f"http://127.0.0.1:{server.server_port}"
+    assert ask(f"{root}/{packages.DIST}/ort.mjs")[1] == b"the runtime"
+    server.images = bytes(range(6))
+    assert ask(f"{server.address}images")[1] == bytes(range(6))
+    server.give("time", {"samples": 1})
+    assert (
+        ask(f"{server.address}next", b'{"seconds": [1.5]}')[1] == b'{"kind": "time", "samples": 1}'
+    )
+    assert server.results.get_nowait().seconds == [1.5]
+    ask(f"{server.address}logits", b"1234")
+    assert server.logits == b"1234"
+    for path in ("", "/other/model.onnx", "/secret", "/../secret", "/model.onnx", "/images"):
+        assert ask(f"{root}{path}")[0] == 404, path
+    assert ask(f"{server.address}../secret")[0] == 404
+    for path in ("/other/next", "/next", "/logits"):
+        assert ask(f"{root}{path}", b"{}")[0] == 404, path
+
+
+def test_a_result_that_cannot_be_read_is_an_error(server: Server) -> None:
+    server.give("time", {})
+    ask(f"{server.address}next", b'{"seconds": "long"}')
+    assert "cannot be read" in str(server.results.get_nowait().error)
+
+
+def test_without_chromium_or_npm_a_row_is_not_available(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(packages, "ROOT", tmp_path / "environments")
+    with pytest.raises(Unavailable, match=r"no browser: none of chromium, .*; install Chromium"):
+        chromium.program()
+    with pytest.raises(Unavailable, match=r"no npm on the PATH.*; install Node.js and npm"):
+        packages.files()
+
+
+def test_npm_without_a_network_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\necho 'npm error code EAI_AGAIN' >&2\nexit 1\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setattr(packages, "ROOT", tmp_path / "environments")
+    with pytest.raises(Unavailable, match=r"EAI_AGAIN\); measure once with a network"):
+        packages.files()
+    assert not packages.kept()
+
+
+def test_kept_files_need_no_npm_and_changed_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "ROOT", tmp_path)
+    monkeypatch.setattr(packages, "_fetch", lambda folder: pytest.fail("fetched again"))
+    folder = tmp_path / f"onnxruntime-web-{packages.VERSION}"
+    folder.mkdir()
+    for name in packages.SHA256:
+        (folder / name).write_bytes(b"")
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    monkeypatch.setattr(packages, "SHA256", dict.fromkeys(packages.SHA256, empty))
+    assert set(packages.files()) == set(packages.SHA256)
+    (folder / "ort.wasm.bundle.min.mjs").write_bytes(b"another")
+    with pytest.raises(Unavailable, match=r"ort.wasm.bundle.min.mjs in .* is not the file of"):
+        packages.files()
+
+
+def test_the_locked_version_is_the_one_whose_hashes_are_known() -> None:
+    import json
+
+    for name in ("package.json", "package-lock.json"):
+        text = (packages.PAGE / name).read_text(encoding="utf-8")
+        assert f'"onnxruntime-web": "{packages.VERSION}"' in text
+        assert "http" not in text  # the registry is the user's own
+    locked = json.loads(text)["packages"]
+    assert all("integrity" in package for path, package in locked.items() if path)
+
+
+def test_the_page_opens_files_as_the_example_does() -> None:
+    example = ROOT / "examples" / "browser" / "runtime.js"
+    assert (packages.PAGE / "runtime.js").read_bytes() == example.read_bytes()
+
+
+def program(path: Path, script: str) -> str:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_browser_that_ends_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = program(tmp_path / "browser", "exit 7")
+    monkeypatch.setattr(chromium, "program", lambda: path)
+    monkeypatch.setattr(packages, "files", dict)
+    with pytest.raises(LightshipError, match="the browser ended with exit code 7"):
+        BrowserRuntime(tmp_path / "model.onnx")
+
+
+def test_all_processes_of_a_browser_end_with_the_one_that_asked_for_it(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    # A child in a process group of its own, as of a program that detaches itself.
+    script = f'for word; do case "$word" in --user-data-dir=*) echo "$word" > {note};; esac; done\n'
+    child = f"sleep 600 & echo $! > {tmp_path / 'child'}\nmv {note} {note}.whole\nwait"
+    browser = Chromium(program(tmp_path / "browser", script + child), "about:blank")
+    whole = Path(f"{note}.whole")
+    deadline = time.monotonic() + 10
+    while not whole.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    profile = Path(whole.read_text().strip().removeprefix("--user-data-dir="))
+    pid = int((tmp_path / "child").read_text())
+    assert profile.is_dir()
+    assert Path(f"/proc/{pid}").exists()
+    assert browser.exit_code is None
+    browser.close()
+    assert not profile.exists()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.slow
+def test_a_file_answers_in_chromium_as_natively(tmp_path: Path) -> None:
+    import numpy as np
+    import onnx
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    try:
+        chromium.program()
+        packages.files()
+    except Unavailable as error:
+        pytest.skip(str(error))
+    weights = np.random.default_rng(0).normal(size=(48, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["images"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+        ],
+        "planted",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, 4, 4])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3])],
+        [onnx.numpy_helper.from_array(weights, "weights")],
+    )
+    path = tmp_path / "model.onnx"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path)
+    images = np.random.default_rng(1).normal(size=(5, 3, 4, 4)).astype(np.float32)
+    runtime = BrowserRuntime(path)
+    try:
+        [expected] = onnxruntime.InferenceSession(path).run(None, {"images": images})
+        assert np.allclose(runtime(images), expected, atol=1e-5)
+        runtime.hold(images[:2])
+        assert runtime.warm_up(0.5, 2.0) in {True, False}
+        turn, logits = runtime.time(7, 60.0)
+        assert len(turn.seconds) == 7
+        assert turn.elapsed_seconds >= sum(turn.seconds) * 0.99
+        assert np.allclose(logits, expected[:2], atol=1e-5)
+        assert (runtime.peak_bytes() or 0) > 0
+        assert runtime.settings["input"] == "float32 NCHW"
+        path.write_bytes(b"no model")
+    finally:
+        runtime.close()
+    with pytest.raises(LightshipError, match=r"^browser: "):
+        BrowserRuntime(path)

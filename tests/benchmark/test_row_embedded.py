@@ -1,0 +1,130 @@
+"""Files with their preprocessing inside, with planted formats: scored, timed, stored and told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from src.benchmark import results as figures
+from src.benchmark import up_to_date
+from src.benchmark.options import BenchmarkOptions
+from src.benchmark.suite import measure, measure_unless_done
+from src.report.sections.report import report_of
+from src.run.embedded import EmbeddedFigures
+from src.run.folder import Run
+from src.run.layout import as_dict
+from src.run.record import InvalidValueError
+from src.system import atomic_files
+from tests.benchmark.planted_formats import FEW, silent, taken
+from tests.benchmark.test_row_pipeline import Files
+from tests.report.pages import markdown_page
+
+OPTIONS = replace(FEW, pipeline=True, pipeline_images=6, rounds=3, decoders=["pillow"])
+
+
+def embedded(run: Run, name: str) -> None:
+    """Give the format ``talking`` an embedded file in the folder ``name``."""
+    manifest = as_dict(run.read_manifest())
+    (run.exports / name).mkdir()
+    (run.exports / name / "weights").write_text(name)
+    manifest["formats"]["talking"]["embedded"] = {
+        "folder": name,
+        "status": "ok",
+        "reason": None,
+        "files": taken(run.exports / name, "weights"),
+    }
+    atomic_files.write_json(run.manifest, manifest)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Files:
+    return Files(tmp_path / "files", 24)
+
+
+def measured_file(run: Run, data: Files, options: BenchmarkOptions = OPTIONS) -> EmbeddedFigures:
+    results = measure(run, data, options, silent)
+    assert run.read_benchmark() == results
+    row = results.row("talking", "cpu")
+    assert row is not None
+    assert row.is_ok, row.reason
+    assert row.embedded is not None
+    return row.embedded
+
+
+def test_an_embedded_file_is_scored_on_all_images_and_timed_from_the_file(
+    well_behaved: Run, data: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded(well_behaved, "of-files")
+    with monkeypatch.context() as patch:  # the figures are made later, of the raw measurement
+        patch.setattr(figures, "write_figures", Mock(side_effect=OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            measure(well_behaved, data, OPTIONS, silent)
+    results = measure_unless_done(well_behaved, data, OPTIONS, silent)
+    assert results == well_behaved.read_benchmark()
+    file = results.rows[1].embedded
+    assert file is not None
+    assert (file.folder, file.status, file.size_bytes) == ("of-files", "ok", len("of-files"))
+    assert file.pipeline is not None
+    answers = file.pipeline.answers
+    assert answers is not None
+    # The planted file calls every image class 0; the plain file answers by the planted images.
+    expected = int((data.logits.argmax(axis=1) != 0).sum())
+    assert (answers.images, answers.flips) == (50, expected)
+    assert answers.top1 == pytest.approx(1 - expected / 50)
+    assert file.flipped_low is not None
+    assert file.flipped_high is not None
+    assert file.flipped_low < expected / 50 < file.flipped_high
+    assert file.against_baseline is not None
+    assert file.against_baseline.verdict == "fail"
+    assert file.pipeline.over_reference is not None
+    assert file.pipeline.stages["infer"].mean_s > 0
+    assert file.pipeline.stages["resize"].mean_s < 1e-3  # the file's own work is in its call
+    # It is a row of the report.
+    report = report_of(results)
+    assert report.embedded is not None
+    [row] = report.embedded.table.rows
+    assert (row.name, row.status) == ("of-files", "ok")
+    assert "## With the preprocessing inside" in markdown_page(results)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("of-files-nan", "not finite"),
+        pytest.param("of-files-unloadable", "no such file", marks=pytest.mark.slow),
+    ],
+)
+def test_a_file_that_fails_ends_alone_and_is_told(
+    well_behaved: Run, data: Files, name: str, reason: str
+) -> None:
+    embedded(well_behaved, name)
+    file = measured_file(well_behaved, data)
+    assert file.status == "failed"
+    assert reason in str(file.reason)
+    assert file.pipeline is None
+    section = report_of(well_behaved.read_benchmark()).embedded
+    assert section is not None
+    assert reason in str(section.table.rows[0].reason)
+
+
+def test_a_new_embedded_file_is_measured_and_the_same_one_is_not(
+    well_behaved: Run, data: Files
+) -> None:
+    few = replace(OPTIONS, rounds=1, memory=False)
+    measure(well_behaved, data, few, silent)
+    unread = lambda: None  # noqa: E731
+    assert up_to_date.find(well_behaved, few, unread) is not None
+    embedded(well_behaved, "of-files")
+    assert up_to_date.find(well_behaved, few, unread) is None
+    first = measure_unless_done(well_behaved, data, few, silent)
+    assert measure_unless_done(well_behaved, data, few, silent) == first
+    (well_behaved.exports / "of-files" / "weights").write_text("another")
+    assert up_to_date.find(well_behaved, few, unread) is None
+
+
+def test_a_record_without_its_figures_is_refused() -> None:
+    with pytest.raises(InvalidValueError, match="figures if, and only if, its status is ok"):
+        EmbeddedFigures(folder="x", status="ok", reason=None)
