@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -107,11 +105,18 @@ class Distillation(LightningModule):
         return logits
 
     def _loss(self, logits: Tensor, expected: Tensor) -> Tensor:
-        """Return the Kullback-Leibler divergence in nats, times the squared temperature."""
-        softened = functional.log_softmax(logits.float() / self.temperature, dim=1)
-        target = functional.log_softmax(expected.float() / self.temperature, dim=1)
-        divergence = functional.kl_div(softened, target, reduction="batchmean", log_target=True)
-        return divergence * self.temperature**2
+        return divergence(logits, expected, self.temperature)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["lightship_twin"] = {"steps": self.steps}
+
+def divergence(logits: Tensor, expected: Tensor, temperature: float) -> Tensor:
+    """Return the mean Kullback-Leibler divergence in nats, times the squared temperature.
+
+    Args:
+        logits: (N, K).
+        expected: the teacher's, (N, K).
+        temperature: divides both.
+    """
+    softened = functional.log_softmax(logits.float() / temperature, dim=1)
+    target = functional.log_softmax(expected.float() / temperature, dim=1)
+    value = functional.kl_div(softened, target, reduction="batchmean", log_target=True)
+    return value * temperature**2
