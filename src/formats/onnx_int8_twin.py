@@ -48,7 +48,7 @@ class OnnxInt8Twin(OnnxFp32Twin):
                 path = source.scratch / f"twin_{number}.onnx"
                 onnx.save_model(each, path)
                 opened.append(OnnxRuntime(path, "cpu", machine.usable_cores()))
-            if speedup_in_turn(*opened, source.example[:1].numpy()) > 1:
+            if speedup_in_turn(opened[0], opened[1], source.example[:1].numpy()) > 1:
                 recipe, model = other, by_gemm
         file.write(model, source, folder, quantization=recipe.values())
         made = twin.details(graph)

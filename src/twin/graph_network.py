@@ -1,8 +1,8 @@
-"""An ONNX graph as a PyTorch module that can be trained, under fake quantization if it is a QDQ graph.
+"""An ONNX graph as a PyTorch module that can be trained; a QDQ graph under fake quantization.
 
 The graph that is trained is the graph that is exported, so scales, zero points and the places of
-rounding are those of the file by construction. Only the operators of classifiers are known. Packages
-that convert ONNX graphs to PyTorch keep no quantized weights that can be trained.
+rounding are those of the file by construction. Only the operators of classifiers are known.
+Packages that convert ONNX graphs to PyTorch keep no quantized weights that can be trained.
 """
 
 from __future__ import annotations
@@ -266,7 +266,7 @@ def _layer_norm(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
     return functional.layer_norm(value, value.shape[axis:], weight, bias, eps)
 
 
-def _clip(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
+def _clip(inputs: list[Any], _: Mapping[str, Any]) -> Tensor:
     value, low, high = [*inputs, None, None][:3]
     return torch.clamp(
         value, None if low is None else float(low), None if high is None else float(high)
@@ -294,7 +294,7 @@ def _shape(inputs: list[Any], attributes: Mapping[str, Any]) -> Array:
     return shape[attributes.get("start", 0) : attributes.get("end")]
 
 
-def _squeeze(inputs: list[Any], attributes: Mapping[str, Any]) -> Any:
+def _squeeze(inputs: list[Any], _: Mapping[str, Any]) -> Any:
     axes = tuple(_integers(inputs[1])) if len(inputs) > 1 else None
     if isinstance(inputs[0], np.ndarray):
         return np.squeeze(inputs[0], axes)

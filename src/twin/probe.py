@@ -36,11 +36,12 @@ def agreement_after(
     student.train()
     batches = itertools.chain.from_iterable(itertools.repeat(data.train_dataloader()))
     for batch, _ in zip(batches, range(steps), strict=False):
+        inputs = data.preprocessing.normalised(batch[0])
         with torch.no_grad():
-            expected = teacher(batch[0])
-        loss = divergence(student(batch[0]), expected, _TEMPERATURE)
+            expected = teacher(inputs)
+        loss = divergence(student(inputs), expected, _TEMPERATURE)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     student.eval()
     reestimate_statistics(student, images)

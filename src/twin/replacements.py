@@ -14,8 +14,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-KEEP = "keep"
 DROP = "drop"
+_IMAGE_AXES = 4
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class ImageBatchNorm(nn.Module):
         if not self.channels_last:
             normed: Tensor = self.norm(images)
             return normed
-        return self.norm(images.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        first: Tensor = self.norm(images.permute(0, 3, 1, 2))
+        return first.permute(0, 2, 3, 1)
 
 
 class TokenBatchNorm(nn.Module):
@@ -68,7 +69,8 @@ class TokenBatchNorm(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Return the normalised values, (N, L, C) or (N, C)."""
-        return self.norm(values.transpose(1, -1)).transpose(1, -1)
+        normed: Tensor = self.norm(values.transpose(1, -1))
+        return normed.transpose(1, -1)
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,12 @@ class Kind:
     channels are the last axis.
     """
 
-    is_part: Callable[[str, nn.Module, nn.Module], bool]  # name, module, parent
+    is_part: Callable[[nn.Module, nn.Module], bool]  # of a module and its parent
     substitutes: Mapping[str, Callable[[nn.Module, Sequence[int]], nn.Module]]
 
 
-def _activation(*classes: type[nn.Module]) -> Callable[[str, nn.Module, nn.Module], bool]:
-    return lambda _, module, parent: type(module) in classes and not _is_gated(parent)
+def _activation(*classes: type[nn.Module]) -> Callable[[nn.Module, nn.Module], bool]:
+    return lambda module, parent: type(module) in classes and not _is_gated(parent)
 
 
 def _is_gated(module: nn.Module) -> bool:
@@ -93,15 +95,15 @@ def _is_gated(module: nn.Module) -> bool:
     return "squeezeexcit" in name or name in {"semodule", "effectivesemodule"}
 
 
-def _is_gate(name: str, module: nn.Module, parent: nn.Module) -> bool:
+def _is_gate(module: nn.Module, parent: nn.Module) -> bool:
     return isinstance(module, nn.Sigmoid) and _is_gated(parent)
 
 
-def _is_squeeze(name: str, module: nn.Module, parent: nn.Module) -> bool:
-    return isinstance(module, nn.Sigmoid | nn.Hardsigmoid) is False and _is_gated(module)
+def _is_squeeze(module: nn.Module, _: nn.Module) -> bool:
+    return _is_gated(module)
 
 
-def _is_layer_norm(name: str, module: nn.Module, parent: nn.Module) -> bool:
+def _is_layer_norm(module: nn.Module, _: nn.Module) -> bool:
     return isinstance(module, nn.LayerNorm) and len(module.normalized_shape) == 1
 
 
@@ -110,7 +112,7 @@ def _batch_norm(module: nn.Module, shape: Sequence[int]) -> nn.Module:
     if not isinstance(module, nn.LayerNorm):
         raise TypeError(f"expected a LayerNorm, found {type(module).__name__}")
     [channels] = module.normalized_shape
-    if len(shape) == 4:
+    if len(shape) == _IMAGE_AXES:
         # Subclasses such as torchvision's LayerNorm2d take (N, C, H, W).
         last = type(module) is nn.LayerNorm
         new: nn.Module = ImageBatchNorm(channels, module.eps, channels_last=last)
@@ -126,7 +128,7 @@ def _batch_norm(module: nn.Module, shape: Sequence[int]) -> nn.Module:
 
 
 def _new(factory: Callable[[], nn.Module]) -> Callable[[nn.Module, Sequence[int]], nn.Module]:
-    return lambda module, shape: factory()
+    return lambda _module, _shape: factory()
 
 
 _RELU6 = _new(lambda: nn.ReLU6(inplace=True))
@@ -152,7 +154,7 @@ def find(network: nn.Module) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path, module, parent in _modules(network):
         for name, kind in KINDS.items():
-            if kind.is_part(path, module, parent):
+            if kind.is_part(module, parent):
                 found.setdefault(name, []).append(path)
     return {name: found[name] for name in KINDS if name in found}
 
@@ -175,7 +177,7 @@ def replaced(network: nn.Module, replacements: Iterable[Replacement], image: Ten
         if each.kind not in KINDS or each.by not in KINDS[each.kind].substitutes:
             raise ValueError(f"no substitute {each.by!r} for {each.kind!r}"[:200])
         if missing := set(each.paths) - present.get(each.kind, set()):
-            raise ValueError(f"no {each.kind} at {sorted(missing)[0]!r}"[:200])
+            raise ValueError(f"no {each.kind} at {min(missing)!r}"[:200])
     wanted = [path for each in replacements if each.kind == "LayerNorm" for path in each.paths]
     shapes = _input_shapes(network, wanted, image) if wanted else {}
     for each in replacements:

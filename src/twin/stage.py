@@ -10,11 +10,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import torch
 from lightning.pytorch import seed_everything
 from torch import Tensor, nn
 
@@ -24,7 +22,7 @@ from src.errors import LightshipError
 from src.export.source import Checkpoint
 from src.models.batch_norm_statistics import reestimate_statistics
 from src.run.folder import Run
-from src.run.twin import ReplacedParts, TriedPlan, Twin, Validated
+from src.run.twin import ReplacedParts, TriedPlan, Twin
 from src.system import atomic_files
 from src.system.console import Report
 from src.twin import probe, survey, training
@@ -222,7 +220,9 @@ def _trained(making: _Making, record: Twin) -> Twin:
         try:
             trainable = quantization.network()
         except UnknownOperatorError as error:
-            raise LightshipError(f"the twin cannot be trained under fake quantization: {error}")
+            raise LightshipError(
+                f"the twin cannot be trained under fake quantization: {error}"
+            ) from error
         trained = training.fit(
             making.run,
             "quantization",

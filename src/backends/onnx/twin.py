@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.backends.base import ExportSource, TwinGraph, Unavailable
+from src.backends.onnx.fp32_graph import Fp32Graph
 from src.run.facts import ExportDetails, TrialCell, TrialTable
 from src.run.file_input import NORMALISED, BatchMaker
 from src.run.twin import Twin, Validated
@@ -23,18 +24,13 @@ HEAD = [
 ]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Graph:
-    """The files of the twin in the place of :class:`src.backends.onnx.fp32_graph.Fp32Graph`."""
+class _Graph(Fp32Graph):
+    """The twin's file in the place of a network's, prepared for quantizers before its training."""
 
-    path: Path
-    batch: BatchMaker
-    takes_pixels: bool = False
-
-    @property
-    def prepared(self) -> Path:
-        """The file as quantizers take it: it was prepared before it was trained."""
-        return self.path
+    def __init__(self, file: Path, source: ExportSource) -> None:
+        batch = BatchMaker(NORMALISED, source.preprocessing)
+        super().__init__(source.network, source.example, source.scratch, batch)
+        self.path = self.prepared = file
 
 
 def required(source: ExportSource) -> TwinGraph:
@@ -64,8 +60,7 @@ def loaded(graph: TwinGraph) -> onnx.ModelProto:
 
 def source_of(source: ExportSource, graph: TwinGraph) -> ExportSource:
     """Return the export source with the twin's graph in the place of the network's."""
-    batch = BatchMaker(NORMALISED, source.preprocessing)
-    return dataclasses.replace(source, fp32_graph=_Graph(graph.path, batch))
+    return dataclasses.replace(source, fp32_graph=_Graph(graph.path, source))
 
 
 def details(graph: TwinGraph) -> ExportDetails:
