@@ -182,7 +182,10 @@ class GraphNetwork(nn.Module):
         if axis is None:
             return torch.fake_quantize_per_tensor_affine(weight, scale.item(), 0, -levels, levels)
         zeros = torch.zeros_like(scale, dtype=torch.int32)
-        return torch.fake_quantize_per_channel_affine(weight, scale, zeros, axis, -levels, levels)
+        rounded: Tensor = torch.fake_quantize_per_channel_affine(
+            weight, scale, zeros, axis, -levels, levels
+        )
+        return rounded
 
     def _bias(self, step: _Step, values: Mapping[str, Any], scales: Mapping[str, Tensor]) -> Tensor:
         """Return a bias rounded to the grid of the sums, whose scale is that of their factors."""
@@ -225,7 +228,7 @@ def _gemm(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
     first, second, third = [*inputs, None][:3]
     first = first.T if attributes.get("transA") else first
     second = second.T if attributes.get("transB") else second
-    product = attributes.get("alpha", 1.0) * (first @ second)
+    product: Tensor = attributes.get("alpha", 1.0) * (first @ second)
     return product if third is None else product + attributes.get("beta", 1.0) * third
 
 

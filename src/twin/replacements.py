@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 DROP = "drop"
 _IMAGE_AXES = 4
+_NOISY = {"StochasticDepth", "DropPath"}  # torchvision's and timm's
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,19 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "LayerNorm": Kind(_is_layer_norm, {"BatchNorm": _batch_norm}),
     }
 )
+
+
+def without_noise(network: nn.Module) -> nn.Module:
+    """Turn dropout and stochastic depth of a network off, also in training.
+
+    A student imitates a function without noise. With stochastic depth its answers in training are
+    of other networks than the one that is exported.
+    """
+    for path, module, _ in list(_modules(network)):
+        name = type(module).__name__
+        if isinstance(module, nn.modules.dropout._DropoutNd) or name in _NOISY:  # noqa: SLF001
+            network.set_submodule(path, nn.Identity())
+    return network
 
 
 def find(network: nn.Module) -> dict[str, list[str]]:

@@ -23,7 +23,7 @@ from src.quantization.onnx.recipe import OnnxRecipe
 from src.run.facts import PreprocessingFacts
 from src.system import machine
 from src.system.console import Report
-from src.twin.replacements import DROP, KINDS, Replacement, find, replaced
+from src.twin.replacements import DROP, KINDS, Replacement, find, replaced, without_noise
 
 _CALIBRATION = 16  # images: only speed is asked for
 _LEAST_GAIN = 1.05  # for replacing parts of one kind
@@ -85,7 +85,7 @@ class Survey:
 
     def student(self, plan: Plan) -> nn.Module:
         """Return the network with substitutes, its BatchNorm statistics re-estimated."""
-        network = replaced(self.network, plan, self.images[:1])
+        network = without_noise(replaced(self.network, plan, self.images[:1]))
         if plan:
             reestimate_statistics(network, self.images)
         return network.eval()
