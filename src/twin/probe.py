@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from src.data.dataset_module import DatasetModule
 from src.models.batch_norm_statistics import reestimate_statistics
-from src.twin.distillation import divergence
+from src.twin.distillation import distillation_loss
 
 _TEMPERATURE = 2.0
 
@@ -39,7 +39,7 @@ def agreement_after(
         inputs = data.preprocessing.normalised(batch[0])
         with torch.no_grad():
             expected = teacher(inputs)
-        loss = divergence(student(inputs), expected, _TEMPERATURE)
+        loss = distillation_loss(student(inputs), expected, _TEMPERATURE)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
