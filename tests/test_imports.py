@@ -22,7 +22,7 @@ FLOORS = (
     {"export", "worker"},
     {"benchmark", "predict"},
     {"bundle", "callbacks", "compare", "forecast", "serve_test"},
-    {"search"},
+    {"search", "twin"},
     {"cli", "tensorboard_plugin"},
     {"train"},
 )

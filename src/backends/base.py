@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from src.backends.chrome_trace import Operation
 from src.run.facts import PreprocessingFacts
 from src.run.row import Settings
+from src.run.twin import Twin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,14 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
 
     class_names: list[str]  # in label order
     preprocessing: PreprocessingFacts
+
+
+@dataclass(frozen=True)
+class TwinGraph:
+    """The int8 twin of the network: its float ONNX graph, and the account of how it was made."""
+
+    path: Path
+    record: Twin
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ class ExportSource:
     # Other training images, (M, 3, H, W), and their labels, (M,), to select a recipe by.
     selection: tuple[Tensor, Tensor] | None = None
     options: Mapping[str, object] = field(default_factory=dict)  # a format's own, by its name
+    twin: TwinGraph | None = None  # of these weights
     max_accuracy_drop: float = 0.01  # that a quantized file may give up, a share of 1
 
     def metadata(self) -> dict[str, object]:

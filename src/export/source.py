@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src.backends.base import ExportSource
+from src.backends.base import ExportSource, TwinGraph
 from src.backends.onnx.fp32_graph import Fp32Graph
 from src.errors import UsageError, describe
 from src.export.options import ExportOptions
@@ -149,6 +149,7 @@ def make_source(
     scratch: Path,
     selection: tuple[Tensor, Tensor] | None = None,
     options: ExportOptions | None = None,
+    twin: TwinGraph | None = None,
 ) -> ExportSource:
     """Return the export source of a network.
 
@@ -162,6 +163,7 @@ def make_source(
         selection: other training images, (M, 3, H, W), and their labels, (M,); without them no
             format chooses between recipes.
         options: of the export; by default all are as without any on the command line.
+        twin: of these weights.
     """
     options = options or ExportOptions()
     simplified = simplify(network)
@@ -180,5 +182,6 @@ def make_source(
         scratch=scratch,
         selection=selection,
         options=options.by_format,
+        twin=twin,
         max_accuracy_drop=options.max_accuracy_drop,
     )

@@ -16,6 +16,7 @@ from src.export.manifest import failed, head, health_facts, listed
 from src.export.one_format import export_one
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint, make_source
+from src.export.twin import twin_of
 from src.export.up_to_date import Plan
 from src.models.health import examine
 from src.run.facts import HealthFacts
@@ -49,7 +50,8 @@ def export_run(
     selection = data.judging_images(options.calibration_images, options.judging_images)
     network = checkpoint.network()
     manifest = head(run, checkpoint, network, data, calibration, selection)
-    plan = up_to_date.plan(run, manifest, selection, options)
+    twin = twin_of(run, checkpoint)
+    plan = up_to_date.plan(run, manifest, selection, options, twin)
     # Entries are removed before their files are replaced, and come back one at a time.
     manifest = msgspec.structs.replace(
         manifest,
@@ -73,6 +75,7 @@ def export_run(
                 Path(scratch),
                 selection,
                 options,
+                twin,
             )
             manifest = _export_left(run, manifest, plan, source, options, progress)
     return manifest

@@ -12,6 +12,7 @@ import msgspec
 from torch import Tensor
 
 from src import formats
+from src.backends.base import TwinGraph
 from src.errors import UsageError
 from src.export.options import ExportOptions
 from src.run import fingerprint
@@ -37,7 +38,11 @@ class Plan:
 
 
 def plan(
-    run: Run, manifest: Manifest, selection: tuple[Tensor, Tensor] | None, options: ExportOptions
+    run: Run,
+    manifest: Manifest,
+    selection: tuple[Tensor, Tensor] | None,
+    options: ExportOptions,
+    twin: TwinGraph | None = None,
 ) -> Plan:
     """Compare the export that is asked for with what is in the run's folder.
 
@@ -46,10 +51,13 @@ def plan(
         manifest: of the new export, before anything is exported.
         selection: images and labels by which a format chooses between recipes.
         options: of the new export.
+        twin: of the same weights.
     """
     before = read(run)
     earlier = None if options.again else before
-    origins = {name: made_from(manifest, selection, options, name) for name in options.formats}
+    origins = {
+        name: made_from(manifest, selection, options, name, twin) for name in options.formats
+    }
     probed_from = made_from(manifest, None, options)
     probe_files, whole = [], {}
     if (
@@ -81,6 +89,7 @@ def made_from(
     selection: tuple[Tensor, Tensor] | None,
     options: ExportOptions,
     name: str | None = None,
+    twin: TwinGraph | None = None,
 ) -> str:
     """Return the SHA-256 of everything that decides the content of a format's files.
 
@@ -91,6 +100,7 @@ def made_from(
         selection: images and labels by which a format chooses between recipes.
         options: of the export, of which those count that are the format's or every format's.
         name: of the format; None for what belongs to all formats.
+        twin: of the same weights.
     """
     own = options.by_format.get(name or "")
     parts: dict[str, object] = {
@@ -104,6 +114,8 @@ def made_from(
     }
     if name is not None and options.takes.is_pixels and formats.get(name).takes_pixels:
         parts["input"] = str(options.takes)
+    if name is not None and formats.get(name).of_twin:
+        parts["twin"] = None if twin is None else twin.record.graph_sha256
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -71,6 +71,7 @@ class Format(ABC):
             a format is scored, and predicts, one image at a time.
         varies: the reason why two exports of the same weights on one machine give different bytes,
             as a part of a sentence. None if they give the same bytes.
+        of_twin: True if the file holds the int8 twin, another network than the trained one.
         Options: a dataclass of options that belong to this format alone. Each field is an option
             ``export.<format>.<field>`` of the command line, with the help text of its docstring.
             :meth:`export` reads them with ``source.options_of(self.name, ...)``.
@@ -87,6 +88,7 @@ class Format(ABC):
     compiles: ClassVar[bool] = False
     mixes_batch: ClassVar[bool] = False
     varies: ClassVar[str | None] = None
+    of_twin: ClassVar[bool] = False
     Options: ClassVar[type[Any] | None] = None
 
     @property

@@ -83,6 +83,21 @@ class RunPaths:
         return self.own("serve_test.partial.json")
 
     @property
+    def twin(self) -> Path:
+        """Folder of the int8 twin: its record, its graph and its trainings."""
+        return self.own("twin")
+
+    @property
+    def twin_record(self) -> Path:
+        """File with the account of the int8 twin."""
+        return self.own("twin", "twin.json")
+
+    @property
+    def twin_graph(self) -> Path:
+        """The twin's float graph with its trained weights."""
+        return self.own("twin", "network.onnx")
+
+    @property
     def measurements(self) -> Path:
         """Folder of all measurements, one file each, named by machine and time."""
         return self.own("measurements")

@@ -56,6 +56,8 @@ def cases() -> Iterator[ParameterSet]:
     """Return the pairs of builder and format."""
     for builder, name in itertools.product(BUILDERS, formats.names()):
         kind = formats.get(name)
+        if kind.of_twin:  # another network: tests/twin/test_twin_formats.py
+            continue
         # Written by another format's export, which is put through it with all architectures.
         twin = type(kind).export.__module__ != type(kind).__module__
         on_gpu = "cpu" not in kind.devices

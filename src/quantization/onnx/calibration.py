@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,13 +41,20 @@ class Calibrations:
         file: the float model.
         images: (n, 3, H, W).
         scratch: an empty folder.
+        known: ranges by method that are not to be computed.
     """
 
-    def __init__(self, file: Path, images: Batch, scratch: Path) -> None:
+    def __init__(
+        self,
+        file: Path,
+        images: Batch,
+        scratch: Path,
+        known: Mapping[Calibration, Ranges] | None = None,
+    ) -> None:
         self._file = file
         self._images = images
         self._scratch = scratch
-        self._known: dict[Calibration, Ranges] = {}
+        self._known: dict[Calibration, Ranges] = dict(known or {})
         self._histograms: Any = None
 
     def ranges(self, method: Calibration) -> TensorsData:
@@ -55,16 +62,20 @@ class Calibrations:
         from onnxruntime.quantization import CalibrationMethod
         from onnxruntime.quantization.calibrate import TensorsData
 
-        if method not in self._known:
-            self._known[method] = self._compute(method)
         # A new object each time, because the quantizer changes it.
         return TensorsData(
             CalibrationMethod.MinMax,
             {
                 name: (np.array(low, np.float32), np.array(high, np.float32))
-                for name, (low, high) in self._known[method].items()
+                for name, (low, high) in self.ends(method).items()
             },
         )
+
+    def ends(self, method: Calibration) -> Ranges:
+        """Return the lower and the upper end of each activation's range."""
+        if method not in self._known:
+            self._known[method] = self._compute(method)
+        return self._known[method]
 
     def _compute(self, method: Calibration) -> Ranges:
         from onnxruntime.quantization import CalibrationMethod

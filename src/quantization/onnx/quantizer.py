@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from src.backends.base import ExportSource
 from src.backends.onnx import tensors
 from src.quantization.onnx import bias_correction, cut_points, gelu, gemm_convolutions, pixel_grid
-from src.quantization.onnx.calibration import Calibrations, operators
+from src.quantization.onnx.calibration import Calibrations, Ranges, operators
 from src.quantization.onnx.equalization import equalise
-from src.quantization.onnx.recipe import OnnxRecipe
+from src.quantization.onnx.recipe import Calibration, OnnxRecipe
 from src.quantization.onnx.sensitivity import sensitivity_order
 from src.quantization.target import Choice
 
@@ -41,10 +41,13 @@ class Quantizer:
     Args:
         source: the network, whose fp32 file is quantized and calibrated on its calibration images.
         choice: the 8-bit types.
+        ranges: of the fp32 file's activations, for the plain recipe; by default they are those of
+            the calibration images.
     """
 
-    def __init__(self, source: ExportSource, choice: Choice) -> None:
+    def __init__(self, source: ExportSource, choice: Choice, ranges: Ranges | None = None) -> None:
         self._source = source
+        self._known_ranges = ranges
         self._choice = choice
         self._images = source.fp32_graph.batch(source.calibration.numpy())
         self._float_models: dict[bool, _FloatModel] = {}  # by equalised or not
@@ -94,6 +97,14 @@ class Quantizer:
             gemm_convolutions.use_gemm(quantized, recipe.gemm_convolutions)
         return quantized
 
+    def ranges(self, recipe: OnnxRecipe) -> Ranges:
+        """Return the range of each activation by a recipe's calibration."""
+        return self._float_model(recipe).calibrations.ends(recipe.calibration)
+
+    @property
+    def _plain_ranges(self) -> dict[Calibration, Ranges]:
+        return {OnnxRecipe().calibration: self._known_ranges or {}}
+
     def sensitivity_order(self, recipe: OnnxRecipe) -> list[str]:
         """Return the nodes that a recipe quantizes, the most sensitive one first."""
         import onnx
@@ -105,7 +116,8 @@ class Quantizer:
         key = recipe.equalised
         if key not in self._float_models:
             file = self._equalised[0] if key else self._prepared
-            calibrations = Calibrations(file, self._images, self._source.scratch)
+            known = {} if self._known_ranges is None or key else self._plain_ranges
+            calibrations = Calibrations(file, self._images, self._source.scratch, known)
             self._float_models[key] = _FloatModel(file, calibrations)
         return self._float_models[key]
 

@@ -1,0 +1,122 @@
+"""A network's graph under fake quantization, with the recipe of the int8 file that is exported."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from src.backends.base import ExportSource
+from src.backends.onnx import tensors
+from src.data.dataset_module import DatasetModule
+from src.export.source import Checkpoint, make_source
+from src.quantization import target
+from src.quantization.onnx.quantizer import Quantizer
+from src.quantization.onnx.recipe import OnnxRecipe
+from src.run.facts import PreprocessingFacts
+from src.system import atomic_files
+from src.twin.graph_network import GraphNetwork
+from src.twin.training import validated
+
+if TYPE_CHECKING:
+    import onnx
+
+_CALIBRATION = 128  # images, as in an export
+
+
+@dataclass(frozen=True)
+class FakeQuantization:
+    """The float graph of a network and its plain int8 graph.
+
+    Args:
+        source: of the network.
+        quantizer: of the same.
+    """
+
+    source: ExportSource
+    quantizer: Quantizer
+
+    @classmethod
+    @contextlib.contextmanager
+    def of(
+        cls,
+        network: nn.Module,
+        checkpoint: Checkpoint,
+        images: Tensor,
+        preprocessing: PreprocessingFacts,
+    ) -> Iterator[FakeQuantization]:
+        """Quantize a network within the block.
+
+        Args:
+            network: in eval mode on the CPU.
+            checkpoint: of the teacher.
+            images: training images, (n, 3, H, W).
+            preprocessing: of the data.
+        """
+        with tempfile.TemporaryDirectory(prefix="lightship-") as folder:
+            source = make_source(
+                network,
+                checkpoint.spec,
+                checkpoint.class_names,
+                images[:_CALIBRATION],
+                preprocessing,
+                Path(folder),
+            )
+            yield cls(source, Quantizer(source, target.choose("auto")))
+
+    def network(self) -> GraphNetwork:
+        """Return the int8 graph with float weights that can be trained.
+
+        Raises:
+            UnknownOperatorError: a node cannot be trained.
+        """
+        choice = target.choose("auto")
+        floats = tensors.constants(self._float)
+        return GraphNetwork(self._quantized, floats, reduce_range=choice.reduce_range)
+
+    def agreement(self, teacher: nn.Module, data: DatasetModule) -> float:
+        """Return the share of validation images with the teacher's top-1 class."""
+        with torch.inference_mode():
+            return validated(teacher, self.network().eval(), data).agreement
+
+    def ranges(self) -> dict[str, list[float]]:
+        """Return the range of each activation that the graph is trained with."""
+        known = self.quantizer.ranges(OnnxRecipe())
+        return {name: [float(low), float(high)] for name, (low, high) in known.items()}
+
+    def write(self, trained: nn.Module, path: Path) -> None:
+        """Write the float graph with trained weights.
+
+        Args:
+            trained: the result of :meth:`network`, trained.
+            path: of the ONNX file.
+        """
+        import onnx
+
+        if not isinstance(trained, GraphNetwork):
+            raise TypeError(f"expected a GraphNetwork, found {type(trained).__name__}")
+        model = onnx.ModelProto()
+        model.CopyFrom(self._float)
+        weights = trained.weights()
+        for initializer in model.graph.initializer:
+            if initializer.name in weights:
+                value = weights[initializer.name]
+                initializer.CopyFrom(onnx.numpy_helper.from_array(value, initializer.name))
+        atomic_files.write_bytes(path, model.SerializeToString())
+
+    @functools.cached_property
+    def _float(self) -> onnx.ModelProto:
+        import onnx
+
+        return onnx.load(self.source.fp32_graph.prepared)
+
+    @functools.cached_property
+    def _quantized(self) -> onnx.ModelProto:
+        return self.quantizer.quantize(OnnxRecipe())

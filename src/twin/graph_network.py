@@ -1,0 +1,355 @@
+"""An ONNX graph as a PyTorch module that can be trained; a QDQ graph under fake quantization.
+
+The graph that is trained is the graph that is exported, so scales, zero points and the places of
+rounding are those of the file by construction. Only the operators of classifiers are known.
+Packages that convert ONNX graphs to PyTorch keep no quantized weights that can be trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from src.backends.onnx import tensors
+from src.backends.onnx.runtime import INPUT
+from src.backends.onnx.tensors import Array
+
+if TYPE_CHECKING:
+    import onnx
+
+_TRAINED_READERS = {"Conv", "Gemm", "MatMul", "LayerNormalization", "Mul", "Add"}
+_INT8_LEVELS = 127  # of symmetric int8 weights; -128 is not used
+_REDUCED_LEVELS = 64  # with reduce_range
+_LEAST_SCALE = float(np.finfo(np.float32).tiny)
+
+
+class UnknownOperatorError(ValueError):
+    """The graph has an operator that cannot be trained here."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A node of the graph."""
+
+    operator: str
+    inputs: tuple[str, ...]
+    output: str
+    attributes: Mapping[str, Any]
+
+
+class GraphNetwork(nn.Module):
+    """A float or QDQ graph: (N, 3, H, W) float32 -> (N, K) float32 logits.
+
+    Weights of a QDQ graph are trained in float and rounded in each call, with the scale that ONNX
+    Runtime's quantizer gives them: the largest absolute value of an output channel over 127.
+    Gradients pass the rounding unchanged inside of the range (straight-through estimator, Bengio
+    et al., 2013, arXiv 1308.3432).
+
+    Args:
+        graph: float or QDQ.
+        weights: the float weights of a QDQ graph, by the names that they have there.
+        reduce_range: weights have 7 bits.
+
+    Raises:
+        UnknownOperatorError: a node cannot be trained.
+    """
+
+    def __init__(
+        self,
+        graph: onnx.ModelProto,
+        weights: Mapping[str, Array] | None = None,
+        *,
+        reduce_range: bool = False,
+    ) -> None:
+        super().__init__()
+        from onnxruntime.quantization.quant_utils import TENSOR_NAME_QUANT_SUFFIX
+
+        constants = tensors.constants(graph)
+        floats = dict(weights or {})
+        self._levels = _REDUCED_LEVELS if reduce_range else _INT8_LEVELS
+        self._output = graph.graph.output[0].name
+        self._steps: list[_Step] = []
+        self._constants: dict[str, Array] = constants
+        self._weights: dict[str, tuple[str, int | None]] = {}  # dequantized name: weight, axis
+        self._biases: dict[str, str] = {}  # dequantized name: bias
+        self.trained = nn.ParameterList()
+        self.names: list[str] = []  # of self.trained
+        self._buffer_of: dict[str, str] = {}
+        read_by: dict[str, set[str]] = {}
+        for node in graph.graph.node:
+            attributes = tensors.attributes(node)
+            for name in node.input:
+                read_by.setdefault(name, set()).add(node.op_type)
+            source = node.input[0] if node.input else ""
+            if node.op_type == "DequantizeLinear" and source in constants:
+                name = source.removesuffix(TENSOR_NAME_QUANT_SUFFIX)
+                if name not in floats or floats[name].shape != constants[source].shape:
+                    raise UnknownOperatorError(f"no float weights for {source}")
+                self._train(name, floats[name])
+                if constants[source].dtype == np.int32:
+                    self._biases[node.output[0]] = name
+                else:
+                    per_channel = constants[node.input[1]].size > 1
+                    axis = int(attributes.get("axis", 1)) if per_channel else None
+                    self._weights[node.output[0]] = (name, axis)
+                continue
+            if node.op_type not in _OPERATORS and node.op_type not in {
+                "QuantizeLinear",
+                "DequantizeLinear",
+            }:
+                raise UnknownOperatorError(f"no training through {node.op_type}")
+            self._steps.append(_Step(node.op_type, tuple(node.input), node.output[0], attributes))
+        for name, value in constants.items():
+            if value.dtype != np.float32 or name not in read_by:
+                continue
+            if value.size > 1 and read_by[name] & _TRAINED_READERS:
+                self._train(name, value)
+            else:
+                self._buffer_of[name] = f"constant_{len(self._buffer_of)}"
+                self.register_buffer(
+                    self._buffer_of[name], torch.from_numpy(value.copy()), persistent=False
+                )
+        self._dequantized = {
+            step.output: step for step in self._steps if step.operator == "DequantizeLinear"
+        }
+
+    def _train(self, name: str, value: Array) -> None:
+        if name not in self.names:
+            self.names.append(name)
+            self.trained.append(nn.Parameter(torch.from_numpy(value.copy())))
+
+    def weights(self) -> dict[str, Array]:
+        """Return the present float weights by their names in the graph."""
+        return {
+            name: value.detach().cpu().numpy().copy()
+            for name, value in zip(self.names, self.trained, strict=True)
+        }
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (N, K) for images (N, 3, H, W)."""
+        values: dict[str, Any] = {INPUT: images}
+        values.update(zip(self.names, self.trained, strict=True))
+        values.update({name: getattr(self, buffer) for name, buffer in self._buffer_of.items()})
+        scales = {name: self._scale(values[of], axis) for name, (of, axis) in self._weights.items()}
+        for name, (of, axis) in self._weights.items():
+            values[name] = self._rounded(values[of], scales[name], axis)
+        for step in self._steps:
+            if step.operator == "QuantizeLinear":
+                values[step.output] = self._quantized(values[step.inputs[0]], step.inputs)
+            elif step.operator == "DequantizeLinear":
+                values[step.output] = values[step.inputs[0]]
+            else:
+                inputs = [self._value(name, values) for name in step.inputs]
+                if len(step.inputs) > 2 and step.inputs[2] in self._biases:  # noqa: PLR2004
+                    inputs[2] = self._bias(step, values, scales)
+                values[step.output] = _OPERATORS[step.operator](inputs, step.attributes)
+        logits: Tensor = values[self._output]
+        return logits
+
+    def _value(self, name: str, values: Mapping[str, Any]) -> Any:
+        if not name:
+            return None
+        if name in self._biases:
+            return values[self._biases[name]]
+        return values[name] if name in values else self._constants[name]
+
+    def _quantized(self, value: Tensor, inputs: Sequence[str]) -> Tensor:
+        """Return a value rounded to its grid and back."""
+        zero = self._constants[inputs[2]]
+        least, most = np.iinfo(zero.dtype).min, np.iinfo(zero.dtype).max
+        scale = float(self._constants[inputs[1]])
+        return torch.fake_quantize_per_tensor_affine(value, scale, int(zero), least, most)
+
+    def _scale(self, weight: Tensor, axis: int | None) -> Tensor:
+        """Return the scale of a weight's grid, (channels,) or (1,)."""
+        with torch.no_grad():
+            flat = (
+                weight.abs().flatten()[None]
+                if axis is None
+                else weight.abs().movedim(axis, 0).flatten(1)
+            )
+            scale = flat.amax(1) / self._levels
+            return torch.where(scale < _LEAST_SCALE, torch.ones_like(scale), scale)
+
+    def _rounded(self, weight: Tensor, scale: Tensor, axis: int | None) -> Tensor:
+        levels = self._levels
+        if axis is None:
+            return torch.fake_quantize_per_tensor_affine(weight, scale.item(), 0, -levels, levels)
+        zeros = torch.zeros_like(scale, dtype=torch.int32)
+        rounded: Tensor = torch.fake_quantize_per_channel_affine(
+            weight, scale, zeros, axis, -levels, levels
+        )
+        return rounded
+
+    def _bias(self, step: _Step, values: Mapping[str, Any], scales: Mapping[str, Tensor]) -> Tensor:
+        """Return a bias rounded to the grid of the sums, whose scale is that of their factors."""
+        bias: Tensor = values[self._biases[step.inputs[2]]]
+        factor, weight = step.inputs[0], step.inputs[1]
+        if factor not in self._dequantized or weight not in scales:
+            return bias
+        scale = scales[weight] * float(self._constants[self._dequantized[factor].inputs[1]])
+        rounded = torch.round(bias.detach().double() / scale.double()) * scale.double()
+        return bias + (rounded.to(bias.dtype) - bias.detach())
+
+
+def _pads(
+    attributes: Mapping[str, Any], value: Tensor, fill: float = 0.0
+) -> tuple[Tensor, list[int]]:
+    """Return the input, padded if its padding is not symmetric, and the padding that is left."""
+    pads = list(attributes.get("pads", [0, 0, 0, 0]))
+    begin, end = pads[: len(pads) // 2], pads[len(pads) // 2 :]
+    if begin == end:
+        return value, begin
+    order = [side for pair in reversed(list(zip(begin, end, strict=True))) for side in pair]
+    return functional.pad(value, order, value=fill), [0] * len(begin)
+
+
+def _conv(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
+    value, weight, bias = [*inputs, None][:3]
+    value, padding = _pads(attributes, value)
+    return functional.conv2d(
+        value,
+        weight,
+        bias,
+        attributes.get("strides", [1, 1]),
+        padding,
+        attributes.get("dilations", [1, 1]),
+        attributes.get("group", 1),
+    )
+
+
+def _gemm(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
+    first, second, third = [*inputs, None][:3]
+    first = first.T if attributes.get("transA") else first
+    second = second.T if attributes.get("transB") else second
+    product: Tensor = attributes.get("alpha", 1.0) * (first @ second)
+    return product if third is None else product + attributes.get("beta", 1.0) * third
+
+
+def _pooled(
+    pool: Callable[..., Tensor], fill: float
+) -> Callable[[list[Any], Mapping[str, Any]], Tensor]:
+    def run(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
+        value, padding = _pads(attributes, inputs[0], fill)
+        options: dict[str, Any] = {"ceil_mode": bool(attributes.get("ceil_mode", 0))}
+        if pool is functional.avg_pool2d:
+            options["count_include_pad"] = bool(attributes.get("count_include_pad", 0))
+        return pool(
+            value,
+            attributes["kernel_shape"],
+            attributes.get("strides", [1, 1]),
+            padding,
+            **options,
+        )
+
+    return run
+
+
+def _integers(value: Any) -> list[int]:
+    return [int(each) for each in np.asarray(value).reshape(-1)]
+
+
+def _reshape(inputs: list[Any], attributes: Mapping[str, Any]) -> Any:
+    shape = _integers(inputs[1])
+    if not attributes.get("allowzero", 0):
+        shape = [inputs[0].shape[i] if size == 0 else size for i, size in enumerate(shape)]
+    return inputs[0].reshape(shape)
+
+
+def _layer_norm(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
+    value, weight, bias = [*inputs, None, None][:3]
+    axis = attributes.get("axis", -1) % value.dim()
+    eps = attributes.get("epsilon", 1e-5)
+    return functional.layer_norm(value, value.shape[axis:], weight, bias, eps)
+
+
+def _clip(inputs: list[Any], _: Mapping[str, Any]) -> Tensor:
+    value, low, high = [*inputs, None, None][:3]
+    return torch.clamp(
+        value, None if low is None else float(low), None if high is None else float(high)
+    )
+
+
+def _reduce_mean(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
+    axes = _integers(inputs[1]) if len(inputs) > 1 else list(attributes["axes"])
+    mean: Tensor = inputs[0].mean(axes, keepdim=bool(attributes.get("keepdims", 1)))
+    return mean
+
+
+def _gelu(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
+    how = attributes.get("approximate", b"none")
+    return functional.gelu(inputs[0], approximate=how.decode() if isinstance(how, bytes) else how)
+
+
+def _hard_sigmoid(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
+    alpha, beta = attributes.get("alpha", 0.2), attributes.get("beta", 0.5)
+    return torch.clamp(alpha * inputs[0] + beta, 0, 1)
+
+
+def _shape(inputs: list[Any], attributes: Mapping[str, Any]) -> Array:
+    shape = np.asarray(inputs[0].shape, dtype=np.int64)
+    return shape[attributes.get("start", 0) : attributes.get("end")]
+
+
+def _squeeze(inputs: list[Any], _: Mapping[str, Any]) -> Any:
+    axes = tuple(_integers(inputs[1])) if len(inputs) > 1 else None
+    if isinstance(inputs[0], np.ndarray):
+        return np.squeeze(inputs[0], axes)
+    return inputs[0].squeeze() if axes is None else inputs[0].squeeze(axes)
+
+
+def _gather(inputs: list[Any], attributes: Mapping[str, Any]) -> Any:
+    value, indices = inputs
+    axis = attributes.get("axis", 0)
+    if isinstance(value, np.ndarray):
+        return np.take(value, indices, axis)
+    chosen = torch.as_tensor(np.asarray(indices), device=value.device)
+    taken = value.index_select(axis, chosen.reshape(-1))
+    axis %= value.dim()
+    return taken.reshape(*value.shape[:axis], *chosen.shape, *value.shape[axis + 1 :])
+
+
+def _unsqueezed(inputs: list[Any]) -> list[int]:
+    shape = list(inputs[0].shape)
+    for axis in sorted(_integers(inputs[1])):
+        shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, 1)
+    return shape
+
+
+_OPERATORS: Mapping[str, Callable[[list[Any], Mapping[str, Any]], Any]] = {
+    "Add": lambda inputs, _: inputs[0] + inputs[1],
+    "AveragePool": _pooled(functional.avg_pool2d, 0.0),
+    "Clip": _clip,
+    "Concat": lambda inputs, options: torch.cat(inputs, options["axis"]),
+    "Conv": _conv,
+    "Div": lambda inputs, _: inputs[0] / inputs[1],
+    "Flatten": lambda inputs, options: inputs[0].flatten(options.get("axis", 1)),
+    "Gelu": _gelu,
+    "Gather": _gather,
+    "Gemm": _gemm,
+    "GlobalAveragePool": lambda inputs, _: inputs[0].mean((2, 3), keepdim=True),
+    "HardSigmoid": _hard_sigmoid,
+    "HardSwish": lambda inputs, _: functional.hardswish(inputs[0]),
+    "Identity": lambda inputs, _: inputs[0],
+    "LayerNormalization": _layer_norm,
+    "MatMul": lambda inputs, _: inputs[0] @ inputs[1],
+    "MaxPool": _pooled(functional.max_pool2d, float("-inf")),
+    "Mul": lambda inputs, _: inputs[0] * inputs[1],
+    "ReduceMean": _reduce_mean,
+    "Relu": lambda inputs, _: torch.relu(inputs[0]),
+    "Reshape": _reshape,
+    "Sigmoid": lambda inputs, _: torch.sigmoid(inputs[0]),
+    "Softmax": lambda inputs, options: torch.softmax(inputs[0], options.get("axis", -1)),
+    "Range": lambda inputs, _: np.arange(*(int(each) for each in inputs), dtype=np.int64),
+    "Shape": _shape,
+    "Squeeze": _squeeze,
+    "Sub": lambda inputs, _: inputs[0] - inputs[1],
+    "Transpose": lambda inputs, options: inputs[0].permute(options["perm"]),
+    "Unsqueeze": lambda inputs, _: inputs[0].reshape(_unsqueezed(inputs)),
+}

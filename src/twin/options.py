@@ -1,0 +1,47 @@
+"""Options of the int8 twin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from src.system.ranges import AccuracyDrop, PositiveFloat, Range, require_ranges
+
+_Epochs = Annotated[int | None, Range("a whole number from 1 to 10000", least=1, most=10_000)]
+_Minutes = Annotated[float | None, Range("minutes above 0", above=0.0, most=1e6)]
+_Steps = Annotated[int, Range("a whole number from 0 to 100000", least=0, most=100_000)]
+_Seed = Annotated[int, Range("a whole number from 0 to 4294967295", least=0, most=2**32 - 1)]
+
+
+@dataclass(frozen=True)
+class TwinOptions:
+    """The training of a network that is fast in int8 and answers as the trained one does.
+
+    Args:
+        epochs: of distillation in float; by default half of the training's.
+        quantized_epochs: of training under fake quantization after that; by default half of
+            ``epochs``.
+        max_minutes: of both trainings together, by which epochs are left out if they would take
+            longer. The choice of the parts is not counted.
+        lr: peak learning rate of the distillation.
+        quantized_lr: peak learning rate under fake quantization.
+        probe_steps: steps of distillation with which a set of parts shows whether it can be learnt;
+            0 takes the fastest set.
+        max_accuracy_drop: share of answers that a calibrated int8 file of the trained network may
+            change for no twin to be needed.
+        seed: of the trainings.
+        again: make the twin again that the run has.
+    """
+
+    epochs: _Epochs = None
+    quantized_epochs: _Epochs = None
+    max_minutes: _Minutes = None
+    lr: PositiveFloat = 5e-4
+    quantized_lr: PositiveFloat = 1e-4
+    probe_steps: _Steps = 30
+    max_accuracy_drop: AccuracyDrop = 0.01
+    seed: _Seed = 0
+    again: bool = False
+
+    def __post_init__(self) -> None:
+        require_ranges(self)

@@ -1,0 +1,50 @@
+"""A short distillation that shows whether a set of parts can be learnt."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from src.data.dataset_module import DatasetModule
+from src.models.batch_norm_statistics import reestimate_statistics
+from src.twin.distillation import distillation_loss
+
+_TEMPERATURE = 2.0
+
+
+def agreement_after(
+    teacher: nn.Module,
+    student: nn.Module,
+    data: DatasetModule,
+    images: Tensor,
+    steps: int,
+    lr: float,
+) -> float:
+    """Return the share of images with the teacher's top-1 class after some steps.
+
+    Args:
+        teacher: in eval mode.
+        student: trained in place.
+        data: set up for fit.
+        images: training images, (n, 3, H, W), for the statistics of BatchNorm and the comparison.
+        steps: of AdamW.
+        lr: its learning rate.
+    """
+    optimizer = torch.optim.AdamW(student.parameters(), lr=lr, weight_decay=0.0)
+    student.train()
+    batches = itertools.chain.from_iterable(itertools.repeat(data.train_dataloader()))
+    for batch, _ in zip(batches, range(steps), strict=False):
+        inputs = data.preprocessing.normalised(batch[0])
+        with torch.no_grad():
+            expected = teacher(inputs)
+        loss = distillation_loss(student(inputs), expected, _TEMPERATURE)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    student.eval()
+    reestimate_statistics(student, images)
+    with torch.inference_mode():
+        same = student(images).argmax(1) == teacher(images).argmax(1)
+    return float(same.float().mean())

@@ -1,0 +1,109 @@
+"""The ONNX graph as a module that is trained: it computes what the runtime computes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from src.backends.base import ExportSource
+from src.backends.onnx import tensors
+from src.backends.onnx.runtime import OnnxRuntime
+from src.quantization import target
+from src.quantization.onnx.quantizer import Quantizer
+from src.quantization.onnx.recipe import OnnxRecipe
+from src.twin.fake_quantization import FakeQuantization
+from src.twin.graph_network import GraphNetwork, UnknownOperatorError
+
+
+def logits_of(model: onnx.ModelProto, images: torch.Tensor, folder: Path) -> np.ndarray:
+    onnx.save_model(model, folder / "model.onnx")
+    return OnnxRuntime(folder / "model.onnx", "cpu", 1)(images.numpy())
+
+
+def step_of(model: onnx.ModelProto) -> float:
+    """Return the quantization step of the logits."""
+    return float(tensors.constants(model)["logits_scale"])
+
+
+def test_the_float_graph_gives_the_float_logits(
+    quantization: FakeQuantization, images: torch.Tensor
+) -> None:
+    graph = GraphNetwork(onnx.load(quantization.source.fp32_graph.prepared)).eval()
+    with torch.no_grad():
+        expected = quantization.source.network(images)
+        assert torch.allclose(graph(images), expected, atol=1e-5)
+
+
+def test_fake_quantized_logits_are_the_runtimes_to_one_step(
+    quantization: FakeQuantization, images: torch.Tensor, tmp_path: Path
+) -> None:
+    model = quantization.quantizer.quantize(OnnxRecipe())
+    expected = logits_of(model, images, tmp_path)
+    with torch.no_grad():
+        logits = quantization.network().eval()(images).numpy()
+    assert np.abs(logits - expected).max() <= 1.001 * step_of(model)
+
+
+def test_a_planted_scale_is_told_apart(
+    quantization: FakeQuantization, images: torch.Tensor, tmp_path: Path
+) -> None:
+    model = quantization.quantizer.quantize(OnnxRecipe())
+    expected = logits_of(model, images, tmp_path)
+    floats = tensors.constants(onnx.load(quantization.source.fp32_graph.prepared))
+    for initializer in model.graph.initializer:
+        if initializer.name == "images_scale":
+            scale = onnx.numpy_helper.to_array(initializer) * np.float32(0.3)  # clips
+            initializer.CopyFrom(onnx.numpy_helper.from_array(scale, initializer.name))
+    with torch.no_grad():
+        logits = GraphNetwork(model, floats).eval()(images).numpy()
+    assert np.abs(logits - expected).max() > 1.5 * step_of(model)
+
+
+def test_training_changes_the_file_that_is_written_and_nothing_else(
+    quantization: FakeQuantization, images: torch.Tensor, tmp_path: Path
+) -> None:
+    network = quantization.network().train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
+    wanted = torch.zeros(len(images), dtype=torch.long)
+    before = nn.functional.cross_entropy(network(images), wanted).item()
+    for _ in range(10):
+        loss = nn.functional.cross_entropy(network(images), wanted)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert loss.item() < 0.9 * before
+
+    quantization.write(network, tmp_path / "trained.onnx")
+    source = trained_source(quantization.source, tmp_path / "trained.onnx", tmp_path)
+    known = {name: (low, high) for name, (low, high) in quantization.ranges().items()}
+    model = Quantizer(source, target.choose("auto"), known).quantize(OnnxRecipe())
+    original = tensors.constants(quantization.quantizer.quantize(OnnxRecipe()))
+    assert tensors.constants(model)["images_scale"] == original["images_scale"]
+    with torch.no_grad():
+        expected = network.eval()(images).numpy()
+    logits = logits_of(model, images, tmp_path)
+    assert np.abs(logits - expected).max() <= 1.001 * step_of(model)
+
+
+def trained_source(source: ExportSource, file: Path, folder: Path) -> ExportSource:
+    from src.backends.base import TwinGraph
+    from src.backends.onnx import twin
+    from tests.twin.planted import record
+
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    return twin.source_of(dataclasses.replace(source, scratch=scratch), TwinGraph(file, record()))
+
+
+def test_an_operator_without_a_gradient_is_refused() -> None:
+    node = onnx.helper.make_node("NonMaxSuppression", ["images"], ["logits"])
+    value = onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, None)
+    graph = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], [value]))
+    with pytest.raises(UnknownOperatorError, match="NonMaxSuppression"):
+        GraphNetwork(graph)
