@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -81,10 +80,11 @@ class WorkerProcess:
         limits: limits beyond which the process is killed, and its intra-op threads.
         batch_maker: makes the file's input of images; None sends them as they are.
         instruction_set: the newest one that the process may use; None for all of the processor.
-        python: interpreter of another environment; None for this one.
+        python: interpreter of another environment; None for that of the format.
 
     Raises:
-        Unavailable: newer instruction sets cannot be hidden from a process here.
+        Unavailable: newer instruction sets cannot be hidden from a process here, or the format's
+            environment cannot be made.
     """
 
     def __init__(
@@ -98,14 +98,16 @@ class WorkerProcess:
         python: Path | None = None,
     ) -> None:
         hiding = _hiding(instruction_set)
+        kind = formats.get(name)
+        interpreter = python or kind.python()
         self._limits = limits
         self._batch_maker = batch_maker
-        self._mixes_batch = formats.get(name).mixes_batch
+        self._mixes_batch = kind.mixes_batch
         self._device_memory = nvml.GrowthMeter() if device == "cuda" and limits.exclusive else None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         self._connection, worker_connection = Pipe()
         command = [
-            str(python or sys.executable),
+            str(interpreter),
             "-m",
             "src.worker.server",
             name,
