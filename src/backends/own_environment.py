@@ -2,8 +2,8 @@
 
 Each has a committed lock, ``environments/NAME.lock``, with the versions and hashes of all its
 packages. uv makes ``environments/NAME/`` at the first use. It is kept, and needs no network
-afterwards. This process imports none of its packages: its interpreter runs our small programs, which
-convert a file, and the worker processes, which open one.
+afterwards. This process imports none of its packages: its interpreter runs our small programs,
+which convert a file, and the worker processes, which open one.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 python -m src.backends.ncnn.convert ONNX SHAPE FOLDER
 
-SHAPE is that of one image, as in 1,3,224,224. pnnx also writes files for other programs; they stay in
-the folder of the ONNX file.
+SHAPE is that of one image, as in 1,3,224,224. pnnx also writes files for other programs; they stay
+in the folder of the ONNX file.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from pathlib import Path
 import ncnn
 
 from src.backends.ncnn.names import PARAMETERS, WEIGHTS
-
-# Layers that ncnn has not are written with the name that PyTorch or ONNX gives them.
-_FOREIGN = ("aten::", "pnnx.", "nn.", "F.", "torch.", "Tensor.", "prim::")
 
 
 def main() -> None:
@@ -36,24 +33,20 @@ def main() -> None:
         text=True,
         check=False,
     )
-    parameters, weights = (
-        onnx_file.with_suffix(f".ncnn{ending}") for ending in (".param", ".bin")
-    )
+    parameters, weights = (onnx_file.with_suffix(f".ncnn{ending}") for ending in (".param", ".bin"))
     if ended.returncode or not parameters.is_file() or not weights.is_file():
         sys.exit(f"pnnx failed: {(ended.stderr or ended.stdout).strip().rpartition(chr(10))[2]}")
     if unknown := _unknown_layers(parameters):
-        sys.exit(f"ncnn has no layer for {', '.join(unknown)}, as pnnx writes them")
+        sys.exit(f"ncnn has no layer for {', '.join(unknown)}")
     shutil.copy(parameters, folder / PARAMETERS)
     shutil.copy(weights, folder / WEIGHTS)
-    if ncnn.Net().load_param(str(folder / PARAMETERS)):
-        sys.exit("ncnn cannot read the layers that pnnx wrote")
 
 
 def _unknown_layers(parameters: Path) -> list[str]:
-    """Return the kinds of layer in a file that are none of ncnn's."""
+    """Return the kinds of layer in a file that are none of ncnn's: pnnx writes them as they are."""
     layers = parameters.read_text(encoding="utf-8").splitlines()[2:]
     kinds = {line.split()[0] for line in layers if line.strip()}
-    return sorted(kind for kind in kinds if kind.startswith(_FOREIGN))
+    return sorted(kind for kind in kinds if ncnn.layer_to_index(kind) < 0)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,70 @@
+"""Lower an exported program for XNNPACK. It runs in the environment of ExecuTorch.
+
+python -m src.backends.executorch.convert PT2 PTE
+python -m src.backends.executorch.convert PT2 PTE IMAGES [FLOAT_MODULE...]
+
+With IMAGES.npy the program is quantized first (PT2E), calibrated on these images; the modules that
+are named stay in float.
+https://docs.pytorch.org/executorch/stable/backends/xnnpack/xnnpack-quantization.html
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+_BATCH = 8  # calibration images of one call
+
+
+def main() -> None:
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    source, target, *quantization = sys.argv[1:]
+    program = torch.export.load(source)
+    if quantization:
+        images, *float_modules = quantization
+        program = _quantized(program, images, float_modules)
+    lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+    Path(target).write_bytes(lowered.to_executorch().buffer)
+
+
+def _quantized(program: Any, images: str, float_modules: Sequence[str]) -> Any:
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    quantizer = XNNPACKQuantizer()
+    quantizer.set_global(get_symmetric_quantization_config(is_per_channel=True))
+    kept = frozenset(float_modules)
+    quantizer.set_filter_function(lambda node: not kept & set(modules_of(node)))
+    prepared = prepare_pt2e(program.module(), quantizer)
+    calibration = torch.from_numpy(np.load(images, allow_pickle=False))
+    with torch.no_grad():
+        for start in range(0, len(calibration), _BATCH):
+            prepared(calibration[start : start + _BATCH])
+    example = calibration[:2]
+    batch = torch.export.Dim("batch", min=1, max=_largest_batch(program))
+    return torch.export.export(convert_pt2e(prepared), (example,), dynamic_shapes=({0: batch},))
+
+
+def modules_of(node: Any) -> list[str]:
+    """Return the names of the modules that a node of a graph belongs to."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return [name.removeprefix("L['self'].") for name, _ in stack.values()]
+
+
+def _largest_batch(program: Any) -> int:
+    [limits] = program.range_constraints.values()
+    return int(limits.upper)
+
+
+if __name__ == "__main__":
+    main()
