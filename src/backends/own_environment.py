@@ -22,6 +22,8 @@ from src.errors import one_line
 from src.system import atomic_files, environments, file_locks
 from src.system.limited_process import LimitedProcessError, run_limited
 
+# Exit code of a program whose runtime cannot do what is asked for; its last line says why.
+CANNOT = 3
 _STAMP = "lightship.json"  # written last: an environment without it is not whole
 _MAKE_SECONDS = 3600.0
 _LAST = 300  # characters of an installer's message
@@ -90,13 +92,15 @@ class OwnEnvironment:
             max_bytes: the limit of its resident memory.
 
         Raises:
-            Unavailable: the environment cannot be made.
+            Unavailable: the environment cannot be made, or the program ended with ``CANNOT``.
             ConversionError: the program failed, or exceeded a limit.
         """
         command = [str(self.python()), "-m", module, *argv]
         try:
             return run_limited(command, seconds=seconds, max_bytes=max_bytes)
         except LimitedProcessError as error:
+            if error.code == CANNOT:
+                raise Unavailable(error.last) from error
             raise ConversionError(f"in environments/{self.name}: {error}") from error
 
     def _stamp(self) -> dict[str, str]:

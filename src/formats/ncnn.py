@@ -45,10 +45,10 @@ class Ncnn(Format):
             "model.opt.use_fp16_arithmetic = model.opt.use_bf16_storage = False",
             f'model.load_param("{usage_code.FOLDER}/{PARAMETERS}")',
             f'model.load_model("{usage_code.FOLDER}/{WEIGHTS}")',
-            "extractor = model.create_extractor()",
+            "run = model.create_extractor()",
         ]
         call = (
-            f'[extractor.input("{INPUT}", ncnn.Mat(images[0])), '
-            f'numpy.array(extractor.extract("{OUTPUT}")[1])][1:]'
+            f'[run.input("{INPUT}", ncnn.Mat(images[0])), '
+            f'numpy.array(run.extract("{OUTPUT}")[1])][1:]'
         )
         return usage_code.lines(["import ncnn"], opening, preprocessing, call)

@@ -22,7 +22,17 @@ _MAX_OUTPUT = 1 << 20  # bytes of its output
 
 
 class LimitedProcessError(Exception):
-    """A program failed or exceeded a limit; the message is one line."""
+    """A program failed or exceeded a limit; the message is one line.
+
+    Args:
+        message: the reason.
+        last: the last line that it printed.
+        code: its exit code; None if it was killed here or never ran.
+    """
+
+    def __init__(self, message: str, last: str = "", code: int | None = None) -> None:
+        super().__init__(message)
+        self.last, self.code = last, code
 
 
 def run_limited(command: Sequence[str], *, seconds: float, max_bytes: int) -> str:
@@ -57,7 +67,7 @@ def run_limited(command: Sequence[str], *, seconds: float, max_bytes: int) -> st
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         if process.returncode:
-            raise LimitedProcessError(_failure(process.returncode, errors, output))
+            raise _failure(process.returncode, errors, output)
         return _end_of(output, _MAX_OUTPUT)
 
 
@@ -74,11 +84,11 @@ def _wait(process: subprocess.Popen[bytes], seconds: float, max_bytes: int) -> N
         time.sleep(_POLL_SECONDS)
 
 
-def _failure(code: int, errors: IO[bytes], output: IO[bytes]) -> str:
+def _failure(code: int, errors: IO[bytes], output: IO[bytes]) -> LimitedProcessError:
     text = _end_of(errors, _MAX_OUTPUT).strip() or _end_of(output, _MAX_OUTPUT).strip()
     cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     last = one_line(text.rpartition("\n")[2])[-_LAST:]
-    return f"{cause}: {last}" if last else cause
+    return LimitedProcessError(f"{cause}: {last}" if last else cause, last, code)
 
 
 def _end_of(file: IO[bytes], most: int) -> str:

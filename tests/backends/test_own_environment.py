@@ -198,6 +198,11 @@ def test_a_program_that_fails_or_exceeds_a_limit_is_an_error_of_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_what_a_runtime_cannot_do_is_unavailable_with_its_reason(ready: OwnEnvironment) -> None:
+    with pytest.raises(Unavailable, match=r"^no layer for Gather$"):
+        ready.run(PROGRAM, "cannot")
+
+
 def test_the_children_of_a_killed_program_end_with_it(
     ready: OwnEnvironment, tmp_path: Path
 ) -> None:

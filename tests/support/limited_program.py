@@ -20,6 +20,9 @@ def main() -> None:
         case "fail":
             sys.stderr.write("Traceback\n")
             sys.exit("no such layer: Gather")
+        case "cannot":
+            sys.stderr.write("layers: 3\nno layer for Gather\n")
+            sys.exit(3)
         case "die":
             os.abort()
         case "wait":

@@ -66,7 +66,8 @@ def _bound_sizes(program: Any, largest: int) -> None:
     for node in program.graph.nodes:
         values = node.meta.get("val")
         for value in values if isinstance(values, list | tuple) else [values]:
-            for size in value.shape if isinstance(value, torch.Tensor) else ():
+            sizes: Any = value.shape if isinstance(value, torch.Tensor) else ()
+            for size in sizes:
                 if isinstance(size, torch.SymInt):
                     for symbol in size.node.expr.free_symbols:
                         size.node.shape_env.var_to_range[symbol] = ValueRanges(1, largest)

@@ -17,6 +17,7 @@ from pathlib import Path
 import ncnn
 
 from src.backends.ncnn.names import PARAMETERS, WEIGHTS
+from src.backends.own_environment import CANNOT
 
 
 def main() -> None:
@@ -37,7 +38,8 @@ def main() -> None:
     if ended.returncode or not parameters.is_file() or not weights.is_file():
         sys.exit(f"pnnx failed: {(ended.stderr or ended.stdout).strip().rpartition(chr(10))[2]}")
     if unknown := _unknown_layers(parameters):
-        sys.exit(f"ncnn has no layer for {', '.join(unknown)}")
+        sys.stderr.write(f"ncnn has no layer for {', '.join(unknown)}, which pnnx wrote\n")
+        sys.exit(CANNOT)
     shutil.copy(parameters, folder / PARAMETERS)
     shutil.copy(weights, folder / WEIGHTS)
 
