@@ -69,8 +69,9 @@ def _bound_sizes(program: Any, largest: int) -> None:
             sizes: Any = value.shape if isinstance(value, torch.Tensor) else ()
             for size in sizes:
                 if isinstance(size, torch.SymInt):
-                    for symbol in size.node.expr.free_symbols:
-                        size.node.shape_env.var_to_range[symbol] = ValueRanges(1, largest)
+                    node_of_size: Any = size.node
+                    for symbol in node_of_size.expr.free_symbols:
+                        node_of_size.shape_env.var_to_range[symbol] = ValueRanges(1, largest)
 
 
 def modules_of(node: Any) -> list[str]:
