@@ -187,7 +187,7 @@ def _chosen(
 def _runs_with(name: str, package: str) -> bool:
     """Return True if a format's files run on a CPU with a package and none beside it."""
     kind = formats.get(name)
-    if "cpu" not in kind.devices or len(kind.runs_with) != 1:
+    if "cpu" not in kind.devices or len(kind.runs_with) != 1 or kind.environment is not None:
         return False
     distributions = importlib.metadata.packages_distributions().get(kind.runs_with[0], [])
     return package in {distribution.lower().replace("_", "-") for distribution in distributions}

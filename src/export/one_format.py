@@ -51,6 +51,10 @@ def export_one(
     if missing := missing_packages(format_.requires):
         reason = f"not installed: {', '.join(missing)}"
         return entry(format_, source, "skipped", reason=reason)
+    try:
+        format_.python()  # before the time is taken: making an environment is no part of an export
+    except Unavailable as error:
+        return entry(format_, source, "skipped", reason=str(error))
     started = time.perf_counter()
     try:
         with atomic_files.whole_folder(folder, replaced=written_files(earlier)) as fresh:

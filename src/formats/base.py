@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from src.backends.base import ExportSource, PictureClassifier, Runtime
+from src.backends.own_environment import OwnEnvironment
 from src.run.facts import ExportDetails, PreprocessingFacts
 from src.run.file_input import NORMALISED, Batch, FileInput
 
@@ -60,6 +62,10 @@ class Format(ABC):
             a format that changes the numbers on purpose (quantization): its accuracy is measured
             instead. Rounding in fp32 causes far less: see
             :mod:`src.benchmark.statistics.rounding`.
+        environment: the environment of its own that its packages are in, where they conflict with
+            those of this project; None for a format that runs with this project's. Then
+            ``requires`` are packages here, and ``runs_with`` those in the environment; :meth:`load`
+            is called there. :meth:`export` runs here, and hands a file over to a program there.
         embeds: True if :meth:`embed` is implemented.
         takes_pixels: True if the file is made from ``source.fp32_graph``, so that it takes pixels
             with ``export.input=uint8``. Such a format implements :meth:`pixel_usage`.
@@ -82,6 +88,7 @@ class Format(ABC):
     devices: ClassVar[tuple[str, ...]]
     precision: ClassVar[str]
     tolerance: ClassVar[float | None]
+    environment: ClassVar[OwnEnvironment | None] = None
     embeds: ClassVar[bool] = False
     takes_pixels: ClassVar[bool] = False
     bundling: ClassVar[Bundling | None] = None
@@ -100,6 +107,14 @@ class Format(ABC):
     def can_be_bundled(self) -> bool:
         """True if a bundle can run its files on a CPU."""
         return self.bundling is not None and "cpu" in self.devices
+
+    def python(self) -> Path:
+        """Return the interpreter that :meth:`load` runs with.
+
+        Raises:
+            Unavailable: its environment cannot be made.
+        """
+        return Path(sys.executable) if self.environment is None else self.environment.python()
 
     @abstractmethod
     def export(self, source: ExportSource, folder: Path) -> ExportDetails | None:

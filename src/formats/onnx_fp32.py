@@ -30,7 +30,9 @@ class OnnxFp32(Format):
     tolerance: ClassVar[float | None] = 5e-3  # other kernels, BatchNorm folded
     embeds = True
     takes_pixels = True
-    bundling = Bundling("runtime_onnxruntime", (file.FILE,), ("onnxruntime",))
+    bundling: ClassVar[Bundling | None] = Bundling(
+        "runtime_onnxruntime", (file.FILE,), ("onnxruntime",)
+    )
     provider: ClassVar[str | None] = None
 
     def export(self, source: ExportSource, folder: Path) -> ExportDetails | None:

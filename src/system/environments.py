@@ -15,7 +15,7 @@ from typing import NamedTuple
 from src.errors import UsageError, one_line
 from src.system import atomic_files, file_locks
 
-ROOT = Path(__file__).parents[2] / "environments"  # not committed
+ROOT = Path(__file__).parents[2] / "environments"  # only locks in it are committed
 _RECORD = "environment.json"  # written last: an environment without it is not whole
 _SECONDS = 1800.0
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
@@ -78,7 +78,7 @@ def made(requirement: Requirement, others: Mapping[str, str]) -> Environment:
     key = hashlib.sha256(json.dumps([sys.version_info[:2], wanted], sort_keys=True).encode())
     folder = ROOT / f"{requirement.package}-{requirement.version}-{key.hexdigest()[:8]}"
     ROOT.mkdir(exist_ok=True)
-    with (ROOT / f"{folder.name}.lock").open("w", encoding="ascii") as lock:
+    with (ROOT / f"{folder.name}.making").open("w", encoding="ascii") as lock:
         file_locks.lock_exclusive(lock.fileno())  # another command may be making it
         # The interpreter is a link, which an update of the system can break.
         if not ((folder / _RECORD).is_file() and _python_of(folder).exists()):

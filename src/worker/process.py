@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -86,11 +85,11 @@ class WorkerProcess:
         limits: limits beyond which the process is killed, and its intra-op threads.
         batch_maker: makes the file's input of images; None sends them as they are.
         instruction_set: the newest one that the process may use; None for all of the processor.
-        python: interpreter of another environment; None for this one.
+        python: interpreter of another environment; None for that of the format.
 
     Raises:
-        Unavailable: newer instruction sets cannot be hidden from a process here, and no older
-            processor can be emulated.
+        Unavailable: newer instruction sets cannot be hidden from a process here and no older
+            processor can be emulated, or the format's environment cannot be made.
 
     Attributes:
         emulator: name of the emulator and its processor; None if the process runs natively.
@@ -108,15 +107,17 @@ class WorkerProcess:
     ) -> None:
         hiding, emulator = _restricted(instruction_set)
         self.emulator = emulator.name if emulator else None
+        kind = formats.get(name)
+        interpreter = python or kind.python()
         self._limits = limits
         self._batch_maker = batch_maker
-        self._mixes_batch = formats.get(name).mixes_batch
+        self._mixes_batch = kind.mixes_batch
         self._device_memory = nvml.GrowthMeter() if device == "cuda" and limits.exclusive else None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         self._connection, worker_connection = Pipe()
         command = [
             *(emulator.command if emulator else ()),
-            str(python or sys.executable),
+            str(interpreter),
             "-m",
             "src.worker.server",
             name,

@@ -1,7 +1,8 @@
 """Every format with every architecture: export, load in a new process, compare with the network.
 
 Formats and architectures are discovered, so new ones are tested too. Formats that call a compiler
-are tested with a tiny network in ``test_compiled.py``. Formats that write the files of another
+are tested with a tiny network in ``test_compiled.py``, those with an environment of their own in
+``test_own_environments.py``. Formats that write the files of another
 format, or run on a GPU only, are tested with one architecture here, and so are those whose files
 differ little by architecture. The slow tests have every format with every architecture.
 """
@@ -58,6 +59,8 @@ def cases() -> Iterator[ParameterSet]:
         kind = formats.get(name)
         if kind.of_twin:  # another network: tests/twin/test_twin_formats.py
             continue
+        if kind.environment:
+            continue  # see test_own_environments.py
         # Written by another format's export, which is put through it with all architectures.
         twin = type(kind).export.__module__ != type(kind).__module__
         on_gpu = "cpu" not in kind.devices

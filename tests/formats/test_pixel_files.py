@@ -36,7 +36,11 @@ from src.worker.process import Limits, WorkerError, WorkerProcess
 from tests.formats.test_contract import BUILDERS, CLASSES, QUICKEST, trained_network
 
 PREPROCESSING = Preprocessing(32)  # ImageNet's colours: three centres, none of them whole
-NAMES = [name for name in formats.names() if formats.get(name).takes_pixels]
+NAMES = [
+    name
+    for name in formats.names()
+    if formats.get(name).takes_pixels and not formats.get(name).environment
+]
 OTHERS = [builder for builder in BUILDERS if builder != QUICKEST]
 ON_CPU = [name for name in NAMES if "cpu" in formats.get(name).devices]
 LIMITS = Limits(threads=1, answer_seconds=100, resident_bytes=10**11)

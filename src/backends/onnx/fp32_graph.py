@@ -46,6 +46,11 @@ class Fp32Graph:
     @functools.cached_property
     def path(self) -> Path:
         """One self-contained fp32 file with a dynamic batch: what ``onnx_fp32`` ships."""
+        return self._with_pixel_input(self.normalised) if self.takes_pixels else self.normalised
+
+    @functools.cached_property
+    def normalised(self) -> Path:
+        """The file that takes normalised images, whatever ``batch`` says."""
         import torch
 
         path = self._folder / "fp32.onnx"
@@ -63,7 +68,7 @@ class Fp32Graph:
                 verbose=False,
             )
         _tidy(path)
-        return self._with_pixel_input(path) if self.takes_pixels else path
+        return path
 
     @functools.cached_property
     def prepared(self) -> Path:

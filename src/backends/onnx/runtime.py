@@ -23,7 +23,7 @@ INPUT, OUTPUT = "images", "logits"
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 TENSORRT = "TensorrtExecutionProvider"
 # TF32 would be another precision under the name of fp32; torch's fp32 rows do without it, too.
-_OPTIONS: dict[str, dict[str, int]] = {"CUDAExecutionProvider": {"use_tf32": 0}}
+_OPTIONS: dict[str, Mapping[str, int | str]] = {"CUDAExecutionProvider": {"use_tf32": 0}}
 _PROFILED_CALLS = 5
 _CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
 _INT8 = {"int8", "uint8"}
@@ -38,16 +38,25 @@ class OnnxRuntime:
         device: ``cpu`` or ``cuda``.
         threads: intra-op.
         provider: another one than the device's own.
+        provider_options: options of that provider.
 
     Raises:
         Unavailable: this onnxruntime has no such provider, or it does not start here.
     """
 
-    def __init__(self, path: Path, device: str, threads: int, provider: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        device: str,
+        threads: int,
+        provider: str | None = None,
+        provider_options: Mapping[str, str] | None = None,
+    ) -> None:
         import onnxruntime as ort
 
         self._path = path
         self._provider = provider or PROVIDERS[device]
+        self._provider_options = provider_options or _OPTIONS.get(self._provider, {})
         self._threads = threads
         if self._provider not in ort.get_available_providers():
             raise Unavailable(f"this onnxruntime has no {self._provider}")
@@ -125,7 +134,7 @@ class OnnxRuntime:
     def _open(self, options: Any) -> Any:
         import onnxruntime as ort
 
-        providers = [(self._provider, _OPTIONS.get(self._provider, {}))]
+        providers = [(self._provider, self._provider_options)]
         try:
             session = ort.InferenceSession(self._path, options, providers=providers)
         except Exception as error:

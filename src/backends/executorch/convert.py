@@ -1,0 +1,89 @@
+"""Lower an exported program for XNNPACK. It runs in the environment of ExecuTorch.
+
+python -m src.backends.executorch.convert PT2 PTE
+python -m src.backends.executorch.convert PT2 PTE IMAGES [FLOAT_MODULE...]
+
+With IMAGES.npy the program is quantized first (PT2E), calibrated on these images; the modules that
+are named stay in float.
+https://docs.pytorch.org/executorch/stable/backends/xnnpack/xnnpack-quantization.html
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+_BATCH = 8  # calibration images of one call
+
+
+def main() -> None:
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    source, target, *quantization = sys.argv[1:]
+    program = torch.export.load(source)
+    if quantization:
+        images, *float_modules = quantization
+        program = _quantized(program, images, float_modules)
+    lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+    _bound_sizes(lowered.exported_program(), _largest_batch(program))
+    Path(target).write_bytes(lowered.to_executorch().buffer)
+
+
+def _quantized(program: Any, images: str, float_modules: Sequence[str]) -> Any:
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    quantizer = XNNPACKQuantizer()
+    quantizer.set_global(get_symmetric_quantization_config(is_per_channel=True))
+    kept = frozenset(float_modules)
+    quantizer.set_filter_function(lambda node: not kept & set(modules_of(node)))
+    prepared = prepare_pt2e(program.module(), quantizer)
+    calibration = torch.from_numpy(np.load(images, allow_pickle=False))
+    with torch.no_grad():
+        for start in range(0, len(calibration), _BATCH):
+            prepared(calibration[start : start + _BATCH])
+    example = calibration[:2]
+    batch = torch.export.Dim("batch", min=1, max=_largest_batch(program))
+    return torch.export.export(convert_pt2e(prepared), (example,), dynamic_shapes=({0: batch},))
+
+
+def _bound_sizes(program: Any, largest: int) -> None:
+    """Set the range of each size that may change once more, in the lowered program.
+
+    Otherwise ExecuTorch 1.5.1 plans the memory for 15 images, although the program allows more.
+    """
+    from torch.utils._sympy.value_ranges import ValueRanges
+
+    for node in program.graph.nodes:
+        values = node.meta.get("val")
+        for value in values if isinstance(values, list | tuple) else [values]:
+            sizes: Any = value.shape if isinstance(value, torch.Tensor) else ()
+            for size in sizes:
+                if isinstance(size, torch.SymInt):
+                    node_of_size: Any = size.node
+                    for symbol in node_of_size.expr.free_symbols:
+                        node_of_size.shape_env.var_to_range[symbol] = ValueRanges(1, largest)
+
+
+def modules_of(node: Any) -> list[str]:
+    """Return the names of the modules that a node of a graph belongs to."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return [name.removeprefix("L['self'].") for name, _ in stack.values()]
+
+
+def _largest_batch(program: Any) -> int:
+    [limits] = program.range_constraints.values()
+    return int(limits.upper)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""MNN: conversion in its environment, and a module as a runtime."""

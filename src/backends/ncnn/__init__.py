@@ -1,0 +1,1 @@
+"""ncnn: conversion by pnnx in its environment, and a network as a runtime."""

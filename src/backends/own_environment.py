@@ -1,0 +1,161 @@
+"""Environments of their own for runtimes whose packages conflict with those of this project.
+
+Each has a committed lock, ``environments/NAME.lock``, with the versions and hashes of all its
+packages. uv makes ``environments/NAME/`` at the first use. It is kept, and needs no network
+afterwards. This process imports none of its packages: its interpreter runs our small programs,
+which convert a file, and the worker processes, which open one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.backends.base import Unavailable
+from src.errors import one_line
+from src.system import atomic_files, environments, file_locks
+from src.system.limited_process import LimitedProcessError, run_limited
+
+# Exit code of a program whose runtime cannot do what is asked for; its last line says why.
+CANNOT = 3
+_STAMP = "lightship.json"  # written last: an environment without it is not whole
+_MAKE_SECONDS = 3600.0
+_LAST = 300  # characters of an installer's message
+_MAX_BYTES = 16_000_000_000  # resident bytes of a program
+_SECONDS = 1800.0
+
+
+class ConversionError(Exception):
+    """A program in an environment failed; the message is one line."""
+
+
+@dataclass(frozen=True)
+class OwnEnvironment:
+    """An environment that is made at its first use.
+
+    Args:
+        name: of the folder and of the lock in ``environments/``.
+        size_bytes: space on the disk, about; it is told before the installation.
+        minutes: time that the installation takes, about.
+    """
+
+    name: str
+    size_bytes: int
+    minutes: int = 1
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the environment."""
+        return environments.ROOT / self.name
+
+    @property
+    def lock(self) -> Path:
+        """The file of all packages with their versions and hashes."""
+        return environments.ROOT / f"{self.name}.lock"
+
+    def python(self) -> Path:
+        """Return the interpreter; make the environment if there is none that is whole.
+
+        An environment of another lock or of another version of Python is made again. Of two
+        processes that need it at once, one waits until the other has made it.
+
+        Raises:
+            Unavailable: it cannot be made, for example without a network or without uv.
+        """
+        wanted = self._stamp()
+        if not self._is_whole(wanted):
+            with (environments.ROOT / f"{self.name}.making").open("w", encoding="ascii") as guard:
+                file_locks.lock_exclusive(guard.fileno())
+                if not self._is_whole(wanted):  # nobody made it in the meantime
+                    self._make(wanted)
+        return self.folder / "bin" / "python"
+
+    def run(
+        self,
+        module: str,
+        *argv: str,
+        seconds: float = _SECONDS,
+        max_bytes: int = _MAX_BYTES,
+    ) -> str:
+        """Run ``python -m MODULE ARGV...`` of this project there, and return what it prints.
+
+        Args:
+            module: the import name; it imports nothing that the environment lacks.
+            argv: its arguments.
+            seconds: the time limit.
+            max_bytes: the limit of its resident memory.
+
+        Raises:
+            Unavailable: the environment cannot be made, or the program ended with ``CANNOT``.
+            ConversionError: the program failed, or exceeded a limit.
+        """
+        command = [str(self.python()), "-m", module, *argv]
+        try:
+            return run_limited(command, seconds=seconds, max_bytes=max_bytes)
+        except LimitedProcessError as error:
+            if error.code == CANNOT:
+                raise Unavailable(error.last) from error
+            raise ConversionError(f"in environments/{self.name}: {error}") from error
+
+    def _stamp(self) -> dict[str, str]:
+        try:
+            digest = hashlib.sha256(self.lock.read_bytes()).hexdigest()
+        except OSError as error:
+            raise Unavailable(
+                f"environments/{self.lock.name} cannot be read ({error.strerror}); "
+                "restore it from the repository"
+            ) from error
+        return {"lock_sha256": digest, "python": f"{sys.version_info[0]}.{sys.version_info[1]}"}
+
+    def _is_whole(self, wanted: dict[str, str]) -> bool:
+        # The interpreter is a link, which an update of the system can break.
+        if not (self.folder / "bin" / "python").exists():
+            return False
+        try:
+            return bool(json.loads((self.folder / _STAMP).read_bytes()) == wanted)
+        except (OSError, ValueError):
+            return False
+
+    def _make(self, stamp: dict[str, str]) -> None:
+        installer = environments.uv()
+        if installer is None:
+            raise self._unavailable("uv is not installed", "install uv")
+        shutil.rmtree(self.folder, ignore_errors=True)  # half made, or of another lock
+        sys.stderr.write(
+            f"installing environments/{self.name} once: about {self.size_bytes / 1e6:.0f} MB on "
+            f"the disk, about {self.minutes} min; it needs no network afterwards\n"
+        )
+        try:
+            _run([installer, "venv", "--quiet", "--python", sys.executable, str(self.folder)])
+            python = str(self.folder / "bin" / "python")
+            sync = [installer, "pip", "sync", "--quiet", "--require-hashes", "--python", python]
+            _run([*sync, str(self.lock)])
+            atomic_files.write_json(self.folder / _STAMP, stamp)
+        except (OSError, subprocess.SubprocessError) as error:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            message = getattr(error, "stderr", None) or str(error)
+            raise self._unavailable(
+                one_line(str(message))[-_LAST:], "export or measure it again with a network"
+            ) from error
+
+    def _unavailable(self, problem: str, remedy: str) -> Unavailable:
+        return Unavailable(f"environments/{self.name} cannot be installed: {problem}; {remedy}")
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(
+        command,
+        check=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_MAKE_SECONDS,
+        # A virtual environment that is active must not decide where packages go.
+        env={name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
+    )

@@ -1,0 +1,279 @@
+"""Environments of formats: made once from a lock, whole, offline afterwards, apart from this one.
+
+The packages are wheels that the tests write, so no network is used. uv is the real one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src import formats
+from src.backends.base import Unavailable
+from src.backends.own_environment import ConversionError, OwnEnvironment
+from src.export.one_format import export_one
+from src.system import environments
+from src.worker.process import Limits, WorkerProcess
+from tests.conftest import ROOT
+
+Lock = Callable[[str], OwnEnvironment]
+
+
+def wheel(folder: Path, version: str) -> str:
+    """Write a wheel that is called numpy, as this project's, and return its SHA-256."""
+    path = folder / f"numpy-{version}-py3-none-any.whl"
+    information = f"numpy-{version}.dist-info"
+    files = {
+        "numpy/__init__.py": f'__version__ = "{version}"\n',
+        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: numpy\nVersion: {version}\n",
+        f"{information}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = ""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
+            record += f"{name},sha256={digest.rstrip(b'=').decode()},{len(text)}\n"
+        archive.writestr(f"{information}/RECORD", f"{record}{information}/RECORD,,\n")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lock:
+    """Return a function that locks a version of the planted package for an environment."""
+    if environments.uv() is None:
+        pytest.skip("uv is not installed")
+    root = tmp_path / "environments"
+    wheels = tmp_path / "wheels"
+    root.mkdir()
+    wheels.mkdir()
+    uv = environments.uv()
+    monkeypatch.setattr(environments, "uv", lambda: uv)
+    monkeypatch.setattr(environments, "ROOT", root)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+
+    def locked(version: str) -> OwnEnvironment:
+        digest = wheel(wheels, version)
+        (root / "planted.lock").write_text(
+            f"--no-index\n--find-links {wheels}\nnumpy=={version} --hash=sha256:{digest}\n"
+        )
+        return OwnEnvironment("planted", size_bytes=3_000_000)
+
+    return locked
+
+
+def version_in(python: Path) -> str:
+    program = "import numpy; print(numpy.__version__)"
+    return subprocess.check_output([python, "-c", program], text=True).strip()
+
+
+def test_it_is_made_once_with_its_size_told_and_needs_nothing_afterwards(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment = lock("0.0.1")
+    python = environment.python()
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "about 3 MB on the disk, about 1 min" in told
+    assert version_in(python) == "0.0.1"
+    monkeypatch.setattr(environments, "uv", lambda: pytest.fail("it was made already"))
+    assert environment.python() == python
+    assert capsys.readouterr().err == ""
+
+
+def test_a_package_that_conflicts_with_ours_leaves_this_environment_as_it_is(lock: Lock) -> None:
+    before = (ROOT / "requirements.lock").read_bytes()
+    assert version_in(lock("0.0.1").python()) == "0.0.1"
+    assert version_in(Path(sys.executable)) == np.__version__ != "0.0.1"
+    assert (ROOT / "requirements.lock").read_bytes() == before
+
+
+def test_an_active_environment_does_not_decide_where_packages_go(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path / "other"))
+    assert version_in(lock("0.0.1").python()) == "0.0.1"
+    assert not (tmp_path / "other").exists()
+
+
+def test_another_lock_makes_it_again(lock: Lock) -> None:
+    assert version_in(lock("0.0.1").python()) == "0.0.1"
+    assert version_in(lock("0.0.2").python()) == "0.0.2"
+
+
+@pytest.mark.parametrize("damage", ["no stamp", "half a stamp", "no interpreter"])
+def test_one_that_is_not_whole_is_made_again(damage: str, lock: Lock) -> None:
+    environment = lock("0.0.1")
+    python = environment.python()
+    leftover = environment.folder / "leftover"
+    leftover.touch()
+    stamp = environment.folder / "lightship.json"
+    if damage == "no stamp":
+        stamp.unlink()
+    elif damage == "half a stamp":
+        stamp.write_bytes(stamp.read_bytes()[:10])
+    else:
+        python.unlink()
+        python.symlink_to(environment.folder / "updated")
+    assert version_in(environment.python()) == "0.0.1"
+    assert not leftover.exists()
+
+
+def test_two_that_need_it_at_once_make_it_once(
+    lock: Lock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment = lock("0.0.1")
+    makers = [threading.Thread(target=environment.python) for _ in range(3)]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join()
+    assert capsys.readouterr().err.count("installing") == 1
+    assert version_in(environment.python()) == "0.0.1"
+
+
+@pytest.mark.parametrize("problem", ["no package", "another hash", "no uv", "no lock"])
+def test_one_that_cannot_be_made_is_unavailable_with_reason_and_remedy(
+    problem: str, lock: Lock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment = lock("0.0.1")
+    if problem == "no package":  # as without a network
+        (tmp_path / "wheels" / "numpy-0.0.1-py3-none-any.whl").unlink()
+        reason = "planted cannot be installed: .*numpy.*; export or measure it again with a network"
+    elif problem == "another hash":
+        wheel(tmp_path / "wheels", "0.0.1")
+        path = tmp_path / "wheels" / "numpy-0.0.1-py3-none-any.whl"
+        path.write_bytes(path.read_bytes() + b"\0")
+        reason = "planted cannot be installed: .*ash"
+    elif problem == "no uv":
+        monkeypatch.setattr(environments, "uv", lambda: None)
+        reason = "planted cannot be installed: uv is not installed; install uv"
+    else:
+        environment.lock.unlink()
+        reason = r"planted.lock cannot be read \(No such file.*; restore it"
+    with pytest.raises(Unavailable, match=reason):
+        environment.python()
+    assert not environment.folder.exists()
+
+
+PROGRAM = "tests.support.limited_program"
+
+
+@pytest.fixture
+def ready(lock: Lock) -> OwnEnvironment:
+    environment = lock("0.0.1")
+    environment.python()
+    return environment
+
+
+def test_a_program_runs_there_and_returns_what_it_prints(ready: OwnEnvironment) -> None:
+    printed = json.loads(ready.run(PROGRAM, "print", "a b", ""))
+    assert printed == {"numpy": "0.0.1", "words": ["a b", ""]}
+
+
+@pytest.mark.parametrize(
+    ("word", "limits", "reason"),
+    [
+        ("fail", {}, "in environments/planted: exit code 1: no such layer: Gather"),
+        ("die", {}, "in environments/planted: SIGABRT"),
+        ("wait", {"seconds": 0.3}, r"not done within 0\.3 s; killed"),
+        ("fill", {"max_bytes": 100_000_000}, r"GB resident, over 0\.1 GB; killed"),
+    ],
+)
+def test_a_program_that_fails_or_exceeds_a_limit_is_an_error_of_one_line(
+    word: str, limits: dict[str, float], reason: str, ready: OwnEnvironment
+) -> None:
+    with pytest.raises(ConversionError, match=reason) as caught:
+        ready.run(PROGRAM, word, **limits)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_runtime_cannot_do_is_unavailable_with_its_reason(ready: OwnEnvironment) -> None:
+    with pytest.raises(Unavailable, match=r"^no layer for Gather$"):
+        ready.run(PROGRAM, "cannot")
+
+
+def test_the_children_of_a_killed_program_end_with_it(
+    ready: OwnEnvironment, tmp_path: Path
+) -> None:
+    with pytest.raises(ConversionError, match="killed"):
+        ready.run(PROGRAM, "children", str(tmp_path / "pid"), seconds=1)
+    child = int((tmp_path / "pid").read_text())
+    for _ in range(100):
+        if not _is_running(child):
+            return
+        threading.Event().wait(0.05)
+    pytest.fail("the child is still running")
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+WITH_ENVIRONMENT = [name for name in formats.names() if formats.get(name).environment]
+
+
+@pytest.mark.parametrize("name", WITH_ENVIRONMENT)
+def test_a_format_whose_environment_cannot_be_made_is_skipped_with_the_reason(
+    name: str, lock: Lock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without a network, in the export and in the measurement alike."""
+    from tests.formats.test_contract import CLASSES, PREPROCESSING
+
+    lock("0.0.1")
+    monkeypatch.setattr(environments, "uv", lambda: None)
+    environment = formats.get(name).environment
+    assert environment
+    (environments.ROOT / f"{environment.name}.lock").write_text("nothing==1\n")
+
+    class Source:
+        class_names, preprocessing, builder = CLASSES, PREPROCESSING, "resnet34"
+        fp32_graph = type("Graph", (), {"batch": type("Batch", (), {})})
+
+    from src.run.file_input import NORMALISED
+
+    Source.fp32_graph.batch.takes = NORMALISED  # type: ignore[attr-defined]
+    entry = export_one(name, Source(), tmp_path / name)  # type: ignore[arg-type]
+    assert entry.status == "skipped"
+    assert entry.reason
+    assert f"environments/{environment.name} cannot be installed: uv is not" in entry.reason
+    assert not (tmp_path / name).exists()
+    with pytest.raises(Unavailable, match="cannot be installed: uv is not installed; install uv"):
+        WorkerProcess(name, tmp_path, "cpu", Limits(1, 10, 10**10))
+
+
+@pytest.mark.parametrize("name", WITH_ENVIRONMENT)
+def test_the_lock_of_a_format_is_committed_with_hashes(name: str) -> None:
+    environment = formats.get(name).environment
+    assert environment
+    text = (ROOT / "environments" / f"{environment.name}.lock").read_text(encoding="utf-8")
+    packages = [line for line in text.splitlines() if line and line[0].isalnum()]
+    assert packages
+    assert all("==" in line and line.endswith("\\") for line in packages)
+    assert text.count("--hash=sha256:") >= len(packages)
+    wanted = (ROOT / "environments" / f"{environment.name}.in").read_text(encoding="utf-8")
+    for line in wanted.splitlines():
+        assert line.startswith("#") or f"{line} \\" in text, line
+    # Workers import them.
+    assert {"msgspec", "numpy", "pillow"} <= {line.partition("==")[0] for line in packages}
+
+
+def test_no_format_of_the_default_run_or_of_all_has_an_environment_of_its_own() -> None:
+    text = (ROOT / "configs" / "export" / "all.yaml").read_text(encoding="utf-8")
+    named = {line.strip().removeprefix("- ") for line in text.splitlines()}
+    assert not {*formats.DEFAULT, *named} & set(WITH_ENVIRONMENT)
+    assert set(formats.names()) - set(WITH_ENVIRONMENT) <= named
