@@ -88,8 +88,8 @@ class WorkerProcess:
         python: interpreter of another environment; None for that of the format.
 
     Raises:
-        Unavailable: newer instruction sets cannot be hidden from a process here and no older
-            processor can be emulated, or the format's environment cannot be made.
+        Unavailable: newer instruction sets cannot be hidden from a process here, and no older
+            processor can be emulated; or the format's environment cannot be made.
 
     Attributes:
         emulator: name of the emulator and its processor; None if the process runs natively.

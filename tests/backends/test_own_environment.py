@@ -276,4 +276,3 @@ def test_no_format_of_the_default_run_or_of_all_has_an_environment_of_its_own() 
     text = (ROOT / "configs" / "export" / "all.yaml").read_text(encoding="utf-8")
     named = {line.strip().removeprefix("- ") for line in text.splitlines()}
     assert not {*formats.DEFAULT, *named} & set(WITH_ENVIRONMENT)
-    assert set(formats.names()) - set(WITH_ENVIRONMENT) <= named
