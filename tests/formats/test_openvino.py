@@ -203,6 +203,7 @@ def test_int8_gives_up_a_bit_where_sums_saturate(monkeypatch: pytest.MonkeyPatch
             assert settings["advanced_parameters"].overflow_fix.value.startswith(expected)
 
 
+@pytest.mark.slow
 def test_the_int8_recipe_is_chosen_by_images_that_it_was_not_calibrated_on(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
