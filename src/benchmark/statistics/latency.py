@@ -19,6 +19,9 @@ STABLE_IQR = 0.10  # of the median, as in torch.utils.benchmark
 # Assumed ratio between two processes of one file, used if only one process was timed. It is the
 # largest that was observed: docs/measuring.md.
 ONE_PROCESS_RATIO = 1.25
+# Half the width of an interval, as a logarithm. Student's t of two far observations could exceed
+# what a number holds, and an interval of a factor of a million says no less: nothing.
+WIDEST = math.log(1e6)
 _TRIMMED = 0.2  # share of the rounds in a process that is cut off at each end
 
 
@@ -155,6 +158,7 @@ def speedup(baseline: Rounds, rounds: Rounds) -> Interval | None:
         reach = _t_reach(values)
     else:
         reach = math.hypot(_t_reach(list(ratios.values())), math.log(ONE_PROCESS_RATIO))
+    reach = min(reach, WIDEST)
     return Interval(
         value=math.exp(value),
         low=math.exp(value - reach),

@@ -243,3 +243,11 @@ def test_a_stored_cell_gives_the_same_speedup(disturbance: Disturbance | None) -
     assert expected
     # What is stored is rounded to a tenth of a microsecond.
     assert as_dict(stored_interval) == pytest.approx(as_dict(expected), rel=1e-5)
+
+
+def test_two_processes_far_apart_give_an_interval_that_a_record_holds() -> None:
+    interval = speedup(turns([[1.0], [1.0], [1e5], [1e5]]), turns([[1.0], [1.0], [1.0], [1.0]]))
+    assert interval
+    assert interval.low == pytest.approx(interval.value / 1e6)
+    assert interval.high == pytest.approx(interval.value * 1e6)
+    assert convert(as_dict(interval), Interval) == interval
