@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -132,10 +131,13 @@ class OwnEnvironment:
             f"the disk, about {self.minutes} min; it needs no network afterwards\n"
         )
         try:
-            _run([installer, "venv", "--quiet", "--python", sys.executable, str(self.folder)])
+            environments.run_installer(
+                [installer, "venv", "--quiet", "--python", sys.executable, str(self.folder)],
+                _MAKE_SECONDS,
+            )
             python = str(self.folder / "bin" / "python")
             sync = [installer, "pip", "sync", "--quiet", "--require-hashes", "--python", python]
-            _run([*sync, str(self.lock)])
+            environments.run_installer([*sync, str(self.lock)], _MAKE_SECONDS)
             atomic_files.write_json(self.folder / _STAMP, stamp)
         except (OSError, subprocess.SubprocessError) as error:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -146,16 +148,3 @@ class OwnEnvironment:
 
     def _unavailable(self, problem: str, remedy: str) -> Unavailable:
         return Unavailable(f"environments/{self.name} cannot be installed: {problem}; {remedy}")
-
-
-def _run(command: list[str]) -> None:
-    subprocess.run(
-        command,
-        check=True,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_MAKE_SECONDS,
-        # A virtual environment that is active must not decide where packages go.
-        env={name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
-    )

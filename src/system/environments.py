@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -112,16 +113,29 @@ def _make(folder: Path, requirement: Requirement, wanted: Mapping[str, str]) -> 
     atomic_files.write_json(folder / _RECORD, json.loads(_run(requirement, [python, "-c", listed])))
 
 
+def run_installer(command: list[str], seconds: float) -> str:
+    """Run a command that makes or reads an environment, and return what it prints.
+
+    Raises:
+        OSError: it cannot be started.
+        subprocess.SubprocessError: it failed or was not done in time.
+    """
+    ended = subprocess.run(
+        command,
+        check=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        # A virtual environment that is active must not decide where packages go.
+        env={name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
+    )
+    return ended.stdout
+
+
 def _run(requirement: Requirement, command: list[str]) -> str:
     try:
-        ended = subprocess.run(
-            command,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-        )
+        return run_installer(command, _SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
         message = getattr(error, "stderr", None) or str(error)
         raise UsageError(
@@ -130,7 +144,6 @@ def _run(requirement: Requirement, command: list[str]) -> str:
             found=one_line(str(message))[-300:],
             remedy="name another version, or see that the package index can be reached",
         ) from error
-    return ended.stdout
 
 
 def _python_of(folder: Path) -> Path:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
+from src.errors import LightshipError
 from src.models.batch_norm_statistics import FrozenStatistics
 from src.models.optimization import warmup_cosine
 
@@ -75,6 +76,11 @@ class Distillation(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         loss = self._loss(self(batch[0]), self._answers(batch[0]))
+        if not torch.isfinite(loss):
+            raise LightshipError(
+                f"twin: the loss is not finite at step {self.global_step}; set a lower lr or "
+                "quantized_lr"
+            )
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
@@ -112,7 +118,7 @@ def distillation_loss(logits: Tensor, expected: Tensor, temperature: float) -> T
     """Return the divergence times the squared temperature, plus the mean squared error of logits.
 
     The Kullback-Leibler divergence (nats) does not change if a constant is added to all logits of
-    an image. With it alone, the logits of an EfficientNet-B0 moved by 6.2. The error pins them.
+    an image, so with it alone logits drift. The error pins them.
 
     Args:
         logits: (N, K).

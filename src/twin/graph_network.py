@@ -7,18 +7,18 @@ Packages that convert ONNX graphs to PyTorch keep no quantized weights that can 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from src.backends.onnx import tensors
 from src.backends.onnx.runtime import INPUT
 from src.backends.onnx.tensors import Array
+from src.twin.operators import OPERATORS
 
 if TYPE_CHECKING:
     import onnx
@@ -99,7 +99,7 @@ class GraphNetwork(nn.Module):
                     axis = int(attributes.get("axis", 1)) if per_channel else None
                     self._weights[node.output[0]] = (name, axis)
                 continue
-            if node.op_type not in _OPERATORS and node.op_type not in {
+            if node.op_type not in OPERATORS and node.op_type not in {
                 "QuantizeLinear",
                 "DequantizeLinear",
             }:
@@ -148,7 +148,7 @@ class GraphNetwork(nn.Module):
                 inputs = [self._value(name, values) for name in step.inputs]
                 if len(step.inputs) > 2 and step.inputs[2] in self._biases:  # noqa: PLR2004
                     inputs[2] = self._bias(step, values, scales)
-                values[step.output] = _OPERATORS[step.operator](inputs, step.attributes)
+                values[step.output] = OPERATORS[step.operator](inputs, step.attributes)
         logits: Tensor = values[self._output]
         return logits
 
@@ -196,160 +196,3 @@ class GraphNetwork(nn.Module):
         scale = scales[weight] * float(self._constants[self._dequantized[factor].inputs[1]])
         rounded = torch.round(bias.detach().double() / scale.double()) * scale.double()
         return bias + (rounded.to(bias.dtype) - bias.detach())
-
-
-def _pads(
-    attributes: Mapping[str, Any], value: Tensor, fill: float = 0.0
-) -> tuple[Tensor, list[int]]:
-    """Return the input, padded if its padding is not symmetric, and the padding that is left."""
-    pads = list(attributes.get("pads", [0, 0, 0, 0]))
-    begin, end = pads[: len(pads) // 2], pads[len(pads) // 2 :]
-    if begin == end:
-        return value, begin
-    order = [side for pair in reversed(list(zip(begin, end, strict=True))) for side in pair]
-    return functional.pad(value, order, value=fill), [0] * len(begin)
-
-
-def _conv(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
-    value, weight, bias = [*inputs, None][:3]
-    value, padding = _pads(attributes, value)
-    return functional.conv2d(
-        value,
-        weight,
-        bias,
-        attributes.get("strides", [1, 1]),
-        padding,
-        attributes.get("dilations", [1, 1]),
-        attributes.get("group", 1),
-    )
-
-
-def _gemm(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
-    first, second, third = [*inputs, None][:3]
-    first = first.T if attributes.get("transA") else first
-    second = second.T if attributes.get("transB") else second
-    product: Tensor = attributes.get("alpha", 1.0) * (first @ second)
-    return product if third is None else product + attributes.get("beta", 1.0) * third
-
-
-def _pooled(
-    pool: Callable[..., Tensor], fill: float
-) -> Callable[[list[Any], Mapping[str, Any]], Tensor]:
-    def run(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
-        value, padding = _pads(attributes, inputs[0], fill)
-        options: dict[str, Any] = {"ceil_mode": bool(attributes.get("ceil_mode", 0))}
-        if pool is functional.avg_pool2d:
-            options["count_include_pad"] = bool(attributes.get("count_include_pad", 0))
-        return pool(
-            value,
-            attributes["kernel_shape"],
-            attributes.get("strides", [1, 1]),
-            padding,
-            **options,
-        )
-
-    return run
-
-
-def _integers(value: Any) -> list[int]:
-    return [int(each) for each in np.asarray(value).reshape(-1)]
-
-
-def _reshape(inputs: list[Any], attributes: Mapping[str, Any]) -> Any:
-    shape = _integers(inputs[1])
-    if not attributes.get("allowzero", 0):
-        shape = [inputs[0].shape[i] if size == 0 else size for i, size in enumerate(shape)]
-    return inputs[0].reshape(shape)
-
-
-def _layer_norm(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
-    value, weight, bias = [*inputs, None, None][:3]
-    axis = attributes.get("axis", -1) % value.dim()
-    eps = attributes.get("epsilon", 1e-5)
-    return functional.layer_norm(value, value.shape[axis:], weight, bias, eps)
-
-
-def _clip(inputs: list[Any], _: Mapping[str, Any]) -> Tensor:
-    value, low, high = [*inputs, None, None][:3]
-    return torch.clamp(
-        value, None if low is None else float(low), None if high is None else float(high)
-    )
-
-
-def _reduce_mean(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
-    axes = _integers(inputs[1]) if len(inputs) > 1 else list(attributes["axes"])
-    mean: Tensor = inputs[0].mean(axes, keepdim=bool(attributes.get("keepdims", 1)))
-    return mean
-
-
-def _gelu(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
-    how = attributes.get("approximate", b"none")
-    return functional.gelu(inputs[0], approximate=how.decode() if isinstance(how, bytes) else how)
-
-
-def _hard_sigmoid(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
-    alpha, beta = attributes.get("alpha", 0.2), attributes.get("beta", 0.5)
-    return torch.clamp(alpha * inputs[0] + beta, 0, 1)
-
-
-def _shape(inputs: list[Any], attributes: Mapping[str, Any]) -> Array:
-    shape = np.asarray(inputs[0].shape, dtype=np.int64)
-    return shape[attributes.get("start", 0) : attributes.get("end")]
-
-
-def _squeeze(inputs: list[Any], _: Mapping[str, Any]) -> Any:
-    axes = tuple(_integers(inputs[1])) if len(inputs) > 1 else None
-    if isinstance(inputs[0], np.ndarray):
-        return np.squeeze(inputs[0], axes)
-    return inputs[0].squeeze() if axes is None else inputs[0].squeeze(axes)
-
-
-def _gather(inputs: list[Any], attributes: Mapping[str, Any]) -> Any:
-    value, indices = inputs
-    axis = attributes.get("axis", 0)
-    if isinstance(value, np.ndarray):
-        return np.take(value, indices, axis)
-    chosen = torch.as_tensor(np.asarray(indices), device=value.device)
-    taken = value.index_select(axis, chosen.reshape(-1))
-    axis %= value.dim()
-    return taken.reshape(*value.shape[:axis], *chosen.shape, *value.shape[axis + 1 :])
-
-
-def _unsqueezed(inputs: list[Any]) -> list[int]:
-    shape = list(inputs[0].shape)
-    for axis in sorted(_integers(inputs[1])):
-        shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, 1)
-    return shape
-
-
-_OPERATORS: Mapping[str, Callable[[list[Any], Mapping[str, Any]], Any]] = {
-    "Add": lambda inputs, _: inputs[0] + inputs[1],
-    "AveragePool": _pooled(functional.avg_pool2d, 0.0),
-    "Clip": _clip,
-    "Concat": lambda inputs, options: torch.cat(inputs, options["axis"]),
-    "Conv": _conv,
-    "Div": lambda inputs, _: inputs[0] / inputs[1],
-    "Flatten": lambda inputs, options: inputs[0].flatten(options.get("axis", 1)),
-    "Gelu": _gelu,
-    "Gather": _gather,
-    "Gemm": _gemm,
-    "GlobalAveragePool": lambda inputs, _: inputs[0].mean((2, 3), keepdim=True),
-    "HardSigmoid": _hard_sigmoid,
-    "HardSwish": lambda inputs, _: functional.hardswish(inputs[0]),
-    "Identity": lambda inputs, _: inputs[0],
-    "LayerNormalization": _layer_norm,
-    "MatMul": lambda inputs, _: inputs[0] @ inputs[1],
-    "MaxPool": _pooled(functional.max_pool2d, float("-inf")),
-    "Mul": lambda inputs, _: inputs[0] * inputs[1],
-    "ReduceMean": _reduce_mean,
-    "Relu": lambda inputs, _: torch.relu(inputs[0]),
-    "Reshape": _reshape,
-    "Sigmoid": lambda inputs, _: torch.sigmoid(inputs[0]),
-    "Softmax": lambda inputs, options: torch.softmax(inputs[0], options.get("axis", -1)),
-    "Range": lambda inputs, _: np.arange(*(int(each) for each in inputs), dtype=np.int64),
-    "Shape": _shape,
-    "Squeeze": _squeeze,
-    "Sub": lambda inputs, _: inputs[0] - inputs[1],
-    "Transpose": lambda inputs, options: inputs[0].permute(options["perm"]),
-    "Unsqueeze": lambda inputs, _: inputs[0].reshape(_unsqueezed(inputs)),
-}

@@ -21,8 +21,8 @@ class TwinOptions:
         epochs: of distillation in float; by default half of the training's.
         quantized_epochs: of training under fake quantization after that; by default half of
             ``epochs``.
-        max_minutes: of both trainings together, by which epochs are left out if they would take
-            longer. The choice of the parts is not counted.
+        max_minutes: of both trainings together. Each has a share by its epochs and ends there. The
+            choice of the parts is not counted.
         lr: peak learning rate of the distillation.
         quantized_lr: peak learning rate under fake quantization.
         probe_steps: steps of distillation with which a set of parts shows whether it can be learnt;

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,6 @@ from src.data.dataset_module import DatasetModule
 from src.data.restore import data_of
 from src.errors import LightshipError
 from src.export.source import Checkpoint
-from src.models.batch_norm_statistics import reestimate_statistics
 from src.run.folder import Run
 from src.run.twin import ReplacedParts, TriedPlan, Twin
 from src.system import atomic_files
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 _IMAGES = 256  # training images to survey, to re-estimate statistics and to calibrate on
 _LEARNABLE = 0.8  # agreement after the probe
-_PASSES = 0.5  # of the distillation's epochs are spent under fake quantization, by default
+_QUANTIZED_SHARE = 0.5  # epochs under fake quantization, of those of the distillation
 
 
 @dataclass
 class _Making:
-    """What the steps share."""
+    """A run's network, data and options, which all steps read."""
 
     run: Run
     checkpoint: Checkpoint
@@ -53,6 +53,21 @@ class _Making:
     images: Tensor  # training images, (n, 3, H, W)
     preprocessing: PreprocessingFacts
     started: float
+
+    @property
+    def survey(self) -> Survey:
+        checkpoint = self.checkpoint
+        return Survey(
+            self.network,
+            checkpoint.spec,
+            checkpoint.class_names,
+            self.preprocessing,
+            self.images,
+            self.report,
+        )
+
+    def quantized(self, network: nn.Module) -> AbstractContextManager[FakeQuantization]:
+        return FakeQuantization.of(network, self.checkpoint, self.images, self.preprocessing)
 
 
 def make_twin(run: Run, options: TwinOptions, command: str, report: Report) -> Twin:
@@ -119,14 +134,7 @@ def _key(checkpoint: Checkpoint, options: TwinOptions) -> str:
 def _surveyed(making: _Making, key: str, command: str) -> Twin:
     """Choose the parts to replace."""
     report, options = making.report, making.options
-    looking = Survey(
-        making.network,
-        making.checkpoint.spec,
-        making.checkpoint.class_names,
-        making.preprocessing,
-        making.images,
-        report,
-    )
+    looking = making.survey
     report("timing the network in int8")
     tried = looking.run()
     probed: dict[Plan, float] = {}
@@ -165,9 +173,7 @@ def _surveyed(making: _Making, key: str, command: str) -> Twin:
 def _needs_none(making: _Making) -> str | None:
     """Return why a network of which nothing is replaced needs no twin; None if it needs one."""
     making.report("comparing the calibrated int8 file")
-    with FakeQuantization.of(
-        making.network, making.checkpoint, making.images, making.preprocessing
-    ) as quantization:
+    with making.quantized(making.network) as quantization:
         changed = 1 - quantization.agreement(making.network, making.data)
     if changed > making.options.max_accuracy_drop:
         return None
@@ -182,41 +188,28 @@ def _trained(making: _Making, record: Twin) -> Twin:
     plan = record.plan
     assert plan is not None  # noqa: S101  # for mypy
     options, network, data = making.options, making.network, making.data
-    student = Survey(
-        network,
-        making.checkpoint.spec,
-        making.checkpoint.class_names,
-        making.preprocessing,
-        making.images,
-        making.report,
-    ).student(_plan_of(plan.replaced))
+    student = making.survey.student(_plan_of(plan.replaced))
     epochs = options.epochs or math.ceil(_epochs_of(making.run) / 2)
-    quantized_epochs = options.quantized_epochs or math.ceil(_PASSES * epochs)
+    quantized_epochs = options.quantized_epochs or math.ceil(_QUANTIZED_SHARE * epochs)
     budget = training.Budget.of(options.max_minutes)
     teacher = training.validated(network, network, data)
     distilled = record.distilled
-    fitted = training.fit(
-        making.run,
-        "distillation",
-        record.key,
-        network,
-        student if plan.replaced else None,
-        data,
-        epochs,
-        options.lr,
-        budget.share(epochs / (epochs + quantized_epochs)),
-        making.report,
-    )
-    if fitted is not None:
-        student = fitted
-        if plan.replaced:
-            reestimate = not any(isinstance(part, nn.BatchNorm2d) for part in student.modules())
-            if reestimate:
-                reestimate_statistics(student, making.images)
+    if plan.replaced:
+        student = training.fit(
+            making.run,
+            "distillation",
+            record.key,
+            network,
+            student,
+            data,
+            epochs,
+            options.lr,
+            budget.share(epochs / (epochs + quantized_epochs)),
+            making.report,
+            resumes=not options.again,
+        )
         distilled = training.validated(network, student, data)
-    with FakeQuantization.of(
-        student, making.checkpoint, making.images, making.preprocessing
-    ) as quantization:
+    with making.quantized(student) as quantization:
         try:
             trainable = quantization.network()
         except UnknownOperatorError as error:
@@ -234,9 +227,8 @@ def _trained(making: _Making, record: Twin) -> Twin:
             options.quantized_lr,
             budget.rest(),
             making.report,
+            resumes=not options.again,
         )
-        if trained is None:
-            raise LightshipError("twin: no training under fake quantization")
         twin = training.validated(network, trained, data)
         making.run.twin.mkdir(exist_ok=True)
         quantization.write(trained, making.run.twin_graph)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,9 @@ from src.run.facts import PreprocessingFacts
 from src.system import machine
 from src.system.console import Report
 from src.twin.replacements import DROP, KINDS, Replacement, find, replaced, without_noise
+
+if TYPE_CHECKING:
+    import onnx
 
 _CALIBRATION = 16  # images: only speed is asked for
 _LEAST_GAIN = 1.05  # for replacing parts of one kind
@@ -116,7 +120,7 @@ class Survey:
         return OnnxRuntime(folder / "int8.onnx", "cpu", machine.usable_cores())
 
 
-def quantized(quantizer: Quantizer) -> onnx.ModelProto:  # type: ignore[name-defined]  # noqa: F821
+def quantized(quantizer: Quantizer) -> onnx.ModelProto:
     """Return the plain int8 model, with the kernels for this processor where it has AMX."""
     recipe = OnnxRecipe()
     model = quantizer.quantize(recipe)

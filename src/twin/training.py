@@ -16,6 +16,7 @@ from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.progress import EpochLines
 from src.callbacks.save_on_signal import StopOnSignal
 from src.data.dataset_module import DatasetModule
+from src.errors import UsageError
 from src.run.folder import Run
 from src.run.twin import Validated
 from src.system.console import Report
@@ -47,32 +48,36 @@ def fit(
     phase: str,
     key: str,
     teacher: nn.Module,
-    student: nn.Module | None,
+    student: nn.Module,
     data: DatasetModule,
     epochs: int,
     lr: float,
     seconds: float | None,
     report: Report,
-) -> nn.Module | None:
-    """Train a student, from its last checkpoint if there is one of the same key.
+    *,
+    resumes: bool,
+) -> nn.Module:
+    """Train a student.
 
     Args:
         run: the training is in its folder ``twin/PHASE``.
         phase: name of the folder.
         key: of the twin.
         teacher: in eval mode.
-        student: trained in place; None for no training.
+        student: trained in place.
         data: set up for fit.
         epochs: of the training.
         lr: peak learning rate.
-        seconds: limit of the training; None for none.
+        seconds: limit of the training, which ends there; None for none.
         report: told what comes next.
+        resumes: go on from the last checkpoint of the same key, if there is one.
 
     Returns:
         The student with its best weights by the validation's agreement, in eval mode on the CPU.
+
+    Raises:
+        LightshipError: the loss is not finite.
     """
-    if student is None:
-        return None
     report(f"training: {phase}")
     folder = run.own("twin", f"{phase}-{key[:8]}")
     batches = len(data.train_dataloader())
@@ -106,18 +111,23 @@ def fit(
     trainer.fit(
         module,
         datamodule=data,
-        ckpt_path=str(resumed) if resumed.is_file() else None,
+        ckpt_path=str(resumed) if resumes and resumed.is_file() else None,
         weights_only=True,
     )
     saved = best.saved_path or last.saved_path
     if saved is not None:
         content = torch.load(saved, map_location="cpu", weights_only=True)
         module.load_state_dict(content["state_dict"])
+    teacher.cpu()
     return module.student.cpu().eval()
 
 
 def validated(teacher: nn.Module, network: nn.Module, data: DatasetModule) -> Validated:
-    """Compare a network's answers on the validation split with the teacher's and the labels."""
+    """Compare a network's answers on the validation split with the teacher's and the labels.
+
+    Raises:
+        UsageError: the data have no validation images.
+    """
     images = right = same = 0
     with torch.inference_mode():
         for batch in data.val_dataloader():
@@ -125,4 +135,11 @@ def validated(teacher: nn.Module, network: nn.Module, data: DatasetModule) -> Va
             images += len(answers)
             right += int((answers == batch[1]).sum())
             same += int((answers == teacher(batch[0]).argmax(1)).sum())
+    if not images:
+        raise UsageError(
+            "RUN",
+            expected="validation images, to compare the twin with the trained network",
+            found="none in its data",
+            remedy="train with a validation split",
+        )
     return Validated(images=images, top1=right / images, agreement=same / images)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torchvision
 from torch import nn
 from torchvision.ops import StochasticDepth
 
-from src.twin.distillation import distillation_loss
+from src.errors import LightshipError
+from src.twin.distillation import Distillation, distillation_loss
 from src.twin.replacements import without_noise
 
 
@@ -27,3 +29,11 @@ def test_a_student_has_neither_dropout_nor_stochastic_depth() -> None:
         assert torch.equal(quiet(images), expected)
     kinds = {type(module) for module in quiet.modules()}
     assert not kinds & {nn.Dropout, StochasticDepth}
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_in_one_line() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    module = Distillation(network, nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), 3, 1, 0.1)
+    images = torch.full((2, 3, 2, 2), torch.nan)
+    with pytest.raises(LightshipError, match="the loss is not finite at step 0; set a lower lr"):
+        module.training_step((images, torch.zeros(2)), 0)

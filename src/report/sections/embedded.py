@@ -19,6 +19,7 @@ from src.report.document import (
 from src.report.sections import pipeline, speedups
 from src.report.sections.recommendation import points
 from src.report.sections.rows import measured
+from src.report.sections.verdicts import delta_of_answers, verdict_of_answers
 from src.run.embedded import EmbeddedFigures
 from src.run.latency import Cell as Timing
 from src.run.pipeline import DecoderAnswers, Pipeline
@@ -65,8 +66,13 @@ def _columns(results: Results) -> list[Column[Measured]]:
         text_column("file", lambda entry: entry.file.folder),
         Column("size MB", lambda entry: _size(entry.file), best=min),
         Column("top-1 %", lambda entry: Cell(number(entry.answers.top1, 100, 2))),
-        Column(f"delta to {results.baseline}", _delta),
-        Column("verdict", _verdict, is_text=True),
+        Column(
+            f"delta to {results.baseline}",
+            lambda entry: delta_of_answers(entry.file.against_baseline),
+        ),
+        Column(
+            "verdict", lambda entry: verdict_of_answers(entry.file.against_baseline), is_text=True
+        ),
         Column("changed answers", _changed),
         Column("whole p50 ms", _whole(lambda whole: whole.p50_s), best=min),
         Column("whole p90 ms", _whole(lambda whole: whole.p90_s), is_detail=True),
@@ -84,22 +90,6 @@ def _columns(results: Results) -> list[Column[Measured]]:
 
 def _size(file: EmbeddedFigures) -> Cell:
     return Cell(number(file.size_bytes, 1e-6, 1), value=file.size_bytes)
-
-
-def _delta(entry: Measured) -> Cell:
-    answers = entry.file.against_baseline
-    if answers is None:
-        return Cell(MISSING)
-    delta, low, high = (
-        number(value, 100, 2, sign=True)
-        for value in (answers.delta_top1, answers.delta_low, answers.delta_high)
-    )
-    return Cell(delta, f"[{low}, {high}]", value=answers.delta_top1)
-
-
-def _verdict(entry: Measured) -> Cell:
-    answers = entry.file.against_baseline
-    return Cell(answers.verdict, verdict=answers.verdict) if answers else Cell(MISSING)
 
 
 def _changed(entry: Measured) -> Cell:

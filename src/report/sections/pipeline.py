@@ -10,6 +10,7 @@ from src.report.sections import speedups
 from src.report.sections.recommendation import points
 from src.report.sections.rows import measured, name_of
 from src.report.sections.speedups import Evidence
+from src.report.sections.verdicts import delta_of_answers, verdict_of_answers
 from src.run.latency import Cell as Timing
 from src.run.pipeline import REFERENCE, STAGES, ImageSample, Pipeline, Stage
 from src.run.results import Results
@@ -184,8 +185,10 @@ def _columns(results: Results, entries: list[Timed]) -> list[Column[Timed]]:
                 lambda entry: speedups.cell(entry.pipeline.over_reference),
             ),
             Column("changed answers", _flips),
-            Column("delta points", _delta),
-            Column("verdict", _verdict, is_text=True),
+            Column("delta points", lambda entry: delta_of_answers(entry.pipeline.answers)),
+            Column(
+                "verdict", lambda entry: verdict_of_answers(entry.pipeline.answers), is_text=True
+            ),
         ]
     return shown
 
@@ -222,24 +225,6 @@ def _cpu_seconds(entry: Timed) -> Cell:
 def _flips(entry: Timed) -> Cell:
     answers = entry.pipeline.answers
     return Cell(str(answers.flips), value=answers.flips) if answers else Cell(MISSING)
-
-
-def _delta(entry: Timed) -> Cell:
-    answers = entry.pipeline.answers
-    if answers is None:
-        return Cell(MISSING)
-    delta, low, high = (
-        number(value, 100, 2, sign=True)
-        for value in (answers.delta_top1, answers.delta_low, answers.delta_high)
-    )
-    return Cell(delta, f"[{low}, {high}]", value=answers.delta_top1)
-
-
-def _verdict(entry: Timed) -> Cell:
-    answers = entry.pipeline.answers
-    if answers is None:
-        return Cell(MISSING)
-    return Cell(answers.verdict, verdict="pass" if answers.verdict == "same" else answers.verdict)
 
 
 def _notes(results: Results, sample: ImageSample) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from src.report.document import MISSING, UNSTABLE, Cell, number
 from src.report.sections.rows import accuracy_of, measured, name_of, paired_of
 from src.run.accuracy import FunctionFigure, PairedAccuracy
+from src.run.pipeline import DecoderAnswers
 from src.run.results import Results
 from src.run.row import Row
 
@@ -16,6 +17,24 @@ _FIGURES: dict[FunctionFigure, Callable[[PairedAccuracy], str]] = {
     "kl": lambda paired: f"KL {number(paired.kl, 1, 2)} nats",
     "delta_ece": lambda paired: f"ECE {100 * paired.delta_ece:+.1f} points",
 }
+
+
+def delta_of_answers(answers: DecoderAnswers | None) -> Cell:
+    """Return the cell of a table that shows the change of the top-1, in points."""
+    if answers is None:
+        return Cell(MISSING)
+    delta, low, high = (
+        number(value, 100, 2, sign=True)
+        for value in (answers.delta_top1, answers.delta_low, answers.delta_high)
+    )
+    return Cell(delta, f"[{low}, {high}]", value=answers.delta_top1)
+
+
+def verdict_of_answers(answers: DecoderAnswers | None) -> Cell:
+    """Return the cell of a table that shows the verdict on answers."""
+    if answers is None:
+        return Cell(MISSING)
+    return Cell(answers.verdict, verdict="pass" if answers.verdict == "same" else answers.verdict)
 
 
 def cell(row: Row) -> Cell:
