@@ -82,10 +82,10 @@ class BenchmarkOptions:
     threads: OptionalPositiveInt = None
     precision: PositiveFloat = 0.02
     processes: PositiveInt = 5
-    rounds: PositiveInt = 6
+    rounds: PositiveInt = 40
     samples: PositiveInt = 100
-    turn_seconds: PositiveFloat = 0.1
-    max_seconds: PositiveFloat = 65.0
+    turn_seconds: PositiveFloat = 0.03
+    max_seconds: PositiveFloat = 60.0
     warmup_seconds: PositiveFloat = 2.0
     timeout_seconds: PositiveFloat = 120.0
     max_memory_bytes: OptionalPositiveInt = None
