@@ -23,7 +23,7 @@ PROCESSES_BETWEEN_CHECKS = 4
 # In each process, even after the time limit: one of three rounds may be interrupted.
 LEAST_ROUNDS = 3
 # Rounds of pipelines in each process. They take the last part of its time, a few seconds.
-PIPELINE_ROUNDS = 2
+PIPELINE_ROUNDS = 4
 PIPELINE_PART = 0.25  # of the part of a batch size
 
 

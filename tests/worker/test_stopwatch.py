@@ -65,9 +65,9 @@ def test_warm_up_ends_when_two_windows_agree() -> None:
 
 
 def test_warm_up_ends_when_windows_that_never_agree_have_no_direction() -> None:
-    windows = [[seconds] * WINDOW_CALLS for seconds in (4.0, 2.0, 1.0, 1.3)]
+    windows = [[seconds] * WINDOW_CALLS for seconds in (4.0, 2.0, 1.0, 1.25)]
     answer = Fake(chain.from_iterable(windows)).stopwatch().warm_up(0.02, 1000)
-    assert answer == protocol.WarmedUp(warm=True, seconds=8.3 * WINDOW_CALLS)
+    assert answer == protocol.WarmedUp(warm=True, seconds=8.25 * WINDOW_CALLS)
 
 
 def test_the_warm_up_of_a_bundle_has_the_same_rule() -> None:
