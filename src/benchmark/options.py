@@ -34,8 +34,8 @@ class BenchmarkOptions:
             processes, then after each further 4.
         processes: maximum number of processes that time each row, one after the other. The
             intervals are computed over processes: more processes make them narrower, more rounds
-            only where calls vary more than processes. A file that takes longer to load than ``max_seconds / processes`` keeps its first
-            process, and its row says so.
+            only where calls vary more than processes. A file that takes longer to load than
+            ``max_seconds / processes`` keeps its first process, and its row says so.
         rounds: maximum number of rounds in each process at each batch size. In a round every row
             is timed once, in an order that rotates.
         samples: maximum number of timed calls in one turn of a row.

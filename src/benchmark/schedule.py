@@ -163,11 +163,12 @@ class Schedule:
     ) -> None:
         """Run a few rounds of pipelines in the current processes.
 
-        After the deadline it is one, but for the first processes: two rounds give an interval.
+        After the deadline it is one, and two in the first process: two rounds give an interval.
         """
         for done in range(min(PIPELINE_ROUNDS, self._options.rounds)):
             ok_rows = [row for row in rows if row.ok]
-            if not ok_rows or (process and done and self._clock() > deadline):
+            least = 1 if process else 2
+            if not ok_rows or (done >= least and self._clock() > deadline):
                 return
             number = self._pipeline_rounds
             self._pipeline_rounds += 1

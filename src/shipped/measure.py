@@ -266,9 +266,7 @@ class Sessions:
                 for index in range(min(FILES, self._files))
             ]
             for offset, one in enumerate(pair):
-                turn = self._turn(
-                    one.process, "pipeline", number, TURN_SECONDS, files=chosen
-                )
+                turn = self._turn(one.process, "pipeline", number, TURN_SECONDS, files=chosen)
                 place = 2 * self._pipeline_round + offset
                 self.measurement.pipelines[place] = turn._replace(process=2 * number + offset)
             self._pipeline_round += 1
