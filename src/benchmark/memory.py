@@ -1,8 +1,9 @@
-"""Peak memory of a file at one batch size, measured in a separate process.
+"""Peak memory of a file at one batch size, measured in a new process.
 
-The process that times a row also scores batches of 64 and runs every batch size, so its peak is
-that of the largest batch. Here each batch size gets a fresh process, which loads the file and calls
-it with batches of that size only. This is the same for every row.
+A process that has scored batches of 64 or timed every batch size has the peak of the largest batch.
+So each batch size has a process that has loaded the file and called it with batches of that size
+only. On a CPU these are the processes that time the row afterwards, one size each; this is the same
+for every row. A row with too few processes, and one on another device, gets processes of its own.
 """
 
 from __future__ import annotations
@@ -32,10 +33,22 @@ Images = NDArray[np.float32]
 MOST_AT_ONCE = 4
 
 
+def plan(rows: Sequence[Row], batches: Sequence[Images]) -> None:
+    """Have the rows on the CPU measure their peaks in their further processes.
+
+    Args:
+        rows: on any device.
+        batches: (N, 3, H, W) each, of different N.
+    """
+    for row in rows:
+        if row.device == "cpu":
+            row.memory.plan(batches)
+
+
 def measure(
     rows: Sequence[Row], batches: Sequence[Images], exports: Path, limits: Limits, report: Report
 ) -> None:
-    """Measure the peaks of each row that is ok, and store them in ``row.memory`` by batch size.
+    """Measure the peaks that the rows that are ok still lack, and store them by batch size.
 
     If a peak cannot be measured, its record holds the reason. The row keeps its status ok.
 
@@ -47,7 +60,13 @@ def measure(
         limits: of each process.
         report: gets the progress.
     """
-    pairs = [(row, images) for row in rows if row.ok for images in batches]
+    pairs = [
+        (row, images)
+        for row in rows
+        if row.ok
+        for images in batches
+        if len(images) not in row.memory.peaks
+    ]
     pairs.sort(key=lambda pair: pair[0].device != "cpu")
     limits = dataclasses.replace(limits, exclusive=True)
     done = 0
@@ -61,7 +80,7 @@ def measure(
         with ThreadPoolExecutor(len(group)) as pool:
             peaks = pool.map(lambda pair: _peak(pair[0], pair[1], exports, limits), group)
             for (row, images), peak in zip(group, peaks, strict=True):
-                row.memory[len(images)] = peak
+                row.memory.peaks[len(images)] = peak
         done += len(group)
 
 

@@ -33,9 +33,9 @@ class BenchmarkOptions:
             speed-up. A row that reaches it gets no further process. This is checked after 8
             processes, then after each further 4.
         processes: maximum number of processes that time each row, one after the other. The
-            intervals are computed over processes: more processes make them narrower, more rounds do
-            not. A file that takes longer to load than ``max_seconds / processes`` keeps its first
-            process, and its row says so.
+            intervals are computed over processes: more processes make them narrower, more rounds
+            only where calls vary more than processes. A file that takes longer to load than
+            ``max_seconds / processes`` keeps its first process, and its row says so.
         rounds: maximum number of rounds in each process at each batch size. In a round every row
             is timed once, in an order that rotates.
         samples: maximum number of timed calls in one turn of a row.
@@ -53,8 +53,8 @@ class BenchmarkOptions:
         loads_at_once: number of rows that load their file at the same time. More than 1 saves
             minutes on a machine with many cores if rows compile; load times are then measured on
             busy cores.
-        memory: measure the peak memory of each row at each batch size, each in a fresh process.
-            This takes as long as loading the file and a few calls.
+        memory: measure the peak memory of each row at each batch size, each in a new process.
+            On a CPU these are the processes that time the row, so it takes a few calls.
         pipeline: time each row also from the bytes of image files to the label, stage by stage.
         pipeline_images: maximum number of image files of the test split that pipelines are timed
             on. They are held in memory, 32 MB at most.
@@ -82,10 +82,10 @@ class BenchmarkOptions:
     threads: OptionalPositiveInt = None
     precision: PositiveFloat = 0.02
     processes: PositiveInt = 5
-    rounds: PositiveInt = 6
+    rounds: PositiveInt = 40
     samples: PositiveInt = 100
-    turn_seconds: PositiveFloat = 0.1
-    max_seconds: PositiveFloat = 65.0
+    turn_seconds: PositiveFloat = 0.03
+    max_seconds: PositiveFloat = 60.0
     warmup_seconds: PositiveFloat = 2.0
     timeout_seconds: PositiveFloat = 120.0
     max_memory_bytes: OptionalPositiveInt = None

@@ -68,11 +68,11 @@ class VersionOptions:
     formats: list[str] | None = None
     batch_size: PositiveInt = 1
     threads: OptionalPositiveInt = None
-    processes: PositiveInt = 5
-    rounds: PositiveInt = 6
-    samples: PositiveInt = 100
-    turn_seconds: PositiveFloat = 0.1
-    max_seconds: PositiveFloat = 65.0
+    processes: PositiveInt = BenchmarkOptions.processes
+    rounds: PositiveInt = BenchmarkOptions.rounds
+    samples: PositiveInt = BenchmarkOptions.samples
+    turn_seconds: PositiveFloat = BenchmarkOptions.turn_seconds
+    max_seconds: PositiveFloat = BenchmarkOptions.max_seconds
     warmup_seconds: PositiveFloat = 2.0
     timeout_seconds: PositiveFloat = 120.0
     max_slowdown: PositiveFloat = 0.05

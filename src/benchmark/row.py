@@ -18,6 +18,7 @@ from src.benchmark import row_figures, turn
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.row_embedded import RowEmbedded
 from src.benchmark.row_instruction_sets import RowInstructionSets
+from src.benchmark.row_memory import RowMemory
 from src.benchmark.row_pipeline import PipelineFiles, RowPipeline
 from src.benchmark.row_processes import RowProcesses
 from src.benchmark.statistics import fidelity
@@ -26,7 +27,7 @@ from src.benchmark.statistics.scorecard import Scorecard
 from src.benchmark.statistics.verdict import with_same
 from src.run import row as records
 from src.run.file_input import BatchMaker
-from src.run.latency import Cell, Interval, Memory, RuntimeSpeedup, Turn
+from src.run.latency import Cell, Interval, RuntimeSpeedup, Turn
 from src.run.manifest import Export
 from src.run.record import Device
 from src.run.rounds import MeasuredRow, named, numbered
@@ -71,7 +72,7 @@ class Row:
         self.rounds: dict[int, dict[int, Turn]] = {}  # by batch size, then by round
         self._warm: dict[int, bool] = {}  # by batch size: every process reached a steady speed
         self._joules: dict[int, float | None] = {}  # by batch size: per image, on a GPU
-        self.memory: dict[int, Memory] = {}  # by batch size: see src/benchmark/memory.py
+        self.memory = RowMemory()
         self._exports: Path | None = None
         self._reference_images: Images | None = None
         self._settled = True  # used no CPU between its turns
@@ -150,6 +151,7 @@ class Row:
     def open_process(self) -> None:
         """Load and check the file in the process that :meth:`begin_process` started."""
         self._try(lambda: self._started().load())
+        self._try(lambda: self.memory.measure_next(self._started()))
         self._try(lambda: self._started().check())
 
     def files_now(self, exports: Path) -> row_figures.FileFigures:
@@ -216,7 +218,7 @@ class Row:
             rounds=named({size: named(rounds) for size, rounds in self.rounds.items()}),
             warm=named(self._warm),
             joules=named(self._joules),
-            memory=named(self.memory),
+            memory=named(self.memory.peaks),
             scorecard=self.scorecard.raw(),
             pipeline=self.pipeline.raw(),
             instruction_sets=self.instruction_sets.raw(),
@@ -229,7 +231,7 @@ class Row:
         self.rounds = {int(size): numbered(rounds) for size, rounds in raw.rounds.items()}
         self._warm = numbered(raw.warm)
         self._joules = numbered(raw.joules)
-        self.memory = numbered(raw.memory)
+        self.memory.peaks = numbered(raw.memory)
         self.scorecard.restore(raw.scorecard)
         self.pipeline.restore(raw.pipeline)
         self.instruction_sets.restore(raw.instruction_sets)
@@ -283,7 +285,7 @@ class Row:
             joules_per_image=self._joules[size] if self.device == "cuda" else None,
             speedup=None if baseline in {None, self} else self.speedup(baseline, size),
             speedup_same_runtime=self._speedup_same_runtime(counterpart, size),
-            peak_memory=self.memory.get(size),
+            peak_memory=self.memory.peaks.get(size),
         )
 
     def _speedup_same_runtime(self, counterpart: Row | None, size: int) -> RuntimeSpeedup | None:

@@ -29,7 +29,6 @@ from src.worker.answer import Logits
 from src.worker.process import WorkerError, WorkerProcess
 
 FILES = 4  # of a turn, each taken equally often
-TURN_SHARE = 0.5  # of benchmark.turn_seconds, so that pipelines add few seconds to a measurement
 
 
 class PipelineFiles(NamedTuple):
@@ -172,7 +171,7 @@ def timed_turn(
             decoder=decoder,
             files=files,
             samples=options.samples,
-            max_seconds=TURN_SHARE * options.turn_seconds,
+            max_seconds=options.turn_seconds,
         )
     )
     after, parent_seconds = Observation.now(), time.process_time() - cpu_before

@@ -23,7 +23,7 @@ PROCESSES_BETWEEN_CHECKS = 4
 # In each process, even after the time limit: one of three rounds may be interrupted.
 LEAST_ROUNDS = 3
 # Rounds of pipelines in each process. They take the last part of its time, a few seconds.
-PIPELINE_ROUNDS = 2
+PIPELINE_ROUNDS = 4
 PIPELINE_PART = 0.25  # of the part of a batch size
 
 
@@ -163,11 +163,12 @@ class Schedule:
     ) -> None:
         """Run a few rounds of pipelines in the current processes.
 
-        After the deadline it is one, but for the first processes: two rounds give an interval.
+        After the deadline it is one, and two in the first process: two rounds give an interval.
         """
         for done in range(min(PIPELINE_ROUNDS, self._options.rounds)):
             ok_rows = [row for row in rows if row.ok]
-            if not ok_rows or (process and done and self._clock() > deadline):
+            least = 1 if process else 2
+            if not ok_rows or (done >= least and self._clock() > deadline):
                 return
             number = self._pipeline_rounds
             self._pipeline_rounds += 1

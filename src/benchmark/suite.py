@@ -137,6 +137,8 @@ def measure(
             images = _score(rows, data, schedule, thumbnails, leakage, files, report)
         leakage.require_none()
         batches = timing_batches(data, options.batch_sizes)
+        if options.memory:
+            memory.plan(rows, batches)
         with timing or nullcontext():
             schedule.run(batches, files)
             if options.memory:

@@ -7,9 +7,9 @@ taken over from the report (``src/worker``, ``src/benchmark``, ``docs/measuring.
   the kind. Nothing is timed while a process starts.
 - The same file twice: the two take turns (A B, B A, ...), so the ratio of their times has to be 1,
   within its interval. Both together are the samples of the model.
-- A warm-up until the medians of two windows agree within 2 %, for 2 s at most.
-- Turns of 0.1 s and 100 calls at most, up to six rounds in each process and three at least; then
-  two rounds from the bytes of image files to labels, with four files each.
+- A warm-up until the speed has no direction any more, for 2 s at most.
+- Turns of 0.03 s and 100 calls at most, up to 40 rounds in each process and three at least; then
+  four rounds from the bytes of image files to labels, with four files each.
 - An interval is over processes (``latencies.py``). A percentile with too few samples is missing.
 - Memory in a process of its own.
 - Not taken over: sizes of a batch above 1, stopping at a target precision, and energy.
@@ -48,11 +48,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
 
 PROCESSES = 5  # sessions, each with two processes of the same file
-ROUNDS, LEAST_ROUNDS = 6, 3
+ROUNDS, LEAST_ROUNDS = 40, 3
 SAMPLES = 100  # calls of a turn, at most
-TURN_SECONDS = 0.1
-PIPELINE_ROUNDS = 2
-PIPELINE_SHARE = 0.5  # of a turn's seconds
+TURN_SECONDS = 0.03
+PIPELINE_ROUNDS = 4
 FILES = 4  # of a turn, each taken equally often
 WARM, WARMUP_SECONDS = 0.02, 2.0
 ANSWER_SECONDS = 300.0  # limit of one answer
@@ -267,9 +266,7 @@ class Sessions:
                 for index in range(min(FILES, self._files))
             ]
             for offset, one in enumerate(pair):
-                turn = self._turn(
-                    one.process, "pipeline", number, PIPELINE_SHARE * TURN_SECONDS, files=chosen
-                )
+                turn = self._turn(one.process, "pipeline", number, TURN_SECONDS, files=chosen)
                 place = 2 * self._pipeline_round + offset
                 self.measurement.pipelines[place] = turn._replace(process=2 * number + offset)
             self._pipeline_round += 1

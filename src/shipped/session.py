@@ -2,9 +2,10 @@
 
 ``measure.py`` starts it: requests and answers are lines of JSON on standard input and output. The
 rules are those of Lightship's worker processes (``src/worker``: server, stopwatch, pipeline, idle,
-memory_peak): it imports the runtime and nothing else of the kind; a warm-up ends when two windows
-agree; a turn begins with 20 ms of untimed calls and runs without garbage collection; it answers
-only when its threads are idle. A call goes from an input to checked logits, in the host's memory.
+memory_peak): it imports the runtime and nothing else of the kind; a warm-up ends when the speed has
+no direction; a turn begins with 20 ms of untimed calls and runs without garbage collection; it
+answers only when its threads are idle. A call goes from an input to checked logits, in the host's
+memory.
 """
 
 from __future__ import annotations
@@ -97,12 +98,12 @@ class Session:
         return {"logits": base64.b64encode(logits.tobytes()).decode(), "shape": logits.shape}
 
     def warm_up(self, tolerance: float, max_seconds: float) -> Json:
-        """Call until the medians of two windows in a row differ by ``tolerance`` at most."""
+        """Call until the medians of windows are steady: see :func:`is_steady`."""
         started = perf_counter()
-        before, warm = self._window(), False
+        medians, warm = [self._window()], False
         while not warm and perf_counter() - started < max_seconds:
-            now = self._window()
-            warm, before = abs(now - before) <= tolerance * before, now
+            medians.append(self._window())
+            warm = is_steady(medians, tolerance)
         return {"warm": warm, "settled": wait_until_idle()}
 
     def time(self, samples: int, max_seconds: float) -> Json:
@@ -187,6 +188,15 @@ class _NoModel:
 
     def prepare(self, file: io.BytesIO) -> Array:
         raise ValueError("an exam of arrays has no image files")
+
+
+def is_steady(medians: list[float], tolerance: float) -> bool:
+    """Return whether the last two windows agree, or the last three have no direction."""
+    before, now = medians[-2:]
+    last = medians[-3:]
+    return abs(now - before) <= tolerance * before or (
+        len(last) > 2 and before in {min(last), max(last)}  # noqa: PLR2004
+    )
 
 
 def wait_until_idle() -> bool:

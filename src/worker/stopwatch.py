@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from src.backends.base import Runtime
 from src.run.file_input import Batch
@@ -67,17 +67,16 @@ class Stopwatch:
         return clock() - started
 
     def warm_up(self, tolerance: float, max_seconds: float) -> protocol.WarmedUp:
-        """Call until the medians of two windows in a row differ by ``tolerance`` at most.
+        """Call until the medians of windows are steady: see :func:`is_steady`.
 
         A window is ``WINDOW_CALLS`` calls and ``WINDOW_SECONDS``, whichever takes longer.
         """
         started = self._clock()
-        before = self._window()
+        medians = [self._window()]
         while self._clock() - started < max_seconds:
-            now = self._window()
-            if abs(now - before) <= tolerance * before:
+            medians.append(self._window())
+            if is_steady(medians, tolerance):
                 return protocol.WarmedUp(warm=True, seconds=self._clock() - started)
-            before = now
         return protocol.WarmedUp(warm=False, seconds=self._clock() - started)
 
     def time(self, samples: int, max_seconds: float) -> protocol.Timing:
@@ -142,6 +141,24 @@ class Stopwatch:
         while self._clock() < end:
             seconds.append(self.once())
         return statistics.median(seconds)
+
+
+def is_steady(medians: Sequence[float], tolerance: float) -> bool:
+    """Return whether the speed has no direction any more.
+
+    That is so if the last two windows agree, or if the one before the last is the slowest or the
+    fastest of the last three. On a machine whose speed varies by more than ``tolerance`` from
+    window to window, two of them seldom agree, however long it takes.
+
+    Args:
+        medians: seconds of a call, of two windows or more, in order.
+        tolerance: share by which two windows may differ.
+    """
+    before, now = medians[-2:]
+    if abs(now - before) <= tolerance * before:
+        return True
+    last = medians[-3:]
+    return len(last) > 2 and before in {min(last), max(last)}  # noqa: PLR2004
 
 
 def _all_known(values: list[float | None]) -> list[float] | None:

@@ -15,6 +15,7 @@ import pytest
 
 from src.backends.base import Unavailable
 from src.benchmark import memory
+from src.benchmark.row_memory import RowMemory
 from src.benchmark.suite import measure
 from src.report.sections.footnotes import footnotes
 from src.run.folder import Run
@@ -47,6 +48,50 @@ def test_the_peak_memory_of_a_batch_size_excludes_scoring_and_other_sizes(run: R
     assert 0 < peak.peak_rss_bytes < one
     assert peak.peak_device_bytes is None
     assert run.read_benchmark().rows[1] == hungry
+
+
+def test_processes_that_time_a_row_measure_its_memory_before_anything_else(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(run, "eager", "hungry")
+    in_own_processes = {each.name: each.latency for each in measured_rows(run)}
+    monkeypatch.setattr(memory, "WorkerProcess", None)  # no further process is started
+    for each in measured_rows(run, processes=3, max_seconds=60.0):
+        for cell, separate in zip(each.latency, in_own_processes[each.name], strict=True):
+            assert cell.processes == 3
+            assert cell.peak_memory
+            assert separate.peak_memory
+            peak, expected = cell.peak_memory.peak_rss_bytes, separate.peak_memory.peak_rss_bytes
+            assert peak is not None
+            assert peak == pytest.approx(expected, abs=HUNGRY_BYTES / 2)
+
+
+def measured_rows(run: Run, **options: Any) -> list[Any]:
+    """The rows of a measurement with a name each."""
+    rows = measure(run, Data(), replace(TWO_SIZES, **options), silent).rows
+    return [SimpleNamespace(name=row.format, latency=row.latency) for row in rows]
+
+
+def test_a_process_that_is_killed_by_its_peak_is_replaced() -> None:
+    done: list[str] = []
+
+    class Killed:
+        def ask(self, request: Any, images: Any) -> Any:
+            done.append(f"peak of {len(images)}")
+            if len(images) == 8:
+                raise WorkerError("8.0 GB resident during peak_memory; killed")
+            return protocol.MemoryPeak(peak_rss_bytes=1000)
+
+    processes: Any = SimpleNamespace(
+        current=Killed(), begin=lambda: done.append("begin"), load=lambda: done.append("load")
+    )
+    peaks = RowMemory()
+    peaks.plan(BATCHES)
+    for _ in range(3):
+        peaks.measure_next(processes)
+    assert done == ["peak of 1", "peak of 8", "begin", "load"]
+    assert peaks.peaks[1] == Memory(peak_rss_bytes=1000)
+    assert peaks.peaks[8].memory_reason == "8.0 GB resident during peak_memory; killed"
 
 
 def counted(values: list[int]) -> tuple[list[int], Iterator[int]]:
@@ -119,7 +164,9 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> type[Process]:
 
 
 def planted(name: str, device: str = "cpu", ok: bool = True) -> Any:
-    return SimpleNamespace(name=name, device=device, ok=ok, classes=3, memory={}, batch_maker=None)
+    return SimpleNamespace(
+        name=name, device=device, ok=ok, classes=3, memory=RowMemory(), batch_maker=None
+    )
 
 
 def test_files_on_a_gpu_are_measured_one_by_one(processes: type[Process]) -> None:
@@ -131,7 +178,7 @@ def test_files_on_a_gpu_are_measured_one_by_one(processes: type[Process]) -> Non
     assert processes.alive == 0
     for measured_row in rows:
         on_gpu = 7 if measured_row.device == "cuda" else None
-        assert measured_row.memory == {
+        assert measured_row.memory.peaks == {
             size: Memory(peak_rss_bytes=1000 * size, peak_device_bytes=on_gpu) for size in (1, 8)
         }
 
@@ -141,16 +188,16 @@ def test_a_file_whose_memory_cannot_be_measured_says_why_and_stays_ok(
 ) -> None:
     rows = [planted("killed"), planted("gone"), planted("failed", ok=False), planted("good")]
     memory.measure(rows, BATCHES[:1], Path(), LIMITS, silent)
-    assert as_dict(rows[0].memory[1]) == {
+    assert as_dict(rows[0].memory.peaks[1]) == {
         "peak_rss_bytes": None,
         "peak_device_bytes": None,
         "memory_reason": "8.0 GB resident during peak_memory; killed",
     }
-    assert rows[1].memory[1] == Memory(memory_reason="not installed: torch")
-    assert rows[2].memory == {}
-    assert rows[3].memory[1].peak_rss_bytes == 1000
+    assert rows[1].memory.peaks[1] == Memory(memory_reason="not installed: torch")
+    assert rows[2].memory.peaks == {}
+    assert rows[3].memory.peaks[1].peak_rss_bytes == 1000
     assert processes.alive == 0
-    measured = results(row("onnx", latency=[latency(8, 0.1, **as_dict(rows[0].memory[1]))]))
+    measured = results(row("onnx", latency=[latency(8, 0.1, **as_dict(rows[0].memory.peaks[1]))]))
     assert (
         "onnx on cpu: its memory at batch 8 is not known "
         "(8.0 GB resident during peak_memory; killed)"

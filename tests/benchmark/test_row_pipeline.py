@@ -57,7 +57,7 @@ def test_every_row_is_timed_from_files_to_labels(well_behaved: Run, tmp_path: Pa
         assert [timed.decoder for timed in row.pipeline] == ["pillow", "pillow_draft"]
         for timed in row.pipeline:
             whole = timed.whole
-            assert (whole.rounds, whole.processes, whole.batch_size) == (2, 1, 1)
+            assert (whole.rounds, whole.processes, whole.batch_size) == (3, 1, 1)
             total = sum(timed.stages[stage].mean_s for stage in STAGES)
             assert total == pytest.approx(whole.mean_s, rel=0.03)
             assert all(len(calls) == 4 for calls in whole.seconds.values())  # of four files

@@ -256,7 +256,7 @@ class TimedRow(FakeRow):
 
 @pytest.mark.parametrize(
     ("rounds", "seconds", "expected"),
-    [(6, 1e9, [2, 2]), (1, 1e9, [1, 1]), (6, 20, [2, 1]), (6, 0.1, [2])],
+    [(6, 1e9, [4, 4]), (1, 1e9, [1, 1]), (6, 20, [2, 1]), (6, 0.1, [2])],
 )
 def test_pipelines_are_timed_last_in_each_process_for_few_rounds(
     rounds: int, seconds: float, expected: list[int]

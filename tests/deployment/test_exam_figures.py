@@ -165,7 +165,7 @@ def test_students_t_of_a_bundle_is_scipys() -> None:
 def test_a_bundle_and_the_report_name_the_same_stages_and_limits() -> None:
     from src.benchmark import schedule, turn
     from src.benchmark.options import BenchmarkOptions
-    from src.benchmark.row_pipeline import FILES, TURN_SHARE
+    from src.benchmark.row_pipeline import FILES
     from src.run.pipeline import STAGES
     from src.shipped import measure, session
     from src.worker import idle, memory_peak, pipeline, stopwatch
@@ -178,7 +178,7 @@ def test_a_bundle_and_the_report_name_the_same_stages_and_limits() -> None:
         options.processes,
         options.warmup_seconds,
     ) == (measure.PROCESSES, measure.WARMUP_SECONDS)
-    assert (measure.WARM, measure.FILES, measure.PIPELINE_SHARE) == (turn.WARM, FILES, TURN_SHARE)
+    assert (measure.WARM, measure.FILES) == (turn.WARM, FILES)
     assert measure.PIPELINE_ROUNDS == schedule.PIPELINE_ROUNDS
     assert (session.WINDOW_CALLS, session.WINDOW_SECONDS) == (
         stopwatch.WINDOW_CALLS,

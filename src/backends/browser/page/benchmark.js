@@ -51,13 +51,12 @@ const tasks = {
 
   async warm_up({ tolerance, max_seconds: most }) {
     const started = clock();
-    let before = await windowMedian();
+    const medians = [await windowMedian()];
     while (clock() - started < most) {
-      const now = await windowMedian();
-      if (Math.abs(now - before) <= tolerance * before) {
+      medians.push(await windowMedian());
+      if (isSteady(medians, tolerance)) {
         return { warm: true };
       }
-      before = now;
     }
     return { warm: false };
   },
@@ -108,6 +107,16 @@ async function once() {
   const started = clock();
   await call(held);
   return clock() - started;
+}
+
+// Whether the last two windows agree, or the last three have no direction.
+function isSteady(medians, tolerance) {
+  const last = medians.slice(-3);
+  const [before, now] = last.slice(-2);
+  return (
+    Math.abs(now - before) <= tolerance * before ||
+    (last.length > 2 && (before === Math.min(...last) || before === Math.max(...last)))
+  );
 }
 
 async function windowMedian() {
