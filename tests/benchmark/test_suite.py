@@ -150,6 +150,19 @@ def test_the_worker_of_an_onnx_file_never_imports_torch() -> None:
     subprocess.run([sys.executable, "-c", program], cwd=process._ROOT, check=True)
 
 
+def test_the_worker_of_a_network_of_torchvision_never_imports_lightning(well_behaved: Run) -> None:
+    import subprocess
+
+    program = (
+        "import sys, pathlib, src.worker.server as server;"
+        "server.Worker('eager', pathlib.Path(sys.argv[1]), 'cpu', 1).load();"
+        "found = {'lightning', 'torchmetrics', 'matplotlib', 'scipy'} & set(sys.modules);"
+        "assert not found, found"
+    )
+    command = [sys.executable, "-c", program, str(well_behaved.exports / "eager")]
+    subprocess.run(command, cwd=process._ROOT, check=True)
+
+
 def test_the_verdict_same_comes_from_equal_logits_and_not_from_a_test_of_accuracy(run: Run) -> None:
     only(run, "eager", "talking", "noisy")
     rows = {row.format: row for row in measure(run, Data(), FEW, silent).rows}
