@@ -160,11 +160,14 @@ def simulated(pool: Sequence[Observed], processes: int, count: int, seed: int = 
     return Coverage(held, count)
 
 
-def held(
-    name: str, size: int, cells: Sequence[tuple[Cell, Cell]], simulations: int
-) -> Iterator[Check]:
-    """Check the coverage and the width of the intervals of one file under two names."""
-    planted = f"{name} under two names, batch {size}"
+def held(planted: str, cells: Sequence[tuple[Cell, Cell]], simulations: int) -> Iterator[Check]:
+    """Check the coverage and the width of the intervals of what is the same under two names.
+
+    Args:
+        planted: words for it.
+        cells: those of both names, by session.
+        simulations: measurements to put together.
+    """
     gains = [twin["speedup"] for _, twin in cells]
     real = of_intervals(gains)
     yield (
@@ -197,3 +200,10 @@ def found(planted: str, gains: Sequence[dict[str, float]]) -> Check:
         f"{seen} of {len(gains)}, median ratio {middle:.3f} (planted 0.952)",
         seen >= NOMINAL * len(gains),
     )  # fmt: skip
+
+
+def shown(intervals: Sequence[Mapping[str, float]]) -> str:
+    """Return intervals in one line."""
+    return " ".join(
+        f"{each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]" for each in intervals
+    )

@@ -175,7 +175,7 @@ FAILED = {"status": "failed", "reason": "it <b>broke</b> | badly", "latency": []
 def results(*rows: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a ``benchmark.json``; the first measured row is recommended."""
     return {
-        "schema_version": 5,
+        "schema_version": 6,
         "run": "planted/version_0",
         "model": "planted",
         "parameters": 1_000_000,
