@@ -27,7 +27,8 @@ KINDS = {"JPEG", "MPO"}  # an MPO begins with a whole JPEG, which is its image
 MODES = {"L", "RGB"}
 SCALES = (8, 4, 2, 1)  # by which sides can be divided at a small cost
 MOST_BYTES = 1 << 28  # of a file that is read as a whole
-END = b"\xff\xd9"  # marker at the end of a JPEG
+SCAN, END = b"\xff\xda", b"\xff\xd9"  # markers: the start of pixels, the end of a JPEG
+TAIL_BYTES = 1 << 16  # of a file, in which its end is looked for
 
 
 class Wanted(NamedTuple):
@@ -117,6 +118,16 @@ def _whole(file: Image.Image) -> bytes | None:
     return content
 
 
+def has_end(content: bytes) -> bool:
+    """Return True if a JPEG has its end, perhaps with a few bytes behind it.
+
+    The pixels of a JPEG do not contain the bytes of a marker, but its metadata may: a preview is a
+    JPEG. So the end has to be behind the last start of pixels.
+    """
+    tail = content[-TAIL_BYTES:]
+    return tail.rfind(END) > tail.rfind(SCAN)
+
+
 def _simplejpeg() -> Decode:
     simplejpeg: Any = importlib.import_module("simplejpeg")
 
@@ -156,9 +167,8 @@ def _opencv() -> Decode:
     }
 
     def decode(content: bytes, wanted: Wanted) -> Array | None:
-        # OpenCV leaves the rest of a file that ends too early as it was in memory.
-        if not content.endswith(END):
-            return None
+        if not has_end(content):
+            return None  # OpenCV would not mind
         chosen = grey[wanted.scale] if wanted.is_grey else colour[wanted.scale]
         flags = chosen | cv2.IMREAD_IGNORE_ORIENTATION
         if not wanted.is_grey:
