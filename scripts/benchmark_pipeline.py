@@ -70,7 +70,7 @@ BUILDERS = {"convnext_t": "convnext_tiny"}  # torchvision's name, if it is anoth
 FORMATS = ("eager", "onnx_fp32", "onnx_int8", "openvino_int8")
 SHOWN = ("torch", "onnxruntime", "openvino", "pillow", "simplejpeg", "opencv-python-headless")
 PROCESSES = 8  # of each file: an interval of four was often wider than 1.5
-SECONDS = 150.0  # of timing, for eight processes on two cores
+SECONDS = 200.0  # of timing: what eight processes take on two cores
 CLASSES = 10
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 from src.bundle.options import BundleOptions
 from src.errors import UsageError
 from src.run.pipeline import REFERENCE, Decoder
 from src.run.row import Row
 from src.shipped.decoder_names import PACKAGES
 from src.shipped.jpeg_decoders import MissingDecoderError, load
+
+# Packages that a bundle asks for in this minor version: torchvision has deprecated its decoders.
+SAME_MINOR = frozenset({"torchvision"})
 
 
 def chosen(name: str, row: Row | None, options: BundleOptions) -> Decoder:
@@ -40,8 +45,18 @@ def chosen(name: str, row: Row | None, options: BundleOptions) -> Decoder:
 
 
 def packages(decoder: Decoder) -> tuple[str, ...]:
-    """Return the packages that a decoder needs besides Pillow, as pip calls them."""
-    return (PACKAGES[decoder][1],) if decoder in PACKAGES else ()
+    """Return the packages that a decoder needs besides Pillow, as pip calls them.
+
+    OpenCV may be installed by another package than the one that this project names.
+    """
+    if decoder not in PACKAGES:
+        return ()
+    module, package = PACKAGES[decoder]
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return tuple(metadata.packages_distributions().get(module, [package])[:1])
+    return (package,)
 
 
 def _missing(decoder: Decoder) -> str | None:

@@ -70,7 +70,9 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
     decoder = decoders.chosen(name, row, options)
     model = model_files(run, manifest, name, bundling, embedded=options.embedded)
     needed = (*bundling.packages, *decoders.packages(decoder))
-    software = packages.installed(needed, same_minor=bundling.same_minor)
+    software = packages.installed(
+        needed, same_minor=bundling.same_minor, pinned=decoders.SAME_MINOR
+    )
     shipment = Shipment(
         bundling=bundling,
         has_licence=licences.MODEL_LICENCE in licence_texts,

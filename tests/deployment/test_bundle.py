@@ -360,12 +360,19 @@ def test_a_decoder_that_is_missing_here_is_refused_by_name_and_never_chosen(
     def missing(name: str) -> Any:
         raise MissingDecoderError(f"no {name}")
 
+    def absent(name: str) -> Any:
+        raise metadata.PackageNotFoundError(name)
+
     drafted = planted.drafted() | {"decoder": "simplejpeg"}
     row = convert(planted.row("onnx_fp32", pipeline=[planted.pipeline(), drafted]), Row)
     monkeypatch.setattr(decoders, "load", missing)
     assert decoders.chosen("onnx_fp32", row, BundleOptions("model.zip")) == "pillow"
     with pytest.raises(UsageError, match="decoder: expected a decoder whose package is installed"):
         decoders.chosen("onnx_fp32", row, BundleOptions("model.zip", decoder="simplejpeg"))
+    assert decoders.packages("pillow_draft") == ()
+    monkeypatch.setattr(metadata, "distribution", absent)
+    monkeypatch.setattr(metadata, "packages_distributions", lambda: {"cv2": ["opencv-python"]})
+    assert decoders.packages("opencv") == ("opencv-python",)
     left_out = convert(
         planted.row(
             "onnx_fp32",
