@@ -91,7 +91,9 @@ def decoded(
     distinct: dict[bytes, int] = {}
     inputs: list[NDArray[np.float32]] = []
     positions_of: dict[Decoder, NDArray[np.int64]] = {}
-    for decoder in [name for name in files.decoders if name != REFERENCE] if files else ():
+    if files is None:
+        return Decoded(reference[:0], {})
+    for decoder in [name for name in files.decoders if name != REFERENCE]:
         try:
             others = encoded.decoded_by(
                 decoder, data.dataset(split), positions, files.sample.preprocessing

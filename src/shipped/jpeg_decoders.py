@@ -27,8 +27,9 @@ KINDS = {"JPEG", "MPO"}  # an MPO begins with a whole JPEG, which is its image
 MODES = {"L", "RGB"}
 SCALES = (8, 4, 2, 1)  # by which sides can be divided at a small cost
 MOST_BYTES = 1 << 28  # of a file that is read as a whole
-SCAN, END = b"\xff\xda", b"\xff\xd9"  # markers: the start of pixels, the end of a JPEG
-TAIL_BYTES = 1 << 16  # of a file, in which its end is looked for
+# Second bytes of markers between the scans of a progressive JPEG, and of that at its end.
+BETWEEN_SCANS = (0xC4, 0xCC, 0xDA, 0xDB, 0xDD, 0xFE)
+END = 0xD9
 
 
 class Wanted(NamedTuple):
@@ -39,12 +40,16 @@ class Wanted(NamedTuple):
         size: width and height to decode at: those of the file over ``scale``, rounded up.
         scale: one of ``SCALES``.
         is_grey: one channel instead of three.
+        scan: position of the first pixels in the file; None if it is not known.
+        is_progressive: the file has several scans of all pixels.
     """
 
     full: tuple[int, int]
     size: tuple[int, int]
     scale: int
     is_grey: bool
+    scan: int | None
+    is_progressive: bool
 
 
 # Returns (H, W, 1), (H, W, 3) or, with a byte of padding, (H, W, 4); None to leave it to Pillow.
@@ -73,12 +78,22 @@ def decoded(name: str, file: Image.Image, at_least: int | None) -> Image.Image |
         MissingDecoderError: its package is not installed.
     """
     decode = load(name)
-    content = _whole(file) if takes(file) else None
+    if not takes(file):
+        return None
+    scan = _stream(file).tell() if file.format == "JPEG" else None
+    content = _whole(file)
     if content is None:
         return None
     scale = 1 if at_least is None else _scale(file.size, at_least)
     width, height = (-(-side // scale) for side in file.size)
-    wanted = Wanted(file.size, (width, height), scale, file.mode == "L")
+    wanted = Wanted(
+        full=file.size,
+        size=(width, height),
+        scale=scale,
+        is_grey=file.mode == "L",
+        scan=scan,
+        is_progressive="progressive" in file.info,
+    )
     pixels = decode(content, wanted)
     if pixels is None or pixels.shape[:2] != (height, width):
         return None
@@ -108,9 +123,13 @@ def _scale(size: tuple[int, int], at_least: int) -> int:
     return next((scale for scale in SCALES if scale <= most), 1)
 
 
+def _stream(file: Image.Image) -> Any:
+    return file.fp  # type: ignore[attr-defined]  # of an opened file
+
+
 def _whole(file: Image.Image) -> bytes | None:
     """Return all bytes of an opened file; None if they are too many."""
-    stream: Any = file.fp  # type: ignore[attr-defined]  # of an opened file
+    stream = _stream(file)
     if stream.seek(0, io.SEEK_END) > MOST_BYTES:
         return None
     stream.seek(0)
@@ -118,14 +137,23 @@ def _whole(file: Image.Image) -> bytes | None:
     return content
 
 
-def has_end(content: bytes) -> bool:
-    """Return True if a JPEG has its end, perhaps with a few bytes behind it.
+def has_end(content: bytes, wanted: Wanted) -> bool:
+    """Return True if nothing but pixels is between the header of a JPEG and its end.
 
-    The pixels of a JPEG do not contain the bytes of a marker, but its metadata may: a preview is a
-    JPEG. So the end has to be behind the last start of pixels.
+    Pixels do not contain the bytes of a marker, but for those at which a decoder may restart.
     """
-    tail = content[-TAIL_BYTES:]
-    return tail.rfind(END) > tail.rfind(SCAN)
+    if wanted.scan is None:
+        return False
+    pixels = np.frombuffer(content, np.uint8, offset=wanted.scan)
+    second = pixels[1:][pixels[:-1] == 0xFF]  # noqa: PLR2004  # the first byte of a marker
+    markers = second[(second != 0) & (second != 0xFF) & (second & 0xF8 != 0xD0)]  # noqa: PLR2004
+    ends = np.flatnonzero(markers == END)
+    if not len(ends):
+        return False
+    between = markers[: ends[0]]
+    return not len(between) or (
+        wanted.is_progressive and bool(np.isin(between, BETWEEN_SCANS).all())
+    )
 
 
 def _simplejpeg() -> Decode:
@@ -153,26 +181,22 @@ def _simplejpeg() -> Decode:
 
 def _opencv() -> Decode:
     cv2: Any = importlib.import_module("cv2")
-    colour = {
-        1: cv2.IMREAD_COLOR,
-        2: cv2.IMREAD_REDUCED_COLOR_2,
-        4: cv2.IMREAD_REDUCED_COLOR_4,
-        8: cv2.IMREAD_REDUCED_COLOR_8,
-    }
-    grey = {
+    # By scale; the flags of a reduced image in colour add only IMREAD_COLOR_BGR.
+    reduced = {
         1: cv2.IMREAD_GRAYSCALE,
         2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
         4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
         8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
     }
+    in_colour = cv2.IMREAD_COLOR_RGB
 
     def decode(content: bytes, wanted: Wanted) -> Array | None:
-        if not has_end(content):
-            return None  # OpenCV would not mind
-        chosen = grey[wanted.scale] if wanted.is_grey else colour[wanted.scale]
-        flags = chosen | cv2.IMREAD_IGNORE_ORIENTATION
+        # OpenCV decodes what is there, and does not tell of damage behind the last line.
+        if not has_end(content, wanted):
+            return None
+        flags = reduced[wanted.scale] | cv2.IMREAD_IGNORE_ORIENTATION
         if not wanted.is_grey:
-            flags |= cv2.IMREAD_COLOR_RGB
+            flags |= in_colour
         try:
             pixels: Array | None = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
         except cv2.error:

@@ -55,31 +55,57 @@ JPEGS = {
 
 
 @pytest.mark.parametrize("kind", JPEGS)
-@pytest.mark.parametrize("at_least", [None, 300, 110, 55, 27, 3])
+@pytest.mark.parametrize("at_least", [None, 110, 27])
 def test_a_decoder_gives_the_pixels_of_pillow_at_every_scale(
     decoder: str, kind: str, at_least: int | None
 ) -> None:
     content = JPEGS[kind]
     given = read_image(io.BytesIO(content), at_least=at_least, decoder=decoder)
     # A file that is left to Pillow is decoded as the reference does.
-    expected = read_image(io.BytesIO(content), at_least=None if kind == "cmyk" else at_least)
+    is_scaled = decoder in SCALING and kind != "cmyk"
+    expected = read_image(io.BytesIO(content), at_least=at_least if is_scaled else None)
     assert given.size == expected.size
     difference = np.abs(np.asarray(given).astype(int) - np.asarray(expected))
     assert difference.max() <= MOST_LEVELS_OFF
 
 
-def test_the_end_of_a_jpeg_is_found_behind_its_pixels() -> None:
+def has_end(content: bytes) -> bool:
+    seen: list[bool] = []
+
+    def decode(content: bytes, wanted: jpeg_decoders.Wanted) -> None:
+        seen.append(jpeg_decoders.has_end(content, wanted))
+
+    with pytest.MonkeyPatch.context() as patch, Image.open(io.BytesIO(content)) as file:
+        patch.setattr(jpeg_decoders, "load", lambda _: decode)
+        assert jpeg_decoders.decoded("any", file, None) is None
+    (answer,) = seen
+    return answer
+
+
+@pytest.mark.parametrize("kind", set(JPEGS) - {"cmyk"})
+def test_the_end_of_a_jpeg_is_found_behind_its_pixels(kind: str) -> None:
+    content = JPEGS[kind]
+    end = content.rindex(b"\xff\xd9")
+    whole = content[: end + 2]
+    assert has_end(content)
+    assert has_end(whole + jpeg())
+    assert not has_end(whole[:-2])
+    assert not has_end(whole[:-1])
+    assert not has_end(whole[:-2] + bytes(10))
+    assert not has_end(whole[:-90] + b"\xff\x07" + whole[-88:])  # no marker that there is
+    tables = has_end(whole[:-2] + b"\xff\xc4\x00\x02" + whole[-2:])  # between two scans only
+    assert tables == (kind == "progressive")
+
+
+def test_a_preview_in_the_metadata_is_not_the_end() -> None:
     preview = io.BytesIO()
     Image.new("RGB", (16, 16)).save(preview, "JPEG")
     exif = Image.Exif()
     exif[0x9286] = preview.getvalue()  # a comment
     content = jpeg(exif=exif)
-    assert jpeg_decoders.has_end(content)
-    assert jpeg_decoders.has_end(content + b"trailer")
-    assert content.count(jpeg_decoders.END) == 2
-    assert not jpeg_decoders.has_end(content[:-2])
-    assert not jpeg_decoders.has_end(content[:-2] + bytes(10))
-    assert not jpeg_decoders.has_end(content + bytes(jpeg_decoders.TAIL_BYTES))  # Pillow's
+    assert content.count(b"\xff\xd9") == 2
+    assert has_end(content)
+    assert not has_end(content[:-2])
 
 
 def outcome(content: bytes, decoder: str) -> np.ndarray[Any, Any] | None:
@@ -99,7 +125,7 @@ def damaged() -> Iterator[bytes]:
         for cut in (1, 2, 3, 10, 200, len(content) // 2, len(content) - 300, len(content) - 20):
             yield content[:-cut]
             yield content[:-cut] + b"\xff\xd9"
-        for _ in range(30):
+        for _ in range(12):
             changed = bytearray(content)
             for position in random.integers(2, len(changed) - 2, 3):
                 changed[position] = random.integers(256)
@@ -120,17 +146,19 @@ def test_damaged_jpegs_fail_alike_with_every_decoder(decoder: str) -> None:
         candidates = [other for other in (expected, whole) if other.shape == given.shape]
         off = [np.abs(given.astype(int) - other).max() for other in candidates]
         assert min(off) <= MOST_LEVELS_OFF, number
-    assert 30 <= refused <= 120
+    assert 20 <= refused <= 60
 
 
 @pytest.mark.parametrize("content", damaged_images.UNREADABLE, ids=lambda content: content.__name__)
 def test_hostile_files_are_refused_with_every_decoder(
     content: Callable[[], bytes], decoder: str
 ) -> None:
+    file = io.BytesIO(content())
     with pytest.raises(UnreadableImageError) as plain:
-        read_image(io.BytesIO(content()))
+        read_image(file)
+    file.seek(0)
     with pytest.raises(UnreadableImageError) as caught:
-        read_image(io.BytesIO(content()), at_least=100, decoder=decoder)
+        read_image(file, at_least=100, decoder=decoder)
     assert str(caught.value) == str(plain.value)
 
 
@@ -157,7 +185,7 @@ def test_a_bomb_is_refused_before_any_decoder_sees_it(
     decoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jpeg_decoders, "decoded", lambda *_: pytest.fail("it was decoded"))
-    with pytest.raises(UnreadableImageError, match="60000x60000 pixels, more than"):
+    with pytest.raises(UnreadableImageError, match="3600000000 pixels"):
         read_image(io.BytesIO(with_size(jpeg(), 60_000, 60_000)), at_least=100, decoder=decoder)
     with pytest.raises(UnreadableImageError, match="333x221 pixels, more than 1000"):
         read_image(io.BytesIO(jpeg()), most_pixels=1000, decoder=decoder)

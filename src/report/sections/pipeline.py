@@ -268,6 +268,6 @@ def _left_out(results: Results) -> Iterator[str]:
     for row in rows:
         for decoder, reason in row.decoders_left_out.items():
             files.setdefault((decoder, reason), []).append(name_of(row))
-    for (decoder, reason), names in files.items():
+    for (name, reason), names in files.items():
         which = "" if len(names) == len(rows) else f" with {', '.join(names)}"
-        yield f"The decoder {decoder} was left out{which}: {reason}."
+        yield f"The decoder {name} was left out{which}: {reason}."
