@@ -81,8 +81,7 @@ class EnlargedImages:
             path = folder / f"{width}-{index}.jpg"
             if not path.is_file():
                 image = test.images.image(index)
-                is_squashed = resize == "squash"
-                write_jpeg(path, enlarged(image, width, index, is_squashed=is_squashed))
+                write_jpeg(path, enlarged(image, width, index, self._data.preprocessing))
             paths.append(str(path))
         labels = np.asarray(test.images.targets)[indices]
         self._test = SimpleNamespace(
@@ -147,22 +146,25 @@ def photograph(width: int, height: int, seed: int) -> Image.Image:
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def enlarged(image: Image.Image, width: int, seed: int, *, is_squashed: bool) -> Image.Image:
+def enlarged(
+    image: Image.Image, width: int, seed: int, preprocessing: Preprocessing
+) -> Image.Image:
     """Return an image as a photograph of some width would show it, with grain.
 
     Args:
         image: in RGB.
         width: pixels.
         seed: of the grain.
-        is_squashed: it is stretched, because the evaluation squashes it again. Otherwise it keeps
-            its shape in the middle, and the pixels at its sides are repeated or cut off.
+        preprocessing: an image that it squashes is stretched. Another one keeps its shape in the
+            middle, and the pixels at its sides are repeated or cut off.
     """
     height = round(RATIO * width)
-    if is_squashed:
-        pixels = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+    filter_ = Image.Resampling[preprocessing.interpolation.upper()]
+    if preprocessing.resize == "squash":
+        pixels = np.asarray(image.resize((width, height), filter_))
     else:
         own_width = max(round(height * image.width / image.height), 1)
-        pixels = np.asarray(image.resize((own_width, height), Image.Resampling.BICUBIC))
+        pixels = np.asarray(image.resize((own_width, height), filter_))
         missing = max(width - own_width, 0)
         pixels = np.pad(pixels, ((0, 0), (missing // 2, missing - missing // 2), (0, 0)), "edge")
         left = (pixels.shape[1] - width) // 2

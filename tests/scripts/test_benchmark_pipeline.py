@@ -81,7 +81,7 @@ class Finished:
     """A finished run's digits, of which the fourth and the last two are the test split."""
 
     def __init__(self, resize: str) -> None:
-        self.preprocessing = Preprocessing(8, resize)  # type: ignore[arg-type]
+        self.preprocessing = Preprocessing(64, resize)  # type: ignore[arg-type]
         self.dataset_name, self.class_names = "digits", [str(number) for number in range(10)]
         images = DigitImages()
         self.test = SimpleNamespace(images=images, indices=np.array([3, 10, 11]))
@@ -125,7 +125,7 @@ def test_enlarged_test_images_lead_to_nearly_the_runs_own_inputs(
     assert labels.tolist() == [images.targets[3], images.targets[11]]
     for given, index in zip(inputs, (3, 11), strict=True):
         own = finished.preprocessing(images.image(index)).numpy()
-        assert np.corrcoef(given.ravel(), own.ravel())[0, 1] > 0.97
+        assert np.corrcoef(given.ravel(), own.ravel())[0, 1] > 0.99
     with Image.open(split.images.paths[0]) as image:
         assert (image.format, image.size) == ("JPEG", (320, 240))
     assert (data.count("val"), list(data.batches("val", 5))) == (7, [("val", 5)])
@@ -138,6 +138,7 @@ def test_the_newest_exported_run_of_a_network_is_taken(tmp_path: Path) -> None:
     for number, is_exported in ((2, True), (10, True), (11, False)):
         folder = tmp_path / "lightning_logs" / "resnet34" / f"version_{number}"
         (folder / "exports").mkdir(parents=True)
+        (folder / "config.yaml").write_text("")
         if is_exported:
             (folder / "exports" / "manifest.json").write_text("{}")
     run = photographs.newest_run(tmp_path, "resnet34")
