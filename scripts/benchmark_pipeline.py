@@ -15,7 +15,7 @@ estimated on random images, and the network's input has 224 pixels.
 --runs names a folder of finished runs, such as lightning_logs, with a folder for each network. The
 files are 540 of the run's own test images, enlarged to each width, with grain; the exported files,
 the preprocessing and the labels are the run's. So changed answers and verdicts are those of trained
-networks. Runs are only read.
+networks. Runs are only read; a format that one lacks is exported into --root.
 
 Each network has the eager file, two ONNX files and an OpenVINO file, which are timed in turn on
 each size of files, in eight processes, with each decoder whose package is installed. It takes up to
@@ -44,6 +44,7 @@ from pipeline_stages import stage_table
 
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
+from src.data.restore import data_of
 from src.errors import UsageError
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
@@ -150,33 +151,44 @@ def untrained(root: Path, model: str, width: int) -> tuple[Run, Photographs]:
 def trained(runs: Path, root: Path, model: str, width: int) -> tuple[Run, EnlargedImages]:
     """Return a copy of the exports of a finished run, and its test images as files of one width.
 
+    A format that the run was not exported to is exported into the copy.
+
     Raises:
-        UsageError: there is no run of the network, or it lacks a format.
+        UsageError: there is no run of the network.
     """
     original = newest_run(runs, model)
     if original is None:
         raise UsageError(
             "--runs",
-            expected=f"a folder with an exported run in {model}/version_0 or later",
+            expected=f"a folder with a finished run in {model}/version_0 or later",
             found=str(runs),
             remedy=f"train it with python -m src.train model={model}, or name other --models",
         )
-    manifest = as_dict(original.read_manifest())
-    if missing := [name for name in FORMATS if name not in original.read_manifest().exported]:
-        raise UsageError(
-            "--runs",
-            expected=f"runs with the exports {', '.join(FORMATS)}",
-            found=f"{original.folder} without {', '.join(missing)}",
-            remedy=f"python -m src.export {original.quoted} formats=[{','.join(FORMATS)}]",
-        )
     run = Run(root / model / "version_0")
-    if not run.manifest.is_file():
-        for name in FORMATS:
-            shutil.copytree(original.exports / name, run.exports / name, dirs_exist_ok=True)
-        shutil.copy(original.exports / "probe.npz", run.exports)
-        manifest["formats"] = {name: manifest["formats"][name] for name in FORMATS}
-        atomic_files.write_text(run.manifest, json.dumps(manifest))
+    if not run.best_checkpoint.is_file():
+        copy_exports(original, run)
+        with atomic_files.whole_file(run.best_checkpoint) as file:
+            file.write(original.best_checkpoint.read_bytes())
+    exporting = ExportOptions(formats=list(FORMATS))
+    with StageDisplay(open_console()) as report:
+        checkpoint = Checkpoint.read(run.best_checkpoint)
+        export_run(run, checkpoint, data_of(original), exporting, report)
     return run, EnlargedImages(original, root / "photographs", width)
+
+
+def copy_exports(original: Run, run: Run) -> None:
+    """Copy the exports to ``FORMATS`` of a run, as far as it has them."""
+    run.best_checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    if not original.manifest.is_file():
+        return
+    exported = [name for name in FORMATS if name in original.read_manifest().exported]
+    for name in exported:
+        shutil.copytree(original.exports / name, run.exports / name, dirs_exist_ok=True)
+    manifest = as_dict(original.read_manifest())
+    manifest["formats"] = {name: manifest["formats"][name] for name in exported}
+    run.exports.mkdir(exist_ok=True)
+    shutil.copy(original.exports / "probe.npz", run.exports)
+    atomic_files.write_text(run.manifest, json.dumps(manifest))
 
 
 def write_checkpoint(run: Run, model: str) -> None:

@@ -181,12 +181,12 @@ def grain(width: int, height: int) -> NDArray[np.int16]:
 
 
 def newest_run(folder: Path, model: str) -> Run | None:
-    """Return the newest exported run of a network in a folder of runs; None without one."""
+    """Return the newest run of a network with weights in a folder of runs; None without one."""
     runs: Sequence[Path] = [
         path
         for base in (folder, folder / "lightning_logs")
         for path in (base / model).glob("version_*")
-        if (path / "exports" / "manifest.json").is_file()
+        if Run(path).best_checkpoint.is_file()
     ]
     number = {path: int(path.name.removeprefix("version_")) for path in runs}
     return Run.open(max(runs, key=lambda path: number[path])) if runs else None

@@ -134,19 +134,19 @@ def test_enlarged_test_images_lead_to_nearly_the_runs_own_inputs(
     assert again.sha256("test") == data.sha256("test") != finished.sha256("test")
 
 
-def test_the_newest_exported_run_of_a_network_is_taken(tmp_path: Path) -> None:
-    for number, is_exported in ((2, True), (10, True), (11, False)):
+def test_the_newest_run_of_a_network_with_weights_is_taken(tmp_path: Path) -> None:
+    for number, has_weights in ((2, True), (10, True), (11, False)):
         folder = tmp_path / "lightning_logs" / "resnet34" / f"version_{number}"
-        (folder / "exports").mkdir(parents=True)
+        (folder / "checkpoints").mkdir(parents=True)
         (folder / "config.yaml").write_text("")
-        if is_exported:
-            (folder / "exports" / "manifest.json").write_text("{}")
+        if has_weights:
+            (folder / "checkpoints" / "best.ckpt").write_text("weights")
     run = photographs.newest_run(tmp_path, "resnet34")
     assert run is not None
     assert run.folder.name == "version_10"
     assert photographs.newest_run(tmp_path / "lightning_logs", "resnet34") is not None
     assert photographs.newest_run(tmp_path, "convnext_t") is None
-    with pytest.raises(UsageError, match="--runs: expected a folder with an exported run in conv"):
+    with pytest.raises(UsageError, match="--runs: expected a folder with a finished run in conv"):
         script.trained(tmp_path, tmp_path, "convnext_t", 320)
 
 
