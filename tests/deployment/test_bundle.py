@@ -311,17 +311,16 @@ def test_a_bundle_ships_the_fastest_decoder_that_keeps_the_budget(
 ) -> None:
     pytest.importorskip("simplejpeg")
 
-    def timed(decoder: str, seconds: float, **changes: Any) -> dict[str, Any]:
-        figures = planted.drafted(**changes) | {"decoder": decoder}
-        figures["whole"] |= {"p50_s": seconds}
-        return figures
+    def timed(decoder: str, gain: float, **changes: Any) -> dict[str, Any]:
+        interval = {"value": gain, "low": gain - 0.2, "high": gain + 0.2, "processes": 5}
+        return planted.drafted(over_reference=interval, **changes) | {"decoder": decoder}
 
     pipelines = [
         planted.pipeline(),
-        timed("pillow_draft", 0.004),
-        timed("simplejpeg", 0.003),
-        timed("opencv", 0.002, answers={"verdict": "inconclusive"}),
-        timed("torchvision", 0.001, over_reference={"value": 9, "low": 0.9, "high": 90}),
+        timed("pillow_draft", 2.0),
+        timed("simplejpeg", 2.5),
+        timed("opencv", 3.0, answers={"verdict": "inconclusive"}),
+        timed("torchvision", 1.1),  # its interval holds 1
     ]
     scored = convert(planted.row("onnx_fp32", pipeline=pipelines), Row)
     monkeypatch.setattr(stage, "_measured", lambda *_, **__: (scored, None))

@@ -107,12 +107,32 @@ def test_decoders_that_were_left_out_are_named_with_the_reason_and_the_files() -
     ]
 
 
+def of_gain(decoder: str, gain: float, **changes: Any) -> dict[str, Any]:
+    interval = {"value": gain, "low": gain - 0.2, "high": gain + 0.2, "processes": 5}
+    return drafted(over_reference=interval, **changes) | {"decoder": decoder}
+
+
+@pytest.mark.parametrize(
+    ("gains", "order"),
+    [
+        ((2.0, 2.5, 3.0), ["opencv", "simplejpeg", "pillow_draft"]),
+        ((2.0, 2.1, 2.15), ["pillow_draft", "simplejpeg", "opencv"]),  # leads within the noise
+        ((2.0, 2.1, 2.25), ["opencv", "pillow_draft", "simplejpeg"]),
+        ((1.1, 2.0, 1.1), ["simplejpeg"]),
+    ],
+)
+def test_a_decoder_is_preferred_for_a_measurable_lead_only(
+    gains: tuple[float, ...], order: list[str]
+) -> None:
+    names = ("pillow_draft", "simplejpeg", "opencv")
+    others = [of_gain(name, gain) for name, gain in zip(names, gains, strict=True)]
+    (first, _) = record(measured(pipeline(), *others)).rows
+    assert [figures.decoder for figures in first.faster_pipelines()] == order
+
+
 def test_the_fastest_of_several_decoders_is_the_one_of_the_cost_and_the_chart() -> None:
-    fast, faster = drafted(), drafted() | {"decoder": "simplejpeg"}
-    faster["whole"] |= {"p50_s": 0.001}
-    failing = drafted(answers={"verdict": "fail"}) | {"decoder": "opencv"}
-    failing["whole"] |= {"p50_s": 0.0001}
-    content = measured(pipeline(), fast, faster, failing)
+    failing = of_gain("opencv", 4.0, answers={"verdict": "fail"})
+    content = measured(pipeline(), drafted(), of_gain("simplejpeg", 3.0), failing)
     *_, cost = section(content).sentences
     assert "with simplejpeg classifies" in cost
     (chart,) = [chart for chart in charts(record(content)) if chart.name == "pipeline"]
