@@ -13,7 +13,7 @@ scripts/audit_benchmark.py RUN [--only aa,pipeline,load,independent,crash]
 - crash: formats that crash, hang and eat memory.
 
 It measures a copy of the run's exports, prints a table, and exits with 1 on a miss. All parts take
-up to 100 minutes; each says beforehand how long it may take. Leave the machine alone meanwhile.
+up to 110 minutes; each says beforehand how long it may take. Leave the machine alone meanwhile.
 With --keep, sessions of A/A are stored as they are made and not made again, so it can be stopped.
 """
 
