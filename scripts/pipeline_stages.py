@@ -33,7 +33,7 @@ def stage_table(folder: Path, widths: Sequence[int]) -> list[str]:
     for width in widths:
         contents = [Path(path).read_bytes() for path in photographs(folder, width, FILES)]
         timed = ImagePipeline(Nothing(), facts, contents, clock=thread_time)
-        medians = {decoder: stage_medians(timed, contents, decoder) for decoder in installed()}
+        medians = stage_medians(timed, contents, installed())
         for decoder, seconds in medians.items():
             shown = [number(value, 1e3, 2) for value in (*seconds, sum(seconds))]
             gain = number(sum(medians[REFERENCE]) / sum(seconds), 1, 2)
@@ -56,11 +56,20 @@ def installed() -> list[Decoder]:
     return decoders
 
 
-def stage_medians(timed: ImagePipeline, contents: Sequence[bytes], decoder: Decoder) -> list[float]:
-    """Return the median seconds of each stage but the network."""
-    calls = [timed.once(content, decoder)[1] for _ in range(CALLS) for content in contents]
-    medians = np.median(calls, axis=0)
-    return [float(medians[STAGES.index(stage)]) for stage in BESIDE]
+def stage_medians(
+    timed: ImagePipeline, contents: Sequence[bytes], decoders: Sequence[Decoder]
+) -> dict[Decoder, list[float]]:
+    """Return the median seconds of each stage but the network; the decoders take turns."""
+    calls: dict[Decoder, list[list[float]]] = {decoder: [] for decoder in decoders}
+    for decoder in decoders:
+        timed.once(contents[0], decoder)
+    for turn in range(CALLS):
+        for content in contents:
+            for decoder in decoders[:: 1 if turn % 2 == 0 else -1]:
+                calls[decoder].append(timed.once(content, decoder)[1])
+    positions = [STAGES.index(stage) for stage in BESIDE]
+    medians = {decoder: np.median(times, axis=0) for decoder, times in calls.items()}
+    return {decoder: [float(times[at]) for at in positions] for decoder, times in medians.items()}
 
 
 class Nothing:

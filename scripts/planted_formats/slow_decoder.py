@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections import deque
 from pathlib import Path
@@ -12,7 +13,7 @@ from src.formats.onnx_fp32 import OnnxFp32
 from src.shipped import predict_images
 
 SHARE = 0.05
-CALLS = 4  # that a whole is the mean of: the files of a turn differ in size
+CALLS = 4  # that a whole is the median of: the files of a turn differ in size
 
 
 class SlowDecoder:
@@ -30,7 +31,7 @@ class SlowDecoder:
         began = time.perf_counter()
         image = self._decode(*arguments, **named)
         decoded = time.perf_counter()
-        wait = SHARE * sum(self._wholes) / len(self._wholes) if self._wholes else 0.0
+        wait = SHARE * statistics.median(self._wholes) if self._wholes else 0.0
         while time.perf_counter() < decoded + wait:
             pass
         self._began = began + wait  # the wait is no part of the whole that it is a share of
