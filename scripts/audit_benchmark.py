@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 """Test the benchmark itself on a finished run: can its figures be believed?
 
-scripts/audit_benchmark.py RUN [--only aa,load,independent,crash] [--files eager,onnx_fp32]
-    [--sessions 20] [--simulated 100] [--keep FILE]
+scripts/audit_benchmark.py RUN [--only aa,pipeline,load,independent,crash]
+    [--files eager,onnx_fp32] [--sessions 20] [--simulated 100] [--keep FILE]
 
 - aa: the same file under two names, in sessions of the default preset and in further ones that are
   put together from their processes; beside onnx_fp32 a planted slow-down of 5 %.
+- pipeline: the same for the time from an image file to its label: a file and a decoder under two
+  names, and a planted decoder that takes 5 % of the whole longer.
 - load: a planted load on one core.
 - independent: a bare timing loop in a fresh process, in turn with the benchmark's.
 - crash: formats that crash, hang and eat memory.
 
 It measures a copy of the run's exports, prints a table, and exits with 1 on a miss. All parts take
-up to 80 minutes; each says beforehand how long it may take. Leave the machine alone meanwhile. With
---keep, sessions of A/A are stored as they are made and not made again, so it can be stopped.
+up to 110 minutes; each says beforehand how long it may take. Leave the machine alone meanwhile.
+With --keep, sessions of A/A are stored as they are made and not made again, so it can be stopped.
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import audit_pipeline
 import numpy as np
-from audit_coverage import Check, Sessions, cells_of, found, held
+from audit_coverage import Check, Sessions, cells_of, found, held, shown
 from more_formats import plant
 
 from src.benchmark.options import BenchmarkOptions
@@ -47,6 +50,7 @@ from src.run.layout import as_dict
 
 PLANTED = Path(__file__).parent / "planted_formats"
 DEFAULT = BenchmarkOptions(memory=False, pipeline=False)
+PARTS = ("aa", "pipeline", "load", "independent", "crash")
 SESSIONS = 20  # of A/A, at two batch sizes each
 SIMULATED = 100
 # By file: its other names. "slower" takes 5 % longer.
@@ -98,7 +102,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", help="a finished run's folder")
-    parser.add_argument("--only", default="aa,load,independent,crash", help="parts, in this order")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, in this order")
     parser.add_argument("--files", default=",".join(TWINS), help="of A/A")
     parser.add_argument("--sessions", type=int, default=SESSIONS, help="of A/A, for each file")
     parser.add_argument("--simulated", type=int, default=SIMULATED, help="measurements, likewise")
@@ -111,6 +115,12 @@ def main() -> None:
         "aa": (
             lambda audit: audit.same_and_slower(files, chosen.sessions, chosen.simulated),
             session * len(files) * chosen.sessions,
+        ),
+        "pipeline": (
+            lambda audit: audit_pipeline.same_and_slower(
+                audit.measure, audit.sessions, chosen.sessions, chosen.simulated
+            ),
+            audit_pipeline.SESSION_SECONDS * chosen.sessions,
         ),
         "load": (Audit.load, 2 * session * ALTERNATIONS),
         "independent": (Audit.independent, (10 + MOST_SECONDS_BESIDE + 15) * BARE_ALTERNATIONS),
@@ -141,7 +151,7 @@ class Audit:
     """One run's exports, copied, with formats planted beside them."""
 
     def __init__(self, run: Run, scratch: Path, sessions: Sessions) -> None:
-        self._sessions = sessions
+        self.sessions = sessions
         self._original = run
         self._data = data_of(run)
         self._scratch = scratch
@@ -175,16 +185,16 @@ class Audit:
         for name in files:
             twin, *slower = TWINS[name]
             names = dict.fromkeys((name, *TWINS[name]), name)
-            while len(self._sessions.of(name)) < sessions:
+            while len(self.sessions.of(name)) < sessions:
                 rows = self.measure(names, replace(DEFAULT, baseline=name))
-                self._sessions.add(name, {each: cells_of(rows[each]) for each in names})
-                print(f"A/A {name} {len(self._sessions.of(name))}/{sessions}", flush=True)
+                self.sessions.add(name, {each: cells_of(rows[each]) for each in names})
+                print(f"A/A {name} {len(self.sessions.of(name))}/{sessions}", flush=True)
                 for each in TWINS[name]:
-                    print(f"  {each}:", _show([cell["speedup"] for cell in rows[each]["latency"]]))
-            measured = self._sessions.of(name)[:sessions]
+                    print(f"  {each}:", shown([cell["speedup"] for cell in rows[each]["latency"]]))
+            measured = self.sessions.of(name)[:sessions]
             for position, size in enumerate(DEFAULT.batch_sizes):
                 cells = [(each[name][position], each[twin][position]) for each in measured]
-                yield from held(name, size, cells, simulations)
+                yield from held(f"{name} under two names, batch {size}", cells, simulations)
                 for other in slower:
                     gains = [each[other][position]["speedup"] for each in measured]
                     yield found(f"{name} that takes 5 % longer, batch {size}", gains)
@@ -271,12 +281,6 @@ class Audit:
 
 def _ratio(rows: dict[str, Any]) -> float:
     return float(rows["onnx_int8"]["latency"][0]["speedup"]["value"])
-
-
-def _show(intervals: list[dict[str, float]]) -> str:
-    return " ".join(
-        f"{each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]" for each in intervals
-    )
 
 
 def _spin() -> None:

@@ -161,10 +161,19 @@ def simulated(pool: Sequence[Observed], processes: int, count: int, seed: int = 
 
 
 def held(
-    name: str, size: int, cells: Sequence[tuple[Cell, Cell]], simulations: int
+    planted: str,
+    cells: Sequence[tuple[Cell, Cell]],
+    simulations: int,
+    widest: float = BenchmarkOptions.precision,
 ) -> Iterator[Check]:
-    """Check the coverage and the width of the intervals of one file under two names."""
-    planted = f"{name} under two names, batch {size}"
+    """Check the coverage and the width of the intervals of what is the same under two names.
+
+    Args:
+        planted: words for it.
+        cells: those of both names, by session.
+        simulations: measurements to put together.
+        widest: median half width to demand, as a share.
+    """
     gains = [twin["speedup"] for _, twin in cells]
     real = of_intervals(gains)
     yield (
@@ -181,10 +190,9 @@ def held(
         )  # fmt: skip
     width = statistics.median((each["high"] - each["low"]) / 2 / each["value"] for each in gains)
     processes = statistics.median(each["processes"] for each in gains)
-    most = BenchmarkOptions().precision
     yield (
-        planted, f"median half-width at most {most:.0%}",
-        f"{width:.1%}, of {processes:g} processes (medians)", width <= most,
+        planted, f"median half-width at most {widest:.0%}",
+        f"{width:.1%}, of {processes:g} processes (medians)", width <= widest,
     )  # fmt: skip
 
 
@@ -197,3 +205,10 @@ def found(planted: str, gains: Sequence[dict[str, float]]) -> Check:
         f"{seen} of {len(gains)}, median ratio {middle:.3f} (planted 0.952)",
         seen >= NOMINAL * len(gains),
     )  # fmt: skip
+
+
+def shown(intervals: Sequence[Mapping[str, float]]) -> str:
+    """Return intervals in one line."""
+    return " ".join(
+        f"{each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]" for each in intervals
+    )

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 from src.errors import UsageError
 from src.run.circumstances import MeasuringOptions
-from src.run.pipeline import REFERENCE, Decoder
+from src.run.pipeline import DECODERS, REFERENCE, Decoder
 from src.run.record import Device, NativeDevice
 from src.run.results import Objective
 from src.system import machine
@@ -58,9 +58,11 @@ class BenchmarkOptions:
         pipeline: time each row also from the bytes of image files to the label, stage by stage.
         pipeline_images: maximum number of image files of the test split that pipelines are timed
             on. They are held in memory, 32 MB at most.
-        decoders: decoders of the image files. pillow is the evaluation's. pillow_draft lets libjpeg
-            decode large JPEGs at a fraction of their size; the test images are classified once more
-            with it, and a test shows whether that costs accuracy.
+        decoders: decoders of the image files. pillow is the evaluation's. pillow_draft, simplejpeg
+            and opencv let libjpeg decode large JPEGs at a fraction of their size. torchvision is
+            timed with files that run with torch. Test images to which a decoder gives other pixels
+            are classified once more, and a test shows whether that costs accuracy. A decoder whose
+            package is not installed is left out with that reason.
         also_as: instruction sets that the rows of a CPU also answer the test images with: avx2,
             avx512 or avx512_vnni. Newer ones are hidden from the row's process, so that its runtime
             computes as on an older processor, where int8 sums may saturate. A row is recommended
@@ -94,7 +96,7 @@ class BenchmarkOptions:
     memory: bool = True
     pipeline: bool = True
     pipeline_images: PositiveInt = 64
-    decoders: list[Decoder] = field(default_factory=lambda: ["pillow", "pillow_draft"])
+    decoders: list[Decoder] = field(default_factory=lambda: list(DECODERS))
     also_as: list[InstructionSet] = field(default_factory=list)
     objective: Objective = "latency"
     baseline: str = "eager"

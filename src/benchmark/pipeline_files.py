@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,23 @@ from src.data.pipeline.image_file import UnreadableImageError
 from src.data.pipeline.split import Split
 from src.run.facts import PreprocessingFacts
 from src.run.pipeline import REFERENCE, Decoder
-from src.system.console import Report
+from src.shipped.decoder_names import PACKAGES
+from src.shipped.jpeg_decoders import MissingDecoderError, load
 from src.worker.answer import Logits
 from src.worker.process import Limits
 
-# By decoder: True for each image of a batch that it gives other pixels, (n,), and the inputs of
-# these images, (m, 3, H, W).
-Decoded = Mapping[Decoder, tuple[NDArray[np.bool_], NDArray[np.float32]]]
+
+class Decoded(NamedTuple):
+    """Inputs of a batch of n images after other decoders than the reference.
+
+    Args:
+        inputs: (m, 3, H, W), each of them once, though several decoders may give it.
+        positions: by decoder, the position in ``inputs`` of each image's, (n,); -1 where it is the
+            reference's.
+    """
+
+    inputs: NDArray[np.float32]
+    positions: dict[Decoder, NDArray[np.int64]]
 
 
 class _Data(Protocol):
@@ -36,8 +47,9 @@ def chosen(
 ) -> PipelineFiles | None:
     """Return the files to time pipelines on, with the decoders that differ on them.
 
-    None if pipelines are not timed. A decoder that gives no file of the sample other pixels is left
-    out: it would be timed and scored as the reference.
+    None if pipelines are not timed. A decoder that decodes every file of the sample as the
+    reference does is not timed: it would be the reference. One whose package is not installed is
+    left out with that reason.
 
     Raises:
         UnreadableImageError: a file of the sample cannot be decoded.
@@ -45,12 +57,17 @@ def chosen(
     if not options.pipeline:
         return None
     sample = encoded.sample(split, data.dataset(split), options.pipeline_images, preprocessing)
-    others = [
-        decoder
-        for decoder in options.decoders
-        if decoder != REFERENCE and encoded.applies(decoder, sample)
-    ]
-    return PipelineFiles(sample, [REFERENCE, *others])
+    files = PipelineFiles(sample, [REFERENCE], {})
+    for decoder in [name for name in options.decoders if name != REFERENCE]:
+        if not encoded.applies(decoder, sample):
+            continue
+        try:
+            if decoder in PACKAGES:
+                load(decoder)
+            files.decoders.append(decoder)
+        except MissingDecoderError as error:
+            files.left_out[decoder] = str(error)
+    return files
 
 
 def decoded(
@@ -58,23 +75,44 @@ def decoded(
     split: Split,
     files: PipelineFiles | None,
     positions: Sequence[int],
-    report: Report,
+    reference: NDArray[np.float32],
 ) -> Decoded:
-    """Return the inputs of images that each decoder but the reference gives other pixels.
+    """Return the inputs that each decoder but the reference makes of images.
 
-    A decoder that cannot decode a file is left out, and the report says so.
+    A decoder that cannot decode a file is left out from then on.
+
+    Args:
+        data: of the split.
+        split: the split.
+        files: with the decoders; None without any.
+        positions: of n images in the split.
+        reference: the inputs of these images after the reference decoder, (n, 3, H, W).
     """
+    distinct: dict[bytes, int] = {}
+    inputs: list[NDArray[np.float32]] = []
+    positions_of: dict[Decoder, NDArray[np.int64]] = {}
     if files is None:
-        return {}
-    images, preprocessing = data.dataset(split), files.sample.preprocessing
-    inputs: dict[Decoder, tuple[NDArray[np.bool_], NDArray[np.float32]]] = {}
-    for decoder in [decoder for decoder in files.decoders if decoder != REFERENCE]:
+        return Decoded(reference[:0], {})
+    for decoder in [name for name in files.decoders if name != REFERENCE]:
         try:
-            inputs[decoder] = encoded.decoded_by(decoder, images, positions, preprocessing)
+            others = encoded.decoded_by(
+                decoder, data.dataset(split), positions, files.sample.preprocessing
+            )
         except UnreadableImageError as error:
             files.decoders.remove(decoder)
-            report(f"the decoder {decoder} is left out: {error}")
-    return inputs
+            files.left_out[decoder] = str(error)
+            continue
+        found = np.full(len(positions), -1)
+        for index, (own, plain) in enumerate(zip(others, reference, strict=True)):
+            if own is None or np.array_equal(own, plain):
+                continue
+            key = hashlib.sha256(own.tobytes()).digest()
+            if key not in distinct:
+                distinct[key] = len(inputs)
+                inputs.append(own)
+            found[index] = distinct[key]
+        positions_of[decoder] = found
+    return Decoded(np.stack(inputs) if inputs else reference[:0], positions_of)
 
 
 def start_embedded(
@@ -100,21 +138,22 @@ def contents_for(
     return [encoded.content_of(images, position) for position in positions]
 
 
-def add_answers(row: Row, inputs: Decoded, reference: Logits, targets: NDArray[np.int64]) -> None:
+def add_answers(row: Row, decoded: Decoded, reference: Logits, targets: NDArray[np.int64]) -> None:
     """Classify a batch of n images after each decoder, and count the changed answers.
+
+    An input that several decoders give is classified once.
 
     Args:
         row: the row; it fails if its file does.
-        inputs: as :func:`decoded` returned them.
+        decoded: as :func:`decoded` returned it.
         reference: the row's logits of the images by the reference decoder, (n, K).
         targets: (n,).
     """
-    for decoder, (otherwise, images) in inputs.items():
-        logits = reference
-        if otherwise.any():
-            changed = row.predict(images)
-            if changed is None:
-                return
-            logits = reference.copy()
-            logits[otherwise] = changed
+    changed = row.predict(decoded.inputs) if len(decoded.inputs) else reference[:0]
+    if changed is None:
+        return
+    for decoder, positions in decoded.positions.items():
+        otherwise = positions >= 0
+        logits = reference.copy()
+        logits[otherwise] = changed[positions[otherwise]]
         row.pipeline.add_answers(decoder, logits, reference, targets, int(otherwise.sum()))

@@ -197,7 +197,9 @@ class Row:
     def time_pipeline(self, files: PipelineFiles, number: int, options: BenchmarkOptions) -> None:
         """Time one turn from the bytes of image files to their labels."""
         self._try(lambda: self.pipeline.time(self._started(), files, number, options))
-        self._set(pipeline_reason=self.pipeline.reason)
+        self._set(
+            pipeline_reason=self.pipeline.reason, decoders_left_out=dict(self.pipeline.left_out)
+        )
         if self.ok and self._processes is not None:
             self.embedded.time(self._processes.number, files, number, options)
 

@@ -32,10 +32,14 @@ FILES = 4  # of a turn, each taken equally often
 
 
 class PipelineFiles(NamedTuple):
-    """The image files that all rows are timed on, and the decoders to time."""
+    """The image files that all rows are timed on, and the decoders to time.
+
+    ``left_out`` has the reasons of the decoders that cannot be used with any row.
+    """
 
     sample: EncodedImages
     decoders: list[Decoder]
+    left_out: dict[Decoder, str]
 
 
 class RowPipeline:
@@ -46,6 +50,7 @@ class RowPipeline:
         self._answers: dict[Decoder, AnswerSums] = {}
         self._held: int | None = None  # the process that holds the files
         self.reason: str | None = None  # why it cannot be timed
+        self.left_out: dict[Decoder, str] = {}  # reasons of the decoders that are not timed
         self.settled = True  # used no CPU between its turns
 
     @property
@@ -77,6 +82,7 @@ class RowPipeline:
             self._time(processes, files, number, options)
         except WorkerError as error:
             self.reason, self._rounds, self._answers = str(error), {}, {}
+            self.left_out = {}
 
     def _time(
         self,
@@ -88,12 +94,19 @@ class RowPipeline:
         worker, process = processes.current, processes.number
         if self._held != process:
             sample = files.sample
-            worker.ask(
-                protocol.HoldFiles(contents=sample.contents, preprocessing=sample.preprocessing)
+            held = worker.ask(
+                protocol.HoldFiles(
+                    contents=sample.contents,
+                    preprocessing=sample.preprocessing,
+                    decoders=files.decoders,
+                )
             )
+            self.left_out = {**files.left_out, **held.left_out}
             self._held = process
         chosen = chosen_files(number, len(files.sample.contents))
         for decoder in files.decoders[:: 1 if number % 2 == 0 else -1]:
+            if decoder in self.left_out:
+                continue
             turn, is_idle = timed_turn(worker, process, decoder, chosen, options)
             self._rounds.setdefault(decoder, {})[number] = turn
             self.settled &= is_idle
@@ -115,7 +128,8 @@ class RowPipeline:
         if not self._rounds:
             return None
         rounds = {decoder: named(turns) for decoder, turns in self._rounds.items()}
-        return RawPipeline(rounds=rounds, answers=self._answers)
+        answers = {decoder: sums for decoder, sums in self._answers.items() if decoder in rounds}
+        return RawPipeline(rounds=rounds, answers=answers)
 
     def restore(self, raw: RawPipeline | None) -> None:
         """Restore what :meth:`raw` returned."""

@@ -275,7 +275,7 @@ def _score(
         report("scoring", f"{done} of {total} images", done, total)
         leakage.add(images)
         positions = range(done, done + len(images))
-        decoded = pipeline_files.decoded(data, _SCORED, files, positions, report)
+        decoded = pipeline_files.decoded(data, _SCORED, files, positions, images)
         contents = pipeline_files.contents_for(rows, data, _SCORED, positions)
         for row, logits, baseline in _answers(rows, schedule, images):
             row.scorecard.add(logits, labels, baseline)

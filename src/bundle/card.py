@@ -9,6 +9,7 @@ from src.bundle import licences, sbom, signature
 from src.formats.base import Bundling
 from src.run.facts import ScoredDataset
 from src.run.manifest import Manifest
+from src.run.pipeline import REFERENCE, Decoder
 from src.run.row import Row
 from src.system import quoting
 
@@ -28,12 +29,14 @@ class Shipment:
         has_licence: the user gave a licence of the model.
         has_bill: there is a bill of materials.
         key_sha256: SHA-256 of the public key of the signature, if there is one.
+        decoder: of image files.
     """
 
     bundling: Bundling
     has_licence: bool = False
     has_bill: bool = False
     key_sha256: str | None = None
+    decoder: Decoder = REFERENCE
 
 
 def card(
@@ -76,7 +79,7 @@ An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as {fil
 `predict.py` turns an image upright, converts it to RGB{_prepared(manifest, name)} as the
 evaluation did; the rule stands in the model's own metadata, with the class names. Import `Model`
 from it to use it in a program. `--threads measured` sets the number of threads of the measurement.
-{_trust(shipment)}
+{_decoded(shipment)}{_trust(shipment)}
 ## How good it is
 
 {_accuracy(row, dataset, embedded=embedded)}
@@ -100,6 +103,16 @@ Run {quoting.markdown_code(manifest.run)}, epoch {checkpoint.epoch}, checkpoint 
 def _exam(shipment: Shipment) -> str:
     """Return the line of the exam, which writes no file into a signed folder."""
     return _EXAM if shipment.key_sha256 is None else _SIGNED_EXAM
+
+
+def _decoded(shipment: Shipment) -> str:
+    """Return the sentence on a decoder that is not the evaluation's."""
+    if shipment.decoder == REFERENCE:
+        return ""
+    return f"""
+Image files are decoded by `{shipment.decoder}`, which was measured to be faster with this file and
+to keep the accuracy budget. `Model(decoder="{REFERENCE}")` decodes as the evaluation did.
+"""
 
 
 def _prepared(manifest: Manifest, name: str) -> str:

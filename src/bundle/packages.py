@@ -54,17 +54,17 @@ class Software:
     Args:
         direct: those that the program and the runtime import, sorted.
         every: the same with all that they need in turn, sorted.
-        same_minor: the model runs with this minor version of its runtime only.
+        same_minor: names of those that are needed in this minor version.
     """
 
     direct: tuple[Package, ...]
     every: tuple[Package, ...]
-    same_minor: bool = False
+    same_minor: frozenset[str] = frozenset()
 
     def requirements(self) -> str:
         """Return the content of ``requirements.txt``: ranges of what is imported."""
         return "".join(
-            f"{package.range(same_minor=self.same_minor and package.name not in PROGRAM)}\n"
+            f"{package.range(same_minor=package.name in self.same_minor)}\n"
             for package in self.direct
         )
 
@@ -79,8 +79,13 @@ class Software:
         return "".join(lines)
 
 
-def installed(names: Sequence[str], *, same_minor: bool) -> Software:
+def installed(names: Sequence[str], *, same_minor: bool, pinned: Collection[str] = ()) -> Software:
     """Return the packages ``names`` and ``PROGRAM``, with all that they need.
+
+    Args:
+        names: as pip calls them.
+        same_minor: the model runs with this minor version of them only.
+        pinned: canonical names of those for which this holds in any case.
 
     Raises:
         UsageError: one is not installed.
@@ -100,7 +105,7 @@ def installed(names: Sequence[str], *, same_minor: bool) -> Software:
     return Software(
         tuple(found[name] for name in direct),
         tuple(found[name] for name in sorted(found)),
-        same_minor,
+        frozenset(direct) - set(PROGRAM) if same_minor else frozenset(pinned),
     )
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 import src
 from src import formats
 from src.bundle import archive, exam, licences, packages, sbom, serving, signature
+from src.bundle import decoder as decoders
 from src.bundle.card import Shipment, card
 from src.bundle.files import DESCRIPTION, description, model_files, require_bundling
 from src.bundle.options import BundleOptions
@@ -31,7 +32,7 @@ from src.run import fingerprint
 from src.run.facts import ScoredDataset
 from src.run.folder import Run
 from src.run.manifest import Manifest
-from src.run.pipeline import REFERENCE, Decoder
+from src.run.pipeline import REFERENCE
 from src.run.row import Row
 
 CONTENTS = Path(src.__file__).parent / "shipped"
@@ -66,14 +67,18 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
     licence_texts = licences.texts(options.licence)
     test_image = _test_image(run, options)
     row, dataset = _measured(run, manifest, name, embedded=options.embedded)
-    _require_budget(name, row, options.decoder)
+    decoder = decoders.chosen(name, row, options)
     model = model_files(run, manifest, name, bundling, embedded=options.embedded)
-    software = packages.installed(bundling.packages, same_minor=bundling.same_minor)
+    needed = (*bundling.packages, *decoders.packages(decoder))
+    software = packages.installed(
+        needed, same_minor=bundling.same_minor, pinned=decoders.SAME_MINOR
+    )
     shipment = Shipment(
         bundling=bundling,
         has_licence=licences.MODEL_LICENCE in licence_texts,
         has_bill=has_bill,
         key_sha256=signer.public_sha256 if signer else None,
+        decoder=decoder,
     )
     about = card(
         manifest,
@@ -95,7 +100,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         "requirements.lock": software.lock().encode(),
         "README.md": about.encode(),
         **licence_texts,
-        **({} if options.decoder == REFERENCE else {DECODER: _json({"decoder": options.decoder})}),
+        **({} if decoder == REFERENCE else {DECODER: _json({"decoder": decoder})}),
         **serving.contents(run, name, embedded=options.embedded),
         **_program(bundling.runtime),
     }
@@ -107,7 +112,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
             row=row,
             tolerance=_tolerance(name),
             embedded=options.embedded,
-            decoder=options.decoder,
+            decoder=decoder,
         )
         contents |= exam.pack(run, manifest, shipped, options.exam_images, options.exam_content)
     if has_bill:
@@ -125,25 +130,6 @@ def _program(runtime: str) -> dict[str, bytes]:
         for file in sorted(CONTENTS.glob("*.py"))
         if not file.name.startswith(RUNTIMES) or file.stem == runtime
     }
-
-
-def _require_budget(name: str, row: Row | None, decoder: Decoder) -> None:
-    """Refuse a decoder that was not shown to keep the accuracy budget with this file.
-
-    Raises:
-        UsageError: it was not scored with this file, or its test did not pass.
-    """
-    pipeline = row.pipeline_of(decoder) if row else None
-    if decoder == REFERENCE or (pipeline and pipeline.keeps_budget):
-        return
-    answers = pipeline.answers if pipeline else None
-    raise UsageError(
-        "decoder",
-        expected=f"a decoder that was measured to keep the accuracy budget with {name}",
-        found=f"{decoder}, whose verdict is {answers.verdict if answers else 'not known'}",
-        remedy=f"measure the run's large JPEGs with benchmark.decoders=[{REFERENCE},{decoder}], or "
-        f"leave it at {REFERENCE}",
-    )
 
 
 def _test_image(run: Run, options: BundleOptions) -> Image.Image:

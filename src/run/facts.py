@@ -144,7 +144,7 @@ class ExportDetails(Record, frozen=True, kw_only=True):
 class Network(Record, frozen=True, kw_only=True):
     """The trained network: the first part of the manifest and of a measurement."""
 
-    schema_version: Literal[1, 2, 3, 4, 5]
+    schema_version: Literal[1, 2, 3, 4, 5, 6]
     run: Text  # name at the time of writing; the folder may have been renamed
     model: ShortText
     parameters: Count

@@ -28,8 +28,9 @@ Stage = Literal["decode", "resize", "convert", "infer", "label"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 # pillow: the decoder of the evaluation. pillow_draft: libjpeg decodes a large JPEG at 1/2, 1/4 or
-# 1/8 of its size, but not below the side that it is resized to.
-Decoder = Literal["pillow", "pillow_draft"]
+# 1/8 of its size, but not below the side that it is resized to. simplejpeg and opencv do so too;
+# torchvision decodes a JPEG in its whole size. For these three Pillow decodes all other files.
+Decoder = Literal["pillow", "pillow_draft", "simplejpeg", "opencv", "torchvision"]
 DECODERS: tuple[Decoder, ...] = get_args(Decoder)
 REFERENCE: Decoder = "pillow"
 
@@ -70,6 +71,9 @@ class DecoderAnswers(Record, frozen=True, kw_only=True):
     delta_high: Difference
     mcnemar_p: Share
     flips: Count  # images with another top-1
+    # 95 % interval of their share; null in a measurement of an earlier version.
+    flips_low: Share | None = null()
+    flips_high: Share | None = null()
     lost: Count
     gained: Count
     images_needed: Count | None  # to settle the verdict

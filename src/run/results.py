@@ -13,6 +13,8 @@ History of the format; every version can be read:
    recommendation has ``holds_here_only``.
 5. A row's device may be ``browser``. A row has ``embedded``: the measurement of its file with the
    preprocessing inside. Answers with an instruction set have ``emulated``.
+6. A pipeline's ``decoder`` may be ``simplejpeg``, ``opencv`` or ``torchvision``; a row has
+   ``decoders_left_out``; answers after a decoder have the interval of the share that changes.
 """
 
 from __future__ import annotations
@@ -46,8 +48,8 @@ from src.run.record import (
 from src.run.row import Row
 from src.system.cpuid_mask import InstructionSet
 
-VERSION: Final = 5  # that is written
-VERSIONS = (1, 2, 3, 4, 5)  # that can be read
+VERSION: Final = 6  # that is written
+VERSIONS = (1, 2, 3, 4, 5, 6)  # that can be read
 
 Objective = Literal["latency", "size", "throughput", "memory", "pipeline"]
 

@@ -29,7 +29,7 @@ from src.run.record import (
 from src.run.row import RowFigures
 from src.system.cpuid_mask import InstructionSet
 
-VERSIONS = (2, 3, 4, 5)  # that can be read; the last one is written
+VERSIONS = (2, 3, 4, 5, 6)  # that can be read; the last one is written
 
 Value = TypeVar("Value")
 
@@ -134,7 +134,7 @@ class MeasuredRow(Record, frozen=True, kw_only=True):
 class Rounds(Record, frozen=True, kw_only=True):
     """The content of ``rounds.json``."""
 
-    schema_version: Literal[2, 3, 4, 5]
+    schema_version: Literal[2, 3, 4, 5, 6]
     checkpoint: Checkpoint
     classes: Annotated[int, Meta(ge=1, le=10**7)]
     options: MeasuringOptions

@@ -12,7 +12,7 @@ from src.run.facts import ExportDetails
 from src.run.file_input import FileInput
 from src.run.instruction_sets import InstructionSetAnswers
 from src.run.latency import Cell
-from src.run.pipeline import REFERENCE, Pipeline
+from src.run.pipeline import REFERENCE, Decoder, Pipeline
 from src.run.record import (
     Count,
     Device,
@@ -25,6 +25,7 @@ from src.run.record import (
     Status,
     Text,
     Word,
+    empty_dict,
     empty_list,
     null,
     require_inside,
@@ -88,6 +89,7 @@ class RowFigures(Record, frozen=True, kw_only=True):
     latency: list[Cell]
     pipeline: list[Pipeline] = empty_list()  # by decoder, the reference first
     pipeline_reason: Text | None = None  # why it could not be timed
+    decoders_left_out: dict[Decoder, Text] = empty_dict()  # reasons of those that were not timed
     accuracy: Accuracy | None
     verdict: Verdict | None  # null without a baseline
     instruction_sets: list[InstructionSetAnswers] = empty_list()  # those that were asked for
@@ -139,6 +141,28 @@ class RowFigures(Record, frozen=True, kw_only=True):
     def pipeline_of(self, decoder: str = REFERENCE) -> Pipeline | None:
         """Return the pipeline with a decoder; None if it was not timed."""
         return next((figures for figures in self.pipeline if figures.decoder == decoder), None)
+
+    def faster_pipelines(self) -> list[Pipeline]:
+        """Return the pipelines of decoders to ship instead of the reference, the best first.
+
+        They were shown to keep the accuracy budget and to be measurably faster. They are in the
+        order of :data:`src.run.pipeline.DECODERS`, which begins with those that need no package, if
+        a later one's whole interval is not above the speed-up of an earlier one.
+        """
+        left = [
+            (figures, figures.over_reference)
+            for figures in self.pipeline
+            if figures.keeps_budget and figures.over_reference and figures.over_reference.low > 1
+        ]
+        ranked: list[Pipeline] = []
+        while left:
+            best = left[0]
+            for other in left[1:]:
+                if other[1].low > best[1].value:
+                    best = other
+            ranked.append(best[0])
+            left.remove(best)
+        return ranked
 
     def require_timed(self, place: str) -> None:
         """Refuse a row with the status ok that lacks a figure of every timed row."""

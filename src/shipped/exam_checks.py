@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING or __package__:  # a part of a package
+    from .decoder_names import DECODERS
+else:  # in the folder of a model
+    from decoder_names import DECODERS
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Check = Callable[[Any], bool]
@@ -16,7 +21,6 @@ MOST_IMAGES = 512
 MOST_BATCH = 512
 MOST_CORES = 65_536
 CONTENTS = ("images", "tensors")
-DECODERS = ("pillow", "pillow_draft")
 VERDICTS = ("same", "pass", "fail", "inconclusive")
 _MOST_SHOWN = 60  # characters of a wrong value
 _HASH_DIGITS = 64  # of a SHA-256 in hexadecimal

@@ -21,10 +21,9 @@ if __name__ == "__main__":
     sys.dont_write_bytecode = True  # this folder stays as it was signed
 
 if TYPE_CHECKING or __package__:  # as a part of Lightship
+    from .decoder_names import PLAIN
     from .predict_images import (
-        DRAFT,
         MOST_PIXELS,
-        PLAIN,
         UnreadableImageError,
         as_input,
         least_side,
@@ -34,16 +33,17 @@ if TYPE_CHECKING or __package__:  # as a part of Lightship
     from .predict_opening import (
         AGAIN,
         UnusableModelError,
+        chosen_decoder,
         description,
         expected_answer,
         open_runtime,
         read_json,
+        require_decoder,
     )
 else:  # beside this file, in a bundle
+    from decoder_names import PLAIN
     from predict_images import (
-        DRAFT,
         MOST_PIXELS,
-        PLAIN,
         UnreadableImageError,
         as_input,
         least_side,
@@ -53,10 +53,12 @@ else:  # beside this file, in a bundle
     from predict_opening import (
         AGAIN,
         UnusableModelError,
+        chosen_decoder,
         description,
         expected_answer,
         open_runtime,
         read_json,
+        require_decoder,
     )
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -65,7 +67,6 @@ __all__ = ["Model", "UnreadableImageError", "UnusableModelError"]
 HERE = Path(__file__).resolve().parent
 MOST_THREADS = 1024
 MEASURED = "measured"
-DECODERS = (PLAIN, DRAFT)
 
 
 class Model:
@@ -77,8 +78,8 @@ class Model:
     Args:
         folder: of the unpacked bundle.
         most_pixels: limit of an image; a larger one is refused before it is decoded.
-        decoder: ``pillow``, or ``pillow_draft``, which is faster for large JPEGs and less exact; by
-            default the one that this folder was made with.
+        decoder: of image files: ``pillow`` is the evaluation's, the others are faster for JPEG and
+            some less exact; by default the one that this folder was made with.
         threads: of one operator; by default the runtime's own choice.
 
     Raises:
@@ -95,10 +96,7 @@ class Model:
         about = description(folder)
         self._most_pixels = most_pixels
         self._decoder = chosen_decoder(folder) if decoder is None else decoder
-        if self._decoder not in DECODERS:
-            raise UnusableModelError(
-                f"expected a decoder out of {', '.join(DECODERS)}, found {self._decoder!r:.60}"
-            )
+        require_decoder(self._decoder)
         self._runtime = open_runtime(folder, about, threads)
         metadata = self._runtime.metadata
         self.class_names: list[str] = metadata.get("class_names") or read_json(
@@ -126,7 +124,8 @@ class Model:
         """
         rule = self._preprocessing
         at_least = None if self._embedded else least_side(self._decoder, rule)
-        image = read_image(file, self._most_pixels, at_least)
+        decoder = PLAIN if self._embedded else self._decoder
+        image = read_image(file, self._most_pixels, at_least, decoder)
         if self._embedded:
             return np.asarray(image)
         resized = resize(image, rule)
@@ -189,20 +188,6 @@ def require_answer(answer: Array, images: int, classes: int) -> Array:
     if wrong:
         raise ValueError(f"logits of {wrong} images are not finite")
     return wide
-
-
-def chosen_decoder(folder: Path = HERE) -> str:
-    """Return the decoder that a folder was made with."""
-    path = folder / "decoder.json"
-    if not path.is_file():
-        return PLAIN
-    decoder = read_json(path, dict).get("decoder")
-    if decoder not in DECODERS:
-        raise UnusableModelError(
-            f"{path.name}: expected a decoder out of {', '.join(DECODERS)}, found "
-            f"{decoder!r:.60}; {AGAIN}"
-        )
-    return str(decoder)
 
 
 def chosen_threads(text: str) -> int:

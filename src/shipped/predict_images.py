@@ -1,6 +1,6 @@
 """Reading an image file and making a model's input of it, as the evaluation did.
 
-It needs numpy and Pillow.
+It needs numpy and Pillow, and the package of another decoder where one is named.
 """
 
 from __future__ import annotations
@@ -9,16 +9,22 @@ import contextlib
 import functools
 import importlib
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+
+if TYPE_CHECKING or __package__:  # a part of a package
+    from . import jpeg_decoders
+    from .decoder_names import DRAFT, PLAIN, SCALING
+else:  # in the folder of a model
+    import jpeg_decoders
+    from decoder_names import DRAFT, PLAIN, SCALING
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
-PLAIN, DRAFT = "pillow", "pillow_draft"  # decoders
 MOST_PIXELS = 178_956_970  # limit against decompression bombs
 LONGEST_SIDE = 1 << 20
 LONGEST_RATIO = 32  # of an image's sides: the ends of a longer one are cut off before the resizing
@@ -40,26 +46,40 @@ class UnreadableImageError(ValueError):
 
 
 def read_image(
-    path: str | Path | IO[bytes], most_pixels: int = MOST_PIXELS, at_least: int | None = None
+    path: str | Path | IO[bytes],
+    most_pixels: int = MOST_PIXELS,
+    at_least: int | None = None,
+    decoder: str = PLAIN,
 ) -> Image.Image:
     """Return the image in a file, upright by its EXIF orientation, as RGB in 8 bits.
 
     With ``at_least``, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size if both sides stay at least
     so long. This takes a fraction of the time, because libjpeg leaves out the high frequencies.
 
+    A decoder of another package decodes the JPEGs that it can. Pillow always reads the header,
+    decodes all other files, in their whole size, and turns and converts the image.
+
     Raises:
+        MissingDecoderError: the package of the decoder is not installed.
         UnreadableImageError: the file cannot be decoded, or the image is larger than
             ``most_pixels`` or ``LONGEST_SIDE``.
     """
     try:
         with Image.open(path, formats=formats()) as file:
             require_bounded(file.size, most_pixels)
-            if at_least is not None:
+            image = None
+            if decoder not in {PLAIN, DRAFT}:
+                image = jpeg_decoders.decoded(decoder, file, at_least)
+            elif at_least is not None:
                 file.draft(None, (at_least, at_least))  # has an effect on JPEG only
-            file.load()
-            image = as_rgb(file)
+            if image is None:
+                file.load()
+                image = file
+            image = as_rgb(image)
             method = UPRIGHT.get(file.getexif().get(ORIENTATION))
             return image if method is None else image.transpose(method)
+    except jpeg_decoders.MissingDecoderError:
+        raise
     except Exception as error:  # a damaged file can make a decoder raise anything
         raise UnreadableImageError(" ".join(f"{error}".split()) or type(error).__name__) from error
 
@@ -96,7 +116,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
 
 def least_side(decoder: str, rule: dict[str, Any]) -> int | None:
     """Return the side below which a decoder makes no image smaller; None if it always makes all."""
-    if decoder != DRAFT:
+    if decoder not in SCALING:
         return None
     size: int = rule["image_size"]
     return size if rule["resize"] == "squash" else round(size / rule["crop_share"])

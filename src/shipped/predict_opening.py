@@ -6,9 +6,16 @@ import hashlib
 import importlib
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING or __package__:  # a part of a package
+    from .decoder_names import DECODERS, PACKAGES, PLAIN
+    from .jpeg_decoders import MissingDecoderError, load
+else:  # in the folder of a model
+    from decoder_names import DECODERS, PACKAGES, PLAIN
+    from jpeg_decoders import MissingDecoderError, load
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -80,6 +87,37 @@ def read_json(path: Path, kind: type) -> Any:
     if not isinstance(content, kind):
         raise UnusableModelError(f"{path.name}: not a {kind.__name__}; {AGAIN}")
     return content
+
+
+def chosen_decoder(folder: Path = HERE) -> str:
+    """Return the decoder that a folder was made with."""
+    path = folder / "decoder.json"
+    if not path.is_file():
+        return PLAIN
+    decoder = read_json(path, dict).get("decoder")
+    if decoder not in DECODERS:
+        raise UnusableModelError(
+            f"{path.name}: expected a decoder out of {', '.join(DECODERS)}, found "
+            f"{decoder!r:.60}; {AGAIN}"
+        )
+    return str(decoder)
+
+
+def require_decoder(name: str) -> None:
+    """Refuse an unknown decoder, and one whose package is not installed.
+
+    Raises:
+        UnusableModelError: it cannot be used here.
+    """
+    if name not in DECODERS:
+        raise UnusableModelError(
+            f"expected a decoder out of {', '.join(DECODERS)}, found {name!r:.60}"
+        )
+    try:
+        if name in PACKAGES:
+            load(name)
+    except MissingDecoderError as error:
+        raise UnusableModelError(f"the decoder {name} cannot be used: {error}") from error
 
 
 def is_plain(name: object) -> bool:

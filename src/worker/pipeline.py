@@ -1,7 +1,8 @@
 """Timing of a deployed program within the worker: the bytes of an image file to its label.
 
-The functions of :mod:`src.shipped` are timed, which a bundle ships. They need numpy and Pillow
-only. The files are in memory, so no disk and no network is part of the time.
+The functions of :mod:`src.shipped` are timed, which a bundle ships. They need numpy and Pillow, and
+the packages of other decoders that are timed. The files are in memory, so no disk and no network is
+part of the time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from src.backends.base import Runtime
 from src.run.facts import PreprocessingFacts
 from src.run.file_input import PIXELS
 from src.run.pipeline import REFERENCE, STAGES, Decoder, Stage
-from src.shipped import predict, predict_images
+from src.shipped import jpeg_decoders, predict, predict_images
+from src.shipped.decoder_names import PACKAGES, WITH_RUNTIME
 from src.worker import protocol
 from src.worker.idle import wait_until_idle
 from src.worker.stopwatch import TURN_WARMUP_SECONDS
@@ -55,11 +57,19 @@ class FilePipeline(ABC):
     def once(self, content: bytes, decoder: Decoder) -> tuple[float, list[float]]:
         """Return the seconds of one call by an outer clock, and those of each stage."""
 
-    def classify(self) -> protocol.FilesHeld:
-        """Classify the first file, for which a runtime may have to compile."""
+    def classify(
+        self, decoders: Sequence[Decoder] = (), runs_with: Sequence[str] = ()
+    ) -> protocol.FilesHeld:
+        """Classify the first file, for which a runtime may have to compile.
+
+        Args:
+            decoders: those that will be timed, which are imported.
+            runs_with: the packages that the format's runtime imports.
+        """
+        left_out = unusable(decoders, runs_with)
         self.once(self._contents[0], REFERENCE)
         wait_until_idle()
-        return protocol.FilesHeld(label=self._label)
+        return protocol.FilesHeld(label=self._label, left_out=left_out)
 
     def time(self, request: protocol.TimePipeline) -> protocol.PipelineTimed:
         """Time one turn: passes over the files until the samples or the seconds are used up.
@@ -140,7 +150,8 @@ class ImagePipeline(FilePipeline):
         runtime.synchronize()
         began = clock()
         moments = [clock()]
-        image = predict_images.read_image(io.BytesIO(content), at_least=at_least)
+        file = io.BytesIO(content)
+        image = predict_images.read_image(file, at_least=at_least, decoder=decoder)
         moments.append(clock())
         image = predict_images.resize(image, rule)
         moments.append(clock())
@@ -154,6 +165,21 @@ class ImagePipeline(FilePipeline):
         moments.append(clock())
         seconds = clock() - began
         return seconds, [after - before for before, after in itertools.pairwise(moments)]
+
+
+def unusable(decoders: Sequence[Decoder], runs_with: Sequence[str]) -> dict[Decoder, str]:
+    """Import decoders, and return the reasons of those that a deployed program would not use."""
+    reasons: dict[Decoder, str] = {}
+    for decoder in [name for name in decoders if name in PACKAGES]:
+        needed = WITH_RUNTIME.get(decoder)
+        if needed is not None and needed not in runs_with:
+            reasons[decoder] = f"it needs {needed}, which the file runs without"
+            continue
+        try:
+            jpeg_decoders.load(decoder)
+        except jpeg_decoders.MissingDecoderError as error:
+            reasons[decoder] = str(error)
+    return reasons
 
 
 def require_sum(seconds: Sequence[float], stages: dict[Stage, list[float]]) -> None:

@@ -125,6 +125,7 @@ class FilesHeld(Answer, frozen=True, kw_only=True, tag="files_held"):
     """The image files are held, and the first one was classified."""
 
     label: int  # the likeliest class of the first file
+    left_out: dict[Decoder, str] = {}  # reasons of the decoders that cannot be used
 
 
 class PipelineTimed(Answer, frozen=True, kw_only=True, tag="pipeline_timed"):
@@ -223,6 +224,7 @@ class HoldFiles(Request[FilesHeld], frozen=True, kw_only=True, tag="hold_files")
 
     contents: list[bytes]  # base64 in JSON
     preprocessing: PreprocessingFacts  # with all values
+    decoders: list[Decoder] = []  # to be timed, which are imported now
 
 
 class AnswerFiles(Request[Logits], frozen=True, kw_only=True, tag="answer_files"):

@@ -189,7 +189,7 @@ class Worker:
                 if self._classifier
                 else ImagePipeline(self._loaded(), request.preprocessing, request.contents)
             )
-            return self._pipeline.classify()
+            return self._pipeline.classify(request.decoders, self._format.runs_with)
         if self._pipeline is None:
             raise RuntimeError("no files are held")
         return self._pipeline.time(request)

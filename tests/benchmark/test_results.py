@@ -176,7 +176,7 @@ def require_only_whole_ones(run: Run, whole: dict[str, Any]) -> None:
     changes: list[tuple[tuple[Any, ...], Any]] = [
         (("complete",), False),
         (("schema_version",), 1),
-        (("schema_version",), 6),
+        (("schema_version",), 7),
         (("schema_version",), True),
         (("schema_version",), "2"),
         (("dataset",), {"name": "planted", "split": "test", "images": 50}),

@@ -12,21 +12,33 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src.benchmark import pipeline_files
 from src.benchmark import results as figures
-from src.benchmark.pipeline_files import add_answers
-from src.benchmark.statistics import paired
+from src.benchmark.pipeline_files import Decoded, add_answers
+from src.benchmark.statistics import paired, shares
 from src.benchmark.statistics import pipeline as statistics
 from src.benchmark.suite import measure, measure_unless_done
+from src.data.pipeline import encoded
+from src.data.pipeline.image_file import UnreadableImageError
 from src.data.pipeline.image_files import ImageFiles
+from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.report.sections.report import report_of
 from src.run.folder import Run
-from src.run.pipeline import STAGES, AnswerSums, PipelineTurn
+from src.run.pipeline import DECODERS, STAGES, AnswerSums, PipelineTurn
 from src.run.record import InvalidValueError
+from src.shipped.jpeg_decoders import MissingDecoderError
 from tests.benchmark.planted_formats import FEW, Data, silent
 from tests.support import damaged_images, photos
 
-OPTIONS = replace(FEW, pipeline=True, pipeline_images=6, rounds=3)
+OPTIONS = replace(
+    FEW,
+    pipeline=True,
+    pipeline_images=6,
+    rounds=3,
+    decoders=["pillow", "pillow_draft", "simplejpeg", "torchvision"],
+)
+FACTS = Preprocessing(4).facts()
 
 
 class Files(Data):
@@ -48,13 +60,17 @@ class Files(Data):
 
 
 def test_every_row_is_timed_from_files_to_labels(well_behaved: Run, tmp_path: Path) -> None:
+    pytest.importorskip("simplejpeg")
     measured = measure(well_behaved, Files(tmp_path / "files", 48), OPTIONS, silent)
     assert well_behaved.read_benchmark() == measured
     sample = measured.image_sample
     assert sample is not None
     assert (sample.images, sample.kinds, sample.width_p50) == (6, {"JPEG": 6}, 48)
     for row in measured.rows:
-        assert [timed.decoder for timed in row.pipeline] == ["pillow", "pillow_draft"]
+        assert [timed.decoder for timed in row.pipeline] == ["pillow", "pillow_draft", "simplejpeg"]
+        # The planted runtime is numpy.
+        reason = "it needs torch, which the file runs without"
+        assert row.decoders_left_out == {"torchvision": reason}
         for timed in row.pipeline:
             whole = timed.whole
             assert (whole.rounds, whole.processes, whole.batch_size) == (3, 1, 1)
@@ -64,7 +80,7 @@ def test_every_row_is_timed_from_files_to_labels(well_behaved: Run, tmp_path: Pa
             cpu = whole.busy_cores / whole.images_per_second
             assert timed.cpu_seconds_per_image == cpu > 0
     eager, talking = measured.rows
-    reference, drafted = talking.pipeline
+    reference, drafted, simple = talking.pipeline
     assert eager.pipeline[0].whole.speedup is None
     assert reference.whole.speedup is not None
     assert (reference.answers, reference.over_reference) == (None, None)
@@ -72,7 +88,63 @@ def test_every_row_is_timed_from_files_to_labels(well_behaved: Run, tmp_path: Pa
     assert drafted.answers is not None
     assert (drafted.answers.images, drafted.answers.otherwise) == (50, 50)
     assert drafted.answers.flips >= drafted.answers.lost + drafted.answers.gained
-    assert report_of(measured).pipeline is not None
+    assert simple.answers == drafted.answers  # the same libjpeg at the same scale
+    low, high = shares.wilson(drafted.answers.flips / 50, 50)
+    assert (drafted.answers.flips_low, drafted.answers.flips_high) == (max(low, 0), min(high, 1))
+    section = report_of(measured).pipeline
+    assert section is not None
+    assert f"The decoder torchvision was left out: {reason}." in section.notes
+
+
+def test_a_decoder_whose_package_is_missing_is_left_out_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> Any:
+        raise MissingDecoderError(f"no {name}")
+
+    data, options = Files(tmp_path / "files", 48), replace(OPTIONS, decoders=list(DECODERS))
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline_files, "load", missing)
+        files = pipeline_files.chosen(data, "test", FACTS, options)
+    assert files is not None
+    assert files.decoders == ["pillow", "pillow_draft"]
+    reasons = {name: f"no {name}" for name in ("simplejpeg", "opencv", "torchvision")}
+    assert files.left_out == reasons
+    png = Files(tmp_path / "png", 48, "png")
+    files = pipeline_files.chosen(png, "test", FACTS, options)
+    assert files is not None
+    assert (files.decoders, files.left_out) == (["pillow"], {})  # all is Pillow's
+
+
+def test_inputs_of_several_decoders_are_told_apart_by_their_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Files(tmp_path / "files", 48)
+    files = pipeline_files.PipelineFiles(
+        encoded.sample("test", data.dataset("test"), 6, FACTS),
+        ["pillow", "pillow_draft", "simplejpeg", "opencv"],
+        {},
+    )
+    plain, other = np.zeros((3, 2, 2), np.float32), np.ones((3, 2, 2), np.float32)
+    given: dict[str, Any] = {
+        "pillow_draft": [None, other, plain],
+        "simplejpeg": [other, other * 2, None],
+    }
+
+    def decoded_by(decoder: str, *_: Any) -> Any:
+        if decoder not in given:
+            raise UnreadableImageError("7.jpg: damaged")
+        return given[decoder]
+
+    monkeypatch.setattr(encoded, "decoded_by", decoded_by)
+    decoded = pipeline_files.decoded(data, "test", files, [5, 6, 7], np.stack([plain] * 3))
+    assert np.array_equal(decoded.inputs, np.stack([other, other * 2]))
+    assert {name: found.tolist() for name, found in decoded.positions.items()} == {
+        "pillow_draft": [-1, 0, -1],
+        "simplejpeg": [0, 1, -1],
+    }
+    assert files.left_out == {"opencv": "7.jpg: damaged"}
+    assert files.decoders == ["pillow", "pillow_draft", "simplejpeg"]
 
 
 def test_figures_of_pipelines_are_computed_later_as_at_once(
@@ -135,11 +207,11 @@ def test_only_images_with_other_pixels_are_classified_again() -> None:
     row: Any = FakeRow()
     reference = np.tile(np.array([[0, 1, 0]], np.float32), (4, 1))
     targets = np.array([0, 1, 1, 1])
-    changed = np.array([True, False, True, False])
     images = np.zeros((2, 3, 4, 4), np.float32)
-    add_answers(row, {"pillow_draft": (changed, images)}, reference, targets)
-    nothing = (np.zeros(4, np.bool_), images[:0])
-    add_answers(row, {"pillow_draft": nothing}, reference, targets)
+    changed = {"pillow_draft": np.array([0, -1, 1, -1])}
+    add_answers(row, Decoded(images, changed), reference, targets)  # type: ignore[arg-type]
+    nothing = {"pillow_draft": np.full(4, -1)}
+    add_answers(row, Decoded(images[:0], nothing), reference, targets)  # type: ignore[arg-type]
     assert row.asked == 2
     (decoder, logits, before, labels, otherwise), unchanged = row.counted
     assert (decoder, otherwise, unchanged[4]) == ("pillow_draft", 2, 0)

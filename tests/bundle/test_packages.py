@@ -77,6 +77,9 @@ def test_the_ranges_begin_at_the_minor_version_here(planted: Planted) -> None:
     assert packages.installed(["part"], same_minor=True).requirements() == (
         "numpy>=2.4,<3\npart==2026.4.*\npillow>=11.3,<12\n"
     )
+    pinned = packages.installed(["engine", "part"], same_minor=False, pinned={"part"})
+    assert "engine>=0.9,<1\n" in pinned.requirements()
+    assert "part==2026.4.*\n" in pinned.requirements()
     assert "tool-kit>=3.0,<4" in packages.installed(["tool-kit"], same_minor=False).requirements()
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src.bundle import decoder as decoders
 from src.bundle import stage
+from src.bundle.options import BundleOptions
 from src.bundle.stage import CONTENTS
 from src.cli.commands.bundle import main
 from src.data.pipeline import image_file, image_kind
@@ -32,6 +35,7 @@ from src.run.layout import as_dict
 from src.run.reading import convert
 from src.run.row import Row
 from src.shipped import predict_images
+from src.shipped.jpeg_decoders import MissingDecoderError
 from tests.deployment.conftest import Evaluation
 from tests.report import planted
 from tests.support import damaged_images, photos
@@ -300,6 +304,84 @@ def test_a_bundle_ships_a_decoder_that_was_measured_to_keep_the_budget(
     assert classified.returncode == 0, classified.stderr
     with pytest.raises(UsageError, match="decoder: expected pillow with embedded=true"):
         bundled(run, tmp_path / "model.zip", *argv, "embedded=true")
+
+
+def test_a_bundle_ships_the_fastest_decoder_that_keeps_the_budget(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("simplejpeg")
+
+    def timed(decoder: str, gain: float, **changes: Any) -> dict[str, Any]:
+        interval = {"value": gain, "low": gain - 0.2, "high": gain + 0.2, "processes": 5}
+        return planted.drafted(over_reference=interval, **changes) | {"decoder": decoder}
+
+    pipelines = [
+        planted.pipeline(),
+        timed("pillow_draft", 2.0),
+        timed("simplejpeg", 2.5),
+        timed("opencv", 3.0, answers={"verdict": "inconclusive"}),
+        timed("torchvision", 1.1),  # its interval holds 1
+    ]
+    scored = convert(planted.row("onnx_fp32", pipeline=pipelines), Row)
+    monkeypatch.setattr(stage, "_measured", lambda *_, **__: (scored, None))
+    shipped = bundled(run, tmp_path / "fast.zip", "--format", "onnx_fp32")
+    assert json.loads((shipped / "decoder.json").read_text()) == {"decoder": "simplejpeg"}
+    version = metadata.version("simplejpeg")
+    wanted = (shipped / "requirements.txt").read_text().splitlines()
+    assert [line for line in wanted if line.startswith("simplejpeg>=")]
+    assert f"simplejpeg=={version}\n" in (shipped / "requirements.lock").read_text()
+    if (shipped / "sbom.cdx.json").is_file():
+        bill = json.loads((shipped / "sbom.cdx.json").read_text())
+        (part,) = [part for part in bill["components"] if part["name"] == "simplejpeg"]
+        assert part["purl"] == f"pkg:pypi/simplejpeg@{version}"
+        assert part["licenses"] == [{"license": {"id": "MIT"}}]
+    assert "decoded by `simplejpeg`" in (shipped / "README.md").read_text()
+
+    large = tmp_path / "large.jpg"
+    Image.fromarray(photos.pixels(600, 800)).save(large)
+    program = predict_module()
+    model, plain = (program.Model(shipped, decoder=decoder) for decoder in (None, "pillow"))
+    at_least = predict_images.least_side("simplejpeg", model._preprocessing)
+    image = predict_images.read_image(large, at_least=at_least, decoder="simplejpeg")
+    assert np.array_equal(
+        model.prepare(large), predict_images.preprocess(image, model._preprocessing)
+    )
+    assert not np.array_equal(model.prepare(large), plain.prepare(large))
+    assert classify(shipped, "--check", large).returncode == 0
+    named = bundled(run, tmp_path / "plain.zip", "--format", "onnx_fp32", "decoder=pillow")
+    assert not (named / "decoder.json").exists()
+    assert "simplejpeg" not in (named / "requirements.lock").read_text()
+
+
+def test_a_decoder_that_is_missing_here_is_refused_by_name_and_never_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(name: str) -> Any:
+        raise MissingDecoderError(f"no {name}")
+
+    def absent(name: str) -> Any:
+        raise metadata.PackageNotFoundError(name)
+
+    drafted = planted.drafted() | {"decoder": "simplejpeg"}
+    row = convert(planted.row("onnx_fp32", pipeline=[planted.pipeline(), drafted]), Row)
+    monkeypatch.setattr(decoders, "load", missing)
+    assert decoders.chosen("onnx_fp32", row, BundleOptions("model.zip")) == "pillow"
+    with pytest.raises(UsageError, match="decoder: expected a decoder whose package is installed"):
+        decoders.chosen("onnx_fp32", row, BundleOptions("model.zip", decoder="simplejpeg"))
+    assert decoders.packages("pillow_draft") == ()
+    monkeypatch.setattr(metadata, "distribution", absent)
+    monkeypatch.setattr(metadata, "packages_distributions", lambda: {"cv2": ["opencv-python"]})
+    assert decoders.packages("opencv") == ("opencv-python",)
+    left_out = convert(
+        planted.row(
+            "onnx_fp32",
+            pipeline=[planted.pipeline()],
+            decoders_left_out={"torchvision": "it needs torch"},
+        ),
+        Row,
+    )
+    with pytest.raises(UsageError, match=r"not known \(it needs torch\)"):
+        decoders.chosen("onnx_fp32", left_out, BundleOptions("model.zip", decoder="torchvision"))
 
 
 @pytest.mark.parametrize("path", sorted(CONTENTS.glob("*.py")), ids=lambda path: path.name)

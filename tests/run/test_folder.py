@@ -18,6 +18,7 @@ from tests.report.planted import (
     of_version_2,
     of_version_3,
     of_version_4,
+    of_version_5,
     pipeline,
     results,
     row,
@@ -149,7 +150,7 @@ def test_rounds_without_their_processes_are_refused(
 def test_measurements_of_every_version_are_read_and_told(tmp_path: Path) -> None:
     run = Run(tmp_path)
     recent = results(row("eager", pipeline=[pipeline()]), row("onnx", instruction_sets=[there()]))
-    versions = (of_version_4, of_version_3, of_version_2, of_version_1)
+    versions = (of_version_5, of_version_4, of_version_3, of_version_2, of_version_1)
     older = [of_version(recent) for of_version in versions]
     for measured in (recent, *older):
         run.benchmark.write_text(json.dumps(measured))
@@ -157,10 +158,10 @@ def test_measurements_of_every_version_are_read_and_told(tmp_path: Path) -> None
         assert latest.schema_version == measured["schema_version"]
         assert markdown_page(latest)
         assert [*sentences(latest)]
-    for version in (0, 6, "2", None):
+    for version in (0, 7, "2", None):
         run.benchmark.write_text(json.dumps({**recent, "schema_version": version}))
         with pytest.raises(
-            UsageError, match="expected schema_version 1 or 2 or 3 or 4 or 5; found"
+            UsageError, match="expected schema_version 1 or 2 or 3 or 4 or 5 or 6; found"
         ):
             run.read_benchmark()
 

@@ -106,7 +106,7 @@ def test_the_audit_tells_intervals_of_loads_from_intervals_of_processes() -> Non
         assert interval
         narrow.append((apart[0], {**apart[1], "speedup": as_dict(interval)}))
     for measured, met in ((good, True), (narrow, False)):
-        checks = list(audit_coverage.held("a file", 1, measured, 200))
+        checks = list(audit_coverage.held("a file", measured, 200))
         assert [check[-1] for check in checks[:1]] == [met]
     assert str(of_intervals([{"low": 0.9, "high": 1.1}, {"low": 1.01, "high": 1.1}])).startswith(
         "1 of 2: 0.500 [0.013, 0.987]"

@@ -14,8 +14,8 @@ from PIL import Image
 
 from src.backends.base import Profile
 from src.data.preprocessing import Preprocessing
-from src.run.pipeline import STAGES
-from src.shipped import predict, predict_images
+from src.run.pipeline import DECODERS, STAGES
+from src.shipped import jpeg_decoders, predict, predict_images
 from src.worker import pipeline, protocol
 from src.worker.pipeline import ImagePipeline
 from tests.conftest import ROOT
@@ -160,9 +160,34 @@ def test_a_smaller_jpeg_is_decoded_where_the_draft_is_asked_for() -> None:
             lambda image, rule: sides.append(image.size) or function(image, rule),
         )
         timed = ImagePipeline(Network(), FACTS, [large])
-        for decoder in ("pillow", "pillow_draft"):
+        for decoder in ("pillow", "pillow_draft", "simplejpeg"):
+            if decoder == "simplejpeg":
+                pytest.importorskip("simplejpeg")
             timed.once(large, decoder)  # type: ignore[arg-type]
-    assert sides == [(400, 400), (50, 50)]  # at least 27, the side that is resized to
+    # At least 27, the side that is resized to.
+    assert sides == [(400, 400), (50, 50), (50, 50)]
+
+
+def test_decoders_are_imported_before_the_timing_or_left_out_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded: list[str] = []
+
+    def load(name: str) -> None:
+        loaded.append(name)
+        if name == "opencv":
+            raise jpeg_decoders.MissingDecoderError("no opencv")
+
+    monkeypatch.setattr(jpeg_decoders, "load", load)
+    held = ImagePipeline(Network(), FACTS, FILES).classify(DECODERS, ["onnxruntime"])
+    assert loaded == ["simplejpeg", "opencv"]
+    assert held.left_out == {
+        "opencv": "no opencv",
+        "torchvision": "it needs torch, which the file runs without",
+    }
+    with_torch = ImagePipeline(Network(), FACTS, FILES).classify(DECODERS, ["torch"])
+    assert with_torch.left_out == {"opencv": "no opencv"}
+    assert ImagePipeline(Network(), FACTS, FILES).classify().left_out == {}
 
 
 def test_an_answer_that_is_no_number_is_an_error() -> None:
@@ -176,7 +201,8 @@ def test_a_worker_imports_pillow_and_numpy_and_no_other_runtime() -> None:
     code = (
         "import sys, src.worker.server\n"
         "assert {'numpy', 'PIL'} <= set(sys.modules)\n"
-        "print({'torch', 'torchvision', 'onnxruntime', 'openvino', 'lightning'} & set(sys.modules))"
+        "others = {'torch', 'torchvision', 'onnxruntime', 'openvino', 'lightning', 'cv2'}\n"
+        "print((others | {'simplejpeg'}) & set(sys.modules))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT

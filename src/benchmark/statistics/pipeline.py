@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from src.benchmark.statistics import paired
 from src.benchmark.statistics.latency import summarize
+from src.benchmark.statistics.shares import wilson
 from src.run.latency import Interval
 from src.run.pipeline import (
     STAGES,
@@ -89,6 +90,7 @@ def compared(sums: AnswerSums, max_drop: float) -> DecoderAnswers:
     """
     low, high = paired.score_interval(sums.lost, sums.gained, sums.images)
     test = paired.non_inferiority(sums.lost, sums.gained, sums.images, max_drop)
+    flips_low, flips_high = wilson(sums.flips / sums.images, sums.images)
     return DecoderAnswers(
         images=sums.images,
         otherwise=sums.otherwise,
@@ -98,6 +100,8 @@ def compared(sums: AnswerSums, max_drop: float) -> DecoderAnswers:
         delta_high=high,
         mcnemar_p=paired.mcnemar_p(sums.lost, sums.gained),
         flips=sums.flips,
+        flips_low=max(flips_low, 0.0),
+        flips_high=min(flips_high, 1.0),
         lost=sums.lost,
         gained=sums.gained,
         images_needed=test.images_needed if sums.otherwise else None,

@@ -21,8 +21,10 @@ from src.data.pipeline.split import Split
 from src.data.pipeline.threads import in_order
 from src.data.preprocessing import Preprocessing
 from src.run.facts import PreprocessingFacts
-from src.run.pipeline import Decoder, ImageSample
-from src.shipped import predict_images
+from src.run.pipeline import REFERENCE, Decoder, ImageSample
+from src.shipped import jpeg_decoders, predict_images
+from src.shipped.decoder_names import PACKAGES
+from src.shipped.jpeg_decoders import MissingDecoderError
 
 _MOST_BYTES = 32_000_000  # of a sample, unless one file is larger
 
@@ -86,9 +88,9 @@ def sample(
 
 
 def applies(decoder: Decoder, images: EncodedImages) -> bool:
-    """Return True if a decoder gives other pixels than the reference for a file of the sample."""
+    """Return True if a decoder decodes a file of the sample in another way than the reference."""
     rule = rule_of(images.preprocessing)
-    return any(_is_smaller(content, decoder, rule) for content in images.contents)
+    return any(_takes(content, decoder, rule) for content in images.contents)
 
 
 def decoded_by(
@@ -96,51 +98,45 @@ def decoded_by(
     images: ImagesOfSplit,
     positions: Sequence[int],
     preprocessing: PreprocessingFacts,
-) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+) -> list[NDArray[np.float32] | None]:
     """Return a deployed program's inputs for the images at some positions of a split.
 
     Returns:
-        True for each image that the decoder makes smaller than the reference does, (n,), and the
-        inputs of these images, (m, 3, H, W). The inputs of the others are the reference's.
+        The input of each image, (3, H, W); None where it is the reference's, because the decoder
+        decodes the file in no other way.
 
     Raises:
+        MissingDecoderError: the package of the decoder is not installed.
         UnreadableImageError: a file cannot be decoded.
     """
     rule = rule_of(preprocessing)
-    otherwise = np.zeros(len(positions), np.bool_)
-    inputs: list[NDArray[np.float32]] = []
 
     def decode(position: int) -> NDArray[np.float32] | None:
         content = content_of(images, position)
         try:
-            if not _is_smaller(content, decoder, rule):
+            if not _takes(content, decoder, rule):
                 return None
-            at_least = predict_images.least_side(decoder, rule)
-            return predict_images.preprocess(
-                predict_images.read_image(io.BytesIO(content), at_least=at_least), rule
-            )
+            return predict_images.preprocess(_read(content, decoder, rule), rule)
+        except MissingDecoderError:
+            raise
         except Exception as error:  # a damaged file can make a decoder raise anything
             name = images.images.name(int(images.indices[position]))
             raise UnreadableImageError.of(name, str(error)) from error
 
-    if isinstance(images.images, ImageFiles):  # others are PNG, which no decoder makes smaller
-        for index, pixels in enumerate(in_order(decode, positions)):
-            if pixels is not None:
-                inputs.append(pixels)
-                otherwise[index] = True
-    shape = (0, 3, preprocessing.image_size, preprocessing.image_size)
-    return otherwise, np.stack(inputs) if inputs else np.empty(shape, np.float32)
+    if not isinstance(images.images, ImageFiles):  # PNG, which Pillow decodes for every decoder
+        return [None] * len(positions)
+    return list(in_order(decode, positions))
 
 
 def image_of(content: bytes, decoder: Decoder, preprocessing: PreprocessingFacts) -> Image.Image:
     """Return the image of a file as a deployed program decodes it for the network.
 
     Raises:
+        MissingDecoderError: the package of the decoder is not installed.
         UnreadableImageError: it cannot be decoded; the message does not name it.
     """
-    at_least = predict_images.least_side(decoder, rule_of(preprocessing))
     try:
-        return predict_images.read_image(io.BytesIO(content), at_least=at_least)
+        return _read(content, decoder, rule_of(preprocessing))
     except ValueError as error:
         raise UnreadableImageError.of("an image", str(error)) from error
 
@@ -181,12 +177,19 @@ def _kind_and_size(content: bytes, name: str) -> tuple[str, tuple[int, int]]:
         raise UnreadableImageError.of(name, str(error)) from error
 
 
-def _is_smaller(content: bytes, decoder: Decoder, rule: dict[str, object]) -> bool:
-    """Return True if a decoder makes the image of a file smaller than the reference does."""
+def _read(content: bytes, decoder: Decoder, rule: dict[str, object]) -> Image.Image:
     at_least = predict_images.least_side(decoder, rule)
-    if at_least is None:
+    return predict_images.read_image(io.BytesIO(content), at_least=at_least, decoder=decoder)
+
+
+def _takes(content: bytes, decoder: Decoder, rule: dict[str, object]) -> bool:
+    """Return True if a decoder decodes a file in another way than the reference."""
+    if decoder == REFERENCE:
         return False
     with Image.open(io.BytesIO(content), formats=predict_images.formats()) as file:
+        if decoder in PACKAGES:
+            return jpeg_decoders.takes(file)
+        at_least = predict_images.least_side(decoder, rule)
         before = file.size
-        file.draft(None, (at_least, at_least))
+        file.draft(None, (at_least, at_least) if at_least is not None else None)
         return file.size != before

@@ -12,7 +12,7 @@ from src.report.sections.rows import measured, name_of
 from src.report.sections.speedups import Evidence
 from src.report.sections.verdicts import delta_of_answers, verdict_of_answers
 from src.run.latency import Cell as Timing
-from src.run.pipeline import REFERENCE, STAGES, ImageSample, Pipeline, Stage
+from src.run.pipeline import REFERENCE, STAGES, DecoderAnswers, ImageSample, Pipeline, Stage
 from src.run.results import Results
 from src.run.row import Row
 
@@ -74,7 +74,7 @@ def sentences(results: Results) -> Iterator[str]:
             continue
         yield _by_stage(row, pipeline)
         yield from _faster_decoder(row)
-        yield _cost(row, _fastest_within_budget(row) or pipeline)
+        yield _cost(row, next(iter(row.faster_pipelines()), pipeline))
 
 
 def dominant(pipeline: Pipeline) -> tuple[Stage, float]:
@@ -117,7 +117,7 @@ def _faster_decoder(row: Row) -> Iterator[str]:
             continue
         interval = f"[{100 * answers.delta_low:+.1f}, {100 * answers.delta_high:+.1f}]"
         changed = (
-            f"{answers.flips} of {answers.images:,} answers change, "
+            f"{answers.flips} of {answers.images:,} answers change{_share_of_flips(answers)}, "
             f"{100 * answers.delta_top1:+.1f} points {interval}"
         )
         interval_of_gain = speedups.interval_of(gain)
@@ -137,14 +137,12 @@ def _faster_decoder(row: Row) -> Iterator[str]:
         yield f"Decoded by {pipeline.decoder}, it is {speed}; {changed}: {advice}."
 
 
-def _fastest_within_budget(row: Row) -> Pipeline | None:
-    """Return the pipeline of the fastest decoder that keeps the budget and is measurably faster."""
-    faster = [
-        pipeline
-        for pipeline in row.pipeline
-        if pipeline.keeps_budget and pipeline.over_reference and pipeline.over_reference.low > 1
-    ]
-    return min(faster, key=lambda pipeline: pipeline.whole.p50_s, default=None)
+def _share_of_flips(answers: DecoderAnswers) -> str:
+    """Return the interval of the share of changed answers; nothing if it was not computed."""
+    low, high = answers.flips_low, answers.flips_high
+    if low is None or high is None:
+        return ""
+    return f" [{number(low, 100, 2)}, {number(high, 100, 2)}] %"
 
 
 def _cost(row: Row, pipeline: Pipeline) -> str:
@@ -224,7 +222,9 @@ def _cpu_seconds(entry: Timed) -> Cell:
 
 def _flips(entry: Timed) -> Cell:
     answers = entry.pipeline.answers
-    return Cell(str(answers.flips), value=answers.flips) if answers else Cell(MISSING)
+    if answers is None:
+        return Cell(MISSING)
+    return Cell(str(answers.flips), _share_of_flips(answers).strip(), value=answers.flips)
 
 
 def _notes(results: Results, sample: ImageSample) -> Iterator[str]:
@@ -255,5 +255,19 @@ def _notes(results: Results, sample: ImageSample) -> Iterator[str]:
             f"{REFERENCE} decodes as the evaluation does. Other decoders give other pixels: "
             "changed answers, delta and verdict compare the row's own answers after either on all "
             f"images of the {results.dataset.split} split, with a budget of "
-            f"{points(results.options.max_accuracy_drop)}, tested as those of an int8 file."
+            f"{points(results.options.max_accuracy_drop)}, tested as those of an int8 file. "
+            "Changed answers have Wilson's 95 % interval of their share."
         )
+    yield from _left_out(results)
+
+
+def _left_out(results: Results) -> Iterator[str]:
+    """Yield the reason of each decoder that was not timed with some files."""
+    files: dict[tuple[str, str], list[str]] = {}
+    rows = measured(results)
+    for row in rows:
+        for decoder, reason in row.decoders_left_out.items():
+            files.setdefault((decoder, reason), []).append(name_of(row))
+    for (name, reason), names in files.items():
+        which = "" if len(names) == len(rows) else f" with {', '.join(names)}"
+        yield f"The decoder {name} was left out{which}: {reason}."

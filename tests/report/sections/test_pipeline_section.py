@@ -86,6 +86,61 @@ def test_a_decoder_that_is_not_measurably_faster_is_not_called_faster() -> None:
     assert "with pillow classifies" in cost
 
 
+def test_changed_answers_have_the_interval_of_their_share() -> None:
+    flips = {"flips_low": 0.0019, "flips_high": 0.0162}
+    made = section(measured(pipeline(), drafted(answers=flips)))
+    assert "3 of 540 answers change [0.19, 1.62] %, -0.4 points" in made.sentences[1]
+    (draft,) = [row for row in made.table.rows if "pillow_draft" in row.name]
+    assert [cell.interval for cell in draft.cells if cell.figure == "3"] == ["[0.19, 1.62] %"]
+    assert "Wilson's 95 % interval of their share" in " ".join(made.notes)
+
+
+def test_decoders_that_were_left_out_are_named_with_the_reason_and_the_files() -> None:
+    content = measured(pipeline())
+    missing = {"simplejpeg": "not installed"}
+    for entry, left_out in zip(content["rows"], ({"torchvision": "no torch"}, {}), strict=True):
+        entry["decoders_left_out"] = missing | left_out
+    notes = section(content).notes
+    assert notes[-2:] == [
+        "The decoder simplejpeg was left out: not installed.",
+        "The decoder torchvision was left out with onnx_int8 on cpu: no torch.",
+    ]
+
+
+def of_gain(decoder: str, gain: float, **changes: Any) -> dict[str, Any]:
+    interval = {"value": gain, "low": gain - 0.2, "high": gain + 0.2, "processes": 5}
+    return drafted(over_reference=interval, **changes) | {"decoder": decoder}
+
+
+@pytest.mark.parametrize(
+    ("gains", "order"),
+    [
+        ((2.0, 2.5, 3.0), ["opencv", "simplejpeg", "pillow_draft"]),
+        ((2.0, 2.1, 2.15), ["pillow_draft", "simplejpeg", "opencv"]),  # leads within the noise
+        ((2.0, 2.1, 2.25), ["opencv", "pillow_draft", "simplejpeg"]),
+        ((1.1, 2.0, 1.1), ["simplejpeg"]),
+    ],
+)
+def test_a_decoder_is_preferred_for_a_measurable_lead_only(
+    gains: tuple[float, ...], order: list[str]
+) -> None:
+    names = ("pillow_draft", "simplejpeg", "opencv")
+    others = [of_gain(name, gain) for name, gain in zip(names, gains, strict=True)]
+    (first, _) = record(measured(pipeline(), *others)).rows
+    assert [figures.decoder for figures in first.faster_pipelines()] == order
+
+
+def test_the_fastest_of_several_decoders_is_the_one_of_the_cost_and_the_chart() -> None:
+    failing = of_gain("opencv", 4.0, answers={"verdict": "fail"})
+    content = measured(pipeline(), drafted(), of_gain("simplejpeg", 3.0), failing)
+    *_, cost = section(content).sentences
+    assert "with simplejpeg classifies" in cost
+    (chart,) = [chart for chart in charts(record(content)) if chart.name == "pipeline"]
+    (axes,) = chart.draw().axes
+    names = [text.get_text().replace("\n", "") for text in axes.get_yticklabels()]
+    assert names == ["onnx_int8", "onnx_int8(simplejpeg)"]
+
+
 def test_the_table_has_every_stage_and_the_whole() -> None:
     table = section(measured(pipeline(), drafted())).table
     assert [head.line for head in table.heads] == [

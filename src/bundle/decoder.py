@@ -1,0 +1,89 @@
+"""The decoder of a bundle: the fastest that was measured to keep the accuracy budget."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from src.bundle.options import BundleOptions
+from src.errors import UsageError
+from src.run.pipeline import REFERENCE, Decoder
+from src.run.row import Row
+from src.shipped.decoder_names import PACKAGES
+from src.shipped.jpeg_decoders import MissingDecoderError, load
+
+# Packages that a bundle asks for in this minor version: torchvision has deprecated its decoders.
+SAME_MINOR = frozenset({"torchvision"})
+
+
+def chosen(name: str, row: Row | None, options: BundleOptions) -> Decoder:
+    """Return the decoder to ship with a format.
+
+    Args:
+        name: the format.
+        row: its figures on a CPU; None if it was not measured.
+        options: with the decoder, if the user named one.
+
+    Raises:
+        UsageError: the decoder that was named was not scored with this file, its test did not pass,
+            or its package is not installed.
+    """
+    if options.embedded or options.decoder == REFERENCE:
+        return REFERENCE
+    if options.decoder is not None:
+        _require_budget(name, row, options.decoder)
+        if problem := _missing(options.decoder):
+            raise UsageError(
+                "decoder",
+                expected="a decoder whose package is installed, as the bundle names its version",
+                found=f"{options.decoder} ({problem})",
+                remedy=f"install it, or leave out decoder={options.decoder}",
+            )
+        return options.decoder
+    # Measured elsewhere, its package may be missing here.
+    faster = [figures.decoder for figures in row.faster_pipelines()] if row else []
+    return next((decoder for decoder in faster if _missing(decoder) is None), REFERENCE)
+
+
+def packages(decoder: Decoder) -> tuple[str, ...]:
+    """Return the packages that a decoder needs besides Pillow, as pip calls them.
+
+    OpenCV may be installed by another package than the one that this project names.
+    """
+    if decoder not in PACKAGES:
+        return ()
+    module, package = PACKAGES[decoder]
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return tuple(metadata.packages_distributions().get(module, [package])[:1])
+    return (package,)
+
+
+def _missing(decoder: Decoder) -> str | None:
+    try:
+        if decoder in PACKAGES:
+            load(decoder)
+    except MissingDecoderError as error:
+        return str(error)
+    return None
+
+
+def _require_budget(name: str, row: Row | None, decoder: Decoder) -> None:
+    """Refuse a decoder that was not shown to keep the accuracy budget with this file.
+
+    Raises:
+        UsageError: it was not scored with this file, or its test did not pass.
+    """
+    pipeline = row.pipeline_of(decoder) if row else None
+    if pipeline and pipeline.keeps_budget:
+        return
+    answers = pipeline.answers if pipeline else None
+    reason = row.decoders_left_out.get(decoder) if row else None
+    verdict = f"whose verdict is {answers.verdict if answers else 'not known'}"
+    raise UsageError(
+        "decoder",
+        expected=f"a decoder that was measured to keep the accuracy budget with {name}",
+        found=f"{decoder}, {verdict}{f' ({reason})' if reason else ''}",
+        remedy=f"measure the run's JPEGs with benchmark.decoders=[{REFERENCE},{decoder}], or leave "
+        f"it at {REFERENCE}",
+    )
