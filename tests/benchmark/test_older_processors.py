@@ -226,7 +226,7 @@ def test_without_a_fitting_emulator_the_reason_names_the_remedy(
     emulator: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert emulation.restricting("avx2").emulator is not None
-    emulation._version.cache_clear()
+    emulation.version_of.cache_clear()
     emulator.write_text(QEMU.replace("VERSION", "6.2.0"))
     with pytest.raises(CannotHideError, match=r"faulting, and qemu-x86_64 6.2.0 emulates no AVX2"):
         emulation.restricting("avx2")
