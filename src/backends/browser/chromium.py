@@ -12,6 +12,7 @@ from src.backends.base import Unavailable
 from src.system import sessions
 
 _ROOT = Path(__file__).parents[3]
+KEEPER = "src.backends.browser.keeper"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -45,16 +46,20 @@ class Chromium:
     """
 
     def __init__(self, path: str, address: str) -> None:
-        profile = tempfile.mkdtemp(prefix="lightship-browser-")
-        arguments = [path, *_FLAGS, f"--user-data-dir={profile}", address]
-        self._keeper = subprocess.Popen(
-            [sys.executable, "-m", "src.backends.browser.keeper", profile, *arguments],
-            cwd=_ROOT,
-            start_new_session=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        self._profile = Path(tempfile.mkdtemp(prefix="lightship-browser-"))
+        arguments = [path, *_FLAGS, f"--user-data-dir={self._profile}", address]
+        try:
+            self._keeper = subprocess.Popen(
+                [sys.executable, "-m", KEEPER, str(self._profile), *arguments],
+                cwd=_ROOT,
+                start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        except BaseException:
+            self._profile.rmdir()
+            raise
 
     @property
     def exit_code(self) -> int | None:
@@ -79,4 +84,9 @@ class Chromium:
         """End all processes of the browser, and remove its profile."""
         if self._keeper.stdin is not None:
             self._keeper.stdin.close()
-        self._keeper.wait(_END_SECONDS)
+        try:
+            self._keeper.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:  # it is stopped, or the machine is very slow
+            sessions.kill(self._keeper.pid)
+            self._keeper.wait()
+        shutil.rmtree(self._profile, ignore_errors=True)  # there is nothing left by the keeper

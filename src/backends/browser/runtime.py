@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import re
 import time
@@ -36,15 +37,15 @@ class BrowserRuntime(SelfTimed):
 
     def __init__(self, path: Path) -> None:
         program = chromium.program()
-        self._server = Server(packages.files(), path)
-        self._browser = chromium.Chromium(program, self._server.address)
         self._held: Batch | None = None
         self._empty_bytes: int | None = None
-        try:
+        with contextlib.ExitStack() as opened:
+            self._server = Server(packages.files(), path)
+            opened.callback(self._server.close)
+            self._browser = chromium.Chromium(program, self._server.address)
+            opened.callback(self._browser.close)
             self.settings = self._opened()
-        except BaseException:
-            self.close()
-            raise
+            self._opened_parts = opened.pop_all()
 
     def _opened(self) -> Settings:
         """Wait for the page, load the file in it, and return what they report.
@@ -124,8 +125,7 @@ class BrowserRuntime(SelfTimed):
 
     def close(self) -> None:
         """End the browser. It also ends with this process."""
-        self._browser.close()
-        self._server.close()
+        self._opened_parts.close()
 
     def _images_held(self) -> int:
         if self._held is None:
