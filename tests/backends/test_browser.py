@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from src.backends.base import Unavailable
-from src.backends.browser import chromium, packages
+from src.backends.browser import chromium, packages, runtime
 from src.backends.browser.chromium import Chromium
 from src.backends.browser.runtime import BrowserRuntime
 from src.backends.browser.server import Server
 from src.errors import LightshipError
+from src.worker import stopwatch
 from tests.conftest import ROOT
 
 
@@ -132,6 +137,22 @@ def program(path: Path, script: str) -> str:
     return str(path)
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """Return False for a process that has ended, though nobody may have waited for it."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
 def test_a_browser_that_ends_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = program(tmp_path / "browser", "exit 7")
     monkeypatch.setattr(chromium, "program", lambda: path)
@@ -158,6 +179,70 @@ def test_all_processes_of_a_browser_end_with_the_one_that_asked_for_it(tmp_path:
     browser.close()
     assert not profile.exists()
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_browser_ends_when_its_keeper_is_killed(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    path = program(tmp_path / "browser", f"echo $$ > {note}.part; mv {note}.part {note}; sleep 600")
+    browser = Chromium(path, "about:blank")
+    try:
+        wait_for(note.exists)
+        pid = int(note.read_text())
+        os.kill(browser._keeper.pid, signal.SIGKILL)
+        wait_for(lambda: not is_running(pid))
+    finally:
+        browser.close()
+    assert not browser._profile.exists()
+
+
+def test_a_keeper_that_does_not_end_is_killed_with_its_browser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chromium, "_END_SECONDS", 0.1)
+    browser = Chromium(program(tmp_path / "browser", "sleep 600"), "about:blank")
+    os.kill(browser._keeper.pid, signal.SIGSTOP)
+    browser.close()
+    assert browser.exit_code == -signal.SIGKILL
+    assert not browser._profile.exists()
+
+
+def test_a_browser_that_cannot_be_started_leaves_no_server_and_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Server] = []
+    monkeypatch.setattr(Server, "close", closed.append)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(chromium, "program", lambda: "browser")
+    monkeypatch.setattr(packages, "files", dict)
+    monkeypatch.setattr("subprocess.Popen", Mock(side_effect=OSError("no more processes")))
+    with pytest.raises(OSError, match="no more processes"):
+        BrowserRuntime(tmp_path / "model.onnx")
+    (server,) = closed
+    server.shutdown()
+    server.server_close()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_browser_may_be_had_with_chromium_and_its_files_or_npm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(packages, "ROOT", tmp_path)
+    assert not packages.may_be_had()
+    program(tmp_path / "chromium", "exit")
+    assert not packages.may_be_had()
+    with monkeypatch.context() as patch:
+        patch.setattr(packages, "kept", lambda: True)
+        assert packages.may_be_had()
+    program(tmp_path / "npm", "exit")
+    assert packages.may_be_had()
+
+
+def test_the_page_warms_up_and_settles_as_the_stopwatch() -> None:
+    page = (packages.PAGE / "benchmark.js").read_text(encoding="utf-8")
+    assert f"const WINDOW_CALLS = {stopwatch.WINDOW_CALLS};" in page
+    assert f"const WINDOW_SECONDS = {stopwatch.WINDOW_SECONDS};" in page
+    assert runtime._SETTLE_SECONDS == stopwatch.TURN_WARMUP_SECONDS
 
 
 @pytest.mark.slow
@@ -187,20 +272,20 @@ def test_a_file_answers_in_chromium_as_natively(tmp_path: Path) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.save(model, path)
     images = np.random.default_rng(1).normal(size=(5, 3, 4, 4)).astype(np.float32)
-    runtime = BrowserRuntime(path)
+    page = BrowserRuntime(path)
     try:
         [expected] = onnxruntime.InferenceSession(path).run(None, {"images": images})
-        assert np.allclose(runtime(images), expected, atol=1e-5)
-        runtime.hold(images[:2])
-        assert runtime.warm_up(0.5, 2.0) in {True, False}
-        turn, logits = runtime.time(7, 60.0)
+        assert np.allclose(page(images), expected, atol=1e-5)
+        page.hold(images[:2])
+        assert page.warm_up(0.5, 2.0) in {True, False}
+        turn, logits = page.time(7, 60.0)
         assert len(turn.seconds) == 7
         assert turn.elapsed_seconds >= sum(turn.seconds) * 0.99
         assert np.allclose(logits, expected[:2], atol=1e-5)
-        assert (runtime.peak_bytes() or 0) > 0
-        assert runtime.settings["input"] == "float32 NCHW"
+        assert (page.peak_bytes() or 0) > 0
+        assert page.settings["input"] == "float32 NCHW"
         path.write_bytes(b"no model")
     finally:
-        runtime.close()
+        page.close()
     with pytest.raises(LightshipError, match=r"^browser: "):
         BrowserRuntime(path)

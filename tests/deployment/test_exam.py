@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -144,6 +145,37 @@ def test_the_exam_is_taken_and_written_without_torch(
     assert "holds there" in comparison.answers()[0]
     assert comparison.answers()[0].endswith("the file is the run's.")
     assert len({testbed.processor for testbed in comparison.testbeds}) == 1
+
+
+def test_an_exam_of_answers_has_no_speed_and_is_compared(
+    run: Run, bundle: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "measurement.json"
+    ended = classify(bundle, "--exam", "--answers", "--images", "31", "--output", output)
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert ", 31 of " in lines[0]
+    assert "speed and memory: not measured" in lines
+    assert lines[-2].startswith("result: holds here")
+    assert not re.search(r"\d ms|MB", ended.stdout)
+    record = exam.read(output)
+    assert record.holds
+    assert (record.row.verdict, record.answers.images) == ("same", 31)
+    assert record.cell is record.pipeline is record.call_seconds is None
+    assert record.row.load_seconds is record.row.first_inference_seconds is None
+    values = json.loads(output.read_text())
+    output.write_text(json.dumps(values | {"schema_version": 1}))
+    with pytest.raises(UsageError, match=r"rows\[0\].latency"):
+        exam.read(output)
+    output.write_text(json.dumps(values))
+    taken = exams_among([str(output)])
+    comparison = Comparison.of(collect([str(run.folder)]), None, 1.0, taken)
+    first, *_ = comparison.answers()
+    assert "holds there: no answer flips of 31 images" in first
+    assert first.endswith("; its speed there was not measured; the file is the run's.")
+    assert all("exam" not in candidate.run for candidate in comparison.rows())
+    with pytest.raises(UsageError, match="RUN: expected a run, or an exam with times"):
+        Comparison.of([], None, None, taken)
 
 
 def test_the_exam_refuses_a_wrong_command_in_one_line(bundle: Path, tmp_path: Path) -> None:
