@@ -162,7 +162,8 @@ def emulated(model: str, root: Path, packages: Path) -> Iterator[Emulated]:
         view = folder / "root"  # the system with a processor of its own
         view.mkdir()
         for entry in root.iterdir():
-            (view / entry.name).symlink_to(entry)
+            if entry.name != "proc":
+                (view / entry.name).symlink_to(entry)
         python = folder / "python"
         words = [qemu, "-cpu", model, "-L", str(view), str(python_of(root))]
         python.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
