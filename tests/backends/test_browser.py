@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 from src.backends.base import Unavailable
 from src.backends.browser import chromium, packages, runtime
 from src.backends.browser.chromium import Chromium
 from src.backends.browser.runtime import BrowserRuntime
-from src.backends.browser.server import Server
+from src.backends.browser.server import Result, Server
 from src.errors import LightshipError
 from src.worker import stopwatch
 from tests.conftest import ROOT
@@ -154,10 +155,10 @@ def is_running(pid: int) -> bool:
 
 
 def test_a_browser_that_ends_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = program(tmp_path / "browser", "exit 7")
+    path = program(tmp_path / "browser", "echo 'no libX11.so.6' >&2; exit 7")
     monkeypatch.setattr(chromium, "program", lambda: path)
     monkeypatch.setattr(packages, "files", dict)
-    with pytest.raises(LightshipError, match="the browser ended with exit code 7"):
+    with pytest.raises(LightshipError, match=r"exit code 7: no libX11\.so\.6$"):
         BrowserRuntime(tmp_path / "model.onnx")
 
 
@@ -238,6 +239,20 @@ def test_a_browser_may_be_had_with_chromium_and_its_files_or_npm(
     assert packages.may_be_had()
 
 
+def test_the_cpu_time_of_a_turn_is_that_of_its_timed_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = object.__new__(BrowserRuntime)
+    counted = iter([5.0, 5.4])  # 0.4 s for four calls, the first of which is not timed
+    page._browser = Mock(cpu_seconds=lambda: next(counted))
+    page._held = np.zeros((1, 3, 4, 4), np.float32)
+    page._server = Mock(logits=np.zeros(3, "<f4").tobytes())
+    result = Result(seconds=[0.1] * 3, elapsed_seconds=0.3, task_seconds=0.4)
+    monkeypatch.setattr(BrowserRuntime, "_ask", lambda *_: result)
+    turn, _ = page.time(3, 1.0)
+    assert turn.cpu_seconds == pytest.approx(0.3)
+
+
 def test_the_page_warms_up_and_settles_as_the_stopwatch() -> None:
     page = (packages.PAGE / "benchmark.js").read_text(encoding="utf-8")
     assert f"const WINDOW_CALLS = {stopwatch.WINDOW_CALLS};" in page
@@ -247,7 +262,6 @@ def test_the_page_warms_up_and_settles_as_the_stopwatch() -> None:
 
 @pytest.mark.slow
 def test_a_file_answers_in_chromium_as_natively(tmp_path: Path) -> None:
-    import numpy as np
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper
@@ -281,6 +295,7 @@ def test_a_file_answers_in_chromium_as_natively(tmp_path: Path) -> None:
         turn, logits = page.time(7, 60.0)
         assert len(turn.seconds) == 7
         assert turn.elapsed_seconds >= sum(turn.seconds) * 0.99
+        assert page._ask("time", {"samples": 1, "max_seconds": 1.0}).task_seconds > 0
         assert np.allclose(logits, expected[:2], atol=1e-5)
         assert (page.peak_bytes() or 0) > 0
         assert page.settings["input"] == "float32 NCHW"

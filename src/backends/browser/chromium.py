@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from src.backends.base import Unavailable
+from src.errors import one_line
 from src.system import sessions
 
 _ROOT = Path(__file__).parents[3]
@@ -21,6 +22,7 @@ _FLAGS = (
     *("--disable-crash-reporter", "--disable-breakpad"),
 )
 _END_SECONDS = 10.0
+_MOST_SHOWN = 200  # characters of its own words
 
 
 def program() -> str:
@@ -47,6 +49,7 @@ class Chromium:
 
     def __init__(self, path: str, address: str) -> None:
         self._profile = Path(tempfile.mkdtemp(prefix="lightship-browser-"))
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the browser
         arguments = [path, *_FLAGS, f"--user-data-dir={self._profile}", address]
         try:
             self._keeper = subprocess.Popen(
@@ -55,9 +58,10 @@ class Chromium:
                 start_new_session=True,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=self._log,
             )
         except BaseException:
+            self._log.close()
             self._profile.rmdir()
             raise
 
@@ -65,6 +69,11 @@ class Chromium:
     def exit_code(self) -> int | None:
         """Exit code of the browser; None while it runs."""
         return self._keeper.poll()
+
+    def last_words(self) -> str:
+        """Return the end of what it wrote to standard error, in one line."""
+        self._log.seek(0)
+        return one_line(self._log.read().decode(errors="replace"))[-_MOST_SHOWN:]
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that all processes of the browser have used so far."""
@@ -89,4 +98,5 @@ class Chromium:
         except subprocess.TimeoutExpired:  # it is stopped, or the machine is very slow
             sessions.kill(self._keeper.pid)
             self._keeper.wait()
+        self._log.close()
         shutil.rmtree(self._profile, ignore_errors=True)  # there is nothing left by the keeper

@@ -30,7 +30,6 @@ def main(profile: str, *command: str) -> int:
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
         preexec_fn=_end_with_keeper,  # noqa: PLW1509  # there is no other thread yet
     )
     threading.Thread(target=_end_with_parent, args=[browser], daemon=True).start()

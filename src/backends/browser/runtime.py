@@ -55,7 +55,10 @@ class BrowserRuntime(SelfTimed):
         """
         page = self._result()
         if not page.isolated:
-            raise LightshipError("browser: expected an isolated page, for its clock; found none")
+            raise LightshipError(
+                "browser: expected an isolated page, for its clock; found none; install a newer "
+                "Chromium"
+            )
         self._empty_bytes = self._browser.page_bytes("VmRSS")
         loaded = self._ask("load")
         return {
@@ -111,7 +114,9 @@ class BrowserRuntime(SelfTimed):
         before = self._browser.cpu_seconds()
         result = self._ask("time", {"samples": samples, "max_seconds": max_seconds})
         used = self._browser.cpu_seconds() - before
-        turn = OwnTurn(result.seconds, result.elapsed_seconds, max(used, 0.0))
+        # The system counts the CPU time of the whole task, which has a call that is not timed.
+        share = result.elapsed_seconds / max(result.task_seconds, result.elapsed_seconds)
+        turn = OwnTurn(result.seconds, result.elapsed_seconds, max(used, 0.0) * share)
         return turn, self._logits(self._images_held())
 
     def cpu_seconds(self) -> float:
@@ -161,7 +166,10 @@ class BrowserRuntime(SelfTimed):
                 result = self._server.results.get(timeout=1)
             except queue.Empty:
                 if (code := self._browser.exit_code) is not None:
-                    raise LightshipError(f"the browser ended with exit code {code}") from None
+                    words = self._browser.last_words()
+                    raise LightshipError(
+                        f"the browser ended with exit code {code}{f': {words}' if words else ''}"
+                    ) from None
                 continue
             if result.error is not None:
                 raise LightshipError(f"browser: {result.error}")
