@@ -71,6 +71,7 @@ def unpacked(path: Path) -> Iterator[Path]:
         if not path.is_dir():
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lightship-")))
             _unpack(path, folder)
+            folder = next((program.parent for program in folder.glob(f"*/{PROGRAM}")), folder)
         if not (folder / PROGRAM).is_file():
             raise _wrong(path, f"no {PROGRAM} in it", "pack one with python -m src.bundle RUN")
         if not (folder / EXAM).is_file():

@@ -75,10 +75,10 @@ def _conclusion(exam: Exam, drift: Drift, home: Changes, record: Json) -> str:
         return "result: DOES NOT HOLD here"
     if home.flips:
         return f"result: {home.flips} answers flip here, within what rounding explains"
-    if drift.beyond_rounding:
-        return "result: holds here: no answer flips, though this machine rounds otherwise"
     if len(exam.labels) < LEAST_SAME:
         return "result: no answer flips here, on too few images to tell more"
+    if drift.beyond_rounding:
+        return "result: holds here: no answer flips, though this machine rounds otherwise"
     there = f"; the measured verdict {exam.measured_verdict!r} is valid here"
     return f"result: holds here{there if exam.measured_verdict else ''}"
 

@@ -211,7 +211,7 @@ def test_a_browser_that_cannot_be_started_leaves_no_server_and_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[Server] = []
-    monkeypatch.setattr(Server, "close", closed.append)
+    monkeypatch.setattr(Server, "close", lambda server: closed.append(server))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(chromium, "program", lambda: "browser")
     monkeypatch.setattr(packages, "files", dict)

@@ -10,7 +10,7 @@ from src.backends.browser import packages
 from src.benchmark import up_to_date
 from src.benchmark.plan import planned_with_baseline
 from src.benchmark.suite import measure
-from src.compare.comparability import testbed_of
+from src.compare import comparability
 from src.report.charts.tradeoff import points_of_run
 from src.report.sections import measurements, recommendation
 from src.run.folder import Run
@@ -72,7 +72,7 @@ def test_a_skipped_browser_is_measured_once_there_is_one(
 def test_a_page_is_another_place_than_its_processor(run: Run) -> None:
     only(run, "eager", "talking")
     results = measure(run, Data(), replace(BROWSER, memory=False), silent)
-    native, page = (testbed_of(results, device) for device in ("cpu", "browser"))
+    native, page = (comparability.testbed_of(results, device) for device in ("cpu", "browser"))
     assert str(page).startswith(native.processor)
     assert str(page).endswith(", in a web page, 1 thread")
     points = points_of_run(results, results.rows, 1, dict.fromkeys(["eager", "talking"], "black"))

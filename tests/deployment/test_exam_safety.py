@@ -482,7 +482,8 @@ def test_few_images_are_no_proof_of_the_same_network(
 ) -> None:
     taken = exam_files.read(planted[0]).first(count)
     answers = Answers.of(taken, taken.answers, taken.class_names)
-    record = exam_record.record_of(taken, answers, Measurement(), 1.0)
+    untimed_exam = Measurement(loaded=[{"threads": 2, "takes_pixels": False}])
+    record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
     assert not answers.problems
     *_, last = summary.lines(taken, answers.drift, answers.home, record)
     is_enough = count == LEAST_SAME

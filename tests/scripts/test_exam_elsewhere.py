@@ -122,7 +122,8 @@ def test_the_exam_runs_on_the_emulated_processor_and_so_do_its_processes(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    zipped = shutil.make_archive(str(tmp_path / "model"), "zip", bundle)
+    # As a bundle: all its files in one folder.
+    zipped = shutil.make_archive(str(tmp_path / "model"), "zip", bundle.parent, bundle.name)
     output = tmp_path / "there.json"
     words = (zipped, "--cpu", "cortex-a72", "--images", 16, "--output", output)
     assert run(*words) == 7  # as the bundle's own program ended
