@@ -105,7 +105,7 @@ def _missing_rows(old: Results, new: Results) -> list[Finding]:
     if new.image_sample is None:
         return findings  # no pipeline was asked for, with which embedded files are measured
     present_files = {file.key for file in embedded.files(new)}
-    reasons = {
+    reasons: dict[tuple[str, str], str] = {
         (row.embedded.folder, row.device): f"{row.embedded.status}: {row.embedded.reason}"
         for row in new.rows
         if row.embedded

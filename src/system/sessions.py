@@ -52,6 +52,11 @@ def kill(leader: int, spared: int | None = None) -> int:
     return len(pids)
 
 
+def threads(pid: int) -> list[int]:
+    """Return the numbers of the threads of a process; none if they are not known."""
+    return [int(path.name) for path in (_PROC / str(pid) / "task").glob("[0-9]*")]
+
+
 def status_bytes(pid: int, name: str) -> int | None:
     """Return a size from ``/proc/PID/status``, such as ``VmHWM``; None if it is not known."""
     try:

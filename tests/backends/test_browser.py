@@ -207,11 +207,28 @@ def test_a_keeper_that_does_not_end_is_killed_with_its_browser(
     assert not browser._profile.exists()
 
 
+def test_the_page_gets_the_priority_of_its_worker(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    child = f'sh -c "touch {note}; sleep 600; : --type=renderer"'  # as Chromium marks a page
+    browser = Chromium(program(tmp_path / "browser", f"{child} &\nwait"), "about:blank")
+    try:
+        wait_for(note.exists)
+        lower = browser.page_nice() + 2
+        browser.raise_page(lower)
+        assert browser.page_nice() == lower
+    finally:
+        browser.close()
+
+
 def test_a_browser_that_cannot_be_started_leaves_no_server_and_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[Server] = []
-    monkeypatch.setattr(Server, "close", lambda server: closed.append(server))
+
+    def closing(server: Server) -> None:
+        closed.append(server)
+
+    monkeypatch.setattr(Server, "close", closing)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(chromium, "program", lambda: "browser")
     monkeypatch.setattr(packages, "files", dict)
@@ -299,6 +316,7 @@ def test_a_file_answers_in_chromium_as_natively(tmp_path: Path) -> None:
         assert np.allclose(logits, expected[:2], atol=1e-5)
         assert (page.peak_bytes() or 0) > 0
         assert page.settings["input"] == "float32 NCHW"
+        assert page.nice() == os.getpriority(os.PRIO_PROCESS, 0)
         path.write_bytes(b"no model")
     finally:
         page.close()

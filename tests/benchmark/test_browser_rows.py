@@ -31,6 +31,7 @@ def test_a_browser_is_measured_as_rows_of_their_own_when_it_is_asked_for(run: Ru
     assert row.latency[0].peak_memory is not None
     assert row.latency[0].peak_memory.peak_rss_bytes == 123
     assert (row.verdict, row.setting("threads")) == ("same", 1)
+    assert row.nice == 3  # of the page, not of the worker beside it
     shifted = results.row("shifted", "browser")
     assert shifted is not None
     assert "logits differ by" in str(shifted.reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from src.backends.base import Unavailable
-from src.errors import one_line
+from src.errors import LightshipError, one_line
 from src.system import sessions
 
 _ROOT = Path(__file__).parents[3]
@@ -79,15 +81,34 @@ class Chromium:
         """Return the CPU time that all processes of the browser have used so far."""
         return sum(member.cpu_seconds for member in sessions.members(self._keeper.pid))
 
+    def raise_page(self, nice: int) -> None:
+        """Give the page the priority of this process; Chromium has chosen one of its own."""
+        for thread in sessions.threads(self._page()):
+            with contextlib.suppress(OSError):  # not permitted, or it has ended
+                os.setpriority(os.PRIO_PROCESS, thread, nice)
+
+    def page_nice(self) -> int:
+        """Return the priority of the page's process."""
+        return os.getpriority(os.PRIO_PROCESS, self._page())
+
     def page_bytes(self, name: str) -> int | None:
         """Return a size of the page's process, such as ``VmRSS`` or ``VmHWM``; None if unknown."""
-        sizes = [
-            sessions.status_bytes(member.pid, name)
+        return sessions.status_bytes(self._page(), name)
+
+    def _page(self) -> int:
+        """Return the process of the page; Chromium keeps another, smaller one in store.
+
+        Raises:
+            LightshipError: there is none.
+        """
+        sizes = {
+            member.pid: sessions.status_bytes(member.pid, "VmRSS") or 0
             for member in sessions.members(self._keeper.pid)
             if "--type=renderer" in sessions.command_line(member.pid)
-        ]
-        known = [size for size in sizes if size is not None]
-        return max(known) if known else None
+        }
+        if not sizes:
+            raise LightshipError("browser: the process of the page has ended, or is not known here")
+        return max(sizes, key=sizes.__getitem__)
 
     def close(self) -> None:
         """End all processes of the browser, and remove its profile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import re
 import time
@@ -61,6 +62,7 @@ class BrowserRuntime(SelfTimed):
             )
         self._empty_bytes = self._browser.page_bytes("VmRSS")
         loaded = self._ask("load")
+        self._browser.raise_page(os.getpriority(os.PRIO_PROCESS, 0))
         return {
             "runtime": f"onnxruntime-web {page.version}",
             "device": "browser",
@@ -122,6 +124,10 @@ class BrowserRuntime(SelfTimed):
     def cpu_seconds(self) -> float:
         """See :class:`SelfTimed`."""
         return self._browser.cpu_seconds()
+
+    def nice(self) -> int:
+        """See :class:`SelfTimed`."""
+        return self._browser.page_nice()
 
     def peak_bytes(self) -> int | None:
         """Return the peak of the page's process above that of the page without the file."""
