@@ -14,6 +14,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from src.models import torchvision_networks
+from src.run import results
 from tests.conftest import ROOT
 from tests.test_imports import FLOORS
 
@@ -191,3 +192,8 @@ def test_the_floors_of_the_architecture_page_are_those_of_the_code() -> None:
     assert [(int(height), set(rooms.split())) for height, rooms in shown] == [
         (height, floor) for height, floor in reversed(list(enumerate(FLOORS)))
     ]
+
+
+def test_the_page_on_the_run_folder_names_the_present_version() -> None:
+    page = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")
+    assert f"`schema_version` is {results.VERSION};" in page

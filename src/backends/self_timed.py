@@ -78,5 +78,9 @@ class SelfTimed(ABC):
         """Return the CPU time of the other program so far."""
 
     @abstractmethod
+    def nice(self) -> int:
+        """Return the priority of the process that computes."""
+
+    @abstractmethod
     def peak_bytes(self) -> int | None:
         """Return its peak memory above that before the file was loaded; None if unknown."""

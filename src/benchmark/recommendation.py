@@ -28,8 +28,9 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
         device: the device; rows of other devices are ignored.
         objective: ``latency`` or ``memory`` at the smallest batch, ``throughput`` at the largest,
             ``size`` of the files, or ``pipeline`` from an image file to its label with the
-            evaluation's decoder. The memory is the peak of a separate process. On a GPU it is
-            the peak on the GPU if that is known for all rows, else the resident memory.
+            evaluation's decoder; ``latency`` where no row has one, as in a web page. The memory is
+            the peak of a separate process. On a GPU it is the peak on the GPU if that is known for
+            all rows, else the resident memory.
 
     Returns:
         ``equals`` are the rows whose difference from the best was not measurable; ``inconclusive``
@@ -41,6 +42,8 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
         the chosen one does not: see :mod:`src.benchmark.statistics.departure`.
     """
     rows = [row for row in rows if row.is_ok and row.device == device]
+    if objective == "pipeline" and not any(map(_whole, rows)):
+        objective = "latency"
     sizes = {cell.batch_size for row in rows for cell in row.latency}
     size = {"latency": min, "throughput": max, "memory": min}.get(objective, lambda _: None)(sizes)
     figure = _figure(objective, size, rows)

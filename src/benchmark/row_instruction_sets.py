@@ -19,6 +19,7 @@ from src.run.file_input import BatchMaker
 from src.run.instruction_sets import InstructionSetAnswers
 from src.run.record import Status
 from src.run.rounds import RawInstructionSet
+from src.shipped.accuracy import LEAST_SAME
 from src.system import emulation
 from src.system.cpuid_mask import CannotHideError, InstructionSet
 from src.worker import protocol
@@ -81,7 +82,9 @@ class _Answers:
                 reason=self.reason,
                 emulated=self.emulated,
             )
-        score = with_same(self.scorecard.result(max_drop), may_be_same=is_fp32)
+        score = self.scorecard.result(max_drop)
+        is_enough = self.emulated is None or score.accuracy.images >= LEAST_SAME
+        score = with_same(score, may_be_same=is_fp32 and is_enough)
         return InstructionSetAnswers(
             instruction_set=name,
             status="ok",
@@ -180,6 +183,8 @@ class RowInstructionSets:
                     answers.scorecard.add(there, targets[:count], reference[:count])
                     changed = there.argmax(axis=1) != logits[:count].argmax(axis=1)
                     answers.changed += int(changed.sum())
+            if answers.seconds >= EMULATED_SECONDS:
+                self._end(instruction_set)  # it would hold its memory until all are scored
 
     def raw(self) -> dict[InstructionSet, RawInstructionSet]:
         """Return the raw answers."""
@@ -221,6 +226,9 @@ class RowInstructionSets:
             is_skipped = isinstance(error, Unavailable) or is_slow
             answers.status = "skipped" if is_skipped else "failed"
             answers.reason, answers.changed = str(error), 0
-            worker = self._workers.pop(instruction_set, None)
-            if worker is not None:
-                worker.close()
+            self._end(instruction_set)
+
+    def _end(self, instruction_set: InstructionSet) -> None:
+        worker = self._workers.pop(instruction_set, None)
+        if worker is not None:
+            worker.close()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from src.backends.browser import packages
 from src.benchmark.environment import description
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.plan import planned
@@ -13,6 +14,7 @@ from src.benchmark.row_instruction_sets import can_be_tried
 from src.errors import UsageError
 from src.run import fingerprint
 from src.run.circumstances import Environment, MeasuringOptions
+from src.run.embedded import EmbeddedFigures, RawEmbedded
 from src.run.folder import Run
 from src.run.results import Results
 from src.run.rounds import Rounds
@@ -27,7 +29,7 @@ def find(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Results | No
 
     It is the same if the files have the same bytes, and the test images, options and machine are
     the same. A measurement with a failed row is not returned, nor one that lacks the answers with
-    an instruction set that can be tried now.
+    an instruction set, or the rows of a browser, that can be tried now.
 
     Args:
         run: the run.
@@ -41,7 +43,9 @@ def find(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Results | No
         has_failed = any(_has_failed(row) for row in results.rows)
         is_same = (
             not has_failed
-            and _has_embedded(results, run, options)
+            and _has_embedded(
+                {row.key: row.embedded for row in results.rows if row.is_ok}, run, options
+            )
             and _is_of(results, results.rows, run, options, scored)
         )
     except UsageError:
@@ -62,6 +66,11 @@ def find_rounds(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Round
         is_same = (
             measured.complete
             and measured.classes == len(run.read_manifest().class_names)
+            and _has_embedded(
+                {row.figures.key: row.embedded for row in measured.rows if row.figures.is_ok},
+                run,
+                options,
+            )
             and _is_of(measured, rows, run, options, scored)
         )
     except UsageError:
@@ -72,6 +81,8 @@ def find_rounds(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Round
 def _has_failed(row: RowFigures) -> bool:
     """Return True if a row has no figures, or no answers with an instruction set, but may now."""
     if row.embedded is not None and row.embedded.status == "failed":
+        return True
+    if row.device == "browser" and row.status == "skipped" and packages.may_be_had():
         return True
     return row.status == "failed" or any(
         answers.status == "failed"
@@ -84,17 +95,31 @@ def _has_failed(row: RowFigures) -> bool:
     )
 
 
-def _has_embedded(results: Results, run: Run, options: BenchmarkOptions) -> bool:
-    """Return True if the present files with their preprocessing inside are the measured ones."""
+def _has_embedded(
+    measured: Mapping[tuple[str, str], RawEmbedded | EmbeddedFigures | None],
+    run: Run,
+    options: BenchmarkOptions,
+) -> bool:
+    """Return True if the present files with their preprocessing inside are the measured ones.
+
+    Args:
+        measured: those files by format and device, of the rows that are ok.
+        run: the run.
+        options: of the new measurement.
+    """
     if not options.pipeline:
         return True
     exports = run.read_manifest().formats
-    for row in results.rows:
-        entry = exports[row.format].embedded if row.format in exports else None
-        if row.device != "cpu" or not row.is_ok or entry is None or entry.status != "ok":
+    for (name, device), file in measured.items():
+        if device != "cpu":
+            continue
+        entry = exports[name].embedded if name in exports else None
+        if entry is None or entry.status != "ok":
+            if file is not None and file.status == "ok":
+                return False  # it is gone
             continue
         present = fingerprint.of(fingerprint.now(run.exports / entry.folder, entry.files))
-        if row.embedded is None or row.embedded.sha256 != present:
+        if file is None or file.sha256 != present:
             return False
     return True
 

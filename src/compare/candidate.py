@@ -78,8 +78,16 @@ def batch_size(
     Raises:
         UsageError: the runs have no batch size in common, or not all have the requested one.
     """
+    exams = [taken for taken in exams if taken.record.cell is not None]
     rows = {measured.name: measured.results.rows for measured in measurements}
     rows |= {str(taken.path): taken.record.rows for taken in exams}
+    if not rows:
+        raise UsageError(
+            "RUN",
+            expected="a run, or an exam with times",
+            found="exams of answers alone, taken with --answers",
+            remedy="name the run that they came from as well",
+        )
     sizes = [{cell.batch_size for row in those for cell in row.latency} for those in rows.values()]
     common = set.intersection(*sizes)
     if requested is None and common:

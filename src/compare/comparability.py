@@ -44,6 +44,8 @@ def testbed_of(results: Results, device: str) -> Testbed:
     environment = results.environment
     if device == "cuda" and environment.gpu:
         return Testbed(f"{environment.gpu.name} beside {environment.cpu}", environment.threads)
+    if device == "browser":  # WebAssembly with one thread is another place than the CPU itself
+        return Testbed(f"{testbed_of_cpu(environment).processor}, in a web page", 1)
     return testbed_of_cpu(environment)
 
 

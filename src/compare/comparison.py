@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from src.compare import embedded
 from src.compare.candidate import Candidate, batch_size, best_within, candidates, front, groups
 from src.compare.collection import Measured, TakenExam
 from src.compare.comparability import Testbed, TestSet, assumed_same
@@ -144,6 +145,12 @@ class Comparison:
             "On the front: no other file of the same place and the same images is both faster and "
             "more accurate, whatever its model and format."
         )
+        if any(embedded.files(measured.results) for measured in self.measurements):
+            notes.append(
+                "A file with its preprocessing inside has a table of its own: its call has the "
+                "resizing in it, so it is timed from the image file to the label, and --under does "
+                "not recommend it."
+            )
         if not all(candidate.holds for candidate in self.candidates):
             notes.append("A file that does not hold at its exam is not on the front.")
         for measured in self.measurements:

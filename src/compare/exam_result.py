@@ -9,19 +9,25 @@ from src.compare.collection import Measured, TakenExam
 from src.compare.comparability import testbed_of_cpu
 from src.run.exam import ExamMeasurement
 from src.run.row import Row
+from src.shipped.accuracy import LEAST_SAME
 
 
 def exam_in_words(taken: TakenExam, measurements: Sequence[Measured]) -> str:
     """Return a sentence on an exam: whether the file's answers hold there, and its latency."""
     exam = taken.record
-    cell = exam.row.latency[0]
     row = _row_of(exam, measurements)
-    here = row.cell(cell.batch_size) if row else None
-    beside = f", {1e3 * here.p50_s:.2f} ms in the run" if here else ""
     return (
         f"{file_name(exam.row)} of {exam.run} on {testbed_of_cpu(exam.environment)}: "
-        f"{_result(exam)}; p50 {1e3 * cell.p50_s:.2f} ms there{beside}; {_origin(row, exam)}."
+        f"{_result(exam)}; {_latency(row, exam)}; {_origin(row, exam)}."
     )
+
+
+def _latency(row: Row | None, exam: ExamMeasurement) -> str:
+    if exam.cell is None:
+        return "its speed there was not measured"
+    here = row.cell(exam.cell.batch_size) if row else None
+    beside = f", {1e3 * here.p50_s:.2f} ms in the run" if here else ""
+    return f"p50 {1e3 * exam.cell.p50_s:.2f} ms there{beside}"
 
 
 def _result(exam: ExamMeasurement) -> str:
@@ -34,6 +40,8 @@ def _result(exam: ExamMeasurement) -> str:
     if flips:
         verdict = f", verdict {exam.row.verdict}" if exam.row.verdict else ""
         return f"{_flips(flips)} {images}{verdict}"
+    if answers.images < LEAST_SAME:
+        return f"no answer flips there {images}, which are too few to tell more"
     if answers.beyond_rounding:
         return f"holds there: no answer flips {images}, though that machine rounds otherwise"
     return f"holds there: no answer flips {images}, and the logits are the same within rounding"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
+from src.compare import embedded
 from src.compare.candidate import Candidate
 from src.compare.comparison import Comparison
 from src.report.charts.chart import Chart
@@ -24,6 +25,9 @@ def show(comparison: Comparison, console: Console) -> None:
     on_front = comparison.on_front
     table = _table(comparison, is_chosen=lambda candidate: candidate.key in on_front)
     console.print(rich_table(table, narrow=console.is_terminal, bold_chosen=True))
+    if embedded_files := embedded.table(comparison.measurements):
+        title = embedded_files.caption
+        console.print(rich_table(embedded_files, narrow=console.is_terminal, title=title))
     show_lines(comparison.notes(), console)
     show_lines(comparison.answers(), console, style="bold")
 
@@ -36,9 +40,15 @@ def markdown_page(comparison: Comparison) -> str:
         *(f"{bold(answer)}\n" for answer in comparison.answers()),
         *table_lines(_table(comparison)),
         "",
+        *_embedded_lines(comparison),
         *items(comparison.notes()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _embedded_lines(comparison: Comparison) -> list[str]:
+    shown = embedded.table(comparison.measurements)
+    return [bold(shown.caption), "", *table_lines(shown), ""] if shown else []
 
 
 def html_page(comparison: Comparison) -> str:
@@ -71,6 +81,7 @@ def _contents(comparison: Comparison, charts: Sequence[Chart]) -> dict[str, obje
     return {
         "sentences": comparison.answers(),
         "table": _table(comparison),
+        "embedded": embedded.table(comparison.measurements),
         "notes": comparison.notes(),
         "charts": charts,
     }

@@ -16,43 +16,30 @@ relative to the baseline and by the clock both are. The interval comes from the 
 measurements (see :mod:`src.compare.throughput`). For a row with one process it is assumed, and so
 wide that only a large regression is detected. With fewer than three rows in common there is no
 useful median, and the baseline decides. For the baseline itself, the clock decides then.
+
+A file with its preprocessing inside is checked by its time from the image file to the label; its
+peers are the other such files and the pipelines of the rows.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
 
-from src.benchmark.statistics.shares import wilson
-from src.compare.comparability import assumed_same, test_sets_of, testbed_of
+from src.compare import embedded
+from src.compare.accuracy_drop import check_accuracy
+from src.compare.comparability import testbed_of
+from src.compare.finding import Finding, Outcome
 from src.compare.throughput import is_interrupted, rates
 from src.errors import UsageError
-from src.run.accuracy import Accuracy
 from src.run.latency import Cell, Interval
 from src.run.results import Results
-from src.run.row import Row
 
-Outcome = Literal["regressed", "inconclusive", "ok"]
-
+_MISSING = "no longer measured"
+_WHOLE = "from the image file to the label"
 LEAST_PEERS = 3  # rows in common, so that one regressed row does not decide the median
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check."""
-
-    outcome: Outcome
-    format: str
-    device: str
-    figure: str  # "batch 1", "top-1", or the reason why there is nothing to compare
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.outcome}: {self.format} on {self.device}, {self.figure}: {self.text}"
 
 
 @dataclass(frozen=True)
@@ -102,7 +89,7 @@ def compare(
         for device in dict.fromkeys(row.device for row in old.rows if row.is_ok):
             findings += _check_latency(old, new, device, math.log1p(max_slowdown), clock=clock)
     if max_drop is not None:
-        findings += _check_accuracy(old, new, max_drop)
+        findings += check_accuracy(old, new, max_drop)
     order = ("regressed", "inconclusive", "ok")
     return sorted(findings, key=lambda finding: order.index(finding.outcome))
 
@@ -114,7 +101,19 @@ def _missing_rows(old: Results, new: Results) -> list[Finding]:
         present = new.row(row.format, row.device)
         if row.is_ok and (present is None or not present.is_ok):
             text = "it is not in NEW" if present is None else f"{present.status}: {present.reason}"
-            findings.append(Finding("regressed", *row.key, "no longer measured", text))
+            findings.append(Finding("regressed", *row.key, _MISSING, text))
+    if new.image_sample is None:
+        return findings  # no pipeline was asked for, with which embedded files are measured
+    present_files = {file.key for file in embedded.files(new)}
+    reasons: dict[tuple[str, str], str] = {
+        (row.embedded.folder, row.device): f"{row.embedded.status}: {row.embedded.reason}"
+        for row in new.rows
+        if row.embedded
+    }
+    for file in embedded.files(old):
+        if file.key not in present_files:
+            text = reasons.get(file.key, "it is not in NEW")
+            findings.append(Finding("regressed", *file.key, _MISSING, text))
     return findings
 
 
@@ -127,7 +126,7 @@ def _check_latency(
         UsageError: the measurements are of two testbeds.
     """
     before, after = _cells(old, device), _cells(new, device)
-    if not any(before[size].keys() & after.get(size, {}).keys() for size in before):
+    if not any(cells.keys() & after.get(figure, {}).keys() for figure, cells in before.items()):
         return []
     testbeds = [testbed_of(results, device) for results in (old, new)]
     if testbeds[0] != testbeds[1]:
@@ -138,14 +137,16 @@ def _check_latency(
             remedy="measure both on one machine with the same threads, or leave it out",
         )
     findings = []
-    for size in before:
-        names = [name for name in before[size] if name in after.get(size, {})]
+    peers_only = {row.format for row in old.rows}  # their own calls are checked
+    for figure, cells in before.items():
+        names = [name for name in cells if name in after.get(figure, {})]
         slowdowns = _slowdowns(
-            {name: before[size][name] for name in names},
-            {name: after[size][name] for name in names},
+            {name: cells[name] for name in names},
+            {name: after[figure][name] for name in names},
         )
         for name in names:
-            figure = f"batch {size}"
+            if figure == _WHOLE and name in peers_only:
+                continue
             if name not in slowdowns:
                 text = "fewer than two rounds, which have no interval: raise max_seconds"
                 findings.append(Finding("inconclusive", name, device, figure, text))
@@ -155,13 +156,18 @@ def _check_latency(
     return findings
 
 
-def _cells(results: Results, device: str) -> dict[int, dict[str, Cell]]:
-    """Return the cells of one device's rows, by batch size and format."""
-    cells: dict[int, dict[str, Cell]] = {}
+def _cells(results: Results, device: str) -> dict[str, dict[str, Cell]]:
+    """Return the cells of one device, by the figure and by format, or folder of an embedded file.
+
+    The pipelines are cells only beside an embedded file.
+    """
+    cells: dict[str, dict[str, Cell]] = {}
     for row in results.rows:
         if row.device == device:
             for cell in row.latency:
-                cells.setdefault(cell.batch_size, {})[row.format] = cell
+                cells.setdefault(f"batch {cell.batch_size}", {})[row.format] = cell
+    if any(file.device == device for file in embedded.files(results)):
+        cells[_WHOLE] = embedded.whole_times(results, device)
     return cells
 
 
@@ -220,52 +226,3 @@ def _median_of_peers(name: str, slowdowns: Mapping[str, Slowdown]) -> Slowdown:
     down = median(slowdown.value - slowdown.low for slowdown in peers) * share
     up = median(slowdown.high - slowdown.value for slowdown in peers) * share
     return Slowdown(value, value - down, value + up)
-
-
-def _check_accuracy(old: Results, new: Results, allowed: float) -> list[Finding]:
-    test_sets = test_sets_of([old, new])
-    if test_sets[0] != test_sets[1]:
-        raise UsageError(
-            "--max-drop",
-            expected="two measurements on the same images",
-            found=f"OLD on {test_sets[0]}; NEW on {test_sets[1]}",
-            remedy="score both on one split of one data set, or leave it out",
-        )
-    remark = "; that the images are the same is taken from their name and number"
-    findings = []
-    for row in new.rows:
-        before = old.row(row.format, row.device)
-        if before and before.accuracy and row.accuracy:
-            finding = _check_drop(row, before.accuracy, row.accuracy, allowed)
-            if assumed_same([old, new]):
-                finding = dataclasses.replace(finding, text=finding.text + remark)
-            findings.append(finding)
-    return findings
-
-
-def _check_drop(row: Row, old: Accuracy, new: Accuracy, allowed: float) -> Finding:
-    """Check a drop by Newcombe's hybrid score interval (1998, method 10) for independent shares.
-
-    The images are the same, but it is not stored which of them were right, so a paired interval is
-    not possible. This interval is wider if the two are right on mostly the same images.
-    """
-    images = new.images
-    before, after = old.top1, new.top1
-    (low_before, high_before), (low_after, high_after) = (
-        wilson(share, images) for share in (before, after)
-    )
-    drop = before - after
-    low = drop - math.hypot(before - low_before, high_after - after)
-    high = drop + math.hypot(high_before - before, after - low_after)
-    text = (
-        f"{100 * before:.2f} % to {100 * after:.2f} %, a drop of {100 * drop:.2f} points "
-        f"[{100 * low:+.2f}, {100 * high:+.2f}]"
-    )
-    if low > allowed:
-        outcome: Outcome = "regressed"
-    elif drop > allowed:
-        outcome = "inconclusive"
-        text += f"; {images} images are too few to tell"
-    else:
-        outcome = "ok"
-    return Finding(outcome, *row.key, "top-1", text)

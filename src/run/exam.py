@@ -2,6 +2,11 @@
 
 It may come from a stranger. :mod:`src.shipped.exam_record` writes it, without this project. Its row
 is that of a measurement, so a comparison takes both.
+
+History of the format; every version can be read:
+
+1. The first.
+2. The row of an exam with ``--answers`` has no ``latency``, and no other time.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from msgspec import Meta
 from src.run import class_names, reading
 from src.run.accuracy import Flip, Verdict
 from src.run.facts import ScoredDataset
-from src.run.latency import Interval
+from src.run.latency import Cell, Interval
 from src.run.pipeline import Pipeline
 from src.run.record import (
     Cores,
@@ -36,7 +41,7 @@ from src.run.record import (
 )
 from src.run.row import Row
 
-VERSIONS = (1,)  # that can be read; the last one is written
+VERSIONS = (1, 2)  # that can be read; the last one is written
 KIND: Final = "exam"
 BATCH_SIZE = 1  # of its calls
 _MOST_BYTES = 64_000_000  # of a file
@@ -85,7 +90,7 @@ class ExamMeasurement(Record, frozen=True, kw_only=True):
     """The content of ``measurement.json``."""
 
     kind: Literal["exam"]
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
     run: Line
     model: ShortLine
     class_names: list[Text]  # in label order
@@ -115,15 +120,8 @@ class ExamMeasurement(Record, frozen=True, kw_only=True):
             raise InvalidValueError("class_names", class_names.EXPECTED, problem)
         for path in self.packed_files:
             require_inside(path, "a name in packed_files")
+        self._require_row()
         row = self.rows[0]
-        if not row.is_ok or row.device != "cpu" or len(row.latency) != 1 or row.pipeline:
-            raise InvalidValueError("rows[0]", "one measured row on a CPU", row.key)
-        if row.latency[0].batch_size != BATCH_SIZE:
-            expected = f"the batch size {BATCH_SIZE}"
-            raise InvalidValueError("rows[0].latency[0]", expected, row.latency[0].batch_size)
-        row.latency[0].require_processes("rows[0].latency[0]")
-        if self.pipeline is not None:
-            self.pipeline.whole.require_processes("pipeline.whole")
         scored = {self.answers.images, row.accuracy.images if row.accuracy else 0}
         if scored != {self.dataset.images}:
             raise InvalidValueError("answers.images", f"{self.dataset.images}", sorted(scored))
@@ -132,10 +130,30 @@ class ExamMeasurement(Record, frozen=True, kw_only=True):
             if max(flip.true, flip.before, flip.after) >= len(self.class_names):
                 raise InvalidValueError("flips", f"classes below {len(self.class_names)}", flip)
 
+    def _require_row(self) -> None:
+        """Refuse another row than one of a CPU with one time, or with none since version 2."""
+        row = self.rows[0]
+        if not row.is_ok or row.device != "cpu" or len(row.latency) > 1 or row.pipeline:
+            raise InvalidValueError("rows[0]", "one measured row on a CPU", row.key)
+        if self.cell is not None:
+            if self.cell.batch_size != BATCH_SIZE:
+                expected = f"the batch size {BATCH_SIZE}"
+                raise InvalidValueError("rows[0].latency[0]", expected, self.cell.batch_size)
+            self.cell.require_processes("rows[0].latency[0]")
+        elif self.pipeline or self.schema_version == 1:
+            raise InvalidValueError("rows[0].latency", "a time", None)
+        if self.pipeline is not None:
+            self.pipeline.whole.require_processes("pipeline.whole")
+
     @property
     def row(self) -> Row:
         """The row of the file."""
         return self.rows[0]
+
+    @property
+    def cell(self) -> Cell | None:
+        """The times of the file's calls; None if it was not timed."""
+        return next(iter(self.row.latency), None)
 
     @property
     def is_packed_file(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from src.run.accuracy import Accuracy, Verdict
 from src.run.record import Count, InvalidValueError, Record, Status, Text, null
+from src.shipped.accuracy import LEAST_SAME
 from src.system.cpuid_mask import InstructionSet
 
 
@@ -34,12 +35,19 @@ class InstructionSetAnswers(Record, frozen=True, kw_only=True):
             raise InvalidValueError("changed", expected, self.changed)
 
     @property
-    def keeps_budget(self) -> bool | None:
-        """True if the file is shown to keep the accuracy budget there; None if it was not tried.
+    def has_too_few_images(self) -> bool:
+        """True if the few images of an emulation leave it open whether the budget is kept."""
+        if self.emulated is None or self.accuracy is None:
+            return False
+        is_claim = self.verdict == "same" and self.accuracy.images < LEAST_SAME
+        return is_claim or self.verdict == "inconclusive"
 
-        It is also None if the few images of an emulation leave it open.
+    @property
+    def keeps_budget(self) -> bool | None:
+        """True if the file is shown to keep the accuracy budget there; None if it is not known.
+
+        It is not known if it was not tried, or on too few emulated images.
         """
-        is_open = self.emulated is not None and self.verdict == "inconclusive"
-        if self.status == "skipped" or is_open:
+        if self.status == "skipped" or self.has_too_few_images:
             return None
         return self.verdict in {"same", "pass"}

@@ -122,6 +122,9 @@ class Results(Network, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for index, row in enumerate(self.rows):
+            if row.is_ok and not row.latency:  # else the row itself has required them
+                row.require_timed(f"rows[{index}].")
         if self.schema_version != 1:
             for index, row in enumerate(self.rows):
                 for position, cell in enumerate(row.latency):

@@ -176,7 +176,7 @@ class RowFigures(Record, frozen=True, kw_only=True):
 
 
 class Row(RowFigures, frozen=True, kw_only=True):
-    """All figures of a row; only a row with the status ok has latency and accuracy."""
+    """All figures of a row; only a row with the status ok has accuracy, and latency if timed."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -188,7 +188,8 @@ class Row(RowFigures, frozen=True, kw_only=True):
         if len(set(names)) < len(names):
             raise InvalidValueError("instruction_sets", "each one once", names)
         if self.is_ok:
-            self.require_timed("")
+            if self.latency:
+                self.require_timed("")
             if self.accuracy is None:
                 raise InvalidValueError("accuracy", "something", None)
             if self.verdict is not None and self.accuracy.paired is None:

@@ -2,6 +2,7 @@
 
 python predict.py --exam                  answers, verdict and speed on this machine
 python predict.py --exam --seconds 120    with narrower intervals
+python predict.py --exam --answers        answers and verdict alone, for an emulator
 
 It needs what predict.py needs, and writes measurement.json, which `python -m src.compare RUN
 measurement.json` sets beside the measurement of the run. It ends with exit code 1 if the file, its
@@ -24,8 +25,9 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:  # a part of a package
-    from . import exam_files, exam_output, exam_record, machine, predict, summary
+    from . import exam_files, exam_output, exam_record, machine, predict, summary, untimed
     from .answers import Answers
+    from .exam_checks import MOST_IMAGES
     from .exam_files import ExamError
     from .exam_output import Output, UnusableOutputError
     from .measure import Sessions
@@ -35,7 +37,9 @@ else:  # in the folder of a model
     import exam_record
     import machine
     import summary
+    import untimed
     from answers import Answers
+    from exam_checks import MOST_IMAGES
     from exam_files import ExamError
     from exam_output import Output, UnusableOutputError
     from measure import Sessions
@@ -43,7 +47,7 @@ else:  # in the folder of a model
     import predict
 
 HERE = Path(__file__).resolve().parent
-SECONDS = 30.0
+SECONDS = 30.0  # of an exam that is timed
 INTERRUPTED = 130  # exit code after Ctrl-C
 MOST_SECONDS = 86_400.0
 
@@ -79,9 +83,17 @@ def _take(options: argparse.Namespace, output: Output) -> tuple[list[str], list[
     started = time.monotonic()
     exam = exam_files.read(HERE)
     settings = {} if options.threads is None else {"threads": options.threads}
-    sessions = Sessions(HERE, len(exam.images), options.seconds, settings, _report)
-    answers = Answers.of(exam, *sessions.answers())
-    measurement = sessions.run()
+    if options.answers:
+        most = min(options.images or len(exam.labels), len(exam.labels))
+        seconds = MOST_SECONDS if options.seconds is None else options.seconds
+        logits, measurement = untimed.answers(HERE, most, seconds, settings, _report)
+        exam = exam.first(len(logits))
+        answers = Answers.of(exam, logits, measurement.loaded[0]["class_names"])
+    else:
+        seconds = SECONDS if options.seconds is None else options.seconds
+        sessions = Sessions(HERE, len(exam.images), seconds, settings, _report)
+        answers = Answers.of(exam, *sessions.answers())
+        measurement = sessions.run()
     record = exam_record.record_of(exam, answers, measurement, time.monotonic() - started)
     lines = list(summary.lines(exam, answers.drift, answers.home, record))
     try:
@@ -102,9 +114,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds",
         type=float,
-        default=SECONDS,
         help="limit of the whole; the answers, the memory and a first session of some seconds "
-        "always run, and a further one only if the last one's time is left (default: %(default)g)",
+        "always run, and a further one only if the last one's time is left (default: "
+        f"{SECONDS:g}); with --answers, no image but the first one is begun after it (default: "
+        "none)",
+    )
+    parser.add_argument(
+        "--answers",
+        action="store_true",
+        help="measure no speed and no memory, and answer one image at a time",
+    )
+    parser.add_argument(
+        "--images",
+        type=int,
+        metavar="N",
+        help="with --answers, the first N images of the exam only",
     )
     parser.add_argument(
         "--output",
@@ -122,7 +146,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _require_possible(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    if not 0 < options.seconds <= MOST_SECONDS:
+    if options.images is not None and not options.answers:
+        parser.error("--images: expected it with --answers; add that, or leave it out")
+    if options.images is not None and not 1 <= options.images <= MOST_IMAGES:
+        parser.error(f"--images: expected a number from 1 to {MOST_IMAGES}, found {options.images}")
+    if options.seconds is not None and not 0 < options.seconds <= MOST_SECONDS:
         parser.error(f"--seconds: expected a number above 0 and up to {MOST_SECONDS:g}")
     cores = machine.usable_cores()
     if options.threads is not None and options.threads > cores:

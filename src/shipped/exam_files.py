@@ -7,6 +7,7 @@ network, if they are known. The images are files, or the array ``inputs`` of ``e
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -32,6 +33,7 @@ INPUTS = "inputs.npz"
 VERSION = 1
 MOST_BYTES = 2**31  # of a file, and of its arrays unpacked
 MOST_FACTS_BYTES = 64_000_000
+_ALL = slice(None)
 _READING = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, OverflowError),
     *(MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error),  # RecursionError among them
@@ -79,26 +81,44 @@ class Exam:
     labels: Array  # (n,)
     answers: Array  # (n, K), the model's logits at home
     reference: Array | None  # (n, K), the trained network's
+    packed: int | None = None  # images of the whole exam, if this is a part of it
 
     def contents(self) -> list[bytes]:
         """Return the image files; empty for tensors."""
         return [(self.folder / FOLDER / name).read_bytes() for name in self.images]
 
-    def inputs(self, model: Preparing) -> list[Array]:
-        """Return the model's input for each image.
+    def inputs(self, model: Preparing, chosen: slice = _ALL) -> list[Array]:
+        """Return the model's input for each of the chosen images.
 
         Raises:
             ExamError: an image cannot be decoded here.
         """
         if self.content == "tensors":
-            return list(_arrays(self.folder / FOLDER / INPUTS)["inputs"])
+            return list(_arrays(self.folder / FOLDER / INPUTS)["inputs"][chosen])
         inputs = []
-        for name, content in zip(self.images, self.contents(), strict=True):
+        for name in self.images[chosen]:
+            content = (self.folder / FOLDER / name).read_bytes()
             try:
                 inputs.append(model.prepare(io.BytesIO(content)))
             except ValueError as error:
                 raise ExamError(f"{FOLDER}/{name}: {error}") from error
         return inputs
+
+    def first(self, count: int) -> Exam:
+        """Return the exam of its first ``count`` images."""
+        if count >= len(self.labels):
+            return self
+        return dataclasses.replace(
+            self,
+            images=self.images[:count],
+            positions=self.positions[:count],
+            labels=self.labels[:count],
+            answers=self.answers[:count],
+            reference=None if self.reference is None else self.reference[:count],
+            # They are another set of images, which has a name of its own.
+            sha256=hashlib.sha256(f"{self.sha256} {count}".encode()).hexdigest(),
+            packed=len(self.labels),
+        )
 
     def changed_files(self) -> list[str]:
         """Return the model's files that are not those that were packed."""

@@ -30,7 +30,7 @@ else:  # in the folder of a model
 Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
 
-VERSION = 1
+VERSION = 2  # src/run/exam.py has the history
 PIXELS = {"dtype": "uint8", "layout": "NHWC", "normalised": False}  # an input
 
 
@@ -41,7 +41,7 @@ def record_of(exam: Exam, answers: Answers, measured: Measurement, seconds: floa
         min(max(threads, default=machine.usable_cores()), machine.usable_cores())
     )
     same = measured.same_file_twice
-    call = latencies.call_seconds(measured.merged)
+    call = latencies.call_seconds(measured.merged) if measured.merged else None
     return {
         "kind": "exam",
         "schema_version": VERSION,
@@ -78,8 +78,6 @@ def _row_values(exam: Exam, answers: Answers, measured: Measurement, environment
     """Return the row as a ``benchmark.json`` has it."""
     version = environment["packages"].get(exam.runtime, "")
     files = [exam.folder / name for name in exam.model_files]
-    cell = latencies.cell(measured.merged, warm=measured.warm)
-    loads = [one["load_seconds"] for one in measured.loaded]
     return {
         "format": exam.format,
         "device": "cpu",
@@ -93,21 +91,31 @@ def _row_values(exam: Exam, answers: Answers, measured: Measurement, environment
         },
         # As in benchmark.json, the network's own input is not written.
         **({"input": PIXELS} if measured.loaded[0]["takes_pixels"] else {}),
-        "latency": [{**cell, "peak_rss_bytes": measured.peak_rss_bytes, "peak_device_bytes": None}],
-        "pipeline_reason": measured.pipeline_reason,
+        "latency": [],
         "accuracy": _accuracy_values(exam, answers),
         "verdict": answers.verdict,
+        **(_time_values(measured) if measured.merged else {}),
+        "effective": {
+            "runtime": f"{exam.runtime} {version}".strip(),
+            "device": "cpu",
+            "threads": environment["threads"],
+        },
+    }
+
+
+def _time_values(measured: Measurement) -> Json:
+    """Return the figures of a row that was timed."""
+    cell = latencies.cell(measured.merged, warm=measured.warm)
+    loads = [one["load_seconds"] for one in measured.loaded]
+    return {
+        "latency": [{**cell, "peak_rss_bytes": measured.peak_rss_bytes, "peak_device_bytes": None}],
+        "pipeline_reason": measured.pipeline_reason,
         "load_seconds": statistics.median(loads),
         "loads_seconds": loads,
         "nice": measured.loaded[0]["nice"],
         "first_inference_seconds": measured.loaded[0]["first_seconds"],
         "idle_between_turns": measured.settled,
         "profile": {"time": {}, "nodes": {}, "operators": {}},
-        "effective": {
-            "runtime": f"{exam.runtime} {version}".strip(),
-            "device": "cpu",
-            "threads": environment["threads"],
-        },
     }
 
 

@@ -88,7 +88,14 @@ class Session:
         The last batch is filled up with its last image, because a runtime may take other kernels
         for another number of images.
         """
-        inputs, size = self._inputs(None), self._exam.batch
+        return self._answers(self._inputs(None), self._exam.batch)
+
+    def answer(self, image: int) -> Json:
+        """Return the logits of one image, (1, K), computed alone."""
+        one = slice(image, image + 1)
+        return self._answers(self._tensors[one] or self._exam.inputs(self._model, one), 1)
+
+    def _answers(self, inputs: list[Array], size: int) -> Json:
         batches = []
         for start in range(0, len(inputs), size):
             batch = inputs[start : start + size]

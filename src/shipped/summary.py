@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:  # a part of a package
-    from .accuracy import Changes, Drift
+    from .accuracy import LEAST_SAME, Changes, Drift
     from .exam_files import Exam
 else:  # in the folder of a model
-    from accuracy import Changes, Drift
+    from accuracy import LEAST_SAME, Changes, Drift
     from exam_files import Exam
 
 Json = dict[str, Any]
@@ -28,7 +28,8 @@ def lines(exam: Exam, drift: Drift, home: Changes, record: Json) -> Iterator[str
     """
     row, answers = record["rows"][0], record["answers"]
     images = answers["images"]
-    yield visible(f"exam: {exam.format} of {exam.run}, {images} images of {exam.dataset}")
+    of = "" if exam.packed is None else f" of {exam.packed}"
+    yield visible(f"exam: {exam.format} of {exam.run}, {images}{of} images of {exam.dataset}")
     yield visible(f"packed on: {_machine(exam.home, exam.runtime)}")
     yield visible(f"here: {_machine(record['environment'], exam.runtime)}")
     is_packed = row["sha256"] == exam.model_files
@@ -47,6 +48,13 @@ def lines(exam: Exam, drift: Drift, home: Changes, record: Json) -> Iterator[str
         f"there, {100 * home.delta:+.2f} points [{100 * home.low:+.2f}, {100 * home.high:+.2f}]"
     )
     yield f"verdict: {_verdict(exam, row)}"
+    yield from _figures(record) if row["latency"] else ["speed and memory: not measured"]
+    yield _conclusion(exam, drift, home, record)
+
+
+def _figures(record: Json) -> Iterator[str]:
+    """Yield the lines on speed and memory."""
+    row = record["rows"][0]
     yield _latency(record)
     if record["pipeline"]:
         yield _pipeline(record["pipeline"])
@@ -55,7 +63,6 @@ def lines(exam: Exam, drift: Drift, home: Changes, record: Json) -> Iterator[str
     yield _same_file(record)
     peak = row["latency"][0]["peak_rss_bytes"]
     yield f"memory: {'not known' if peak is None else f'{peak / 1e6:.0f} MB at most'}"
-    yield _conclusion(exam, drift, home, record)
 
 
 def visible(text: str) -> str:
@@ -68,6 +75,8 @@ def _conclusion(exam: Exam, drift: Drift, home: Changes, record: Json) -> str:
         return "result: DOES NOT HOLD here"
     if home.flips:
         return f"result: {home.flips} answers flip here, within what rounding explains"
+    if len(exam.labels) < LEAST_SAME:
+        return "result: no answer flips here, on too few images to tell more"
     if drift.beyond_rounding:
         return "result: holds here: no answer flips, though this machine rounds otherwise"
     there = f"; the measured verdict {exam.measured_verdict!r} is valid here"

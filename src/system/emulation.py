@@ -75,7 +75,7 @@ def _emulator(model: str, reason: str) -> Emulator:
     path = shutil.which(PROGRAM)
     if path is None:
         raise CannotHideError(f"{reason}, and no {PROGRAM} to emulate one; install qemu-user")
-    version = _version(path)
+    version = version_of(path)
     if version is None or tuple(map(int, version.split(".")[:2])) < _OLDEST:
         raise CannotHideError(
             f"{reason}, and {PROGRAM} {version or 'of an unknown version'} emulates no AVX2; "
@@ -85,7 +85,8 @@ def _emulator(model: str, reason: str) -> Emulator:
 
 
 @functools.cache
-def _version(path: str) -> str | None:
+def version_of(path: str) -> str | None:
+    """Return the version of one of QEMU's programs; None if it does not tell."""
     text = output_of([path, "--version"], _VERSION_SECONDS) or ""
     match = re.search(r"version (\d+\.\d+[.\d]*)", text)
     return match[1] if match else None

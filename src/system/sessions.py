@@ -40,11 +40,21 @@ def members(leader: int) -> Iterator[Member]:
 
 def kill_others() -> int:
     """Kill the other processes of the session that this process leads; return their number."""
-    pids = [member.pid for member in members(os.getpid()) if member.pid != os.getpid()]
+    return kill(os.getpid(), spared=os.getpid())
+
+
+def kill(leader: int, spared: int | None = None) -> int:
+    """Kill the processes of the session that a process leads, but one; return their number."""
+    pids = [member.pid for member in members(leader) if member.pid != spared]
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return len(pids)
+
+
+def threads(pid: int) -> list[int]:
+    """Return the numbers of the threads of a process; none if they are not known."""
+    return [int(path.name) for path in (_PROC / str(pid) / "task").glob("[0-9]*")]
 
 
 def status_bytes(pid: int, name: str) -> int | None:

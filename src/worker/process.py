@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from src.worker.answer import UnusableAnswer
 
 _ROOT = Path(src.__file__).parent.parent
 EVALUATION_BATCH = 64  # batch size of evaluation and prediction
+MOST_MESSAGE_BYTES = 32_000_000  # of image files in one request, or a single larger file
 _POLL_SECONDS = 0.2  # between two checks of a worker that has not answered yet
 
 
@@ -269,10 +271,19 @@ class WorkerProcess:
     def answer_files(self, contents: list[bytes]) -> NDArray[np.float32]:
         """Return logits (n, K) for n image files, by a file with its preprocessing inside.
 
+        Several requests keep the memory of photos small: a message holds them more than once.
+
         Raises:
-            WorkerError: the request failed.
+            WorkerError: a request failed.
         """
-        return self._logits(protocol.AnswerFiles(contents=contents))
+        answers, start = [], 0
+        while start < len(contents):
+            sizes = itertools.accumulate(map(len, contents[start:]))
+            fitting = sum(1 for size in sizes if size <= MOST_MESSAGE_BYTES)
+            part = contents[start : start + max(1, fitting)]
+            answers.append(self._logits(protocol.AnswerFiles(contents=part)))
+            start += len(part)
+        return np.concatenate(answers)
 
     def _logits(
         self, request: protocol.Request[protocol.Logits], images: NDArray[Any] | None = None

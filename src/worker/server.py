@@ -87,7 +87,11 @@ class Worker:
         return protocol.Loaded(
             import_seconds=imported.import_seconds,
             load_seconds=perf_counter() - started,
-            nice=os.getpriority(os.PRIO_PROCESS, 0),
+            nice=(
+                loaded.nice()
+                if isinstance(loaded, SelfTimed)
+                else os.getpriority(os.PRIO_PROCESS, 0)
+            ),
             requested={"device": self._device, "threads": self._threads},
             effective=loaded.settings,
         )

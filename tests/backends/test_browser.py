@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 from src.backends.base import Unavailable
-from src.backends.browser import chromium, packages
+from src.backends.browser import chromium, packages, runtime
 from src.backends.browser.chromium import Chromium
 from src.backends.browser.runtime import BrowserRuntime
-from src.backends.browser.server import Server
+from src.backends.browser.server import Result, Server
 from src.errors import LightshipError
+from src.worker import stopwatch
 from tests.conftest import ROOT
 
 
@@ -132,11 +138,27 @@ def program(path: Path, script: str) -> str:
     return str(path)
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """Return False for a process that has ended, though nobody may have waited for it."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
 def test_a_browser_that_ends_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = program(tmp_path / "browser", "exit 7")
+    path = program(tmp_path / "browser", "echo 'no libX11.so.6' >&2; exit 7")
     monkeypatch.setattr(chromium, "program", lambda: path)
     monkeypatch.setattr(packages, "files", dict)
-    with pytest.raises(LightshipError, match="the browser ended with exit code 7"):
+    with pytest.raises(LightshipError, match=r"exit code 7: no libX11\.so\.6$"):
         BrowserRuntime(tmp_path / "model.onnx")
 
 
@@ -160,9 +182,103 @@ def test_all_processes_of_a_browser_end_with_the_one_that_asked_for_it(tmp_path:
     assert not Path(f"/proc/{pid}").exists()
 
 
+def test_a_browser_ends_when_its_keeper_is_killed(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    path = program(tmp_path / "browser", f"echo $$ > {note}.part; mv {note}.part {note}; sleep 600")
+    browser = Chromium(path, "about:blank")
+    try:
+        wait_for(note.exists)
+        pid = int(note.read_text())
+        os.kill(browser._keeper.pid, signal.SIGKILL)
+        wait_for(lambda: not is_running(pid))
+    finally:
+        browser.close()
+    assert not browser._profile.exists()
+
+
+def test_a_keeper_that_does_not_end_is_killed_with_its_browser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chromium, "_END_SECONDS", 0.1)
+    browser = Chromium(program(tmp_path / "browser", "sleep 600"), "about:blank")
+    os.kill(browser._keeper.pid, signal.SIGSTOP)
+    browser.close()
+    assert browser.exit_code == -signal.SIGKILL
+    assert not browser._profile.exists()
+
+
+def test_the_page_gets_the_priority_of_its_worker(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    child = f'sh -c "touch {note}; sleep 600; : --type=renderer"'  # as Chromium marks a page
+    browser = Chromium(program(tmp_path / "browser", f"{child} &\nwait"), "about:blank")
+    try:
+        wait_for(note.exists)
+        lower = browser.page_nice() + 2
+        browser.raise_page(lower)
+        assert browser.page_nice() == lower
+    finally:
+        browser.close()
+
+
+def test_a_browser_that_cannot_be_started_leaves_no_server_and_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Server] = []
+
+    def closing(server: Server) -> None:
+        closed.append(server)
+
+    monkeypatch.setattr(Server, "close", closing)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(chromium, "program", lambda: "browser")
+    monkeypatch.setattr(packages, "files", dict)
+    monkeypatch.setattr("subprocess.Popen", Mock(side_effect=OSError("no more processes")))
+    with pytest.raises(OSError, match="no more processes"):
+        BrowserRuntime(tmp_path / "model.onnx")
+    (server,) = closed
+    server.shutdown()
+    server.server_close()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_browser_may_be_had_with_chromium_and_its_files_or_npm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(packages, "ROOT", tmp_path)
+    assert not packages.may_be_had()
+    program(tmp_path / "chromium", "exit")
+    assert not packages.may_be_had()
+    with monkeypatch.context() as patch:
+        patch.setattr(packages, "kept", lambda: True)
+        assert packages.may_be_had()
+    program(tmp_path / "npm", "exit")
+    assert packages.may_be_had()
+
+
+def test_the_cpu_time_of_a_turn_is_that_of_its_timed_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = object.__new__(BrowserRuntime)
+    counted = iter([5.0, 5.4])  # 0.4 s for four calls, the first of which is not timed
+    page._browser = Mock(cpu_seconds=lambda: next(counted))
+    page._held = np.zeros((1, 3, 4, 4), np.float32)
+    page._server = Mock(logits=np.zeros(3, "<f4").tobytes())
+    result = Result(seconds=[0.1] * 3, elapsed_seconds=0.3, task_seconds=0.4)
+    monkeypatch.setattr(BrowserRuntime, "_ask", lambda *_: result)
+    turn, _ = page.time(3, 1.0)
+    assert turn.cpu_seconds == pytest.approx(0.3)
+
+
+def test_the_page_warms_up_and_settles_as_the_stopwatch() -> None:
+    page = (packages.PAGE / "benchmark.js").read_text(encoding="utf-8")
+    assert f"const WINDOW_CALLS = {stopwatch.WINDOW_CALLS};" in page
+    assert f"const WINDOW_SECONDS = {stopwatch.WINDOW_SECONDS};" in page
+    assert runtime._SETTLE_SECONDS == stopwatch.TURN_WARMUP_SECONDS
+
+
 @pytest.mark.slow
 def test_a_file_answers_in_chromium_as_natively(tmp_path: Path) -> None:
-    import numpy as np
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper
@@ -187,20 +303,22 @@ def test_a_file_answers_in_chromium_as_natively(tmp_path: Path) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.save(model, path)
     images = np.random.default_rng(1).normal(size=(5, 3, 4, 4)).astype(np.float32)
-    runtime = BrowserRuntime(path)
+    page = BrowserRuntime(path)
     try:
         [expected] = onnxruntime.InferenceSession(path).run(None, {"images": images})
-        assert np.allclose(runtime(images), expected, atol=1e-5)
-        runtime.hold(images[:2])
-        assert runtime.warm_up(0.5, 2.0) in {True, False}
-        turn, logits = runtime.time(7, 60.0)
+        assert np.allclose(page(images), expected, atol=1e-5)
+        page.hold(images[:2])
+        assert page.warm_up(0.5, 2.0) in {True, False}
+        turn, logits = page.time(7, 60.0)
         assert len(turn.seconds) == 7
         assert turn.elapsed_seconds >= sum(turn.seconds) * 0.99
+        assert page._ask("time", {"samples": 1, "max_seconds": 1.0}).task_seconds > 0
         assert np.allclose(logits, expected[:2], atol=1e-5)
-        assert (runtime.peak_bytes() or 0) > 0
-        assert runtime.settings["input"] == "float32 NCHW"
+        assert (page.peak_bytes() or 0) > 0
+        assert page.settings["input"] == "float32 NCHW"
+        assert page.nice() == os.getpriority(os.PRIO_PROCESS, 0)
         path.write_bytes(b"no model")
     finally:
-        runtime.close()
+        page.close()
     with pytest.raises(LightshipError, match=r"^browser: "):
         BrowserRuntime(path)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from src.backends.browser import packages
+from src.benchmark import up_to_date
 from src.benchmark.plan import planned_with_baseline
 from src.benchmark.suite import measure
+from src.compare import comparability
+from src.report.charts.tradeoff import points_of_run
 from src.report.sections import measurements, recommendation
 from src.run.folder import Run
 from tests.benchmark.planted_formats import OPTIONS, Data, only, silent
@@ -25,6 +31,7 @@ def test_a_browser_is_measured_as_rows_of_their_own_when_it_is_asked_for(run: Ru
     assert row.latency[0].peak_memory is not None
     assert row.latency[0].peak_memory.peak_rss_bytes == 123
     assert (row.verdict, row.setting("threads")) == ("same", 1)
+    assert row.nice == 3  # of the page, not of the worker beside it
     shifted = results.row("shifted", "browser")
     assert shifted is not None
     assert "logits differ by" in str(shifted.reason)
@@ -49,3 +56,26 @@ def test_a_browser_is_measured_as_rows_of_their_own_when_it_is_asked_for(run: Ru
 def test_a_browser_is_not_measured_by_default(run: Run) -> None:
     rows = planned_with_baseline(run.read_manifest(), OPTIONS)
     assert {row.device for row in rows} == {"cpu"}
+
+
+def test_a_skipped_browser_is_measured_once_there_is_one(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(run, "eager", "no-browser")
+    options = replace(BROWSER, memory=False)
+    measure(run, Data(), options, silent)
+    monkeypatch.setattr(packages, "may_be_had", lambda: False)
+    assert up_to_date.find(run, options, lambda: None) is not None
+    monkeypatch.setattr(packages, "may_be_had", lambda: True)
+    assert up_to_date.find(run, options, lambda: None) is None
+
+
+def test_a_page_is_another_place_than_its_processor(run: Run) -> None:
+    only(run, "eager", "talking")
+    results = measure(run, Data(), replace(BROWSER, memory=False), silent)
+    native, page = (comparability.testbed_of(results, device) for device in ("cpu", "browser"))
+    assert str(page).startswith(native.processor)
+    assert str(page).endswith(", in a web page, 1 thread")
+    points = points_of_run(results, results.rows, 1, dict.fromkeys(["eager", "talking"], "black"))
+    assert [point.holds for point in points] == [True, True, False, False]
+    assert len({point.marker for point in points}) == 2

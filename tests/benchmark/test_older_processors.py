@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from src.benchmark import results as figures
 from src.benchmark import row_instruction_sets
 from src.benchmark.options import BenchmarkOptions
+from src.benchmark.row_embedded import RowEmbedded
 from src.benchmark.statistics.verdict import fails_on, keeps_budget
 from src.benchmark.suite import measure, measure_unless_done
 from src.errors import UsageError
@@ -22,9 +26,11 @@ from src.run.reading import convert
 from src.run.record import InvalidValueError
 from src.run.results import Results
 from src.run.row import Row
+from src.shipped.accuracy import LEAST_SAME
 from src.system import cpuid_mask, emulation
 from src.system.cpuid_mask import CannotHideError, InstructionSet
-from src.worker.process import TimedOutError
+from src.worker.answer import Logits
+from src.worker.process import TimedOutError, WorkerProcess
 from tests.benchmark.planted_formats import FEW, Data, only, silent
 from tests.report.planted import row as planted_row
 
@@ -211,6 +217,63 @@ def test_a_file_that_is_too_slow_under_emulation_is_skipped_and_not_tried_again(
     assert measure_unless_done(run, Data(), options, silent) == first
 
 
+@pytest.mark.parametrize("images", [LEAST_SAME - 1, LEAST_SAME])
+def test_the_same_logits_on_few_emulated_images_are_no_answer(
+    run: Run, emulator: Path, monkeypatch: pytest.MonkeyPatch, images: int
+) -> None:
+    only(run, "eager")  # which is compared with itself
+    taken: list[int] = []
+
+    def answered(worker: WorkerProcess, images_: NDArray[np.float32], answers: Any) -> Logits:
+        count = min(len(images_), images - sum(taken))
+        taken.append(count)
+        return worker.predict(images_[:count]) if count else np.empty((0, 0), np.float32)
+
+    monkeypatch.setattr(row_instruction_sets, "_answered_in_time", answered)
+    measured = measure(run, Data(), replace(OPTIONS, also_as=["avx2"]), silent)
+    (answers,) = answers_of(measured, "eager")
+    assert answers.accuracy is not None
+    assert answers.accuracy.images == images
+    is_enough = images == LEAST_SAME
+    assert answers.verdict == ("same" if is_enough else "inconclusive")
+    assert answers.keeps_budget == (True if is_enough else None)
+    section = report_of(measured).instruction_sets
+    assert section is not None
+    (row,) = section.table.rows
+    assert row.cells[-1].text == ("same network" if is_enough else "too few images to tell")
+    assert any("too few to tell whether" in sentence for sentence in section.sentences) != is_enough
+
+
+def test_a_claim_of_the_same_network_on_few_images_in_an_older_file_is_no_answer() -> None:
+    accuracy = convert(planted_row("onnx"), Row).accuracy
+    assert accuracy is not None
+    few = msgspec.structs.replace(accuracy, images=2)
+    there = InstructionSetAnswers(
+        instruction_set="avx2", status="ok", accuracy=few, verdict="same", changed=0
+    )
+    assert there.keeps_budget  # natively, on all test images, however many there are
+    assert msgspec.structs.replace(there, emulated="qemu").keeps_budget is None
+
+
+def test_an_emulation_whose_time_is_up_holds_no_memory(
+    run: Run, emulator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[bool] = []
+    close = WorkerProcess.close
+
+    def closing(worker: WorkerProcess) -> None:
+        closed.append(worker.emulator is not None)
+        close(worker)
+
+    only(run, "eager")
+    monkeypatch.setattr(row_instruction_sets, "EMULATED_SECONDS", 1e-9)
+    monkeypatch.setattr(WorkerProcess, "close", closing)
+    closed_while_scoring: list[bool] = []
+    monkeypatch.setattr(RowEmbedded, "add", lambda *_: closed_while_scoring.extend(closed))
+    measure(run, Data(), replace(OPTIONS, also_as=["avx2"]), silent)
+    assert True in closed_while_scoring
+
+
 def test_few_emulated_images_that_leave_the_budget_open_decide_nothing() -> None:
     accuracy = convert(planted_row("onnx"), Row).accuracy
     there = InstructionSetAnswers(
@@ -226,7 +289,7 @@ def test_without_a_fitting_emulator_the_reason_names_the_remedy(
     emulator: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert emulation.restricting("avx2").emulator is not None
-    emulation._version.cache_clear()
+    emulation.version_of.cache_clear()
     emulator.write_text(QEMU.replace("VERSION", "6.2.0"))
     with pytest.raises(CannotHideError, match=r"faulting, and qemu-x86_64 6.2.0 emulates no AVX2"):
         emulation.restricting("avx2")

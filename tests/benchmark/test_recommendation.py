@@ -140,6 +140,13 @@ def test_every_objective_has_its_own_best(
     assert (advice.format, advice.batch_size) == (expected, batch_size)
 
 
+def test_where_no_pipeline_was_timed_the_latency_decides() -> None:
+    rows = [row("onnx", 4.0, pipeline=[]), row("int8", 1.0, size=900, pipeline=[])]
+    advice = best(row("eager", 5.0, pipeline=[]), *rows, objective="pipeline")
+    assert (advice.format, advice.objective, advice.batch_size) == ("int8", "latency", 1)
+    assert advice.equals == []
+
+
 def test_pipelines_that_are_not_measurably_different_are_equal() -> None:
     noisy = row("small", 1.0, size=10, pipeline=[timed(5.1, noise=0.1)])
     advice = best(

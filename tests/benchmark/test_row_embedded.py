@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -12,12 +13,15 @@ from src.benchmark import results as figures
 from src.benchmark import up_to_date
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure, measure_unless_done
+from src.data.pipeline import encoded
 from src.report.sections.report import report_of
 from src.run.embedded import EmbeddedFigures
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.record import InvalidValueError
 from src.system import atomic_files
+from src.worker import process, protocol
+from src.worker.process import WorkerProcess
 from tests.benchmark.planted_formats import FEW, silent, taken
 from tests.benchmark.test_row_pipeline import Files
 from tests.report.pages import markdown_page
@@ -123,6 +127,56 @@ def test_a_new_embedded_file_is_measured_and_the_same_one_is_not(
     assert measure_unless_done(well_behaved, data, few, silent) == first
     (well_behaved.exports / "of-files" / "weights").write_text("another")
     assert up_to_date.find(well_behaved, few, unread) is None
+
+
+def test_a_measurement_that_was_cut_off_is_not_taken_for_one_of_a_new_embedded_file(
+    well_behaved: Run, data: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = replace(OPTIONS, rounds=1, memory=False)
+    embedded(well_behaved, "of-files")
+    with monkeypatch.context() as patch:
+        patch.setattr(figures, "write_figures", Mock(side_effect=OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            measure(well_behaved, data, few, silent)
+    unread = lambda: None  # noqa: E731
+    assert up_to_date.find_rounds(well_behaved, few, unread) is not None
+    (well_behaved.exports / "of-files" / "weights").write_text("another")
+    assert up_to_date.find_rounds(well_behaved, few, unread) is None
+
+
+def test_the_figures_of_an_embedded_file_that_is_gone_are_measured_anew(
+    well_behaved: Run, data: Files
+) -> None:
+    few = replace(OPTIONS, rounds=1, memory=False)
+    before = as_dict(well_behaved.read_manifest())
+    embedded(well_behaved, "of-files")
+    measure(well_behaved, data, few, silent)
+    assert up_to_date.find(well_behaved, few, lambda: None) is not None
+    atomic_files.write_json(well_behaved.manifest, before)
+    assert up_to_date.find(well_behaved, few, lambda: None) is None
+
+
+def test_photos_travel_to_a_file_in_parts_of_a_bounded_size(
+    well_behaved: Run, data: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    ask = WorkerProcess.ask
+
+    def asking(worker: WorkerProcess, request: Any, images: Any = None) -> Any:
+        if isinstance(request, protocol.AnswerFiles):
+            sent.append(len(request.contents))
+        return ask(worker, request, images)
+
+    contents = [encoded.content_of(data.dataset("test"), number) for number in range(50)]
+    monkeypatch.setattr(process, "MOST_MESSAGE_BYTES", 2 * max(map(len, contents)))
+    monkeypatch.setattr(WorkerProcess, "ask", asking)
+    embedded(well_behaved, "of-files")
+    file = measured_file(well_behaved, data, replace(OPTIONS, rounds=1))
+    assert sum(sent) == 50
+    assert 1 < max(sent) < 5
+    assert file.pipeline is not None
+    assert file.pipeline.answers is not None
+    assert file.pipeline.answers.images == 50
 
 
 def test_a_record_without_its_figures_is_refused() -> None:

@@ -73,6 +73,11 @@ def test_an_exam_is_a_row_of_its_own_testbed_and_holds_there(tmp_path: Path) -> 
     assert told.endswith("ms there, 2.50 ms in the run; the file is the run's.")
 
 
+def test_an_exam_of_few_images_holds_nothing(tmp_path: Path) -> None:
+    (told,) = compared(run_of(tmp_path), taken_exam(tmp_path, images=29)).answers()
+    assert ": no answer flips there of 29 images, which are too few to tell more; p50" in told
+
+
 def test_flips_there_are_told_with_the_first_reason(tmp_path: Path) -> None:
     comparison = compared(run_of(tmp_path), taken_exam(tmp_path, flips=2))
     (told,) = comparison.answers()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from src.compare import regression
+from src.compare.finding import Finding
 from src.errors import UsageError
 from src.run.reading import convert
 from src.run.results import Results
@@ -61,7 +62,7 @@ def compared(
     max_slowdown: float | None,
     max_drop: float | None,
     clock: bool = False,
-) -> list[regression.Finding]:
+) -> list[Finding]:
     return regression.compare(
         convert(old, Results),
         convert(new, Results),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -19,14 +20,26 @@ from src import formats
 from src.bundle import card
 from src.bundle.card import Shipment
 from src.run import exam as run_exam
-from src.shipped import exam, exam_files, exam_output, machine, measure, predict
+from src.shipped import (
+    exam,
+    exam_files,
+    exam_output,
+    exam_record,
+    machine,
+    measure,
+    predict,
+    summary,
+    untimed,
+)
+from src.shipped.accuracy import LEAST_SAME
+from src.shipped.answers import Answers
 from src.shipped.exam_files import ExamError
 from src.shipped.measure import Measurement, Sessions
 from src.shipped.predict_opening import UnusableModelError, expected_answer
 from tests.support import planted_exam
 from tests.support.bundle_program import described
 
-IMAGES = 8
+IMAGES = 32
 Facts = dict[str, Any]
 Arrays = dict[str, Any]
 
@@ -47,7 +60,7 @@ def planted(tmp_path: Path) -> tuple[Path, Facts, Arrays]:
     taken = planted_exam.exam(folder, IMAGES)
     arrays = {name: getattr(taken, name) for name in ("labels", "answers", "reference")}
     facts = {one.name: getattr(taken, one.name) for one in fields(taken)}
-    facts = {name: facts[name] for name in facts.keys() - arrays.keys() - {"folder"}}
+    facts = {name: facts[name] for name in facts.keys() - arrays.keys() - {"folder", "packed"}}
     facts |= {"schema_version": 1, "hashes": {}}
     for name in taken.images:
         (folder / "exam" / name).write_bytes(b"an image")
@@ -237,7 +250,7 @@ def test_an_exam_that_is_ended_leaves_nothing(
 
 def test_a_sound_exam_is_read(planted: tuple[Path, Facts, Arrays]) -> None:
     taken = exam_files.read(planted[0])
-    assert taken.labels.tolist() == list(range(IMAGES))
+    assert taken.labels.tolist() == [image % 10 for image in range(IMAGES)]
 
 
 @pytest.mark.parametrize(
@@ -421,6 +434,79 @@ def test_a_session_starts_only_if_the_time_of_the_last_one_is_left(
     monkeypatch.setattr(measure, "Process", Planted)
     timed = Sessions(tmp_path, 0, seconds, {}, lambda _: None, clock=lambda: now[0]).run()
     assert len(timed.loaded) == 2 * sessions
+
+
+class Slow:
+    """A process that answers one image in 10 s, the last class each time."""
+
+    now = 0.0
+
+    def __init__(self, folder: Path) -> None:
+        pass
+
+    def ask(self, name: str, **request: Any) -> dict[str, Any]:
+        Slow.now += 10.0 if name == "answer" else 0.0
+        logits = np.full((1, 3), request.get("image", 0), "<f4")
+        return {"logits": base64.b64encode(logits.tobytes()).decode(), "shape": logits.shape}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("most", "seconds", "images"), [(4, 1e6, 4), (4, 25.0, 3), (4, 0.1, 1)])
+def test_an_exam_of_answers_ends_at_its_limit_with_those_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, seconds: float, images: int
+) -> None:
+    monkeypatch.setattr(untimed, "Process", Slow)
+    clock = lambda: Slow.now  # noqa: E731
+    logits, measured = untimed.answers(tmp_path, most, seconds, {}, lambda _: None, clock)
+    assert logits[:, 0].tolist() == list(range(images))
+    assert not measured.merged
+
+
+def test_a_part_of_an_exam_is_another_set_of_images(
+    planted: tuple[Path, Facts, Arrays],
+) -> None:
+    whole = exam_files.read(planted[0])
+    part = whole.first(5)
+    assert whole.first(IMAGES) is whole
+    assert (part.packed, len(part.labels), len(part.images)) == (IMAGES, 5, 5)
+    assert part.reference is not None
+    assert len(part.answers) == len(part.reference) == len(part.positions) == 5
+    assert len({whole.sha256, part.sha256, whole.first(6).sha256}) == 3
+
+
+@pytest.mark.parametrize("count", [LEAST_SAME - 1, LEAST_SAME])
+def test_few_images_are_no_proof_of_the_same_network(
+    planted: tuple[Path, Facts, Arrays], count: int
+) -> None:
+    taken = exam_files.read(planted[0]).first(count)
+    answers = Answers.of(taken, taken.answers, taken.class_names)
+    untimed_exam = Measurement(loaded=[{"threads": 2, "takes_pixels": False}])
+    record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
+    assert not answers.problems
+    *_, last = summary.lines(taken, answers.drift, answers.home, record)
+    is_enough = count == LEAST_SAME
+    assert answers.verdict == ("same" if is_enough else "inconclusive")
+    assert ("holds here" in last) == is_enough
+    assert ("too few images" in last) != is_enough
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--images", "3"], "--images: expected it with --answers"),
+        (["--answers", "--images", "0"], "--images: expected a number from 1 to 512, found 0"),
+        (["--answers", "--seconds", "0"], "--seconds: expected a number above 0"),
+    ],
+)
+def test_an_option_without_an_effect_is_refused(
+    bundle: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        exam.main(words)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_the_card_of_a_signed_bundle_writes_the_measurement_elsewhere() -> None:

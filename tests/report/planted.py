@@ -147,6 +147,26 @@ def drafted(**changes: Any) -> dict[str, Any]:
     )
 
 
+def embedded(folder: str, p50: float = 0.012, **changes: Any) -> dict[str, Any]:
+    """Return a file with its preprocessing inside: it answers as :func:`drafted` does."""
+    inside = drafted(decoder="pillow")
+    inside["whole"] |= {
+        name: value for name, value in latency(1, p50).items() if "peak" not in name
+    }
+    return {
+        "folder": folder,
+        "status": "ok",
+        "reason": None,
+        "sha256": {"model.onnx": f"sha of {folder}"},
+        "size_bytes": 12_400_000,
+        "pipeline": inside,
+        "flipped_low": 0.001,
+        "flipped_high": 0.016,
+        "against_baseline": inside["answers"] | {"delta_top1": -0.005, "verdict": "pass"},
+        **changes,
+    }
+
+
 def there(instruction_set: str = "avx2", **changes: Any) -> dict[str, Any]:
     """Return the answers of a row with the kernels for another instruction set."""
     return {

@@ -55,7 +55,8 @@ Change = Callable[[dict[str, Any]], object]
 @pytest.mark.parametrize(
     "change",
     [
-        lambda record: record.update(schema_version=2),
+        lambda record: record.update(schema_version=3),
+        lambda record: record["rows"][0].update(latency=[]),  # beside a time of the pipeline
         lambda record: record.update(rows=[]),
         lambda record: record.update(rows=record["rows"] * 2),
         lambda record: record["rows"][0].update(device="cuda"),

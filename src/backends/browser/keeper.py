@@ -8,8 +8,10 @@ pipe is closed even then. The keeper leads a session, so it finds all processes 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -19,12 +21,16 @@ from pathlib import Path
 from src.system import sessions
 
 _END_SECONDS = 5.0
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def main(profile: str, *command: str) -> int:
     """Run the command, then end its processes and remove the profile; return its exit code."""
     browser = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=_end_with_keeper,  # noqa: PLW1509  # there is no other thread yet
     )
     threading.Thread(target=_end_with_parent, args=[browser], daemon=True).start()
     code = browser.wait()
@@ -34,6 +40,12 @@ def main(profile: str, *command: str) -> int:
     while Path(profile).exists() and time.monotonic() < deadline:
         shutil.rmtree(profile, ignore_errors=True)
     return code % 256
+
+
+def _end_with_keeper() -> None:
+    """Let the kernel kill this process when the keeper is killed, as where memory runs out."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_with_parent(browser: subprocess.Popen[bytes]) -> None:

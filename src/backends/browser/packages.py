@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from src.backends.base import Unavailable
+from src.backends.browser.chromium import PROGRAMS
 from src.errors import one_line
 from src.system import atomic_files, file_locks
 
@@ -33,6 +34,12 @@ _MOST_SHOWN = 200
 def kept() -> bool:
     """Return True if the files are here, so that no network is needed."""
     return all((_folder() / name).is_file() for name in SHA256)
+
+
+def may_be_had() -> bool:
+    """Return True if there are Chromium and the files, or npm to fetch them."""
+    has_browser = any(map(shutil.which, PROGRAMS))
+    return has_browser and (kept() or shutil.which("npm") is not None)
 
 
 def files() -> dict[str, Path]:

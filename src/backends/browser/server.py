@@ -41,6 +41,7 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input: str = ""  # the type of the file's input
     seconds: list[float] = []
     elapsed_seconds: float = 0.0
+    task_seconds: float = 0.0  # the same with the call before the first timed one
     warm: bool = False
 
 

@@ -40,7 +40,8 @@ class Point:
         bytes: size of the file.
         color: colour of its bubble.
         marker: matplotlib's marker.
-        holds: it may be on the front; False for a file that is known not to work there.
+        holds: it may be on the front; False for a file that is known not to work there, and for
+            one that is for another destination than the others.
     """
 
     label: str
@@ -86,7 +87,7 @@ def point_of(label: str, row: Row, cell: Cell, color: str) -> Point:
         high_top1=max(top1, high_top1),
         bytes=row.size_bytes or 0,
         color=color,
-        marker="o" if row.device == "cpu" else "D",
+        marker={"cpu": "o", "browser": "s"}.get(row.device, "D"),
     )
 
 
@@ -99,6 +100,7 @@ def points_of_run(
         cell = row.cell(size)
         if row.accuracy and cell is not None:
             point = point_of(short_name(row, rows), row, cell, color_of[row.format])
+            point = dataclasses.replace(point, holds=row.device != "browser")
             is_baseline = row.format == results.baseline
             points.append(point.as_baseline() if is_baseline else point)
     return points

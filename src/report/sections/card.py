@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from src.report.document import Fact
+from src.report.sections.environment import threads
 from src.report.sections.measurements import columns
 from src.report.sections.rows import measured
 from src.run.facts import Origin
@@ -25,6 +26,7 @@ from src.run.preprocessing_steps import (
     steps_of,
 )
 from src.run.results import Results
+from src.run.row import Row
 
 MOST_CLASSES = 50  # names in a card; the exported file holds all
 _KEYS = 2  # columns that name a row
@@ -154,16 +156,15 @@ def _figures(name: str, files: Sequence[File], results: Results) -> list[Figures
     hashes = {file.path: file.sha256 for file in files}
     if not all(hashes.values()):
         return []
-    environment, dataset = results.environment, results.dataset
+    dataset = results.dataset
     shown = []
     for row in measured(results):
         if row.format != name or row.sha256 != hashes:
             continue
-        processor = environment.processor if row.device == "cuda" else environment.cpu
         shown.append(
             Figures(
                 device=row.device,
-                machine=f"{processor}, {environment.threads} threads",
+                machine=_machine(row, results),
                 measured_at=results.measured_at,
                 images=(f"{dataset.images} images of the {dataset.split} split of {dataset.name}"),
                 facts=[
@@ -173,6 +174,15 @@ def _figures(name: str, files: Sequence[File], results: Results) -> list[Figures
             )
         )
     return shown
+
+
+def _machine(row: Row, results: Results) -> str:
+    """Return the processor of a row and its threads."""
+    environment = results.environment
+    if row.device == "browser":
+        return f"{environment.cpu}, in a web page of {row.setting('browser')}, 1 thread"
+    processor = environment.processor if row.device == "cuda" else environment.cpu
+    return f"{processor}, {threads(results)}"
 
 
 def _input_in_words(takes: FileInput, input_shape: Sequence[int]) -> str:

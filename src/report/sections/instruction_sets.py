@@ -12,6 +12,7 @@ from src.run.accuracy import Accuracy, PairedAccuracy
 from src.run.instruction_sets import InstructionSetAnswers
 from src.run.results import Results
 from src.run.row import Row
+from src.shipped.accuracy import LEAST_SAME
 
 TITLE = "On older processors"
 
@@ -69,13 +70,18 @@ def _sentence(results: Results, row: Row, answers: InstructionSetAnswers) -> str
         return f"{name}: it does not run ({answers.reason})."
     paired = _paired(accuracy)
     changed = f"{answers.changed} of {accuracy.images:,} answers are others than here"
+    budget = points(results.options.max_accuracy_drop)
+    if answers.has_too_few_images:
+        return (
+            f"{name}: {changed}; they are too few to tell whether it keeps within {budget} of "
+            f"{results.baseline} there."
+        )
     if answers.verdict == "same":
         return f"{name}: {changed}; it is the same network there."
     loss = (
         f"{100 * paired.delta_top1:+.1f} points "
         f"[{100 * paired.delta_low:+.1f}, {100 * paired.delta_high:+.1f}]"
     )
-    budget = points(results.options.max_accuracy_drop)
     verdict = {
         "pass": f"it keeps within {budget} of {results.baseline}",
         "fail": f"it does not keep within {budget} of {results.baseline}: do not ship it there",
@@ -95,8 +101,9 @@ def _notes(results: Results, entries: list[Answered]) -> Iterator[str]:
         yield (
             f"Emulated by {', '.join(map(str, emulators))}: instruction sets cannot be hidden from "
             "a process here, so an older processor is emulated. It is slow, so it answers the "
-            "first images only, as many as it can in a minute; where they leave it open whether "
-            "the budget is kept, the recommendation does not depend on them."
+            "first images only, as many as it can in a minute. Where they are too few to tell "
+            "whether the budget is kept, the recommendation does not depend on them; the same "
+            f"logits count as the same network from {LEAST_SAME} images on."
         )
     yield (
         "Where it is not emulated, the file runs on this processor, in a process from which newer "
@@ -109,7 +116,7 @@ def _notes(results: Results, entries: list[Answered]) -> Iterator[str]:
         f"Delta and verdict compare with {results.baseline} here, with a budget of "
         f"{points(results.options.max_accuracy_drop)}; {results.baseline} itself is compared with "
         "its own answers here. Changed answers: images with another class than from the same file "
-        "here. A file is recommended only if it keeps the budget on all of them."
+        "here. A file is recommended only if it keeps the budget on all of them that can tell."
     )
 
 
@@ -160,6 +167,8 @@ def _sqnr(entry: Answered) -> Cell:
 
 def _verdict(entry: Answered) -> Cell:
     verdict = entry.answers.verdict
+    if entry.answers.has_too_few_images:
+        return Cell("too few images to tell", verdict="inconclusive", is_number=False)
     if verdict == "same":
         return Cell("same network", verdict="pass")
     return Cell(verdict or MISSING, verdict=verdict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from src.report.sections.rows import accuracy_of, measured, memory_of
+from src.run.embedded import EmbeddedFigures
 from src.run.latency import Cell
 from src.run.pipeline import Pipeline
 from src.run.results import Results
@@ -23,6 +24,10 @@ def scalars(results: Results) -> dict[str, float]:
             of_pipeline = _of_pipeline(pipeline)
             decoder = f"{tag}/pipeline/{pipeline.decoder}"
             figures |= {f"{decoder}/{name}": value for name, value in of_pipeline.items()}
+        if row.embedded and row.embedded.pipeline:
+            tag = f"benchmark/{row.embedded.folder}/{row.device}"
+            of_embedded = _of_embedded(row.embedded, row.embedded.pipeline)
+            figures |= {f"{tag}/{name}": value for name, value in of_embedded.items()}
     return {tag: value for tag, value in figures.items() if value is not None}
 
 
@@ -67,4 +72,22 @@ def _of_pipeline(pipeline: Pipeline) -> dict[str, float | None]:
         "speedup": whole.speedup.value if whole.speedup else None,
         "delta_top1": answers.delta_top1 if answers else None,
         **{f"{stage}_s": time.mean_s for stage, time in pipeline.stages.items()},
+    }
+
+
+def _of_embedded(file: EmbeddedFigures, pipeline: Pipeline) -> dict[str, float | None]:
+    """Return the figures of a file with its preprocessing inside.
+
+    Its top-1 is compared with the baseline's, and its answers and its whole time with those of the
+    file without.
+    """
+    answers, against = pipeline.answers, file.against_baseline
+    whole = _of_pipeline(pipeline)
+    del whole["delta_top1"]  # to the file without
+    return {
+        "size_bytes": file.size_bytes,
+        "top1": answers.top1 if answers else None,
+        "delta_top1": against.delta_top1 if against else None,
+        "agreement_with_file": 1 - answers.flips / answers.images if answers else None,
+        **{f"pipeline/{pipeline.decoder}/{name}": value for name, value in whole.items()},
     }

@@ -92,6 +92,11 @@ def test_a_card_names_every_preprocessing_step(
 def test_a_card_has_the_figures_of_this_very_file_only() -> None:
     measured = results(row("onnx"))
     assert "| batch 1 p50 ms | 12.30 |" in card("onnx", manifest(), measured)
+    settings = {"runtime": "onnxruntime-web 1.30.0", "browser": "Chrome 150", "threads": 1}
+    page = row("onnx", device="browser", effective=settings, sha256=measured["rows"][0]["sha256"])
+    both = card("onnx", manifest(), results(measured["rows"][0], page))
+    assert "a CPU, 2 threads" in both
+    assert "a CPU, in a web page of Chrome 150, 1 thread" in both
     again = manifest()
     again["formats"]["onnx"]["files"][0]["sha256"] = "another"
     text = card("onnx", again, measured)

@@ -70,15 +70,16 @@ const tasks = {
   },
 
   async time({ samples, max_seconds: most }) {
+    const began = clock();
     await once(); // the message before it took milliseconds
     const started = clock();
     const seconds = [await once()];
     while (seconds.length < samples && clock() - started < most) {
       seconds.push(await once());
     }
-    const elapsed_seconds = clock() - started;
+    const ended = clock();
     await send(answered);
-    return { seconds, elapsed_seconds };
+    return { seconds, elapsed_seconds: ended - started, task_seconds: ended - began };
   },
 };
 
