@@ -13,6 +13,7 @@ import json
 import shutil
 import subprocess
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,12 @@ class OwnEnvironment:
     def folder(self) -> Path:
         """The folder of the environment."""
         return environments.ROOT / self.name
+
+    @property
+    def site_packages(self) -> Path:
+        """The folder of its packages."""
+        base = {"base": str(self.folder), "platbase": str(self.folder)}
+        return Path(sysconfig.get_path("purelib", "venv", base))
 
     @property
     def lock(self) -> Path:

@@ -11,6 +11,7 @@ from PIL import Image
 
 import src
 from src import formats
+from src.backends.base import Unavailable
 from src.bundle import archive, exam, licences, packages, sbom, serving, signature
 from src.bundle.card import Shipment, card
 from src.bundle.files import DESCRIPTION, description, model_files, require_bundling
@@ -18,6 +19,7 @@ from src.bundle.options import BundleOptions
 from src.data.pipeline.image_file import read_image
 from src.data.restore import data_of
 from src.errors import UsageError
+from src.formats.base import Bundling
 from src.predict.exported import (
     files_now,
     open_file,
@@ -68,7 +70,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
     row, dataset = _measured(run, manifest, name, embedded=options.embedded)
     _require_budget(name, row, options.decoder)
     model = model_files(run, manifest, name, bundling, embedded=options.embedded)
-    software = packages.installed(bundling.packages, same_minor=bundling.same_minor)
+    software = _software(name, bundling)
     shipment = Shipment(
         bundling=bundling,
         has_licence=licences.MODEL_LICENCE in licence_texts,
@@ -97,7 +99,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         **licence_texts,
         **({} if options.decoder == REFERENCE else {DECODER: _json({"decoder": options.decoder})}),
         **serving.contents(run, name, embedded=options.embedded),
-        **_program(bundling.runtime),
+        **_program(bundling),
     }
     if options.exam_images:
         shipped = exam.ShippedFile(
@@ -108,6 +110,8 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
             tolerance=_tolerance(name),
             embedded=options.embedded,
             decoder=options.decoder,
+            runtime=bundling.packages[0],
+            versions=software.versions() if formats.get(name).environment else None,
         )
         contents |= exam.pack(run, manifest, shipped, options.exam_images, options.exam_content)
     if has_bill:
@@ -118,12 +122,34 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
     return {name: len(contents[name]) for name in sorted(contents)}
 
 
-def _program(runtime: str) -> dict[str, bytes]:
+def _software(name: str, bundling: Bundling) -> packages.Software:
+    """Return the packages of a bundle, by the environment that runs the file here.
+
+    Raises:
+        UsageError: the format has an environment of its own, which cannot be made.
+    """
+    environment, site = formats.get(name).environment, None
+    if environment is not None:
+        try:
+            environment.python()
+        except Unavailable as reason:
+            raise UsageError(
+                "format",
+                expected="one that runs here, for its answers are packed with it",
+                found=f"{name}: {reason}",
+                remedy="name another format",
+            ) from reason
+        site = environment.site_packages
+    return packages.installed(bundling.packages, same_minor=bundling.same_minor, site=site)
+
+
+def _program(bundling: Bundling) -> dict[str, bytes]:
     """Return the program and its runtime, without the other runtimes."""
+    runtimes = {bundling.runtime, *bundling.imports}
     return {
         file.name: file.read_bytes()
         for file in sorted(CONTENTS.glob("*.py"))
-        if not file.name.startswith(RUNTIMES) or file.stem == runtime
+        if not file.name.startswith(RUNTIMES) or file.stem in runtimes
     }
 
 

@@ -62,12 +62,17 @@ class Process:
 
     Args:
         folder: of the model and of ``session.py``.
+        python: its interpreter; None for that of this process.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, python: Path | None = None) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
-            [sys.executable, "-B", folder / "session.py"],  # -B leaves the folder as it is
+            [
+                python or sys.executable,
+                "-B",
+                folder / "session.py",
+            ],  # -B leaves the folder as it is
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

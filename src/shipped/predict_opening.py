@@ -24,6 +24,7 @@ KEYS = {
     "input",
 }
 EXPECTED = "expected.json"
+BESIDE = "metadata.json"  # class names and preprocessing
 AGAIN = "unpack the zip file again"
 
 
@@ -80,6 +81,17 @@ def read_json(path: Path, kind: type) -> Any:
     if not isinstance(content, kind):
         raise UnusableModelError(f"{path.name}: not a {kind.__name__}; {AGAIN}")
     return content
+
+
+def metadata_beside(model: Path) -> dict[str, Any]:
+    """Return class names and preprocessing from the file beside a model that has no place for them.
+
+    Raises:
+        UnusableModelError: it is damaged.
+    """
+    beside = model.with_name(BESIDE)
+    facts = read_json(beside, dict) if beside.is_file() else {}
+    return {name: facts[name] for name in ("class_names", "preprocessing") if name in facts}
 
 
 def is_plain(name: object) -> bool:
