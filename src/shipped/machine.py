@@ -46,8 +46,8 @@ DARWIN_ISA = {
     "hw.optional.arm.FEAT_BF16": "NEON BF16",
 }
 PACKAGES = (
-    *("MNN", "ncnn", "numpy", "onnxruntime", "onnxruntime-openvino", "openvino", "pillow"),
-    "torch",
+    *("MNN", "ai-edge-litert", "ncnn", "numpy", "onnxruntime", "onnxruntime-openvino"),
+    *("openvino", "pillow", "torch"),
 )
 _SYSCTL_SECONDS = 5.0
 _PERIOD = 100_000  # microseconds, of a quota

@@ -316,19 +316,11 @@ def test_a_shipped_file_imports_only_its_requirements(path: Path) -> None:
         )
     }
     beside = {file.stem for file in CONTENTS.glob("*.py") if not file.stem.startswith("runtime_")}
-    # A runtime is imported by the file that is named after it, and by no other.
-    runtimes = _runtimes(path.stem)
     others = {name.lower() for name in names - set(sys.stdlib_module_names) - beside - {""}}
-    assert others <= {"numpy", "pil"} | runtimes
-
-
-def _runtimes(stem: str) -> set[str]:
-    """Return the imports of a runtime's file: its package, and the file of the plain runtime."""
-    kind, _, name = stem.partition("_")
-    if kind != "runtime":
-        return set()
-    package, _, variant = name.partition("_")
-    return {package, f"runtime_{package}"} if variant else {package}
+    # A runtime is imported by the file that is named after it, and by no other.
+    kind, _, runtime = path.stem.partition("_")
+    own = {name for name in others if f"{runtime}_".startswith(f"{name.removeprefix('runtime_')}_")}
+    assert others - (own if kind == "runtime" else set()) <= {"numpy", "pil"}
 
 
 def new_environment(bundle: Path, folder: Path, *install: str) -> str:
