@@ -180,7 +180,7 @@ def _answers_of_bundle(shipped: ShippedFile, exam: Files) -> Logits:
             path = Path(folder) / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
-        process = Process(Path(folder), formats.get(shipped.name).python())
+        process = Process(Path(folder))
         try:
             process.ask("load", settings={})
             answer = process.ask("answers")

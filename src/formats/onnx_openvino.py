@@ -19,6 +19,7 @@ class OnnxOpenVino(OnnxFp32):
     requires = ("onnx", "onnxscript")
     devices = ("cpu",)
     environment = OwnEnvironment("onnx_openvino", size_bytes=364_000_000)
+    embeds = False  # with its preprocessing inside it would be the file of onnx_fp32 once more
     bundling = Bundling(
         "runtime_onnxruntime_openvino",
         (file.FILE,),

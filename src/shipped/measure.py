@@ -62,17 +62,12 @@ class Process:
 
     Args:
         folder: of the model and of ``session.py``.
-        python: its interpreter; None for that of this process.
     """
 
-    def __init__(self, folder: Path, python: Path | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
-            [
-                python or sys.executable,
-                "-B",
-                folder / "session.py",
-            ],  # -B leaves the folder as it is
+            [sys.executable, "-B", folder / "session.py"],  # -B leaves the folder as it is
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -44,7 +44,7 @@ def order(results: Results) -> Order[Row]:
 def runtime_of(row: Row) -> str:
     """Return the package that runs a row's file, by the declaration of its format."""
     if row.runs_with:
-        return row.runs_with[0]
+        return row.runs_with[0].replace("_", "-")  # an exam has the package's name
     return str(row.setting("runtime") or "another runtime").partition(" ")[0]
 
 
