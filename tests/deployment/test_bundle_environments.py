@@ -27,11 +27,6 @@ NAMES = [
     for name in formats.names()
     if formats.get(name).environment and formats.get(name).can_be_bundled
 ]
-MEASURING = (
-    *("benchmark=quick", "benchmark.baseline=onnx_fp32", "benchmark.threads=1"),
-    *("benchmark.rounds=1", "benchmark.max_seconds=0.1", "benchmark.warmup_seconds=0.1"),
-    "benchmark.samples=3",
-)
 EXAM = 12  # images
 
 
@@ -54,7 +49,7 @@ def measured(run: Run, started_in: None) -> Run:
     names = ",".join((*NAMES, "onnx_fp32"))
     for stage, *options in (
         ("src.export", f"formats=[{names}]", "calibration_images=16"),
-        ("src.benchmark", *MEASURING),
+        ("src.benchmark",),  # with the options of the training
     ):
         ended = command(Path.cwd(), stage, str(copy.folder), *options)
         assert ended.returncode == 0, ended.stderr
