@@ -67,10 +67,10 @@ def test_a_long_table_is_as_wide_as_a_phone_and_a_click_sorts_all_groups(
     page.open(path.as_uri(), "document.querySelectorAll('tr.group').length > 3")
     assert page.run("document.documentElement.scrollWidth") == PHONE
     groups = "document.querySelector('table').querySelectorAll('tr.group').length"
-    closed = "document.querySelector('details li').getBoundingClientRect().height"
-    assert page.run(closed) == 0
+    is_open = "document.querySelector('details li').checkVisibility()"
+    assert not page.run(is_open)
     page.run("document.querySelector('summary').click()")
-    assert page.run(closed) > 0
+    assert page.run(is_open)
     seconds = (
         "[...document.querySelector('table').rows].map((row) => row.cells[7]?.dataset.value)"
         ".filter(Boolean).map(Number)"
