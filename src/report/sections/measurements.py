@@ -130,7 +130,8 @@ def columns(results: Results) -> list[Column[Row]]:
             Column(
                 f"batch {size}\ntimes fp32 there",
                 _speedup(size, lambda cell: cell.speedup_same_runtime),
-                is_detail=position > 0,
+                # Without it, a row of a long table has two lines on a terminal instead of three.
+                is_detail=position > 0 or order(results).is_long,
             ),
         ]
     if any(row.pipeline for row in measured(results)):

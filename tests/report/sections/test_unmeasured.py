@@ -74,6 +74,19 @@ def test_a_long_table_is_grouped_by_runtime_in_the_order_of_first_rows() -> None
     assert [row.format for row in measured(record(content))] == NAMES
 
 
+def test_a_row_of_a_long_table_has_two_lines_on_a_terminal() -> None:
+    screen = Console(record=True, width=120)
+    content = report(results(*twenty()))
+    screen.print(console.report_table(content))
+    lines = [line.split() for line in screen.export_text().splitlines()]
+    start = lines.index(["torch:"])
+    shown = [words for words in lines[start:] if words]
+    heads = [words for words in shown if words[0].endswith(":")]
+    assert len(heads) == len(RUNTIMES)
+    assert len(shown) == len(heads) + 2 * len(NAMES)
+    assert "[1.90, 2.10]" in " ".join(shown[2])
+
+
 def test_the_page_folds_the_rows_without_figures() -> None:
     page = cached_page("twenty")
     words = "".join(page.words)
