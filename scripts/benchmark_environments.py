@@ -17,6 +17,7 @@ from __future__ import annotations
 import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
+import re
 import shutil
 import sys
 import tempfile
@@ -151,7 +152,8 @@ def runtimes(measured: Sequence[Results]) -> list[str]:
     reported = {
         str(row.setting("runtime")) for results in measured for row in results.rows if row.is_ok
     }
-    return sorted(reported, key=str.lower)
+    # OpenVINO appends its build: 2026.4.1-22982-e213a147257-releases/2026/4
+    return sorted({re.sub(r"(\d)-\d+-\S+$", r"\1", name) for name in reported}, key=str.lower)
 
 
 def _milliseconds(row: Row) -> str:

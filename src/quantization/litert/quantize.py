@@ -21,6 +21,7 @@ from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
 from numpy.typing import NDArray
 
 from src.backends.litert.names import INPUT
+from src.backends.own_environment import CANNOT
 from src.quantization.litert.sensitivity import sensitivity_order
 from src.system import machine
 
@@ -48,7 +49,11 @@ def main() -> None:
         tool.update_quantization_recipe(pattern, operation.ALL_SUPPORTED, algorithm_key=off)
     samples = [{INPUT: image[None]} for image in _read(images)]
     ranges = tool.calibrate({_SIGNATURE: samples}, num_threads=machine.usable_cores())
-    result = tool.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    try:
+        result = tool.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    except KeyError as error:  # of a tensor by its name, as in ConvNeXt-T
+        sys.stderr.write(f"\nthe AI Edge Quantizer has no range for the tensor {error}\n")
+        sys.exit(CANNOT)
     Path(target).write_bytes(result.quantized_model)
 
 
