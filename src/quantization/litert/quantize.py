@@ -48,11 +48,11 @@ def main() -> None:
         pattern = f"^{re.escape(name)};$"
         tool.update_quantization_recipe(pattern, operation.ALL_SUPPORTED, algorithm_key=off)
     samples = [{INPUT: image[None]} for image in _read(images)]
-    ranges = tool.calibrate({_SIGNATURE: samples}, num_threads=machine.usable_cores())
     try:
+        ranges = tool.calibrate({_SIGNATURE: samples}, num_threads=machine.usable_cores())
         result = tool.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     except KeyError as error:  # of a tensor by its name, as in ConvNeXt-T
-        sys.stderr.write(f"\nthe AI Edge Quantizer has no range for the tensor {error}\n")
+        sys.stderr.write(f"\nthe AI Edge Quantizer cannot calibrate the tensor {error}\n")
         sys.exit(CANNOT)
     Path(target).write_bytes(result.quantized_model)
 
