@@ -25,6 +25,7 @@ from src.system.limited_process import LimitedProcessError, run_limited
 CANNOT = 3
 _STAMP = "lightship.json"  # written last: an environment without it is not whole
 _MAKE_SECONDS = 3600.0
+_TOO_NEW = "3.14"  # the first Python that this project is not tested with
 _LAST = 300  # characters of an installer's message
 _MAX_BYTES = 16_000_000_000  # resident bytes of a program
 _SECONDS = 1800.0
@@ -42,16 +43,25 @@ class OwnEnvironment:
         name: of the folder and of the lock in ``environments/``.
         size_bytes: space on the disk, about; it is told before the installation.
         minutes: time that the installation takes, about.
+        least_python: the oldest Python that its packages run with; None for any of this project.
+            With an older one here, uv looks for another Python, or fetches one.
     """
 
     name: str
     size_bytes: int
     minutes: int = 1
+    least_python: tuple[int, int] | None = None
 
     @property
     def folder(self) -> Path:
         """The folder of the environment."""
         return environments.ROOT / self.name
+
+    @property
+    def site_packages(self) -> Path:
+        """The folder of its packages, once it is made."""
+        # The Python there may be another one than this.
+        return next(self.folder.glob("lib/python3.*/site-packages"), self.folder)
 
     @property
     def lock(self) -> Path:
@@ -110,7 +120,21 @@ class OwnEnvironment:
                 f"environments/{self.lock.name} cannot be read ({error.strerror}); "
                 "restore it from the repository"
             ) from error
-        return {"lock_sha256": digest, "python": f"{sys.version_info[0]}.{sys.version_info[1]}"}
+        return {"lock_sha256": digest, "python": self._wanted_python}
+
+    @property
+    def _wanted_python(self) -> str:
+        """The version of Python in words of uv: this one, or a range of newer ones."""
+        here = sys.version_info[:2]
+        if self.least_python is None or here >= self.least_python:
+            return f"{here[0]}.{here[1]}"
+        return f">={self.least_python[0]}.{self.least_python[1]},<{_TOO_NEW}"
+
+    @property
+    def _interpreter(self) -> str:
+        """The Python to make the environment with: that of this process if it is new enough."""
+        wanted = self._wanted_python
+        return wanted if wanted.startswith(">") else sys.executable
 
     def _is_whole(self, wanted: dict[str, str]) -> bool:
         # The interpreter is a link, which an update of the system can break.
@@ -132,7 +156,7 @@ class OwnEnvironment:
         )
         try:
             environments.run_installer(
-                [installer, "venv", "--quiet", "--python", sys.executable, str(self.folder)],
+                [installer, "venv", "--quiet", "--python", self._interpreter, str(self.folder)],
                 _MAKE_SECONDS,
             )
             python = str(self.folder / "bin" / "python")

@@ -164,6 +164,8 @@ def _versions(shipment: Shipment) -> str:
 shares an environment with other software, and run `--check` there. `requirements.lock` has the
 exact versions of all packages that `expected.json` was made with. To have the same environment
 again, on the same platform: `pip install --no-deps -r requirements.lock`."""
+    if shipment.bundling.remark:
+        versions = f"{versions}\n\n{shipment.bundling.remark}"
     if not shipment.has_bill:
         return versions
     return f"""{versions}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from packaging.utils import canonicalize_name
 
 from src import formats
 from src.benchmark.options import BenchmarkOptions
@@ -55,6 +56,9 @@ class ShippedFile:
         tolerance: largest difference of a probability between processors.
         embedded: it has its preprocessing inside.
         decoder: of image files.
+        runtime: the package that opens it.
+        versions: of the packages that open it, by their canonical names; None for those of this
+            environment.
     """
 
     name: str
@@ -64,6 +68,8 @@ class ShippedFile:
     tolerance: float
     embedded: bool
     decoder: Decoder
+    runtime: str
+    versions: Mapping[str, str] | None
 
 
 def pack(run: Run, manifest: Manifest, shipped: ShippedFile, count: int, content: Content) -> Files:
@@ -210,7 +216,7 @@ def _facts(
         "run": manifest.run,
         "model": manifest.model,
         "format": shipped.name,
-        "runtime": kind.runs_with[0],
+        "runtime": shipped.runtime,
         "precision": kind.precision,
         "checkpoint": manifest.checkpoint.sha256,
         "class_names": manifest.class_names,
@@ -228,8 +234,16 @@ def _facts(
         "sha256": images.sha256,
         "images": images.names,
         "positions": images.positions,
-        "home": machine.describe(measured_threads(run)),
+        "home": machine.describe(measured_threads(run)) | {"packages": _packages(shipped)},
     }
+
+
+def _packages(shipped: ShippedFile) -> dict[str, str]:
+    """Return the versions of the packages that answered here, by their names in an exam."""
+    if shipped.versions is None:
+        return machine.versions()
+    versions = {name: shipped.versions.get(canonicalize_name(name)) for name in machine.PACKAGES}
+    return {name: version for name, version in versions.items() if version is not None}
 
 
 def _npz(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:

@@ -1,6 +1,7 @@
 """The Python packages that a bundle needs: installed versions, ranges, licences.
 
-All is read from the metadata of what is installed here; nothing is asked over the network.
+All is read from the metadata of what is installed here, or in the environment of its own that a
+format has; nothing is asked over the network.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -17,6 +19,7 @@ from src.errors import UsageError
 
 PROGRAM = ("numpy", "pillow")  # that predict.py imports itself
 _CLASSIFIER = "License :: "
+_LARGEST_PATCH = 99_999  # of a version; a larger number in its place is a date
 _LONGEST_LICENCE = 80  # of a name; some packages have the whole text in this field
 
 
@@ -44,7 +47,9 @@ class Package:
         major, minor = release[0], release[1] if len(release) > 1 else 0
         if same_minor:
             return f"{self.name}=={major}.{minor}.*"
-        return f"{self.name}>={major}.{minor},<{major + 1}"
+        # A date in the third place changes where another package would have a new minor version.
+        dated = release[:3] if max(release[2:3], default=0) > _LARGEST_PATCH else (major, minor)
+        return f"{self.name}>={'.'.join(map(str, dated))},<{major + 1}"
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,10 @@ class Software:
     direct: tuple[Package, ...]
     every: tuple[Package, ...]
     same_minor: frozenset[str] = frozenset()
+
+    def versions(self) -> dict[str, str]:
+        """Return the version of each package by its name."""
+        return {package.name: package.version for package in self.every}
 
     def requirements(self) -> str:
         """Return the content of ``requirements.txt``: ranges of what is imported."""
@@ -79,13 +88,20 @@ class Software:
         return "".join(lines)
 
 
-def installed(names: Sequence[str], *, same_minor: bool, pinned: Collection[str] = ()) -> Software:
+def installed(
+    names: Sequence[str],
+    *,
+    same_minor: bool,
+    pinned: Collection[str] = (),
+    site: Path | None = None,
+) -> Software:
     """Return the packages ``names`` and ``PROGRAM``, with all that they need.
 
     Args:
         names: as pip calls them.
         same_minor: the model runs with this minor version of them only.
         pinned: canonical names of those for which this holds in any case.
+        site: the folder of another environment's packages; None for this environment.
 
     Raises:
         UsageError: one is not installed.
@@ -96,7 +112,7 @@ def installed(names: Sequence[str], *, same_minor: bool, pinned: Collection[str]
     pending = list(direct)
     while pending:
         name = pending.pop()
-        found[name], asked = _package(name, extras[name])
+        found[name], asked = _package(name, extras[name], site)
         for other, wanted in asked.items():
             known = extras.get(other)
             if known is None or not wanted <= known:
@@ -109,9 +125,11 @@ def installed(names: Sequence[str], *, same_minor: bool, pinned: Collection[str]
     )
 
 
-def _package(name: str, extras: Collection[str]) -> tuple[Package, dict[str, set[str]]]:
+def _package(
+    name: str, extras: Collection[str], site: Path | None
+) -> tuple[Package, dict[str, set[str]]]:
     """Return a package with these extras, and the extras of each package that it needs."""
-    distribution = _distribution(name)
+    distribution = _distribution(name, site)
     if distribution is None:
         raise UsageError(
             "format",
@@ -125,7 +143,7 @@ def _package(name: str, extras: Collection[str]) -> tuple[Package, dict[str, set
         marker = requirement.marker
         if marker and not any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
             continue
-        if _distribution(requirement.name) is None:
+        if _distribution(requirement.name, site) is None:
             absent.append(str(requirement).partition(";")[0].strip())
         else:
             asked.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
@@ -139,11 +157,13 @@ def _package(name: str, extras: Collection[str]) -> tuple[Package, dict[str, set
     return package, asked
 
 
-def _distribution(name: str) -> metadata.Distribution | None:
-    """Return the installed package of that name, or another one that brings the same modules.
+def _distribution(name: str, site: Path | None) -> metadata.Distribution | None:
+    """Return the installed package of that name, or another one here that brings the same modules.
 
     onnxruntime-gpu does so for onnxruntime: the versions are the same.
     """
+    if site is not None:
+        return next(iter(metadata.distributions(name=name, path=[str(site)])), None)
     try:
         return metadata.distribution(name)
     except metadata.PackageNotFoundError:

@@ -11,6 +11,7 @@ from PIL import Image
 
 import src
 from src import formats
+from src.backends.base import Unavailable
 from src.bundle import archive, exam, licences, packages, sbom, serving, signature
 from src.bundle import decoder as decoders
 from src.bundle.card import Shipment, card
@@ -19,6 +20,7 @@ from src.bundle.options import BundleOptions
 from src.data.pipeline.image_file import read_image
 from src.data.restore import data_of
 from src.errors import UsageError
+from src.formats.base import Bundling
 from src.predict.exported import (
     files_now,
     open_file,
@@ -32,7 +34,7 @@ from src.run import fingerprint
 from src.run.facts import ScoredDataset
 from src.run.folder import Run
 from src.run.manifest import Manifest
-from src.run.pipeline import REFERENCE
+from src.run.pipeline import REFERENCE, Decoder
 from src.run.row import Row
 
 CONTENTS = Path(src.__file__).parent / "shipped"
@@ -69,10 +71,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
     row, dataset = _measured(run, manifest, name, embedded=options.embedded)
     decoder = decoders.chosen(name, row, options)
     model = model_files(run, manifest, name, bundling, embedded=options.embedded)
-    needed = (*bundling.packages, *decoders.packages(decoder))
-    software = packages.installed(
-        needed, same_minor=bundling.same_minor, pinned=decoders.SAME_MINOR
-    )
+    software = _software(name, bundling, decoder)
     shipment = Shipment(
         bundling=bundling,
         has_licence=licences.MODEL_LICENCE in licence_texts,
@@ -102,7 +101,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         **licence_texts,
         **({} if decoder == REFERENCE else {DECODER: _json({"decoder": decoder})}),
         **serving.contents(run, name, embedded=options.embedded),
-        **_program(bundling.runtime),
+        **_program(bundling),
     }
     if options.exam_images:
         shipped = exam.ShippedFile(
@@ -113,6 +112,8 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
             tolerance=_tolerance(name),
             embedded=options.embedded,
             decoder=decoder,
+            runtime=bundling.packages[0],
+            versions=software.versions() if formats.get(name).environment else None,
         )
         contents |= exam.pack(run, manifest, shipped, options.exam_images, options.exam_content)
     if has_bill:
@@ -123,12 +124,39 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
     return {name: len(contents[name]) for name in sorted(contents)}
 
 
-def _program(runtime: str) -> dict[str, bytes]:
+def _software(name: str, bundling: Bundling, decoder: Decoder) -> packages.Software:
+    """Return the packages of a bundle, by the environment that runs the file here.
+
+    Raises:
+        UsageError: the format has an environment of its own, which cannot be made.
+    """
+    environment, site = formats.get(name).environment, None
+    if environment is not None:
+        try:
+            environment.python()
+        except Unavailable as reason:
+            raise UsageError(
+                "format",
+                expected="one that runs here, for its answers are packed with it",
+                found=f"{name}: {reason}",
+                remedy="name another format",
+            ) from reason
+        site = environment.site_packages
+    return packages.installed(
+        (*bundling.packages, *decoders.packages(decoder)),
+        same_minor=bundling.same_minor,
+        pinned=decoders.SAME_MINOR,
+        site=site,
+    )
+
+
+def _program(bundling: Bundling) -> dict[str, bytes]:
     """Return the program and its runtime, without the other runtimes."""
+    runtimes = {bundling.runtime, *bundling.imports}
     return {
         file.name: file.read_bytes()
         for file in sorted(CONTENTS.glob("*.py"))
-        if not file.name.startswith(RUNTIMES) or file.stem == runtime
+        if not file.name.startswith(RUNTIMES) or file.stem in runtimes
     }
 
 

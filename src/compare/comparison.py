@@ -15,6 +15,8 @@ from src.errors import one_line
 from src.report.document import MISSING, Cell, Column, text_column
 from src.report.sections import verdicts
 from src.report.sections.measurements import cause_of
+from src.report.sections.rows import Order, name_of
+from src.report.sections.unmeasured import folded
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,14 @@ class Comparison:
         """Keys of the candidates on the Pareto front of their group."""
         return {best.key for group in self.groups.values() for best in front(group)}
 
+    @property
+    def order(self) -> Order[Candidate]:
+        """The order of the table: the fastest first, by runtime if there are many."""
+        return Order(self.candidates, lambda candidate: candidate.row)
+
     def rows(self) -> list[Candidate]:
-        """Return the candidates in the order of the table, the fastest first."""
-        return self.candidates
+        """Return the candidates in the order of the table."""
+        return self.order.items
 
     def columns(self) -> list[Column[Candidate]]:
         """Return the columns of the table, from left to right."""
@@ -153,12 +160,21 @@ class Comparison:
             )
         if not all(candidate.holds for candidate in self.candidates):
             notes.append("A file that does not hold at its exam is not on the front.")
-        for measured in self.measurements:
-            for row in measured.results.rows:
-                if row.status == "failed":
-                    name = f"{measured.name}, {row.format} on {row.device}"
-                    notes.append(f"{name}: failed ({row.reason})")
+        notes += self._failures()
         return [one_line(note) for note in notes]
+
+    def _failures(self) -> list[str]:
+        """Return a note on each row that failed, or a single one beside a long table."""
+        failed = [
+            (f"{measured.name}, {name_of(row)}", row)
+            for measured in self.measurements
+            for row in measured.results.rows
+            if row.status == "failed"
+        ]
+        together = folded(failed) if self.order.is_long else None
+        if together:
+            return [together.line]
+        return [f"{name}: failed ({row.reason})" for name, row in failed]
 
     def answers(self) -> list[str]:
         """Return sentences on each exam, and with the file to ship below the latency limit.

@@ -97,6 +97,7 @@ def _table(
         comparison.rows(),
         name=lambda candidate: " ".join(candidate.row.key),
         is_chosen=is_chosen,
+        group=comparison.order.group,
     )
 
 

@@ -35,6 +35,8 @@ class Bundling:
         executes: sentence on the code in the files that loading them executes. ``predict.py``
             compares such files with their SHA-256 first. None for files of data.
         same_minor: the files run with this minor version of the packages only.
+        imports: further modules ``runtime_*`` of ``src/shipped`` that the runtime imports.
+        remark: sentence on the packages for the README of the bundle.
     """
 
     runtime: str
@@ -42,6 +44,8 @@ class Bundling:
     packages: tuple[str, ...]
     executes: str | None = None
     same_minor: bool = False
+    imports: tuple[str, ...] = ()
+    remark: str | None = None
 
 
 class Format(ABC):

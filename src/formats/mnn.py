@@ -8,7 +8,7 @@ from src.backends import metadata_file
 from src.backends.base import ExportSource
 from src.backends.mnn.runtime import FILE, INPUT, OUTPUT, MnnRuntime
 from src.backends.own_environment import OwnEnvironment
-from src.formats.base import Format
+from src.formats.base import Bundling, Format
 from src.run import usage_code
 from src.run.facts import PreprocessingFacts
 
@@ -22,6 +22,7 @@ class Mnn(Format):
     precision = "fp32"
     tolerance = 5e-3  # other kernels, BatchNorm folded
     environment = OwnEnvironment("mnn", size_bytes=134_000_000)
+    bundling = Bundling("runtime_mnn", (FILE, metadata_file.FILE), ("MNN",))
 
     def export(self, source: ExportSource, folder: Path) -> None:
         onnx_file = source.fp32_graph.normalised

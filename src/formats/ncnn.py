@@ -9,7 +9,7 @@ from src.backends.base import ExportSource
 from src.backends.ncnn.names import INPUT, OUTPUT, PARAMETERS, WEIGHTS
 from src.backends.ncnn.runtime import NcnnRuntime
 from src.backends.own_environment import OwnEnvironment
-from src.formats.base import Format
+from src.formats.base import Bundling, Format
 from src.run import usage_code
 from src.run.facts import PreprocessingFacts
 
@@ -23,6 +23,7 @@ class Ncnn(Format):
     precision = "fp32"
     tolerance = 5e-3  # other kernels, BatchNorm folded
     environment = OwnEnvironment("ncnn", size_bytes=192_000_000)
+    bundling = Bundling("runtime_ncnn", (PARAMETERS, WEIGHTS, metadata_file.FILE), ("ncnn",))
 
     def export(self, source: ExportSource, folder: Path) -> None:
         shape = ",".join(str(side) for side in (1, *source.example.shape[1:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -80,14 +81,47 @@ class TableRow:
         cells: one per column; only those of the key columns if the row has no figures.
         status: ``ok``, ``skipped`` or ``failed``.
         reason: why the row has no figures; None if it has.
+        status_in_words: the same as ``status``, or more exactly; shown before the reason.
         is_chosen: the row of the recommended format, or of the chosen recipe.
+        group: the name of the group that the row belongs to; "" without groups.
     """
 
     name: str
     cells: Sequence[Cell]
     status: str = "ok"
     reason: str | None = None
+    status_in_words: str = ""
     is_chosen: bool = False
+    group: str = ""
+
+
+class Group(NamedTuple):
+    """Rows of a table that belong together.
+
+    Args:
+        name: above the rows; "" for a table without groups.
+        rows: from top to bottom.
+    """
+
+    name: str
+    rows: list[TableRow]
+
+
+class Folded(NamedTuple):
+    """Rows that a table leaves out, in words.
+
+    Args:
+        summary: their number, as in "3 not measured".
+        items: a line for each reason, which names its rows.
+    """
+
+    summary: str
+    items: Sequence[str]
+
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        return f"{self.summary}: {'; '.join(self.items)}"
 
 
 @dataclass(frozen=True)
@@ -99,17 +133,29 @@ class Table:
         heads: one per column.
         rows: from top to bottom.
         keys: number of leading columns that name a row; 0 if rows are ranked instead.
+        folded: the rows without figures if the table leaves them out; None if it does not.
     """
 
     caption: str
     heads: Sequence[Head]
     rows: Sequence[TableRow]
     keys: int = 1
+    folded: Folded | None = None
 
     @property
     def measured(self) -> list[TableRow]:
         """The rows that have figures."""
         return [row for row in self.rows if row.status == "ok"]
+
+    @property
+    def groups(self) -> list[Group]:
+        """The rows by group, from top to bottom; one group without a name if there are none."""
+        return _grouped(self.rows)
+
+    @property
+    def measured_groups(self) -> list[Group]:
+        """The rows that have figures, by group."""
+        return _grouped(self.measured)
 
     @classmethod
     def of_text(
@@ -135,6 +181,11 @@ class Table:
                 for number, cells in enumerate(rows)
             ],
         )
+
+
+def _grouped(rows: Sequence[TableRow]) -> list[Group]:
+    by_name = itertools.groupby(rows, key=lambda row: row.group)
+    return [Group(name, list(of_group)) for name, of_group in by_name]
 
 
 NO_TABLE = Table("", (), ())
@@ -194,6 +245,7 @@ def tabulate(
     rows: Sequence[RowT],
     name: Callable[[RowT], str],
     is_chosen: Callable[[RowT], bool] = lambda _: False,
+    group: Callable[[RowT], str] = lambda _: "",
 ) -> Table:
     """Return the table of rows that all have figures, with the best cell of each column marked.
 
@@ -203,13 +255,19 @@ def tabulate(
         rows: from top to bottom.
         name: returns the name of a row, unique within the table.
         is_chosen: returns True for the recommended row.
+        group: returns the name of the group of a row; rows of a group follow each other.
     """
     by_column = [_with_best(column, [column.cell(row) for row in rows]) for column in columns]
     return Table(
         caption,
         [Head(column.head, column.is_text, column.is_detail) for column in columns],
         [
-            TableRow(name(row), [cells[number] for cells in by_column], is_chosen=is_chosen(row))
+            TableRow(
+                name(row),
+                [cells[number] for cells in by_column],
+                is_chosen=is_chosen(row),
+                group=group(row),
+            )
             for number, row in enumerate(rows)
         ],
     )

@@ -45,7 +45,10 @@ DARWIN_ISA = {
     "hw.optional.arm.FEAT_I8MM": "I8MM",
     "hw.optional.arm.FEAT_BF16": "NEON BF16",
 }
-PACKAGES = ("numpy", "onnxruntime", "openvino", "pillow", "torch")
+PACKAGES = (
+    *("MNN", "ai-edge-litert", "ncnn", "numpy", "onnxruntime", "onnxruntime-openvino"),
+    *("openvino", "pillow", "torch"),
+)
 _SYSCTL_SECONDS = 5.0
 _PERIOD = 100_000  # microseconds, of a quota
 

@@ -31,6 +31,7 @@ KEYS = {
     "input",
 }
 EXPECTED = "expected.json"
+BESIDE = "metadata.json"  # class names and preprocessing
 AGAIN = "unpack the zip file again"
 
 
@@ -118,6 +119,17 @@ def require_decoder(name: str) -> None:
             load(name)
     except MissingDecoderError as error:
         raise UnusableModelError(f"the decoder {name} cannot be used: {error}") from error
+
+
+def metadata_beside(model: Path) -> dict[str, Any]:
+    """Return class names and preprocessing from the file beside a model that has no place for them.
+
+    Raises:
+        UnusableModelError: it is damaged.
+    """
+    beside = model.with_name(BESIDE)
+    facts = read_json(beside, dict) if beside.is_file() else {}
+    return {name: facts[name] for name in ("class_names", "preprocessing") if name in facts}
 
 
 def is_plain(name: object) -> bool:

@@ -29,7 +29,7 @@ class Runtime:
         if threads is not None:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
-        self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = ort.InferenceSession(path, options, providers=self.providers(threads))
         self._input = self._session.get_inputs()[0].name
         texts = self._session.get_modelmeta().custom_metadata_map
         self.metadata: dict[str, Any] = {
@@ -39,6 +39,10 @@ class Runtime:
         }
         if "preprocessing_embedded" in texts:
             self.metadata["preprocessing_embedded"] = True
+
+    def providers(self, threads: int | None) -> list[tuple[str, dict[str, str]]]:
+        """Return the execution providers with their options, the preferred one first."""
+        return [("CPUExecutionProvider", {})]
 
     def __call__(self, images: Array) -> Array:
         """Return the answer for a batch as the file takes it."""

@@ -12,6 +12,7 @@ from src.compare.page import html_fragment
 from src.errors import UsageError
 from src.report.charts.measured import tradeoff_chart
 from src.report.document import MISSING
+from src.report.sections.measurements import shown_rows
 from src.report.sections.report import report_of
 from src.report.writers import html
 from src.run.folder import Run
@@ -126,7 +127,7 @@ def _files(results: Results) -> str:
             report=report_of(results),
             tradeoff=html.with_unique_ids([tradeoff])[0] if tradeoff else None,
             missing=MISSING,
-            attributes=[html.file_attributes(row) for row in results.rows],
+            attributes=[html.file_attributes(row) for row in shown_rows(results)],
         )
     )
 

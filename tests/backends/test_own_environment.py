@@ -6,6 +6,7 @@ The packages are wheels that the tests write, so no network is used. uv is the r
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 
 from src import formats
+from src.backends import own_environment
 from src.backends.base import Unavailable
 from src.backends.own_environment import ConversionError, OwnEnvironment
 from src.export.one_format import export_one
@@ -109,6 +111,32 @@ def test_an_active_environment_does_not_decide_where_packages_go(
 def test_another_lock_makes_it_again(lock: Lock) -> None:
     assert version_in(lock("0.0.1").python()) == "0.0.1"
     assert version_in(lock("0.0.2").python()) == "0.0.2"
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_packages_for_a_newer_python_get_one(
+    is_old: bool, lock: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    major, minor = sys.version_info[:2]
+    needed = (major, minor + is_old)
+    environment = dataclasses.replace(lock("0.0.1"), least_python=needed)
+    monkeypatch.setattr(own_environment, "_TOO_NEW", f"{major}.{minor + 2}")
+    started = []
+    run = environments.run_installer
+
+    def without_another_python(command: list[str], seconds: float) -> str:
+        if command[1] == "venv":
+            started.append(command[command.index("--python") + 1])
+            command = [word if word != started[-1] else sys.executable for word in command]
+        return run(command, seconds)
+
+    monkeypatch.setattr(environments, "run_installer", without_another_python)
+    assert version_in(environment.python()) == "0.0.1"
+    newer = f">={major}.{minor + 1},<{major}.{minor + 2}"
+    assert started == [newer if is_old else sys.executable]
+    assert environment.python().exists()
+    assert len(started) == 1  # it is kept
+    assert (environment.site_packages / "numpy" / "__init__.py").is_file()
 
 
 @pytest.mark.parametrize("damage", ["no stamp", "half a stamp", "no interpreter"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -83,6 +84,40 @@ def test_the_ranges_begin_at_the_minor_version_here(planted: Planted) -> None:
     assert "tool-kit>=3.0,<4" in packages.installed(["tool-kit"], same_minor=False).requirements()
 
 
+def test_a_version_with_a_date_in_it_begins_its_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    dated = Planted(PLANTED, reader=("1.0.20261020", None, {}), patched=("1.2.345", None, {}))
+    monkeypatch.setattr(metadata, "distribution", dated.distribution)
+    software = packages.installed(["reader", "patched"], same_minor=False)
+    assert {"reader>=1.0.20261020,<2", "patched>=1.2,<2"} < set(software.requirements().split())
+
+
+def test_the_packages_of_another_environment_are_read_there(tmp_path: Path) -> None:
+    needs = "Requires-Dist: part\nRequires-Dist: absent>=2\n"
+    for name, version, more in (
+        ("engine", "7.1", f"License-Expression: MIT\n{needs}"),
+        ("part", "3.0", ""),
+        ("numpy", "0.0.1", ""),
+        ("Pillow", "0.0.2", ""),
+        ("unrelated", "1.0", ""),
+    ):
+        folder = tmp_path / f"{name.lower()}-{version}.dist-info"
+        folder.mkdir()
+        facts = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}"
+        (folder / "METADATA").write_text(facts)
+    software = packages.installed(["Engine"], same_minor=False, site=tmp_path)
+    assert software.versions() == {
+        "engine": "7.1",
+        "numpy": "0.0.1",
+        "part": "3.0",
+        "pillow": "0.0.2",
+    }
+    assert "# engine also asks for absent>=2, which was not installed\n" in software.lock()
+    assert {package.name: package.licence for package in software.every}["engine"] == "MIT"
+    # What is installed here is not there.
+    with pytest.raises(UsageError, match="the package packaging"):
+        packages.installed(["packaging"], same_minor=False, site=tmp_path)
+
+
 def test_a_package_of_another_name_may_bring_the_modules(planted: Planted) -> None:
     assert "motor==0.9.2\n" in packages.installed(["motor"], same_minor=False).lock()
 
@@ -99,15 +134,17 @@ BUNDLED = [name for name in formats.names() if formats.get(name).can_be_bundled]
 def test_the_versions_here_are_within_the_ranges_of_every_format(name: str) -> None:
     bundling = formats.get(name).bundling
     assert bundling
+    environment = formats.get(name).environment
+    site = environment.site_packages if environment else None
     try:
-        software = packages.installed(bundling.packages, same_minor=bundling.same_minor)
+        software = packages.installed(bundling.packages, same_minor=bundling.same_minor, site=site)
     except UsageError as error:
         pytest.skip(str(error))
     locked = dict(line.split("==") for line in software.lock().splitlines() if line[0] != "#")
     for line in software.requirements().splitlines():
         requirement = Requirement(line)
         assert locked[requirement.name] in SpecifierSet(str(requirement.specifier))
-    assert {"numpy", "pillow", *bundling.packages} <= set(locked)
+    assert {"numpy", "pillow", *map(canonicalize_name, bundling.packages)} <= set(locked)
 
 
 def test_the_page_names_every_format_that_is_bundled() -> None:

@@ -18,6 +18,7 @@ from src.cli.parser import Parser
 from src.errors import LightshipError, UsageError
 from src.export.options import ExportOptions
 from src.formats.executorch_int8 import ExecutorchInt8Options
+from src.formats.litert_int8 import LitertInt8Options
 from src.formats.onnx_int8 import OnnxInt8Options
 from src.formats.openvino_int8 import OpenVinoInt8Options
 from src.models.classifier import Classifier
@@ -161,6 +162,7 @@ def test_format_options_and_the_accuracy_budget_reach_the_export() -> None:
     made = parsed._parser("fit").instantiate_classes(parsed.config["fit"])
     assert made.export.options.by_format == {
         "executorch_int8": ExecutorchInt8Options(),
+        "litert_int8": LitertInt8Options(),
         "onnx_int8": OnnxInt8Options("avx2", 7.0),
         "openvino_int8": OpenVinoInt8Options(9.0),
     }
@@ -189,6 +191,7 @@ def test_the_export_command_accepts_format_options(
     assert options.by_format == {
         "onnx_int8": OnnxInt8Options("arm", 120.0),
         "executorch_int8": ExecutorchInt8Options(),
+        "litert_int8": LitertInt8Options(),
         "openvino_int8": OpenVinoInt8Options(120.0),
     }
     assert options.max_accuracy_drop == 0.05

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src import formats
 from src.bundle import decoder as decoders
 from src.bundle import stage
 from src.bundle.options import BundleOptions
@@ -398,9 +400,23 @@ def test_a_shipped_file_imports_only_its_requirements(path: Path) -> None:
         )
     }
     beside = {file.stem for file in CONTENTS.glob("*.py") if not file.stem.startswith("runtime_")}
+    others = {name.lower() for name in names - set(sys.stdlib_module_names) - beside - {""}}
     # A runtime is imported by the file that is named after it, and by no other.
-    runtime = {path.stem.removeprefix("runtime_")} if path.stem.startswith("runtime_") else set()
-    assert names - set(sys.stdlib_module_names) - beside - {""} <= {"numpy", "PIL"} | runtime
+    kind, _, runtime = path.stem.partition("_")
+    own = {name for name in others if f"{runtime}_".startswith(f"{name.removeprefix('runtime_')}_")}
+    assert others - (own if kind == "runtime" else set()) <= {"numpy", "pil"}
+
+
+def test_a_bundle_has_every_file_that_its_runtime_imports() -> None:
+    for kind in map(formats.get, formats.names()):
+        if kind.bundling is None:
+            continue
+        text = (CONTENTS / f"{kind.bundling.runtime}.py").read_text(encoding="utf-8")
+        program = stage._program(kind.bundling)
+        names = {f"{name}.py" for name in re.findall(r"^    import (\w+)$", text, re.MULTILINE)}
+        assert names | {f"{kind.bundling.runtime}.py", "predict.py"} <= set(program), kind.name
+        runtimes = {name for name in program if name.startswith("runtime_")}
+        assert len(runtimes) == 1 + len(kind.bundling.imports)
 
 
 def new_environment(bundle: Path, folder: Path, *install: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from PIL import Image
 from src import formats
 from src.backends.base import ExportSource
 from src.benchmark.statistics import fidelity
+from src.bundle.stage import CONTENTS
 from src.data.preprocessing import Preprocessing
 from src.export.one_format import export_one
 from src.export.options import ExportOptions
@@ -27,6 +30,7 @@ from src.run.facts import ExportDetails
 from src.worker import protocol
 from src.worker.process import Limits, WorkerProcess
 from tests.formats.test_contract import CLASSES, NARROW, PREPROCESSING, trained_network
+from tests.support.bundle_program import described
 
 pytestmark = pytest.mark.slow  # the first use takes minutes and a network
 
@@ -155,9 +159,9 @@ def test_layers_in_float_are_those_that_are_named(
     kind = formats.get("executorch_int8")
     assert kind.environment
     exported("executorch_int8")
+    program = handover.program(source)
     images = tmp_path / "images.npy"
     np.save(images, source.calibration.numpy())
-    program = handover.program(source)
     sizes = []
     for number, layers in enumerate(([], ["conv5.0"])):
         target = tmp_path / f"{number}.pte"
@@ -167,3 +171,102 @@ def test_layers_in_float_are_those_that_are_named(
         sizes.append(target.stat().st_size)
     weights = source.network.get_submodule("conv5.0").weight.numel()
     assert sizes[1] - sizes[0] == pytest.approx(3 * weights, rel=0.1)
+
+
+def test_layers_of_litert_in_float_are_the_noisiest_ones_that_are_named(
+    source: ExportSource, exported: Exported, tmp_path: Path
+) -> None:
+    """The order has every layer with weights once, and the file grows by those in float."""
+    kind = formats.get("litert_int8")
+    assert kind.environment
+    folder, _ = exported("litert")
+    images = tmp_path / "images.npy"
+    np.save(images, source.calibration.numpy())
+    module, fp32 = "src.quantization.litert.quantize", str(folder / "model.tflite")
+    order = json.loads(
+        kind.environment.run(module, "--order", fp32, str(images)).strip().splitlines()[-1]
+    )
+    layers = [
+        layer
+        for layer in source.network.modules()
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)
+    ]
+    assert len(set(order)) == len(order) == len(layers)
+    sizes = []
+    for count in (0, 1, len(order)):
+        target = tmp_path / f"{count}.tflite"
+        kind.environment.run(module, fp32, str(target), str(images), *order[:count])
+        sizes.append(target.stat().st_size)
+    assert sizes[0] < sizes[1] < sizes[2]
+    assert sizes[2] > 0.9 * Path(fp32).stat().st_size
+
+
+RUN_SHIPPED = """
+import importlib, json, pathlib, sys
+import numpy
+sys.path.insert(0, sys.argv[1])
+module = importlib.import_module(sys.argv[2])
+runtime = module.Runtime(pathlib.Path(sys.argv[3]), 1)
+images = numpy.load(sys.argv[4])
+answers = [runtime(images), numpy.concatenate([runtime(image[None]) for image in images])]
+assert "src" not in sys.modules
+print(json.dumps([[a.tolist() for a in answers], runtime.metadata]))
+"""
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if formats.get(name).can_be_bundled])
+def test_the_runtime_of_a_bundle_answers_as_the_row(
+    name: str, exported: Exported, source: ExportSource, tmp_path: Path
+) -> None:
+    folder, _ = exported(name)
+    kind = formats.get(name)
+    bundling = kind.bundling
+    assert bundling
+    assert {path.name for path in folder.iterdir()} == set(bundling.files)
+    images = source.calibration[:6].numpy()
+    np.save(tmp_path / "images.npy", images)
+    shipped = [str(CONTENTS), bundling.runtime, str(folder / bundling.files[0])]
+    ended = subprocess.run(
+        [kind.python(), "-c", RUN_SHIPPED, *shipped, str(tmp_path / "images.npy")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    answers, metadata = json.loads(ended.stdout.strip().splitlines()[-1])
+    assert metadata["class_names"] == CLASSES
+    assert metadata["preprocessing"] == msgspec.to_builtins(PREPROCESSING)
+    with contextlib.closing(WorkerProcess(name, folder, "cpu", LIMITS)) as worker:
+        worker.ask(protocol.Load(classes=len(CLASSES)))
+        of_row = worker.predict(images)
+    for answer in answers:
+        assert np.abs(np.array(answer) - of_row).max() < 1e-5 * np.abs(of_row).max()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if formats.get(name).can_be_bundled])
+def test_a_damaged_file_ends_a_bundle_in_one_line(
+    name: str, exported: Exported, tmp_path: Path
+) -> None:
+    folder, _ = exported(name)
+    kind = formats.get(name)
+    bundling = kind.bundling
+    assert bundling
+    for file in CONTENTS.glob("predict*.py"):
+        shutil.copy(file, tmp_path)
+    for runtime in (bundling.runtime, *bundling.imports):
+        shutil.copy(CONTENTS / f"{runtime}.py", tmp_path)
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    model = tmp_path / bundling.files[0]
+    described(model, msgspec.to_builtins(PREPROCESSING), bundling.runtime)
+    model.write_bytes(b"nothing\nto open")
+    ended = subprocess.run(
+        [kind.python(), tmp_path / "predict.py", "x.png"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"error: {model.name} cannot be opened: ")
+    assert "Traceback" not in ended.stderr

@@ -192,6 +192,40 @@ IMAGE_SAMPLE = {
 FAILED = {"status": "failed", "reason": "it <b>broke</b> | badly", "latency": [], "accuracy": None}
 
 
+def twenty() -> list[dict[str, Any]]:
+    """Return twenty rows of six runtimes, mixed; six of them have no figures."""
+    skipped = {"status": "skipped", "latency": [], "accuracy": None}
+    absent = skipped | {"files": [], "sha256": {}, "size_bytes": None}
+    no_gpu = skipped | {"reason": "no CUDA device: this system has no driver of a GPU"}
+    rows = [
+        row("eager"),
+        row("torchscript"),
+        row("onnx_fp32", runs_with=["onnxruntime"]),
+        row("onnx_int8_dynamic", runs_with=["onnxruntime"], precision="int8", size_bytes=3_210_000),
+        row("onnx_int8", runs_with=["onnxruntime"], precision="int8", size_bytes=3_200_000),
+        row("openvino_fp32", runs_with=["openvino"]),
+        row("openvino_bf16", runs_with=["openvino"], precision="bf16"),
+        row("openvino_int8", runs_with=["openvino"], precision="int8", size_bytes=3_250_000),
+        row("torch_export"),
+        row("eager_fp16", device="cuda", **no_gpu),
+        row("onnx_fp16", device="cuda", runs_with=["onnxruntime"], **no_gpu),
+        row("torch_compile", reason="not installed: a C++ compiler", **absent),
+        row("mnn", runs_with=["MNN"]),
+        row("ncnn", runs_with=["ncnn"], reason="ncnn has no layer for Gather", **absent),
+        row("executorch", runs_with=["executorch"], **FAILED),
+        row("executorch_int8", runs_with=["executorch"], precision="int8", **FAILED),
+        row("onnx_openvino", runs_with=["onnxruntime"]),
+        row("onnx_fp32", device="browser", runs_with=["onnxruntime"]),
+        row("onnx_int8", device="browser", runs_with=["onnxruntime"], precision="int8"),
+        row("onnx_int8_twin", runs_with=["onnxruntime"], precision="int8", verdict="fail"),
+    ]
+    for number, measured in enumerate(rows):
+        measured["latency"] = [
+            latency(size, size * (0.02 - 0.0007 * number)) for size in (1, 8)
+        ] * (measured["status"] == "ok")
+    return rows
+
+
 def results(*rows: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a ``benchmark.json``; the first measured row is recommended."""
     return {

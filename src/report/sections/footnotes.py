@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from src.report.document import UNSTABLE
-from src.report.sections import pipeline, speedups, verdicts
+from src.report.sections import pipeline, speedups, unmeasured, verdicts
 from src.report.sections.int8_slowdown import explanations
 from src.report.sections.measurements import cause_of
 from src.report.sections.rows import measured, memory_of, name_of
@@ -22,19 +22,18 @@ _CAUSES = {
 }
 
 
-def footnotes(results: Results, *, unmeasured: bool = True) -> Iterator[str]:
+def footnotes(results: Results, *, with_unmeasured: bool = True) -> Iterator[str]:
     """Yield the footnotes of the main table.
 
     Args:
         results: the content of ``benchmark.json``.
-        unmeasured: add a footnote for each row without figures; not needed if the table shows
+        with_unmeasured: add footnotes on the rows without figures; not needed if the table shows
             these rows.
     """
     if results.checkpoint.path == LAST:
         yield f"Exported is the last checkpoint, {LAST}: no weights were validated"
-    for row in results.rows:
-        if unmeasured and not row.is_ok:
-            yield f"{name_of(row)}: {row.status} ({row.reason})"
+    if with_unmeasured:
+        yield from unmeasured.notes(results)
     yield from _about_files(results)
     yield from verdicts.beyond_rounding(results)
     yield from verdicts.other_function(results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from src.report.document import (
@@ -16,7 +16,7 @@ from src.report.document import (
     tabulate,
     text_column,
 )
-from src.report.sections import pipeline, speedups, verdicts
+from src.report.sections import pipeline, speedups, unmeasured, verdicts
 from src.report.sections.environment import threads
 from src.report.sections.recommendation import points
 from src.report.sections.rows import (
@@ -24,8 +24,10 @@ from src.report.sections.rows import (
     batch_sizes,
     measured,
     memory_of,
+    order,
     paired_of,
     profile_of,
+    status_in_words,
 )
 from src.run.latency import Cell as Timing
 from src.run.latency import Interval
@@ -64,18 +66,28 @@ def section(results: Results) -> Section:
     table = rows_as_table("Size, accuracy and latency of every file", columns(results), results)
     by_name = {row.name: row for row in table.rows}
     keys = name_columns(results)
-    rows = [
-        by_name[_key(row)]
-        if row.status == "ok"
-        else TableRow(_key(row), [column.cell(row) for column in keys], row.status, row.reason)
-        for row in results.rows
-    ]
+    rows = [by_name.get(_key(row)) or _unmeasured(row, keys) for row in shown_rows(results)]
     recommended = {f"{name} {device}" for device, name in results.recommended.items()}
     chosen = [
         replace(row, is_chosen=row.reason is None and row.name in recommended) for row in rows
     ]
-    complete = replace(table, rows=chosen, keys=len(keys))
+    complete = replace(table, rows=chosen, keys=len(keys), folded=unmeasured.folded_rows(results))
     return Section("Every file, measured", table=complete, notes=_definitions(results))
+
+
+def shown_rows(results: Results) -> list[Row]:
+    """Return the rows of the main table from top to bottom; a long table has measured ones only."""
+    return measured(results) if order(results).is_long else list(results.rows)
+
+
+def _unmeasured(row: Row, keys: Sequence[Column[Row]]) -> TableRow:
+    return TableRow(
+        _key(row),
+        [column.cell(row) for column in keys],
+        row.status,
+        row.reason,
+        status_in_words(row),
+    )
 
 
 def more(results: Results) -> Section:
@@ -88,7 +100,7 @@ def more(results: Results) -> Section:
 
 def rows_as_table(caption: str, shown: list[Column[Row]], results: Results) -> Table:
     """Return a table of the measured rows."""
-    return tabulate(caption, shown, measured(results), _key)
+    return tabulate(caption, shown, measured(results), _key, group=order(results).group)
 
 
 def columns(results: Results) -> list[Column[Row]]:
@@ -118,7 +130,8 @@ def columns(results: Results) -> list[Column[Row]]:
             Column(
                 f"batch {size}\ntimes fp32 there",
                 _speedup(size, lambda cell: cell.speedup_same_runtime),
-                is_detail=position > 0,
+                # Without it, a row of a long table has two lines on a terminal instead of three.
+                is_detail=position > 0 or order(results).is_long,
             ),
         ]
     if any(row.pipeline for row in measured(results)):

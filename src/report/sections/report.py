@@ -103,7 +103,7 @@ def report_of(results: Results, serve_test: ServeTest | None = None) -> Report:
         recommendation=[*recommendation.sentences(results)],
         warning=health.warning(results.health),
         measurements=measurements.section(results),
-        marks=[*footnotes(results, unmeasured=False)],
+        marks=[*footnotes(results, with_unmeasured=False)],
         unmeasured=[*footnotes(results)],
         answers=answers.section(results),
         flips=answers.flips(results),

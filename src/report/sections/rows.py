@@ -1,16 +1,61 @@
-"""Access to the rows of a measurement: their names, and parts of their records that may be None."""
+"""Access to the rows of a measurement: order, names, and parts of records that may be None."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from src.run.accuracy import Accuracy, PairedAccuracy
 from src.run.latency import Cell, Memory
 from src.run.results import Results
 from src.run.row import Profile, Row
 
+MOST_UNGROUPED = 8  # rows of a table that is read at a glance
+
+T = TypeVar("T")
+
+
+class Order(Generic[T]):
+    """The order of rows in every table: by runtime if they are many.
+
+    Runtimes come in the order of their first rows, and the rows of a runtime stay in their order.
+
+    Args:
+        items: one per row, in the order of a short table.
+        row_of: returns the row of an item.
+    """
+
+    def __init__(self, items: Sequence[T], row_of: Callable[[T], Row]) -> None:
+        self._row_of = row_of
+        self.is_long = len(items) > MOST_UNGROUPED
+        runtimes = list(dict.fromkeys(self.group(item) for item in items))
+        self.items = sorted(items, key=lambda item: runtimes.index(self.group(item)))
+
+    def group(self, item: T) -> str:
+        """Return the heading above an item; "" for all items of a short table."""
+        return runtime_of(self._row_of(item)) if self.is_long else ""
+
+
+def order(results: Results) -> Order[Row]:
+    """Return the order of the rows of a measurement, with those that have no figures."""
+    return Order(results.rows, lambda row: row)
+
+
+def runtime_of(row: Row) -> str:
+    """Return the package that runs a row's file, by the declaration of its format."""
+    if row.runs_with:
+        return row.runs_with[0].replace("_", "-")  # an exam has the package's name
+    return str(row.setting("runtime") or "another runtime").partition(" ")[0]
+
 
 def measured(results: Results) -> list[Row]:
-    """Return the rows that have figures."""
-    return [row for row in results.rows if row.is_ok]
+    """Return the rows that have figures, in the order of every table."""
+    return [row for row in order(results).items if row.is_ok]
+
+
+def status_in_words(row: Row) -> str:
+    """Return the status of a row; "exported, not run" for a file that cannot run here."""
+    return "exported, not run" if row.status == "skipped" and row.files else row.status
 
 
 def batch_sizes(results: Results) -> list[int]:

@@ -1,5 +1,6 @@
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
+  const groups = [...table.querySelectorAll("tr.group")];
   [...table.tHead.rows[0].cells].forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -10,7 +11,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
       for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const key = (row) => row.cells[column]?.dataset.value;
-      const rows = [...body.rows].sort((one, other) => {
+      for (const name of groups) name.remove(); // a sorted column mixes the groups
+      const rows = [...table.tBodies].flatMap((part) => [...part.rows]).sort((one, other) => {
         const [a, b] = [key(one), key(other)];
         // What was not measured stays below, whichever way.
         if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from src.report import document
 from src.report.document import Cell
@@ -69,9 +70,12 @@ def rich_table(
             no_wrap=not narrow or wraps not in head.name,
             vertical="bottom",
         )
-    for row in table.measured:
-        cells = [_text(row.cells[number], narrow=narrow) for number in kept]
-        shown.add_row(*cells, style="bold" if bold_chosen and row.is_chosen else "")
+    for group in table.measured_groups:
+        if group.name:
+            shown.add_row(Text(f"{group.name}:", style="italic"))
+        for row in group.rows:
+            cells = [_text(row.cells[number], narrow=narrow) for number in kept]
+            shown.add_row(*cells, style="bold" if bold_chosen and row.is_chosen else "")
     return shown
 
 

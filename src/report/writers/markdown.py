@@ -85,9 +85,13 @@ def table_lines(table: Table, *, bold_chosen: bool = False, separator: str = " "
     """
     yield _line(_joined(head.lines, quoting.markdown, separator) for head in table.heads)
     yield _line("---" if head.is_text else "---:" for head in table.heads)
-    for row in table.measured:
-        mark = "**" if bold_chosen and row.is_chosen else ""
-        yield _line(f"{mark}{_quoted(cell, separator)}{mark}" for cell in row.cells)
+    for group in table.measured_groups:
+        if group.name:
+            name = quoting.markdown(group.name, in_table=True)
+            yield _line([f"**{name}**", *[""] * (len(table.heads) - 1)])
+        for row in group.rows:
+            mark = "**" if bold_chosen and row.is_chosen else ""
+            yield _line(f"{mark}{_quoted(cell, separator)}{mark}" for cell in row.cells)
 
 
 def items(sentences: Iterable[str]) -> Iterator[str]:

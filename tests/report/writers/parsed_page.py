@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tests.report.pages import html_page
-from tests.report.planted import FAILED, latency, results, row
+from tests.report.planted import FAILED, latency, results, row, twenty
 
 
 class Page(HTMLParser):
@@ -24,11 +24,13 @@ class Page(HTMLParser):
         self.rows: dict[str, list[tuple[str, str | None]]] = {}  # of the first table, by name
         self.rows_in_order: list[list[tuple[str, str | None]]] = []
         self.heads: list[str] = []
+        self.groups: list[str] = []  # headings between the rows
         self.words: list[str] = []
         self._tables = 0
         self._row: list[tuple[str, str | None]] | None = None
         self._text: list[str] | None = None
         self._value: str | None = None
+        self._is_head = False
         self.feed(text)
         self.close()
 
@@ -41,6 +43,7 @@ class Page(HTMLParser):
             self.rows_in_order.append(self._row)
         if tag in {"td", "th"}:
             self._text, self._value = [], attributes.get("data-value")
+            self._is_head = attributes.get("scope") == "col"
 
     def handle_endtag(self, tag: str) -> None:
         if tag in {"td", "th"} and self._text is not None:
@@ -48,7 +51,7 @@ class Page(HTMLParser):
             if self._row is not None:
                 self._row.append((text, self._value))
             elif self._tables == 1:
-                self.heads.append(text)
+                (self.heads if self._is_head else self.groups).append(text)
             self._text = None
         if tag == "tr":
             self._row = None
@@ -86,8 +89,9 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         row("eager"),
         unstable(),
         row("onnx", **FAILED),
-        row("other", **FAILED | {"status": "skipped"}),
+        row("other", **FAILED | {"status": "skipped", "files": []}),
     ],
+    "twenty": twenty(),
     "single": [row("eager")],
     "all failed": [row("eager", **FAILED)],
     "none": [],

@@ -27,8 +27,9 @@ SCRIPT = "<script>alert('$1')</script>"
 def test_the_figures_in_the_html_table_are_those_of_the_file(kind: str) -> None:
     measured = record(results(*ROWS[kind]))
     page = cached_page(kind)
-    assert len(page.rows) == len(measured.rows)
-    for measured_row in measured.rows:
+    rows = measurements.shown_rows(measured)  # a long table folds those without figures
+    assert len(page.rows) == len(rows)
+    for measured_row in rows:
         cells = page.rows[f"{measured_row.format} {measured_row.device}"]
         if measured_row.status != "ok":
             assert cells[-1][0] == f"{measured_row.status} : {measured_row.reason}"

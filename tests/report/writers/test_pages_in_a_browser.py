@@ -12,7 +12,7 @@ from src.compare.comparison import Comparison
 from src.compare.page import html_page as comparison_page
 from tests.compare.test_comparison import file, keep
 from tests.report.pages import html_page
-from tests.report.planted import FAILED, results, row
+from tests.report.planted import FAILED, results, row, twenty
 from tests.support import browser
 from tests.support.browser import Page
 
@@ -53,5 +53,35 @@ def test_a_page_is_as_wide_as_a_phone(
     assert page.run("document.documentElement.scrollWidth") == PHONE
     # The table is wider, and scrolls by itself.
     assert page.run("document.querySelector('.scroll').scrollWidth") > PHONE
+    assert page.errors == []
+    page.close()
+
+
+def test_a_long_table_is_as_wide_as_a_phone_and_a_click_sorts_all_groups(
+    tmp_path: Path, new_page: Callable[[], Page]
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(html_page(results(*twenty()), tmp_path / "flipped"), encoding="utf-8")
+    page = new_page()
+    page.look(width=PHONE, height=740)
+    page.open(path.as_uri(), "document.querySelectorAll('tr.group').length > 3")
+    assert page.run("document.documentElement.scrollWidth") == PHONE
+    groups = "document.querySelector('table').querySelectorAll('tr.group').length"
+    is_open = "document.querySelector('details li').checkVisibility()"
+    assert not page.run(is_open)
+    page.run("document.querySelector('summary').click()")
+    assert page.run(is_open)
+    seconds = (
+        "[...document.querySelector('table').rows].map((row) => row.cells[7]?.dataset.value)"
+        ".filter(Boolean).map(Number)"
+    )
+    before = page.run(seconds)
+    assert page.run(groups) > 0
+    assert before != sorted(before)
+    page.run(
+        "document.querySelector('table').tHead.rows[0].cells[7].querySelector('button').click()"
+    )
+    assert page.run(seconds) == sorted(before)
+    assert page.run(groups) == 0
     assert page.errors == []
     page.close()

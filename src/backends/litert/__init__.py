@@ -1,0 +1,1 @@
+"""LiteRT: conversion and quantization in its environment, and an interpreter as a runtime."""

@@ -1,0 +1,39 @@
+"""An ONNX file in ONNX Runtime with OpenVINO's kernels, on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnxruntime as ort
+
+if TYPE_CHECKING or __package__:  # a part of a package
+    from . import runtime_onnxruntime
+else:  # in the folder of a model
+    import runtime_onnxruntime
+
+PROVIDER = "OpenVINOExecutionProvider"
+# Without it OpenVINO computes in bf16 on a processor that has it.
+OPTIONS = {"device_type": "CPU", "precision": "FP32"}
+
+
+class Runtime(runtime_onnxruntime.Runtime):
+    """The opened file: see ``runtime_onnxruntime.py``.
+
+    Args:
+        path: the file.
+        threads: of one operator; None leaves it to the runtime.
+    """
+
+    def __init__(self, path: Path, threads: int | None) -> None:
+        # onnxruntime would warn and compute with its own kernels instead.
+        if PROVIDER not in ort.get_available_providers():
+            raise ImportError(
+                "this onnxruntime has no OpenVINO: it is not that of onnxruntime-openvino"
+            )
+        super().__init__(path, threads)
+
+    def providers(self, threads: int | None) -> list[tuple[str, dict[str, str]]]:
+        """Return the execution provider with its options."""
+        number = {} if threads is None else {"num_of_threads": str(threads)}
+        return [(PROVIDER, {**OPTIONS, **number})]
