@@ -9,8 +9,9 @@ and made hard (experiment=hard_digits). Its test split is scored by eager, by th
 calibrated (onnx_int8, with its search) and by the twin (onnx_int8_twin); accuracy and speed are
 compared with onnx_fp32, image by image and in turn, with 95 % intervals.
 
-All 24 cells take hours on two cores. Leave the machine alone meanwhile: times are measured. Finished
-cells are kept below RUN_ROOT, and a cell that was stopped goes on with its own training and twin.
+All 24 cells take hours on two cores. Leave the machine alone meanwhile: times are measured.
+Finished cells are kept below RUN_ROOT, and a cell that was stopped goes on with its training and
+twin.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def cell(root: Path, setting: str, network: str, seed: int) -> dict[str, Any]:
 def measured(folder: Path, setting: str, network: str, seed: int) -> Results:
     """Train, make the twin, export and measure, or go on with what was stopped."""
     begun = runs.newest(folder, network, having="checkpoints/last.ckpt")
-    formats = ",".join((EAGER, BASELINE, INT8, TWIN))
+    formats = f"{EAGER},{BASELINE},{INT8},{TWIN}"
     command = [
         *(sys.executable, "-m", "src.train", f"model={network}", f"seed_everything={seed}"),
         *(*SETTINGS[setting][1], "twin=true", f"export.formats=[{formats}]", "profiler=none"),
@@ -139,8 +140,8 @@ def table(cells: list[dict[str, Any]]) -> list[str]:
     lines = [
         "",
         f"{cells[0]['images']} test images; {machine.cpu_model()}, {machine.usable_cores()} cores. "
-        "Points of top-1 and times as fast are against `onnx_fp32`, with 95 % intervals; the budget "
-        "is one point.",
+        "Points of top-1 and times as fast are against `onnx_fp32`, with 95 % intervals; the "
+        "budget is one point.",
         "",
         "| data | network | seed | eager top-1 % | `onnx_int8`: points | | times | "
         "`onnx_int8_twin`: points | | times | twin: min, GB | training: min, GB |",
