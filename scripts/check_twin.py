@@ -111,7 +111,7 @@ def figures_of(results: Results) -> dict[str, Any]:
         "eager_top1": eager.accuracy.top1,
         "int8": compared(rows[INT8]),
         "twin": compared(twin),
-        "no_twin": account.reason if twin.status == "skipped" else twin.reason,
+        "no_twin": account.reason or twin.reason,
         "parts": account.plan.name if account.plan else None,
         "seconds": account.seconds,
         "peak_bytes": account.peak_rss_bytes,

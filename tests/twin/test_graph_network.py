@@ -9,16 +9,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from torch import nn
 
 from src.backends.base import ExportSource
-from src.backends.onnx import tensors
+from src.backends.onnx import tensors, twin
 from src.backends.onnx.runtime import OnnxRuntime
 from src.quantization import target
 from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.recipe import OnnxRecipe
 from src.twin.fake_quantization import FakeQuantization
 from src.twin.graph_network import GraphNetwork, UnknownOperatorError
+from tests.twin.conftest import SIZE, quantize, train_a_little
 
 
 def logits_of(model: onnx.ModelProto, images: torch.Tensor, folder: Path) -> np.ndarray:
@@ -40,14 +40,32 @@ def test_the_float_graph_gives_the_float_logits(
         assert torch.allclose(graph(images), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("processor", ["vnni", "avx2", "arm"])
 def test_fake_quantized_logits_are_the_runtimes_to_one_step(
-    quantization: FakeQuantization, images: torch.Tensor, tmp_path: Path
+    processor: target.Target, images: torch.Tensor, tmp_path: Path
 ) -> None:
+    (tmp_path / "scratch").mkdir()
+    quantization = quantize(tmp_path / "scratch", processor)
     model = quantization.quantizer.quantize(OnnxRecipe())
     expected = logits_of(model, images, tmp_path)
     with torch.no_grad():
         logits = quantization.network().eval()(images).numpy()
     assert np.abs(logits - expected).max() <= 1.001 * step_of(model)
+
+
+def test_constants_of_sums_and_products_keep_their_values(
+    quantization: FakeQuantization, images: torch.Tensor
+) -> None:
+    network = quantization.network()
+    before = tensors.dequantized_weights(quantization.quantizer.quantize(OnnxRecipe()))
+    fixed = {name for name in before if before[name].shape in {(8, 1, 1), (8, SIZE, SIZE)}}
+    assert len(fixed) == 2
+    assert not fixed & set(network.names)
+    assert all(value.ndim != 0 for value in network.weights().values())
+    train_a_little(network, images)
+    buffers = [value.numpy() for _, value in network.named_buffers()]
+    for name in fixed:
+        assert any(np.array_equal(before[name], value) for value in buffers)
 
 
 def test_a_planted_scale_is_told_apart(
@@ -68,16 +86,9 @@ def test_a_planted_scale_is_told_apart(
 def test_training_changes_the_file_that_is_written_and_nothing_else(
     quantization: FakeQuantization, images: torch.Tensor, tmp_path: Path
 ) -> None:
-    network = quantization.network().train()
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
-    wanted = torch.zeros(len(images), dtype=torch.long)
-    before = nn.functional.cross_entropy(network(images), wanted).item()
-    for _ in range(10):
-        loss = nn.functional.cross_entropy(network(images), wanted)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    assert loss.item() < 0.9 * before
+    network = quantization.network()
+    before, after = train_a_little(network, images)
+    assert after < 0.9 * before
 
     quantization.write(network, tmp_path / "trained.onnx")
     source = trained_source(quantization.source, tmp_path / "trained.onnx", tmp_path)
@@ -92,13 +103,9 @@ def test_training_changes_the_file_that_is_written_and_nothing_else(
 
 
 def trained_source(source: ExportSource, file: Path, folder: Path) -> ExportSource:
-    from src.backends.base import TwinGraph
-    from src.backends.onnx import twin
-    from tests.twin.planted import record
-
     scratch = folder / "scratch"
     scratch.mkdir()
-    return twin.source_of(dataclasses.replace(source, scratch=scratch), TwinGraph(file, record()))
+    return twin.source_of(dataclasses.replace(source, scratch=scratch), file)
 
 
 def test_an_operator_without_a_gradient_is_refused() -> None:

@@ -1,0 +1,100 @@
+"""One training of a twin: its folder, its data, its best weights and its limit."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from src.data.datasets.digits import Digits
+from src.run.folder import Run
+from src.twin import training
+from src.twin.time_limit import TimeLimit
+from src.twin.training import Training
+from src.twin.validation import Validation
+
+CPU = torch.device("cpu")
+
+
+def network(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 10)
+    ).eval()
+
+
+def digits() -> Digits:
+    data = Digits(image_size=8, train_images=40, batch_size=8)
+    data.setup("fit")
+    return data
+
+
+@pytest.fixture(scope="module")
+def teacher() -> nn.Module:
+    return network(1)
+
+
+@pytest.fixture(scope="module")
+def validation(teacher: nn.Module) -> Validation:
+    return Validation(teacher, digits(), CPU)
+
+
+def job(folder: Path, teacher: nn.Module, validation: Validation, **changes: object) -> Training:
+    torch.manual_seed(0)
+    options = {
+        "run": Run(folder),
+        "phase": "distillation",
+        "folder": "distillation-a",
+        "teacher": teacher,
+        "data": digits(),
+        "validation": validation,
+        "epochs": 2,
+        "lr": 1e-2,
+        "limit": TimeLimit(None),
+        "accelerator": "cpu",
+    }
+    return Training(**{**options, **changes})  # type: ignore[arg-type]
+
+
+def test_a_finished_training_is_taken_and_that_of_another_folder_is_not(
+    tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    first = training.fit(job(tmp_path, teacher, validation), network())
+    assert [each.epoch for each in first.epochs] == [1, 2]
+    assert all(each.phase == "distillation" for each in first.epochs)
+    again = training.fit(job(tmp_path, teacher, validation), network())
+    assert again.epochs == first.epochs
+    assert torch.equal(again.student[0].weight, first.student[0].weight)  # type: ignore[index]
+    other = training.fit(job(tmp_path, teacher, validation, folder="distillation-b"), network(7))
+    assert not torch.equal(other.student[0].weight, first.student[0].weight)  # type: ignore[index]
+
+
+def test_weights_that_no_epoch_improves_are_kept(
+    tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    student = copy.deepcopy(teacher)
+    destroying = job(tmp_path, teacher, validation, lr=10.0)
+    kept = training.fit(destroying, student)
+    assert max(each.agreement for each in kept.epochs) < 1
+    assert kept.validated.agreement == 1
+    assert torch.equal(kept.student[0].weight, teacher[0].weight)  # type: ignore[index]
+
+
+def test_a_training_ends_with_its_time_after_a_validation(
+    tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    over = TimeLimit(1.0, spent=2.0)
+    done = training.fit(job(tmp_path, teacher, validation, epochs=9, limit=over), network())
+    assert [each.epoch for each in done.epochs] == [1]
+
+
+def test_agreement_is_with_the_teacher_and_top1_with_the_labels(
+    teacher: nn.Module, validation: Validation
+) -> None:
+    own = validation.of(teacher)
+    assert (own.images, own.agreement) == (180, 1.0)
+    assert own.top1 < 0.5  # random weights
+    assert validation.of(network(7)).agreement < 1
