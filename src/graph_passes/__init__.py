@@ -27,8 +27,8 @@ from src.graph_passes import (
     scale_into_last,
 )
 
-# The order matters: earlier rewrites produce the patterns that later ones look for. Permutations that
-# cancel may stand between a convolution and its BatchNorm, and between what later rewrites produce.
+# The order matters: earlier rewrites produce the patterns that later ones look for. Permutations
+# that cancel may be between a convolution and its BatchNorm, and between the results of later ones.
 _REWRITES = (
     identities,
     concatenations,

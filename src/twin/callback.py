@@ -53,8 +53,10 @@ class TwinCallback(Callback):
                 remedy="install them, or leave the twin out",
             )
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._resumed_step = None if trainer.ckpt_path is None else trainer.global_step
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._resumed_step = int(checkpoint["global_step"])
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         checkpoint = finished_checkpoint(trainer)

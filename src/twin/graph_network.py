@@ -43,7 +43,7 @@ class _Step:
 
     operator: str
     inputs: tuple[str, ...]
-    output: str
+    outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
 
 
@@ -112,7 +112,9 @@ class GraphNetwork(nn.Module):
                 "DequantizeLinear",
             }:
                 raise UnknownOperatorError(f"no training through {node.op_type}")
-            self._steps.append(_Step(node.op_type, tuple(node.input), node.output[0], attributes))
+            self._steps.append(
+                _Step(node.op_type, tuple(node.input), tuple(node.output), attributes)
+            )
         for name, value in constants.items():
             if value.dtype != np.float32 or name not in uses:
                 continue
@@ -121,7 +123,7 @@ class GraphNetwork(nn.Module):
             else:
                 self._keep(name, value)
         self._dequantized = {
-            step.output: step for step in self._steps if step.operator == "DequantizeLinear"
+            step.outputs[0]: step for step in self._steps if step.operator == "DequantizeLinear"
         }
 
     def _train(self, name: str, value: Array) -> None:
@@ -151,14 +153,16 @@ class GraphNetwork(nn.Module):
             values[name] = self._rounded(values[of], scales[name], axis)
         for step in self._steps:
             if step.operator == "QuantizeLinear":
-                values[step.output] = self._quantized(values[step.inputs[0]], step.inputs)
+                results = self._quantized(values[step.inputs[0]], step.inputs)
             elif step.operator == "DequantizeLinear":
-                values[step.output] = values[step.inputs[0]]
+                results = values[step.inputs[0]]
             else:
                 inputs = [self._value(name, values) for name in step.inputs]
                 if len(step.inputs) > 2 and step.inputs[2] in self._biases:  # noqa: PLR2004
                     inputs[2] = self._bias(step, values, scales)
-                values[step.output] = OPERATORS[step.operator](inputs, step.attributes)
+                results = OPERATORS[step.operator](inputs, step.attributes)
+            parts = results if isinstance(results, tuple) else (results,)
+            values.update(zip(step.outputs, parts, strict=True))
         logits: Tensor = values[self._output]
         return logits
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+
 from torch import nn
 
 from src.errors import LightshipError
-from src.run.twin import Phase, Twin
+from src.run.twin import Phase, Twin, Validated
 from src.run.twin_files import TwinFiles
 from src.system import atomic_files
 from src.twin import speed, training
@@ -15,7 +17,7 @@ from src.twin.graph_network import GraphNetwork, UnknownOperatorError
 from src.twin.making import Making
 from src.twin.survey import LEAST_GAIN
 from src.twin.time_limit import TimeLimit
-from src.twin.training import Trained, Training
+from src.twin.training import Training
 
 
 def train(making: Making, account: Account) -> None:
@@ -33,9 +35,8 @@ def train(making: Making, account: Account) -> None:
     account.note(teacher=making.validation.of(making.network))
     student = making.student(account.record)
     if account.record.plan is not None and account.record.plan.replaced:
-        distilled = _fit(making, account, "distillation", student)
-        student = distilled.student
-        account.note(distilled=distilled.validated)
+        done = account.record.distilled
+        account.note(distilled=_fit(making, account, "distillation", student, done))
     with making.quantized(student) as quantization:
         try:
             trainable = quantization.network()
@@ -43,11 +44,11 @@ def train(making: Making, account: Account) -> None:
             raise LightshipError(
                 f"the twin cannot be trained under fake quantization: {error}"
             ) from error
-        trained = _fit(making, account, "quantization", trainable)
-        quantization.write(trained.student, files.unfinished_graph)
+        twin = _fit(making, account, "quantization", trainable, account.record.twin)
+        quantization.write(trainable, files.unfinished_graph)
         ranges = quantization.ranges()
     account.note(
-        twin=trained.validated,
+        twin=twin,
         in_float=making.validation.of(_float_graph(files)),
         graph_sha256=atomic_files.sha256(files.unfinished_graph),
         ranges=ranges,
@@ -57,9 +58,18 @@ def train(making: Making, account: Account) -> None:
     _judge(making, account)
 
 
-def _fit(making: Making, account: Account, phase: Phase, student: nn.Module) -> Trained:
-    """Train a student, and note the time and the curve."""
-    making.report(f"training: {phase}")
+def _fit(
+    making: Making, account: Account, phase: Phase, student: nn.Module, done: Validated | None
+) -> Validated:
+    """Train a student in place, and note the time and the curve.
+
+    Args:
+        making: of the twin.
+        account: gets them.
+        phase: of the training.
+        student: gets the best weights.
+        done: the result of a training that an earlier command finished.
+    """
     record = account.record
     limit = _limit(making, record, phase)
     is_distillation = phase == "distillation"
@@ -76,11 +86,14 @@ def _fit(making: Making, account: Account, phase: Phase, student: nn.Module) -> 
         limit=limit,
         accelerator=making.accelerator,
     )
-    with account.noting(lambda: {"spent_s": {**record.spent_s, phase: limit.spent}}):
-        trained = training.fit(job, student)
-    others = [each for each in record.epochs if each.phase != phase]
-    account.note(epochs=[*others, *trained.epochs])
-    return trained
+    begun = copy.deepcopy(student.state_dict())
+    if done is None:
+        making.report(f"training: {phase}")
+        with account.noting(lambda: {"spent_s": {**record.spent_s, phase: limit.spent}}):
+            epochs = training.fit(job, student)
+        others = [each for each in record.epochs if each.phase != phase]
+        account.note(epochs=[*others, *epochs])
+    return training.best_of(job, student, begun)
 
 
 def _limit(making: Making, record: Twin, phase: Phase) -> TimeLimit:

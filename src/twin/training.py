@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
-from torch import nn
+from torch import Tensor, nn
 
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.progress import EpochLines
@@ -85,51 +86,60 @@ class Training:
     limit: TimeLimit
     accelerator: str = "auto"
 
-
-@dataclass(frozen=True)
-class Trained:
-    """The student with its best weights, in eval mode on the CPU, and the curve."""
-
-    student: nn.Module
-    validated: Validated
-    epochs: list[Epoch]
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the training's checkpoints."""
+        return self.run.own("twin", self.folder, "checkpoints")
 
 
-def fit(training: Training, student: nn.Module) -> Trained:
+def fit(training: Training, student: nn.Module) -> list[Epoch]:
     """Train a student in place, from the last checkpoint of the same folder if there is one.
 
-    The weights with the best agreement with the teacher on the validation images are kept: those
-    of an epoch, or those that it begins with.
+    Returns:
+        The curve. The weights are those of the last step: see :func:`best_of`.
 
     Raises:
         LightshipError: the loss is not finite.
     """
-    before = copy.deepcopy(student.state_dict())
-    untrained = training.validation.of(student.eval())
-    last = LastCheckpoint()
-    best = BestCheckpoint(monitor="val/agreement")
     curve = Curve(training.phase)
-    module = _module(training, student)
-    resumed = training.run.own("twin", training.folder, "checkpoints", "last.ckpt")
+    resumed = training.checkpoints / "last.ckpt"
     training.limit.start()
-    trainer = _trainer(training, [EpochLines(), curve, training.limit, best, last])
-    trainer.fit(
-        module,
+    _trainer(training, curve).fit(
+        _module(training, student),
         datamodule=training.data,
         ckpt_path=str(resumed) if resumed.is_file() else None,
         weights_only=True,
     )
-    saved = best.saved_path or last.saved_path
-    if saved is not None:
-        content = torch.load(saved, map_location="cpu", weights_only=True)
-        module.load_state_dict(content["state_dict"])
     training.teacher.cpu()
-    trained = module.student.cpu().eval()
-    validated = training.validation.of(trained)
-    if validated.agreement < untrained.agreement:
-        trained.load_state_dict(before)
-        validated = untrained
-    return Trained(trained, validated, curve.epochs)
+    student.cpu()
+    return curve.epochs
+
+
+def best_of(training: Training, student: nn.Module, begun: Mapping[str, Tensor]) -> Validated:
+    """Give a student the best weights of a finished training, in eval mode.
+
+    They have the best agreement with the teacher on the validation images, among those of each
+    epoch and those that the training began with. Later ones win a tie.
+
+    Args:
+        training: it has ended.
+        student: of the training.
+        begun: the weights that it began with.
+    """
+    student.load_state_dict(dict(begun))
+    untrained = training.validation.of(student.eval())
+    files = [training.checkpoints / name for name in ("best.ckpt", "last.ckpt")]
+    saved = next((file for file in files if file.is_file()), None)
+    if saved is None:
+        return untrained
+    content = torch.load(saved, map_location="cpu", weights_only=True)
+    module = _module(training, student)
+    module.load_state_dict(content["state_dict"])
+    trained = training.validation.of(student.eval())
+    if trained.agreement >= untrained.agreement:
+        return trained
+    student.load_state_dict(dict(begun))
+    return untrained
 
 
 def _module(training: Training, student: nn.Module) -> Distillation:
@@ -148,8 +158,9 @@ def _module(training: Training, student: nn.Module) -> Distillation:
     )
 
 
-def _trainer(training: Training, callbacks: list[Callback]) -> Trainer:
-    [last] = [callback for callback in callbacks if isinstance(callback, LastCheckpoint)]
+def _trainer(training: Training, curve: Curve) -> Trainer:
+    last = LastCheckpoint()
+    best = BestCheckpoint(monitor="val/agreement")
     folder = str(training.run.folder)
     return Trainer(
         max_epochs=training.epochs,
@@ -158,7 +169,7 @@ def _trainer(training: Training, callbacks: list[Callback]) -> Trainer:
         # One process, also within a job of several: their variables describe the run's training.
         plugins=[LightningEnvironment()],
         logger=TensorBoardLogger(folder, name="twin", version=training.folder),
-        callbacks=[*callbacks, StopOnSignal(last)],
+        callbacks=[EpochLines(), curve, training.limit, best, last, StopOnSignal(last)],
         enable_model_summary=False,
         enable_progress_bar=False,
         log_every_n_steps=5,

@@ -296,7 +296,7 @@ def test_a_parametrized_layer_is_not_rewritten() -> None:
 
 
 class NormInLast(nn.Module):
-    """A convolution whose BatchNorm is between two permutations that cancel, then a linear layer."""
+    """A convolution with a BatchNorm between permutations that cancel, and a linear layer."""
 
     def __init__(self) -> None:
         super().__init__()

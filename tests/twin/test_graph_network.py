@@ -114,3 +114,67 @@ def test_an_operator_without_a_gradient_is_refused() -> None:
     graph = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], [value]))
     with pytest.raises(UnknownOperatorError, match="NonMaxSuppression"):
         GraphNetwork(graph)
+
+
+def graph_of(*nodes: onnx.NodeProto, **constants: list[int]) -> onnx.ModelProto:
+    """Return a graph from ``images`` to ``logits`` with constants of whole numbers."""
+    helper, kind = onnx.helper, onnx.TensorProto
+    values = [
+        onnx.numpy_helper.from_array(np.array(value, np.int64), name)
+        for name, value in constants.items()
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, kind.FLOAT, [None] * rank)
+        for name, rank in (("images", 4), ("logits", 4))
+    ]
+    graph = helper.make_graph(list(nodes), "g", ends[:1], ends[1:], values)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def node(operator: str, inputs: str, outputs: str, **attributes: object) -> onnx.NodeProto:
+    return onnx.helper.make_node(operator, inputs.split(), outputs.split(), **attributes)
+
+
+GRAPHS = {
+    "split by sizes": graph_of(
+        node("Split", "images sizes", "a b", axis=1),
+        node("Concat", "b a", "logits", axis=1),
+        sizes=[1, 2],
+    ),
+    "split in parts": graph_of(
+        node("Split", "images", "a b c", axis=2, num_outputs=3),
+        node("Concat", "c b a", "logits", axis=2),
+    ),
+    "slice": graph_of(
+        node("Slice", "images starts ends axes steps", "logits"),
+        starts=[1, -3],
+        ends=[3, 2**62],
+        axes=[1, 3],
+        steps=[1, 2],
+    ),
+    "expand": graph_of(
+        node("Slice", "images zero one axes", "a"),
+        node("Expand", "a shape", "logits"),
+        zero=[0],
+        one=[1],
+        axes=[1],
+        shape=[1, 5, 1, 1],
+    ),
+    "erf of a computed shape": graph_of(
+        node("Shape", "images", "a", end=2),
+        node("Concat", "a rest", "b", axis=0),
+        node("Reshape", "images b", "c"),
+        node("Erf", "c", "logits"),
+        rest=[-1, 1],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_an_operator_computes_what_the_runtime_computes(
+    name: str, images: torch.Tensor, tmp_path: Path
+) -> None:
+    expected = logits_of(GRAPHS[name], images, tmp_path)
+    with torch.no_grad():
+        logits = GraphNetwork(GRAPHS[name]).eval()(images).numpy()
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
