@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.progress import EpochLines
 from src.callbacks.save_on_signal import StopOnSignal
 from src.data.dataset_module import DatasetModule
+from src.errors import LightshipError
 from src.run.folder import Run
 from src.run.twin import Epoch, Phase, Validated
 from src.twin.distillation import Distillation
@@ -42,10 +44,16 @@ class Curve(Callback):
         if trainer.sanity_checking:
             return
         metrics = trainer.callback_metrics
+        loss = float(metrics["val/loss"])
+        if not math.isfinite(loss):
+            raise LightshipError(
+                f"twin: the validation loss is not finite after epoch {trainer.current_epoch + 1}; "
+                "set a lower lr or quantized_lr"
+            )
         last = Epoch(
             phase=self.phase,
             epoch=trainer.current_epoch + 1,
-            loss=float(metrics["val/loss"]),
+            loss=loss,
             agreement=float(metrics["val/agreement"]),
             top1=float(metrics["val/top1"]),
         )

@@ -110,3 +110,10 @@ def test_lines_of_what_was_tried_name_the_refusal() -> None:
     planted["tried"][1]["refused"] = "no training through Split"
     lines = [*twin.tried(convert(planted, TwinAccount))]
     assert lines[1].endswith("90.0% after a few steps; refused: no training through Split")
+
+
+def test_a_recommended_twin_is_said_to_be_another_network() -> None:
+    told = report(results(row("fast_twin", **OF_TWIN), row("eager"))).recommendation[0]
+    assert "it computes another network, distilled from the trained one" in told
+    plain = report(results(row("fast"), row("eager")))
+    assert "another network" not in plain.recommendation[0]
