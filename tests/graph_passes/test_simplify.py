@@ -317,3 +317,33 @@ def test_a_batch_norm_between_permutations_is_folded_into_the_convolution_before
     kinds = Counter(type(module) for module in simplified.modules())
     assert kinds[nn.BatchNorm2d] == 0
     assert kinds[nn.Conv2d] == 2  # the linear layer is the second one; none is a depthwise scale
+
+
+class NormBefore(nn.Module):
+    """A sum, a BatchNorm and a convolution that reads it.
+
+    Args:
+        padding: of the convolution.
+    """
+
+    def __init__(self, padding: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 1)
+        self.norm = nn.BatchNorm2d(6)
+        self.last = nn.Conv2d(6, 5, 2, stride=2, padding=padding)
+
+    def forward(self, images: Tensor) -> Tensor:
+        value = self.first(images)
+        logits: Tensor = self.last(self.norm(value + value.relu())).mean((2, 3))
+        return logits
+
+
+@pytest.mark.parametrize(("padding", "convolutions"), [(0, 2), (1, 3)])
+def test_a_batch_norm_is_folded_into_its_reader_unless_that_pads(
+    padding: int, convolutions: int
+) -> None:
+    network = with_random_parameters(NormBefore(padding))
+    simplified = simplified_alike(network, torch.randn(2, 3, 8, 8))
+    kinds = Counter(type(module) for module in simplified.modules())
+    assert kinds[nn.BatchNorm2d] == 0
+    assert kinds[nn.Conv2d] == convolutions
