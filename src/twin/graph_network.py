@@ -153,7 +153,7 @@ class GraphNetwork(nn.Module):
             values[name] = self._rounded(values[of], scales[name], axis)
         for step in self._steps:
             if step.operator == "QuantizeLinear":
-                results = self._quantized(values[step.inputs[0]], step.inputs)
+                results: Any = self._quantized(values[step.inputs[0]], step.inputs)
             elif step.operator == "DequantizeLinear":
                 results = values[step.inputs[0]]
             else:

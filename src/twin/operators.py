@@ -150,7 +150,7 @@ def _slice(inputs: list[Any], _: Mapping[str, Any]) -> Any:
     first, last = _integers(starts), _integers(ends)
     along = range(len(first)) if axes is None else _integers(axes)
     strides = [1] * len(first) if steps is None else _integers(steps)
-    parts = [slice(None)] * value.ndim
+    parts: list[Any] = [slice(None)] * value.ndim
     for axis, begin, end, stride in zip(along, first, last, strides, strict=True):
         parts[axis] = slice(begin, end, stride)
     return value[tuple(parts)]
