@@ -27,6 +27,8 @@ VERSIONS = (1,)
 
 Ranges = dict[Text, Annotated[list[Number], Meta(min_length=2, max_length=2)]]  # by tensor
 
+Processor = Literal["vnni", "avx2", "arm"]  # kinds of processors: src/quantization/target.py
+
 # distillation: in float. quantization: under fake quantization.
 Phase = Literal["distillation", "quantization"]
 
@@ -133,7 +135,7 @@ class Twin(TwinAccount, frozen=True, kw_only=True):
     command: Text
     key: Text  # hash of everything that decides the result
     making: Count = 0  # grows with each new beginning
-    processor: Literal["vnni", "avx2", "arm"] | None = null()  # that its 8-bit types are for
+    processor: Processor | None = null()  # that its 8-bit types are for
     spent_s: dict[Phase, Seconds] = empty_dict()  # of each training, over all commands
     checkpoint_sha256: Text  # of the teacher
     graph_sha256: Text | None = null()  # of the graph; null while it is not trained

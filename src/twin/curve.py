@@ -14,7 +14,7 @@ _LEAST_EPOCHS = 3  # of a curve
 _CONFIDENCE = 0.9  # one-sided, that the loss falls
 _MOST_TIMES = 10  # the trained epochs: a curve tells nothing beyond
 _LEAST_LOSS = 1e-12
-_ROUNDING = 1e-9  # shares of a few hundred images are not exact in binary
+_ROUNDING = 1e-6  # shares of a few hundred images are not exact in binary
 
 
 def missed_budget(
@@ -77,4 +77,5 @@ def more_epochs(trained: int, exponent: float, times: float) -> int | None:
     """
     if math.log(times) / exponent > math.log(_MOST_TIMES):
         return None
-    return max(1, math.ceil(trained * times ** (1 / exponent) - trained))
+    needed = trained * math.exp(math.log(times) / exponent)
+    return max(1, math.ceil(needed - trained - _ROUNDING))

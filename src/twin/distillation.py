@@ -51,7 +51,7 @@ class Distillation(LightningModule):
     ) -> None:
         super().__init__()
         # Not a submodule: its weights belong in no checkpoint, and train() must not reach it.
-        self._teacher = [teacher.eval().requires_grad_(False)]
+        self._teacher = [teacher.eval()]
         self.student = student
         self.steps = steps
         self.lr = lr

@@ -165,7 +165,7 @@ class Making:
             return self.survey.student(plan_of(record.plan.replaced if record.plan else []))
         except ValueError as error:
             raise UsageError(
-                str(self.run.unfinished_twin),
+                str(self.run.twin),
                 expected="parts of the run's network",
                 found=str(error),
                 remedy="begin anew with again=true",

@@ -140,7 +140,7 @@ def _concat(inputs: list[Any], attributes: Mapping[str, Any]) -> Any:
 
 
 def _expand(inputs: list[Any], _: Mapping[str, Any]) -> Tensor:
-    shape = torch.broadcast_shapes(inputs[0].shape, _integers(inputs[1]))
+    shape = np.broadcast_shapes(tuple(inputs[0].shape), tuple(_integers(inputs[1])))
     expanded: Tensor = inputs[0].expand(shape)
     return expanded
 

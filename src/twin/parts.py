@@ -40,8 +40,8 @@ def chosen(making: Making) -> Parts:
         with making.quantized(making.network) as quantization:
             calibrated = making.validation.of(quantization.network().eval())
     except UnknownOperatorError as error:
-        reason = f"the network cannot be trained under fake quantization: {error}"
-        return Parts([_as_record(unchanged)], None, reason, None)
+        why = f"the network cannot be trained under fake quantization: {error}"
+        return Parts([_as_record(unchanged)], None, why, None)
     making.report("timing the network in int8")
     tried = making.survey.run()
     probed: dict[survey.Plan, float] = {}

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
@@ -113,7 +113,7 @@ def fit(training: Training, student: nn.Module) -> list[Epoch]:
     resumed = training.checkpoints / "last.ckpt"
     training.limit.start()
     _trainer(training, curve).fit(
-        _module(training, student),
+        _module(training, student.train()),  # Lightning trains each module in the mode that it has
         datamodule=training.data,
         ckpt_path=str(resumed) if resumed.is_file() else None,
         weights_only=True,

@@ -62,7 +62,7 @@ class Validation:
 def classes(network: nn.Module, images: Tensor) -> Tensor:
     """Return the top-1 class of each image of (n, 3, H, W), in batches, (n,)."""
     with torch.inference_mode():
-        return torch.cat([network(batch).argmax(1) for batch in images.split(BATCH)])
+        return torch.cat([network(batch).argmax(1) for batch in torch.split(images, BATCH)])
 
 
 def agreement(network: nn.Module, images: Tensor, expected: Tensor) -> float:

@@ -9,6 +9,7 @@ import torch
 import yaml
 from torch import nn
 
+from src.backends.base import ExportSource
 from src.data.preprocessing import Preprocessing
 from src.export.source import make_source
 from src.models.network import NetworkSpec
@@ -47,25 +48,29 @@ def preprocessing() -> PreprocessingFacts:
     return Preprocessing(SIZE).facts()
 
 
-def quantize(folder: Path, processor: target.Target = "auto") -> FakeQuantization:
+def small_source(folder: Path) -> ExportSource:
     torch.manual_seed(0)
-    network = Small().eval()
-    source = make_source(
-        network,
+    return make_source(
+        Small().eval(),
         NetworkSpec("resnet34", len(CLASSES)),
         CLASSES,
         torch.randn(16, 3, SIZE, SIZE),
         preprocessing(),
         folder,
     )
+
+
+def quantize(source: ExportSource, processor: target.Target = "auto") -> FakeQuantization:
     choice = target.choose(processor)
     return FakeQuantization(source, Quantizer(source, choice), choice)
 
 
-def train_a_little(network: GraphNetwork, images: torch.Tensor) -> tuple[float, float]:
+def train_a_little(
+    network: GraphNetwork, images: torch.Tensor, lr: float = 0.05
+) -> tuple[float, float]:
     """Train some steps towards one class, and return the loss before and after."""
     network.train()
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
+    optimizer = torch.optim.SGD(network.parameters(), lr=lr)
     wanted = torch.zeros(len(images), dtype=torch.long)
     losses = []
     for _ in range(10):
@@ -80,7 +85,7 @@ def train_a_little(network: GraphNetwork, images: torch.Tensor) -> tuple[float, 
 
 @pytest.fixture(scope="module")
 def quantization(tmp_path_factory: pytest.TempPathFactory) -> FakeQuantization:
-    return quantize(tmp_path_factory.mktemp("scratch"))
+    return quantize(small_source(tmp_path_factory.mktemp("scratch")))
 
 
 @pytest.fixture(scope="module")

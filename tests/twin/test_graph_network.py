@@ -42,10 +42,12 @@ def test_the_float_graph_gives_the_float_logits(
 
 @pytest.mark.parametrize("processor", ["vnni", "avx2", "arm"])
 def test_fake_quantized_logits_are_the_runtimes_to_one_step(
-    processor: target.Target, images: torch.Tensor, tmp_path: Path
+    processor: target.Target,
+    quantization: FakeQuantization,
+    images: torch.Tensor,
+    tmp_path: Path,
 ) -> None:
-    (tmp_path / "scratch").mkdir()
-    quantization = quantize(tmp_path / "scratch", processor)
+    quantization = quantize(quantization.source, processor)
     model = quantization.quantizer.quantize(OnnxRecipe())
     expected = logits_of(model, images, tmp_path)
     with torch.no_grad():

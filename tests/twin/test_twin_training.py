@@ -18,6 +18,9 @@ from src.twin.validation import Validation
 
 CPU = torch.device("cpu")
 
+# Of Lightning: a folder that is not empty, few workers.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 
 def network(seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
