@@ -74,6 +74,7 @@ def cell(root: Path, setting: str, network: str, seed: int) -> dict[str, Any]:
     kept = folder / f"{network}.json"
     if not kept.is_file():
         figures = figures_of(measured(folder, setting, network, seed))
+        folder.mkdir(parents=True, exist_ok=True)
         atomic_files.write_json(kept, figures)
         print(setting, network, seed, figures, flush=True)
     content: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))

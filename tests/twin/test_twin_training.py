@@ -50,10 +50,10 @@ def validation(teacher: nn.Module) -> Validation:
     return Validation(teacher, digits(), CPU)
 
 
-def job(folder: Path, teacher: nn.Module, validation: Validation, **changes: object) -> Training:
+def job(root: Path, teacher: nn.Module, validation: Validation, **changes: object) -> Training:
     torch.manual_seed(0)
     options = {
-        "run": Run(folder),
+        "run": Run(root),
         "phase": "distillation",
         "folder": "distillation-a",
         "teacher": teacher,
