@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from src.backends.base import ExportSource
 from src.backends.onnx import tensors
+from src.export.one_format import quiet
 from src.export.source import Checkpoint, make_source
 from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.recipe import OnnxRecipe
@@ -110,8 +111,10 @@ class FakeQuantization:
     def _float(self) -> onnx.ModelProto:
         import onnx
 
-        return onnx.load(self.source.fp32_graph.prepared)
+        with quiet():
+            return onnx.load(self.source.fp32_graph.prepared)
 
     @functools.cached_property
     def _quantized(self) -> onnx.ModelProto:
-        return self.quantizer.quantize(OnnxRecipe())
+        with quiet():
+            return self.quantizer.quantize(OnnxRecipe())

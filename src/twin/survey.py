@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from src.backends.onnx.runtime import OnnxRuntime
+from src.export.one_format import quiet
 from src.export.source import make_source
 from src.models.batch_norm_statistics import reestimate_statistics
 from src.models.network import NetworkSpec
@@ -127,11 +128,12 @@ class Survey:
 def quantized(quantizer: Quantizer) -> onnx.ModelProto:
     """Return the plain int8 model, with the kernels for this processor where it has AMX."""
     recipe = OnnxRecipe()
-    model = quantizer.quantize(recipe)
-    if not machine.has_amx():
-        return model
-    names = tuple(gemm_convolutions.suited(model))
-    return quantizer.quantize(dataclasses.replace(recipe, gemm_convolutions=names))
+    with quiet():
+        model = quantizer.quantize(recipe)
+        if not machine.has_amx():
+            return model
+        names = tuple(gemm_convolutions.suited(model))
+        return quantizer.quantize(dataclasses.replace(recipe, gemm_convolutions=names))
 
 
 def _plans(kind: str, paths: Sequence[str], decided: Plan) -> Iterator[Plan]:
