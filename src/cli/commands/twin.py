@@ -15,6 +15,7 @@ from src.cli.stage_command import command_line, parse
 from src.errors import UsageError
 from src.run.folder import Run
 from src.run.twin_files import TwinFiles
+from src.system import log_filters
 from src.system.console import StageDisplay, open_console
 from src.system.signals import resume_advice
 from src.twin.options import TwinOptions
@@ -31,11 +32,15 @@ def main() -> None:
     run, options = parse("twin", __doc__, TwinOptions)
 
     # These import torch and Lightning, which --help does not need.
+    import torch
+
     from src.backends.onnx.twin import sentences
     from src.report.sections import twin
     from src.report.writers.console import show_lines
     from src.twin.stage import make_twin
 
+    log_filters.silence_lightning()
+    torch.set_flush_denormal(True)  # as in the run's training
     run.remove_unfinished()
     command = command_line("twin")
     console = open_console()
