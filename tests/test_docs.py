@@ -24,7 +24,7 @@ EXTENDING = ROOT / "docs" / "extending.md"
 LOCAL = re.compile(r"(?<![\w/.:-])(?:scripts|docs|src|tests|configs|examples)/[\w./-]*[\w/]")
 MODULE = re.compile(r"-m (src\.\w[\w.]*)")
 GROUP = re.compile(
-    r"(?<![\w.])(model|family|data|trainer|profiler|export|benchmark|experiment)=(\w{2,}[\w,/.]*)"
+    r"(?<![\w.])(model|family|data|trainer|profiler|twin|export|benchmark|experiment)=(\w{2,}[\w,/.]*)"
 )
 # A line that names a file, with the whole content of the file in the block below it.
 EXAMPLE_FILE = re.compile(r"`([\w/]+\.(?:py|yaml))`[^`\n]*:\n\n```")

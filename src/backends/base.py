@@ -71,6 +71,7 @@ class ExportSource:
     selection: tuple[Tensor, Tensor] | None = None
     options: Mapping[str, object] = field(default_factory=dict)  # a format's own, by its name
     twin: TwinGraph | None = None  # of these weights
+    without_twin: str = ""  # why there is none
     max_accuracy_drop: float = 0.01  # that a quantized file may give up, a share of 1
 
     def metadata(self) -> dict[str, object]:

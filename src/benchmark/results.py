@@ -107,6 +107,7 @@ def _results(
             images_sha256=manifest.calibration.images_sha256,
         ),
         health=manifest.health,
+        twin=manifest.twin,
         command=run.read_command(),
         training=training_curves.read(run.folder),
         measured_at=measured.measured_at,

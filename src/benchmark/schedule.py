@@ -114,9 +114,14 @@ class Schedule:
         return baseline if baseline is not None and baseline.ok else None
 
     def counterpart_of(self, row: Row) -> Row | None:
-        """Return the fp32 row of the same runtime and device; None for an fp32 row."""
+        """Return the fp32 row of the same runtime and device; None for an fp32 row.
+
+        It is of the trained network: an int8 twin in fp32 is another one.
+        """
         precision = row.figures.precision
         for other in self._rows:
+            if other.figures.is_of_twin:
+                continue
             is_alike = other.device == row.device and other.runtime == row.runtime is not None
             if is_alike and other.ok and other.figures.precision == "fp32" != precision:
                 return other

@@ -24,7 +24,14 @@ from src.callbacks.export import ExportCallback
 from src.callbacks.finetune import ClassWeights, FinetuneOptions
 from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.save_on_signal import StopOnSignal
-from src.cli import default_callbacks, grammar, option_conflicts, parser_errors, pretrained_defaults
+from src.cli import (
+    default_callbacks,
+    grammar,
+    option_conflicts,
+    parser_errors,
+    pretrained_defaults,
+    twin_formats,
+)
 from src.cli.announcement import announce, announce_loaded_weights
 from src.cli.parser import Parser, prefer_integers
 from src.cli.rollback import RunRollback
@@ -40,6 +47,7 @@ from src.run import folder as runs
 from src.run import started_in
 from src.system import atomic_files, library_errors, log_filters, paths
 from src.system.signals import Stopped, resume_advice
+from src.twin.callback import TwinCallback
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -63,11 +71,14 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         # Before the export, so that the profile of the training is complete when an export starts.
         parser.add_lightning_class_args(ProfilerCallback, "profiler")
+        # Before the export, which writes its files.
+        parser.add_lightning_class_args(TwinCallback, "twin")
         parser.add_lightning_class_args(ExportCallback, "export")
         parser.add_lightning_class_args(BenchmarkCallback, "benchmark")
         parser.add_class_arguments(FinetuneOptions, "finetune")
         # One budget: an export may lose as much accuracy as the measurement accepts.
         parser.link_arguments("benchmark.max_accuracy_drop", "export.max_accuracy_drop")
+        parser.link_arguments("benchmark.max_accuracy_drop", "twin.max_accuracy_drop")
         parser.link_arguments(
             "data.class_names", "model.init_args.class_names", apply_on="instantiate"
         )
@@ -85,6 +96,7 @@ class CLI(LightningCLI):
         self._arguments = [args] if isinstance(args, str) else list(args)
         config = paths.expand_all(self.config[self.config.subcommand])
         option_conflicts.check(config, self.config.subcommand, args)
+        twin_formats.add(config, args, CONFIGS)
         pretrained_defaults.adopt_preprocessing(config, args, CONFIGS / "data")
 
     def _parse_ckpt_path(self) -> None:
@@ -234,9 +246,13 @@ class CLI(LightningCLI):
                 on_run(self.run)
         announce(self.model, data.preprocessing.input_shape, self.trainer.precision)
         has_best = self.run is not None and self.run.best_checkpoint.is_file()
-        for line in option_conflicts.notices(self.config.fit, has_best=has_best):
+        notices = option_conflicts.notices(self.config.fit, has_best=has_best)
+        for line in [*notices, *twin_formats.notices(self.config.fit)]:
             print(line)
         announce_loaded_weights(self.model)
+
+    def after_fit(self) -> None:
+        self._get(self.config_init, "twin").require_success()
 
     def before_validate(self) -> None:
         self._require_fitting_images(1, training=False)

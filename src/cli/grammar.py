@@ -8,7 +8,8 @@
 
 ``group=name`` names a file in ``configs/<group>/``. A single value always overrides a file,
 wherever they are on the line. The order of the translation, in which the last one wins: the base
-configuration, the default groups, ``--config`` files, chosen groups, the experiment, single values.
+configuration, the default groups, ``--config`` files, chosen groups, the experiment, the switch
+``twin=``, single values.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _VALUE_CHARACTERS = 80  # of a value in a message
 _FLAGS = {"-h", "--help", "--print_config"}  # options that take no value
 _INIT_ARGS = ".init_args."  # between a group and an option of its class, in a file
 _EXPERIMENT = "experiment"
+_SWITCHES = {"twin"}  # groups that say true or false, also after an experiment
 _MODEL = "model"
 
 
@@ -65,7 +67,7 @@ def translate(argv: Sequence[str], configs: Path) -> list[str]:
     if families.GROUP in chosen:
         chosen.add(_MODEL)
     files += [preset(configs, *item) for item in DEFAULT_GROUPS.items() if item[0] not in chosen]
-    groups = sorted(arguments.groups.items(), key=lambda item: item[0] == _EXPERIMENT)
+    groups = sorted(arguments.groups.items(), key=lambda item: _rank(item[0]))
     return [
         subcommand,
         *_as_configs(files),
@@ -73,6 +75,11 @@ def translate(argv: Sequence[str], configs: Path) -> list[str]:
         *_as_configs(preset(configs, *item) for item in groups),
         *arguments.rest,
     ]
+
+
+def _rank(group: str) -> int:
+    """Return the place of a group: an experiment overrides others, and a switch overrides it."""
+    return 2 if group in _SWITCHES else int(group == _EXPERIMENT)
 
 
 def _choose_architecture(arguments: _SortedArguments, configs: Path) -> None:

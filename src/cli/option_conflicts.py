@@ -25,7 +25,14 @@ _MINIMUM = {
     "trainer.reload_dataloaders_every_n_epochs": 0,
     "trainer.val_check_interval": _ABOVE_0,
 }
-FIT_ONLY = ("checkpoint", "profiler", "finetune", "export", "benchmark")  # groups of options
+FIT_ONLY = (
+    "checkpoint",
+    "profiler",
+    "finetune",
+    "twin",
+    "export",
+    "benchmark",
+)  # groups of options
 
 
 def check(config: Any, subcommand: str, args: Sequence[str]) -> None:

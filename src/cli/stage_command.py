@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -27,7 +27,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 Options = TypeVar("Options")
 
-_OF_TRAINING = {"export", "benchmark"}  # stages whose options a training has, too
+_OF_TRAINING = {"twin", "export", "benchmark"}  # stages whose options a training has, too
 _FLAGS = {"-h", "--help"}  # options that take no value
 _SHORT = {"-o": "--output", "--with": "--other_version"}
 
@@ -162,7 +162,8 @@ def _parse(
         )
     for word in presets:
         file = grammar.preset(CONFIGS, stage, word.partition("=")[2])
-        parser.set_defaults(yaml.safe_load(file.read_text(encoding="utf-8"))[stage])
+        preset = yaml.safe_load(file.read_text(encoding="utf-8"))[stage]
+        parser.set_defaults(_known(preset, options))
     with parser_errors.parsing(help_command):
         single_values = [word for word in words if word not in presets]
         config = expand_all(parser.parse_args([*single_values, *operands]))
@@ -183,9 +184,11 @@ def _training_options(folder: str, stage: str, options: type[Any]) -> dict[str, 
     try:
         content = safe_yaml.load(config.read_text(encoding="utf-8")) or {}
         values = dict(content.get(stage) or {})
-        if stage == "export" and content.get("benchmark"):
-            # Both stages share this option, which training sets with the measurement.
+        if stage in {"export", "twin"} and content.get("benchmark"):
+            # The stages share this option, which training sets with the measurement.
             values.setdefault("max_accuracy_drop", content["benchmark"]["max_accuracy_drop"])
+        if stage == "twin":
+            values.pop("again", None)  # each later command would begin anew
     except OSError:
         return {}  # opening the run reports that it has no configuration
     except (ValueError, AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
@@ -195,7 +198,11 @@ def _training_options(folder: str, stage: str, options: type[Any]) -> dict[str, 
             found=one_line(str(error)),
             remedy="train again, or mend the file",
         ) from error
-    # Without options that only training has, such as export.preflight.
+    return _known(values, options)
+
+
+def _known(values: Mapping[str, object], options: type[Any]) -> dict[str, object]:
+    """Leave out options that only training has, such as export.preflight."""
     known = {field.name for field in dataclasses.fields(options)}
     return {name: value for name, value in values.items() if name in known}
 

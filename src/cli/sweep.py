@@ -5,27 +5,21 @@ python -m src.train model=resnet34,densenet121,efficientnet_b0,convnext_t
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
 from pathlib import Path
-from types import FrameType
 
 from src.cli import families, grammar
 from src.cli.entry_point import run_command
 from src.compare.collection import collect
 from src.errors import LightshipError, UsageError
 from src.run.folder import Run
-from src.system import signals
+from src.system.child_commands import run_in_subprocess
 from src.system.console import open_console
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 _GROUP = "model="
-_POLL_SECONDS = 1.0
 
 Train = Callable[[Sequence[str], Path], int]
 
@@ -129,61 +123,6 @@ def train_in_subprocess(
         Stopped: a signal came, and the training has ended.
     """
     return run_in_subprocess("src.cli.sweep", [str(run_file), *argv], log, kept_open=kept_open)
-
-
-def run_in_subprocess(
-    module: str, argv: Sequence[str], log: Path | None = None, *, kept_open: Sequence[int] = ()
-) -> int:
-    """Run a command of this project in a new process.
-
-    Args:
-        module: of the command.
-        argv: the command line, without the program's name.
-        log: as for :func:`train_in_subprocess`.
-        kept_open: as for :func:`train_in_subprocess`.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        Stopped: a signal came, and the command has ended.
-    """
-    inherited = os.environ.get("PYTHONPATH")
-    # The project's root, so that the module is found from any working folder.
-    paths = [str(CONFIGS.parent), *([inherited] if inherited else [])]
-    command = [sys.executable, "-m", module, *argv]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    with log.open("wb") if log else nullcontext() as output:
-        child = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, pass_fds=tuple(kept_open)
-        )
-        return wait_for(child)
-
-
-def wait_for(child: subprocess.Popen[bytes]) -> int:
-    """Return the exit code of a training. Pass signals on to it and still wait for its end.
-
-    Raises:
-        Stopped: a signal came, and the training has ended.
-    """
-    received: list[int] = []
-
-    def pass_on(number: int, _: FrameType | None) -> None:
-        received.append(number)
-        # A terminal sends Ctrl-C to all processes of a command, including the child.
-        if number != signal.SIGINT or not sys.stdin.isatty():
-            child.send_signal(number)
-
-    with signals.handling(pass_on, signal.SIGINT, signal.SIGTERM):
-        code = None
-        while code is None:
-            # Python runs a handler between two instructions. A wait without a timeout would delay
-            # the handler of a signal that came just before, or that another thread received.
-            with suppress(subprocess.TimeoutExpired):
-                code = child.wait(_POLL_SECONDS)
-    if received:
-        raise signals.Stopped(received[0])
-    return code
 
 
 def _train_one() -> None:

@@ -58,7 +58,7 @@ def export_one(
     started = time.perf_counter()
     try:
         with atomic_files.whole_folder(folder, replaced=written_files(earlier)) as fresh:
-            with _quiet():
+            with quiet():
                 details = format_.export(source, fresh)
             files = _files_in(fresh)
     except Unavailable as error:
@@ -112,7 +112,7 @@ def _files_in(folder: Path) -> list[ExportedFile]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hide the messages and warnings of libraries; their errors come out as exceptions."""
     loggers = [logging.getLogger(name) for name in _TALKATIVE]
     levels = [logger.level for logger in loggers]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from src import formats
 from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.export.one_format import export_one
@@ -31,7 +32,8 @@ def preflight(
 ) -> None:
     """Export random weights in every format of ``options``.
 
-    There are no selection images, so no format spends time on a search.
+    There are no selection images, so no format spends time on a search. A format of the int8 twin
+    is left out: a twin is of trained weights.
 
     Raises:
         UsageError: a format failed.
@@ -50,8 +52,9 @@ def preflight(
         source = make_source(
             network, spec, class_names, images, preprocessing, scratch, options=options
         )
-        for number, name in enumerate(options.formats):
-            report("preflight: exporting random weights", name, number, len(options.formats))
+        names = [name for name in options.formats if not formats.get(name).of_twin]
+        for number, name in enumerate(names):
+            report("preflight: exporting random weights", name, number, len(names))
             export = export_one(
                 name, source, scratch / "exports" / name, embed=options.embed_preprocessing
             )

@@ -150,6 +150,7 @@ def make_source(
     selection: tuple[Tensor, Tensor] | None = None,
     options: ExportOptions | None = None,
     twin: TwinGraph | None = None,
+    without_twin: str = "",
 ) -> ExportSource:
     """Return the export source of a network.
 
@@ -164,6 +165,7 @@ def make_source(
             format chooses between recipes.
         options: of the export; by default all are as without any on the command line.
         twin: of these weights.
+        without_twin: why there is no twin.
     """
     options = options or ExportOptions()
     simplified = simplify(network)
@@ -183,5 +185,6 @@ def make_source(
         selection=selection,
         options=options.by_format,
         twin=twin,
+        without_twin=without_twin,
         max_accuracy_drop=options.max_accuracy_drop,
     )

@@ -51,11 +51,12 @@ def export_run(
     network = checkpoint.network()
     manifest = head(run, checkpoint, network, data, calibration, selection)
     twin = twin_of(run, checkpoint)
-    plan = up_to_date.plan(run, manifest, selection, options, twin)
+    plan = up_to_date.plan(run, manifest, selection, options, twin.graph)
     # Entries are removed before their files are replaced, and come back one at a time.
     manifest = msgspec.structs.replace(
         manifest,
         health=plan.health or _health(network, data, progress),
+        twin=twin.account,
         formats=plan.whole,
         probe=plan.probed_from if plan.probe_files else None,
         probe_files=plan.probe_files,
@@ -75,7 +76,8 @@ def export_run(
                 Path(scratch),
                 selection,
                 options,
-                twin,
+                twin.graph,
+                twin.missing,
             )
             manifest = _export_left(run, manifest, plan, source, options, progress)
     return manifest

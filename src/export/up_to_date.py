@@ -21,7 +21,7 @@ from src.run.folder import Run
 from src.run.manifest import Export, Manifest
 from src.system import atomic_files
 
-_NOT_DECISIVE = {"run", "health", "formats", "probe", "probe_files"}
+_NOT_DECISIVE = {"run", "health", "twin", "formats", "probe", "probe_files"}
 
 
 @dataclass(frozen=True)

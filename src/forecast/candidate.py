@@ -31,11 +31,13 @@ _SHORT_TRAINING = (
     "export.preflight=false",
     # Without selection images no recipe of int8 is searched: there is no accuracy to keep yet.
     "export.judging_images=0",
+    # A twin is of trained weights.
+    "twin.enabled=false",
 )
 
 
 # Speed-ups are over eager in every forecast.
-_FIXED = ("trainer.default_root_dir=", "benchmark.baseline=")
+_FIXED = ("trainer.default_root_dir=", "benchmark.baseline=", "twin=")
 _ROOT = Path(__file__).parents[2]
 
 

@@ -1,4 +1,4 @@
-"""ONNX in fp32 of the int8 twin: the distilled network, before its rounding to int8."""
+"""ONNX in fp32 of the int8 twin: its weights after all training, without the rounding."""
 
 from __future__ import annotations
 
@@ -21,5 +21,6 @@ class OnnxFp32Twin(OnnxFp32):
 
     def export(self, source: ExportSource, folder: Path) -> ExportDetails:
         graph = twin.required(source)
-        file.write(twin.loaded(graph), source, folder)
-        return twin.details(graph)
+        twin.require_faster_in_float(graph)
+        file.write(twin.loaded(graph.path), source, folder)
+        return twin.details(graph, in_float=True)

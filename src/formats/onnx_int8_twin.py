@@ -15,11 +15,10 @@ from src.backends.base import ExportSource
 from src.backends.onnx import file, twin
 from src.backends.onnx.runtime import OnnxRuntime
 from src.formats.onnx_fp32_twin import OnnxFp32Twin
-from src.quantization import target
 from src.quantization.evaluation import speedup_in_turn
 from src.quantization.onnx import gemm_convolutions
-from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.recipe import OnnxRecipe
+from src.quantization.onnx.twin import TrainedQuantization
 from src.run.facts import ExportDetails
 from src.system import machine
 
@@ -34,12 +33,11 @@ class OnnxInt8Twin(OnnxFp32Twin):
         import onnx
 
         graph = twin.required(source)
-        choice = target.choose("auto")
-        ranges = {name: (low, high) for name, (low, high) in graph.record.ranges.items()}
-        quantizer = Quantizer(twin.source_of(source, graph), choice, ranges)
+        trained = TrainedQuantization.of(source, graph)
+        quantizer, choice = trained.quantizer, trained.choice
         recipe = OnnxRecipe()
         model = quantizer.quantize(recipe)
-        if machine.has_amx():
+        if machine.has_amx() and choice.is_here:
             names = tuple(gemm_convolutions.suited(model))
             other = dataclasses.replace(recipe, gemm_convolutions=names)
             by_gemm = quantizer.quantize(other)
@@ -52,7 +50,7 @@ class OnnxInt8Twin(OnnxFp32Twin):
                 recipe, model = other, by_gemm
         file.write(model, source, folder, quantization=recipe.values())
         made = twin.details(graph)
-        summary = [choice.sentence(), *(made.summary or [])]
+        summary = [*(made.summary or []), trained.sentence()]
         return msgspec.structs.replace(
             made, summary=summary, more={**choice.details(), **made.more, "recipe": recipe.values()}
         )

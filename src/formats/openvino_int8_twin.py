@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from src.backends.base import ExportSource
 from src.backends.onnx import twin
 from src.backends.openvino import file
 from src.formats.openvino_fp32 import OpenVinoFp32
-from src.quantization import target
-from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.recipe import OnnxRecipe
+from src.quantization.onnx.twin import TrainedQuantization
 from src.run.facts import ExportDetails
 
 
@@ -32,10 +33,10 @@ class OpenVinoInt8Twin(OpenVinoFp32):
         import openvino
 
         graph = twin.required(source)
-        ranges = {name: (low, high) for name, (low, high) in graph.record.ranges.items()}
-        quantizer = Quantizer(twin.source_of(source, graph), target.choose("auto"), ranges)
+        trained = TrainedQuantization.of(source, graph)
         path = source.scratch / "twin_openvino.onnx"
-        onnx.save_model(quantizer.quantize(OnnxRecipe()), path)
+        onnx.save_model(trained.quantizer.quantize(OnnxRecipe()), path)
         model = openvino.convert_model(path)
         file.write(model, source, folder, half=False, precision="f32")
-        return twin.details(graph)
+        made = twin.details(graph)
+        return msgspec.structs.replace(made, summary=[*(made.summary or []), trained.sentence()])

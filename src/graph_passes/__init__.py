@@ -27,10 +27,12 @@ from src.graph_passes import (
     scale_into_last,
 )
 
-# The order matters: earlier rewrites produce the patterns that later ones look for.
+# The order matters: earlier rewrites produce the patterns that later ones look for. Permutations
+# that cancel may be between a convolution and its BatchNorm, and between the results of later ones.
 _REWRITES = (
     identities,
     concatenations,
+    permutations,
     batch_norm_into_convolution,
     batch_norm_as_convolution,
     scale_into_last,

@@ -27,7 +27,7 @@ def rewrite(graph_module: fx.GraphModule) -> int:
         if reader is None:
             continue
         layer, old = reader
-        _graph.replace_module(graph_module, layer, _with_affine(old, norm.weight, norm.bias))
+        _graph.replace_module(graph_module, layer, with_affine(old, norm.weight, norm.bias))
         bare = nn.LayerNorm(norm.normalized_shape, eps=norm.eps, elementwise_affine=False)
         _graph.replace_module(graph_module, node, bare)
         count += 1
@@ -94,7 +94,7 @@ def _flattens_images(graph_module: fx.GraphModule, node: fx.Node) -> bool:
     return node.target is torch.flatten and node.args[1:] in {(1,), (1, -1)} and not node.kwargs
 
 
-def _with_affine(
+def with_affine(
     old: nn.Linear | nn.Conv2d, weight: Tensor, bias: Tensor | None
 ) -> nn.Linear | nn.Conv2d:
     """Return a layer whose output for x equals that of ``old`` for ``weight * x + bias``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from src.run.twin import Processor
 from src.system import machine
 
 Target = Literal["auto", "vnni", "avx2", "arm"]
@@ -19,7 +20,7 @@ class Choice:
     """
 
     target: Target  # as in the options
-    processor: Target  # vnni, avx2 or arm
+    processor: Processor
     signed_activations: bool  # weights are always signed
     symmetric_activations: bool  # the zero point is 0
     reduce_range: bool  # weights use 7 of their 8 bits
@@ -73,7 +74,7 @@ class Choice:
         return text
 
 
-_CHOICES: dict[Target, tuple[bool, bool, str]] = {  # signed and symmetric, reduce_range, reason
+_CHOICES: dict[Processor, tuple[bool, bool, str]] = {  # signed and symmetric, reduce_range, reason
     "vnni": (
         False,
         False,
@@ -95,7 +96,7 @@ def choose(target: Target) -> Choice:
     return Choice(target, processor, signed, signed, reduce_range, reason)
 
 
-def this_processor() -> Target:
+def this_processor() -> Processor:
     """Return the kind of this processor: avx2, which is safe, if it is neither x86 nor ARM."""
     if machine.is_arm():
         return "arm"

@@ -137,6 +137,7 @@ class ExportDetails(Record, frozen=True, kw_only=True):
     summary: list[Text] | None = None  # sentences
     within_budget: bool | None = null()  # kept max_accuracy_drop; null if not evaluated
     table: TrialTable | None = None
+    of_twin: bool | None = None  # True: the file holds the int8 twin, another network
     # Further values of the format. In the file they are on the level of the above.
     more: dict[str, Any] = msgspec.field(default_factory=dict)
 

@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from src.errors import UsageError, one_line, printable
-from src.run import manifest, reading, results, rounds, serve_test, training_profile, twin
+from src.run import manifest, reading, results, rounds, serve_test, training_profile
 from src.run.layout import as_dict
 from src.run.manifest import Manifest
 from src.run.paths import CHECKPOINTS, LAST, RunPaths
@@ -21,7 +21,6 @@ from src.run.results import Results
 from src.run.rounds import Rounds
 from src.run.serve_test import ServeTest
 from src.run.training_profile import TrainingProfile
-from src.run.twin import Twin
 from src.system import atomic_files, partial_files, safe_yaml
 from src.system.paths import user_path
 
@@ -170,21 +169,6 @@ class Run(RunPaths):
         """
         path = self.serve_test
         return reading.read(path, ServeTest, serve_test.VERSIONS) if path.is_file() else None
-
-    def read_twin(self) -> Twin | None:
-        """Return the account of the int8 twin; None if none was begun.
-
-        Raises:
-            UsageError: the file is not as ``src.twin`` writes it.
-        """
-        path = self.twin_record
-        return reading.read(path, Twin, twin.VERSIONS) if path.is_file() else None
-
-    def write_twin(self, record: Twin) -> None:
-        """Write the account of the int8 twin."""
-        reading.require_readable(record)
-        self.twin.mkdir(exist_ok=True)
-        atomic_files.write_json(self.twin_record, as_dict(record))
 
     def write_benchmark(self, record: Results, machine: str) -> Path:
         """Write a measurement as the latest one, and permanently as a separate file.

@@ -24,6 +24,7 @@ from src.run.record import (
     empty_list,
     null,
 )
+from src.run.twin import TwinAccount
 
 VERSIONS = (1,)  # that can be read; the last one is written
 
@@ -82,6 +83,7 @@ class Manifest(Network, frozen=True, kw_only=True):
     calibration: ExportCalibration
     judging: SelectionImages | None = None
     health: HealthFacts | None = null()  # null if it was not examined
+    twin: TwinAccount | None = null()  # null if none of this checkpoint was begun
     formats: dict[Word, Export]
     probe: Text | None = null()  # SHA-256 of everything that the reference outputs depend on
     probe_files: list[ExportedFile] = empty_list()

@@ -93,11 +93,6 @@ class RunPaths:
         return self.own("twin", "twin.json")
 
     @property
-    def twin_graph(self) -> Path:
-        """The twin's float graph with its trained weights."""
-        return self.own("twin", "network.onnx")
-
-    @property
     def measurements(self) -> Path:
         """Folder of all measurements, one file each, named by machine and time."""
         return self.own("measurements")

@@ -46,6 +46,7 @@ from src.run.record import (
     null,
 )
 from src.run.row import Row
+from src.run.twin import TwinAccount
 from src.system.cpuid_mask import InstructionSet
 
 VERSION: Final = 6  # that is written
@@ -106,6 +107,7 @@ class Results(Network, frozen=True, kw_only=True):
     origin: Origin | None = null()
     calibration: Calibration
     health: HealthFacts | None = null()  # null if it was not examined
+    twin: TwinAccount | None = null()  # null if no int8 twin of the network was begun
     command: Text | None  # training command; null if it was not stored
     training: TrainingCurves | None  # null without events of a training
     measured_at: Text  # ISO 8601, UTC

@@ -126,6 +126,11 @@ class RowFigures(Record, frozen=True, kw_only=True):
         return self.status == "ok"
 
     @property
+    def is_of_twin(self) -> bool:
+        """True if the file holds the int8 twin, another network than the trained one."""
+        return self.details is not None and self.details.of_twin is True
+
+    @property
     def key(self) -> tuple[str, str]:
         """Format and device, which are unique in a measurement."""
         return self.format, self.device

@@ -9,6 +9,7 @@ from msgspec import Meta
 from src.run.record import (
     Count,
     InvalidValueError,
+    Natural,
     Number,
     Positive,
     Record,
@@ -16,12 +17,20 @@ from src.run.record import (
     Share,
     ShortText,
     Text,
+    empty_dict,
+    empty_list,
     null,
 )
 
 VERSION: Final = 1
 VERSIONS = (1,)
-GRAPH = "network.onnx"  # beside the record: the float graph with the trained weights
+
+Ranges = dict[Text, Annotated[list[Number], Meta(min_length=2, max_length=2)]]  # by tensor
+
+Processor = Literal["vnni", "avx2", "arm"]  # kinds of processors: src/quantization/target.py
+
+# distillation: in float. quantization: under fake quantization.
+Phase = Literal["distillation", "quantization"]
 
 
 class ReplacedParts(Record, frozen=True, kw_only=True):
@@ -40,6 +49,7 @@ class TriedPlan(Record, frozen=True, kw_only=True):
     speedup: Positive  # of its plain int8 file over the int8 file of the unchanged network
     agreement: Share  # top-1 with the teacher before training, BatchNorm's statistics re-estimated
     probe_agreement: Share | None = null()  # after a few steps; null if it was not trained
+    refused: Text | None = null()  # why it cannot be trained; null if it can, or was not asked
 
 
 class Validated(Record, frozen=True, kw_only=True):
@@ -50,27 +60,91 @@ class Validated(Record, frozen=True, kw_only=True):
     agreement: Share  # with the teacher
 
 
-class Twin(Record, frozen=True, kw_only=True):
-    """The content of ``twin.json``."""
+class Epoch(Record, frozen=True, kw_only=True):
+    """The validation after an epoch of a training."""
+
+    phase: Phase
+    epoch: Natural  # counted from 1
+    loss: Number
+    agreement: Share  # with the teacher
+    top1: Share
+
+
+class Cost(Record, frozen=True, kw_only=True):
+    """Time and memory of a process."""
+
+    seconds: Seconds
+    peak_rss_bytes: Count  # of the process, without those that load its images
+    peak_device_bytes: Count | None = null()  # of a GPU; null without one
+
+
+class TrainingCost(Cost, frozen=True, kw_only=True):
+    """The content of ``twin/training.json``: the cost of the run's training, from its beginning."""
 
     schema_version: Literal[1]
-    command: Text
+
+
+class MissedBudget(Record, frozen=True, kw_only=True):
+    """The loss of a twin on the validation images, and the training that may mend it."""
+
+    drop: Share  # of top-1, below the teacher's
+    allowed: Share
+    phase: Phase  # that limits it
+    trained: Count  # epochs of that phase
+    # few: too few epochs for a curve. flat: no fall of the loss is shown. falling: it is.
+    curve: Literal["few", "flat", "falling"]
+    # Null unless it is falling, and if more than ten times the trained ones would be needed.
+    more_epochs: Natural | None = null()
+
+
+class TwinAccount(Record, frozen=True, kw_only=True):
+    """How a twin was made, and what it gives, as manifests and measurements keep it."""
+
     made_at: Text  # ISO 8601, UTC
-    key: Text  # hash of everything that decides the result
-    checkpoint_sha256: Text  # of the teacher
     tried: list[TriedPlan]
     chosen: Count | None = null()  # index in tried; null if nothing is gained
     reason: Text | None = null()  # why there is no twin
     seconds: Seconds  # of all of it so far
+    peak_rss_bytes: Count | None = null()  # of the process that made it
+    peak_device_bytes: Count | None = null()
+    training: Cost | None = null()  # of the run itself; null if it was not noted
     teacher: Validated | None = null()
     distilled: Validated | None = null()  # in float, before fake quantization
     twin: Validated | None = null()  # under fake quantization
-    graph_sha256: Text | None = null()  # of the graph; null while it is not trained
-    ranges: dict[Text, Annotated[list[Number], Meta(min_length=2, max_length=2)]]  # by tensor
+    in_float: Validated | None = null()  # the float graph with the same weights
+    calibrated: Validated | None = null()  # the calibrated int8 file of the teacher
+    epochs: list[Epoch] = empty_list()
+    missed: MissedBudget | None = null()  # null if the budget is kept on the validation images
+    int8_speedup: Positive | None = null()  # of its int8 file over that of the teacher
+    fp32_speedup: Positive | None = null()  # of its float graph over that of the teacher
 
     def __post_init__(self) -> None:
         if self.chosen is not None and self.chosen >= len(self.tried):
             raise InvalidValueError("chosen", "the index of one that was tried", self.chosen)
+
+    @property
+    def plan(self) -> TriedPlan | None:
+        """The chosen replacements."""
+        return None if self.chosen is None else self.tried[self.chosen]
+
+
+class Twin(TwinAccount, frozen=True, kw_only=True):
+    """The content of ``twin.json``."""
+
+    schema_version: Literal[1]
+    command: Text
+    key: Text  # hash of everything that decides the result
+    making: Count = 0  # grows with each new beginning
+    processor: Processor | None = null()  # that its 8-bit types are for
+    spent_s: dict[Phase, Seconds] = empty_dict()  # of each training, over all commands
+    checkpoint_sha256: Text  # of the teacher
+    graph_sha256: Text | None = null()  # of the graph; null while it is not trained
+    ranges: Ranges
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.is_complete and self.reason is not None:
+            raise InvalidValueError("reason", "none where there is a graph", self.reason)
         if self.is_complete and self.chosen is None:
             raise InvalidValueError("chosen", "the plan of the graph", self.chosen)
         if self.is_complete and not self.ranges:
@@ -85,6 +159,7 @@ class Twin(Record, frozen=True, kw_only=True):
         return self.graph_sha256 is not None
 
     @property
-    def plan(self) -> TriedPlan | None:
-        """The chosen replacements."""
-        return None if self.chosen is None else self.tried[self.chosen]
+    def account(self) -> TwinAccount:
+        """The part that manifests and measurements keep."""
+        kept = TwinAccount.__struct_fields__
+        return TwinAccount(**{name: getattr(self, name) for name in kept})

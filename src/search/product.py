@@ -126,6 +126,7 @@ class ProductTrials:
             "finetune.patience=0",
             "export.enabled=false",
             "benchmark.enabled=false",
+            "twin.enabled=false",
             f"trainer.default_root_dir={root}",
             *(["ckpt_path=last"] if resumes else []),
         ]

@@ -13,6 +13,9 @@ from torchmetrics.classification import MulticlassAccuracy
 from src.errors import LightshipError
 from src.models.batch_norm_statistics import FrozenStatistics
 from src.models.optimization import warmup_cosine
+from src.twin.time_limit import TimeLimit
+
+_WARM_UP = 0.1  # of the steps
 
 # Shapes: N images, K classes, H = W = data.image_size.
 
@@ -32,6 +35,7 @@ class Distillation(LightningModule):
         temperature: divides both logits (section 2 of the paper).
         freeze_statistics_fraction: as in :class:`src.models.classifier.Classifier`; 0 for a student
             without BatchNorm.
+        limit: of the time; the schedule ends with it, if that is earlier than the last step.
     """
 
     def __init__(
@@ -43,15 +47,18 @@ class Distillation(LightningModule):
         lr: float,
         temperature: float = 2.0,
         freeze_statistics_fraction: float = 0.3,
+        limit: TimeLimit | None = None,
     ) -> None:
         super().__init__()
         # Not a submodule: its weights belong in no checkpoint, and train() must not reach it.
-        self._teacher = [teacher.eval().requires_grad_(False)]
+        self._teacher = [teacher.eval()]
         self.student = student
         self.steps = steps
         self.lr = lr
         self.temperature = temperature
         self.freeze_statistics_fraction = freeze_statistics_fraction
+        self.limit = limit or TimeLimit(None)
+        self._schedule = warmup_cosine(steps, _WARM_UP)
         self.val_metrics = MetricCollection(
             {
                 "agreement": MulticlassAccuracy(num_classes, average="micro"),
@@ -100,9 +107,12 @@ class Distillation(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         # Without decay: the student begins near the weights that it shall keep.
         optimizer = torch.optim.AdamW(self.student.parameters(), lr=self.lr, weight_decay=0.0)
-        factor = warmup_cosine(self.steps, 0.1)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]  # type: ignore[return-value]
+
+    def rate(self, step: int) -> float:
+        """Return the factor of the learning rate: by steps, or by the time if that runs out."""
+        return self._schedule(max(step, int(self.limit.share * self.steps)))
 
     def _answers(self, images: Tensor) -> Tensor:
         """Return the teacher's logits, (N, K)."""

@@ -10,20 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from src.backends.base import ExportSource
 from src.backends.onnx import tensors
-from src.data.dataset_module import DatasetModule
+from src.export.one_format import quiet
 from src.export.source import Checkpoint, make_source
-from src.quantization import target
 from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.recipe import OnnxRecipe
+from src.quantization.target import Choice
 from src.run.facts import PreprocessingFacts
 from src.system import atomic_files
 from src.twin.graph_network import GraphNetwork
-from src.twin.training import validated
 
 if TYPE_CHECKING:
     import onnx
@@ -38,10 +36,12 @@ class FakeQuantization:
     Args:
         source: of the network.
         quantizer: of the same.
+        choice: the quantizer's types.
     """
 
     source: ExportSource
     quantizer: Quantizer
+    choice: Choice
 
     @classmethod
     @contextlib.contextmanager
@@ -51,6 +51,7 @@ class FakeQuantization:
         checkpoint: Checkpoint,
         images: Tensor,
         preprocessing: PreprocessingFacts,
+        choice: Choice,
     ) -> Iterator[FakeQuantization]:
         """Quantize a network within the block.
 
@@ -59,6 +60,7 @@ class FakeQuantization:
             checkpoint: of the teacher.
             images: training images, (n, 3, H, W).
             preprocessing: of the data.
+            choice: the 8-bit types.
         """
         with tempfile.TemporaryDirectory(prefix="lightship-") as folder:
             source = make_source(
@@ -69,7 +71,7 @@ class FakeQuantization:
                 preprocessing,
                 Path(folder),
             )
-            yield cls(source, Quantizer(source, target.choose("auto")))
+            yield cls(source, Quantizer(source, choice), choice)
 
     def network(self) -> GraphNetwork:
         """Return the int8 graph with float weights that can be trained.
@@ -77,14 +79,8 @@ class FakeQuantization:
         Raises:
             UnknownOperatorError: a node cannot be trained.
         """
-        choice = target.choose("auto")
         floats = tensors.constants(self._float)
-        return GraphNetwork(self._quantized, floats, reduce_range=choice.reduce_range)
-
-    def agreement(self, teacher: nn.Module, data: DatasetModule) -> float:
-        """Return the share of validation images with the teacher's top-1 class."""
-        with torch.inference_mode():
-            return validated(teacher, self.network().eval(), data).agreement
+        return GraphNetwork(self._quantized, floats, reduce_range=self.choice.reduce_range)
 
     def ranges(self) -> dict[str, list[float]]:
         """Return the range of each activation that the graph is trained with."""
@@ -115,8 +111,10 @@ class FakeQuantization:
     def _float(self) -> onnx.ModelProto:
         import onnx
 
-        return onnx.load(self.source.fp32_graph.prepared)
+        with quiet():
+            return onnx.load(self.source.fp32_graph.prepared)
 
     @functools.cached_property
     def _quantized(self) -> onnx.ModelProto:
-        return self.quantizer.quantize(OnnxRecipe())
+        with quiet():
+            return self.quantizer.quantize(OnnxRecipe())

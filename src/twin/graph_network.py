@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     import onnx
 
 _TRAINED_READERS = {"Conv", "Gemm", "MatMul", "LayerNormalization", "Mul", "Add"}
+# Inputs, by operator and position, whose grids are those of weights and biases. ONNX Runtime puts
+# constants of other operators on grids of activations; those are not trained.
+_WEIGHTS = {("Conv", 1), ("Gemm", 1), ("MatMul", 1)}
+_BIASES = {("Conv", 2), ("Gemm", 2)}
 _INT8_LEVELS = 127  # of symmetric int8 weights; -128 is not used
 _REDUCED_LEVELS = 64  # with reduce_range
 _LEAST_SCALE = float(np.finfo(np.float32).tiny)
@@ -39,7 +43,7 @@ class _Step:
 
     operator: str
     inputs: tuple[str, ...]
-    output: str
+    outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
 
 
@@ -48,6 +52,7 @@ class GraphNetwork(nn.Module):
 
     Weights of a QDQ graph are trained in float and rounded in each call, with the scale that ONNX
     Runtime's quantizer gives them: the largest absolute value of an output channel over 127.
+    Other quantized constants keep their values.
     Gradients pass the rounding unchanged inside of the range (straight-through estimator, Bengio
     et al., 2013, arXiv 1308.3432).
 
@@ -81,48 +86,55 @@ class GraphNetwork(nn.Module):
         self.trained = nn.ParameterList()
         self.names: list[str] = []  # of self.trained
         self._buffer_of: dict[str, str] = {}
-        read_by: dict[str, set[str]] = {}
+        uses = _uses(graph)
+        fixed = tensors.dequantized_weights(graph)
         for node in graph.graph.node:
             attributes = tensors.attributes(node)
-            for name in node.input:
-                read_by.setdefault(name, set()).add(node.op_type)
             source = node.input[0] if node.input else ""
             if node.op_type == "DequantizeLinear" and source in constants:
                 name = source.removesuffix(TENSOR_NAME_QUANT_SUFFIX)
+                output, read = node.output[0], uses.get(node.output[0], set())
+                if not read <= _WEIGHTS and not read <= _BIASES:
+                    self._keep(output, fixed[name].astype(np.float32))
+                    continue
                 if name not in floats or floats[name].shape != constants[source].shape:
                     raise UnknownOperatorError(f"no float weights for {source}")
                 self._train(name, floats[name])
-                if constants[source].dtype == np.int32:
-                    self._biases[node.output[0]] = name
+                if read <= _BIASES:
+                    self._biases[output] = name
                 else:
                     per_channel = constants[node.input[1]].size > 1
                     axis = int(attributes.get("axis", 1)) if per_channel else None
-                    self._weights[node.output[0]] = (name, axis)
+                    self._weights[output] = (name, axis)
                 continue
             if node.op_type not in OPERATORS and node.op_type not in {
                 "QuantizeLinear",
                 "DequantizeLinear",
             }:
                 raise UnknownOperatorError(f"no training through {node.op_type}")
-            self._steps.append(_Step(node.op_type, tuple(node.input), node.output[0], attributes))
+            self._steps.append(
+                _Step(node.op_type, tuple(node.input), tuple(node.output), attributes)
+            )
         for name, value in constants.items():
-            if value.dtype != np.float32 or name not in read_by:
+            if value.dtype != np.float32 or name not in uses:
                 continue
-            if value.size > 1 and read_by[name] & _TRAINED_READERS:
+            if value.size > 1 and {operator for operator, _ in uses[name]} & _TRAINED_READERS:
                 self._train(name, value)
             else:
-                self._buffer_of[name] = f"constant_{len(self._buffer_of)}"
-                self.register_buffer(
-                    self._buffer_of[name], torch.from_numpy(value.copy()), persistent=False
-                )
+                self._keep(name, value)
         self._dequantized = {
-            step.output: step for step in self._steps if step.operator == "DequantizeLinear"
+            step.outputs[0]: step for step in self._steps if step.operator == "DequantizeLinear"
         }
 
     def _train(self, name: str, value: Array) -> None:
         if name not in self.names:
             self.names.append(name)
             self.trained.append(nn.Parameter(torch.from_numpy(value.copy())))
+
+    def _keep(self, name: str, value: Array) -> None:
+        buffer = f"constant_{len(self._buffer_of)}"
+        self._buffer_of[name] = buffer
+        self.register_buffer(buffer, torch.from_numpy(value.copy()), persistent=False)
 
     def weights(self) -> dict[str, Array]:
         """Return the present float weights by their names in the graph."""
@@ -141,14 +153,16 @@ class GraphNetwork(nn.Module):
             values[name] = self._rounded(values[of], scales[name], axis)
         for step in self._steps:
             if step.operator == "QuantizeLinear":
-                values[step.output] = self._quantized(values[step.inputs[0]], step.inputs)
+                results: Any = self._quantized(values[step.inputs[0]], step.inputs)
             elif step.operator == "DequantizeLinear":
-                values[step.output] = values[step.inputs[0]]
+                results = values[step.inputs[0]]
             else:
                 inputs = [self._value(name, values) for name in step.inputs]
                 if len(step.inputs) > 2 and step.inputs[2] in self._biases:  # noqa: PLR2004
                     inputs[2] = self._bias(step, values, scales)
-                values[step.output] = OPERATORS[step.operator](inputs, step.attributes)
+                results = OPERATORS[step.operator](inputs, step.attributes)
+            parts = results if isinstance(results, tuple) else (results,)
+            values.update(zip(step.outputs, parts, strict=True))
         logits: Tensor = values[self._output]
         return logits
 
@@ -196,3 +210,12 @@ class GraphNetwork(nn.Module):
         scale = scales[weight] * float(self._constants[self._dequantized[factor].inputs[1]])
         rounded = torch.round(bias.detach().double() / scale.double()) * scale.double()
         return bias + (rounded.to(bias.dtype) - bias.detach())
+
+
+def _uses(graph: onnx.ModelProto) -> dict[str, set[tuple[str, int]]]:
+    """Return the operators that read each tensor, with the position among their inputs."""
+    uses: dict[str, set[tuple[str, int]]] = {}
+    for node in graph.graph.node:
+        for position, name in enumerate(node.input):
+            uses.setdefault(name, set()).add((node.op_type, position))
+    return uses

@@ -133,6 +133,37 @@ def _gather(inputs: list[Any], attributes: Mapping[str, Any]) -> Any:
     return taken.reshape(*value.shape[:axis], *chosen.shape, *value.shape[axis + 1 :])
 
 
+def _concat(inputs: list[Any], attributes: Mapping[str, Any]) -> Any:
+    if all(isinstance(value, np.ndarray) for value in inputs):
+        return np.concatenate(inputs, attributes["axis"])
+    return torch.cat(inputs, attributes["axis"])
+
+
+def _expand(inputs: list[Any], _: Mapping[str, Any]) -> Tensor:
+    shape = np.broadcast_shapes(tuple(inputs[0].shape), tuple(_integers(inputs[1])))
+    expanded: Tensor = inputs[0].expand(shape)
+    return expanded
+
+
+def _slice(inputs: list[Any], _: Mapping[str, Any]) -> Any:
+    value, starts, ends, axes, steps = [*inputs, None, None][:5]
+    first, last = _integers(starts), _integers(ends)
+    along = range(len(first)) if axes is None else _integers(axes)
+    strides = [1] * len(first) if steps is None else _integers(steps)
+    parts: list[Any] = [slice(None)] * value.ndim
+    for axis, begin, end, stride in zip(along, first, last, strides, strict=True):
+        parts[axis] = slice(begin, end, stride)
+    return value[tuple(parts)]
+
+
+def _split(inputs: list[Any], attributes: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    axis = attributes.get("axis", 0)
+    if len(inputs) > 1:
+        return torch.split(inputs[0], _integers(inputs[1]), axis)
+    size = -(-inputs[0].shape[axis] // attributes["num_outputs"])  # the last part may be smaller
+    return torch.split(inputs[0], size, axis)
+
+
 def _unsqueezed(inputs: list[Any]) -> list[int]:
     shape = list(inputs[0].shape)
     for axis in sorted(_integers(inputs[1])):
@@ -144,9 +175,11 @@ OPERATORS: Mapping[str, Callable[[list[Any], Mapping[str, Any]], Any]] = {
     "Add": lambda inputs, _: inputs[0] + inputs[1],
     "AveragePool": _pooled(functional.avg_pool2d, 0.0),
     "Clip": _clip,
-    "Concat": lambda inputs, options: torch.cat(inputs, options["axis"]),
+    "Concat": _concat,
     "Conv": _conv,
     "Div": lambda inputs, _: inputs[0] / inputs[1],
+    "Erf": lambda inputs, _: torch.erf(inputs[0]),
+    "Expand": _expand,
     "Flatten": lambda inputs, options: inputs[0].flatten(options.get("axis", 1)),
     "Gelu": _gelu,
     "Gather": _gather,
@@ -163,9 +196,11 @@ OPERATORS: Mapping[str, Callable[[list[Any], Mapping[str, Any]], Any]] = {
     "Relu": lambda inputs, _: torch.relu(inputs[0]),
     "Reshape": _reshape,
     "Sigmoid": lambda inputs, _: torch.sigmoid(inputs[0]),
+    "Slice": _slice,
     "Softmax": lambda inputs, options: torch.softmax(inputs[0], options.get("axis", -1)),
     "Range": lambda inputs, _: np.arange(*(int(each) for each in inputs), dtype=np.int64),
     "Shape": _shape,
+    "Split": _split,
     "Squeeze": _squeeze,
     "Sub": lambda inputs, _: inputs[0] - inputs[1],
     "Transpose": lambda inputs, options: inputs[0].permute(options["perm"]),

@@ -10,7 +10,7 @@ from src.system.ranges import AccuracyDrop, PositiveFloat, Range, require_ranges
 _Epochs = Annotated[int | None, Range("a whole number from 1 to 10000", least=1, most=10_000)]
 _Minutes = Annotated[float | None, Range("minutes above 0", above=0.0, most=1e6)]
 _Steps = Annotated[int, Range("a whole number from 0 to 100000", least=0, most=100_000)]
-_Seed = Annotated[int, Range("a whole number from 0 to 4294967295", least=0, most=2**32 - 1)]
+_Seed = Annotated[int | None, Range("a whole number from 0 to 4294967295", least=0, most=2**32 - 1)]
 
 
 @dataclass(frozen=True)
@@ -18,18 +18,18 @@ class TwinOptions:
     """The training of a network that is fast in int8 and answers as the trained one does.
 
     Args:
-        epochs: of distillation in float; by default half of the training's.
+        epochs: of distillation in float; by default a third of the training's, at least 3.
         quantized_epochs: of training under fake quantization after that; by default half of
-            ``epochs``.
-        max_minutes: of both trainings together. Each has a share by its epochs and ends there. The
-            choice of the parts is not counted.
+            ``epochs``, at least 2.
+        max_minutes: of both trainings together, by default no limit. Each has a share by its
+            epochs, and its learning rate falls in time. The choice of the parts is not counted.
         lr: peak learning rate of the distillation.
         quantized_lr: peak learning rate under fake quantization.
         probe_steps: steps of distillation with which a set of parts shows whether it can be learnt;
             0 takes the fastest set.
-        max_accuracy_drop: share of answers that a calibrated int8 file of the trained network may
-            change for no twin to be needed.
-        seed: of the trainings.
+        max_accuracy_drop: top-1 that the twin may give up, a share of 1; and the share of answers
+            that a calibrated int8 file of the trained network may change for no twin to be needed.
+        seed: of the trainings; by default that of the run's training.
         again: make the twin again that the run has.
     """
 
@@ -40,8 +40,8 @@ class TwinOptions:
     quantized_lr: PositiveFloat = 1e-4
     probe_steps: _Steps = 30
     max_accuracy_drop: AccuracyDrop = 0.01
-    seed: _Seed = 0
+    seed: _Seed = None
     again: bool = False
 
     def __post_init__(self) -> None:
-        require_ranges(self)
+        require_ranges(self, "twin")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from src.data.dataset_module import DatasetModule
 from src.models.batch_norm_statistics import reestimate_statistics
 from src.twin.distillation import distillation_loss
+from src.twin.validation import agreement
 
 _TEMPERATURE = 2.0
 
@@ -19,6 +20,7 @@ def agreement_after(
     student: nn.Module,
     data: DatasetModule,
     images: Tensor,
+    expected: Tensor,
     steps: int,
     lr: float,
 ) -> float:
@@ -29,6 +31,7 @@ def agreement_after(
         student: trained in place.
         data: set up for fit.
         images: training images, (n, 3, H, W), for the statistics of BatchNorm and the comparison.
+        expected: the teacher's class of each of them, (n,).
         steps: of AdamW.
         lr: its learning rate.
     """
@@ -38,13 +41,11 @@ def agreement_after(
     for batch, _ in zip(batches, range(steps), strict=False):
         inputs = data.preprocessing.normalised(batch[0])
         with torch.no_grad():
-            expected = teacher(inputs)
-        loss = distillation_loss(student(inputs), expected, _TEMPERATURE)
+            logits = teacher(inputs)
+        loss = distillation_loss(student(inputs), logits, _TEMPERATURE)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     student.eval()
     reestimate_statistics(student, images)
-    with torch.inference_mode():
-        same = student(images).argmax(1) == teacher(images).argmax(1)
-    return float(same.float().mean())
+    return agreement(student, images, expected)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from src.backends.onnx.runtime import OnnxRuntime
+from src.export.one_format import quiet
 from src.export.source import make_source
 from src.models.batch_norm_statistics import reestimate_statistics
 from src.models.network import NetworkSpec
@@ -25,12 +26,13 @@ from src.run.facts import PreprocessingFacts
 from src.system import machine
 from src.system.console import Report
 from src.twin.replacements import DROP, KINDS, Replacement, find, replaced, without_noise
+from src.twin.validation import agreement, classes
 
 if TYPE_CHECKING:
     import onnx
 
 _CALIBRATION = 16  # images: only speed is asked for
-_LEAST_GAIN = 1.05  # for replacing parts of one kind
+LEAST_GAIN = 1.05  # for replacing parts of one kind
 Plan = tuple[Replacement, ...]
 
 
@@ -83,7 +85,7 @@ class Survey:
                     self.report(f"timing {Surveyed(plan, 1.0, 1.0).name}")
                     tried.append(self._timed(plan, base))
                 gained = max(tried, key=lambda each: each.speedup)
-                if gained.speedup > _LEAST_GAIN * best.speedup:
+                if gained.speedup > LEAST_GAIN * best.speedup:
                     best = gained
         return tried
 
@@ -94,14 +96,17 @@ class Survey:
             reestimate_statistics(network, self.images)
         return network.eval()
 
+    @functools.cached_property
+    def expected(self) -> Tensor:
+        """The teacher's class of each image, (n,)."""
+        return classes(self.network, self.images)
+
     def _timed(self, plan: Plan, base: OnnxRuntime) -> Surveyed:
         student = self.student(plan)
-        with torch.inference_mode():
-            same = student(self.images).argmax(1) == self.network(self.images).argmax(1)
         with tempfile.TemporaryDirectory(prefix="lightship-") as folder:
             runtime = self._int8(plan, Path(folder))
             speedup = speedup_in_turn(runtime, base, self.images[:1].numpy())
-        return Surveyed(plan, speedup, float(same.float().mean()))
+        return Surveyed(plan, speedup, agreement(student, self.images, self.expected))
 
     def _int8(self, plan: Plan, folder: Path) -> OnnxRuntime:
         """Return the plain int8 file of a plan, opened."""
@@ -123,11 +128,12 @@ class Survey:
 def quantized(quantizer: Quantizer) -> onnx.ModelProto:
     """Return the plain int8 model, with the kernels for this processor where it has AMX."""
     recipe = OnnxRecipe()
-    model = quantizer.quantize(recipe)
-    if not machine.has_amx():
-        return model
-    names = tuple(gemm_convolutions.suited(model))
-    return quantizer.quantize(dataclasses.replace(recipe, gemm_convolutions=names))
+    with quiet():
+        model = quantizer.quantize(recipe)
+        if not machine.has_amx():
+            return model
+        names = tuple(gemm_convolutions.suited(model))
+        return quantizer.quantize(dataclasses.replace(recipe, gemm_convolutions=names))
 
 
 def _plans(kind: str, paths: Sequence[str], decided: Plan) -> Iterator[Plan]:
@@ -154,7 +160,7 @@ def ranked(tried: Sequence[Surveyed], is_learnable: Callable[[Surveyed], bool]) 
     """
     unchanged, *plans = tried
     for each in sorted(plans, key=lambda plan: -plan.speedup):
-        if each.speedup <= _LEAST_GAIN:
+        if each.speedup <= LEAST_GAIN:
             break
         if is_learnable(each):
             return each

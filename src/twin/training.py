@@ -1,145 +1,185 @@
-"""The two trainings of a twin, each a fit of Lightning's Trainer in the run's folder."""
+"""One training of a twin: a fit of Lightning's Trainer in the run's folder."""
 
 from __future__ import annotations
 
-import time
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Self
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import torch
-from lightning.pytorch import Trainer
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import nn
+from torch import Tensor, nn
 
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.progress import EpochLines
 from src.callbacks.save_on_signal import StopOnSignal
 from src.data.dataset_module import DatasetModule
-from src.errors import UsageError
+from src.errors import LightshipError
 from src.run.folder import Run
-from src.run.twin import Validated
-from src.system.console import Report
+from src.run.twin import Epoch, Phase, Validated
 from src.twin.distillation import Distillation
+from src.twin.time_limit import TimeLimit
+from src.twin.validation import Validation
+
+_FROZEN_SHARE = 0.3  # of the steps, with frozen statistics of BatchNorm
 
 
-@dataclass
-class Budget:
-    """The time that is left for all trainings; None for no limit."""
-
-    ends: float | None
-
-    @classmethod
-    def of(cls, minutes: float | None) -> Self:
-        return cls(None if minutes is None else time.monotonic() + 60 * minutes)
-
-    def rest(self) -> float | None:
-        """Return the seconds that are left."""
-        return None if self.ends is None else max(1.0, self.ends - time.monotonic())
-
-    def share(self, part: float) -> float | None:
-        """Return a share of the seconds that are left."""
-        rest = self.rest()
-        return None if rest is None else part * rest
-
-
-def fit(
-    run: Run,
-    phase: str,
-    key: str,
-    teacher: nn.Module,
-    student: nn.Module,
-    data: DatasetModule,
-    epochs: int,
-    lr: float,
-    seconds: float | None,
-    report: Report,
-    *,
-    resumes: bool,
-) -> nn.Module:
-    """Train a student.
+class Curve(Callback):
+    """Keeps the validation after each epoch, also in checkpoints.
 
     Args:
-        run: the training is in its folder ``twin/PHASE``.
-        phase: name of the folder.
-        key: of the twin.
+        phase: of the training.
+    """
+
+    def __init__(self, phase: Phase) -> None:
+        self.phase = phase
+        self.epochs: list[Epoch] = []
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        metrics = trainer.callback_metrics
+        loss = float(metrics["val/loss"])
+        if not math.isfinite(loss):
+            raise LightshipError(
+                f"twin: the validation loss is not finite after epoch {trainer.current_epoch + 1}; "
+                "set a lower lr or quantized_lr"
+            )
+        last = Epoch(
+            phase=self.phase,
+            epoch=trainer.current_epoch + 1,
+            loss=loss,
+            agreement=float(metrics["val/agreement"]),
+            top1=float(metrics["val/top1"]),
+        )
+        self.epochs = [each for each in self.epochs if each.epoch < last.epoch] + [last]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": msgspec.to_builtins(self.epochs)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs = msgspec.convert(state_dict["epochs"], list[Epoch])
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training needs.
+
+    Args:
+        run: the training is in its folder ``twin``.
+        phase: which of the two trainings it is.
+        folder: name of its folder; that of another making of the twin has another name.
         teacher: in eval mode.
-        student: trained in place.
-        data: set up for fit.
+        data: set up for fit, and used by no other training.
+        validation: of the same data.
         epochs: of the training.
         lr: peak learning rate.
-        seconds: limit of the training, which ends there; None for none.
-        report: told what comes next.
-        resumes: go on from the last checkpoint of the same key, if there is one.
+        limit: of its time.
+        accelerator: as the Trainer takes it.
+    """
+
+    run: Run
+    phase: Phase
+    folder: str
+    teacher: nn.Module
+    data: DatasetModule
+    validation: Validation
+    epochs: int
+    lr: float
+    limit: TimeLimit
+    accelerator: str = "auto"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the training's checkpoints."""
+        return self.run.own("twin", self.folder, "checkpoints")
+
+
+def fit(training: Training, student: nn.Module) -> list[Epoch]:
+    """Train a student in place, from the last checkpoint of the same folder if there is one.
 
     Returns:
-        The student with its best weights by the validation's agreement, in eval mode on the CPU.
+        The curve. The weights are those of the last step: see :func:`best_of`.
 
     Raises:
         LightshipError: the loss is not finite.
     """
-    report(f"training: {phase}")
-    folder = run.own("twin", f"{phase}-{key[:8]}")
-    batches = len(data.train_dataloader())
+    curve = Curve(training.phase)
+    resumed = training.checkpoints / "last.ckpt"
+    training.limit.start()
+    _trainer(training, curve).fit(
+        _module(training, student.train()),  # Lightning trains each module in the mode that it has
+        datamodule=training.data,
+        ckpt_path=str(resumed) if resumed.is_file() else None,
+        weights_only=True,
+    )
+    training.teacher.cpu()
+    student.cpu()
+    return curve.epochs
+
+
+def best_of(training: Training, student: nn.Module, begun: Mapping[str, Tensor]) -> Validated:
+    """Give a student the best weights of a finished training, in eval mode.
+
+    They have the best agreement with the teacher on the validation images, among those of each
+    epoch and those that the training began with. Later ones win a tie.
+
+    Args:
+        training: it has ended.
+        student: of the training.
+        begun: the weights that it began with.
+    """
+    student.load_state_dict(dict(begun))
+    untrained = training.validation.of(student.eval())
+    files = [training.checkpoints / name for name in ("best.ckpt", "last.ckpt")]
+    saved = next((file for file in files if file.is_file()), None)
+    if saved is None:
+        return untrained
+    content = torch.load(saved, map_location="cpu", weights_only=True)
+    module = _module(training, student)
+    module.load_state_dict(content["state_dict"])
+    trained = training.validation.of(student.eval())
+    if trained.agreement >= untrained.agreement:
+        return trained
+    student.load_state_dict(dict(begun))
+    return untrained
+
+
+def _module(training: Training, student: nn.Module) -> Distillation:
     has_norms = any(
         isinstance(part, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001
         for part in student.modules()
     )
-    module = Distillation(
-        teacher,
+    return Distillation(
+        training.teacher,
         student,
-        len(data.class_names),
-        epochs * batches,
-        lr,
-        freeze_statistics_fraction=0.3 if has_norms else 0.0,
+        len(training.data.class_names),
+        training.epochs * len(training.data.train_dataloader()),
+        training.lr,
+        freeze_statistics_fraction=_FROZEN_SHARE if has_norms else 0.0,
+        limit=training.limit,
     )
+
+
+def _trainer(training: Training, curve: Curve) -> Trainer:
     last = LastCheckpoint()
     best = BestCheckpoint(monitor="val/agreement")
-    trainer = Trainer(
-        max_epochs=epochs,
-        max_time=None if seconds is None else timedelta(seconds=seconds),
-        accelerator="auto",
+    folder = str(training.run.folder)
+    return Trainer(
+        max_epochs=training.epochs,
+        accelerator=training.accelerator,
         devices=1,
-        logger=TensorBoardLogger(str(run.folder), name="twin", version=folder.name),
-        callbacks=[EpochLines(), best, last, StopOnSignal(last)],
+        # One process, also within a job of several: their variables describe the run's training.
+        plugins=[LightningEnvironment()],
+        logger=TensorBoardLogger(folder, name="twin", version=training.folder),
+        callbacks=[EpochLines(), curve, training.limit, best, last, StopOnSignal(last)],
         enable_model_summary=False,
         enable_progress_bar=False,
         log_every_n_steps=5,
         gradient_clip_val=1.0,
     )
-    resumed = folder / "checkpoints" / "last.ckpt"
-    trainer.fit(
-        module,
-        datamodule=data,
-        ckpt_path=str(resumed) if resumes and resumed.is_file() else None,
-        weights_only=True,
-    )
-    saved = best.saved_path or last.saved_path
-    if saved is not None:
-        content = torch.load(saved, map_location="cpu", weights_only=True)
-        module.load_state_dict(content["state_dict"])
-    teacher.cpu()
-    return module.student.cpu().eval()
-
-
-def validated(teacher: nn.Module, network: nn.Module, data: DatasetModule) -> Validated:
-    """Compare a network's answers on the validation split with the teacher's and the labels.
-
-    Raises:
-        UsageError: the data have no validation images.
-    """
-    images = right = same = 0
-    with torch.inference_mode():
-        for batch in data.val_dataloader():
-            answers = network(batch[0]).argmax(1)
-            images += len(answers)
-            right += int((answers == batch[1]).sum())
-            same += int((answers == teacher(batch[0]).argmax(1)).sum())
-    if not images:
-        raise UsageError(
-            "RUN",
-            expected="validation images, to compare the twin with the trained network",
-            found="none in its data",
-            remedy="train with a validation split",
-        )
-    return Validated(images=images, top1=right / images, agreement=same / images)

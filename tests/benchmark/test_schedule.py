@@ -30,7 +30,9 @@ class FakeRow:
     ) -> None:
         self.name, self.device, self.noise, self.log = name, "cpu", noise, log
         self.figures = SimpleNamespace(
-            precision=figures.get("precision", "fp32"), load_seconds=load_seconds
+            precision=figures.get("precision", "fp32"),
+            load_seconds=load_seconds,
+            is_of_twin=figures.get("is_of_twin", False),
         )
         self.runtime = figures.get("runtime")
         self.ok = True
@@ -205,6 +207,24 @@ def test_a_row_is_also_compared_with_fp32_in_its_own_runtime() -> None:
     assert [counterpart and counterpart.name for counterpart in counterparts] == [
         None,
         None,
+        "fast_fp32",
+        None,
+    ]
+
+
+def test_a_twin_in_fp32_is_no_counterpart() -> None:
+    log: list[Any] = []
+    rows: Any = [
+        FakeRow("fast_fp32_twin", log, runtime="fast", is_of_twin=True),
+        FakeRow("fast_int8", log, runtime="fast", precision="int8"),
+        FakeRow("fast_int8_twin", log, runtime="fast", precision="int8", is_of_twin=True),
+        FakeRow("fast_fp32", log, runtime="fast"),
+    ]
+    schedule = Schedule(rows, BenchmarkOptions(), lambda *_: None)
+    counterparts = [schedule.counterpart_of(row) for row in rows]
+    assert [counterpart and counterpart.name for counterpart in counterparts] == [
+        None,
+        "fast_fp32",
         "fast_fp32",
         None,
     ]

@@ -80,6 +80,8 @@ def test_an_option_twice_is_refused() -> None:
         "checkpoint.monitor=val/loss",
         "export.enabled=false",
         "benchmark.enabled=false",
+        "twin=true",
+        "twin.enabled=true",
         "finetune.patience=3",
         "trainer.max_steps=3",
         "trainer.max_time=00:01:00:00",

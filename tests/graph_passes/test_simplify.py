@@ -293,3 +293,57 @@ def test_a_parametrized_layer_is_not_rewritten() -> None:
     network = nn.Sequential(convolution, nn.BatchNorm2d(4)).eval()
     simplified = simplified_alike(network, torch.randn(2, 3, 8, 8))
     assert call_counts(simplified) == {"ParametrizedConv2d": 1, "Conv2d": 1}
+
+
+class NormInLast(nn.Module):
+    """A convolution with a BatchNorm between permutations that cancel, and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 6, 3, groups=3)
+        self.norm = nn.BatchNorm2d(6)
+        self.linear = nn.Linear(6, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        last = self.convolution(images).permute(0, 2, 3, 1)
+        normed = self.norm(last.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        logits: Tensor = self.linear(normed).mean((1, 2))
+        return logits
+
+
+def test_a_batch_norm_between_permutations_is_folded_into_the_convolution_before_it() -> None:
+    network = with_random_parameters(NormInLast())
+    simplified = simplified_alike(network, torch.randn(2, 3, 8, 8))
+    kinds = Counter(type(module) for module in simplified.modules())
+    assert kinds[nn.BatchNorm2d] == 0
+    assert kinds[nn.Conv2d] == 2  # the linear layer is the second one; none is a depthwise scale
+
+
+class NormBefore(nn.Module):
+    """A sum, a BatchNorm and a convolution that reads it.
+
+    Args:
+        padding: of the convolution.
+    """
+
+    def __init__(self, padding: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 1)
+        self.norm = nn.BatchNorm2d(6)
+        self.last = nn.Conv2d(6, 5, 2, stride=2, padding=padding)
+
+    def forward(self, images: Tensor) -> Tensor:
+        value = self.first(images)
+        logits: Tensor = self.last(self.norm(value + value.relu())).mean((2, 3))
+        return logits
+
+
+@pytest.mark.parametrize(("padding", "convolutions"), [(0, 2), (1, 3)])
+def test_a_batch_norm_is_folded_into_its_reader_unless_that_pads(
+    padding: int, convolutions: int
+) -> None:
+    network = with_random_parameters(NormBefore(padding))
+    simplified = simplified_alike(network, torch.randn(2, 3, 8, 8))
+    kinds = Counter(type(module) for module in simplified.modules())
+    assert kinds[nn.BatchNorm2d] == 0
+    assert kinds[nn.Conv2d] == convolutions

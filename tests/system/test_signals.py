@@ -15,10 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.cli import sweep
 from src.cli.entry_point import run_command
 from src.run.folder import Run
-from src.system import signals
+from src.system import child_commands, signals
 from src.system.signals import Stopped
 from tests.conftest import ROOT
 from tests.support.training_process import (
@@ -155,7 +154,7 @@ time.sleep(60)
     with ThreadPoolExecutor() as threads, signals.stopping_on_signals():
         threads.submit(press)
         with pytest.raises(Stopped) as stopped:
-            sweep.wait_for(child)
+            child_commands.wait_for(child)
     assert stopped.value.exit_code == 128 + number
     assert (tmp_path / "saved").is_file()
     assert child.returncode == 7

@@ -9,16 +9,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from torch import nn
 
 from src.backends.base import ExportSource
-from src.backends.onnx import tensors
+from src.backends.onnx import tensors, twin
 from src.backends.onnx.runtime import OnnxRuntime
 from src.quantization import target
 from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.recipe import OnnxRecipe
 from src.twin.fake_quantization import FakeQuantization
 from src.twin.graph_network import GraphNetwork, UnknownOperatorError
+from tests.twin.conftest import SIZE, quantize, train_a_little
 
 
 def logits_of(model: onnx.ModelProto, images: torch.Tensor, folder: Path) -> np.ndarray:
@@ -40,14 +40,34 @@ def test_the_float_graph_gives_the_float_logits(
         assert torch.allclose(graph(images), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("processor", ["vnni", "avx2", "arm"])
 def test_fake_quantized_logits_are_the_runtimes_to_one_step(
-    quantization: FakeQuantization, images: torch.Tensor, tmp_path: Path
+    processor: target.Target,
+    quantization: FakeQuantization,
+    images: torch.Tensor,
+    tmp_path: Path,
 ) -> None:
+    quantization = quantize(quantization.source, processor)
     model = quantization.quantizer.quantize(OnnxRecipe())
     expected = logits_of(model, images, tmp_path)
     with torch.no_grad():
         logits = quantization.network().eval()(images).numpy()
     assert np.abs(logits - expected).max() <= 1.001 * step_of(model)
+
+
+def test_constants_of_sums_and_products_keep_their_values(
+    quantization: FakeQuantization, images: torch.Tensor
+) -> None:
+    network = quantization.network()
+    before = tensors.dequantized_weights(quantization.quantizer.quantize(OnnxRecipe()))
+    fixed = {name for name in before if before[name].shape in {(8, 1, 1), (8, SIZE, SIZE)}}
+    assert len(fixed) == 2
+    assert not fixed & set(network.names)
+    assert all(value.ndim != 0 for value in network.weights().values())
+    train_a_little(network, images)
+    buffers = [value.numpy() for _, value in network.named_buffers()]
+    for name in fixed:
+        assert any(np.array_equal(before[name], value) for value in buffers)
 
 
 def test_a_planted_scale_is_told_apart(
@@ -68,16 +88,9 @@ def test_a_planted_scale_is_told_apart(
 def test_training_changes_the_file_that_is_written_and_nothing_else(
     quantization: FakeQuantization, images: torch.Tensor, tmp_path: Path
 ) -> None:
-    network = quantization.network().train()
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
-    wanted = torch.zeros(len(images), dtype=torch.long)
-    before = nn.functional.cross_entropy(network(images), wanted).item()
-    for _ in range(10):
-        loss = nn.functional.cross_entropy(network(images), wanted)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    assert loss.item() < 0.9 * before
+    network = quantization.network()
+    before, after = train_a_little(network, images)
+    assert after < 0.9 * before
 
     quantization.write(network, tmp_path / "trained.onnx")
     source = trained_source(quantization.source, tmp_path / "trained.onnx", tmp_path)
@@ -92,13 +105,9 @@ def test_training_changes_the_file_that_is_written_and_nothing_else(
 
 
 def trained_source(source: ExportSource, file: Path, folder: Path) -> ExportSource:
-    from src.backends.base import TwinGraph
-    from src.backends.onnx import twin
-    from tests.twin.planted import record
-
     scratch = folder / "scratch"
     scratch.mkdir()
-    return twin.source_of(dataclasses.replace(source, scratch=scratch), TwinGraph(file, record()))
+    return twin.source_of(dataclasses.replace(source, scratch=scratch), file)
 
 
 def test_an_operator_without_a_gradient_is_refused() -> None:
@@ -107,3 +116,67 @@ def test_an_operator_without_a_gradient_is_refused() -> None:
     graph = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], [value]))
     with pytest.raises(UnknownOperatorError, match="NonMaxSuppression"):
         GraphNetwork(graph)
+
+
+def graph_of(*nodes: onnx.NodeProto, **constants: list[int]) -> onnx.ModelProto:
+    """Return a graph from ``images`` to ``logits`` with constants of whole numbers."""
+    helper, kind = onnx.helper, onnx.TensorProto
+    values = [
+        onnx.numpy_helper.from_array(np.array(value, np.int64), name)
+        for name, value in constants.items()
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, kind.FLOAT, [None] * rank)
+        for name, rank in (("images", 4), ("logits", 4))
+    ]
+    graph = helper.make_graph(list(nodes), "g", ends[:1], ends[1:], values)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def node(operator: str, inputs: str, outputs: str, **attributes: object) -> onnx.NodeProto:
+    return onnx.helper.make_node(operator, inputs.split(), outputs.split(), **attributes)
+
+
+GRAPHS = {
+    "split by sizes": graph_of(
+        node("Split", "images sizes", "a b", axis=1),
+        node("Concat", "b a", "logits", axis=1),
+        sizes=[1, 2],
+    ),
+    "split in parts": graph_of(
+        node("Split", "images", "a b c", axis=2, num_outputs=3),
+        node("Concat", "c b a", "logits", axis=2),
+    ),
+    "slice": graph_of(
+        node("Slice", "images starts ends axes steps", "logits"),
+        starts=[1, -3],
+        ends=[3, 2**62],
+        axes=[1, 3],
+        steps=[1, 2],
+    ),
+    "expand": graph_of(
+        node("Slice", "images zero one axes", "a"),
+        node("Expand", "a shape", "logits"),
+        zero=[0],
+        one=[1],
+        axes=[1],
+        shape=[1, 5, 1, 1],
+    ),
+    "erf of a computed shape": graph_of(
+        node("Shape", "images", "a", end=2),
+        node("Concat", "a rest", "b", axis=0),
+        node("Reshape", "images b", "c"),
+        node("Erf", "c", "logits"),
+        rest=[-1, 1],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_an_operator_computes_what_the_runtime_computes(
+    name: str, images: torch.Tensor, tmp_path: Path
+) -> None:
+    expected = logits_of(GRAPHS[name], images, tmp_path)
+    with torch.no_grad():
+        logits = GraphNetwork(GRAPHS[name]).eval()(images).numpy()
+    np.testing.assert_allclose(logits, expected, atol=1e-6)

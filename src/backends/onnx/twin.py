@@ -9,19 +9,12 @@ from typing import TYPE_CHECKING
 
 from src.backends.base import ExportSource, TwinGraph, Unavailable
 from src.backends.onnx.fp32_graph import Fp32Graph
-from src.run.facts import ExportDetails, TrialCell, TrialTable
+from src.run.facts import ExportDetails
 from src.run.file_input import NORMALISED, BatchMaker
-from src.run.twin import Twin, Validated
+from src.run.twin import TwinAccount
 
 if TYPE_CHECKING:
     import onnx
-
-HEAD = [
-    ["parts", "text"],
-    ["times the plain int8 file", "text"],
-    ["agreement before training", "share"],
-    ["after a few steps", "share"],
-]
 
 
 class _Graph(Fp32Graph):
@@ -40,11 +33,22 @@ def required(source: ExportSource) -> TwinGraph:
         Unavailable: there is none of these weights.
     """
     if source.twin is None:
-        raise Unavailable("the run has no int8 twin of these weights; make it: python -m src.twin")
+        raise Unavailable(source.without_twin or "there is no int8 twin of random weights")
     return source.twin
 
 
-def loaded(graph: TwinGraph) -> onnx.ModelProto:
+def require_faster_in_float(graph: TwinGraph) -> None:
+    """Refuse the float graph of a twin that is not faster than the network's.
+
+    Raises:
+        Unavailable: it is not.
+    """
+    speedup = graph.record.fp32_speedup
+    if speedup is not None and speedup <= 1:
+        raise Unavailable(f"in fp32 the int8 twin is {speedup:.2f} times as fast as the network")
+
+
+def loaded(path: Path) -> onnx.ModelProto:
     """Read the float graph. It has no data outside of its file.
 
     Raises:
@@ -52,49 +56,81 @@ def loaded(graph: TwinGraph) -> onnx.ModelProto:
     """
     import onnx
 
-    model = onnx.load(graph.path, load_external_data=False)
+    model = onnx.load(path, load_external_data=False)
     if any(tensor.external_data for tensor in model.graph.initializer):
-        raise ValueError(f"{graph.path.name} names files outside of it")
+        raise ValueError(f"{path.name} names files outside of it")
     return model
 
 
-def source_of(source: ExportSource, graph: TwinGraph) -> ExportSource:
-    """Return the export source with the twin's graph in the place of the network's."""
-    return dataclasses.replace(source, fp32_graph=_Graph(graph.path, source))
+def source_of(source: ExportSource, path: Path) -> ExportSource:
+    """Return the export source with a twin's graph in the place of the network's.
+
+    Raises:
+        ValueError: the graph names further files.
+    """
+    loaded(path)
+    return dataclasses.replace(source, fp32_graph=_Graph(path, source))
 
 
-def details(graph: TwinGraph) -> ExportDetails:
-    """Describe how the twin was made."""
+def details(graph: TwinGraph, *, in_float: bool = False) -> ExportDetails:
+    """Describe how the twin was made. The account of the run has what was tried.
+
+    Args:
+        graph: the twin's.
+        in_float: the file computes it in fp32.
+    """
     record = graph.record
-    rows: list[list[TrialCell]] = [
-        [plan.name, f"{plan.speedup:.2f}", plan.agreement, plan.probe_agreement]
-        for plan in record.tried
-    ]
     return ExportDetails(
-        summary=[*sentences(record)],
-        table=TrialTable(head=HEAD, rows=rows, chosen=record.chosen),
+        summary=[*sentences(record, in_float=in_float)],
+        of_twin=True,
         more={"twin_graph_sha256": record.graph_sha256},
     )
 
 
-def sentences(record: Twin) -> Iterator[str]:
-    """Yield what this file computes, and how close it comes to the trained network."""
-    plan = record.plan
+def sentences(account: TwinAccount, *, in_float: bool = False) -> Iterator[str]:
+    """Yield what a file of the twin computes, and how close it comes to the trained network."""
+    plan = account.plan
     parts = "no part is replaced" if plan is None or not plan.replaced else plan.name
     yield (
         f"This file computes another network than the trained one: its int8 twin ({parts}), "
         "distilled from it on the training images and trained under fake quantization."
     )
-    if record.twin and record.teacher:
+    validated = account.in_float if in_float else account.twin
+    if validated and account.teacher:
+        how = "in float with the same weights" if in_float else "under fake quantization"
         yield (
-            f"On {record.twin.images} validation images it gives the trained network's class for "
-            f"{record.twin.agreement:.1%}, with a top-1 of {record.twin.top1:.1%} against "
-            f"{record.teacher.top1:.1%}{_before(record.distilled)}."
+            f"In its making, {how}, it gave the trained network's class for "
+            f"{validated.agreement:.1%} of {validated.images} validation images, by which its best "
+            f"epoch was chosen, with a top-1 of {validated.top1:.1%} against "
+            f"{account.teacher.top1:.1%}."
         )
+    if not in_float:
+        yield from missed_budget(account)
     yield "The weights that were trained are in the other files."
 
 
-def _before(distilled: Validated | None) -> str:
-    if distilled is None:
-        return ""
-    return f"; before the fake quantization, in float, {distilled.agreement:.1%}"
+def missed_budget(account: TwinAccount) -> Iterator[str]:
+    """Yield how far the twin misses the budget, and how many more epochs its curve suggests."""
+    missed = account.missed
+    if missed is None:
+        return
+    option, training = {
+        "distillation": ("epochs", "the distillation"),
+        "quantization": ("quantized_epochs", "the training under fake quantization"),
+    }[missed.phase]
+    more = missed.more_epochs
+    advice = {
+        "few": f"{missed.trained} epochs of {training} are too few for a curve; try "
+        f"{option}={max(2 * missed.trained, 3)}",
+        "flat": f"the curve of {training} is flat after {missed.trained} epochs, so more of them "
+        "promise nothing",
+        "falling": f"the curve of {training} suggests about {more} more epochs "
+        f"({option}={missed.trained + (more or 0)})"
+        if more
+        else f"the curve of {training} falls so slowly that ten times its {missed.trained} epochs "
+        "would not do",
+    }[missed.curve]
+    yield (
+        f"Its top-1 on the validation images is {100 * missed.drop:.2f} points lower, and the "
+        f"budget is {100 * missed.allowed:.2f}: {advice}."
+    )

@@ -19,9 +19,10 @@ from collections.abc import Sequence
 
 from src.cli import grammar
 from src.cli.search_options import HELP, SearchOptions
-from src.cli.sweep import require_known, run_in_subprocess, train_in_subprocess
+from src.cli.sweep import require_known, train_in_subprocess
 from src.errors import LightshipError, UsageError
 from src.system import atomic_files, machine
+from src.system.child_commands import run_in_subprocess
 from src.system.console import StageDisplay, open_console
 from src.system.packages import missing_packages
 from src.system.signals import resume_advice

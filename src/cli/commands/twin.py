@@ -12,6 +12,10 @@ twin; export and measure it as the formats onnx_int8_twin, openvino_int8_twin an
 from __future__ import annotations
 
 from src.cli.stage_command import command_line, parse
+from src.errors import UsageError
+from src.run.folder import Run
+from src.run.twin_files import TwinFiles
+from src.system import log_filters
 from src.system.console import StageDisplay, open_console
 from src.system.signals import resume_advice
 from src.twin.options import TwinOptions
@@ -28,22 +32,24 @@ def main() -> None:
     run, options = parse("twin", __doc__, TwinOptions)
 
     # These import torch and Lightning, which --help does not need.
+    import torch
+
     from src.backends.onnx.twin import sentences
+    from src.report.sections import twin
     from src.report.writers.console import show_lines
     from src.twin.stage import make_twin
 
+    log_filters.silence_lightning()
+    torch.set_flush_denormal(True)  # as in the run's training
     run.remove_unfinished()
     command = command_line("twin")
     console = open_console()
-    with resume_advice(lambda: f"go on with: {command}"), StageDisplay(console) as report:
+    with (
+        resume_advice(lambda: f"go on with: {_again(run, options, command)}"),
+        StageDisplay(console) as report,
+    ):
         record = make_twin(run, options, command, report)
-    for plan in record.tried:
-        probed = plan.probe_agreement
-        learnt = "" if probed is None else f", {probed:.1%} after a few steps"
-        show_lines(
-            [f"{plan.name}: {plan.speedup:.2f} times the int8 file, {plan.agreement:.1%}{learnt}"],
-            console,
-        )
+    show_lines([*twin.tried(record)], console)
     if record.reason is not None:
         show_lines([f"No twin: {record.reason}."], console, style="bold")
         return
@@ -55,3 +61,16 @@ def main() -> None:
         ],
         console,
     )
+
+
+def _again(run: Run, options: TwinOptions, command: str) -> str:
+    """Return the command that goes on; ``again=true`` would begin anew once more."""
+    if not options.again:
+        return command
+    try:
+        begun = TwinFiles(run).read_unfinished()
+    except UsageError:  # of an earlier command: this one has not begun
+        begun = None
+    if begun is None:
+        return command
+    return " ".join(word for word in command.split(" ") if word.lstrip("-") != "again=true")

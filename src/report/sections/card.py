@@ -73,6 +73,7 @@ class Card:
     Args:
         format: its name.
         model: the network.
+        twin: what the file computes if it holds the int8 twin of the network; empty otherwise.
         run: the name of the run.
         epoch: of the checkpoint that was exported, from 0.
         precision: such as ``int8``.
@@ -94,6 +95,7 @@ class Card:
 
     format: str
     model: str
+    twin: Sequence[str]
     run: str
     epoch: int
     precision: str
@@ -127,11 +129,13 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
         results: the measurement; None if there is none yet.
     """
     export = manifest.formats[name]
+    details = export.details
     origin = manifest.origin or Origin()
     names = manifest.class_names
     return Card(
         format=name,
         model=manifest.model,
+        twin=(details.summary or ()) if details and details.of_twin else (),
         run=manifest.run,
         epoch=manifest.checkpoint.epoch,
         precision=export.precision,

@@ -49,6 +49,8 @@ def _sentence(results: Results, device: str, advice: Recommendation) -> str:
     else:
         reasons = [*_reasons(row, rows.get(baseline), baseline, advice, budget)]
         text = f"{_DEVICES[device]} ship {advice.format}: {', '.join(reasons)}"
+    if row.is_of_twin:
+        text += "; it computes another network, distilled from the trained one"
     if figures := departures(row):
         text += f"; its probabilities are not {baseline}'s ({figures})"
         if other := advice.with_function:

@@ -19,6 +19,7 @@ from src.report.sections import (
     pipeline,
     recommendation,
     reproduction,
+    twin,
 )
 from src.report.sections.answers import Flips
 from src.report.sections.footnotes import footnotes
@@ -52,6 +53,7 @@ class Report:
         embedded: files with their preprocessing inside; None without any.
         instruction_sets: answers with the kernels for older instruction sets; None if they were not
             asked for.
+        twin: the int8 twin; None if none was begun.
         load: a file under load; None without a valid measurement.
         more: figures that only a page has room for.
         environment: the date and the machine of the measurement.
@@ -79,6 +81,7 @@ class Report:
     pipeline: Section | None
     embedded: Section | None
     instruction_sets: Section | None
+    twin: Section | None
     load: Section | None
     more: Section
     environment: Sequence[Fact]
@@ -114,6 +117,7 @@ def report_of(results: Results, serve_test: ServeTest | None = None) -> Report:
         pipeline=pipeline.section(results),
         embedded=embedded.section(results),
         instruction_sets=instruction_sets.section(results),
+        twin=twin.section(results),
         load=load.section(serve_test) if serve_test else None,
         more=measurements.more(results),
         environment=environment.facts(results),

@@ -78,7 +78,8 @@ def beyond_rounding(results: Results) -> Iterator[str]:
     for row in rows:
         paired = paired_of(row)
         images = paired.beyond_rounding if paired else None
-        if images and row.precision == "fp32" and row.device in devices:
+        is_trained = row.precision == "fp32" and not row.is_of_twin
+        if images and is_trained and row.device in devices:
             yield (
                 f"{name_of(row)}: more than rounding is between its logits and "
                 f"those of {results.baseline} for {images} of {accuracy_of(row).images} "

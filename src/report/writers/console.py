@@ -25,6 +25,8 @@ def show(report: Report, console: Console) -> None:
         show_lines(report.embedded.sentences, console)
     if report.instruction_sets:
         show_lines(report.instruction_sets.sentences, console)
+    if report.twin:
+        show_lines(report.twin.sentences, console)
     if report.load:
         show_lines(report.load.sentences, console)
     show_lines(report.recommendation, console, style="bold")

@@ -38,6 +38,7 @@ def page(report: Report, images: Sequence[str] = ()) -> str:
         *(section_lines(report.pipeline) if report.pipeline else ()),
         *(section_lines(report.embedded) if report.embedded else ()),
         *(section_lines(report.instruction_sets) if report.instruction_sets else ()),
+        *(section_lines(report.twin) if report.twin else ()),
         *(section_lines(report.load) if report.load else ()),
         *(section_lines(report.outliers) if report.outliers else ()),
         *(line for section in report.export_notes for line in export_notes_lines(section)),

@@ -46,6 +46,8 @@ def write(
         if report.instruction_sets:
             text = untitled([report.instruction_sets])
             writer.add_text("benchmark/older_processors", text)
+        if report.twin:
+            writer.add_text("benchmark/twin", untitled([report.twin]))
         if report.load:
             writer.add_text("benchmark/load", untitled([report.load]))
         if report.operators and report.operators.table.heads:

@@ -104,6 +104,20 @@ def test_a_card_has_the_figures_of_this_very_file_only() -> None:
     assert "Nothing was measured" in text
 
 
+def test_the_card_of_a_twin_says_that_it_is_another_network() -> None:
+    plain = card("onnx", manifest(), None)
+    assert "an image classifier of 2 classes and 1.00 M parameters" in plain
+    of_twin = manifest()
+    summary = ["This file computes another network than the trained one."]
+    of_twin["formats"]["onnx"]["details"] = {"summary": summary, "of_twin": True}
+    text = card("onnx", of_twin, None)
+    assert "The int8 twin of planted, an image classifier of 2 classes, exported as" in text
+    assert "- This file computes another network than the trained one." in text
+    assert "M parameters" not in text
+    of_twin["formats"]["onnx"]["details"] = {"summary": summary}
+    assert card("onnx", of_twin, None) == plain
+
+
 def test_cards_are_written_into_the_existing_export_folders(tmp_path: Path) -> None:
     run = Run(tmp_path)
     for name in ("onnx", "broken"):

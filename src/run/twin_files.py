@@ -1,0 +1,120 @@
+"""The files of an int8 twin in its run: the finished one, and the one that is being made."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.run import reading, twin
+from src.run.folder import Run
+from src.run.layout import as_dict
+from src.run.twin import Cost, TrainingCost, Twin
+from src.system import atomic_files
+
+_TRAINING = re.compile(r"(distillation|quantization)-[0-9a-f]{8}")
+
+
+@dataclass(frozen=True)
+class TwinFiles:
+    """The files in the folder ``twin`` of a run.
+
+    Args:
+        run: its folder has them.
+    """
+
+    run: Run
+
+    @property
+    def graph(self) -> Path:
+        """The finished twin's float graph with its trained weights."""
+        return self.run.own("twin", "network.onnx")
+
+    @property
+    def unfinished_graph(self) -> Path:
+        """The graph of a twin that is being made, until it takes the place of the earlier one."""
+        return self.run.own("twin", "unfinished.onnx")
+
+    def read(self) -> Twin | None:
+        """Return the account of the twin; None if there is none.
+
+        Raises:
+            UsageError: the file is not as ``src.twin`` writes it.
+        """
+        return _read(self.run.twin_record)
+
+    def read_unfinished(self) -> Twin | None:
+        """Return the account of a twin that is being made; None if there is none.
+
+        Raises:
+            UsageError: the file is not as ``src.twin`` writes it.
+        """
+        return _read(self._unfinished)
+
+    def write_unfinished(self, record: Twin) -> None:
+        """Write the account of a twin that is being made; the earlier one stays."""
+        self._write(self._unfinished, record)
+
+    def read_training(self) -> Cost | None:
+        """Return the cost of the run's training; None if it is not known.
+
+        Raises:
+            UsageError: the file is not as a training writes it.
+        """
+        path = self._training
+        if not path.is_file():
+            return None
+        cost = reading.read(path, TrainingCost, twin.VERSIONS)
+        return Cost(**{name: getattr(cost, name) for name in Cost.__struct_fields__})
+
+    def write_training(self, cost: TrainingCost | None) -> None:
+        """Write the cost of the run's training; None removes it."""
+        if cost is None:
+            self._training.unlink(missing_ok=True)
+            return
+        self.run.twin.mkdir(exist_ok=True)
+        atomic_files.write_json(self._training, as_dict(cost))
+
+    def finish(self, record: Twin, trainings: Collection[str]) -> None:
+        """Put a finished twin in the place of the earlier one.
+
+        Args:
+            record: of the twin, with the hash of the unfinished graph or with a reason.
+            trainings: names of the folders of its trainings; those of other twins are removed.
+        """
+        if record.is_complete:
+            os.replace(self.unfinished_graph, self.graph)  # noqa: PTH105  # as in atomic_files
+        else:
+            self.graph.unlink(missing_ok=True)
+        self._write(self.run.twin_record, record)
+        self._unfinished.unlink(missing_ok=True)
+        self.unfinished_graph.unlink(missing_ok=True)
+        for folder in self.run.twin.iterdir():
+            is_other = _TRAINING.fullmatch(folder.name) and folder.name not in trainings
+            if is_other and folder.is_dir() and not folder.is_symlink():
+                shutil.rmtree(folder)
+
+    def is_whole(self, record: Twin) -> bool:
+        """Return True if the graph of a finished record is there, as it was written."""
+        graph = self.graph
+        return graph.is_file() and atomic_files.sha256(graph) == record.graph_sha256
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.run.own("twin", "unfinished.json")
+
+    @property
+    def _training(self) -> Path:
+        return self.run.own("twin", "training.json")
+
+    def _write(self, path: Path, record: Twin) -> None:
+        reading.require_readable(record)
+        self.run.twin.mkdir(exist_ok=True)
+        atomic_files.write_json(path, as_dict(record))
+
+
+def _read(path: Path) -> Twin | None:
+    return reading.read(path, Twin, twin.VERSIONS) if path.is_file() else None

@@ -1,0 +1,186 @@
+"""One making of a twin: the network, the data and the options that all of its steps read."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from src.data.dataset_module import DatasetModule
+from src.data.restore import data_of
+from src.errors import UsageError
+from src.export.source import Checkpoint
+from src.quantization import target
+from src.quantization.target import Choice
+from src.run.facts import PreprocessingFacts
+from src.run.folder import Run
+from src.run.twin import Phase, ReplacedParts, Twin
+from src.system.console import Report
+from src.twin.fake_quantization import FakeQuantization
+from src.twin.options import TwinOptions
+from src.twin.replacements import Replacement
+from src.twin.survey import Plan, Survey
+from src.twin.validation import Validation
+
+_IMAGES = 256  # training images to survey, to re-estimate statistics and to calibrate on
+_LEAST_EPOCHS, _LEAST_QUANTIZED_EPOCHS = 3, 2
+_TRAINING_SHARE = 3  # of so many epochs of the training, one of the distillation
+
+
+@dataclass(frozen=True)
+class Making:
+    """A run's network and options.
+
+    Args:
+        run: with a checkpoint.
+        checkpoint: of the teacher.
+        options: of the twin.
+        report: told what comes next.
+    """
+
+    run: Run
+    checkpoint: Checkpoint
+    options: TwinOptions
+    report: Report
+
+    @functools.cached_property
+    def network(self) -> nn.Module:
+        """The teacher, in eval mode on the CPU."""
+        return self.checkpoint.network()
+
+    @functools.cached_property
+    def data(self) -> DatasetModule:
+        """The run's data; a training needs data of its own, which know where it resumes."""
+        return self.fresh_data()
+
+    def fresh_data(self) -> DatasetModule:
+        """Return the run's data, set up for fit."""
+        data = data_of(self.run)
+        data.prepare_data()
+        data.setup("fit")
+        return data
+
+    @functools.cached_property
+    def images(self) -> Tensor:
+        """Training images, (n, 3, H, W)."""
+        return self.data.calibration_images(_IMAGES)
+
+    @functools.cached_property
+    def preprocessing(self) -> PreprocessingFacts:
+        return self.data.preprocessing.facts()
+
+    @functools.cached_property
+    def validation(self) -> Validation:
+        """The validation split with the teacher's answers."""
+        is_cuda = self.accelerator != "cpu" and torch.cuda.is_available()
+        return Validation(self.network, self.data, torch.device("cuda" if is_cuda else "cpu"))
+
+    @functools.cached_property
+    def survey(self) -> Survey:
+        return Survey(
+            self.network,
+            self.checkpoint.spec,
+            self.checkpoint.class_names,
+            self.preprocessing,
+            self.images,
+            self.report,
+        )
+
+    @functools.cached_property
+    def choice(self) -> Choice:
+        """The 8-bit types: those of this processor."""
+        return target.choose("auto")
+
+    @property
+    def accelerator(self) -> Literal["auto", "cpu"]:
+        """Where it is trained: on the CPU if the run was, else wherever it is fastest."""
+        return "cpu" if self._trainer.get("accelerator") == "cpu" else "auto"
+
+    @property
+    def seed(self) -> int:
+        """Seed of the trainings: by default that of the run's."""
+        if self.options.seed is not None:
+            return self.options.seed
+        seed = self.run.read_config().get("seed_everything")
+        return seed if isinstance(seed, int) and not isinstance(seed, bool) else 0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the distillation."""
+        if self.options.epochs is not None:
+            return self.options.epochs
+        trained = self._trainer.get("max_epochs")
+        known = trained if isinstance(trained, int) and trained > 0 else 0
+        return max(_LEAST_EPOCHS, math.ceil(known / _TRAINING_SHARE))
+
+    @property
+    def quantized_epochs(self) -> int:
+        """Epochs under fake quantization."""
+        if self.options.quantized_epochs is not None:
+            return self.options.quantized_epochs
+        return max(_LEAST_QUANTIZED_EPOCHS, math.ceil(self.epochs / 2))
+
+    @functools.cached_property
+    def key(self) -> str:
+        """Hash of everything that decides the result, but for the machine."""
+        options = self.options
+        values = {
+            "checkpoint": self.checkpoint.sha256,
+            "epochs": [self.epochs, self.quantized_epochs],
+            "rates": [options.lr, options.quantized_lr],
+            "max_minutes": options.max_minutes,
+            "probe_steps": options.probe_steps,
+            "max_accuracy_drop": options.max_accuracy_drop,
+            "seed": self.seed,
+        }
+        return _hash(values)
+
+    def folder(self, phase: Phase, record: Twin) -> str:
+        """Return the name of a training's folder: another plan or making has another one."""
+        plan = record.plan
+        paths = [(each.kind, each.by, each.paths) for each in plan.replaced] if plan else []
+        return f"{phase}-{_hash([record.key, record.making, paths])[:8]}"
+
+    def quantized(self, network: nn.Module) -> AbstractContextManager[FakeQuantization]:
+        """Quantize a network within a block."""
+        return FakeQuantization.of(
+            network, self.checkpoint, self.images, self.preprocessing, self.choice
+        )
+
+    def student(self, record: Twin) -> nn.Module:
+        """Return the untrained student of a record's plan.
+
+        Raises:
+            UsageError: the network has no such parts.
+        """
+        try:
+            return self.survey.student(plan_of(record.plan.replaced if record.plan else []))
+        except ValueError as error:
+            raise UsageError(
+                str(self.run.twin),
+                expected="parts of the run's network",
+                found=str(error),
+                remedy="begin anew with again=true",
+            ) from error
+
+    @property
+    def _trainer(self) -> dict[str, Any]:
+        trainer = self.run.read_config().get("trainer")
+        return trainer if isinstance(trainer, dict) else {}
+
+
+def plan_of(replaced: Iterable[ReplacedParts]) -> Plan:
+    """Return the replacements of a record."""
+    return tuple(Replacement(part.kind, part.by, tuple(part.paths)) for part in replaced)
+
+
+def _hash(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,133 @@
+"""The trainings of a chosen set of parts, and the look at what they gave."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+
+from src.errors import LightshipError
+from src.run.twin import Phase, Twin, Validated
+from src.run.twin_files import TwinFiles
+from src.system import atomic_files
+from src.twin import speed, training
+from src.twin.account import Account
+from src.twin.curve import missed_budget
+from src.twin.graph_network import GraphNetwork, UnknownOperatorError
+from src.twin.making import Making
+from src.twin.survey import LEAST_GAIN
+from src.twin.time_limit import TimeLimit
+from src.twin.training import Training
+
+
+def train(making: Making, account: Account) -> None:
+    """Distil the chosen plan, train it under fake quantization, and measure the result.
+
+    Args:
+        making: of the twin.
+        account: with a plan; gets the result.
+
+    Raises:
+        UsageError: the plan is not of this network.
+        LightshipError: a loss is not finite, or a graph cannot be trained.
+    """
+    files = TwinFiles(making.run)
+    account.note(teacher=making.validation.of(making.network))
+    student = making.student(account.record)
+    if account.record.plan is not None and account.record.plan.replaced:
+        done = account.record.distilled
+        account.note(distilled=_fit(making, account, "distillation", student, done))
+    with making.quantized(student) as quantization:
+        try:
+            trainable = quantization.network()
+        except UnknownOperatorError as error:
+            raise LightshipError(
+                f"the twin cannot be trained under fake quantization: {error}"
+            ) from error
+        twin = _fit(making, account, "quantization", trainable, account.record.twin)
+        quantization.write(trainable, files.unfinished_graph)
+        ranges = quantization.ranges()
+    account.note(
+        twin=twin,
+        in_float=making.validation.of(_float_graph(files)),
+        graph_sha256=atomic_files.sha256(files.unfinished_graph),
+        ranges=ranges,
+    )
+    gained = speed.measured(making, files.unfinished_graph, ranges)
+    account.note(int8_speedup=gained.int8, fp32_speedup=gained.fp32)
+    _judge(making, account)
+
+
+def _fit(
+    making: Making, account: Account, phase: Phase, student: nn.Module, done: Validated | None
+) -> Validated:
+    """Train a student in place, and note the time and the curve.
+
+    Args:
+        making: of the twin.
+        account: gets them.
+        phase: of the training.
+        student: gets the best weights.
+        done: the result of a training that an earlier command finished.
+    """
+    record = account.record
+    limit = _limit(making, record, phase)
+    is_distillation = phase == "distillation"
+    options = making.options
+    job = Training(
+        run=making.run,
+        phase=phase,
+        folder=making.folder(phase, record),
+        teacher=making.network,
+        data=making.fresh_data(),
+        validation=making.validation,
+        epochs=making.epochs if is_distillation else making.quantized_epochs,
+        lr=options.lr if is_distillation else options.quantized_lr,
+        limit=limit,
+        accelerator=making.accelerator,
+    )
+    begun = copy.deepcopy(student.state_dict())
+    if done is None:
+        making.report(f"training: {phase}")
+        with account.noting(lambda: {"spent_s": {**record.spent_s, phase: limit.spent}}):
+            epochs = training.fit(job, student)
+        others = [each for each in record.epochs if each.phase != phase]
+        account.note(epochs=[*others, *epochs])
+    return training.best_of(job, student, begun)
+
+
+def _limit(making: Making, record: Twin, phase: Phase) -> TimeLimit:
+    """Return the time of a training: its share by epochs, or all that the other one left."""
+    spent = record.spent_s.get(phase, 0.0)
+    if making.options.max_minutes is None:
+        return TimeLimit(None, spent)
+    seconds = 60 * making.options.max_minutes
+    if phase == "quantization":
+        return TimeLimit(seconds - record.spent_s.get("distillation", 0.0), spent)
+    return TimeLimit(seconds * making.epochs / (making.epochs + making.quantized_epochs), spent)
+
+
+def _float_graph(files: TwinFiles) -> GraphNetwork:
+    import onnx
+
+    return GraphNetwork(onnx.load(files.unfinished_graph, load_external_data=False)).eval()
+
+
+def _judge(making: Making, account: Account) -> None:
+    """Note what the twin misses of the budget, or that nothing is gained."""
+    record = account.record
+    teacher, twin, calibrated = record.teacher, record.twin, record.calibrated
+    if teacher is None or twin is None:
+        raise TypeError("a trained twin has its figures")
+    allowed = making.options.max_accuracy_drop
+    missed = missed_budget(teacher, record.distilled, twin, record.epochs, allowed)
+    account.note(missed=missed)
+    speedup = record.int8_speedup or 1.0
+    if speedup > LEAST_GAIN or calibrated is None or twin.agreement > calibrated.agreement:
+        return
+    account.note(
+        graph_sha256=None,
+        reason=f"after its training it is {speedup:.2f} times as fast as the network's int8 file, "
+        f"and gives the trained network's class for {twin.agreement:.1%} of the validation images, "
+        f"the calibrated int8 file for {calibrated.agreement:.1%}",
+    )

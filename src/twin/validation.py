@@ -1,0 +1,70 @@
+"""Answers of networks on the validation split, compared with the teacher's and the labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from src.data.dataset_module import DatasetModule
+from src.errors import UsageError
+from src.models.batch_norm_statistics import BATCH
+from src.run.twin import Validated
+
+
+class Validation:
+    """The validation split with the teacher's answers, which are computed once.
+
+    Args:
+        teacher: in eval mode, (N, 3, H, W) -> (N, K).
+        data: set up for fit.
+        device: on which networks are run; afterwards they are on the CPU.
+
+    Raises:
+        UsageError: the data have no validation images.
+    """
+
+    def __init__(self, teacher: nn.Module, data: DatasetModule, device: torch.device) -> None:
+        self._data = data
+        self._device = device
+        self._expected = self._answers(teacher)
+        labels = [labels for _, labels in data.batches("val", BATCH)]
+        if not len(self._expected):
+            raise UsageError(
+                "RUN",
+                expected="validation images, to compare the twin with the trained network",
+                found="none in its data",
+                remedy="train with a validation split",
+            )
+        self._labels = np.concatenate(labels)
+
+    def of(self, network: nn.Module) -> Validated:
+        """Validate a network in eval mode."""
+        answers = self._answers(network)
+        return Validated(
+            images=len(answers),
+            top1=float((answers == self._labels).mean()),
+            agreement=float((answers == self._expected).mean()),
+        )
+
+    def _answers(self, network: nn.Module) -> NDArray[np.int64]:
+        network.to(self._device)
+        with torch.inference_mode():
+            parts = [
+                network(torch.from_numpy(images).to(self._device)).argmax(1).cpu().numpy()
+                for images, _ in self._data.batches("val", BATCH)
+            ]
+        network.cpu()
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def classes(network: nn.Module, images: Tensor) -> Tensor:
+    """Return the top-1 class of each image of (n, 3, H, W), in batches, (n,)."""
+    with torch.inference_mode():
+        return torch.cat([network(batch).argmax(1) for batch in torch.split(images, BATCH)])
+
+
+def agreement(network: nn.Module, images: Tensor, expected: Tensor) -> float:
+    """Return the share of images (n, 3, H, W) whose top-1 class is the expected one, (n,)."""
+    return float((classes(network, images) == expected).float().mean())

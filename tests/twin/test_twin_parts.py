@@ -1,0 +1,159 @@
+"""The choice of the parts, and the reason why there is no twin."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from src.run.twin import Validated
+from src.twin import parts, probe
+from src.twin.graph_network import UnknownOperatorError
+from src.twin.options import TwinOptions
+from src.twin.replacements import Replacement
+from src.twin.survey import Surveyed
+from src.twin.validation import agreement, classes
+
+RELU6 = (Replacement("SiLU", "ReLU6", ("a",)),)
+RELU = (Replacement("SiLU", "ReLU", ("a",)),)
+
+
+class Making:
+    """A making whose survey, probe and graphs are planted.
+
+    Args:
+        tried: what the survey gives after the unchanged network.
+        calibrated: agreement of the calibrated int8 file.
+        unknown: plans whose graph cannot be trained.
+        probed: agreement after the probe.
+    """
+
+    def __init__(
+        self,
+        tried: Sequence[Surveyed],
+        calibrated: float,
+        unknown: Sequence[object] = (),
+        probed: float = 1.0,
+    ) -> None:
+        self.network = nn.Identity()
+        self.options = TwinOptions()
+        self.report = lambda *_: None
+        self.images = torch.zeros(1)
+        self.unknown, self.probed = unknown, probed
+        self.probes: list[object] = []
+        all_tried = [Surveyed((), 1.0, 1.0), *tried]
+        self.survey = SimpleNamespace(
+            run=lambda: all_tried, student=lambda plan: plan, expected=torch.zeros(1)
+        )
+        validated = Validated(images=100, top1=0.9, agreement=calibrated)
+        self.validation = SimpleNamespace(of=lambda _: validated)
+
+    def fresh_data(self) -> None:
+        return None
+
+    @contextlib.contextmanager
+    def quantized(self, student: object) -> Iterator[Any]:
+        plan = () if student is self.network else student
+
+        def network() -> nn.Module:
+            if plan in self.unknown:
+                raise UnknownOperatorError("no training through Split")
+            return nn.Identity()
+
+        yield SimpleNamespace(network=network)
+
+
+@pytest.fixture
+def probing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def agreement_after(*arguments: Any) -> float:
+        making: Any = current[0]
+        making.probes.append(arguments[1])
+        return float(making.probed)
+
+    current: list[object] = []
+    monkeypatch.setattr(probe, "agreement_after", agreement_after)
+    real = parts.chosen
+
+    def noted(making: Any) -> Any:
+        current[:] = [making]
+        return real(making)
+
+    monkeypatch.setattr(parts, "chosen", noted)
+
+
+def chosen(making: Making) -> parts.Parts:
+    planted: Any = making
+    return parts.chosen(planted)
+
+
+@pytest.mark.usefixtures("probing")
+def test_the_fastest_set_that_can_be_learnt_is_chosen() -> None:
+    making = Making([Surveyed(RELU6, 1.5, 0.5), Surveyed(RELU, 1.7, 0.4)], 0.9)
+    found = chosen(making)
+    assert (found.chosen, found.reason) == (2, None)
+    assert making.probes == [RELU]
+
+
+@pytest.mark.usefixtures("probing")
+def test_a_set_whose_graph_cannot_be_trained_is_not_probed() -> None:
+    making = Making([Surveyed(RELU6, 1.5, 0.5), Surveyed(RELU, 1.7, 0.4)], 0.9, unknown=[RELU])
+    found = chosen(making)
+    assert found.chosen == 1
+    assert making.probes == [RELU6]
+    assert found.tried[2].refused == "no training through Split"
+
+
+@pytest.mark.usefixtures("probing")
+def test_a_network_whose_graph_cannot_be_trained_is_not_timed() -> None:
+    making = Making([Surveyed(RELU, 1.7, 0.4)], 0.9, unknown=[()])
+    found = chosen(making)
+    assert found.chosen is None
+    assert found.reason == (
+        "the network cannot be trained under fake quantization: no training through Split"
+    )
+    assert len(found.tried) == 1
+
+
+@pytest.mark.usefixtures("probing")
+@pytest.mark.parametrize(
+    ("speedup", "unknown", "expected"),
+    [
+        (1.02, [], "no replacement makes the int8 file faster by a twentieth"),
+        (1.7, [], "can be learnt (1 SiLU by ReLU is 1.70 times as fast, and after a few steps"),
+        (1.7, [RELU], "can be learnt (1 SiLU by ReLU is 1.70 times as fast; no training through"),
+    ],
+)
+def test_the_reason_is_the_true_one(speedup: float, unknown: list[object], expected: str) -> None:
+    making = Making([Surveyed(RELU, speedup, 0.4)], 0.995, unknown=unknown, probed=0.3)
+    found = chosen(making)
+    assert found.chosen is None
+    assert found.reason is not None
+    assert expected in found.reason
+    assert "changes 0.5% of the validation answers" in found.reason
+
+
+@pytest.mark.usefixtures("probing")
+def test_a_network_that_loses_in_int8_is_trained_as_it_is() -> None:
+    found = chosen(Making([Surveyed(RELU, 1.0, 0.4)], 0.97))
+    assert (found.chosen, found.reason) == (0, None)
+
+
+def test_answers_are_computed_in_batches() -> None:
+    seen: list[int] = []
+
+    class Noting(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(len(images))
+            return images.flatten(1)
+
+    images = torch.randn(150, 2, 1, 1)
+    expected = images.flatten(1).argmax(1)
+    assert torch.equal(classes(Noting(), images), expected)
+    assert max(seen) <= 64
+    assert agreement(Noting(), images, expected) == 1.0
+    assert agreement(Noting(), images, 1 - expected) == 0.0

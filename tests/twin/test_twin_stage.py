@@ -1,0 +1,250 @@
+"""The stage: what is begun goes on, what is finished stays, and another making begins anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from src.errors import UsageError
+from src.export.source import Checkpoint
+from src.export.twin import twin_of
+from src.run.folder import Run
+from src.run.twin import Twin, TwinAccount, Validated
+from src.run.twin_files import TwinFiles
+from src.system import atomic_files
+from src.twin import result, stage
+from src.twin.account import Account
+from src.twin.making import Making
+from src.twin.options import TwinOptions
+from src.twin.parts import Parts
+from tests.twin.planted import record
+
+
+class Steps:
+    """The survey and the trainings, replaced by planted results.
+
+    Args:
+        run: gets the files of the trainings.
+        monkeypatch: of the test.
+    """
+
+    def __init__(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.run = run
+        self.done: list[str] = []
+        self.stops = False
+        self.reason: str | None = None
+        self.chosen = 1
+        monkeypatch.setattr(stage.parts, "chosen", self.choose)
+        monkeypatch.setattr(stage.result, "train", self.train)
+
+    def choose(self, making: Making) -> Parts:
+        self.done.append("survey")
+        chosen = None if self.reason else self.chosen
+        return Parts(record().tried, chosen, self.reason, None)
+
+    def train(self, making: Making, account: Account) -> None:
+        name = making.folder("distillation", account.record)
+        folder = self.run.own("twin", name)
+        self.done.append("resumed" if folder.is_dir() else "trained")
+        folder.mkdir(exist_ok=True)
+        if self.stops:
+            raise KeyboardInterrupt
+        files = TwinFiles(self.run)
+        atomic_files.write_bytes(files.unfinished_graph, name.encode())
+        sha = atomic_files.sha256(files.unfinished_graph)
+        account.note(graph_sha256=sha, ranges={"images": [-1.0, 1.0]})
+
+
+@pytest.fixture
+def steps(run: Run, monkeypatch: pytest.MonkeyPatch) -> Steps:
+    return Steps(run, monkeypatch)
+
+
+def make(run: Run, **options: object) -> Twin:
+    return stage.make_twin(
+        run,
+        TwinOptions(**options),  # type: ignore[arg-type]
+        "python -m src.twin RUN",
+        lambda *_, **__: None,
+    )
+
+
+def trainings(run: Run) -> list[str]:
+    return sorted(path.name for path in run.twin.iterdir() if path.is_dir())
+
+
+def test_a_finished_twin_is_returned_as_it_is(run: Run, steps: Steps) -> None:
+    first = make(run)
+    assert steps.done == ["survey", "trained"]
+    assert make(run) == first
+    assert steps.done == ["survey", "trained"]
+    assert sorted(path.name for path in run.twin.iterdir() if path.is_file()) == [
+        "network.onnx",
+        "twin.json",
+    ]
+
+
+def test_a_changed_graph_is_made_again(run: Run, steps: Steps) -> None:
+    make(run)
+    TwinFiles(run).graph.write_bytes(b"another")
+    make(run)
+    assert steps.done == ["survey", "trained", "survey", "trained"]
+
+
+def test_a_stopped_making_goes_on_in_its_folder(run: Run, steps: Steps) -> None:
+    steps.stops = True
+    with pytest.raises(KeyboardInterrupt):
+        make(run)
+    assert not run.twin_record.is_file()
+    steps.stops = False
+    make(run)
+    assert steps.done == ["survey", "trained", "resumed"]
+
+
+def test_again_begins_anew_and_the_plain_command_goes_on_with_it(run: Run, steps: Steps) -> None:
+    first = make(run)
+    steps.stops = True
+    with pytest.raises(KeyboardInterrupt):
+        make(run, again=True)
+    assert TwinFiles(run).read() == first  # the earlier one stays meanwhile
+    assert TwinFiles(run).is_whole(first)
+    steps.stops = False
+    second = make(run)
+    assert steps.done == ["survey", "trained", "survey", "trained", "resumed"]
+    assert second.making == first.making + 1
+    assert len(trainings(run)) == 1  # those of the earlier one are gone
+
+
+def test_other_parts_are_not_trained_from_the_checkpoint_of_the_first_ones(
+    run: Run, steps: Steps
+) -> None:
+    making = Making(run, Checkpoint.read(run.best_checkpoint), TwinOptions(), lambda *_, **__: None)
+    first = record(key=making.key)
+    others = [
+        msgspec.structs.replace(first, chosen=0),
+        msgspec.structs.replace(first, making=1),
+        msgspec.structs.replace(first, key="another"),
+    ]
+    names = {making.folder("distillation", each) for each in (first, *others)}
+    names.add(making.folder("quantization", first))
+    assert len(names) == 5
+
+
+def test_other_options_are_another_making(run: Run, steps: Steps) -> None:
+    make(run)
+    make(run, epochs=7)
+    make(run)
+    assert steps.done == ["survey", "trained"] * 3
+
+
+def test_no_twin_removes_an_earlier_one(run: Run, steps: Steps) -> None:
+    make(run)
+    steps.reason = "nothing is gained"
+    made = make(run, again=True)
+    assert made.reason == "nothing is gained"
+    assert not TwinFiles(run).graph.is_file()
+    assert make(run) == made
+
+
+def test_an_account_that_cannot_be_read_is_made_anew_by_again_only(run: Run, steps: Steps) -> None:
+    run.twin.mkdir()
+    run.twin_record.write_text('{"schema_version": 2}')
+    with pytest.raises(UsageError, match="again=true makes the twin anew"):
+        make(run)
+    assert make(run, again=True).is_complete
+
+
+def test_an_account_that_cannot_be_read_stops_no_other_export(run: Run) -> None:
+    run.twin.mkdir()
+    run.twin_record.write_text('{"schema_version": 2}')
+    of_run = twin_of(run, Checkpoint.read(run.best_checkpoint))
+    assert (of_run.graph, of_run.account) == (None, None)
+    assert "schema_version" in of_run.missing
+
+
+def test_an_export_says_why_there_is_no_twin(run: Run, steps: Steps) -> None:
+    checkpoint = Checkpoint.read(run.best_checkpoint)
+    assert "has no int8 twin; make it: python -m src.twin" in twin_of(run, checkpoint).missing
+    made = make(run)
+    graph = twin_of(run, checkpoint).graph
+    assert graph is not None
+    assert graph.record == made
+    TwinFiles(run).graph.unlink()
+    assert "missing or changed" in twin_of(run, checkpoint).missing
+    of_other = msgspec.structs.replace(made, checkpoint_sha256="other")
+    TwinFiles(run)._write(run.twin_record, of_other)
+    assert "of other weights" in twin_of(run, checkpoint).missing
+    steps.reason = "nothing is gained"
+    make(run, again=True)
+    of_run = twin_of(run, checkpoint)
+    assert of_run.missing == "no int8 twin was made: nothing is gained"
+    assert isinstance(of_run.account, TwinAccount)
+
+
+def test_defaults_follow_the_training(run: Run) -> None:
+    checkpoint = Checkpoint.read(run.best_checkpoint)
+    making = Making(run, checkpoint, TwinOptions(), lambda *_, **__: None)
+    assert (making.epochs, making.quantized_epochs) == (4, 2)  # of 12
+    assert (making.seed, making.accelerator) == (5, "cpu")
+    chosen = Making(run, checkpoint, TwinOptions(epochs=9, seed=3), lambda *_, **__: None)
+    assert (chosen.epochs, chosen.quantized_epochs, chosen.seed) == (9, 5, 3)
+    run.config.write_text("trainer: {max_epochs: -1}\nseed_everything: true\n")
+    unknown = Making(run, checkpoint, TwinOptions(), lambda *_, **__: None)
+    assert (unknown.epochs, unknown.quantized_epochs) == (3, 2)
+    assert (unknown.seed, unknown.accelerator) == (0, "auto")
+
+
+def validated(agreement: float, top1: float = 0.9) -> Validated:
+    return Validated(images=100, top1=top1, agreement=agreement)
+
+
+@pytest.mark.parametrize(
+    ("speedup", "agreement", "is_made"),
+    [(1.5, 0.9, True), (1.0, 0.97, True), (1.0, 0.96, False), (1.04, 0.9, False)],
+)
+def test_a_twin_that_gains_nothing_is_none(
+    speedup: float, agreement: float, is_made: bool, run: Run
+) -> None:
+    made = record(
+        teacher=msgspec.to_builtins(validated(1.0)),
+        twin=msgspec.to_builtins(validated(agreement)),
+        calibrated=msgspec.to_builtins(validated(0.96)),
+        int8_speedup=speedup,
+    )
+    account = Account(made, lambda _: None)
+    checkpoint = Checkpoint.read(run.best_checkpoint)
+    making = Making(run, checkpoint, TwinOptions(), lambda *_, **__: None)
+    result._judge(making, account)
+    assert account.record.is_complete == is_made
+    assert (account.record.reason is None) == is_made
+
+
+def test_a_phase_gets_its_share_of_the_time_and_the_second_one_what_is_left(run: Run) -> None:
+    checkpoint = Checkpoint.read(run.best_checkpoint)
+    options = TwinOptions(epochs=6, quantized_epochs=3, max_minutes=15)
+    making = Making(run, checkpoint, options, lambda *_, **__: None)
+    fresh = record()
+    assert result._limit(making, fresh, "distillation").seconds == 600
+    spent = msgspec.structs.replace(fresh, spent_s={"distillation": 500.0, "quantization": 100.0})
+    second = result._limit(making, spent, "quantization")
+    assert (second.seconds, second.spent) == (400, 100)
+    unlimited = Making(run, checkpoint, TwinOptions(), lambda *_, **__: None)
+    assert result._limit(unlimited, spent, "quantization").seconds is None
+
+
+def test_a_plan_that_is_not_of_this_network_is_one_line(run: Run) -> None:
+    checkpoint = Checkpoint.read(run.best_checkpoint)
+    making = Making(run, checkpoint, TwinOptions(), lambda *_, **__: None)
+    with pytest.raises(UsageError, match="again=true"):
+        making.student(record())
+
+
+def test_leftovers_of_others_stay(run: Run, steps: Steps, tmp_path: Path) -> None:
+    run.twin.mkdir()
+    (run.twin / "mine").mkdir()
+    (run.twin / "distillation-00000000").mkdir()
+    make(run)
+    assert "mine" in trainings(run)
+    assert "distillation-00000000" not in trainings(run)

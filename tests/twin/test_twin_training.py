@@ -1,0 +1,135 @@
+"""One training of a twin: its folder, its data, its best weights and its limit."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from src.data.datasets.digits import Digits
+from src.run.folder import Run
+from src.twin import training
+from src.twin.time_limit import TimeLimit
+from src.twin.training import Training
+from src.twin.validation import Validation
+
+CPU = torch.device("cpu")
+
+# Of Lightning: a folder that is not empty, few workers.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def network(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 10)
+    ).eval()
+
+
+def same(first: nn.Module, second: nn.Module) -> bool:
+    pairs = zip(first.parameters(), second.parameters(), strict=True)
+    return all(torch.equal(one, other) for one, other in pairs)
+
+
+def digits() -> Digits:
+    data = Digits(image_size=8, train_images=40, batch_size=8)
+    data.setup("fit")
+    return data
+
+
+@pytest.fixture(scope="module")
+def teacher() -> nn.Module:
+    return network(1)
+
+
+@pytest.fixture(scope="module")
+def validation(teacher: nn.Module) -> Validation:
+    return Validation(teacher, digits(), CPU)
+
+
+def job(root: Path, teacher: nn.Module, validation: Validation, **changes: object) -> Training:
+    torch.manual_seed(0)
+    options = {
+        "run": Run(root),
+        "phase": "distillation",
+        "folder": "distillation-a",
+        "teacher": teacher,
+        "data": digits(),
+        "validation": validation,
+        "epochs": 2,
+        "lr": 1e-2,
+        "limit": TimeLimit(None),
+        "accelerator": "cpu",
+    }
+    return Training(**{**options, **changes})  # type: ignore[arg-type]
+
+
+def test_a_finished_training_is_taken_and_that_of_another_folder_is_not(
+    tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    first, again, other = network(), network(), network(7)
+    epochs = training.fit(job(tmp_path, teacher, validation), first)
+    assert [each.epoch for each in epochs] == [1, 2]
+    assert all(each.phase == "distillation" for each in epochs)
+    assert training.fit(job(tmp_path, teacher, validation), again) == epochs
+    assert same(first, again)
+    training.fit(job(tmp_path, teacher, validation, folder="distillation-b"), other)
+    assert not same(first, other)
+
+
+def test_a_stopped_training_has_the_curve_and_the_images_of_one_that_was_not(
+    tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    whole, stopped = network(), network()
+    epochs = training.fit(job(tmp_path / "whole", teacher, validation, epochs=3), whole)
+    over = TimeLimit(1.0, spent=2.0)  # ends it after a step
+    training.fit(job(tmp_path / "parts", teacher, validation, epochs=3, limit=over), stopped)
+    resumed = job(tmp_path / "parts", teacher, validation, epochs=3)
+    later = training.fit(resumed, network())
+    assert [each.epoch for each in later] == [each.epoch for each in epochs] == [1, 2, 3]
+
+
+def test_weights_that_no_epoch_improves_are_kept(
+    tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    student = copy.deepcopy(teacher)
+    destroying = job(tmp_path, teacher, validation, lr=10.0)
+    epochs = training.fit(destroying, student)
+    assert max(each.agreement for each in epochs) < 1
+    assert not same(student, teacher)
+    kept = training.best_of(destroying, student, teacher.state_dict())
+    assert kept.agreement == 1
+    assert same(student, teacher)
+
+
+def test_the_best_epoch_is_taken_without_training_again(
+    tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    student, begun = network(), network().state_dict()
+    done = job(tmp_path, teacher, validation, epochs=3)
+    epochs = training.fit(done, student)
+    best = max(each.agreement for each in epochs)
+    other = network()
+    assert training.best_of(done, other, begun).agreement == pytest.approx(best)
+    nothing = job(tmp_path / "nothing", teacher, validation)
+    assert training.best_of(nothing, other, begun) == validation.of(network())
+
+
+def test_a_training_ends_with_its_time_after_a_validation(
+    tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    over = TimeLimit(1.0, spent=2.0)
+    epochs = training.fit(job(tmp_path, teacher, validation, epochs=9, limit=over), network())
+    assert [each.epoch for each in epochs] == [1]
+
+
+def test_agreement_is_with_the_teacher_and_top1_with_the_labels(
+    teacher: nn.Module, validation: Validation
+) -> None:
+    own = validation.of(teacher)
+    assert (own.images, own.agreement) == (180, 1.0)
+    assert own.top1 < 0.5  # random weights
+    assert validation.of(network(7)).agreement < 1
