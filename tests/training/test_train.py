@@ -125,7 +125,7 @@ def test_every_cpu_row_is_ok_and_gpu_rows_give_the_reason_of_the_skip(
         if not torch.cuda.is_available():
             assert rows[name, "cuda"]["status"] == "skipped"
             assert "CUDA" in rows[name, "cuda"]["reason"]
-    assert results["schema_version"] == 5
+    assert results["schema_version"] == 6
     scored = results["dataset"]
     assert (scored["name"], scored["split"], scored["images"]) == ("digits", "test", 540)
     assert scored["also_in_calibration"] == 0
