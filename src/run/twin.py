@@ -98,7 +98,7 @@ class MissedBudget(Record, frozen=True, kw_only=True):
 
 
 class TwinAccount(Record, frozen=True, kw_only=True):
-    """How a twin was made, and what it gives, as manifests and measurements keep it."""
+    """The making of a twin and its gain, as manifests and measurements keep them."""
 
     made_at: Text  # ISO 8601, UTC
     tried: list[TriedPlan]

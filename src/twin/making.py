@@ -101,7 +101,7 @@ class Making:
 
     @property
     def accelerator(self) -> Literal["auto", "cpu"]:
-        """Where it is trained: on the CPU if the run was, else wherever it is fastest."""
+        """The device of its training: the CPU if the run used it, else the fastest one."""
         return "cpu" if self._trainer.get("accelerator") == "cpu" else "auto"
 
     @property

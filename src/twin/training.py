@@ -68,7 +68,7 @@ class Curve(Callback):
 
 @dataclass(frozen=True)
 class Training:
-    """What a training needs.
+    """Everything that a training needs.
 
     Args:
         run: the training is in its folder ``twin``.

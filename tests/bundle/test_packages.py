@@ -113,7 +113,7 @@ def test_the_packages_of_another_environment_are_read_there(tmp_path: Path) -> N
     }
     assert "# engine also asks for absent>=2, which was not installed\n" in software.lock()
     assert {package.name: package.licence for package in software.every}["engine"] == "MIT"
-    # What is installed here is not there.
+    # Packages that are installed here are not there.
     with pytest.raises(UsageError, match="the package packaging"):
         packages.installed(["packaging"], same_minor=False, site=tmp_path)
 

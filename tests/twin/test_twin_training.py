@@ -18,7 +18,7 @@ from src.twin.validation import Validation
 
 CPU = torch.device("cpu")
 
-# Of Lightning: a folder that is not empty, few workers.
+# Warnings of Lightning: a folder that is not empty, few workers.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
