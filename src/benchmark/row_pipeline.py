@@ -189,6 +189,7 @@ def timed_turn(
         )
     )
     after, parent_seconds = Observation.now(), time.process_time() - cpu_before
+    is_idle = worker.rest()
     own_seconds = parent_seconds + timed.request_cpu_seconds
     turn = PipelineTurn(
         seconds=timed.timing.seconds,
@@ -198,4 +199,4 @@ def timed_turn(
         disturbance=before.until(after, own_seconds) if before and after else None,
         process=process,
     )
-    return turn, timed.settled
+    return turn, is_idle

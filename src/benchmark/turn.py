@@ -35,7 +35,9 @@ def warm_up(worker: WorkerProcess, images: NDArray[np.float32], options: Benchma
         WorkerError: a call fails.
     """
     worker.ask(protocol.Hold(), images)
-    return worker.ask(protocol.WarmUp(tolerance=WARM, max_seconds=options.warmup_seconds)).warm
+    warmed = worker.ask(protocol.WarmUp(tolerance=WARM, max_seconds=options.warmup_seconds))
+    worker.rest()
+    return warmed.warm
 
 
 def joules_per_image(worker: WorkerProcess, size: int) -> float | None:
@@ -47,6 +49,7 @@ def joules_per_image(worker: WorkerProcess, size: int) -> float | None:
     spent = worker.ask(
         protocol.Energy(least_seconds=ENERGY_SECONDS, max_seconds=MOST_ENERGY_SECONDS)
     )
+    worker.rest()
     return None if spent.joules is None else spent.joules / spent.calls / size
 
 
@@ -68,6 +71,7 @@ def time_batch(worker: WorkerProcess, options: BenchmarkOptions, process: int) -
     request = protocol.Time(samples=options.samples, max_seconds=options.turn_seconds)
     timed = worker.ask(request)
     after, parent_seconds = Observation.now(), time.process_time() - cpu_before
+    is_idle = worker.rest()
     timing = timed.timing
     problem = host_clock_error(timing.seconds, timing.device_seconds)
     if problem:
@@ -82,7 +86,7 @@ def time_batch(worker: WorkerProcess, options: BenchmarkOptions, process: int) -
         disturbance=before.until(after, own_seconds) if before and after else None,
         process=process,
     )
-    return turn, timed.settled
+    return turn, is_idle
 
 
 def host_clock_error(

@@ -38,7 +38,7 @@ else:  # in the folder of a model
 Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
 
-WINDOW_CALLS, WINDOW_SECONDS = 5, 0.05  # of a warm-up window, at least
+WINDOW_CALLS, WINDOW_SECONDS = 3, 0.05  # of a warm-up window, at least
 TURN_WARMUP_SECONDS = 0.02
 LEAST_CALLS, MOST_CALLS, STEADY = 3, 20, 0.01  # until the peak of memory no longer grows
 IDLE_CHECK_SECONDS, IDLE_SHARE, IDLE_CEILING_SECONDS = 0.005, 0.1, 0.5

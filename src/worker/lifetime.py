@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
+import sys
 import threading
 from pathlib import Path
 
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _NICE = -20  # the highest priority that is not real-time; privileged
 
 
@@ -39,3 +42,19 @@ def _end_with_parent(descriptor: int) -> None:
     watched.register(descriptor, getattr(select, "POLLRDHUP", 0))
     watched.poll()
     os._exit(1)
+
+
+def end_with_parent_while_stopped() -> bool:
+    """Let the kernel kill this process when its parent ends, even while it is stopped.
+
+    A stopped process cannot see that the connection was closed. The kernel counts the end of the
+    thread that started this process as the end of the parent, so call this when that thread is one
+    that stays, or has ended already.
+
+    Returns:
+        True if the kernel will do so.
+    """
+    if sys.platform != "linux":
+        return False
+    failed: int = ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return not failed

@@ -104,7 +104,6 @@ class FilePipeline(ABC):
             stage: [parts[number] for _, parts in calls] for number, stage in enumerate(STAGES)
         }
         require_sum(seconds, stages)
-        settled = wait_until_idle()
         return protocol.PipelineTimed(
             timing=protocol.Timing(
                 seconds=seconds,
@@ -114,7 +113,6 @@ class FilePipeline(ABC):
                 device_seconds=None,
             ),
             stages=stages,
-            settled=settled,
             request_cpu_seconds=self._cpu_clock() - cpu_before,
         )
 

@@ -26,7 +26,7 @@ from src.system import emulation
 from src.system.cpuid_mask import CannotHideError, InstructionSet
 from src.system.emulation import Restriction
 from src.system.subprocesses import resident_bytes
-from src.worker import nvml, protocol
+from src.worker import nvml, protocol, stopping
 from src.worker.answer import UnusableAnswer
 
 _ROOT = Path(src.__file__).parent.parent
@@ -114,6 +114,9 @@ class WorkerProcess:
         self._limits = limits
         self._batch_maker = batch_maker
         self._mixes_batch = kind.mixes_batch
+        # On a GPU and in a browser, what spins is not this process alone.
+        self._may_be_stopped = stopping.IS_POSSIBLE and device == "cpu" and emulator is None
+        self._is_stopped = False
         self._device_memory = nvml.GrowthMeter() if device == "cuda" and limits.exclusive else None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         self._connection, worker_connection = Pipe()
@@ -171,6 +174,18 @@ class WorkerProcess:
             self._device_memory.end()
         return answer
 
+    def rest(self) -> bool:
+        """Let the process use no CPU until its next request; return False if it still does.
+
+        Raises:
+            WorkerError: the process has ended.
+        """
+        rested = self.ask(protocol.Rest(by_stopping=self._may_be_stopped))
+        if rested.may_be_stopped:
+            stopping.stop(self._process)
+            self._is_stopped = True
+        return rested.idle
+
     def begin(self, request: protocol.Request[Any], images: NDArray[Any] | None = None) -> None:
         """Send a request without waiting for its answer; :meth:`end` waits for it.
 
@@ -187,6 +202,9 @@ class WorkerProcess:
         shape = None if batch is None else batch.shape
         dtype: Any = "float32" if batch is None else batch.dtype.name
         call = protocol.Call(request=cast("protocol.AnyRequest", request), shape=shape, dtype=dtype)
+        if self._is_stopped:
+            stopping.go_on(self._process)
+            self._is_stopped = False
         try:
             self._connection.send_bytes(protocol.encoded(call))
             if batch is not None:

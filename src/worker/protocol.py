@@ -91,9 +91,15 @@ class Timed(Answer, frozen=True, kw_only=True, tag="timed"):
     """A turn was timed."""
 
     timing: Timing
-    settled: bool  # the process used no CPU after the turn
     # The whole request took this, so the parent can tell the CPU time of other processes.
     request_cpu_seconds: float
+
+
+class Rested(Answer, frozen=True, kw_only=True, tag="rested"):
+    """The process uses no CPU, or may be stopped."""
+
+    idle: bool  # it uses none; False if it still did at a time limit
+    may_be_stopped: bool  # the parent may stop it: it ends with the parent all the same
 
 
 class Spent(Answer, frozen=True, kw_only=True, tag="spent"):
@@ -133,7 +139,6 @@ class PipelineTimed(Answer, frozen=True, kw_only=True, tag="pipeline_timed"):
 
     timing: Timing  # of whole calls, by an outer clock
     stages: dict[Stage, list[float]]  # seconds of each call
-    settled: bool  # the process used no CPU after the turn
     request_cpu_seconds: float
 
 
@@ -190,6 +195,12 @@ class Time(Request[Timed], frozen=True, kw_only=True, tag="time"):
 
     samples: int  # at most
     max_seconds: float
+
+
+class Rest(Request[Rested], frozen=True, kw_only=True, tag="rest"):
+    """Use no CPU until the next request: be ready to be stopped, or wait until idle."""
+
+    by_stopping: bool  # the parent can stop this process
 
 
 class Energy(Request[Spent], frozen=True, kw_only=True, tag="energy"):
@@ -257,6 +268,7 @@ AnyRequest = (
     | AnswerHeld
     | WarmUp
     | Time
+    | Rest
     | Energy
     | Finish
     | PeakMemory
@@ -274,6 +286,7 @@ AnyAnswer = (
     | Answered
     | WarmedUp
     | Timed
+    | Rested
     | Spent
     | Profiled
     | MemoryPeak

@@ -30,6 +30,7 @@ from src.system.packages import missing_packages
 from src.worker import lifetime, protocol
 from src.worker.answer import Logits, UnusableAnswer, logits_of
 from src.worker.energy import EnergyMeter
+from src.worker.idle import wait_until_idle
 from src.worker.memory_peak import peak_when_steady
 from src.worker.picture_pipeline import PicturePipeline, answered
 from src.worker.pipeline import FilePipeline, ImagePipeline
@@ -121,7 +122,6 @@ class Worker:
         stopwatch = self._stopwatch()
         answer = stopwatch.warm_up(tolerance, max_seconds)
         self._require_logits(stopwatch)
-        stopwatch.settle()
         return answer
 
     def time(self, samples: int, max_seconds: float) -> protocol.Timed:
@@ -130,16 +130,27 @@ class Worker:
         cpu_before = stopwatch.cpu_seconds()
         timing = stopwatch.time(samples, max_seconds)
         self._require_logits(stopwatch)
-        settled = stopwatch.settle()
         used = stopwatch.cpu_seconds() - cpu_before
-        return protocol.Timed(timing=timing, settled=settled, request_cpu_seconds=used)
+        return protocol.Timed(timing=timing, request_cpu_seconds=used)
+
+    def rest(self, *, by_stopping: bool) -> protocol.Rested:
+        """Use no CPU until the next request.
+
+        A thread pool may spin for a while after its last task. A stopped process does not, and
+        nobody has to wait for the end of it.
+
+        Args:
+            by_stopping: the parent can stop this process.
+        """
+        if by_stopping and lifetime.end_with_parent_while_stopped():
+            return protocol.Rested(idle=True, may_be_stopped=True)
+        idle = wait_until_idle() if self._held is None else self._stopwatch().settle()
+        return protocol.Rested(idle=idle, may_be_stopped=False)
 
     def energy(self, least_seconds: float, max_seconds: float) -> protocol.Spent:
         """Measure the energy of many calls: see :meth:`Stopwatch.energy`."""
         stopwatch = self._stopwatch()
-        answer = stopwatch.energy(least_seconds, max_seconds)
-        stopwatch.settle()
-        return answer
+        return stopwatch.energy(least_seconds, max_seconds)
 
     def finish(self) -> protocol.Profiled:
         """Return the profile of a call with one image."""
@@ -279,6 +290,8 @@ def _answer(  # noqa: C901, PLR0911, PLR0912  # one case a request
             return worker.warm_up(request.tolerance, request.max_seconds)
         case protocol.Time():
             return worker.time(request.samples, request.max_seconds)
+        case protocol.Rest():
+            return worker.rest(by_stopping=request.by_stopping)
         case protocol.Energy():
             return worker.energy(request.least_seconds, request.max_seconds)
         case protocol.Finish():

@@ -14,7 +14,7 @@ from src.worker import protocol
 from src.worker.energy import EnergyMeter
 from src.worker.idle import wait_until_idle
 
-WINDOW_CALLS = 5  # of a warm-up window, at least
+WINDOW_CALLS = 3  # of a warm-up window, at least
 WINDOW_SECONDS = 0.05
 TURN_WARMUP_SECONDS = 0.02  # caches were another worker's in the meantime
 

@@ -17,7 +17,7 @@ from src.system import atomic_files
 
 # A module that a worker can import. Its network is a matrix; the folder's name selects the fault.
 PLANTED = """
-import os, time
+import os, threading, time
 import numpy as np
 from src.backends.base import Profile, Unavailable
 from src.backends.self_timed import OwnTurn, SelfTimed
@@ -99,6 +99,8 @@ class Runtime:
                 time.sleep(0.01)
             if self.name == "other-crash":
                 os.abort()
+        if self.name == "spinning" and self.calls == 1:  # as a thread pool, without an end
+            threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
         if self.name == "talking":
             print("a runtime's own words", flush=True)
         return bad(self.name, images, logits)

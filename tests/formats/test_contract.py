@@ -36,6 +36,7 @@ from src.data.preprocessing import Preprocessing
 from src.export.source import make_source
 from src.export.stage import export_one
 from src.models.network import NetworkSpec
+from src.system import machine
 from src.worker import protocol
 from src.worker.process import Limits, WorkerProcess
 from tests.conftest import ROOT
@@ -129,6 +130,15 @@ def exported(
     return name, folder, source
 
 
+def skip_where_it_cannot_run(name: str) -> None:
+    """Skip a format that is for another device, or for another processor than this one."""
+    kind = formats.get(name)
+    if "cpu" not in kind.devices:
+        pytest.skip(f"{name} runs on {', '.join(kind.devices)} only")
+    if kind.precision == "bf16" and not machine.has_bfloat16():
+        pytest.skip(f"{name} runs on processors that multiply bfloat16")
+
+
 def trained_logits(source: ExportSource, images: int) -> NDArray[np.float32]:
     with torch.inference_mode():
         return source.network(source.calibration[:images]).numpy()
@@ -138,8 +148,7 @@ def test_a_format_runs_in_a_new_process_and_agrees_with_the_network(
     exported: tuple[str, Path, ExportSource],
 ) -> None:
     name, folder, source = exported
-    if "cpu" not in formats.get(name).devices:
-        pytest.skip(f"{name} runs on {', '.join(formats.get(name).devices)} only")
+    skip_where_it_cannot_run(name)
     images = source.calibration[:9].numpy()
     expected = trained_logits(source, 9)
     # A compiler may share the cores with other work.
@@ -239,8 +248,9 @@ def test_the_usage_program_predicts_as_the_file_without_this_project(
     exported: tuple[str, Path, ExportSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, folder, source = exported
-    if source.builder != QUICKEST or "cpu" not in formats.get(name).devices:
-        pytest.skip("checked with one architecture, on a CPU")
+    if source.builder != QUICKEST:
+        pytest.skip("checked with one architecture")
+    skip_where_it_cannot_run(name)
     # What it compiles is checked above; here it would be compiled once more.
     monkeypatch.setattr(torch, "compile", lambda model, **_: model)
     noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)

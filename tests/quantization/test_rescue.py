@@ -86,7 +86,7 @@ def export(
     source = make_source(
         Fragile(outlier, branches=branches).eval(), NetworkSpec("planted", 2), ["a", "b"],
         calibration, PREPROCESSING, folder / "scratch", selection,
-        ExportOptions(onnx_int8=OnnxInt8Options(target="vnni", **options)),
+        ExportOptions(onnx_int8=OnnxInt8Options(**options)),
     )  # fmt: skip
     assert export_one("onnx_fp32", source, folder / "onnx_fp32").status == "ok"
     entry = export_one("onnx_int8", source, folder / "onnx_int8")

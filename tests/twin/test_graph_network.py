@@ -47,6 +47,9 @@ def test_fake_quantized_logits_are_the_runtimes_to_one_step(
     images: torch.Tensor,
     tmp_path: Path,
 ) -> None:
+    choice = target.choose(processor)
+    if target.this_processor() == "avx2" and not choice.reduce_range:
+        pytest.skip("sums of full-range weights overflow in 16 bits on this processor")
     quantization = quantize(quantization.source, processor)
     model = quantization.quantizer.quantize(OnnxRecipe())
     expected = logits_of(model, images, tmp_path)

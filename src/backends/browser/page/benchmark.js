@@ -2,7 +2,7 @@
 
 import { open, Tensor, VERSION } from "./runtime.js";
 
-const WINDOW_CALLS = 5; // of a warm-up window, at least
+const WINDOW_CALLS = 3; // of a warm-up window, at least
 const WINDOW_SECONDS = 0.05;
 
 const row = location.pathname; // its folder: /TOKEN/
