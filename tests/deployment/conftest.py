@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +18,8 @@ from src.predict.stage import softmax
 from src.run.folder import Run
 from src.worker import protocol
 from src.worker.process import EVALUATION_BATCH, Limits, WorkerProcess
-from tests.conftest import ROOT
 from tests.support import photos
+from tests.support.warm_command import command
 
 FORMATS = ("onnx_fp32", "onnx_int8")
 # What takes a process with torch in it, or an extra, and so seconds a test.
@@ -41,19 +38,6 @@ TRAINING = (
     *("benchmark.rounds=1", "model.freeze_statistics_fraction=0"),
     *("benchmark.max_seconds=0.1", "benchmark.warmup_seconds=0.1", "benchmark.samples=3"),
 )
-
-
-def command(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of this project in ``folder``."""
-    return subprocess.run(
-        [sys.executable, "-m", *argv],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="package")

@@ -247,8 +247,10 @@ def test_another_model_is_found_by_its_bytes_and_by_its_answers(
     change_model(copy, change)
     assert exam_files.read(copy).changed_files() == ["model.onnx"]
     pass_for_packed(copy)
-    (problem,) = take(copy).problems
-    assert told in problem
+    first, *others = take(copy).problems
+    assert told in first
+    # Two swapped outputs may cost more than the budget as well: it depends on the answers.
+    assert all(problem.startswith("top-1 is ") for problem in others)
 
 
 def test_the_lowest_bit_of_a_weight_is_found_by_the_bytes(copy: Path) -> None:

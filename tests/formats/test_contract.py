@@ -47,7 +47,7 @@ BUILDERS = sorted({getattr(models, name).builder for name in models.__all__})
 QUICKEST = "resnet34"
 LARGEST_GRAPH = "densenet121"  # the slowest to export, of the operators of the others
 # With all architectures here, because their files are rewritten or quantized most.
-WITH_ALL = {"onnx_fp32", "onnx_int8", "openvino_int8", "torchscript"}
+WITH_ALL = {"onnx_fp32", "onnx_int8", "torchscript"}
 # The size of a file by its precision, as a share of the weights in fp32: 1/2 and 1/4, and what
 # the graph, the scales and the weights that stay in fp32 take. Not of bf16: OpenVINO stores it as
 # fp16, and in fp32 what is too small for that, as ConvNeXt's last weights times a new layer scale.

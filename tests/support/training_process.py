@@ -91,17 +91,3 @@ def start_and_signal(
     callback = {"class_path": "send_signal.SendSignal", "init_args": arguments}
     (folder / "signal.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [callback]}}))
     return start(folder, "fit", "--config", "signal.yaml", *options, PYTHONPATH=f"{ROOT}:{folder}")
-
-
-def command(
-    folder: Path, module: str, *argv: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", module, *argv],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )

@@ -17,7 +17,7 @@ from src.run.folder import Run
 from tests.data.datasets.test_image_folder import broken_image
 from tests.support.checkpoints import checkpoint_bytes, checkpoint_content
 from tests.support.failing_disk import failing_disk
-from tests.support.training_process import command
+from tests.support.warm_command import command
 from tests.training.test_train import SHORT as SHORT_WITH_STAGES
 
 SHORT = (

@@ -21,13 +21,13 @@ from tests.conftest import ROOT
 from tests.data.datasets.test_image_folder import fill
 from tests.support.training_process import (
     checkpoint,
-    command,
     finish,
     require_same,
     start,
     start_and_signal,
     wait_until,
 )
+from tests.support.warm_command import command
 from tests.training.test_train import SHORT as SHORT_WITH_STAGES
 
 # LayerNorm instead of BatchNorm, and no stochastic depth: these depend on one process's images.

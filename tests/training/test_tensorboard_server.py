@@ -21,7 +21,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.support.tensorboard_process import install
-from tests.support.training_process import command
+from tests.support.warm_command import command
 
 pytestmark = pytest.mark.slow  # a profiled training; the tab has shorter tests of its own
 TRAINING = (

@@ -21,9 +21,7 @@ from src.run.folder import Run
 from src.run.layout import as_dict
 from src.system.atomic_files import sha256
 from tests.report.writers.parsed_page import Page
-from tests.support.training_process import (
-    command,
-)
+from tests.support.warm_command import command, commands
 
 SHORT = (
     "model=resnet34",
@@ -201,12 +199,14 @@ def test_stages_run_again_without_training(trained: tuple[Run, str]) -> None:
     run, _ = trained
     weights = run.best_checkpoint.read_bytes()
     formats = "formats=[eager,onnx_fp32]"
-    process = command(run.folder, "src.export", str(run.folder), formats, "calibration_images=8")
+    options = ("batch_sizes=[2]", "processes=1", "rounds=2", "samples=3", "threads=1")
+    process = commands(
+        run.folder,
+        ("src.export", str(run.folder), formats, "calibration_images=8"),
+        ("src.benchmark", str(run.folder), *options),
+    )
     assert process.returncode == 0, process.stderr
     assert "onnx_fp32: ok, 85." in process.stdout
-    options = ("batch_sizes=[2]", "processes=1", "rounds=2", "samples=3", "threads=1")
-    process = command(run.folder, "src.benchmark", str(run.folder), *options)
-    assert process.returncode == 0, process.stderr
     rows = run.read_benchmark().rows
     assert {row.format for row in rows} == {"eager", "onnx_fp32"}
     assert [cell.batch_size for cell in rows[0].latency or []] == [2]

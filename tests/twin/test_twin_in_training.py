@@ -9,7 +9,8 @@ import pytest
 
 from src.run.folder import Run
 from src.run.twin_files import TwinFiles
-from tests.support.training_process import command, finish, start, wait_until
+from tests.support.training_process import finish, start, wait_until
+from tests.support.warm_command import command
 
 pytestmark = pytest.mark.slow
 
