@@ -17,6 +17,7 @@ from src.profiling.regions import region_of
 from src.report.stage import report_profile
 from src.run.folder import Run
 from src.run.training_profile import Context
+from src.system import machine
 from src.system.console import open_console
 
 
@@ -192,6 +193,6 @@ def _context(trainer: Trainer, model: LightningModule) -> Context:
         device=trainer.strategy.root_device.type,
         precision=str(trainer.precision),
         # For a network that does not say, the report may suggest bf16.
-        faster_in_bfloat16=getattr(model, "faster_in_bfloat16", True),
+        faster_in_bfloat16=getattr(model, "faster_in_bfloat16", True) and machine.has_bfloat16(),
         log_every_n_steps=trainer.log_every_n_steps,  # type: ignore[attr-defined]
     )

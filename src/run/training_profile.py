@@ -145,8 +145,8 @@ class Context(Record, frozen=True, kw_only=True):
         num_workers: processes that load data.
         device: type of the device, such as ``cpu``.
         precision: of the trainer, such as ``32-true``.
-        faster_in_bfloat16: the network is known to gain from it on a CPU; a profile of an earlier
-            version does not say it.
+        faster_in_bfloat16: the CPU multiplies bf16, and the network is not known to lose by it
+            there; a profile of an earlier version does not say it.
         log_every_n_steps: of the trainer.
     """
 

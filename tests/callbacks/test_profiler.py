@@ -16,6 +16,7 @@ from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.throughput import ThroughputScalars
 from src.data.datasets.digits import Digits
 from src.models.classifier import Classifier
+from src.system import machine
 
 
 class Tiny(Classifier):
@@ -79,6 +80,8 @@ def test_the_default_profile_records_training_and_validation_of_the_first_epochs
     assert {"data loading", "forward", "backward", "optimizer", "other"} <= set(training["regions"])
     assert training["memory"]["cpu"]
     assert profile["context"]["num_workers"] == 0
+    # bf16 is not advised on a processor that does not multiply it.
+    assert profile["context"]["faster_in_bfloat16"] is machine.has_bfloat16()
 
 
 def test_the_profiler_is_off_before_the_export_begins(
