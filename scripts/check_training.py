@@ -2,14 +2,18 @@
 """Check that the trained networks are healthy: four networks, three seeds, two settings.
 
 scripts/check_training.py [--models resnet34 ...] [--seeds 0 1 2] [--settings default]
-                          [--root FOLDER] [--page docs/training.md]
+                          [--root FOLDER] [--figures FILE] [--page docs/training.md]
+                          [--only-table] [--again]
 
 Each training is a run as any user starts it, on the embedded digits. Then, on the test split:
 top-1; the largest logit of all images over that of the median image; and what the plainest static
 int8 file keeps, which is ONNX Runtime's own with MinMax ranges, QUInt8 activations and per-channel
 QInt8 weights, without any of this project's search.
 
-All 24 trainings take about 50 minutes on two cores. With --root, it continues where it stopped.
+All 24 trainings take one to three hours on two cores. The figures of each are stored in --figures
+as soon as it ends, and are not made again, so the command can be stopped and continued, on another
+machine too. The table is written at the end and when it is stopped, and says which trainings it
+lacks. Figures of an earlier recipe are not recognised: --again makes the chosen ones anew.
 """
 
 from __future__ import annotations
@@ -17,20 +21,23 @@ from __future__ import annotations
 import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
-import json
+import itertools
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import marked_page
+import msgspec
 import numpy as np
 import onnxruntime
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from src.benchmark.environment.description import git_commit
 from src.data.restore import data_of
 from src.export.source import Checkpoint
 from src.models.health import examine
@@ -38,6 +45,8 @@ from src.run import folder as runs
 from src.system import atomic_files, machine
 
 ROOT = Path(__file__).resolve().parent.parent
+FIGURES = ROOT / "docs" / "training.json"
+SEEDS = (0, 1, 2)
 MODELS = ("resnet34", "densenet121", "efficientnet_b0", "convnext_t")
 SETTINGS = {
     "default": ("the defaults, 64 px", ()),
@@ -50,43 +59,113 @@ MOST_INT8_LOSS = 0.01
 CALIBRATION = 256  # images
 
 
+class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The figures of one training, on the test split, and where they were made."""
+
+    setting: str
+    model: str
+    seed: int
+    images: int
+    top1: float
+    logit_ratio: float  # the largest logit of all images over that of the median image
+    logit_largest: float
+    dead: float  # share of the activations' channels with one value for all images
+    vanishing: float  # share of BatchNorm's channels with a variance below 1e-3
+    problems: list[str]
+    int8_top1: float
+    int8_sqnr_db: float
+    processor: str
+    packages: str
+    commit: str | None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the aims are met."""
+        is_near = self.top1 - self.int8_top1 <= MOST_INT8_LOSS
+        return self.logit_ratio < MOST_LOGIT_RATIO and is_near
+
+
+Key = tuple[str, str, int]  # setting, model and seed
+
+
+class Figures:
+    """The cells that are known, in a file.
+
+    Args:
+        path: of the file; it may not exist yet.
+
+    Raises:
+        msgspec.MsgspecError: it is not such a file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        content = path.read_bytes() if path.is_file() else b"[]"
+        cells = msgspec.json.decode(content, type=list[Cell])
+        self._cells = {(cell.setting, cell.model, cell.seed): cell for cell in cells}
+
+    def get(self, key: Key) -> Cell | None:
+        return self._cells.get(key)
+
+    def add(self, cell: Cell) -> None:
+        """Add a cell, or replace it, and write the file."""
+        self._cells[cell.setting, cell.model, cell.seed] = cell
+        cells = [msgspec.to_builtins(self._cells[key]) for key in sorted(self._cells)]
+        atomic_files.write_json(self._path, cells)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=list(SEEDS))
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--root", type=Path, help="where runs and figures are kept and found again")
+    parser.add_argument("--root", type=Path, help="folder of the runs, which are kept there")
+    parser.add_argument("--figures", type=Path, default=FIGURES, help="file of the figures")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "training.md")
+    parser.add_argument("--only-table", action="store_true", help="train nothing")
+    parser.add_argument("--again", action="store_true", help="make known figures anew")
     chosen = parser.parse_args()
     text = chosen.page.read_text(encoding="utf-8") if chosen.page.is_file() else ""
     if BEGIN not in text or END not in text:  # now, and not after an hour of training
         sys.exit(f"error: --page: expected a page with the marks of the table, found {chosen.page}")
+    try:
+        figures = Figures(chosen.figures)
+    except msgspec.MsgspecError as error:
+        sys.exit(f"error: --figures: expected figures of this script, found {error}")
+    # A seed of all networks before the next one: stopped early, the table has all lines.
+    wanted = [
+        (setting, model, seed)
+        for seed, setting, model in itertools.product(chosen.seeds, chosen.settings, chosen.models)
+    ]
+    try:
+        if not chosen.only_table:
+            make(figures, wanted, chosen.root, again=chosen.again)
+    finally:
+        lines, is_met = table(figures)
+        print("\n".join(lines))
+        marked_page.fill(chosen.page, BEGIN, END, lines)
+    sys.exit(0 if is_met else 1)
+
+
+def make(figures: Figures, wanted: Sequence[Key], root: Path | None, *, again: bool) -> None:
+    """Train and look at what is not known yet, or at all."""
     with tempfile.TemporaryDirectory() as scratch:
-        root = (chosen.root or Path(scratch)).resolve()
-        figures = [
-            {"model": model, "setting": setting, "seed": seed, **cell(root, setting, model, seed)}
-            for setting in chosen.settings
-            for model in chosen.models
-            for seed in chosen.seeds
-        ]
-    lines = table(figures)
-    print("\n".join(lines))
-    marked_page.fill(chosen.page, BEGIN, END, lines)
-    sys.exit(0 if all(is_met(each) for each in figures) else 1)
-
-
-def cell(root: Path, setting: str, model: str, seed: int) -> dict[str, Any]:
-    """The figures of one training: those that are kept, or those of a new one."""
-    folder = root / setting / str(seed)
-    kept = folder / f"{model}.json"
-    if not kept.is_file():
-        figures = measured(trained(folder, setting, model, seed))
-        atomic_files.write_json(kept, figures)
-        print(setting, model, seed, figures, flush=True)
-    content: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-    return content
+        for setting, model, seed in wanted:
+            if figures.get((setting, model, seed)) is None or again:
+                folder = (root or Path(scratch)).resolve() / setting / str(seed)
+                cell = Cell(
+                    setting=setting,
+                    model=model,
+                    seed=seed,
+                    **measured(trained(folder, setting, model, seed)),
+                    processor=machine.cpu_model(),
+                    packages=f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}",
+                    commit=git_commit(),
+                )
+                figures.add(cell)
+                print(cell, flush=True)
 
 
 def trained(folder: Path, setting: str, model: str, seed: int) -> runs.Run:
@@ -171,45 +250,64 @@ def int8_logits(
         )
 
 
-def is_met(figures: dict[str, Any]) -> bool:
-    loss = figures["top1"] - figures["int8_top1"]
-    return bool(figures["logit_ratio"] < MOST_LOGIT_RATIO and loss <= MOST_INT8_LOSS)
+def table(figures: Figures) -> tuple[list[str], bool]:
+    """Return a line for each network and setting, and whether all aims are met.
 
-
-def table(figures: list[dict[str, Any]]) -> list[str]:
-    """A line for each network and setting: the seeds side by side, in their order."""
-    images = figures[0]["images"]
-    seeds = sorted({each["seed"] for each in figures})
-    lines = [
-        "",
-        f"{images} test images of the digits; seeds {', '.join(map(str, seeds))} side by side; "
-        f"{machine.cpu_model()}, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}.",
+    The seeds are side by side. A training that was not made yet is a dash.
+    """
+    keys = list(itertools.product(SETTINGS, MODELS, SEEDS))
+    known = [cell for key in keys if (cell := figures.get(key))]
+    missing = len(keys) - len(known)
+    lines = [""]
+    if missing:
+        lines += [f"{missing} of {len(keys)} trainings were not made yet; each is a dash.", ""]
+    lines += [
+        f"Seeds {', '.join(map(str, SEEDS))} side by side. {places(known)}",
         "",
         "| setting | network | top-1 % | largest logit, times the median image's "
         "| plain int8 top-1 % | its logit SQNR, dB | aims |",
         "|---|---|---:|---:|---:|---:|---|",
     ]
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for each in figures:
-        groups.setdefault((each["setting"], each["model"]), []).append(each)
-    for (setting, model), cells in groups.items():
+    for setting, model in itertools.product(SETTINGS, MODELS):
+        cells = [figures.get((setting, model, seed)) for seed in SEEDS]
         lines.append(
             f"| {SETTINGS[setting][0]} | {model} | {side_by_side(cells, 'top1', 100, 2)} | "
             f"{side_by_side(cells, 'logit_ratio', 1, 2)} | "
             f"{side_by_side(cells, 'int8_top1', 100, 2)} | "
             f"{side_by_side(cells, 'int8_sqnr_db', 1, 1)} | {verdict(cells)} |"
         )
-    return [*lines, ""]
+    return [*lines, ""], not missing and all(cell.is_met for cell in known)
 
 
-def side_by_side(cells: list[dict[str, Any]], name: str, scale: float, digits: int) -> str:
-    return " / ".join(f"{scale * cell[name]:.{digits}f}" for cell in cells)
+def places(cells: Sequence[Cell]) -> str:
+    """Return the test images, processors, packages and commits of cells, in words."""
+    groups: dict[tuple[int, str, str, str], int] = {}
+    for cell in cells:
+        commit = (cell.commit or "unknown")[:12]
+        group = (cell.images, cell.processor, cell.packages, commit)
+        groups[group] = groups.get(group, 0) + 1
+    return " ".join(
+        f"{count} trainings with {images} test images of the digits on {processor}, {packages}, "
+        f"at commit {commit}."
+        for (images, processor, packages, commit), count in groups.items()
+    )
 
 
-def verdict(cells: list[dict[str, Any]]) -> str:
-    """Return "met", or by how many of the seeds the aims are missed."""
-    met = sum(is_met(cell) for cell in cells)
-    return "met" if met == len(cells) else f"MISSED by {len(cells) - met} of {len(cells)}"
+def side_by_side(cells: Sequence[Cell | None], name: str, scale: float, digits: int) -> str:
+    return " / ".join(
+        "-" if cell is None else f"{scale * getattr(cell, name):.{digits}f}" for cell in cells
+    )
+
+
+def verdict(cells: Sequence[Cell | None]) -> str:
+    """Return "met", or how many of the known seeds miss the aims."""
+    known = [cell for cell in cells if cell is not None]
+    missed = sum(not cell.is_met for cell in known)
+    if missed:
+        return f"MISSED by {missed} of {len(known)}"
+    if len(known) < len(cells):
+        return f"met by {len(known)} of {len(known)}" if known else ""
+    return "met"
 
 
 if __name__ == "__main__":

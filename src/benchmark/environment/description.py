@@ -62,7 +62,7 @@ def describe(threads: int) -> Environment:
         system=platform.platform(),
         python=platform.python_version(),
         packages=_versions(),
-        git_commit=_git_commit(),
+        git_commit=git_commit(),
     )
 
 
@@ -90,7 +90,7 @@ def _gpu() -> Gpu | None:
     )
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """Return the commit of this project; None outside its own repository or if git fails.
 
     Two cases would give the commit of another repository. A git hook sets ``GIT_DIR`` for all

@@ -86,11 +86,11 @@ def test_the_commit_is_this_projects_own(
 ) -> None:
     folder, commit = repository
     monkeypatch.setattr(description, "_ROOT", folder)
-    assert description._git_commit() == commit
+    assert description.git_commit() == commit
     inside = folder / "site-packages"
     inside.mkdir()
     monkeypatch.setattr(description, "_ROOT", inside)
-    assert description._git_commit() is None  # installed within a repository of somebody's
+    assert description.git_commit() is None  # installed within a repository of somebody's
 
 
 def test_a_git_hook_of_another_repository_does_not_change_the_commit(
@@ -105,7 +105,7 @@ def test_a_git_hook_of_another_repository_does_not_change_the_commit(
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(other))
     monkeypatch.chdir(other)
-    assert description._git_commit() == commit
+    assert description.git_commit() == commit
 
 
 GITS = {
