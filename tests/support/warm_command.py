@@ -2,7 +2,8 @@
 
 ``python -m`` takes seconds to import PyTorch and Lightning, again for each command of a test. Here
 a server imports them once, and each command is a fork of it. Nothing of this project is imported
-before. Tests of signals, kills and the first import start a Python of their own instead.
+before. Tests of signals, kills and the first import start a Python of their own instead. On other
+systems than Linux, where a fork with these libraries is not safe, each command starts one too.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ def commands(
     folder: Path, *words: tuple[str, ...], **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run several commands one after the other in one process, up to the first that fails."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    if sys.platform != "linux":
+        return _in_new_processes(folder, words, variables)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_LIBRARIES)
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     with tempfile.TemporaryDirectory() as name:
         files = [Path(name, stream) for stream in ("stdout", "stderr")]
         process = context.Process(target=_run, args=(words, folder, variables, files))
@@ -46,6 +49,23 @@ def commands(
         assert process.exitcode is not None
         printed, complaints = (file.read_text(encoding="utf-8") for file in files)
     return subprocess.CompletedProcess([*map(list, words)], process.exitcode, printed, complaints)
+
+
+def _in_new_processes(
+    folder: Path, words: tuple[tuple[str, ...], ...], variables: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    code, printed, complaints = 0, "", ""
+    for module, *argv in words:
+        process = subprocess.run(
+            [sys.executable, "-m", module, *argv],
+            cwd=folder, env=variables, capture_output=True, text=True, timeout=_SECONDS,
+            check=False,
+        )  # fmt: skip
+        code, printed = process.returncode, printed + process.stdout
+        complaints += process.stderr
+        if code:
+            break
+    return subprocess.CompletedProcess([*map(list, words)], code, printed, complaints)
 
 
 def _run(
