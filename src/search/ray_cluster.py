@@ -41,7 +41,6 @@ _ROOT = Path(__file__).parents[2]
 _ANSWER_SECONDS = 120.0  # a worker starts, and reads the project from a network disk
 _POLL_SECONDS = 1.0
 _OBJECT_STORE_BYTES = 100 * 2**20  # of an instance of our own; a task sends names and figures
-_THREADS = "OMP_NUM_THREADS"
 _GPUS = "CUDA_VISIBLE_DEVICES"
 _ADDRESS = "RAY_ADDRESS"
 _LOCAL = "local"
@@ -61,8 +60,8 @@ def connected(options: RayOptions, place: Place) -> Iterator[RayCluster]:
     """
     import ray
 
-    _connect(ray, _address(options))
     try:
+        _connect(ray, _address(options))
         machines = _machines(ray)
         resources = resources_of(machines, options)
         _check(ray, [other for other in machines if resources.places_on(other)], place)
@@ -101,7 +100,9 @@ class RayCluster:
 
     def start(self, training: Training) -> None:
         """Start a training where resources are free."""
-        task = self._train.remote(self._place, training, self._variables)
+        task = self._train.remote(
+            self._place, training, self._resources.cpus, self._variables
+        )
         self._running[task] = training
 
     def wait(self, seconds: float) -> Finished | None:
@@ -171,7 +172,6 @@ def _connect(ray: Any, address: str) -> None:
                 },
             )
     except Exception as error:
-        ray.shutdown()
         raise UsageError(
             "engine",
             expected="Ray to start on this machine"
@@ -196,19 +196,14 @@ def _machines(ray: Any) -> list[Machine]:
     ]
 
 
-def _variables(options: RayOptions) -> dict[str, str | None]:
-    """Return the environment variables of a training; None for one to remove.
-
-    Ray sets the number of threads to that of the CPUs that a task reserves. A training that has a
-    whole machine has as many threads as it would have with the engine ``local``.
-    """
-    variables: dict[str, str | None] = {}
-    threads = os.environ.get(_THREADS)
-    if threads is not None or options.cpus is None:
-        variables[_THREADS] = threads
-    if options.gpus == 0:
-        variables[_GPUS] = ""
-    return variables
+def _variables(options: RayOptions) -> dict[str, str]:
+    """Return the environment variables of a training."""
+    threads = os.environ.get(remote.THREADS)
+    return {
+        **({remote.THREADS: threads} if threads is not None else {}),
+        # Ray hides the GPUs of others only from a task that reserves one.
+        **({_GPUS: ""} if options.gpus == 0 else {}),
+    }
 
 
 def _check(ray: Any, machines: Sequence[Machine], place: Place) -> None:

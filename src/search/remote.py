@@ -13,8 +13,11 @@ from pathlib import Path
 
 from src.search.engine import Training
 from src.search.trials import Trained, TrialError
+from src.system import machine
 from src.system.child_commands import run_in_subprocess
 from src.system.signals import Stopped
+
+THREADS = "OMP_NUM_THREADS"
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,16 @@ def look(place: Place, token_file: str) -> Sight:
     )
 
 
-def train(place: Place, training: Training, variables: Mapping[str, str | None]) -> RemoteResult:
+def train(
+    place: Place, training: Training, cpus: int, variables: Mapping[str, str]
+) -> RemoteResult:
     """Train a candidate on this machine.
 
     Args:
         place: the shared folders.
         training: the candidate and its epoch.
-        variables: environment variables of the training; None to remove one.
+        cpus: that are reserved for it.
+        variables: environment variables of the training.
     """
     from src.search import training as trainings  # imports Lightning
 
@@ -109,7 +115,7 @@ def train(place: Place, training: Training, variables: Mapping[str, str | None])
     started = time.monotonic()
     trained, failure = None, None
     try:
-        with _environment(variables):
+        with _environment(cpus, variables):
             trained = trainings.train(
                 place.folder,
                 training.request,
@@ -126,10 +132,17 @@ def train(place: Place, training: Training, variables: Mapping[str, str | None])
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
-    """Set environment variables within the block, and restore them after it."""
-    earlier = {name: os.environ.get(name) for name in variables}
-    _set(variables)
+def _environment(cpus: int, variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables within the block, and restore them after it.
+
+    A cluster sets the number of threads to that of the CPUs that a task reserves. A training that
+    has the whole machine has as many threads as one that no cluster started.
+    """
+    wanted: dict[str, str | None] = dict(variables)
+    if cpus >= machine.usable_cores():
+        wanted.setdefault(THREADS, None)
+    earlier = {name: os.environ.get(name) for name in wanted}
+    _set(wanted)
     try:
         yield
     finally:

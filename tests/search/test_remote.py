@@ -14,6 +14,7 @@ from src.search import remote
 from src.search.engine import Training
 from src.search.remote import Place
 from src.search.training import LOGS
+from src.system import machine
 from src.system.signals import Stopped
 from tests.search.test_product import KEY, REQUEST, FakeCommands
 
@@ -36,10 +37,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return Place(tmp_path, Path("search"))
 
 
+@pytest.mark.parametrize(("cpus", "threads"), [(3, "3"), (4, None)])
 def test_a_training_runs_in_the_folder_of_the_command_with_its_variables(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch, cpus: int, threads: str | None
 ) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # by the cluster
     monkeypatch.delenv("LIGHTSHIP_PLANTED", raising=False)
     commands = FakeCommands(place.working_folder / place.folder, 12)
     seen = []
@@ -50,10 +52,11 @@ def test_a_training_runs_in_the_folder_of_the_command_with_its_variables(
         return commands(module, words, log, kept_open=kept_open)
 
     monkeypatch.setattr(remote, "run_in_subprocess", run)
-    variables = {"OMP_NUM_THREADS": None, "LIGHTSHIP_PLANTED": "yes"}
-    result = remote.train(place, TRAINING, variables)
-    assert seen == [[place.working_folder, None, "yes"]]
-    assert os.environ["OMP_NUM_THREADS"] == "1"
+    monkeypatch.setattr(machine, "usable_cores", lambda: 4)
+    variables = {"LIGHTSHIP_PLANTED": "yes"}
+    result = remote.train(place, TRAINING, cpus, variables)
+    assert seen == [[place.working_folder, threads, "yes"]]
+    assert os.environ["OMP_NUM_THREADS"] == "3"
     assert "LIGHTSHIP_PLANTED" not in os.environ
     assert result.trained is not None
     assert (result.trained.epoch, result.failure) == (3, None)
@@ -70,7 +73,7 @@ def test_a_failure_is_a_result_and_a_stopped_training_is_none(
     commands = FakeCommands(place.working_folder / place.folder, 12)
     commands.code = 2
     monkeypatch.setattr(remote, "run_in_subprocess", commands)
-    result = remote.train(place, TRAINING, {})
+    result = remote.train(place, TRAINING, 1, {})
     assert result.trained is None
     assert "data.root: no such" in (result.failure or "")
 
@@ -78,7 +81,7 @@ def test_a_failure_is_a_result_and_a_stopped_training_is_none(
         raise Stopped(signal.SIGINT)
 
     monkeypatch.setattr(remote, "run_in_subprocess", stop)
-    result = remote.train(place, TRAINING, {})
+    result = remote.train(place, TRAINING, 1, {})
     assert (result.trained, result.failure) == (None, None)
 
 
