@@ -147,7 +147,10 @@ def _engine(values: dict[str, str]) -> EngineName:
         return "ray"
     if name != "local":
         raise UsageError(
-            "engine", expected="local or ray", found=name or "nothing", remedy="leave it out for local"
+            "engine",
+            expected="local or ray",
+            found=name or "nothing",
+            remedy="leave it out for local",
         )
     for option in values:
         if option.startswith(_RAY):

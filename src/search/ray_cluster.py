@@ -100,9 +100,8 @@ class RayCluster:
 
     def start(self, training: Training) -> None:
         """Start a training where resources are free."""
-        task = self._train.remote(
-            self._place, training, self._resources.cpus, self._variables
-        )
+        cpus = self._resources.cpus
+        task = self._train.remote(self._place, training, cpus, self._variables)
         self._running[task] = training
 
     def wait(self, seconds: float) -> Finished | None:

@@ -1,4 +1,4 @@
-"""The training of a candidate to a rung, by ``src.train``, on the machine that this code runs on."""
+"""The training of a candidate to a rung by ``src.train``, on the machine that runs this code."""
 
 from __future__ import annotations
 
