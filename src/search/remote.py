@@ -93,7 +93,9 @@ def look(place: Place, token_file: str) -> Sight:
     )
 
 
-def train(place: Place, training: Training, cpus: int, variables: Mapping[str, str]) -> RemoteResult:
+def train(
+    place: Place, training: Training, cpus: int, variables: Mapping[str, str]
+) -> RemoteResult:
     """Train a candidate on this machine.
 
     Args:

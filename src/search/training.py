@@ -25,7 +25,7 @@ class Command(Protocol):
     """Runs commands of this project."""
 
     def __call__(
-        self, module: str, words: Sequence[str], log: Path, *, kept_open: Sequence[int] = ()
+        self, module: str, words: Sequence[str], log: Path, /, *, kept_open: Sequence[int] = ()
     ) -> int:
         """Run ``python -m MODULE WORDS...`` with the output in a file, and return the exit code.
 

