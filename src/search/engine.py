@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from src.forecast.candidate import Request
-from src.search.trials import Trained, Trials, TrialError
+from src.search.trials import Trained, TrialError, Trials
 
 
 @dataclass(frozen=True)

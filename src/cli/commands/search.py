@@ -66,9 +66,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from src.search.occupancy import occupied
     from src.search.plan import Plan, candidates_of
     from src.search.product import ProductTrials
-    from src.search.training import LOGS
     from src.search.records import Limits
     from src.search.stage import Search
+    from src.search.training import LOGS
 
     plan = Plan(
         requests=candidates_of(words, grammar.DEFAULT_GROUPS["model"]),
