@@ -153,7 +153,8 @@ def _spent(record: SearchRecord) -> str:
     spent = record.spent
     training = in_words(spent.training_s)
     if _machines(record):
-        training += f" ({in_words(sum(rung.seconds for rung in _rungs(record)))} side by side)"
+        own = in_words(sum(rung.seconds for rung in _rungs(record)))
+        training += f" (sum of the trainings {own})"
     return (
         f"Time: {in_words(spent.total)}, of which forecasts {in_words(spent.forecast_s)}, training "
         f"{training}, export and measurement {in_words(spent.judging_s)}"

@@ -70,7 +70,7 @@ def test_the_time_of_a_rung_counts_and_each_training_keeps_its_own(tmp_path: Pat
     for text in (page.markdown_page(record), page.html_page(record)):
         assert "Trainings by Ray on machine-0, machine-1, machine-2, machine-3." in text
         assert "Forecasts and measurements on one machine (planted)" in text
-        assert "side by side" in text
+        assert "(sum of the trainings " in text
 
 
 def test_one_machine_tells_nothing_of_other_machines(tmp_path: Path) -> None:
