@@ -61,13 +61,10 @@ class Schedule:
     ) -> None:
         """Time every row at each batch until the time limit or the target precision.
 
-        Every row gets a process and a few rounds at each batch size, and a few rounds from image
-        files to labels, last in each process: decoding changes the state of the heap. Then the rows
-        that need it get another process, and so on. Nothing is timed while a process starts.
-
-        With several processes, none of them has scored the file. One that has may be slower: with
-        one file under two names, the one that had answered more images took 2 % longer in its
-        first process, and as long in the others.
+        Every row has a process and gets a few rounds at each batch size, and a few rounds from
+        image files to labels, last in each process: decoding changes the state of the heap. Then
+        the rows that need it get another process, and so on. Nothing is timed while a process
+        starts.
 
         Args:
             batches: (N, 3, H, W) each.
@@ -80,7 +77,7 @@ class Schedule:
                 return
             if _precision_is_checked(process):
                 rows_of_batch = [self._imprecise(len(images)) for images in batches]
-            if self._options.processes > 1:
+            if process:
                 self._renew(
                     [row for row in self._rows if any(row in rows for rows in rows_of_batch)],
                     process,

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from src.cli import grammar, quantities
 from src.errors import UsageError
+from src.search.machines import RayOptions, require_address
+from src.search.records import EngineName
 from src.system.paths import user_path
 
 HELP = {
@@ -21,6 +23,10 @@ HELP = {
     "seed": "decides the order of the candidates (default: 0)",
     "output": "folder of the output (default: search)",
     "forecast": "folder of the forecast, which may have figures already (default: forecast)",
+    "engine": "trains on this machine (local) or on those of a Ray cluster (ray) (default: local)",
+    "ray.address": "of a running cluster (default: RAY_ADDRESS, else Ray on this machine)",
+    "ray.cpus": "CPUs of a training (default: a whole machine)",
+    "ray.gpus": "GPUs of a training (default: a whole machine)",
 }
 _DEFAULTS = {
     "reduction": "2",
@@ -28,8 +34,16 @@ _DEFAULTS = {
     "seed": "0",
     "output": "search",
     "forecast": "forecast",
+    "engine": "local",
 }
-_RANGES = {"reduction": (2, 1000), "rungs": (0, 20), "seed": (0, 2**32 - 1)}
+_RANGES = {
+    "reduction": (2, 1000),
+    "rungs": (0, 20),
+    "seed": (0, 2**32 - 1),
+    "ray.cpus": (1, 4096),
+    "ray.gpus": (0, 64),
+}
+_RAY = "ray."
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,8 @@ class SearchOptions:
     seed: int
     folder: Path
     forecast_folder: Path
+    engine: EngineName
+    ray: RayOptions
 
     @classmethod
     def split(cls, words: Sequence[str]) -> tuple[SearchOptions, list[str]]:
@@ -94,6 +110,12 @@ class SearchOptions:
             seed=_number("seed", known),
             folder=_folder("output", known),
             forecast_folder=_folder("forecast", known),
+            engine=_engine(known),
+            ray=RayOptions(
+                address=_address(known),
+                cpus=_number("ray.cpus", known) if "ray.cpus" in known else None,
+                gpus=_number("ray.gpus", known) if "ray.gpus" in known else None,
+            ),
         )
 
 
@@ -114,9 +136,38 @@ def _number(name: str, values: dict[str, str]) -> int:
             name,
             expected=f"a whole number from {least} to {most}",
             found=text or "nothing",
-            remedy=f"leave it out for {_DEFAULTS[name]}",
+            remedy=f"leave it out for {_DEFAULTS.get(name, 'a whole machine')}",
         )
     return int(text)
+
+
+def _engine(values: dict[str, str]) -> EngineName:
+    name = values["engine"]
+    if name == "ray":
+        return "ray"
+    if name != "local":
+        raise UsageError(
+            "engine",
+            expected="local or ray",
+            found=name or "nothing",
+            remedy="leave it out for local",
+        )
+    for option in values:
+        if option.startswith(_RAY):
+            raise UsageError(
+                option,
+                expected="engine=ray with it",
+                found="engine=local",
+                remedy=f"add engine=ray, or leave out {option}",
+            )
+    return "local"
+
+
+def _address(values: dict[str, str]) -> str | None:
+    address = values.get("ray.address")
+    if address is not None:
+        require_address(address, "ray.address")
+    return address
 
 
 def _folder(name: str, values: dict[str, str]) -> Path:

@@ -82,7 +82,7 @@ class Request:
         gpu = environment.gpu and msgspec.structs.replace(environment.gpu, clock_hz=None)
         machine = msgspec.structs.replace(environment, gpu=gpu, git_commit=None)
         named = [_named_file(word.partition("=")[2] or word) for word in self.rest]
-        content = [self.model, self.image_size, self.rest, named, as_dict(machine), _code()]
+        content = [self.model, self.image_size, self.rest, named, as_dict(machine), code_hash()]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -98,7 +98,7 @@ def _named_file(text: str) -> list[str]:
 
 
 @functools.cache
-def _code() -> str:
+def code_hash() -> str:
     """Return a hash of this project's modules and configuration files."""
     files = [*(_ROOT / "src").rglob("*.py"), *(_ROOT / "configs").rglob("*.yaml")]
     hashes = {str(file.relative_to(_ROOT)): atomic_files.sha256(file) for file in files}

@@ -43,11 +43,11 @@ class Budget:
 
 
 def spent_on(measured: Iterable[Measured]) -> Spent:
-    """Return the seconds of each stage."""
+    """Return the seconds of each stage. Trainings that ran side by side count once."""
     entries = list(measured)
     return Spent(
         forecast_s=sum(entry.forecast_seconds for entry in entries),
-        training_s=sum(rung.seconds for entry in entries for rung in entry.rungs),
+        training_s=sum(rung.spent_seconds for entry in entries for rung in entry.rungs),
         judging_s=sum(entry.judging_seconds for entry in entries),
         lost_s=sum(entry.lost_seconds for entry in entries),
     )

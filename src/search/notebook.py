@@ -12,6 +12,7 @@ from src.forecast.candidate import Request
 from src.run import reading
 from src.run.layout import as_dict
 from src.search.budget import spent_on
+from src.search.engine import Ended
 from src.search.halving import Point
 from src.search.plan import Plan
 from src.search.records import (
@@ -92,9 +93,16 @@ class Notebook:
         total = measured.forecast_seconds + seconds
         self._keep(msgspec.structs.replace(measured, forecast_seconds=total))
 
-    def add_rung(self, measured: Measured, trained: Trained, seconds: float) -> None:
+    def add_rung(self, measured: Measured, trained: Trained, ended: Ended) -> None:
         """Write down a rung of a candidate's training."""
-        rung = Rung(epoch=trained.epoch, top1=trained.top1, seconds=seconds)
+        alone = ended.search_seconds == ended.seconds
+        rung = Rung(
+            epoch=trained.epoch,
+            top1=trained.top1,
+            seconds=ended.seconds,
+            search_seconds=None if alone else ended.search_seconds,
+            machine=ended.machine,
+        )
         rungs = sorted([*measured.rungs, rung], key=lambda entry: entry.epoch)
         self._keep(msgspec.structs.replace(measured, rungs=rungs, run=trained.run))
 
@@ -154,6 +162,7 @@ class Notebook:
             seed=plan.seed,
             reduction=plan.reduction,
             rungs=plan.rungs,
+            engine=plan.engine,
             finished=finished,
             spent=spent_on(self.of_plan),
             measured=list(self._measured.values()),

@@ -19,7 +19,7 @@ from src.search.limits import (
     latency_verdict,
     milliseconds,
 )
-from src.search.records import JudgedFile, Measured, Outcome, SearchRecord
+from src.search.records import JudgedFile, Measured, Outcome, Rung, SearchRecord
 
 TITLE = "Search"
 NOTES = (
@@ -131,13 +131,33 @@ def _asked(record: SearchRecord) -> Iterator[str]:
     if record.rungs:
         rungs += f" at each rung, and there {'is' if record.rungs == 1 else 'are'} {record.rungs}"
     yield f"{len(record.outcomes)} candidates; {rungs}; {budget}; seed {record.seed}"
+    if machines := _machines(record):
+        yield (
+            f"Trainings by Ray on {', '.join(machines)}. Forecasts and measurements on one machine "
+            f"({record.environment.processor}), with nothing of this search beside them"
+        )
+
+
+def _machines(record: SearchRecord) -> list[str]:
+    """Return the names of the machines that trained candidates of this command for an engine."""
+    return sorted({rung.machine for rung in _rungs(record) if rung.machine})
+
+
+def _rungs(record: SearchRecord) -> list[Rung]:
+    """Return all trainings of the candidates of this command."""
+    keys = {outcome.key for outcome in record.outcomes}
+    return [rung for entry in record.measured if entry.key in keys for rung in entry.rungs]
 
 
 def _spent(record: SearchRecord) -> str:
     spent = record.spent
+    training = in_words(spent.training_s)
+    if _machines(record):
+        own = in_words(sum(rung.seconds for rung in _rungs(record)))
+        training += f" (sum of the trainings {own})"
     return (
         f"Time: {in_words(spent.total)}, of which forecasts {in_words(spent.forecast_s)}, training "
-        f"{in_words(spent.training_s)}, export and measurement {in_words(spent.judging_s)}"
+        f"{training}, export and measurement {in_words(spent.judging_s)}"
     )
 
 

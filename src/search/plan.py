@@ -9,7 +9,7 @@ from src.errors import UsageError
 from src.forecast.candidate import Request, requests_of
 from src.run.circumstances import Environment
 from src.search.halving import Point
-from src.search.records import Limits
+from src.search.records import EngineName, Limits
 
 # Options that a search sets itself, or that would end a training early or judge it otherwise.
 _OWN = (
@@ -44,6 +44,7 @@ class Plan:
         reduction: of this number of candidates one goes on at a rung.
         rungs: comparisons before the end of a training.
         budget_s: seconds for everything; None for no bound.
+        engine: trains the candidates.
     """
 
     requests: Sequence[Request]
@@ -54,6 +55,7 @@ class Plan:
     reduction: int = 2
     rungs: int = 2
     budget_s: float | None = None
+    engine: EngineName = "local"
     keys: dict[Point, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -36,6 +36,7 @@ VERSION: Final = 1
 
 LatencyVerdict = Literal["holds", "exceeds", "inconclusive"]
 AccuracyVerdict = Literal["pass", "fail", "inconclusive"]
+EngineName = Literal["local", "ray"]
 Kind = Literal["ruled out", "failed", "not tried", "dropped", "stopped", "judged"]
 
 
@@ -54,6 +55,15 @@ class Rung(Record, frozen=True, kw_only=True):
     epoch: Count  # epochs trained
     top1: Share  # best validation top-1 so far, which is that of best.ckpt
     seconds: LongSeconds  # of the commands that trained since the rung before
+    # By which they made the search longer: less than `seconds` where trainings ran side by side;
+    # null if it is the same.
+    search_seconds: LongSeconds | None = null()
+    machine: ShortText | None = null()  # that trained; null for the one of the command
+
+    @property
+    def spent_seconds(self) -> float:
+        """Seconds of the budget."""
+        return self.seconds if self.search_seconds is None else self.search_seconds
 
 
 class JudgedFile(Record, frozen=True, kw_only=True):
@@ -92,7 +102,7 @@ class Measured(Record, frozen=True, kw_only=True):
     files: list[JudgedFile] = empty_list()
     validation_images: Natural | None = null()  # behind a rung's top1; null before it is judged
     judging_seconds: LongSeconds = 0.0
-    lost_seconds: LongSeconds = 0.0  # of steps that failed
+    lost_seconds: LongSeconds = 0.0  # of steps that failed, as they made the search longer
 
     def __post_init__(self) -> None:
         if self.run is not None:
@@ -152,7 +162,7 @@ class Answer(Record, frozen=True, kw_only=True):
 
 
 class Spent(Record, frozen=True, kw_only=True):
-    """Seconds by stage, of all commands that worked on this search."""
+    """Seconds of the search by stage, of all commands that worked on it."""
 
     forecast_s: LongSeconds
     training_s: LongSeconds
@@ -176,6 +186,7 @@ class SearchRecord(Record, frozen=True, kw_only=True):
     seed: Count
     reduction: Annotated[int, Meta(ge=2, le=1000)]
     rungs: Annotated[int, Meta(ge=0, le=20)]
+    engine: EngineName = "local"
     finished: bool  # false while the command works, and after it was stopped
     spent: Spent
     measured: list[Measured]  # also of candidates of earlier commands

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 
 from src.search.answer import answer_of, is_allowed
 from src.search.budget import Budget, StepTimes
 from src.search.contender import Contender, evidence_on
+from src.search.engine import Ended, Engine, OneByOne, Training
 from src.search.halving import Halving, Point
 from src.search.notebook import Notebook
 from src.search.plan import Plan
@@ -28,6 +30,7 @@ class Search:
         trials: forecasts, trains and judges.
         report: gets the progress.
         clock: seconds that only grow. Tests replace it.
+        engine: trains the candidates of a rung; None for one after the other.
     """
 
     def __init__(
@@ -37,12 +40,14 @@ class Search:
         trials: Trials,
         report: Report,
         clock: Callable[[], float] = time.monotonic,
+        engine: Engine | None = None,
     ) -> None:
         self._plan = plan
         self._notebook = notebook
         self._trials = trials
         self._report = report
         self._clock = clock
+        self._engine = engine or OneByOne(trials, clock)
         self._budget = Budget(plan.budget_s, lambda: notebook.of_plan)
         self._times = StepTimes(notebook.of_plan)
         self._halving = Halving(plan.models, plan.sizes, plan.seed, plan.reduction)
@@ -96,9 +101,32 @@ class Search:
 
     def _reach(self, rung: int, contenders: Sequence[Contender]) -> list[Contender]:
         """Train contenders to a rung, as far as the time lasts, and return those that got there."""
-        reached: list[Contender] = []
+        by_key = {contender.key: contender for contender in contenders}
+        reached: set[str] = set()
+        due: dict[str, float] = {}  # the forecast end of each training that runs
+        trainings = self._trainings(rung, contenders, reached, due)
+        with closing(self._engine.train_all(trainings)) as all_ended:
+            for ended in all_ended:
+                key = ended.training.key
+                del due[key]
+                if self._note(by_key[key], ended):
+                    reached.add(key)
+        return [contender for contender in contenders if contender.key in reached]
+
+    def _trainings(
+        self, rung: int, contenders: Sequence[Contender], reached: set[str], due: dict[str, float]
+    ) -> Iterator[Training]:
+        """Yield the trainings to a rung, each when the engine has a machine for it.
+
+        Args:
+            rung: number of the rung, from 0.
+            contenders: those to train.
+            reached: gets the keys of those that are trained already.
+            due: gets the forecast end of each training.
+        """
         for number, contender in enumerate(contenders):
-            if shortage := self._shortage(contender, rung, [*reached, contender]):
+            tried = [other for other in contenders if other.key in reached or other.key in due]
+            if shortage := self._shortage(contender, rung, [*tried, contender], due.values()):
                 kind: Kind = "stopped" if self._measured(contender).rungs else "not tried"
                 self._end(contender, kind, f"out of time: {shortage}")
                 continue
@@ -106,19 +134,35 @@ class Search:
             phase = f"rung {rung + 1} of {self._plan.rungs + 1}"
             detail = f"{contender.request.name} to epoch {epoch} of {contender.epochs[-1]}"
             self._report(phase, detail, number, len(contenders))
-            if self._train(contender, epoch):
-                reached.append(contender)
-        return reached
+            if any(entry.epoch == epoch for entry in self._measured(contender).rungs):
+                reached.add(contender.key)
+                continue
+            due[contender.key] = self._clock() + self._seconds(contender, epoch)
+            yield Training(contender.request, contender.key, epoch, contender.epochs[-1])
 
-    def _shortage(self, contender: Contender, rung: int, tried: Sequence[Contender]) -> str | None:
+    def _shortage(
+        self,
+        contender: Contender,
+        rung: int,
+        tried: Sequence[Contender],
+        due: Iterable[float] = (),
+    ) -> str | None:
         """Return why the training to a rung does not fit in the time; None if it does.
 
         Time is kept for one of those that were tried to be trained to its end, and for judging. At
-        the last rung time is kept for judging all.
+        the last rung time is kept for judging all. A rung lasts until the last training ends, so a
+        short one beside a long one takes as long.
+
+        Args:
+            contender: to be trained.
+            rung: number of the rung, from 0.
+            tried: the contender, those that reached the rung and those that are trained to it now.
+            due: the forecast ends of trainings that run now.
         """
         step = self._seconds(contender, contender.epochs[rung])
         if step == 0.0:
             return None
+        step = max([step, *(end - self._clock() for end in due)])
         judging = self._times.judging() * (len(tried) if rung == self._plan.rungs else 1)
         finishers = tried if rung == 0 else [contender]
         rest = min(
@@ -135,24 +179,16 @@ class Search:
         done = max((rung.epoch for rung in self._measured(contender).rungs), default=0)
         return self._times.training(contender.cost, epoch - done)
 
-    def _train(self, contender: Contender, epoch: int) -> bool:
-        """Train to an epoch unless that was done. Return False if the training failed."""
+    def _note(self, contender: Contender, ended: Ended) -> bool:
+        """Write down a training that has ended. Return False if it failed."""
         measured = self._measured(contender)
-        if any(rung.epoch == epoch for rung in measured.rungs):
-            return True
-        started = self._clock()
-        try:
-            trained = self._trials.train(
-                contender.request, contender.key, epoch, contender.epochs[-1]
-            )
-        except TrialError as error:
-            self._notebook.add_lost(measured, self._clock() - started)
-            self._end(contender, "failed", str(error))
+        if isinstance(ended.result, TrialError):
+            self._notebook.add_lost(measured, ended.search_seconds)
+            self._end(contender, "failed", str(ended.result))
             return False
-        seconds = self._clock() - started
         done = max((rung.epoch for rung in measured.rungs), default=0)
-        self._times.training_took(contender.cost, epoch - done, seconds)
-        self._notebook.add_rung(measured, trained, seconds)
+        self._times.training_took(contender.cost, ended.training.epoch - done, ended.seconds)
+        self._notebook.add_rung(measured, ended.result, ended)
         return True
 
     def _decide(self, rung: int, contenders: Sequence[Contender]) -> list[Contender]:

@@ -49,15 +49,21 @@ def run_in_subprocess(
 def wait_for(child: subprocess.Popen[bytes]) -> int:
     """Return the exit code of a command. Pass signals on to it and still wait for its end.
 
+    A signal that this process has blocked comes from a program that simulates it, as Ray does with
+    Ctrl-C. The command gets SIGTERM then.
+
     Raises:
         Stopped: a signal came, and the command has ended.
     """
     received: list[int] = []
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
     def pass_on(number: int, _: FrameType | None) -> None:
         received.append(number)
+        if number in blocked:  # by the child as well, which inherits this
+            child.terminate()
         # A terminal sends Ctrl-C to all processes of a command, including the child.
-        if number != signal.SIGINT or not sys.stdin.isatty():
+        elif number != signal.SIGINT or not sys.stdin.isatty():
             child.send_signal(number)
 
     with signals.handling(pass_on, signal.SIGINT, signal.SIGTERM):

@@ -70,6 +70,17 @@ def handling(handler: signal._HANDLER, *numbers: signal.Signals) -> Iterator[Non
 
 
 @contextmanager
+def noting_signals() -> Iterator[list[int]]:
+    """Yield a list that gets the numbers of Ctrl-C and SIGTERM, which do nothing else in the block.
+
+    This is for libraries that lose an exception of a handler. The block looks at the list.
+    """
+    received: list[int] = []
+    with handling(lambda number, _: received.append(number), signal.SIGINT, signal.SIGTERM):
+        yield received
+
+
+@contextmanager
 def resume_advice(advice: Callable[[], str]) -> Iterator[None]:
     """Add advice on how to continue to the message if the block is stopped.
 

@@ -9,6 +9,7 @@ import pytest
 from src.cli.commands import search as command
 from src.cli.search_options import SearchOptions
 from src.errors import LightshipError, UsageError
+from src.search.machines import RayOptions
 from src.search.plan import candidates_of
 
 
@@ -29,6 +30,8 @@ def test_limits_have_units_and_other_words_are_those_of_training() -> None:
         seed=7,
         folder=Path("here"),
         forecast_folder=Path("forecast"),
+        engine="local",
+        ray=RayOptions(),
     )
     assert rest == ["data=digits", "model=a,b"]
 
@@ -58,6 +61,11 @@ def test_without_options_there_is_no_limit() -> None:
         ("seed=", "seed: expected a whole number"),
         ("output=/dev/null", "output: expected a folder"),
         ("fit", "command line: expected group=name"),
+        ("engine=slurm", "engine: expected local or ray; found slurm"),
+        ("engine=", "engine: expected local or ray; found nothing"),
+        ("ray.cpus=2", "ray.cpus: expected engine=ray with it; found engine=local"),
+        ("ray.gpus=0", "ray.gpus: expected engine=ray with it; found engine=local"),
+        ("ray.address=auto", "ray.address: expected engine=ray with it; found engine=local"),
     ],
 )
 def test_a_wrong_option_is_one_line(word: str, expected: str) -> None:
@@ -65,6 +73,30 @@ def test_a_wrong_option_is_one_line(word: str, expected: str) -> None:
         SearchOptions.split([word])
     assert str(caught.value).startswith(expected)
     assert "\n" not in str(caught.value)
+
+
+def test_a_training_on_a_cluster_has_an_address_and_resources() -> None:
+    words = ["engine=ray", "ray.address=head:6379", "ray.cpus=4", "ray.gpus=0", "data=digits"]
+    options, rest = SearchOptions.split(words)
+    assert (options.engine, rest) == ("ray", ["data=digits"])
+    assert options.ray == RayOptions("head:6379", 4, 0)
+    assert SearchOptions.split(["engine=ray"])[0].ray == RayOptions(None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("ray.address=ray://head:10001", "ray.address: expected host:port"),
+        ("ray.address=", "ray.address: expected host:port"),
+        ("ray.cpus=0", "ray.cpus: expected a whole number from 1"),
+        ("ray.cpus=0.5", "ray.cpus: expected a whole number from 1"),
+        ("ray.gpus=-1", "ray.gpus: expected a whole number from 0"),
+    ],
+)
+def test_a_wrong_option_of_a_cluster_is_one_line(word: str, expected: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        SearchOptions.split(["engine=ray", word])
+    assert str(caught.value).startswith(expected)
 
 
 def test_an_option_twice_is_refused() -> None:
@@ -98,7 +130,9 @@ def test_what_a_search_decides_itself_is_refused(word: str) -> None:
 def test_help_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     command.main(["--help"])
     printed = capsys.readouterr().out
-    for name in ("under=", "at_least=", "size_under=", "memory_under=", "budget=", "rungs="):
+    for name in ("under=", "at_least=", "size_under=", "memory_under=", "budget=", "engine="):
+        assert name in printed
+    for name in ("rungs=", "ray.address=", "ray.cpus=", "ray.gpus="):
         assert name in printed
 
 
@@ -117,6 +151,20 @@ def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(command, "missing_packages", lambda names: names)
     with pytest.raises(UsageError, match="extra search"):
         command.main(["model=resnet34"])
+
+
+def test_without_ray_the_extra_is_named_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "missing_packages", lambda names: {"ray"} & set(names))
+    with pytest.raises(UsageError) as caught:
+        command.main(["model=resnet34", "engine=ray"])
+    assert str(caught.value) == (
+        "engine: expected the package ray, which is in the extra ray; found none; "
+        "uv pip install ray"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_when_every_candidate_fails_the_first_reason_is_the_error(

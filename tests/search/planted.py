@@ -13,6 +13,7 @@ from src.forecast.candidate import Request
 from src.forecast.records import Candidate, FileCost, Timing, TrainingCost
 from src.run.circumstances import Container, Environment
 from src.run.latency import Interval
+from src.search.engine import Engine
 from src.search.limits import BATCH_SIZE
 from src.search.notebook import Notebook
 from src.search.plan import Plan
@@ -215,7 +216,10 @@ def plan_of(grid: dict[str, Planted], limits: Limits, **settings: object) -> Pla
     )
 
 
-def search(folder: Path, trials: PlantedTrials, plan: Plan) -> SearchRecord:
+def search(
+    folder: Path, trials: PlantedTrials, plan: Plan, engine: Engine | None = None
+) -> SearchRecord:
     """Run one command in ``folder``."""
     folder.mkdir(exist_ok=True)
-    return Search(plan, Notebook(folder, plan), trials, lambda *_: None, trials.clock).run()
+    notebook = Notebook(folder, plan)
+    return Search(plan, notebook, trials, lambda *_: None, trials.clock, engine).run()

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from src.forecast.candidate import Request
 from src.run.folder import Run
 from src.run.latency import Cell
 from src.run.reading import convert
-from src.search.occupancy import LOCK, occupied
-from src.search.product import LOGS, ProductTrials
+from src.search.occupancy import LOCK, TRAINING_LOCK, held_for_training, occupied
+from src.search.product import ProductTrials
+from src.search.training import LOGS
 from src.search.trials import TrialError, slug
 from tests.report.planted import FAILED, latency, results, row
 from tests.search.planted import ENVIRONMENT
@@ -45,11 +47,15 @@ class FakeCommands:
         self.run = folder / slug(REQUEST, KEY) / "lightning_logs" / "lcnet" / "version_0"
         self.epochs = epochs
         self.calls: list[tuple[str, list[str]]] = []
+        self.held: list[Path] = []
         self.code = 0
         self.stops_early = False
 
-    def __call__(self, module: str, words: Sequence[str], log: Path) -> int:
+    def __call__(
+        self, module: str, words: Sequence[str], log: Path, *, kept_open: Sequence[int] = ()
+    ) -> int:
         self.calls.append((module, list(words)))
+        self.held += [Path(f"/proc/self/fd/{each}").resolve() for each in kept_open]
         log.write_text("epoch 1\nerror: data.root: no such \x1b[31mfolder\n")
         if self.code:
             return self.code
@@ -195,6 +201,42 @@ def test_a_training_that_was_left_behind_holds_the_lock(tmp_path: Path) -> None:
     with occupied(tmp_path, lambda phase, *_: reports.append(phase)):
         pass
     assert reports == []
+
+
+def test_a_training_that_was_left_on_another_machine_is_waited_for(tmp_path: Path) -> None:
+    root = tmp_path / slug(REQUEST, KEY)
+    with held_for_training(root) as lock:
+        program = "import sys; sys.stdin.read()"
+        child = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, pass_fds=(lock,)
+        )
+    assert (root / TRAINING_LOCK).is_file()
+    reports: list[str] = []
+    waited = threading.Event()
+
+    def report(phase: str, *_: object) -> None:
+        reports.append(phase)
+        waited.set()
+
+    def work() -> None:
+        with occupied(tmp_path, report):
+            reports.append("works")
+
+    search = threading.Thread(target=work)
+    search.start()
+    assert waited.wait(60)
+    assert reports == [f"waiting for another search in {tmp_path}, or for a training that one left"]
+    child.communicate()
+    search.join(60)
+    assert reports[1:] == ["works"]
+
+
+def test_a_training_holds_the_lock_of_its_candidate(
+    trials: ProductTrials, commands: FakeCommands
+) -> None:
+    trials.train(REQUEST, KEY, 3, 12)
+    [held] = commands.held
+    assert held == (trials.folder / slug(REQUEST, KEY) / TRAINING_LOCK)
 
 
 def test_the_newest_run_of_a_candidate_is_continued(

@@ -61,12 +61,13 @@ def describe(threads: int) -> Environment:
         gpu=_gpu(),
         system=platform.platform(),
         python=platform.python_version(),
-        packages=_versions(),
+        packages=package_versions(),
         git_commit=git_commit(),
     )
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that decide figures, without those that are missing."""
     versions = {}
     for name in _PACKAGES:
         try:

@@ -7,7 +7,8 @@ Networks and image sizes whose every file is too slow or too large in the foreca
 The others train to a rung, the best of them go on from their checkpoints, and the last ones are
 exported and measured. All other words are those of src.train. The output is search/search.html, and
 search.json for programs. The same command goes on where it was stopped. Exit code 3: no file is
-shown to keep all limits.
+shown to keep all limits. With engine=ray the trainings of a rung run on the machines of a Ray
+cluster, side by side, in a folder that all of them share.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ import functools
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from src.cli import grammar
 from src.cli.search_options import HELP, SearchOptions
 from src.cli.sweep import require_known, train_in_subprocess
 from src.errors import LightshipError, UsageError
+from src.search.ray_cluster import connected
+from src.search.remote import Place
+from src.search.spread import Spread
 from src.system import atomic_files, machine
 from src.system.child_commands import run_in_subprocess
-from src.system.console import StageDisplay, open_console
+from src.system.console import Report, StageDisplay, open_console
 from src.system.packages import missing_packages
 from src.system.signals import resume_advice
 
@@ -51,16 +56,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     command = shlex.join(["python", "-m", "src.search", *words])
     options, words = SearchOptions.split(words)
     grammar.require_plain(words)
-    _require_optuna()
+    _require_package("python -m src.search", "optuna", "search")
+    if options.engine == "ray":
+        _require_package("engine", "ray", "ray")
     # These import optuna, torch and matplotlib, which --help does not need.
     from src.benchmark.environment import description
     from src.search import page
     from src.search.notebook import Notebook
     from src.search.occupancy import occupied
     from src.search.plan import Plan, candidates_of
-    from src.search.product import LOGS, ProductTrials
+    from src.search.product import ProductTrials
     from src.search.records import Limits
     from src.search.stage import Search
+    from src.search.training import LOGS
 
     plan = Plan(
         requests=candidates_of(words, grammar.DEFAULT_GROUPS["model"]),
@@ -76,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         reduction=options.reduction,
         rungs=options.rungs,
         budget_s=options.budget_s,
+        engine=options.engine,
     )
     for model in plan.models:
         require_known(model)
@@ -94,9 +103,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             environment=plan.environment,
             command=command,
             forecast_training=functools.partial(train_in_subprocess, kept_open=[lock]),
-            run_command=functools.partial(run_in_subprocess, kept_open=[lock]),
+            run_command=functools.partial(_run_with_lock, lock),
         )
-        record = Search(plan, Notebook(folder, plan), trials, report).run()
+        notebook = Notebook(folder, plan)
+        engine = _spread(options, report) if options.engine == "ray" else None
+        record = Search(plan, notebook, trials, report, engine=engine).run()
     atomic_files.write_text(folder / "search.md", page.markdown_page(record))
     atomic_files.write_text(folder / "search.html", page.html_page(record))
     page.show(record, console)
@@ -109,11 +120,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     console.print(f"File: {folder / record.answer.folder}", soft_wrap=True)
 
 
-def _require_optuna() -> None:
-    if missing_packages(["optuna"]):
+def _run_with_lock(
+    lock: int, module: str, words: Sequence[str], log: Path, *, kept_open: Sequence[int] = ()
+) -> int:
+    """Run a command that holds the lock of the search."""
+    return run_in_subprocess(module, words, log, kept_open=[lock, *kept_open])
+
+
+def _spread(options: SearchOptions, report: Report) -> Spread:
+    """Return the engine for a Ray cluster, whose machines have been checked."""
+    place = Place(Path.cwd(), options.folder)
+    engine = Spread(functools.partial(connected, options.ray, place), report)
+    report("checking the machines")
+    engine.check()
+    return engine
+
+
+def _require_package(argument: str, package: str, extra: str) -> None:
+    if missing_packages([package]):
         raise UsageError(
-            "python -m src.search",
-            expected="the package optuna, which is in the extra search",
+            argument,
+            expected=f"the package {package}, which is in the extra {extra}",
             found="none",
-            remedy="uv pip install optuna",
+            remedy=f"uv pip install {package}",
         )
