@@ -306,7 +306,7 @@ def verdict(cells: Sequence[Cell | None]) -> str:
     if missed:
         return f"MISSED by {missed} of {len(known)}"
     if len(known) < len(cells):
-        return f"met by {len(known)} of {len(known)}" if known else ""
+        return f"met by {len(known)} of {len(known)}" if known else "-"
     return "met"
 
 
