@@ -109,14 +109,14 @@ class WorkerProcess:
     ) -> None:
         hiding, emulator = _restricted(instruction_set)
         self.emulator = emulator.name if emulator else None
+        # On a GPU and in a browser, what spins is not this process alone.
+        self._may_be_stopped = stopping.IS_POSSIBLE and device == "cpu" and emulator is None
+        self._is_stopped = False
         kind = formats.get(name)
         interpreter = python or kind.python()
         self._limits = limits
         self._batch_maker = batch_maker
         self._mixes_batch = kind.mixes_batch
-        # On a GPU and in a browser, what spins is not this process alone.
-        self._may_be_stopped = stopping.IS_POSSIBLE and device == "cpu" and emulator is None
-        self._is_stopped = False
         self._device_memory = nvml.GrowthMeter() if device == "cuda" and limits.exclusive else None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         self._connection, worker_connection = Pipe()
@@ -142,6 +142,9 @@ class WorkerProcess:
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
                 cwd=_ROOT,
+                # A group of its own: the kernel sends SIGHUP to a group that loses its terminal's
+                # shell while a process of it is stopped, and that must not end this command.
+                process_group=0 if self._may_be_stopped else None,
                 # Runtimes read this when they are imported.
                 env={**os.environ, "OMP_NUM_THREADS": str(limits.threads), **hiding},
             )

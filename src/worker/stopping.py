@@ -6,6 +6,7 @@ ms. A stopped process uses no CPU from then on, so the next worker need not wait
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,8 +18,10 @@ IS_POSSIBLE = sys.platform == "linux"  # where the kernel can end a stopped proc
 def stop(process: subprocess.Popen[bytes]) -> None:
     """Stop a child process, and return when it is stopped or has ended."""
     process.send_signal(signal.SIGSTOP)
-    # The end is only looked at: Popen must be the one to collect the exit code.
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    # The end is only looked at: Popen must be the one to collect the exit code. It has collected it
+    # already where the process ended before the signal.
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
 
 def go_on(process: subprocess.Popen[bytes]) -> None:

@@ -103,6 +103,18 @@ def test_a_worker_that_dies_of_the_stop_is_reported(worker: WorkerProcess) -> No
         worker.rest()
 
 
+def test_a_worker_has_a_group_of_its_own(worker: WorkerProcess) -> None:
+    # The kernel ends a group with a stopped process when the shell that started it ends.
+    assert os.getpgid(worker._process.pid) == worker._process.pid != os.getpgid(0)
+
+
+def test_a_process_that_ended_before_the_stop_is_no_error() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    stopping.stop(process)
+    stopping.go_on(process)
+
+
 def test_a_resting_worker_ends_with_its_parent(spinning: Path) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(spinning)],
