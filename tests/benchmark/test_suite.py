@@ -34,6 +34,15 @@ from tests.report.planted import FAILED
 from tests.report.planted import row as table_row
 
 
+def require_no_worker() -> None:
+    """Fail if a worker process of a measurement is left."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    if children.exists():
+        pids = children.read_text().split()
+        alive = [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
+        assert not [command for command in alive if "src.worker.server" in command]
+
+
 def test_a_failure_affects_only_its_own_row(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     results = measure(run, Data(), OPTIONS, silent)
 
@@ -84,6 +93,7 @@ def test_a_failure_affects_only_its_own_row(run: Run, capfd: pytest.CaptureFixtu
     assert rows["talking"].profile
     assert rows["talking"].profile.time == {"fp32": 1.0}
     assert "own words" not in capfd.readouterr().out
+    require_no_worker()
 
 
 def test_a_run_that_was_calibrated_on_the_scored_images_is_refused(run: Run) -> None:
@@ -115,15 +125,6 @@ def test_a_second_measurement_keeps_the_first_in_its_own_file(run: Run) -> None:
         measurement.measured_seconds for measurement in (first, second)
     )
     assert run.read_benchmark().measured_seconds == second.measured_seconds
-
-
-def test_no_worker_process_is_left_after_a_measurement(run: Run) -> None:
-    measure(run, Data(), OPTIONS, silent)
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    if not children.exists():
-        pytest.skip("no /proc to ask")
-    alive = [Path(f"/proc/{child}/cmdline").read_text() for child in children.read_text().split()]
-    assert not [command for command in alive if "src.worker.server" in command]
 
 
 def test_failed_rows_fail_the_command_only_when_asked_to(run: Run) -> None:

@@ -161,6 +161,7 @@ def test_without_a_compiler_a_row_is_skipped_and_says_so(
             assert not (tmp_path / name).exists()
 
 
+@pytest.mark.slow
 def test_compilation_happens_at_the_load_only(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from tests.support.training_process import (
     start_and_signal,
     wait_until,
 )
+from tests.support.warm_command import command
 
 # Everything random is on: crops, mixing, dropout, order of the images.
 TRAINING = (
@@ -46,8 +47,16 @@ VARIANTS = {
 }
 
 
+def train_on(folder: Path, *options: str) -> str:
+    """Train to the end in a process that is not interrupted; return what it prints."""
+    folder.mkdir(exist_ok=True)
+    done = command(folder, "src.train", *TRAINING, *options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def train_whole(folder: Path, *options: str) -> Path:
-    finish(start(folder, *TRAINING, *options))
+    train_on(folder, *options)
     return checkpoint(folder)
 
 
@@ -58,7 +67,7 @@ def train_killed(folder: Path, *options: str) -> Path:
     process.kill()
     process.communicate()
     assert torch.load(checkpoint(folder), weights_only=True)["epoch"] == 0
-    printed = finish(start(folder, *TRAINING, *options, "ckpt_path=last"))
+    printed = train_on(folder, *options, "ckpt_path=last")
     assert "epoch 1/" not in printed
     assert "epoch 2/" in printed
     return checkpoint(folder)
@@ -74,7 +83,7 @@ def train_stopped(folder: Path, *options: str) -> Path:
     assert line.endswith(" ckpt_path=last")
     saved = torch.load(checkpoint(folder), weights_only=True)
     assert saved["Digits"]["seen"] == 4 * 32
-    finish(start(folder, *TRAINING, *options, "ckpt_path=last"))
+    train_on(folder, *options, "ckpt_path=last")
     return checkpoint(folder)
 
 

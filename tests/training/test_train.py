@@ -87,6 +87,7 @@ def test_the_run_folder_contains_every_expected_file(trained: tuple[Run, str]) -
     ):
         assert file.is_file(), file
     assert list(run.folder.glob("events.out.tfevents*"))
+    assert printed.count("preflight:") == 1
     assert printed.strip().endswith(str(run.folder))
     for name in FORMATS:
         assert name in printed
