@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from src.errors import LightshipError
 from src.search.engine import Training
-from src.search.trials import Trained, TrialError
+from src.search.trials import Trained
 from src.system import machine
 from src.system.child_commands import run_in_subprocess
 from src.system.signals import Stopped
@@ -124,7 +125,7 @@ def train(
                 training.epochs,
                 run_in_subprocess,
             )
-    except TrialError as error:
+    except LightshipError as error:  # the error itself cannot travel: it takes keywords
         failure = str(error)
     except Stopped:
         pass  # it has saved a checkpoint

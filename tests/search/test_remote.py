@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import platform
 import signal
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from src.errors import UsageError
 from src.search import remote
 from src.search.engine import Training
 from src.search.remote import Place
@@ -83,6 +85,17 @@ def test_a_failure_is_a_result_and_a_stopped_training_is_none(
     monkeypatch.setattr(remote, "run_in_subprocess", stop)
     result = remote.train(place, TRAINING, 1, {})
     assert (result.trained, result.failure) == (None, None)
+
+
+def test_a_usage_error_is_a_failure_that_can_travel(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise UsageError("data.root", expected="a folder", found="none", remedy="name one")
+
+    monkeypatch.setattr(remote, "run_in_subprocess", fail)
+    result = pickle.loads(pickle.dumps(remote.train(place, TRAINING, 1, {})))
+    assert result.failure == "data.root: expected a folder; found none; name one"
 
 
 def test_a_machine_reads_the_token_or_says_that_there_is_none(place: Place) -> None:
