@@ -105,13 +105,14 @@ def train(
         cpus: that are reserved for it.
         variables: environment variables of the training.
     """
-    from src.search import training as trainings  # imports Lightning
-
     # A terminal sends Ctrl-C to every process on the machine of the command. Here it comes through
     # the command alone, as a simulated signal, so that no training gets it twice. It must come also
-    # where the command runs in the background of a shell, whose processes ignore Ctrl-C.
+    # where the command runs in the background of a shell, whose processes ignore Ctrl-C, and from
+    # the first moment.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    from src.search import training as trainings  # imports Lightning, which takes seconds
+
     os.chdir(place.working_folder)
     started = time.monotonic()
     trained, failure = None, None

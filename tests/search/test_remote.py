@@ -6,8 +6,10 @@ import os
 import pickle
 import platform
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -96,6 +98,27 @@ def test_a_usage_error_is_a_failure_that_can_travel(
     monkeypatch.setattr(remote, "run_in_subprocess", fail)
     result = pickle.loads(pickle.dumps(remote.train(place, TRAINING, 1, {})))
     assert result.failure == "data.root: expected a folder; found none; name one"
+
+
+def test_a_training_reacts_to_ctrl_c_before_its_slow_imports(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "src.search.training"
+    at_import: list[object] = []
+
+    def find_spec(wanted: str, *_: object) -> None:
+        if wanted == name:
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            at_import.append((signal.getsignal(signal.SIGINT), signal.SIGINT in blocked))
+
+    commands = FakeCommands(place.working_folder / place.folder, 12)
+    monkeypatch.setattr(remote, "run_in_subprocess", commands)
+    monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(name)
+    monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=find_spec), *sys.meta_path])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited from a shell
+    assert remote.train(place, TRAINING, 1, {}).trained is not None
+    assert at_import == [(signal.default_int_handler, True)]
 
 
 def test_a_machine_reads_the_token_or_says_that_there_is_none(place: Place) -> None:
