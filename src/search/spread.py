@@ -21,8 +21,8 @@ from src.system import signals
 from src.system.console import Report
 
 _POLL_SECONDS = 1.0
-# For a checkpoint and the end of a process. A training that needs longer is left behind: it keeps
-# its lock, so the next command waits for it.
+# For a checkpoint and the end of a process. Then the connection ends, and with it the workers. Ray
+# kills their direct children, the trainings, which go on from their last checkpoints next time.
 _STOP_SECONDS = 120.0
 
 
@@ -109,7 +109,8 @@ class Spread:
         with self._connect() as cluster, signals.noting_signals() as received:
             rung = _Rung(cluster, itertools.chain([first], trainings), received)
             try:
-                for finished, result in rung.run():
+                # A training may end with a result while the others are stopped.
+                for finished, result in itertools.chain(rung.run(), self._stopping(rung)):
                     now = self._clock()
                     yield Ended(
                         finished.training,
@@ -119,12 +120,26 @@ class Spread:
                         finished.machine,
                     )
                     started = now
-            finally:
-                if rung.running:
-                    self._report("stopping the trainings")
-                    rung.stop(self._clock)
+            finally:  # the generator may be closed while trainings run
+                for _ in self._stopping(rung):
+                    pass
         if received:
             raise signals.Stopped(received[0])
+
+    def _stopping(self, rung: _Rung) -> Iterator[tuple[Finished, Trained | TrialError]]:
+        """Stop the trainings that run, and yield those that end with a result nevertheless."""
+        if rung.running:
+            if not rung.is_stopping:
+                self._report("stopping the trainings")
+            yield from rung.stop(self._clock)
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """The stop of a rung: the latest end of the wait, and the signals that came before it."""
+
+    end: float
+    signals: int
 
 
 class _Rung:
@@ -144,7 +159,12 @@ class _Rung:
         self._received = received
         self._again: deque[Training] = deque()
         self._lost: set[Training] = set()
+        self._stop: _Stop | None = None
         self.running: set[Training] = set()
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stop is not None
 
     def run(self) -> Iterator[tuple[Finished, Trained | TrialError]]:
         """Yield each training that has ended, until all have or a signal comes."""
@@ -185,15 +205,21 @@ class _Rung:
             self._cluster.start(training)
             self.running.add(training)
 
-    def stop(self, clock: Callable[[], float]) -> None:
-        """Stop the trainings, and wait until they have saved checkpoints.
+    def stop(
+        self, clock: Callable[[], float]
+    ) -> Iterator[tuple[Finished, Trained | TrialError]]:
+        """Stop the trainings, wait until they have saved checkpoints, and yield those with results.
 
-        A second signal, as a second Ctrl-C, ends the wait.
+        A second signal, as a second Ctrl-C, ends the wait. A second call goes on with it.
         """
-        before = len(self._received)
-        self._cluster.stop()
-        end = clock() + _STOP_SECONDS
+        if self._stop is None:
+            self._cluster.stop()
+            self._stop = _Stop(clock() + _STOP_SECONDS, len(self._received))
+        end, before = self._stop.end, self._stop.signals
         while self.running and clock() < end and len(self._received) == before:
             finished = self._cluster.wait(_POLL_SECONDS)
-            if finished is not None:
-                self.running.discard(finished.training)
+            if finished is None:
+                continue
+            self.running.discard(finished.training)
+            if not isinstance(finished.result, Lost):
+                yield finished, finished.result

@@ -192,6 +192,21 @@ def test_ctrl_c_stops_the_trainings_and_the_next_command_goes_on(tmp_path: Path)
     assert len(steps) == sum(len(entry.rungs) for entry in record.measured)  # none twice
 
 
+def test_a_training_that_ends_while_the_others_are_stopped_is_noted(tmp_path: Path) -> None:
+    grid = grid_of(3)
+    plan = plan_of(grid, LIMITS, seed=3)
+    trials = PlantedTrials(grid, seed=3)
+    cluster = PlantedCluster(trials, 3)
+    cluster.signals_after, cluster.too_late = 4, 1
+    with pytest.raises(Stopped):
+        search(tmp_path, trials, plan, cluster.engine())
+    assert cluster.calls_after_stop == cluster.stopped
+    assert len(trials.done) == 5
+    record = search(tmp_path, trials, plan, cluster.engine())
+    steps = [name for kind, name in trials.steps if kind == "train"]
+    assert len(steps) == sum(len(entry.rungs) for entry in record.measured)  # none twice
+
+
 def test_a_second_ctrl_c_ends_the_wait_for_checkpoints(tmp_path: Path) -> None:
     grid = grid_of(3)
     trials = PlantedTrials(grid, seed=3)
