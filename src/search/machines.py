@@ -117,7 +117,7 @@ def _too_many(name: str, wanted: int, most: int) -> UsageError:
 
 
 def require_alike(sights: Sequence[Sight], here: Sight, place: Place) -> None:
-    """Check that machines see the folder of the search, and have this code and these versions.
+    """Check that machines see the folder of the search, and have the same code, versions and files.
 
     Checkpoints come back through the folder. A network is trained and judged by the same code.
 
@@ -153,6 +153,23 @@ def require_alike(sights: Sequence[Sight], here: Sight, place: Place) -> None:
                     found=f"{found} on {sight.machine}",
                     remedy="install the same there",
                 )
+        _require_files(sight, here)
+
+
+def _require_files(sight: Sight, here: Sight) -> None:
+    """Check that the files of the command line are there, and have the same content.
+
+    Raises:
+        UsageError: one is missing, or differs.
+    """
+    for word in {**here.files, **sight.files}:
+        if sight.files.get(word) != here.files.get(word):
+            raise UsageError(
+                "engine",
+                expected=f"what {word} names to be the same on every machine",
+                found=f"{'another one' if word in sight.files else 'nothing'} on {sight.machine}",
+                remedy="put it on a shared disk, or copy it to the same path",
+            )
 
 
 def _different(one: Sight, other: Sight) -> str:

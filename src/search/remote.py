@@ -6,7 +6,7 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +28,12 @@ class Place:
     Args:
         working_folder: that the command was started in.
         folder: of the search.
+        words: of the command line, which may name files.
     """
 
     working_folder: Path
     folder: Path
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Sight:
         code: hash of this project.
         python: version.
         packages: versions by name.
+        files: for each word that names a file its hash, and "a folder" for one that names a folder.
     """
 
     machine: str
@@ -51,6 +54,7 @@ class Sight:
     code: str
     python: str
     packages: Mapping[str, str]
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def look(place: Place, token_file: str) -> Sight:
         token_file: name of a file in the folder of the search.
     """
     from src.benchmark.environment.description import package_versions
-    from src.forecast.candidate import code_hash
+    from src.forecast.candidate import code_hash, named_file
 
     try:
         os.chdir(place.working_folder)
@@ -91,7 +95,13 @@ def look(place: Place, token_file: str) -> Sight:
         code=code_hash(),
         python=platform.python_version(),
         packages=package_versions(),
+        files=_contents([(word, named_file(word)) for word in place.words]),
     )
+
+
+def _contents(named: Sequence[tuple[str, Sequence[str]]]) -> dict[str, str]:
+    """Return the hash of each file that is there, by the word that names it. Paths are left out."""
+    return {word: place[1] if place[1:] else "a folder" for word, place in named if place}
 
 
 def train(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 import pickle
 import platform
@@ -131,3 +133,14 @@ def test_a_machine_reads_the_token_or_says_that_there_is_none(place: Place) -> N
     assert remote.look(place, "other").token is None
     missing = Place(place.working_folder / "none", place.folder)
     assert remote.look(missing, "token").token is None
+
+
+def test_a_machine_tells_what_the_words_of_the_command_line_name(place: Place) -> None:
+    (place.working_folder / "pets").mkdir()
+    (place.working_folder / "own.yaml").write_text("a: 1\n")
+    words = ("own.yaml", "data.root=pets", "data.path=missing", "x" * 5000)
+    sight = remote.look(dataclasses.replace(place, words=words), "token")
+    assert sight.files == {
+        "own.yaml": hashlib.sha256(b"a: 1\n").hexdigest(),
+        "data.root=pets": "a folder",
+    }
