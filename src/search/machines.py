@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from src.errors import UsageError
@@ -114,6 +115,48 @@ def _too_many(name: str, wanted: int, most: int) -> UsageError:
         found=str(wanted),
         remedy=f"leave out {name} for whole machines",
     )
+
+
+class Places:
+    """The places for trainings on the machines that were checked.
+
+    A machine that joins later is checked before the next rung, and has none until then.
+
+    Args:
+        machines: that were checked.
+        resources: of a training.
+    """
+
+    def __init__(self, machines: Sequence[Machine], resources: Resources) -> None:
+        self._places = {other.node: resources.places_on(other) for other in machines}
+        self._alive: set[str] = set()
+        self._taken: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
+
+    def count(self, alive: Iterable[str]) -> int:
+        """Return how many trainings the machines that are there can take at once."""
+        self._alive = {*alive}
+        return sum(self._places[node] for node in self._places if node in self._alive)
+
+    def take(self) -> str:
+        """Take a place where the fewest trainings were lost, then where the most are free."""
+        free = {
+            node: places - self._taken[node]
+            for node, places in self._places.items()
+            if node in self._alive and places > self._taken[node]
+        }
+        node = max(free, key=lambda each: (-self._lost[each], free[each]))
+        self._taken[node] += 1
+        return node
+
+    def give_back(self, node: str, *, is_lost: bool = False) -> None:
+        """Free a place whose training has ended."""
+        self._taken[node] -= 1
+        self._lost[node] += is_lost
+
+    def drop(self, node: str) -> None:
+        """Hand out no more places on a machine."""
+        self._places.pop(node, None)
 
 
 def require_alike(sights: Sequence[Sight], here: Sight, place: Place) -> None:

@@ -159,6 +159,7 @@ class _Rung:
         self._received = received
         self._again: deque[Training] = deque()
         self._lost: set[Training] = set()
+        self._reason = ""  # of the last loss
         self._stop: _Stop | None = None
         self.running: set[Training] = set()
 
@@ -179,7 +180,9 @@ class _Rung:
             self.running.remove(training)
             if not isinstance(result, Lost):
                 yield finished, result
-            elif training not in self._lost:
+                continue
+            self._reason = f" (the last one was lost: {result.reason})"
+            if training not in self._lost:
                 self._lost.add(training)
                 self._again.append(training)
             elif not self._received:
@@ -199,8 +202,8 @@ class _Rung:
                 return
             if not slots:
                 raise LightshipError(
-                    "engine: no machine of the cluster is left that can take a training; start one "
-                    "and run the command again, which goes on"
+                    "engine: no machine of the cluster is left that can take a training"
+                    f"{self._reason}; start one and run the command again, which goes on"
                 )
             self._cluster.start(training)
             self.running.add(training)

@@ -223,7 +223,8 @@ def test_without_a_machine_the_search_ends_and_the_next_command_goes_on(tmp_path
     trials = PlantedTrials(grid, seed=3)
     cluster = PlantedCluster(trials, 3)
     cluster.gone_after = 5
-    with pytest.raises(LightshipError, match="no machine of the cluster is left"):
+    message = "no machine of the cluster is left that can take a training; start one"
+    with pytest.raises(LightshipError, match=message):
         search(tmp_path / "spread", trials, plan, cluster.engine())
     assert 5 <= len(trials.done) <= 7  # those that ran have ended before
     cluster.gone_after = None

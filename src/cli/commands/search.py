@@ -130,7 +130,7 @@ def _run_with_lock(
 def _spread(options: SearchOptions, words: tuple[str, ...], report: Report) -> Spread:
     """Return the engine for a Ray cluster, whose machines have been checked."""
     place = Place(Path.cwd(), options.folder, words)
-    engine = Spread(functools.partial(connected, options.ray, place), report)
+    engine = Spread(functools.partial(connected, options.ray, place, report), report)
     report("checking the machines")
     engine.check()
     return engine
