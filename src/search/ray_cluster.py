@@ -64,8 +64,8 @@ def connected(options: RayOptions, place: Place, report: Report) -> Iterator[Ray
         _connect(ray, _address(options))
         machines = machines_of(ray)
         resources = resources_of(machines, options)
-        checked = [other for other in machines if resources.places_on(other)]
-        check(ray, checked, place)
+        able = [other for other in machines if resources.places_on(other)]
+        checked = check(ray, able, place, report)
         yield RayCluster(ray, place, _variables(options), resources, checked, report)
     finally:
         ray.shutdown()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from src.errors import UsageError
+from src.search import ray_machines, remote
 from src.search.engine import Training
 from src.search.machines import Resources
 from src.search.ray_cluster import RayCluster
@@ -102,3 +105,53 @@ def test_a_worker_that_died_leaves_its_machine_but_another_one_goes_before() -> 
     assert isinstance(result, TrialError)
     assert str(result) == "ValueError: odd"
     assert not reports
+
+
+def look_on(
+    ray: PlantedRay, folder: Path, answers: dict[str, Any], reports: list[str]
+) -> list[str]:
+    """Check the machines, and return the names of those that may train."""
+    place = Place(Path.cwd(), folder)
+
+    def answer(node: str, words: tuple[Place, str]) -> object:
+        return answers[node] if node in answers else remote.look(*words)
+
+    ray.answer = answer
+    machines = ray_machines.check(
+        ray, machines_of(ray), place, lambda phase, *_: reports.append(phase)
+    )
+    return [other.name for other in machines]
+
+
+def test_a_machine_that_does_not_answer_is_left_out_of_the_rung(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_machines, "_ANSWER_SECONDS", 0.2)
+    ray = PlantedRay(["good", "silent", "dead", "gone"])
+    answers = {
+        "silent": None,
+        "dead": planted_ray.NodeDiedError("its node died"),
+        "gone": planted_ray.TaskUnschedulableError("its node is gone"),
+    }
+    reports: list[str] = []
+    assert look_on(ray, tmp_path, answers, reports) == ["good"]
+    assert reports == [
+        "no trainings of this rung on silent: no answer within 0 s",
+        "no trainings of this rung on dead: NodeDiedError: its node died",
+        "no trainings of this rung on gone: TaskUnschedulableError: its node is gone",
+    ]
+    with pytest.raises(UsageError, match="engine: expected an answer of a machine within"):
+        look_on(ray, tmp_path, {**answers, "good": None}, [])
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_machine_without_the_project_or_with_another_one_ends_the_command(tmp_path: Path) -> None:
+    ray = PlantedRay(["good", "bad"])
+    answers: dict[str, Any] = {"bad": planted_ray.RayTaskError(ModuleNotFoundError("src"))}
+    with pytest.raises(UsageError, match="found on bad: ModuleNotFoundError: src"):
+        look_on(ray, tmp_path, answers, [])
+    (tmp_path / "token").write_text("1234")
+    other = remote.look(Place(Path.cwd(), tmp_path), "token")
+    answers = {"bad": dataclasses.replace(other, machine="bad")}  # another folder
+    with pytest.raises(UsageError, match="found none, or another one, on bad"):
+        look_on(ray, tmp_path, answers, [])
