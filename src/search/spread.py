@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from src.errors import LightshipError
-from src.search.engine import Ended, Training
+from src.search.engine import Ended, Retried, Training
 from src.search.trials import Trained, TrialError
 from src.system import signals
 from src.system.console import Report
@@ -48,6 +48,10 @@ class Finished:
     result: Trained | TrialError | Lost
     seconds: float = 0.0
     machine: str | None = None
+
+
+# The end of a training and its result for the search: lost if it is begun once more.
+_Result = tuple[Finished, Trained | TrialError | Lost]
 
 
 class Cluster(Protocol):
@@ -95,7 +99,7 @@ class Spread:
         with self._connect():
             pass
 
-    def train_all(self, trainings: Iterator[Training]) -> Generator[Ended]:
+    def train_all(self, trainings: Iterator[Training]) -> Generator[Ended | Retried]:
         """Train on all machines at once, and yield each training when it has ended.
 
         Raises:
@@ -111,6 +115,9 @@ class Spread:
             try:
                 # A training may end with a result while the others are stopped.
                 for finished, result in itertools.chain(rung.run(), self._stopping(rung)):
+                    if isinstance(result, Lost):
+                        yield Retried(finished.training)
+                        continue
                     now = self._clock()
                     yield Ended(
                         finished.training,
@@ -126,7 +133,7 @@ class Spread:
         if received:
             raise signals.Stopped(received[0])
 
-    def _stopping(self, rung: _Rung) -> Iterator[tuple[Finished, Trained | TrialError]]:
+    def _stopping(self, rung: _Rung) -> Iterator[_Result]:
         """Stop the trainings that run, and yield those that end with a result nevertheless."""
         if rung.running:
             if not rung.is_stopping:
@@ -167,7 +174,7 @@ class _Rung:
     def is_stopping(self) -> bool:
         return self._stop is not None
 
-    def run(self) -> Iterator[tuple[Finished, Trained | TrialError]]:
+    def run(self) -> Iterator[_Result]:
         """Yield each training that has ended, until all have or a signal comes."""
         while not self._received:
             self._start_waiting()
@@ -185,6 +192,7 @@ class _Rung:
             if training not in self._lost:
                 self._lost.add(training)
                 self._again.append(training)
+                yield finished, result
             elif not self._received:
                 name = training.request.name
                 yield finished, TrialError(f"{name}: its machine was lost twice: {result.reason}")
@@ -210,7 +218,7 @@ class _Rung:
 
     def stop(
         self, clock: Callable[[], float]
-    ) -> Iterator[tuple[Finished, Trained | TrialError]]:
+    ) -> Iterator[_Result]:
         """Stop the trainings, wait until they have saved checkpoints, and yield those with results.
 
         A second signal, as a second Ctrl-C, ends the wait. A second call goes on with it.

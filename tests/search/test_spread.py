@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,8 @@ from src.errors import LightshipError
 from src.forecast.candidate import Request
 from src.forecast.records import Candidate
 from src.search import page
+from src.search.engine import Ended, Retried, Training
+from src.search.halving import Halving
 from src.search.records import Limits, SearchRecord
 from src.system.signals import Stopped
 from tests.search.planted import EPOCH_S, Planted, PlantedTrials, grid_of, plan_of, search
@@ -253,3 +256,45 @@ def test_nothing_is_connected_where_nothing_is_trained(tmp_path: Path) -> None:
     assert connections == 3  # once a rung
     search(tmp_path, trials, plan, cluster.engine())
     assert cluster.connections == connections
+
+
+class LateEngine:
+    """Takes the second training 900 s after the first one, which it may have retried then."""
+
+    def __init__(self, trials: PlantedTrials, *, is_retried: bool) -> None:
+        self._trials = trials
+        self._is_retried = is_retried
+
+    def train_all(self, trainings: Iterator[Training]) -> Generator[Ended | Retried]:
+        first = next(trainings)
+        self._trials.now += 900.0
+        if self._is_retried:
+            yield Retried(first)
+        for training in itertools.chain(list(trainings), [first]):
+            result = self._trials.train(
+                training.request, training.key, training.epoch, training.epochs
+            )
+            yield Ended(training, result, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("is_retried", "budget_s", "fits"),
+    # 60 s for forecasts, 900 s that have passed, 240 s for judging both. The short training takes
+    # 200 s; the long one, which has been forecast to end 20 s later, takes 920 s more if retried.
+    [(False, 1390, False), (False, 1410, True), (True, 2110, False), (True, 2130, True)],
+)
+def test_the_time_of_a_rung_that_runs_and_a_retried_training_count(
+    tmp_path: Path, *, is_retried: bool, budget_s: float, fits: bool
+) -> None:
+    grid = {"long-32px": Planted(0.9, 0.5, 0.01), "short-32px": Planted(0.9, 0.4, 0.01)}
+    plan = plan_of(grid, LIMITS, rungs=0, budget_s=budget_s)
+    first_long = (
+        seed
+        for seed in range(20)
+        if Halving(plan.models, plan.sizes, seed, plan.reduction).order[0][0] == "long"
+    )
+    plan = dataclasses.replace(plan, seed=next(first_long))
+    trials = Uneven(grid)
+    search(tmp_path, trials, plan, LateEngine(trials, is_retried=is_retried))
+    trained = {name for kind, name in trials.steps if kind == "train"}
+    assert trained == {"long-32px", *(["short-32px"] if fits else [])}
