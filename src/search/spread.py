@@ -77,6 +77,8 @@ class Spread:
         connect: connects to the machines for the time of a rung. Nothing of them is left running on
             this machine after that, because the search measures latencies on it.
         report: gets a line when trainings are stopped.
+        wait_for_orphans: waits until no training runs that a lost worker left behind. Nothing
+            is measured beside one.
         clock: seconds that only grow. Tests replace it.
     """
 
@@ -84,10 +86,12 @@ class Spread:
         self,
         connect: Callable[[], AbstractContextManager[Cluster]],
         report: Report,
+        wait_for_orphans: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connect = connect
         self._report = report
+        self._wait_for_orphans = wait_for_orphans
         self._clock = clock
 
     def check(self) -> None:
@@ -132,6 +136,7 @@ class Spread:
                     pass
         if received:
             raise signals.Stopped(received[0])
+        self._wait_for_orphans()
 
     def _stopping(self, rung: _Rung) -> Iterator[_Result]:
         """Stop the trainings that run, and yield those that end with a result nevertheless."""

@@ -32,6 +32,7 @@ class PlantedCluster:
         self.ended = 0
         self.most = 0  # trainings at once
         self.connections = 0
+        self.is_connected = False
         self.is_stopped = False
         self.stopped = 0  # trainings that ran at the stop
         self.calls_after_stop = 0
@@ -41,14 +42,20 @@ class PlantedCluster:
     def connect(self) -> Iterator[PlantedCluster]:
         assert not self._ends
         self.connections += 1
+        self.is_connected = True
         try:
             yield self
         finally:
+            self.is_connected = False
             self._ends.clear()
             self.is_stopped = False
 
     def engine(self) -> Spread:
-        return Spread(self.connect, lambda *_: None, self.trials.clock)
+        return Spread(self.connect, lambda *_: None, self._wait_for_orphans, self.trials.clock)
+
+    def _wait_for_orphans(self) -> None:
+        assert not self.is_connected
+        self.trials.steps.append(("wait", ""))
 
     def slots(self) -> int:
         is_gone = self.gone_after is not None and self.ended >= self.gone_after

@@ -298,3 +298,14 @@ def test_the_time_of_a_rung_that_runs_and_a_retried_training_count(
     search(tmp_path, trials, plan, LateEngine(trials, is_retried=is_retried))
     trained = {name for kind, name in trials.steps if kind == "train"}
     assert trained == {"long-32px", *(["short-32px"] if fits else [])}
+
+
+def test_nothing_is_measured_before_trainings_of_lost_workers_have_ended(tmp_path: Path) -> None:
+    grid = grid_of(3)
+    trials = PlantedTrials(grid, seed=3)
+    cluster = PlantedCluster(trials, 3)
+    search(tmp_path, trials, plan_of(grid, LIMITS, seed=3), cluster.engine())
+    kinds = [kind for kind, _ in trials.steps]
+    assert kinds.count("wait") == cluster.connections == 3
+    before = [kinds[place - 1] for place, kind in enumerate(kinds) if kind == "judge"]
+    assert before == ["wait", *["judge"] * (len(before) - 1)]

@@ -129,8 +129,14 @@ def _run_with_lock(
 
 def _spread(options: SearchOptions, words: tuple[str, ...], report: Report) -> Spread:
     """Return the engine for a Ray cluster, whose machines have been checked."""
+    from src.search.occupancy import wait_for_trainings
+
     place = Place(Path.cwd(), options.folder, words)
-    engine = Spread(functools.partial(connected, options.ray, place, report), report)
+    engine = Spread(
+        functools.partial(connected, options.ray, place, report),
+        report,
+        functools.partial(wait_for_trainings, options.folder, report),
+    )
     report("checking the machines")
     engine.check()
     return engine
