@@ -221,9 +221,7 @@ class _Rung:
             self._cluster.start(training)
             self.running.add(training)
 
-    def stop(
-        self, clock: Callable[[], float]
-    ) -> Iterator[_Result]:
+    def stop(self, clock: Callable[[], float]) -> Iterator[_Result]:
         """Stop the trainings, wait until they have saved checkpoints, and yield those with results.
 
         A second signal, as a second Ctrl-C, ends the wait. A second call goes on with it.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import pickle
 import platform
 import signal
 import sys
@@ -91,14 +90,14 @@ def test_a_failure_is_a_result_and_a_stopped_training_is_none(
     assert (result.trained, result.failure) == (None, None)
 
 
-def test_a_usage_error_is_a_failure_that_can_travel(
+def test_a_usage_error_is_a_failure(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> int:
         raise UsageError("data.root", expected="a folder", found="none", remedy="name one")
 
     monkeypatch.setattr(remote, "run_in_subprocess", fail)
-    result = pickle.loads(pickle.dumps(remote.train(place, TRAINING, 1, {})))
+    result = remote.train(place, TRAINING, 1, {})
     assert result.failure == "data.root: expected a folder; found none; name one"
 
 

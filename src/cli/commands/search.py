@@ -106,7 +106,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             run_command=functools.partial(_run_with_lock, lock),
         )
         notebook = Notebook(folder, plan)
-        engine = _spread(options, plan.requests[0].rest, report) if options.engine == "ray" else None
+        engine = None
+        if options.engine == "ray":
+            engine = _spread(options, plan.requests[0].rest, report)
         record = Search(plan, notebook, trials, report, engine=engine).run()
     atomic_files.write_text(folder / "search.md", page.markdown_page(record))
     atomic_files.write_text(folder / "search.html", page.html_page(record))
