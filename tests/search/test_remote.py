@@ -90,9 +90,7 @@ def test_a_failure_is_a_result_and_a_stopped_training_is_none(
     assert (result.trained, result.failure) == (None, None)
 
 
-def test_a_usage_error_is_a_failure(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_usage_error_is_a_failure(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> int:
         raise UsageError("data.root", expected="a folder", found="none", remedy="name one")
 
