@@ -81,14 +81,14 @@ class Request:
         """
         gpu = environment.gpu and msgspec.structs.replace(environment.gpu, clock_hz=None)
         machine = msgspec.structs.replace(environment, gpu=gpu, git_commit=None)
-        named = [_named_file(word.partition("=")[2] or word) for word in self.rest]
+        named = [named_file(word) for word in self.rest]
         content = [self.model, self.image_size, self.rest, named, as_dict(machine), code_hash()]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _named_file(text: str) -> list[str]:
+def named_file(word: str) -> list[str]:
     """Return the place of a file or folder that a word names, and the hash of a file."""
-    path = Path(text).expanduser()
+    path = Path(word.partition("=")[2] or word).expanduser()
     try:
         if not path.exists():
             return []

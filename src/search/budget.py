@@ -34,9 +34,15 @@ class Budget:
     def left(self) -> float:
         return self._seconds - spent_on(self._measured()).total
 
-    def shortage(self, seconds: float, what: str) -> str | None:
-        """Return why steps of this length do not fit in the time that is left; None if they do."""
-        left = self.left
+    def shortage(self, seconds: float, what: str, unnoted: float = 0.0) -> str | None:
+        """Return why steps of this length do not fit in the time that is left; None if they do.
+
+        Args:
+            seconds: of the steps.
+            what: the steps, in words.
+            unnoted: seconds that have passed and are in no step yet.
+        """
+        left = self.left - unnoted
         if seconds <= left:
             return None
         return f"{what} was forecast to take {in_words(seconds)}, with {in_words(left)} left"

@@ -49,11 +49,18 @@ class Ended:
     machine: str | None = None
 
 
+@dataclass(frozen=True)
+class Retried:
+    """A training that is begun once more, because its machine was lost."""
+
+    training: Training
+
+
 class Engine(Protocol):
     """Trains candidates. Forecasting and judging measure time, and are no business of an engine."""
 
-    def train_all(self, trainings: Iterator[Training]) -> Generator[Ended]:
-        """Train, and yield each training when it has ended, in any order.
+    def train_all(self, trainings: Iterator[Training]) -> Generator[Ended | Retried]:
+        """Train, and yield each training when it has ended or is retried, in any order.
 
         A training is taken from the iterator when a machine is free for it, so that the search
         decides at that moment whether it still fits into the budget. A training that fails costs no

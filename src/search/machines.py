@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from src.errors import UsageError
@@ -116,8 +117,50 @@ def _too_many(name: str, wanted: int, most: int) -> UsageError:
     )
 
 
+class Places:
+    """The places for trainings on the machines that were checked.
+
+    A machine that joins later is checked before the next rung, and has none until then.
+
+    Args:
+        machines: that were checked.
+        resources: of a training.
+    """
+
+    def __init__(self, machines: Sequence[Machine], resources: Resources) -> None:
+        self._places = {other.node: resources.places_on(other) for other in machines}
+        self._alive: set[str] = set()
+        self._taken: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
+
+    def count(self, alive: Iterable[str]) -> int:
+        """Return how many trainings the machines that are there can take at once."""
+        self._alive = {*alive}
+        return sum(self._places[node] for node in self._places if node in self._alive)
+
+    def take(self) -> str:
+        """Take a place where the fewest trainings were lost, then where the most are free."""
+        free = {
+            node: places - self._taken[node]
+            for node, places in self._places.items()
+            if node in self._alive and places > self._taken[node]
+        }
+        node = max(free, key=lambda each: (-self._lost[each], free[each]))
+        self._taken[node] += 1
+        return node
+
+    def give_back(self, node: str, *, is_lost: bool = False) -> None:
+        """Free a place whose training has ended."""
+        self._taken[node] -= 1
+        self._lost[node] += is_lost
+
+    def drop(self, node: str) -> None:
+        """Hand out no more places on a machine."""
+        self._places.pop(node, None)
+
+
 def require_alike(sights: Sequence[Sight], here: Sight, place: Place) -> None:
-    """Check that machines see the folder of the search, and have this code and these versions.
+    """Check that machines see the folder of the search, and have the same code, versions and files.
 
     Checkpoints come back through the folder. A network is trained and judged by the same code.
 
@@ -153,6 +196,23 @@ def require_alike(sights: Sequence[Sight], here: Sight, place: Place) -> None:
                     found=f"{found} on {sight.machine}",
                     remedy="install the same there",
                 )
+        _require_files(sight, here)
+
+
+def _require_files(sight: Sight, here: Sight) -> None:
+    """Check that the files of the command line are there, and have the same content.
+
+    Raises:
+        UsageError: one is missing, or differs.
+    """
+    for word in {**here.files, **sight.files}:
+        if sight.files.get(word) != here.files.get(word):
+            raise UsageError(
+                "engine",
+                expected=f"what {word} names to be the same on every machine",
+                found=f"{'another one' if word in sight.files else 'nothing'} on {sight.machine}",
+                remedy="put it on a shared disk, or copy it to the same path",
+            )
 
 
 def _different(one: Sight, other: Sight) -> str:

@@ -30,23 +30,38 @@ def occupied(folder: Path, report: Report) -> Iterator[int]:
         folder: of the search.
         report: gets a line if another process has to be waited for.
     """
-    waiting = f"waiting for another search in {folder}, or for a training that one left"
     descriptor = _opened(folder / LOCK)
     try:
         if not file_locks.try_lock_exclusive(descriptor):
-            report(waiting)
+            report(_waiting(folder))
             file_locks.lock_exclusive(descriptor)
-        for path in sorted(folder.glob(f"candidates/*/{TRAINING_LOCK}")):
-            training = _opened(path)
-            try:
-                if not file_locks.try_lock_exclusive(training):
-                    report(waiting)
-                    file_locks.lock_exclusive(training)
-            finally:
-                os.close(training)
+        wait_for_trainings(folder, report)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def wait_for_trainings(folder: Path, report: Report) -> None:
+    """Wait until nobody trains a candidate, as after a worker or a machine was lost.
+
+    On a file system without locks there is no waiting.
+
+    Args:
+        folder: of the search.
+        report: gets a line if a training has to be waited for.
+    """
+    for path in sorted(folder.glob(f"candidates/*/{TRAINING_LOCK}")):
+        training = _opened(path)
+        try:
+            if not file_locks.try_lock_exclusive(training):
+                report(_waiting(folder))
+                file_locks.lock_exclusive(training)
+        finally:
+            os.close(training)
+
+
+def _waiting(folder: Path) -> str:
+    return f"waiting for another search in {folder}, or for a training that one left"
 
 
 @contextmanager

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import signal
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,20 +24,20 @@ from src.search import remote
 from src.search.engine import Training
 from src.search.machines import (
     Machine,
+    Places,
     RayOptions,
     Resources,
     require_address,
-    require_alike,
     resources_of,
 )
-from src.search.remote import Place, Sight
+from src.search.ray_machines import check, errors_of_lost_machines, machines_of, only_on
+from src.search.remote import Place, RemoteResult
 from src.search.spread import Finished, Lost
 from src.search.trials import TrialError
 from src.system import machine, signals
+from src.system.console import Report
 
 _ROOT = Path(__file__).parents[2]
-_ANSWER_SECONDS = 120.0  # a worker starts, and reads the project from a network disk
-_POLL_SECONDS = 1.0
 _OBJECT_STORE_BYTES = 100 * 2**20  # of an instance of our own; a task sends names and figures
 _GPUS = "CUDA_VISIBLE_DEVICES"
 _ADDRESS = "RAY_ADDRESS"
@@ -47,25 +45,28 @@ _LOCAL = "local"
 
 
 @contextmanager
-def connected(options: RayOptions, place: Place) -> Iterator[RayCluster]:
+def connected(options: RayOptions, place: Place, report: Report) -> Iterator[RayCluster]:
     """Connect to a cluster, or start Ray on this machine, and check the machines.
 
     Args:
         options: of the command line.
         place: the shared folders.
+        report: gets a line for each machine that is left out.
 
     Raises:
         UsageError: there is no cluster, or a machine has not the same folders and versions.
         Stopped: a signal came.
     """
     import ray
+    import ray.util.scheduling_strategies
 
     try:
         _connect(ray, _address(options))
-        machines = _machines(ray)
+        machines = machines_of(ray)
         resources = resources_of(machines, options)
-        _check(ray, [other for other in machines if resources.places_on(other)], place)
-        yield RayCluster(ray, place, options, resources)
+        able = [other for other in machines if resources.places_on(other)]
+        checked = check(ray, able, place, report)
+        yield RayCluster(ray, place, _variables(options), resources, checked, report)
     finally:
         ray.shutdown()
 
@@ -76,55 +77,89 @@ class RayCluster:
     Args:
         ray: the library.
         place: the shared folders.
-        options: of the command line.
+        variables: environment variables of a training.
         resources: of a training.
+        machines: that were checked.
+        report: gets a line for each machine that is left out.
     """
 
-    def __init__(self, ray: Any, place: Place, options: RayOptions, resources: Resources) -> None:
+    def __init__(
+        self,
+        ray: Any,
+        place: Place,
+        variables: Mapping[str, str],
+        resources: Resources,
+        machines: Sequence[Machine],
+        report: Report,
+    ) -> None:
         self._ray = ray
+        self._train = ray.remote(remote.train)
         self._place = place
+        self._variables = variables
         self._resources = resources
-        self._variables = _variables(options)
-        self._running: dict[Any, Training] = {}
-        # A worker that is lost is tried again by the engine, which counts the attempts.
-        self._train = ray.remote(remote.train).options(
-            num_cpus=resources.cpus,
-            num_gpus=resources.gpus,
-            max_retries=0,
-            scheduling_strategy="SPREAD",
-        )
+        self._places = Places(machines, resources)
+        self._names = {other.node: other.name for other in machines}
+        self._report = report
+        self._running: dict[Any, tuple[Training, str]] = {}
 
     def slots(self) -> int:
-        """Return how many trainings the machines that are there can take at once."""
-        return sum(self._resources.places_on(other) for other in _machines(self._ray))
+        """Return how many trainings the checked machines that are there can take at once."""
+        return self._places.count(other.node for other in machines_of(self._ray))
 
     def start(self, training: Training) -> None:
-        """Start a training where resources are free."""
-        cpus = self._resources.cpus
-        task = self._train.remote(self._place, training, cpus, self._variables)
-        self._running[task] = training
+        """Start a training on a checked machine that has a place."""
+        node = self._places.take()
+        train = self._train.options(
+            num_cpus=self._resources.cpus,
+            num_gpus=self._resources.gpus,
+            max_retries=0,  # the engine tries again, and counts the attempts
+            scheduling_strategy=only_on(self._ray, node),
+        )
+        task = train.remote(self._place, training, self._resources.cpus, self._variables)
+        self._running[task] = training, node
 
     def wait(self, seconds: float) -> Finished | None:
         """Return a training that has ended. Wait at most some seconds for it, and return None."""
         done, _ = self._ray.wait([*self._running], num_returns=1, timeout=seconds)
         if not done:
             return None
-        training = self._running.pop(done[0])
-        errors = self._ray.exceptions
-        try:
-            result = self._ray.get(done[0])
-        except errors.TaskCancelledError:
-            return Finished(training, Lost("it was cancelled"))
-        except errors.RayTaskError as error:
-            # An exception that no training raises, such as a folder that is not there.
-            return Finished(training, TrialError(one_line(describe(error.cause or error))))
-        except errors.RayError as error:
-            return Finished(training, Lost(one_line(describe(error))))
+        training, node = self._running.pop(done[0])
+        result = self._result(done[0], node)
+        is_lost = isinstance(result, Lost)
+        self._places.give_back(node, is_lost=is_lost)
+        if isinstance(result, Lost | TrialError):
+            return Finished(training, result)
         if result.failure is not None:
             ended: Any = TrialError(result.failure)
         else:
             ended = result.trained or Lost("it was stopped")
         return Finished(training, ended, result.seconds, result.machine)
+
+    def _result(self, task: Any, node: str) -> RemoteResult | TrialError | Lost:
+        """Return the result of a training, or why there is none."""
+        errors = self._ray.exceptions
+        try:
+            return self._ray.get(task)  # type: ignore[no-any-return]
+        except errors.TaskCancelledError:
+            return Lost("it was cancelled")
+        except errors.RayTaskError as error:
+            # An exception that no training raises.
+            cause = error.cause or error
+            reason = one_line(describe(cause))
+            if not isinstance(cause, OSError):
+                return TrialError(reason)
+            # The disk or the memory of the machine, or a folder that is not there any more.
+            self._drop(node, reason)
+            return Lost(reason)
+        except errors.RayError as error:
+            reason = one_line(describe(error))
+            if isinstance(error, errors_of_lost_machines(self._ray)):
+                self._drop(node, reason)
+            return Lost(reason)
+
+    def _drop(self, node: str, reason: str) -> None:
+        self._report(f"no more trainings of this rung on {self._names[node]}: {reason}")
+        self._places.drop(node)
 
     def stop(self) -> None:
         """Simulate Ctrl-C in all trainings."""
@@ -181,20 +216,6 @@ def _connect(ray: Any, address: str) -> None:
         ) from error
 
 
-def _machines(ray: Any) -> list[Machine]:
-    """Return the machines of the cluster that are there."""
-    return [
-        Machine(
-            node=node["NodeID"],
-            name=node["NodeManagerHostname"],
-            cpus=node["Resources"].get("CPU", 0.0),
-            gpus=node["Resources"].get("GPU", 0.0),
-        )
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
-
-
 def _variables(options: RayOptions) -> dict[str, str]:
     """Return the environment variables of a training."""
     threads = os.environ.get(remote.THREADS)
@@ -203,61 +224,3 @@ def _variables(options: RayOptions) -> dict[str, str]:
         # Ray hides the GPUs of others only from a task that reserves one.
         **({_GPUS: ""} if options.gpus == 0 else {}),
     }
-
-
-def _check(ray: Any, machines: Sequence[Machine], place: Place) -> None:
-    """Write a token into the folder of the search, and let every machine read it.
-
-    Raises:
-        UsageError: a machine does not see it, or has other versions.
-        Stopped: a signal came.
-    """
-    token = secrets.token_hex(8)
-    file = place.folder / f".token-{token}"
-    file.write_text(token, "utf-8")
-    try:
-        sights = _sights(ray, machines, place, file.name)
-        require_alike(sights, remote.look(place, file.name), place)
-    finally:
-        file.unlink()
-
-
-def _sights(ray: Any, machines: Sequence[Machine], place: Place, file: str) -> list[Sight]:
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    look = ray.remote(remote.look)
-    asked = {
-        look.options(
-            num_cpus=0,
-            max_retries=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(other.node, soft=False),
-        ).remote(place, file): other.name
-        for other in machines
-    }
-    waiting = [*asked]
-    end = time.monotonic() + _ANSWER_SECONDS
-    with signals.noting_signals() as received:
-        while waiting and time.monotonic() < end and not received:
-            _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=_POLL_SECONDS)
-    if received:
-        raise signals.Stopped(received[0])
-    if waiting:
-        raise UsageError(
-            "engine",
-            expected=f"an answer of every machine within {_ANSWER_SECONDS:.0f} s",
-            found=f"none of {', '.join(asked[task] for task in waiting)}",
-            remedy="see ray status, and start Ray there again",
-        )
-    sights = []
-    for task, name in asked.items():
-        try:
-            sights.append(ray.get(task))
-        except ray.exceptions.RayError as error:
-            cause = getattr(error, "cause", None) or error
-            raise UsageError(
-                "engine",
-                expected=f"the project and its environment in {_ROOT} on every machine",
-                found=f"on {name}: {describe(cause)}",
-                remedy="share the folder with it",
-            ) from error
-    return sights

@@ -6,13 +6,14 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from src.errors import LightshipError
 from src.search.engine import Training
-from src.search.trials import Trained, TrialError
+from src.search.trials import Trained
 from src.system import machine
 from src.system.child_commands import run_in_subprocess
 from src.system.signals import Stopped
@@ -27,10 +28,12 @@ class Place:
     Args:
         working_folder: that the command was started in.
         folder: of the search.
+        words: of the command line, which may name files.
     """
 
     working_folder: Path
     folder: Path
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Sight:
         code: hash of this project.
         python: version.
         packages: versions by name.
+        files: for each word that names a file its hash, and "a folder" for one that names a folder.
     """
 
     machine: str
@@ -50,6 +54,7 @@ class Sight:
     code: str
     python: str
     packages: Mapping[str, str]
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def look(place: Place, token_file: str) -> Sight:
         token_file: name of a file in the folder of the search.
     """
     from src.benchmark.environment.description import package_versions
-    from src.forecast.candidate import code_hash
+    from src.forecast.candidate import code_hash, named_file
 
     try:
         os.chdir(place.working_folder)
@@ -90,7 +95,13 @@ def look(place: Place, token_file: str) -> Sight:
         code=code_hash(),
         python=platform.python_version(),
         packages=package_versions(),
+        files=_contents([(word, named_file(word)) for word in place.words]),
     )
+
+
+def _contents(named: Sequence[tuple[str, Sequence[str]]]) -> dict[str, str]:
+    """Return the hash of each file that is there, by the word that names it. Paths are left out."""
+    return {word: place[1] if place[1:] else "a folder" for word, place in named if place}
 
 
 def train(
@@ -104,13 +115,14 @@ def train(
         cpus: that are reserved for it.
         variables: environment variables of the training.
     """
-    from src.search import training as trainings  # imports Lightning
-
     # A terminal sends Ctrl-C to every process on the machine of the command. Here it comes through
     # the command alone, as a simulated signal, so that no training gets it twice. It must come also
-    # where the command runs in the background of a shell, whose processes ignore Ctrl-C.
+    # where the command runs in the background of a shell, whose processes ignore Ctrl-C, and from
+    # the first moment.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    from src.search import training as trainings  # imports Lightning, which takes seconds
+
     os.chdir(place.working_folder)
     started = time.monotonic()
     trained, failure = None, None
@@ -124,7 +136,7 @@ def train(
                 training.epochs,
                 run_in_subprocess,
             )
-    except TrialError as error:
+    except LightshipError as error:  # the error itself cannot travel: it takes keywords
         failure = str(error)
     except Stopped:
         pass  # it has saved a checkpoint

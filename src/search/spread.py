@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from src.errors import LightshipError
-from src.search.engine import Ended, Training
+from src.search.engine import Ended, Retried, Training
 from src.search.trials import Trained, TrialError
 from src.system import signals
 from src.system.console import Report
 
 _POLL_SECONDS = 1.0
-# For a checkpoint and the end of a process. A training that needs longer is left behind: it keeps
-# its lock, so the next command waits for it.
+# For a checkpoint and the end of a process. Then the connection ends, and with it the workers. Ray
+# kills their direct children, the trainings, which go on from their last checkpoints next time.
 _STOP_SECONDS = 120.0
 
 
@@ -50,6 +50,10 @@ class Finished:
     machine: str | None = None
 
 
+# The end of a training and its result for the search: lost if it is begun once more.
+_Result = tuple[Finished, Trained | TrialError | Lost]
+
+
 class Cluster(Protocol):
     """Machines that train. Tests replace them."""
 
@@ -73,6 +77,8 @@ class Spread:
         connect: connects to the machines for the time of a rung. Nothing of them is left running on
             this machine after that, because the search measures latencies on it.
         report: gets a line when trainings are stopped.
+        wait_for_orphans: waits until no training runs that a lost worker left behind. Nothing
+            is measured beside one.
         clock: seconds that only grow. Tests replace it.
     """
 
@@ -80,10 +86,12 @@ class Spread:
         self,
         connect: Callable[[], AbstractContextManager[Cluster]],
         report: Report,
+        wait_for_orphans: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connect = connect
         self._report = report
+        self._wait_for_orphans = wait_for_orphans
         self._clock = clock
 
     def check(self) -> None:
@@ -95,7 +103,7 @@ class Spread:
         with self._connect():
             pass
 
-    def train_all(self, trainings: Iterator[Training]) -> Generator[Ended]:
+    def train_all(self, trainings: Iterator[Training]) -> Generator[Ended | Retried]:
         """Train on all machines at once, and yield each training when it has ended.
 
         Raises:
@@ -109,7 +117,11 @@ class Spread:
         with self._connect() as cluster, signals.noting_signals() as received:
             rung = _Rung(cluster, itertools.chain([first], trainings), received)
             try:
-                for finished, result in rung.run():
+                # A training may end with a result while the others are stopped.
+                for finished, result in itertools.chain(rung.run(), self._stopping(rung)):
+                    if isinstance(result, Lost):
+                        yield Retried(finished.training)
+                        continue
                     now = self._clock()
                     yield Ended(
                         finished.training,
@@ -119,12 +131,27 @@ class Spread:
                         finished.machine,
                     )
                     started = now
-            finally:
-                if rung.running:
-                    self._report("stopping the trainings")
-                    rung.stop(self._clock)
+            finally:  # the generator may be closed while trainings run
+                for _ in self._stopping(rung):
+                    pass
         if received:
             raise signals.Stopped(received[0])
+        self._wait_for_orphans()
+
+    def _stopping(self, rung: _Rung) -> Iterator[_Result]:
+        """Stop the trainings that run, and yield those that end with a result nevertheless."""
+        if rung.running:
+            if not rung.is_stopping:
+                self._report("stopping the trainings")
+            yield from rung.stop(self._clock)
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """The stop of a rung: the latest end of the wait, and the signals that came before it."""
+
+    end: float
+    signals: int
 
 
 class _Rung:
@@ -144,9 +171,15 @@ class _Rung:
         self._received = received
         self._again: deque[Training] = deque()
         self._lost: set[Training] = set()
+        self._reason = ""  # of the last loss
+        self._stop: _Stop | None = None
         self.running: set[Training] = set()
 
-    def run(self) -> Iterator[tuple[Finished, Trained | TrialError]]:
+    @property
+    def is_stopping(self) -> bool:
+        return self._stop is not None
+
+    def run(self) -> Iterator[_Result]:
         """Yield each training that has ended, until all have or a signal comes."""
         while not self._received:
             self._start_waiting()
@@ -159,9 +192,12 @@ class _Rung:
             self.running.remove(training)
             if not isinstance(result, Lost):
                 yield finished, result
-            elif training not in self._lost:
+                continue
+            self._reason = f" (the last one was lost: {result.reason})"
+            if training not in self._lost:
                 self._lost.add(training)
                 self._again.append(training)
+                yield finished, result
             elif not self._received:
                 name = training.request.name
                 yield finished, TrialError(f"{name}: its machine was lost twice: {result.reason}")
@@ -179,21 +215,25 @@ class _Rung:
                 return
             if not slots:
                 raise LightshipError(
-                    "engine: no machine of the cluster is left that can take a training; start one "
-                    "and run the command again, which goes on"
+                    "engine: no machine of the cluster is left that can take a training"
+                    f"{self._reason}; start one and run the command again, which goes on"
                 )
             self._cluster.start(training)
             self.running.add(training)
 
-    def stop(self, clock: Callable[[], float]) -> None:
-        """Stop the trainings, and wait until they have saved checkpoints.
+    def stop(self, clock: Callable[[], float]) -> Iterator[_Result]:
+        """Stop the trainings, wait until they have saved checkpoints, and yield those with results.
 
-        A second signal, as a second Ctrl-C, ends the wait.
+        A second signal, as a second Ctrl-C, ends the wait. A second call goes on with it.
         """
-        before = len(self._received)
-        self._cluster.stop()
-        end = clock() + _STOP_SECONDS
+        if self._stop is None:
+            self._cluster.stop()
+            self._stop = _Stop(clock() + _STOP_SECONDS, len(self._received))
+        end, before = self._stop.end, self._stop.signals
         while self.running and clock() < end and len(self._received) == before:
             finished = self._cluster.wait(_POLL_SECONDS)
-            if finished is not None:
-                self.running.discard(finished.training)
+            if finished is None:
+                continue
+            self.running.discard(finished.training)
+            if not isinstance(finished.result, Lost):
+                yield finished, finished.result

@@ -10,7 +10,7 @@ from contextlib import closing
 from src.search.answer import answer_of, is_allowed
 from src.search.budget import Budget, StepTimes
 from src.search.contender import Contender, evidence_on
-from src.search.engine import Ended, Engine, OneByOne, Training
+from src.search.engine import Ended, Engine, OneByOne, Retried, Training
 from src.search.halving import Halving, Point
 from src.search.notebook import Notebook
 from src.search.plan import Plan
@@ -52,6 +52,7 @@ class Search:
         self._times = StepTimes(notebook.of_plan)
         self._halving = Halving(plan.models, plan.sizes, plan.seed, plan.reduction)
         self._contenders: dict[Point, Contender] = {}
+        self._noted = 0.0  # the time until which the seconds of a rung are written down
 
     def run(self) -> SearchRecord:
         """Search, and return the record, which is on disk as well."""
@@ -104,10 +105,15 @@ class Search:
         by_key = {contender.key: contender for contender in contenders}
         reached: set[str] = set()
         due: dict[str, float] = {}  # the forecast end of each training that runs
+        self._noted = self._clock()
         trainings = self._trainings(rung, contenders, reached, due)
         with closing(self._engine.train_all(trainings)) as all_ended:
             for ended in all_ended:
                 key = ended.training.key
+                if isinstance(ended, Retried):
+                    due[key] = self._clock() + self._seconds(by_key[key], ended.training.epoch)
+                    continue
+                self._noted = self._clock()
                 del due[key]
                 if self._note(by_key[key], ended):
                     reached.add(key)
@@ -126,7 +132,10 @@ class Search:
         """
         for number, contender in enumerate(contenders):
             tried = [other for other in contenders if other.key in reached or other.key in due]
-            if shortage := self._shortage(contender, rung, [*tried, contender], due.values()):
+            unnoted = self._clock() - self._noted
+            if shortage := self._shortage(
+                contender, rung, [*tried, contender], due.values(), unnoted
+            ):
                 kind: Kind = "stopped" if self._measured(contender).rungs else "not tried"
                 self._end(contender, kind, f"out of time: {shortage}")
                 continue
@@ -146,6 +155,7 @@ class Search:
         rung: int,
         tried: Sequence[Contender],
         due: Iterable[float] = (),
+        unnoted: float = 0.0,
     ) -> str | None:
         """Return why the training to a rung does not fit in the time; None if it does.
 
@@ -158,6 +168,7 @@ class Search:
             rung: number of the rung, from 0.
             tried: the contender, those that reached the rung and those that are trained to it now.
             due: the forecast ends of trainings that run now.
+            unnoted: seconds of the rung that are not written down yet.
         """
         step = self._seconds(contender, contender.epochs[rung])
         if step == 0.0:
@@ -172,7 +183,7 @@ class Search:
             )
             for other in finishers
         )
-        return self._budget.shortage(step + rest + judging, "training it with judging")
+        return self._budget.shortage(step + rest + judging, "training it with judging", unnoted)
 
     def _seconds(self, contender: Contender, epoch: int) -> float:
         """Return the forecast seconds of training to an epoch; 0 if that is done already."""

@@ -28,9 +28,11 @@ class PlantedCluster:
         self.signals_after: int | None = None  # trainings that have ended
         self.gone_after: int | None = None  # trainings, after which no machine is left
         self.saves = True  # False: a training that is stopped does not end
+        self.too_late = 0  # trainings that end with a result after the stop
         self.ended = 0
         self.most = 0  # trainings at once
         self.connections = 0
+        self.is_connected = False
         self.is_stopped = False
         self.stopped = 0  # trainings that ran at the stop
         self.calls_after_stop = 0
@@ -40,14 +42,20 @@ class PlantedCluster:
     def connect(self) -> Iterator[PlantedCluster]:
         assert not self._ends
         self.connections += 1
+        self.is_connected = True
         try:
             yield self
         finally:
+            self.is_connected = False
             self._ends.clear()
             self.is_stopped = False
 
     def engine(self) -> Spread:
-        return Spread(self.connect, lambda *_: None, self.trials.clock)
+        return Spread(self.connect, lambda *_: None, self._wait_for_orphans, self.trials.clock)
+
+    def _wait_for_orphans(self) -> None:
+        assert not self.is_connected
+        self.trials.steps.append(("wait", ""))
 
     def slots(self) -> int:
         is_gone = self.gone_after is not None and self.ended >= self.gone_after
@@ -71,6 +79,12 @@ class PlantedCluster:
                 signal.raise_signal(signal.SIGINT)
             if not self.saves:
                 return None
+            if self.too_late:
+                self.too_late -= 1
+                self.is_stopped = False
+                ended = self.wait(seconds)
+                self.is_stopped = True
+                return ended
             training, _ = self._ends.popitem()
             return Finished(training, Lost("it was stopped"))
         training = min(self._ends, key=lambda each: self._ends[each])

@@ -18,7 +18,14 @@ from src.search.machines import (
 )
 from src.search.remote import Place, Sight
 
-HERE = Sight("here", "1234", "code", "3.11.2", {"torch": "2.15", "numpy": "2.4"})
+HERE = Sight(
+    "here",
+    "1234",
+    "code",
+    "3.11.2",
+    {"torch": "2.15", "numpy": "2.4"},
+    {"data.root=pets": "a folder", "own.yaml": "0123"},
+)
 PLACE = Place(Path("/shared"), Path("search"))
 
 
@@ -93,6 +100,14 @@ def test_machines_that_are_alike_may_train() -> None:
         (
             {"packages": {"torch": "2.15", "numpy": "2.4", "timm": "1.0"}},
             "expected timm missing on every machine; found timm 1.0 on there",
+        ),
+        (
+            {"files": {"data.root=pets": "a folder", "own.yaml": "4567"}},
+            "expected what own.yaml names to be the same on every machine; found another one on",
+        ),
+        (
+            {"files": {"own.yaml": "0123"}},
+            "expected what data.root=pets names to be the same on every machine; found nothing on",
         ),
     ],
 )

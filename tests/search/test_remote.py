@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 import platform
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from src.errors import UsageError
 from src.search import remote
 from src.search.engine import Training
 from src.search.remote import Place
@@ -85,6 +90,36 @@ def test_a_failure_is_a_result_and_a_stopped_training_is_none(
     assert (result.trained, result.failure) == (None, None)
 
 
+def test_a_usage_error_is_a_failure(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise UsageError("data.root", expected="a folder", found="none", remedy="name one")
+
+    monkeypatch.setattr(remote, "run_in_subprocess", fail)
+    result = remote.train(place, TRAINING, 1, {})
+    assert result.failure == "data.root: expected a folder; found none; name one"
+
+
+def test_a_training_reacts_to_ctrl_c_before_its_slow_imports(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "src.search.training"
+    at_import: list[object] = []
+
+    def find_spec(wanted: str, *_: object) -> None:
+        if wanted == name:
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            at_import.append((signal.getsignal(signal.SIGINT), signal.SIGINT in blocked))
+
+    commands = FakeCommands(place.working_folder / place.folder, 12)
+    monkeypatch.setattr(remote, "run_in_subprocess", commands)
+    monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(name)
+    monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=find_spec), *sys.meta_path])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited from a shell
+    assert remote.train(place, TRAINING, 1, {}).trained is not None
+    assert at_import == [(signal.default_int_handler, True)]
+
+
 def test_a_machine_reads_the_token_or_says_that_there_is_none(place: Place) -> None:
     written = "1234"
     (place.working_folder / place.folder / "token").write_text(written)
@@ -95,3 +130,14 @@ def test_a_machine_reads_the_token_or_says_that_there_is_none(place: Place) -> N
     assert remote.look(place, "other").token is None
     missing = Place(place.working_folder / "none", place.folder)
     assert remote.look(missing, "token").token is None
+
+
+def test_a_machine_tells_what_the_words_of_the_command_line_name(place: Place) -> None:
+    (place.working_folder / "pets").mkdir()
+    (place.working_folder / "own.yaml").write_text("a: 1\n")
+    words = ("own.yaml", "data.root=pets", "data.path=missing", "x" * 5000)
+    sight = remote.look(dataclasses.replace(place, words=words), "token")
+    assert sight.files == {
+        "own.yaml": hashlib.sha256(b"a: 1\n").hexdigest(),
+        "data.root=pets": "a folder",
+    }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,8 @@ from src.errors import LightshipError
 from src.forecast.candidate import Request
 from src.forecast.records import Candidate
 from src.search import page
+from src.search.engine import Ended, Retried, Training
+from src.search.halving import Halving
 from src.search.records import Limits, SearchRecord
 from src.system.signals import Stopped
 from tests.search.planted import EPOCH_S, Planted, PlantedTrials, grid_of, plan_of, search
@@ -192,6 +195,21 @@ def test_ctrl_c_stops_the_trainings_and_the_next_command_goes_on(tmp_path: Path)
     assert len(steps) == sum(len(entry.rungs) for entry in record.measured)  # none twice
 
 
+def test_a_training_that_ends_while_the_others_are_stopped_is_noted(tmp_path: Path) -> None:
+    grid = grid_of(3)
+    plan = plan_of(grid, LIMITS, seed=3)
+    trials = PlantedTrials(grid, seed=3)
+    cluster = PlantedCluster(trials, 3)
+    cluster.signals_after, cluster.too_late = 4, 1
+    with pytest.raises(Stopped):
+        search(tmp_path, trials, plan, cluster.engine())
+    assert cluster.calls_after_stop == cluster.stopped
+    assert len(trials.done) == 5
+    record = search(tmp_path, trials, plan, cluster.engine())
+    steps = [name for kind, name in trials.steps if kind == "train"]
+    assert len(steps) == sum(len(entry.rungs) for entry in record.measured)  # none twice
+
+
 def test_a_second_ctrl_c_ends_the_wait_for_checkpoints(tmp_path: Path) -> None:
     grid = grid_of(3)
     trials = PlantedTrials(grid, seed=3)
@@ -208,7 +226,8 @@ def test_without_a_machine_the_search_ends_and_the_next_command_goes_on(tmp_path
     trials = PlantedTrials(grid, seed=3)
     cluster = PlantedCluster(trials, 3)
     cluster.gone_after = 5
-    with pytest.raises(LightshipError, match="no machine of the cluster is left"):
+    message = "no machine of the cluster is left that can take a training; start one"
+    with pytest.raises(LightshipError, match=message):
         search(tmp_path / "spread", trials, plan, cluster.engine())
     assert 5 <= len(trials.done) <= 7  # those that ran have ended before
     cluster.gone_after = None
@@ -237,3 +256,56 @@ def test_nothing_is_connected_where_nothing_is_trained(tmp_path: Path) -> None:
     assert connections == 3  # once a rung
     search(tmp_path, trials, plan, cluster.engine())
     assert cluster.connections == connections
+
+
+class LateEngine:
+    """Takes the second training 900 s after the first one, which it may have retried then."""
+
+    def __init__(self, trials: PlantedTrials, *, is_retried: bool) -> None:
+        self._trials = trials
+        self._is_retried = is_retried
+
+    def train_all(self, trainings: Iterator[Training]) -> Generator[Ended | Retried]:
+        first = next(trainings)
+        self._trials.now += 900.0
+        if self._is_retried:
+            yield Retried(first)
+        for training in itertools.chain(list(trainings), [first]):
+            result = self._trials.train(
+                training.request, training.key, training.epoch, training.epochs
+            )
+            yield Ended(training, result, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("is_retried", "budget_s", "fits"),
+    # 60 s for forecasts, 900 s that have passed, 240 s for judging both. The short training takes
+    # 200 s; the long one, which has been forecast to end 20 s later, takes 920 s more if retried.
+    [(False, 1390, False), (False, 1410, True), (True, 2110, False), (True, 2130, True)],
+)
+def test_the_time_of_a_rung_that_runs_and_a_retried_training_count(
+    tmp_path: Path, *, is_retried: bool, budget_s: float, fits: bool
+) -> None:
+    grid = {"long-32px": Planted(0.9, 0.5, 0.01), "short-32px": Planted(0.9, 0.4, 0.01)}
+    plan = plan_of(grid, LIMITS, rungs=0, budget_s=budget_s)
+    first_long = (
+        seed
+        for seed in range(20)
+        if Halving(plan.models, plan.sizes, seed, plan.reduction).order[0][0] == "long"
+    )
+    plan = dataclasses.replace(plan, seed=next(first_long))
+    trials = Uneven(grid)
+    search(tmp_path, trials, plan, LateEngine(trials, is_retried=is_retried))
+    trained = {name for kind, name in trials.steps if kind == "train"}
+    assert trained == {"long-32px", *(["short-32px"] if fits else [])}
+
+
+def test_nothing_is_measured_before_trainings_of_lost_workers_have_ended(tmp_path: Path) -> None:
+    grid = grid_of(3)
+    trials = PlantedTrials(grid, seed=3)
+    cluster = PlantedCluster(trials, 3)
+    search(tmp_path, trials, plan_of(grid, LIMITS, seed=3), cluster.engine())
+    kinds = [kind for kind, _ in trials.steps]
+    assert kinds.count("wait") == cluster.connections == 3
+    before = [kinds[place - 1] for place, kind in enumerate(kinds) if kind == "judge"]
+    assert before == ["wait", *["judge"] * (len(before) - 1)]

@@ -106,7 +106,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             run_command=functools.partial(_run_with_lock, lock),
         )
         notebook = Notebook(folder, plan)
-        engine = _spread(options, report) if options.engine == "ray" else None
+        engine = None
+        if options.engine == "ray":
+            engine = _spread(options, plan.requests[0].rest, report)
         record = Search(plan, notebook, trials, report, engine=engine).run()
     atomic_files.write_text(folder / "search.md", page.markdown_page(record))
     atomic_files.write_text(folder / "search.html", page.html_page(record))
@@ -127,10 +129,16 @@ def _run_with_lock(
     return run_in_subprocess(module, words, log, kept_open=[lock, *kept_open])
 
 
-def _spread(options: SearchOptions, report: Report) -> Spread:
+def _spread(options: SearchOptions, words: tuple[str, ...], report: Report) -> Spread:
     """Return the engine for a Ray cluster, whose machines have been checked."""
-    place = Place(Path.cwd(), options.folder)
-    engine = Spread(functools.partial(connected, options.ray, place), report)
+    from src.search.occupancy import wait_for_trainings
+
+    place = Place(Path.cwd(), options.folder, words)
+    engine = Spread(
+        functools.partial(connected, options.ray, place, report),
+        report,
+        functools.partial(wait_for_trainings, options.folder, report),
+    )
     report("checking the machines")
     engine.check()
     return engine
