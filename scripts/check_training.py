@@ -80,7 +80,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def is_met(self) -> bool:
-        """Whether the aims are met."""
+        """True if the aims are met."""
         is_near = self.top1 - self.int8_top1 <= MOST_INT8_LOSS
         return self.logit_ratio < MOST_LOGIT_RATIO and is_near
 
