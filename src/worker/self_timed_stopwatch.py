@@ -15,6 +15,11 @@ from src.worker.stopwatch import Stopwatch
 _CHECK_SECONDS = 0.12
 
 
+def other_settled(runtime: SelfTimed) -> bool:
+    """Wait until the other program uses no CPU; return False if it still does at a ceiling."""
+    return wait_until_idle(runtime.cpu_seconds, _CHECK_SECONDS)
+
+
 class SelfTimedStopwatch(Stopwatch):
     """A stopwatch that asks the other program for whole turns.
 
@@ -30,9 +35,6 @@ class SelfTimedStopwatch(Stopwatch):
 
     def cpu_seconds(self) -> float:
         return time.process_time() + self._other.cpu_seconds()
-
-    def settle(self) -> bool:
-        return wait_until_idle(self._other.cpu_seconds, _CHECK_SECONDS)
 
     def peak_bytes(self) -> int:
         peak = self._other.peak_bytes()

@@ -34,7 +34,7 @@ from src.worker.idle import wait_until_idle
 from src.worker.memory_peak import peak_when_steady
 from src.worker.picture_pipeline import PicturePipeline, answered
 from src.worker.pipeline import FilePipeline, ImagePipeline
-from src.worker.self_timed_stopwatch import SelfTimedStopwatch
+from src.worker.self_timed_stopwatch import SelfTimedStopwatch, other_settled
 from src.worker.stopwatch import Stopwatch
 
 
@@ -144,7 +144,8 @@ class Worker:
         """
         if by_stopping and lifetime.end_with_parent_while_stopped():
             return protocol.Rested(idle=True, may_be_stopped=True)
-        idle = wait_until_idle() if self._held is None else self._stopwatch().settle()
+        runtime = self._runtime
+        idle = other_settled(runtime) if isinstance(runtime, SelfTimed) else wait_until_idle()
         return protocol.Rested(idle=idle, may_be_stopped=False)
 
     def energy(self, least_seconds: float, max_seconds: float) -> protocol.Spent:

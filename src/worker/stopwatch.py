@@ -12,7 +12,6 @@ from src.run.file_input import Batch
 from src.system import machine
 from src.worker import protocol
 from src.worker.energy import EnergyMeter
-from src.worker.idle import wait_until_idle
 
 WINDOW_CALLS = 3  # of a warm-up window, at least
 WINDOW_SECONDS = 0.05
@@ -48,10 +47,6 @@ class Stopwatch:
     def cpu_seconds(self) -> float:
         """Return the processor time of all that works for a call, so far."""
         return self._cpu_clock()
-
-    def settle(self) -> bool:
-        """Wait until no processor time is used; return False if it still is at a ceiling."""
-        return wait_until_idle(self._cpu_clock)
 
     def peak_bytes(self) -> int:
         """Return the peak resident memory of this process."""
