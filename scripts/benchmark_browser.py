@@ -24,6 +24,7 @@ from pathlib import Path
 
 import marked_page
 import numpy as np
+from argument_types import positive
 from numpy.typing import NDArray
 
 from src import formats as formats_known
@@ -234,20 +235,11 @@ def _parser() -> argparse.ArgumentParser:
         "runs", nargs="+", type=Path, metavar="RUN", help="an exported run's folder"
     )
     parser.add_argument("--formats", nargs="+", default=["onnx_fp32", "onnx_int8"])
-    parser.add_argument(
-        "--processes", type=_positive, default=8, help="of each file, in each place"
-    )
-    parser.add_argument("--rounds", type=_positive, default=4, help="in each process")
-    parser.add_argument("--images", type=_positive, default=128, help="test images to compare on")
+    parser.add_argument("--processes", type=positive, default=8, help="of each file, in each place")
+    parser.add_argument("--rounds", type=positive, default=4, help="in each process")
+    parser.add_argument("--images", type=positive, default=128, help="test images to compare on")
     parser.add_argument("--write", action="store_true", help="fill the table of the page")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, found {value}")
-    return value
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import marked_page
+from argument_types import positive
 
 from src import formats
 from src.benchmark.options import BenchmarkOptions
@@ -187,17 +188,10 @@ def _parser() -> argparse.ArgumentParser:
         help=f"beside {', '.join(BESIDE)}; by default all with an environment of their own",
     )
     parser.add_argument("--root", type=Path, help="folder where the copies are kept")
-    parser.add_argument("--seconds", type=_positive, default=240, help="of timing, a network")
-    parser.add_argument("--processes", type=_positive, default=8, help="of each file")
+    parser.add_argument("--seconds", type=positive, default=240, help="of timing, a network")
+    parser.add_argument("--processes", type=positive, default=8, help="of each file")
     parser.add_argument("--write", action="store_true", help="fill the table of the page")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, found {value}")
-    return value
 
 
 if __name__ == "__main__":

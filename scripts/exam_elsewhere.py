@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import emulated_arm
+from argument_types import positive
 
 from src.cli.entry_point import run_command
 from src.errors import UsageError, one_line
@@ -120,18 +121,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a zip file, or its folder")
     parser.add_argument("--machine", choices=[emulated_arm.MACHINE], default=emulated_arm.MACHINE)
     parser.add_argument("--cpu", choices=emulated_arm.PROCESSORS, default="neoverse-n1")
-    parser.add_argument("--images", type=_positive, help="the first images of the exam only")
+    parser.add_argument("--images", type=positive, help="the first images of the exam only")
     parser.add_argument(
         "--seconds", type=_seconds, help="no image but the first one is begun after it"
     )
     parser.add_argument("--output", type=Path, default=Path("measurement.json"))
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, found {text}")
-    return int(text)
 
 
 def _seconds(text: str) -> float:
