@@ -16,22 +16,21 @@ from __future__ import annotations
 import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import marked_page
 import numpy as np
 from argument_types import positive
 from numpy.typing import NDArray
+from timed_in_turn import Timed, time_in_turn
 
 from src import formats as formats_known
 from src.backends.base import Unavailable
-from src.benchmark import turn
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.schedule import rotated
 from src.benchmark.statistics.latency import Rounds, call_seconds, speedup, summarize
 from src.cli.entry_point import run_command
 from src.data.restore import data_of
@@ -40,7 +39,8 @@ from src.predict.exported import require_exported, require_known
 from src.predict.stage import softmax
 from src.run.file_input import BatchMaker
 from src.run.folder import Run
-from src.run.latency import Interval, Turn
+from src.run.latency import Interval
+from src.system import machine
 from src.worker import protocol
 from src.worker.process import Limits, WorkerError, WorkerProcess
 
@@ -51,14 +51,6 @@ PLACES = ("cpu", "browser")
 
 Images = NDArray[np.float32]  # (N, 3, H, W)
 Logits = NDArray[np.float32]  # (N, K)
-
-
-@dataclass
-class Timed:
-    """The turns of one file in one place."""
-
-    rounds: dict[int, Turn] = field(default_factory=dict)
-    warm: bool = True
 
 
 @dataclass
@@ -77,8 +69,8 @@ class FileFigures:
 
 def main() -> None:
     chosen = _parser().parse_args()
-    if chosen.write and BEGIN not in PAGE.read_text(encoding="utf-8"):
-        raise UsageError("--write", expected=f"{BEGIN} in {PAGE}", found="none", remedy="add it")
+    if chosen.write:
+        marked_page.require(PAGE, BEGIN, END)
     runs = [Run(path) for path in chosen.runs]
     options = BenchmarkOptions(rounds=chosen.rounds, processes=chosen.processes)
     try:
@@ -88,7 +80,8 @@ def main() -> None:
     except (WorkerError, Unavailable) as error:
         raise LightshipError(str(error)) from error
     setting = f"{options.processes} processes of {options.rounds} rounds"
-    lines = [*table(figures), "", f"{figures[0].note}, one thread each; {setting}."]
+    processor = f"{machine.cpu_model()} ({', '.join(machine.instruction_sets())})"
+    lines = [*table(figures), "", f"{figures[0].note}, one thread of {processor}; {setting}."]
     print("\n".join(lines))
     if chosen.write:
         marked_page.fill(PAGE, BEGIN, END, lines)
@@ -115,29 +108,22 @@ def measure(
         require_browser(name)
     images = test_images(run, most)
     files = [FileFigures(manifest.model, name, images=len(images)) for name in formats]
-    number = 0
-    for process in range(options.processes):
-        with contextlib.ExitStack() as stack:
-            places: list[tuple[Timed, WorkerProcess]] = []
-            for file in files:
-                native, browser = (_opened(stack, run, file, device, options) for device in PLACES)
-                if process == 0:
-                    compare(file, native.answer(images), browser.answer(images))
-                places += [(file.native, native), (file.browser, browser)]
-            for timed, worker in places:
-                timed.warm &= turn.warm_up(worker, images[:1], options)
-            for _ in range(options.rounds):
-                for timed, worker in rotated(places, number):
-                    timed.rounds[number], _ = turn.time_batch(worker, options, process)
-                number += 1
+    openers = [partial(_opened, run, file, device, options) for file in files for device in PLACES]
+
+    def look(process: int, workers: Sequence[WorkerProcess]) -> None:
+        for file, native, browser in zip(files, workers[::2], workers[1::2], strict=True):
+            if process == 0:
+                compare(file, native.answer(images), browser.answer(images))
         print(f"{run.name}: process {process + 1}", file=sys.stderr, flush=True)
+
+    timed = time_in_turn(openers, images[:1], options, look)
+    for file, native, browser in zip(files, timed[::2], timed[1::2], strict=True):
+        file.native, file.browser = native, browser
     return files
 
 
-def _opened(
-    stack: contextlib.ExitStack, run: Run, file: FileFigures, device: str, options: BenchmarkOptions
-) -> WorkerProcess:
-    """Load a file on a device in a new process, which the stack ends."""
+def _opened(run: Run, file: FileFigures, device: str, options: BenchmarkOptions) -> WorkerProcess:
+    """Load a file on a device in a new process."""
     manifest = run.read_manifest()
     limits = Limits(
         threads=1,
@@ -148,8 +134,11 @@ def _opened(
     maker = BatchMaker(manifest.formats[file.format].takes, manifest.preprocessing)
     folder = run.own("exports", file.format)
     worker = WorkerProcess(file.format, folder, device, limits, maker)
-    stack.enter_context(contextlib.closing(worker))
-    loaded = worker.ask(protocol.Load(classes=len(manifest.class_names)))
+    try:
+        loaded = worker.ask(protocol.Load(classes=len(manifest.class_names)))
+    except WorkerError:
+        worker.close()
+        raise
     if device == "browser":
         file.note = f"{loaded.effective['runtime']} in {loaded.effective['browser']}"
     return worker

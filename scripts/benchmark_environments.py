@@ -32,7 +32,6 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure_unless_done
 from src.cli.entry_point import run_command
 from src.data.restore import data_of
-from src.errors import UsageError
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.export.stage import export_run
@@ -54,8 +53,8 @@ LEFT_OUT = ("exports", "profile", "flipped", "measurements", "benchmark.json", "
 
 def main() -> None:
     chosen = _parser().parse_args()
-    if chosen.write and BEGIN not in PAGE.read_text(encoding="utf-8"):
-        raise UsageError("--write", expected=f"{BEGIN} in {PAGE}", found="none", remedy="add it")
+    if chosen.write:
+        marked_page.require(PAGE, BEGIN, END)
     names = list(dict.fromkeys((*BESIDE, *chosen.formats)))
     options = BenchmarkOptions(
         batch_sizes=[1],

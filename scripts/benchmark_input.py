@@ -138,6 +138,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
+    if arguments.write:
+        marked_page.require(PAGE, BEGIN, END)
     table = HEAD
     for builder in arguments.models:
         with tempfile.TemporaryDirectory(prefix="lightship-") as folder:

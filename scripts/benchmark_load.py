@@ -62,6 +62,8 @@ def main() -> None:
         LightshipError: a measurement failed.
     """
     chosen = _parser().parse_args()
+    if chosen.write:
+        marked_page.require(PAGE, BEGIN, END)
     runs = [Run.open(folder) for folder in chosen.runs]
     records = [(run, measured(run, chosen)) for run in runs]
     lines = [*table(records), "", *sources(records)]

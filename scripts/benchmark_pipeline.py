@@ -88,6 +88,8 @@ def main() -> None:
     chosen = parser.parse_args()
     if unknown := set(chosen.models) - set(MODELS):
         parser.error(f"--models: expected some of {', '.join(MODELS)}, found {', '.join(unknown)}")
+    if chosen.page != "-":
+        marked_page.require(Path(chosen.page), BEGIN, END)
     try:
         measured = [
             (width, measurement(chosen, model, width))

@@ -115,6 +115,8 @@ def main() -> None:
         record = one(chosen.measure)
         atomic_files.write_json(file_of(chosen.root, chosen.measure), as_dict(record))
         return
+    if chosen.page != "-":
+        marked_page.require(Path(chosen.page), BEGIN, END)
     names = chosen.names or every_name()
     for number, name in enumerate(names, 1):
         if not file_of(chosen.root, name).is_file():
@@ -187,6 +189,7 @@ def one(name: str, side: int = SIDE) -> Candidate:
             turn_seconds=0.2,
             max_seconds=10,
             warmup_seconds=0.3,
+            loads_at_once=2,  # the time to load is not in the table
             memory=False,
             pipeline=False,
         )
@@ -230,7 +233,8 @@ def table(candidates: list[Candidate]) -> list[str]:
         each.status == "ok" and all(file.status == "ok" for file in each.files)
         for each in candidates
     )
-    cpu, threads = machine.cpu_model(), machine.usable_cores()
+    cpu = f"{machine.cpu_model()} ({', '.join(machine.instruction_sets())})"
+    threads = machine.usable_cores()
     return [
         f"{whole} of {len(candidates)} networks work in every default format. Batch 1, {SIDE} "
         f"pixels, random weights, {threads} threads of {cpu}.",

@@ -127,9 +127,7 @@ def main() -> None:
     parser.add_argument("--only-table", action="store_true", help="train nothing")
     parser.add_argument("--again", action="store_true", help="make known figures anew")
     chosen = parser.parse_args()
-    text = chosen.page.read_text(encoding="utf-8") if chosen.page.is_file() else ""
-    if BEGIN not in text or END not in text:  # now, and not after an hour of training
-        sys.exit(f"error: --page: expected a page with the marks of the table, found {chosen.page}")
+    marked_page.require(chosen.page, BEGIN, END)
     try:
         figures = Figures(chosen.figures)
     except msgspec.MsgspecError as error:

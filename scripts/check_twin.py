@@ -53,9 +53,7 @@ def main() -> None:
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "quantization.md")
     chosen = parser.parse_args()
-    text = chosen.page.read_text(encoding="utf-8") if chosen.page.is_file() else ""
-    if BEGIN not in text or END not in text:  # now, and not after hours
-        sys.exit(f"error: --page: expected a page with the marks of the table, found {chosen.page}")
+    marked_page.require(chosen.page, BEGIN, END)
     root = chosen.root.resolve()
     cells = [
         {"setting": setting, "network": network, "seed": seed, **cell(root, setting, network, seed)}

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from src.system import atomic_files
 
 
+def require(page: Path, begin: str, end: str) -> None:
+    """End the command with one line unless a page has each mark once, in this order.
+
+    It is called before the minutes or hours of work that the page is filled with.
+    """
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        sys.exit(
+            f"error: --page: expected a page with the marks of the table, {begin} and {end}, "
+            f"once each; found {page}"
+        )
+
+
 def fill(page: Path, begin: str, end: str, lines: Sequence[str]) -> None:
     """Replace the lines between the marks of a page; the rest of it stays.
 
-    Raises:
-        ValueError: the page has no such marks, so the rest of it would be lost.
+    A page without the marks ends the command, or the rest of the page would be lost.
     """
-    text = page.read_text(encoding="utf-8")
-    before, found, rest = text.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise ValueError(f"{page} lacks the marks {begin} and {end}")
+    require(page, begin, end)
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    after = rest.partition(end)[2]
     atomic_files.write_text(page, "\n".join([before + begin, "", *lines, "", end + after]))

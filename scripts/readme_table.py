@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from src.system import atomic_files
+import marked_page
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "README.md"
@@ -56,8 +56,8 @@ def main() -> None:
     parser.add_argument("--page", default=str(PAGE), help="file with the marks, or - to print")
     chosen = parser.parse_args()
     page = None if chosen.page == "-" else Path(chosen.page)
-    if page and not has_marks(page):  # before an hour of training
-        sys.exit(f"error: --page: expected a file with the marks of the table, found {page}")
+    if page:
+        marked_page.require(page, BEGIN, END)
     with tempfile.TemporaryDirectory() as scratch:
         root = (chosen.root or Path(scratch)).resolve()
         runs = chosen.runs or [trained(model, root) for model in models()]
@@ -65,21 +65,8 @@ def main() -> None:
     if page is None:
         print("\n".join(lines))
         return
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    after = rest.split(END)[1]
-    text = "\n".join([BEGIN, "", *lines, "", END])
-    atomic_files.write_text(page, before + text + after)
+    marked_page.fill(page, BEGIN, END, lines)
     print(page)
-
-
-def has_marks(page: Path) -> bool:
-    """Return whether the page has the two marks, once each and in order."""
-    text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    return re.fullmatch(f"(?s){_without(BEGIN)}{BEGIN}{_without(BEGIN)}{END}.*", text) is not None
-
-
-def _without(mark: str) -> str:
-    return f"(?:(?!{mark}).)*"
 
 
 def models() -> list[str]:

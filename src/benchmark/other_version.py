@@ -36,7 +36,8 @@ from src.system.ranges import (
     PositiveInt,
     require_ranges,
 )
-from src.worker.process import EVALUATION_BATCH, Limits
+from src.worker.call_size import EVALUATION_BATCH
+from src.worker.process import Limits
 
 # A worker imports them, so the other environment has them in the same versions.
 _OF_WORKERS = ("msgspec", "numpy", "pillow")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ LEAST_ROUNDS = 3
 # Rounds of pipelines in each process. They take the last part of its time, a few seconds.
 PIPELINE_ROUNDS = 4
 PIPELINE_PART = 0.25  # of the part of a batch size
+
+Item = TypeVar("Item")
 
 
 class Schedule:
@@ -212,8 +215,8 @@ def _precision_is_checked(process: int) -> bool:
     return since >= 0 and since % PROCESSES_BETWEEN_CHECKS == 0
 
 
-def rotated(rows: Sequence[Row], number: int) -> list[Row]:
-    """Return the rows in the order of one round.
+def rotated(rows: Sequence[Item], number: int) -> list[Item]:
+    """Return rows, or anything else that is timed in turn, in the order of one round.
 
     Round 0 is A B C, round 1 is C B A, and round 2 starts with the next row: B C A. So no row
     always follows the same row or always comes first.

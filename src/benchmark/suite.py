@@ -36,7 +36,8 @@ from src.run.results import VERSION, Results
 from src.run.rounds import Rounds
 from src.run.row import RowFigures
 from src.system.console import Report
-from src.worker.process import EVALUATION_BATCH, Limits
+from src.worker.call_size import EVALUATION_BATCH
+from src.worker.process import Limits
 
 Images = NDArray[np.float32]
 

@@ -36,7 +36,7 @@ from src.run.row import Row
 from src.shipped import accuracy, machine
 from src.shipped.exam_files import ANSWERS, FACTS, FOLDER, INPUTS, VERSION, ExamError
 from src.shipped.measure import Process
-from src.worker.process import EVALUATION_BATCH
+from src.worker.call_size import images_per_call
 
 Logits = NDArray[np.float32]  # (n, K)
 Files = dict[str, bytes]  # by name
@@ -210,6 +210,7 @@ def _facts(
     kind, row = formats.get(shipped.name), shipped.row
     results = run.read_benchmark() if run.benchmark.is_file() else None
     cell = row.cell(1) if row else None
+    side = manifest.preprocessing.image_size
     max_drop = results.options.max_accuracy_drop if results else BenchmarkOptions.max_accuracy_drop
     return {
         "schema_version": VERSION,
@@ -223,7 +224,7 @@ def _facts(
         "dataset": data_of(run).dataset_name,
         "split": "test",
         "decoder": shipped.decoder,
-        "batch": 1 if kind.mixes_batch else EVALUATION_BATCH,
+        "batch": images_per_call(side * side, "cpu", mixes_batch=kind.mixes_batch),
         "tolerance": shipped.tolerance,
         "max_drop": max_drop,
         "measured_verdict": row.verdict if row else None,

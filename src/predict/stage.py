@@ -16,7 +16,7 @@ from src.predict.exported import ExportedFile, NonFiniteLogitsError
 from src.predict.images import LoadedImage
 from src.predict.options import OnError
 from src.system.console import Report
-from src.worker.process import EVALUATION_BATCH
+from src.worker.call_size import EVALUATION_BATCH
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,11 @@ from src.system.emulation import Restriction
 from src.system.subprocesses import resident_bytes
 from src.worker import nvml, protocol, stopping
 from src.worker.answer import UnusableAnswer
+from src.worker.call_size import images_per_call
 
 _ROOT = Path(src.__file__).parent.parent
-EVALUATION_BATCH = 64  # batch size of evaluation and prediction
 MOST_MESSAGE_BYTES = 32_000_000  # of image files in one request, or a single larger file
+_CHANNELS = 3  # of an image
 _POLL_SECONDS = 0.2  # between two checks of a worker that has not answered yet
 
 
@@ -117,6 +118,7 @@ class WorkerProcess:
         self._limits = limits
         self._batch_maker = batch_maker
         self._mixes_batch = kind.mixes_batch
+        self._device = device
         self._device_memory = nvml.GrowthMeter() if device == "cuda" and limits.exclusive else None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
         self._connection, worker_connection = Pipe()
@@ -260,15 +262,16 @@ class WorkerProcess:
     def answer(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Return logits (N, K) for images, independent of the other images of their batch.
 
-        A runtime may use other kernels for another batch size, which changes the last bits. So the
-        batch size is always the same, and a smaller batch is filled up with its last image.
-        Evaluation and prediction both call this, so an image has the same logits in both.
+        All calls have the same number of images, :func:`images_per_call`, and a smaller batch is
+        filled up with its last image. Evaluation and prediction both call this, so an image has
+        the same logits in both.
 
         Raises:
             NotFiniteError: the logits of some images are not finite; all batches were run.
             WorkerError: the request failed.
         """
-        size = 1 if self._mixes_batch else EVALUATION_BATCH
+        pixels = images[0].size // _CHANNELS if len(images) else 0
+        size = images_per_call(pixels, self._device, mixes_batch=self._mixes_batch)
         answers, not_finite = [], []
         for start in range(0, len(images), size):
             batch = images[start : start + size]

@@ -17,7 +17,8 @@ from src.data.restore import data_of
 from src.predict.stage import softmax
 from src.run.folder import Run
 from src.worker import protocol
-from src.worker.process import EVALUATION_BATCH, Limits, WorkerProcess
+from src.worker.call_size import EVALUATION_BATCH
+from src.worker.process import Limits, WorkerProcess
 from tests.support import photos
 from tests.support.warm_command import command
 

@@ -16,7 +16,8 @@ from src.cli.commands.predict import main
 from src.errors import LightshipError, UsageError
 from src.run.folder import Run
 from src.run.layout import as_dict
-from src.worker.process import EVALUATION_BATCH, WorkerProcess
+from src.worker.call_size import EVALUATION_BATCH
+from src.worker.process import WorkerProcess
 from tests.deployment.conftest import FORMATS, MORE_FORMATS, Evaluation, evaluate
 
 Evaluated = Callable[[str], Evaluation]

@@ -30,7 +30,7 @@ from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError
 from src.predict import exported
 from src.predict.growing_file import GrowingFile
-from src.worker.process import EVALUATION_BATCH
+from src.worker.call_size import EVALUATION_BATCH
 from tests.conftest import ROOT
 from tests.support import photos
 

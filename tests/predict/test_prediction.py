@@ -20,7 +20,7 @@ from src.predict.stage import Prediction, predictions, softmax
 from src.run.facts import PreprocessingFacts
 from src.run.layout import as_dict
 from src.run.reading import convert
-from src.worker.process import EVALUATION_BATCH
+from src.worker.call_size import EVALUATION_BATCH
 from tests.support import photos
 
 

@@ -151,7 +151,7 @@ def test_a_page_without_its_two_marks_is_refused_before_anything_is_read(
     page.write_text(text.format(BEGIN=BEGIN, END=END))
     ended = make("nowhere", "--page", page)
     assert ended.returncode == 1
-    assert "expected a file with the marks of the table" in ended.stderr
+    assert "expected a page with the marks of the table" in ended.stderr
 
 
 def test_a_run_that_was_kept_is_not_trained_again(
@@ -169,7 +169,8 @@ def test_a_run_that_was_kept_is_not_trained_again(
 
 
 def test_every_network_is_in_the_table_by_default() -> None:
+    import marked_page
     import readme_table
 
     assert readme_table.models() == ["convnext_t", "densenet121", "efficientnet_b0", "resnet34"]
-    assert readme_table.has_marks(readme_table.PAGE)
+    marked_page.require(readme_table.PAGE, readme_table.BEGIN, readme_table.END)
