@@ -261,8 +261,7 @@ HOSTILE = {
     "decompression bomb": Hostile(whole(bomb()), ("415",)),
     "truncated JPEG": Hostile(whole(truncated_jpeg()), ("415",)),
     "declared too large": Hostile(declared_too_large, ("413",)),
-    # The connection may be closed before the client has read the answer.
-    "chunked too large": Hostile(chunked_too_large, ("413", NOTHING)),
+    "chunked too large": Hostile(chunked_too_large, ("413",)),
     "slow head": Hostile(slow_head, (NOTHING,)),
     "slow body": Hostile(slow_body, ("408",)),
     "never reads": Hostile(never_reads, (NOTHING,)),

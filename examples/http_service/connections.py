@@ -6,9 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
+import h11
 import uvicorn
+from lingering import Lingering
 from settings import Settings
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -18,18 +20,21 @@ class Guarded(H11Protocol):
 
     uvicorn waits without end for a head, and for a client that does not read its answer; an
     application sees neither. ``head_seconds`` bounds both, an idle connection, and the rest of a
-    body that the application has answered without reading it.
+    body that the application has answered without reading it. A client that is still sending has
+    this time to read the answer: see :class:`Lingering`.
 
     When there are too many connections, the oldest that waits for its client gives its place to the
     new one. So idle and stalled clients do not keep others out, however many they are.
     """
 
     settings: Settings
+    _lingering: Lingering
     _timer: asyncio.TimerHandle | None = None
     began = 0.0  # by the loop's clock
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self._lingering = Lingering(transport, self._is_sending, self._restart)
+        super().connection_made(cast("asyncio.Transport", self._lingering))
         transport.set_write_buffer_limits(high=0)  # so that writing pauses for any unread byte
         self.began = self.loop.time()
         self._restart()
@@ -41,6 +46,8 @@ class Guarded(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering.lingers:
+            return
         super().data_received(data)
         if not self._has_deadline():
             self._stop()
@@ -60,6 +67,10 @@ class Guarded(H11Protocol):
             self._restart()
         else:
             self._stop()
+
+    def _is_sending(self) -> bool:
+        """True within a body, and after what is no HTTP, whose end is not known."""
+        return self.conn.their_state in {h11.SEND_BODY, h11.ERROR}
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

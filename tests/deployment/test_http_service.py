@@ -158,6 +158,29 @@ def test_a_client_that_sends_its_body_slowly_is_cut_off(port: int) -> None:
     assert 0.4 < time.monotonic() - began < 10
 
 
+def test_a_client_that_goes_on_sending_gets_its_answer_and_is_cut_off(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(request(b"", length=90_000))
+        end = time.monotonic() + 0.8  # the answer comes after 0.5 s, and is read after that
+        while time.monotonic() < end:
+            connection.sendall(b"x")
+            time.sleep(0.02)
+        assert answer_of(connection)[0] == 408
+        end = time.monotonic() + 10
+        with pytest.raises(ConnectionError):  # noqa: PT012  # the system tells it late
+            while time.monotonic() < end:
+                connection.sendall(b"x")
+                time.sleep(0.02)
+
+
+def test_a_client_that_reads_after_it_has_sent_too_much_gets_its_answer(port: int) -> None:
+    head = b"POST /classify HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+    content = head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 30
+    assert ask(port, content, more=chunk * 30)[0] == 413
+    assert ask(port, b"no HTTP\r\n\r\n" + bytes(500_000), more=bytes(500_000))[0] == 400
+
+
 def test_a_client_that_sends_its_head_slowly_is_cut_off(port: int) -> None:
     assert ask(port, b"")[0] == 0
     assert ask(port, b"POST /classify HTTP/1.1\r\nHo", more=b"st: x\r\n")[0] == 0
