@@ -50,7 +50,9 @@ from src.run.folder import Run
 from src.run.latency import Interval
 from src.system import machine
 from src.worker import protocol
-from src.worker.process import Limits, WorkerError, WorkerProcess
+from src.worker.errors import WorkerError
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "forecast.md"
 BEGIN = "<!-- made by scripts/check_forecast.py: begin -->"

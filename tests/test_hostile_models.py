@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from src.worker import protocol
-from src.worker.process import Limits, WorkerError, WorkerProcess
+from src.worker.errors import WorkerError
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 
 
 @contextlib.contextmanager

@@ -93,7 +93,7 @@ def test_a_file_that_may_be_anybodys_is_loaded_by_a_format_only(path: Path) -> N
     assert not found & set(LOADS_FOREIGN)
     # ``_format.load`` is a format's; the worker is the process that holds the file.
     asks = any(name.endswith(("format.load", ".get(name).load")) for name in found)
-    assert asks == (inside == ("worker", "server.py"))
+    assert asks == (inside == ("worker", "worker.py"))
 
 
 @pytest.mark.parametrize(

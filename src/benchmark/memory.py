@@ -22,7 +22,9 @@ from src.run.latency import Memory
 from src.system import machine
 from src.system.console import Report
 from src.worker import protocol
-from src.worker.process import Limits, WorkerError, WorkerProcess
+from src.worker.errors import WorkerError
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 
 if TYPE_CHECKING:
     from src.benchmark.row import Row

@@ -9,7 +9,7 @@ from pathlib import Path
 from src.benchmark.row import Row
 from src.system.console import Report
 from src.system.cpuid_mask import InstructionSet
-from src.worker.process import Limits
+from src.worker.guarded_process import Limits
 
 
 @contextmanager

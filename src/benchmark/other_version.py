@@ -37,7 +37,7 @@ from src.system.ranges import (
     require_ranges,
 )
 from src.worker.call_size import EVALUATION_BATCH
-from src.worker.process import Limits
+from src.worker.guarded_process import Limits
 
 # A worker imports them, so the other environment has them in the same versions.
 _OF_WORKERS = ("msgspec", "numpy", "pillow")
@@ -244,8 +244,8 @@ def _compared(pair: Pair, options: VersionOptions) -> ComparedFile:
         format=name,
         status="ok",
         runtimes=[row.runtime or "unknown" for row in pair],
-        here=summarize(size, here.rounds[size]),
-        there=summarize(size, there.rounds[size], speedup=speed),
+        here=summarize(size, here.latency.rounds[size]),
+        there=summarize(size, there.latency.rounds[size], speedup=speed),
         speed=speed,
         changed=len(score.accuracy.paired.flips),
         accuracy=score.accuracy,

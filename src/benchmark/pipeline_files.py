@@ -22,7 +22,7 @@ from src.run.pipeline import REFERENCE, Decoder
 from src.shipped.decoder_names import PACKAGES
 from src.shipped.jpeg_decoders import MissingDecoderError, load
 from src.worker.answer import Logits
-from src.worker.process import Limits
+from src.worker.guarded_process import Limits
 
 
 class Decoded(NamedTuple):

@@ -14,26 +14,28 @@ from numpy.typing import NDArray
 
 from src import formats
 from src.backends.base import Unavailable
-from src.benchmark import row_figures, turn
+from src.benchmark import row_figures
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.row_embedded import RowEmbedded
 from src.benchmark.row_instruction_sets import RowInstructionSets
+from src.benchmark.row_latency import RawLatency, RowLatency
 from src.benchmark.row_memory import RowMemory
 from src.benchmark.row_pipeline import PipelineFiles, RowPipeline
 from src.benchmark.row_processes import RowProcesses
 from src.benchmark.statistics import fidelity
-from src.benchmark.statistics.latency import speedup, summarize
 from src.benchmark.statistics.scorecard import Scorecard
 from src.benchmark.statistics.verdict import with_same
 from src.run import row as records
 from src.run.file_input import BatchMaker
-from src.run.latency import Cell, Interval, RuntimeSpeedup, Turn
+from src.run.latency import Cell, Interval
 from src.run.manifest import Export
 from src.run.record import Device
 from src.run.rounds import MeasuredRow, named, numbered
 from src.system import machine
 from src.worker.answer import Logits
-from src.worker.process import Limits, WorkerError, WorkerProcess
+from src.worker.errors import WorkerError
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 
 Images = NDArray[np.float32]
 
@@ -68,14 +70,10 @@ class Row:
         self.figures = row_figures.exported(name, device, export)
         self._written = export.files
         self._processes: RowProcesses | None = None
-        self._held: tuple[int, int] | None = None  # (process, batch size) that is ready to time
-        self.rounds: dict[int, dict[int, Turn]] = {}  # by batch size, then by round
-        self._warm: dict[int, bool] = {}  # by batch size: every process reached a steady speed
-        self._joules: dict[int, float | None] = {}  # by batch size: per image, on a GPU
+        self.latency = RowLatency(on_gpu=device == "cuda")
         self.memory = RowMemory()
         self._exports: Path | None = None
         self._reference_images: Images | None = None
-        self._settled = True  # used no CPU between its turns
         self.classes = len(class_names)
         self.scorecard = Scorecard(class_names)
         self.pipeline = RowPipeline()
@@ -111,20 +109,14 @@ class Row:
         def load_and_check() -> None:
             present = self.files_now(exports)
             self._set(**present._asdict())
-            missing = [path for path, sha256 in present.sha256.items() if sha256 is None]
-            self._fail_if(f"{', '.join(missing)} of the export is missing" if missing else None)
-            self._fail_if(None if present.size_bytes else "the export is empty")
+            self._fail_if(row_figures.problem_of(present))
             if self.device == "cuda" and not machine.may_have_gpu():
                 # No process is started: it would import a runtime only to find this out.
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
+            folder, python = exports / self.name, self._python
             self._processes = RowProcesses(
                 lambda: WorkerProcess(
-                    self.name,
-                    exports / self.name,
-                    self.device,
-                    limits,
-                    self.batch_maker,
-                    python=self._python,
+                    self.name, folder, self.device, limits, self.batch_maker, python=python
                 ),
                 self.classes,
                 reference,
@@ -169,30 +161,8 @@ class Row:
         self._try(lambda: self._fail_if(fidelity.mismatch(logits, baseline, self.tolerance)))
 
     def time(self, images: Images, number: int, options: BenchmarkOptions) -> None:
-        """Time a batch for one turn.
-
-        The first turn of a process at a batch size also sends the batch and warms up.
-
-        Args:
-            images: (N, 3, H, W).
-            number: number of the round.
-            options: length of a turn and of the warm-up.
-        """
-        size = len(images)
-
-        def time_one_turn() -> None:
-            worker, process = self._worker(), self._started().number
-            if self._held != (process, size):
-                warm = turn.warm_up(worker, images, options)
-                self._warm[size] = self._warm.get(size, True) and warm
-                if self.device == "cuda" and size not in self._joules:
-                    self._joules[size] = turn.joules_per_image(worker, size)
-                self._held = process, size
-            timed, settled = turn.time_batch(worker, options, process)
-            self.rounds.setdefault(size, {})[number] = timed
-            self._settled &= settled
-
-        self._try(time_one_turn)
+        """Time a batch (N, 3, H, W) for one turn, of the round with this number."""
+        self._try(lambda: self.latency.time(self._started(), images, number, options))
 
     def time_pipeline(self, files: PipelineFiles, number: int, options: BenchmarkOptions) -> None:
         """Time one turn from the bytes of image files to their labels."""
@@ -205,7 +175,7 @@ class Row:
 
     def speedup(self, other: Row, size: int) -> Interval | None:
         """Return how many times faster this row is than ``other``; None with too few rounds."""
-        return speedup(other.rounds.get(size, {}), self.rounds.get(size, {}))
+        return self.latency.over(other.latency, size)
 
     def end_timing(self) -> None:
         """Read the profile and the load times, and check that the files did not change."""
@@ -217,9 +187,7 @@ class Row:
         """Return the raw measurement, from which :meth:`finish` computes the figures."""
         return MeasuredRow(
             figures=self.figures,
-            rounds=named({size: named(rounds) for size, rounds in self.rounds.items()}),
-            warm=named(self._warm),
-            joules=named(self._joules),
+            **self.latency.raw()._asdict(),
             memory=named(self.memory.peaks),
             scorecard=self.scorecard.raw(),
             pipeline=self.pipeline.raw(),
@@ -230,9 +198,7 @@ class Row:
     def restore(self, raw: MeasuredRow) -> None:
         """Restore what :meth:`raw` returned; no process is started."""
         self.figures = raw.figures
-        self.rounds = {int(size): numbered(rounds) for size, rounds in raw.rounds.items()}
-        self._warm = numbered(raw.warm)
-        self._joules = numbered(raw.joules)
+        self.latency.restore(RawLatency(raw.rounds, raw.warm, raw.joules))
         self.memory.peaks = numbered(raw.memory)
         self.scorecard.restore(raw.scorecard)
         self.pipeline.restore(raw.pipeline)
@@ -270,7 +236,7 @@ class Row:
                 accuracy=score.accuracy,
                 verdict=score.verdict,
                 instruction_sets=self.instruction_sets.figures(max_drop, is_fp32=is_fp32),
-                latency=[self._cell(size, baseline, counterpart) for size in self.rounds],
+                latency=[self._cell(size, baseline, counterpart) for size in self.latency.rounds],
                 pipeline=self.pipeline.figures(over, max_drop),
                 embedded=self.embedded.figures(self.pipeline, over, max_drop),
             )
@@ -280,21 +246,10 @@ class Row:
 
     def _cell(self, size: int, baseline: Row | None, counterpart: Row | None) -> Cell:
         """Return the figures at one batch size."""
-        return summarize(
-            size,
-            self.rounds[size],
-            warm=self._warm[size],
-            joules_per_image=self._joules[size] if self.device == "cuda" else None,
-            speedup=None if baseline in {None, self} else self.speedup(baseline, size),
-            speedup_same_runtime=self._speedup_same_runtime(counterpart, size),
-            peak_memory=self.memory.peaks.get(size),
-        )
-
-    def _speedup_same_runtime(self, counterpart: Row | None, size: int) -> RuntimeSpeedup | None:
-        gain = self.speedup(counterpart, size) if counterpart else None
-        if counterpart is None or gain is None:
-            return None
-        return RuntimeSpeedup(format=counterpart.name, **msgspec.structs.asdict(gain))
+        gain = None if baseline in {None, self} else self.speedup(baseline, size)
+        other = counterpart
+        same_runtime = self.latency.over_format(other.name, other.latency, size) if other else None
+        return self.latency.cell(size, gain, same_runtime, self.memory.peaks.get(size))
 
     def _read_last_figures(self) -> None:
         processes = self._started()
@@ -302,7 +257,7 @@ class Row:
             profile=processes.finish(),
             load_seconds=statistics.median(processes.load_seconds),
             loads_seconds=processes.load_seconds,
-            idle_between_turns=self._settled and self.pipeline.settled,
+            idle_between_turns=self.latency.settled and self.pipeline.settled,
         )
 
     def _require_unchanged(self) -> None:

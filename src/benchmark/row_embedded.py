@@ -23,7 +23,9 @@ from src.run.record import Status
 from src.run.rounds import named, numbered
 from src.worker import protocol
 from src.worker.answer import Logits
-from src.worker.process import Limits, WorkerError, WorkerProcess
+from src.worker.errors import WorkerError
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 
 
 class RowEmbedded:

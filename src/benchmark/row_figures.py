@@ -17,7 +17,8 @@ from src.run.manifest import Export
 from src.run.record import Device
 from src.run.row import RowFigures, Trace
 from src.worker import protocol
-from src.worker.process import WorkerError, WorkerProcess
+from src.worker.errors import WorkerError
+from src.worker.process import WorkerProcess
 
 MOST_TENSORS = 15  # that the report lists
 
@@ -64,6 +65,14 @@ def of_files(folder: Path, written: list[ExportedFile]) -> FileFigures:
         size_bytes=sum(file.bytes or 0 for file in present) or None,
         as_exported=fingerprint.change(written, present) is None,
     )
+
+
+def problem_of(files: FileFigures) -> str | None:
+    """Describe files that are missing or empty; None if there is no such problem."""
+    missing = [path for path, sha256 in files.sha256.items() if sha256 is None]
+    if missing:
+        return f"{', '.join(missing)} of the export is missing"
+    return None if files.size_bytes else "the export is empty"
 
 
 def with_trace(figures: RowFigures, worker: Worker, folder: Path) -> RowFigures:

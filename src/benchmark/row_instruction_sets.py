@@ -24,7 +24,9 @@ from src.system import emulation
 from src.system.cpuid_mask import CannotHideError, InstructionSet
 from src.worker import protocol
 from src.worker.answer import Logits
-from src.worker.process import Limits, TimedOutError, WorkerError, WorkerProcess
+from src.worker.errors import TimedOutError, WorkerError
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 
 # A file of machine code has the instructions of the processor that it was compiled on. It ignores
 # a hidden instruction set, and an older processor cannot run it.

@@ -11,7 +11,7 @@ from src.backends.base import Unavailable
 from src.benchmark.row_processes import RowProcesses
 from src.run.latency import Memory
 from src.worker import protocol
-from src.worker.process import WorkerError
+from src.worker.errors import WorkerError
 
 Images = NDArray[np.float32]
 

@@ -26,7 +26,8 @@ from src.run.pipeline import (
 from src.run.rounds import named, numbered
 from src.worker import protocol
 from src.worker.answer import Logits
-from src.worker.process import WorkerError, WorkerProcess
+from src.worker.errors import WorkerError
+from src.worker.process import WorkerProcess
 
 FILES = 4  # of a turn, each taken equally often
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from src.benchmark.statistics import fidelity
 from src.run.row import Profile
 from src.worker import protocol
-from src.worker.process import WorkerError, WorkerProcess
+from src.worker.errors import WorkerError
+from src.worker.process import WorkerProcess
 
 Images = NDArray[np.float32]
 

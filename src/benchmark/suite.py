@@ -37,7 +37,7 @@ from src.run.rounds import Rounds
 from src.run.row import RowFigures
 from src.system.console import Report
 from src.worker.call_size import EVALUATION_BATCH
-from src.worker.process import Limits
+from src.worker.guarded_process import Limits
 
 Images = NDArray[np.float32]
 

@@ -12,7 +12,8 @@ from src.benchmark.environment.interference import Observation
 from src.benchmark.options import BenchmarkOptions
 from src.run.latency import Turn
 from src.worker import protocol
-from src.worker.process import WorkerError, WorkerProcess
+from src.worker.errors import WorkerError
+from src.worker.process import WorkerProcess
 
 WARM = 0.02  # share within which two windows of the warm-up must agree
 # A GPU's energy counter is updated about ten times a second, and a turn is about as short as one

@@ -20,7 +20,9 @@ from src.run.manifest import Manifest
 from src.system import machine
 from src.worker import protocol
 from src.worker.answer import UnusableAnswer, logits_of
-from src.worker.process import Limits, NotFiniteError, WorkerError, WorkerProcess
+from src.worker.errors import NotFiniteError, WorkerError
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 
 if TYPE_CHECKING:
     from PIL import Image

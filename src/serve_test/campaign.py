@@ -17,7 +17,7 @@ from src.serve_test import judgement
 from src.serve_test.slot import Generating, Open, Slot
 from src.serve_test.state import State
 from src.system.console import Report
-from src.worker.process import WorkerError
+from src.worker.errors import WorkerError
 
 _FIRST_SHARE = 0.7  # of what calls of the largest batch could answer, to begin with
 _FIRST_WEIGHT = 2  # of the first run's time, which takes more probes

@@ -37,7 +37,9 @@ from src.serve_test.state import State
 from src.serve_test.storage import Storage
 from src.serve_test.streams import ProcessStreams
 from src.system.console import Report
-from src.worker.process import Limits, WorkerError, WorkerProcess
+from src.worker.errors import WorkerError
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 
 DEFAULT_LIMIT = 10  # times the median of a single call
 _MOST_SECONDS = 1e12  # in the record

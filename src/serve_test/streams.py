@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from src.serve_test.open_loop import Done
 from src.worker import protocol
-from src.worker.process import WorkerError, WorkerProcess
+from src.worker.errors import WorkerError
+from src.worker.process import WorkerProcess
 
 _WARM_UP_TOLERANCE = 0.05
 _WARM_UP_SECONDS = 3.0

@@ -1,81 +1,28 @@
-"""A worker process as its parent sees it: start, requests, limits and end."""
+"""A worker as its parent sees it: requests, and images in and logits out."""
 
 from __future__ import annotations
 
 import itertools
 import os
-import signal
-import subprocess
-import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-import src
 from src import formats
 from src.backends.base import Unavailable
-from src.errors import one_line
 from src.run.file_input import Batch, BatchMaker, NotPixelsError
 from src.system import emulation
 from src.system.cpuid_mask import CannotHideError, InstructionSet
 from src.system.emulation import Restriction
-from src.system.subprocesses import resident_bytes
-from src.worker import nvml, protocol, stopping
-from src.worker.answer import UnusableAnswer
+from src.worker import nvml, protocol, stopping, wire
 from src.worker.call_size import images_per_call
+from src.worker.errors import NotFiniteError, WorkerError
+from src.worker.guarded_process import GuardedProcess, Limits
 
-_ROOT = Path(src.__file__).parent.parent
 MOST_MESSAGE_BYTES = 32_000_000  # of image files in one request, or a single larger file
 _CHANNELS = 3  # of an image
-_POLL_SECONDS = 0.2  # between two checks of a worker that has not answered yet
-
-
-class WorkerError(Exception):
-    """A worker raised an error, died or exceeded a limit; the message is one line."""
-
-
-class TimedOutError(WorkerError):
-    """A worker exceeded the time limit of an answer."""
-
-
-class NotFiniteError(WorkerError):
-    """The logits of some images are not finite; the logits of the others are valid.
-
-    Args:
-        images: positions of these images in the batch.
-    """
-
-    def __init__(self, images: Sequence[int]) -> None:
-        super().__init__(str(UnusableAnswer.not_finite(tuple(images))))
-        self.images = tuple(images)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits and scheduling of one worker.
-
-    Args:
-        threads: number of intra-op threads.
-        answer_seconds: time limit of one answer; a worker that exceeds it is killed.
-        resident_bytes: memory limit; a worker that exceeds it is killed.
-        group: prefix of the options that set these limits, for messages.
-        high_priority: run at the highest priority if the system allows it, for timing.
-        exclusive: no other worker is used at the same time, so the growth of the GPU's memory is
-            this worker's, and it is metered.
-    """
-
-    threads: int
-    answer_seconds: float
-    resident_bytes: int
-    group: str = "benchmark."
-    high_priority: bool = True
-    exclusive: bool = False
 
 
 class WorkerProcess:
@@ -112,53 +59,35 @@ class WorkerProcess:
         self.emulator = emulator.name if emulator else None
         # On a GPU and in a browser, what spins is not this process alone.
         self._may_be_stopped = stopping.IS_POSSIBLE and device == "cpu" and emulator is None
-        self._is_stopped = False
         kind = formats.get(name)
-        interpreter = python or kind.python()
-        self._limits = limits
         self._batch_maker = batch_maker
         self._mixes_batch = kind.mixes_batch
         self._device = device
         self._device_memory = nvml.GrowthMeter() if device == "cuda" and limits.exclusive else None
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
-        self._connection, worker_connection = Pipe()
-        command = [
-            *(emulator.command if emulator else ()),
-            str(interpreter),
-            "-m",
-            "src.worker.server",
-            name,
-            str(folder),
-            device,
-        ]
-        with worker_connection:
-            self._process = subprocess.Popen(
-                [
-                    *command,
-                    str(limits.threads),
-                    str(worker_connection.fileno()),
-                    "high" if limits.high_priority else "normal",
-                ],
-                pass_fds=[worker_connection.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log,
-                cwd=_ROOT,
-                # A group of its own: the kernel sends SIGHUP to a group that loses its terminal's
-                # shell while a process of it is stopped, and that must not end this command.
-                process_group=0 if self._may_be_stopped else None,
-                # Runtimes read this when they are imported.
-                env={**os.environ, "OMP_NUM_THREADS": str(limits.threads), **hiding},
-            )
+        interpreter = [*(emulator.command if emulator else ()), str(python or kind.python())]
+        words = ["-m", "src.worker.server", name, str(folder), device, str(limits.threads)]
+        # Runtimes read this when they are imported.
+        threads = {"OMP_NUM_THREADS": str(limits.threads)}
+        self._process = GuardedProcess(
+            [*interpreter, *words],
+            {**os.environ, **threads, **hiding},
+            limits,
+            own_group=self._may_be_stopped,
+        )
 
     @property
     def peak_device_bytes(self) -> int | None:
         """Peak memory of the worker on the GPU; None on a CPU and if it is not metered."""
         return self._device_memory.peak_bytes if self._device_memory else None
 
+    @property
+    def pid(self) -> int:
+        """Return the number of the process."""
+        return self._process.pid
+
     def fileno(self) -> int:
         """Return the descriptor that is readable when an answer is there, for ``select``."""
-        return self._connection.fileno()
+        return self._process.fileno()
 
     def ask(
         self,
@@ -187,8 +116,7 @@ class WorkerProcess:
         """
         rested = self.ask(protocol.Rest(by_stopping=self._may_be_stopped))
         if rested.may_be_stopped:
-            stopping.stop(self._process)
-            self._is_stopped = True
+            self._process.stop()
         return rested.idle
 
     def begin(self, request: protocol.Request[Any], images: NDArray[Any] | None = None) -> None:
@@ -206,16 +134,8 @@ class WorkerProcess:
         batch = None if images is None else self._batch(images)
         shape = None if batch is None else batch.shape
         dtype: Any = "float32" if batch is None else batch.dtype.name
-        call = protocol.Call(request=cast("protocol.AnyRequest", request), shape=shape, dtype=dtype)
-        if self._is_stopped:
-            stopping.go_on(self._process)
-            self._is_stopped = False
-        try:
-            self._connection.send_bytes(protocol.encoded(call))
-            if batch is not None:
-                self._connection.send_bytes(batch.tobytes())
-        except ConnectionError as error:
-            raise WorkerError(self._death()) from error
+        call = wire.Call(request=cast("protocol.AnyRequest", request), shape=shape, dtype=dtype)
+        self._process.send(wire.encoded(call), *([] if batch is None else [batch.tobytes()]))
 
     def _wrong_input(self, loaded: protocol.Loaded) -> str | None:
         """Describe a file whose input is not the recorded one; None if it is, or is not known."""
@@ -241,10 +161,7 @@ class WorkerProcess:
             Unavailable: the format cannot run on that device here.
             WorkerError: the request failed.
         """
-        try:
-            answer = protocol.decoded_answer(self._receive(request.name))
-        except (EOFError, ConnectionError) as error:
-            raise WorkerError(self._death()) from error
+        answer = wire.decoded_answer(self._receive(request))
         match answer:
             case protocol.NotAvailable():
                 raise Unavailable(answer.reason)
@@ -313,55 +230,17 @@ class WorkerProcess:
         self, request: protocol.Request[protocol.Logits], images: NDArray[Any] | None = None
     ) -> NDArray[np.float32]:
         answer = self.ask(request, images)
-        try:
-            data = self._receive(request.name)
-        except (EOFError, ConnectionError) as error:
-            raise WorkerError(self._death()) from error
+        data = self._receive(request)
         return np.frombuffer(data, dtype=np.float32).reshape(answer.shape)
 
     def close(self) -> None:
         """Kill the process and free its resources."""
-        self._connection.close()
-        self._process.kill()
-        self._process.wait()
-        self._log.close()
+        self._process.close()
 
-    def _receive(self, request: str) -> bytes:
-        """Return the next message.
-
-        Raises:
-            WorkerError: the worker exceeded a limit.
-        """
-        end = time.monotonic() + self._limits.answer_seconds
-        while not self._connection.poll(_POLL_SECONDS):
-            resident = resident_bytes(self._process.pid)
-            if resident > self._limits.resident_bytes:
-                self._kill(
-                    f"{resident / 1e9:.1f} GB resident during {request}, over "
-                    f"{self._limits.group}max_memory_bytes={self._limits.resident_bytes}; killed"
-                )
-            if time.monotonic() > end:
-                self._process.kill()
-                raise TimedOutError(
-                    f"no answer to {request} within {self._limits.answer_seconds:g} s "
-                    f"({self._limits.group}timeout_seconds); killed"
-                )
-            if self._device_memory:
-                self._device_memory.sample()
-        return self._connection.recv_bytes()
-
-    def _kill(self, reason: str) -> None:
-        self._process.kill()
-        raise WorkerError(reason)
-
-    def _death(self) -> str:
-        code = self._process.wait()
-        self._log.seek(0)
-        last = one_line(self._log.read().decode(errors="replace"))[-300:]
-        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        if code == -signal.SIGKILL:
-            cause += " (the kernel does so when memory runs out)"
-        return f"the worker process ended with {cause}" + (f": {last}" if last else "")
+    def _receive(self, request: protocol.Request[Any]) -> bytes:
+        """Return the next message, and look at the GPU's memory until it is there."""
+        meter = self._device_memory
+        return self._process.receive(request.name, meter.sample if meter else lambda: None)
 
 
 def _restricted(instruction_set: InstructionSet | None) -> Restriction:

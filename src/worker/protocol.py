@@ -6,7 +6,7 @@ is :class:`Logits` by the logits, as raw float32.
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -296,31 +296,3 @@ AnyAnswer = (
     | NotAvailable
     | Failed
 )
-
-
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A request, with the shape of the images if they follow in the next message."""
-
-    request: AnyRequest
-    shape: tuple[int, ...] | None = None
-    dtype: Literal["float32", "uint8"] = "float32"
-
-
-def encoded(message: Call | Message) -> bytes:
-    """Return a message as JSON."""
-    return msgspec.json.encode(message)
-
-
-def decoded_call(content: bytes) -> Call:
-    """Return the request in a message to a worker."""
-    return _CALLS.decode(content)
-
-
-def decoded_answer(content: bytes) -> AnyAnswer:
-    """Return the answer in a message from a worker."""
-    answer: AnyAnswer = _ANSWERS.decode(content)
-    return answer
-
-
-_CALLS = msgspec.json.Decoder(Call)
-_ANSWERS: Any = msgspec.json.Decoder(AnyAnswer)

@@ -25,7 +25,8 @@ from src.backends.base import Unavailable
 from src.backends.own_environment import ConversionError, OwnEnvironment
 from src.export.one_format import export_one
 from src.system import environments
-from src.worker.process import Limits, WorkerProcess
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 from tests.conftest import ROOT
 
 Lock = Callable[[str], OwnEnvironment]

@@ -15,8 +15,8 @@ from src.export.stage import PROBE
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.system import atomic_files
-from src.worker import process
 from tests.benchmark.planted_formats import NAMES, PLANTED, Data, taken
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         "from src import formats\n"
         "formats.get = lambda name: importlib.import_module('planted').Planted()\n"
     )
-    path = os.pathsep.join([str(site), str(process._ROOT)])
+    path = os.pathsep.join([str(site), str(ROOT)])
     monkeypatch.setenv("PYTHONPATH", path)
     planted = ModuleType("planted")
     exec(PLANTED, planted.__dict__)  # noqa: S102  # our own text

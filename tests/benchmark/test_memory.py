@@ -22,8 +22,9 @@ from src.run.folder import Run
 from src.run.latency import Memory
 from src.run.layout import as_dict
 from src.worker import protocol
+from src.worker.errors import WorkerError
+from src.worker.guarded_process import Limits
 from src.worker.memory_peak import MOST_CALLS, peak_when_steady
-from src.worker.process import Limits, WorkerError
 from tests.benchmark.planted_formats import FEW, HUNGRY_BYTES, Data, only, silent
 from tests.report.pages import record
 from tests.report.planted import latency, results, row

@@ -30,7 +30,8 @@ from src.shipped.accuracy import LEAST_SAME
 from src.system import cpuid_mask, emulation
 from src.system.cpuid_mask import CannotHideError, InstructionSet
 from src.worker.answer import Logits
-from src.worker.process import TimedOutError, WorkerProcess
+from src.worker.errors import TimedOutError
+from src.worker.process import WorkerProcess
 from tests.benchmark.planted_formats import FEW, Data, only, silent
 from tests.report.planted import row as planted_row
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from src.benchmark import results, row, suite, up_to_date
+from src.benchmark import results, row_latency, suite, up_to_date
 from src.benchmark.statistics import scorecard
 from src.benchmark.suite import measure, measure_unless_done
 from src.errors import UsageError
@@ -51,8 +51,8 @@ def failing(error: BaseException) -> Callable[..., Any]:
 FULL = OSError(errno.ENOSPC, "No space left on device", "benchmark.json")
 # Function that fails while figures are computed, and the error that it raises.
 PLACES: dict[str, tuple[Any, str, BaseException]] = {
-    "percentiles": (row, "summarize", ZeroDivisionError("no samples")),
-    "speed-ups": (row, "speedup", ValueError("math domain error")),
+    "percentiles": (row_latency, "summarize", ZeroDivisionError("no samples")),
+    "speed-ups": (row_latency, "speedup", ValueError("math domain error")),
     "accuracy": (
         scorecard.paired,
         "non_inferiority",

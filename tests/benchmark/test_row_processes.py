@@ -13,7 +13,7 @@ from src.benchmark.suite import measure
 from src.run.folder import Run
 from src.run.row import Profile
 from src.worker import protocol
-from src.worker.process import WorkerError
+from src.worker.errors import WorkerError
 from tests.benchmark.planted_formats import OPTIONS, Data, only, silent
 
 PROCESSES = 3

@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 
 from src.run.folder import Run
-from src.worker import process, protocol, stopping
-from src.worker.process import Limits, WorkerError, WorkerProcess
+from src.worker import protocol, stopping
+from src.worker.errors import WorkerError
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 from tests.benchmark.planted_formats import Data
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(not stopping.IS_POSSIBLE, reason="needs Linux")
 LIMITS = Limits(threads=1, answer_seconds=60, resident_bytes=10**10)
@@ -27,12 +30,13 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from src.worker import protocol
-from src.worker.process import Limits, WorkerProcess
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 worker = WorkerProcess("spinning", Path(sys.argv[1]), "cpu", Limits(1, 60, 10**10))
 worker.ask(protocol.Load(classes=3))
 worker.predict(np.ones((1, 3, 4, 4), np.float32))
 assert worker.rest()
-print(worker._process.pid, flush=True)
+print(worker.pid, flush=True)
 time.sleep(60)
 """
 
@@ -65,7 +69,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def test_a_resting_worker_uses_no_cpu_and_answers_again(worker: WorkerProcess) -> None:
-    pid = worker._process.pid
+    pid = worker.pid
     images = Data().images[:5]
     expected = worker.predict(images)
     for _ in range(3):
@@ -87,25 +91,25 @@ def test_a_worker_that_cannot_be_stopped_says_that_it_spins(
         assert worker.rest()  # nothing was called
         worker.predict(Data().images[:1])
         assert not worker.rest()
-        assert state(worker._process.pid) != "T"
+        assert state(worker.pid) != "T"
 
 
 def test_a_worker_that_was_killed_while_it_rested_is_reported(worker: WorkerProcess) -> None:
     worker.rest()
-    worker._process.send_signal(signal.SIGKILL)
+    os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises(WorkerError, match="ended with SIGKILL"):
         worker.predict(Data().images[:1])
 
 
 def test_a_worker_that_dies_of_the_stop_is_reported(worker: WorkerProcess) -> None:
-    os.kill(worker._process.pid, signal.SIGKILL)
+    os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises(WorkerError, match="ended with SIGKILL"):
         worker.rest()
 
 
 def test_a_worker_has_a_group_of_its_own(worker: WorkerProcess) -> None:
     # The kernel ends a group with a stopped process when the shell that started it ends.
-    assert os.getpgid(worker._process.pid) == worker._process.pid != os.getpgid(0)
+    assert os.getpgid(worker.pid) == worker.pid != os.getpgid(0)
 
 
 def test_a_process_that_ended_before_the_stop_is_no_error() -> None:
@@ -118,7 +122,7 @@ def test_a_process_that_ended_before_the_stop_is_no_error() -> None:
 def test_a_resting_worker_ends_with_its_parent(spinning: Path) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(spinning)],
-        cwd=process._ROOT, stdout=subprocess.PIPE, text=True,
+        cwd=ROOT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert parent.stdout is not None
     with parent:

@@ -20,7 +20,6 @@ from src.run.layout import as_dict
 from src.run.reading import convert
 from src.run.row import Row
 from src.system import atomic_files
-from src.worker import process
 from tests.benchmark.planted_formats import (
     FEW,
     NAMES,
@@ -30,6 +29,7 @@ from tests.benchmark.planted_formats import (
     silent,
     taken,
 )
+from tests.conftest import ROOT
 from tests.report.planted import FAILED
 from tests.report.planted import row as table_row
 
@@ -148,7 +148,7 @@ def test_the_worker_of_an_onnx_file_never_imports_torch() -> None:
         "import sys, src.worker.server, src.formats.onnx_fp32, src.formats.onnx_int8;"
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
-    subprocess.run([sys.executable, "-c", program], cwd=process._ROOT, check=True)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
 def test_the_worker_of_a_network_of_torchvision_never_imports_lightning(well_behaved: Run) -> None:
@@ -161,7 +161,7 @@ def test_the_worker_of_a_network_of_torchvision_never_imports_lightning(well_beh
         "assert not found, found"
     )
     command = [sys.executable, "-c", program, str(well_behaved.exports / "eager")]
-    subprocess.run(command, cwd=process._ROOT, check=True)
+    subprocess.run(command, cwd=ROOT, check=True)
 
 
 def test_the_verdict_same_comes_from_equal_logits_and_not_from_a_test_of_accuracy(run: Run) -> None:

@@ -18,7 +18,8 @@ from src.predict.stage import softmax
 from src.run.folder import Run
 from src.worker import protocol
 from src.worker.call_size import EVALUATION_BATCH
-from src.worker.process import Limits, WorkerProcess
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 from tests.support import photos
 from tests.support.warm_command import command
 

@@ -38,7 +38,8 @@ from src.export.stage import export_one
 from src.models.network import NetworkSpec
 from src.system import machine
 from src.worker import protocol
-from src.worker.process import Limits, WorkerProcess
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 from tests.conftest import ROOT
 
 CLASSES = ["zero", "one", "two", "a | <b>", "four"]

@@ -28,7 +28,8 @@ from src.export.source import make_source
 from src.models.network import NetworkSpec
 from src.run.facts import ExportDetails
 from src.worker import protocol
-from src.worker.process import Limits, WorkerProcess
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 from tests.formats.test_contract import CLASSES, NARROW, PREPROCESSING, trained_network
 from tests.support.bundle_program import described
 

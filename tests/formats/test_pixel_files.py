@@ -32,7 +32,9 @@ from src.models.network import NetworkSpec
 from src.run.file_input import NORMALISED, PIXELS, BatchMaker, FileInput
 from src.run.manifest import Export
 from src.worker import protocol
-from src.worker.process import Limits, WorkerError, WorkerProcess
+from src.worker.errors import WorkerError
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 from tests.formats.test_contract import BUILDERS, CLASSES, QUICKEST, trained_network
 
 PREPROCESSING = Preprocessing(32)  # ImageNet's colours: three centres, none of them whole

@@ -19,7 +19,8 @@ from src.benchmark.statistics import fidelity
 from src.benchmark.turn import host_clock_error
 from src.export.stage import export_one
 from src.worker import nvml, protocol
-from src.worker.process import Limits, WorkerProcess
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 from src.worker.stopwatch import Stopwatch
 
 pytestmark = pytest.mark.gpu

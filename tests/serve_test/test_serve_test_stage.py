@@ -24,7 +24,9 @@ from src.serve_test import campaign
 from src.serve_test.options import ServeTestOptions
 from src.serve_test.stage import serve_test
 from src.serve_test.streams import ProcessStreams
-from src.worker.process import Limits, WorkerError, WorkerProcess
+from src.worker.errors import WorkerError
+from src.worker.guarded_process import Limits
+from src.worker.process import WorkerProcess
 from tests.serve_test.simulated import Opened
 
 FORMAT = "talking"

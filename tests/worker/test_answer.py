@@ -17,8 +17,8 @@ from src.benchmark.statistics.fidelity import mismatch
 from src.errors import LightshipError
 from src.predict.exported import ExportedFile, NonFiniteLogitsError
 from src.worker.answer import UnusableAnswer, logits_of
-from src.worker.server import Worker
 from src.worker.stopwatch import Stopwatch
+from src.worker.worker import Worker
 from tests.export.test_os_errors_in_export import PREPROCESSING
 from tests.support.bundle_program import predict_module
 
