@@ -40,6 +40,7 @@ from typing import Any
 import audit_pipeline
 import numpy as np
 from audit_coverage import Check, Sessions, cells_of, found, held, shown
+from bare_loops import BARE_EAGER, BARE_ONNX
 from more_formats import plant
 
 from src.benchmark.options import BenchmarkOptions
@@ -58,43 +59,6 @@ TWINS = {"eager": ("eager_again",), "onnx_fp32": ("again", "slower")}
 MOST_SECONDS_BESIDE = 25  # what loading, checking and scoring two or three rows takes, about
 ALTERNATIONS = 4
 BARE_ALTERNATIONS = 8  # a process of torch's is a quarter slower now and then, ours and theirs
-
-BARE_ONNX = """
-import json, sys, time
-import numpy, onnxruntime
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = int(sys.argv[3])
-options.inter_op_num_threads = 1
-session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
-images = numpy.load(sys.argv[2])
-end = time.perf_counter() + 1
-while time.perf_counter() < end:
-    session.run(None, {"images": images})
-seconds = []
-end = time.perf_counter() + 3
-while time.perf_counter() < end:
-    started = time.perf_counter()
-    session.run(None, {"images": images})
-    seconds.append(time.perf_counter() - started)
-print(json.dumps(float(numpy.median(seconds))))
-"""
-BARE_EAGER = """
-import json, sys
-import numpy, torch, torchvision
-from safetensors.torch import load_file
-from torch.utils.benchmark import Timer
-folder, threads = sys.argv[1], int(sys.argv[3])
-network = json.load(open(folder + "/network.json"))
-module = torchvision.models.get_model(network["builder"], weights=None, **network["options"])
-module.load_state_dict(load_file(folder + "/model.safetensors"))
-module.eval()
-images = torch.from_numpy(numpy.load(sys.argv[2]))
-with torch.inference_mode():
-    timer = Timer("module(images)", globals={"module": module, "images": images},
-                  num_threads=threads)
-    timer.blocked_autorange(min_run_time=1)
-    print(json.dumps(timer.blocked_autorange(min_run_time=3).median))
-"""
 
 
 def main() -> None:

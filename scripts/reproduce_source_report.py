@@ -14,7 +14,6 @@ import restart_in_environment  # noqa: F401  # continues in .venv
 import argparse
 import csv
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 import torch
 import torchvision
 from gpu import page as gpu_page
+from gpu.timing import clocks
 
 from src.report.sections.int8_slowdown import explanations
 from src.run import folder
@@ -294,24 +294,11 @@ def unsynchronised(report: list[dict[str, str]]) -> Iterator[str]:
     yield "|---|---:|---:|"
     for model in FAMILIES:
         network = torchvision.models.get_model(builder_of(model), weights=None).cuda().eval()
-        without, waiting = (gpu_seconds(network, wait=wait) for wait in (False, True))
+        with torch.inference_mode():
+            found = clocks(network, torch.zeros(1, 3, 224, 224, device="cuda"))
+        without, waiting = found["unsynchronised"], found["synchronised"]
         yield f"| {model} | {1e3 * without:.3f} | {1e3 * waiting:.3f} |"
     yield ""
-
-
-def gpu_seconds(network: torch.nn.Module, *, wait: bool) -> float:
-    """The median time of a call, with or without waiting for the device."""
-    images = torch.zeros(1, 3, 224, 224, device="cuda")
-    taken = []
-    with torch.inference_mode():
-        for _ in range(60):
-            torch.cuda.synchronize()
-            started = time.perf_counter()
-            network(images)
-            if wait:
-                torch.cuda.synchronize()
-            taken.append(time.perf_counter() - started)
-    return statistics.median(taken[10:])
 
 
 def profiling(results: dict[str, Results], traces: int) -> Iterator[str]:
