@@ -138,7 +138,7 @@ def _opened(run: Run, file: FileFigures, device: str, options: BenchmarkOptions)
     worker = WorkerProcess(file.format, folder, device, limits, maker)
     try:
         loaded = worker.ask(protocol.Load(classes=len(manifest.class_names)))
-    except WorkerError:
+    except BaseException:
         worker.close()
         raise
     if device == "browser":

@@ -33,7 +33,7 @@ class Guarded(H11Protocol):
     began = 0.0  # by the loop's clock
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._lingering = Lingering(transport, self._is_sending, self._restart)
+        self._lingering = Lingering(transport, self._is_sending, self._linger)
         super().connection_made(cast("asyncio.Transport", self._lingering))
         transport.set_write_buffer_limits(high=0)  # so that writing pauses for any unread byte
         self.began = self.loop.time()
@@ -68,6 +68,13 @@ class Guarded(H11Protocol):
         else:
             self._stop()
 
+    def _linger(self) -> None:
+        """Wait for the client for a while; an application that still reads learns of the end."""
+        if self._is_answering():
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._restart()
+
     def _is_sending(self) -> bool:
         """True within a body, and after what is no HTTP, whose end is not known."""
         return self.conn.their_state in {h11.SEND_BODY, h11.ERROR}
@@ -77,7 +84,7 @@ class Guarded(H11Protocol):
 
     def _has_deadline(self) -> bool:
         """True while the client has to send a head, or to read an answer."""
-        return not self._is_answering() or self.flow.write_paused
+        return self._lingering.lingers or not self._is_answering() or self.flow.write_paused
 
     def waits_for_client(self) -> bool:
         """True while there is no whole request, or an unread answer.

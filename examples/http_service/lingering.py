@@ -18,7 +18,7 @@ class Lingering:
     Args:
         transport: of the connection.
         is_sending: returns whether the client may still send.
-        begin: is called when it begins to wait for the client.
+        begin: is called when it begins to wait for the client, which has to set a deadline.
     """
 
     def __init__(
@@ -50,7 +50,11 @@ class Lingering:
         if not waits:
             self._transport.close()
             return
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has reset the connection
+            self._transport.abort()
+            return
         self.lingers = True
-        self._transport.write_eof()
         self._transport.resume_reading()
         self._begin()

@@ -1,6 +1,6 @@
 """Peak memory of a file at one batch size, measured in a new process.
 
-A process that has scored batches of 64 or timed every batch size has the peak of the largest batch.
+A process that has scored its batches or timed every batch size has the peak of the largest batch.
 So each batch size has a process that has loaded the file and called it with batches of that size
 only. On a CPU these are the processes that time the row afterwards, one size each; this is the same
 for every row. A row with too few processes, and one on another device, gets processes of its own.

@@ -111,6 +111,7 @@ def entry(
     reason: str | None = None,
     files: list[ExportedFile] | None = None,
     details: ExportDetails | None = None,
+    read_by: str | None = None,
     embedded: Embedded | None = None,
     export_seconds: float | None = None,
 ) -> Export:
@@ -123,6 +124,7 @@ def entry(
         reason: why it was skipped or failed.
         files: that were written, with paths relative to the format's folder.
         details: how the file was made: see :meth:`src.formats.base.Format.export`.
+        read_by: the oldest runtime that reads the file, if it is known.
         embedded: the file with its preprocessing inside, if it was asked for.
         export_seconds: that the export took, if it ended well.
     """
@@ -140,6 +142,7 @@ def entry(
         usage=usage,
         input=takes if takes.is_pixels else None,
         runs_with=format_.packages_of(source.builder),
+        read_by=read_by,
         varies=format_.varies,
         embedded=embedded,
         export_seconds=export_seconds,

@@ -60,6 +60,7 @@ def export_one(
         with atomic_files.whole_folder(folder, replaced=written_files(earlier)) as fresh:
             with quiet():
                 details = format_.export(source, fresh)
+                read_by = format_.read_by(fresh)
             files = _files_in(fresh)
     except Unavailable as error:
         return entry(format_, source, "skipped", reason=str(error))
@@ -72,6 +73,7 @@ def export_one(
         "ok",
         files=files,
         details=details,
+        read_by=read_by,
         embedded=_embed(format_, folder, embed=embed, earlier=earlier),
         export_seconds=seconds,
     )

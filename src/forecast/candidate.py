@@ -22,10 +22,10 @@ _SIZE = "data.image_size="
 _BENCHMARK = "benchmark="
 _LARGEST_SIDE = 32_768
 # A few steps: enough for two intervals of the throughput, of which the first one warms up.
-_STEPS = 8
-_SHORT_TRAINING = (
-    f"trainer.max_steps={_STEPS}",
-    f"trainer.log_every_n_steps={_STEPS // 2}",
+STEPS = 8
+SHORT_TRAINING = (
+    f"trainer.max_steps={STEPS}",
+    f"trainer.log_every_n_steps={STEPS // 2}",
     "trainer.limit_val_batches=1",
     "profiler=none",
     "export.preflight=false",
@@ -69,7 +69,7 @@ class Request:
             f"{_MODEL}{self.model}",
             *size,
             *words,
-            *_SHORT_TRAINING,
+            *SHORT_TRAINING,
             f"trainer.default_root_dir={root}",
         ]
 
@@ -117,7 +117,7 @@ def requests_of(words: Sequence[str], default_model: str) -> list[Request]:
         UsageError: a value is empty, repeated or no image size, or an option is set that a forecast
             sets itself.
     """
-    own = {word.partition("=")[0] for word in (*_SHORT_TRAINING, *_FIXED)}
+    own = {word.partition("=")[0] for word in (*SHORT_TRAINING, *_FIXED)}
     for word in words:
         name = word.lstrip("-").partition("=")[0]
         if name in own:

@@ -172,6 +172,10 @@ class Format(ABC):
         """Return ``runs_with`` for a file of the network ``builder``."""
         return list(self.runs_with)
 
+    def read_by(self, folder: Path) -> str | None:
+        """Return a phrase on the oldest runtime that reads the exported file; None if unknown."""
+        return None
+
     def embed(self, folder: Path, target: Path) -> None:
         """Write a file with the preprocessing and the softmax inside into the folder ``target``.
 

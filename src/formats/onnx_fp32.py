@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from src.backends.base import ExportSource, PictureClassifier, Runtime
-from src.backends.onnx import embedding, file
+from src.backends.onnx import embedding, file, oldest_version
 from src.backends.onnx.picture_runtime import PictureRuntime
 from src.backends.onnx.pixel_input import fold_centre
 from src.backends.onnx.runtime import INPUT, OUTPUT, PROVIDERS, OnnxRuntime
@@ -49,6 +49,11 @@ class OnnxFp32(Format):
 
             return BrowserRuntime(folder / file.FILE)
         return OnnxRuntime(folder / file.FILE, device, threads, self.provider)
+
+    def read_by(self, folder: Path) -> str | None:
+        import onnx
+
+        return oldest_version.read_by(onnx.load(folder / file.FILE))
 
     def usage(self, preprocessing: PreprocessingFacts) -> str:
         return self._program(preprocessing, NORMALISED)

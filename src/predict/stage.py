@@ -69,9 +69,9 @@ def predictions(
 
 
 def _predict_batch(file: ExportedFile, batch: Sequence[LoadedImage]) -> list[Prediction]:
-    """Return a prediction for each image of a batch, computed by one call of the file.
+    """Return a prediction for each image of a batch, computed together.
 
-    If the logits of some images are not finite, a second call computes those of the others.
+    If the logits of some images are not finite, those of the others are computed once more.
     """
     readable = [image for image in batch if image.pixels is not None]
     probabilities: dict[Path, NDArray[np.float64]] = {}

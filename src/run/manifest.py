@@ -48,6 +48,7 @@ class Export(Record, frozen=True, kw_only=True):
     details: ExportDetails | None = null()
     usage: Text | None = null()  # lines of Python that classify an image
     runs_with: list[Text] = empty_list()  # packages, by import name
+    read_by: Text | None = null()  # the oldest runtime that reads the file; null if unknown
     input: FileInput | None = None  # None: the network's own, normalised float32
     varies: Text | None = null()  # reason why two exports give different bytes
     embedded: Embedded | None = null()

@@ -16,6 +16,14 @@ def note(run: Run, folder: Path) -> None:
     atomic_files.write_bytes(run.started_in_file, os.fsencode(relative) + b"\n")
 
 
+def recorded(run: Run) -> Path | None:
+    """Return the folder that the training was started in; None if it was not stored."""
+    if not run.started_in_file.is_file():
+        return None
+    relative = os.fsdecode(run.started_in_file.read_bytes().rstrip(b"\n"))
+    return Path(os.path.normpath(run.folder / relative))
+
+
 def find(run: Run, path: str) -> Path:
     """Return the path that an option's ``path`` meant in the training, from any working folder.
 
@@ -24,8 +32,7 @@ def find(run: Run, path: str) -> Path:
     the logs, then below the working folder.
     """
     bases = [run.folder.parent.parent.parent, Path.cwd()]
-    if run.started_in_file.is_file():
-        relative = os.fsdecode(run.started_in_file.read_bytes().rstrip(b"\n"))
-        bases.insert(0, Path(os.path.normpath(run.folder / relative)))
+    if folder := recorded(run):
+        bases.insert(0, folder)
     paths = [base / user_path(path) for base in bases]  # an absolute path ignores the base
     return next((candidate for candidate in paths if candidate.exists()), paths[0])

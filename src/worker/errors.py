@@ -1,4 +1,4 @@
-"""What a parent learns of a worker that did not answer as it should."""
+"""Errors of a worker that did not answer as it should."""
 
 from __future__ import annotations
 

@@ -181,6 +181,19 @@ def test_a_client_that_reads_after_it_has_sent_too_much_gets_its_answer(port: in
     assert ask(port, b"no HTTP\r\n\r\n" + bytes(500_000), more=bytes(500_000))[0] == 400
 
 
+def test_a_body_that_stops_being_http_is_given_up_at_once() -> None:
+    head = b"POST /classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with started("body_seconds=60", "head_seconds=0.5") as (port, process):
+        began = time.monotonic()
+        assert ask(port, head + b"4\r\nabcd\r\n", more=b"ZZZ\r\n")[0] == 400
+        assert figure(port, "classify_in_hand") == 0
+        assert classify(port)[0] == 200
+        assert time.monotonic() - began < 10
+        process.kill()
+        assert process.stderr is not None
+        assert b"Exception" not in process.stderr.read()
+
+
 def test_a_client_that_sends_its_head_slowly_is_cut_off(port: int) -> None:
     assert ask(port, b"")[0] == 0
     assert ask(port, b"POST /classify HTTP/1.1\r\nHo", more=b"st: x\r\n")[0] == 0

@@ -15,7 +15,7 @@ from src.run.file_input import NORMALISED, Batch
 from src.run.row import Settings
 
 FILE = "model.pte"
-# A program plans its memory for the largest batch. That of evaluation and prediction is 64.
+# A program plans its memory for the largest batch. Evaluation and prediction give at most 64.
 MOST_IMAGES = 64
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from src.backends.onnx import file
+from src.backends.onnx import file, oldest_version
 from src.backends.onnx.runtime import INPUT, OUTPUT
 from src.run.facts import PreprocessingFacts
 from src.run.file_input import NORMALISED, FileInput
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 PICTURE, PROBABILITIES = "image", "probabilities"
 EMBEDDED = "preprocessing_embedded"  # the metadata's word for it, so that none does it twice
 _PREFIX = "preprocessing/"
+_RESIZE_WITH_ANTIALIAS = 18  # the operator set that brought it
 
 # Pillow's names to those of Resize; Pillow's bicubic has a = -0.5, where Resize has -0.75.
 # https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
@@ -59,6 +60,7 @@ def embed(folder: Path, target: Path) -> None:
     if "input" in metadata:  # not in a file of an earlier version
         takes = msgspec.json.decode(metadata["input"], type=FileInput)
     model = _joined(network, preprocessing, takes)
+    oldest_version.name_oldest(model)
     onnx.helper.set_model_props(model, {**metadata, EMBEDDED: "true"})
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, target / file.FILE)
@@ -71,6 +73,8 @@ def _joined(
     import onnx
     from onnx import compose, parser
 
+    # The exporter named this set or a newer one, so the network's operators are the same in it.
+    oldest_version.name_at_least(network, _RESIZE_WITH_ANTIALIAS)
     [opset] = [item.version for item in network.opset_import if item.domain in {"", "ai.onnx"}]
     head = f'<ir_version: {network.ir_version}, opset_import: ["" : {opset}]>'
     before = compose.add_prefix(

@@ -110,6 +110,7 @@ class Card:
     licence: str | None
     usage: str
     needs: str
+    read_by: str | None
     files: Sequence[File]
     figures: Sequence[Figures]
 
@@ -150,6 +151,7 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
         licence=origin.licence,
         usage=(export.usage or "").replace("{folder}/", ""),
         needs=", ".join([*export.runs_with, "numpy", "pillow"]),
+        read_by=export.read_by,
         files=files,
         figures=_figures(name, files, results) if results else [],
     )
