@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from packaging.version import Version
+
 from src import formats
 from src.benchmark import suite
 from src.benchmark.environment import description
@@ -41,6 +43,10 @@ from src.worker.guarded_process import Limits
 
 # A worker imports them, so the other environment has them in the same versions.
 _OF_WORKERS = ("msgspec", "numpy", "pillow")
+# The first release of a runtime that was built for NumPy 2, which its metadata do not say, and the
+# last NumPy before it. https://github.com/microsoft/onnxruntime/releases/tag/v1.19.0
+_NUMPY_2_SINCE = {"onnxruntime": Version("1.19")}
+_LAST_NUMPY_1 = "1.26.4"
 
 
 @dataclass(frozen=True)
@@ -126,8 +132,7 @@ def compare_versions(
     manifest = run.read_manifest()
     names = _chosen(manifest, requirement, options.formats)
     report(f"making the environment of {requirement}, unless there is one")
-    others = {name: importlib.metadata.version(name) for name in _OF_WORKERS}
-    environment = environments.made(requirement, others)
+    environment = environments.made(requirement, packages_beside(requirement))
     timing = options.timing()
     pairs = [_pair(manifest, name, environment) for name in names]
     rows = [row for pair in pairs for row in pair]
@@ -162,6 +167,18 @@ def compare_versions(
             row.close()
     version_comparison.write(run.versions, comparison)
     return comparison
+
+
+def packages_beside(requirement: Requirement) -> dict[str, str]:
+    """Return the versions of what a worker needs beside a runtime: those that are installed here.
+
+    An old runtime that was built for NumPy 1 gets the last one.
+    """
+    versions = {name: importlib.metadata.version(name) for name in _OF_WORKERS}
+    since = _NUMPY_2_SINCE.get(requirement.package)
+    if since is not None and Version(requirement.version) < since:
+        versions["numpy"] = _LAST_NUMPY_1
+    return versions
 
 
 def _chosen(

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from packaging.version import InvalidVersion, Version
+
 from src.errors import UsageError, one_line
 from src.system import atomic_files, file_locks
 
@@ -53,7 +55,7 @@ def parse(argument: str, text: str) -> Requirement:
         UsageError: the text is anything else.
     """
     match = _REQUIREMENT.fullmatch(text.strip())
-    if not match:
+    if not match or not _is_version(match[2]):
         raise UsageError(
             argument,
             expected="a package and one version of it, as in onnxruntime==1.30.0",
@@ -61,6 +63,14 @@ def parse(argument: str, text: str) -> Requirement:
             remedy="name them without spaces, paths or further options",
         )
     return Requirement(re.sub(r"[-_.]+", "-", match[1]).lower(), match[2])
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
 
 
 def made(requirement: Requirement, others: Mapping[str, str]) -> Environment:

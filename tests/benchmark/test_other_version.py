@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from src.benchmark import other_version
 from src.benchmark.other_version import VersionOptions, compare_versions, speed_outcome
 from src.cli.commands import benchmark
 from src.cli.commands.other_version import require_no_regression
@@ -127,6 +128,28 @@ def test_a_version_that_is_not_named_is_asked_for(
 
 
 @pytest.mark.usefixtures("other")
+@pytest.mark.parametrize(
+    ("text", "numpy_1"),
+    [
+        ("onnxruntime==1.7.0", True),
+        ("onnxruntime==1.18.1", True),
+        ("onnxruntime==1.19.0", False),
+        ("onnxruntime==1.30.0", False),
+        ("openvino==2023.1.0", False),
+    ],
+)
+def test_a_runtime_that_was_built_for_numpy_1_gets_it(text: str, numpy_1: bool) -> None:
+    beside = other_version.packages_beside(environments.parse("--with", text))
+    assert beside["numpy"].startswith("1.") is numpy_1
+    assert beside["msgspec"] == importlib.metadata.version("msgspec")
+
+
+@pytest.mark.parametrize("version", ["1.17.x", "1..2", "1.0+", "1a!"])
+def test_a_version_that_is_none_is_refused(version: str) -> None:
+    with pytest.raises(UsageError, match="--with: expected a package and one version of it"):
+        environments.parse("--with", f"onnxruntime=={version}")
+
+
 def test_reference_outputs_that_were_changed_are_refused_for_a_comparison_too(run: Run) -> None:
     only(run, "eager")
     manifest = as_dict(run.read_manifest())
