@@ -97,7 +97,7 @@ class Checkpoint:
             # Checked on an outline first: building a network of the wrong size costs memory.
             builders.require_weights_of(self.spec.outline(), self.weights)
             network = self.spec.build()
-            network.load_state_dict(self.weights)
+            builders.load_weights(network, self.weights)
         except (RuntimeError, ValueError, TypeError) as error:
             raise UsageError(
                 str(self.path),

@@ -26,6 +26,11 @@ _NETWORK = "network.json"
 # The line of the program that builds the network, by its library. The file's own name for a network
 # of another library begins with the library.
 _TORCHVISION_LINE = 'model = torchvision.models.get_model(network["builder"], **network["options"])'
+_LOADING_LINE = f'model.load_state_dict(load_file("{usage_code.FOLDER}/{_WEIGHTS}"))'
+_LOADING_LINES_WITHOUT_VERSION = f"""\
+weights = load_file("{usage_code.FOLDER}/{_WEIGHTS}")
+for name, value in model.state_dict().items():
+    value.copy_(weights[name])  # load_state_dict asks for a version that the file does not have"""
 _LINES_OF_LIBRARIES = {
     "timm": "import timm\n"
     'model = timm.create_model(network["builder"].removeprefix("timm/"), **network["options"])'
@@ -96,9 +101,12 @@ class Eager(Format):
     def usage_of(self, builder: str, preprocessing: PreprocessingFacts) -> str:
         from src.models import builders
 
-        library, _ = builders.split(builder)
+        library, name = builders.split(builder)
         line = _LINES_OF_LIBRARIES.get(library, _TORCHVISION_LINE)
-        return self.usage(preprocessing).replace(_TORCHVISION_LINE, line)
+        program = self.usage(preprocessing).replace(_TORCHVISION_LINE, line)
+        if builders.asks_for_version(library, name):
+            program = program.replace(_LOADING_LINE, _LOADING_LINES_WITHOUT_VERSION)
+        return program
 
     def packages_of(self, builder: str) -> list[str]:
         from src.models import builders
@@ -123,7 +131,7 @@ class Eager(Format):
             f'network = json.load(open("{usage_code.FOLDER}/{_NETWORK}", encoding="utf-8"))',
             'names = network["class_names"]',
             _TORCHVISION_LINE,
-            f'model.load_state_dict(load_file("{usage_code.FOLDER}/{_WEIGHTS}"))',
+            _LOADING_LINE,
             "model.eval()",
             "torch.set_grad_enabled(False)",
             *changes,
@@ -161,7 +169,7 @@ def open_network(folder: Path) -> nn.Module:
         ) from error
     # Built again in memory: the constructor computes buffers that a file does not store.
     network = builders.construct(recipe.builder, recipe.options)
-    network.load_state_dict(weights)
+    builders.load_weights(network, weights)
     return network.eval()
 
 

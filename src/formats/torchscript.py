@@ -44,7 +44,9 @@ class TorchScript(Format):
 
         The simplified network is not used: TorchScript was not faster with it, timed in turn.
         """
-        return source.network
+        from src.backends.torch.only_logits import for_scripting
+
+        return for_scripting(source.network)
 
     def export(self, source: ExportSource, folder: Path) -> None:
         import torch

@@ -21,4 +21,4 @@ class TorchScriptFp16(TorchScript):
     def network(self, source: ExportSource) -> nn.Module:
         from src.backends.torch.half_precision import narrowed
 
-        return narrowed(source.network, "float16")
+        return narrowed(super().network(source), "float16")

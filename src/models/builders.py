@@ -190,6 +190,36 @@ def require_weights_of(network: nn.Module, weights: Mapping[str, Tensor]) -> Non
             )
 
 
+def asks_for_version(library: str, name: str) -> bool:
+    """Return whether a network refuses weights without the version of its modules.
+
+    PyTorch keeps the version in an attribute of a state, which a file of tensors does not have.
+    """
+    return library == TORCHVISION and name.startswith("mnasnet")
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, strict: bool = True) -> None:
+    """Put weights into a network.
+
+    Some networks ask for the version of their weights: see :func:`asks_for_version`. They are
+    taken to be of the present version.
+
+    Args:
+        network: of the weights.
+        weights: tensors by name.
+        strict: refuse weights that are missing or of no use.
+
+    Raises:
+        RuntimeError: a shape differs, or with ``strict`` a name.
+    """
+    state = network.state_dict()  # has the versions
+    for name in [*state]:
+        if name not in weights:
+            del state[name]
+    state.update(weights)
+    network.load_state_dict(state, strict=strict)
+
+
 def _is_plain(value: Any, max_number: int) -> bool:
     """Return True for None, a boolean, a number, or a short flat list of them."""
     if isinstance(value, list | tuple):

@@ -116,7 +116,7 @@ class NetworkSpec:
         weights = builders.LIBRARIES[library].pretrained_weights(name, tag, self.options)
         shapes = {key: value.shape for key, value in network.state_dict().items()}
         matching = {key: value for key, value in weights.items() if shapes.get(key) == value.shape}
-        network.load_state_dict(matching, strict=False)
+        builders.load_weights(network, matching, strict=False)
         return network
 
     @property

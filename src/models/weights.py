@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from src.errors import UsageError, describe
+from src.models import builders
 
 # Prefixes that wrappers add to the names of weights: LightningModules of this and other projects,
 # DistributedDataParallel, torch.compile.
@@ -62,7 +63,7 @@ def load_into(network: nn.Module, path: Path) -> WeightMatch:
             f"but {', '.join(list(weights)[:3])}",
             remedy="choose the model that they are of",
         )
-    network.load_state_dict({name: weights[name] for name in matching}, strict=False)
+    builders.load_weights(network, {name: weights[name] for name in matching}, strict=False)
     reshaped = [name for name in state if name in shapes and name not in matching]
     return WeightMatch(
         path=path,
