@@ -44,7 +44,7 @@ from src.cli.sweep import train_in_subprocess
 from src.data.restore import data_of
 from src.errors import LightshipError
 from src.export.source import Checkpoint
-from src.forecast.candidate import SHORT_TRAINING, STEPS
+from src.forecast.candidate import SHORT_TRAINING, STEPS, UNFROZEN
 from src.forecast.stage import last_line
 from src.predict.exported import require_exported, require_known
 from src.run import started_in
@@ -176,6 +176,7 @@ def words_of(run: Run, formats: Sequence[str], scratch: Path) -> list[str]:
         f"export.formats=[{','.join(formats)}]",
         *("export.enabled=true", "benchmark.enabled=false"),
         *SHORT_TRAINING,
+        *UNFROZEN,
         f"trainer.default_root_dir={scratch / 'runs'}",
     ]
 

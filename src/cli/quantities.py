@@ -6,7 +6,7 @@ import re
 
 from src.errors import UsageError
 
-_LATENCY = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+_LATENCY = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _DURATION = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _LARGEST = 1e12  # seconds or bytes: more than any machine has
 _SHOWN = 40  # characters in a message
@@ -33,9 +33,20 @@ def fraction(name: str, text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*%", text.strip())
     if not match or float(match[1]) > _LARGEST:
         raise UsageError(
-            name, expected="a percentage as 5%", found=text[:_SHOWN], remedy="add the % sign"
+            name,
+            expected="a percentage as 5%",
+            found=text[:_SHOWN] or "nothing",
+            remedy=_as_percentage(text),
         )
     return float(match[1]) / 100
+
+
+def _as_percentage(text: str) -> str:
+    """Return the remedy for a number without the sign: up to 1 it is meant as a share."""
+    if not re.fullmatch(r"\d{0,3}\.?\d{0,6}", text.strip()) or not any(map(str.isdigit, text)):
+        return "add the % sign"
+    value = float(text)
+    return f"write {100 * value if value <= 1 else value:g}%"
 
 
 def _quantity(name: str, text: str, units: dict[str, float], expected: str) -> float:
@@ -47,6 +58,6 @@ def _quantity(name: str, text: str, units: dict[str, float], expected: str) -> f
             name,
             expected=f"{expected}, above 0",
             found=shown or "nothing",
-            remedy="give it a number and a unit",
+            remedy=f"give it a number and a unit: {', '.join(units)}",
         )
     return value

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +37,12 @@ SHORT_TRAINING = (
 )
 
 
+# All parts train, as in most epochs of a training that begins with frozen ones.
+UNFROZEN = ("finetune.freeze_epochs=0", "finetune.unfreeze_epochs=0")
+
 # Speed-ups are over eager in every forecast.
 _FIXED = ("trainer.default_root_dir=", "benchmark.baseline=", "twin=")
+_OPTIONS_OF_PATHS = {"root", "file", "path", "folder", "weights", "cache_dir", "default_root_dir"}
 _ROOT = Path(__file__).parents[2]
 
 
@@ -70,6 +75,7 @@ class Request:
             *size,
             *words,
             *SHORT_TRAINING,
+            *UNFROZEN,
             f"trainer.default_root_dir={root}",
         ]
 
@@ -87,13 +93,24 @@ class Request:
 
 
 def named_file(word: str) -> list[str]:
-    """Return the place of a file or folder that a word names, and the hash of a file."""
-    path = Path(word.partition("=")[2] or word).expanduser()
+    """Return the place of a file or folder that a word names, and the hash of a file.
+
+    A value is a file if there is one, and a folder if it is written as one: ``benchmark=forecast``
+    does not become another word when a folder with that name is made.
+    """
+    name, _, value = word.partition("=")
+    text = value or word
+    last = name.rpartition(".")[2]
+    is_path = os.sep in text or text.startswith((".", "~")) or last in _OPTIONS_OF_PATHS
     try:
-        if not path.exists():
-            return []
-        return [str(path.resolve()), *([atomic_files.sha256(path)] if path.is_file() else [])]
-    except OSError:  # too long for a name, or not readable: the training will say so
+        path = Path(text).expanduser()
+        if path.is_file():
+            return [str(path.resolve()), atomic_files.sha256(path)]
+        return [str(path.resolve())] if is_path else []
+    except (
+        OSError,
+        RuntimeError,
+    ):  # the training will say so
         return []
 
 
@@ -117,6 +134,7 @@ def requests_of(words: Sequence[str], default_model: str) -> list[Request]:
         UsageError: a value is empty, repeated or no image size, or an option is set that a forecast
             sets itself.
     """
+    words = [_without_dashes(word) for word in words]
     own = {word.partition("=")[0] for word in (*SHORT_TRAINING, *_FIXED)}
     for word in words:
         name = word.lstrip("-").partition("=")[0]
@@ -134,6 +152,12 @@ def requests_of(words: Sequence[str], default_model: str) -> list[Request]:
     return [
         Request(model, size, rest) for model, size in itertools.product(models, sizes or [None])
     ]
+
+
+def _without_dashes(word: str) -> str:
+    """Return ``--model=A`` as ``model=A``, which takes several values; other words stay."""
+    bare = word.lstrip("-")
+    return bare if bare.startswith((_MODEL, _SIZE)) else word
 
 
 def _values(words: Sequence[str], prefix: str) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,9 +72,11 @@ def _training(run: Run, results: Results) -> TrainingCost | None:
     images = results.origin.images if results.origin else None
     if not speed or not step or images is None:
         return None
-    epochs = run.read_config().get("trainer", {}).get("max_epochs")
+    config = run.read_config()
+    epochs = config.get("trainer", {}).get("max_epochs")
     if not isinstance(epochs, int) or epochs < 0:
         return None
+    images = _images_of_epoch(images, config)
     return TrainingCost(
         images_per_second=speed,
         step_seconds=step,
@@ -81,6 +85,17 @@ def _training(run: Run, results: Results) -> TrainingCost | None:
         images=images,
         epochs=epochs,
     )
+
+
+def _images_of_epoch(images: int, config: Mapping[str, Any]) -> int:
+    """Return the number of images that an epoch takes of those of the training split."""
+    limit = config.get("trainer", {}).get("limit_train_batches")
+    if isinstance(limit, float):
+        return round(images * min(limit, 1.0))
+    batch = config.get("data", {}).get("init_args", {}).get("batch_size")
+    if isinstance(limit, int) and isinstance(batch, int):
+        return min(images, limit * batch)
+    return images
 
 
 def _whole(value: float | None) -> int | None:

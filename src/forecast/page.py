@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from src.forecast.records import Candidate, FileCost, Forecast, Timing
+from src.forecast.records import NO_TRAINING_TIME, Candidate, FileCost, Forecast, Timing
 from src.report.charts.chart import Chart
 from src.report.charts.complexity import Point, complexity, complexity_in_words
 from src.report.document import MISSING, Cell, Column, Table, number, tabulate, text_column
@@ -142,10 +142,7 @@ def _unmeasured(made: Forecast) -> Iterator[str]:
         if candidate.status != "ok":
             yield f"{candidate.name} failed: {candidate.reason or MISSING}"
         elif candidate.training is None:
-            yield (
-                f"{candidate.name}: no training speed, because an epoch has too few batches; "
-                "a smaller data.batch_size makes more"
-            )
+            yield f"{candidate.name}: {NO_TRAINING_TIME}"
         timed = {file.format for file in candidate.files if file.timings}
         for file in candidate.files:
             # A format that was measured on another device does not need a line.

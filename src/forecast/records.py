@@ -51,6 +51,13 @@ class FileCost(Record, frozen=True, kw_only=True):
         return next((each for each in self.timings if each.batch_size == batch_size), None)
 
 
+# The cost of a training is None for one of these.
+NO_TRAINING_TIME = (
+    "no training time, because an epoch has too few batches, of which a smaller data.batch_size "
+    "makes more, or trainer.max_epochs sets no end"
+)
+
+
 class TrainingCost(Record, frozen=True, kw_only=True):
     """Speed, memory and duration of a training on this machine, from a few steps."""
 
@@ -58,7 +65,7 @@ class TrainingCost(Record, frozen=True, kw_only=True):
     step_seconds: Positive
     peak_rss_bytes: Count | None = null()
     peak_device_bytes: Count | None = null()
-    images: Count  # of the training split
+    images: Count  # of an epoch
     epochs: Count  # configured
 
     @property

@@ -16,6 +16,7 @@ from src.errors import UsageError, describe
 # The auxiliary heads of these two would make the output in training mode a tuple.
 _SINGLE_OUTPUT = {"aux_logits": False, "init_weights": True}
 _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
+_CENTRE = (0.5, 0.5, 0.5)
 
 
 def names() -> list[str]:
@@ -105,14 +106,17 @@ def preprocessing(name: str, tag: str = "") -> dict[str, object]:
         ``mean`` and ``std``.
     """
     preset = _weights(name, tag).transforms()
+    # The weights of these two are of pixels from -1 to 1. torchvision's network, if it is built
+    # with them, converts its input from ImageNet's mean and deviation to that.
+    centred = name in _WITH_AUXILIARY_HEADS
     size, side = int(preset.crop_size[0]), int(preset.resize_size[0])
     return {
         "image_size": size,
         "resize": "crop",
         "crop_share": size / side,
         "interpolation": str(preset.interpolation.value),
-        "mean": tuple(float(value) for value in preset.mean),
-        "std": tuple(float(value) for value in preset.std),
+        "mean": _CENTRE if centred else tuple(float(value) for value in preset.mean),
+        "std": _CENTRE if centred else tuple(float(value) for value in preset.std),
     }
 
 

@@ -13,7 +13,7 @@ import pytest
 from src.cli.commands import forecast as command
 from src.errors import UsageError
 from src.forecast import page
-from src.forecast.candidate import Request, requests_of
+from src.forecast.candidate import Request, named_file, requests_of
 from src.forecast.records import Forecast
 from src.forecast.stage import RECORD, forecast, sorted_by_latency
 from src.run.circumstances import Environment, Gpu
@@ -43,6 +43,41 @@ def test_without_values_the_defaults_of_training_hold() -> None:
     [request] = requests_of([], "resnet34")
     assert (request.model, request.image_size) == ("resnet34", None)
     assert not any(word.startswith("data.image_size") for word in request.argv(Path("x")))
+
+
+@pytest.mark.parametrize("dashes", ["", "--"])
+def test_several_values_may_have_dashes_before_them(dashes: str) -> None:
+    words = [f"{dashes}model=a,b", f"{dashes}data.image_size=32,64", "--config=x.yaml"]
+    requests = requests_of(words, "resnet34")
+    assert [(each.model, each.image_size) for each in requests] == [
+        ("a", 32), ("a", 64), ("b", 32), ("b", 64),
+    ]  # fmt: skip
+    assert requests[0].rest == ("--config=x.yaml",)
+
+
+def test_all_parts_train_in_the_few_steps_of_a_forecast() -> None:
+    [request] = requests_of(["experiment=finetune", "finetune.freeze_epochs=2"], "resnet34")
+    argv = request.argv(Path("x"))
+    assert argv.index("finetune.freeze_epochs=0") > argv.index("finetune.freeze_epochs=2")
+
+
+def test_the_key_does_not_depend_on_a_folder_that_the_command_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: Environment
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["benchmark=forecast", "data=digits", "data.root=photos", "experiment=finetune"]
+    [request] = requests_of(words, "resnet34")
+    before = request.key(environment)
+    for name in ("forecast", "digits", "photos", "finetune"):
+        (tmp_path / name).mkdir()
+    assert request.key(environment) == before
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")  # data.root is another folder there
+    assert request.key(environment) != before
+
+
+def test_a_home_that_nobody_has_is_no_file() -> None:
+    assert named_file("model.weights=~nobody-has-this-name/w.pt") == []
 
 
 def test_a_chosen_measurement_replaces_that_of_a_forecast() -> None:
@@ -192,6 +227,36 @@ def test_a_training_costs_the_images_of_all_epochs(
     assert candidate.training is not None
     assert candidate.training.seconds == 1000 * 5 / 250
     assert candidate.training.peak_rss_bytes == 2_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("limit", "images"),
+    [("null", 1000), ("1.0", 1000), ("0.1", 100), ("20", 640), ("900", 1000)],
+)
+def test_a_limit_of_batches_makes_an_epoch_shorter(
+    tmp_path: Path, measured_run: Run, environment: Environment, limit: str, images: int
+) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(measured_run.folder)) as writer:
+        writer.add_scalar("throughput/images_per_second", 250.0, 8)
+        writer.add_scalar("throughput/step_seconds", 0.1, 8)
+    measured_run.config.write_text(
+        f"trainer: {{max_epochs: 5, limit_train_batches: {limit}}}\n"
+        "data: {init_args: {batch_size: 32}}\n"
+    )
+    [candidate] = made(tmp_path, environment, FakeTraining(measured_run), "a").candidates
+    assert candidate.training is not None
+    assert candidate.training.images == images
+
+
+def test_a_training_without_an_end_has_no_time_and_says_why(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    measured_run.config.write_text("trainer: {max_epochs: -1}\n")
+    result = made(tmp_path, environment, FakeTraining(measured_run), "a")
+    assert result.candidates[0].training is None
+    assert "trainer.max_epochs sets no end" in page.markdown_page(result)
 
 
 def test_known_candidates_are_not_measured_again(

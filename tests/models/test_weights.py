@@ -149,3 +149,19 @@ def test_published_preprocessing_equals_that_of_torchvision() -> None:
         preprocessing = Preprocessing(**published_preprocessing(builder))
         reference = torchvision.models.get_model_weights(builder)["DEFAULT"].transforms()
         torch.testing.assert_close(preprocessing(picture), reference(picture), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_networks_that_convert_their_input_get_it_converted(name: str) -> None:
+    # With published weights, torchvision builds these two so that they convert ImageNet's
+    # normalisation to that of pixels from -1 to 1.
+    options = {"aux_logits": False, "init_weights": False, "num_classes": 4}
+    ours = torchvision.models.get_model(name, **options).eval()
+    theirs = torchvision.models.get_model(name, transform_input=True, **options).eval()
+    theirs.load_state_dict(ours.state_dict())
+    picture = Image.effect_noise((360, 350), 80).convert("RGB")
+    preprocessing = Preprocessing(**published_preprocessing(name))
+    reference = torchvision.models.get_model_weights(name)["DEFAULT"].transforms()
+    with torch.inference_mode():
+        mine, other = ours(preprocessing(picture)[None]), theirs(reference(picture)[None])
+    torch.testing.assert_close(mine, other, atol=1e-4, rtol=1e-4)

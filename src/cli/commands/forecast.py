@@ -84,10 +84,11 @@ def _own_options(words: Sequence[str]) -> tuple[Path, bool, list[str]]:
     """Return the output folder, the value of ``again``, and the other words."""
     folder, again, rest = "forecast", "false", []
     for word in words:
-        if word.startswith(_OUTPUT):
-            folder = word.removeprefix(_OUTPUT)
-        elif word.startswith(_AGAIN):
-            again = word.removeprefix(_AGAIN)
+        bare = word.lstrip("-")
+        if bare.startswith(_OUTPUT):
+            folder = bare.removeprefix(_OUTPUT)
+        elif bare.startswith(_AGAIN):
+            again = bare.removeprefix(_AGAIN)
         else:
             rest.append(word)
     if again not in {"true", "false"}:
