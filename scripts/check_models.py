@@ -6,7 +6,8 @@ scripts/check_models.py --root FOLDER NAME ...   these networks
 scripts/check_models.py --root FOLDER --page -   prints the table
 
 Each network has a process and 10 minutes of its own. At 224 pixels the whole list takes less than
-an hour on two cores. --root keeps the figures, so a second command goes on. BatchNorm's statistics
+an hour on two cores. --root keeps the figures, so a second command goes on. It measures those of
+another processor or of other versions again. BatchNorm's statistics
 are estimated on random images, so that activations have an ordinary size. Without timm its networks
 are left out.
 """
@@ -30,6 +31,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from src.benchmark.environment.description import package_versions
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
 from src.data.preprocessing import Preprocessing
@@ -119,7 +121,7 @@ def main() -> None:
         marked_page.require(Path(chosen.page), BEGIN, END)
     names = chosen.names or every_name()
     for number, name in enumerate(names, 1):
-        if not file_of(chosen.root, name).is_file():
+        if not is_known(chosen.root, name):
             print(f"{name}, {number} of {len(names)}", flush=True)
             in_process(chosen.root, name)
     lines = table([read(chosen.root, name) for name in names])
@@ -141,9 +143,24 @@ def file_of(root: Path, name: str) -> Path:
     return root / f"{name.replace('/', '-')}.json"
 
 
+def circumstances() -> str:
+    """Return the processor, the threads and the versions that the figures are of."""
+    names = ("torch", "torchvision", "timm", "onnx", "onnxruntime")
+    known = package_versions()
+    versions = ", ".join(f"{name} {known[name]}" for name in names if name in known)
+    processor = f"{machine.cpu_model()} ({', '.join(machine.instruction_sets())})"
+    return f"{machine.usable_cores()} threads of {processor}, {versions}"
+
+
+def is_known(root: Path, name: str) -> bool:
+    """Return whether a network was measured here with these versions."""
+    return file_of(root, name).is_file() and read(root, name).key == circumstances()
+
+
 def in_process(root: Path, name: str) -> None:
     """Measure a network in a process of its own; write the reason if it fails as a whole."""
     command = [sys.executable, __file__, "--root", str(root), "--measure", name]
+    file_of(root, name).unlink(missing_ok=True)
     try:
         done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
         lines = done.stderr.decode(errors="replace").strip().splitlines()
@@ -152,7 +169,12 @@ def in_process(root: Path, name: str) -> None:
         reason = f"not done within {SECONDS} s"
     if not file_of(root, name).is_file():
         record = Candidate(
-            model=name, image_size=SIDE, key="", status="failed", reason=reason[:300], files=[]
+            model=name,
+            image_size=SIDE,
+            key=circumstances(),
+            status="failed",
+            reason=reason[:300],
+            files=[],
         )
         atomic_files.write_json(file_of(root, name), as_dict(record))
 
@@ -198,7 +220,7 @@ def one(name: str, side: int = SIDE) -> Candidate:
             checkpoint = Checkpoint.read(run.best_checkpoint)
             export_run(run, checkpoint, data, ExportOptions(judging_images=0), report)
             measure(run, data, options, report)
-        return candidate_of(name, "", run)
+        return candidate_of(name, circumstances(), run)
 
 
 def read(root: Path, name: str) -> Candidate:
@@ -234,11 +256,9 @@ def table(candidates: list[Candidate]) -> list[str]:
         each.status == "ok" and all(file.status == "ok" for file in each.files)
         for each in candidates
     )
-    cpu = f"{machine.cpu_model()} ({', '.join(machine.instruction_sets())})"
-    threads = machine.usable_cores()
     return [
         f"{whole} of {len(candidates)} networks work in every default format. Batch 1, {SIDE} "
-        f"pixels, random weights, {threads} threads of {cpu}.",
+        f"pixels, random weights, {' / '.join(dict.fromkeys(each.key for each in candidates))}.",
         "",
         *lines,
         *(["", "What does not work:", "", *reasons] if reasons else []),

@@ -64,14 +64,19 @@ def test_the_table_names_the_reason_of_each_failure(tmp_path: Path) -> None:
         Candidate(
             model="timm/a",
             image_size=224,
-            key="",
+            key="2 threads of A",
             status="ok",
             parameters=1_500_000,
             macs=40_000_000,
             files=[works, broken],
         ),
         Candidate(
-            model="timm/b", image_size=224, key="", status="failed", reason="too small", files=[]
+            model="timm/b",
+            image_size=224,
+            key="2 threads of A",
+            status="failed",
+            reason="too small",
+            files=[],
         ),
     ]
     for candidate in candidates:
@@ -81,6 +86,25 @@ def test_the_table_names_the_reason_of_each_failure(tmp_path: Path) -> None:
         check_models.table([check_models.read(tmp_path, n) for n in ("timm/a", "timm/b")])
     )
     assert "0 of 2 networks work" in text
+    assert "random weights, 2 threads of A." in text
     assert "| timm/a | 1.50 | 0.040 | 5.0 | - | 12.30 | - |" in text
     assert "- timm/a, `onnx_int8` failed: no kernel" in text
     assert "- timm/b failed: too small" in text
+
+
+def test_figures_of_another_machine_or_version_are_not_taken_for_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keep(key: str) -> None:
+        record = Candidate(model="timm/a", image_size=224, key=key, status="ok", files=[])
+        check_models.file_of(tmp_path, "timm/a").write_text(json.dumps(as_dict(record)))
+
+    assert not check_models.is_known(tmp_path, "timm/a")
+    keep(check_models.circumstances())
+    assert check_models.is_known(tmp_path, "timm/a")
+    keep("64 threads of another")
+    assert not check_models.is_known(tmp_path, "timm/a")
+    keep(check_models.circumstances())
+    versions = {**check_models.package_versions(), "torch": "1.0"}
+    monkeypatch.setattr(check_models, "package_versions", lambda: versions)
+    assert not check_models.is_known(tmp_path, "timm/a")
