@@ -17,6 +17,7 @@ from __future__ import annotations
 import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
+import hashlib
 import re
 import shutil
 import sys
@@ -42,6 +43,7 @@ from src.report.sections.rows import status_in_words
 from src.run.folder import Run
 from src.run.results import Results
 from src.run.row import Row
+from src.system import atomic_files
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 BEGIN = "<!-- made by scripts/benchmark_environments.py: begin -->"
@@ -85,7 +87,10 @@ def own_environments() -> list[str]:
 def copy_of(run: Run, root: Path) -> Run:
     """Return a copy of a run without its exports, or the one that an earlier command made."""
     source = run.folder.resolve()
-    copy = root / source.parent.name / source.name
+    # Another run of the same name, or the same one that was trained further, has another copy.
+    which = f"{source} {atomic_files.sha256(run.best_checkpoint)}"
+    digest = hashlib.sha256(which.encode(errors="surrogateescape")).hexdigest()[:8]
+    copy = root / f"{source.parent.name}-{digest}" / source.name
     if not copy.is_dir():
         part = copy.with_name(f"{copy.name}.part")  # one that was cut short is no copy
         shutil.rmtree(part, ignore_errors=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.errors import LightshipError, one_line
-from src.system import emulation, environments, file_locks
+from src.system import emulation, environments
 
 MACHINE = "aarch64"
 QEMU = f"qemu-{MACHINE}"
@@ -214,10 +214,11 @@ def _made_once(folder: Path, content: str) -> Iterator[Path | None]:
         folder: it appears whole or not at all.
         content: in words, for the message.
     """
-    environments.ROOT.mkdir(exist_ok=True)
-    with (environments.ROOT / f"{folder.name}.making").open("w", encoding="ascii") as lock:
-        file_locks.lock_exclusive(lock.fileno())  # another command may be making it
-        if folder.is_dir():
+    if folder.is_dir():
+        yield None
+        return
+    with environments.making(folder):
+        if folder.is_dir():  # another command made it in the meantime
             yield None
             return
         print(f"fetching once: {content}")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from src.backends.base import Unavailable
 from src.errors import one_line
-from src.system import atomic_files, environments, file_locks
+from src.system import atomic_files, environments
 from src.system.limited_process import LimitedProcessError, run_limited
 
 # Exit code of a program whose runtime cannot do what is asked for; its last line says why.
@@ -79,11 +79,19 @@ class OwnEnvironment:
         """
         wanted = self._stamp()
         if not self._is_whole(wanted):
-            with (environments.ROOT / f"{self.name}.making").open("w", encoding="ascii") as guard:
-                file_locks.lock_exclusive(guard.fileno())
-                if not self._is_whole(wanted):  # nobody made it in the meantime
-                    self._make(wanted)
+            try:
+                with environments.making(self.folder) as guard:
+                    if not self._is_whole(wanted):  # nobody made it in the meantime
+                        self._make(wanted, guard)
+            except OSError as error:
+                raise self._unavailable(
+                    f"{environments.ROOT}: {error.strerror}", "make that folder writable"
+                ) from error
         return self.folder / "bin" / "python"
+
+    def is_cause_of(self, reason: str) -> bool:
+        """Return whether a row was skipped for the reason that this environment is missing."""
+        return reason.startswith(f"environments/{self.name}")
 
     def run(
         self,
@@ -106,7 +114,12 @@ class OwnEnvironment:
         """
         command = [str(self.python()), "-m", module, *argv]
         try:
-            return run_limited(command, seconds=seconds, max_bytes=max_bytes)
+            return run_limited(
+                command,
+                seconds=seconds,
+                max_bytes=max_bytes,
+                variables=environments.variables_of_another(),
+            )
         except LimitedProcessError as error:
             if error.code == CANNOT:
                 raise Unavailable(error.last) from error
@@ -145,7 +158,7 @@ class OwnEnvironment:
         except (OSError, ValueError):
             return False
 
-    def _make(self, stamp: dict[str, str]) -> None:
+    def _make(self, stamp: dict[str, str], guard: int) -> None:
         installer = environments.uv()
         if installer is None:
             raise self._unavailable("uv is not installed", "install uv")
@@ -158,10 +171,11 @@ class OwnEnvironment:
             environments.run_installer(
                 [installer, "venv", "--quiet", "--python", self._interpreter, str(self.folder)],
                 _MAKE_SECONDS,
+                guard,
             )
             python = str(self.folder / "bin" / "python")
             sync = [installer, "pip", "sync", "--quiet", "--require-hashes", "--python", python]
-            environments.run_installer([*sync, str(self.lock)], _MAKE_SECONDS)
+            environments.run_installer([*sync, str(self.lock)], _MAKE_SECONDS, guard)
             atomic_files.write_json(self.folder / _STAMP, stamp)
         except (OSError, subprocess.SubprocessError) as error:
             shutil.rmtree(self.folder, ignore_errors=True)

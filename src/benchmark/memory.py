@@ -88,7 +88,10 @@ def measure(
 
 def _peak(row: Row, images: Images, exports: Path, limits: Limits) -> Memory:
     """Return the peaks of one file, measured in a new process."""
-    worker = WorkerProcess(row.name, exports / row.name, row.device, limits, row.batch_maker)
+    try:
+        worker = WorkerProcess(row.name, exports / row.name, row.device, limits, row.batch_maker)
+    except Unavailable as error:
+        return Memory(memory_reason=str(error))
     try:
         worker.ask(protocol.Load(classes=row.classes))
         peak = worker.ask(protocol.PeakMemory(), images)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from src import formats
 from src.backends.browser import packages
 from src.benchmark.environment import description
 from src.benchmark.options import BenchmarkOptions
@@ -84,6 +85,8 @@ def _has_failed(row: RowFigures) -> bool:
         return True
     if row.device == "browser" and row.status == "skipped" and packages.may_be_had():
         return True
+    if row.status == "skipped" and _lacked_its_environment(row):
+        return True
     return row.status == "failed" or any(
         answers.status == "failed"
         or (
@@ -93,6 +96,13 @@ def _has_failed(row: RowFigures) -> bool:
         )
         for answers in row.instruction_sets
     )
+
+
+def _lacked_its_environment(row: RowFigures) -> bool:
+    if row.format not in formats.names():
+        return False
+    environment = formats.get(row.format).environment
+    return environment is not None and environment.is_cause_of(row.reason or "")
 
 
 def _has_embedded(

@@ -112,10 +112,11 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
         high_priority=False,
     )
     batch_maker = BatchMaker(manifest.formats[name].takes, manifest.preprocessing)
-    with contextlib.closing(
-        WorkerProcess(name, run.own("exports", name), options.device, limits, batch_maker)
-    ) as worker:
+    with contextlib.ExitStack() as stack:
         try:
+            folder = run.own("exports", name)
+            worker = WorkerProcess(name, folder, options.device, limits, batch_maker)
+            stack.enter_context(contextlib.closing(worker))
             worker.ask(protocol.Load(classes=len(manifest.class_names)))
         except Unavailable as reason:
             raise UsageError(

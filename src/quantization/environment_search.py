@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from src.backends.base import ExportSource
-from src.backends.own_environment import OwnEnvironment
+from src.backends.base import ExportSource, Unavailable
+from src.backends.own_environment import ConversionError, OwnEnvironment
 from src.quantization import account
-from src.quantization.candidates import SpeedUp
+from src.quantization.candidates import CannotRunError, SpeedUp
 from src.quantization.evaluation import Evaluation
 from src.quantization.other_environment import RemoteEvaluator
 from src.quantization.recipe import Recipe
@@ -99,8 +99,15 @@ class EnvironmentCandidates:
     def make(self, recipe: FloatLayers) -> Path:
         digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
         path = self._scratch / f"{digest}{self._program.ending}"
-        if not path.is_file():
+        if path.is_file():
+            return path
+        try:
             self._program.convert(recipe, self._images, path)
+        except (ConversionError, Unavailable) as error:
+            if recipe == PLAIN:
+                raise
+            # The files before it stay: see Trials.
+            raise CannotRunError(str(error)) from error
         return path
 
     def evaluate(self, model: Path) -> Evaluation:

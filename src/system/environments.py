@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,15 +89,52 @@ def made(requirement: Requirement, others: Mapping[str, str]) -> Environment:
     wanted = {**others, requirement.package: requirement.version}
     key = hashlib.sha256(json.dumps([sys.version_info[:2], wanted], sort_keys=True).encode())
     folder = ROOT / f"{requirement.package}-{requirement.version}-{key.hexdigest()[:8]}"
-    ROOT.mkdir(exist_ok=True)
-    with (ROOT / f"{folder.name}.making").open("w", encoding="ascii") as lock:
-        file_locks.lock_exclusive(lock.fileno())  # another command may be making it
-        # The interpreter is a link, which an update of the system can break.
-        if not ((folder / _RECORD).is_file() and _python_of(folder).exists()):
-            shutil.rmtree(folder, ignore_errors=True)  # one that we began and did not finish
-            _make(folder, requirement, wanted)
+    if not _is_whole(folder):
+        try:
+            with making(folder) as guard:
+                if not _is_whole(folder):  # nobody made it in the meantime
+                    shutil.rmtree(folder, ignore_errors=True)  # begun and not finished
+                    _make(folder, requirement, wanted, guard)
+        except OSError as error:
+            raise UsageError(
+                str(requirement),
+                expected=f"a folder {ROOT} that can be written",
+                found=str(error.strerror),
+                remedy="make it writable",
+            ) from error
     packages: dict[str, str] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     return Environment(_python_of(folder), packages)
+
+
+def _is_whole(folder: Path) -> bool:
+    # The interpreter is a link, which an update of the system can break.
+    return (folder / _RECORD).is_file() and _python_of(folder).exists()
+
+
+@contextlib.contextmanager
+def making(folder: Path) -> Iterator[int]:
+    """Wait until no other command makes an environment; yield the descriptor of the lock.
+
+    An installer that inherits the descriptor holds the lock until it ends, even if this process is
+    killed before.
+
+    Raises:
+        OSError: the folder of the environments cannot be written.
+    """
+    ROOT.mkdir(exist_ok=True)
+    with (ROOT / f"{folder.name}.making").open("w", encoding="ascii") as lock:
+        file_locks.lock_exclusive(lock.fileno())
+        yield lock.fileno()
+
+
+def variables_of_another() -> dict[str, str]:
+    """Return the environment variables of a process with the interpreter of another environment.
+
+    The user's modules are left out: ``PYTHONPATH`` goes before the packages of an environment, so
+    another version of a runtime would answer than the one that is installed there.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {**kept, "PYTHONPATH": str(ROOT.parent), "PYTHONNOUSERSITE": "1"}
 
 
 def uv() -> str | None:
@@ -105,26 +143,37 @@ def uv() -> str | None:
     return shutil.which("uv") or (str(fetched) if fetched.is_file() else None)
 
 
-def _make(folder: Path, requirement: Requirement, wanted: Mapping[str, str]) -> None:
+def _make(folder: Path, requirement: Requirement, wanted: Mapping[str, str], guard: int) -> None:
     requirements = [f"{name}=={version}" for name, version in wanted.items()]
     python = str(_python_of(folder))
     installer = uv()
     if installer:
-        _run(requirement, [installer, "venv", "--quiet", "--python", sys.executable, str(folder)])
+        _run(
+            requirement,
+            guard,
+            [installer, "venv", "--quiet", "--python", sys.executable, str(folder)],
+        )
         install = [installer, "pip", "install", "--quiet", "--python", python, *requirements]
     else:
-        _run(requirement, [sys.executable, "-m", "venv", str(folder)])
+        _run(requirement, guard, [sys.executable, "-m", "venv", str(folder)])
         install = [python, "-m", "pip", "install", "--quiet", *requirements]
-    _run(requirement, install)
+    _run(requirement, guard, install)
     listed = (
         "import importlib.metadata as m, json; "
         "print(json.dumps({d.metadata['Name'].lower(): d.version for d in m.distributions()}))"
     )
-    atomic_files.write_json(folder / _RECORD, json.loads(_run(requirement, [python, "-c", listed])))
+    atomic_files.write_json(
+        folder / _RECORD, json.loads(_run(requirement, guard, [python, "-c", listed]))
+    )
 
 
-def run_installer(command: list[str], seconds: float) -> str:
+def run_installer(command: list[str], seconds: float, guard: int) -> str:
     """Run a command that makes or reads an environment, and return what it prints.
+
+    Args:
+        command: the installer and its arguments.
+        seconds: the time limit.
+        guard: descriptor of the lock, which the command holds as well.
 
     Raises:
         OSError: it cannot be started.
@@ -137,15 +186,16 @@ def run_installer(command: list[str], seconds: float) -> str:
         capture_output=True,
         text=True,
         timeout=seconds,
+        pass_fds=[guard],
         # A virtual environment that is active must not decide where packages go.
         env={name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
     )
     return ended.stdout
 
 
-def _run(requirement: Requirement, command: list[str]) -> str:
+def _run(requirement: Requirement, guard: int, command: list[str]) -> str:
     try:
-        return run_installer(command, _SECONDS)
+        return run_installer(command, _SECONDS, guard)
     except (OSError, subprocess.SubprocessError) as error:
         message = getattr(error, "stderr", None) or str(error)
         raise UsageError(

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -35,7 +35,13 @@ class LimitedProcessError(Exception):
         self.last, self.code = last, code
 
 
-def run_limited(command: Sequence[str], *, seconds: float, max_bytes: int) -> str:
+def run_limited(
+    command: Sequence[str],
+    *,
+    seconds: float,
+    max_bytes: int,
+    variables: Mapping[str, str] | None = None,
+) -> str:
     """Run a program of this project in its folder, and return what it prints.
 
     Its children are in its process group, which is killed as a whole.
@@ -44,6 +50,7 @@ def run_limited(command: Sequence[str], *, seconds: float, max_bytes: int) -> st
         command: the program and its arguments.
         seconds: the time limit.
         max_bytes: the limit of the resident memory of the program, without its children.
+        variables: all of its environment variables; None for those of this process.
 
     Raises:
         LimitedProcessError: it failed, exceeded a limit or cannot be started.
@@ -57,6 +64,7 @@ def run_limited(command: Sequence[str], *, seconds: float, max_bytes: int) -> st
                 stdout=output,
                 stderr=errors,
                 start_new_session=True,
+                env=variables,
             )
         except OSError as error:
             raise LimitedProcessError(f"cannot be started: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from src import formats
 from src.backends.base import Unavailable
 from src.run.file_input import Batch, BatchMaker, NotPixelsError
-from src.system import emulation
+from src.system import emulation, environments
 from src.system.cpuid_mask import CannotHideError, InstructionSet
 from src.system.emulation import Restriction
 from src.worker import nvml, protocol, stopping, wire
@@ -64,13 +65,16 @@ class WorkerProcess:
         self._mixes_batch = kind.mixes_batch
         self._device = device
         self._device_memory = nvml.GrowthMeter() if device == "cuda" and limits.exclusive else None
-        interpreter = [*(emulator.command if emulator else ()), str(python or kind.python())]
+        own = python or kind.python()
+        interpreter = [*(emulator.command if emulator else ()), str(own)]
+        is_ours = own == Path(sys.executable)
+        variables = os.environ if is_ours else environments.variables_of_another()
         words = ["-m", "src.worker.server", name, str(folder), device, str(limits.threads)]
         # Runtimes read this when they are imported.
         threads = {"OMP_NUM_THREADS": str(limits.threads)}
         self._process = GuardedProcess(
             [*interpreter, *words],
-            {**os.environ, **threads, **hiding},
+            {**variables, **threads, **hiding},
             limits,
             own_group=self._may_be_stopped,
         )

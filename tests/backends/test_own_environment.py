@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import errno
 import hashlib
 import json
 import subprocess
@@ -15,6 +16,7 @@ import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -23,7 +25,15 @@ from src import formats
 from src.backends import own_environment
 from src.backends.base import Unavailable
 from src.backends.own_environment import ConversionError, OwnEnvironment
+from src.errors import UsageError
 from src.export.one_format import export_one
+from src.quantization.candidates import CannotRunError
+from src.quantization.environment_search import (
+    PLAIN,
+    EnvironmentCandidates,
+    FloatLayers,
+    Int8Program,
+)
 from src.system import environments
 from src.worker.guarded_process import Limits
 from src.worker.process import WorkerProcess
@@ -125,11 +135,11 @@ def test_packages_for_a_newer_python_get_one(
     started = []
     run = environments.run_installer
 
-    def without_another_python(command: list[str], seconds: float) -> str:
+    def without_another_python(command: list[str], seconds: float, guard: int) -> str:
         if command[1] == "venv":
             started.append(command[command.index("--python") + 1])
             command = [word if word != started[-1] else sys.executable for word in command]
-        return run(command, seconds)
+        return run(command, seconds, guard)
 
     monkeypatch.setattr(environments, "run_installer", without_another_python)
     assert version_in(environment.python()) == "0.0.1"
@@ -208,6 +218,63 @@ def ready(lock: Lock) -> OwnEnvironment:
 def test_a_program_runs_there_and_returns_what_it_prints(ready: OwnEnvironment) -> None:
     printed = json.loads(ready.run(PROGRAM, "print", "a b", ""))
     assert printed == {"numpy": "0.0.1", "words": ["a b", ""]}
+
+
+def test_a_users_modules_do_not_reach_it(
+    ready: OwnEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "modules" / "numpy").mkdir(parents=True)
+    (tmp_path / "modules" / "numpy" / "__init__.py").write_text('__version__ = "9.9"\n')
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+    assert json.loads(ready.run(PROGRAM, "print"))["numpy"] == "0.0.1"
+    program = "import numpy; print(numpy.__version__)"
+    variables = environments.variables_of_another()
+    command = [ready.python(), "-c", program]
+    assert subprocess.check_output(command, text=True, env=variables).strip() == "0.0.1"
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = lock("0.0.1")
+
+    def refused(folder: Path) -> NoReturn:
+        raise OSError(errno.EROFS, "Read-only file system", str(folder))
+
+    monkeypatch.setattr(environments, "making", refused)
+    with pytest.raises(Unavailable) as raised:
+        environment.python()
+    assert str(raised.value).endswith(": Read-only file system; make that folder writable")
+    assert environment.is_cause_of(str(raised.value))
+    assert not environment.is_cause_of("no kernel for Gelu")
+    requirement = environments.Requirement("onnxruntime", "1.30.0")
+    with pytest.raises(UsageError, match="found Read-only file system; make it writable"):
+        environments.made(requirement, {})
+
+
+def test_one_that_is_whole_is_used_where_nothing_can_be_written(
+    ready: OwnEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "making", lambda _: pytest.fail("it is whole"))
+    assert ready.python().exists()
+
+
+def test_the_search_goes_on_after_a_recipe_that_cannot_be_made(
+    ready: OwnEnvironment, tmp_path: Path
+) -> None:
+    def convert(recipe: FloatLayers, _images: Path, target: Path) -> None:
+        ready.run(PROGRAM, "cannot")
+
+    program = Int8Program(
+        format="planted", tool="a tool", environment=ready, runtime=PROGRAM, ending=".bin",
+        reference=lambda: tmp_path, convert=convert, order=list,
+    )  # fmt: skip
+    evaluator: Any = None
+    candidates = EnvironmentCandidates(program, evaluator, tmp_path, tmp_path)
+    with pytest.raises(Unavailable):  # there is no file at all
+        candidates.make(PLAIN)
+    with pytest.raises(CannotRunError):
+        candidates.make(FloatLayers(kept_in_float=("first",)))
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,15 @@ from src.benchmark.suite import measure, measure_unless_done
 from src.errors import UsageError
 from src.report.sections.footnotes import footnotes
 from src.run.folder import Run
+from src.run.reading import convert
+from src.run.results import Results
 from src.system import atomic_files
 from tests.benchmark.planted_formats import (
     FEW,
     Data,
     silent,
 )
+from tests.report.planted import FAILED, results, row
 
 
 @pytest.mark.parametrize("text", ["another", "longer than before", "short"])
@@ -109,3 +112,20 @@ def test_a_file_that_is_changed_while_it_is_measured_is_a_failed_row(well_behave
     rows = measure(well_behaved, Changing(), FEW, silent).rows
     assert [row.status for row in rows] == ["ok", "failed"]
     assert "changed while they were measured" in (rows[1].reason or "")
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_open"),
+    [
+        ("environments/mnn cannot be installed: no network; export or measure it again", True),
+        ("environments/mnn.lock cannot be read (No such file); restore it", True),
+        ("no layer for Gather", False),
+    ],
+)
+def test_a_row_whose_environment_was_missing_is_measured_once_it_is_there(
+    reason: str, is_open: bool
+) -> None:
+    planted = results(row("eager"), row("mnn", **{**FAILED, "status": "skipped", "reason": reason}))
+    measured, skipped = convert(planted, Results).rows
+    assert not up_to_date._has_failed(measured)
+    assert up_to_date._has_failed(skipped) is is_open

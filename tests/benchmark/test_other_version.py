@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,12 @@ OPTIONS = VersionOptions(
 
 
 @pytest.fixture
-def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """Give the processes of the other version an interpreter that the planted formats notice."""
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nPLANTED_VERSION=0.1 exec "{sys.executable}" "$@"\n')
+    # A user's PYTHONPATH does not reach another version, but the planted formats have to.
+    planted = f'PLANTED_VERSION=0.1 PYTHONPATH="{os.environ["PYTHONPATH"]}"'
+    python.write_text(f'#!/bin/sh\n{planted} exec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     made = Environment(python, {"numpy": "0.1"})
     monkeypatch.setattr(environments, "made", lambda *_: made)
@@ -127,7 +130,6 @@ def test_a_version_that_is_not_named_is_asked_for(
         benchmark.main()
 
 
-@pytest.mark.usefixtures("other")
 @pytest.mark.parametrize(
     ("text", "numpy_1"),
     [
@@ -150,6 +152,7 @@ def test_a_version_that_is_none_is_refused(version: str) -> None:
         environments.parse("--with", f"onnxruntime=={version}")
 
 
+@pytest.mark.usefixtures("other")
 def test_reference_outputs_that_were_changed_are_refused_for_a_comparison_too(run: Run) -> None:
     only(run, "eager")
     manifest = as_dict(run.read_manifest())

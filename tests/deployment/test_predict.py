@@ -8,12 +8,16 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
+from src.backends.base import Unavailable
 from src.cli.commands.predict import main
 from src.errors import LightshipError, UsageError
+from src.predict import exported
+from src.predict.options import PredictOptions
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.worker.call_size import EVALUATION_BATCH
@@ -101,6 +105,21 @@ def test_a_folder_is_predicted_with_the_recommended_file(
     first = f"{folder / '00.jpg'}: {lines[1]['predicted']} {float(lines[1]['probability']):.2%}, "
     assert printed.out.startswith(first)
     assert len(printed.out.splitlines()) == len(lines) - 1
+
+
+def test_a_format_whose_environment_cannot_be_made_is_refused_in_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(*_: object) -> NoReturn:
+        raise Unavailable("environments/mnn cannot be installed: uv is not installed; install uv")
+
+    monkeypatch.setattr(exported, "WorkerProcess", unavailable)
+    refused = "format: expected one that runs on cpu here; found onnx_fp32: environments/mnn cannot"
+    with (
+        pytest.raises(UsageError, match=refused),
+        exported.open_file(run, PredictOptions(format="onnx_fp32")),
+    ):
+        pass
 
 
 def test_a_killed_process_leaves_the_earlier_predictions(

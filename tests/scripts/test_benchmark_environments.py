@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,13 +65,20 @@ def test_a_copy_has_no_exports_and_is_found_again(script: ModuleType, tmp_path: 
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_text(name)
     root = tmp_path / "root"
-    (root / "resnet34" / "version_3.part").mkdir(parents=True)  # of a command that was killed
     copy = script.copy_of(Run(run), root)
-    assert copy.folder == root / "resnet34" / "version_3"
+    shutil.rmtree(copy.folder)
+    copy.folder.with_name("version_3.part").mkdir()  # of a command that was killed
+    assert script.copy_of(Run(run), root).folder == copy.folder
+    assert copy.folder.parent.name.startswith("resnet34-")
     assert sorted(path.name for path in copy.folder.iterdir()) == ["checkpoints", "config.yaml"]
     assert (run / "exports" / "mnn" / "model.mnn").is_file()
     (copy.folder / "benchmark.json").write_text("made here")
     assert script.copy_of(Run(run), root).benchmark.read_text() == "made here"
+    other = tmp_path / "other" / "resnet34" / "version_3"
+    shutil.copytree(run, other)
+    assert script.copy_of(Run(other), root).folder != copy.folder
+    (run / "checkpoints" / "best.ckpt").write_text("trained further")
+    assert script.copy_of(Run(run), root).folder != copy.folder
 
 
 @pytest.mark.parametrize("argv", [["nowhere"], ["--write", "nowhere"]])

@@ -70,6 +70,15 @@ def test_an_environment_whose_interpreter_is_gone_is_made_again(
     assert environments.made(ONE, {}).python.exists()
 
 
+def test_the_installer_holds_the_lock_until_it_ends(root: Path, installer: Path) -> None:
+    planted = installer.with_name("uv")
+    listing = f'ls -l /proc/$$/fd >> "{installer}"\n'
+    planted.write_text(planted.read_text().replace("exit 0\n", listing))
+    environments.made(ONE, {})
+    if Path("/proc/self/fd").is_dir():
+        assert installer.read_text().count(".making") == 2
+
+
 @pytest.mark.parametrize(
     "text",
     [
