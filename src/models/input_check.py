@@ -10,7 +10,7 @@ from torch import nn
 from src.errors import UsageError, describe
 
 # Image sizes tried for the remedy: from digits to most pretrained weights.
-_SIDES = (32, 48, 64, 96, 128, 160, 224, 299, 384, 512)
+_SIDES = (32, 48, 64, 96, 128, 160, 224, 256, 299, 384, 512)
 _IMAGES = 2  # enough for BatchNorm at any size, so no larger batch is tried
 _SHOWN = 200  # characters of the network's error
 
@@ -46,14 +46,19 @@ def require_fitting(
             found=f"{images} ({found})",
             remedy=f"set data.batch_size={_IMAGES} or more, with as many training images",
         ) from problem
-    larger_sides = (other for other in _SIDES if other > side)
-    accepted_side = next((other for other in larger_sides if _accepts(trial, other)), None)
+    accepted_side = next((other for other in other_sides(side) if _accepts(trial, other)), None)
     raise UsageError(
         "data.image_size",
         expected=f"images that {name} takes",
         found=f"{side}x{side} pixels ({found})",
         remedy=f"set data.image_size={accepted_side}" if accepted_side else "choose another model",
     ) from problem
+
+
+def other_sides(side: int) -> list[int]:
+    """Return sizes to try instead of ``side``: larger ones, the next first, then smaller ones."""
+    larger = [other for other in _SIDES if other > side]
+    return [*larger, *(other for other in reversed(_SIDES) if other < side)]
 
 
 def _accepts(network: nn.Module, side: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import torch
@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from src.errors import UsageError, describe
 from src.models import builders
+from src.models.input_check import other_sides
 
 _replaces_weights: ContextVar[bool] = ContextVar("_replaces_weights", default=False)
 
@@ -48,9 +49,38 @@ class NetworkSpec:
             image_size: height and width of the images in pixels; None if unknown. Some networks are
                 built for one size.
             options: further arguments of the builder, which go before the defaults.
+
+        Raises:
+            UsageError: the network cannot be built for this size, but for another one.
         """
         defaults = builders.default_options(builder, image_size)
-        return cls(builder, num_classes, {**defaults, **options})
+        spec = cls(builder, num_classes, {**defaults, **options})
+        if image_size is not None and defaults != builders.default_options(builder, None):
+            spec._require_size(image_size)
+        return spec
+
+    def _require_size(self, side: int) -> None:
+        """Refuse an image size that the builder of a network for one size rejects."""
+        problem = self._problem()
+        if problem is None:
+            return
+        for other in other_sides(side):
+            defaults = builders.default_options(self.builder, other)
+            if replace(self, options={**self.options, **defaults})._problem() is None:
+                raise UsageError(
+                    "data.image_size",
+                    expected=f"images that {self.builder} takes",
+                    found=f"{side}x{side} pixels ({problem})",
+                    remedy=f"set data.image_size={other}",
+                )
+
+    def _problem(self) -> str | None:
+        """Describe why the network cannot be built; None if it can."""
+        try:
+            self.outline()
+        except (TypeError, ValueError) as error:
+            return describe(error)
+        return None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], num_classes: int) -> NetworkSpec:

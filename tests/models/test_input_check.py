@@ -74,3 +74,31 @@ def test_every_architecture_accepts_images_of_32_pixels() -> None:
     for name in models.__all__:
         kind: Any = getattr(models, name)
         require_fitting(name, network(kind.builder), 32, 2, training=True)
+
+
+@pytest.mark.parametrize(
+    ("builder", "side", "remedy"),
+    [
+        ("vit_b_16", 100, "data.image_size=128"),
+        ("vit_b_16", 1000, "data.image_size=512"),
+        ("maxvit_t", 64, "data.image_size=224"),
+    ],
+)
+def test_a_size_that_a_network_cannot_be_built_for_is_refused_with_one_that_works(
+    builder: str, side: int, remedy: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"^data.image_size: .*found {side}x{side} .*{remedy}$"):
+        NetworkSpec.of(builder, 5, side, {})
+    accepted = NetworkSpec.of(builder, 5, int(remedy.partition("=")[2]), {})
+    accepted.outline()
+
+
+def test_a_smaller_size_is_named_where_no_larger_one_works() -> None:
+    class UpTo224(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if images.shape[-1] > 224:
+                raise ValueError("too large")
+            return images.mean((2, 3))
+
+    with pytest.raises(UsageError, match=r"set data\.image_size=224$"):
+        require_fitting("planted", UpTo224(), 256, 8, training=True)
