@@ -61,26 +61,18 @@ class NetworkSpec:
 
     def _require_size(self, side: int) -> None:
         """Refuse an image size that the builder of a network for one size rejects."""
-        problem = self._problem()
+        problem = _problem_of(self)
         if problem is None:
             return
         for other in other_sides(side):
             defaults = builders.default_options(self.builder, other)
-            if replace(self, options={**self.options, **defaults})._problem() is None:
+            if _problem_of(replace(self, options={**self.options, **defaults})) is None:
                 raise UsageError(
                     "data.image_size",
                     expected=f"images that {self.builder} takes",
                     found=f"{side}x{side} pixels ({problem})",
                     remedy=f"set data.image_size={other}",
                 )
-
-    def _problem(self) -> str | None:
-        """Describe why the network cannot be built; None if it can."""
-        try:
-            self.outline()
-        except (TypeError, ValueError) as error:
-            return describe(error)
-        return None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], num_classes: int) -> NetworkSpec:
@@ -198,3 +190,12 @@ def count(network: nn.Module, input_shape: tuple[int, ...]) -> Complexity:
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         macs=counter.get_total_flops() // 2,
     )
+
+
+def _problem_of(spec: NetworkSpec) -> str | None:
+    """Describe why a network cannot be built; None if it can."""
+    try:
+        spec.outline()
+    except (TypeError, ValueError) as error:
+        return describe(error)
+    return None

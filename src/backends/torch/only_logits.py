@@ -21,9 +21,9 @@ class OnlyLogits(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         output = self.network(images)
-        if torch.jit.is_scripting():
-            return output[0]
-        return output
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]  # torch has not typed it
+            return output[0]  # type: ignore[no-any-return]
+        return output  # type: ignore[no-any-return]
 
 
 def for_scripting(network: nn.Module) -> nn.Module:
