@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
+from torch._jit_internal import is_scripting  # torch.jit has it too, but does not export it
 from torchvision.models import GoogLeNet, Inception3
 
 
@@ -21,9 +21,11 @@ class OnlyLogits(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         output = self.network(images)
-        if torch.jit.is_scripting():  # type: ignore[attr-defined]  # torch has not typed it
-            return output[0]  # type: ignore[no-any-return]
-        return output  # type: ignore[no-any-return]
+        if is_scripting():
+            first: Tensor = output[0]
+            return first
+        logits: Tensor = output
+        return logits
 
 
 def for_scripting(network: nn.Module) -> nn.Module:
