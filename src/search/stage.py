@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 from src.search.answer import answer_of, is_allowed
@@ -15,6 +14,7 @@ from src.search.halving import Halving, Point
 from src.search.notebook import Notebook
 from src.search.plan import Plan
 from src.search.records import Kind, Measured, SearchRecord
+from src.search.reserve import Reserve
 from src.search.trials import TrialError, Trials
 from src.system.console import Report
 
@@ -50,6 +50,7 @@ class Search:
         self._engine = engine or OneByOne(trials, clock)
         self._budget = Budget(plan.budget_s, lambda: notebook.of_plan)
         self._times = StepTimes(notebook.of_plan)
+        self._reserve = Reserve(self._budget, self._times, notebook, clock)
         self._halving = Halving(plan.models, plan.sizes, plan.seed, plan.reduction)
         self._contenders: dict[Point, Contender] = {}
         self._noted = 0.0  # the time until which the seconds of a rung are written down
@@ -111,7 +112,9 @@ class Search:
             for ended in all_ended:
                 key = ended.training.key
                 if isinstance(ended, Retried):
-                    due[key] = self._clock() + self._seconds(by_key[key], ended.training.epoch)
+                    due[key] = self._clock() + self._reserve.seconds(
+                        by_key[key], ended.training.epoch
+                    )
                     continue
                 self._noted = self._clock()
                 del due[key]
@@ -133,7 +136,7 @@ class Search:
         for number, contender in enumerate(contenders):
             tried = [other for other in contenders if other.key in reached or other.key in due]
             unnoted = self._clock() - self._noted
-            if shortage := self._shortage(
+            if shortage := self._reserve.training_shortage(
                 contender, rung, [*tried, contender], due.values(), unnoted
             ):
                 kind: Kind = "stopped" if self._measured(contender).rungs else "not tried"
@@ -146,49 +149,8 @@ class Search:
             if any(entry.epoch == epoch for entry in self._measured(contender).rungs):
                 reached.add(contender.key)
                 continue
-            due[contender.key] = self._clock() + self._seconds(contender, epoch)
+            due[contender.key] = self._clock() + self._reserve.seconds(contender, epoch)
             yield Training(contender.request, contender.key, epoch, contender.epochs[-1])
-
-    def _shortage(
-        self,
-        contender: Contender,
-        rung: int,
-        tried: Sequence[Contender],
-        due: Iterable[float] = (),
-        unnoted: float = 0.0,
-    ) -> str | None:
-        """Return why the training to a rung does not fit in the time; None if it does.
-
-        Time is kept for one of those that were tried to be trained to its end, and for judging. At
-        the last rung time is kept for judging all. A rung lasts until the last training ends, so a
-        short one beside a long one takes as long.
-
-        Args:
-            contender: to be trained.
-            rung: number of the rung, from 0.
-            tried: the contender, those that reached the rung and those that are trained to it now.
-            due: the forecast ends of trainings that run now.
-            unnoted: seconds of the rung that are not written down yet.
-        """
-        step = self._seconds(contender, contender.epochs[rung])
-        if step == 0.0:
-            return None
-        step = max([step, *(end - self._clock() for end in due)])
-        judging = self._times.judging() * (len(tried) if rung == self._plan.rungs else 1)
-        finishers = tried if rung == 0 else [contender]
-        rest = min(
-            sum(
-                self._times.training(other.cost, later - earlier)
-                for earlier, later in itertools.pairwise(other.epochs[rung:])
-            )
-            for other in finishers
-        )
-        return self._budget.shortage(step + rest + judging, "training it with judging", unnoted)
-
-    def _seconds(self, contender: Contender, epoch: int) -> float:
-        """Return the forecast seconds of training to an epoch; 0 if that is done already."""
-        done = max((rung.epoch for rung in self._measured(contender).rungs), default=0)
-        return self._times.training(contender.cost, epoch - done)
 
     def _note(self, contender: Contender, ended: Ended) -> bool:
         """Write down a training that has ended. Return False if it failed."""
@@ -197,8 +159,8 @@ class Search:
             self._notebook.add_lost(measured, ended.search_seconds)
             self._end(contender, "failed", str(ended.result))
             return False
-        done = max((rung.epoch for rung in measured.rungs), default=0)
-        self._times.training_took(contender.cost, ended.training.epoch - done, ended.seconds)
+        epochs = ended.training.epoch - self._reserve.epochs_done(contender)
+        self._times.training_took(contender.cost, epochs, ended.seconds)
         self._notebook.add_rung(measured, ended.result, ended)
         return True
 
@@ -270,7 +232,7 @@ class Search:
             waiting = [
                 contender
                 for contender in self._decided("dropped")
-                if not self._shortage(contender, last, [contender])
+                if not self._reserve.training_shortage(contender, last, [contender])
             ]
             if not waiting:
                 return
