@@ -8,7 +8,7 @@ from contextlib import closing
 
 from src.search.answer import answer_of, is_allowed
 from src.search.budget import Budget, StepTimes
-from src.search.contender import Contender, evidence_on
+from src.search.contender import Contender, evidence_on, unmeasured
 from src.search.engine import Ended, Engine, OneByOne, Retried, Training
 from src.search.halving import Halving, Point
 from src.search.notebook import Notebook
@@ -195,32 +195,43 @@ class Search:
         )
         for number, contender in enumerate(by_accuracy):
             measured = self._measured(contender)
-            known = {file.format for file in measured.files if file.status != "failed"}
-            if not known.issuperset(contender.formats):
+            kind: Kind = "judged"
+            problem = None
+            missing = unmeasured(contender, measured)
+            if missing:
                 if shortage := self._budget.shortage(self._times.judging(), "judging it"):
-                    reason = f"trained to its end; out of time: {shortage}"
-                    self._end(contender, "stopped", reason)
-                    continue
-                self._report("judging", contender.request.name, number, len(by_accuracy))
-                if not self._export_and_measure(contender, measured):
-                    continue
+                    kind, problem = "stopped", f"out of time: {shortage}"
+                else:
+                    self._report("judging", contender.request.name, number, len(by_accuracy))
+                    if error := self._export_and_measure(contender, measured):
+                        kind, problem = "failed", error
             last = measured.rungs[-1]
-            top1 = f"validation top-1 {100 * last.top1:.2f} %"
-            self._end(contender, "judged", f"trained to epoch {last.epoch}: {top1}")
+            reached = f"trained to epoch {last.epoch}: validation top-1 {100 * last.top1:.2f} %"
+            if problem is None:
+                self._end(contender, "judged", reached)
+            elif any(file.status == "ok" for file in measured.files):
+                # Files that an earlier command measured are worth an answer without the others.
+                left_out = f"not measured: {', '.join(missing)} ({problem})"
+                self._end(contender, "judged", f"{reached}; {left_out}")
+            elif kind == "stopped":
+                self._end(contender, kind, f"trained to its end; {problem}")
+            else:
+                self._end(contender, kind, problem)
 
-    def _export_and_measure(self, contender: Contender, measured: Measured) -> bool:
-        """Write down the files of a contender. Return False if there are none."""
+    def _export_and_measure(self, contender: Contender, measured: Measured) -> str | None:
+        """Write down the files of a contender. Return why there are none; None if there are."""
+        failed = {file.format for file in measured.files if file.status == "failed"}
+        formats = [name for name in contender.formats if name not in failed]
         started = self._clock()
         try:
-            judged = self._trials.judge(measured.run or "", contender.formats)
+            judged = self._trials.judge(measured.run or "", formats)
         except TrialError as error:
             self._notebook.add_lost(measured, self._clock() - started)
-            self._end(contender, "failed", str(error))
-            return False
+            return str(error)
         seconds = self._clock() - started
         self._times.judging_took(seconds)
         self._notebook.add_files(measured, judged, seconds)
-        return True
+        return None
 
     def _take_up_again(self) -> None:
         """Finish the best of the dropped contenders while no judged file may be shipped."""

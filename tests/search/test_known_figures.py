@@ -1,0 +1,113 @@
+"""Figures of an earlier command in the same folder, which a search keeps and does not repeat."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.search.notebook import RECORD
+from src.search.records import JudgedFile, Limits, SearchRecord
+from src.search.trials import Judged
+from tests.search.planted import Planted, PlantedTrials, plan_of, search
+
+GRID = {"a-32px": Planted(0.95, 1.0, 0.01)}
+# By their forecasts eager takes 10 ms, onnx_fp32 4 ms and onnx_int8 2 ms.
+INT8_ONLY, WITH_FP32, WITH_ALL = (Limits(latency_s=each) for each in (0.003, 0.006, 0.02))
+
+
+@dataclass
+class FailingFormats(PlantedTrials):
+    """Steps with formats whose export fails; the measurements of judging are counted."""
+
+    failing: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+
+    def judge(self, run: str, formats: Sequence[str]) -> Judged:
+        self.asked.append(tuple(formats))
+        return super().judge(run, formats)
+
+    def file(self, name: str, format_: str) -> JudgedFile:
+        if format_ in self.failing:
+            return JudgedFile(format=format_, device="cpu", status="failed", reason="planted")
+        return super().file(name, format_)
+
+
+def outcome(record: SearchRecord) -> tuple[str, str]:
+    [only] = record.outcomes
+    return only.kind, only.reason
+
+
+def formats(record: SearchRecord) -> dict[str, str]:
+    [measured] = record.measured
+    return {file.format: file.status for file in measured.files}
+
+
+def test_a_format_that_failed_is_not_judged_again(tmp_path: Path) -> None:
+    trials = FailingFormats(GRID, failing=("onnx_fp32",))
+    first = search(tmp_path, trials, plan_of(GRID, WITH_FP32))
+    before = list(trials.steps)
+    again = search(tmp_path, trials, plan_of(GRID, WITH_FP32))
+    assert trials.steps == before
+    assert formats(again) == {"onnx_fp32": "failed", "onnx_int8": "ok"}
+    assert again.answer == first.answer
+    assert again.answer is not None
+    assert again.answer.satisfied
+
+
+def test_a_format_that_failed_stays_known_when_a_looser_limit_adds_another(tmp_path: Path) -> None:
+    trials = FailingFormats(GRID, failing=("onnx_fp32",))
+    search(tmp_path, trials, plan_of(GRID, WITH_FP32))
+    expected = {"eager": "ok", "onnx_fp32": "failed", "onnx_int8": "ok"}
+    for _ in range(2):
+        assert formats(search(tmp_path, trials, plan_of(GRID, WITH_ALL))) == expected
+    assert trials.asked == [("onnx_fp32", "onnx_int8"), ("eager", "onnx_int8")]
+
+
+def test_known_files_are_answered_with_when_a_further_format_does_not_fit(tmp_path: Path) -> None:
+    trials = PlantedTrials(GRID)
+    first = search(tmp_path, trials, plan_of(GRID, INT8_ONLY))
+    before = list(trials.steps)
+    looser = search(tmp_path, trials, plan_of(GRID, WITH_FP32, budget_s=trials.now + 10))
+    assert trials.steps == before
+    assert first.answer is not None
+    assert looser.answer is not None
+    assert looser.answer.satisfied
+    assert looser.answer.folder == first.answer.folder
+    kind, reason = outcome(looser)
+    assert kind == "judged"
+    assert "not measured: onnx_fp32 (out of time: judging it was forecast" in reason
+    # With time for it the format is measured.
+    assert formats(search(tmp_path, trials, plan_of(GRID, WITH_FP32))) == {
+        "onnx_fp32": "ok",
+        "onnx_int8": "ok",
+    }
+
+
+def test_known_files_are_answered_with_when_judging_further_formats_fails(tmp_path: Path) -> None:
+    trials = PlantedTrials(dict(GRID))
+    first = search(tmp_path, trials, plan_of(GRID, INT8_ONLY))
+    trials.grid["a-32px"] = Planted(0.95, 1.0, 0.01, judging_fails=True)
+    looser = search(tmp_path, trials, plan_of(GRID, WITH_ALL))
+    assert first.answer is not None
+    assert looser.answer is not None
+    assert looser.answer.folder == first.answer.folder
+    kind, reason = outcome(looser)
+    assert kind == "judged"
+    assert "not measured: eager, onnx_fp32 (a-32px: planted failure)" in reason
+    assert looser.spent.lost_s == trials.judging_s
+
+
+def test_a_file_whose_folder_is_gone_is_no_known_file(tmp_path: Path) -> None:
+    """Nothing is answered with that is not in the folder any more."""
+    trials = PlantedTrials(GRID)
+    search(tmp_path, trials, plan_of(GRID, INT8_ONLY))
+    record = json.loads((tmp_path / RECORD).read_text())
+    record["measured"][0]["files"] = []  # as after the folder of the file was removed
+    (tmp_path / RECORD).write_text(json.dumps(record))
+    again = search(tmp_path, trials, plan_of(GRID, INT8_ONLY, budget_s=trials.now + 10))
+    assert outcome(again)[0] == "stopped"
+    assert again.answer is None
