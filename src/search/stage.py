@@ -76,18 +76,17 @@ class Search:
         requests, order = self._plan.by_point, self._halving.order
         for number, point in enumerate(order):
             request, key = requests[point], self._plan.keys[point]
-            measured = self._notebook.measured(request, key)
-            is_known = bool(measured.forecast_seconds or measured.rungs or measured.files)
-            shortage = self._budget.shortage(self._times.forecast(), "its forecast")
-            if shortage and not is_known:
-                self._notebook.decide(request, key, "not tried", f"out of time: {shortage}")
-                continue
             self._report("forecast", request.name, number, len(order))
-            started = self._clock()
-            forecast = self._trials.forecast(request)
-            seconds = self._clock() - started
-            self._times.forecast_took(seconds)
-            self._notebook.add_forecast(measured, seconds)
+            forecast = self._trials.known_forecast(request)
+            if forecast is None:
+                if shortage := self._budget.shortage(self._times.forecast(), "its forecast"):
+                    self._notebook.decide(request, key, "not tried", f"out of time: {shortage}")
+                    continue
+                started = self._clock()
+                forecast = self._trials.forecast(request)
+                seconds = self._clock() - started
+                self._times.forecast_took(seconds)
+                self._notebook.add_forecast(self._notebook.measured(request, key), seconds)
             if forecast.status != "ok" or forecast.training is None:
                 unknown = "no training speed: an epoch has too few batches; lower data.batch_size"
                 self._notebook.decide(request, key, "failed", forecast.reason or unknown)

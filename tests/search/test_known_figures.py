@@ -111,3 +111,17 @@ def test_a_file_whose_folder_is_gone_is_no_known_file(tmp_path: Path) -> None:
     again = search(tmp_path, trials, plan_of(GRID, INT8_ONLY, budget_s=trials.now + 10))
     assert outcome(again)[0] == "stopped"
     assert again.answer is None
+
+
+def test_without_time_only_forecasts_that_cost_nothing_are_used(tmp_path: Path) -> None:
+    """A candidate with files whose forecast is gone is not forecast beyond the budget."""
+    trials = PlantedTrials(GRID)
+    search(tmp_path, trials, plan_of(GRID, INT8_ONLY))
+    spent = trials.now
+    trials.steps.clear()  # as without forecast.json
+    record = search(tmp_path, trials, plan_of(GRID, INT8_ONLY, budget_s=spent))
+    assert trials.steps == []
+    assert outcome(record)[0] == "not tried"
+    trials.steps.append(("forecast", "a-32px"))
+    assert search(tmp_path, trials, plan_of(GRID, INT8_ONLY, budget_s=spent)).answer is not None
+    assert trials.now == spent
