@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 from src.search.budget import Budget, StepTimes
-from src.search.contender import Contender
+from src.search.contender import Contender, unmeasured
 from src.search.notebook import Notebook
 
 
@@ -48,8 +48,8 @@ class Reserve:
         """Return why the training to a rung does not fit in the time; None if it does.
 
         Time is kept for one of those that were tried to be trained to its end, and for judging. At
-        the last rung time is kept for judging all. A rung lasts until the last training ends, so a
-        short one beside a long one takes as long.
+        the last rung time is kept for judging all that are not judged yet. A rung lasts until the
+        last training ends, so a short one beside a long one takes as long.
 
         Args:
             contender: to be trained.
@@ -63,7 +63,7 @@ class Reserve:
             return None
         step = max([step, *(end - self._clock() for end in due)])
         is_last = rung == len(contender.epochs) - 1
-        judging = self._times.judging() * (len(tried) if is_last else 1)
+        judging = sum(self._judging(other) for other in tried) if is_last else self._times.judging()
         finishers = tried if rung == 0 else [contender]
         rest = min(
             sum(
@@ -73,3 +73,8 @@ class Reserve:
             for other in finishers
         )
         return self._budget.shortage(step + rest + judging, "training it with judging", unnoted)
+
+    def _judging(self, contender: Contender) -> float:
+        """Return the forecast seconds of judging a contender; 0 if that is done already."""
+        measured = self._notebook.measured(contender.request, contender.key)
+        return self._times.judging() if unmeasured(contender, measured) else 0.0

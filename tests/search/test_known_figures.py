@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from src.search.halving import Halving
 from src.search.notebook import RECORD
 from src.search.records import JudgedFile, Limits, SearchRecord
 from src.search.trials import Judged
@@ -41,8 +42,8 @@ def outcome(record: SearchRecord) -> tuple[str, str]:
     return only.kind, only.reason
 
 
-def formats(record: SearchRecord) -> dict[str, str]:
-    [measured] = record.measured
+def formats(record: SearchRecord, model: str = "a") -> dict[str, str]:
+    [measured] = [entry for entry in record.measured if entry.model == model]
     return {file.format: file.status for file in measured.files}
 
 
@@ -125,3 +126,35 @@ def test_without_time_only_forecasts_that_cost_nothing_are_used(tmp_path: Path) 
     trials.steps.append(("forecast", "a-32px"))
     assert search(tmp_path, trials, plan_of(GRID, INT8_ONLY, budget_s=spent)).answer is not None
     assert trials.now == spent
+
+
+def test_no_time_is_kept_to_judge_what_is_judged_already(tmp_path: Path) -> None:
+    grid = {f"net{number}-32px": Planted(0.95, 1.0, 0.01) for number in range(4)}
+    trials = PlantedTrials(grid, judging_s=1000.0)
+    known = dict(list(grid.items())[:3])
+    search(tmp_path, trials, plan_of(known, INT8_ONLY, rungs=0))
+    # Enough to forecast, train and judge one more, and not to judge all four.
+    further = trials.forecast_s + trials.start_s + 18 * 12.0 + trials.judging_s + 50
+    plan = plan_of(grid, INT8_ONLY, rungs=0, budget_s=trials.now + further)
+    record = search(tmp_path, trials, plan)
+    assert {entry.kind for entry in record.outcomes} == {"judged"}
+
+
+def test_time_is_kept_to_judge_a_candidate_with_a_format_that_was_not_measured(
+    tmp_path: Path,
+) -> None:
+    grid = {f"net{number}-32px": Planted(0.95, 1.0, 0.01) for number in range(2)}
+    trials = PlantedTrials(grid, judging_s=1000.0)
+    search(tmp_path, trials, plan_of({"net0-32px": grid["net0-32px"]}, INT8_ONLY, rungs=0))
+    further = trials.forecast_s + trials.start_s + 18 * 12.0 + trials.judging_s + 50
+    # The looser limit adds a format to the known candidate, which has to be judged as well.
+    seed = next(
+        number
+        for number in range(20)
+        if Halving(["net0", "net1"], [32], number, 2).order[0][0] == "net0"
+    )
+    plan = plan_of(grid, WITH_FP32, rungs=0, seed=seed, budget_s=trials.now + further)
+    record = search(tmp_path, trials, plan)
+    kinds = {entry.model: entry.kind for entry in record.outcomes}
+    assert kinds == {"net0": "judged", "net1": "not tried"}
+    assert formats(record, "net0") == {"onnx_fp32": "ok", "onnx_int8": "ok"}
