@@ -159,7 +159,8 @@ class Search:
             self._end(contender, "failed", str(ended.result))
             return False
         epochs = ended.training.epoch - self._reserve.epochs_done(contender)
-        self._times.training_took(contender.cost, epochs, ended.seconds)
+        if epochs > 0:  # else an earlier rung of a training that came further already
+            self._times.training_took(contender.cost, epochs, ended.seconds)
         self._notebook.add_rung(measured, ended.result, ended)
         return True
 

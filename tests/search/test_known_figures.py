@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.search.halving import Halving
+from src.forecast.candidate import Request
+from src.search.halving import Halving, Point
 from src.search.notebook import RECORD
 from src.search.records import JudgedFile, Limits, SearchRecord
-from src.search.trials import Judged
+from src.search.trials import Judged, Trained
 from tests.search.planted import Planted, PlantedTrials, plan_of, search
 
 GRID = {"a-32px": Planted(0.95, 1.0, 0.01)}
@@ -45,6 +46,11 @@ def outcome(record: SearchRecord) -> tuple[str, str]:
 def formats(record: SearchRecord, model: str = "a") -> dict[str, str]:
     [measured] = [entry for entry in record.measured if entry.model == model]
     return {file.format: file.status for file in measured.files}
+
+
+def order_of(grid: dict[str, Planted], seed: int) -> Sequence[Point]:
+    plan = plan_of(grid, INT8_ONLY)
+    return Halving(plan.models, plan.sizes, seed, plan.reduction).order
 
 
 def test_a_format_that_failed_is_not_judged_again(tmp_path: Path) -> None:
@@ -148,13 +154,54 @@ def test_time_is_kept_to_judge_a_candidate_with_a_format_that_was_not_measured(
     search(tmp_path, trials, plan_of({"net0-32px": grid["net0-32px"]}, INT8_ONLY, rungs=0))
     further = trials.forecast_s + trials.start_s + 18 * 12.0 + trials.judging_s + 50
     # The looser limit adds a format to the known candidate, which has to be judged as well.
-    seed = next(
-        number
-        for number in range(20)
-        if Halving(["net0", "net1"], [32], number, 2).order[0][0] == "net0"
-    )
+    seed = next(number for number in range(20) if order_of(grid, number)[0][0] == "net0")
     plan = plan_of(grid, WITH_FP32, rungs=0, seed=seed, budget_s=trials.now + further)
     record = search(tmp_path, trials, plan)
     kinds = {entry.model: entry.kind for entry in record.outcomes}
     assert kinds == {"net0": "judged", "net1": "not tried"}
     assert formats(record, "net0") == {"onnx_fp32": "ok", "onnx_int8": "ok"}
+
+
+def test_known_forecasts_do_not_change_the_forecast_of_a_forecast(tmp_path: Path) -> None:
+    grid = {f"net{number}-32px": Planted(0.95, 1.0, 0.01) for number in range(4)}
+    trials = PlantedTrials(grid)
+    known = dict(list(grid.items())[:3])
+    search(tmp_path, trials, plan_of(known, INT8_ONLY))
+    # A forecast takes 30 s. The one that is not known is the last.
+    seed = next(number for number in range(100) if order_of(grid, number)[-1][0] == "net3")
+    plan = plan_of(grid, INT8_ONLY, seed=seed, budget_s=trials.now + 20)
+    record = search(tmp_path, trials, plan)
+    reasons = {entry.model: entry.reason for entry in record.outcomes}
+    assert reasons["net3"].startswith("out of time: its forecast")
+    assert "to take 30 s, with 20 s left" in reasons["net3"]
+
+
+@dataclass
+class EarlierRungs(PlantedTrials):
+    """Steps that return an epoch of a finished training from its curve, at once."""
+
+    def train(self, request: Request, key: str, epoch: int, epochs: int) -> Trained:
+        if epoch > self.done.get(request.name, 0):
+            return super().train(request, key, epoch, epochs)
+        run = f"candidates/{request.name}"
+        return Trained(run, epoch, self.top1(request.name, epoch))
+
+
+def test_an_earlier_rung_of_a_finished_training_is_no_start_of_a_command(tmp_path: Path) -> None:
+    grid = {f"net{number}-32px": Planted(0.95, 1.0, 0.01) for number in range(5)}
+    trials = EarlierRungs(grid)
+    known = dict(list(grid.items())[:3])
+    search(tmp_path, trials, plan_of(known, INT8_ONLY, rungs=0))
+    # The known ones come first in the order.
+    seed = next(
+        number
+        for number in range(100)
+        if {f"{model}-32px" for model, _ in order_of(grid, number)[:3]} == set(known)
+    )
+    # Two forecasts, the training of one more with a start of a command for each of three rungs, its
+    # judging, and 60 s to spare.
+    further = 2 * 30 + 3 * 20 + 18 * 10 + 100 + 60
+    before = len(trials.steps)
+    plan = plan_of(grid, INT8_ONLY, rungs=2, seed=seed, budget_s=trials.now + further)
+    search(tmp_path, trials, plan)
+    assert "train" in {kind for kind, _ in trials.steps[before:]}
