@@ -37,6 +37,23 @@ class Reserve:
         rungs = self._notebook.measured(contender.request, contender.key).rungs
         return max((rung.epoch for rung in rungs), default=0)
 
+    def forecast_shortage(self, contenders: Iterable[Contender]) -> str | None:
+        """Return why one more forecast does not fit in the time; None if it does.
+
+        Time is kept for the cheapest contender that is not judged to be trained to its end and
+        judged. If there is no time for that anyway, none is kept: a further candidate may be
+        cheaper.
+
+        Args:
+            contenders: those that are known so far.
+        """
+        costs = [self._to_the_end(contender) for contender in contenders]
+        kept = min((seconds for seconds in costs if seconds), default=0.0)
+        if kept > self._budget.left:
+            kept = 0.0
+        what = "its forecast, and one candidate's training and judging," if kept else "its forecast"
+        return self._budget.shortage(self._times.forecast() + kept, what)
+
     def training_shortage(
         self,
         contender: Contender,
@@ -73,6 +90,14 @@ class Reserve:
             for other in finishers
         )
         return self._budget.shortage(step + rest + judging, "training it with judging", unnoted)
+
+    def _to_the_end(self, contender: Contender) -> float:
+        """Return the forecast seconds until a contender is judged; 0 if it is judged already."""
+        done = self.epochs_done(contender)
+        return self._judging(contender) + sum(
+            self._times.training(contender.cost, later - max(done, earlier))
+            for earlier, later in itertools.pairwise([0, *contender.epochs])
+        )
 
     def _judging(self, contender: Contender) -> float:
         """Return the forecast seconds of judging a contender; 0 if that is done already."""

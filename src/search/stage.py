@@ -79,7 +79,7 @@ class Search:
             self._report("forecast", request.name, number, len(order))
             forecast = self._trials.known_forecast(request)
             if forecast is None:
-                if shortage := self._budget.shortage(self._times.forecast(), "its forecast"):
+                if shortage := self._reserve.forecast_shortage(self._contenders.values()):
                     self._notebook.decide(request, key, "not tried", f"out of time: {shortage}")
                     continue
                 started = self._clock()
