@@ -10,6 +10,7 @@ from src.search.answer import answer_of, is_allowed
 from src.search.budget import Budget, StepTimes
 from src.search.contender import Contender, evidence_on, unmeasured
 from src.search.engine import Ended, Engine, OneByOne, Retried, Training
+from src.search.figures import require_in_forecast
 from src.search.halving import Halving, Point
 from src.search.notebook import Notebook
 from src.search.plan import Plan
@@ -72,8 +73,13 @@ class Search:
         return self._notebook.finish(answer_of(judged, self._plan.limits))
 
     def _forecast_all(self) -> None:
-        """Forecast all candidates, and note those with a file that may keep the limits."""
+        """Forecast all candidates, and note those with a file that may keep the limits.
+
+        Raises:
+            UsageError: a limit is of a figure that is not measured.
+        """
         requests, order = self._plan.by_point, self._halving.order
+        has_figures = False  # an earlier forecast has all that the limits need
         for number, point in enumerate(order):
             request, key = requests[point], self._plan.keys[point]
             self._report("forecast", request.name, number, len(order))
@@ -87,6 +93,7 @@ class Search:
                 seconds = self._clock() - started
                 self._times.forecast_took(seconds)
                 self._notebook.add_forecast(self._notebook.measured(request, key), seconds)
+            has_figures = has_figures or require_in_forecast(forecast, self._plan.limits)
             if forecast.status != "ok" or forecast.training is None:
                 unknown = "no training speed: an epoch has too few batches; lower data.batch_size"
                 self._notebook.decide(request, key, "failed", forecast.reason or unknown)

@@ -144,6 +144,7 @@ class PlantedTrials:
                     low_s=seconds * 0.95,
                     high_s=seconds * 1.05,
                     unstable=[],
+                    peak_rss_bytes=50_000_000,
                 )
             ],
         )
