@@ -95,6 +95,9 @@ class Replay:
         """Return the recorded seconds of all steps so far."""
         return self._now
 
+    def known_forecast(self, request: Request) -> Candidate | None:
+        """Return None: a replay counts the seconds of each forecast."""
+
     def forecast(self, request: Request) -> Candidate:
         """Return the recorded forecast; a failed one for what the grid has not measured."""
         entry = self._grid.get((request.model, request.image_size))

@@ -15,7 +15,7 @@ configuration, the default groups, ``--config`` files, chosen groups, the experi
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,6 +107,19 @@ def user_options(translated: Iterable[str], configs: Path) -> dict[str, object]:
         translated: the result of :func:`translate`.
         configs: the folder of configuration files, whose values are not the user's.
     """
+    return _options(translated, lambda file: not file.is_relative_to(configs))
+
+
+def all_options(translated: Iterable[str]) -> dict[str, object]:
+    """Return the options of a command line and of all its files, as :func:`user_options` does.
+
+    Args:
+        translated: the result of :func:`translate`.
+    """
+    return _options(translated, lambda _: True)
+
+
+def _options(translated: Iterable[str], is_read: Callable[[Path], bool]) -> dict[str, object]:
     options: dict[str, object] = {}
     pending = iter(translated)
     for word in pending:
@@ -116,7 +129,7 @@ def user_options(translated: Iterable[str], configs: Path) -> dict[str, object]:
         value = value if equals else next(pending, "")
         if name != "config":
             options[name.replace(_INIT_ARGS, ".")] = value
-        elif not Path(value).is_relative_to(configs):
+        elif is_read(Path(value)):
             content = safe_yaml.load(Path(value).read_text(encoding="utf-8"))
             options |= {path.replace(_INIT_ARGS, "."): leaf for path, leaf in _leaves(content)}
     return options

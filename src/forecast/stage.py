@@ -41,7 +41,8 @@ def forecast(
 ) -> Forecast:
     """Measure each candidate that ``folder`` has no figures of, and write ``forecast.json``.
 
-    The file is written after each candidate, so that a command that was killed goes on.
+    The file is written after each candidate, so that a command that was killed goes on. Candidates
+    with a failure are measured again. All others that the file has stay in it.
 
     Args:
         requests: the candidates.
@@ -50,16 +51,16 @@ def forecast(
         folder: an existing folder, for the record and for the output of each training.
         train: runs a short training.
         report: gets the progress.
-        again: measure candidates again whose figures are known.
+        again: measure these candidates again although their figures are known.
 
     Raises:
         UsageError: ``forecast.json`` in the folder is not a forecast.
     """
-    known = {} if again else _known(folder)
+    stored = known(folder)
     wanted = {request.key(environment): request for request in requests}
-    found = {key: known[key] for key in wanted if key in known}
-    # Figures of other candidates, which an earlier command measured, stay known.
-    others = [candidate for key, candidate in known.items() if key not in wanted]
+    found: dict[str, Candidate] = {}
+    if not again:
+        found = {key: stored[key] for key in wanted if key in stored and _is_whole(stored[key])}
     if found:
         report(f"known already: {', '.join(wanted[key].name for key in found)}")
 
@@ -73,27 +74,31 @@ def forecast(
             candidates=list(candidates),
         )
 
+    def with_others() -> list[Candidate]:
+        """Return what is found, and what the file had beside it."""
+        newest = stored | found
+        return [newest[key] for key in {**wanted, **stored} if key in newest]
+
     (folder / LOGS).mkdir(exist_ok=True)
     missing = [key for key in wanted if key not in found]
     for number, key in enumerate(missing):
         report("measuring", wanted[key].name, number, len(missing))
         found[key] = _measure(wanted[key], key, folder / LOGS, train)
-        _write(folder, record([*(found[each] for each in wanted if each in found), *others]))
-    made = record([found[key] for key in wanted])
-    _write(folder, record([*made.candidates, *others]))
-    return made
+        _write(folder, record(with_others()))
+    _write(folder, record(with_others()))
+    return record([found[key] for key in wanted])
 
 
-def _known(folder: Path) -> dict[str, Candidate]:
-    """Return the candidates of an earlier forecast by their key.
+def known(folder: Path) -> dict[str, Candidate]:
+    """Return the candidates of ``forecast.json`` by their key, also those with a failure.
 
-    Candidates with a failure are left out, so that they are tried again.
+    Raises:
+        UsageError: ``forecast.json`` in the folder is not a forecast.
     """
     path = folder / RECORD
     if not path.is_file():
         return {}
-    earlier = reading.read(path, Forecast, (VERSION,))
-    return {each.key: each for each in earlier.candidates if _is_whole(each)}
+    return {each.key: each for each in reading.read(path, Forecast, (VERSION,)).candidates}
 
 
 def _is_whole(candidate: Candidate) -> bool:

@@ -9,7 +9,7 @@ from src.forecast.records import Candidate, TrainingCost
 from src.search.halving import Point, rung_epochs
 from src.search.limits import evidence_of
 from src.search.plan import Plan
-from src.search.records import Evidence, Limits
+from src.search.records import Evidence, Limits, Measured
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,12 @@ def evidence_on(forecast: Candidate, limits: Limits) -> list[Evidence]:
         # A format that was timed on another device needs no second line.
         if file.timings or file.format not in timed
     ]
+
+
+def unmeasured(contender: Contender, measured: Measured) -> list[str]:
+    """Return the formats of a contender that have no figures yet.
+
+    A format that failed is not among them: it would fail again.
+    """
+    known = {file.format for file in measured.files}
+    return [name for name in contender.formats if name not in known]

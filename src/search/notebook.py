@@ -107,11 +107,13 @@ class Notebook:
         self._keep(msgspec.structs.replace(measured, rungs=rungs, run=trained.run))
 
     def add_files(self, measured: Measured, judged: Judged, seconds: float) -> None:
-        """Write down the files of a candidate."""
+        """Write down the files of a candidate, beside those of formats that were known before."""
+        judged_now = {file.format for file in judged.files}
+        kept = [file for file in measured.files if file.format not in judged_now]
         self._keep(
             msgspec.structs.replace(
                 measured,
-                files=judged.files,
+                files=[*judged.files, *kept],
                 validation_images=judged.validation_images,
                 judging_seconds=measured.judging_seconds + seconds,
             )

@@ -43,8 +43,13 @@ class ProductTrials:
     forecast_training: forecasts.Train
     run_command: Command
 
+    def known_forecast(self, request: Request) -> Candidate | None:
+        """Return the cost of a candidate from ``forecast.json``, where formats may have failed."""
+        known = forecasts.known(self.forecast_folder).get(request.key(self.environment))
+        return known if known and known.status == "ok" else None
+
     def forecast(self, request: Request) -> Candidate:
-        """Return the cost of a candidate, from ``forecast.json`` if it is known."""
+        """Measure and return the cost of a candidate, and write it into ``forecast.json``."""
         made = forecasts.forecast(
             [request],
             self.environment,

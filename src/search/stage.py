@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 from src.search.answer import answer_of, is_allowed
 from src.search.budget import Budget, StepTimes
-from src.search.contender import Contender, evidence_on
+from src.search.contender import Contender, evidence_on, unmeasured
 from src.search.engine import Ended, Engine, OneByOne, Retried, Training
+from src.search.figures import require_in_forecast
 from src.search.halving import Halving, Point
 from src.search.notebook import Notebook
 from src.search.plan import Plan
 from src.search.records import Kind, Measured, SearchRecord
+from src.search.reserve import Reserve
 from src.search.trials import TrialError, Trials
 from src.system.console import Report
 
@@ -50,6 +51,7 @@ class Search:
         self._engine = engine or OneByOne(trials, clock)
         self._budget = Budget(plan.budget_s, lambda: notebook.of_plan)
         self._times = StepTimes(notebook.of_plan)
+        self._reserve = Reserve(self._budget, self._times, notebook, clock)
         self._halving = Halving(plan.models, plan.sizes, plan.seed, plan.reduction)
         self._contenders: dict[Point, Contender] = {}
         self._noted = 0.0  # the time until which the seconds of a rung are written down
@@ -71,22 +73,27 @@ class Search:
         return self._notebook.finish(answer_of(judged, self._plan.limits))
 
     def _forecast_all(self) -> None:
-        """Forecast all candidates, and note those with a file that may keep the limits."""
+        """Forecast all candidates, and note those with a file that may keep the limits.
+
+        Raises:
+            UsageError: a limit is of a figure that is not measured.
+        """
         requests, order = self._plan.by_point, self._halving.order
+        has_figures = False  # an earlier forecast has all that the limits need
         for number, point in enumerate(order):
             request, key = requests[point], self._plan.keys[point]
-            measured = self._notebook.measured(request, key)
-            is_known = bool(measured.forecast_seconds or measured.rungs or measured.files)
-            shortage = self._budget.shortage(self._times.forecast(), "its forecast")
-            if shortage and not is_known:
-                self._notebook.decide(request, key, "not tried", f"out of time: {shortage}")
-                continue
             self._report("forecast", request.name, number, len(order))
-            started = self._clock()
-            forecast = self._trials.forecast(request)
-            seconds = self._clock() - started
-            self._times.forecast_took(seconds)
-            self._notebook.add_forecast(measured, seconds)
+            forecast = self._trials.known_forecast(request)
+            if forecast is None:
+                if shortage := self._reserve.forecast_shortage(self._contenders.values()):
+                    self._notebook.decide(request, key, "not tried", f"out of time: {shortage}")
+                    continue
+                started = self._clock()
+                forecast = self._trials.forecast(request)
+                seconds = self._clock() - started
+                self._times.forecast_took(seconds)
+                self._notebook.add_forecast(self._notebook.measured(request, key), seconds)
+            has_figures = has_figures or require_in_forecast(forecast, self._plan.limits)
             if forecast.status != "ok" or forecast.training is None:
                 unknown = "no training speed: an epoch has too few batches; lower data.batch_size"
                 self._notebook.decide(request, key, "failed", forecast.reason or unknown)
@@ -111,7 +118,9 @@ class Search:
             for ended in all_ended:
                 key = ended.training.key
                 if isinstance(ended, Retried):
-                    due[key] = self._clock() + self._seconds(by_key[key], ended.training.epoch)
+                    due[key] = self._clock() + self._reserve.seconds(
+                        by_key[key], ended.training.epoch
+                    )
                     continue
                 self._noted = self._clock()
                 del due[key]
@@ -133,7 +142,7 @@ class Search:
         for number, contender in enumerate(contenders):
             tried = [other for other in contenders if other.key in reached or other.key in due]
             unnoted = self._clock() - self._noted
-            if shortage := self._shortage(
+            if shortage := self._reserve.training_shortage(
                 contender, rung, [*tried, contender], due.values(), unnoted
             ):
                 kind: Kind = "stopped" if self._measured(contender).rungs else "not tried"
@@ -146,49 +155,8 @@ class Search:
             if any(entry.epoch == epoch for entry in self._measured(contender).rungs):
                 reached.add(contender.key)
                 continue
-            due[contender.key] = self._clock() + self._seconds(contender, epoch)
+            due[contender.key] = self._clock() + self._reserve.seconds(contender, epoch)
             yield Training(contender.request, contender.key, epoch, contender.epochs[-1])
-
-    def _shortage(
-        self,
-        contender: Contender,
-        rung: int,
-        tried: Sequence[Contender],
-        due: Iterable[float] = (),
-        unnoted: float = 0.0,
-    ) -> str | None:
-        """Return why the training to a rung does not fit in the time; None if it does.
-
-        Time is kept for one of those that were tried to be trained to its end, and for judging. At
-        the last rung time is kept for judging all. A rung lasts until the last training ends, so a
-        short one beside a long one takes as long.
-
-        Args:
-            contender: to be trained.
-            rung: number of the rung, from 0.
-            tried: the contender, those that reached the rung and those that are trained to it now.
-            due: the forecast ends of trainings that run now.
-            unnoted: seconds of the rung that are not written down yet.
-        """
-        step = self._seconds(contender, contender.epochs[rung])
-        if step == 0.0:
-            return None
-        step = max([step, *(end - self._clock() for end in due)])
-        judging = self._times.judging() * (len(tried) if rung == self._plan.rungs else 1)
-        finishers = tried if rung == 0 else [contender]
-        rest = min(
-            sum(
-                self._times.training(other.cost, later - earlier)
-                for earlier, later in itertools.pairwise(other.epochs[rung:])
-            )
-            for other in finishers
-        )
-        return self._budget.shortage(step + rest + judging, "training it with judging", unnoted)
-
-    def _seconds(self, contender: Contender, epoch: int) -> float:
-        """Return the forecast seconds of training to an epoch; 0 if that is done already."""
-        done = max((rung.epoch for rung in self._measured(contender).rungs), default=0)
-        return self._times.training(contender.cost, epoch - done)
 
     def _note(self, contender: Contender, ended: Ended) -> bool:
         """Write down a training that has ended. Return False if it failed."""
@@ -197,8 +165,9 @@ class Search:
             self._notebook.add_lost(measured, ended.search_seconds)
             self._end(contender, "failed", str(ended.result))
             return False
-        done = max((rung.epoch for rung in measured.rungs), default=0)
-        self._times.training_took(contender.cost, ended.training.epoch - done, ended.seconds)
+        epochs = ended.training.epoch - self._reserve.epochs_done(contender)
+        if epochs > 0:  # else an earlier rung of a training that came further already
+            self._times.training_took(contender.cost, epochs, ended.seconds)
         self._notebook.add_rung(measured, ended.result, ended)
         return True
 
@@ -233,32 +202,43 @@ class Search:
         )
         for number, contender in enumerate(by_accuracy):
             measured = self._measured(contender)
-            known = {file.format for file in measured.files if file.status != "failed"}
-            if not known.issuperset(contender.formats):
+            kind: Kind = "judged"
+            problem = None
+            missing = unmeasured(contender, measured)
+            if missing:
                 if shortage := self._budget.shortage(self._times.judging(), "judging it"):
-                    reason = f"trained to its end; out of time: {shortage}"
-                    self._end(contender, "stopped", reason)
-                    continue
-                self._report("judging", contender.request.name, number, len(by_accuracy))
-                if not self._export_and_measure(contender, measured):
-                    continue
+                    kind, problem = "stopped", f"out of time: {shortage}"
+                else:
+                    self._report("judging", contender.request.name, number, len(by_accuracy))
+                    if error := self._export_and_measure(contender, measured):
+                        kind, problem = "failed", error
             last = measured.rungs[-1]
-            top1 = f"validation top-1 {100 * last.top1:.2f} %"
-            self._end(contender, "judged", f"trained to epoch {last.epoch}: {top1}")
+            reached = f"trained to epoch {last.epoch}: validation top-1 {100 * last.top1:.2f} %"
+            if problem is None:
+                self._end(contender, "judged", reached)
+            elif any(file.status == "ok" for file in measured.files):
+                # Files that an earlier command measured are worth an answer without the others.
+                left_out = f"not measured: {', '.join(missing)} ({problem})"
+                self._end(contender, "judged", f"{reached}; {left_out}")
+            elif kind == "stopped":
+                self._end(contender, kind, f"trained to its end; {problem}")
+            else:
+                self._end(contender, kind, problem)
 
-    def _export_and_measure(self, contender: Contender, measured: Measured) -> bool:
-        """Write down the files of a contender. Return False if there are none."""
+    def _export_and_measure(self, contender: Contender, measured: Measured) -> str | None:
+        """Write down the files of a contender. Return why there are none; None if there are."""
+        failed = {file.format for file in measured.files if file.status == "failed"}
+        formats = [name for name in contender.formats if name not in failed]
         started = self._clock()
         try:
-            judged = self._trials.judge(measured.run or "", contender.formats)
+            judged = self._trials.judge(measured.run or "", formats)
         except TrialError as error:
             self._notebook.add_lost(measured, self._clock() - started)
-            self._end(contender, "failed", str(error))
-            return False
+            return str(error)
         seconds = self._clock() - started
         self._times.judging_took(seconds)
         self._notebook.add_files(measured, judged, seconds)
-        return True
+        return None
 
     def _take_up_again(self) -> None:
         """Finish the best of the dropped contenders while no judged file may be shipped."""
@@ -270,7 +250,7 @@ class Search:
             waiting = [
                 contender
                 for contender in self._decided("dropped")
-                if not self._shortage(contender, last, [contender])
+                if not self._reserve.training_shortage(contender, last, [contender])
             ]
             if not waiting:
                 return

@@ -37,8 +37,11 @@ class Judged:
 class Trials(Protocol):
     """The steps of a search. Tests replace them by planted figures."""
 
+    def known_forecast(self, request: Request) -> Candidate | None:
+        """Return the cost of a candidate that is known already; None if it has to be measured."""
+
     def forecast(self, request: Request) -> Candidate:
-        """Return the cost of a candidate; one that failed has its reason."""
+        """Measure and return the cost of a candidate; one that failed has its reason."""
 
     def train(self, request: Request, key: str, epoch: int, epochs: int) -> Trained:
         """Train a candidate until an epoch, from its last checkpoint if there is one.

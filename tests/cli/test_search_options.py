@@ -146,6 +146,79 @@ def test_a_wrong_command_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+_NO_MEMORY = (
+    "memory_under: expected benchmark.memory=true beside it, so that the memory is measured; "
+    "found benchmark.memory=false; add benchmark.memory=true, or leave out memory_under"
+)
+_NO_SINGLE_IMAGE = (
+    "benchmark.batch_sizes: expected 1 among them, because a search compares calls with one image; "
+    "found [8, 32]; add 1, as in benchmark.batch_sizes=[1,8,32]"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["memory_under=200MB", "benchmark=quick"], _NO_MEMORY),
+        (["memory_under=200MB", "benchmark.memory=false"], _NO_MEMORY),
+        (["memory_under=200MB", "--benchmark.memory", "False"], _NO_MEMORY),
+        (["memory_under=200MB", "model=timm/lcnet_050", "benchmark=quick"], _NO_MEMORY),
+        (["memory_under=200MB", "--config=own.yaml"], _NO_MEMORY),
+        (["benchmark.batch_sizes=[8,32]"], _NO_SINGLE_IMAGE),
+        (["under=5ms", "--benchmark.batch_sizes=[8,32]"], _NO_SINGLE_IMAGE),
+        # The forecast has a measurement of its own, and the trained networks have this one.
+        (["under=5ms", "--config=own.yaml"], _NO_SINGLE_IMAGE),
+    ],
+)
+def test_a_limit_whose_figure_is_not_measured_is_one_line_and_nothing_is_written(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = Path("own.yaml")
+    own.write_text("benchmark:\n  memory: false\n  batch_sizes: [8, 32]\n")
+    monkeypatch.setattr(command, "train_in_subprocess", _measures)
+    with pytest.raises(UsageError) as caught:
+        command.main(words)
+    assert str(caught.value) == message
+    assert list(tmp_path.iterdir()) == [tmp_path / "own.yaml"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["benchmark=quick"],  # without a limit of the memory it need not be measured
+        ["memory_under=200MB"],
+        ["memory_under=200MB", "benchmark=quick", "benchmark.memory=true"],
+        ["memory_under=200MB", "benchmark.memory=true", "benchmark=quick"],
+        ["memory_under=200MB", "benchmark.batch_sizes=[1,8]"],
+        ["memory_under=200MB", "--config=own.yaml", "benchmark=thorough", "benchmark.memory=true"],
+        # The first training says what is wrong with these.
+        ["memory_under=200MB", "--config=none.yaml"],
+        ["memory_under=200MB", "--config=broken.yaml"],
+        ["memory_under=200MB", "benchmark.memory={"],
+        ["memory_under=200MB", "benchmark=none"],
+        ["benchmark.batch_sizes=[]"],
+    ],
+)
+def test_a_limit_whose_figure_is_measured_is_searched_for(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.yaml").write_text("benchmark:\n  memory: false\n  batch_sizes: [8, 32]\n")
+    Path("broken.yaml").write_text("benchmark: {\n")
+    monkeypatch.setattr(command, "train_in_subprocess", _measures)
+    with pytest.raises(MeasuringError):
+        command.main(words)
+
+
+class MeasuringError(Exception):
+    """The first forecast is measured."""
+
+
+def _measures(argv: list[str], run_file: Path, log: Path, kept_open: list[int]) -> int:
+    raise MeasuringError
+
+
 def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "missing_packages", lambda names: names)

@@ -317,6 +317,54 @@ def test_a_killed_forecast_keeps_what_it_measured(
     assert train.trained == ["a", "b"]
 
 
+def models_in(folder: Path) -> dict[str, str]:
+    """Return the candidates of a record with their status."""
+    candidates = json.loads((folder / RECORD).read_text())["candidates"]
+    return {candidate["model"]: candidate["status"] for candidate in candidates}
+
+
+def test_measuring_one_candidate_again_keeps_the_others(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    train = FakeTraining(measured_run)
+    made(tmp_path, environment, train, "a", "b", "c")
+    result = made(tmp_path, environment, train, "a", again=True)
+    assert [candidate.model for candidate in result.candidates] == ["a"]
+    made(tmp_path, environment, train, "a", "b", "c")
+    assert train.trained == ["a", "b", "c", "a"]
+
+
+def test_a_killed_command_that_measures_again_keeps_the_figures_of_the_rest(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    train = FakeTraining(measured_run)
+    made(tmp_path, environment, train, "a", "b", "c")
+
+    def killed(argv: Sequence[str], run_file: Path, log: Path) -> int:
+        if "model=b" in argv:
+            raise KeyboardInterrupt
+        return train(argv, run_file, log)
+
+    requests = [Request(model, 64, ()) for model in ("a", "b", "c")]
+    with pytest.raises(KeyboardInterrupt):
+        forecast(requests, environment, COMMAND, tmp_path, killed, lambda *_: None, again=True)
+    made(tmp_path, environment, train, "a", "b", "c")
+    assert train.trained == ["a", "b", "c", "a"]
+
+
+def test_candidates_with_a_failure_stay_in_the_record(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    good = measured_run.benchmark.read_text()
+    content = json.loads(good)
+    content["rows"][-1] |= {"status": "failed"}
+    measured_run.benchmark.write_text(json.dumps(content))
+    made(tmp_path, environment, FakeTraining(measured_run, fail=["b"]), "a", "b")
+    measured_run.benchmark.write_text(good)
+    made(tmp_path, environment, FakeTraining(measured_run), "c")
+    assert models_in(tmp_path) == {"a": "ok", "b": "failed", "c": "ok"}
+
+
 def test_a_damaged_record_is_refused_by_name(
     tmp_path: Path, measured_run: Run, environment: Environment
 ) -> None:

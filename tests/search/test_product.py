@@ -17,8 +17,11 @@ import yaml
 
 from src.benchmark.statistics.latency import call_seconds
 from src.forecast.candidate import Request
+from src.forecast.records import Candidate, FileCost, Forecast
+from src.forecast.stage import RECORD
 from src.run.folder import Run
 from src.run.latency import Cell
+from src.run.layout import as_dict
 from src.run.reading import convert
 from src.search.occupancy import LOCK, TRAINING_LOCK, held_for_training, occupied
 from src.search.product import ProductTrials
@@ -138,6 +141,29 @@ def test_a_forecast_that_fails_has_its_reason(trials: ProductTrials) -> None:
     made = trials.forecast(REQUEST)
     assert made.status == "failed"
     assert "too small" in (made.reason or "")
+
+
+def test_a_forecast_with_a_failed_format_is_known_and_a_failed_one_is_not(
+    tmp_path: Path, trials: ProductTrials
+) -> None:
+    key = REQUEST.key(ENVIRONMENT)
+    assert trials.known_forecast(REQUEST) is None
+    lost = FileCost(format="onnx_int8", device="cpu", status="failed", reason="x", timings=[])
+    for status, is_known in (("failed", False), ("ok", True)):
+        candidate = Candidate(
+            model=REQUEST.model, image_size=32, key=key, status=status, files=[lost]
+        )
+        made = Forecast(
+            schema_version=1,
+            command="command",
+            made_at="2026-01-01T00:00:00+00:00",
+            environment=ENVIRONMENT,
+            baseline="eager",
+            candidates=[candidate],
+        )
+        (tmp_path / RECORD).write_text(json.dumps(as_dict(made)))
+        assert (trials.known_forecast(REQUEST) == candidate) is is_known
+    assert trials.known_forecast(Request("timm/lcnet_050", 64, ("data=digits",))) is None
 
 
 def test_the_files_of_a_judged_run_have_their_figures_and_their_place(

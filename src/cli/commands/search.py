@@ -20,8 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.cli import grammar
+from src.cli.search_conflicts import require_measured
 from src.cli.search_options import HELP, SearchOptions
-from src.cli.sweep import require_known, train_in_subprocess
+from src.cli.sweep import CONFIGS, require_known, train_in_subprocess
 from src.errors import LightshipError, UsageError
 from src.search.ray_cluster import connected
 from src.search.remote import Place
@@ -88,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     for model in plan.models:
         require_known(model)
+    require_measured(plan.requests[0], plan.limits, CONFIGS)
     folder = options.folder
     (folder / LOGS).mkdir(parents=True, exist_ok=True)
     options.forecast_folder.mkdir(parents=True, exist_ok=True)

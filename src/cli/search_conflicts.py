@@ -1,0 +1,60 @@
+"""Limits of a search whose figure the measurement of its command line does not give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from src.cli import grammar
+from src.errors import UsageError
+from src.forecast.candidate import Request
+from src.search.figures import require_memory, require_single_images
+from src.search.records import Limits
+from src.system import safe_yaml
+
+_MEMORY = "benchmark.memory"
+_BATCH_SIZES = "benchmark.batch_sizes"
+
+
+def require_measured(request: Request, limits: Limits, configs: Path) -> None:
+    """Check that the forecast and the measurement of the trained network give each figure.
+
+    Only plain values on the command line and in its files are read. The first forecast shows what
+    is written otherwise.
+
+    Args:
+        request: a candidate of the command line.
+        limits: of the search.
+        configs: the folder of configuration files.
+
+    Raises:
+        UsageError: a figure is not measured.
+    """
+    for words in ([f"model={request.model}", *request.rest], request.argv(Path())):
+        options = _options(words, configs)
+        require_memory(
+            limits,
+            is_measured=options.get(_MEMORY) is not False,
+            found=f"{_MEMORY}=false",
+        )
+        sizes = options.get(_BATCH_SIZES)
+        if isinstance(sizes, list) and sizes and all(isinstance(size, int) for size in sizes):
+            require_single_images(sizes)
+
+
+def _options(words: Sequence[str], configs: Path) -> dict[str, object]:
+    """Return the two options; none of them if the command line cannot be read.
+
+    The first training reports what is wrong with it.
+    """
+    try:
+        options = grammar.all_options(grammar.translate(words, configs))
+        return {
+            name: safe_yaml.load(value) if isinstance(value, str) else value
+            for name, value in options.items()
+            if name in {_MEMORY, _BATCH_SIZES}
+        }
+    except (OSError, ValueError, yaml.YAMLError, UsageError):
+        return {}
