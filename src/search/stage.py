@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
+from src.forecast.records import NO_TRAINING_TIME
 from src.search.answer import answer_of, is_allowed
 from src.search.budget import Budget, StepTimes
 from src.search.contender import Contender, evidence_on, unmeasured
@@ -95,8 +96,8 @@ class Search:
                 self._notebook.add_forecast(self._notebook.measured(request, key), seconds)
             has_figures = has_figures or require_in_forecast(forecast, self._plan.limits)
             if forecast.status != "ok" or forecast.training is None:
-                unknown = "no training speed: an epoch has too few batches; lower data.batch_size"
-                self._notebook.decide(request, key, "failed", forecast.reason or unknown)
+                reason = forecast.reason or NO_TRAINING_TIME
+                self._notebook.decide(request, key, "failed", reason)
                 continue
             evidence = evidence_on(forecast, self._plan.limits)
             if all(entry.reason for entry in evidence):
