@@ -181,11 +181,18 @@ def count(network: nn.Module, input_shape: tuple[int, ...]) -> Complexity:
     training = network.training
     parameter = next(network.parameters())
     counter = FlopCounterMode(display=False)
+    trained = [each for each in network.parameters() if each.requires_grad]
     try:
+        # The counter asks inputs that need a gradient for its history, which a parameter that is
+        # given to a layer does not have here.
+        for each in trained:
+            each.requires_grad_(False)
         with counter, torch.inference_mode():
             network.eval()(torch.zeros(1, *input_shape, device=parameter.device))
     finally:
         network.train(training)
+        for each in trained:
+            each.requires_grad_(True)
     return Complexity(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         macs=counter.get_total_flops() // 2,

@@ -75,3 +75,19 @@ def test_a_failed_download_of_weights_is_one_line(
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     with pytest.raises(UsageError, match=r"model.pretrained: .*no network.*resnet34-.*pth"):
         NetworkSpec("resnet34", 3).build_pretrained()
+
+
+def test_a_parameter_that_is_given_to_a_layer_is_counted_and_goes_on_to_learn() -> None:
+    class WithToken(torch.nn.Module):  # as the class token of some transformers
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = torch.nn.Parameter(torch.zeros(1, 3))
+            self.fixed = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
+            self.inner = torch.nn.Linear(3, 5)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.inner(self.token) + images.mean() * self.fixed
+
+    network = WithToken()
+    assert count(network, (3, 8, 8)).macs == 3 * 5
+    assert [each.requires_grad for each in network.parameters()] == [True, False, True, True]

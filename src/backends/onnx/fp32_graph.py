@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from src.backends.onnx import pooling
 from src.backends.onnx.pixel_input import Normalisation, take_pixels
+from src.backends.onnx.preprocess import preprocess
 from src.backends.onnx.runtime import INPUT, OUTPUT, OnnxRuntime
 from src.run.file_input import BatchMaker
 from src.system import machine
@@ -73,10 +74,8 @@ class Fp32Graph:
     @functools.cached_property
     def prepared(self) -> Path:
         """The fp32 file with shapes and the runtime's own fusions, as quantizers need it."""
-        from onnxruntime.quantization.shape_inference import quant_pre_process
-
         path = self._folder / "prepared.onnx"
-        quant_pre_process(self.path, path)
+        preprocess(self.path, path)
         return path
 
     def _with_pixel_input(self, normalised: Path) -> Path:

@@ -140,7 +140,10 @@ def _oldest(node: onnx.NodeProto, opset: int, types: Mapping[str, str]) -> int:
 
     schema = defs.get_schema(node.op_type, opset)
     while node.op_type in _ALIKE and schema.since_version > LEAST_SET:
-        older = defs.get_schema(node.op_type, schema.since_version - 1)
+        try:
+            older = defs.get_schema(node.op_type, schema.since_version - 1)
+        except defs.SchemaError:  # the operator came with this version
+            break
         if not _takes(older, node, types):
             break
         schema = older

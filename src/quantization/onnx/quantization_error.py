@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from src.backends.onnx.preprocess import preprocess
 from src.backends.onnx.runtime import INPUT
 from src.run.file_input import Batch
 
@@ -48,7 +49,6 @@ def tensor_errors(
     import onnx
     from onnxruntime.quantization import CalibrationDataReader
     from onnxruntime.quantization import qdq_loss_debug as debug
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
         def __init__(self) -> None:
@@ -60,7 +60,7 @@ def tensor_errors(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         # The quantizer reads a preprocessed file: only its tensors have the same names.
-        quant_pre_process(float_file, folder / "float.onnx")
+        preprocess(float_file, folder / "float.onnx")
         if change is not None:
             changed = onnx.load(folder / "float.onnx")
             change(changed)
