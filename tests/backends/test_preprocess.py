@@ -20,7 +20,7 @@ def test_a_file_is_prepared_and_nothing_is_left_in_the_working_folder(
     from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
     if not is_known:
-        monkeypatch.setattr(SymbolicShapeInference, "_infer_impl", lambda self: stop(self))
+        monkeypatch.setattr(SymbolicShapeInference, "_infer_impl", stop)
     for folder in ("work", "scratch"):
         (tmp_path / folder).mkdir()
     monkeypatch.chdir(tmp_path / "work")
