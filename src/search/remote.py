@@ -101,7 +101,8 @@ def look(place: Place, token_file: str) -> Sight:
 
 def _contents(named: Sequence[tuple[str, Sequence[str]]]) -> dict[str, str]:
     """Return the hash of each file that is there, by the word that names it. Paths are left out."""
-    return {word: place[1] if place[1:] else "a folder" for word, place in named if place}
+    there = {word: place for word, place in named if place and Path(place[0]).exists()}
+    return {word: place[1] if place[1:] else "a folder" for word, place in there.items()}
 
 
 def train(
