@@ -18,6 +18,8 @@ from __future__ import annotations
 import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
+import itertools
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -129,10 +131,11 @@ class Replay:
         return True
 
     def judge(self, run: str, formats: Sequence[str]) -> Judged:
-        """Return the recorded files."""
+        """Return the recorded files of these formats, of which the grid may have more."""
         measured = self._by_run[run].measured
         self._now += measured.judging_seconds
-        return Judged(measured.files, measured.validation_images or 1)
+        files = [file for file in measured.files if file.format in formats]
+        return Judged(files, measured.validation_images or 1)
 
 
 def main() -> None:
@@ -213,8 +216,9 @@ def _with_curve(folder: Path, measured: Measured, forecast: Candidate) -> Record
     if len(points) != epochs:
         sys.exit(f"error: {measured.name} has {len(points)} validations in {epochs} epochs")
     seconds = measured.rungs[-1].seconds
-    between = points[-1].wall_time - points[0].wall_time
-    epoch_s = between / (epochs - 1) if epochs > 1 else seconds / 2
+    # The median, because a training that was stopped and went on has a pause between two epochs.
+    between = [later.wall_time - point.wall_time for point, later in itertools.pairwise(points)]
+    epoch_s = statistics.median(between) if between else seconds / 2
     return Recorded(
         measured,
         forecast,

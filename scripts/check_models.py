@@ -246,7 +246,8 @@ def table(candidates: list[Candidate]) -> list[str]:
         for name in formats:
             file = files.get(name)
             timing = file.timing(1) if file else None
-            cells.append(scaled(timing.p50_s, 1e-3, 2) if timing else "-")
+            cause = f" ~{timing.unstable[0]}" if timing and timing.unstable else ""
+            cells.append(f"{scaled(timing.p50_s, 1e-3, 2)}{cause}" if timing else "-")
             if file and file.status != "ok":
                 reasons.append(f"- {each.model}, `{name}` {file.status}: {one_line(file.reason)}")
         if each.status != "ok":

@@ -12,8 +12,11 @@ from torch.utils.tensorboard import SummaryWriter
 
 from src.forecast.records import VERSION, Forecast
 from src.forecast.stage import RECORD
+from src.run import reading
 from src.run.layout import as_dict
-from src.search.records import Limits
+from src.search.notebook import RECORD as SEARCH
+from src.search.records import VERSION as SEARCH_VERSION
+from src.search.records import Limits, SearchRecord
 from tests.conftest import ROOT
 from tests.search.planted import ENVIRONMENT, EPOCHS, PlantedTrials, grid_of, plan_of, search
 
@@ -78,3 +81,27 @@ def test_a_grid_that_lacks_epochs_is_refused(grid: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "argv", ["benchmark_search.py", str(grid), "--replay-only"])
     with pytest.raises(SystemExit, match="has 1 validations in 18 epochs"):
         benchmark_search.main()
+
+
+def test_a_night_between_two_epochs_is_no_epoch(grid: Path) -> None:
+    folder = next((grid / "candidates").iterdir())
+    for file in folder.iterdir():
+        file.unlink()
+    with SummaryWriter(str(folder)) as writer:
+        for epoch in range(EPOCHS):
+            night = 30_000 if epoch >= EPOCHS // 2 else 0
+            writer.add_scalar("val/top1", 0.5, epoch, walltime=1000.0 + 10 * epoch + night)
+    record = reading.read(grid / SEARCH, SearchRecord, (SEARCH_VERSION,))
+    recorded = benchmark_search._recorded(grid, record)
+    assert {entry.epoch_s for entry in recorded.values()} == {10.0}
+
+
+def test_a_replay_judges_the_formats_that_are_asked_for(grid: Path) -> None:
+    record = reading.read(grid / SEARCH, SearchRecord, (SEARCH_VERSION,))
+    recorded = benchmark_search._recorded(grid, record)
+    entry = next(iter(recorded.values()))
+    formats = [file.format for file in entry.measured.files]
+    assert len(formats) > 1
+    replay = benchmark_search.Replay(recorded)
+    judged = replay.judge(str(entry.measured.run), formats[1:])
+    assert [file.format for file in judged.files] == formats[1:]

@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from src.forecast.records import Candidate, FileCost, Timing
@@ -57,6 +58,8 @@ def test_the_table_names_the_reason_of_each_failure(tmp_path: Path) -> None:
     works = FileCost(
         format="onnx_fp32", device="cpu", status="ok", size_bytes=5_000_000, timings=[timing]
     )
+    disturbed = msgspec.structs.replace(timing, unstable=["busy", "spread"])
+    beside = msgspec.structs.replace(works, format="eager", timings=[disturbed])
     broken = FileCost(
         format="onnx_int8", device="cpu", status="failed", reason="no\nkernel", timings=[]
     )
@@ -68,7 +71,7 @@ def test_the_table_names_the_reason_of_each_failure(tmp_path: Path) -> None:
             status="ok",
             parameters=1_500_000,
             macs=40_000_000,
-            files=[works, broken],
+            files=[works, broken, beside],
         ),
         Candidate(
             model="timm/b",
@@ -87,7 +90,7 @@ def test_the_table_names_the_reason_of_each_failure(tmp_path: Path) -> None:
     )
     assert "0 of 2 networks work" in text
     assert "random weights, 2 threads of A." in text
-    assert "| timm/a | 1.50 | 0.040 | 5.0 | - | 12.30 | - |" in text
+    assert "| timm/a | 1.50 | 0.040 | 5.0 | - | 12.30 | - | 12.30 ~busy |" in text
     assert "- timm/a, `onnx_int8` failed: no kernel" in text
     assert "- timm/b failed: too small" in text
 
