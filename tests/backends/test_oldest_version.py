@@ -56,6 +56,7 @@ SPLIT = "y = AveragePool <kernel_shape = [3, 3], strides = [2, 2]"
         ("y = Reshape <allowzero = 1> (x, s)", "int64[4] s = {-1, 3, 4, 16}", (13, 7)),
         ("a = Shape <start = 0> (x) y = Reshape (x, a)", "", (15, 8)),
         ("y = Gelu (x)", "", (20, 9)),
+        ("y = ReduceMax <keepdims = 1> (x, a)", "int64[2] a = {2, 3}", (18, 8)),  # axes as input
         ("y = HardSwish (x)", "", (14, 7)),  # came with this set
         ("y = LayerNormalization <axis = 3> (x, w)", "float[8] w = {1,1,1,1,1,1,1,1}", (17, 8)),
         ("y = ReduceMean <keepdims = 1> (x, a)", "int64[2] a = {2, 3}", (18, 8)),

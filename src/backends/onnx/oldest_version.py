@@ -60,7 +60,7 @@ def name_oldest(model: onnx.ModelProto) -> None:
         oldest = (
             _oldest(node, imports[domain], types) for node in nodes if node.domain in _STANDARD
         )
-        imports[domain] = max(LEAST_SET, *oldest, LEAST_SET)
+        imports[domain] = max([LEAST_SET, *oldest])
     _name(model, imports)
 
 
@@ -151,7 +151,10 @@ def _oldest(node: onnx.NodeProto, opset: int, types: Mapping[str, str]) -> int:
 
 
 def _takes(schema: OpSchema, node: onnx.NodeProto, types: Mapping[str, str]) -> bool:
-    """Return whether an operator's version has a node's attributes and types."""
+    """Return whether an operator's version has a node's attributes, inputs, outputs and types."""
+    from onnx.defs import OpSchema
+
+    variadic = OpSchema.FormalParameterOption.Variadic
     attributes = {each.name: each for each in node.attribute}
     if not attributes.keys() <= schema.attributes.keys():
         return False
@@ -159,6 +162,8 @@ def _takes(schema: OpSchema, node: onnx.NodeProto, types: Mapping[str, str]) -> 
         return False
     for names, formal in ((node.input, schema.inputs), (node.output, schema.outputs)):
         for place, name in enumerate(names):
+            if place >= len(formal) and formal[-1].option != variadic:
+                return False
             if name and types.get(name) not in formal[min(place, len(formal) - 1)].types:
                 return False
     return True
