@@ -7,8 +7,8 @@ scripts/benchmark_browser.py RUN ... --write     writes it into docs/deployment.
 ``benchmark.browser=true`` measures the same files in the browser as rows of a measurement, scored
 on all test images. This script answers another question: the cost of the browser itself. The same
 file runs natively beside it with one thread, as the page has, and both are timed in turn, so the
-ratio of their times has an interval. It needs Chromium, and npm at the first use. It takes about a
-minute for each run of 64 pixels. Leave the machine alone meanwhile.
+ratio of their times has an interval. It needs Chromium, and npm at the first use. It takes about
+two minutes for each run of 64 pixels. Leave the machine alone meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import marked_page
 import numpy as np
 from argument_types import positive
 from numpy.typing import NDArray
-from timed_in_turn import Timed, time_in_turn
+from timed_in_turn import Timed, opened, time_in_turn
 
 from src import formats as formats_known
 from src.backends.base import Unavailable
@@ -37,11 +37,9 @@ from src.data.restore import data_of
 from src.errors import LightshipError, UsageError
 from src.predict.exported import require_exported, require_known
 from src.predict.stage import softmax
-from src.run.file_input import BatchMaker
 from src.run.folder import Run
 from src.run.latency import Interval
 from src.system import machine
-from src.worker import protocol
 from src.worker.errors import WorkerError
 from src.worker.guarded_process import Limits
 from src.worker.process import WorkerProcess
@@ -125,22 +123,14 @@ def measure(
 
 
 def _opened(run: Run, file: FileFigures, device: str, options: BenchmarkOptions) -> WorkerProcess:
-    """Load a file on a device in a new process."""
-    manifest = run.read_manifest()
+    """Load a file on a device in a new process, and note the versions of a browser."""
     limits = Limits(
         threads=1,
         answer_seconds=options.timeout_seconds,
         resident_bytes=options.memory_limit,
         high_priority=False,
     )
-    maker = BatchMaker(manifest.formats[file.format].takes, manifest.preprocessing)
-    folder = run.own("exports", file.format)
-    worker = WorkerProcess(file.format, folder, device, limits, maker)
-    try:
-        loaded = worker.ask(protocol.Load(classes=len(manifest.class_names)))
-    except BaseException:
-        worker.close()
-        raise
+    worker, loaded = opened(run, file.format, device, limits)
     if device == "browser":
         file.note = f"{loaded.effective['runtime']} in {loaded.effective['browser']}"
     return worker

@@ -13,8 +13,7 @@ in it but the weights and the recipe of the quantization. A comparison holds if 
 second table has what makes some processors slow or fast: zeros and denormal numbers among the
 weights. The exit code is 1 unless all comparisons hold.
 
-It takes about seven minutes for each run of 64 pixels on two cores. Leave the machine alone
-meanwhile.
+It takes some minutes for each run. Leave the machine alone meanwhile.
 """
 
 from __future__ import annotations
@@ -27,14 +26,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import marked_page
 import numpy as np
 import torch
 from argument_types import positive
-from timed_in_turn import time_in_turn
+from timed_in_turn import opened, time_in_turn
 
 from src.backends.base import Unavailable
 from src.benchmark.options import BenchmarkOptions
@@ -48,14 +46,11 @@ from src.forecast.candidate import SHORT_TRAINING, STEPS, UNFROZEN
 from src.forecast.stage import last_line
 from src.predict.exported import require_exported, require_known
 from src.run import started_in
-from src.run.file_input import BatchMaker
 from src.run.folder import Run
 from src.run.latency import Interval
 from src.system import machine
-from src.worker import protocol
 from src.worker.errors import WorkerError
 from src.worker.guarded_process import Limits
-from src.worker.process import WorkerProcess
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "forecast.md"
 BEGIN = "<!-- made by scripts/check_forecast.py: begin -->"
@@ -130,7 +125,7 @@ def main() -> None:
                 print(_line(comparisons[-1]), file=sys.stderr, flush=True)
     held = sum(each.verdict == HOLDS for each in comparisons)
     lines = [
-        *("| network | file | forecast MB | trained MB | trained p50 ms | times trained | |",),
+        "| network | file | forecast MB | trained MB | trained p50 ms | times trained | |",
         "|---|---|---:|---:|---:|---:|---|",
         *(_line(each) for each in comparisons),
         "",
@@ -189,9 +184,11 @@ def compare(run: Run, forecast: Run, name: str, options: BenchmarkOptions) -> Co
     """
     images, _ = next(data_of(run).batches("test", batch_size=1))
     places = (run, forecast)
+    require_exported(forecast.read_manifest(), name)
+    limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
     try:
         trained, before = time_in_turn(
-            [partial(_opened, each, name, options) for each in places],
+            [lambda each=each: opened(each, name, "cpu", limits)[0] for each in places],
             images,
             options,
             lambda *_: None,
@@ -204,21 +201,6 @@ def compare(run: Run, forecast: Run, name: str, options: BenchmarkOptions) -> Co
     return Comparison(
         run.read_manifest().model, name, sizes[0], sizes[1], trained.rounds, before.rounds
     )
-
-
-def _opened(run: Run, name: str, options: BenchmarkOptions) -> WorkerProcess:
-    """Load a file in a new process."""
-    manifest = run.read_manifest()
-    require_exported(manifest, name)
-    limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
-    maker = BatchMaker(manifest.formats[name].takes, manifest.preprocessing)
-    worker = WorkerProcess(name, run.own("exports", name), "cpu", limits, maker)
-    try:
-        worker.ask(protocol.Load(classes=len(manifest.class_names)))
-    except BaseException:
-        worker.close()
-        raise
-    return worker
 
 
 def weights_of(run: Run) -> Weights:

@@ -17,8 +17,8 @@ def require(page: Path, begin: str, end: str) -> None:
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         sys.exit(
-            f"error: --page: expected a page with the marks of the table, {begin} and {end}, "
-            f"once each; found {page}"
+            f"error: page: expected a page with the marks of the table, {begin} and {end}, "
+            f"once each; found {page}; put them where the table belongs"
         )
 
 

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from src.benchmark import turn
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.schedule import rotated
+from src.run.file_input import BatchMaker
+from src.run.folder import Run
 from src.run.latency import Turn
+from src.worker import protocol
+from src.worker.guarded_process import Limits
 from src.worker.process import WorkerProcess
 
 
@@ -22,6 +26,32 @@ class Timed:
 
     rounds: dict[int, Turn] = field(default_factory=dict)
     warm: bool = True  # in every process
+
+
+def opened(
+    run: Run, name: str, device: str, limits: Limits
+) -> tuple[WorkerProcess, protocol.Loaded]:
+    """Load an exported file in a new process, which the caller closes.
+
+    Args:
+        run: an exported run.
+        name: of the format.
+        device: where the file runs.
+        limits: of the process.
+
+    Raises:
+        Unavailable: the file cannot run on that device here.
+        WorkerError: it could not be loaded.
+    """
+    manifest = run.read_manifest()
+    maker = BatchMaker(manifest.formats[name].takes, manifest.preprocessing)
+    worker = WorkerProcess(name, run.own("exports", name), device, limits, maker)
+    try:
+        loaded = worker.ask(protocol.Load(classes=len(manifest.class_names)))
+    except BaseException:  # Ctrl-C too: nobody else knows the process yet
+        worker.close()
+        raise
+    return worker, loaded
 
 
 def time_in_turn(
@@ -51,7 +81,7 @@ def time_in_turn(
     number = 0
     for process in range(options.processes):
         with contextlib.ExitStack() as stack:
-            workers = [stack.enter_context(contextlib.closing(opened())) for opened in openers]
+            workers = [stack.enter_context(contextlib.closing(start())) for start in openers]
             look(process, workers)
             places = list(zip(files, workers, strict=True))
             for file, worker in places:
