@@ -107,10 +107,7 @@ def named_file(word: str) -> list[str]:
         if path.is_file():
             return [str(path.resolve()), atomic_files.sha256(path)]
         return [str(path.resolve())] if is_path else []
-    except (
-        OSError,
-        RuntimeError,
-    ):  # the training will say so
+    except (OSError, RuntimeError):  # the training will say so
         return []
 
 

@@ -16,7 +16,7 @@ import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -27,13 +27,6 @@ from src.backends.base import Unavailable
 from src.backends.own_environment import ConversionError, OwnEnvironment
 from src.errors import UsageError
 from src.export.one_format import export_one
-from src.quantization.candidates import CannotRunError
-from src.quantization.environment_search import (
-    PLAIN,
-    EnvironmentCandidates,
-    FloatLayers,
-    Int8Program,
-)
 from src.system import environments
 from src.worker.guarded_process import Limits
 from src.worker.process import WorkerProcess
@@ -257,24 +250,6 @@ def test_one_that_is_whole_is_used_where_nothing_can_be_written(
 ) -> None:
     monkeypatch.setattr(environments, "making", lambda _: pytest.fail("it is whole"))
     assert ready.python().exists()
-
-
-def test_the_search_goes_on_after_a_recipe_that_cannot_be_made(
-    ready: OwnEnvironment, tmp_path: Path
-) -> None:
-    def convert(recipe: FloatLayers, _images: Path, target: Path) -> None:
-        ready.run(PROGRAM, "cannot")
-
-    program = Int8Program(
-        format="planted", tool="a tool", environment=ready, runtime=PROGRAM, ending=".bin",
-        reference=lambda: tmp_path, convert=convert, order=list,
-    )  # fmt: skip
-    evaluator: Any = None
-    candidates = EnvironmentCandidates(program, evaluator, tmp_path, tmp_path)
-    with pytest.raises(Unavailable):  # there is no file at all
-        candidates.make(PLAIN)
-    with pytest.raises(CannotRunError):
-        candidates.make(FloatLayers(kept_in_float=("first",)))
 
 
 @pytest.mark.parametrize(

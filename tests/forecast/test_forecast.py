@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from src.cli.commands import forecast as command
+from src.data.restore import PATHS
 from src.errors import UsageError
-from src.forecast import page
+from src.forecast import candidate, page
 from src.forecast.candidate import Request, named_file, requests_of
 from src.forecast.records import Forecast
 from src.forecast.stage import RECORD, forecast, sorted_by_latency
@@ -74,6 +75,10 @@ def test_the_key_does_not_depend_on_a_folder_that_the_command_makes(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")  # data.root is another folder there
     assert request.key(environment) != before
+
+
+def test_the_options_of_data_that_are_paths_are_known() -> None:
+    assert set(PATHS) <= candidate._OPTIONS_OF_PATHS
 
 
 def test_a_home_that_nobody_has_is_no_file() -> None:
