@@ -18,11 +18,13 @@ import json
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 import torch
 from _pytest.mark import ParameterSet
@@ -48,11 +50,12 @@ BUILDERS = sorted({getattr(models, name).builder for name in models.__all__})
 QUICKEST = "resnet34"
 LARGEST_GRAPH = "densenet121"  # the slowest to export, of the operators of the others
 # With all architectures here, because their files are rewritten or quantized most.
-WITH_ALL = {"onnx_fp32", "onnx_int8", "torchscript"}
+WITH_ALL = {"onnx_fp32", "onnx_int8"}
 # The size of a file by its precision, as a share of the weights in fp32: 1/2 and 1/4, and what
 # the graph, the scales and the weights that stay in fp32 take. Not of bf16: OpenVINO stores it as
 # fp16, and in fp32 what is too small for that, as ConvNeXt's last weights times a new layer scale.
 NARROW = {"fp16": 0.55, "int8": 0.30}
+POOLINGS = {"efficientnet_b0": 16 + 1}  # one in each squeeze-excite, and the last; else the last
 
 
 def cases() -> Iterator[ParameterSet]:
@@ -243,6 +246,24 @@ print(json.dumps([logits.tolist(), json.loads(metadata["class_names"]),
     expected = trained_logits(source, 5)
     answer = np.array(logits, np.float32)
     assert fidelity.mismatch(answer, expected, formats.get(name).tolerance) is None
+
+
+def test_each_operator_is_one_that_the_runtime_is_fast_at(
+    exported: tuple[str, Path, ExportSource],
+) -> None:
+    name, folder, source = exported
+    if name != "onnx_fp32":
+        pytest.skip("made of the operators of onnx_fp32")
+    graph = onnx.load(folder / "model.onnx").graph
+    found = Counter(node.op_type for node in graph.node)
+    assert found["BatchNormalization"] == found["ReduceMean"] == 0
+    assert found["GlobalAveragePool"] == POOLINGS.get(source.builder, 1)
+    if source.builder == "convnext_tiny":
+        assert found["LayerNormalization"] == 23
+        assert found["Gelu"] == 18
+        assert found["MatMul"] == found["Erf"] == 0
+    read = {name for node in graph.node for name in node.input}
+    assert {each.name for each in graph.initializer} <= read
 
 
 def test_the_usage_program_predicts_as_the_file_without_this_project(

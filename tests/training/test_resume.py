@@ -23,6 +23,7 @@ TRAINING = (
     "model=efficientnet_b0",
     "data.image_size=32",
     "data.num_workers=1",
+    "data.batch_size=8",
     "data.mixup=0.2",
     "data.cutmix=1.0",
     "trainer.accumulate_grad_batches=2",
@@ -82,7 +83,7 @@ def train_stopped(folder: Path, *options: str) -> Path:
     assert "last.ckpt at step 4 of epoch 1; go on with: python -m src.train " in line
     assert line.endswith(" ckpt_path=last")
     saved = torch.load(checkpoint(folder), weights_only=True)
-    assert saved["Digits"]["seen"] == 4 * 32
+    assert saved["Digits"]["seen"] == 4 * 8
     train_on(folder, *options, "ckpt_path=last")
     return checkpoint(folder)
 
