@@ -11,8 +11,9 @@ from jsonargparse import ArgumentParser
 
 from src.data import datasets
 from src.data.dataset_module import DatasetModule
+from src.data.pinned_splits import PinnedSplits
 from src.errors import UsageError, describe, lightship_error_in, one_line, printable
-from src.run import started_in
+from src.run import split_record, started_in
 from src.run.folder import Run
 
 PATHS = ("root", "file", "cache_dir")  # the options of data sets that are paths
@@ -21,6 +22,8 @@ _PACKAGE = "src.data."
 
 def data_of(run: Run) -> DatasetModule:
     """Return the data module that a run was trained with, from any working folder.
+
+    Its splits are those of the training, even if there are more images now.
 
     Only classes of this project are imported: a run folder may come from a stranger, and reading it
     must not import other modules.
@@ -75,6 +78,8 @@ def data_of(run: Run) -> DatasetModule:
                 found=describe(error),
                 remedy=remedy,
             ) from error
+    record = split_record.read(run)
+    module.pinned = record and PinnedSplits(record)
     return module
 
 

@@ -68,6 +68,10 @@ class CSVDataset(Photographs):
         self.path = user_path(self.file, "data.file")
         self.folder = self.path.parent if self.root is None else user_path(self.root, "data.root")
 
+    @property
+    def own_folder(self) -> Path:
+        return self.folder
+
     @functools.cached_property
     def class_names(self) -> list[str]:
         names = {line.label for line in self._lines}

@@ -45,6 +45,10 @@ class ImageFolderDataset(Photographs):
         self.folder = user_path(self.root, "data.root")
 
     @property
+    def own_folder(self) -> Path:
+        return self.folder
+
+    @property
     def class_names(self) -> list[str]:
         return self._layout.class_names
 
