@@ -54,7 +54,14 @@ def data_of(run: Run) -> DatasetModule:
         resolved = {name: str(started_in.find(run, path)) for name, path in paths.items()}
         # The parser takes UTF-8 only. Any other path stays relative to the folder of the training.
         utf8 = {name: path for name, path in resolved.items() if printable(path) == path}
-        data = {**data, "init_args": options | utf8}
+        data = {**data, "init_args": options | utf8 | dict(run.data_paths)}
+        if unknown := sorted(run.data_paths.keys() - options.keys()):
+            raise UsageError(
+                f"data.{unknown[0]}",
+                expected=f"an option of {class_path.rpartition('.')[2]}",
+                found=run.data_paths[unknown[0]],
+                remedy="leave it out",
+            )
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(DatasetModule, "data")
     try:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import yaml
 from PIL import Image
 
 from src.cli import run_splits
+from src.cli.commands.data import check
 from src.data.dataset_module import DatasetModule
 from src.data.datasets.csv_file import CSVFile
 from src.data.datasets.digits import Digits
@@ -24,7 +26,7 @@ from src.data.datasets.image_folder import ImageFolder
 from src.data.images import ImageDataModule
 from src.data.pipeline.split import SPLITS
 from src.data.restore import data_of
-from src.errors import UsageError
+from src.errors import LightshipError, UsageError
 from src.run import folder as runs
 from src.run import split_record
 from src.run.folder import Run
@@ -150,6 +152,43 @@ def test_a_moved_folder_keeps_its_splits(photos: Path) -> None:
     save(moved / "cat" / "new.png")
     run.config.write_text(run.config.read_text().replace(str(photos), str(moved)))
     assert names(data_of(run)) == before
+
+
+def test_a_folder_that_was_moved_can_be_named(photos: Path) -> None:
+    run = of_folder(photos)
+    before = names(data_of(run))
+    moved = photos.rename(photos.with_name("moved"))
+    save(moved / "cat" / "new.png")
+    with pytest.raises(UsageError, match=r"set data\.root=PATH"):
+        data_of(run).load()
+    assert names(data_of(replace(run, data_paths={"root": str(moved)}))) == before
+
+
+def test_a_csv_file_that_was_moved_can_be_named(photos: Path) -> None:
+    run = begun(CSVFile, photos.parent, file=str(listed(photos)))
+    before = names(data_of(run))
+    (moved := photos.parent / "moved").mkdir()
+    for path in (photos, photos.parent / "images.csv"):
+        path.rename(moved / path.name)
+    run = replace(run, data_paths={"file": str(moved / "images.csv")})
+    assert names(data_of(run)) == before
+
+
+def test_a_place_that_the_data_set_does_not_have_is_refused(photos: Path) -> None:
+    run = replace(of_folder(photos), data_paths={"file": "images.csv"})
+    with pytest.raises(UsageError, match=r"data\.file: expected an option of ImageFolder"):
+        data_of(run)
+
+
+def test_the_look_at_the_data_takes_the_place_of_a_data_set_that_was_moved(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = of_folder(photos)
+    moved = photos.rename(photos.with_name("moved"))
+    sheet = f"sheet={photos.parent / 'sheet.png'}"
+    with pytest.raises(LightshipError, match="more than one split"):  # both classes are alike
+        check([str(run.folder), f"data.root={moved}", sheet])
+    assert "40 images in 2 classes" in capsys.readouterr().out
 
 
 def add_class(photos: Path) -> None:
