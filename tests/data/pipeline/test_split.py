@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
-from src.data.pipeline.split import SPLITS, hold_out, three_ways
+from src.data.pipeline.split import SPLITS, fill_in, hold_out, three_ways
 from src.errors import UsageError
 
 
@@ -69,3 +70,11 @@ def test_a_class_of_two_images_is_trained_and_validated() -> None:
 def test_a_class_of_one_image_is_refused() -> None:
     with pytest.raises(UsageError, match="too few of bird"):
         three_ways(targets_of(100, 1), 0.1, 0.2, 0, ["cat", "bird"])
+
+
+def test_the_validation_share_of_a_training_split_alone_is_of_the_rest() -> None:
+    images = SimpleNamespace(targets=targets_of(500, 500))
+    alone = fill_in({"train": (images, np.arange(1000))}, images, 0.1, 0.2, 0)
+    assert [len(alone[split][1]) for split in SPLITS] == [720, 80, 200]
+    whole = fill_in({}, images, 0.1, 0.2, 0)
+    assert [len(whole[split][1]) for split in SPLITS] == [700, 100, 200]
