@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -90,14 +91,15 @@ class PinnedSplits:
                 )
             self.notes = [f"{folder} does not hold the images of the training: its splits are new"]
             return parts
-        self.notes = [f"the splits are those of the training: {_difference(self.record, now)}"]
+        difference = _difference(self.record, now)
+        self.notes = [f"the splits are those of the training: {difference}"] if difference else []
         return _selected(self.record, files)
 
 
 def _names(images: LabelledImages, folder: Path) -> list[str]:
     """Return the name of each image: its path in ``folder``, and a number from the second on."""
     prefix = os.path.join(folder, "")  # noqa: PTH118  # ends with the separator
-    names = [images.name(index).removeprefix(prefix) for index in range(len(images.targets))]
+    names = [path.removeprefix(prefix) for path in _paths(images)]
     if len(set(names)) == len(names):
         return names
     counts: Counter[str] = Counter()  # a CSV file may list an image twice
@@ -108,16 +110,20 @@ def _names(images: LabelledImages, folder: Path) -> list[str]:
     return names
 
 
+def _paths(images: LabelledImages) -> Sequence[str]:
+    if isinstance(images, ImageFiles):
+        return images.paths  # there may be a million
+    return [images.name(index) for index in range(len(images.targets))]
+
+
 def _files(parts: Parts[LabelledImages], folder: Path) -> dict[str, tuple[str, int]]:
     """Return the path and the label of every image of the data set, by its name."""
     sources = {id(images): images for images, _ in parts.values()}
-    return {
-        name: (images.name(index), label)
-        for images in sources.values()
-        for index, (name, label) in enumerate(
-            zip(_names(images, folder), images.targets.tolist(), strict=True)
-        )
-    }
+    files: dict[str, tuple[str, int]] = {}
+    for images in sources.values():
+        places = zip(_paths(images), images.targets.tolist(), strict=True)
+        files.update(zip(_names(images, folder), places, strict=True))
+    return files
 
 
 def _selected(record: SplitRecord, files: dict[str, tuple[str, int]]) -> Parts[LabelledImages]:
@@ -133,18 +139,16 @@ def _selected(record: SplitRecord, files: dict[str, tuple[str, int]]) -> Parts[L
 
 
 def _difference(record: SplitRecord, now: SplitRecord) -> str:
-    """Describe the images that were added and that are missing."""
-    before, after = (
-        {name: split for split, names in each.splits.items() for name in names}
-        for each in (record, now)
-    )
-    added = [name for name in after if name not in before]
-    missing = [name for name in before if name not in after]
+    """Describe the images that were added, are missing or would move; empty without any."""
+    before, after = ({*chain(*each.splits.values())} for each in (record, now))
+    added = [name for name in chain(*now.splits.values()) if name not in before]
+    missing = [name for name in chain(*record.splits.values()) if name not in after]
     counts = (("newer images are left out", added), ("images are missing", missing))
     lines = [f"{len(names)} {text} ({_places(names)})" for text, names in counts if names]
-    # An image more can move many others.
-    moved = 0 if lines else sum(after[name] != split for name, split in before.items())
-    return "; ".join(lines or [f"{moved} images would be in another one now"])
+    if lines:  # an image more can move many others, which says nothing
+        return "; ".join(lines)
+    moved = sum(len({*record.splits[split]} - {*now.splits[split]}) for split in SPLITS)
+    return f"{moved} images would be in another one now" if moved else ""
 
 
 def _places(names: Sequence[str]) -> str:

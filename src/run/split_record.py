@@ -10,7 +10,8 @@ import gzip
 import io
 import json
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import TypeGuard
 
 from src.errors import describe
 from src.run import class_names
@@ -43,7 +44,7 @@ def write(run: Run, record: SplitRecord) -> None:
 
     A name that is not UTF-8 has lone surrogates, which JSON keeps as ``\udcff``.
     """
-    content = json.dumps({"schema_version": VERSION, **asdict(record)}).encode("ascii")
+    content = json.dumps({"schema_version": VERSION, **vars(record)}).encode("ascii")
     compressed = gzip.compress(content, _LEVEL, mtime=0)
     atomic_files.write_bytes(run.split_record, compressed)
 
@@ -79,5 +80,5 @@ def read(run: Run) -> SplitRecord | None:
     return SplitRecord(classes, splits)
 
 
-def _is_text(names: object) -> bool:
+def _is_text(names: object) -> TypeGuard[list[str]]:
     return isinstance(names, list) and all(isinstance(name, str) for name in names)

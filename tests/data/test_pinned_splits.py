@@ -250,6 +250,24 @@ def test_a_split_that_was_rewritten_in_a_csv_file_does_not_count(photos: Path) -
     assert data.notes[0].endswith("images would be in another one now")
 
 
+def test_lines_of_a_csv_file_in_another_order_change_nothing(photos: Path) -> None:
+    root = photos.parent / "splits"
+    for split in SPLITS:
+        shutil.copytree(photos, root / split)
+    lines = [
+        f"splits/{path.relative_to(root)},{path.parent.name},{path.parent.parent.name}"
+        for path in sorted(root.glob("*/*/*.png"))
+    ]
+    file = photos.parent / "images.csv"
+    file.write_text("\n".join(["path,label,split", *lines]))
+    run = begun(CSVFile, photos.parent, file=str(file))
+    before = names(data_of(run))
+    file.write_text("\n".join(["path,label,split", *lines[::-1]]))
+    data = data_of(run)
+    assert names(data) == before
+    assert data.notes == []
+
+
 def test_an_image_that_a_csv_file_names_twice_stays_twice(photos: Path) -> None:
     path = listed(photos)
     path.write_text(path.read_text() + "photos/cat/00.png,cat\n")
