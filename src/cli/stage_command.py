@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import yaml
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 
 from src.cli import grammar, parser_errors
 from src.errors import UsageError, one_line
@@ -173,8 +173,8 @@ def _parse(
         single_values = [word for word in words if word not in presets]
         config = expand_all(parser.parse_args([*single_values, *operands]))
     run = Run.open(config.pop("run"))
-    moved = vars(config.pop("data", None) or Namespace())
-    run = dataclasses.replace(run, data_paths=data_paths(moved))
+    if (moved := config.pop("data", None)) is not None:
+        run = dataclasses.replace(run, data_paths=data_paths(vars(moved)))
     rest = config.pop("operands", None) or []
     with warnings.catch_warnings(), parser_errors.parsing(help_command):
         # jsonargparse 4.40 lacks the successor of instantiate_classes.

@@ -86,7 +86,7 @@ def data_of(run: Run) -> DatasetModule:
                 remedy=remedy,
             ) from error
     record = split_record.read(run)
-    module.pinned = record and PinnedSplits(record)
+    module.pinned = None if record is None else PinnedSplits(record)
     return module
 
 
