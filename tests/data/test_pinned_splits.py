@@ -19,6 +19,7 @@ from PIL import Image
 
 from src.cli import run_splits
 from src.cli.commands.data import check
+from src.cli.rollback import remove_untrained
 from src.data.dataset_module import DatasetModule
 from src.data.datasets.csv_file import CSVFile
 from src.data.datasets.digits import Digits
@@ -307,6 +308,13 @@ def test_an_older_run_that_goes_on_gets_no_record(photos: Path) -> None:
     run.last_checkpoint.touch()
     run_splits.store(ImageFolder(str(photos), **OPTIONS), run)
     assert not run.split_record.exists()
+
+
+def test_a_training_that_fails_before_its_first_step_leaves_no_record(photos: Path) -> None:
+    run = of_folder(photos)
+    assert run.split_record.is_file()
+    remove_untrained(run)
+    assert not run.folder.exists()
 
 
 def resumed(run: Run, photos: Path, trained: Run | None) -> ImageFolder:

@@ -124,9 +124,3 @@ def test_images_that_are_added_after_a_training_are_not_tested(
     assert note in capsys.readouterr().out.splitlines()
     write_images("owl", count=3)
     assert train(*network, "ckpt_path=last") == 2
-
-
-def test_a_training_that_fails_at_once_leaves_no_record_of_its_splits() -> None:
-    write_images("cat", "dog", count=6)
-    assert train("model=resnet34", "data.image_size=32", "trainer.callbacks=none") == 2
-    assert not list(Path().glob("lightning_logs/*/version_*"))
