@@ -24,6 +24,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import marked_page
 import numpy as np
@@ -74,6 +75,7 @@ class RandomImages:
     """Images of normally distributed pixels, for exports and measurements without a data set."""
 
     dataset_name = "random images"
+    class_names: ClassVar = [str(number) for number in range(CLASSES)]
     origin = Origin(dataset="random images", images=64)
 
     def __init__(self, side: int) -> None:

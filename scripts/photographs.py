@@ -72,6 +72,7 @@ class EnlargedImages:
         spread = np.linspace(0, len(test) - 1, min(most, len(test))).round().astype(int)
         indices = test.indices[np.unique(spread)]
         self.dataset_name = f"{self._data.dataset_name}, enlarged to {width} pixels"
+        self.class_names = self._data.class_names
         resize = self._data.preprocessing.resize
         # Runs of the same images share the files.
         folder = folder / f"{self._data.sha256('test')[:16]}-{resize}"

@@ -28,6 +28,7 @@ from src.benchmark.schedule import Schedule
 from src.data.pipeline.encoded import ImagesOfSplit
 from src.data.pipeline.split import Split
 from src.errors import LightshipError, UsageError
+from src.run import class_names
 from src.run.circumstances import Environment
 from src.run.facts import ScoredDataset
 from src.run.folder import Run
@@ -50,6 +51,9 @@ class EvaluationData(Protocol):
 
     @property
     def dataset_name(self) -> str: ...
+
+    @property
+    def class_names(self) -> list[str]: ...
 
     def count(self, split: Split) -> int:
         """Return the number of images of a split."""
@@ -98,8 +102,7 @@ def measure(
 ) -> Results:
     """Measure every exported format of a run, and write ``benchmark.json``.
 
-    The raw measurement is written to ``rounds.json`` before any figure is computed from it. The
-    file is deleted when ``benchmark.json`` is written: see :func:`measure_unless_done`.
+    ``rounds.json`` has the raw measurement until then: see :func:`measure_unless_done`.
 
     Each row is loaded in its own process and checked: a file that does not give the trained
     network's logits fails and is not timed. Then it is scored on the test split and timed in turns
@@ -117,10 +120,11 @@ def measure(
         The results as they were written.
 
     Raises:
-        UsageError: nothing was exported, the format ``options.baseline`` was not exported, or the
-            run was calibrated on the images that it is scored on.
+        UsageError: nothing was exported, the format ``options.baseline`` was not exported, the
+            data have other classes, or the run was calibrated on the images that it is scored on.
     """
     manifest = run.read_manifest()
+    class_names.require_same(manifest.class_names, data.class_names)
     rows = planned_with_baseline(manifest, options)
     described = description.describe(options.effective_threads)
     limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)

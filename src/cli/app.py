@@ -30,6 +30,7 @@ from src.cli import (
     option_conflicts,
     parser_errors,
     pretrained_defaults,
+    run_splits,
     twin_formats,
 )
 from src.cli.announcement import announce, announce_loaded_weights
@@ -233,6 +234,7 @@ class CLI(LightningCLI):
 
     def before_fit(self) -> None:
         data = self.datamodule
+        run_splits.adopt(data, self.config_init.fit.ckpt_path, self.run)
         smallest = data.smallest_batch(self.trainer.world_size)
         self._require_fitting_images(smallest, training=True)
         if not is_rank_zero():
@@ -241,6 +243,7 @@ class CLI(LightningCLI):
             self.run.remove_unfinished()
             atomic_files.write_text(self.run.command, f"{self.command_line}\n")
             started_in.note(self.run, Path.cwd())
+            run_splits.store(data, self.run)
             on_run = type(self).on_run
             if on_run is not None:
                 on_run(self.run)
@@ -255,6 +258,7 @@ class CLI(LightningCLI):
         self._get(self.config_init, "twin").require_success()
 
     def before_validate(self) -> None:
+        run_splits.adopt(self.datamodule, self.config_init[self.subcommand].ckpt_path, None)
         self._require_fitting_images(1, training=False)
 
     before_test = before_predict = before_validate

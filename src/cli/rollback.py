@@ -13,7 +13,7 @@ from src.system import atomic_files
 # Files that a training writes into its run folder before the first step. A file with another name
 # belongs to somebody else.
 _START_FILES = (
-    *("config.yaml", "command.txt", "started_in.txt", "hparams.yaml"),
+    *("config.yaml", "command.txt", "started_in.txt", "hparams.yaml", "splits.json.gz"),
     *("events.out.tfevents.*", "profile/*"),
 )
 

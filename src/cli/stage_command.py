@@ -27,6 +27,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 Options = TypeVar("Options")
 
+_WITH_DATA = {"twin", "export", "benchmark", "bundle"}  # stages that read the run's data set
 _OF_TRAINING = {"twin", "export", "benchmark"}  # stages whose options a training has, too
 _FLAGS = {"-h", "--help"}  # options that take no value
 _SHORT = {"-o": "--output", "--with": "--other_version"}
@@ -139,6 +140,10 @@ def _parse(
     if operand:
         parser.add_argument("operands", type=str, metavar=operand, nargs="*", help="one or more")
     parser.add_class_arguments(options, as_group=False)
+    if stage in _WITH_DATA:
+        for name, place in (("root", "folder"), ("file", "CSV file")):
+            text = f"{place} of the run's data set, if it was moved"
+            parser.add_argument(f"--data.{name}", type=str | None, metavar="PATH", help=text)
     grammar.require_plain(sys.argv[1:])
     help_command = parser.help_command
     words, operands = _split_operands(sys.argv[1:])
@@ -168,12 +173,23 @@ def _parse(
         single_values = [word for word in words if word not in presets]
         config = expand_all(parser.parse_args([*single_values, *operands]))
     run = Run.open(config.pop("run"))
+    if (moved := config.pop("data", None)) is not None:
+        run = dataclasses.replace(run, data_paths=data_paths(vars(moved)))
     rest = config.pop("operands", None) or []
     with warnings.catch_warnings(), parser_errors.parsing(help_command):
         # jsonargparse 4.40 lacks the successor of instantiate_classes.
         warnings.simplefilter("ignore", DeprecationWarning)
         values = parser.instantiate_classes(config)
         return run, rest, options(**values.as_dict())
+
+
+def data_paths(options: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the given options of a moved data set, as absolute paths."""
+    return {
+        name: str(user_path(path, f"data.{name}").absolute())
+        for name, path in options.items()
+        if path is not None
+    }
 
 
 def _training_options(folder: str, stage: str, options: type[Any]) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar
 
 from torchvision.transforms import v2
@@ -43,6 +44,11 @@ class Dataset(ABC):
     def name(self) -> str:
         """The data set's name: that of its module."""
         return type(self).__module__.rpartition(".")[2]
+
+    @property
+    def own_folder(self) -> Path | None:
+        """Folder of the user's own images, which may change; None for a published data set."""
+        return None
 
     @property
     @abstractmethod

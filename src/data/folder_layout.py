@@ -50,7 +50,8 @@ def read_layout(root: Path) -> Layout:
         UsageError: the layout is ambiguous, or a class has no training images.
     """
     notes: list[str] = []
-    top = innermost(read_folder(root))
+    listed = read_folder(root)
+    top = innermost(listed)
     if top.path != str(root):
         notes.append(f"the images are those in {top.path}, the only folder that holds some")
     if top.problems:
@@ -67,6 +68,8 @@ def read_layout(root: Path) -> Layout:
         layout = Layout(require_classes("data.root", sorted(whole)), {}, whole, notes)
     used = [folder for part in (*splits.values(), layout.whole) for folder in part.values()]
     beside = Folder(top.path, passed_over=top.passed_over)
+    if listed is not top:
+        beside.passed_over = top.passed_over + listed.passed_over
     if line := note_on([*used, beside], top.path):
         notes.append(line)
     return layout

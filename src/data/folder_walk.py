@@ -10,6 +10,7 @@ from pathlib import Path
 
 from src.data.pipeline.image_kind import can_read, ending_of, endings, kind_of, remedy_for
 from src.errors import UsageError
+from src.run.folder import LOG_FOLDER
 from src.system import links
 
 # Folders that systems and programs create among a user's images, some with thumbnails.
@@ -19,6 +20,15 @@ _SYSTEM_FOLDERS = frozenset(
         *("__MACOSX", "__pycache__"),
     }
 )
+_OUTPUT = "folders of Lightship's own output"
+# Files of a training, a search and a forecast, in the folder of each.
+_OUTPUT_FILES = (
+    {"config.yaml", "checkpoints"},
+    {"config.yaml", "command.txt"},
+    {"search.json"},
+    {"forecast.json"},
+)
+_OUTPUT_NAMES = frozenset().union(*_OUTPUT_FILES)
 # Endings of text files, of which thousands can lie among images. These files are not opened.
 _TEXT = frozenset({".csv", ".html", ".json", ".log", ".md", ".py", ".txt", ".xml", ".yaml", ".yml"})
 _NAMED = 6  # kinds of files in a line
@@ -35,6 +45,7 @@ class Folder:
         passed_over: number of files directly in it that are not images, by kind.
         problems: errors about files and folders directly in it that cannot be read.
         count: number of images in it and below.
+        is_output: Lightship has written it.
     """
 
     path: str
@@ -43,6 +54,7 @@ class Folder:
     passed_over: Counter[str] = field(default_factory=Counter)
     problems: list[UsageError] = field(default_factory=list)
     count: int = 0
+    is_output: bool = False
 
     @property
     def name(self) -> str:
@@ -72,6 +84,7 @@ def read_folder(path: Path, argument: str = "data.root") -> Folder:
     """List a folder and all folders below. A link out of it is recorded as a problem, not followed.
 
     A file is an image by the ending of its name, or by its first bytes if the ending is unknown.
+    Folders that Lightship has written are passed over: they hold charts and thumbnails.
 
     Args:
         path: path of the folder.
@@ -96,16 +109,27 @@ def read_folder(path: Path, argument: str = "data.root") -> Folder:
             if folder is top:
                 raise wrong from error
             folder.problems.append(wrong)
-        order += folder.folders
+        for inner in folder.folders:
+            if inner.name == LOG_FOLDER:
+                inner.is_output = True
+            else:
+                order.append(inner)
     for folder in reversed(order):
+        outputs = [inner for inner in folder.folders if inner.is_output]
+        if outputs:
+            folder.passed_over[_OUTPUT] += len(outputs)
+            folder.folders = [inner for inner in folder.folders if not inner.is_output]
         folder.count = len(folder.images) + sum(inner.count for inner in folder.folders)
     return top
 
 
 def _scan(folder: Folder, root: Path, argument: str, known: frozenset[str]) -> None:
+    names: set[str] = set()  # of Lightship's own files
     with os.scandir(folder.path) as entries:
         for entry in entries:
             name = entry.name
+            if name in _OUTPUT_NAMES:
+                names.add(name)
             if name.startswith(".") or name in _SYSTEM_FOLDERS:
                 continue
             if entry.is_symlink():  # part of the folder's listing: no system call
@@ -122,6 +146,9 @@ def _scan(folder: Folder, root: Path, argument: str, known: frozenset[str]) -> N
                 folder.images.append(entry.path)
             else:
                 folder.passed_over[kind] += 1
+    if folder.path != str(root) and any(files <= names for files in _OUTPUT_FILES):
+        folder.is_output = True
+        folder.folders = []  # these need no look
     folder.folders.sort(key=lambda inner: inner.path)
 
 

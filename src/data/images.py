@@ -18,6 +18,7 @@ from src.data.cache.policy import Cache
 from src.data.content_hash import sha256_of_images
 from src.data.dataset import Dataset
 from src.data.loading import Loading
+from src.data.pinned_splits import PinnedSplits
 from src.data.pipeline.augmentation import LEAST_CROP_SIDE, batch_mixing, policy_augmentation
 from src.data.pipeline.class_balance import class_weights, sampling_weights
 from src.data.pipeline.dataset import LabelledImages, SkippingDataset, TransformedDataset
@@ -49,6 +50,7 @@ class ImageDataModule(LightningDataModule):
         self._cache = Cache(
             self.loading.cache, self.loading.cache_dir, self.loading.cache_gigabytes
         )
+        self.pinned: PinnedSplits | None = None  # the splits of an earlier training
         self._parts: Parts[LabelledImages] | None = None
         self._left_out: list[str] = []  # names of unreadable images of the evaluation splits
         self._skipping: SkippingDataset | None = None  # the training split, with on_error=skip
@@ -67,7 +69,7 @@ class ImageDataModule(LightningDataModule):
     @property
     def notes(self) -> list[str]:
         """Lines for the user, for example about files that were left out."""
-        return self.source.notes
+        return [*self.source.notes, *(self.pinned.notes if self.pinned else [])]
 
     def prepare_data(self) -> None:
         """Download missing files, and check the data before training.
@@ -81,7 +83,10 @@ class ImageDataModule(LightningDataModule):
 
     def load(self) -> Parts[LabelledImages]:
         """Return the images of each split, and the positions of the split among them, (n,)."""
-        return self.source.load(self.loading.split_seed)
+        parts = self.source.load(self.loading.split_seed)
+        if self.pinned is None:
+            return parts
+        return self.pinned.applied(parts, self.source.own_folder, self.class_names)
 
     def dataset(self, split: Split, *, augment: bool = False) -> TransformedDataset:
         """Return one split with the preprocessing of the evaluation, or with augmentation."""

@@ -11,8 +11,9 @@ from jsonargparse import ArgumentParser
 
 from src.data import datasets
 from src.data.dataset_module import DatasetModule
+from src.data.pinned_splits import PinnedSplits
 from src.errors import UsageError, describe, lightship_error_in, one_line, printable
-from src.run import started_in
+from src.run import split_record, started_in
 from src.run.folder import Run
 
 PATHS = ("root", "file", "cache_dir")  # the options of data sets that are paths
@@ -21,6 +22,8 @@ _PACKAGE = "src.data."
 
 def data_of(run: Run) -> DatasetModule:
     """Return the data module that a run was trained with, from any working folder.
+
+    Its splits are those of the training, even if there are more images now.
 
     Only classes of this project are imported: a run folder may come from a stranger, and reading it
     must not import other modules.
@@ -51,7 +54,14 @@ def data_of(run: Run) -> DatasetModule:
         resolved = {name: str(started_in.find(run, path)) for name, path in paths.items()}
         # The parser takes UTF-8 only. Any other path stays relative to the folder of the training.
         utf8 = {name: path for name, path in resolved.items() if printable(path) == path}
-        data = {**data, "init_args": options | utf8}
+        data = {**data, "init_args": options | utf8 | dict(run.data_paths)}
+        if unknown := sorted(run.data_paths.keys() - options.keys()):
+            raise UsageError(
+                f"data.{unknown[0]}",
+                expected=f"an option of {class_path.rpartition('.')[2]}",
+                found=run.data_paths[unknown[0]],
+                remedy="leave it out",
+            )
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(DatasetModule, "data")
     try:
@@ -75,6 +85,8 @@ def data_of(run: Run) -> DatasetModule:
                 found=describe(error),
                 remedy=remedy,
             ) from error
+    record = split_record.read(run)
+    module.pinned = None if record is None else PinnedSplits(record)
     return module
 
 

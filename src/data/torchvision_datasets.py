@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from torchvision.datasets import utils
 
 from src.data.dataset import Photographs
 from src.data.download import downloaded
 from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.image_files import ImageFiles
 from src.data.pipeline.split import Parts, Split, hold_out
+from src.system import file_locks
 from src.system.paths import user_path
 
 _VAL_SHARE = 0.1
@@ -35,6 +37,8 @@ class TorchvisionDataset(Photographs):
 
     archives: ClassVar[dict[str, str]]
     """URLs of the files that are downloaded, by file name."""
+    unpacked: ClassVar[tuple[str, ...]] = ()
+    """Folders that the archives unpack to, relative to ``root``."""
 
     root: str = "data"
     folder: Path = field(init=False)
@@ -69,14 +73,52 @@ class TorchvisionDataset(Photographs):
         return self.names(self.source(self.splits()["train"]))
 
     def prepare(self) -> None:
-        """Download and unpack missing files.
+        """Download and unpack missing files. Unpack again what was interrupted.
 
         Raises:
             UsageError: they cannot be downloaded.
         """
-        downloaded(
-            lambda: self.source(self.splits()["train"], download=True), self.folder, self.archives
-        )
+        downloaded(self._unpacked_whole, self.folder, self.archives)
+
+    def packed(self) -> list[str]:
+        """Return the names of the archives, which unpack to their own folder."""
+        return [name for name in self.archives if name.endswith((".tgz", ".tar.gz"))]
+
+    def folders(self) -> list[Path]:
+        """Return the folders that the archives unpack to."""
+        return [self.folder / name for name in self.unpacked]
+
+    def _unpacked_whole(self) -> None:
+        """Let torchvision download and unpack, behind a marker that an interruption leaves.
+
+        Torchvision takes a folder that exists for a whole one. Other processes wait for the marker.
+        """
+        top = self.folders()[0].relative_to(self.folder).parts[0]
+        marker = self.folder / f".{top}.unpacking"
+        if self._has_folders() and not marker.exists():
+            self.source(self.splits()["train"], download=True)
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with marker.open("ab") as file:
+            file_locks.lock_exclusive(file.fileno())
+            try:
+                if self._has_folders() and marker.exists():  # else another process finished it
+                    self._unpack_again()
+                self.source(self.splits()["train"], download=True)
+            except BaseException:
+                if not self._has_folders():  # torchvision sees that they are missing
+                    marker.unlink(missing_ok=True)
+                raise
+            marker.unlink(missing_ok=True)
+
+    def _has_folders(self) -> bool:
+        return all(folder.is_dir() for folder in self.folders())
+
+    def _unpack_again(self) -> None:
+        for name in self.packed():
+            archive = self.folder / name
+            if archive.is_file():
+                utils.extract_archive(str(archive), str(archive.parent))
 
     def load(self, split_seed: int) -> Parts[LabelledImages]:
         self.prepare()

@@ -18,6 +18,10 @@ class ExportData(Protocol):
         """The steps from an image to the network's input."""
 
     @property
+    def class_names(self) -> list[str]:
+        """The classes in label order."""
+
+    @property
     def origin(self) -> Origin:
         """The training data: name, number of images, licence."""
 

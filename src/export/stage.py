@@ -19,6 +19,7 @@ from src.export.source import Checkpoint, make_source
 from src.export.twin import twin_of
 from src.export.up_to_date import Plan
 from src.models.health import examine
+from src.run import class_names
 from src.run.facts import HealthFacts
 from src.run.folder import Run
 from src.run.manifest import Manifest
@@ -45,7 +46,11 @@ def export_run(
 
     Returns:
         The manifest, as it was written to ``exports/manifest.json``.
+
+    Raises:
+        UsageError: the classes of the data are not those of the checkpoint.
     """
+    class_names.require_same(checkpoint.class_names, data.class_names)
     calibration = data.calibration_images(options.calibration_images)
     selection = data.judging_images(options.calibration_images, options.judging_images)
     network = checkpoint.network()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from src.errors import is_harmful
+from src.errors import UsageError, is_harmful
 
 MOST_CHARACTERS = 255  # limit of a folder's name: most class names come from folders
 
+_MOST_SHOWN = 5  # names in a message
 _SEPARATORS = frozenset("/\\")
 
 
@@ -39,6 +40,36 @@ def first_problem(names: Iterable[object]) -> str | None:
             return f"two classes of the name {name!r}"
         seen.add(name)
     return None
+
+
+def require_same(trained: Sequence[str], present: Sequence[str]) -> None:
+    """Refuse data whose classes are not those of the trained network: its outputs mean others.
+
+    Args:
+        trained: class names of the network, in label order.
+        present: class names of the data, in label order.
+
+    Raises:
+        UsageError: the classes or their order differ.
+    """
+    if list(trained) == list(present):
+        return
+    before, after = set(trained), set(present)
+    new = [name for name in present if name not in before]
+    gone = [name for name in trained if name not in after]
+    found = [f"{_shown(new)} in addition"] if new else []
+    found += [f"no {_shown(gone)}"] if gone else []
+    raise UsageError(
+        "data",
+        expected=f"the {len(trained)} classes of the training",
+        found=" and ".join(found) or f"another order: {_shown(present)}",
+        remedy="put the data set back as it was, or train again",
+    )
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+    return ", ".join(names[:_MOST_SHOWN]) + more
 
 
 EXPECTED = f"class names of up to {MOST_CHARACTERS} printable characters without path separators"

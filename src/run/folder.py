@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,13 @@ TRACE_SUFFIX = ".pt.trace.json.gz"  # TensorBoard's plugin finds traces by it
 
 @dataclass(frozen=True)
 class Run(RunPaths):
-    """One training: ``lightning_logs/<model>/version_N``."""
+    """One training: ``lightning_logs/<model>/version_N``.
+
+    Args:
+        data_paths: options of its data set, ``root`` or ``file``, that lies elsewhere now.
+    """
+
+    data_paths: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:

@@ -43,6 +43,11 @@ class RunPaths:
         return self.own("started_in.txt")
 
     @property
+    def split_record(self) -> Path:
+        """File with the names of the images in each split: see :mod:`src.run.split_record`."""
+        return self.own("splits.json.gz")
+
+    @property
     def best_checkpoint(self) -> Path:
         return self.own(CHECKPOINTS, "best.ckpt")
 

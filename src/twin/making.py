@@ -65,6 +65,10 @@ class Making:
         """Return the run's data, set up for fit."""
         data = data_of(self.run)
         data.prepare_data()
+        if data.pinned is not None:
+            data.load()
+            for line in data.pinned.notes:
+                self.report(line)
         data.setup("fit")
         return data
 

@@ -172,6 +172,7 @@ class Data:
     dataset_name = "planted"
 
     def __init__(self) -> None:
+        self.class_names = ["a", "b", "c"]
         self.images = np.random.default_rng(0).normal(size=(50, 3, 4, 4)).astype(np.float32)
         weights = np.arange(3 * 4 * 4 * 3, dtype=np.float32).reshape(-1, 3) % 7
         self.logits = self.images.reshape(50, -1) @ weights

@@ -103,6 +103,24 @@ def test_a_missing_or_empty_file_is_a_failed_row(well_behaved: Run) -> None:
     well_behaved.read_benchmark()
 
 
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["a", "b", "c", "d"], "d in addition"),
+        (["a", "b"], "no c"),
+        (["b", "a", "c"], "another order: b, a, c"),
+        (["a", "b", "sea"], "sea in addition and no c"),
+    ],
+)
+def test_data_with_other_classes_are_not_measured(
+    well_behaved: Run, names: list[str], found: str
+) -> None:
+    data = Data()
+    data.class_names = names
+    with pytest.raises(UsageError, match=f"expected the 3 classes of the training; found {found};"):
+        measure(well_behaved, data, FEW, silent)
+
+
 def test_a_file_that_is_changed_while_it_is_measured_is_a_failed_row(well_behaved: Run) -> None:
     class Changing(Data):
         def batches(self, split: str, batch_size: int = 64) -> Iterator[Any]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from src.cli.stage_command import parse_with_operands
+from src.cli.stage_command import parse, parse_with_operands
 from src.errors import UsageError
+from src.run.folder import Run
 
 
 @dataclass
@@ -74,3 +75,23 @@ def test_only_options_that_a_training_has_come_from_the_run(
     assert parsed(tmp_path, "one")[1] == Options()
     monkeypatch.setattr(sys, "argv", ["export", str(tmp_path), "one"])
     assert parse_with_operands("THING", "export", None, Options)[2] == Options(7)
+
+
+@pytest.mark.parametrize("stage", ["export", "benchmark", "twin", "bundle"])
+@pytest.mark.parametrize(
+    "words", [("data.root=moved",), ("--data.root", "moved"), ("--data.root=moved",)]
+)
+def test_a_stage_takes_the_place_of_a_data_set_that_was_moved(
+    stage: str, words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["stage", ".", *words, "size=2"])
+    run, options = parse(stage, None, Options)
+    assert (run, options) == (Run(tmp_path), Options(2))
+    assert run.data_paths == {"root": str(tmp_path / "moved")}
+
+
+def test_a_stage_without_data_refuses_their_options(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"data\.root"):
+        parsed(tmp_path, "one", "data.root=moved")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +18,10 @@ from src.data.datasets.image_folder import ImageFolder
 from src.data.folder_walk import note_on, read_folder
 from src.data.pipeline import image_kind
 from src.data.pipeline.image_file import UnreadableImageError, read_image
+from src.data.pipeline.split import SPLITS
+from src.forecast import stage as forecast_stage
 from src.predict import images
+from src.search import notebook
 from tests.support import photos
 
 
@@ -223,3 +226,62 @@ def test_prediction_finds_every_image_and_reports_other_files(
     assert len(images.find([str(mixed(tmp_path))], notes.append)) == 42
     [line] = notes
     assert line.startswith(f"passed over 6 of 48 files in {tmp_path}: 2 ")
+
+
+def a_log(root: Path) -> None:
+    image = root / "lightning_logs" / "resnet34" / "version_0" / "flipped" / "3.png"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(encoded("PNG"))
+
+
+def a_run_of_another_name(root: Path) -> None:
+    (root / "my run" / "flipped").mkdir(parents=True)
+    (root / "my run" / "checkpoints").mkdir()
+    (root / "my run" / "config.yaml").touch()
+    for name in ("accuracy.png", "flipped/1.png"):
+        (root / "my run" / name).write_bytes(encoded("PNG"))
+
+
+def a_run_that_was_killed(root: Path) -> None:
+    (root / "killed").mkdir()
+    for name in ("config.yaml", "command.txt"):
+        (root / "killed" / name).touch()
+
+
+def an_empty_log(root: Path) -> None:
+    (root / "lightning_logs" / "resnet34" / "version_0").mkdir(parents=True)
+
+
+def a_search(root: Path) -> None:
+    (root / "search").mkdir()
+    (root / "search" / notebook.RECORD).touch()
+    (root / "search" / "search.png").write_bytes(encoded("PNG"))
+
+
+def a_forecast(root: Path) -> None:
+    (root / "forecast" / "logs").mkdir(parents=True)
+    (root / "forecast" / forecast_stage.RECORD).touch()
+    (root / "forecast" / "forecast.png").write_bytes(encoded("PNG"))
+
+
+@pytest.mark.parametrize("split", ["", "train", "photos"])
+@pytest.mark.parametrize(
+    "write",
+    [a_log, a_run_of_another_name, a_run_that_was_killed, an_empty_log, a_search, a_forecast],
+)
+def test_output_of_lightship_in_the_folder_is_no_class(
+    write: Callable[[Path], None], split: str, tmp_path: Path, no_plugin: None
+) -> None:
+    mixed(tmp_path / split)
+    write(tmp_path)
+    data = ImageFolder(str(tmp_path), image_size=8, num_workers=0)
+    assert data.class_names == ["cat", "dog"]
+    assert len(np.concatenate([data.load()[name][1] for name in SPLITS])) == 42
+    assert "1 folders of Lightship's own output" in data.notes[-1]
+
+
+def test_a_folder_that_is_itself_output_can_be_read(tmp_path: Path) -> None:
+    a_run_of_another_name(tmp_path)
+    flipped = tmp_path / "my run" / "flipped" / "1.png"
+    assert str(flipped) in read_folder(tmp_path / "my run").all_images()
+    assert read_folder(tmp_path).all_images() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,9 +17,13 @@ class DrawnImages:
     Args:
         preprocessing: that the images are said to have gone through.
         calibration: how many images there are to calibrate on.
+        class_names: of the network that is exported.
     """
 
-    def __init__(self, preprocessing: Preprocessing, calibration: int) -> None:
+    def __init__(
+        self, preprocessing: Preprocessing, calibration: int, class_names: Sequence[str]
+    ) -> None:
+        self.class_names = list(class_names)
         self.preprocessing = preprocessing
         self.origin = Origin()
         self._calibration = calibration

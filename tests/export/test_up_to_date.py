@@ -35,7 +35,7 @@ from tests.report.planted import of_version_1
 from tests.report.planted import results as table_results
 from tests.report.planted import row as table_row
 
-DATA = DrawnImages(Preprocessing(32), 4)
+DATA = DrawnImages(Preprocessing(32), 4, [str(label) for label in range(10)])
 SPEC = NetworkSpec("shufflenet_v2_x0_5", 10, {})
 
 
@@ -336,6 +336,20 @@ def test_the_network_is_looked_at_once_for_each_checkpoint(
     assert len(looks) == 1
     export_with_look(again=True)
     assert len(looks) == 2
+
+
+def test_data_with_other_classes_are_refused(run: Run) -> None:
+    before = run.manifest.read_bytes()
+    birds = DrawnImages(Preprocessing(32), 4, [str(label) for label in range(9)] + ["bird"])
+    with pytest.raises(UsageError, match="found bird in addition and no 9"):
+        stage.export_run(
+            run,
+            Checkpoint.read(run.best_checkpoint),
+            birds,
+            ExportOptions(formats=["eager"]),
+            lambda *_: None,
+        )
+    assert run.manifest.read_bytes() == before
 
 
 HEAD = {

@@ -34,7 +34,7 @@ from tests.export.drawn_images import DrawnImages
 from tests.support.failing_disk import failing_disk
 
 SIDE, CLASSES = 32, ["cat", "dog"]
-DATA = DrawnImages(Preprocessing(SIDE, "squash", (0.5,) * 3, (0.25,) * 3), 8)
+DATA = DrawnImages(Preprocessing(SIDE, "squash", (0.5,) * 3, (0.25,) * 3), 8, CLASSES)
 NUMBERS = pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["full", "failing"])
 
 
@@ -70,6 +70,7 @@ class Photos:
     """Data set of random images for the measurement."""
 
     dataset_name = "photos"
+    class_names = CLASSES
 
     def count(self, split: str) -> int:
         return 8

@@ -103,3 +103,24 @@ def test_images_too_small_for_the_network_are_refused_in_test_too(
         run_command(lambda: app.main(["test", "model=densenet121", "data.image_size=28", *words]))
     assert caught.value.code == 2
     assert "error: data.image_size: expected images that densenet" in capsys.readouterr().err
+
+
+def test_images_that_are_added_after_a_training_are_not_tested(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_images("cat", "dog", count=10)
+    network = ("model=resnet34", "data.image_size=32", "data.batch_size=4")
+    assert train(*network, "trainer.limit_train_batches=1") == 0
+    write_images("!new", count=3)
+    for image in Path("photos/!new").glob("*.png"):
+        image.rename(f"photos/cat/!{image.name}")  # the first of the class
+    Path("photos/!new").rmdir()
+    note = "the splits are those of the training: 3 newer images are left out (3 in cat)"
+    capsys.readouterr()
+    assert train(*network, "trainer.max_epochs=2", "ckpt_path=last") == 0
+    assert note in capsys.readouterr().out.splitlines()
+    words = ("data=image_folder", "data.root=photos", "data.num_workers=0", "ckpt_path=best")
+    app.main(["test", *network, *words])
+    assert note in capsys.readouterr().out.splitlines()
+    write_images("owl", count=3)
+    assert train(*network, "ckpt_path=last") == 2

@@ -25,6 +25,7 @@ def main() -> None:
         return
     # These import torch, Lightning or matplotlib, which --help does not need.
     from src.benchmark.suite import measure_unless_done, require_success
+    from src.cli import run_splits
     from src.data.restore import data_of
     from src.report.stage import report_run
 
@@ -35,5 +36,7 @@ def main() -> None:
     advice = f"go on with: {command_line('benchmark')}"
     with resume_advice(lambda: advice), StageDisplay(console) as report:
         results = measure_unless_done(run, data, options, report)
+    for line in run_splits.notes(data):
+        console.print(line, soft_wrap=True, markup=False)
     report_run(run, console)
     require_success(results.rows, options)

@@ -2,10 +2,12 @@
 
 python -m src.data data=image_folder data.root=photos
 python -m src.data lightning_logs/resnet34/version_0
+python -m src.data lightning_logs/resnet34/version_0 data.root=moved/photos
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 
@@ -26,7 +28,7 @@ def check(words: Sequence[str]) -> None:
     Raises:
         LightshipError: an image is in more than one split, or a file cannot be read.
     """
-    from src.cli.stage_command import parse_data
+    from src.cli.stage_command import data_paths, parse_data
     from src.data.check.contact_sheet import ContactSheet
     from src.data.check.summary import lines, verdict
     from src.data.check.survey import survey
@@ -46,8 +48,17 @@ def check(words: Sequence[str]) -> None:
             found="nothing",
             remedy="add for example data=image_folder data.root=photos",
         )
-    names_run = len(rest) == 1 and "=" not in rest[0]
-    data = data_of(Run.open(rest[0])) if names_run else parse_data(rest)
+    runs = [word for word in rest if "=" not in word and not word.startswith("-")]
+    moved = dict(
+        word.lstrip("-").removeprefix("data.").split("=", 1)
+        for word in rest
+        if word.lstrip("-").startswith(("data.root=", "data.file="))
+    )
+    if len(runs) == 1 and len(rest) == 1 + len(moved):
+        run = dataclasses.replace(Run.open(runs[0]), data_paths=data_paths(moved))
+        data = data_of(run)
+    else:
+        data = parse_data(rest)
     sheet_path = user_path(sheets[-1] if sheets else SHEET, "sheet")
     sheet = ContactSheet(data.class_names, data.preprocessing)
     console = open_console()

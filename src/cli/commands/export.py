@@ -20,6 +20,7 @@ from src.system.signals import resume_advice
 def main() -> None:
     """Run the command line of this process."""
     # These import torch and Lightning, which --help does not need.
+    from src.cli import run_splits
     from src.data.restore import data_of
     from src.export.source import Checkpoint
     from src.export.stage import export_run, require_success
@@ -33,6 +34,8 @@ def main() -> None:
     advice = f"go on with: {command_line('export')}"
     with resume_advice(lambda: advice), StageDisplay(console) as report:
         manifest = export_run(run, Checkpoint.read(checkpoint), data, options, report)
+    for line in run_splits.notes(data):
+        console.print(line, soft_wrap=True, markup=False)
     if warning := health.warning(manifest.health):
         console.print(warning, soft_wrap=True, style="yellow")
     cards.write(run)

@@ -28,6 +28,7 @@ def main() -> None:
         LightshipError: a file regressed.
     """
     from src.benchmark.other_version import VersionOptions, compare_versions
+    from src.cli import run_splits
     from src.data.restore import data_of
     from src.report.sections.versions import sentences
 
@@ -39,6 +40,8 @@ def main() -> None:
     advice = f"start again with: {command_line('benchmark')}"
     with resume_advice(lambda: advice), StageDisplay(console) as report:
         comparison = compare_versions(run, data, options, report)
+    for line in run_splits.notes(data):
+        console.print(line, soft_wrap=True, markup=False)
     for sentence in sentences(comparison):
         console.print(sentence, soft_wrap=True, markup=False)
     console.print(f"Figures: {run.versions}", soft_wrap=True, markup=False)

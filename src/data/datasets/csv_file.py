@@ -46,7 +46,8 @@ class CSVDataset(Photographs):
         label_column: column with its class.
         split_column: column with ``train``, ``val`` or ``test``, or another common name of these,
             such as ``Validation``; the file need not have it.
-        val_share: share of the images for validation, if the file has no such split.
+        val_share: share of the images for validation, if the file has no such split; if it has
+            ``train`` alone, of the images that are left after the test split.
         test_share: share of the images for testing, if the file has no such split.
         verify: decode every image before training, to find broken ones early; by default only if
             there are 10,000 images or fewer.
@@ -67,6 +68,10 @@ class CSVDataset(Photographs):
         super().__post_init__()
         self.path = user_path(self.file, "data.file")
         self.folder = self.path.parent if self.root is None else user_path(self.root, "data.root")
+
+    @property
+    def own_folder(self) -> Path:
+        return self.folder
 
     @functools.cached_property
     def class_names(self) -> list[str]:

@@ -18,6 +18,7 @@ class Flowers102Dataset(TorchvisionDataset):
         f"flowers-102/{name}": f"{Flowers102._download_url_prefix}{name}"  # noqa: SLF001
         for name, _ in Flowers102._file_dict.values()  # noqa: SLF001
     }
+    unpacked: ClassVar[tuple[str, ...]] = ("flowers-102/jpg",)
 
     def source(self, split: str, *, download: bool = False) -> Any:
         return Flowers102(str(self.folder), split=split, download=download)

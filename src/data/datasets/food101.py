@@ -15,6 +15,7 @@ class Food101Dataset(TorchvisionDataset):
     """101 dishes with the published test split; the labels of the training split have errors."""
 
     archives: ClassVar[dict[str, str]] = {"food-101.tar.gz": Food101._URL}  # noqa: SLF001
+    unpacked: ClassVar[tuple[str, ...]] = ("food-101/meta", "food-101/images")
 
     def source(self, split: str, *, download: bool = False) -> Any:
         return Food101(str(self.folder), split=split, download=download)

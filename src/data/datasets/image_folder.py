@@ -28,7 +28,8 @@ class ImageFolderDataset(Photographs):
 
     Args:
         root: the folder.
-        val_share: share of the images for validation, if there is no ``val/``.
+        val_share: share of the images for validation, if there is no ``val/``; with ``train/``
+            alone, of the images that are left after the test split.
         test_share: share of the images for testing, if there is no ``test/``.
         verify: decode every image before training, to find broken ones early; by default only if
             there are 10,000 images or fewer.
@@ -43,6 +44,10 @@ class ImageFolderDataset(Photographs):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.folder = user_path(self.root, "data.root")
+
+    @property
+    def own_folder(self) -> Path:
+        return self.folder
 
     @property
     def class_names(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from torchvision.datasets import Imagenette
@@ -32,6 +33,12 @@ class ImagenetteDataset(TorchvisionDataset):
 
     def source(self, split: str, *, download: bool = False) -> Any:
         return Imagenette(str(self.folder), split=split, size=self.size, download=download)
+
+    def packed(self) -> list[str]:
+        return [Imagenette._ARCHIVES[self.size][0].rpartition("/")[2]]  # noqa: SLF001
+
+    def folders(self) -> list[Path]:
+        return [self.folder / Path(name).stem for name in self.packed()]
 
     def splits(self) -> dict[Split, str]:
         return {"train": "train", "test": "val"}

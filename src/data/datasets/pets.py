@@ -18,6 +18,7 @@ class PetsDataset(TorchvisionDataset):
         f"oxford-iiit-pet/{url.rpartition('/')[2]}": url
         for url, _ in OxfordIIITPet._RESOURCES  # noqa: SLF001
     }
+    unpacked: ClassVar[tuple[str, ...]] = ("oxford-iiit-pet/images", "oxford-iiit-pet/annotations")
 
     def source(self, split: str, *, download: bool = False) -> Any:
         return OxfordIIITPet(str(self.folder), split=split, download=download)

@@ -89,10 +89,13 @@ def hold_out(
     share: float,
     seed: int,
     class_names: Sequence[str] | None = None,
+    *,
+    least_kept: int = 1,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split ``indices`` into the kept ones and a stratified ``share`` of them, both sorted.
 
-    At least one image per class is held out, even if that is a larger share.
+    At least one image per class is held out, even if that is a larger share, unless fewer than
+    ``least_kept`` would be left.
 
     Args:
         indices: positions in the data set, (N,).
@@ -100,6 +103,8 @@ def hold_out(
         share: share to hold out, between 0 and 1.
         seed: the same seed gives the same split on every machine.
         class_names: in label order, for the error message.
+        least_kept: images of each class that are kept, if it has as many: 2 if another part will be
+            held out from them.
 
     Raises:
         UsageError: a class has too few images to be in both parts.
@@ -123,7 +128,47 @@ def hold_out(
         random_state=seed,
         stratify=targets[indices],
     )
+    # The draw is stratified as a whole: a class of few images can be missing in one part.
+    kept, held_out = _with_every_class(kept, held_out, targets, seed, wanted=1, left=least_kept)
+    for wanted in range(1, least_kept + 1):
+        held_out, kept = _with_every_class(held_out, kept, targets, seed, wanted=wanted, left=1)
     return np.sort(kept), np.sort(held_out)
+
+
+def _with_every_class(
+    giving: NDArray[np.int64],
+    taking: NDArray[np.int64],
+    targets: NDArray[np.int64],
+    seed: int,
+    *,
+    wanted: int,
+    left: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Move one image of each class of which ``taking`` has too few.
+
+    Args:
+        giving: positions to draw from.
+        taking: positions to add to.
+        targets: the class of every image of the data set.
+        seed: of the draw.
+        wanted: number of images of a class from which on it gets none.
+        left: number of images of a class that stay in ``giving``.
+
+    Returns:
+        ``giving`` and ``taking``, unchanged if there is no such class.
+    """
+    order = np.argsort(targets[giving], kind="stable")
+    labels, starts, counts = np.unique(
+        targets[giving][order], return_index=True, return_counts=True
+    )
+    had = np.bincount(targets[taking], minlength=int(targets.max()) + 1)[labels]
+    chosen = (had < wanted) & (counts > left)
+    if not chosen.any():
+        return giving, taking
+    # Unlike those of default_rng, numpy keeps these numbers in all its versions.
+    drawn = np.random.RandomState(seed).randint(counts[chosen])
+    moved = order[starts[chosen] + drawn]
+    return np.delete(giving, moved), np.append(taking, giving[moved])
 
 
 def three_ways(
@@ -135,7 +180,7 @@ def three_ways(
 ) -> dict[Split, NDArray[np.int64]]:
     """Split all positions of ``targets`` (N,) into stratified train, val and test parts."""
     everything = np.arange(len(targets))
-    rest, test_part = hold_out(everything, targets, test, seed, class_names)
+    rest, test_part = hold_out(everything, targets, test, seed, class_names, least_kept=2)
     train_part, val_part = hold_out(rest, targets, val / (1 - test), seed, class_names)
     return {"train": train_part, "val": val_part, "test": test_part}
 
@@ -166,7 +211,10 @@ def fill_in(
     shares: dict[Split, float] = {"test": test, "val": val}
     for split, share in shares.items():
         if split not in parts:
-            rest, held_out = hold_out(rest, training.targets, share, seed, class_names)
+            least = 2 if split == "test" and "val" not in parts else 1
+            rest, held_out = hold_out(
+                rest, training.targets, share, seed, class_names, least_kept=least
+            )
             parts[split] = (training, held_out)
     parts["train"] = (training, rest)
     return parts

@@ -6,13 +6,14 @@ import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
-from torchvision.datasets import Flowers102, Food101, Imagenette, OxfordIIITPet
+from torchvision.datasets import Flowers102, Food101, Imagenette, OxfordIIITPet, utils
 
 from src.data.dataset_module import DatasetModule
 from src.data.datasets.flowers102 import Flowers102Data
@@ -93,7 +94,7 @@ def test_flowers_are_read_from_their_archive(
     assert split_levels["test"] == {("hard-leaved pocket orchid", 5), ("pink primrose", 6)}
 
 
-def test_pets_are_read_from_their_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def pack_pets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetModule:
     folder = tmp_path / "oxford-iiit-pet"
     images, lists = {}, {"trainval": "", "test": ""}
     for label, breed in enumerate(BREEDS):
@@ -104,7 +105,11 @@ def test_pets_are_read_from_their_archive(tmp_path: Path, monkeypatch: pytest.Mo
     sums = [pack(folder / "images.tar.gz", images), pack(folder / "annotations.tar.gz", texts)]
     resources = [(url, md5) for (url, _), md5 in zip(OxfordIIITPet._RESOURCES, sums, strict=True)]
     monkeypatch.setattr(OxfordIIITPet, "_RESOURCES", resources)
-    data = PetsData(str(tmp_path), num_workers=0)
+    return PetsData(str(tmp_path), num_workers=0)
+
+
+def test_pets_are_read_from_their_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = pack_pets(tmp_path, monkeypatch)
     assert data.class_names == ["Abyssinian", "Great Pyrenees", "Pug"]
     split_levels = levels(data)
     assert [len(split_levels[split]) for split in SPLITS] == [27, 3, 15]
@@ -112,7 +117,7 @@ def test_pets_are_read_from_their_archive(tmp_path: Path, monkeypatch: pytest.Mo
     assert not split_levels["train"] & split_levels["val"]
 
 
-def test_food_is_read_from_its_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def pack_food(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetModule:
     dishes = ("apple_pie", "waffles")
     listed: dict[str, dict[str, list[str]]] = {"train": {}, "test": {}}
     files = {}
@@ -124,16 +129,18 @@ def test_food_is_read_from_its_archive(tmp_path: Path, monkeypatch: pytest.Monke
     for split, content in listed.items():
         files[f"food-101/meta/{split}.json"] = json.dumps(content).encode()
     monkeypatch.setattr(Food101, "_MD5", pack(tmp_path / "food-101.tar.gz", files))
-    data = Food101Data(str(tmp_path), num_workers=0)
-    assert data.class_names == list(dishes)
+    return Food101Data(str(tmp_path), num_workers=0)
+
+
+def test_food_is_read_from_its_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = pack_food(tmp_path, monkeypatch)
+    assert data.class_names == ["apple_pie", "waffles"]
     split_levels = levels(data)
     assert [len(split_levels[split]) for split in SPLITS] == [18, 2, 8]
     assert ("waffles", 20 + 13) in split_levels["test"]
 
 
-def test_imagenette_is_read_from_its_archive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def pack_imagenette(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetModule:
     files = {}
     for label, name in enumerate(Imagenette._WNID_TO_CLASS):
         for number in range(12):
@@ -143,11 +150,64 @@ def test_imagenette_is_read_from_its_archive(
     sums = pack(tmp_path / "imagenette2-160.tgz", files)
     archives = {**Imagenette._ARCHIVES, "160px": (Imagenette._ARCHIVES["160px"][0], sums)}
     monkeypatch.setattr(Imagenette, "_ARCHIVES", archives)
-    data = ImagenetteData(str(tmp_path), size="160px", num_workers=0)
+    return ImagenetteData(str(tmp_path), size="160px", num_workers=0)
+
+
+def test_imagenette_is_read_from_its_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = pack_imagenette(tmp_path, monkeypatch)
     assert data.class_names[:2] == ["tench", "English springer"]
     split_levels = levels(data)
     assert [len(split_levels[split]) for split in SPLITS] == [90, 10, 20]
     assert ("tench", 11) in split_levels["test"]
+
+
+@pytest.mark.parametrize("whole_archives", [0, 1])
+@pytest.mark.parametrize("pack_data", [pack_pets, pack_food, pack_imagenette])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, OSError])
+def test_an_interrupted_unpacking_is_done_again(
+    pack_data: Callable[[Path, pytest.MonkeyPatch], DatasetModule],
+    whole_archives: int,
+    kind: type[BaseException],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = pack_data(tmp_path / "data", monkeypatch)
+    expected = levels(pack_data(tmp_path / "whole", monkeypatch))
+    real, calls = utils.extract_archive, []
+
+    def interrupted(archive: str, to_path: str, *_: object) -> None:
+        """Unpack a few files of an archive, from each of its ends."""
+        calls.append(archive)
+        if len(calls) <= whole_archives:
+            real(archive, to_path)
+            return
+        with tarfile.open(archive) as tar:
+            members = tar.getmembers()
+            tar.extractall(to_path, [*members[:3], *members[-1:]], filter="data")
+        raise kind("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(utils, "extract_archive", interrupted)
+        if whole_archives < len(data.source.packed()):
+            with pytest.raises((KeyboardInterrupt, UsageError)):
+                data.prepare_data()
+    assert levels(data) == expected
+    assert not list(tmp_path.rglob("*.unpacking"))
+
+
+def test_a_whole_data_set_without_its_archive_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = pack_imagenette(tmp_path, monkeypatch)
+    expected = levels(data)
+    (tmp_path / "imagenette2-160.tgz").unlink()
+    (tmp_path / ".imagenette2-160.unpacking").touch()  # of a download that was killed
+    assert levels(data) == expected
+    tmp_path.chmod(0o500)
+    assert levels(data) == expected
+    tmp_path.chmod(0o700)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,45 @@
+"""The splits of a run: recorded when its training starts, and used by every later command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from src.data.images import ImageDataModule
+from src.data.pinned_splits import PinnedSplits, record_of
+from src.run import split_record
+from src.run.folder import Run, containing
+
+
+def adopt(data: ImageDataModule, ckpt_path: str | None, trained: Run | None) -> None:
+    """Let the data use the splits of the training that a checkpoint is of, if they are recorded.
+
+    A run goes on with the same classes and images only. A new run and an evaluation may have
+    others.
+
+    Args:
+        data: not loaded yet.
+        ckpt_path: path of the checkpoint; None if there is none.
+        trained: the run that the command trains; None for an evaluation.
+
+    Raises:
+        UsageError: the run goes on, and its classes or most of its images are others now.
+    """
+    origin = containing(Path(ckpt_path)) if ckpt_path else None
+    record = split_record.read(origin) if origin else None
+    if record is not None:
+        data.pinned = PinnedSplits(record, strict=origin == trained)
+        data.load()  # the callbacks print its notes before the first step
+
+
+def store(data: ImageDataModule, run: Run) -> None:
+    """Record the splits of a training that begins, unless its images cannot change."""
+    folder = data.source.own_folder
+    # An older run that goes on began with splits that nobody knows.
+    if folder is None or run.split_record.is_file() or run.last_checkpoint.is_file():
+        return
+    split_record.write(run, record_of(data.load(), folder, data.class_names))
+
+
+def notes(data: ImageDataModule) -> list[str]:
+    """Return lines about the differences between the data and a run's splits, once applied."""
+    return data.pinned.notes if data.pinned else []
