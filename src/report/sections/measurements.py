@@ -29,6 +29,7 @@ from src.report.sections.rows import (
     profile_of,
     status_in_words,
 )
+from src.run.facts import ScoredDataset
 from src.run.latency import Cell as Timing
 from src.run.latency import Interval
 from src.run.results import Results
@@ -233,7 +234,7 @@ def _definitions(results: Results) -> list[str]:
     return [
         "Size: all files of the export folder.",
         f"Top-1: on the {dataset.split} split of {dataset.name}, {dataset.images} "
-        "images that neither training nor calibration has seen; delta to "
+        f"images{_seen_before(dataset)}; delta to "
         f"{baseline}, on the same images, with Tango's 95 % score interval.",
         "Verdict: same network if it is an fp32 file whose logits agree with those of "
         f"{baseline} within rounding on every one of these images; pass if they show that no more "
@@ -256,6 +257,19 @@ def _definitions(results: Results) -> list[str]:
         f"Calibration of static int8: {results.calibration.images} images of the "
         f"{results.calibration.split} split.",
     ]
+
+
+def _seen_before(dataset: ScoredDataset) -> str:
+    """Return what is known of these images in training and calibration, as the end of a clause.
+
+    Early measurements did not look for calibration images among them.
+    """
+    if dataset.also_in_calibration is None:
+        return ""
+    if dataset.also_in_calibration == 0:
+        return " that neither training nor calibration has seen"
+    verb = "is" if dataset.also_in_calibration == 1 else "are"
+    return f", {dataset.also_in_calibration} of which {verb} also among the calibration images"
 
 
 def _browser(results: Results) -> Iterator[str]:
