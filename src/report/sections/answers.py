@@ -10,6 +10,7 @@ from src.report.sections.measurements import name_columns, rows_as_table
 from src.report.sections.rows import accuracy_of, measured, name_of, paired_of
 from src.run import accuracy as records
 from src.run.accuracy import Accuracy, PairedAccuracy
+from src.run.paths import thumbnail_name
 from src.run.results import Results
 from src.run.row import Row
 
@@ -27,7 +28,8 @@ class Flip:
     """A test image that a row classifies differently from the baseline.
 
     Args:
-        position: in the test set; the image is stored as ``flipped/<position>.png``.
+        position: in the test set.
+        image: name of its file in ``flipped``, if it has one; None if the test set is unknown.
         outcome: ``lost``, ``gained`` or ``still wrong``.
         true: name of its class.
         before: name of the class that the baseline predicts.
@@ -35,6 +37,7 @@ class Flip:
     """
 
     position: int
+    image: str | None
     outcome: str
     true: str
     before: str
@@ -108,7 +111,7 @@ def quantization_errors(results: Results) -> list[Section]:
 
 def flips(results: Results) -> list[Flips]:
     """Return the flipped images of each row that has some."""
-    names = results.class_names
+    names, test_set = results.class_names, results.dataset.sha256
     return [
         Flips(
             row.format,
@@ -119,6 +122,7 @@ def flips(results: Results) -> list[Flips]:
             [
                 Flip(
                     flip.position,
+                    thumbnail_name(flip.position, test_set) if test_set else None,
                     _OUTCOMES[_rank(flip)],
                     names[flip.true],
                     names[flip.before],

@@ -58,7 +58,7 @@ def page(report: Report, charts: Sequence[Chart], flipped: Path) -> str:
         for name in ("tradeoff", "training", "per_class", "pipeline", "load")
     }
     templates = environment()
-    templates.filters["flipped_image"] = lambda position: _data(flipped / f"{position}.png")
+    templates.filters["flipped_image"] = lambda name: _data(flipped / name)
     return templates.get_template("report.html").render(
         report=report,
         charts=list(by_name.values()),
