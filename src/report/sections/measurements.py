@@ -144,8 +144,8 @@ def more_columns(results: Results) -> list[Column[Row]]:
     """Return the columns of the table of further figures."""
     shown = [
         *name_columns(results),
-        Column("load s", lambda row: Cell(number(row.load_seconds, 1, 2))),
-        Column("first call ms", lambda row: Cell(number(row.first_inference_seconds, 1e3, 1))),
+        Column("load s", lambda row: _seconds(row.load_seconds, 1, 2)),
+        Column("first call ms", lambda row: _seconds(row.first_inference_seconds, 1e3, 1)),
     ]
     for size in batch_sizes(results):
         shown += [
@@ -218,9 +218,14 @@ def _speedup(size: int, gain: Callable[[Timing], Interval | None]) -> Callable[[
 def _figure(size: int, figure: _Figure, scale: float, digits: int) -> Callable[[Row], Cell]:
     def cell(row: Row) -> Cell:
         timing = row.cell(size)
-        return Cell(number(figure(timing) if timing else None, scale, digits))
+        value = figure(timing) if timing else None
+        return Cell(number(value, scale, digits), value=value)
 
     return cell
+
+
+def _seconds(seconds: float | None, scale: float, digits: int) -> Cell:
+    return Cell(number(seconds, scale, digits), value=seconds)
 
 
 def _precisions(row: Row) -> str:
