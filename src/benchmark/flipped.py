@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.run.facts import PreprocessingFacts
+from src.run.paths import thumbnail_name
 from src.system import atomic_files
 
 MOST = 24  # thumbnails of a measurement: enough to see what the images have in common
@@ -18,14 +19,16 @@ class FlippedImages:
     """Writer of thumbnails of the first ``MOST`` flipped images, as the network sees them.
 
     Args:
-        folder: gets ``<position>.png``.
+        folder: gets the thumbnails, see :func:`src.run.paths.thumbnail_name`.
         preprocessing: gives the mean and std that the images were normalised with.
+        test_set: SHA-256 of the images and labels.
     """
 
-    def __init__(self, folder: Path, preprocessing: PreprocessingFacts) -> None:
+    def __init__(self, folder: Path, preprocessing: PreprocessingFacts, test_set: str) -> None:
         self._folder = folder
         self._mean = np.asarray(preprocessing.mean, np.float32)[:, None, None]
         self._std = np.asarray(preprocessing.std, np.float32)[:, None, None]
+        self._test_set = test_set
         self._kept: set[int] = set()  # positions; one image may flip in several rows
 
     def keep(self, images: NDArray[np.float32], flipped: NDArray[np.bool_], start: int) -> None:
@@ -45,8 +48,8 @@ class FlippedImages:
             if len(self._kept) == MOST:
                 return
             self._kept.add(position)
-            # This overwrites a thumbnail of an earlier measurement, which may show another image.
-            path = self._folder / f"{position}.png"
+            # This overwrites a thumbnail of an earlier measurement, perhaps of another size.
+            path = self._folder / thumbnail_name(position, self._test_set)
             self._folder.mkdir(exist_ok=True)
             levels = (images[index] * self._std + self._mean).clip(0, 1) * 255  # (3, H, W)
             thumbnail = Image.fromarray(levels.round().astype(np.uint8).transpose(1, 2, 0))

@@ -14,13 +14,14 @@ from src.run.results import HoldsHereOnly, Objective, Recommendation, Undecided
 from src.run.row import RowFigures
 
 Rows = Sequence[RowFigures]
+_Leads = Callable[[RowFigures, RowFigures], bool]
 
 
 def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> Recommendation:
     """Return the row to ship on ``device`` among those that keep the accuracy budget.
 
-    This is the best row by the objective. If its lead over other rows is not measurable, the
-    smallest file among them is returned. The baseline always keeps the budget.
+    A row qualifies if no row that keeps the budget is measurably better. The smallest file of those
+    is returned. The baseline always keeps the budget.
 
     Args:
         rows: rows of a measurement.
@@ -33,13 +34,14 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
             all rows, else the resident memory.
 
     Returns:
-        ``equals`` are the rows whose difference from the best was not measurable; ``inconclusive``
-        are rows that are better but not shown to keep the budget, each with the number of images
-        that would settle it; ``holds_here_only`` are better rows that keep the budget here, and not
-        on an older instruction set that was tried; ``chosen_from`` counts the rows that keep the
-        budget, with the baseline; ``tested`` counts the rows except the baseline whose accuracy was
-        tested, at 5 % each; ``with_function`` is the best row that also keeps the probabilities, if
-        the chosen one does not: see :mod:`src.benchmark.statistics.departure`.
+        ``equals`` are the rows whose difference from the chosen one was not measurable;
+        ``inconclusive`` are rows that are better but not shown to keep the budget, each with the
+        number of images that would settle it; ``holds_here_only`` are better rows that keep the
+        budget here, and not on an older instruction set that was tried; ``chosen_from`` counts the
+        rows that keep the budget, with the baseline; ``tested`` counts the rows except the baseline
+        whose accuracy was tested, at 5 % each; ``with_function`` is the row that the same rule
+        chooses among those that also keep the probabilities, if the chosen one does not: see
+        :mod:`src.benchmark.statistics.departure`.
     """
     rows = [row for row in rows if row.is_ok and row.device == device]
     if objective == "pipeline" and not any(map(_whole, rows)):
@@ -64,26 +66,33 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
     if not passing:
         return empty  # there is no verdict without a baseline
 
+    is_exact = objective in {"size", "memory"}  # they have no noise to allow for
+
     def leads(row: RowFigures, other: RowFigures) -> bool:
-        # Speeds are compared by their interval. Sizes and memory have no noise to allow for.
+        """Return True if ``row`` is measurably better; speeds are compared by their interval."""
+        if is_exact:
+            return figure(row) < figure(other)
         if objective == "pipeline":
             mine, others = _whole(row), _whole(other)
             return mine is not None and (others is None or _leads(mine, others))
-        return objective in {"size", "memory"} or _leads(_cell(row, size), _cell(other, size))
+        return _leads(_cell(row, size), _cell(other, size))
 
-    equals = [row for row in passing[1:] if not leads(passing[0], row)]
-    chosen = min([passing[0], *equals], key=lambda row: row.size_bytes or 0)
-    faithful = [row.format for row in passing if not _departs(row)]
-    better = [
-        row
-        for row in ranked
-        if row not in passing and figure(row) < figure(chosen) and leads(row, chosen)
-    ]
+    chosen = _chosen(passing, leads, is_exact=is_exact)
+    others = [row for row in passing if row is not chosen]
+    faithful = [row for row in passing if not _departs(row)]
+    with_function = (
+        _chosen(faithful, leads, is_exact=is_exact) if faithful and _departs(chosen) else None
+    )
+    better = [row for row in ranked if row not in passing and leads(row, chosen)]
     return msgspec.structs.replace(
         empty,
         format=chosen.format,
-        with_function=next(iter(faithful), None) if chosen.format not in faithful else None,
-        equals=[row.format for row in [passing[0], *equals] if row is not chosen],
+        with_function=with_function.format if with_function else None,
+        equals=[
+            row.format
+            for row in ([] if is_exact else others)
+            if not leads(row, chosen) and not leads(chosen, row)
+        ],
         inconclusive=[
             Undecided(format=row.format, images_needed=_images_needed(row))
             for row in better
@@ -95,6 +104,22 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
             if keeps_budget_here(row)
         ],
     )
+
+
+def _chosen(ranked: Rows, leads: _Leads, *, is_exact: bool) -> RowFigures:
+    """Return the smallest file among the rows that no other row leads; ``ranked`` is not empty.
+
+    Being even is not transitive: of three files in a row, each may be even with the next while the
+    first leads the third. So it is not enough to compare all rows with the first. The relation may
+    even be a cycle, because two rows are compared by the rounds that they have in common. Then the
+    rows with the fewest leaders qualify.
+    """
+    if is_exact:
+        return ranked[0]
+    leaders = {row.key: sum(leads(other, row) for other in ranked) for row in ranked}
+    fewest = min(leaders.values())
+    unbeaten = [row for row in ranked if leaders[row.key] == fewest]
+    return min(unbeaten, key=lambda row: row.size_bytes or 0)
 
 
 def _figure(objective: Objective, size: int | None, rows: Rows) -> Callable[[RowFigures], float]:

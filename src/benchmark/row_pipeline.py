@@ -197,7 +197,11 @@ def timed_turn(
         stages=timed.stages,
         elapsed_seconds=timed.timing.elapsed_seconds,
         cpu_seconds=timed.timing.cpu_seconds,
-        disturbance=before.until(after, own_seconds) if before and after else None,
+        disturbance=(
+            before.until(after, own_seconds, options.effective_threads)
+            if before and after
+            else None
+        ),
         process=process,
     )
     return turn, is_idle

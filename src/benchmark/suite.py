@@ -129,13 +129,13 @@ def measure(
     described = description.describe(options.effective_threads)
     limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
     started = time.monotonic()
-    thumbnails = FlippedImages(run.flipped, manifest.preprocessing)
     leakage = CalibrationLeakage(manifest.calibration.images_sha256, _SCORED)
     try:
         _start(rows, run, manifest, options.loads_at_once, limits, report)
         schedule = Schedule(rows, options, report)
         _check(rows, data, schedule, report)
         scored = data.sha256(_SCORED)  # before the timing, after which the images may be gone
+        thumbnails = FlippedImages(run.flipped, manifest.preprocessing, scored)
         files = pipeline_files.chosen(data, _SCORED, manifest.preprocessing, options)
         pipeline_files.start_embedded(rows, files, run.exports, limits)
         with older_processors.answering(rows, run.exports, limits, options.also_as, report):

@@ -84,7 +84,11 @@ def time_batch(worker: WorkerProcess, options: BenchmarkOptions, process: int) -
         cpu_seconds=timing.cpu_seconds,
         device_seconds=timing.device_seconds,
         energy_joules=timing.energy_joules,
-        disturbance=before.until(after, own_seconds) if before and after else None,
+        disturbance=(
+            before.until(after, own_seconds, options.effective_threads)
+            if before and after
+            else None
+        ),
         process=process,
     )
     return turn, is_idle

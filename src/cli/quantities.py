@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from src.errors import UsageError
 
@@ -38,7 +39,15 @@ def fraction(name: str, text: str) -> float:
             found=text[:_SHOWN] or "nothing",
             remedy=_as_percentage(text),
         )
-    return float(match[1]) / 100
+    return percent(match[1])
+
+
+def percent(text: str) -> float:
+    """Return a decimal number of percent as a share: ``0.7`` as 0.007, the nearest to it.
+
+    ``float(text) / 100`` rounds twice: a measured share could differ from a limit that it equals.
+    """
+    return float(Decimal(text) / 100)
 
 
 def _as_percentage(text: str) -> str:

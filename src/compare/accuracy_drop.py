@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from fractions import Fraction
 from typing import NamedTuple
 
 from src.benchmark.statistics.shares import wilson
@@ -19,6 +20,11 @@ class Top1(NamedTuple):
 
     share: float
     images: int
+
+    @property
+    def exact(self) -> Fraction:
+        """The share as the number of right images over that of all images."""
+        return Fraction(round(self.share * self.images), self.images)
 
 
 def check_accuracy(old: Results, new: Results, allowed: float) -> list[Finding]:
@@ -71,10 +77,11 @@ def _check_drop(key: tuple[str, str], old: Top1, new: Top1, allowed: float) -> F
     """
     images = new.images
     before, after = old.share, new.share
+    # Of whole images: the difference of two rounded shares may exceed a limit that it equals.
+    drop = float(old.exact - new.exact)
     (low_before, high_before), (low_after, high_after) = (
         wilson(share, images) for share in (before, after)
     )
-    drop = before - after
     low = drop - math.hypot(before - low_before, high_after - after)
     high = drop + math.hypot(high_before - before, after - low_after)
     text = (

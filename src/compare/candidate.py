@@ -35,6 +35,7 @@ class Candidate:
     testbed: Testbed
     test_set: TestSet
     baseline: str | None  # None for an exam: its row is judged even if it is the baseline
+    budget: float  # of accuracy, that its verdict is by: a share of 1
     holds: bool = True  # False for an exam that found a problem with the file
 
     @property
@@ -137,6 +138,7 @@ def _of_exams(exams: Sequence[TakenExam], size: int) -> Iterator[Candidate]:
                 testbed_of_cpu(exam.environment),
                 test_set_of_exam(exam),
                 None,
+                exam.max_accuracy_drop,
                 exam.holds,
             )
 
@@ -157,6 +159,7 @@ def _candidates(measurements: Sequence[Measured], size: int) -> Iterator[Candida
                     testbed_of(results, row.device),
                     test_set,
                     results.baseline,
+                    results.options.max_accuracy_drop,
                 )
 
 

@@ -15,6 +15,7 @@ from src.errors import one_line
 from src.report.document import MISSING, Cell, Column, text_column
 from src.report.sections import verdicts
 from src.report.sections.measurements import cause_of
+from src.report.sections.recommendation import points
 from src.report.sections.rows import Order, name_of
 from src.report.sections.unmeasured import folded
 
@@ -158,10 +159,26 @@ class Comparison:
                 "resizing in it, so it is timed from the image file to the label, and --under does "
                 "not recommend it."
             )
+        notes += self._budgets()
         if not all(candidate.holds for candidate in self.candidates):
             notes.append("A file that does not hold at its exam is not on the front.")
         notes += self._failures()
         return [one_line(note) for note in notes]
+
+    @property
+    def _has_one_budget(self) -> bool:
+        return len({candidate.budget for candidate in self.candidates}) <= 1
+
+    def _budgets(self) -> Iterator[str]:
+        """Yield a note on the accuracy budgets if the verdicts are by several ones."""
+        if self._has_one_budget:
+            return
+        budgets = {candidate.run: points(candidate.budget) for candidate in self.candidates}
+        named = "; ".join(f"{run}: {budget}" for run, budget in sorted(budgets.items()))
+        yield (
+            f"Verdicts are by the accuracy budget of each run ({named}), and so are the files that "
+            "--under recommends: measure with one benchmark.max_accuracy_drop to judge all alike."
+        )
 
     def _failures(self) -> list[str]:
         """Return a note on each row that failed, or a single one beside a long table."""
@@ -200,7 +217,12 @@ class Comparison:
                     f"{verdict if fastest.holds else 'which does not hold there'}."
                 )
             else:
-                yield f"{below}: {best.name}, {_figures(best)}, on {test_set} ({best.run})."
+                budget = (
+                    "" if self._has_one_budget else f", within {points(best.budget)} of accuracy"
+                )
+                yield (
+                    f"{below}: {best.name}, {_figures(best)}{budget}, on {test_set} ({best.run})."
+                )
 
 
 def _figures(candidate: Candidate) -> str:

@@ -24,7 +24,7 @@ peers are the other such files and the pipelines of the rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -35,7 +35,9 @@ from src.compare.finding import Finding, Outcome
 from src.compare.throughput import is_interrupted, rates
 from src.errors import UsageError
 from src.run.latency import Cell, Interval
+from src.run.record import Device
 from src.run.results import Results
+from src.run.row import Row
 
 _MISSING = "no longer measured"
 _WHOLE = "from the image file to the label"
@@ -82,11 +84,14 @@ def compare(
         clock: the slowdown in milliseconds alone is decisive too, on a machine of constant speed.
 
     Raises:
-        UsageError: latencies are of two testbeds, or accuracies of two test sets.
+        UsageError: latencies are of two testbeds or have no batch size in common, or accuracies are
+            of two test sets.
     """
     findings = [*_missing_rows(old, new)]
     if max_slowdown is not None:
-        for device in dict.fromkeys(row.device for row in old.rows if row.is_ok):
+        devices = list(dict.fromkeys(row.device for row in old.rows if row.is_ok))
+        _require_common_times(old, new, devices)
+        for device in devices:
             findings += _check_latency(old, new, device, math.log1p(max_slowdown), clock=clock)
     if max_drop is not None:
         findings += check_accuracy(old, new, max_drop)
@@ -117,17 +122,62 @@ def _missing_rows(old: Results, new: Results) -> list[Finding]:
     return findings
 
 
+def _require_common_times(old: Results, new: Results, devices: Sequence[Device]) -> None:
+    """Refuse two measurements with rows in common of which none was timed alike.
+
+    Raises:
+        UsageError: there is nothing to compare.
+    """
+    has_rows = any(row.is_ok and _is_ok(new, row) for row in old.rows)
+    before, after = (
+        {(device, *key) for device in devices for key in _checked(results, device)}
+        for results in (old, new)
+    )
+    if not has_rows or before & after:
+        return
+    timed = [", ".join(sorted({figure for _, figure, _ in keys})) for keys in (before, after)]
+    raise UsageError(
+        "--max-slowdown",
+        expected="two measurements that timed a file at the same batch size",
+        found=f"OLD with {timed[0] or 'no times'}; NEW with {timed[1] or 'no times'}",
+        remedy="measure both with the same benchmark.batch_sizes, or leave it out",
+    )
+
+
+def _not_timed(old: Results, new: Results, device: Device) -> Iterator[Finding]:
+    """Yield findings of the times in OLD that NEW lacks, of the rows that have figures in it.
+
+    The rows without figures in NEW have findings of their own: see :func:`_missing_rows`.
+    """
+    timed = _checked(new, device)
+    rows = {row.format: row for row in old.rows if row.device == device}
+    rows |= {row.embedded.folder: row for row in rows.values() if row.embedded}
+    for figure, name in _checked(old, device):
+        is_missing = figure == _WHOLE and new.image_sample is not None
+        if (figure, name) not in timed and not is_missing and _is_ok(new, rows[name]):
+            text = "not timed in NEW: measure both with the same options"
+            yield Finding("inconclusive", name, device, figure, text)
+
+
+def _is_ok(results: Results, row: Row) -> bool:
+    """Return True if a measurement has figures of the format and device of a row."""
+    same = results.row(row.format, row.device)
+    return same is not None and same.is_ok
+
+
 def _check_latency(
-    old: Results, new: Results, device: str, allowed: float, *, clock: bool
+    old: Results, new: Results, device: Device, allowed: float, *, clock: bool
 ) -> list[Finding]:
     """Check the latencies of one device; ``allowed`` is the logarithm of a ratio.
 
     Raises:
         UsageError: the measurements are of two testbeds.
     """
-    before, after = _cells(old, device), _cells(new, device)
-    if not any(cells.keys() & after.get(figure, {}).keys() for figure, cells in before.items()):
-        return []
+    findings = [*_not_timed(old, new, device)]
+    timed = _checked(new, device)
+    checked = [key for key in _checked(old, device) if key in timed]
+    if not checked:
+        return findings
     testbeds = [testbed_of(results, device) for results in (old, new)]
     if testbeds[0] != testbeds[1]:
         raise UsageError(
@@ -136,16 +186,15 @@ def _check_latency(
             found=f"OLD on {testbeds[0]}; NEW on {testbeds[1]}",
             remedy="measure both on one machine with the same threads, or leave it out",
         )
-    findings = []
-    peers_only = {row.format for row in old.rows}  # their own calls are checked
-    for figure, cells in before.items():
-        names = [name for name in cells if name in after.get(figure, {})]
+    before, after = _cells(old, device), _cells(new, device)
+    for figure in dict.fromkeys(figure for figure, _ in checked):
+        names = [name for name in before[figure] if name in after[figure]]
         slowdowns = _slowdowns(
-            {name: cells[name] for name in names},
+            {name: before[figure][name] for name in names},
             {name: after[figure][name] for name in names},
         )
         for name in names:
-            if figure == _WHOLE and name in peers_only:
+            if (figure, name) not in checked:
                 continue
             if name not in slowdowns:
                 text = "fewer than two rounds, which have no interval: raise max_seconds"
@@ -154,6 +203,17 @@ def _check_latency(
             outcome, text = _outcome(name, slowdowns, old.baseline, allowed, clock=clock)
             findings.append(Finding(outcome, name, device, figure, text))
     return findings
+
+
+def _checked(results: Results, device: Device) -> list[tuple[str, str]]:
+    """Return the figures and names that are checked, without the pipelines, which are peers."""
+    rows = {row.format for row in results.rows}  # their own calls are checked
+    return [
+        (figure, name)
+        for figure, cells in _cells(results, device).items()
+        for name in cells
+        if figure != _WHOLE or name not in rows
+    ]
 
 
 def _cells(results: Results, device: str) -> dict[str, dict[str, Cell]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from src.errors import UsageError
 from src.report.charts import training_profile as profile_charts
 from src.report.charts.chart import save
 from src.report.charts.class_accuracy import class_chart
@@ -43,13 +44,26 @@ def report_run(run: Run, screen: Console) -> None:
     tensorboard.write(report, run.folder, hyperparameters, figures)
     console.show(report, screen)
     if run.rounds.is_file():
-        later = f"{run.rounds} is a later measurement without its figures: "
-        remedy = f"python -m src.benchmark {run.folder} makes them"
-        console.show_lines([later + remedy], screen)
+        console.show_lines([_later_measurement(run)], screen)
     if serve_test is None and run.serve_test.is_file():
         line = f"{run.serve_test} is of other files than the present ones, so it is not shown"
         console.show_lines([line], screen)
     console.show_lines([f"Run folder: {run.folder}"], screen)
+
+
+def _later_measurement(run: Run) -> str:
+    """Return what is known of the raw measurement in ``rounds.json``, and what to do."""
+    command = f"python -m src.benchmark {run.quoted}"
+    try:
+        is_complete = run.read_rounds().complete
+    except UsageError as error:
+        return f"{run.rounds} cannot be read ({error}): {command} measures again"
+    if not is_complete:
+        return f"{run.rounds} is a later measurement that did not end: {command} measures again"
+    return (
+        f"{run.rounds} is a later measurement without its figures: {command} makes them if files, "
+        "test images, options and machine are still the same, and measures again if not"
+    )
 
 
 def report_profile(profile: TrainingProfile, folder: Path, screen: Console) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, Self
 
 from msgspec import Meta
@@ -10,6 +10,7 @@ from msgspec import Meta
 from src.run.record import (
     BatchSize,
     Bounded,
+    Cores,
     Count,
     InvalidValueError,
     Joules,
@@ -29,6 +30,9 @@ from src.run.record import (
 STEAL_SHARE = 0.02
 OTHER_CORES = 0.15
 FREQUENCY_SPREAD = 0.05
+# Cores that must be left beside the measurement's threads and the other processes. With fewer, the
+# threads wait for a core now and then.
+SPARE_CORES = 0.5
 
 Cause = Literal["steal", "busy", "clock", "cold", "spread"]  # of an unstable cell
 Samples = Annotated[list[Positive], Meta(min_length=1)]  # seconds of each call
@@ -39,13 +43,16 @@ class Disturbance(Record, frozen=True, kw_only=True):
     """CPU time that others used on the usable cores during one or more turns."""
 
     seconds: Positive
-    steal_share: Bounded  # share of the cores' time that the hypervisor gave to other machines
+    # Share of the time of the cores in use that the hypervisor gave to other machines.
+    steal_share: Bounded
     # Average number of cores that other processes used. It may be below 0 in one turn: the system
     # counts in ticks, so a tick may be counted in the turn before or after.
     other_cores: Bounded
     frequency_hz: Positive | None  # mean over the cores at the end; null if unknown
     # (highest - lowest) / mean of several turns; null in one turn and without frequencies
     frequency_spread: Bounded | None = null()
+    cores: Cores | None = null()  # that were observed; null in an earlier measurement
+    threads: Cores | None = null()  # of the measurement; null in an earlier one
 
     @classmethod
     def over(cls, turns: Sequence[Disturbance]) -> Self:
@@ -59,22 +66,42 @@ class Disturbance(Record, frozen=True, kw_only=True):
             other_cores=max(0.0, sum(turn.other_cores * turn.seconds for turn in turns) / total),
             frequency_hz=mean,
             frequency_spread=(max(frequencies) - min(frequencies)) / mean if mean else None,
+            cores=_known([turn.cores for turn in turns], min),
+            threads=_known([turn.threads for turn in turns], max),
         )
+
+    def is_busy(self) -> bool:
+        """Return True if others used the cores, and left too few for the measurement's threads.
+
+        A process in a container may be allowed on many more cores than its quota has threads for.
+        Others that use some of them do not make it wait.
+        """
+        if self.other_cores <= OTHER_CORES:
+            return False
+        if self.cores is None or self.threads is None:
+            return True
+        return self.other_cores + self.threads > self.cores - SPARE_CORES
 
     def interrupts(self) -> bool:
         """Return True if others used the cores so much that calls had to wait."""
-        return self.steal_share > STEAL_SHARE or self.other_cores > OTHER_CORES
+        return self.steal_share > STEAL_SHARE or self.is_busy()
 
     def causes(self) -> list[Cause]:
         """Return the causes that are large enough to affect a figure, the likeliest first."""
         causes: list[Cause] = []
         if self.steal_share > STEAL_SHARE:
             causes.append("steal")
-        if self.other_cores > OTHER_CORES:
+        if self.is_busy():
             causes.append("busy")
         if (self.frequency_spread or 0) > FREQUENCY_SPREAD:
             causes.append("clock")
         return causes
+
+
+def _known(counts: Sequence[int | None], choose: Callable[[list[int]], int]) -> int | None:
+    """Return the count that ``choose`` takes; None if one is unknown."""
+    known = [count for count in counts if count is not None]
+    return choose(known) if known and len(known) == len(counts) else None
 
 
 class Turn(Record, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,20 @@ from src.system import links, quoting
 
 CHECKPOINTS = "checkpoints"
 LAST = f"{CHECKPOINTS}/last.ckpt"  # exported if no weights were validated
+
+
+def thumbnail_name(position: int, test_set: str) -> str:
+    """Return the name of the file in ``flipped`` that shows a test image.
+
+    Thumbnails of an earlier measurement stay in the folder. The name contains the test set, so that
+    a position in one test set never stands for that in another.
+
+    Args:
+        position: of the image in its test set.
+        test_set: hash of the test set. It may come from a stranger's file, so it is hashed once
+            more: it cannot lead out of the folder.
+    """
+    return f"{position}_{hashlib.sha256(test_set.encode()).hexdigest()[:16]}.png"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ ONE_PROCESS_RATIO = 1.25  # assumed between two processes if only one was timed
 STEAL_SHARE = 0.02
 OTHER_CORES = 0.15
 FREQUENCY_SPREAD = 0.05
+SPARE_CORES = 0.5
 _TRIMMED = 0.2  # share of the rounds in a process that is cut off at each end
 _LEAST_ROUNDS = 2
 
@@ -36,11 +37,22 @@ class Disturbance(NamedTuple):
     other_cores: float
     frequency_hz: float | None
     frequency_spread: float | None = None
+    cores: int | None = None
+    threads: int | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """True if others used the cores, and left too few for the measurement's threads."""
+        if self.other_cores <= OTHER_CORES:
+            return False
+        if self.cores is None or self.threads is None:
+            return True
+        return self.other_cores + self.threads > self.cores - SPARE_CORES
 
     @property
     def interrupts(self) -> bool:
         """True if others used the cores so much that calls had to wait."""
-        return self.steal_share > STEAL_SHARE or self.other_cores > OTHER_CORES
+        return self.steal_share > STEAL_SHARE or self.is_busy
 
 
 class Turn(NamedTuple):
@@ -175,7 +187,14 @@ def disturbance(turns: Sequence[Turn]) -> Disturbance | None:
         other_cores=max(0.0, sum(one.other_cores * one.seconds for one in known) / total),
         frequency_hz=mean,
         frequency_spread=(max(frequencies) - min(frequencies)) / mean if mean else None,
+        cores=_known([one.cores for one in known], min),
+        threads=_known([one.threads for one in known], max),
     )
+
+
+def _known(counts: Sequence[int | None], choose: Callable[[list[int]], int]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return choose(known) if known and len(known) == len(counts) else None
 
 
 def student_t(freedom: int) -> float:
@@ -221,7 +240,7 @@ def _causes(disturbed: Disturbance | None) -> list[str]:
         return []
     exceeded = {
         "steal": disturbed.steal_share > STEAL_SHARE,
-        "busy": disturbed.other_cores > OTHER_CORES,
+        "busy": disturbed.is_busy,
         "clock": (disturbed.frequency_spread or 0) > FREQUENCY_SPREAD,
     }
     return [cause for cause, is_exceeded in exceeded.items() if is_exceeded]

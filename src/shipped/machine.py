@@ -159,14 +159,18 @@ class Observation(NamedTuple):
                 steal += counts[7]
         return cls(perf_counter(), busy * tick, steal * tick, len(cores))
 
-    def until(self, later: Observation, own_seconds: float) -> Disturbance:
+    def until(self, later: Observation, own_seconds: float, threads: int | None) -> Disturbance:
         """Return the disturbance until a later moment, without the CPU time of our own."""
         seconds = max(later.at - self.at, 1e-9)
+        busy, stolen = later.busy - self.busy, later.steal - self.steal
+        in_use = max(busy + stolen, min(threads or self.cores, self.cores) * seconds)
         return Disturbance(
             seconds=seconds,
-            steal_share=(later.steal - self.steal) / (self.cores * seconds),
-            other_cores=(later.busy - self.busy - own_seconds) / seconds,
+            steal_share=stolen / in_use,
+            other_cores=(busy - own_seconds) / seconds,
             frequency_hz=frequency_hz(),
+            cores=self.cores,
+            threads=threads,
         )
 
 

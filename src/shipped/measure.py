@@ -279,12 +279,13 @@ class Sessions:
         after, own = Observation.now(), time.process_time() - cpu_before
         self.measurement.settled &= timed["settled"]
         own += timed["request_cpu_seconds"]
+        threads = self._settings.get("threads")  # None leaves them to the runtime
         return Turn(
             seconds=timed["seconds"],
             elapsed_seconds=timed["elapsed_seconds"],
             cpu_seconds=timed["cpu_seconds"],
             process=number,
-            disturbance=before.until(after, own) if before and after else None,
+            disturbance=before.until(after, own, threads) if before and after else None,
             stages=timed.get("stages"),
         )
 

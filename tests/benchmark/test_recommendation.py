@@ -87,6 +87,111 @@ def test_of_equally_fast_files_the_smaller_is_recommended() -> None:
     assert (advice.format, advice.equals) == ("small", ["large"])
 
 
+def of_processes(seconds: float, batch: int = 1) -> dict[str, Any]:
+    """Twenty rounds in twenty processes, which show a lead of a percent."""
+    steady = cell(batch, seconds)
+    processes = {number: int(number) for number in steady["seconds"]}
+    return steady | {"process_of_round": processes, "processes": len(processes)}
+
+
+def steady(name: str, seconds: float, size: int = 100, **changes: Any) -> dict[str, Any]:
+    latency = [of_processes(seconds), of_processes(8 * seconds, 8)]
+    pipeline = timed(seconds)
+    pipeline["whole"] |= {
+        key: of_processes(seconds)[key] for key in ("process_of_round", "processes")
+    }
+    return row(name, seconds, size, **{"latency": latency, "pipeline": [pipeline], **changes})
+
+
+@pytest.mark.parametrize("objective", ["latency", "throughput", "pipeline"])
+def test_a_file_that_another_file_leads_is_not_recommended_for_being_even_with_the_best(
+    objective: str,
+) -> None:
+    advice = best(
+        steady("eager", 7.0, size=500),
+        row("torch_compile", 5.0, size=400, pipeline=[timed(5.0)]),  # one process
+        steady("openvino_fp32", 5.1, size=300),
+        steady("torchscript", 6.0, size=200),
+        objective=objective,
+    )
+    assert (advice.format, advice.equals) == ("openvino_fp32", ["torch_compile"])
+
+
+def test_the_baseline_is_not_recommended_beside_a_file_that_leads_it() -> None:
+    advice = best(
+        steady("eager", 6.0, size=10), row("torch_compile", 5.0), steady("openvino_fp32", 5.1)
+    )
+    assert (advice.format, advice.equals) == ("torch_compile", ["openvino_fp32", "eager"])
+    alone = best(steady("eager", 6.0, size=10), row("torch_compile", 5.0))
+    assert (alone.format, alone.equals) == ("eager", ["torch_compile"])
+
+
+def test_a_row_that_is_not_measurably_another_is_even_with_the_chosen_one() -> None:
+    # The chosen one is even with the slow one by the wide interval of the latter alone.
+    advice = best(
+        steady("eager", 9.0, size=500),
+        steady("quick", 5.0, size=300),
+        row("unsure", 5.5, size=400),
+        steady("slow", 6.0, size=200),
+    )
+    assert (advice.format, advice.equals) == ("quick", ["unsure"])
+
+
+def test_with_interrupted_calls_a_file_is_led_by_means_whatever_its_median_is() -> None:
+    # By its median the small file is the best one. Its mean is longer than that of the other.
+    calm = steady("calm", 1.0, size=300)
+    calls = busy(of_processes(0.8))
+    small = steady("small", 0.8, size=200, latency=[{**calls, "p50_s": 0.8}])
+    advice = best(steady("eager", 9.0, size=500), calm, small)
+    assert (advice.format, advice.equals) == ("calm", [])
+    small["verdict"] = "inconclusive"
+    advice = best(steady("eager", 9.0, size=500), calm, small)
+    assert (advice.format, advice.inconclusive) == ("calm", [])
+
+
+def test_a_faster_inconclusive_row_is_named_although_its_median_is_not_shorter() -> None:
+    calls = busy(of_processes(0.8))
+    chosen = steady("chosen", 0.8, latency=[{**calls, "p50_s": 0.8}])
+    advice = best(steady("eager", 9.0), chosen, steady("open", 1.0, verdict="inconclusive"))
+    assert advice.format == "chosen"
+    assert [undecided.format for undecided in advice.inconclusive] == ["open"]
+
+
+def test_three_files_that_lead_each_other_in_a_cycle_leave_one_to_ship() -> None:
+    def of_rounds(seconds: dict[int, float]) -> list[dict[str, Any]]:
+        samples = {str(number): [value] for number, value in seconds.items()}
+        processes = {number: int(number) for number in samples}
+        record = latency(1, 1.0, seconds=samples, peak_rss_bytes=1000)
+        return [record | {"process_of_round": processes, "processes": len(samples)}]
+
+    # Each pair has two rounds of its own in common.
+    one = of_rounds({0: 1.0, 1: 1.0, 4: 3.0, 5: 3.0})
+    two = of_rounds({0: 2.0, 1: 2.0, 2: 1.0, 3: 1.0})
+    three = of_rounds({2: 2.0, 3: 2.0, 4: 1.0, 5: 1.0})
+    rows = [row("eager", 1.0, size=30, latency=one), row("b", 1.0, size=20, latency=two)]
+    advice = best(*rows, row("c", 1.0, size=10, latency=three))
+    assert (advice.format, advice.equals) == ("c", [])
+
+
+def test_the_file_that_keeps_the_function_is_chosen_by_the_same_rule() -> None:
+    fast = steady("fast", 1.0)
+    fast["accuracy"]["departures"] = ["logit_sqnr_db"]
+    advice = best(
+        steady("eager", 9.0, size=500),
+        fast,
+        row("torch_compile", 5.0, size=400),
+        steady("openvino_fp32", 5.1, size=300),
+        steady("torchscript", 6.0, size=200),
+    )
+    assert (advice.format, advice.with_function) == ("fast", "openvino_fp32")
+
+
+def test_a_tie_of_an_exact_figure_has_no_equals() -> None:
+    rows = [row("eager", 4.0, size=10), row("onnx", 2.0, size=10), row("large", 1.0, size=11)]
+    advice = best(*rows, objective="size")
+    assert (advice.format, advice.equals, advice.inconclusive) == ("eager", [], [])
+
+
 def test_a_faster_row_that_fails_on_an_older_processor_is_named_with_it() -> None:
     older = [there("avx2"), there("avx512", verdict="pass")]
     advice = best(row("eager", 4.0), row("good", 2.0), row("int8", 1.0, instruction_sets=older))

@@ -16,6 +16,12 @@ def test_percentages_are_read(text: str, value: float) -> None:
     assert quantities.fraction("at_least", text) == pytest.approx(value)
 
 
+def test_a_percentage_is_the_number_nearest_to_its_share() -> None:
+    for thousandths in range(1001):
+        share = thousandths / 1000  # as a measured share is computed
+        assert quantities.fraction("at_least", f"{thousandths // 10}.{thousandths % 10}%") == share
+
+
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [

@@ -74,6 +74,24 @@ def test_latencies_of_two_places_stand_in_two_columns_and_it_says_why(three: Pat
     assert "large/version_0, onnx on cpu: failed (it <b>broke</b> | badly)" in compared.notes()
 
 
+def test_runs_that_are_judged_by_different_budgets_are_named_with_them(tmp_path: Path) -> None:
+    keep(tmp_path, "strict", results(file("eager", 0.03, 0.95), file("int8", 0.008, 0.94)))
+    assert "accuracy budget of each run" not in " ".join(comparison(tmp_path, 0.01).notes())
+    assert "of accuracy, on" not in comparison(tmp_path, 0.01).answers()[0]
+    loose = results(file("eager", 0.02, 0.99), file("int8", 0.006, 0.96))
+    loose["options"]["max_accuracy_drop"] = 0.05
+    keep(tmp_path, "loose", loose)
+    compared = comparison(tmp_path, 0.01)
+    (note,) = [note for note in compared.notes() if "accuracy budget of each run" in note]
+    assert "(loose/version_0: 5 points; strict/version_0: 1 point)" in note
+    (answer,) = compared.answers()
+    assert (
+        "loose as int8, p50 6.00 ms, top-1 96.00 %, 12.3 MB, within 5 points of accuracy" in answer
+    )
+    for page in (markdown_page(compared), html_page(compared)):
+        assert "loose/version_0: 5 points" in page
+
+
 def test_accuracies_on_other_images_stand_in_two_columns(three: Path) -> None:
     other = results(file("eager", 0.004, 0.5))
     other["dataset"] |= {"name": "cifar10", "images": 10_000}

@@ -88,6 +88,15 @@ def test_a_file_that_is_no_longer_measured_has_regressed_if_pipelines_were() -> 
     assert findings(measured(), results(row("eager"), row("onnx_int8"))) == {}
 
 
+def test_a_file_that_is_not_timed_because_no_pipeline_was_is_inconclusive() -> None:
+    new = results(row("eager"), row("onnx_int8"))
+    assert new.get("image_sample") is None
+    told = findings(measured(), new, max_slowdown=0.05)
+    assert [*told] == ["inconclusive"]
+    assert told["inconclusive"].startswith("from the image file to the label: not timed in NEW")
+    assert findings(measured(), failed(), max_slowdown=0.05).keys() == {"regressed"}
+
+
 def test_its_scalars_stand_beside_those_of_the_rows() -> None:
     figures = scalars(convert(measured(), Results))
     tag = f"benchmark/{FOLDER}/cpu"

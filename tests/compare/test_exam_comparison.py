@@ -139,6 +139,17 @@ def test_a_file_that_does_not_hold_there_is_neither_recommended_nor_on_the_front
     assert "A file that does not hold at its exam is not on the front." in comparison.notes()
 
 
+def test_an_exam_that_is_judged_by_another_budget_than_the_run_is_named_with_it(
+    tmp_path: Path,
+) -> None:
+    path = rewritten(
+        taken_exam(tmp_path), lambda record: record.update({"max_accuracy_drop": 0.05})
+    )
+    notes = " ".join(compared(run_of(tmp_path), path).notes())
+    assert "planted/version_0, exam: 5 points" in notes
+    assert "planted/version_0: 1 point;" in notes
+
+
 def test_the_baseline_of_an_exam_is_judged_like_any_file(tmp_path: Path) -> None:
     path = taken_exam(tmp_path, format="eager", reference=None)
     comparison = compared(run_of(tmp_path), path, seconds=0.01)

@@ -172,6 +172,66 @@ def test_latencies_of_two_machines_are_not_compared() -> None:
     assert set(outcomes(old, new, max_slowdown=None, max_drop=0.005).values()) == {"ok"}
 
 
+def at_batches(measured: dict[str, Any], *sizes: int, only: str = "") -> dict[str, Any]:
+    """The same measurement at other batch sizes; of one row alone if it is named."""
+    changed = copy.deepcopy(measured)
+    for entry in changed["rows"]:
+        if only in {"", entry["format"]}:
+            [cell] = entry["latency"]
+            entry["latency"] = [cell | {"batch_size": size} for size in sizes]
+    return changed
+
+
+def test_measurements_without_a_batch_size_in_common_are_refused() -> None:
+    old, new = measurement(1), at_batches(same_hour(measurement(1), {"onnx_int8": 3.0}), 8)
+    found = r"--max-slowdown: .*found OLD with batch 1; NEW with batch 8"
+    with pytest.raises(UsageError, match=found):
+        outcomes(old, new, max_drop=0.005)
+    untimed = at_batches(new)
+    with pytest.raises(UsageError, match=r"OLD with batch 1; NEW with no times"):
+        outcomes(old, untimed)
+    assert set(outcomes(old, new, max_slowdown=None, max_drop=0.005).values()) == {"ok"}
+
+
+def test_a_batch_size_that_is_no_longer_timed_is_inconclusive() -> None:
+    old = at_batches(measurement(1), 1, 8)
+    findings = compared(old, measurement(1), max_slowdown=0.05, max_drop=None)
+    kinds = {(entry.outcome, entry.figure) for entry in findings}
+    assert kinds == {("ok", "batch 1"), ("inconclusive", "batch 8")}
+    assert len(findings) == 2 * len(LEVELS)
+    assert "not timed in NEW" in str(findings[0])
+    assert {
+        entry.figure for entry in compared(measurement(1), old, max_slowdown=0.05, max_drop=None)
+    } == {"batch 1"}
+
+
+def test_a_row_that_is_no_longer_timed_is_inconclusive_and_alone() -> None:
+    findings = outcomes(measurement(1), at_batches(measurement(1), only="onnx_int8"))
+    assert findings == dict.fromkeys(LEVELS, "ok") | {"onnx_int8": "inconclusive"}
+
+
+def test_the_times_of_a_row_that_failed_have_a_single_finding() -> None:
+    new = measurement(1)
+    new["rows"][3] = row("onnx_int8", **FAILED)
+    findings = compared(measurement(1), new, max_slowdown=0.05, max_drop=None)
+    [only] = [entry for entry in findings if entry.format == "onnx_int8"]
+    assert (only.outcome, only.figure) == ("regressed", "no longer measured")
+
+
+def test_a_device_without_a_time_in_common_is_inconclusive_beside_another() -> None:
+    old = measurement(1)
+    there = copy.deepcopy(old["rows"])
+    for entry in there:
+        entry["device"] = "browser"
+    old["rows"] += there
+    new = copy.deepcopy(old)
+    for entry in new["rows"][len(LEVELS) :]:
+        entry["latency"][0]["batch_size"] = 8
+    findings = compared(old, new, max_slowdown=0.05, max_drop=None)
+    kinds = {(entry.device, entry.figure, entry.outcome) for entry in findings}
+    assert kinds == {("cpu", "batch 1", "ok"), ("browser", "batch 1", "inconclusive")}
+
+
 @pytest.mark.parametrize(
     ("top1", "images", "outcome"),
     [
@@ -188,6 +248,33 @@ def test_a_drop_of_accuracy_counts_when_it_is_shown(top1: float, images: int, ou
     new["rows"][0]["accuracy"]["top1"] = top1
     (finding,) = compared(old, new, max_slowdown=None, max_drop=0.005)
     assert (finding.figure, finding.outcome) == ("top-1", outcome)
+
+
+def with_top1(right: int, images: int) -> dict[str, Any]:
+    measured = results(row("eager"))
+    measured["dataset"]["images"] = measured["rows"][0]["accuracy"]["images"] = images
+    measured["rows"][0]["accuracy"]["top1"] = right / images
+    return measured
+
+
+def test_a_drop_of_exactly_the_limit_is_within_it() -> None:
+    from src.cli import quantities
+
+    wrong = []
+    for images in (100, 1000, 3000):
+        for points in ("0.7", "1", "2.9", "7"):
+            lost = round(float(points) * images / 100)
+            for right in (images, images - lost, images // 2, images // 3 + lost):
+                old, new = with_top1(right, images), with_top1(right - lost, images)
+                limit = quantities.percent(points)
+                if lost * 1000 == round(10 * float(points)) * images:
+                    (finding,) = compared(old, new, max_slowdown=None, max_drop=limit)
+                    wrong += [(images, points, right)] * (finding.outcome != "ok")
+                (beyond,) = compared(
+                    old, with_top1(right - lost - 1, images), max_slowdown=None, max_drop=limit
+                )
+                wrong += [(images, points, right - 1)] * (beyond.outcome == "ok")
+    assert wrong == []
 
 
 def test_accuracies_on_other_images_are_not_compared() -> None:

@@ -98,7 +98,9 @@ def test_the_accuracy_and_its_change_are_the_scorecards() -> None:
     assert changed.verdict == verdict
 
 
-def rounds(seed: int, processes: int, others: float) -> tuple[dict[int, Turn], latency.Rounds]:
+def rounds(
+    seed: int, processes: int, others: float, cores: int | None = None
+) -> tuple[dict[int, Turn], latency.Rounds]:
     """The same random rounds for either program; ``others`` cores were used by others."""
     generator = np.random.default_rng(seed)
     shipped, ours = {}, {}
@@ -108,14 +110,16 @@ def rounds(seed: int, processes: int, others: float) -> tuple[dict[int, Turn], l
         seconds = np.round(level * np.exp(generator.normal(0, 0.1, 30)), 7).tolist()
         frequency = float(2e9 * (1 + 0.05 * generator.random()))
         values = (0.1, 0.001, others, frequency)
+        counts = {"cores": cores, "threads": cores and 4}
         shipped[number] = Turn(
-            seconds, sum(seconds), 2 * sum(seconds), process, Disturbance(*values)
+            seconds, sum(seconds), 2 * sum(seconds), process, Disturbance(*values, **counts)
         )
         disturbance = records.Disturbance(
             seconds=values[0],
             steal_share=values[1],
             other_cores=values[2],
             frequency_hz=values[3],
+            **counts,
         )
         ours[number] = records.Turn(
             seconds=seconds,
@@ -127,14 +131,17 @@ def rounds(seed: int, processes: int, others: float) -> tuple[dict[int, Turn], l
     return shipped, ours
 
 
-@pytest.mark.parametrize("others", [0.0, 0.5])
+@pytest.mark.parametrize(
+    ("others", "cores"),
+    [(0.0, None), (0.5, None), (0.5, 4), (0.0, 4), (0.5, 64), (0.5, 5), (0.6, 5), (30.0, 64)],
+)
 @pytest.mark.parametrize("processes", [1, 2, 5, 12])
 def test_the_times_of_a_bundle_are_summarised_as_in_the_report(
-    processes: int, others: float
+    processes: int, others: float, cores: int | None
 ) -> None:
     for seed in range(5):
-        one, ours = rounds(seed, processes, others)
-        two, our_others = rounds(seed + 100, processes, others)
+        one, ours = rounds(seed, processes, others, cores)
+        two, our_others = rounds(seed + 100, processes, others, cores)
         expected = latency.summarize(1, ours, warm=seed % 2 == 0)
         found = latencies.cell(one, warm=seed % 2 == 0)
         for name, value in found.items():
@@ -196,11 +203,8 @@ def test_a_bundle_and_the_report_name_the_same_stages_and_limits() -> None:
         idle._SHARE,
         idle._CEILING_SECONDS,
     )
-    assert (latencies.STEAL_SHARE, latencies.OTHER_CORES, latencies.FREQUENCY_SPREAD) == (
-        records.STEAL_SHARE,
-        records.OTHER_CORES,
-        records.FREQUENCY_SPREAD,
-    )
+    for name in ("STEAL_SHARE", "OTHER_CORES", "FREQUENCY_SPREAD", "SPARE_CORES"):
+        assert getattr(latencies, name) == getattr(records, name)
     assert latencies.LEAST_SAMPLES == latency.LEAST_SAMPLES
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from src.benchmark.environment.interference import Observation
+from src.run.layout import as_dict
 from src.shipped import machine as shipped
 from src.system import machine
 from tests.support import fake_machines
@@ -75,7 +76,6 @@ def test_the_load_by_others_is_counted_as_in_the_report(
     for one, other in zip(counted, ours, strict=True):
         assert (one.busy, one.steal, one.cores) == (other.busy, other.steal, other.cores)
     before, after = (one._replace(at=float(at)) for one, at in zip(counted, (0, 10), strict=True))
-    expected = ours[0].until(Observation(10.0, ours[1].busy, ours[1].steal, 1), 0.5)
-    disturbance = before.until(after, 0.5)
-    assert disturbance.other_cores == expected.other_cores
-    assert disturbance.steal_share == expected.steal_share
+    for threads in (None, 1, 4):
+        expected = ours[0].until(Observation(10.0, ours[1].busy, ours[1].steal, 1), 0.5, threads)
+        assert before.until(after, 0.5, threads)._asdict() == as_dict(expected)

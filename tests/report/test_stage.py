@@ -4,12 +4,14 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.report.stage import report_run
 from src.run.folder import Run
+from src.run.rounds import VERSIONS, Rounds
 from tests.report.planted import results, row
 from tests.report.writers.test_cards import manifest
 from tests.serve_test.planted import serve_test
@@ -51,3 +53,56 @@ def test_the_report_stage_makes_all_pages_from_the_measurement(tmp_path: Path) -
     (tmp_path / "report.html").unlink()
     report_run(run, console)
     assert run.page.read_text() == first
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A measured run without rows, in a folder that a shell would take for two words."""
+    run = Run(tmp_path / "my run")
+    run.exports.mkdir(parents=True)
+    run.manifest.write_text(json.dumps(manifest()))
+    run.config.write_text("model: {}\n")
+    run.benchmark.write_text(json.dumps(results()))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("complete", "said", "outcome"),
+    [
+        (True, "without its figures", "makes them if"),
+        (False, "that did not end", "measures again"),
+        (None, "cannot be read", "measures again"),
+    ],
+)
+def test_the_report_says_what_can_be_made_of_a_later_measurement(
+    run: Run, complete: bool | None, said: str, outcome: str
+) -> None:
+    measured = run.read_benchmark()
+    if complete is None:
+        run.rounds.write_text("{")
+    else:
+        run.write_rounds(
+            Rounds(
+                schema_version=VERSIONS[-1],
+                checkpoint=measured.checkpoint,
+                classes=len(measured.class_names),
+                options=measured.options,
+                environment=measured.environment,
+                measured_at=measured.measured_at,
+                measured_seconds=1.0,
+                dataset=measured.dataset,
+                complete=complete,
+                rows=[],
+            )
+        )
+    console = Console(record=True, width=1000)
+    report_run(run, console)
+    [line] = [line for line in console.export_text().splitlines() if str(run.rounds) in line]
+    assert said in line
+    assert f"python -m src.benchmark '{run.folder}' {outcome}" in line
+
+
+def test_the_report_says_nothing_of_a_later_measurement_where_there_is_none(run: Run) -> None:
+    console = Console(record=True, width=1000)
+    report_run(run, console)
+    assert "later measurement" not in console.export_text()

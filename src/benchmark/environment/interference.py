@@ -49,18 +49,24 @@ class Observation:
                 steal += stolen
         return cls(at, busy * tick, steal * tick, len(cores))
 
-    def until(self, later: Observation, own_seconds: float) -> Disturbance:
+    def until(self, later: Observation, own_seconds: float, threads: int | None) -> Disturbance:
         """Return the disturbance between this moment and a later one.
 
         Args:
             later: the counters at the end.
             own_seconds: CPU seconds that the measurement itself used in between.
+            threads: of the measurement; None if they are unknown.
         """
         seconds = max(later.at - self.at, 1e-9)
-        others = later.busy - self.busy - own_seconds
+        busy, stolen = later.busy - self.busy, later.steal - self.steal
+        # Idle cores lose nothing. All cores of the threads count as in use: a turn is short, and
+        # the counters have ticks.
+        in_use = max(busy + stolen, min(threads or self.cores, self.cores) * seconds)
         return Disturbance(
             seconds=seconds,
-            steal_share=(later.steal - self.steal) / (self.cores * seconds),
-            other_cores=others / seconds,
+            steal_share=stolen / in_use,
+            other_cores=(busy - own_seconds) / seconds,
             frequency_hz=machine.frequency_hz(),
+            cores=self.cores,
+            threads=threads,
         )

@@ -176,4 +176,4 @@ def _points(name: str, text: str | None) -> float | None:
         raise UsageError(
             name, expected="points of percent as 0.5", found=text, remedy="give a number alone"
         )
-    return float(text) / 100
+    return quantities.percent(text.strip())

@@ -28,7 +28,11 @@ def flipped_charts(flips: Sequence[Flips], folder: Path) -> Iterator[Chart]:
         folder: the folder of the image files.
     """
     for row in flips:
-        kept = [flip for flip in row.flips if is_own(image_path(flip, folder))]
+        kept = [
+            (flip, folder / flip.image)
+            for flip in row.flips
+            if flip.image is not None and is_own(folder / flip.image)
+        ]
         if kept:
             title = (
                 f"{row.name}: {row.lost} lost, {row.gained} gained, "
@@ -38,13 +42,8 @@ def flipped_charts(flips: Sequence[Flips], folder: Path) -> Iterator[Chart]:
                 f"flipped_{row.format}_{row.device}",
                 title,
                 title,
-                functools.partial(_image_grid, title, kept[:_MOST], folder),
+                functools.partial(_image_grid, title, kept[:_MOST]),
             )
-
-
-def image_path(flip: Flip, folder: Path) -> Path:
-    """Return the path of the image file of a flip; the file may not exist."""
-    return folder / f"{flip.position}.png"
 
 
 def is_own(image: Path) -> bool:
@@ -55,7 +54,7 @@ def is_own(image: Path) -> bool:
     return image.is_file() and links.target_outside(image, image.parent) is None
 
 
-def _image_grid(title: str, flips: Sequence[Flip], folder: Path, _: float) -> Figure:
+def _image_grid(title: str, flips: Sequence[tuple[Flip, Path]], _: float) -> Figure:
     lines = math.ceil(len(flips) / _COLUMNS)
     columns = min(_COLUMNS, max(4, len(flips)))
     figure = Figure(figsize=(1.3 * columns, 1.75 * lines + 0.7), layout="constrained")
@@ -63,8 +62,8 @@ def _image_grid(title: str, flips: Sequence[Flip], folder: Path, _: float) -> Fi
     grid = figure.subplots(lines, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, flip in zip(grid.flat, flips, strict=False):
-        _draw_image(axes, image_path(flip, folder))
+    for axes, (flip, path) in zip(grid.flat, flips, strict=False):
+        _draw_image(axes, path)
         axes.set_title(
             f"{flip.outcome}\ntrue {label_of_class(flip.true)}\n"
             f"{label_of_class(flip.before)} to {label_of_class(flip.after)}",

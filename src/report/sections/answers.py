@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from src.report.document import MISSING, Cell, Column, Head, Section, Table, number, text_column
+from src.report.document import MISSING, Cell, Column, Head, Section, Table, number
 from src.report.sections.measurements import name_columns, rows_as_table
 from src.report.sections.rows import accuracy_of, measured, name_of, paired_of
 from src.run import accuracy as records
 from src.run.accuracy import Accuracy, PairedAccuracy
+from src.run.paths import thumbnail_name
 from src.run.results import Results
 from src.run.row import Row
 
@@ -27,7 +29,8 @@ class Flip:
     """A test image that a row classifies differently from the baseline.
 
     Args:
-        position: in the test set; the image is stored as ``flipped/<position>.png``.
+        position: in the test set.
+        image: name of its file in ``flipped``, if it has one; None if the test set is unknown.
         outcome: ``lost``, ``gained`` or ``still wrong``.
         true: name of its class.
         before: name of the class that the baseline predicts.
@@ -35,6 +38,7 @@ class Flip:
     """
 
     position: int
+    image: str | None
     outcome: str
     true: str
     before: str
@@ -81,7 +85,7 @@ def columns(results: Results) -> list[Column[Row]]:
         _paired("gained", lambda paired: paired.gained, 1, 0),
         _paired("McNemar p", lambda paired: paired.mcnemar_p, 1, 3),
         _paired("agreement %", lambda paired: paired.agreement, 100, 2),
-        text_column("worst class, points", _worst_class),
+        Column("worst class, points", _worst_class, is_text=True),
         _accuracy("ECE %", lambda accuracy: accuracy.ece, 100, 2),
         _paired("delta ECE points", lambda paired: paired.delta_ece, 100, 2, sign=True),
         _paired("largest logit difference", lambda paired: paired.max_abs_logit_diff, 1, 4),
@@ -89,7 +93,7 @@ def columns(results: Results) -> list[Column[Row]]:
         _paired("logit SQNR dB", lambda paired: paired.logit_sqnr_db, 1, 1),
         _paired("KL nats", lambda paired: paired.kl, 1, 6),
         _paired("rounding error, ppm", lambda paired: paired.rounding_error, 1e6, 2),
-        Column("images that would settle it", lambda row: Cell(_images_needed(row))),
+        Column("images that would settle it", _images_needed),
     ]
 
 
@@ -108,7 +112,7 @@ def quantization_errors(results: Results) -> list[Section]:
 
 def flips(results: Results) -> list[Flips]:
     """Return the flipped images of each row that has some."""
-    names = results.class_names
+    names, test_set = results.class_names, results.dataset.sha256
     return [
         Flips(
             row.format,
@@ -119,6 +123,7 @@ def flips(results: Results) -> list[Flips]:
             [
                 Flip(
                     flip.position,
+                    thumbnail_name(flip.position, test_set) if test_set else None,
                     _OUTCOMES[_rank(flip)],
                     names[flip.true],
                     names[flip.before],
@@ -145,7 +150,11 @@ def _rank(flip: records.Flip) -> int:
 def _accuracy(
     head: str, figure: Callable[[Accuracy], float], scale: float, digits: int
 ) -> Column[Row]:
-    return Column(head, lambda row: Cell(number(figure(accuracy_of(row)), scale, digits)))
+    def cell(row: Row) -> Cell:
+        share = figure(accuracy_of(row))
+        return Cell(number(share, scale, digits), value=share)
+
+    return Column(head, cell)
 
 
 def _paired(
@@ -158,21 +167,24 @@ def _paired(
 ) -> Column[Row]:
     def cell(row: Row) -> Cell:
         paired = paired_of(row)
-        return Cell(number(figure(paired) if paired else None, scale, digits, sign=sign))
+        value = figure(paired) if paired else None
+        return Cell(number(value, scale, digits, sign=sign), value=value)
 
     return Column(head, cell)
 
 
-def _worst_class(row: Row) -> str:
+def _worst_class(row: Row) -> Cell:
     paired = paired_of(row)
     worst = paired.worst_class if paired else None
     if worst is None or worst.delta >= 0:
-        return MISSING
-    return f"{worst.name} {number(worst.delta, 100, 1, sign=True)}"
+        return Cell(MISSING)
+    return Cell(f"{worst.name} {number(worst.delta, 100, 1, sign=True)}", value=worst.delta)
 
 
-def _images_needed(row: Row) -> str:
+def _images_needed(row: Row) -> Cell:
     paired = paired_of(row)
     if row.verdict != "inconclusive" or paired is None:
-        return MISSING
-    return f"{paired.images_needed:,}" if paired.images_needed else "none would"
+        return Cell(MISSING)
+    if not paired.images_needed:
+        return Cell("none would", value=math.inf, is_number=False)
+    return Cell(f"{paired.images_needed:,}", value=paired.images_needed)

@@ -65,7 +65,10 @@ def _columns(results: Results) -> list[Column[Measured]]:
     return [
         text_column("file", lambda entry: entry.file.folder),
         Column("size MB", lambda entry: _size(entry.file), best=min),
-        Column("top-1 %", lambda entry: Cell(number(entry.answers.top1, 100, 2))),
+        Column(
+            "top-1 %",
+            lambda entry: Cell(number(entry.answers.top1, 100, 2), value=entry.answers.top1),
+        ),
         Column(
             f"delta to {results.baseline}",
             lambda entry: delta_of_answers(entry.file.against_baseline),
@@ -113,7 +116,8 @@ def _whole(figure: Callable[[Timing], float | None]) -> Callable[[Measured], Cel
 
 
 def _inside(entry: Measured) -> Cell:
-    return Cell(number(entry.pipeline.stages["infer"].p50_s, 1e3, 2))
+    seconds = entry.pipeline.stages["infer"].p50_s
+    return Cell(number(seconds, 1e3, 2), value=seconds)
 
 
 def _sentences(shown: list[Measured]) -> Iterator[str]:

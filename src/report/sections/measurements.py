@@ -29,6 +29,7 @@ from src.report.sections.rows import (
     profile_of,
     status_in_words,
 )
+from src.run.facts import ScoredDataset
 from src.run.latency import Cell as Timing
 from src.run.latency import Interval
 from src.run.results import Results
@@ -143,8 +144,8 @@ def more_columns(results: Results) -> list[Column[Row]]:
     """Return the columns of the table of further figures."""
     shown = [
         *name_columns(results),
-        Column("load s", lambda row: Cell(number(row.load_seconds, 1, 2))),
-        Column("first call ms", lambda row: Cell(number(row.first_inference_seconds, 1e3, 1))),
+        Column("load s", lambda row: _seconds(row.load_seconds, 1, 2)),
+        Column("first call ms", lambda row: _seconds(row.first_inference_seconds, 1e3, 1)),
     ]
     for size in batch_sizes(results):
         shown += [
@@ -217,9 +218,14 @@ def _speedup(size: int, gain: Callable[[Timing], Interval | None]) -> Callable[[
 def _figure(size: int, figure: _Figure, scale: float, digits: int) -> Callable[[Row], Cell]:
     def cell(row: Row) -> Cell:
         timing = row.cell(size)
-        return Cell(number(figure(timing) if timing else None, scale, digits))
+        value = figure(timing) if timing else None
+        return Cell(number(value, scale, digits), value=value)
 
     return cell
+
+
+def _seconds(seconds: float | None, scale: float, digits: int) -> Cell:
+    return Cell(number(seconds, scale, digits), value=seconds)
 
 
 def _precisions(row: Row) -> str:
@@ -233,7 +239,7 @@ def _definitions(results: Results) -> list[str]:
     return [
         "Size: all files of the export folder.",
         f"Top-1: on the {dataset.split} split of {dataset.name}, {dataset.images} "
-        "images that neither training nor calibration has seen; delta to "
+        f"images{_seen_before(dataset)}; delta to "
         f"{baseline}, on the same images, with Tango's 95 % score interval.",
         "Verdict: same network if it is an fp32 file whose logits agree with those of "
         f"{baseline} within rounding on every one of these images; pass if they show that no more "
@@ -256,6 +262,19 @@ def _definitions(results: Results) -> list[str]:
         f"Calibration of static int8: {results.calibration.images} images of the "
         f"{results.calibration.split} split.",
     ]
+
+
+def _seen_before(dataset: ScoredDataset) -> str:
+    """Return what is known of these images in training and calibration, as the end of a clause.
+
+    Early measurements did not look for calibration images among them.
+    """
+    if dataset.also_in_calibration is None:
+        return ""
+    if dataset.also_in_calibration == 0:
+        return " that neither training nor calibration has seen"
+    verb = "is" if dataset.also_in_calibration == 1 else "are"
+    return f", {dataset.also_in_calibration} of which {verb} also among the calibration images"
 
 
 def _browser(results: Results) -> Iterator[str]:

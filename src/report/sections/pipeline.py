@@ -9,7 +9,7 @@ from src.report.document import MISSING, Cell, Column, Section, number, tabulate
 from src.report.sections import speedups
 from src.report.sections.recommendation import points
 from src.report.sections.rows import measured, name_of
-from src.report.sections.speedups import Evidence
+from src.report.sections.speedups import Evidence, factor
 from src.report.sections.verdicts import delta_of_answers, verdict_of_answers
 from src.run.latency import Cell as Timing
 from src.run.pipeline import REFERENCE, STAGES, DecoderAnswers, ImageSample, Pipeline, Stage
@@ -120,14 +120,14 @@ def _faster_decoder(row: Row) -> Iterator[str]:
             f"{answers.flips} of {answers.images:,} answers change{_share_of_flips(answers)}, "
             f"{100 * answers.delta_top1:+.1f} points {interval}"
         )
-        interval_of_gain = speedups.interval_of(gain)
+        bounds = speedups.interval_of(gain)
         speed = {
-            Evidence.FASTER: f"{gain.value:.2f} {interval_of_gain} times as fast",
-            Evidence.SLOWER: f"slower, {gain.value:.2f} {interval_of_gain} times as fast",
-            Evidence.AT_LEAST: f"at least {gain.low:.1f} times as fast {interval_of_gain}",
-            Evidence.AT_MOST: f"slower, at most {gain.high:.2f} times as fast {interval_of_gain}",
-            Evidence.NONE: f"of a speed that too few rounds tell {interval_of_gain}",
-        }.get(speedups.evidence(gain), f"not measurably faster {interval_of_gain}")
+            Evidence.FASTER: f"{factor(gain.value, 2)} {bounds} times as fast",
+            Evidence.SLOWER: f"slower, {factor(gain.value, 2)} {bounds} times as fast",
+            Evidence.AT_LEAST: f"at least {factor(gain.low)} times as fast {bounds}",
+            Evidence.AT_MOST: f"slower, at most {factor(gain.high)} times as fast {bounds}",
+            Evidence.NONE: f"of a speed that too few rounds tell {bounds}",
+        }.get(speedups.evidence(gain), f"not measurably faster {bounds}")
         advice = {
             "pass": "it keeps the budget",
             "same": "it keeps the budget",

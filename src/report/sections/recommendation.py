@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from src.report.sections import speedups
 from src.report.sections.rows import accuracy_of, memory_of
-from src.report.sections.speedups import Evidence
+from src.report.sections.speedups import Evidence, factor
 from src.report.sections.verdicts import departures
 from src.run.accuracy import PairedAccuracy
 from src.run.latency import Cell, Interval
@@ -21,6 +21,7 @@ _BETTER = {
     "memory": "smaller in memory",
     "pipeline": "faster from the image file to the label",
 }
+_SAME_SIZE = 1.05  # times the other: files closer than this are of the same size
 
 
 def sentences(results: Results) -> Iterator[str]:
@@ -103,8 +104,7 @@ def _reasons(
     elif cells and (there := cells[0].speedup_same_runtime):
         yield _speed(there, f"at batch {cells[0].batch_size}", there.format)
     if baseline and row.size_bytes and baseline.size_bytes:
-        ratio = baseline.size_bytes / row.size_bytes
-        yield f"{ratio:.1f}x smaller" if ratio > 1.05 else "of the same size"  # noqa: PLR2004
+        yield _size(baseline.size_bytes / row.size_bytes)
     if advice.objective == "memory":
         yield from _memory(cells, baseline, name)
     accuracy = accuracy_of(row)
@@ -118,6 +118,13 @@ def _reasons(
         )
 
 
+def _size(ratio: float) -> str:
+    """Return the size of a file in words; ``ratio`` is the baseline's size over its own."""
+    if ratio > _SAME_SIZE:
+        return f"{factor(ratio)}x smaller"
+    return f"{factor(1 / ratio)}x larger" if 1 / ratio > _SAME_SIZE else "of the same size"
+
+
 def _speed(gain: Interval, where: str, baseline: str) -> str:
     interval = speedups.interval_of(gain)
     if speedups.is_of_one(gain):
@@ -125,17 +132,17 @@ def _speed(gain: Interval, where: str, baseline: str) -> str:
     too_few = "too few rounds to tell more"
     match speedups.evidence(gain):
         case Evidence.AT_LEAST:
-            speed = f"at least {gain.low:.1f}x faster than {baseline}"
+            speed = f"at least {factor(gain.low)}x faster than {baseline}"
             return f"{speed} {interval} {where}, {too_few}"
         case Evidence.AT_MOST:
-            speed = f"at least {1 / gain.high:.1f}x slower than {baseline}"
+            speed = f"at least {factor(1 / gain.high)}x slower than {baseline}"
             return f"{speed} {interval} {where}, {too_few}"
         case Evidence.NONE:
             return f"too few rounds to tell its speed from {baseline}'s {interval} {where}"
         case Evidence.FASTER:
-            return f"{gain.value:.1f}x faster than {baseline} {interval} {where}"
+            return f"{factor(gain.value)}x faster than {baseline} {interval} {where}"
         case Evidence.SLOWER:
-            return f"{1 / gain.value:.1f}x slower than {baseline} {interval} {where}"
+            return f"{factor(1 / gain.value)}x slower than {baseline} {interval} {where}"
         case Evidence.EVEN:
             return f"as fast as {baseline} {interval} {where}"
 

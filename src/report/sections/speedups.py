@@ -14,6 +14,8 @@ from src.run.row import Row
 ONE_PROCESS = "one process"
 _FEW = 5  # processes of the default preset
 _WIDEST = 1.5  # times the lower bound: a speed-up with a wider interval has too few rounds
+_CLOSE = 1.1  # a ratio below is shown with two digits after the point
+_MOST_DIGITS = 6  # after the point
 
 
 class Evidence(Enum):
@@ -55,9 +57,23 @@ def is_of_one(gain: Interval) -> bool:
     return gain.processes == 1
 
 
+def factor(value: float, digits: int = 1) -> str:
+    """Return a ratio such as 2.0, with as many digits as tell it from 1 and from 0.
+
+    Args:
+        value: the ratio.
+        digits: after the point; a ratio below 1.1 has two at least.
+    """
+    if value < _CLOSE:
+        digits = max(digits, 2)
+    while digits < _MOST_DIGITS and value != round(value, digits) in {0.0, 1.0}:
+        digits += 1
+    return f"{value:.{digits}f}"
+
+
 def interval_of(gain: Interval) -> str:
     """Return the 95 % interval in brackets."""
-    return f"[{gain.low:.2f}, {gain.high:.2f}]"
+    return f"[{factor(gain.low, 2)}, {factor(gain.high, 2)}]"
 
 
 def cell(gain: Interval | None) -> Cell:
@@ -69,11 +85,11 @@ def cell(gain: Interval | None) -> Cell:
         interval += f" {ONE_PROCESS}"
     shown = evidence(gain)
     figure = {
-        Evidence.AT_LEAST: f"at least {gain.low:.1f}",
-        Evidence.AT_MOST: f"at most {gain.high:.2f}",
+        Evidence.AT_LEAST: f"at least {factor(gain.low)}",
+        Evidence.AT_MOST: f"at most {factor(gain.high)}",
         Evidence.EVEN: "no measurable difference",
         Evidence.NONE: "too few rounds to tell",
-    }.get(shown, f"{gain.value:.2f}")
+    }.get(shown, factor(gain.value, 2))
     is_number = shown in {Evidence.FASTER, Evidence.SLOWER}
     return Cell(figure, interval, value=gain.value, is_number=is_number)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from src.report.document import number
 from src.report.sections import speedups
 from src.report.sections.recommendation import points
 from src.run.version_comparison import ComparedFile, Outcome, VersionComparison
@@ -34,7 +33,7 @@ def _sentence(comparison: VersionComparison, file: ComparedFile) -> str:
         return f"{name}: {file.status} ({file.reason})"
     speed, paired = file.speed, file.accuracy.paired
     ratio = (
-        f"{number(speed.value, 1, 2)} {speedups.interval_of(speed)} times as fast as"
+        f"{speedups.factor(speed.value, 2)} {speedups.interval_of(speed)} times as fast as"
         if speed
         else "too few rounds to compare its speed with"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import secrets
 import textwrap
 from collections.abc import Sequence
@@ -58,7 +59,7 @@ def page(report: Report, charts: Sequence[Chart], flipped: Path) -> str:
         for name in ("tradeoff", "training", "per_class", "pipeline", "load")
     }
     templates = environment()
-    templates.filters["flipped_image"] = lambda position: _data(flipped / f"{position}.png")
+    templates.filters["flipped_image"] = lambda name: _data(flipped / name)
     return templates.get_template("report.html").render(
         report=report,
         charts=list(by_name.values()),
@@ -134,10 +135,13 @@ def cell_class(cell: Cell, head: Head) -> str:
 
 
 def sort_key(cell: Cell) -> float | str | None:
-    """Return the value that a cell is sorted by; None for a missing one, which is sorted last."""
+    """Return the value that a cell is sorted by; None for a missing one, which is sorted last.
+
+    Infinity is written as JavaScript reads it.
+    """
     if cell.value is None and cell.figure != MISSING:
         return cell.figure
-    return cell.value
+    return "Infinity" if cell.value == math.inf else cell.value
 
 
 def _broken(head: str) -> str:

@@ -34,7 +34,7 @@ def test_cpu_time_of_others_is_separated_from_the_measurements_own() -> None:
     before = Observation.parse(BEFORE, {0, 1}, at=10.0)
     after = Observation.parse(AFTER, {0, 1}, at=11.0)
     # 0.9 + 0.7 s busy on the usable cores, of which 1.2 s are the measurement's own.
-    seen = before.until(after, own_seconds=1.2)
+    seen = before.until(after, own_seconds=1.2, threads=2)
     assert seen.other_cores == pytest.approx(0.4)
     assert seen.steal_share == pytest.approx(0.1 / 2)
     assert seen.causes() == ["steal", "busy"]
@@ -42,9 +42,64 @@ def test_cpu_time_of_others_is_separated_from_the_measurements_own() -> None:
 
 def test_a_quiet_turn_has_no_causes() -> None:
     before = Observation.parse(BEFORE, {0, 1}, at=10.0)
-    seen = before.until(Observation.parse(BEFORE, {0, 1}, at=11.0), own_seconds=0.3)
+    seen = before.until(Observation.parse(BEFORE, {0, 1}, at=11.0), own_seconds=0.3, threads=2)
     assert Disturbance.over([seen]).other_cores == 0
     assert seen.causes() == []
+
+
+def observed(busy: float, steal: float, cores: int, at: float) -> Observation:
+    return Observation(at, busy, steal, cores)
+
+
+@pytest.mark.parametrize(
+    ("others", "threads", "cores", "is_busy"),
+    [
+        (0.1, 2, 2, False),  # hardly anything
+        (0.2, 2, 2, True),  # a thread on each core
+        (0.2, 1, 2, False),  # a core is free
+        (0.7, 1, 2, True),
+        (20.0, 4, 64, False),  # a container with a quota, or a large machine
+        (59.0, 4, 64, False),
+        (59.6, 4, 64, True),
+        (20.0, 64, 64, True),
+        (20.0, None, 64, True),  # unknown
+    ],
+)
+def test_others_interrupt_only_where_they_and_the_threads_do_not_fit(
+    others: float, threads: int | None, cores: int, is_busy: bool
+) -> None:
+    before = observed(100.0, 5.0, cores, at=10.0)
+    after = observed(100.0 + others + 1.0, 5.0, cores, at=11.0)
+    seen = before.until(after, 1.0, threads)
+    assert seen.other_cores == pytest.approx(others)
+    together = Disturbance.over([seen, seen])
+    for one in (seen, together):
+        assert (one.causes() == ["busy"]) is is_busy
+        assert one.interrupts() is is_busy
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "stolen", "share"),
+    [
+        (4.0, 0.0, 0.2, 0.2 / 4.2),  # of the cores in use, not of 64
+        (4.0, 56.0, 0.6, 0.6 / 60.6),  # mostly from the others
+        (0.0, 0.0, 0.01, 0.01 / 4),  # a tick while nothing ran
+    ],
+)
+def test_stolen_time_is_a_share_of_the_cores_in_use(
+    own: float, others: float, stolen: float, share: float
+) -> None:
+    before = observed(100.0, 5.0, 64, at=10.0)
+    after = observed(100.0 + own + others, 5.0 + stolen, 64, at=11.0)
+    assert before.until(after, own, threads=4).steal_share == pytest.approx(share)
+
+
+def test_turns_of_an_earlier_version_are_judged_by_the_load_of_others_alone() -> None:
+    known = observed(0.0, 0.0, 64, at=0.0).until(observed(9.0, 0.0, 64, at=1.0), 1.0, threads=4)
+    assert known.causes() == []
+    unknown = disturbance(1.0, 0.0, 8.0, None)
+    assert unknown.causes() == ["busy"]
+    assert Disturbance.over([known, unknown]).causes() == ["busy"]
 
 
 def disturbance(

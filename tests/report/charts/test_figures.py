@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -13,10 +14,12 @@ from src.report.charts.class_accuracy import class_chart
 from src.report.charts.flipped import flipped_charts
 from src.report.sections.answers import flips as flips_of
 from src.run.facts import PreprocessingFacts
-from tests.report.pages import record
+from src.run.paths import thumbnail_name
+from tests.report.pages import html_page, record
 from tests.report.planted import results, row
 
 GREY = PreprocessingFacts(image_size=64, resize="squash", mean=[0.5] * 3, std=[0.25] * 3)
+TEST_SET = "a" * 64  # of the planted measurement
 
 
 def figures_of(measured: dict[str, Any], flipped: Path) -> dict[str, Figure]:
@@ -29,10 +32,10 @@ def figures_of(measured: dict[str, Any], flipped: Path) -> dict[str, Figure]:
 def test_a_flipped_image_is_stored_as_the_network_saw_it(tmp_path: Path) -> None:
     images = np.zeros((3, 3, 8, 6), np.float32)
     images[1] = 1.0  # 0.5 + 0.25
-    pictures = FlippedImages(tmp_path / "flipped", GREY)
+    pictures = FlippedImages(tmp_path / "flipped", GREY, TEST_SET)
     pictures.keep(images, np.array([False, True, False]), start=10)
     (path,) = (tmp_path / "flipped").iterdir()
-    assert path.name == "11.png"
+    assert path.name == thumbnail_name(11, TEST_SET)
     with Image.open(path) as picture:
         assert picture.size == (6, 8)
         assert set(np.asarray(picture).ravel()) == {191}
@@ -40,22 +43,24 @@ def test_a_flipped_image_is_stored_as_the_network_saw_it(tmp_path: Path) -> None
 
 def test_flipped_images_are_stored_small_and_only_the_first_ones(tmp_path: Path) -> None:
     images = np.zeros((40, 3, 200, 100), np.float32)
-    FlippedImages(tmp_path, GREY).keep(images, np.ones(40, dtype=bool), start=0)
+    FlippedImages(tmp_path, GREY, TEST_SET).keep(images, np.ones(40, dtype=bool), start=0)
     assert len(list(tmp_path.iterdir())) == MOST
-    with Image.open(tmp_path / "0.png") as picture:
+    with Image.open(tmp_path / thumbnail_name(0, TEST_SET)) as picture:
         assert max(picture.size) == SIDE
 
 
 def test_the_number_of_stored_images_does_not_grow_with_batches_and_rows(tmp_path: Path) -> None:
     images = np.zeros((10, 3, 4, 4), np.float32)
     flipped = np.ones(10, dtype=bool)
-    pictures = FlippedImages(tmp_path, GREY)
+    pictures = FlippedImages(tmp_path, GREY, TEST_SET)
     for start in range(0, 200, 10):
         for _ in range(3):  # rows that answer the same images otherwise
             pictures.keep(images, flipped, start)
-    assert sorted(int(path.stem) for path in tmp_path.iterdir()) == list(range(MOST))
+    assert sorted(int(path.stem.partition("_")[0]) for path in tmp_path.iterdir()) == list(
+        range(MOST)
+    )
     # Those of an earlier measurement are counted where they are met again.
-    again = FlippedImages(tmp_path, GREY)
+    again = FlippedImages(tmp_path, GREY, TEST_SET)
     for start in range(0, 200, 10):
         again.keep(images, flipped, start)
     assert len(list(tmp_path.iterdir())) == MOST
@@ -64,9 +69,27 @@ def test_the_number_of_stored_images_does_not_grow_with_batches_and_rows(tmp_pat
 def test_a_stored_image_of_an_earlier_measurement_is_replaced(tmp_path: Path) -> None:
     for level in (0.0, 1.0):
         images = np.full((1, 3, 4, 4), level, np.float32)
-        FlippedImages(tmp_path, GREY).keep(images, np.ones(1, dtype=bool), start=0)
-    with Image.open(tmp_path / "0.png") as picture:
+        FlippedImages(tmp_path, GREY, TEST_SET).keep(images, np.ones(1, dtype=bool), start=0)
+    with Image.open(tmp_path / thumbnail_name(0, TEST_SET)) as picture:
         assert set(np.asarray(picture).ravel()) == {191}
+
+
+@pytest.mark.parametrize("test_set", ["b" * 64, None, "../flipped", ""])
+def test_an_image_of_another_test_set_is_not_shown_at_its_position(
+    test_set: str | None, tmp_path: Path
+) -> None:
+    folder = tmp_path / "flipped"
+    images = np.zeros((1, 3, 8, 8), np.float32)
+    FlippedImages(folder, GREY, TEST_SET).keep(images, np.ones(1, dtype=bool), start=0)
+    Image.new("RGB", (8, 8)).save(folder / "0.png")  # as an earlier version named it
+    measured = results(row("eager"), row("onnx"))
+    measured["rows"][1]["accuracy"]["flips"] = [{"position": 0, "true": 3, "before": 3, "after": 7}]
+    shown = "data:image/png"
+    assert "flipped_onnx_cpu" in figures_of(measured, folder)
+    assert shown in html_page(measured, folder)
+    measured["dataset"]["sha256"] = test_set
+    assert "flipped_onnx_cpu" not in figures_of(measured, folder)
+    assert shown not in html_page(measured, folder)
 
 
 def test_charts_show_flipped_images_and_the_accuracy_of_each_class(tmp_path: Path) -> None:
@@ -79,7 +102,7 @@ def test_charts_show_flipped_images_and_the_accuracy_of_each_class(tmp_path: Pat
         {"position": 99, "true": 1, "before": 3, "after": 7},  # of which there is no picture
     ]
     measured["rows"][1]["accuracy"]["flips"] = flips
-    FlippedImages(tmp_path, GREY).keep(
+    FlippedImages(tmp_path, GREY, TEST_SET).keep(
         np.zeros((3, 3, 8, 8), np.float32), np.ones(3, dtype=bool), start=0
     )
     drawn = figures_of(measured, tmp_path)

@@ -9,7 +9,7 @@ from rich.console import Console
 from src.report.sections import answers, measurements
 from src.report.writers.console import report_table
 from tests.report.pages import cells, main_table, markdown_page, record, report
-from tests.report.planted import FAILED, latency, results, row
+from tests.report.planted import FAILED, latency, of_version_1, results, row
 
 
 def test_cells_show_the_figures_in_the_units_of_their_heads() -> None:
@@ -100,3 +100,27 @@ def test_markup_in_a_format_name_stays_text() -> None:
     force_setattr(measured.rows[1], "format", "a|<script>")  # which no file may say
     assert "| a\\|&lt;script> |" in main_table(measured)
     assert "<script>" not in markdown_page(measured)
+
+
+@pytest.mark.parametrize(
+    ("also_in_calibration", "said"),
+    [
+        (0, "540 images that neither training nor calibration has seen; delta"),
+        (1, "540 images, 1 of which is also among the calibration images; delta"),
+        (3, "540 images, 3 of which are also among the calibration images; delta"),
+        (None, "540 images; delta"),
+    ],
+)
+def test_test_images_are_called_unseen_only_where_no_calibration_image_is_among_them(
+    also_in_calibration: int | None, said: str
+) -> None:
+    measured = results(row("eager"))
+    measured["dataset"]["also_in_calibration"] = also_in_calibration
+    notes = " ".join(report(measured).measurements.notes)
+    assert said in notes
+    assert ("has seen" in notes) is (also_in_calibration == 0)
+
+
+def test_a_measurement_of_an_early_version_claims_nothing_of_its_images() -> None:
+    notes = " ".join(report(of_version_1(results(row("eager")))).measurements.notes)
+    assert "540 images; delta" in notes

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from src.report.sections.recommendation import points
 from tests.report.pages import report
 from tests.report.planted import latency, results, row
@@ -37,6 +39,26 @@ def test_a_file_that_is_not_faster_is_not_called_faster() -> None:
     slower = {"value": 0.5, "low": 0.4, "high": 0.6, "processes": 5}
     slow = row("onnx", latency=[latency(1, 0.01, speedup=slower)])
     assert "2.0x slower than eager" in advice(row("eager"), slow, chosen="onnx")
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0.25, "4.0x smaller"),
+        (0.94, "1.06x smaller"),
+        (0.96, "of the same size"),
+        (1.04, "of the same size"),
+        (1.06, "1.06x larger"),
+        (1.3, "1.3x larger"),
+        (4.0, "4.0x larger"),
+    ],
+)
+def test_the_size_of_a_recommended_file_is_that_beside_the_baseline(
+    share: float, said: str
+) -> None:
+    baseline = row("eager", size_bytes=10_000_000)
+    shipped = row("onnx", size_bytes=round(share * 10_000_000))
+    assert f" at batch 1, {said}, " in advice(baseline, shipped, chosen="onnx")
 
 
 def test_a_significant_change_of_accuracy_is_called_changed() -> None:

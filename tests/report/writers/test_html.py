@@ -15,7 +15,8 @@ from src.benchmark.flipped import FlippedImages
 from src.report.document import MISSING
 from src.report.sections import measurements
 from src.report.sections.rows import measured as measured_rows
-from tests.report.charts.test_figures import GREY
+from src.run.paths import thumbnail_name
+from tests.report.charts.test_figures import GREY, TEST_SET
 from tests.report.pages import html_page, record
 from tests.report.planted import FAILED, results, row
 from tests.report.writers.parsed_page import ROWS, Page, cached_page, page_of
@@ -92,7 +93,7 @@ def test_markup_in_any_name_stays_text_in_the_page(tmp_path: Path) -> None:
     measured = results(bad, row("eager"), failed)
     measured |= {"run": SCRIPT, "model": SCRIPT, "command": SCRIPT}
     measured["dataset"]["name"] = measured["environment"]["cpu"] = SCRIPT
-    FlippedImages(tmp_path, GREY).keep(
+    FlippedImages(tmp_path, GREY, TEST_SET).keep(
         np.zeros((1, 3, 8, 8), np.float32), np.ones(1, dtype=bool), start=0
     )
     content = record(measured)
@@ -135,7 +136,7 @@ def test_the_page_refers_to_no_other_file_and_no_network(tmp_path: Path) -> None
     measured = results(row("eager"))
     flip = {"position": 0, "true": 3, "before": 3, "after": 7}
     measured["rows"][0]["accuracy"]["flips"] = [flip]
-    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / thumbnail_name(0, TEST_SET))
     text = html_page(measured, tmp_path)
     page = Page(text)
     sources = [attributes["src"] for _, attributes in page.tags if "src" in attributes]
