@@ -12,8 +12,10 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from src.errors import LightshipError
+from src.models.batch_norm_statistics import FrozenStatistics
 from src.twin.distillation import Distillation, distillation_loss
 from src.twin.replacements import without_noise
+from src.twin.time_limit import TimeLimit
 
 
 def test_logits_that_are_moved_by_a_constant_are_not_those_of_the_teacher() -> None:
@@ -127,3 +129,12 @@ def test_a_loss_that_is_not_finite_ends_the_training_in_one_line() -> None:
     images = torch.full((2, 3, 2, 2), torch.nan)
     with pytest.raises(LightshipError, match="the loss is not finite at step 0; set a lower lr"):
         module.training_step((images, torch.zeros(2)), 0)
+
+
+def test_statistics_are_frozen_by_the_time_of_the_training() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    limit = TimeLimit(100.0, spent=40.0)
+    [callback] = Distillation(network, network, 3, 1, 0.1, limit=limit).configure_callbacks()
+    assert isinstance(callback, FrozenStatistics)
+    assert callback._elapsed is not None
+    assert callback._elapsed() == 0.4
