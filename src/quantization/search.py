@@ -1,8 +1,9 @@
 """Search for the fastest int8 recipe within an accuracy budget, for any runtime.
 
 1. Recipes with all layers in int8, in groups, until one keeps the budget.
-2. If none does: the most sensitive layers in float, 1, 2, 4, ... of them. If a number keeps the
-   budget, bisection finds the smallest one that does. Each layer in float costs time.
+2. If none does: the most sensitive layers in float, 1, 2, 4, ... of them, up to all but one. If a
+   number keeps the budget, bisection finds the smallest one that does. Each layer in float costs
+   time.
 3. If a recipe keeps the budget: changes that may make it faster. Each is taken if the model keeps
    the budget as well and is faster, timed in turn with the best one.
 
@@ -109,13 +110,10 @@ def _keep_layers_in_float(
     def within_budget(count: int) -> bool:
         return trials.try_recipe(dataclasses.replace(base, kept_in_float=layers[:count]))
 
-    too_few, enough = 0, 1
-    while enough < len(layers):  # with all layers in float it would be no int8 model
-        if within_budget(enough):
-            break
-        too_few, enough = enough, 2 * enough
-    else:
-        return
+    most = len(layers) - 1  # with all layers in float it would be no int8 model
+    too_few, enough = 0, min(1, most)
+    while enough > too_few and not within_budget(enough):
+        too_few, enough = enough, min(2 * enough, most)
     while enough - too_few > 1:
         middle = (too_few + enough) // 2
         if within_budget(middle):

@@ -31,12 +31,14 @@ def mean_inputs(model: onnx.ModelProto, images: Batch) -> dict[str, Array]:
         if node.op_type in _CHANNEL_AXES
     }
     sums: dict[str, Array] = {}
+    counts: dict[str, int] = {}  # of values of a channel: the first axis may be that of windows
     for activations in tensors.activations(model, axes, images):
         for name, value in activations.items():
             other_axes = tuple(set(range(value.ndim)) - {axes[name] % value.ndim})
-            means = value.mean(axis=other_axes, dtype=np.float64) * len(value)
-            sums[name] = sums.get(name, 0) + means
-    return {name: value / len(images) for name, value in sums.items()}
+            channels = value.shape[axes[name]]
+            sums[name] = sums.get(name, 0) + value.sum(axis=other_axes, dtype=np.float64)
+            counts[name] = counts.get(name, 0) + value.size // max(1, channels)
+    return {name: value / counts[name] for name, value in sums.items()}
 
 
 def correct(model: onnx.ModelProto, dequantized: dict[str, Array], means: dict[str, Array]) -> int:
