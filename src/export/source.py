@@ -23,6 +23,7 @@ from src.run.file_input import BatchMaker
 from src.system import atomic_files
 
 _SHOWN = 10  # classes, in a message
+_COMPARED = 4  # images on which the rewritten network is compared with the trained one
 _PREFIX = "network."  # of the bare network's weights in the LightningModule's state dict
 
 
@@ -168,7 +169,7 @@ def make_source(
         without_twin: why there is no twin.
     """
     options = options or ExportOptions()
-    simplified = simplify(network)
+    simplified = simplify(network, calibration[:_COMPARED])
     example = calibration[:2]
     batch = BatchMaker(options.takes, preprocessing)
     return ExportSource(

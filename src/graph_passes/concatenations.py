@@ -10,10 +10,13 @@ from __future__ import annotations
 import torch
 from torch import fx
 
+from src.graph_passes import in_place
+
 
 def rewrite(graph_module: fx.GraphModule) -> int:
     """Use the longest earlier concatenation with which a later one begins."""
     count = 0
+    modified = in_place.modified(graph_module)
     known: dict[tuple[tuple[fx.Node, ...], int], fx.Node] = {}
     for node in list(graph_module.graph.nodes):
         concatenation = _concatenation(node)
@@ -27,7 +30,8 @@ def rewrite(graph_module: fx.GraphModule) -> int:
                 node.kwargs = {}
                 count += 1
                 break
-        known.setdefault((tensors, axis), node)
+        if node not in modified:
+            known.setdefault((tensors, axis), node)
     return count
 
 

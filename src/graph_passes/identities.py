@@ -6,7 +6,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from src.graph_passes import _graph
+from src.graph_passes import _graph, in_place
 
 _MODULES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
@@ -14,16 +14,22 @@ _MODULES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 def rewrite(graph_module: fx.GraphModule) -> int:
     """Let the readers of each identity read its input."""
     count = 0
+    modified = in_place.modified(graph_module)
     for node in list(graph_module.graph.nodes):
-        value = _unchanged_input(graph_module, node)
+        value = _unchanged_input(graph_module, node, modified)
         if value is not None:
             _graph.bypass(graph_module, node, value)
             count += 1
     return count
 
 
-def _unchanged_input(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node | None:
-    """Return the input of an identity; None for other nodes."""
+def _unchanged_input(
+    graph_module: fx.GraphModule, node: fx.Node, modified: set[fx.Node]
+) -> fx.Node | None:
+    """Return the input of an identity; None for other nodes.
+
+    A concatenation of one tensor is a copy. It stays if the copy is modified in place.
+    """
     if any(_graph.module_at(graph_module, node, kind) is not None for kind in _MODULES):
         return _graph.input_of(node)
     if node.op != "call_function":
@@ -32,7 +38,7 @@ def _unchanged_input(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node | N
         return _graph.input_of(node)
     if _is_stochastic_depth(node):
         return _graph.input_of(node)
-    if node.target is torch.cat and not _may_be_modified(graph_module, node):
+    if node.target is torch.cat and node not in modified:
         tensors = node.args[0]
         if isinstance(tensors, list | tuple) and len(tensors) == 1:
             return tensors[0] if isinstance(tensors[0], fx.Node) else None
@@ -50,12 +56,3 @@ def _is_stochastic_depth(node: fx.Node) -> bool:
     arguments = dict(zip(parameters, node.args, strict=False)) | node.kwargs
     is_off = arguments.get("training") is False
     return is_off and name == "torchvision.ops.stochastic_depth.stochastic_depth"
-
-
-def _may_be_modified(graph_module: fx.GraphModule, node: fx.Node) -> bool:
-    """Return True if a reader may modify ``node`` in place, so that its copy is needed."""
-    return any(
-        user.op != "call_module"
-        or getattr(graph_module.get_submodule(str(user.target)), "inplace", False)
-        for user in node.users
-    )

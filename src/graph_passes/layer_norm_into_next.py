@@ -42,6 +42,8 @@ def _functions_to_modules(graph_module: fx.GraphModule) -> None:
         names = ("input", "normalized_shape", "weight", "bias", "eps")
         arguments = dict(zip(names, node.args, strict=False)) | node.kwargs
         value, shape = arguments["input"], arguments["normalized_shape"]
+        if not isinstance(shape, list | tuple) or not all(isinstance(side, int) for side in shape):
+            continue  # computed from the input
         weight = _graph.constant_at(graph_module, arguments.get("weight"))
         bias = _graph.constant_at(graph_module, arguments.get("bias"))
         if not isinstance(value, fx.Node) or weight is None or bias is None:

@@ -23,6 +23,8 @@ def rewrite(graph_module: fx.GraphModule) -> int:
     for node in list(graph_module.graph.nodes):
         if node.op != "call_function" or node.target not in {operator.mul, torch.mul}:
             continue
+        if len(node.args) != 2 or node.kwargs:  # noqa: PLR2004  # two factors
+            continue
         for factor, value in (node.args, node.args[::-1]):
             constant = _graph.constant_at(graph_module, factor)
             if constant is None or not isinstance(value, fx.Node):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -38,25 +39,31 @@ class FrozenStatistics(Callback):
     Args:
         fraction: share of all steps, the last ones, with frozen statistics; 0 for none. They start
             no earlier than ``MIN_STEPS``.
+        elapsed: returns the share of the training's time that is over, from 0 to 1, if the time may
+            end it before its last step. The fraction is then one of the time as well.
     """
 
-    def __init__(self, fraction: float) -> None:
+    def __init__(self, fraction: float, elapsed: Callable[[], float] | None = None) -> None:
         self.fraction = fraction
+        self._elapsed = elapsed
         self._first_frozen_step = 0.0
+        self._least_steps = 0.0
         self._is_frozen = False
         self._images: Tensor | None = None  # decoded once: 154 MB at 224 pixels
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         steps = trainer.estimated_stepping_batches
-        self._first_frozen_step = max(math.ceil((1 - self.fraction) * steps), min(MIN_STEPS, steps))
-        self._is_frozen = trainer.global_step > self._first_frozen_step  # resumed after the start
+        self._least_steps = min(MIN_STEPS, steps)
+        self._first_frozen_step = max(math.ceil((1 - self.fraction) * steps), self._least_steps)
+        if trainer.global_step > self._first_frozen_step:  # resumed after the start
+            self._is_frozen = True
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step < self._first_frozen_step:
-            return
         if not self._is_frozen:
+            if not self._is_due(trainer.global_step):
+                return
             self._reestimate(trainer, pl_module)
         self._is_frozen = True
         # In each batch, because Lightning or another callback may call train() in between.
@@ -75,6 +82,19 @@ class FrozenStatistics(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._images = None
+
+    def state_dict(self) -> dict[str, Any]:
+        # The step alone says it where the time plays no part.
+        return {} if self._elapsed is None else {"is_frozen": self._is_frozen}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._is_frozen = bool(state_dict.get("is_frozen", False))
+
+    def _is_due(self, step: int) -> bool:
+        if step >= self._first_frozen_step:
+            return True
+        is_late = self._elapsed is not None and self._elapsed() >= 1 - self.fraction
+        return is_late and step >= self._least_steps
 
     def _reestimate(self, trainer: Trainer, network: nn.Module) -> None:
         data = getattr(trainer, "datamodule", None)
@@ -113,7 +133,8 @@ def reestimate_statistics(network: nn.Module, images: Tensor) -> None:
             norm.momentum = None  # cumulative mean over all batches
             norm.train()
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            for batch in torch.split(images, BATCH):
+            # In equal parts: training with a single value per channel raises.
+            for batch in torch.tensor_split(images, math.ceil(len(images) / BATCH)):
                 network(batch.to(device))
     finally:
         for norm, momentum in momenta.items():

@@ -85,7 +85,15 @@ class Candidates(Protocol[RecipeT, ModelT]):
         """
 
     def evaluate(self, model: ModelT) -> Evaluation:
-        """Run a model on the selection images."""
+        """Run a model on the selection images.
+
+        Raises:
+            CannotRunError: the model cannot run on this machine.
+        """
 
     def speedup(self, model: ModelT, other: ModelT) -> float:
-        """Return how many times as fast as another model a model is, timed in turn."""
+        """Return how many times as fast as another model a model is, timed in turn.
+
+        Raises:
+            CannotRunError: the model cannot run on this machine.
+        """

@@ -6,6 +6,7 @@ layers that stay in float.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -70,6 +71,10 @@ class EnvironmentCandidates:
         evaluator: of the selection images.
         images: file of the calibration images.
         scratch: a folder for the files.
+
+    Attributes:
+        unordered: why the layers cannot be ordered by their sensitivity; None if they can, or if
+            the order was not asked for.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class EnvironmentCandidates:
     ) -> None:
         self._program, self._evaluator = program, evaluator
         self._images, self._scratch = images, scratch
+        self.unordered: str | None = None
 
     @property
     def reference(self) -> Evaluation:
@@ -90,31 +96,46 @@ class EnvironmentCandidates:
         yield [PLAIN]
 
     def sensitivity_order(self, recipe: FloatLayers) -> Sequence[str]:
-        return self._program.order()
+        try:
+            return self._program.order()
+        except (ConversionError, Unavailable) as error:
+            # The files before it stay: see Trials.
+            self.unordered = str(error)
+            return []
 
     def speed_ups(self, trials: Trials[FloatLayers, Path]) -> Iterator[SpeedUp[FloatLayers]]:
         """Yield nothing: no change is known that makes such a file faster."""
         yield from ()
 
     def make(self, recipe: FloatLayers) -> Path:
-        digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
-        path = self._scratch / f"{digest}{self._program.ending}"
+        path = self._path(recipe)
         if path.is_file():
             return path
-        try:
+        with self._keeping_the_files_before(path):
             self._program.convert(recipe, self._images, path)
-        except (ConversionError, Unavailable) as error:
-            if recipe == PLAIN:
-                raise
-            # The files before it stay: see Trials.
-            raise CannotRunError(str(error)) from error
         return path
 
     def evaluate(self, model: Path) -> Evaluation:
-        return self._evaluator(model)
+        with self._keeping_the_files_before(model):
+            return self._evaluator(model)
 
     def speedup(self, model: Path, other: Path) -> float:
-        return self._evaluator.speedup(model, other)
+        with self._keeping_the_files_before(model):
+            return self._evaluator.speedup(model, other)
+
+    def _path(self, recipe: FloatLayers) -> Path:
+        digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
+        return self._scratch / f"{digest}{self._program.ending}"
+
+    @contextlib.contextmanager
+    def _keeping_the_files_before(self, path: Path) -> Iterator[None]:
+        """Turn the failure of a file into CannotRunError, but for the first one: see Trials."""
+        try:
+            yield
+        except (ConversionError, Unavailable) as error:
+            if path == self._path(PLAIN):
+                raise
+            raise CannotRunError(str(error)) from error
 
 
 def write_int8(
@@ -150,7 +171,10 @@ def write_int8(
     return account.of_search(
         outcome,
         str(outcome.best.recipe),
-        _sentences(program.tool, outcome, len(selected)),
+        [
+            *_sentences(program.tool, outcome, len(selected)),
+            *_left_out(outcome, candidates.unordered),
+        ],
         images=len(selected),
         reference_name="the fp32 file",
         format_name=program.format,
@@ -174,3 +198,10 @@ def _sentences(tool: str, outcome: Outcome[FloatLayers, Path], images: int) -> I
             f"In float: {', '.join(recipe.kept_in_float)}, which add the most noise "
             "of their own when they are quantized."
         )
+
+
+def _left_out(outcome: Outcome[FloatLayers, Path], unordered: str | None) -> Iterator[str]:
+    if unordered is not None:
+        yield f"No layer was kept in float, because they could not be ordered: {unordered}."
+    for recipe, reason in outcome.cannot_run.items():
+        yield f"Left out: {recipe}, because it cannot be made or run here: {reason}."

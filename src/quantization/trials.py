@@ -155,7 +155,11 @@ class Trials(Generic[RecipeT, ModelT]):
         if not made.trial.within_budget:
             self.tried.append(made.trial)
             return None
-        gain = self._candidates.speedup(made.model, base.model)
+        try:
+            gain = self._candidates.speedup(made.model, base.model)
+        except CannotRunError as error:
+            self.cannot_run[recipe] = str(error)
+            return None
         evaluation = dataclasses.replace(
             made.trial.evaluation, seconds=base.trial.evaluation.seconds / gain
         )
@@ -173,9 +177,9 @@ class Trials(Generic[RecipeT, ModelT]):
             self.require_time()
         try:
             model = self._candidates.make(recipe)
+            evaluation = self._candidates.evaluate(model)
         except CannotRunError as error:
             self.cannot_run[recipe] = str(error)
             return None
-        evaluation = self._candidates.evaluate(model)
         within = evaluation.within_budget(self._max_drop, self.reference)
         return Candidate(Trial(recipe, evaluation, within), model)

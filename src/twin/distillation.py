@@ -71,7 +71,7 @@ class Distillation(LightningModule):
 
     def configure_callbacks(self) -> list[Callback]:
         fraction = self.freeze_statistics_fraction
-        return [FrozenStatistics(fraction)] if fraction else []
+        return [FrozenStatistics(fraction, lambda: self.limit.share)] if fraction else []
 
     def on_fit_start(self) -> None:
         self._teacher[0].to(self.device)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from src.backends.onnx import tensors
 from src.backends.onnx.runtime import INPUT
 from src.backends.onnx.tensors import Array
+from src.twin.operator_support import problem
 from src.twin.operators import OPERATORS
 
 if TYPE_CHECKING:
@@ -107,11 +108,7 @@ class GraphNetwork(nn.Module):
                     axis = int(attributes.get("axis", 1)) if per_channel else None
                     self._weights[output] = (name, axis)
                 continue
-            if node.op_type not in OPERATORS and node.op_type not in {
-                "QuantizeLinear",
-                "DequantizeLinear",
-            }:
-                raise UnknownOperatorError(f"no training through {node.op_type}")
+            _require_known(node, attributes)
             self._steps.append(
                 _Step(node.op_type, tuple(node.input), tuple(node.output), attributes)
             )
@@ -210,6 +207,16 @@ class GraphNetwork(nn.Module):
         scale = scales[weight] * float(self._constants[self._dequantized[factor].inputs[1]])
         rounded = torch.round(bias.detach().double() / scale.double()) * scale.double()
         return bias + (rounded.to(bias.dtype) - bias.detach())
+
+
+def _require_known(node: onnx.NodeProto, attributes: Mapping[str, Any]) -> None:
+    if node.op_type in {"QuantizeLinear", "DequantizeLinear"}:
+        return
+    if node.op_type not in OPERATORS:
+        raise UnknownOperatorError(f"no training through {node.op_type}")
+    unread = problem(node.op_type, node.input, node.output, attributes)
+    if unread is not None:
+        raise UnknownOperatorError(f"no training through {node.op_type} with {unread}")
 
 
 def _uses(graph: onnx.ModelProto) -> dict[str, set[tuple[str, int]]]:

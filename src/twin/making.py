@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -22,7 +23,7 @@ from src.quantization import target
 from src.quantization.target import Choice
 from src.run.facts import PreprocessingFacts
 from src.run.folder import Run
-from src.run.twin import Phase, ReplacedParts, Twin
+from src.run.twin import Phase, Processor, ReplacedParts, Twin
 from src.system.console import Report
 from src.twin.fake_quantization import FakeQuantization
 from src.twin.options import TwinOptions
@@ -44,12 +45,14 @@ class Making:
         checkpoint: of the teacher.
         options: of the twin.
         report: told what comes next.
+        processor: kind of processor that the 8-bit types are for; None for this one.
     """
 
     run: Run
     checkpoint: Checkpoint
     options: TwinOptions
     report: Report
+    processor: Processor | None = None
 
     @functools.cached_property
     def network(self) -> nn.Module:
@@ -100,8 +103,21 @@ class Making:
 
     @functools.cached_property
     def choice(self) -> Choice:
-        """The 8-bit types: those of this processor."""
-        return target.choose("auto")
+        """The 8-bit types."""
+        return target.choose(self.processor or "auto")
+
+    def continuing(self, record: Twin) -> Making:
+        """Return the making of a record that was begun, perhaps on another kind of processor.
+
+        Its trainings go on with the 8-bit types that it was begun with, and so does its export.
+        """
+        if record.processor in {None, self.choice.processor}:
+            return self
+        self.report(
+            f"the 8-bit types stay those of {record.processor}, for that twin was begun there; "
+            f"this CPU is {target.this_processor()}"
+        )
+        return dataclasses.replace(self, processor=record.processor)
 
     @property
     def accelerator(self) -> Literal["auto", "cpu"]:

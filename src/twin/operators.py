@@ -5,6 +5,7 @@ Shapes that a graph computes are numpy arrays of integers; all other values are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ def _pads(
     attributes: Mapping[str, Any], value: Tensor, fill: float = 0.0
 ) -> tuple[Tensor, list[int]]:
     """Return the input, padded if its padding is not symmetric, and the padding that is left."""
-    pads = list(attributes.get("pads", [0, 0, 0, 0]))
+    pads = list(attributes.get("pads", [0] * (2 * (value.dim() - 2))))
     begin, end = pads[: len(pads) // 2], pads[len(pads) // 2 :]
     if begin == end:
         return value, begin
@@ -31,15 +32,18 @@ def _pads(
 def _conv(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
     value, weight, bias = [*inputs, None][:3]
     value, padding = _pads(attributes, value)
-    return functional.conv2d(
+    ones = [1] * (weight.dim() - 2)
+    convolve = {3: functional.conv1d, 4: functional.conv2d, 5: functional.conv3d}[weight.dim()]
+    convolved: Tensor = convolve(
         value,
         weight,
         bias,
-        attributes.get("strides", [1, 1]),
+        attributes.get("strides", ones),
         padding,
-        attributes.get("dilations", [1, 1]),
+        attributes.get("dilations", ones),
         attributes.get("group", 1),
     )
+    return convolved
 
 
 def _gemm(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
@@ -50,23 +54,54 @@ def _gemm(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
     return product if third is None else product + attributes.get("beta", 1.0) * third
 
 
-def _pooled(
-    pool: Callable[..., Tensor], fill: float
-) -> Callable[[list[Any], Mapping[str, Any]], Tensor]:
-    def run(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
-        value, padding = _pads(attributes, inputs[0], fill)
-        options: dict[str, Any] = {"ceil_mode": bool(attributes.get("ceil_mode", 0))}
-        if pool is functional.avg_pool2d:
-            options["count_include_pad"] = bool(attributes.get("count_include_pad", 0))
-        return pool(
-            value,
-            attributes["kernel_shape"],
-            attributes.get("strides", [1, 1]),
-            padding,
-            **options,
-        )
+def _max_pool(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
+    value, padding = _pads(attributes, inputs[0], float("-inf"))
+    kernel = attributes["kernel_shape"]
+    ones = [1] * len(kernel)
+    pool = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
+    pooled: Tensor = pool[len(kernel)](
+        value,
+        kernel,
+        attributes.get("strides", ones),
+        padding,
+        attributes.get("dilations", ones),
+        ceil_mode=bool(attributes.get("ceil_mode", 0)),
+    )
+    return pooled
 
-    return run
+
+def _average_pool(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
+    value, padding = _pads(attributes, inputs[0])
+    kernel = attributes["kernel_shape"]
+    pool = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
+    pooled: Tensor = pool[len(kernel)](
+        value,
+        kernel,
+        attributes.get("strides", [1] * len(kernel)),
+        padding,
+        bool(attributes.get("ceil_mode", 0)),
+        bool(attributes.get("count_include_pad", 0)),
+    )
+    return pooled
+
+
+def _global_average_pool(inputs: list[Any], _: Mapping[str, Any]) -> Tensor:
+    mean: Tensor = inputs[0].mean(tuple(range(2, inputs[0].dim())), keepdim=True)
+    return mean
+
+
+def _flatten(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
+    """Return a matrix, whatever the axis."""
+    axis = attributes.get("axis", 1)
+    rows = math.prod(inputs[0].shape[:axis])
+    matrix: Tensor = inputs[0].reshape(rows, -1)
+    return matrix
+
+
+def _transpose(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
+    order = attributes.get("perm", range(inputs[0].dim() - 1, -1, -1))
+    transposed: Tensor = inputs[0].permute(*order)
+    return transposed
 
 
 def _integers(value: Any) -> list[int]:
@@ -95,7 +130,8 @@ def _clip(inputs: list[Any], _: Mapping[str, Any]) -> Tensor:
 
 
 def _reduce_mean(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
-    axes = _integers(inputs[1]) if len(inputs) > 1 else list(attributes["axes"])
+    every = list(range(inputs[0].dim()))
+    axes = _integers(inputs[1]) if len(inputs) > 1 else list(attributes.get("axes", every))
     mean: Tensor = inputs[0].mean(axes, keepdim=bool(attributes.get("keepdims", 1)))
     return mean
 
@@ -173,24 +209,24 @@ def _unsqueezed(inputs: list[Any]) -> list[int]:
 
 OPERATORS: Mapping[str, Callable[[list[Any], Mapping[str, Any]], Any]] = {
     "Add": lambda inputs, _: inputs[0] + inputs[1],
-    "AveragePool": _pooled(functional.avg_pool2d, 0.0),
+    "AveragePool": _average_pool,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,
     "Div": lambda inputs, _: inputs[0] / inputs[1],
     "Erf": lambda inputs, _: torch.erf(inputs[0]),
     "Expand": _expand,
-    "Flatten": lambda inputs, options: inputs[0].flatten(options.get("axis", 1)),
+    "Flatten": _flatten,
     "Gelu": _gelu,
     "Gather": _gather,
     "Gemm": _gemm,
-    "GlobalAveragePool": lambda inputs, _: inputs[0].mean((2, 3), keepdim=True),
+    "GlobalAveragePool": _global_average_pool,
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": lambda inputs, _: functional.hardswish(inputs[0]),
     "Identity": lambda inputs, _: inputs[0],
     "LayerNormalization": _layer_norm,
     "MatMul": lambda inputs, _: inputs[0] @ inputs[1],
-    "MaxPool": _pooled(functional.max_pool2d, float("-inf")),
+    "MaxPool": _max_pool,
     "Mul": lambda inputs, _: inputs[0] * inputs[1],
     "ReduceMean": _reduce_mean,
     "Relu": lambda inputs, _: torch.relu(inputs[0]),
@@ -203,6 +239,6 @@ OPERATORS: Mapping[str, Callable[[list[Any], Mapping[str, Any]], Any]] = {
     "Split": _split,
     "Squeeze": _squeeze,
     "Sub": lambda inputs, _: inputs[0] - inputs[1],
-    "Transpose": lambda inputs, options: inputs[0].permute(options["perm"]),
+    "Transpose": _transpose,
     "Unsqueeze": lambda inputs, _: inputs[0].reshape(_unsqueezed(inputs)),
 }

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from src.run.twin import ReplacedParts, TriedPlan, Validated
 from src.twin import probe, survey
-from src.twin.graph_network import UnknownOperatorError
 from src.twin.making import Making
 from src.twin.survey import LEAST_GAIN, Surveyed
 
@@ -39,8 +38,8 @@ def chosen(making: Making) -> Parts:
     try:
         with making.quantized(making.network) as quantization:
             calibrated = making.validation.of(quantization.network().eval())
-    except UnknownOperatorError as error:
-        why = f"the network cannot be trained under fake quantization: {error}"
+    except Exception as error:  # of the export of any network
+        why = f"the network cannot be trained under fake quantization: {survey.reason_of(error)}"
         return Parts([_as_record(unchanged)], None, why, None)
     making.report("timing the network in int8")
     tried = making.survey.run()
@@ -66,8 +65,8 @@ def _untrainable(making: Making, each: Surveyed) -> str | None:
     try:
         with making.quantized(making.survey.student(each.plan)) as quantization:
             quantization.network()
-    except UnknownOperatorError as error:
-        return str(error)
+    except Exception as error:  # of the export of a network with other parts
+        return survey.reason_of(error)
     return None
 
 
@@ -92,6 +91,9 @@ def _needs_none(making: Making, tried: Sequence[TriedPlan], calibrated: Validate
     fastest = max(tried, key=lambda plan: plan.speedup)
     if fastest.speedup <= LEAST_GAIN:
         why = "no replacement makes the int8 file faster by a twentieth"
+        if making.survey.left_out:
+            reasons = (f"{name}: {reason}" for name, reason in making.survey.left_out.items())
+            why += f" (left out: {'; '.join(reasons)})"
     else:
         why = f"no replacement that gains speed can be learnt ({_outcome(fastest)})"
     return f"{why}, and the calibrated int8 file changes {changed:.1%} of the validation answers"

@@ -13,10 +13,13 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 DROP = "drop"
-_IMAGE_AXES = 4
-_NOISY = {"StochasticDepth", "DropPath"}  # torchvision's and timm's
+_IMAGE_AXES, _TOKEN_AXES = 4, 3
+_RATES = {"p", "prob"}  # attributes of a module of noise: torch's and torchvision's, timm's
+_NOISY = ("drop", "stochasticdepth")  # in the name of its class
+_CLOSE = 1e-3  # of normalised values
 
 
 @dataclass(frozen=True)
@@ -74,16 +77,17 @@ class TokenBatchNorm(nn.Module):
         return normed.transpose(1, -1)
 
 
+# Makes a substitute of the module that it replaces and the shape of that module's input, which is
+# empty for a module that is not called.
+Factory = Callable[[nn.Module, Sequence[int]], nn.Module]
+
+
 @dataclass(frozen=True)
 class Kind:
-    """Parts of one kind: how they are recognised, and their substitutes by name.
-
-    A substitute gets the module that it replaces, the shape of that module's input, and whether its
-    channels are the last axis.
-    """
+    """Parts of one kind: how they are recognised, and their substitutes by name."""
 
     is_part: Callable[[nn.Module, nn.Module], bool]  # of a module and its parent
-    substitutes: Mapping[str, Callable[[nn.Module, Sequence[int]], nn.Module]]
+    substitutes: Mapping[str, Factory]
 
 
 def _activation(*classes: type[nn.Module]) -> Callable[[nn.Module, nn.Module], bool]:
@@ -109,16 +113,21 @@ def _is_layer_norm(module: nn.Module, _: nn.Module) -> bool:
 
 
 def _batch_norm(module: nn.Module, shape: Sequence[int]) -> nn.Module:
-    """Return a BatchNorm that begins with the weights of a LayerNorm."""
+    """Return a BatchNorm that begins with the weights of a LayerNorm.
+
+    Raises:
+        ValueError: there is no such BatchNorm for that input.
+    """
     if not isinstance(module, nn.LayerNorm):
         raise TypeError(f"expected a LayerNorm, found {type(module).__name__}")
     [channels] = module.normalized_shape
+    last = not shape or _normalises_last(module, shape)
     if len(shape) == _IMAGE_AXES:
-        # Subclasses such as torchvision's LayerNorm2d take (N, C, H, W).
-        last = type(module) is nn.LayerNorm
         new: nn.Module = ImageBatchNorm(channels, module.eps, channels_last=last)
-    else:
+    elif last and len(shape) <= _TOKEN_AXES:
         new = TokenBatchNorm(channels, module.eps)
+    else:
+        raise ValueError(f"no BatchNorm for an input of {len(shape)} axes")
     norm = new.norm
     assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)  # noqa: S101  # for mypy
     if module.elementwise_affine:
@@ -128,7 +137,31 @@ def _batch_norm(module: nn.Module, shape: Sequence[int]) -> nn.Module:
     return new
 
 
-def _new(factory: Callable[[], nn.Module]) -> Callable[[nn.Module, Sequence[int]], nn.Module]:
+def _normalises_last(module: nn.LayerNorm, shape: Sequence[int]) -> bool:
+    """Return True if a LayerNorm normalises the last axis of an input, False for the second one.
+
+    Its class does not say it: subclasses in torchvision and timm exist for both layouts.
+
+    Raises:
+        ValueError: it computes something else.
+    """
+    with torch.no_grad():
+        values = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+        values = values.to(next(iter(module.parameters()), values).device)
+        normalised = module(values)
+        for axis in (-1, 1):
+            moved = values.movedim(axis, -1)
+            if moved.shape[-1:] != tuple(module.normalized_shape):
+                continue
+            expected = functional.layer_norm(
+                moved, moved.shape[-1:], module.weight, module.bias, module.eps
+            )
+            if torch.allclose(normalised.movedim(axis, -1), expected, rtol=_CLOSE, atol=_CLOSE):
+                return axis == -1
+    raise ValueError(f"{type(module).__name__} normalises neither the last nor the second axis")
+
+
+def _new(factory: Callable[[], nn.Module]) -> Factory:
     return lambda _module, _shape: factory()
 
 
@@ -154,12 +187,15 @@ def without_noise(network: nn.Module) -> nn.Module:
     """Turn dropout and stochastic depth of a network off, also in training.
 
     A student imitates a function without noise. With stochastic depth its answers in training are
-    of other networks than the one that is exported.
+    of other networks than the one that is exported. Modules stay, with a rate of zero, because
+    networks read the rates of their modules and pass their own to functions.
     """
-    for path, module, _ in list(_modules(network)):
-        name = type(module).__name__
-        if isinstance(module, nn.modules.dropout._DropoutNd) or name in _NOISY:  # noqa: SLF001
-            network.set_submodule(path, nn.Identity())
+    for module in network.modules():
+        is_noise = any(word in type(module).__name__.lower() for word in _NOISY)
+        for name, value in list(vars(module).items()):
+            is_rate = "drop" in name.lower() or (is_noise and name in _RATES)
+            if is_rate and isinstance(value, float):
+                setattr(module, name, 0.0)
     return network
 
 
@@ -182,7 +218,8 @@ def replaced(network: nn.Module, replacements: Iterable[Replacement], image: Ten
         image: (1, 3, H, W), to find the shapes of the parts' inputs.
 
     Raises:
-        ValueError: a replacement names a kind, a substitute or a module that there is not.
+        ValueError: a replacement names a kind, a substitute or a module that there is not, or a
+            substitute cannot stand in the place of a module.
     """
     student = copy.deepcopy(network)
     replacements = list(replacements)
@@ -198,7 +235,10 @@ def replaced(network: nn.Module, replacements: Iterable[Replacement], image: Ten
         make = KINDS[each.kind].substitutes[each.by]
         for path in each.paths:
             old = student.get_submodule(path)
-            new = make(old, shapes.get(path, ()))
+            try:
+                new = make(old, shapes.get(path, ()))
+            except ValueError as error:
+                raise ValueError(f"no {each.by} for {each.kind} at {path!r}: {error}") from error
             new.train(old.training)
             student.set_submodule(path, new)
     return student
@@ -217,13 +257,16 @@ def _input_shapes(
     """Return the shape of the first input of some modules for one image."""
     shapes: dict[str, tuple[int, ...]] = {}
 
-    def note(path: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            shapes[path] = tuple(inputs[0].shape)
+    def note(path: str) -> Callable[[nn.Module, tuple[Tensor, ...], dict[str, Tensor]], None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+            shapes[path] = tuple([*inputs, *named.values()][0].shape)
 
         return hook
 
-    hooks = [network.get_submodule(path).register_forward_pre_hook(note(path)) for path in paths]
+    hooks = [
+        network.get_submodule(path).register_forward_pre_hook(note(path), with_kwargs=True)
+        for path in paths
+    ]
     modes = {module: module.training for module in network.modules()}
     try:
         network.eval()

@@ -32,6 +32,7 @@ def train(making: Making, account: Account) -> None:
         LightshipError: a loss is not finite, or a graph cannot be trained.
     """
     files = TwinFiles(making.run)
+    _undo_lost(making, account)
     account.note(teacher=making.validation.of(making.network))
     student = making.student(account.record)
     if account.record.plan is not None and account.record.plan.replaced:
@@ -58,6 +59,30 @@ def train(making: Making, account: Account) -> None:
     _judge(making, account)
 
 
+def _undo_lost(making: Making, account: Account) -> None:
+    """Undo finished trainings whose checkpoints are gone, so that they are trained again.
+
+    The graph under fake quantization is that of the distilled network. So if the distillation is
+    lost, both begin anew, in other folders.
+    """
+    record = account.record
+
+    def is_lost(phase: Phase, done: Validated | None) -> bool:
+        checkpoints = training.checkpoints_of(making.run, making.folder(phase, record))
+        return done is not None and training.saved_in(checkpoints) is None
+
+    if is_lost("distillation", record.distilled):
+        making.report("the checkpoints of the distillation are gone: both trainings begin anew")
+        account.note(making=record.making + 1, distilled=None, twin=None, epochs=[], spent_s={})
+    elif is_lost("quantization", record.twin):
+        making.report("the checkpoints of the quantization are gone: it is trained again")
+        account.note(
+            twin=None,
+            epochs=[each for each in record.epochs if each.phase != "quantization"],
+            spent_s={each: s for each, s in record.spent_s.items() if each != "quantization"},
+        )
+
+
 def _fit(
     making: Making, account: Account, phase: Phase, student: nn.Module, done: Validated | None
 ) -> Validated:
@@ -68,7 +93,7 @@ def _fit(
         account: gets them.
         phase: of the training.
         student: gets the best weights.
-        done: the result of a training that an earlier command finished.
+        done: the result of a training that an earlier command finished; its checkpoints are there.
     """
     record = account.record
     limit = _limit(making, record, phase)

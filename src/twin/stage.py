@@ -54,7 +54,7 @@ def make_twin(run: Run, options: TwinOptions, command: str, report: Report) -> T
     account = Account(begun or _surveyed(making, number, command), files.write_unfinished)
     account.note()
     if account.record.plan is not None:
-        result.train(making, account)
+        result.train(making.continuing(account.record), account)
     files.finish(account.record, [making.folder(phase, account.record) for phase in _PHASES])
     return account.record
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import tempfile
@@ -10,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from src.backends.onnx.runtime import OnnxRuntime
+from src.errors import LightshipError, describe
 from src.export.one_format import quiet
 from src.export.source import make_source
 from src.models.batch_norm_statistics import reestimate_statistics
@@ -23,8 +26,9 @@ from src.quantization.onnx import gemm_convolutions
 from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.recipe import OnnxRecipe
 from src.run.facts import PreprocessingFacts
-from src.system import machine
+from src.system import machine, os_errors
 from src.system.console import Report
+from src.twin.graph_network import UnknownOperatorError
 from src.twin.replacements import DROP, KINDS, Replacement, find, replaced, without_noise
 from src.twin.validation import agreement, classes
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     import onnx
 
 _CALIBRATION = 16  # images: only speed is asked for
+_SHOWN = 300  # characters of a library's message
 LEAST_GAIN = 1.05  # for replacing parts of one kind
 Plan = tuple[Replacement, ...]
 
@@ -60,6 +65,7 @@ class Survey:
         preprocessing: of the data.
         images: training images, (n, 3, H, W).
         report: told what comes next.
+        left_out: plans that cannot be made, by name, and the reasons; :meth:`run` fills it.
     """
 
     network: nn.Module
@@ -68,13 +74,14 @@ class Survey:
     preprocessing: PreprocessingFacts
     images: Tensor
     report: Report
+    left_out: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def run(self) -> list[Surveyed]:
         """Return all plans that were timed; the first one replaces nothing.
 
         Kinds are decided one after the other. For each, every substitute is timed in place of all
         parts of that kind, beside what was decided before, and the fastest one is taken if it
-        gains a twentieth.
+        gains a twentieth. A plan whose network cannot be made, run or quantized is left out.
         """
         with tempfile.TemporaryDirectory(prefix="lightship-") as folder:
             base = self._int8((), Path(folder))
@@ -82,8 +89,13 @@ class Survey:
             best = tried[0]
             for kind, paths in find(self.network).items():
                 for plan in _plans(kind, paths, best.plan):
-                    self.report(f"timing {Surveyed(plan, 1.0, 1.0).name}")
-                    tried.append(self._timed(plan, base))
+                    name = Surveyed(plan, 1.0, 1.0).name
+                    self.report(f"timing {name}")
+                    try:
+                        tried.append(self._timed(plan, base))
+                    except Exception as error:  # of the code of any network with other parts
+                        self.left_out[name] = reason_of(error)
+                        self.report(f"left out {name}: {self.left_out[name]}")
                 gained = max(tried, key=lambda each: each.speedup)
                 if gained.speedup > LEAST_GAIN * best.speedup:
                     best = gained
@@ -103,6 +115,7 @@ class Survey:
 
     def _timed(self, plan: Plan, base: OnnxRuntime) -> Surveyed:
         student = self.student(plan)
+        _run_in_training(student, self.images[:2])
         with tempfile.TemporaryDirectory(prefix="lightship-") as folder:
             runtime = self._int8(plan, Path(folder))
             speedup = speedup_in_turn(runtime, base, self.images[:1].numpy())
@@ -123,6 +136,23 @@ class Survey:
         model = quantized(Quantizer(source, target.choose("auto")))
         onnx.save_model(model, folder / "int8.onnx")
         return OnnxRuntime(folder / "int8.onnx", "cpu", machine.usable_cores())
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a network cannot be used, in one line.
+
+    Raises:
+        Exception: the error itself, if it is of the machine or the user instead of the network.
+    """
+    if isinstance(error, LightshipError) or os_errors.explain(error) is not None:
+        raise error
+    return str(error) if isinstance(error, UnknownOperatorError) else describe(error)[:_SHOWN]
+
+
+def _run_in_training(network: nn.Module, images: Tensor) -> None:
+    """Run a copy of a network in train mode: the code of a network may be another one there."""
+    with torch.no_grad():
+        copy.deepcopy(network).train()(images)
 
 
 def quantized(quantizer: Quantizer) -> onnx.ModelProto:

@@ -97,7 +97,18 @@ class Training:
     @property
     def checkpoints(self) -> Path:
         """The folder of the training's checkpoints."""
-        return self.run.own("twin", self.folder, "checkpoints")
+        return checkpoints_of(self.run, self.folder)
+
+
+def checkpoints_of(run: Run, folder: str) -> Path:
+    """Return the folder of the checkpoints of a training, by the name of the training's folder."""
+    return run.own("twin", folder, "checkpoints")
+
+
+def saved_in(checkpoints: Path) -> Path | None:
+    """Return the best checkpoint of a training; None if there is none."""
+    files = [checkpoints / name for name in ("best.ckpt", "last.ckpt")]
+    return next((file for file in files if file.is_file()), None)
 
 
 def fit(training: Training, student: nn.Module) -> list[Epoch]:
@@ -136,8 +147,7 @@ def best_of(training: Training, student: nn.Module, begun: Mapping[str, Tensor])
     """
     student.load_state_dict(dict(begun))
     untrained = training.validation.of(student.eval())
-    files = [training.checkpoints / name for name in ("best.ckpt", "last.ckpt")]
-    saved = next((file for file in files if file.is_file()), None)
+    saved = saved_in(training.checkpoints)
     if saved is None:
         return untrained
     content = torch.load(saved, map_location="cpu", weights_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -134,6 +135,166 @@ def test_a_network_that_cannot_be_traced_is_copied_with_a_warning() -> None:
     assert isinstance(copied, Choosing)
     assert not copied.training
     assert network.training
+
+
+class Branches(nn.Module):
+    """Two convolutions and a function of their results.
+
+    Args:
+        joined: gets the module, its images and both results, (N, 4, H, W).
+    """
+
+    def __init__(self, joined: Callable[[Branches, Tensor, Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1)
+        self.norm, self.last = nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.dropout = nn.Dropout(inplace=True)
+        self.gamma = nn.Parameter(torch.randn(4, 1, 1))
+        self.joined = joined
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.joined(self, images, self.first(images), self.second(images))
+
+
+def then(statement: object, result: Tensor) -> Tensor:
+    """Return the result. Its caller has run a statement before."""
+    del statement
+    return result
+
+
+def added(value: Tensor, other: Tensor) -> Tensor:
+    value += other
+    return value
+
+
+def modified_concatenation(net: Branches, a: Tensor, b: Tensor) -> Tensor:
+    modified = torch.cat([a, b], 1).relu_()
+    return torch.cat([a, b, net.first(modified[:, :3])], 1) + modified.mean()
+
+
+def concatenation_modified_through_a_view(a: Tensor, b: Tensor) -> Tensor:
+    modified = torch.cat([a, b], 1).flatten(1).relu_()
+    return torch.cat([a, b, a], 1) + modified.mean()
+
+
+def normed_before_it_is_modified(net: Branches, value: Tensor) -> Tensor:
+    normed = net.norm(value)
+    modified = net.relu(value)
+    return net.last(normed) + modified
+
+
+UNSAFE: dict[str, Callable[[Branches, Tensor, Tensor, Tensor], Tensor]] = {
+    "a module as a statement": lambda net, _, a, b: then(net.relu(a), a * b),
+    "a method as a statement": lambda net, _, a, b: then(a.clamp_(min=0), a * b),
+    "a function as a statement": lambda net, _, a, b: then(torch.relu_(a), a * b),
+    "an option by name": lambda net, _, a, b: then(nn.functional.elu(a, inplace=True), a * b),
+    "an option by position": lambda net, _, a, b: then(nn.functional.relu(a, True), a * b),
+    "a result that is given": lambda net, _, a, b: then(torch.mul(a, 2, out=a), a * b),
+    "a view as a statement": lambda net, _, a, b: then(a[:, :2].zero_(), a * b),
+    "a module whose result is read": lambda net, _, a, b: net.relu(a) - 2 * a + b,
+    "a view whose result is read": lambda net, _, a, b: a.flatten(1).relu_().view_as(b) - 2 * a,
+    "a sum in place": lambda net, _, a, b: added(a, b) * net.last(a),
+    "a product in place": lambda net, _, a, b: operator.imul(a, b) * net.last(a),
+    "a sum in place as a statement": lambda net, _, a, b: then(added(a, b), a * b),
+    "before a BatchNorm's result is read": lambda net, _, a, b: normed_before_it_is_modified(
+        net, a + b
+    ),
+    "a parameter": lambda net, _, a, b: then(net.gamma.abs_(), a * net.gamma),
+}
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_a_network_that_reads_what_it_modifies_in_place_is_copied_with_a_warning(name: str) -> None:
+    network = with_random_parameters(Branches(UNSAFE[name])).requires_grad_(False)
+    images = torch.randn(2, 3, 8, 8)
+    with pytest.warns(graph_passes.NotSimplifiedWarning, match=r"in place .* read elsewhere"):
+        copied = graph_passes.simplify(network)
+    assert isinstance(copied, Branches)
+    assert copied(images).equal(copy.deepcopy(network)(images))
+
+
+SAFE: dict[str, Callable[[Branches, Tensor, Tensor, Tensor], Tensor]] = {
+    "a chain": lambda net, _, a, b: net.last(net.relu(net.norm(a))) + b,
+    "a sum that nothing else reads": lambda net, _, a, b: net.relu(operator.iadd(net.norm(a), b)),
+    "an unread pure function": lambda net, _, a, b: then(a.abs(), a * b),
+    "unread arithmetic of a shape": lambda net, _, a, b: then(operator.iadd(a.shape[2], 1), a * b),
+    "a size that is read again": lambda net, _, a, b: (
+        a.flatten(1) * operator.iadd(a.size(2), 1) + a.size(2)
+    ),
+    "a function that is told to make a copy": lambda net, _, a, b: nn.functional.relu(a, False) + a,
+    "dropout in place": lambda net, _, a, b: net.dropout(a) + a * b,
+    "a concatenation that is modified": lambda net, _, a, b: modified_concatenation(net, a, b),
+    "a concatenation that is modified through a view": lambda net, _, a, b: (
+        concatenation_modified_through_a_view(a, b)
+    ),
+    "one tensor that is modified through a view": lambda net, _, a, b: (
+        nn.Flatten.forward(FLAT, torch.cat([a], 1)).relu_().view_as(b) - a
+    ),
+    "a factor by name": lambda net, _, a, b: torch.mul(a, other=net.gamma) + b,
+    "a factor and a tensor for the result": lambda net, _, a, b: (
+        torch.mul(net.last(a), net.gamma, out=torch.empty_like(b)) + b
+    ),
+    "a LayerNorm of a computed shape": lambda net, _, a, b: nn.functional.layer_norm(
+        a, a.shape[-1:], net.gamma.flatten().repeat(2), net.gamma.flatten().repeat(2)
+    ),
+}
+FLAT = nn.Flatten()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", SAFE)
+def test_a_network_that_reads_only_the_results_is_simplified_alike(name: str) -> None:
+    network = with_random_parameters(Branches(SAFE[name])).requires_grad_(False)
+    simplified_alike(network, torch.randn(2, 3, 8, 8))
+
+
+class Counting(nn.Module):
+    """A network that torch.fx traces as another one: its factor depends on earlier calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 1)
+        self.calls = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        return self.layer(images).mean((2, 3)) * (2 if self.calls > 1 else 1)
+
+
+def test_a_rewritten_network_with_other_logits_is_copied_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = Scaled(nn.Conv2d(3, 4, 1), 4, 1, 1).eval()
+    images = torch.randn(2, 3, 8, 8)
+    before = images.clone()
+
+    def forget(graph_module: fx.GraphModule) -> int:
+        for node in graph_module.graph.find_nodes(op="call_function", target=operator.mul):
+            node.replace_all_uses_with(node.args[0])
+        return 1
+
+    assert isinstance(graph_passes.simplify(network, images), fx.GraphModule)
+    monkeypatch.setattr(graph_passes.identities, "rewrite", forget)
+    with pytest.warns(graph_passes.NotSimplifiedWarning, match=r"differ by .* more than 0\.001"):
+        copied = graph_passes.simplify(network, images)
+    assert isinstance(copied, Scaled)
+    assert images.equal(before)
+
+
+def test_the_comparison_runs_copies_of_the_network() -> None:
+    network = Counting().eval()
+    graph_passes.simplify(network, torch.randn(2, 3, 8, 8))
+    assert network.calls == 0
+
+
+def test_a_rewrite_that_fails_leaves_a_copy_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(graph_module: fx.GraphModule) -> int:
+        raise ValueError("no such call")
+
+    monkeypatch.setattr(graph_passes.permutations, "rewrite", fail)
+    with pytest.warns(graph_passes.NotSimplifiedWarning, match="ValueError: no such call"):
+        assert isinstance(graph_passes.simplify(Residual().eval()), Residual)
 
 
 class Residual(nn.Module):

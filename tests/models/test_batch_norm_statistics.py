@@ -5,12 +5,17 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import Callback, LightningDataModule
 from torch import Tensor, nn
 
 from src.callbacks.averaging import MovingAverage
 from src.models import batch_norm_statistics
-from src.models.batch_norm_statistics import IMAGES, freeze_statistics, reestimate_statistics
+from src.models.batch_norm_statistics import (
+    IMAGES,
+    FrozenStatistics,
+    freeze_statistics,
+    reestimate_statistics,
+)
 from tests.support.tiny_classifier import TinyNet, loader, tiny_network, trainer
 
 
@@ -23,11 +28,72 @@ def test_reestimated_statistics_match_the_current_weights() -> None:
     network[1].running_mean.fill_(99)
     reestimate_statistics(network, images())
     with torch.no_grad():
-        batches = [network[0](batch) for batch in images().split(64)]
+        batches = [network[0](batch) for batch in images().tensor_split(3)]  # of 44 and 43
     means = torch.stack([batch.mean((0, 2, 3)) for batch in batches]).mean(0)
     variances = torch.stack([batch.var((0, 2, 3)) for batch in batches]).mean(0)
     torch.testing.assert_close(network[1].running_mean, means)
     torch.testing.assert_close(network[1].running_var, variances)
+
+
+@pytest.mark.parametrize("count", [2, 63, 64, 65, 66, 129, 193])
+def test_no_batch_is_a_single_image(count: int) -> None:
+    sizes: list[int] = []
+
+    class Noting(nn.Flatten):
+        def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+            sizes.append(len(input))
+            return super().forward(input)
+
+    pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), Noting(), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    reestimate_statistics(pooled, images(count))
+    assert sum(sizes) == count
+    assert max(sizes) - min(sizes) <= 1
+    assert 2 <= min(sizes) <= max(sizes) <= 64
+
+
+class Clocked(TinyNet):
+    """A training of 12 steps whose time is over after a given number of them.
+
+    Args:
+        steps: after which the time is over.
+    """
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(freeze_statistics_fraction=0.5)
+        self.steps = steps
+        self.frozen: list[bool] = []  # by step
+
+    def configure_callbacks(self) -> list[Callback]:
+        return [FrozenStatistics(0.5, lambda: min(1.0, self.global_step / self.steps))]
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        self.frozen.append(not self.network[1].training)
+        return super().training_step(batch, batch_idx)
+
+
+@pytest.mark.parametrize(
+    ("steps", "least", "first"), [(12, 0, 6), (8, 0, 4), (4, 0, 2), (100, 0, 6), (4, 3, 3)]
+)
+def test_statistics_are_frozen_in_the_last_part_of_the_time_or_of_the_steps(
+    steps: int, least: int, first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_norm_statistics, "MIN_STEPS", least)
+    model = Clocked(steps)
+    trainer(tmp_path, max_epochs=4).fit(model, datamodule=Data())
+    assert model.frozen == [step >= first for step in range(12)]
+
+
+def test_statistics_that_the_time_has_frozen_are_not_reestimated_after_a_stop(
+    tmp_path: Path, estimations: list[int]
+) -> None:
+    fit = trainer(tmp_path, max_epochs=1)
+    fit.fit(Clocked(2), datamodule=Data())
+    fit.save_checkpoint(tmp_path / "part.ckpt")
+    estimations.clear()
+    model = Clocked(2)
+    trainer(tmp_path, max_epochs=2).fit(model, datamodule=Data(), ckpt_path=tmp_path / "part.ckpt")
+    assert model.frozen == [True] * 3
+    assert estimations == []
 
 
 def test_each_batch_norm_gets_the_statistics_that_it_sees_in_inference() -> None:

@@ -27,6 +27,7 @@ class Planted:
         equalisable: passed on to the proposals of recipes.
         speedup: how many times as fast the first of two models is; None if nothing may be faster.
         faster: passed on to the proposals of changes that make a model faster.
+        nodes: the most sensitive one first.
         options: of the search.
     """
 
@@ -38,6 +39,7 @@ class Planted:
         equalisable: bool = True,
         speedup: Callable[[Recipe, Recipe], float] | None = None,
         faster: dict[str, Any] | None = None,
+        nodes: Sequence[str] = NODES,
         **options: Any,
     ) -> None:
         self.agreement = agreement
@@ -45,6 +47,7 @@ class Planted:
         self.equalisable = equalisable
         self.compare = speedup
         self.faster = faster or {}
+        self.nodes = list(nodes)
         self.seconds_a_trial = 1.0
         self.now = 100.0
         self.ranked: list[Recipe] = []
@@ -70,7 +73,7 @@ class Planted:
 
     def sensitivity_order(self, recipe: Recipe) -> list[str]:
         self.ranked.append(recipe)
-        return NODES
+        return self.nodes
 
     def search(self) -> Outcome[Recipe, Recipe]:
         outcome = search(self, clock=lambda: self.now, **self.options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from src.backends.onnx import tensors
@@ -83,6 +84,33 @@ def test_a_linear_layers_mean_output_is_that_of_the_float_weights_again(kind: st
     wanted = run(original, drawn).mean(axis=0)
     np.testing.assert_allclose(after.mean(axis=0), wanted, atol=1e-3)
     assert np.abs(before.mean(axis=0) - wanted).max() > 0.1
+
+
+# Shapes that ONNX's Reshape gives to (N, 8, 8, 3); 0 keeps an axis.
+SHAPES = {
+    "an image each": (0, 64, 3),
+    "windows of the images": (-1, 16, 3),
+    "all images in one": (1, -1, 3),
+    "a token each": (-1, 3),
+}
+
+
+@pytest.mark.parametrize("count", [8, 11, 3])  # a batch, one and a part of one, a part of one
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_mean_of_an_input_does_not_depend_on_its_first_axis(name: str, count: int) -> None:
+    """Swin and MaxViT multiply windows: their first axis is longer than the batch."""
+    nodes = [
+        node("Transpose", "images", "last", perm=[0, 2, 3, 1]),
+        node("Reshape", "last shape", "windows"),
+        node("MatMul", "windows weight", "product"),
+        node("GlobalAveragePool", "images", "pooled"),
+        node("Flatten", "pooled", "logits"),
+    ]
+    shape = onnx.numpy_helper.from_array(np.array(SHAPES[name], np.int64), "shape")
+    model = model_of(nodes, {"weight": RANDOM.normal(size=(3, 5))}, 3, [shape])
+    drawn = images(count) + np.arange(count, dtype=np.float32).reshape(-1, 1, 1, 1)
+    means = bias_correction.mean_inputs(model, drawn)
+    np.testing.assert_allclose(means["windows"], drawn.mean(axis=(0, 2, 3)), atol=1e-5)
 
 
 def test_biases_of_layers_in_float_are_not_corrected() -> None:

@@ -46,7 +46,7 @@ def test_equalising_is_tried_only_where_there_is_something_to_equalise(equalisab
     assert (planted.ranked == []) is equalisable
 
 
-@pytest.mark.parametrize("needed", [1, 2, 3, 5, 8, 11, 13, 16])
+@pytest.mark.parametrize("needed", [1, 2, 3, 5, 8, 11, 13, 16, 17, 18, 19])
 def test_the_fewest_nodes_that_keep_the_budget_stay_in_float(needed: int) -> None:
     planted = Planted(lambda recipe: 1.0 if len(recipe.kept_in_float) >= needed else 0.7)
     outcome = planted.search()
@@ -54,10 +54,24 @@ def test_the_fewest_nodes_that_keep_the_budget_stay_in_float(needed: int) -> Non
     counts = [
         len(trial.recipe.kept_in_float) for trial in outcome.trials if trial.recipe.kept_in_float
     ]
-    doubling = [1, 2, 4, 8, 16]
+    doubling = [1, 2, 4, 8, 16, 19]
     end = next(index for index, count in enumerate(doubling) if count >= needed)
     assert counts[: end + 1] == doubling[: end + 1]
     assert len(counts) == len(set(counts)) <= 9
+
+
+@pytest.mark.parametrize("count", range(8))
+def test_any_number_of_nodes_is_searched_up_to_all_but_one(count: int) -> None:
+    for needed in range(1, count + 1):
+        planted = Planted(
+            lambda recipe, needed=needed: 1.0 if len(recipe.kept_in_float) >= needed else 0.7,
+            nodes=NODES[:count],
+        )
+        outcome = planted.search()
+        assert outcome.best.within_budget == (needed < count)
+        if needed < count:
+            assert outcome.best.recipe.kept_in_float == tuple(NODES[:needed])
+        assert all(len(trial.recipe.kept_in_float) < count for trial in outcome.trials)
 
 
 def test_nodes_are_kept_in_float_in_the_closest_recipe() -> None:
@@ -104,7 +118,7 @@ def test_without_a_recipe_within_the_budget_the_closest_is_shipped() -> None:
     assert not outcome.best.within_budget
     assert not outcome.out_of_time
     assert outcome.best.recipe == Recipe("entropy")
-    assert max(len(trial.recipe.kept_in_float) for trial in outcome.trials) == 16 < len(NODES)
+    assert max(len(trial.recipe.kept_in_float) for trial in outcome.trials) == 19 == len(NODES) - 1
 
 
 @pytest.mark.parametrize(("seconds", "tried"), [(0.5, 1), (1.0, 1), (3.5, 4), (6.5, 7)])

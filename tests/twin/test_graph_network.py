@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from src.backends.onnx.runtime import OnnxRuntime
 from src.quantization import target
 from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.recipe import OnnxRecipe
+from src.twin import operator_support
 from src.twin.fake_quantization import FakeQuantization
 from src.twin.graph_network import GraphNetwork, UnknownOperatorError
+from src.twin.operators import OPERATORS
 from tests.twin.conftest import SIZE, quantize, train_a_little
 
 
@@ -121,11 +124,13 @@ def test_an_operator_without_a_gradient_is_refused() -> None:
         GraphNetwork(graph)
 
 
-def graph_of(*nodes: onnx.NodeProto, **constants: list[int]) -> onnx.ModelProto:
-    """Return a graph from ``images`` to ``logits`` with constants of whole numbers."""
+def graph_of(*nodes: onnx.NodeProto, **constants: object) -> onnx.ModelProto:
+    """Return a graph from ``images`` to ``logits``; lists are constants of whole numbers."""
     helper, kind = onnx.helper, onnx.TensorProto
     values = [
-        onnx.numpy_helper.from_array(np.array(value, np.int64), name)
+        onnx.numpy_helper.from_array(
+            value if isinstance(value, np.ndarray) else np.array(value, np.int64), name
+        )
         for name, value in constants.items()
     ]
     ends = [
@@ -140,7 +145,70 @@ def node(operator: str, inputs: str, outputs: str, **attributes: object) -> onnx
     return onnx.helper.make_node(operator, inputs.split(), outputs.split(), **attributes)
 
 
+def drawn(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.1, size=shape).astype(np.float32)
+
+
 GRAPHS = {
+    "convolution of a sequence": graph_of(
+        node("Reshape", "images row", "a"),
+        node("Conv", "a w", "b", kernel_shape=[3], pads=[1, 1]),
+        node("Conv", "b v bias", "c", pads=[2, 1], strides=[2], dilations=[2], group=2),
+        node("Reshape", "c image", "logits"),
+        row=[0, 1, -1],
+        image=[0, 4, 1, -1],
+        w=drawn(2, 1, 3),
+        v=drawn(4, 1, 3),
+        bias=drawn(4),
+    ),
+    "convolution of a volume": graph_of(
+        node("Reshape", "images volume", "a"),
+        node("Conv", "a w", "b"),
+        node("Reshape", "b image", "logits"),
+        volume=[0, 3, 4, 8, 8],
+        image=[0, 2, 1, -1],
+        w=drawn(2, 3, 2, 3, 3),
+    ),
+    "poolings of a sequence": graph_of(
+        node("Reshape", "images row", "a"),
+        node("MaxPool", "a", "b", kernel_shape=[3], pads=[1, 0]),
+        node("AveragePool", "b", "c", kernel_shape=[3], pads=[1, 1], strides=[2]),
+        node("GlobalAveragePool", "c", "d"),
+        node("Reshape", "d image", "logits"),
+        row=[0, 3, -1],
+        image=[0, 3, 1, 1],
+    ),
+    "a maximum with dilations": graph_of(
+        node("MaxPool", "images", "logits", kernel_shape=[2, 3], dilations=[2, 3], pads=[1] * 4)
+    ),
+    "a maximum with a border on one side": graph_of(
+        node("MaxPool", "images", "logits", kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1])
+    ),
+    "a mean whose border counts on one side": graph_of(
+        node(
+            *("AveragePool", "images", "logits"),
+            kernel_shape=[3, 3],
+            pads=[0, 1, 1, 1],
+            count_include_pad=1,
+        )
+    ),
+    "a mean whose border does not count": graph_of(
+        node("AveragePool", "images", "logits", kernel_shape=[3, 3], pads=[1] * 4)
+    ),
+    "no border in words": graph_of(
+        node("Conv", "images w", "a", auto_pad="VALID"),
+        node("MaxPool", "a", "logits", kernel_shape=[2, 2], auto_pad="NOTSET", storage_order=1),
+        w=drawn(2, 3, 3, 3),
+    ),
+    "a matrix of any axis": graph_of(
+        node("Flatten", "images", "a", axis=2),
+        node("Transpose", "a", "b"),
+        node("Flatten", "b", "c", axis=0),
+        node("Reshape", "c image", "logits"),
+        image=[SIZE, SIZE, -1, 3],
+    ),
+    "axes in reverse": graph_of(node("Transpose", "images", "logits")),
+    "a mean of everything": graph_of(node("ReduceMean", "images", "logits")),
     "split by sizes": graph_of(
         node("Split", "images sizes", "a b", axis=1),
         node("Concat", "b a", "logits", axis=1),
@@ -183,3 +251,42 @@ def test_an_operator_computes_what_the_runtime_computes(
     with torch.no_grad():
         logits = GraphNetwork(GRAPHS[name]).eval()(images).numpy()
     np.testing.assert_allclose(logits, expected, atol=1e-6)
+
+
+REFUSED = {
+    "MaxPool with auto_pad=SAME_UPPER": node(
+        "MaxPool", "images", "logits", kernel_shape=[3, 3], auto_pad="SAME_UPPER"
+    ),
+    "Conv with auto_pad=SAME_LOWER": node("Conv", "images w", "logits", auto_pad="SAME_LOWER"),
+    "AveragePool with pads=[0, 0, 1, 1] that are not counted": node(
+        "AveragePool", "images", "logits", kernel_shape=[3, 3], pads=[0, 0, 1, 1]
+    ),
+    "AveragePool with dilations=[2, 2]": node(
+        "AveragePool", "images", "logits", kernel_shape=[3, 3], dilations=[2, 2]
+    ),
+    "MaxPool with kernel_shape=[1, 1, 1, 1]": node(
+        "MaxPool", "images", "logits", kernel_shape=[1, 1, 1, 1]
+    ),
+    "MaxPool with more than one output": node("MaxPool", "images", "logits at", kernel_shape=[3]),
+    "LayerNormalization with stash_type=10": node(
+        "LayerNormalization", "images w", "logits", stash_type=10
+    ),
+    "ReduceMean with noop_with_empty_axes=1": node(
+        "ReduceMean", "images", "logits", noop_with_empty_axes=1
+    ),
+    "Clip with max=6.0": node("Clip", "images", "logits", max=6.0),  # of old operator sets
+    "Squeeze with axes=[1]": node("Squeeze", "images", "logits", axes=[1]),
+    "Split with split=[1, 2]": node("Split", "images sizes", "logits b", split=[1, 2]),
+    "Split with neither sizes nor their number": node("Split", "images", "logits b"),
+    "Gelu with planted=1": node("Gelu", "images", "logits", planted=1),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_operator_that_would_be_computed_otherwise_is_refused(name: str) -> None:
+    with pytest.raises(UnknownOperatorError, match=re.escape(f"no training through {name}")):
+        GraphNetwork(graph_of(REFUSED[name], w=drawn(2, 3, 3, 3), sizes=[1, 2]))
+
+
+def test_the_attributes_that_are_read_are_of_known_operators() -> None:
+    assert set(operator_support._READ) <= set(OPERATORS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torchvision
-from torch import nn
+from torch import Tensor, nn
 
 from src.twin.replacements import ImageBatchNorm, Replacement, find, replaced
 
@@ -46,6 +46,97 @@ def test_a_dropped_gate_leaves_the_image_as_it_is(efficientnet: nn.Module) -> No
 
 def test_both_layouts_of_a_layer_norm_become_a_batch_norm() -> None:
     network = torchvision.models.convnext_tiny(num_classes=3).eval()
+    paths = find(network)["LayerNorm"]
+    student = replaced(network, [Replacement("LayerNorm", "BatchNorm", tuple(paths))], IMAGE)
+    layouts = {part.channels_last for part in student.modules() if isinstance(part, ImageBatchNorm)}
+    assert layouts == {True, False}
+    assert student(IMAGE).shape == (1, 3)
+
+
+class PlainLayerNorm(nn.LayerNorm):
+    """A subclass for channels last, as timm's."""
+
+
+class FirstLayerNorm(nn.LayerNorm):
+    """A subclass for (N, C, H, W), as timm's and torchvision's LayerNorm2d."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        normed: Tensor = super().forward(images.movedim(1, -1))
+        return normed.movedim(-1, 1)
+
+
+class Shifted(nn.LayerNorm):
+    """Computes something else with the same parameters."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        normed: Tensor = super().forward(images) + 1
+        return normed
+
+
+class Normed(nn.Module):
+    """A LayerNorm that gets images (N, 3, H, W) in some shape.
+
+    Args:
+        norm: of the module.
+        shape: of its input, for one image.
+    """
+
+    def __init__(self, norm: nn.LayerNorm, *shape: int) -> None:
+        super().__init__()
+        self.norm, self.shape = norm, shape
+
+    def forward(self, images: Tensor) -> Tensor:
+        normed: Tensor = self.norm(images.reshape(-1, *self.shape[1:]))
+        return normed
+
+    def replaced(self) -> nn.Module:
+        image = torch.zeros(1, 3, 4, 4)
+        with torch.no_grad():
+            self.norm.weight.uniform_(0.5, 1.5)
+        return replaced(self, [Replacement("LayerNorm", "BatchNorm", ("norm",))], image)
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape", "is_last"),
+    [
+        (PlainLayerNorm(3), (1, 4, 4, 3), True),
+        (PlainLayerNorm(4), (1, 4, 3, 4), True),  # both axes have as many channels
+        (FirstLayerNorm(4), (1, 4, 3, 4), False),
+        (FirstLayerNorm(3), (1, 3, 4, 4), False),
+        (nn.LayerNorm(4), (1, 3, 4, 4), True),
+        (PlainLayerNorm(4, bias=False), (1, 3, 4, 4), True),
+    ],
+    ids=str,
+)
+def test_the_layout_of_a_layer_norm_is_that_by_which_it_computes(
+    norm: nn.LayerNorm, shape: tuple[int, ...], is_last: bool
+) -> None:
+    student = Normed(norm, *shape).replaced()
+    part = student.get_submodule("norm")
+    assert isinstance(part, ImageBatchNorm)
+    assert part.channels_last == is_last
+    assert part.norm.weight.equal(norm.weight)
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape", "expected"),
+    [
+        (Shifted(3), (1, 4, 4, 3), "Shifted normalises neither the last nor the second axis"),
+        (FirstLayerNorm(3), (1, 3, 16), "no BatchNorm for an input of 3 axes"),
+        (nn.LayerNorm(3), (1, 2, 2, 4, 3), "no BatchNorm for an input of 5 axes"),
+    ],
+    ids=str,
+)
+def test_a_layer_norm_that_no_batch_norm_can_replace_is_refused(
+    norm: nn.LayerNorm, shape: tuple[int, ...], expected: str
+) -> None:
+    with pytest.raises(ValueError, match=f"no BatchNorm for LayerNorm at 'norm': {expected}"):
+        Normed(norm, *shape).replaced()
+
+
+def test_timms_layer_norms_of_both_layouts_become_batch_norms() -> None:
+    timm = pytest.importorskip("timm")
+    network = timm.create_model("convnext_atto", num_classes=3, conv_mlp=False).eval()
     paths = find(network)["LayerNorm"]
     student = replaced(network, [Replacement("LayerNorm", "BatchNorm", tuple(paths))], IMAGE)
     layouts = {part.channels_last for part in student.modules() if isinstance(part, ImageBatchNorm)}

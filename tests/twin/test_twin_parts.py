@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from src.errors import LightshipError, describe
 from src.run.twin import Validated
 from src.twin import parts, probe
 from src.twin.graph_network import UnknownOperatorError
@@ -22,6 +24,8 @@ from src.twin.validation import agreement, classes
 RELU6 = (Replacement("SiLU", "ReLU6", ("a",)),)
 RELU = (Replacement("SiLU", "ReLU", ("a",)),)
 
+UNKNOWN = UnknownOperatorError("no training through Split")
+
 
 class Making:
     """A making whose survey, probe and graphs are planted.
@@ -31,6 +35,7 @@ class Making:
         calibrated: agreement of the calibrated int8 file.
         unknown: plans whose graph cannot be trained.
         probed: agreement after the probe.
+        error: of a graph that cannot be trained.
     """
 
     def __init__(
@@ -39,16 +44,20 @@ class Making:
         calibrated: float,
         unknown: Sequence[object] = (),
         probed: float = 1.0,
+        error: Exception = UNKNOWN,
     ) -> None:
         self.network = nn.Identity()
         self.options = TwinOptions()
         self.report = lambda *_: None
         self.images = torch.zeros(1)
-        self.unknown, self.probed = unknown, probed
+        self.unknown, self.probed, self.error = unknown, probed, error
         self.probes: list[object] = []
         all_tried = [Surveyed((), 1.0, 1.0), *tried]
         self.survey = SimpleNamespace(
-            run=lambda: all_tried, student=lambda plan: plan, expected=torch.zeros(1)
+            run=lambda: all_tried,
+            student=lambda plan: plan,
+            expected=torch.zeros(1),
+            left_out={},
         )
         validated = Validated(images=100, top1=0.9, agreement=calibrated)
         self.validation = SimpleNamespace(of=lambda _: validated)
@@ -62,7 +71,7 @@ class Making:
 
         def network() -> nn.Module:
             if plan in self.unknown:
-                raise UnknownOperatorError("no training through Split")
+                raise self.error
             return nn.Identity()
 
         yield SimpleNamespace(network=network)
@@ -117,6 +126,38 @@ def test_a_network_whose_graph_cannot_be_trained_is_not_timed() -> None:
         "the network cannot be trained under fake quantization: no training through Split"
     )
     assert len(found.tried) == 1
+
+
+@pytest.mark.usefixtures("probing")
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a shape\nthat does not fit"), TypeError("no"), AttributeError("p")]
+)
+def test_a_graph_that_fails_in_any_way_is_a_reason_in_one_line(error: Exception) -> None:
+    found = chosen(Making([Surveyed(RELU, 1.7, 0.4)], 0.9, unknown=[()], error=error))
+    assert found.reason is not None
+    assert f"fake quantization: {describe(error)}" in found.reason
+    assert "\n" not in found.reason
+    refused = chosen(Making([Surveyed(RELU, 1.7, 0.4)], 0.9, unknown=[RELU], error=error))
+    assert refused.chosen == 0
+    assert refused.tried[1].refused == describe(error)
+
+
+@pytest.mark.usefixtures("probing")
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "full"), MemoryError(), LightshipError("not a mistake")]
+)
+def test_a_failure_of_the_machine_is_no_reason_against_a_twin(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        chosen(Making([Surveyed(RELU, 1.7, 0.4)], 0.9, unknown=[()], error=error))
+
+
+@pytest.mark.usefixtures("probing")
+def test_the_reason_names_the_parts_that_were_left_out() -> None:
+    making = Making([], 0.995)
+    making.survey.left_out["1 LayerNorm by BatchNorm"] = "an input of 5 axes"
+    found = chosen(making)
+    assert found.reason is not None
+    assert "(left out: 1 LayerNorm by BatchNorm: an input of 5 axes)" in found.reason
 
 
 @pytest.mark.usefixtures("probing")

@@ -10,6 +10,7 @@ import pytest
 from src.errors import UsageError
 from src.export.source import Checkpoint
 from src.export.twin import twin_of
+from src.quantization import target
 from src.run.folder import Run
 from src.run.twin import Twin, TwinAccount, Validated
 from src.run.twin_files import TwinFiles
@@ -33,6 +34,7 @@ class Steps:
     def __init__(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         self.run = run
         self.done: list[str] = []
+        self.processors: list[str] = []  # that each training is for
         self.stops = False
         self.reason: str | None = None
         self.chosen = 1
@@ -48,6 +50,7 @@ class Steps:
         name = making.folder("distillation", account.record)
         folder = self.run.own("twin", name)
         self.done.append("resumed" if folder.is_dir() else "trained")
+        self.processors.append(making.choice.processor)
         folder.mkdir(exist_ok=True)
         if self.stops:
             raise KeyboardInterrupt
@@ -101,6 +104,40 @@ def test_a_stopped_making_goes_on_in_its_folder(run: Run, steps: Steps) -> None:
     steps.stops = False
     make(run)
     assert steps.done == ["survey", "trained", "resumed"]
+
+
+@pytest.mark.parametrize("begun", ["vnni", "avx2", "arm"])
+@pytest.mark.parametrize("here", ["vnni", "avx2", "arm"])
+def test_a_making_that_goes_on_keeps_the_types_that_it_was_begun_with(
+    begun: str, here: str, run: Run, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "this_processor", lambda: begun)
+    steps.stops = True
+    with pytest.raises(KeyboardInterrupt):
+        make(run)
+    monkeypatch.setattr(target, "this_processor", lambda: here)
+    steps.stops = False
+    made = make(run)
+    assert steps.done == ["survey", "trained", "resumed"]
+    assert steps.processors == [begun, begun]
+    assert made.processor == begun
+    again = make(run, again=True)
+    assert steps.processors == [begun, begun, here]
+    assert again.processor == here
+
+
+def test_an_old_record_without_a_processor_goes_on_with_this_one(
+    run: Run, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "this_processor", lambda: "arm")
+    lines: list[str] = []
+    checkpoint = Checkpoint.read(run.best_checkpoint)
+    making = Making(run, checkpoint, TwinOptions(), lambda line, *_, **__: lines.append(line))
+    assert making.continuing(record(processor=None)) is making
+    assert making.continuing(record(processor="arm")) is making
+    assert lines == []
+    assert making.continuing(record(processor="vnni")).choice.processor == "vnni"
+    assert "stay those of vnni" in lines[0]
 
 
 def test_again_begins_anew_and_the_plain_command_goes_on_with_it(run: Run, steps: Steps) -> None:
