@@ -10,6 +10,7 @@ from src import formats
 from src.errors import UsageError
 from src.models.architecture import Architecture
 from src.models.classifier import METRICS
+from src.models.metrics import mode_of
 
 _TRAINING_LIMITS = ("max_epochs", "max_steps", "limit_train_batches")  # 0 means no training
 _ABOVE_0 = sys.float_info.min  # the smallest number that is not flushed to 0 as a denormal
@@ -214,7 +215,10 @@ def _check_validation(config: Any) -> None:
 
 
 def _check_monitors(config: Any) -> None:
-    """Refuse a metric that is never logged. Lightning would report it after an epoch only."""
+    """Refuse a metric that is never logged, and a mode that takes its worst value for the best.
+
+    Lightning would report the first after an epoch only, and the second never.
+    """
     schedule = (config.get("lr_scheduler") or {}).get("init_args") or {}
     monitors = {
         "checkpoint.monitor": config.checkpoint.monitor,
@@ -227,6 +231,17 @@ def _check_monitors(config: Any) -> None:
                 expected=f"one of {', '.join(METRICS)}",
                 found=str(monitor),
                 remedy="set for example val/loss",
+            )
+    modes = {"checkpoint": config.checkpoint.mode, "lr_scheduler": schedule.get("mode")}
+    for group, mode in modes.items():
+        monitor = monitors[f"{group}.monitor"]
+        if monitor is not None and mode in {"min", "max"} and mode != mode_of(monitor):
+            comparison = "larger" if mode == "min" else "smaller"
+            raise UsageError(
+                f"{group}.mode",
+                expected=f"{mode_of(monitor)}, for a {comparison} {monitor} is better",
+                found=mode,
+                remedy=f"set {group}.mode={mode_of(monitor)}",
             )
     every = config.trainer.check_val_every_n_epoch
     if str(schedule.get("monitor")).startswith("val/") and every != 1:

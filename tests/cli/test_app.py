@@ -203,6 +203,8 @@ def test_the_export_command_accepts_format_options(
 
 
 FORMATS = f"expected names among {', '.join(formats.names())}; found onnx"
+SGD = ["optimizer=SGD", "optimizer.lr=0.1"]
+PLATEAU = [*SGD, "lr_scheduler=ReduceLROnPlateau", "lr_scheduler.monitor=val/loss"]
 MISTAKES: list[tuple[list[str], str]] = [
     (["model=convnxt"], "model: expected one of convnext_t, densenet121"),
     (["trainer.max_epoch=3"], "did you mean trainer.max_epochs?"),
@@ -226,6 +228,14 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["export.max_accuracy_drop=0.1"], "set benchmark.max_accuracy_drop instead"),
     (["export.enabled=false"], "benchmark.enabled: expected false where export.enabled is"),
     (["benchmark.batch_sizes=[0]"], "benchmark.batch_sizes: expected a positive number; found 0"),
+    (
+        ["checkpoint.monitor=val/loss", "checkpoint.mode=max"],
+        "checkpoint.mode: expected min, for a smaller val/loss is better; found max; set",
+    ),
+    (["checkpoint.monitor=train/loss", "checkpoint.mode=max"], "a smaller train/loss is better"),
+    (["checkpoint.mode=min"], "checkpoint.mode: expected max, for a larger val/top1 is better"),
+    ([*PLATEAU, "lr_scheduler.monitor=val/f1"], "lr_scheduler.mode: expected max, for a larger"),
+    ([*PLATEAU, "lr_scheduler.mode=max"], "lr_scheduler.mode: expected min, for a smaller"),
     (["lr_scheduler=CosineAnnealingLR", "lr_scheduler.T_max=3"], "expected an optimizer"),
     (["optimizer=SGD", "optimizer.lr=0.1", "model.lr=1"], "model.lr: expected no replacement"),
     (["model.layer_decay=1.5"], "model.layer_decay: expected a number from"),
