@@ -23,6 +23,7 @@ from src.callbacks.evaluation import EvaluationTable
 from src.callbacks.export import ExportCallback
 from src.callbacks.finetune import ClassWeights, FinetuneOptions
 from src.callbacks.profiler import ProfilerCallback
+from src.callbacks.resumed_options import ResumedOptions
 from src.callbacks.save_on_signal import StopOnSignal
 from src.cli import (
     default_callbacks,
@@ -192,7 +193,9 @@ class CLI(LightningCLI):
     def _callbacks(self, settings: Any) -> list[Callback]:
         last = LastCheckpoint()
         self._stop_callback = StopOnSignal(last)
+        is_chosen = bool(self.config_init[self.subcommand].get("optimizer"))
         callbacks = [
+            ResumedOptions(optimizer_is_chosen=is_chosen),
             *default_callbacks.as_list(settings["callbacks"]),
             *self._finetuning(),
             *default_callbacks.common_callbacks(
@@ -226,6 +229,9 @@ class CLI(LightningCLI):
         lightning_module: Any, optimizer: torch.optim.Optimizer, lr_scheduler: Any = None
     ) -> Any:
         """Combine a user's optimizer with the user's schedule, or else with warm-up and cosine."""
+        for group in optimizer.param_groups:
+            # ReduceLROnPlateau does not note it: see src/callbacks/resumed_options.py.
+            group.setdefault("initial_lr", group["lr"])
         if lr_scheduler is None:
             return [optimizer], [lightning_module.schedule(optimizer)]
         check_schedule(optimizer, lr_scheduler)
