@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from src.errors import UsageError
 from src.models.architecture import Architecture
 from src.models.classifier import METRICS
 from src.models.metrics import mode_of
+from src.twin.options import TwinOptions
 
 _TRAINING_LIMITS = ("max_epochs", "max_steps", "limit_train_batches")  # 0 means no training
 _ABOVE_0 = sys.float_info.min  # the smallest number that is not flushed to 0 as a denormal
@@ -75,6 +77,7 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
     _check_published_weights(config, args)
     _check_optimizer(config, args)
     _check_finders(config, args)
+    _check_twin(config, args)
     _check_validation(config)
     _check_monitors(config)
     if config.benchmark.enabled:
@@ -191,6 +194,19 @@ def _check_finders(config: Any, args: Sequence[str]) -> None:
                 expected=f"no value beside finetune.{finder}=true, which finds one",
                 found="one",
                 remedy="leave out one of the two",
+            )
+
+
+def _check_twin(config: Any, args: Sequence[str]) -> None:
+    """Refuse options of a twin that is not made, unless they say what is so without them."""
+    defaults = {f"twin.{field.name}": field.default for field in dataclasses.fields(TwinOptions)}
+    for name in [] if config.twin.enabled else _names(args):
+        if name in defaults and config.twin[name.removeprefix("twin.")] != defaults[name]:
+            raise UsageError(
+                name,
+                expected="twin=true beside it, for no twin is made without",
+                found="none",
+                remedy=f"add twin=true, or leave out {name}",
             )
 
 
