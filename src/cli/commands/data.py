@@ -26,7 +26,7 @@ def check(words: Sequence[str]) -> None:
     Raises:
         LightshipError: an image is in more than one split, or a file cannot be read.
     """
-    from src.cli.stage_command import parse_data
+    from src.cli.data_command import parse_data
     from src.data.check.contact_sheet import ContactSheet
     from src.data.check.summary import lines, verdict
     from src.data.check.survey import survey
@@ -34,8 +34,7 @@ def check(words: Sequence[str]) -> None:
     from src.run.folder import Run
     from src.system import atomic_files
 
-    sheets = [word.partition("=")[2] for word in words if word.startswith("sheet=")]
-    rest = [word for word in words if not word.startswith("sheet=")]
+    sheets, rest = _split_sheets(words)
     if {"-h", "--help"} & set(rest):
         print(f"{__doc__}\nsheet=PATH is where the contact sheet goes, by default {SHEET}.")
         return
@@ -46,7 +45,7 @@ def check(words: Sequence[str]) -> None:
             found="nothing",
             remedy="add for example data=image_folder data.root=photos",
         )
-    names_run = len(rest) == 1 and "=" not in rest[0]
+    names_run = len(rest) == 1 and "=" not in rest[0] and not rest[0].startswith("-")
     data = data_of(Run.open(rest[0])) if names_run else parse_data(rest)
     sheet_path = user_path(sheets[-1] if sheets else SHEET, "sheet")
     sheet = ContactSheet(data.class_names, data.preprocessing)
@@ -62,3 +61,18 @@ def check(words: Sequence[str]) -> None:
     problem = verdict(result)
     if problem:
         raise LightshipError(problem)
+
+
+def _split_sheets(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the values of ``sheet=PATH``, ``--sheet=PATH`` or ``--sheet PATH``, and the rest."""
+    sheets, rest = [], []
+    pending = iter(words)
+    for word in pending:
+        name, equals, value = word.partition("=")
+        if word == "--sheet":
+            sheets.append(next(pending, ""))
+        elif equals and name.removeprefix("--") == "sheet":
+            sheets.append(value)
+        else:
+            rest.append(word)
+    return sheets, rest
