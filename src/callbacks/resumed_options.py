@@ -130,8 +130,10 @@ def _of_schedule(schedule: Any, state: Mapping[str, Any]) -> Iterator[_Differenc
         yield _Difference("lr_scheduler", None, type(schedule).__name__)
         return
     # Lightning's ReduceLROnPlateau passes most of its arguments on to that of torch.
-    kinds = type(schedule).__mro__
-    arguments = {name for kind in kinds for name in inspect.signature(kind.__init__).parameters}
+    constructors = [vars(kind).get("__init__") for kind in type(schedule).__mro__]
+    arguments = {
+        name for made in constructors if made for name in inspect.signature(made).parameters
+    }
     for option in sorted(public[0] & arguments - {"last_epoch"}):
         if not _same(state[option], current[option]):
             is_plain = isinstance(state[option], bool | int | float | str)

@@ -91,5 +91,5 @@ def _data_in(file: Path) -> str:
 
 def _options() -> list[str]:
     """Return the names of the options of all data sets."""
-    kinds = [DatasetModule, *DatasetModule.__subclasses__()]
+    kinds = DatasetModule.__subclasses__()
     return [f"{_GROUP}.{name}" for kind in kinds for name in inspect.signature(kind).parameters]
