@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from src.errors import UsageError
+from src.models.metrics import mode_of
 
 
 class _SingleFileCheckpoint(ModelCheckpoint):
@@ -37,20 +38,21 @@ class BestCheckpoint(_SingleFileCheckpoint):
 
     Args:
         monitor: metric that ranks the checkpoints.
-        mode: ``max`` if a larger value is better, ``min`` if a smaller one is.
+        mode: ``max`` if a larger value is better, ``min`` if a smaller one is; by default ``min``
+            for a loss or an error, and ``max`` for any other metric.
         every_n_epochs: epochs between two comparisons.
     """
 
     def __init__(
         self,
         monitor: str = "val/top1",
-        mode: Literal["min", "max"] = "max",
+        mode: Literal["min", "max"] | None = None,
         every_n_epochs: int = 1,
     ) -> None:
         super().__init__(
             filename="best",
             monitor=monitor,
-            mode=mode,
+            mode=mode or mode_of(monitor),
             every_n_epochs=every_n_epochs,
             enable_version_counter=False,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
@@ -92,6 +92,10 @@ class Patience(EarlyStopping):
     Lightning's own would train one more epoch. It checks after each validation, which need not be
     in every epoch.
     """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # The inherited method takes the checkpoint's patience, too.
+        super().load_state_dict({**state_dict, "patience": self.patience})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.wait_count >= self.patience:

@@ -52,10 +52,12 @@ class FindLearningRate(LearningRateFinder):
                 found=str(len(results["loss"])),
                 remedy="set a smaller data.batch_size, more epochs, or model.lr yourself",
             )
-        model.lr = best_rate
+        # The value that is printed: with it a later command goes on from a checkpoint.
+        best_rate = float(f"{best_rate:.2g}")
+        model.lr = model.hparams["lr"] = best_rate
         trainer.strategy.setup_optimizers(trainer)  # with the new rate
         if trainer.is_global_zero:
-            print(f"learning rate found: model.lr={best_rate:.2g}")
+            print(f"learning rate found: model.lr={best_rate}")
 
 
 class FindBatchSize(BatchSizeFinder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -23,6 +22,7 @@ from src.callbacks.evaluation import EvaluationTable
 from src.callbacks.export import ExportCallback
 from src.callbacks.finetune import ClassWeights, FinetuneOptions
 from src.callbacks.profiler import ProfilerCallback
+from src.callbacks.resumed_options import ResumedOptions
 from src.callbacks.save_on_signal import StopOnSignal
 from src.cli import (
     default_callbacks,
@@ -35,7 +35,9 @@ from src.cli import (
 )
 from src.cli.announcement import announce, announce_loaded_weights
 from src.cli.parser import Parser, prefer_integers
+from src.cli.resume_command import as_typed, resume_command
 from src.cli.rollback import RunRollback
+from src.cli.run_lock import RunLock
 from src.cli.run_selection import RunRequest, is_rank_zero, open_run
 from src.cli.schedule_check import check_schedule
 from src.data.dataset_module import DatasetModule
@@ -57,14 +59,14 @@ class CLI(LightningCLI):
     """``fit``, ``validate``, ``test`` and ``predict``, each with all groups of options."""
 
     run: runs.Run | None = None
-    command_line = ""  # as the user typed it
+    argv: Sequence[str] = ()  # the command line as the user typed it
     on_run: ClassVar[Callable[[runs.Run], object] | None] = None  # called before training
     _stop_callback: StopOnSignal | None = None
     _arguments: Sequence[str] = ()  # of the command line, translated by the grammar
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._rollback = RunRollback()
-        with self._one_line_option_errors(), self._rollback.on_failure():
+        with self._one_line_option_errors(), RunLock() as self._lock, self._rollback.on_failure():
             super().__init__(*args, **kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -135,20 +137,15 @@ class CLI(LightningCLI):
         return trainer
 
     def _open_run(self, root: Path) -> None:
-        """Make or find the run folder, and replace ``best`` and ``last`` by a path in it."""
+        """Make or find the run folder, and replace its name in ``ckpt_path`` by a file in it."""
         config = self.config_init[self.subcommand]
         trial = bool(config.trainer.fast_dev_run)
         subcommand = str(self.subcommand)
         request = RunRequest(root, self.model, subcommand, config.ckpt_path, is_trial=trial)
-        self.run = open_run(request, self._rollback)
-        if self.run and config.ckpt_path in {"best", "last"}:
-            best = config.ckpt_path == "best"
-            path = self.run.best_checkpoint if best else self.run.last_checkpoint
-            if is_rank_zero():
-                print(f"ckpt_path={config.ckpt_path} is {path}")
-            config.ckpt_path = str(path)
-            if self.subcommand == "fit":
-                self._rollback.resumes(self.run)
+        selected = open_run(request, self._rollback, self._lock)
+        self.run = selected.run
+        if selected.checkpoint is not None:
+            config.ckpt_path = str(selected.checkpoint)
         # A config.yaml may exist: the run folder is created early, or training resumes in it.
         self.save_config_kwargs = {"overwrite": True}
         if self.subcommand != "fit":
@@ -187,13 +184,15 @@ class CLI(LightningCLI):
             return ""
         if not self.run.last_checkpoint.is_file():
             return "no checkpoint is saved yet"
-        suffix = "" if self.command_line.endswith(" ckpt_path=last") else " ckpt_path=last"
-        return f"go on with: {self.command_line}{suffix}"
+        found = {"model.lr": self.model.lr, "data.batch_size": self.datamodule.batch_size}
+        return f"go on with: {resume_command(self.argv, self.run, self._options(), found)}"
 
     def _callbacks(self, settings: Any) -> list[Callback]:
         last = LastCheckpoint()
         self._stop_callback = StopOnSignal(last)
+        is_chosen = bool(self.config_init[self.subcommand].get("optimizer"))
         callbacks = [
+            ResumedOptions(optimizer_is_chosen=is_chosen),
             *default_callbacks.as_list(settings["callbacks"]),
             *self._finetuning(),
             *default_callbacks.common_callbacks(
@@ -227,6 +226,9 @@ class CLI(LightningCLI):
         lightning_module: Any, optimizer: torch.optim.Optimizer, lr_scheduler: Any = None
     ) -> Any:
         """Combine a user's optimizer with the user's schedule, or else with warm-up and cosine."""
+        for group in optimizer.param_groups:
+            # ReduceLROnPlateau does not note it: see src/callbacks/resumed_options.py.
+            group.setdefault("initial_lr", group["lr"])
         if lr_scheduler is None:
             return [optimizer], [lightning_module.schedule(optimizer)]
         check_schedule(optimizer, lr_scheduler)
@@ -241,7 +243,7 @@ class CLI(LightningCLI):
             return
         if self.run is not None:
             self.run.remove_unfinished()
-            atomic_files.write_text(self.run.command, f"{self.command_line}\n")
+            atomic_files.write_text(self.run.command, f"{as_typed(self.argv)}\n")
             started_in.note(self.run, Path.cwd())
             run_splits.store(data, self.run)
             on_run = type(self).on_run
@@ -286,7 +288,7 @@ def main(argv: Sequence[str], on_run: Callable[[runs.Run], object] | None = None
     # Activations and optimizer states drift into denormal numbers. Processors compute with these
     # slowly, and they do not affect the result.
     torch.set_flush_denormal(True)
-    CLI.command_line = shlex.join(["python", "-m", "src.train", *argv])
+    CLI.argv = argv
     CLI.on_run = on_run
     CLI(
         Classifier,

@@ -38,7 +38,7 @@ _MODEL = "model"
 
 
 @dataclass
-class _SortedArguments:
+class SortedArguments:
     """The arguments of a command line, sorted by kind."""
 
     groups: dict[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ def translate(argv: Sequence[str], configs: Path) -> list[str]:
         return ["--help"]
     subcommand, words = _split_subcommand(argv)
     require_plain(words)
-    arguments = _sort(words, configs)
+    arguments = sort_arguments(words, configs)
     _choose_architecture(arguments, configs)
     files = [configs / "train.yaml"]
     chosen = {*arguments.groups, *_groups_with_a_class(arguments)}
@@ -82,7 +82,7 @@ def _rank(group: str) -> int:
     return 2 if group in _SWITCHES else int(group == _EXPERIMENT)
 
 
-def _choose_architecture(arguments: _SortedArguments, configs: Path) -> None:
+def _choose_architecture(arguments: SortedArguments, configs: Path) -> None:
     """Replace ``model=LIBRARY/NAME`` by its recipe and its name as an option."""
     model = arguments.groups.get(_MODEL, "")
     if families.is_of_library(model):
@@ -198,8 +198,20 @@ def _split_subcommand(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
     return "fit", argv
 
 
-def _sort(argv: Sequence[str], configs: Path) -> _SortedArguments:
-    arguments = _SortedArguments()
+def sort_arguments(
+    argv: Sequence[str], configs: Path, help_command: str = "python -m src.train --help"
+) -> SortedArguments:
+    """Sort ``group=name``, ``a.b=value``, ``--a.b=value``, ``--a.b value`` and ``--config FILE``.
+
+    Args:
+        argv: the arguments, without the program's name and the subcommand.
+        configs: the folder of configuration files.
+        help_command: prints the options; a message mentions it.
+
+    Raises:
+        UsageError: an argument is of no such form.
+    """
+    arguments = SortedArguments()
     pending = iter(argv)
     for word in pending:
         if word in {"--config", "-c"}:
@@ -211,11 +223,13 @@ def _sort(argv: Sequence[str], configs: Path) -> _SortedArguments:
             if "=" not in word and word not in _FLAGS:
                 arguments.rest += [value for value in [next(pending, None)] if value is not None]
         else:
-            _add_short_form(word, arguments, configs)
+            _add_short_form(word, arguments, configs, help_command)
     return arguments
 
 
-def _add_short_form(word: str, arguments: _SortedArguments, configs: Path) -> None:
+def _add_short_form(
+    word: str, arguments: SortedArguments, configs: Path, help_command: str
+) -> None:
     """Add ``group=name`` or ``a.b=value``."""
     name, equals, value = word.partition("=")
     if not equals or not name:
@@ -223,7 +237,7 @@ def _add_short_form(word: str, arguments: _SortedArguments, configs: Path) -> No
             "command line",
             expected="group=name, a.b=value or --option value",
             found=word,
-            remedy="see python -m src.train --help",
+            remedy=f"see {help_command}",
         )
     if (configs / name).is_dir():
         arguments.groups[name] = value
@@ -250,7 +264,7 @@ def preset(configs: Path, group: str, name: str) -> Path:
     return configs / group / f"{name}.yaml"
 
 
-def _groups_with_a_class(arguments: _SortedArguments) -> set[str]:
+def _groups_with_a_class(arguments: SortedArguments) -> set[str]:
     """Return the default groups for which the user's own files or options choose a class."""
     chosen = {
         group

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,8 @@ from src import formats
 from src.errors import UsageError
 from src.models.architecture import Architecture
 from src.models.classifier import METRICS
+from src.models.metrics import mode_of
+from src.twin.options import TwinOptions
 
 _TRAINING_LIMITS = ("max_epochs", "max_steps", "limit_train_batches")  # 0 means no training
 _ABOVE_0 = sys.float_info.min  # the smallest number that is not flushed to 0 as a denormal
@@ -74,6 +77,7 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
     _check_published_weights(config, args)
     _check_optimizer(config, args)
     _check_finders(config, args)
+    _check_twin(config, args)
     _check_validation(config)
     _check_monitors(config)
     if config.benchmark.enabled:
@@ -193,6 +197,19 @@ def _check_finders(config: Any, args: Sequence[str]) -> None:
             )
 
 
+def _check_twin(config: Any, args: Sequence[str]) -> None:
+    """Refuse options of a twin that is not made, unless they say what is so without them."""
+    defaults = {f"twin.{field.name}": field.default for field in dataclasses.fields(TwinOptions)}
+    for name in [] if config.twin.enabled else _names(args):
+        if name in defaults and config.twin[name.removeprefix("twin.")] != defaults[name]:
+            raise UsageError(
+                name,
+                expected="twin=true beside it, for no twin is made without",
+                found="none",
+                remedy=f"add twin=true, or leave out {name}",
+            )
+
+
 def _check_validation(config: Any) -> None:
     """Refuse options that need validations if there are none."""
     if config.trainer.limit_val_batches != 0:
@@ -214,7 +231,10 @@ def _check_validation(config: Any) -> None:
 
 
 def _check_monitors(config: Any) -> None:
-    """Refuse a metric that is never logged. Lightning would report it after an epoch only."""
+    """Refuse a metric that is never logged, and a mode that takes its worst value for the best.
+
+    Lightning would report the first after an epoch only, and the second never.
+    """
     schedule = (config.get("lr_scheduler") or {}).get("init_args") or {}
     monitors = {
         "checkpoint.monitor": config.checkpoint.monitor,
@@ -227,6 +247,17 @@ def _check_monitors(config: Any) -> None:
                 expected=f"one of {', '.join(METRICS)}",
                 found=str(monitor),
                 remedy="set for example val/loss",
+            )
+    modes = {"checkpoint": config.checkpoint.mode, "lr_scheduler": schedule.get("mode")}
+    for group, mode in modes.items():
+        monitor = monitors[f"{group}.monitor"]
+        if monitor is not None and mode in {"min", "max"} and mode != mode_of(monitor):
+            comparison = "larger" if mode == "min" else "smaller"
+            raise UsageError(
+                f"{group}.mode",
+                expected=f"{mode_of(monitor)}, for a {comparison} {monitor} is better",
+                found=mode,
+                remedy=f"set {group}.mode={mode_of(monitor)}",
             )
     every = config.trainer.check_val_every_n_epoch
     if str(schedule.get("monitor")).startswith("val/") and every != 1:

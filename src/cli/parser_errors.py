@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
-from src.cli.grammar import nearest
+from src.cli.suggestions import suggest
 from src.errors import LightshipError, UsageError, describe, lightship_error_in, one_line
 from src.system import library_errors
 
@@ -139,7 +139,7 @@ def _wrong_value(message: str, key: str, see_help: str) -> UsageError:
 def _unknown(
     name: str, options: Iterable[str], see_help: str, owner: str | None = None
 ) -> UsageError:
-    close = nearest(name, options)
+    close = suggest(name, options)
     return UsageError(
         name,
         expected=f"an option of {owner}" if owner else "an option that exists",

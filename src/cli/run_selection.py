@@ -8,6 +8,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.cli.rollback import RunRollback
+from src.cli.run_lock import RunLock
 from src.errors import UsageError
 from src.export.source import Checkpoint
 from src.models.classifier import Classifier
@@ -23,7 +24,7 @@ class RunRequest:
         root: ``trainer.default_root_dir``.
         model: the model of the command.
         subcommand: fit, validate, test or predict.
-        ckpt_path: best, last, the path of a checkpoint, or None.
+        ckpt_path: best, last, the path of a checkpoint or of a run's folder, or None.
         is_trial: True with ``trainer.fast_dev_run``, which keeps nothing.
     """
 
@@ -34,43 +35,75 @@ class RunRequest:
     is_trial: bool
 
 
-def open_run(request: RunRequest, rollback: RunRollback) -> Run | None:
-    """Return a new run folder, or the newest one with the checkpoint that ``ckpt_path`` names.
+@dataclass(frozen=True)
+class Selection:
+    """The run that a command works in, and the checkpoint that it starts from.
 
-    Return None for a trial, in processes other than rank 0, and for a checkpoint outside all runs,
-    which is only read.
+    Args:
+        run: None for a trial, in processes other than rank 0, and for a checkpoint outside all
+            runs, which is only read.
+        checkpoint: that of ``run`` if ``ckpt_path`` names a run and no file.
+    """
+
+    run: Run | None
+    checkpoint: Path | None = None
+
+
+def open_run(request: RunRequest, rollback: RunRollback, lock: RunLock) -> Selection:
+    """Return a new run folder, or the run that ``ckpt_path`` names, and lock it for a training.
 
     Raises:
-        UsageError: there is no such run or checkpoint, or it does not fit the model.
+        UsageError: there is no such run or checkpoint, it does not fit the model, or another
+            process trains the run.
     """
-    root, ckpt_path = request.root, request.ckpt_path
-    if ckpt_path in {"best", "last"}:
-        return _newest_with(root, ckpt_path, request.model)
-    if ckpt_path is None and request.subcommand != "fit":
+    ckpt_path, is_fit = request.ckpt_path, request.subcommand == "fit"
+    if ckpt_path is None and not is_fit:
         raise UsageError(
             "ckpt_path",
             expected="best, last or a checkpoint's path, for new weights know nothing",
             found="nothing",
             remedy="add ckpt_path=best",
         )
+    if ckpt_path in {"best", "last"}:
+        run = _newest_with(request.root, ckpt_path, request.model)
+        checkpoint = run.best_checkpoint if ckpt_path == "best" else run.last_checkpoint
+        return _resumed(request, run, checkpoint, rollback, lock)
+    if ckpt_path is not None and Path(ckpt_path).is_dir():
+        run = Run.of(ckpt_path)
+        checkpoint = run.last_checkpoint if is_fit else run.exported_checkpoint
+        if checkpoint.is_file() and run.config.is_file():
+            return _resumed(request, run, checkpoint, rollback, lock)
     if ckpt_path is not None:
         if not Path(ckpt_path).is_file():
+            kind = "run with checkpoints/last.ckpt" if Path(ckpt_path).is_dir() else "file"
             raise UsageError(
                 "ckpt_path",
-                expected="best, last or a checkpoint's path",
-                found=f"{ckpt_path}, which is no file",
+                expected="best, last or a checkpoint's path, or the folder of a run",
+                found=f"{ckpt_path}, which is no {kind}",
                 remedy="see lightning_logs/",
             )
         _require_fitting(Path(ckpt_path), request.model)
-        if request.subcommand != "fit":
-            return runs.containing(Path(ckpt_path))
-    if request.is_trial:
-        return None
-    if not is_rank_zero():
-        return None  # rank 0 creates the folder and broadcasts its path
-    run = runs.create(root, request.model.name)
+        if not is_fit:
+            return Selection(runs.containing(Path(ckpt_path)))
+    if request.is_trial or not is_rank_zero():
+        return Selection(None)  # rank 0 creates the folder and broadcasts its path
+    run = runs.create(request.root, request.model.name)
     rollback.created(run)
-    return run
+    lock.take(run)
+    return Selection(run)
+
+
+def _resumed(
+    request: RunRequest, run: Run, checkpoint: Path, rollback: RunRollback, lock: RunLock
+) -> Selection:
+    _require_fitting(checkpoint, request.model)
+    if request.subcommand == "fit":
+        if is_rank_zero() and not request.is_trial:
+            lock.take(run)
+        rollback.resumes(run)
+    if is_rank_zero():
+        print(f"ckpt_path={request.ckpt_path} is {checkpoint}")
+    return Selection(run, checkpoint)
 
 
 def is_rank_zero() -> bool:
@@ -87,7 +120,6 @@ def _newest_with(root: Path, ckpt_path: str, model: Classifier) -> Run:
             found=f"none in {root / runs.LOG_FOLDER / model.name}",
             remedy="train without ckpt_path first, or name the file",
         )
-    _require_fitting(run.folder / "checkpoints" / f"{ckpt_path}.ckpt", model)
     return run
 
 

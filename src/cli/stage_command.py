@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import yaml
 from jsonargparse import ArgumentParser
@@ -19,9 +19,6 @@ from src.errors import UsageError, one_line
 from src.run.folder import Run
 from src.system import safe_yaml
 from src.system.paths import expand_all, user_path
-
-if TYPE_CHECKING:
-    from src.data.dataset_module import DatasetModule
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -33,45 +30,25 @@ _FLAGS = {"-h", "--help"}  # options that take no value
 _SHORT = {"-o": "--output", "--with": "--other_version"}
 
 
-class _Parser(ArgumentParser):
+class StageParser(ArgumentParser):
     """jsonargparse's parser with one-line errors.
 
     Args:
         needed: words without which ``--help`` is that of another command, with a space at the end.
+        suggested: names of options that the parser knows after the choice of a class.
         options: those of ``ArgumentParser``.
     """
 
-    def __init__(self, *, needed: str = "", **options: Any) -> None:
+    def __init__(self, *, needed: str = "", suggested: Sequence[str] = (), **options: Any) -> None:
         super().__init__(**options)
+        self.suggested = suggested
         self.help_command = f"{self.prog} {needed}--help"
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:
             super().error(message, ex)
-        options = [action.dest for action in self._actions]
+        options = [*(action.dest for action in self._actions), *self.suggested]
         raise parser_errors.from_parser(message, options, help_command=self.help_command) from ex
-
-
-def parse_data(words: Sequence[str]) -> DatasetModule:
-    """Return the data set of ``data=name data.option=value ...``, as in training.
-
-    Raises:
-        UsageError: an argument is wrong.
-    """
-    from src.data.dataset_module import DatasetModule  # imports Lightning, which few commands need
-
-    parser = _Parser(prog="python -m src.data", allow_abbrev=False)
-    parser.add_argument("--config", action="config")
-    parser.add_subclass_arguments(DatasetModule, "data", required=True)
-    groups = [word for word in words if word.startswith("data=")] or ["data="]
-    files = [grammar.preset(CONFIGS, "data", word.partition("=")[2]) for word in groups]
-    rest = [word if word.startswith("-") else f"--{word}" for word in words if word not in groups]
-    config = expand_all(parser.parse_args([*(f"--config={file}" for file in files), *rest]))
-    with warnings.catch_warnings():
-        # jsonargparse 4.40 lacks the successor of instantiate_classes.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        module: DatasetModule = parser.instantiate_classes(config).data
-    return module
 
 
 def parse(
@@ -133,7 +110,7 @@ def _parse(
     operand: str | None,
     needed: str = "",
 ) -> tuple[Run, list[str], Options]:
-    parser = _Parser(
+    parser = StageParser(
         needed=needed, prog=f"python -m src.{stage}", description=description, allow_abbrev=False
     )
     parser.add_argument("run", type=str, metavar="RUN", help="the run's folder")

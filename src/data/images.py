@@ -149,10 +149,14 @@ class ImageDataModule(LightningDataModule):
         Yields:
             images (n, 3, H, W) and labels (n,), n <= ``batch_size``.
         """
-        loader = DataLoader(
-            self.dataset(split), batch_size=batch_size, num_workers=self.num_workers
+        batches = loader(
+            self.dataset(split),
+            self.num_workers,
+            batch_size=batch_size,
+            persistent_workers=False,
+            pin_memory=False,
         )
-        for images, labels in loader:
+        for images, labels in batches:
             yield images.numpy(), labels.numpy()
 
     def calibration_images(self, count: int) -> Tensor:

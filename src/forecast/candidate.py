@@ -32,7 +32,7 @@ SHORT_TRAINING = (
     "export.preflight=false",
     # Without selection images no recipe of int8 is searched: there is no accuracy to keep yet.
     "export.judging_images=0",
-    # A twin is of trained weights.
+    # A twin is of trained weights, so all options of twins are refused.
     "twin.enabled=false",
 )
 
@@ -135,7 +135,7 @@ def requests_of(words: Sequence[str], default_model: str) -> list[Request]:
     own = {word.partition("=")[0] for word in (*SHORT_TRAINING, *_FIXED)}
     for word in words:
         name = word.lstrip("-").partition("=")[0]
-        if name in own:
+        if name in own or name.startswith("twin."):
             raise UsageError(
                 name,
                 expected="it to be left out, because a forecast sets it",

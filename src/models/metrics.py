@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Literal
+
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
@@ -16,3 +19,13 @@ def classification_metrics(num_classes: int, prefix: str) -> MetricCollection:
         },
         prefix=prefix,
     )
+
+
+def mode_of(metric: str) -> Literal["min", "max"]:
+    """Return the better end of a metric: ``min`` of a loss or an error, ``max`` of any other.
+
+    Args:
+        metric: its name, such as ``val/loss``.
+    """
+    words = re.split(r"[^a-z]+", metric.rpartition("/")[2].lower())
+    return "min" if {"loss", "error"} & set(words) else "max"

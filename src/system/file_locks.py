@@ -44,6 +44,18 @@ def try_lock_exclusive(descriptor: int) -> bool:
         return False
 
 
+def take_exclusive(descriptor: int) -> bool:
+    """Take an exclusive lock on a file or folder, if the file system has locks.
+
+    Return False if another process holds it. Without locks in the file system return True.
+    """
+    try:
+        _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # some network disks report the latter
+        return False
+    return True
+
+
 def _flock(descriptor: int, operation: int) -> bool:
     """Call flock(2). Return False if the file system has no locks."""
     try:

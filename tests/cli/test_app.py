@@ -203,6 +203,8 @@ def test_the_export_command_accepts_format_options(
 
 
 FORMATS = f"expected names among {', '.join(formats.names())}; found onnx"
+SGD = ["optimizer=SGD", "optimizer.lr=0.1"]
+PLATEAU = [*SGD, "lr_scheduler=ReduceLROnPlateau", "lr_scheduler.monitor=val/loss"]
 MISTAKES: list[tuple[list[str], str]] = [
     (["model=convnxt"], "model: expected one of convnext_t, densenet121"),
     (["trainer.max_epoch=3"], "did you mean trainer.max_epochs?"),
@@ -226,6 +228,14 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["export.max_accuracy_drop=0.1"], "set benchmark.max_accuracy_drop instead"),
     (["export.enabled=false"], "benchmark.enabled: expected false where export.enabled is"),
     (["benchmark.batch_sizes=[0]"], "benchmark.batch_sizes: expected a positive number; found 0"),
+    (
+        ["checkpoint.monitor=val/loss", "checkpoint.mode=max"],
+        "checkpoint.mode: expected min, for a smaller val/loss is better; found max; set",
+    ),
+    (["checkpoint.monitor=train/loss", "checkpoint.mode=max"], "a smaller train/loss is better"),
+    (["checkpoint.mode=min"], "checkpoint.mode: expected max, for a larger val/top1 is better"),
+    ([*PLATEAU, "lr_scheduler.monitor=val/f1"], "lr_scheduler.mode: expected max, for a larger"),
+    ([*PLATEAU, "lr_scheduler.mode=max"], "lr_scheduler.mode: expected min, for a smaller"),
     (["lr_scheduler=CosineAnnealingLR", "lr_scheduler.T_max=3"], "expected an optimizer"),
     (["optimizer=SGD", "optimizer.lr=0.1", "model.lr=1"], "model.lr: expected no replacement"),
     (["model.layer_decay=1.5"], "model.layer_decay: expected a number from"),
@@ -233,6 +243,11 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["finetune.patience=-1"], "finetune.patience: expected a number of epochs, or 0"),
     (["finetune.pacience=1"], "did you mean finetune.patience?"),
     (["finetune.find_lr=true", "model.lr=1"], "expected no value beside finetune.find_lr"),
+    (["epochs=3"], "did you mean trainer.max_epochs?"),
+    (["--lr", "0.1"], "did you mean model.lr?"),
+    (["twin.epochs=3"], "twin.epochs: expected twin=true beside it, for no twin is made without"),
+    (["--twin.seed", "3", "twin.enabled=false"], "twin.seed: expected twin=true beside it"),
+    (["twin=true", "twin.epoch=3"], "did you mean twin.epochs?"),
     (["data.mixup=-1"], "data.mixup: expected the alpha of a beta distribution"),
     (["data.crop_share=2"], "data.crop_share: expected a share above 0"),
     (["data.balance=even"], "data.balance: expected one of none, weights, sampler"),

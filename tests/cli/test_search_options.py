@@ -114,6 +114,7 @@ def test_an_option_twice_is_refused() -> None:
         "benchmark.enabled=false",
         "twin=true",
         "twin.enabled=true",
+        "twin.epochs=3",
         "finetune.patience=3",
         "trainer.max_steps=3",
         "trainer.max_time=00:01:00:00",

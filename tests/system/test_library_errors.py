@@ -133,10 +133,11 @@ def test_a_refused_option_leaves_a_resumed_run_unchanged(
     run_command(lambda: app.main([*SHORT, "trainer.max_epochs=1"]))
     run = Run(Path("lightning_logs/resnet34/version_0").resolve())
     before = (run.config.read_bytes(), run.command.read_bytes())
-    assert train("trainer.val_check_interval=1000", "ckpt_path=last") == UsageError.exit_code
-    assert (run.config.read_bytes(), run.command.read_bytes()) == before
-    assert run.best_checkpoint.is_file()
-    assert error_line(capsys).startswith("error: trainer.val_check_interval: ")
+    for word in ("trainer.val_check_interval=1000", "model.lr=0.5"):
+        assert train(word, "ckpt_path=last") == UsageError.exit_code
+        assert (run.config.read_bytes(), run.command.read_bytes()) == before
+        assert run.best_checkpoint.is_file()
+        assert error_line(capsys).startswith(f"error: {word.partition('=')[0]}: ")
 
 
 def wrong_shapes(*_: Any) -> Any:

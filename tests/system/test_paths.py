@@ -21,7 +21,8 @@ from src.bundle.options import BundleOptions
 from src.cli import grammar
 from src.cli.commands.compare import main as compare
 from src.cli.commands.data import check
-from src.cli.stage_command import parse, parse_data, parse_with_operands
+from src.cli.data_command import parse_data
+from src.cli.stage_command import parse, parse_with_operands
 from src.data.cache.policy import Cache
 from src.data.dataset_module import DatasetModule
 from src.data.datasets.cifar10 import CIFAR10Data

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from src.callbacks.lr_and_batch_size_finders import FindLearningRate
 from src.cli import app, option_conflicts
 from src.cli.entry_point import run_command
 from src.report.sections.footnotes import footnotes
@@ -98,6 +101,36 @@ def test_a_training_of_zero_epochs_exports_its_initial_weights_and_can_resume() 
     train("trainer.max_epochs=1", "ckpt_path=last")
     assert step_of(run.exported_checkpoint) == 2
     assert run.read_manifest().checkpoint.path == "checkpoints/best.ckpt"
+
+
+def find_at_once(_: FindLearningRate, trainer: Any, pl_module: Any) -> None:
+    """Stand in for the search of a learning rate, which takes a hundred steps."""
+    pl_module.lr = 0.003
+    trainer.strategy.setup_optimizers(trainer)
+
+
+@pytest.mark.slow
+def test_the_printed_command_goes_on_with_the_stopped_run_and_the_rate_that_was_found(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(FindLearningRate, "on_fit_start", find_at_once)
+    callback = "trainer.callbacks=tests.support.failing_callbacks.PressCtrlC"
+    with pytest.raises(SystemExit) as ended:
+        train("finetune.find_lr=true", "export.enabled=false", callback)
+    assert ended.value.code == 128 + signal.SIGINT
+    printed = capsys.readouterr().err.strip().splitlines()[-1]
+    words = shlex.split(printed.partition("; go on with: ")[2])[3:]
+    assert words[-2:] == ["model.lr=0.003", "ckpt_path=last"]
+    # Another training has begun in the meantime.
+    run = Run(elsewhere / "lightning_logs" / "resnet34" / "version_0")
+    newer = Run(run.folder.with_name("version_1"))
+    shutil.copytree(run.folder, newer.folder)
+    before = newer.last_checkpoint.read_bytes()
+    words[-1] = "ckpt_path=lightning_logs/resnet34/version_0"
+    run_command(lambda: app.main(words))
+    assert (step_of(run.last_checkpoint), newer.last_checkpoint.read_bytes()) == (4, before)
+    assert len(list(run.folder.parent.iterdir())) == 2
+    assert run.read_config()["model"]["init_args"]["lr"] == 0.003
 
 
 NOTICES: list[tuple[list[str], bool, list[str]]] = [

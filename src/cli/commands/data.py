@@ -28,7 +28,8 @@ def check(words: Sequence[str]) -> None:
     Raises:
         LightshipError: an image is in more than one split, or a file cannot be read.
     """
-    from src.cli.stage_command import data_paths, parse_data
+    from src.cli.data_command import parse_data, place_of_run
+    from src.cli.stage_command import data_paths
     from src.data.check.contact_sheet import ContactSheet
     from src.data.check.summary import lines, verdict
     from src.data.check.survey import survey
@@ -36,8 +37,7 @@ def check(words: Sequence[str]) -> None:
     from src.run.folder import Run
     from src.system import atomic_files
 
-    sheets = [word.partition("=")[2] for word in words if word.startswith("sheet=")]
-    rest = [word for word in words if not word.startswith("sheet=")]
+    sheets, rest = _split_sheets(words)
     if {"-h", "--help"} & set(rest):
         print(f"{__doc__}\nsheet=PATH is where the contact sheet goes, by default {SHEET}.")
         return
@@ -48,15 +48,9 @@ def check(words: Sequence[str]) -> None:
             found="nothing",
             remedy="add for example data=image_folder data.root=photos",
         )
-    runs = [word for word in rest if "=" not in word and not word.startswith("-")]
-    moved = dict(
-        word.lstrip("-").removeprefix("data.").split("=", 1)
-        for word in rest
-        if word.lstrip("-").startswith(("data.root=", "data.file="))
-    )
-    if len(runs) == 1 and len(rest) == 1 + len(moved):
-        run = dataclasses.replace(Run.open(runs[0]), data_paths=data_paths(moved))
-        data = data_of(run)
+    if named := place_of_run(rest):
+        folder, moved = named
+        data = data_of(dataclasses.replace(Run.open(folder), data_paths=data_paths(moved)))
     else:
         data = parse_data(rest)
     sheet_path = user_path(sheets[-1] if sheets else SHEET, "sheet")
@@ -73,3 +67,18 @@ def check(words: Sequence[str]) -> None:
     problem = verdict(result)
     if problem:
         raise LightshipError(problem)
+
+
+def _split_sheets(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the values of ``sheet=PATH``, ``--sheet=PATH`` or ``--sheet PATH``, and the rest."""
+    sheets, rest = [], []
+    pending = iter(words)
+    for word in pending:
+        name, equals, value = word.partition("=")
+        if word == "--sheet":
+            sheets.append(next(pending, ""))
+        elif equals and name.removeprefix("--") == "sheet":
+            sheets.append(value)
+        else:
+            rest.append(word)
+    return sheets, rest

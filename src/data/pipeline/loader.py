@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import weakref
+from multiprocessing.util import Finalize
 from types import FrameType
 from typing import Any
 
@@ -14,6 +16,28 @@ from src.data.pipeline.dataset import TransformedDataset
 from src.data.pipeline.samplers import EvaluationBatchSampler
 
 _GRACE_SECONDS = 30
+_BEFORE_QUEUES_CLOSE = 11  # multiprocessing closes its queues with priority 10
+_ending_at_exit: weakref.WeakSet[Any] = weakref.WeakSet()  # iterators with worker processes
+
+
+class _Loader(DataLoader[tuple[Tensor, int]]):
+    """DataLoader whose worker processes end before multiprocessing terminates them at exit.
+
+    A command that was stopped holds its iterators until then, and SIGTERM ends a worker only after
+    its time of grace: see :func:`outlast_signals`.
+    """
+
+    def __iter__(self) -> Any:
+        iterator = super().__iter__()
+        if self.num_workers and iterator not in _ending_at_exit:
+            _ending_at_exit.add(iterator)
+            Finalize(
+                iterator,
+                _end_workers,
+                args=(weakref.ref(iterator),),
+                exitpriority=_BEFORE_QUEUES_CLOSE,
+            )
+        return iterator
 
 
 def loader(
@@ -26,14 +50,12 @@ def loader(
         workers: number of processes that load images; 0 to load them in this process.
         options: further arguments of the DataLoader.
     """
-    return DataLoader(
-        dataset,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        worker_init_fn=outlast_signals,
-        pin_memory=torch.cuda.is_available(),
+    settings: dict[str, Any] = {
+        "persistent_workers": workers > 0,
+        "pin_memory": torch.cuda.is_available(),
         **options,
-    )
+    }
+    return _Loader(dataset, num_workers=workers, worker_init_fn=outlast_signals, **settings)
 
 
 def evaluation_loader(
@@ -44,6 +66,12 @@ def evaluation_loader(
         return loader(dataset, workers, batch_size=batch_size)
     batches = EvaluationBatchSampler(len(dataset), batch_size, rank, processes)
     return loader(dataset, workers, batch_sampler=batches)
+
+
+def _end_workers(reference: weakref.ref[Any]) -> None:
+    iterator = reference()
+    if iterator is not None:  # else it has ended them itself
+        iterator._shutdown_workers()  # noqa: SLF001  # torch has no public equivalent
 
 
 def outlast_signals(_: int) -> None:

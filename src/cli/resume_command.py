@@ -1,0 +1,61 @@
+"""The command that goes on with a stopped training."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+from src.run import folder as runs
+from src.run.folder import LAST, Run
+
+# The option that takes the result of each finder. A training that goes on accepts no finder.
+_FINDERS = {"finetune.find_lr": "model.lr", "finetune.find_batch_size": "data.batch_size"}
+_CKPT_PATH = "ckpt_path"
+
+
+def as_typed(argv: Sequence[str]) -> str:
+    """Return a command line of ``src.train``, quoted for a shell."""
+    return shlex.join(["python", "-m", "src.train", *argv])
+
+
+def resume_command(
+    argv: Sequence[str], run: Run, options: Mapping[str, object], found: Mapping[str, object]
+) -> str:
+    """Return the command line that continues a run in its folder.
+
+    Args:
+        argv: the command line of the training, without the program's name.
+        run: has a ``last.ckpt``.
+        options: the value of every option.
+        found: the results of finders, by the option that takes the result.
+    """
+    finders = [finder for finder in _FINDERS if options.get(finder)]
+    pairs = list(_options(argv))
+    words = [word for name, part in pairs if name not in {_CKPT_PATH, *finders} for word in part]
+    for finder in finders:
+        # Without a word on the line, a file of the user turns the finder on.
+        words += [] if finder in dict(pairs) else [f"{finder}=false"]
+        words.append(f"{_FINDERS[finder]}={found[_FINDERS[finder]]}")
+    return as_typed([*words, f"{_CKPT_PATH}={_last_or_folder(run)}"])
+
+
+def _options(argv: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the name of each option with its words: ``a=v``, ``--a=v`` or ``--a v``."""
+    pending = iter(argv)
+    for word in pending:
+        name, equals, _ = word.partition("=")
+        is_pair = word.startswith("--") and not equals
+        value = next(pending, None) if is_pair else None
+        yield name.removeprefix("--"), [word] if value is None else [word, value]
+
+
+def _last_or_folder(run: Run) -> str:
+    """Return ``last`` if that is this run, and otherwise the run's folder."""
+    model = run.folder.parent
+    if model.parent.name == runs.LOG_FOLDER:
+        newest = runs.newest(model.parent.parent, model.name, having=LAST)
+        if newest == run:
+            return "last"
+    relative = os.path.relpath(run.folder)
+    return str(run.folder) if relative.startswith(os.pardir) else relative
