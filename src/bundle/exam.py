@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import json
@@ -35,7 +34,7 @@ from src.run.pipeline import REFERENCE, Decoder
 from src.run.row import Row
 from src.shipped import accuracy, machine
 from src.shipped.exam_files import ANSWERS, FACTS, FOLDER, INPUTS, VERSION, ExamError
-from src.shipped.measure import Process
+from src.shipped.model_process import Process, all_logits
 from src.worker.call_size import images_per_call
 
 Logits = NDArray[np.float32]  # (n, K)
@@ -208,13 +207,11 @@ def _answers_of_bundle(shipped: ShippedFile, exam: Files) -> Logits:
         process = Process(folder)
         try:
             process.ask("load", settings={})
-            answer = process.ask("answers")
+            return all_logits(process, lambda _: None)
         except ExamError as error:
             raise LightshipError(f"{shipped.name}: {error}") from error
         finally:
             process.close()
-    logits = np.frombuffer(base64.b64decode(answer["logits"]), "<f4")
-    return logits.reshape(answer["shape"])
 
 
 def _log_probabilities(logits: Logits) -> Logits:

@@ -40,6 +40,7 @@ if TYPE_CHECKING or __package__:  # as a part of Lightship
         read_json,
         require_decoder,
     )
+    from .terminal import ending_with_its_reader
 else:  # beside this file, in a bundle
     from decoder_names import PLAIN
     from predict_images import (
@@ -60,6 +61,7 @@ else:  # beside this file, in a bundle
         read_json,
         require_decoder,
     )
+    from terminal import ending_with_its_reader
 
 Array = np.ndarray[Any, np.dtype[Any]]
 __all__ = ["Model", "UnreadableImageError", "UnusableModelError"]
@@ -110,6 +112,11 @@ class Model:
         takes = metadata.get("input") or about["input"]
         self._takes_pixels = not takes["normalised"]
         self._one_at_a_time: bool = about["mixes_batch"]
+
+    @property
+    def embedded(self) -> bool:
+        """True for a file with its preprocessing inside."""
+        return self._embedded
 
     def probabilities(self, file: str | Path | IO[bytes]) -> Array:
         """Return the probability of each class, (K,), for an image file of any kind and size."""
@@ -254,6 +261,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.images and not arguments.check:
         parser.error("name an image, or --check")
+    if arguments.top < 1:
+        parser.error(f"argument --top: expected a number from 1 on, found {arguments.top}")
+    with ending_with_its_reader():
+        _answer(arguments)
+
+
+def _answer(arguments: argparse.Namespace) -> None:
+    """Check the model if that is asked for, and print a line for each image."""
     try:
         model = Model(threads=arguments.threads)
         problem = check(model) if arguments.check else None
