@@ -482,7 +482,7 @@ def test_few_images_are_no_proof_of_the_same_network(
 ) -> None:
     taken = exam_files.read(planted[0]).first(count)
     answers = Answers.of(taken, taken.answers, taken.class_names)
-    untimed_exam = Measurement(loaded=[{"threads": 2, "takes_pixels": False}])
+    untimed_exam = Measurement(loaded=[{"threads": 2, "embedded": False, "takes_pixels": False}])
     record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
     assert not answers.problems
     *_, last = summary.lines(taken, answers.drift, answers.home, record)
