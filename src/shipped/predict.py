@@ -37,6 +37,7 @@ if TYPE_CHECKING or __package__:  # as a part of Lightship
         description,
         expected_answer,
         open_runtime,
+        preprocessing_of,
         read_json,
         require_decoder,
     )
@@ -58,6 +59,7 @@ else:  # beside this file, in a bundle
         description,
         expected_answer,
         open_runtime,
+        preprocessing_of,
         read_json,
         require_decoder,
     )
@@ -104,9 +106,7 @@ class Model:
         self.class_names: list[str] = metadata.get("class_names") or read_json(
             folder / "class_names.json", list
         )
-        self._preprocessing: dict[str, Any] = (
-            metadata.get("preprocessing") or about["preprocessing"]
-        )
+        self._preprocessing = preprocessing_of(metadata, about)
         self._embedded = "preprocessing_embedded" in metadata
         # Pixels as uint8 (H, W, 3), or normalised float32 (3, H, W).
         takes = metadata.get("input") or about["input"]
