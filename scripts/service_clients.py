@@ -142,9 +142,8 @@ async def no_http(connection: Connection) -> str:
     return await connection.status()
 
 
-def bomb() -> bytes:
-    """Return a PNG of a few bytes that claims 3.6 gigapixels."""
-    side = 60_000
+def bomb(side: int = 60_000) -> bytes:
+    """Return a PNG of a few bytes that claims by default 3.6 gigapixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + data))
@@ -157,6 +156,13 @@ def bomb() -> bytes:
     )
 
 
+def icon_bomb() -> bytes:
+    """Return an icon of 9x9 pixels by its header, whose PNG claims as many as Pillow allows."""
+    content = bomb(13_000)
+    entry = struct.pack("<BBBBHHII", 9, 9, 0, 0, 1, 32, len(content), 22)
+    return struct.pack("<HHH", 0, 1, 1) + entry + content
+
+
 def truncated_jpeg() -> bytes:
     """Return the first half of a JPEG."""
     pixels = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
@@ -167,6 +173,7 @@ def truncated_jpeg() -> bytes:
 
 HOSTILE = {
     "decompression bomb": Hostile(whole(bomb()), ("415",)),
+    "icon bomb": Hostile(whole(icon_bomb()), ("415",)),
     "truncated JPEG": Hostile(whole(truncated_jpeg()), ("415",)),
     "declared too large": Hostile(declared_too_large, ("413",)),
     "chunked too large": Hostile(chunked_too_large, ("413",)),

@@ -16,7 +16,7 @@ export async function readImage(file) {
   if (file.size > MOST_BYTES) {
     throw new Error(`${file.size} bytes, more than ${MOST_BYTES}`);
   }
-  const stated = imageSize(new DataView(await file.slice(0, 1 << 20).arrayBuffer()));
+  const stated = await imageSize(file);
   if (stated) {
     requireBounded(stated);
   }

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from settings import Settings
 
 LOG = logging.getLogger("service")
+ENDED = "the service has ended"
 
 
 class Waiting(NamedTuple):
@@ -45,6 +46,8 @@ class Batcher:
         self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
         self._collecting = asyncio.Lock()  # so that two streams do not share out one batch
         self._threads = ThreadPoolExecutor(len(models), "model")
+        self._in_hand: set[asyncio.Future[Any]] = set()
+        self._has_ended = False
 
     @property
     def depth(self) -> int:
@@ -55,12 +58,18 @@ class Batcher:
         """Return the probabilities, (K,), of a prepared image.
 
         Raises:
-            Exception: what the model raised for this image alone.
+            Exception: what the model raised for this image alone, or that the batches have ended.
         """
+        if self._has_ended:
+            raise RuntimeError(ENDED)
         loop = asyncio.get_running_loop()
         waiting = Waiting(image, loop.create_future(), loop.time())
+        self._in_hand.add(waiting.answer)
         self._queue.put_nowait(waiting)
-        return await waiting.answer
+        try:
+            return await waiting.answer
+        finally:
+            self._in_hand.discard(waiting.answer)
 
     async def run(self) -> None:
         """Answer for as long as the service lives."""
@@ -69,6 +78,10 @@ class Batcher:
                 for model in self._models:
                     streams.create_task(self._stream(model))
         finally:
+            self._has_ended = True
+            for answer in self._in_hand:  # nobody else would end their waiting
+                if not answer.done():
+                    answer.set_exception(RuntimeError(ENDED))
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _stream(self, model: Any) -> None:
@@ -83,7 +96,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         images = [waiting.image for waiting in batch]
         try:
-            answers = await loop.run_in_executor(self._threads, model.answer, images)
+            answers = await loop.run_in_executor(self._threads, _answers_of, model, images)
         except Exception as error:
             if len(batch) > 1:  # one image fails alone: the others get their answers
                 for waiting in batch:
@@ -110,3 +123,11 @@ class Batcher:
             except TimeoutError:
                 break
         return batch
+
+
+def _answers_of(model: Any, images: Sequence[Any]) -> Sequence[Any]:
+    """Return one answer for each image."""
+    answers: Sequence[Any] = model.answer(images)
+    if len(answers) != len(images):
+        raise ValueError(f"{len(answers)} answers to {len(images)} images")
+    return answers

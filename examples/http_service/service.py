@@ -37,7 +37,9 @@ from metrics import Metrics
 from settings import Settings
 
 sys.path.insert(0, os.environ.get("BUNDLE", "model"))
-from predict import Model, UnreadableImageError  # the bundle's own
+from machine import usable_cores  # the bundle's own, as is the next one
+
+from predict import Model, UnreadableImageError
 
 BUNDLE = Path(os.environ.get("BUNDLE", "model"))
 TOP = 5
@@ -186,7 +188,7 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, default=8000)
     port = parser.parse_args().port
-    settings = Settings.of(BUNDLE)
+    settings = Settings.of(BUNDLE, usable_cores())
     serve(Service(lambda: load_models(settings), settings), port)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,19 +56,23 @@ class Settings:
     most_drain_seconds: float = 30.0
 
     @classmethod
-    def of(cls, bundle: Path) -> Settings:
-        """Return the settings of a bundle: those that were measured, or the defaults."""
+    def of(cls, bundle: Path, cores: int) -> Settings:
+        """Return the settings of a bundle: those that were measured, or the defaults.
+
+        Args:
+            bundle: its folder.
+            cores: that the service may use; all streams together have no more threads.
+        """
         file = bundle / "serving.json"
         if not file.is_file():
             return cls()
         measured = json.loads(file.read_text(encoding="utf-8"))
-        cores = os.cpu_count() or 1
         streams, largest = min(measured["streams"], cores), measured["largest_batch"]
         # Little's law: at this rate, so many requests are in hand if each takes the whole limit.
         in_time = math.ceil(measured["rate"] * measured["p99_limit_s"])
         return dataclasses.replace(
             cls(),
-            threads=min(measured["threads"], cores),
+            threads=min(measured["threads"], max(1, cores // streams)),
             streams=streams,
             window=measured["window_s"],
             largest_batch=largest,

@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from src import formats
 from src.benchmark.options import BenchmarkOptions
+from src.bundle import own_program
 from src.bundle.exam_check import require_measured_answers
 from src.bundle.exam_images import ExamImages, chosen
 from src.bundle.options import Content
@@ -28,6 +26,7 @@ from src.data.restore import data_of
 from src.errors import LightshipError, UsageError
 from src.predict.exported import measured_threads, open_file
 from src.predict.options import PredictOptions
+from src.run.accuracy import Verdict
 from src.run.facts import PreprocessingFacts
 from src.run.folder import Run
 from src.run.manifest import Manifest
@@ -35,7 +34,7 @@ from src.run.pipeline import REFERENCE, Decoder
 from src.run.row import Row
 from src.shipped import accuracy, machine
 from src.shipped.exam_files import ANSWERS, FACTS, FOLDER, INPUTS, VERSION, ExamError
-from src.shipped.measure import Process
+from src.shipped.model_process import Process, all_logits
 from src.worker.call_size import images_per_call
 
 Logits = NDArray[np.float32]  # (n, K)
@@ -70,6 +69,35 @@ class ShippedFile:
     decoder: Decoder
     runtime: str
     versions: Mapping[str, str] | None
+
+    @property
+    def sha256(self) -> dict[str, str]:
+        """SHA-256 of the model's files, by name."""
+        return {name: hashlib.sha256(self.contents[name]).hexdigest() for name in self.model_files}
+
+    @property
+    def measured_verdict(self) -> Verdict | None:
+        """The measured verdict on these very files after this decoder; None without one.
+
+        The row's is that of the file without its preprocessing inside, after the reference decoder.
+        """
+        if self.row is None or self.decoder != REFERENCE:
+            return None
+        if not self.embedded:
+            return self.row.verdict
+        inside = self.row.embedded
+        if inside is None or inside.against_baseline is None or inside.sha256 != self.sha256:
+            return None
+        return inside.against_baseline.verdict
+
+    @property
+    def measured_p50_s(self) -> float | None:
+        """The measured seconds of a call; None for a file whose calls were not timed.
+
+        A file with its preprocessing inside was only timed from the bytes of an image.
+        """
+        cell = self.row.cell(1) if self.row and not self.embedded else None
+        return cell.p50_s if cell else None
 
 
 def pack(run: Run, manifest: Manifest, shipped: ShippedFile, count: int, content: Content) -> Files:
@@ -175,21 +203,15 @@ def _answers_of_bundle(shipped: ShippedFile, exam: Files) -> Logits:
     Raises:
         LightshipError: it fails.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        for name, data in {**shipped.contents, **exam}.items():
-            path = Path(folder) / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(data)
-        process = Process(Path(folder))
+    with own_program.unpacked({**shipped.contents, **exam}) as folder:
+        process = Process(folder)
         try:
             process.ask("load", settings={})
-            answer = process.ask("answers")
+            return all_logits(process, lambda _: None)
         except ExamError as error:
             raise LightshipError(f"{shipped.name}: {error}") from error
         finally:
             process.close()
-    logits = np.frombuffer(base64.b64decode(answer["logits"]), "<f4")
-    return logits.reshape(answer["shape"])
 
 
 def _log_probabilities(logits: Logits) -> Logits:
@@ -207,9 +229,8 @@ def _facts(
     run: Run, manifest: Manifest, shipped: ShippedFile, images: ExamImages
 ) -> dict[str, object]:
     """Return the description of the exam as plain values."""
-    kind, row = formats.get(shipped.name), shipped.row
+    kind = formats.get(shipped.name)
     results = run.read_benchmark() if run.benchmark.is_file() else None
-    cell = row.cell(1) if row else None
     side = manifest.preprocessing.image_size
     max_drop = results.options.max_accuracy_drop if results else BenchmarkOptions.max_accuracy_drop
     return {
@@ -227,11 +248,9 @@ def _facts(
         "batch": images_per_call(side * side, "cpu", mixes_batch=kind.mixes_batch),
         "tolerance": shipped.tolerance,
         "max_drop": max_drop,
-        "measured_verdict": row.verdict if row else None,
-        "measured_p50_s": cell.p50_s if cell else None,
-        "model_files": {
-            name: hashlib.sha256(shipped.contents[name]).hexdigest() for name in shipped.model_files
-        },
+        "measured_verdict": shipped.measured_verdict,
+        "measured_p50_s": shipped.measured_p50_s,
+        "model_files": shipped.sha256,
         "sha256": images.sha256,
         "images": images.names,
         "positions": images.positions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 import src
 from src import formats
 from src.backends.base import Unavailable
-from src.bundle import archive, exam, licences, packages, sbom, serving, signature
+from src.bundle import archive, exam, licences, own_program, packages, sbom, serving, signature
 from src.bundle import decoder as decoders
 from src.bundle.card import Shipment, card
 from src.bundle.files import DESCRIPTION, description, model_files, require_bundling
@@ -93,7 +94,6 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         **model,
         DESCRIPTION: _json(description(manifest, name, row, bundling, model)),
         TEST_IMAGE: _png(test_image),
-        "expected.json": _json(_expected(run, name, test_image)),
         "class_names.json": _json(manifest.class_names),
         "requirements.txt": software.requirements().encode(),
         "requirements.lock": software.lock().encode(),
@@ -103,6 +103,11 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         **serving.contents(run, name, embedded=options.embedded),
         **_program(bundling),
     }
+    if options.embedded:  # it resizes in its own way, and quantized values may differ by a step
+        answer = own_program.probabilities(contents, TEST_IMAGE, manifest.class_names)
+    else:
+        answer = _probabilities(run, name, test_image)
+    contents["expected.json"] = _json(_expected(name, manifest.class_names, answer))
     if options.exam_images:
         shipped = exam.ShippedFile(
             name=name,
@@ -182,15 +187,22 @@ def _png(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _expected(run: Run, name: str, image: Image.Image) -> dict[str, object]:
-    """Return the prediction of the exported file for an image, as plain values."""
+def _probabilities(run: Run, name: str, image: Image.Image) -> list[float]:
+    """Return the probabilities that the exported file gives for an image."""
     with open_file(run, PredictOptions(format=name)) as file:
         prepared = file.prepare(image.convert("RGB"))
-        probabilities = softmax(file.logits(prepared[None]))[0]
+        probabilities: list[float] = softmax(file.logits(prepared[None]))[0].tolist()
+    return probabilities
+
+
+def _expected(
+    name: str, class_names: Sequence[str], probabilities: Sequence[float]
+) -> dict[str, object]:
+    """Return the expected prediction for the test image, as plain values."""
     return {
         "image": TEST_IMAGE,
-        "class": file.class_names[int(probabilities.argmax())],
-        "probabilities": probabilities.tolist(),
+        "class": class_names[probabilities.index(max(probabilities))],
+        "probabilities": probabilities,
         "tolerance": _tolerance(name),
     }
 

@@ -37,6 +37,7 @@ class Candidate:
     baseline: str | None  # None for an exam: its row is judged even if it is the baseline
     budget: float  # of accuracy, that its verdict is by: a share of 1
     holds: bool = True  # False for an exam that found a problem with the file
+    embedded: bool = False  # of an exam: a call of the file has the resizing in it
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -45,23 +46,35 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        return f"{self.model} as {file_name(self.row)}"
+        return f"{self.model} as {file_name(self.row, embedded=self.embedded)}"
 
     @property
     def is_baseline(self) -> bool:
         return self.row.format == self.baseline
 
     @property
+    def is_ranked(self) -> bool:
+        """True if its call does the same work as that of the others, and it holds."""
+        return self.holds and not self.embedded
+
+    @property
     def keeps_budget(self) -> bool:
         """True if the row is shown to keep the accuracy budget of its run, or is the baseline.
 
-        The row of an exam must hold there too.
+        The row of an exam must hold there too, and be ranked.
         """
-        return self.holds and keeps_budget(self.row, self.baseline)
+        return self.is_ranked and keeps_budget(self.row, self.baseline)
 
 
-def file_name(row: Row) -> str:
-    """Return the name of a row's file, which tells an input other than the network's own."""
+def file_name(row: Row, *, embedded: bool = False) -> str:
+    """Return the name of a row's file, which tells an input other than the network's own.
+
+    Args:
+        row: the row.
+        embedded: the file has its preprocessing inside; the name is then that of its folder.
+    """
+    if embedded:
+        return f"{row.format}_embedded"
     pixels = row.input is not None and row.input.is_pixels
     return f"{row.format}, uint8 input" if pixels else row.format
 
@@ -140,6 +153,7 @@ def _of_exams(exams: Sequence[TakenExam], size: int) -> Iterator[Candidate]:
                 None,
                 exam.max_accuracy_drop,
                 exam.holds,
+                exam.embedded,
             )
 
 
@@ -172,10 +186,10 @@ def groups(all_candidates: Sequence[Candidate]) -> dict[tuple[Testbed, TestSet],
 
 
 def front(group: Sequence[Candidate]) -> list[Candidate]:
-    """Return the Pareto front of latency and top-1 of what holds in a group, the fastest first."""
-    holding = [candidate for candidate in group if candidate.holds]
-    points = [(candidate.cell.p50_s, candidate.accuracy.top1) for candidate in holding]
-    return [holding[index] for index in pareto.front(points)]
+    """Return the Pareto front of latency and top-1 of what is ranked, the fastest first."""
+    ranked = [candidate for candidate in group if candidate.is_ranked]
+    points = [(candidate.cell.p50_s, candidate.accuracy.top1) for candidate in ranked]
+    return [ranked[index] for index in pareto.front(points)]
 
 
 def best_within(group: Sequence[Candidate], seconds: float) -> Candidate | None:

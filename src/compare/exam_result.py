@@ -16,8 +16,9 @@ def exam_in_words(taken: TakenExam, measurements: Sequence[Measured]) -> str:
     """Return a sentence on an exam: whether the file's answers hold there, and its latency."""
     exam = taken.record
     row = _row_of(exam, measurements)
+    name = file_name(exam.row, embedded=exam.embedded)
     return (
-        f"{file_name(exam.row)} of {exam.run} on {testbed_of_cpu(exam.environment)}: "
+        f"{name} of {exam.run} on {testbed_of_cpu(exam.environment)}: "
         f"{_result(exam)}; {_latency(row, exam)}; {_origin(row, exam)}."
     )
 
@@ -25,7 +26,8 @@ def exam_in_words(taken: TakenExam, measurements: Sequence[Measured]) -> str:
 def _latency(row: Row | None, exam: ExamMeasurement) -> str:
     if exam.cell is None:
         return "its speed there was not measured"
-    here = row.cell(exam.cell.batch_size) if row else None
+    # The run timed a file with its preprocessing inside from the image file on, not its calls.
+    here = row.cell(exam.cell.batch_size) if row and not exam.embedded else None
     beside = f", {1e3 * here.p50_s:.2f} ms in the run" if here else ""
     return f"p50 {1e3 * exam.cell.p50_s:.2f} ms there{beside}"
 
@@ -57,9 +59,16 @@ def _row_of(exam: ExamMeasurement, measurements: Sequence[Measured]) -> Row | No
         row = measured.results.row(exam.row.format, "cpu")
         if row is None or not row.is_ok or measured.results.class_names != exam.class_names:
             continue
-        if exam.packed_files.items() <= (row.sha256 or {}).items():
+        if exam.packed_files.items() <= _hashes(row, embedded=exam.embedded).items():
             return row
     return None
+
+
+def _hashes(row: Row, *, embedded: bool) -> dict[str, str | None]:
+    """Return the SHA-256 of the files of a row, by name."""
+    if embedded:
+        return row.embedded.sha256 if row.embedded else {}
+    return row.sha256 or {}
 
 
 def _origin(row: Row | None, exam: ExamMeasurement) -> str:

@@ -111,7 +111,7 @@ def charts(comparison: Comparison) -> list[Chart]:
             point = point_of(
                 candidate.name, candidate.row, candidate.cell, color_of[candidate.model]
             )
-            point = dataclasses.replace(point, holds=candidate.holds)
+            point = dataclasses.replace(point, holds=candidate.is_ranked)
             points.append(point.as_baseline() if candidate.is_baseline else point)
         drawn.append(
             Chart(

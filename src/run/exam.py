@@ -7,6 +7,8 @@ History of the format; every version can be read:
 
 1. The first.
 2. The row of an exam with ``--answers`` has no ``latency``, and no other time.
+3. ``embedded``: the file has its preprocessing inside, so its calls take images of all sizes.
+   Before, its row had ``input`` like that of a file that takes pixels of the network's size.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ from src.run.record import (
 )
 from src.run.row import Row
 
-VERSIONS = (1, 2)  # that can be read; the last one is written
+VERSIONS = (1, 2, 3)  # that can be read; the last one is written
 KIND: Final = "exam"
 BATCH_SIZE = 1  # of its calls
 _MOST_BYTES = 64_000_000  # of a file
@@ -90,7 +92,7 @@ class ExamMeasurement(Record, frozen=True, kw_only=True):
     """The content of ``measurement.json``."""
 
     kind: Literal["exam"]
-    schema_version: Literal[1, 2]
+    schema_version: Literal[1, 2, 3]
     run: Line
     model: ShortLine
     class_names: list[Text]  # in label order
@@ -99,6 +101,7 @@ class ExamMeasurement(Record, frozen=True, kw_only=True):
     measured_seconds: LongSeconds
     dataset: ScoredDataset  # the images of the exam
     content: Literal["images", "tensors"]
+    embedded: bool = False  # since version 3: the file has its preprocessing inside
     baseline: Word | None  # that gave the reference answers; null without them
     max_accuracy_drop: Share
     packed_files: Annotated[

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import signal
 import sys
 import time
@@ -25,7 +24,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:  # a part of a package
-    from . import exam_files, exam_output, exam_record, machine, predict, summary, untimed
+    from . import exam_files, exam_output, exam_record, machine, predict, summary, terminal, untimed
     from .answers import Answers
     from .exam_checks import MOST_IMAGES
     from .exam_files import ExamError
@@ -37,6 +36,7 @@ else:  # in the folder of a model
     import exam_record
     import machine
     import summary
+    import terminal
     import untimed
     from answers import Answers
     from exam_checks import MOST_IMAGES
@@ -54,6 +54,7 @@ MOST_SECONDS = 86_400.0
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command line, by default that of this process."""
+    terminal.accept_every_character()
     parser = _parser()
     options = parser.parse_args(argv)
     _require_possible(parser, options)
@@ -190,10 +191,8 @@ def _print(lines: Sequence[str]) -> None:
     """Print lines, and nothing where nobody reads them any more: the file has all of it."""
     try:
         print("\n".join(lines), flush=True)
-    except (OSError, ValueError) as error:  # the latter is a character that cannot be shown
-        # Python would write the rest of the buffer when it ends, and fail again.
-        with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    except (OSError, ValueError) as error:  # the latter is a closed stream
+        terminal.discard_output()
         with contextlib.suppress(OSError):
             print(f"the summary cannot be printed: {error}", file=sys.stderr)
 

@@ -30,7 +30,7 @@ else:  # in the folder of a model
 Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
 
-VERSION = 2  # src/run/exam.py has the history
+VERSION = 3  # src/run/exam.py has the history
 PIXELS = {"dtype": "uint8", "layout": "NHWC", "normalised": False}  # an input
 
 
@@ -58,6 +58,7 @@ def record_of(exam: Exam, answers: Answers, measured: Measurement, seconds: floa
             "sha256": exam.sha256,
         },
         "content": exam.content,
+        "embedded": measured.loaded[0]["embedded"],
         "baseline": exam.baseline,
         "max_accuracy_drop": exam.max_drop,
         "packed_files": exam.model_files,

@@ -17,14 +17,7 @@ taken over from the report (``src/worker``, ``src/benchmark``, ``docs/measuring.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
-import queue
-import subprocess
-import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,11 +31,13 @@ if TYPE_CHECKING or __package__:  # a part of a package
     from .exam_files import ExamError
     from .latencies import Interval, Turn
     from .machine import Observation
+    from .model_process import Process, all_logits
 else:  # in the folder of a model
     import latencies
     from exam_files import ExamError
     from latencies import Interval, Turn
     from machine import Observation
+    from model_process import Process, all_logits
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
@@ -54,81 +49,6 @@ TURN_SECONDS = 0.03
 PIPELINE_ROUNDS = 4
 FILES = 4  # of a turn, each taken equally often
 WARM, WARMUP_SECONDS = 0.02, 2.0
-ANSWER_SECONDS = 300.0  # limit of one answer
-
-
-class Process:
-    """A new process that has the model to itself.
-
-    Args:
-        folder: of the model and of ``session.py``.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
-        self._process = subprocess.Popen(
-            [sys.executable, "-B", folder / "session.py"],  # -B leaves the folder as it is
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            encoding="utf-8",
-        )
-        self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-        self.warm = True
-
-    def ask(self, name: str, **request: Any) -> Json:
-        """Return the answer to one request.
-
-        Raises:
-            ExamError: it failed, the process died, or it took too long.
-        """
-        self.begin(name, **request)
-        return self.end(name)
-
-    def begin(self, name: str, **request: Any) -> None:
-        """Send a request without waiting for its answer."""
-        if self._process.stdin is None:
-            raise ExamError("the process has no input")
-        with contextlib.suppress(BrokenPipeError):  # it has died, which end() tells
-            self._process.stdin.write(json.dumps({"do": name, **request}) + "\n")
-            self._process.stdin.flush()
-
-    def end(self, name: str) -> Json:
-        """Return the answer to the request that :meth:`begin` sent."""
-        try:
-            line = self._lines.get(timeout=ANSWER_SECONDS)
-        except queue.Empty:
-            raise ExamError(f"no answer to {name} within {ANSWER_SECONDS:g} s") from None
-        if not line:
-            raise ExamError(f"the process that ran the model ended: {self._last_words()}")
-        answer: Json = json.loads(line)
-        if "error" in answer:
-            raise ExamError(f"{name}: {answer['error']}")
-        return answer
-
-    def close(self) -> None:
-        """Kill the process and free its resources."""
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._log):
-            if stream is not None:
-                with contextlib.suppress(OSError):  # a pipe without a reader
-                    stream.close()
-
-    def _read(self) -> None:
-        if self._process.stdout is not None:
-            with contextlib.suppress(ValueError):  # closed while it was read
-                for line in self._process.stdout:
-                    self._lines.put(line)
-        self._lines.put("")
-
-    def _last_words(self) -> str:
-        code = self._process.wait()
-        self._log.seek(0)
-        words = " ".join(self._log.read().decode(errors="replace").split())[-300:]
-        return f"exit code {code}{f': {words}' if words else ''}"
 
 
 class Started(NamedTuple):
@@ -213,11 +133,8 @@ class Sessions:
 
     def answers(self) -> tuple[Array, list[str]]:
         """Return the logits (n, K) of the exam in a new process, and the classes of the model."""
-        self._report("answering the exam")
         with self.started() as (first,):
-            answer = first.process.ask("answers")
-            logits = np.frombuffer(base64.b64decode(answer["logits"]), "<f4")
-            return logits.reshape(answer["shape"]), first.loaded["class_names"]
+            return all_logits(first.process, self._report), first.loaded["class_names"]
 
     def run(self) -> Measurement:
         """Time sessions until the time is up, and measure the memory."""

@@ -37,9 +37,11 @@ if TYPE_CHECKING or __package__:  # as a part of Lightship
         description,
         expected_answer,
         open_runtime,
+        preprocessing_of,
         read_json,
         require_decoder,
     )
+    from .terminal import ending_with_its_reader
 else:  # beside this file, in a bundle
     from decoder_names import PLAIN
     from predict_images import (
@@ -57,9 +59,11 @@ else:  # beside this file, in a bundle
         description,
         expected_answer,
         open_runtime,
+        preprocessing_of,
         read_json,
         require_decoder,
     )
+    from terminal import ending_with_its_reader
 
 Array = np.ndarray[Any, np.dtype[Any]]
 __all__ = ["Model", "UnreadableImageError", "UnusableModelError"]
@@ -102,14 +106,17 @@ class Model:
         self.class_names: list[str] = metadata.get("class_names") or read_json(
             folder / "class_names.json", list
         )
-        self._preprocessing: dict[str, Any] = (
-            metadata.get("preprocessing") or about["preprocessing"]
-        )
+        self._preprocessing = preprocessing_of(metadata, about)
         self._embedded = "preprocessing_embedded" in metadata
         # Pixels as uint8 (H, W, 3), or normalised float32 (3, H, W).
         takes = metadata.get("input") or about["input"]
         self._takes_pixels = not takes["normalised"]
         self._one_at_a_time: bool = about["mixes_batch"]
+
+    @property
+    def embedded(self) -> bool:
+        """True for a file with its preprocessing inside."""
+        return self._embedded
 
     def probabilities(self, file: str | Path | IO[bytes]) -> Array:
         """Return the probability of each class, (K,), for an image file of any kind and size."""
@@ -254,6 +261,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.images and not arguments.check:
         parser.error("name an image, or --check")
+    if arguments.top < 1:
+        parser.error(f"argument --top: expected a number from 1 on, found {arguments.top}")
+    with ending_with_its_reader():
+        _answer(arguments)
+
+
+def _answer(arguments: argparse.Namespace) -> None:
+    """Check the model if that is asked for, and print a line for each image."""
     try:
         model = Model(threads=arguments.threads)
         problem = check(model) if arguments.check else None

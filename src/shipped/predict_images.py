@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 if TYPE_CHECKING or __package__:  # a part of a package
     from . import jpeg_decoders
@@ -28,7 +28,12 @@ RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling
 MOST_PIXELS = 178_956_970  # limit against decompression bombs
 LONGEST_SIDE = 1 << 20
 LONGEST_RATIO = 32  # of an image's sides: the ends of a longer one are cut off before the resizing
-NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # not by Pillow itself
+# The header of each has the size of its pixels. Others start programs (EPS), open what is inside by
+# every plugin (IPTC), hold an image of another size (ICO, ICNS, BLP), or are rare.
+DECODED = {
+    *("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "PCX", "PNG", "PPM"),
+    *("PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP"),
+}
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -75,13 +80,27 @@ def read_image(
             if image is None:
                 file.load()
                 image = file
+            # A format whose header has another size than its pixels would pass the first check.
+            require_bounded(image.size, most_pixels)
+            require_bounded(image.im.size, most_pixels)
             image = as_rgb(image)
-            method = UPRIGHT.get(file.getexif().get(ORIENTATION))
+            method = UPRIGHT.get(orientation(file))
             return image if method is None else image.transpose(method)
     except jpeg_decoders.MissingDecoderError:
         raise
+    except UnidentifiedImageError as error:
+        kinds = ", ".join(sorted(formats()))
+        raise UnreadableImageError(f"cannot identify image file; decoded are {kinds}") from error
     except Exception as error:  # a damaged file can make a decoder raise anything
         raise UnreadableImageError(" ".join(f"{error}".split()) or type(error).__name__) from error
+
+
+def orientation(image: Image.Image) -> object:
+    """Return the EXIF orientation; None if there is none, or the EXIF data are damaged."""
+    try:
+        return image.getexif().get(ORIENTATION)
+    except Exception:  # Pillow raises SyntaxError, struct.error and more; the pixels are sound
+        return None
 
 
 def require_bounded(size: tuple[int, int], most_pixels: int) -> None:
@@ -93,11 +112,11 @@ def require_bounded(size: tuple[int, int], most_pixels: int) -> None:
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """Return the formats that Pillow decodes by itself, and HEIF if pillow-heif is installed."""
+    """Return the formats that are decoded, and HEIF if pillow-heif is installed."""
     with contextlib.suppress(ImportError):
         importlib.import_module("pillow_heif").register_heif_opener()
     Image.init()
-    return tuple(name for name in Image.ID if name not in NOT_DECODED)
+    return tuple(name for name in Image.ID if name in DECODED)
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,9 +14,11 @@ import numpy as np
 if TYPE_CHECKING or __package__:  # a part of a package
     from .decoder_names import DECODERS, PACKAGES, PLAIN
     from .jpeg_decoders import MissingDecoderError, load
+    from .predict_images import RESAMPLING
 else:  # in the folder of a model
     from decoder_names import DECODERS, PACKAGES, PLAIN
     from jpeg_decoders import MissingDecoderError, load
+    from predict_images import RESAMPLING
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -32,6 +35,8 @@ KEYS = {
 }
 EXPECTED = "expected.json"
 BESIDE = "metadata.json"  # class names and preprocessing
+CHANNELS = 3
+MOST_SIDE = 1 << 16  # of the network's input
 AGAIN = "unpack the zip file again"
 
 
@@ -68,7 +73,59 @@ def description(folder: Path) -> dict[str, Any]:
     for key, is_sound in sound.items():
         if not is_sound:
             raise UnusableModelError(f"model.json: {key} is {about[key]!r:.60}; {AGAIN}")
+    require_rule(about["preprocessing"], "model.json")
     return about
+
+
+def preprocessing_of(metadata: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
+    """Return the preprocessing: that in the model file's own metadata, or else ``model.json``'s.
+
+    Raises:
+        UnusableModelError: it is damaged. A file with its preprocessing inside needs none of it.
+    """
+    rule: dict[str, Any] = metadata.get("preprocessing") or about["preprocessing"]
+    if "preprocessing_embedded" not in metadata:
+        require_rule(rule, about["model"])
+    return rule
+
+
+def require_rule(rule: object, file: str) -> None:
+    """Refuse a preprocessing that lacks a value, or has one that no image can be prepared with.
+
+    Args:
+        rule: as it was read.
+        file: that it comes from, for the message.
+
+    Raises:
+        UnusableModelError: it is damaged.
+    """
+    if not isinstance(rule, dict):
+        raise UnusableModelError(f"{file}: preprocessing is {rule!r:.60}; {AGAIN}")
+    size, mean, std, share = (rule.get(key) for key in ("image_size", "mean", "std", "crop_share"))
+    scale, resize, filter_ = (rule.get(key) for key in ("scale", "resize", "interpolation"))
+    sound = {
+        "image_size": type(size) is int and 0 < size <= MOST_SIDE,
+        "resize": resize in ("squash", "crop"),
+        "interpolation": isinstance(filter_, str) and filter_ in RESAMPLING,
+        "scale": _is_share(scale) and scale != 0,
+        "mean": _are_channels(mean),
+        "std": _are_channels(std) and 0 not in std,  # type: ignore[operator]
+        "crop_share": resize == "squash" or (_is_share(share) and share != 0),
+    }
+    for key, is_sound in sound.items():
+        if not is_sound:
+            raise UnusableModelError(
+                f"{file}: preprocessing.{key} is {rule.get(key)!r:.60}; {AGAIN}"
+            )
+
+
+def _are_channels(values: object) -> bool:
+    """Return True for a finite number of each of R, G and B."""
+    return (
+        isinstance(values, list)
+        and len(values) == CHANNELS
+        and all(type(value) in {int, float} and math.isfinite(value) for value in values)
+    )
 
 
 def read_json(path: Path, kind: type) -> Any:

@@ -68,7 +68,7 @@ class Session:
         before = perf_counter()
         self._model = self._program.Model(**settings)
         loaded = perf_counter()
-        self._first = self._inputs(1)[0]
+        self._first = self._first_input()
         first = self._once()
         threads = machine.threads_of_process()
         new = threads - self._threads_before if threads and self._threads_before else None
@@ -76,32 +76,32 @@ class Session:
             "load_seconds": loaded - before,
             "first_seconds": first,
             "class_names": list(self._model.class_names),
-            "takes_pixels": self._first.dtype == np.uint8,
+            "embedded": self._model.embedded,
+            # A file with its preprocessing inside takes images of all sizes, not its own input.
+            "takes_pixels": self._first.dtype == np.uint8 and not self._model.embedded,
             # A runtime starts one thread less than it computes with.
             "threads": None if new is None else new + 1,
             "nice": os.getpriority(os.PRIO_PROCESS, 0) if hasattr(os, "getpriority") else None,
         }
 
-    def answers(self) -> Json:
-        """Return the logits of all images, as many at once as where the model was packed.
+    def batch(self, start: int) -> Json:
+        """Return the logits from image ``start`` on, and the number of images that are left.
 
-        The last batch is filled up with its last image, because a runtime may take other kernels
-        for another number of images.
+        They are as many at once as where the model was packed. The last batch is filled up with its
+        last image, because a runtime may take other kernels for another number of images.
         """
-        return self._answers(self._inputs(None), self._exam.batch)
+        size = self._exam.batch
+        answer = self._answers(slice(start, start + size), size)
+        return {**answer, "left": max(0, len(self._exam.labels) - start - size)}
 
     def answer(self, image: int) -> Json:
         """Return the logits of one image, (1, K), computed alone."""
-        one = slice(image, image + 1)
-        return self._answers(self._tensors[one] or self._exam.inputs(self._model, one), 1)
+        return self._answers(slice(image, image + 1), 1)
 
-    def _answers(self, inputs: list[Array], size: int) -> Json:
-        batches = []
-        for start in range(0, len(inputs), size):
-            batch = inputs[start : start + size]
-            filled = [*batch, *[batch[-1]] * (size - len(batch))]
-            batches.append(self._model.logits(filled)[: len(batch)])
-        logits = np.concatenate(batches).astype("<f4")
+    def _answers(self, chosen: slice, size: int) -> Json:
+        batch = self._tensors[chosen] or self._exam.inputs(self._model, chosen)
+        filled = [*batch, *[batch[-1]] * (size - len(batch))]
+        logits = self._model.logits(filled)[: len(batch)].astype("<f4")
         return {"logits": base64.b64encode(logits.tobytes()).decode(), "shape": logits.shape}
 
     def warm_up(self, tolerance: float, max_seconds: float) -> Json:
@@ -164,12 +164,11 @@ class Session:
                 break
         return {"bytes": peaks[-1]}
 
-    def _inputs(self, count: int | None) -> list[Array]:
+    def _first_input(self) -> Array:
         if self._tensors:
-            return self._tensors[:count]
-        if count is None:
-            return self._exam.inputs(self._model)
-        return [self._model.prepare(io.BytesIO(content)) for content in self._contents[:count]]
+            return self._tensors[0]
+        prepared: Array = self._model.prepare(io.BytesIO(self._contents[0]))
+        return prepared
 
     def _once(self) -> float:
         started = perf_counter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING or __package__:  # a part of a package
-    from .measure import Measurement, Process
+    from .measure import Measurement
+    from .model_process import Process, logits_of
 else:  # in the folder of a model
-    from measure import Measurement, Process
+    from measure import Measurement
+    from model_process import Process, logits_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
@@ -52,8 +53,7 @@ def answers(
         while len(rows) < most and (not rows or clock() < end):
             report(f"answering image {len(rows) + 1} of {most}")
             answer = process.ask("answer", image=len(rows))
-            logits = np.frombuffer(base64.b64decode(answer["logits"]), "<f4")
-            rows.append(logits.reshape(answer["shape"]))
+            rows.append(logits_of(answer))
     finally:
         process.close()
     return np.concatenate(rows), measured

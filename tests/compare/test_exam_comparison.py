@@ -18,7 +18,7 @@ from src.compare.page import charts, html_page, markdown_page
 from src.errors import UsageError
 from src.shipped import exam_record
 from tests.compare.test_comparison import file, keep
-from tests.report.planted import latency, results, row
+from tests.report.planted import embedded, latency, pipeline, results, row
 from tests.support import planted_exam
 
 
@@ -203,6 +203,50 @@ def test_a_file_that_takes_pixels_is_named_so_wherever_it_is_named(tmp_path: Pat
     assert "| small as onnx_int8, uint8 input |" in markdown_page(comparison)
     words = " ".join(chart.description for chart in charts(comparison))
     assert "small as onnx_int8, uint8 input: 2.00 ms" in words
+
+
+def test_a_file_with_its_preprocessing_inside_is_named_so_and_not_ranked(tmp_path: Path) -> None:
+    # It is the fastest by far, of the same machine and images as the file without.
+    fast = taken_exam(tmp_path, "inside.json", embedded=True, seconds=0.0001)
+    comparison = compared(run_of(tmp_path), taken_exam(tmp_path), fast, seconds=1.0)
+    (inside,) = [row for row in comparison.rows() if row.embedded]
+    assert inside.name == "planted as onnx_fp32_embedded"
+    (group,) = [group for group in comparison.groups.values() if inside in group]
+    assert [row.key in comparison.on_front for row in group] == [False, True]
+    assert inside.holds
+    assert not inside.keeps_budget
+    assert "uint8" not in markdown_page(comparison)
+    _, told, *answers = comparison.answers()
+    assert told.startswith("onnx_fp32_embedded of planted/version_0 on")
+    assert sum("planted as onnx_fp32, p50" in answer for answer in answers) == 2
+    assert not [answer for answer in answers if "embedded" in answer]
+    assert [note for note in comparison.notes() if "timed the resizing as well" in note]
+
+
+def test_the_exam_of_a_file_with_its_preprocessing_inside_alone_recommends_nothing(
+    tmp_path: Path,
+) -> None:
+    path = taken_exam(tmp_path, embedded=True)
+    alone = Comparison.of([], None, 1.0, exams_among([str(path)]))
+    (told,) = alone.answers()
+    assert told.endswith("no run of this comparison measured that file.")
+
+
+@pytest.mark.parametrize("is_embedded", [True, False])
+def test_a_file_with_its_preprocessing_inside_is_found_in_its_run_by_its_own_bytes(
+    tmp_path: Path, *, is_embedded: bool
+) -> None:
+    taken = planted_exam.exam(tmp_path)
+    measured = file("onnx_fp32", 0.0025, 0.98, verdict="same")
+    measured |= {
+        "sha256": {"model.onnx": "of the file without"},
+        "pipeline": [pipeline()],
+        "embedded": embedded("onnx_fp32_embedded", sha256=taken.model_files),
+    }
+    run = keep(tmp_path, "planted", results(file("eager", 0.008, 0.98), measured))
+    (told,) = compared(run, taken_exam(tmp_path, embedded=is_embedded)).answers()
+    assert told.endswith("; the file is the run's.") == is_embedded
+    assert "ms in the run" not in told  # of a call of the file without
 
 
 def test_no_text_of_a_measurement_prints_a_line_of_its_own(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ OTHERS = {
     "also": (HEIC, "HEIC"),
     "film.mp4": (container(b"isom", b"isom", b"mp42"), ".mp4"),
     "DSC_0001.NEF": (b"MM\x00*" + bytes(100), "camera raw"),
+    "favicon.ico": (b"\x00\x00\x01\x00" + bytes(100), "ICO"),
     "photo.jxl": (b"\xff\x0a" + bytes(100), "JPEG XL"),
 }
 

@@ -131,7 +131,8 @@ def test_the_size_of_an_image_is_known_by_its_header() -> None:
     ]
     program = f"""import {{ imageSize }} from "{(EXAMPLE / "image_size.js").as_uri()}";
 const files = {json.dumps([list(file) for file in files])};
-const sizes = files.map((bytes) => imageSize(new DataView(new Uint8Array(bytes).buffer)));
+const blobs = files.map((bytes) => new Blob([new Uint8Array(bytes)]));
+const sizes = await Promise.all(blobs.map((blob) => imageSize(blob)));
 console.log(JSON.stringify(sizes.map((size) => size && [size.width, size.height])));"""
     ended = subprocess.run(
         ["node", "--input-type=module", "-"],

@@ -131,6 +131,19 @@ def test_a_bundle_with_embedded_preprocessing_predicts_as_the_evaluation(
     require_answers_of(expected, classify(folder, "--check", "--json", *expected.paths), 1e-3)
 
 
+@pytest.mark.parametrize("name", ["onnx_fp32", "onnx_int8"])
+def test_the_expected_answer_of_a_bundle_with_embedded_preprocessing_is_its_own(
+    run: Run, started_in: None, tmp_path: Path, name: str
+) -> None:
+    # It is resized by more than a factor of 5, in the file by other arithmetic than Pillow's.
+    Image.fromarray(photos.pixels(151, 177)).save(tmp_path / "large.png")
+    words = (f"format={name}", "embedded=true", f"test_image={tmp_path / 'large.png'}")
+    folder = bundled(run, tmp_path / "model.zip", *words)
+    checked = classify(folder, "--check")
+    assert checked.returncode == 0, checked.stderr
+    assert "probabilities within 0 of the expected" in checked.stdout
+
+
 def test_a_bundle_is_reproducible_byte_for_byte(run: Run, bundle: Path) -> None:
     first = bundle.with_suffix(".zip")
     (bundle.parent / "again").mkdir()

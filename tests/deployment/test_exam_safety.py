@@ -36,6 +36,7 @@ from src.shipped.answers import Answers
 from src.shipped.exam_files import ExamError
 from src.shipped.measure import Measurement, Sessions
 from src.shipped.predict_opening import UnusableModelError, expected_answer
+from tests.golden.pixels import GOLDEN
 from tests.support import planted_exam
 from tests.support.bundle_program import described
 
@@ -381,7 +382,7 @@ def test_a_damaged_decoder_is_one_line(tmp_path: Path, text: str) -> None:
 )
 def test_a_damaged_description_is_one_line(tmp_path: Path, change: dict[str, Any]) -> None:
     (tmp_path / "model.onnx").write_bytes(b"a model")
-    path = described(tmp_path / "model.onnx", {}) / "model.json"
+    path = described(tmp_path / "model.onnx", GOLDEN.rules[0]) / "model.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(UnusableModelError, match=r"model\.json: .*; unpack the zip file again"):
         predict.Model(tmp_path)
@@ -389,7 +390,7 @@ def test_a_damaged_description_is_one_line(tmp_path: Path, change: dict[str, Any
 
 def test_an_unknown_decoder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"a model")
-    folder = described(tmp_path / "model.onnx", {})
+    folder = described(tmp_path / "model.onnx", GOLDEN.rules[0])
     with pytest.raises(UnusableModelError, match="a decoder out of pillow, pillow_draft"):
         predict.Model(folder, decoder="another")
 
@@ -482,7 +483,7 @@ def test_few_images_are_no_proof_of_the_same_network(
 ) -> None:
     taken = exam_files.read(planted[0]).first(count)
     answers = Answers.of(taken, taken.answers, taken.class_names)
-    untimed_exam = Measurement(loaded=[{"threads": 2, "takes_pixels": False}])
+    untimed_exam = Measurement(loaded=[{"threads": 2, "embedded": False, "takes_pixels": False}])
     record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
     assert not answers.problems
     *_, last = summary.lines(taken, answers.drift, answers.home, record)

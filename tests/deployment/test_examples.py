@@ -176,6 +176,61 @@ def test_an_image_without_finite_logits_does_not_change_others_in_the_service(
     assert isinstance(failed, ValueError)
 
 
+@pytest.mark.parametrize("answers", [0, 1, 4])
+def test_a_model_with_another_number_of_answers_fails_these_images_alone(
+    monkeypatch: pytest.MonkeyPatch, answers: int
+) -> None:
+    class Model:
+        def answer(self, images: list[float]) -> list[float]:
+            return images if len(images) == 1 and images[0] > 0 else [0.0] * answers
+
+    monkeypatch.syspath_prepend(EXAMPLES / "http_service")
+    batching, settings = (importlib.import_module(name) for name in ("batching", "settings"))
+
+    async def ask_for(images: list[float]) -> list[Any]:
+        batcher = batching.Batcher([Model()], settings.Settings())
+        task = asyncio.create_task(batcher.run())
+        async with asyncio.timeout(20):
+            given = await asyncio.gather(*map(batcher.classify, images), return_exceptions=True)
+        task.cancel()
+        return given
+
+    assert asyncio.run(ask_for([1.0, 2.0, 3.0])) == [1.0, 2.0, 3.0]
+    (alone,) = asyncio.run(ask_for([-1.0]))
+    assert isinstance(alone, ValueError) == (answers != 1)
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_no_image_waits_for_ever_when_the_batches_end(
+    monkeypatch: pytest.MonkeyPatch, *, is_stopped: bool
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES / "http_service")
+    batching, settings = (importlib.import_module(name) for name in ("batching", "settings"))
+
+    def fail(_: int) -> None:
+        raise OSError("no metrics")
+
+    async def ask_for(images: list[float]) -> list[Any]:
+        # Every batch but the first waits in the queue.
+        limits = settings.Settings(window=60.0, largest_batch=2)
+        batcher = batching.Batcher([None], limits, None if is_stopped else fail)
+        task = asyncio.create_task(batcher.run())
+        asked = [asyncio.create_task(batcher.classify(image)) for image in images]
+        await asyncio.sleep(0.05)
+        if is_stopped:
+            task.cancel()
+        async with asyncio.timeout(20):
+            given = await asyncio.gather(*asked, return_exceptions=True)
+            late = await asyncio.gather(batcher.classify(1.0), return_exceptions=True)
+        await asyncio.gather(task, return_exceptions=True)
+        return [*given, *late]
+
+    # A single image of a batch of two waits for the window.
+    images = [1.0] if is_stopped else [1.0, 2.0, 3.0]
+    given = asyncio.run(ask_for(images))
+    assert [str(error) for error in given] == ["the service has ended"] * (len(images) + 1)
+
+
 @pytest.mark.slow
 def test_openvino(complete_run: Run, tmp_path: Path) -> None:
     pytest.importorskip("openvino")

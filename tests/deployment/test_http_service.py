@@ -346,33 +346,82 @@ def test_a_service_that_is_told_to_end_finishes_what_is_in_hand_and_refuses_the_
 
 
 @pytest.mark.parametrize(
-    ("streams", "rate", "limit", "most"),
+    ("streams", "threads", "rate", "limit", "most"),
     [
-        (1, 310.0, 0.02, 8),  # a full batch
-        (8, 310.0, 0.02, 32),  # of each stream, one a core
-        (2, 300.0, 0.2, 60),  # Little's law
-        (2, 1000.0, 1.0, 400),  # half of the connections
+        (1, 4, 310.0, 0.02, 8),  # a full batch
+        (8, 1, 310.0, 0.02, 32),  # of each stream, one a core
+        (2, 2, 300.0, 0.2, 60),  # Little's law
+        (3, 1, 300.0, 0.2, 60),  # no more threads together than cores
+        (2, 2, 1000.0, 1.0, 400),  # half of the connections
     ],
 )
 def test_measured_settings_are_read_from_the_bundle(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     streams: int,
+    threads: int,
     rate: float,
     limit: float,
     most: int,
 ) -> None:
     monkeypatch.syspath_prepend(ROOT / "examples" / "http_service")
     settings: Any = importlib.import_module("settings").Settings
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    assert settings.of(tmp_path) == settings()
+    cores = 4
+    assert settings.of(tmp_path, cores) == settings()
     measured = {"threads": 8, "streams": streams, "window_s": 0.004, "largest_batch": 8}
     (tmp_path / "serving.json").write_text(
         json.dumps({**measured, "rate": rate, "p99_limit_s": limit})
     )
-    found = settings.of(tmp_path)
-    assert (found.threads, found.streams) == (4, min(streams, 4))
+    found = settings.of(tmp_path, cores)
+    assert (found.threads, found.streams) == (threads, min(streams, cores))
+    assert found.threads * found.streams <= cores
     assert (found.window, found.largest_batch, found.most_in_hand) == (0.004, 8, most)
+
+
+def test_measured_threads_are_kept_where_there_are_more_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "examples" / "http_service")
+    settings: Any = importlib.import_module("settings").Settings
+    measured = {"threads": 3, "streams": 2, "window_s": 0.004, "largest_batch": 8}
+    (tmp_path / "serving.json").write_text(
+        json.dumps({**measured, "rate": 310.0, "p99_limit_s": 0.02})
+    )
+    found = [settings.of(tmp_path, cores) for cores in (1, 2, 5, 6, 64)]
+    assert [(one.streams, one.threads) for one in found] == [(1, 1), (2, 1), (2, 2), (2, 3), (2, 3)]
+
+
+def test_the_service_counts_the_cores_of_its_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quota of the container bounds the threads, whatever the machine has."""
+    for folder in (ROOT / "src" / "shipped", ROOT / "examples" / "http_service"):
+        monkeypatch.syspath_prepend(folder)
+    measured = {"threads": 8, "streams": 2, "window_s": 0.004, "largest_batch": 8}
+    (tmp_path / "serving.json").write_text(
+        json.dumps({**measured, "rate": 310.0, "p99_limit_s": 0.02})
+    )
+    monkeypatch.setenv("BUNDLE", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["service.py"])
+    before = dict(sys.modules)
+    try:
+        for name in ("service", "machine", "predict"):
+            sys.modules.pop(name, None)
+        service: Any = importlib.import_module("service")
+        machine: Any = importlib.import_module("machine")
+        monkeypatch.setattr(machine, "core_numbers", lambda: set(range(64)))
+        monkeypatch.setattr(machine, "_quota", lambda: 5.5)
+        monkeypatch.setattr(os, "cpu_count", lambda: 64)
+        served: list[Any] = []
+        monkeypatch.setattr(service, "serve", lambda one, _: served.append(one.settings))
+        service.main()
+    finally:
+        for name, module in list(sys.modules.items()):
+            if str(ROOT / "src" / "shipped") in str(getattr(module, "__file__", "")):
+                del sys.modules[name]
+        sys.modules.update(before)
+    (settings,) = served
+    assert (settings.streams, settings.threads) == (2, 3)
 
 
 PLANTED_PROGRAM = """

@@ -39,6 +39,14 @@ def test_the_measurement_of_an_exam_is_read_as_it_was_written(tmp_path: Path) ->
     assert (flip.position, flip.true) == (126, 3)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_measurement_of_an_earlier_version_is_read(tmp_path: Path, version: int) -> None:
+    values = planted_exam.record(tmp_path)
+    assert values.pop("embedded") is False
+    record = exam.read(written(tmp_path, values | {"schema_version": version}))
+    assert (record.schema_version, record.embedded) == (version, False)
+
+
 def test_the_exam_of_a_file_without_reference_answers_is_read(tmp_path: Path) -> None:
     values = planted_exam.record(tmp_path, reference=None, baseline=None, content="tensors")
     values["pipeline"] = None
@@ -55,7 +63,8 @@ Change = Callable[[dict[str, Any]], object]
 @pytest.mark.parametrize(
     "change",
     [
-        lambda record: record.update(schema_version=3),
+        lambda record: record.update(schema_version=4),
+        lambda record: record.update(embedded="yes"),
         lambda record: record["rows"][0].update(latency=[]),  # beside a time of the pipeline
         lambda record: record.update(rows=[]),
         lambda record: record.update(rows=record["rows"] * 2),

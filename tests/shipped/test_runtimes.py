@@ -205,6 +205,37 @@ def test_a_damaged_description_is_refused_in_one_line(content: str | None, tmp_p
         Model(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[(key, None) for key in ("image_size", "resize", "interpolation", "scale", "mean", "std")],
+        *[("image_size", value) for value in (0, -1, "224", 2.5, True, 10**9)],
+        *[("scale", value) for value in (0, "x", float("nan"), 2, [1])],
+        *[("mean", value) for value in (0.5, [0.5], ["a"] * 3, [float("inf")] * 3, {})],
+        *[("std", value) for value in ([0.5, 0, 0.5], "abc")],
+        *[("resize", value) for value in ("stretch", [])],
+        *[("interpolation", value) for value in ("nearest", [], 3)],
+    ],
+)
+def test_a_description_without_a_sound_preprocessing_is_refused_in_one_line(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    rule = {**RULE, key: value}
+    if value is None:
+        del rule[key]
+    (tmp_path / "model.onnx").write_bytes(b"never opened")
+    described(tmp_path / "model.onnx", rule)
+    with pytest.raises(UnusableModelError, match=rf"^model\.json: preprocessing\.{key} is [^\n]+$"):
+        Model(tmp_path)
+
+
+def test_the_preprocessing_in_a_files_own_metadata_is_as_sound(tmp_path: Path) -> None:
+    rule = {key: value for key, value in RULE.items() if key != "scale"}
+    folder = described(identity_models.onnx_file(rule, tmp_path / "model"), RULE)
+    with pytest.raises(UnusableModelError, match=r"^model\.onnx: preprocessing\.scale is None; "):
+        Model(folder)
+
+
 def test_a_file_that_holds_code_is_compared_with_its_hash_before_it_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

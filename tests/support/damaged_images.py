@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
 import zlib
@@ -66,6 +67,38 @@ def a_turned_thread_of_pixels() -> bytes:
     return _saved((40_000, 1), "JPEG", exif=_exif(8, _RATIONAL, struct.pack("<II", 72, 1)))
 
 
+# Blocks that are no EXIF data: no TIFF header, a cut-off directory, and one that points to itself.
+_NO_EXIF = (b"Exif\0\0garbage!", b"Exif\0\0II*\0\x08\0\0\0\x09", b"Exif\0\0II*\0\xff\xff\xff\x7f")
+
+
+def a_png_with_an_exif_block_of_garbage() -> bytes:
+    return _saved((30, 20), "PNG", exif=_NO_EXIF[0])
+
+
+def a_png_with_half_an_exif_block() -> bytes:
+    return _saved((30, 20), "PNG", exif=_NO_EXIF[1])
+
+
+def a_png_with_an_exif_block_that_points_beyond_its_end() -> bytes:
+    return _saved((30, 20), "PNG", exif=_NO_EXIF[2])
+
+
+def a_png_with_an_empty_exif_block() -> bytes:
+    return _saved((30, 20), "PNG", exif=b"II")
+
+
+def a_webp_with_an_exif_block_of_garbage() -> bytes:
+    return _saved((30, 20), "WEBP", exif=_NO_EXIF[0])
+
+
+def a_webp_with_half_an_exif_block() -> bytes:
+    return _saved((30, 20), "WEBP", exif=_NO_EXIF[1])
+
+
+def a_jpeg_with_an_exif_block_of_garbage() -> bytes:
+    return _saved((30, 20), "JPEG", exif=_NO_EXIF[0])
+
+
 # Files that can be decoded, with the width and height of the upright image.
 READABLE: dict[Callable[[], bytes], tuple[int, int]] = {
     negative_rational_in_a_turned_jpeg: (20, 30),
@@ -73,6 +106,13 @@ READABLE: dict[Callable[[], bytes], tuple[int, int]] = {
     a_column_of_a_million_pixels: (1, 1_000_000),
     a_row_of_a_million_pixels: (1_000_000, 1),
     a_turned_thread_of_pixels: (1, 40_000),
+    a_png_with_an_exif_block_of_garbage: (30, 20),
+    a_png_with_half_an_exif_block: (30, 20),
+    a_png_with_an_exif_block_that_points_beyond_its_end: (30, 20),
+    a_png_with_an_empty_exif_block: (30, 20),
+    a_webp_with_an_exif_block_of_garbage: (30, 20),
+    a_webp_with_half_an_exif_block: (30, 20),
+    a_jpeg_with_an_exif_block_of_garbage: (30, 20),
 }
 
 
@@ -133,6 +173,69 @@ def an_eps_that_would_start_ghostscript() -> bytes:
     return b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
 
 
+def _iptc(content: bytes) -> bytes:
+    """Return an IPTC file of 16x16 grey pixels by its header, which holds another image file."""
+    fields = [
+        *((3, 60, b"\1\0"), (3, 20, b"\0\x10"), (3, 30, b"\0\x10"), (3, 120, b"\5")),
+        (8, 10, content),
+    ]
+    return b"".join(
+        struct.pack(">BBBH", 0x1C, record, number, len(data)) + data
+        for record, number, data in fields
+    )
+
+
+def an_iptc_file_that_holds_a_larger_image() -> bytes:
+    return _iptc(_saved((90, 80), "PNG"))
+
+
+def an_iptc_file_that_holds_an_eps() -> bytes:
+    return _iptc(an_eps_that_would_start_ghostscript())
+
+
+def an_icon() -> bytes:
+    return _saved((16, 16), "ICO")
+
+
+def an_icon_of_a_larger_image_than_its_header_has() -> bytes:
+    content = _saved((300, 200), "PNG")
+    head = struct.pack("<HHH", 0, 1, 1) + struct.pack("<BBBBHHII", 9, 9, 0, 0, 1, 32, 999, 22)
+    return head + content
+
+
+def a_mac_icon_of_a_larger_image_than_its_header_has() -> bytes:
+    content = _saved((300, 200), "PNG")
+    chunk = b"icp4" + struct.pack(">I", 8 + len(content)) + content
+    return b"icns" + struct.pack(">I", 8 + len(chunk)) + chunk
+
+
+def a_blp_that_holds_a_larger_jpeg() -> bytes:
+    content = _saved((300, 200), "JPEG")
+    head = b"BLP1" + struct.pack("<iIIIii", 0, 0, 16, 16, 5, 0)
+    start = len(head) + 2 * 64 + 4
+    offsets = struct.pack("<16I", start, *[0] * 15)
+    lengths = struct.pack("<16I", len(content), *[0] * 15)
+    return head + offsets + lengths + struct.pack("<I", 0) + content
+
+
+def a_fits_file_that_unpacks_without_a_limit() -> bytes:
+    cards = [
+        *("SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   = 0"),
+        *("EXTEND  = T", "END"),
+    ]
+    first = "".join(card.ljust(80) for card in cards).ljust(2880).encode()
+    second = "".join(
+        card.ljust(80)
+        for card in (
+            *("XTENSION= 'BINTABLE'", "BITPIX  = 8", "NAXIS   = 2", "NAXIS1  = 8"),
+            *("NAXIS2  = 1", "ZIMAGE  = T", "ZBITPIX = 8", "ZNAXIS  = 2", "ZNAXIS1 = 9"),
+            *("ZNAXIS2 = 9", "ZCMPTYPE= 'GZIP_1'", "END"),
+        )
+    )
+    rows = gzip.compress(bytes(9 * 9 * 4))
+    return first + second.ljust(2880).encode() + bytes(8) + rows
+
+
 UNREADABLE: tuple[Callable[[], bytes], ...] = (
     a_png_that_unpacks_to_gigabytes,
     a_png_longer_than_any_picture,
@@ -146,4 +249,11 @@ UNREADABLE: tuple[Callable[[], bytes], ...] = (
     a_webp_of_half_its_bytes,
     a_psd_of_its_header_alone,
     an_eps_that_would_start_ghostscript,
+    an_iptc_file_that_holds_a_larger_image,
+    an_iptc_file_that_holds_an_eps,
+    an_icon,
+    an_icon_of_a_larger_image_than_its_header_has,
+    a_mac_icon_of_a_larger_image_than_its_header_has,
+    a_blp_that_holds_a_larger_jpeg,
+    a_fits_file_that_unpacks_without_a_limit,
 )

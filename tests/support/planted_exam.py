@@ -75,7 +75,9 @@ def flipped(logits: Any, count: int) -> Any:
     return others
 
 
-def measurement(seconds: float = 0.002, processes: int = 3) -> Measurement:
+def measurement(
+    seconds: float = 0.002, processes: int = 3, *, embedded: bool = False
+) -> Measurement:
     """Return rounds of two processes a session, and of the pipeline."""
     measured = Measurement(peak_rss_bytes=80_000_000)
     generator = np.random.default_rng(1)
@@ -86,6 +88,7 @@ def measurement(seconds: float = 0.002, processes: int = 3) -> Measurement:
                 {
                     "load_seconds": 0.1,
                     "first_seconds": 0.01,
+                    "embedded": embedded,
                     "takes_pixels": False,
                     "threads": 2,
                     "nice": 0,
@@ -102,8 +105,15 @@ def measurement(seconds: float = 0.002, processes: int = 3) -> Measurement:
     return measured
 
 
-def record(folder: Path, flips: int = 0, seconds: float = 0.002, **changes: Any) -> dict[str, Any]:
+def record(
+    folder: Path,
+    flips: int = 0,
+    seconds: float = 0.002,
+    *,
+    embedded: bool = False,
+    **changes: Any,
+) -> dict[str, Any]:
     """Return the content of a ``measurement.json`` of a machine that flips some answers."""
     taken = exam(folder, **changes)
     answers = Answers.of(taken, flipped(taken.answers, flips), taken.class_names)
-    return exam_record.record_of(taken, answers, measurement(seconds), 12.5)
+    return exam_record.record_of(taken, answers, measurement(seconds, embedded=embedded), 12.5)

@@ -83,7 +83,10 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
             if at_least is not None:
                 image.draft(None, (at_least, at_least))  # has an effect on JPEG only
             image.load()
-            return _upright(as_rgb(image), image.getexif().get(ORIENTATION))
+            # A format whose header has another size than its pixels would pass the first check.
+            _require_bounded(image.size)
+            _require_bounded(image.im.size)
+            return _upright(as_rgb(image), orientation(image))
     except Exception as error:  # a damaged file can make a decoder raise anything
         if isinstance(error, OSError) and error.errno in _TOO_MANY_OPEN_FILES:
             raise
@@ -97,6 +100,14 @@ def _require_bounded(size: tuple[int, int]) -> None:
         raise ValueError(
             f"{width}x{height} pixels, more than {MOST_PIXELS} in all or {LONGEST_SIDE} on a side"
         )
+
+
+def orientation(image: Image.Image) -> object:
+    """Return the EXIF orientation; None if there is none, or the EXIF data are damaged."""
+    try:
+        return image.getexif().get(ORIENTATION)
+    except Exception:  # Pillow raises SyntaxError, struct.error and more; the pixels are sound
+        return None
 
 
 def _upright(image: Image.Image, orientation: object) -> Image.Image:

@@ -11,10 +11,20 @@ from pathlib import Path
 
 from PIL import Image
 
-# Pillow recognises these files but has no decoder for them: EPS starts Ghostscript, and the others
-# need a handler that another program registers.
+# Formats that are decoded. Their plugins read the size of the pixels from the header, so a limit on
+# it holds before they are decoded. Not among them, of the formats that Pillow knows:
+# - EPS, which starts Ghostscript; BUFR, GRIB, HDF5, MPEG and WMF, which need another program.
+# - IPTC, which opens data inside of it with every plugin, EPS among them.
+# - ICO, ICNS and BLP, which hold an image of another size than their header has; ICO is decoded
+#   when it is opened. FITS, which unpacks gzip without a limit.
+# - Formats of one program or device, and those that an installed package may register.
 # https://pillow.readthedocs.io/en/stable/handbook/image-file-formats.html
-_NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
+DECODED = frozenset(
+    {
+        *("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "PCX", "PNG", "PPM"),
+        *("PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP"),
+    }
+)
 
 # Kinds of images by the first bytes of their files. No text file begins with any of these.
 _SIGNATURES = (
@@ -32,6 +42,7 @@ _SIGNATURES = (
     (b"qoif", "QOI"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (b"\x00\x00\x01\x00", "ICO"),
 )
 _HEAD_BYTES = 64
 _BMP_HEADERS = frozenset(
@@ -47,11 +58,12 @@ _CAMERA_RAW = frozenset(
     }
 )
 
-# Advice for kinds that Pillow alone cannot read.
+# Advice for kinds that are not decoded, or not by Pillow alone.
 _REMEDIES = {
     "HEIC": "install pillow-heif to read HEIC, or convert the file to JPEG",
     "AVIF": "install Pillow 11.3 or later to read AVIF, or convert the file to JPEG",
     "JPEG XL": "convert the file from JPEG XL to JPEG or PNG",
+    "ICO": "convert the file from ICO to PNG",
     "camera raw": "convert the file from camera raw to JPEG or PNG",
 }
 _FORMATS = {"HEIC": "HEIF"}  # Pillow's name of a kind, if it differs
@@ -59,7 +71,7 @@ _FORMATS = {"HEIC": "HEIF"}  # Pillow's name of a kind, if it differs
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """Return Pillow's names of the formats that it decodes here, with HEIF if pillow-heif is there.
+    """Return Pillow's names of the formats that are decoded, with HEIF if pillow-heif is there.
 
     They are an argument of ``Image.open``, which would try all registered formats otherwise.
     """
@@ -71,7 +83,7 @@ def formats() -> tuple[str, ...]:
     # limits itself.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     Image.init()
-    return tuple(name for name in Image.ID if name not in _NOT_DECODED)
+    return tuple(name for name in Image.ID if name in DECODED)
 
 
 @functools.cache

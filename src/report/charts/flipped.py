@@ -18,6 +18,7 @@ from src.system import links
 
 _COLUMNS = 8
 _MOST = 24  # images of a row
+_LONGEST_SIDE = 1024  # pixels; a benchmark stores smaller ones
 
 
 def flipped_charts(flips: Sequence[Flips], folder: Path) -> Iterator[Chart]:
@@ -74,9 +75,23 @@ def _image_grid(title: str, flips: Sequence[tuple[Flip, Path]], _: float) -> Fig
 
 
 def _draw_image(axes: Axes, path: Path) -> None:
-    try:
-        with Image.open(path) as image:
-            axes.imshow(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        # A damaged image file must not keep the page from being made.
+    image = _small_image(path)
+    if image is None:
         axes.text(0.5, 0.5, "unreadable", ha="center", fontsize=7)
+    else:
+        axes.imshow(image)
+
+
+def _small_image(path: Path) -> Image.Image | None:
+    """Return a stored image; None if it is damaged or large, which must not stop the page.
+
+    A run may be a stranger's, and Pillow would start a program for a file of another format.
+    """
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            if max(image.size) > _LONGEST_SIDE:
+                return None
+            image.load()
+            return image
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None

@@ -15,7 +15,9 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from src.data.datasets.image_folder import ImageFolder
+from src.data.pipeline import image_file, image_kind
 from src.data.pipeline.image_file import UnreadableImageError, as_rgb, read_image
+from src.shipped import predict_images
 from tests.data.datasets.test_image_folder import fill
 from tests.support import damaged_images, photos
 
@@ -122,7 +124,7 @@ def test_whatever_a_decoder_raises_is_one_unreadable_image(
 
 
 @pytest.mark.parametrize(
-    "kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "TGA", "ICO"]
+    "kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "TGA", "PCX"]
 )
 def test_a_file_with_changed_bytes_is_an_image_or_unreadable(kind: str, tmp_path: Path) -> None:
     file = io.BytesIO()
@@ -176,6 +178,41 @@ def test_a_limit_that_another_library_lifted_still_holds(
         read_image(tmp_path / "x.png")
 
 
+def test_pixels_that_are_more_than_the_header_says_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (9, 9)).save(tmp_path / "x.png")
+
+    def grow(file: Image.Image) -> None:
+        file.im = Image.new("L", (99, 98)).im
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_end", grow)
+    monkeypatch.setattr(image_file, "MOST_PIXELS", 1000)
+    with pytest.raises(UnreadableImageError, match="99x98 pixels, more than 1000"):
+        read_image(tmp_path / "x.png")
+    with pytest.raises(predict_images.UnreadableImageError, match="99x98 pixels, more than 1000"):
+        predict_images.read_image(tmp_path / "x.png", 1000)
+
+
+def test_an_icon_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "favicon.jpg").write_bytes(damaged_images.an_icon())
+    with pytest.raises(UnreadableImageError, match="convert the file from ICO to PNG"):
+        read_image(tmp_path / "favicon.jpg")
+    with pytest.raises(predict_images.UnreadableImageError, match=r"decoded are AVIF, .*, WEBP$"):
+        predict_images.read_image(tmp_path / "favicon.jpg")
+
+
+def test_a_format_that_a_package_registers_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.init()
+    monkeypatch.setattr(Image, "ID", [*Image.ID, "MIC"])
+    monkeypatch.setitem(Image.OPEN, "MIC", Image.OPEN["PNG"])
+    for uncached in (image_kind.formats.__wrapped__, predict_images.formats.__wrapped__):
+        assert {"JPEG", "PNG"} <= set(uncached())
+        assert not {"MIC", "EPS", "IPTC"} & set(uncached())
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("resize", ["crop", "squash"])
 def test_files_that_decoders_choke_on_are_trained_on_or_skipped(
@@ -187,7 +224,7 @@ def test_files_that_decoders_choke_on_are_trained_on_or_skipped(
         (tmp_path / "cat" / f"{content.__name__}.jpg").write_bytes(content())
     data = ImageFolder(
         str(tmp_path), on_error="skip", image_size=16, resize=resize, num_workers=workers,
-        batch_size=4,
+        batch_size=1,  # a larger one would leave out the rest of an epoch
     )  # fmt: skip
     data.prepare_data()
     batches = [*data.train_dataloader(), *data.val_dataloader(), *data.test_dataloader()]

@@ -17,6 +17,7 @@ from src.run.facts import PreprocessingFacts
 from src.run.paths import thumbnail_name
 from tests.report.pages import html_page, record
 from tests.report.planted import results, row
+from tests.support import damaged_images
 
 GREY = PreprocessingFacts(image_size=64, resize="squash", mean=[0.5] * 3, std=[0.25] * 3)
 TEST_SET = "a" * 64  # of the planted measurement
@@ -113,6 +114,30 @@ def test_charts_show_flipped_images_and_the_accuracy_of_each_class(tmp_path: Pat
             assert min(picture.size) > 100
     titles = [place.get_title() for place in drawn["flipped_onnx_cpu"].axes if place.get_title()]
     assert [title.splitlines()[0] for title in titles] == ["lost", "gained", "still wrong"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        damaged_images.an_eps_that_would_start_ghostscript(),
+        damaged_images.an_icon(),
+        damaged_images.a_png_of_half_its_bytes(),
+        damaged_images.a_png_that_unpacks_to_gigabytes(),
+        damaged_images.a_row_of_a_million_pixels(),
+        damaged_images.a_jpeg_with_an_exif_block_of_garbage(),
+        b"",
+    ],
+    ids=["EPS", "icon", "half a PNG", "bomb", "long PNG", "JPEG", "empty"],
+)
+def test_another_file_than_a_small_png_is_not_decoded_for_a_chart(
+    tmp_path: Path, content: bytes
+) -> None:
+    measured = results(row("eager"), row("onnx"))
+    flips = [{"position": 0, "true": 3, "before": 3, "after": 7}]
+    measured["rows"][1]["accuracy"]["flips"] = flips
+    (tmp_path / "0.png").write_bytes(content)
+    drawn = figures_of(measured, tmp_path)["flipped_onnx_cpu"]
+    assert [text.get_text() for place in drawn.axes for text in place.texts] == ["unreadable"]
 
 
 def test_no_chart_is_drawn_without_flipped_images_and_classes(tmp_path: Path) -> None:

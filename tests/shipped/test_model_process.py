@@ -1,0 +1,88 @@
+"""The answers of an exam from a process: batch by batch, as where the model was packed."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src.shipped import measure, model_process
+from src.shipped.exam_files import ExamError
+from src.shipped.model_process import all_logits
+from src.shipped.session import Session
+
+
+class Model:
+    """A model whose logits are the image's number and the size of its batch."""
+
+    def logits(self, images: list[Any]) -> Any:
+        return np.array([[float(image), len(images)] for image in images])
+
+
+def session(images: int, batch: int) -> Session:
+    """A session of an exam of arrays, without files and runtime."""
+    made = Session.__new__(Session)
+    planted: Any = made
+    planted._exam = SimpleNamespace(batch=batch, labels=np.zeros(images))
+    planted._tensors = list(np.arange(images))
+    planted._model = Model()
+    return made
+
+
+class Asked:
+    """A process that answers by a session at once, as slowly as it is told by a clock."""
+
+    def __init__(self, session: Session, seconds_an_image: float = 0.0) -> None:
+        self._session = session
+        self._seconds = seconds_an_image
+        self.requests: list[dict[str, Any]] = []
+
+    def ask(self, name: str, **request: Any) -> dict[str, Any]:
+        self.requests.append({"do": name, **request})
+        answer: dict[str, Any] = getattr(self._session, name)(**request)
+        if answer["shape"][0] * self._seconds > model_process.ANSWER_SECONDS:
+            raise ExamError(f"no answer to {name} within {model_process.ANSWER_SECONDS:g} s")
+        return answer
+
+
+@pytest.mark.parametrize(("images", "batch"), [(1, 4), (4, 4), (5, 4), (8, 4), (3, 1), (512, 64)])
+def test_the_exam_is_answered_batch_by_batch_with_the_last_one_filled_up(
+    images: int, batch: int
+) -> None:
+    process: Any = Asked(session(images, batch))
+    logits = all_logits(process, lambda _: None)
+    assert logits[:, 0].tolist() == list(range(images))
+    assert set(logits[:, 1].tolist()) == {batch}
+    assert len(process.requests) == math.ceil(images / batch)
+
+
+def test_a_slow_machine_has_the_limit_of_an_answer_for_each_batch() -> None:
+    seconds = 0.9 * model_process.ANSWER_SECONDS / 64
+    process: Any = Asked(session(512, 64), seconds)
+    assert len(all_logits(process, lambda _: None)) == 512
+    slower: Any = Asked(session(512, 64), 2 * seconds)
+    with pytest.raises(ExamError, match="no answer to batch within 300 s"):
+        all_logits(slower, lambda _: None)
+
+
+def test_the_timing_answers_the_exam_batch_by_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Planted(Asked):
+        def __init__(self, folder: Path) -> None:
+            super().__init__(session(10, 4))
+
+        def ask(self, name: str, **request: Any) -> dict[str, Any]:
+            return {"class_names": ["a"]} if name == "load" else super().ask(name, **request)
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(measure, "Process", Planted)
+    lines: list[str] = []
+    logits, class_names = measure.Sessions(tmp_path, 0, 1.0, {}, lines.append).answers()
+    assert (len(logits), class_names) == (10, ["a"])
+    assert lines[-1] == "answering the exam, 8 images so far"

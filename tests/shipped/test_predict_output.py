@@ -1,0 +1,131 @@
+"""The printed answers of a bundle's program, on a terminal of any encoding, or with no reader."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from src.bundle.stage import CONTENTS
+
+NAMES = ["猫", "dog\u202e", "été"]
+RUNTIME = f"""
+import numpy as np
+
+class Runtime:
+    def __init__(self, path, threads):
+        self.metadata = {{"class_names": {NAMES!r}}}
+
+    def __call__(self, images):
+        return np.tile(np.float32([2, 1, 0]), (len(images), 1))
+"""
+ABOUT = {
+    "runtime": "runtime_planted",
+    "model": "model.planted",
+    "sha256": {},
+    "executes": False,
+    "mixes_batch": False,
+    "threads": None,
+    "preprocessing": {
+        "image_size": 4,
+        "resize": "squash",
+        "interpolation": "bilinear",
+        "scale": 1 / 255,
+        "crop_share": 1.0,
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.5, 0.5],
+    },
+    "input": {"dtype": "float32", "layout": "NCHW", "normalised": True},
+}
+EXPECTED = {
+    "image": "x.png",
+    "class": NAMES[0],
+    "probabilities": [0.66524096, 0.24472847, 0.09003057],
+    "tolerance": 0.001,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a planted runtime."""
+    folder = tmp_path_factory.mktemp("bundle")
+    for file in CONTENTS.glob("*.py"):
+        if not file.name.startswith("runtime_"):
+            (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "runtime_planted.py").write_text(RUNTIME, encoding="utf-8")
+    (folder / "model.json").write_text(json.dumps(ABOUT), encoding="utf-8")
+    (folder / "expected.json").write_text(json.dumps(EXPECTED), encoding="utf-8")
+    Image.new("RGB", (9, 9)).save(folder / "x.png")
+    return folder
+
+
+def classify(
+    folder: Path, *words: str | bytes, encoding: str = "utf-8:strict", to: str = ""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the program in the bundle; its standard output goes to a shell's command if given."""
+    words = (sys.executable, "-B", "predict.py", *words)
+    command = ["bash", "-c", f'set -o pipefail; "$@" {to}', "bash", *words] if to else words
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(
+        list(command),
+        capture_output=True,
+        cwd=folder,
+        env=environment | {"PYTHONIOENCODING": encoding},
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "cat"),
+    [("utf-8:strict", "猫"), ("cp1252", r"\u732b"), ("ascii", r"\u732b"), ("latin-1", r"\u732b")],
+)
+def test_a_class_that_the_terminal_cannot_show_is_printed_as_an_escape(
+    folder: Path, encoding: str, cat: str
+) -> None:
+    ended = classify(folder, "--check", "x.png", "no.png", "x.png", encoding=encoding)
+    assert ended.returncode == 1  # of no.png alone
+    check, *lines = ended.stdout.decode(encoding.partition(":")[0]).splitlines()
+    assert check.startswith(f"x.png: {cat}, probabilities within ")
+    assert [line.partition(" 66.52%")[0] for line in lines] == [f"x.png: {cat}"] * 2
+    (line,) = ended.stderr.decode().splitlines()
+    assert line.startswith("error: no.png: ")
+
+
+def test_a_file_name_that_is_no_text_is_printed_as_an_escape(folder: Path, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff.png"
+    Path(os.fsdecode(path)).write_bytes((folder / "x.png").read_bytes())
+    ended = classify(folder, path, "x.png")
+    assert ended.returncode == 0, ended.stderr
+    first, second = ended.stdout.decode().splitlines()
+    assert r"/\udcff.png: 猫" in first
+    assert second.startswith("x.png: 猫")
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--check",)])
+def test_a_reader_that_leaves_ends_the_program_without_a_traceback(
+    folder: Path, words: tuple[str, ...]
+) -> None:
+    ended = classify(folder, *words, *["x.png"] * 3, to="| true")
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+def test_a_full_disk_ends_the_program_in_one_line(folder: Path) -> None:
+    ended = classify(folder, "x.png", to="> /dev/full")
+    assert ended.returncode == 1
+    assert ended.stderr.decode().splitlines() == ["error: [Errno 28] No space left on device"]
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "x", "1.5"])
+def test_a_number_of_classes_below_one_is_refused(folder: Path, count: str) -> None:
+    ended = classify(folder, f"--top={count}", "x.png")
+    assert ended.returncode == 2
+    assert ended.stdout == b""
+    line = ended.stderr.decode().splitlines()[-1]
+    assert "argument --top: " in line
+    assert count in line
