@@ -237,8 +237,7 @@ class CLI(LightningCLI):
     def before_fit(self) -> None:
         data = self.datamodule
         run_splits.adopt(data, self.config_init.fit.ckpt_path, self.run)
-        smallest = data.smallest_batch(self.trainer.world_size)
-        self._require_fitting_images(smallest, training=True)
+        self._require_fitting_images(data.smallest_batch(self.trainer.world_size), training=True)
         if not is_rank_zero():
             return
         if self.run is not None:

@@ -84,9 +84,8 @@ class ImageDataModule(LightningDataModule):
     def load(self) -> Parts[LabelledImages]:
         """Return the images of each split, and the positions of the split among them, (n,)."""
         parts = self.source.load(self.loading.split_seed)
-        if self.pinned is None:
-            return parts
-        return self.pinned.applied(parts, self.source.own_folder, self.class_names)
+        folder = self.source.own_folder
+        return self.pinned.applied(parts, folder, self.class_names) if self.pinned else parts
 
     def dataset(self, split: Split, *, augment: bool = False) -> TransformedDataset:
         """Return one split with the preprocessing of the evaluation, or with augmentation."""
@@ -285,9 +284,8 @@ class ImageDataModule(LightningDataModule):
 
     def _processes(self) -> tuple[int, int]:
         """Return the rank of this process, and the number of processes."""
-        if self.trainer is None:
-            return 0, 1
-        return self.trainer.global_rank, self.trainer.world_size
+        trainer = self.trainer
+        return (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
 
     def _cached(
         self, split: Split, images: LabelledImages, resize: Preprocessing | None = None

@@ -11,6 +11,7 @@ from src.twin.making import Making
 from src.twin.survey import LEAST_GAIN, Surveyed
 
 LEARNABLE = 0.8  # agreement after the probe
+_ROUNDING = 1e-9  # of a share of images, in floating point
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _probed(making: Making, each: Surveyed) -> float:
 def _needs_none(making: Making, tried: Sequence[TriedPlan], calibrated: Validated) -> str | None:
     """Return why a network of which nothing is replaced needs no twin; None if it needs one."""
     changed = 1 - calibrated.agreement
-    if changed > making.options.max_accuracy_drop:
+    if changed > making.options.max_accuracy_drop + _ROUNDING:
         return None
     fastest = max(tried, key=lambda plan: plan.speedup)
     if fastest.speedup <= LEAST_GAIN:

@@ -9,7 +9,7 @@ from src.report.document import MISSING, Cell, Column, Section, number, tabulate
 from src.report.sections import speedups
 from src.report.sections.recommendation import points
 from src.report.sections.rows import measured, name_of
-from src.report.sections.speedups import Evidence, factor
+from src.report.sections.speedups import Evidence, at_least, at_most, factor
 from src.report.sections.verdicts import delta_of_answers, verdict_of_answers
 from src.run.latency import Cell as Timing
 from src.run.pipeline import REFERENCE, STAGES, DecoderAnswers, ImageSample, Pipeline, Stage
@@ -124,8 +124,8 @@ def _faster_decoder(row: Row) -> Iterator[str]:
         speed = {
             Evidence.FASTER: f"{factor(gain.value, 2)} {bounds} times as fast",
             Evidence.SLOWER: f"slower, {factor(gain.value, 2)} {bounds} times as fast",
-            Evidence.AT_LEAST: f"at least {factor(gain.low)} times as fast {bounds}",
-            Evidence.AT_MOST: f"slower, at most {factor(gain.high)} times as fast {bounds}",
+            Evidence.AT_LEAST: f"at least {at_least(gain.low)} times as fast {bounds}",
+            Evidence.AT_MOST: f"slower, at most {at_most(gain.high)} times as fast {bounds}",
             Evidence.NONE: f"of a speed that too few rounds tell {bounds}",
         }.get(speedups.evidence(gain), f"not measurably faster {bounds}")
         advice = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from src.report.sections import speedups
 from src.report.sections.rows import accuracy_of, memory_of
-from src.report.sections.speedups import Evidence, factor
+from src.report.sections.speedups import Evidence, at_least, factor
 from src.report.sections.verdicts import departures
 from src.run.accuracy import PairedAccuracy
 from src.run.latency import Cell, Interval
@@ -132,10 +132,10 @@ def _speed(gain: Interval, where: str, baseline: str) -> str:
     too_few = "too few rounds to tell more"
     match speedups.evidence(gain):
         case Evidence.AT_LEAST:
-            speed = f"at least {factor(gain.low)}x faster than {baseline}"
+            speed = f"at least {at_least(gain.low)}x faster than {baseline}"
             return f"{speed} {interval} {where}, {too_few}"
         case Evidence.AT_MOST:
-            speed = f"at least {factor(1 / gain.high)}x slower than {baseline}"
+            speed = f"at least {at_least(1 / gain.high)}x slower than {baseline}"
             return f"{speed} {interval} {where}, {too_few}"
         case Evidence.NONE:
             return f"too few rounds to tell its speed from {baseline}'s {interval} {where}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
 
 from src.report.document import MISSING, Cell
@@ -71,6 +72,26 @@ def factor(value: float, digits: int = 1) -> str:
     return f"{value:.{digits}f}"
 
 
+def at_least(value: float) -> str:
+    """Return a lower bound as :func:`factor` does, rounded down, so that it stays one."""
+    return _bound(value, math.floor)
+
+
+def at_most(value: float) -> str:
+    """Return an upper bound as :func:`factor` does, rounded up, so that it stays one."""
+    return _bound(value, math.ceil)
+
+
+def _bound(value: float, towards: Callable[[float], int]) -> str:
+    digits = 1 if value >= _CLOSE else 2
+    while True:
+        scaled = round(value * 10**digits, _MOST_DIGITS)  # without the error of the product
+        bound = towards(scaled) / 10**digits
+        if digits == _MOST_DIGITS or bound not in {0.0, 1.0} or bound == value:
+            return f"{bound:.{digits}f}"
+        digits += 1
+
+
 def interval_of(gain: Interval) -> str:
     """Return the 95 % interval in brackets."""
     return f"[{factor(gain.low, 2)}, {factor(gain.high, 2)}]"
@@ -85,8 +106,8 @@ def cell(gain: Interval | None) -> Cell:
         interval += f" {ONE_PROCESS}"
     shown = evidence(gain)
     figure = {
-        Evidence.AT_LEAST: f"at least {factor(gain.low)}",
-        Evidence.AT_MOST: f"at most {factor(gain.high)}",
+        Evidence.AT_LEAST: f"at least {at_least(gain.low)}",
+        Evidence.AT_MOST: f"at most {at_most(gain.high)}",
         Evidence.EVEN: "no measurable difference",
         Evidence.NONE: "too few rounds to tell",
     }.get(shown, factor(gain.value, 2))
