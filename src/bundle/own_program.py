@@ -52,6 +52,11 @@ def probabilities(contents: Mapping[str, bytes], image: str, class_names: list[s
             raise LightshipError(f"predict.py: no answer within {_ANSWER_SECONDS:g} s") from error
     if ended.returncode != 0:
         raise LightshipError(f"predict.py: {' '.join(ended.stderr.split())[-300:]}")
-    top = json.loads(ended.stdout)["top"]
-    by_class = {entry["class"]: float(entry["probability"]) for entry in top}
-    return [by_class[name] for name in class_names]
+    try:
+        top = json.loads(ended.stdout.strip().rpartition("\n")[2])["top"]
+        by_class = {entry["class"]: float(entry["probability"]) for entry in top}
+        return [by_class[name] for name in class_names]
+    except (ValueError, KeyError, TypeError) as error:
+        raise LightshipError(
+            f"predict.py: no probabilities in what it prints: {ended.stdout[-300:]!r}"
+        ) from error

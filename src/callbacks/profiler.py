@@ -172,11 +172,12 @@ class ProfilerCallback(Callback):
 
     def _epochs(self, trainer: Trainer) -> int:
         """Return the number of epochs that this process trains; 1 if there is no limit."""
-        last = trainer.max_epochs
-        if last is None or last < 0:
-            steps = trainer.estimated_stepping_batches
-            batches = _steps(trainer.num_training_batches)
-            last = math.ceil(steps / batches) if batches and math.isfinite(steps) else 1
+        steps = trainer.estimated_stepping_batches  # of the optimizer, by max_epochs and max_steps
+        batches = _steps(trainer.num_training_batches)
+        if batches and math.isfinite(steps):
+            last = math.ceil(steps / math.ceil(batches / trainer.accumulate_grad_batches))
+        else:
+            last = max(trainer.max_epochs or 1, 1)
         return max(1, last - self._first_epoch)
 
 

@@ -100,6 +100,10 @@ def notices(config: Any, *, has_best: bool) -> list[str]:
         checkpoint = "best checkpoint there is" if has_best else "last checkpoint"
         exported = f"; what is exported is the {checkpoint}" if config.export.enabled else ""
         lines.append(f"no weights are validated{exported}")
+    layer_decay = config.model.init_args.get("layer_decay", 1)
+    if layer_decay != 1 and (optimizer := config.get("optimizer")):
+        name = optimizer.class_path.rpartition(".")[2]
+        lines.append(f"model.layer_decay={layer_decay:g} has no effect beside optimizer={name}")
     return lines
 
 
@@ -174,14 +178,20 @@ def _check_optimizer(config: Any, args: Sequence[str]) -> None:
         )
     replaced = ["model.lr", "model.weight_decay", "model.layer_decay", "finetune.find_lr"]
     replaced += ["model.warmup_fraction"] if schedule else []
+    user_options = [*_names(args), *(["finetune.find_lr"] if _finds_lr(config) else [])]
     for name in replaced if optimizer else []:
-        if name in _names(args):
+        if name in user_options:
             raise UsageError(
                 name,
                 expected="no replacement of what it belongs to",
                 found=f"optimizer={optimizer.class_path}",
                 remedy="set optimizer.lr and the like instead",
             )
+
+
+def _finds_lr(config: Any) -> bool:
+    finetune = config.get("finetune")
+    return bool(finetune and finetune.find_lr)
 
 
 def _check_finders(config: Any, args: Sequence[str]) -> None:

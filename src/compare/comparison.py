@@ -286,5 +286,6 @@ def _p50(candidate: Candidate) -> Cell:
     return Cell(
         f"{1e3 * value:.2f}",
         mark=cause_of(candidate.cell) or "",
-        value=None if candidate.embedded else value,  # it is no best one of the column
+        value=value,
+        competes=not candidate.embedded,
     )

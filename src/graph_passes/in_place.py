@@ -53,6 +53,9 @@ _ARITHMETIC = {
     *(operator.iadd, operator.isub, operator.imul, operator.ifloordiv, operator.imod),
 }
 
+_OF_SHAPE = {"size", "dim", "numel"}
+_ATTRIBUTES = {"shape", "ndim", "dtype", "device"}  # they hold none of a tensor's values
+
 
 class _Proxy(fx.Proxy):
     """A value that records ``+=`` as what it is: fx.Proxy records a sum in new memory."""
@@ -86,7 +89,7 @@ def first_hazard(network: nn.Module) -> str | None:
     for node in graph_module.graph.nodes:
         for value in _modified(graph_module, node):
             sharing = _sharing(graph_module, value)
-            is_read = any(each.op == "get_attr" or len(each.users) > 1 for each in sharing)
+            is_read = any(each.op == "get_attr" or _readers(each) > 1 for each in sharing)
             if is_read or not node.users:
                 return str(node.name)
     return None
@@ -128,11 +131,21 @@ def _is_in_place(module: nn.Module) -> bool:
     )
 
 
+def _readers(node: fx.Node) -> int:
+    """Return the number of calls that read the values of a result, and not only its shape."""
+    return sum(not _reads_no_values(user) for user in node.users)
+
+
+def _reads_no_values(node: fx.Node) -> bool:
+    name = _name(node)
+    return name in _OF_SHAPE or (name == "getattr" and node.args[1] in _ATTRIBUTES)
+
+
 def _is_of_shape(node: fx.Node) -> bool:
     """Return True if a value is computed from a shape: it is a number, which has no aliases."""
     while True:
         name = _name(node)
-        if name in {"size", "dim", "numel"} or (name == "getattr" and node.args[1:] == ("shape",)):
+        if name in _OF_SHAPE or (name == "getattr" and node.args[1:] == ("shape",)):
             return True
         before = node.all_input_nodes
         if node.op != "call_function" or len(before) != 1:

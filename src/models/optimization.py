@@ -26,10 +26,14 @@ def parameter_groups(network: nn.Module, lr: float, layer_decay: float) -> list[
     if layer_decay == 1:
         return _decayed_and_others(network)
     groups = []
+    seen: set[int] = set()  # stages may share parameters; these are in the one nearest the head
     # The head comes first, because the learning rate of the first group is logged.
     for distance, stage in enumerate(reversed(stages(network))):
         rate = lr * layer_decay**distance
-        groups += [{**group, "lr": rate} for group in _decayed_and_others(stage)]
+        for group in _decayed_and_others(stage):
+            own = [value for value in group["params"] if id(value) not in seen]
+            seen.update(map(id, own))
+            groups.append({**group, "params": own, "lr": rate})
     return [group for group in groups if group["params"]]
 
 

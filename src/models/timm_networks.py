@@ -6,6 +6,7 @@ timm is an optional package: without it, each function raises ModuleNotFoundErro
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -72,9 +73,16 @@ def pretrained_weights(name: str, tag: str, options: Mapping[str, Any]) -> dict[
         options: arguments of the builder, without ``num_classes``.
 
     Raises:
-        UsageError: the weights are not on this machine and cannot be downloaded.
+        UsageError: there are none, or they are not on this machine and cannot be downloaded.
     """
     full_name = f"{name}.{tag}" if tag else name
+    if not tags(name):
+        raise UsageError(
+            "model.pretrained",
+            expected="a network with published weights",
+            found=f"timm/{name}, of which timm has none",
+            remedy="leave out model.pretrained, or set model.weights=FILE",
+        )
     try:
         source = _timm().create_model(full_name, pretrained=True, **options)
     except Exception as error:  # the hub's client has its own errors, for a missing network too
@@ -118,10 +126,21 @@ def preprocessing(name: str, tag: str = "") -> dict[str, object]:
             remedy="choose other weights of it, or random ones",
         )
     is_squashed = values["crop_mode"] == "squash"
+    _, height, width = values["input_size"]
+    crop_pct = float(values["crop_pct"])
+    if height != width or crop_pct > 1 or (is_squashed and crop_pct != 1):
+        raise UsageError(
+            "model",
+            expected="weights of square images that are cut from a resized image or resized whole",
+            found=f"{name}, with {height}x{width} pixels, crop_mode {values['crop_mode']} and "
+            f"crop_pct {crop_pct:g}",
+            remedy="choose other weights of it, or random ones",
+        )
     return {
-        "image_size": int(values["input_size"][1]),
+        "image_size": int(height),
         "resize": "squash" if is_squashed else "crop",
-        "crop_share": 1.0 if is_squashed else float(values["crop_pct"]),
+        # timm cuts off the fraction of a pixel where this project rounds.
+        "crop_share": 1.0 if is_squashed else height / math.floor(height / crop_pct),
         "interpolation": interpolation,
         "mean": tuple(float(value) for value in values["mean"]),
         "std": tuple(float(value) for value in values["std"]),

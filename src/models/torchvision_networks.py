@@ -67,12 +67,15 @@ def pretrained_weights(name: str, tag: str, options: Mapping[str, Any]) -> dict[
         UsageError: the weights are not on this machine and cannot be downloaded.
     """
     weights = _weights(name, tag)
-    sizes = _size_options(name, 0)
+    left_out = set(_size_options(name, 0))
+    if name in _WITH_AUXILIARY_HEADS:
+        # Published weights set these themselves, and refuse other values.
+        left_out |= {*_SINGLE_OUTPUT, "transform_input"}
     try:
         # Read the file first with weights_only, which refuses everything but tensors.
         torch.hub.load_state_dict_from_url(weights.url, check_hash=True, weights_only=True)
         # Weights of a fixed image size are those of a network of that size.
-        kept = {option: value for option, value in options.items() if option not in sizes}
+        kept = {option: value for option, value in options.items() if option not in left_out}
         source = torchvision.models.get_model(name, weights=weights, **kept)
     except (URLError, OSError, RuntimeError) as error:
         raise UsageError(

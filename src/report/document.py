@@ -25,6 +25,7 @@ class Cell:
         verdict: ``pass``, ``fail`` or ``inconclusive`` if the cell shows a verdict.
         is_number: False if words replace the number; such a cell is never the best one.
         is_best: no other cell of the column has a better value.
+        competes: False if it is no rival in its column, as a time of other work.
         is_code: a name from a program, which a page may show in its font for code.
     """
 
@@ -35,6 +36,7 @@ class Cell:
     verdict: str | None = None
     is_number: bool = True
     is_best: bool = False
+    competes: bool = True
     is_code: bool = False
 
     @property
@@ -275,13 +277,13 @@ def tabulate(
 
 def _with_best(column: Column[RowT], cells: list[Cell]) -> list[Cell]:
     """Mark the best cell, and every cell that shows the same figure after rounding."""
-    valued = [cell for cell in cells if cell.value is not None]
+    valued = [cell for cell in cells if cell.value is not None and cell.competes]
     if column.best is None or len(valued) < 2:  # noqa: PLR2004  # a single one has no rival
         return cells
     best: Cell = column.best(valued, key=lambda cell: cell.value)
     if not best.is_number:
         return cells
-    return [replace(cell, is_best=cell.figure == best.figure) for cell in cells]
+    return [replace(cell, is_best=cell.competes and cell.figure == best.figure) for cell in cells]
 
 
 def number(value: float | None, scale: float, digits: int, *, sign: bool = False) -> str:

@@ -30,9 +30,9 @@ from src.run.record import (
 STEAL_SHARE = 0.02
 OTHER_CORES = 0.15
 FREQUENCY_SPREAD = 0.05
-# Cores that must be left beside the measurement's threads and the other processes. With fewer, the
-# threads wait for a core now and then.
-SPARE_CORES = 0.5
+# Share of the cores that the measurement's threads and the other processes may use before the
+# threads count as disturbed. Two cores may be threads of one physical core, which share its units.
+BUSY_SHARE = 0.5
 
 Cause = Literal["steal", "busy", "clock", "cold", "spread"]  # of an unstable cell
 Samples = Annotated[list[Positive], Meta(min_length=1)]  # seconds of each call
@@ -71,7 +71,7 @@ class Disturbance(Record, frozen=True, kw_only=True):
         )
 
     def is_busy(self) -> bool:
-        """Return True if others used the cores, and left too few for the measurement's threads.
+        """Return True if others used cores, and left no physical one to each thread for sure.
 
         A process in a container may be allowed on many more cores than its quota has threads for.
         Others that use some of them do not make it wait.
@@ -80,7 +80,7 @@ class Disturbance(Record, frozen=True, kw_only=True):
             return False
         if self.cores is None or self.threads is None:
             return True
-        return self.other_cores + self.threads > self.cores - SPARE_CORES
+        return self.other_cores + self.threads > BUSY_SHARE * self.cores
 
     def interrupts(self) -> bool:
         """Return True if others used the cores so much that calls had to wait."""

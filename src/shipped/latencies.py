@@ -24,7 +24,7 @@ ONE_PROCESS_RATIO = 1.25  # assumed between two processes if only one was timed
 STEAL_SHARE = 0.02
 OTHER_CORES = 0.15
 FREQUENCY_SPREAD = 0.05
-SPARE_CORES = 0.5
+BUSY_SHARE = 0.5
 _TRIMMED = 0.2  # share of the rounds in a process that is cut off at each end
 _LEAST_ROUNDS = 2
 
@@ -42,12 +42,12 @@ class Disturbance(NamedTuple):
 
     @property
     def is_busy(self) -> bool:
-        """True if others used the cores, and left too few for the measurement's threads."""
+        """True if others used cores, and left no physical one to each thread for sure."""
         if self.other_cores <= OTHER_CORES:
             return False
         if self.cores is None or self.threads is None:
             return True
-        return self.other_cores + self.threads > self.cores - SPARE_CORES
+        return self.other_cores + self.threads > BUSY_SHARE * self.cores
 
     @property
     def interrupts(self) -> bool:

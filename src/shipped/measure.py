@@ -30,13 +30,13 @@ if TYPE_CHECKING or __package__:  # a part of a package
     from . import latencies
     from .exam_files import ExamError
     from .latencies import Interval, Turn
-    from .machine import Observation
+    from .machine import Observation, usable_cores
     from .model_process import Process, all_logits
 else:  # in the folder of a model
     import latencies
     from exam_files import ExamError
     from latencies import Interval, Turn
-    from machine import Observation
+    from machine import Observation, usable_cores
     from model_process import Process, all_logits
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -196,7 +196,9 @@ class Sessions:
         after, own = Observation.now(), time.process_time() - cpu_before
         self.measurement.settled &= timed["settled"]
         own += timed["request_cpu_seconds"]
-        threads = self._settings.get("threads")  # None leaves them to the runtime
+        cores = usable_cores()
+        started = [one["threads"] for one in self.measurement.loaded if one["threads"]]
+        threads = self._settings.get("threads") or min(max(started, default=cores), cores)
         return Turn(
             seconds=timed["seconds"],
             elapsed_seconds=timed["elapsed_seconds"],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -156,3 +158,27 @@ def test_a_disabled_profiler_records_nothing(tmp_path: Path) -> None:
     run, end = fit(tmp_path, enabled=False)
     assert not (run / "profile").exists()
     assert end.recorder is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "accumulated", "max_epochs", "epochs"),
+    [
+        (400, 1, 8, 8),
+        (100, 1, 8, 2),  # max_steps ends it
+        (104, 4, 8, 8),  # an epoch has 13 steps of the optimizer
+        (100, 4, -1, 8),
+        (math.inf, 1, -1, 1),  # no limit
+    ],
+)
+def test_windows_are_planned_for_the_epochs_that_are_trained(
+    steps: float, accumulated: int, max_epochs: int, epochs: int
+) -> None:
+    trainer: Any = SimpleNamespace(
+        estimated_stepping_batches=steps,
+        num_training_batches=50,
+        accumulate_grad_batches=accumulated,
+        max_epochs=max_epochs,
+    )
+    callback = ProfilerCallback()
+    callback._first_epoch = 0
+    assert callback._epochs(trainer) == epochs

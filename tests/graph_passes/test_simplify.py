@@ -223,6 +223,9 @@ SAFE: dict[str, Callable[[Branches, Tensor, Tensor, Tensor], Tensor]] = {
         a.flatten(1) * operator.iadd(a.size(2), 1) + a.size(2)
     ),
     "a function that is told to make a copy": lambda net, _, a, b: nn.functional.relu(a, False) + a,
+    "sizes of what is modified": lambda net, _, a, b: (
+        net.relu(a).reshape(a.size(0), -1).reshape(b.shape).to(a.dtype) * a.ndim
+    ),
     "dropout in place": lambda net, _, a, b: net.dropout(a) + a * b,
     "a concatenation that is modified": lambda net, _, a, b: modified_concatenation(net, a, b),
     "a concatenation that is modified through a view": lambda net, _, a, b: (

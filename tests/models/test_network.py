@@ -65,6 +65,26 @@ def test_pretrained_weights_fill_all_but_the_head(
     assert state["classifier.1.weight"].shape == (7, 1280)
 
 
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_published_weights_with_auxiliary_heads_fill_a_network_without(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    weights = torchvision.models.get_model_weights(name)["DEFAULT"]
+    source = torchvision.models.get_model(name, init_weights=False)  # with auxiliary heads
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(source.state_dict(), tmp_path / "checkpoints" / Path(weights.url).name)
+
+    network = NetworkSpec.of(name, 7, 96, {}).build_pretrained()
+
+    published = source.state_dict()
+    assert not network.aux_logits
+    assert not any("aux" in key.lower() for key in network.state_dict())
+    same = [key for key, value in network.state_dict().items() if value.equal(published[key])]
+    assert set(network.state_dict()) - set(same) <= {"fc.weight", "fc.bias"}
+    assert network.fc.out_features == 7
+
+
 def test_a_failed_download_of_weights_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

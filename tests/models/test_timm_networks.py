@@ -23,7 +23,7 @@ from src.models.optimization import parameter_groups
 from src.models.stages import stages
 
 CLASSES = ["a", "b", "c"]
-pytest.importorskip("timm")
+timm = pytest.importorskip("timm")
 TIMM = {
     "lcnet_050": 32,
     "efficientnet_lite0": 32,
@@ -165,6 +165,54 @@ def test_a_checkpoint_takes_the_place_of_published_weights(monkeypatch: pytest.M
     assert model.pretrained  # the record of the checkpoint stays true
     with pytest.raises(AssertionError, match="asked"):
         AnyNetwork(CLASSES, "timm/lcnet_050.ra2_in1k", image_size=32)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet50.a1_in1k",
+        "resnet18.tv_in1k",
+        "convnext_nano.in12k_ft_in1k",
+        "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
+        "mobilenetv3_small_050.lamb_in1k",
+        "efficientnet_lite0.ra_in1k",
+        "vit_base_patch16_clip_224.openai_ft_in1k",
+    ],
+)
+def test_published_preprocessing_equals_that_of_timm(name: str) -> None:
+    picture = Image.effect_noise((300, 260), 80).convert("RGB")
+    builder, _, tag = name.partition(".")
+    preprocessing = Preprocessing(**published_preprocessing(f"timm/{builder}", tag))  # type: ignore[arg-type]
+    config = timm.get_pretrained_cfg(name).to_dict()
+    reference = timm.data.create_transform(**timm.data.resolve_data_config(pretrained_cfg=config))
+    torch.testing.assert_close(preprocessing(picture), reference(picture), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tf_efficientnetv2_b3.in21k_ft_in1k",  # resized whole, then cut
+        "volo_d4_448.sail_in1k",  # padded
+        "dm_nfnet_f0.dm_in1k",
+    ],
+)
+def test_weights_whose_preprocessing_this_project_does_not_have_are_refused(name: str) -> None:
+    builder, _, tag = name.partition(".")
+    with pytest.raises(UsageError, match=r"model: expected weights of square images.*crop_pct"):
+        published_preprocessing(f"timm/{builder}", tag)
+
+
+def test_a_network_without_published_weights_says_so_before_a_download() -> None:
+    with pytest.raises(UsageError, match=r"model.pretrained: .*coatnet_0_224, of which timm has"):
+        timm_networks.pretrained_weights("coatnet_0_224", "", {})
+
+
+def test_a_parameter_of_two_stages_has_the_rate_of_the_one_nearest_the_head() -> None:
+    network = NetworkSpec.of("timm/coat_lite_tiny", 3, 32, {}).build()
+    groups = parameter_groups(network, 1e-3, 0.5)
+    torch.optim.AdamW(groups)  # refuses a parameter in two groups
+    ids = [id(value) for group in groups for value in group["params"]]
+    assert sorted(ids) == sorted(id(value) for value in network.parameters())
 
 
 def test_weights_of_timm_bring_their_own_preprocessing() -> None:

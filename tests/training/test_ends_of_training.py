@@ -15,6 +15,7 @@ import torch
 from src.callbacks.lr_and_batch_size_finders import FindLearningRate
 from src.cli import app, option_conflicts
 from src.cli.entry_point import run_command
+from src.errors import UsageError
 from src.report.sections.footnotes import footnotes
 from src.run.folder import Run
 from tests.cli.test_app import parse
@@ -147,16 +148,30 @@ NOTICES: list[tuple[list[str], bool, list[str]]] = [
         False,
         ["trainer.limit_train_batches=0: nothing", "no weights are validated"],
     ),
+    (
+        ["experiment=finetune", "optimizer=AdamW", "optimizer.lr=1e-3"],
+        False,
+        ["model.layer_decay=0.75 has no effect beside optimizer=AdamW"],
+    ),
 ]
 
 
 @pytest.mark.parametrize(("words", "has_best", "expected"), NOTICES, ids=str)
-def test_a_training_without_validation_prints_a_notice_before_it_starts(
+def test_what_a_training_leaves_out_is_told_before_it_starts(
     words: list[str], has_best: bool, expected: list[str]
 ) -> None:
     lines = option_conflicts.notices(parse(*words), has_best=has_best)
     assert len(lines) == len(expected)
     assert all(part in line for part, line in zip(expected, lines, strict=True)), lines
+
+
+def test_a_finder_in_a_file_is_refused_beside_an_optimizer_with_its_own_rate(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("finetune:\n  find_lr: true\n")
+    with pytest.raises(UsageError, match=r"finetune\.find_lr: expected no replacement"):
+        parse(f"--config={file}", "optimizer=AdamW", "optimizer.lr=1e-3")
 
 
 def test_the_table_says_that_the_exported_weights_were_not_validated() -> None:

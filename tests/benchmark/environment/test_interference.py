@@ -56,11 +56,12 @@ def observed(busy: float, steal: float, cores: int, at: float) -> Observation:
     [
         (0.1, 2, 2, False),  # hardly anything
         (0.2, 2, 2, True),  # a thread on each core
-        (0.2, 1, 2, False),  # a core is free
+        (0.2, 1, 2, True),  # the other core may be a thread of the same one
+        (0.2, 1, 4, False),
         (0.7, 1, 2, True),
         (20.0, 4, 64, False),  # a container with a quota, or a large machine
-        (59.0, 4, 64, False),
-        (59.6, 4, 64, True),
+        (27.9, 4, 64, False),
+        (28.1, 4, 64, True),
         (20.0, 64, 64, True),
         (20.0, None, 64, True),  # unknown
     ],
