@@ -139,8 +139,7 @@ class CLI(LightningCLI):
     def _open_run(self, root: Path) -> None:
         """Make or find the run folder, and replace its name in ``ckpt_path`` by a file in it."""
         config = self.config_init[self.subcommand]
-        trial = bool(config.trainer.fast_dev_run)
-        subcommand = str(self.subcommand)
+        trial, subcommand = bool(config.trainer.fast_dev_run), str(self.subcommand)
         request = RunRequest(root, self.model, subcommand, config.ckpt_path, is_trial=trial)
         selected = open_run(request, self._rollback, self._lock)
         self.run = selected.run
@@ -185,7 +184,8 @@ class CLI(LightningCLI):
         if not self.run.last_checkpoint.is_file():
             return "no checkpoint is saved yet"
         found = {"model.lr": self.model.lr, "data.batch_size": self.datamodule.batch_size}
-        return f"go on with: {resume_command(self.argv, self.run, self._options(), found)}"
+        model, options = self.model.name, self._options()
+        return f"go on with: {resume_command(self.argv, self.run, model, options, found)}"
 
     def _callbacks(self, settings: Any) -> list[Callback]:
         last = LastCheckpoint()
