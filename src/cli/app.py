@@ -192,9 +192,9 @@ class CLI(LightningCLI):
         self._stop_callback = StopOnSignal(last)
         is_chosen = bool(self.config_init[self.subcommand].get("optimizer"))
         callbacks = [
-            ResumedOptions(optimizer_is_chosen=is_chosen),
             *default_callbacks.as_list(settings["callbacks"]),
             *self._finetuning(),
+            ResumedOptions(optimizer_is_chosen=is_chosen),
             *default_callbacks.common_callbacks(
                 self.run, self._rollback.started, last, self._stop_callback
             ),
