@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import StochasticWeightAveraging
 from torch.optim import Optimizer
 
 from src.errors import UsageError
@@ -20,6 +21,7 @@ from src.errors import UsageError
 # Ways to compute the same step. The precision decides some of them.
 _IMPLEMENTATION = {"fused", "foreach", "capturable", "differentiable"}
 _CHANGED_BY_CYCLES = {"momentum", "betas"}  # in each step, by OneCycleLR and CyclicLR
+_AVERAGED = "swa_lr"  # SWALR's option of each group; Lightning overwrites initial_lr beside it
 _MOST_SHOWN = 80  # characters of a value
 
 
@@ -40,6 +42,9 @@ class _Difference:
 
 class ResumedOptions(Callback):
     """Checks the options of optimizer and schedule before a training goes on from a checkpoint.
+
+    It stands after the callbacks of the user. These may restore groups of parameters that they
+    have added, and StochasticWeightAveraging removes the schedule that it has replaced.
 
     Args:
         optimizer_is_chosen: True if the user has replaced AdamW, so that ``optimizer.`` and not
@@ -70,6 +75,7 @@ class ResumedOptions(Callback):
         Raises:
             UsageError: an option differs.
         """
+        self._require_averaging(trainer)
         for difference in self._differences(trainer):
             option, stored = difference.option, difference.stored
             raise UsageError(
@@ -79,6 +85,24 @@ class ResumedOptions(Callback):
                 found=str(difference.current)[:_MOST_SHOWN],
                 remedy=f"set {'it so' if stored is None else f'{option}={stored}'}, or begin anew "
                 "with its weights by model.weights=PATH instead of ckpt_path",
+            )
+
+    def _require_averaging(self, trainer: Trainer) -> None:
+        """Require StochasticWeightAveraging where it had begun: it restores its own schedule.
+
+        Raises:
+            UsageError: the training has no such callback.
+        """
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        if any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
+            return
+        if any(_is_averaged(state) for state in self._optimizers):
+            raise UsageError(
+                "trainer.callbacks",
+                expected="StochasticWeightAveraging, which had begun in the checkpoint",
+                found="none",
+                remedy="add it with the options that it had, or begin anew with the weights by "
+                "model.weights=PATH instead of ckpt_path",
             )
 
     def _differences(self, trainer: Trainer) -> Iterator[_Difference]:
@@ -103,6 +127,9 @@ class ResumedOptions(Callback):
         options = {learning_rate, *optimizer.defaults} - {"lr", *_IMPLEMENTATION}
         if "max_momentum" in stored[0]:
             options -= _CHANGED_BY_CYCLES
+        is_averaged = _is_averaged(state)
+        if is_averaged:
+            options.remove(learning_rate)
         for option in sorted(options):
             first, other = stored[0].get(option), current[0].get(option)
             if option in stored[0] and option in current[0] and not _same(first, other):
@@ -111,10 +138,16 @@ class ResumedOptions(Callback):
         decays = [
             _layer_decay(part.get(learning_rate) for part in parts) for parts in (stored, current)
         ]
-        if not _same(*decays):
+        if not is_averaged and not _same(*decays):
             yield _Difference(f"{group}.layer_decay", *decays)
         elif len(stored) != len(current):
             yield _Difference("optimizer", None, f"{len(current)} groups of parameters")
+
+
+def _is_averaged(state: Mapping[str, Any]) -> bool:
+    """Return True if StochasticWeightAveraging had begun when an optimizer's state was stored."""
+    groups = state.get("param_groups") or [{}]
+    return _AVERAGED in groups[0]
 
 
 def _layer_decay(rates: Iterable[float | None]) -> float:

@@ -30,7 +30,7 @@ class StopOnSignal(Checkpoint):
 
     That point is the end of an optimizer step, or the end of the epoch if a validation follows the
     step. Lightning's own handlers are not used: Ctrl-C stops at once with exit code 1, and SLURM's
-    signal saves in the middle of a step.
+    signal saves in the middle of a step. A trial with ``trainer.fast_dev_run`` saves nothing.
 
     The base class is Checkpoint because Lightning calls those after all other callbacks.
 
@@ -62,9 +62,10 @@ class StopOnSignal(Checkpoint):
             return
         if not self._is_requested(trainer):
             return
-        if isinstance(pl_module, Classifier):
-            pl_module.require_finite()
-        trainer.save_checkpoint(self._last.path)
+        if not _is_trial(trainer):
+            if isinstance(pl_module, Classifier):
+                pl_module.require_finite()
+            trainer.save_checkpoint(self._last.path)
         self._stop(trainer, f"step {batch_idx + 1} of epoch {trainer.current_epoch + 1}")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -110,6 +111,9 @@ class StopOnSignal(Checkpoint):
         number = self._received or signal.SIGTERM  # None: another process received it
         if first and number not in {signal.SIGINT, signal.SIGTERM}:
             _requeue()
+        if _is_trial(trainer):
+            details = "nothing is kept of a try with trainer.fast_dev_run"
+            raise Stopped(number, details, quiet=not first)
         self._has_saved = True
         path = os.path.relpath(self._last.path)
         raise Stopped(number, f"saved {path} at {place}", quiet=not first)
@@ -117,6 +121,10 @@ class StopOnSignal(Checkpoint):
     def _requeue_at_once(self, number: int, frame: FrameType | None) -> None:
         _requeue()
         stop(number)
+
+
+def _is_trial(trainer: Trainer) -> bool:
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
 
 
 def _more_work_follows(trainer: Trainer) -> bool:

@@ -62,6 +62,7 @@ class CLI(LightningCLI):
     argv: Sequence[str] = ()  # the command line as the user typed it
     on_run: ClassVar[Callable[[runs.Run], object] | None] = None  # called before training
     _stop_callback: StopOnSignal | None = None
+    _is_trial = False  # with trainer.fast_dev_run, which changes no run that it goes on from
     _arguments: Sequence[str] = ()  # of the command line, translated by the grammar
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -139,9 +140,8 @@ class CLI(LightningCLI):
     def _open_run(self, root: Path) -> None:
         """Make or find the run folder, and replace its name in ``ckpt_path`` by a file in it."""
         config = self.config_init[self.subcommand]
-        trial = bool(config.trainer.fast_dev_run)
-        subcommand = str(self.subcommand)
-        request = RunRequest(root, self.model, subcommand, config.ckpt_path, is_trial=trial)
+        request = RunRequest.of(root, self.model, str(self.subcommand), config)
+        self._is_trial = request.is_trial
         selected = open_run(request, self._rollback, self._lock)
         self.run = selected.run
         if selected.checkpoint is not None:
@@ -180,21 +180,22 @@ class CLI(LightningCLI):
         return {name.replace(".init_args.", "."): value for name, value in flat.items()}
 
     def _resume_advice(self) -> str:
-        if self.subcommand != "fit" or self.run is None:
+        if self.subcommand != "fit" or self.run is None or self._is_trial:
             return ""
         if not self.run.last_checkpoint.is_file():
             return "no checkpoint is saved yet"
         found = {"model.lr": self.model.lr, "data.batch_size": self.datamodule.batch_size}
-        return f"go on with: {resume_command(self.argv, self.run, self._options(), found)}"
+        model, options = self.model.name, self._options()
+        return f"go on with: {resume_command(self.argv, self.run, model, options, found)}"
 
     def _callbacks(self, settings: Any) -> list[Callback]:
         last = LastCheckpoint()
         self._stop_callback = StopOnSignal(last)
         is_chosen = bool(self.config_init[self.subcommand].get("optimizer"))
         callbacks = [
-            ResumedOptions(optimizer_is_chosen=is_chosen),
             *default_callbacks.as_list(settings["callbacks"]),
             *self._finetuning(),
+            ResumedOptions(optimizer_is_chosen=is_chosen),
             *default_callbacks.common_callbacks(
                 self.run, self._rollback.started, last, self._stop_callback
             ),
@@ -240,13 +241,12 @@ class CLI(LightningCLI):
         self._require_fitting_images(data.smallest_batch(self.trainer.world_size), training=True)
         if not is_rank_zero():
             return
-        if self.run is not None:
+        if self.run is not None and not self._is_trial:
             self.run.remove_unfinished()
             atomic_files.write_text(self.run.command, f"{as_typed(self.argv)}\n")
             started_in.note(self.run, Path.cwd())
             run_splits.store(data, self.run)
-            on_run = type(self).on_run
-            if on_run is not None:
+            if (on_run := type(self).on_run) is not None:
                 on_run(self.run)
         announce(self.model, data.preprocessing.input_shape, self.trainer.precision)
         has_best = self.run is not None and self.run.best_checkpoint.is_file()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from src.run import folder as runs
 from src.run.folder import LAST, Run
@@ -12,6 +13,7 @@ from src.run.folder import LAST, Run
 # The option that takes the result of each finder. A training that goes on accepts no finder.
 _FINDERS = {"finetune.find_lr": "model.lr", "finetune.find_batch_size": "data.batch_size"}
 _CKPT_PATH = "ckpt_path"
+_ROOT = "trainer.default_root_dir"
 
 
 def as_typed(argv: Sequence[str]) -> str:
@@ -20,13 +22,18 @@ def as_typed(argv: Sequence[str]) -> str:
 
 
 def resume_command(
-    argv: Sequence[str], run: Run, options: Mapping[str, object], found: Mapping[str, object]
+    argv: Sequence[str],
+    run: Run,
+    model: str,
+    options: Mapping[str, object],
+    found: Mapping[str, object],
 ) -> str:
     """Return the command line that continues a run in its folder.
 
     Args:
         argv: the command line of the training, without the program's name.
         run: has a ``last.ckpt``.
+        model: name of the model that is trained.
         options: the value of every option.
         found: the results of finders, by the option that takes the result.
     """
@@ -37,7 +44,8 @@ def resume_command(
         # Without a word on the line, a file of the user turns the finder on.
         words += [] if finder in dict(pairs) else [f"{finder}=false"]
         words.append(f"{_FINDERS[finder]}={found[_FINDERS[finder]]}")
-    return as_typed([*words, f"{_CKPT_PATH}={_last_or_folder(run)}"])
+    root = Path(str(options.get(_ROOT) or "."))
+    return as_typed([*words, f"{_CKPT_PATH}={_last_or_folder(run, root, model)}"])
 
 
 def _options(argv: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -50,12 +58,12 @@ def _options(argv: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         yield name.removeprefix("--"), [word] if value is None else [word, value]
 
 
-def _last_or_folder(run: Run) -> str:
-    """Return ``last`` if that is this run, and otherwise the run's folder."""
-    model = run.folder.parent
-    if model.parent.name == runs.LOG_FOLDER:
-        newest = runs.newest(model.parent.parent, model.name, having=LAST)
-        if newest == run:
-            return "last"
+def _last_or_folder(run: Run, root: Path, model: str) -> str:
+    """Return ``last`` if the command would find this run by it, and otherwise the run's folder.
+
+    The run may lie below another root, or below the name of another model.
+    """
+    if runs.newest(root, model, having=LAST) == run:
+        return "last"
     relative = os.path.relpath(run.folder)
     return str(run.folder) if relative.startswith(os.pardir) else relative

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.cli.rollback import RunRollback
@@ -26,6 +28,7 @@ class RunRequest:
         subcommand: fit, validate, test or predict.
         ckpt_path: best, last, the path of a checkpoint or of a run's folder, or None.
         is_trial: True with ``trainer.fast_dev_run``, which keeps nothing.
+        num_nodes: ``trainer.num_nodes``.
     """
 
     root: Path
@@ -33,6 +36,23 @@ class RunRequest:
     subcommand: str
     ckpt_path: str | None
     is_trial: bool
+    num_nodes: int = 1
+
+    @classmethod
+    def of(cls, root: Path, model: Classifier, subcommand: str, config: Any) -> RunRequest:
+        """Return the request of a command, from the configuration of its subcommand."""
+        trainer, is_trial = config.trainer, bool(config.trainer.fast_dev_run)
+        return cls(root, model, subcommand, config.ckpt_path, is_trial, trainer.num_nodes)
+
+    @property
+    def is_first_process(self) -> bool:
+        """True in the first process of the first node.
+
+        Where a training is started by hand on each node, only ``NODE_RANK`` or ``GROUP_RANK``
+        distinguishes their first processes until there is a Trainer. They mean nothing to a
+        training on one node.
+        """
+        return is_rank_zero() and (self.num_nodes == 1 or LightningEnvironment().node_rank() == 0)
 
 
 @dataclass(frozen=True)
@@ -40,8 +60,8 @@ class Selection:
     """The run that a command works in, and the checkpoint that it starts from.
 
     Args:
-        run: None for a trial, in processes other than rank 0, and for a checkpoint outside all
-            runs, which is only read.
+        run: None for a new run of a trial or of a process other than rank 0, and for a checkpoint
+            outside all runs, which is only read.
         checkpoint: that of ``run`` if ``ckpt_path`` names a run and no file.
     """
 
@@ -85,7 +105,7 @@ def open_run(request: RunRequest, rollback: RunRollback, lock: RunLock) -> Selec
         _require_fitting(Path(ckpt_path), request.model)
         if not is_fit:
             return Selection(runs.containing(Path(ckpt_path)))
-    if request.is_trial or not is_rank_zero():
+    if request.is_trial or not request.is_first_process:
         return Selection(None)  # rank 0 creates the folder and broadcasts its path
     run = runs.create(request.root, request.model.name)
     rollback.created(run)
@@ -97,17 +117,20 @@ def _resumed(
     request: RunRequest, run: Run, checkpoint: Path, rollback: RunRollback, lock: RunLock
 ) -> Selection:
     _require_fitting(checkpoint, request.model)
-    if request.subcommand == "fit":
-        if is_rank_zero() and not request.is_trial:
+    if request.subcommand == "fit" and not request.is_trial:
+        if request.is_first_process:
             lock.take(run)
         rollback.resumes(run)
-    if is_rank_zero():
+    if request.is_first_process:
         print(f"ckpt_path={request.ckpt_path} is {checkpoint}")
     return Selection(run, checkpoint)
 
 
 def is_rank_zero() -> bool:
-    """Return True in the first process of a training, or in the only one."""
+    """Return True in the first process of a training, or in the only one.
+
+    Before there is a Trainer, see :attr:`RunRequest.is_first_process`.
+    """
     return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]  # set when it is imported
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import BaseFinetuning, StochasticWeightAveraging
 from lightning.pytorch.cli import ReduceLROnPlateau
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import MultiStepLR, OneCycleLR, StepLR
@@ -15,8 +17,11 @@ from torch.optim.lr_scheduler import MultiStepLR, OneCycleLR, StepLR
 from src.callbacks.checkpoint import LastCheckpoint
 from src.callbacks.finetune import FinetuneOptions
 from src.callbacks.resumed_options import ResumedOptions
+from src.callbacks.unfreezing import GradualUnfreezing
 from src.cli import app
 from src.errors import UsageError
+from tests.cli.test_app import parsed_command_line
+from tests.support.failing_callbacks import PressCtrlC
 from tests.support.tiny_classifier import TinyNet, loader, trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -42,14 +47,20 @@ def chosen(optimizer: tuple[Any, Made], schedule: tuple[Any, Made] | None = None
     return model
 
 
-def fit(folder: Path, model: TinyNet, ckpt_path: Path | None = None, *, epochs: int = 2) -> Any:
+def fit(
+    folder: Path,
+    model: TinyNet,
+    ckpt_path: Path | None = None,
+    *users: Callback,
+    epochs: int = 2,
+) -> Any:
     last = LastCheckpoint()
     last.dirpath = str(folder)
     checks = ResumedOptions(optimizer_is_chosen=isinstance(model, ChosenNet))
     training = trainer(
         folder,
         max_epochs=epochs,
-        callbacks=[checks, last],
+        callbacks=[*users, checks, last],
         enable_checkpointing=True,
         num_sanity_val_steps=0,
     )
@@ -145,6 +156,110 @@ def test_a_schedule_that_changes_the_momentum_goes_on(tmp_path: Path) -> None:
     group = torch.load(tmp_path / "last.ckpt", weights_only=True)["optimizer_states"][0]
     assert group["param_groups"][0]["momentum"] != 0.9
     assert fit(tmp_path, chosen(*options), tmp_path / "last.ckpt").current_epoch == 2
+
+
+class StopsAfterTwoEpochs(Callback):
+    """Ends a training early, so that its last checkpoint is one to go on from."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = trainer.current_epoch == 1
+
+
+def averaging(learning_rate: float = 0.05) -> Callback:
+    return StochasticWeightAveraging(learning_rate, swa_epoch_start=1, annealing_epochs=1)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        TinyNet,
+        lambda: TinyNet(layer_decay=0.75),
+        lambda: chosen((SGD, {"lr": 0.1})),
+        lambda: chosen((SGD, {"lr": 0.1}), STEPS),
+    ],
+    ids=["default", "layer decay", "optimizer", "optimizer and schedule"],
+)
+def test_a_training_goes_on_after_stochastic_weight_averaging_has_begun(
+    model: Callable[[], TinyNet], tmp_path: Path
+) -> None:
+    fit(tmp_path, model(), None, averaging(), StopsAfterTwoEpochs(), epochs=4)
+    groups = torch.load(tmp_path / "last.ckpt", weights_only=True)["optimizer_states"][0]
+    assert groups["param_groups"][0]["swa_lr"] == 0.05
+    resumed = fit(tmp_path, model(), tmp_path / "last.ckpt", averaging(), epochs=4)
+    whole = fit(tmp_path / "whole", model(), None, averaging(), epochs=4)
+    assert (resumed.global_step, resumed.current_epoch) == (whole.global_step, whole.current_epoch)
+    assert resumed.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.05)
+
+
+def test_another_weight_decay_is_refused_after_stochastic_weight_averaging_has_begun(
+    tmp_path: Path,
+) -> None:
+    fit(tmp_path, TinyNet(), None, averaging())
+    with pytest.raises(UsageError) as refused:
+        fit(tmp_path, TinyNet(weight_decay=0.1), tmp_path / "last.ckpt", averaging())
+    require_refused("model.weight_decay", "0.05", refused)
+
+
+def test_a_training_without_the_averaging_that_its_checkpoint_began_is_told_to_keep_it(
+    tmp_path: Path,
+) -> None:
+    fit(tmp_path, TinyNet(), None, averaging())
+    with pytest.raises(UsageError, match=r"^trainer.callbacks: .*StochasticWeightAveraging"):
+        fit(tmp_path, TinyNet(), tmp_path / "last.ckpt")
+
+
+class UnfreezesLater(BaseFinetuning):
+    """Adds the first layer to the optimizer in the second epoch."""
+
+    def freeze_before_training(self, pl_module: LightningModule) -> None:
+        self.freeze(pl_module.network[0])
+
+    def finetune_function(
+        self, pl_module: LightningModule, epoch: int, optimizer: torch.optim.Optimizer
+    ) -> None:
+        if epoch == 1:
+            self.unfreeze_and_add_param_group(pl_module.network[0], optimizer)
+
+
+class HeadFirst(ChosenNet):
+    """Classifier whose optimizer begins without the frozen layer."""
+
+    chosen = (SGD, {"lr": 0.1}), STEPS
+
+    def parameters(self, recurse: bool = True) -> Iterator[torch.nn.Parameter]:
+        return (weight for weight in super().parameters(recurse) if weight.requires_grad)
+
+
+class AddsGroups(Callback):
+    """Callback that adds a group of parameters in each start of a training."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.optimizers[0].add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))]})
+
+
+@pytest.mark.parametrize("users_callback", [UnfreezesLater, AddsGroups])
+def test_a_training_goes_on_whose_groups_a_users_callback_has_added(
+    users_callback: type[Callback], tmp_path: Path
+) -> None:
+    fit(tmp_path, HeadFirst(), None, users_callback())
+    resumed = fit(tmp_path, HeadFirst(), tmp_path / "last.ckpt", users_callback(), epochs=3)
+    assert resumed.current_epoch == 3
+
+
+def test_a_training_without_the_callback_that_added_groups_is_refused(tmp_path: Path) -> None:
+    fit(tmp_path, HeadFirst(), None, AddsGroups())
+    with pytest.raises(UsageError, match=r"^optimizer: expected the one, .* groups of parameters"):
+        fit(tmp_path, HeadFirst(), tmp_path / "last.ckpt")
+
+
+def test_the_options_are_compared_after_the_callbacks_of_the_user() -> None:
+    users = "trainer.callbacks=tests.support.failing_callbacks.PressCtrlC"
+    parsed = parsed_command_line(users, "finetune.freeze_epochs=1")
+    parsed.config_init = parsed.parser.instantiate_classes(parsed.config)
+    settings = parsed.config_init[parsed.subcommand].trainer
+    kinds = [type(callback) for callback in parsed._callbacks(settings)]
+    last = max(kinds.index(kind) for kind in (PressCtrlC, GradualUnfreezing))
+    assert last < kinds.index(ResumedOptions)
 
 
 def test_options_that_are_read_in_each_step_may_change(tmp_path: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from src.cli.resume_command import resume_command
 from src.run.folder import LAST, Run
+from tests.cli.test_app import parsed_command_line
 
+LOGS = "lightning_logs"
 FOUND = {"model.lr": 0.0012, "data.batch_size": 64}
 
 
@@ -20,9 +23,12 @@ def run_with_checkpoint(folder: Path) -> Run:
     return run
 
 
-def words(argv: list[str], run: Run, **options: object) -> list[str]:
-    enabled = {f"finetune.{name}": value for name, value in options.items()}
-    return shlex.split(resume_command(argv, run, enabled, FOUND))[3:]
+def words(
+    argv: list[str], run: Run, model: str = "resnet34", root: Path | None = None, **finders: object
+) -> list[str]:
+    options = {f"finetune.{name}": value for name, value in finders.items()}
+    options["trainer.default_root_dir"] = root
+    return shlex.split(resume_command(argv, run, model, options, FOUND))[3:]
 
 
 @pytest.fixture
@@ -66,6 +72,44 @@ def test_a_run_outside_the_working_folder_and_all_logs_is_named_in_full(
     assert words([], renamed) == [f"ckpt_path={renamed.folder}"]
     assert (renamed.folder / LAST).is_file()
     assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize("has_own_runs", [False, True])
+def test_a_run_below_another_root_is_not_named_last(
+    has_own_runs: bool, elsewhere: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("other")
+    run = run_with_checkpoint(root / "lightning_logs" / "resnet34" / "version_0")
+    if has_own_runs:
+        run_with_checkpoint(elsewhere / "lightning_logs" / "resnet34" / "version_7")
+    for other in (None, elsewhere, elsewhere / "empty"):
+        assert words([], run, root=other) == [f"ckpt_path={run.folder}"]
+    assert words([], run, root=root) == ["ckpt_path=last"]
+
+
+def test_a_run_below_the_root_of_the_command_is_named_last(elsewhere: Path) -> None:
+    run = run_with_checkpoint(elsewhere / "out" / "lightning_logs" / "resnet34" / "version_0")
+    assert words([], run, root=Path("out")) == ["ckpt_path=last"]
+    assert words([], run) == ["ckpt_path=out/lightning_logs/resnet34/version_0"]
+
+
+@pytest.mark.parametrize(("root", "name"), [("out", "last"), (".", "FOLDER")])
+def test_the_advice_of_a_stopped_training_heeds_the_root_of_its_command(
+    root: str, name: str, elsewhere: Path
+) -> None:
+    run = run_with_checkpoint(elsewhere / "out" / LOGS / "resnet34" / "version_0")
+    stopped = parsed_command_line(f"trainer.default_root_dir={root}")
+    stopped.run = run
+    stopped.model = SimpleNamespace(name="resnet34", lr=0.1)
+    stopped.datamodule = SimpleNamespace(batch_size=8)
+    expected = name.replace("FOLDER", f"out/{LOGS}/resnet34/version_0")
+    assert stopped._resume_advice() == f"go on with: python -m src.train ckpt_path={expected}"
+
+
+def test_a_run_below_the_name_of_another_model_is_not_named_last(run: Run) -> None:
+    assert words([], run, model="resnet18") == [f"ckpt_path={LOGS}/resnet34/version_0"]
+    renamed = run.folder.parent.rename(run.folder.parent.with_name("my nets")) / "version_0"
+    assert words([], Run(renamed)) == [f"ckpt_path={LOGS}/my nets/version_0"]
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,18 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from src.cli import run_selection
+from src.cli import app, run_selection
 from src.cli.rollback import RunRollback
 from src.cli.run_lock import RunLock
 from src.cli.run_selection import RunRequest, Selection, open_run
 from src.errors import UsageError
 from src.run.folder import Run
+from tests.cli.test_app import parsed_command_line
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +37,12 @@ def make_run(number: int) -> Run:
     return run
 
 
-def choose(ckpt_path: str | None, lock: RunLock, **options: Any) -> Selection:
+def choose(
+    ckpt_path: str | None, lock: RunLock, rollback: RunRollback | None = None, **options: Any
+) -> Selection:
     settings = {"subcommand": "fit", "is_trial": False} | options
     request = RunRequest(Path(), NamedModel(), ckpt_path=ckpt_path, **settings)  # type: ignore[arg-type]
-    return open_run(request, RunRollback(), lock)
+    return open_run(request, rollback or RunRollback(), lock)
 
 
 @pytest.fixture
@@ -105,6 +109,68 @@ def test_a_run_that_another_process_trains_is_refused_until_that_ends(
         choose(path, lock, is_trial=True)
     assert choose(path, lock).run == runs[1]
     assert sorted(runs[1].folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("path", ["last", "best", "lightning_logs/resnet34/version_1"])
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_trial_writes_nothing_into_the_run_that_it_goes_on_from(
+    steps: int, path: str, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("announce", "announce_loaded_weights"):
+        monkeypatch.setattr(app, name, lambda *_: None)
+    command = parsed_command_line(f"trainer.fast_dev_run={steps}", f"ckpt_path={path}")
+    monkeypatch.setattr(command, "_require_fitting_images", lambda *_, **__: None)
+    command.config_init, command.model = command.config, NamedModel()
+    command.trainer = SimpleNamespace(world_size=1, precision="32-true")
+    command.datamodule = SimpleNamespace(
+        smallest_batch=lambda _: 8,
+        preprocessing=SimpleNamespace(input_shape=()),
+        source=SimpleNamespace(own_folder=None),
+    )
+    run = runs[1]
+    (run.folder / ".report.md.lightship-unfinished-0123456789abcdef").touch()
+    before = sorted(run.folder.rglob("*"))
+    command._open_run(Path())
+    command.before_fit()
+    assert command.run == run
+    assert (sorted(run.folder.rglob("*")) == before) == bool(steps)
+    assert run.command.exists() != bool(steps)
+
+
+def test_a_refused_trial_restores_no_file_of_the_run(runs: list[Run], lock: RunLock) -> None:
+    rollback = RunRollback()
+
+    def refuse() -> None:
+        choose("last", lock, rollback, is_trial=True)
+        runs[1].config.write_text("by the training of another process")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), rollback.on_failure():
+        refuse()
+    assert runs[1].config.read_text() == "by the training of another process"
+
+
+@pytest.mark.parametrize("name", ["NODE_RANK", "GROUP_RANK"])
+@pytest.mark.parametrize("path", ["last", None])
+def test_the_first_process_of_another_node_neither_locks_nor_creates_a_run(
+    name: str, path: str | None, runs: list[Run], lock: RunLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RunLock() as other:
+        monkeypatch.setenv(name, "0")
+        first = choose(path, other, num_nodes=2).run
+        monkeypatch.setenv(name, "1")
+        assert choose(path, lock, num_nodes=2).run == (first if path else None)
+    count = len(runs) if path else len(runs) + 1
+    assert len(list(runs[0].folder.parent.iterdir())) == count
+
+
+def test_a_training_on_one_node_ignores_the_number_of_the_node(
+    runs: list[Run], lock: RunLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_RANK", "3")
+    created = choose(None, lock).run
+    assert created is not None
+    assert created.folder.parent == runs[0].folder.parent
 
 
 def test_a_new_run_is_locked_while_it_is_trained(elsewhere: Path, lock: RunLock) -> None:

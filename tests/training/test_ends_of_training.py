@@ -38,6 +38,17 @@ def train(*words: str) -> Run:
     return Run(Path("lightning_logs/resnet34/version_0").resolve())
 
 
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Return the time and the bytes of each file in a folder."""
+    return {
+        str(path.relative_to(folder)): (
+            path.stat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in folder.rglob("*")
+    }
+
+
 def step_of(path: Path) -> int:
     return int(torch.load(path, weights_only=True)["global_step"])
 
@@ -132,6 +143,16 @@ def test_the_printed_command_goes_on_with_the_stopped_run_and_the_rate_that_was_
     assert (step_of(run.last_checkpoint), newer.last_checkpoint.read_bytes()) == (4, before)
     assert len(list(run.folder.parent.iterdir())) == 2
     assert run.read_config()["model"]["init_args"]["lr"] == 0.003
+
+
+@pytest.mark.slow
+def test_a_trial_of_a_finished_run_changes_nothing_in_it(elsewhere: Path) -> None:
+    run = train("trainer.max_epochs=0", "export.enabled=false")
+    # The remains of a killed process, which a training would remove.
+    (run.folder / ".report.md.lightship-unfinished-0123456789abcdef").touch()
+    before = contents(elsewhere)
+    train("trainer.fast_dev_run=1", "ckpt_path=last")
+    assert contents(elsewhere) == before
 
 
 NOTICES: list[tuple[list[str], bool, list[str]]] = [

@@ -1,0 +1,65 @@
+"""A signal ends a training after its step: a checkpoint is saved, except in a trial."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning.pytorch import Callback, Trainer
+
+from src.callbacks.checkpoint import LastCheckpoint
+from src.callbacks.export import ExportCallback
+from src.callbacks.save_on_signal import StopOnSignal
+from src.system.signals import Stopped
+from tests.support.tiny_classifier import TinyNet, loader, trainer
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class Interrupt(Callback):
+    """Sends a signal to this process in one step of the first epoch."""
+
+    def __init__(self, number: signal.Signals, step: int) -> None:
+        self.number, self.step = number, step
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: Any, batch: Any, index: int
+    ) -> None:
+        if index == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+def stopped(number: signal.Signals, step: int, **options: Any) -> str:
+    """Return the line that a training prints which a signal stops."""
+    last = LastCheckpoint()
+    stop = StopOnSignal(last)
+    training = trainer(
+        Path(),
+        callbacks=[ExportCallback(preflight=False), Interrupt(number, step), last, stop],
+        enable_checkpointing=True,
+        num_sanity_val_steps=0,
+        **options,
+    )
+    with pytest.raises(Stopped) as error:
+        training.fit(TinyNet(), loader(), loader())
+    stop.export_after_interrupt(training, error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", [0, 2])
+def test_a_trial_that_a_signal_stops_keeps_nothing(
+    step: int, number: signal.Signals, elsewhere: Path
+) -> None:
+    line = stopped(number, step, fast_dev_run=3)
+    assert line.endswith("; nothing is kept of a try with trainer.fast_dev_run")
+    assert not list(elsewhere.iterdir())
+
+
+def test_a_training_that_a_signal_stops_keeps_its_last_checkpoint(elsewhere: Path) -> None:
+    line = stopped(signal.SIGTERM, 0)
+    assert line == "stopped by SIGTERM; saved checkpoints/last.ckpt at step 1 of epoch 1"
+    assert [path.name for path in elsewhere.rglob("*.ckpt")] == ["last.ckpt"]
