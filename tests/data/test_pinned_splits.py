@@ -67,16 +67,17 @@ def of_folder(photos: Path, **options: Any) -> Run:
     return begun(ImageFolder, photos.parent, root=str(photos), **options)
 
 
-def listed(photos: Path, split: str = "") -> Path:
+def listed(photos: Path, split: str = "", pattern: str = "*/*.png") -> Path:
     """Write a CSV file of the folder's images."""
     path = photos.parent / "images.csv"
-    images = sorted(photos.glob("*/*.png"))
+    images = sorted(photos.glob(pattern))
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["path", "label", *(["split"] if split else [])])
         for image in images:
             name = f"photos/{image.relative_to(photos)}"
-            rows.writerow([name, image.parent.name, *([split] if split else [])])
+            label = image.relative_to(photos).parts[0]
+            rows.writerow([name, label, *([split] if split else [])])
     return path
 
 
@@ -299,6 +300,45 @@ def test_a_run_without_a_record_draws_its_splits_again(photos: Path) -> None:
     run.split_record.unlink()
     save(photos / "cat" / "new.png")
     assert names(data_of(run)) == names(ImageFolder(str(photos), **OPTIONS))
+
+
+@pytest.mark.parametrize("kind", [ImageFolder, CSVFile])
+@pytest.mark.parametrize("layout", ["", "train"])
+def test_a_run_without_a_record_has_the_splits_that_it_was_trained_with(
+    photos: Path, kind: type[DatasetModule], layout: str
+) -> None:
+    fill(photos / "cat" / "more", 180)
+    for name in ("bird", "cow", "fox"):
+        fill(photos / name, 3)
+    if kind is CSVFile:
+        options: dict[str, Any] = {"file": str(listed(photos, layout, "**/*.png"))}
+    else:
+        root = photos / layout
+        if layout:
+            root = photos.rename(photos.with_name("all"))
+            (photos / layout).parent.mkdir()
+            root = root.rename(photos / layout).parent
+        options = {"root": str(root)}
+    older = kind(**OPTIONS, **options)
+    older.source.every_class = False
+    before = names(older)
+    assert before != names(kind(**OPTIONS, **options))
+    run = begun(kind, photos.parent, **options)
+    run.split_record.unlink()
+    assert names(data_of(run)) == before
+    run.last_checkpoint.parent.mkdir()
+    for trained in (run, None, runs.create(photos.parent / "logs", "resnet34")):
+        data = kind(**OPTIONS, **options)
+        run_splits.adopt(data, str(run.last_checkpoint), trained)
+        assert names(data) == before
+
+
+def test_a_run_with_a_record_draws_every_class_into_each_split(photos: Path) -> None:
+    run = of_folder(photos)
+    assert data_of(run).source.every_class
+    data = ImageFolder(str(photos), **OPTIONS)
+    run_splits.adopt(data, None, run)
+    assert data.source.every_class
 
 
 def test_an_older_run_that_goes_on_gets_no_record(photos: Path) -> None:
