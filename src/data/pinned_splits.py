@@ -58,11 +58,14 @@ class PinnedSplits:
     record: SplitRecord
     strict: bool = True
     notes: list[str] = field(default_factory=list)
+    _parts: Parts[LabelledImages] | None = field(init=False, default=None, repr=False)
 
     def applied(
         self, parts: Parts[LabelledImages], folder: Path | None, classes: Sequence[str]
     ) -> Parts[LabelledImages]:
         """Return the recorded splits, without images that were added since.
+
+        They are found once: a data set lists its images once, and a million names take seconds.
 
         Args:
             parts: the splits as they are drawn now.
@@ -72,9 +75,15 @@ class PinnedSplits:
         Raises:
             UsageError: the classes are others, or more than half of a split's images are missing.
         """
-        self.notes = []
         if folder is None:
             return parts
+        if self._parts is None:
+            self._parts = self._found(parts, folder, classes)
+        return dict(self._parts)
+
+    def _found(
+        self, parts: Parts[LabelledImages], folder: Path, classes: Sequence[str]
+    ) -> Parts[LabelledImages]:
         if self.strict:
             class_names.require_same(self.record.class_names, classes)
         recorded = ImageNames(folder).recorded(self.record.splits)

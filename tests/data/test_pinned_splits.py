@@ -24,6 +24,7 @@ from src.data.dataset_module import DatasetModule
 from src.data.datasets.csv_file import CSVFile
 from src.data.datasets.digits import Digits
 from src.data.datasets.image_folder import ImageFolder
+from src.data.image_names import ImageNames
 from src.data.images import ImageDataModule
 from src.data.pipeline.split import SPLITS
 from src.data.restore import data_of
@@ -96,6 +97,21 @@ def test_an_unchanged_folder_has_no_note(photos: Path) -> None:
     data = data_of(run)
     assert names(data) == names(ImageFolder(str(photos), **OPTIONS))
     assert data.notes == []
+
+
+def test_the_recorded_images_are_found_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = of_folder(photos)
+    save(photos / "cat" / "!new.png")
+    data = data_of(run)
+    before = names(data)
+    notes = data.notes
+    assert len(notes) == 1
+    data.load().clear()  # the caller may change its splits
+    monkeypatch.setattr(ImageNames, "of", None)
+    data.prepare_data()
+    assert data.count("test") == len(before["test"])
+    assert names(data) == before
+    assert data.notes == notes
 
 
 def test_images_that_were_added_are_left_out_of_every_split(photos: Path) -> None:
