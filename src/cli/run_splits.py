@@ -25,7 +25,10 @@ def adopt(data: ImageDataModule, ckpt_path: str | None, trained: Run | None) -> 
         UsageError: the run goes on, and its classes or most of its images are others now.
     """
     origin = containing(Path(ckpt_path)) if ckpt_path else None
-    record = split_record.read(origin) if origin else None
+    if origin is None:
+        return
+    record = split_record.read(origin)
+    data.source.every_class = record is not None
     if record is not None:
         data.pinned = PinnedSplits(record, strict=origin == trained)
         data.load()  # the callbacks print its notes before the first step

@@ -32,6 +32,9 @@ class Dataset(ABC):
     verify: bool | None = False
     """Decode every file before training; None for sets of 10,000 files or fewer."""
 
+    every_class: bool = True
+    """Draw splits that each have every class; False for a training that recorded no splits."""
+
     def __post_init__(self) -> None:
         """Check the options' ranges, as a dataclass does after its constructor.
 

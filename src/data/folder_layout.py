@@ -67,9 +67,10 @@ def read_layout(root: Path) -> Layout:
         whole = class_folders(top, top.folders, named, notes)
         layout = Layout(require_classes("data.root", sorted(whole)), {}, whole, notes)
     used = [folder for part in (*splits.values(), layout.whole) for folder in part.values()]
-    beside = Folder(top.path, passed_over=top.passed_over)
+    beside = Folder(top.path, passed_over=top.passed_over, outputs=top.outputs)
     if listed is not top:
         beside.passed_over = top.passed_over + listed.passed_over
+        beside.outputs = top.outputs + listed.outputs
     if line := note_on([*used, beside], top.path):
         notes.append(line)
     return layout

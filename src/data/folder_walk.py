@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from src.data import own_output
 from src.data.pipeline.image_kind import can_read, ending_of, endings, kind_of, remedy_for
-from src.errors import UsageError
+from src.errors import UsageError, one_line
 from src.run.folder import LOG_FOLDER
 from src.system import links
 
@@ -21,17 +22,13 @@ _SYSTEM_FOLDERS = frozenset(
     }
 )
 _OUTPUT = "folders of Lightship's own output"
-# Files of a training, a search and a forecast, in the folder of each.
-_OUTPUT_FILES = (
-    {"config.yaml", "checkpoints"},
-    {"config.yaml", "command.txt"},
-    {"search.json"},
-    {"forecast.json"},
+_OUTPUT_REMEDY = (
+    "if one of them is a class, move its config.yaml, search.json or forecast.json away"
 )
-_OUTPUT_NAMES = frozenset().union(*_OUTPUT_FILES)
 # Endings of text files, of which thousands can lie among images. These files are not opened.
 _TEXT = frozenset({".csv", ".html", ".json", ".log", ".md", ".py", ".txt", ".xml", ".yaml", ".yml"})
 _NAMED = 6  # kinds of files in a line
+_NAMED_FOLDERS = 3  # folders of output in a line
 
 
 @dataclass
@@ -46,6 +43,7 @@ class Folder:
         problems: errors about files and folders directly in it that cannot be read.
         count: number of images in it and below.
         is_output: Lightship has written it.
+        outputs: paths of the folders directly in it that Lightship has written.
     """
 
     path: str
@@ -55,6 +53,7 @@ class Folder:
     problems: list[UsageError] = field(default_factory=list)
     count: int = 0
     is_output: bool = False
+    outputs: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -118,6 +117,7 @@ def read_folder(path: Path, argument: str = "data.root") -> Folder:
         outputs = [inner for inner in folder.folders if inner.is_output]
         if outputs:
             folder.passed_over[_OUTPUT] += len(outputs)
+            folder.outputs = [inner.path for inner in outputs]
             folder.folders = [inner for inner in folder.folders if not inner.is_output]
         folder.count = len(folder.images) + sum(inner.count for inner in folder.folders)
     return top
@@ -128,7 +128,7 @@ def _scan(folder: Folder, root: Path, argument: str, known: frozenset[str]) -> N
     with os.scandir(folder.path) as entries:
         for entry in entries:
             name = entry.name
-            if name in _OUTPUT_NAMES:
+            if name in own_output.NAMES:
                 names.add(name)
             if name.startswith(".") or name in _SYSTEM_FOLDERS:
                 continue
@@ -146,7 +146,7 @@ def _scan(folder: Folder, root: Path, argument: str, known: frozenset[str]) -> N
                 folder.images.append(entry.path)
             else:
                 folder.passed_over[kind] += 1
-    if folder.path != str(root) and any(files <= names for files in _OUTPUT_FILES):
+    if names and folder.path != str(root) and own_output.has_written(folder.path, names):
         folder.is_output = True
         folder.folders = []  # these need no look
     folder.folders.sort(key=lambda inner: inner.path)
@@ -179,6 +179,11 @@ def note_on(folders: Iterable[Folder], where: str) -> str | None:
     if rest := sum(count for _, count in order[_NAMED:]):
         named.append(f"{rest} of other kinds")
     remedies = [remedy for kind in kinds if (remedy := remedy_for(kind))]
+    outputs = [path for top in folders for inner in top.walk() for path in inner.outputs]
+    if outputs:
+        more = len(outputs) - _NAMED_FOLDERS
+        paths = ", ".join(outputs[:_NAMED_FOLDERS]) + (f" and {more} more" if more > 0 else "")
+        remedies.append(one_line(f"Lightship's own output is {paths}: {_OUTPUT_REMEDY}"))
     line = f"passed over {kinds.total()} of {files} files in {where}: {', '.join(named)}"
     return "; ".join([line, *remedies])
 

@@ -15,15 +15,18 @@ from pathlib import Path
 
 import numpy as np
 
+from src.data.image_names import ImageNames, shown
 from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.image_files import ImageFiles
 from src.data.pipeline.split import SPLITS, Parts
-from src.errors import UsageError
+from src.errors import UsageError, one_line
 from src.run import class_names
 from src.run.split_record import SplitRecord
 
 _LEAST_PRESENT = 0.5  # share of a split's images; below it, these are other images
 _REMEDY = "put the folder back as it was, or train again"
+
+Names = dict[str, list[str]]  # of the images of each split
 
 
 def record_of(parts: Parts[LabelledImages], folder: Path, classes: Sequence[str]) -> SplitRecord:
@@ -55,11 +58,14 @@ class PinnedSplits:
     record: SplitRecord
     strict: bool = True
     notes: list[str] = field(default_factory=list)
+    _parts: Parts[LabelledImages] | None = field(init=False, default=None, repr=False)
 
     def applied(
         self, parts: Parts[LabelledImages], folder: Path | None, classes: Sequence[str]
     ) -> Parts[LabelledImages]:
         """Return the recorded splits, without images that were added since.
+
+        They are found once: a data set lists its images once, and a million names take seconds.
 
         Args:
             parts: the splits as they are drawn now.
@@ -69,16 +75,23 @@ class PinnedSplits:
         Raises:
             UsageError: the classes are others, or more than half of a split's images are missing.
         """
-        self.notes = []
         if folder is None:
             return parts
+        if self._parts is None:
+            self._parts = self._found(parts, folder, classes)
+        return dict(self._parts)
+
+    def _found(
+        self, parts: Parts[LabelledImages], folder: Path, classes: Sequence[str]
+    ) -> Parts[LabelledImages]:
         if self.strict:
             class_names.require_same(self.record.class_names, classes)
-        now = record_of(parts, folder, classes)
-        if now.splits == self.record.splits:
+        recorded = ImageNames(folder).recorded(self.record.splits)
+        now = record_of(parts, folder, classes).splits
+        if now == recorded:
             return parts
         files = _files(parts, folder)
-        for split, names in self.record.splits.items():
+        for split, names in recorded.items():
             present = sum(name in files for name in names)
             if present and present >= _LEAST_PRESENT * len(names):
                 continue
@@ -89,25 +102,17 @@ class PinnedSplits:
                     found=f"{present} of them",
                     remedy=_REMEDY,
                 )
-            self.notes = [f"{folder} does not hold the images of the training: its splits are new"]
+            self.notes = [
+                one_line(f"{folder} does not hold the images of the training: its splits are new")
+            ]
             return parts
-        difference = _difference(self.record, now)
+        difference = _difference(recorded, now)
         self.notes = [f"the splits are those of the training: {difference}"] if difference else []
-        return _selected(self.record, files)
+        return _selected(recorded, files)
 
 
 def _names(images: LabelledImages, folder: Path) -> list[str]:
-    """Return the name of each image: its path in ``folder``, and a number from the second on."""
-    prefix = os.path.join(folder, "")  # noqa: PTH118  # ends with the separator
-    names = [path.removeprefix(prefix) for path in _paths(images)]
-    if len(set(names)) == len(names):
-        return names
-    counts: Counter[str] = Counter()  # a CSV file may list an image twice
-    for position, name in enumerate(names):
-        counts[name] += 1
-        if counts[name] > 1:
-            names[position] = f"{name}\n{counts[name]}"
-    return names
+    return ImageNames(folder).of(_paths(images))
 
 
 def _paths(images: LabelledImages) -> Sequence[str]:
@@ -126,9 +131,9 @@ def _files(parts: Parts[LabelledImages], folder: Path) -> dict[str, tuple[str, i
     return files
 
 
-def _selected(record: SplitRecord, files: dict[str, tuple[str, int]]) -> Parts[LabelledImages]:
-    """Return the images of the record that are there, in its order."""
-    names = [[name for name in record.splits[split] if name in files] for split in SPLITS]
+def _selected(recorded: Names, files: dict[str, tuple[str, int]]) -> Parts[LabelledImages]:
+    """Return the recorded images that are there, in the order of the record."""
+    names = [[name for name in recorded[split] if name in files] for split in SPLITS]
     found = [files[name] for part in names for name in part]
     images = ImageFiles([path for path, _ in found], (label for _, label in found))
     ends = np.cumsum([len(part) for part in names])[:-1]
@@ -138,23 +143,23 @@ def _selected(record: SplitRecord, files: dict[str, tuple[str, int]]) -> Parts[L
     }
 
 
-def _difference(record: SplitRecord, now: SplitRecord) -> str:
+def _difference(recorded: Names, now: Names) -> str:
     """Describe the images that were added, are missing or would move; empty without any."""
-    before, after = ({*chain(*each.splits.values())} for each in (record, now))
-    added = [name for name in chain(*now.splits.values()) if name not in before]
-    missing = [name for name in chain(*record.splits.values()) if name not in after]
+    before, after = ({*chain(*splits.values())} for splits in (recorded, now))
+    added = [name for name in chain(*now.values()) if name not in before]
+    missing = [name for name in chain(*recorded.values()) if name not in after]
     counts = (("newer images are left out", added), ("images are missing", missing))
     lines = [f"{len(names)} {text} ({_places(names)})" for text, names in counts if names]
     if lines:  # an image more can move many others, which says nothing
         return "; ".join(lines)
-    moved = sum(len({*record.splits[split]} - {*now.splits[split]}) for split in SPLITS)
+    moved = sum(len({*recorded[split]} - {*now[split]}) for split in SPLITS)
     return f"{moved} images would be in another one now" if moved else ""
 
 
 def _places(names: Sequence[str]) -> str:
     """Name the folder with the most of these images, or the image if it is the only one."""
     if len(names) == 1:
-        return names[0]
+        return one_line(shown(names[0]))
     folders = Counter(os.path.dirname(name) or "." for name in names)  # noqa: PTH120  # 1 million
     [(folder, count)] = folders.most_common(1)
-    return f"{count} in {folder}"
+    return f"{count} in {one_line(folder)}"

@@ -23,7 +23,8 @@ _PACKAGE = "src.data."
 def data_of(run: Run) -> DatasetModule:
     """Return the data module that a run was trained with, from any working folder.
 
-    Its splits are those of the training, even if there are more images now.
+    Its splits are those of the training, even if there are more images now. Without a record of
+    them they are drawn as trainings did that wrote none.
 
     Only classes of this project are imported: a run folder may come from a stranger, and reading it
     must not import other modules.
@@ -87,6 +88,7 @@ def data_of(run: Run) -> DatasetModule:
             ) from error
     record = split_record.read(run)
     module.pinned = None if record is None else PinnedSplits(record)
+    module.source.every_class = record is not None
     return module
 
 

@@ -17,6 +17,7 @@ from src.data.download import downloaded
 from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.image_files import ImageFiles
 from src.data.pipeline.split import Parts, Split, hold_out
+from src.errors import UsageError
 from src.system import file_locks
 from src.system.paths import user_path
 
@@ -76,7 +77,7 @@ class TorchvisionDataset(Photographs):
         """Download and unpack missing files. Unpack again what was interrupted.
 
         Raises:
-            UsageError: they cannot be downloaded.
+            UsageError: they cannot be downloaded, or the archive of interrupted ones is missing.
         """
         downloaded(self._unpacked_whole, self.folder, self.archives)
 
@@ -103,7 +104,7 @@ class TorchvisionDataset(Photographs):
             file_locks.lock_exclusive(file.fileno())
             try:
                 if self._has_folders() and marker.exists():  # else another process finished it
-                    self._unpack_again()
+                    self._unpack_again(marker)
                 self.source(self.splits()["train"], download=True)
             except BaseException:
                 if not self._has_folders():  # torchvision sees that they are missing
@@ -114,11 +115,19 @@ class TorchvisionDataset(Photographs):
     def _has_folders(self) -> bool:
         return all(folder.is_dir() for folder in self.folders())
 
-    def _unpack_again(self) -> None:
-        for name in self.packed():
-            archive = self.folder / name
-            if archive.is_file():
-                utils.extract_archive(str(archive), str(archive.parent))
+    def _unpack_again(self, marker: Path) -> None:
+        archives = [self.folder / name for name in self.packed()]
+        missing = [str(archive) for archive in archives if not archive.is_file()]
+        if missing:
+            folders = ", ".join(str(folder) for folder in self.folders())
+            raise UsageError(
+                "data.root",
+                expected=f"{', '.join(missing)}, as its unpacking was interrupted",
+                found="no such file",
+                remedy=f"remove {folders} to download it again, or {marker} if nothing is missing",
+            )
+        for archive in archives:
+            utils.extract_archive(str(archive), str(archive.parent))
 
     def load(self, split_seed: int) -> Parts[LabelledImages]:
         self.prepare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from src.errors import UsageError, is_harmful
@@ -45,6 +46,8 @@ def first_problem(names: Iterable[object]) -> str | None:
 def require_same(trained: Sequence[str], present: Sequence[str]) -> None:
     """Refuse data whose classes are not those of the trained network: its outputs mean others.
 
+    A copy of a folder from another system may spell a letter with an accent as two characters.
+
     Args:
         trained: class names of the network, in label order.
         present: class names of the data, in label order.
@@ -52,7 +55,8 @@ def require_same(trained: Sequence[str], present: Sequence[str]) -> None:
     Raises:
         UsageError: the classes or their order differ.
     """
-    if list(trained) == list(present):
+    trained, present = _composed(trained), _composed(present)
+    if trained == present:
         return
     before, after = set(trained), set(present)
     new = [name for name in present if name not in before]
@@ -65,6 +69,10 @@ def require_same(trained: Sequence[str], present: Sequence[str]) -> None:
         found=" and ".join(found) or f"another order: {_shown(present)}",
         remedy="put the data set back as it was, or train again",
     )
+
+
+def _composed(names: Iterable[str]) -> list[str]:
+    return [unicodedata.normalize("NFC", name) for name in names]
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from src.data.pipeline.split import SPLITS
 from src.forecast import stage as forecast_stage
 from src.predict import images
 from src.search import notebook
+from src.system import atomic_files
 from tests.support import photos
 
 
@@ -229,6 +230,10 @@ def test_prediction_finds_every_image_and_reports_other_files(
     assert line.startswith(f"passed over 6 of 48 files in {tmp_path}: 2 ")
 
 
+CONFIGURATION = "# lightning.pytorch==2.5\ndata:\n  class_path: src.data.datasets.digits.Digits\n"
+RECORD = {"schema_version": 1, "command": "python -m src.search", "made_at": "2026-01-01"}
+
+
 def a_log(root: Path) -> None:
     image = root / "lightning_logs" / "resnet34" / "version_0" / "flipped" / "3.png"
     image.parent.mkdir(parents=True)
@@ -238,15 +243,15 @@ def a_log(root: Path) -> None:
 def a_run_of_another_name(root: Path) -> None:
     (root / "my run" / "flipped").mkdir(parents=True)
     (root / "my run" / "checkpoints").mkdir()
-    (root / "my run" / "config.yaml").touch()
+    (root / "my run" / "config.yaml").write_text(CONFIGURATION)
     for name in ("accuracy.png", "flipped/1.png"):
         (root / "my run" / name).write_bytes(encoded("PNG"))
 
 
 def a_run_that_was_killed(root: Path) -> None:
     (root / "killed").mkdir()
-    for name in ("config.yaml", "command.txt"):
-        (root / "killed" / name).touch()
+    (root / "killed" / "config.yaml").touch()
+    (root / "killed" / "command.txt").write_text("python -m src.train model=resnet34\n")
 
 
 def an_empty_log(root: Path) -> None:
@@ -255,13 +260,13 @@ def an_empty_log(root: Path) -> None:
 
 def a_search(root: Path) -> None:
     (root / "search").mkdir()
-    (root / "search" / notebook.RECORD).touch()
+    atomic_files.write_json(root / "search" / notebook.RECORD, RECORD)
     (root / "search" / "search.png").write_bytes(encoded("PNG"))
 
 
 def a_forecast(root: Path) -> None:
     (root / "forecast" / "logs").mkdir(parents=True)
-    (root / "forecast" / forecast_stage.RECORD).touch()
+    atomic_files.write_json(root / "forecast" / forecast_stage.RECORD, RECORD)
     (root / "forecast" / "forecast.png").write_bytes(encoded("PNG"))
 
 
@@ -279,6 +284,43 @@ def test_output_of_lightship_in_the_folder_is_no_class(
     assert data.class_names == ["cat", "dog"]
     assert len(np.concatenate([data.load()[name][1] for name in SPLITS])) == 42
     assert "1 folders of Lightship's own output" in data.notes[-1]
+    [name] = {path.name for path in tmp_path.iterdir()} - {"cat", "dog", "train", "photos"}
+    assert (
+        f"Lightship's own output is {tmp_path / name}: if one of them is a class, move its "
+        "config.yaml, search.json or forecast.json away"
+    ) in data.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("names", "content"),
+    [
+        (["search.json"], ""),
+        (["search.json"], '{"query": "dog", "schema_version": 1, "command": "scrape"}'),
+        (["forecast.json"], '{"schema_version": 1, "rain": 0.5}'),
+        (["forecast.json"], '[{"schema_version": 1, "command": "sun"}]'),
+        (["forecast.json", "search.json"], '{"command": "python -m src.search"}'),
+        (["config.yaml", "command.txt"], "python download.py --class dog\n"),
+        (["config.yaml", "checkpoints/last.pt"], "model:\n  class_path: resnet.Model\n"),
+        (["config.yaml", "checkpoints/epoch.jpg", "command.txt"], "a: 1\n"),
+    ],
+)
+def test_files_of_other_programs_with_these_names_are_in_a_class(
+    names: list[str], content: str, tmp_path: Path, no_plugin: None
+) -> None:
+    mixed(tmp_path)
+    for name in names:
+        (tmp_path / "dog" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "dog" / name).write_text(content)
+    data = ImageFolder(str(tmp_path), image_size=8, num_workers=0)
+    assert data.class_names == ["cat", "dog"]
+    assert len(read_folder(tmp_path / "dog").images) == 21
+    assert "own output" not in data.notes[-1]
+
+
+def test_a_pipe_with_the_name_of_a_record_is_not_opened(tmp_path: Path, no_plugin: None) -> None:
+    mixed(tmp_path)
+    os.mkfifo(tmp_path / "dog" / "search.json")
+    assert read_folder(tmp_path).count == 42
 
 
 def test_a_folder_that_is_itself_output_can_be_read(tmp_path: Path) -> None:

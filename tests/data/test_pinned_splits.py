@@ -24,6 +24,7 @@ from src.data.dataset_module import DatasetModule
 from src.data.datasets.csv_file import CSVFile
 from src.data.datasets.digits import Digits
 from src.data.datasets.image_folder import ImageFolder
+from src.data.image_names import ImageNames
 from src.data.images import ImageDataModule
 from src.data.pipeline.split import SPLITS
 from src.data.restore import data_of
@@ -67,16 +68,17 @@ def of_folder(photos: Path, **options: Any) -> Run:
     return begun(ImageFolder, photos.parent, root=str(photos), **options)
 
 
-def listed(photos: Path, split: str = "") -> Path:
+def listed(photos: Path, split: str = "", pattern: str = "*/*.png") -> Path:
     """Write a CSV file of the folder's images."""
     path = photos.parent / "images.csv"
-    images = sorted(photos.glob("*/*.png"))
+    images = sorted(photos.glob(pattern))
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["path", "label", *(["split"] if split else [])])
         for image in images:
             name = f"photos/{image.relative_to(photos)}"
-            rows.writerow([name, image.parent.name, *([split] if split else [])])
+            label = image.relative_to(photos).parts[0]
+            rows.writerow([name, label, *([split] if split else [])])
     return path
 
 
@@ -95,6 +97,21 @@ def test_an_unchanged_folder_has_no_note(photos: Path) -> None:
     data = data_of(run)
     assert names(data) == names(ImageFolder(str(photos), **OPTIONS))
     assert data.notes == []
+
+
+def test_the_recorded_images_are_found_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = of_folder(photos)
+    save(photos / "cat" / "!new.png")
+    data = data_of(run)
+    before = names(data)
+    notes = data.notes
+    assert len(notes) == 1
+    data.load().clear()  # the caller may change its splits
+    monkeypatch.setattr(ImageNames, "of", None)
+    data.prepare_data()
+    assert data.count("test") == len(before["test"])
+    assert names(data) == before
+    assert data.notes == notes
 
 
 def test_images_that_were_added_are_left_out_of_every_split(photos: Path) -> None:
@@ -299,6 +316,45 @@ def test_a_run_without_a_record_draws_its_splits_again(photos: Path) -> None:
     run.split_record.unlink()
     save(photos / "cat" / "new.png")
     assert names(data_of(run)) == names(ImageFolder(str(photos), **OPTIONS))
+
+
+@pytest.mark.parametrize("kind", [ImageFolder, CSVFile])
+@pytest.mark.parametrize("layout", ["", "train"])
+def test_a_run_without_a_record_has_the_splits_that_it_was_trained_with(
+    photos: Path, kind: type[DatasetModule], layout: str
+) -> None:
+    fill(photos / "cat" / "more", 180)
+    for name in ("bird", "cow", "fox"):
+        fill(photos / name, 3)
+    if kind is CSVFile:
+        options: dict[str, Any] = {"file": str(listed(photos, layout, "**/*.png"))}
+    else:
+        root = photos / layout
+        if layout:
+            root = photos.rename(photos.with_name("all"))
+            (photos / layout).parent.mkdir()
+            root = root.rename(photos / layout).parent
+        options = {"root": str(root)}
+    older = kind(**OPTIONS, **options)
+    older.source.every_class = False
+    before = names(older)
+    assert before != names(kind(**OPTIONS, **options))
+    run = begun(kind, photos.parent, **options)
+    run.split_record.unlink()
+    assert names(data_of(run)) == before
+    run.last_checkpoint.parent.mkdir()
+    for trained in (run, None, runs.create(photos.parent / "logs", "resnet34")):
+        data = kind(**OPTIONS, **options)
+        run_splits.adopt(data, str(run.last_checkpoint), trained)
+        assert names(data) == before
+
+
+def test_a_run_with_a_record_draws_every_class_into_each_split(photos: Path) -> None:
+    run = of_folder(photos)
+    assert data_of(run).source.every_class
+    data = ImageFolder(str(photos), **OPTIONS)
+    run_splits.adopt(data, None, run)
+    assert data.source.every_class
 
 
 def test_an_older_run_that_goes_on_gets_no_record(photos: Path) -> None:

@@ -102,7 +102,13 @@ class CSVDataset(Photographs):
         if existing and "train" not in existing:
             raise self._wrong("images whose split is train", "none")
         return fill_in(
-            existing, images, self.val_share, self.test_share, split_seed, self.class_names
+            existing,
+            images,
+            self.val_share,
+            self.test_share,
+            split_seed,
+            self.class_names,
+            every_class=self.every_class,
         )
 
     @functools.cached_property

@@ -77,6 +77,7 @@ class ImageFolderDataset(Photographs):
             self.test_share,
             split_seed,
             self.class_names,
+            every_class=self.every_class,
         )
 
     @functools.cached_property

@@ -91,6 +91,7 @@ def hold_out(
     class_names: Sequence[str] | None = None,
     *,
     least_kept: int = 1,
+    every_class: bool = True,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split ``indices`` into the kept ones and a stratified ``share`` of them, both sorted.
 
@@ -105,6 +106,8 @@ def hold_out(
         class_names: in label order, for the error message.
         least_kept: images of each class that are kept, if it has as many: 2 if another part will be
             held out from them.
+        every_class: move images of small classes so that these are in both parts; False to draw as
+            trainings did that recorded no splits.
 
     Raises:
         UsageError: a class has too few images to be in both parts.
@@ -128,6 +131,8 @@ def hold_out(
         random_state=seed,
         stratify=targets[indices],
     )
+    if not every_class:
+        return np.sort(kept), np.sort(held_out)
     # The draw is stratified as a whole: a class of few images can be missing in one part.
     kept, held_out = _with_every_class(kept, held_out, targets, seed, wanted=1, left=least_kept)
     for wanted in range(1, least_kept + 1):
@@ -177,11 +182,17 @@ def three_ways(
     test: float,
     seed: int,
     class_names: Sequence[str] | None = None,
+    *,
+    every_class: bool = True,
 ) -> dict[Split, NDArray[np.int64]]:
     """Split all positions of ``targets`` (N,) into stratified train, val and test parts."""
     everything = np.arange(len(targets))
-    rest, test_part = hold_out(everything, targets, test, seed, class_names, least_kept=2)
-    train_part, val_part = hold_out(rest, targets, val / (1 - test), seed, class_names)
+    rest, test_part = hold_out(
+        everything, targets, test, seed, class_names, least_kept=2, every_class=every_class
+    )
+    train_part, val_part = hold_out(
+        rest, targets, val / (1 - test), seed, class_names, every_class=every_class
+    )
     return {"train": train_part, "val": val_part, "test": test_part}
 
 
@@ -192,6 +203,8 @@ def fill_in(
     test: float,
     seed: int,
     class_names: Sequence[str] | None = None,
+    *,
+    every_class: bool = True,
 ) -> Parts[Images]:
     """Return all three splits: those of the data set, and stratified shares for the others.
 
@@ -202,9 +215,10 @@ def fill_in(
         test: share for testing, if the data set has no such split.
         seed: seed of the split.
         class_names: in label order, for the error message.
+        every_class: see :func:`hold_out`.
     """
     if not existing:
-        drawn = three_ways(whole.targets, val, test, seed, class_names)
+        drawn = three_ways(whole.targets, val, test, seed, class_names, every_class=every_class)
         return {split: (whole, indices) for split, indices in drawn.items()}
     parts = dict(existing)
     training, rest = parts["train"]
@@ -213,7 +227,13 @@ def fill_in(
         if split not in parts:
             least = 2 if split == "test" and "val" not in parts else 1
             rest, held_out = hold_out(
-                rest, training.targets, share, seed, class_names, least_kept=least
+                rest,
+                training.targets,
+                share,
+                seed,
+                class_names,
+                least_kept=least,
+                every_class=every_class,
             )
             parts[split] = (training, held_out)
     parts["train"] = (training, rest)

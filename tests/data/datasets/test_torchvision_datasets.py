@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -203,11 +204,39 @@ def test_a_whole_data_set_without_its_archive_is_left_as_it_is(
     data = pack_imagenette(tmp_path, monkeypatch)
     expected = levels(data)
     (tmp_path / "imagenette2-160.tgz").unlink()
-    (tmp_path / ".imagenette2-160.unpacking").touch()  # of a download that was killed
     assert levels(data) == expected
     tmp_path.chmod(0o500)
     assert levels(data) == expected
     tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("pack_data", [pack_imagenette, pack_food, pack_pets])
+def test_an_interrupted_unpacking_without_its_archive_is_refused(
+    pack_data: Callable[[Path, pytest.MonkeyPatch], DatasetModule],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = pack_data(tmp_path, monkeypatch)
+    expected = levels(data)
+    *_, archive = (tmp_path / name for name in data.source.packed())
+    content = archive.read_bytes()
+    archive.unlink()
+    top = data.source.folders()[0].relative_to(tmp_path).parts[0]
+    marker = tmp_path / f".{top}.unpacking"
+    marker.touch()
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"unpacking was interrupted; found no such") as caught:
+            data.prepare_data()
+        assert f"expected {archive}, as" in str(caught.value)
+        assert f"or {marker} if nothing is missing" in str(caught.value)
+    marker.unlink()  # the first remedy
+    assert levels(data) == expected
+    marker.touch()
+    for folder in data.source.folders():  # the second one
+        shutil.rmtree(folder)
+    archive.write_bytes(content)  # as a download does
+    assert levels(data) == expected
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -61,6 +61,21 @@ def test_a_draw_with_every_class_is_that_of_scikit_learn(
     assert np.array_equal(drawn[1], np.sort(held_out))
 
 
+def test_an_older_training_drew_its_splits_without_a_move() -> None:
+    targets = targets_of(500, 3, 3, 3)
+    halves = train_test_split(
+        np.arange(509), test_size=102, train_size=407, random_state=0, stratify=targets
+    )
+    rest, test = (np.sort(part) for part in halves)
+    halves = train_test_split(
+        rest, test_size=51, train_size=356, random_state=0, stratify=targets[rest]
+    )
+    drawn = three_ways(targets, 0.1, 0.2, 0, every_class=False)
+    for split, part in {"train": halves[0], "val": halves[1], "test": test}.items():
+        assert np.array_equal(drawn[split], np.sort(part))
+    assert not np.array_equal(drawn["val"], three_ways(targets, 0.1, 0.2, 0)["val"])
+
+
 def test_a_class_of_two_images_is_trained_and_validated() -> None:
     targets = targets_of(1000, 2)
     parts = three_ways(targets, 0.1, 0.2, 0)
