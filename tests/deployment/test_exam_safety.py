@@ -427,6 +427,7 @@ def test_a_session_starts_only_if_the_time_of_the_last_one_is_left(
                 "bytes": 1,
                 **times,
                 "request_cpu_seconds": 0.0,
+                "threads": 2,
             }
 
         def close(self) -> None:
