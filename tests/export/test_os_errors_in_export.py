@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError
@@ -88,9 +89,18 @@ def test_logits_that_are_no_numbers_are_no_prediction() -> None:
 
 
 def test_an_export_of_which_a_format_failed_ends_with_1(
-    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    data = {"class_path": "src.data.datasets.digits.Digits", "init_args": {"image_size": SIDE}}
+    photos = tmp_path_factory.mktemp("photos")
+    for number in range(16):
+        (photos / ("cat", "dog")[number % 2]).mkdir(exist_ok=True)
+        image = Image.new("RGB", (SIDE, SIDE), (number, 0, 0))
+        image.save(photos / ("cat", "dog")[number % 2] / f"{number}.png")
+    options = {"root": str(photos), "image_size": SIDE, "num_workers": 0}
+    data = {"class_path": "src.data.datasets.image_folder.ImageFolder", "init_args": options}
     run.config.write_text(f"data: {data}\n")
     monkeypatch.setattr(TorchScript, "export", fail(ValueError("[it] broke")))
     words = ("formats=[eager,torchscript]", "calibration_images=2", "judging_images=0")
