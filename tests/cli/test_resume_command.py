@@ -99,7 +99,7 @@ def test_the_advice_of_a_stopped_training_heeds_the_root_of_its_command(
 ) -> None:
     run = run_with_checkpoint(elsewhere / "out" / LOGS / "resnet34" / "version_0")
     stopped = parsed_command_line(f"trainer.default_root_dir={root}")
-    stopped.run = run
+    stopped.run, stopped.argv = run, ()
     stopped.model = SimpleNamespace(name="resnet34", lr=0.1)
     stopped.datamodule = SimpleNamespace(batch_size=8)
     expected = name.replace("FOLDER", f"out/{LOGS}/resnet34/version_0")
