@@ -135,7 +135,7 @@ def test_another_file_than_a_small_png_is_not_decoded_for_a_chart(
     measured = results(row("eager"), row("onnx"))
     flips = [{"position": 0, "true": 3, "before": 3, "after": 7}]
     measured["rows"][1]["accuracy"]["flips"] = flips
-    (tmp_path / "0.png").write_bytes(content)
+    (tmp_path / thumbnail_name(0, TEST_SET)).write_bytes(content)
     drawn = figures_of(measured, tmp_path)["flipped_onnx_cpu"]
     assert [text.get_text() for place in drawn.axes for text in place.texts] == ["unreadable"]
 
