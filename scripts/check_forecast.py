@@ -86,13 +86,16 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """Return ``HOLDS``, ``DIFFERS`` or ``UNCLEAR``."""
-        ratio = self.time_ratio
-        if abs(self.size_ratio - 1) > SIZE_WITHIN:
-            return DIFFERS
-        if ratio is None or ratio.half_width > WIDEST:
-            return UNCLEAR
-        is_same = ratio.low <= 1 <= ratio.high or abs(ratio.value - 1) <= LATENCY_WITHIN
-        return HOLDS if is_same else DIFFERS
+        is_larger = abs(self.size_ratio - 1) > SIZE_WITHIN
+        return DIFFERS if is_larger else verdict_of(self.time_ratio)
+
+
+def verdict_of(ratio: Interval | None) -> str:
+    """Return the verdict on two times that should be equal, from the interval of their ratio."""
+    if ratio is None or ratio.half_width > WIDEST:
+        return UNCLEAR
+    is_same = ratio.low <= 1 <= ratio.high or abs(ratio.value - 1) <= LATENCY_WITHIN
+    return HOLDS if is_same else DIFFERS
 
 
 @dataclass(frozen=True)

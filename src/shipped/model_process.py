@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,15 +32,23 @@ class Process:
 
     Args:
         folder: of the model and of ``session.py``.
+        python: interpreter of an environment with the runtime; by default this one.
+        variables: of its environment; by default those of this process.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        python: str = sys.executable,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
-            [sys.executable, "-B", folder / "session.py"],  # -B leaves the folder as it is
+            [python, "-B", folder / "session.py"],  # -B leaves the folder as it is
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            env=variables,
             text=True,
             encoding="utf-8",
         )
