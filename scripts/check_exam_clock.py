@@ -19,7 +19,6 @@ import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
 import contextlib
-import os
 import sys
 from pathlib import Path
 
@@ -40,7 +39,7 @@ from src.run.folder import Run
 from src.run.latency import Turn
 from src.shipped.exam_files import ExamError
 from src.shipped.model_process import Process
-from src.system import machine
+from src.system import environments, machine
 from src.worker.errors import WorkerError
 from src.worker.guarded_process import Limits
 
@@ -99,8 +98,6 @@ def time_in_turn(
         ExamError: the exam's process failed.
     """
     images, _ = next(data_of(run).batches("test", batch_size=1))
-    # scripts/environment sets variables of Python that are for this environment.
-    variables = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     threads = options.effective_threads
     limits = Limits(threads, options.timeout_seconds, options.memory_limit)
     measured: dict[int, Turn] = {}
@@ -110,7 +107,7 @@ def time_in_turn(
         with contextlib.ExitStack() as stack:
             worker, _ = opened(run, name, "cpu", limits)
             stack.callback(worker.close)
-            exam = Process(bundle, python, variables)
+            exam = Process(bundle, python, environments.without_python())
             stack.callback(exam.close)
             exam.ask("load", settings={"threads": threads})
             turn.warm_up(worker, images, options)

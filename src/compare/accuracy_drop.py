@@ -77,7 +77,7 @@ def _check_drop(key: tuple[str, str], old: Top1, new: Top1, allowed: float) -> F
     """
     images = new.images
     before, after = old.share, new.share
-    # Of whole images: the difference of two rounded shares may exceed a limit that it equals.
+    # The shares are exact: the difference of two rounded ones may exceed a limit that it equals.
     drop = float(old.exact - new.exact)
     (low_before, high_before), (low_after, high_after) = (
         wilson(share, images) for share in (before, after)

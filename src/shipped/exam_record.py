@@ -36,10 +36,7 @@ PIXELS = {"dtype": "uint8", "layout": "NHWC", "normalised": False}  # an input
 
 def record_of(exam: Exam, answers: Answers, measured: Measurement, seconds: float) -> Json:
     """Return the content of ``measurement.json``: SI units and raw samples."""
-    threads = [one["threads"] for one in measured.loaded if one["threads"]]
-    environment = machine.describe(
-        min(max(threads, default=machine.usable_cores()), machine.usable_cores())
-    )
+    environment = machine.describe(measured.threads)
     same = measured.same_file_twice
     call = latencies.call_seconds(measured.merged) if measured.merged else None
     return {

@@ -71,6 +71,14 @@ class Measurement:
     pipeline_reason: str | None = None  # why it could not be timed
 
     @property
+    def threads(self) -> int:
+        """The threads of a call, as the processes reported them; at most the usable cores."""
+        cores = usable_cores()
+        return min(
+            max([one["threads"] for one in self.loaded if one["threads"]], default=cores), cores
+        )
+
+    @property
     def merged(self) -> dict[int, Turn]:
         """The rounds of both, each with a process of its own."""
         return {
@@ -114,6 +122,7 @@ class Sessions:
         self._started = clock()
         self._end = self._started + seconds
         self._round = self._pipeline_round = 0
+        self._threads: int | None = None  # of a call
         self.measurement = Measurement()
         if not files:
             self.measurement.pipeline_reason = "the exam has arrays and no image files"
@@ -162,6 +171,7 @@ class Sessions:
             answer = one.process.ask("warm_up", tolerance=WARM, max_seconds=most)
             measured.warm &= answer["warm"]
             measured.settled &= answer["settled"]
+        self._threads = self._settings.get("threads") or measured.threads
         for done in range(ROUNDS):
             if done >= LEAST_ROUNDS and self._clock() > deadline:
                 break
@@ -196,15 +206,12 @@ class Sessions:
         after, own = Observation.now(), time.process_time() - cpu_before
         self.measurement.settled &= timed["settled"]
         own += timed["request_cpu_seconds"]
-        cores = usable_cores()
-        started = [one["threads"] for one in self.measurement.loaded if one["threads"]]
-        threads = self._settings.get("threads") or min(max(started, default=cores), cores)
         return Turn(
             seconds=timed["seconds"],
             elapsed_seconds=timed["elapsed_seconds"],
             cpu_seconds=timed["cpu_seconds"],
             process=number,
-            disturbance=before.until(after, own, threads) if before and after else None,
+            disturbance=before.until(after, own, self._threads) if before and after else None,
             stages=timed.get("stages"),
         )
 

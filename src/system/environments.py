@@ -133,8 +133,12 @@ def variables_of_another() -> dict[str, str]:
     The user's modules are left out: ``PYTHONPATH`` goes before the packages of an environment, so
     another version of a runtime would answer than the one that is installed there.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return {**kept, "PYTHONPATH": str(ROOT.parent), "PYTHONNOUSERSITE": "1"}
+    return {**without_python(), "PYTHONPATH": str(ROOT.parent), "PYTHONNOUSERSITE": "1"}
+
+
+def without_python() -> dict[str, str]:
+    """Return the environment variables but those of Python, which are for this interpreter."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
 def uv() -> str | None:

@@ -87,7 +87,7 @@ def test_an_exam_with_another_stopwatch_is_found(
     assert Worker.closed == 4
     assert planted.verdict_of(planted.speedup(examined, measured)) == verdict
     assert Exam.asked[0] == ("load", {"settings": {"threads": 1}})
-    # Of another interpreter: the variables of this project's environment are not for it.
+    # The interpreter is another one: the variables of this project's are not for it.
     assert not [name for name in Exam.variables if name.startswith("PYTHON")]
 
 

@@ -15,7 +15,7 @@ from src.run.row import Row
 
 _CAUSES = {
     "steal": "the hypervisor gave over 2 % of the time to other machines",
-    "busy": "other processes used over 0.15 cores, and left too few for the threads",
+    "busy": "other processes used over 0.15 cores, and with the threads over half of all",
     "clock": "the processor's frequency changed by over 5 %",
     "cold": "no steady speed was reached in benchmark.warmup_seconds",
     "spread": "the interquartile range is over a tenth of the median, for no cause that was seen",
