@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -44,9 +45,15 @@ def jpeg(level: int) -> bytes:
 
 
 def pack(path: Path, files: dict[str, bytes]) -> str:
-    """Write an archive and return its MD5, which torchvision checks."""
+    """Write an archive and return its MD5, which torchvision checks.
+
+    The header has no time, so archives of the same files are equal in every second.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:gz") as tar:
+    with (
+        gzip.GzipFile(path, "wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
