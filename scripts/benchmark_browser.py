@@ -26,7 +26,7 @@ import marked_page
 import numpy as np
 from argument_types import positive
 from numpy.typing import NDArray
-from timed_in_turn import Timed, opened, time_in_turn
+from timed_in_turn import Timed, WorkerClock, opened, time_in_turn
 
 from src import formats as formats_known
 from src.backends.base import Unavailable
@@ -42,7 +42,6 @@ from src.run.latency import Interval
 from src.system import machine
 from src.worker.errors import WorkerError
 from src.worker.guarded_process import Limits
-from src.worker.process import WorkerProcess
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "deployment.md"
 BEGIN = "<!-- made by scripts/benchmark_browser.py: begin -->"
@@ -110,10 +109,10 @@ def measure(
     files = [FileFigures(manifest.model, name, images=len(images)) for name in formats]
     openers = [partial(_opened, run, file, device, options) for file in files for device in PLACES]
 
-    def look(process: int, workers: Sequence[WorkerProcess]) -> None:
-        for file, native, browser in zip(files, workers[::2], workers[1::2], strict=True):
+    def look(process: int, clocks: Sequence[WorkerClock]) -> None:
+        for file, native, browser in zip(files, clocks[::2], clocks[1::2], strict=True):
             if process == 0:
-                compare(file, native.answer(images), browser.answer(images))
+                compare(file, native.worker.answer(images), browser.worker.answer(images))
         print(f"{run.name}: process {process + 1}", file=sys.stderr, flush=True)
 
     timed = time_in_turn(openers, images[:1], options, look)
@@ -122,7 +121,7 @@ def measure(
     return files
 
 
-def _opened(run: Run, file: FileFigures, device: str, options: BenchmarkOptions) -> WorkerProcess:
+def _opened(run: Run, file: FileFigures, device: str, options: BenchmarkOptions) -> WorkerClock:
     """Load a file on a device in a new process, and note the versions of a browser."""
     limits = Limits(
         threads=1,
@@ -133,7 +132,7 @@ def _opened(run: Run, file: FileFigures, device: str, options: BenchmarkOptions)
     worker, loaded = opened(run, file.format, device, limits)
     if device == "browser":
         file.note = f"{loaded.effective['runtime']} in {loaded.effective['browser']}"
-    return worker
+    return WorkerClock(worker)
 
 
 def require_browser(name: str) -> None:

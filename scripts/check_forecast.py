@@ -7,11 +7,11 @@ scripts/check_forecast.py RUN ... --write     writes them into docs/forecast.md
 Each run must be trained and exported. Its network is trained once more for the few steps of a
 forecast, with the run's own configuration, and exported as a forecast does it. The two files of a
 format are then timed in turn at batch 1 on all cores, so the interval of their ratio has nothing
-in it but the weights and the recipe of the quantization. A comparison holds if the ratio is within
-2 % of 1, which is the half width that the audit of the benchmark demands, or if its interval holds
-1. An interval of more than 5 % to each side does not tell. The sizes must agree within 1 %. The
-second table has what makes some processors slow or fast: zeros and denormal numbers among the
-weights. The exit code is 1 unless all comparisons hold.
+in it but the weights and the recipe of the quantization. Processes are added until it reaches 5 %
+to each side at most. A comparison holds if the ratio is within 2 % of 1, which is the half width
+that the audit of the benchmark demands, or if its interval holds 1. A wider interval does not tell.
+The sizes must agree within 1 %. The second table has what makes some processors slow or fast: zeros
+and denormal numbers among the weights. The exit code is 1 unless all comparisons hold.
 
 It takes some minutes for each run. Leave the machine alone meanwhile.
 """
@@ -26,13 +26,23 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import marked_page
 import numpy as np
 import torch
 from argument_types import positive
-from timed_in_turn import opened, time_in_turn
+from timed_in_turn import (
+    DIFFERS,
+    HOLDS,
+    WorkerClock,
+    opened,
+    processes_of,
+    ratio_is_precise,
+    time_in_turn,
+    verdict_of,
+)
 
 from src.backends.base import Unavailable
 from src.benchmark.options import BenchmarkOptions
@@ -56,10 +66,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "forecast.md"
 BEGIN = "<!-- made by scripts/check_forecast.py: begin -->"
 END = "<!-- made by scripts/check_forecast.py: end -->"
 FORMATS = ("eager", "torchscript", "onnx_fp32", "onnx_int8_dynamic", "onnx_int8")
-LATENCY_WITHIN = 0.02
 SIZE_WITHIN = 0.01
-WIDEST = 0.05  # half width of an interval that says something
-HOLDS, DIFFERS, UNCLEAR = "holds", "DIFFERS", "too few rounds to tell"
 
 
 @dataclass(frozen=True)
@@ -85,17 +92,9 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Return ``HOLDS``, ``DIFFERS`` or ``UNCLEAR``."""
+        """Return the verdict on size and time."""
         is_larger = abs(self.size_ratio - 1) > SIZE_WITHIN
         return DIFFERS if is_larger else verdict_of(self.time_ratio)
-
-
-def verdict_of(ratio: Interval | None) -> str:
-    """Return the verdict on two times that should be equal, from the interval of their ratio."""
-    if ratio is None or ratio.half_width > WIDEST:
-        return UNCLEAR
-    is_same = ratio.low <= 1 <= ratio.high or abs(ratio.value - 1) <= LATENCY_WITHIN
-    return HOLDS if is_same else DIFFERS
 
 
 @dataclass(frozen=True)
@@ -126,6 +125,7 @@ def main() -> None:
             for name in chosen.formats:
                 comparisons.append(compare(run, forecast, name, options))
                 print(_line(comparisons[-1]), file=sys.stderr, flush=True)
+    processes = [processes_of(each.trained) for each in comparisons]
     held = sum(each.verdict == HOLDS for each in comparisons)
     lines = [
         "| network | file | forecast MB | trained MB | trained p50 ms | times trained | |",
@@ -134,7 +134,7 @@ def main() -> None:
         "",
         f"{held} of {len(comparisons)} comparisons hold. Batch 1, {options.effective_threads} "
         f"threads of {machine.cpu_model()} ({', '.join(machine.instruction_sets())}), "
-        f"{options.processes} processes of each file.",
+        f"{min(processes)} to {max(processes)} processes of each file.",
         "",
         "| network | zero weights, trained | before | denormal weights, trained | before |",
         "|---|---:|---:|---:|---:|",
@@ -189,13 +189,13 @@ def compare(run: Run, forecast: Run, name: str, options: BenchmarkOptions) -> Co
     places = (run, forecast)
     require_exported(forecast.read_manifest(), name)
     limits = Limits(options.effective_threads, options.timeout_seconds, options.memory_limit)
+
+    def clock(place: Run) -> WorkerClock:
+        return WorkerClock(opened(place, name, "cpu", limits)[0])
+
+    openers = [partial(clock, place) for place in places]
     try:
-        trained, before = time_in_turn(
-            [lambda each=each: opened(each, name, "cpu", limits)[0] for each in places],
-            images,
-            options,
-            lambda *_: None,
-        )
+        trained, before = time_in_turn(openers, images, options, is_precise=ratio_is_precise)
     except (WorkerError, Unavailable) as error:
         raise LightshipError(f"{run.name}, {name}: {error}") from error
     sizes = [
@@ -238,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a trained run's folder")
     parser.add_argument("--formats", nargs="+", default=list(FORMATS))
-    parser.add_argument("--processes", type=positive, default=8, help="of each file")
+    parser.add_argument("--processes", type=positive, default=24, help="of each file at most")
     parser.add_argument("--rounds", type=positive, default=4, help="in each process")
     parser.add_argument("--write", action="store_true", help="fill the tables of the page")
     return parser

@@ -78,7 +78,7 @@ class Schedule:
         for process in range(self._options.processes):
             if process and self._clock() > self._started + self._options.max_seconds:
                 return
-            if _precision_is_checked(process):
+            if precision_is_checked(process):
                 rows_of_batch = [self._imprecise(len(images)) for images in batches]
             if process:
                 self._renew(
@@ -209,7 +209,7 @@ class Schedule:
         return [row for row in self._rows if row in imprecise]
 
 
-def _precision_is_checked(process: int) -> bool:
+def precision_is_checked(process: int) -> bool:
     """Return True if the precision of the rows is checked before this process."""
     since = process - PROCESSES_BEFORE_FIRST_CHECK
     return since >= 0 and since % PROCESSES_BETWEEN_CHECKS == 0
