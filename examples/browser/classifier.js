@@ -75,7 +75,8 @@ export class Classifier {
   }
 }
 
-async function asset(bundle, name) {
+/** Return the response with a file of the bundle; throw if there is none. */
+export async function asset(bundle, name) {
   const response = await fetch(new URL(name, bundle));
   if (!response.ok) {
     throw new Error(`${name}: expected it in ${bundle}, found none; unzip a bundle there`);

@@ -1,6 +1,7 @@
 // The page: files in, the five likeliest classes of each out.
 
 import { Classifier } from "./classifier.js";
+import { takeExam } from "./exam.js";
 
 const TOP = 5;
 const byId = (id) => document.getElementById(id);
@@ -52,6 +53,20 @@ async function check(classifier) {
   }
 }
 
+async function exam(classifier) {
+  try {
+    const { text, problems } = await takeExam(classifier, (done, count) =>
+      say(`Exam: ${done} of ${count} images.`),
+    );
+    const result = problems.length ? `exam failed: ${problems.join("; ")}. ` : "exam passed: ";
+    say(result + text, problems.length > 0);
+    document.title = problems.length ? "exam failed" : "exam passed";
+  } catch (error) {
+    say(`exam failed: ${error.message}`, true);
+    document.title = "exam failed";
+  }
+}
+
 async function keepOffline() {
   if (!("serviceWorker" in navigator)) {
     byId("offline").textContent = "This browser keeps no copy: the page needs its server.";
@@ -78,6 +93,8 @@ async function start() {
   say(`Ready: ${classifier.names.length} classes.`);
   if (location.hash === "#check") {
     await check(classifier);
+  } else if (location.hash === "#exam") {
+    await exam(classifier);
   }
   const input = byId("files");
   input.disabled = false;

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
 from src.run.folder import Run
+from src.shipped.accuracy import wilson
 from tests.conftest import ROOT
 from tests.deployment.test_bundle import bundled
 from tests.golden.pixels import GOLDEN
@@ -110,8 +112,6 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def test_the_size_of_an_image_is_known_by_its_header() -> None:
-    if shutil.which("node") is None:
-        pytest.skip("no node")
     image = Image.effect_noise((311, 97), 50).convert("RGB")
     exif = Image.Exif()
     exif[0x010E] = "a" * 3000  # a segment before the frame
@@ -134,6 +134,14 @@ const files = {json.dumps([list(file) for file in files])};
 const blobs = files.map((bytes) => new Blob([new Uint8Array(bytes)]));
 const sizes = await Promise.all(blobs.map((blob) => imageSize(blob)));
 console.log(JSON.stringify(sizes.map((size) => size && [size.width, size.height])));"""
+    expected = [[311, 97]] * 8 + [None, None, [100_000, 100_000], None]
+    assert in_node(program) == expected
+
+
+def in_node(program: str) -> Any:
+    """What a program of JavaScript prints as JSON; skip the test without node."""
+    if shutil.which("node") is None:
+        pytest.skip("no node")
     ended = subprocess.run(
         ["node", "--input-type=module", "-"],
         input=program,
@@ -142,8 +150,65 @@ console.log(JSON.stringify(sizes.map((size) => size && [size.width, size.height]
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    expected = [[311, 97]] * 8 + [None, None, [100_000, 100_000], None]
-    assert json.loads(ended.stdout) == expected
+    return json.loads(ended.stdout)
+
+
+def saved(save: Callable[..., None], **arrays: Any) -> bytes:
+    file = io.BytesIO()
+    save(file, **arrays)
+    return file.getvalue()
+
+
+def test_the_page_reads_the_arrays_of_an_exam() -> None:
+    rng = np.random.default_rng(1)
+    arrays = {
+        "labels": np.array([3, 0, 2]),
+        "answers": rng.normal(size=(3, 5)).astype(np.float32),
+        "doubles": rng.normal(size=(2, 0)),
+        "small": np.array([[-7]], np.int32),
+    }
+    whole = saved(np.savez, **arrays)
+    refused = [
+        whole[:-30],
+        whole[: len(whole) // 2] + whole[-300:],
+        saved(np.savez_compressed, **arrays),
+        saved(np.savez, answers=np.asfortranarray(arrays["answers"])),
+        saved(np.savez, names=np.array(["a", "b"])),
+        saved(np.savez, big=arrays["answers"].astype(">f4")),
+        b"",
+        b"no file of arrays, but long enough to look for its end",
+    ]
+    given = in_node(
+        f"""import {{ readArrays }} from "{(EXAMPLE / "arrays.js").as_uri()}";
+const files = {json.dumps([list(file) for file in (whole, *refused)])};
+const read = (bytes) => {{
+  try {{
+    const arrays = readArrays(new Uint8Array(bytes).buffer);
+    return Object.entries(arrays).map(([name, {{ shape, values }}]) => [name, shape, [...values]]);
+  }} catch (error) {{
+    return error.message;
+  }}
+}};
+console.log(JSON.stringify(files.map(read)));"""
+    )
+    assert given[0] == [
+        [name, list(array.shape), array.astype(np.float64).ravel().tolist()]
+        for name, array in arrays.items()
+    ]
+    for message in given[1:]:
+        assert message.startswith("not a file of arrays: "), message
+
+
+def test_the_interval_of_the_page_is_that_of_the_exam() -> None:
+    shares = [(0, 64), (1, 64), (3, 200), (64, 64), (0, 1)]
+    given = in_node(
+        f"""import {{ wilson }} from "{(EXAMPLE / "interval.js").as_uri()}";
+console.log(JSON.stringify({json.dumps(shares)}.map(([part, whole]) => wilson(part, whole))));"""
+    )
+    for (part, whole), (low, high) in zip(shares, given, strict=True):
+        expected = wilson(part, whole)
+        assert low == pytest.approx(max(0, expected[0]), abs=1e-12)
+        assert high == pytest.approx(min(1, expected[1]), abs=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +221,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bundle(run: Run, started_in: None, example: Path) -> Path:
     """The page's folder, with a bundle in it."""
-    bundled(run, example / "model.zip", "format=onnx_fp32", "embedded=true")
+    bundled(run, example / "model.zip", "format=onnx_fp32", "embedded=true", "exam=12")
     return example
 
 
@@ -208,6 +273,71 @@ def test_another_answer_than_the_expected_one_fails_the_check(
         page.open(f"{address}#check", CHECKED)
         assert page.run("document.title") == "check failed"
         assert "check failed: expected" in page.run(STATUS)
+
+
+EXAMINED = "document.title.startsWith('exam ')"
+
+
+@pytest.mark.slow
+def test_the_exam_is_taken_in_the_page(bundle: Path, open_page: Callable[[], Page]) -> None:
+    facts = json.loads(text_of(bundle / "model" / "exam" / "exam.json"))
+    page = open_page()
+    with served(bundle) as address:
+        page.open(f"{address}#exam", EXAMINED)
+        status = page.run(STATUS)
+        page.wait("document.getElementById('offline').textContent.includes('without a network')")
+    assert page.run("document.title") == "exam passed", status
+    assert status.startswith(f"exam passed: 0 of {len(facts['images'])} answers flip")
+    assert page.errors == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("names", "the class 1 has another name than where the model was packed"),
+        ("model", "model.onnx is another file than was packed"),
+        ("answers", "a probability differs by "),
+        ("pixels", "a probability differs by "),
+        ("image", "image cannot be read"),
+        ("arrays", "exam/answers.npz: expected an answer of each class to each image"),
+        ("none", "exam/exam.json: expected it in"),
+    ],
+)
+def test_an_exam_that_does_not_hold_in_the_page_names_its_reason(
+    bundle: Path, tmp_path: Path, open_page: Callable[[], Page], change: str, problem: str
+) -> None:
+    folder = shutil.copytree(bundle, tmp_path / "page")
+    model = folder / "model"
+    answers = model / "exam" / "answers.npz"
+    facts = json.loads(text_of(model / "exam" / "exam.json"))
+    first = model / "exam" / facts["images"][0]
+    arrays = dict(np.load(answers))
+    match change:
+        case "names":
+            names = facts["class_names"]
+            names = [names[0], "another", *names[2:]]
+            (model / "class_names.json").write_text(json.dumps(names))
+        case "model":
+            network = onnx.load(model / "model.onnx")
+            network.doc_string += "another"
+            onnx.save(network, model / "model.onnx")
+        case "answers":
+            np.savez(answers, **{**arrays, "answers": np.roll(arrays["answers"], 1, axis=1)})
+        case "pixels":
+            Image.effect_noise((64, 64), 90).save(first)
+        case "image":
+            first.write_bytes(b"no image")
+            problem = f"exam/{first.name}: not an image that this browser can decode"
+        case "arrays":
+            np.savez(answers, **{**arrays, "answers": arrays["answers"][:, 1:]})
+        case "none":
+            shutil.rmtree(model / "exam")
+    page = open_page()
+    with served(folder) as address:
+        page.open(f"{address}#exam", EXAMINED)
+        assert page.run("document.title") == "exam failed"
+        assert problem in page.run(STATUS)
 
 
 @pytest.mark.slow
