@@ -20,6 +20,7 @@ from src.forecast.stage import RECORD, forecast, sorted_by_latency
 from src.run.circumstances import Environment, Gpu
 from src.run.folder import Run
 from tests.compare.test_comparison import keep
+from tests.conftest import CONFIGS
 from tests.report.planted import FAILED, latency, results, row
 
 COMMAND = "python -m src.forecast model=a,b"
@@ -35,20 +36,30 @@ def test_every_network_is_measured_at_every_image_size() -> None:
         ("timm/lcnet_050", 128),
     ]
     argv = requests[3].argv(Path("/scratch"))
-    assert argv[:3] == ["model=timm/lcnet_050", "data.image_size=128", "export=all"]
-    assert "benchmark=forecast" in argv
+    assert argv[0] == f"--config={CONFIGS / 'benchmark' / 'forecast.yaml'}"
+    assert argv[1:4] == ["model=timm/lcnet_050", "data.image_size=128", "export=all"]
     assert requests[3].name == "timm-lcnet_050-128px"
 
 
 def test_without_values_the_defaults_of_training_hold() -> None:
     [request] = requests_of([], "resnet34")
     assert (request.model, request.image_size) == ("resnet34", None)
-    assert not any(word.startswith("data.image_size") for word in request.argv(Path("x")))
+    words = request.argv(Path("x"))
+    assert not any(word.startswith(("data.image_size", "model=")) for word in words)
 
 
-@pytest.mark.parametrize("dashes", ["", "--"])
-def test_several_values_may_have_dashes_before_them(dashes: str) -> None:
-    words = [f"{dashes}model=a,b", f"{dashes}data.image_size=32,64", "--config=x.yaml"]
+@pytest.mark.parametrize(
+    "several",
+    [
+        ["model=a,b", "data.image_size=32,64"],
+        ["--model=a,b", "--data.image_size=32,64"],
+        ["--model", "a,b", "--data.image_size", "32,64"],
+        ["model=a,b", "data.init_args.image_size=32,64"],
+        ["--model", "a,b", "--data.init_args.image_size", "32,64"],
+    ],
+)
+def test_several_values_may_be_written_as_any_option(several: list[str]) -> None:
+    words = [*several, "--config=x.yaml"]
     requests = requests_of(words, "resnet34")
     assert [(each.model, each.image_size) for each in requests] == [
         ("a", 32), ("a", 64), ("b", 32), ("b", 64),
@@ -87,9 +98,8 @@ def test_a_home_that_nobody_has_is_no_file() -> None:
 
 def test_a_chosen_measurement_replaces_that_of_a_forecast() -> None:
     [request] = requests_of(["benchmark=quick"], "resnet34")
-    assert [word for word in request.argv(Path("x")) if word.startswith("benchmark=")] == [
-        "benchmark=quick"
-    ]
+    words = request.argv(Path("x"))
+    assert [word for word in words if "benchmark" in word] == ["benchmark=quick"]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +119,11 @@ def test_a_chosen_measurement_replaces_that_of_a_forecast() -> None:
         ["--trainer.max_steps=3"],
         ["export.judging_images=4"],
         ["trainer.default_root_dir=x"],
+        ["model=a,b", "model.class_path=src.models.convnext_t.ConvNeXtTiny"],
+        ["model=a", "--model.class_path", "src.models.convnext_t.ConvNeXtTiny"],
+        ["--model", "a", "--model.init_args.architecture=timm/lcnet_050"],
+        ["model=timm/lcnet_035", "model.architecture=timm/lcnet_050"],
+        ["--model"],
     ],
 )
 def test_a_wrong_word_is_one_line(words: list[str]) -> None:
@@ -125,6 +140,7 @@ def test_the_key_depends_on_options_machine_and_versions(environment: Environmen
         (environment, Request("resnet34", 64, ())),
         (environment, Request("densenet121", 64, ("export=all",))),
     ]
+    others.append((environment, Request("resnet34", 64, ("export=all",), is_named=False)))
     keys = {request.key(machine) for machine, request in [(environment, first), *others]}
     assert len(keys) == len(others) + 1
     swapped = Request("resnet34", 64, ("benchmark=quick", "benchmark=thorough"))

@@ -23,6 +23,7 @@ from src.run.folder import Run
 from src.run.latency import Cell
 from src.run.layout import as_dict
 from src.run.reading import convert
+from src.search import training
 from src.search.occupancy import LOCK, TRAINING_LOCK, held_for_training, occupied
 from src.search.product import ProductTrials
 from src.search.training import LOGS
@@ -274,3 +275,40 @@ def test_the_newest_run_of_a_candidate_is_continued(
         commands.write(6)
     trained = trials.train(REQUEST, KEY, 6, 12)
     assert Run(tmp_path / trained.run).folder.name == "version_10"
+
+
+def test_the_folder_of_candidates_may_be_a_link_to_another_disk(
+    tmp_path: Path, trials: ProductTrials, commands: FakeCommands
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "candidates").symlink_to(tmp_path / "disk")
+    for epoch in (3, 12):
+        trained = trials.train(REQUEST, KEY, epoch, 12)
+        assert (trained.epoch, Path(trained.run)) == (epoch, commands.run.relative_to(tmp_path))
+        assert trials.is_present(trained.run)
+    assert trials.train(REQUEST, KEY, 12, 12).run == trained.run
+    assert len(commands.calls) == 2
+
+
+@pytest.mark.parametrize("place", ["", "lightning_logs", "lightning_logs/lcnet"])
+def test_a_folder_within_a_candidate_may_be_a_link(
+    tmp_path: Path, trials: ProductTrials, commands: FakeCommands, place: str
+) -> None:
+    link = tmp_path / slug(REQUEST, KEY) / place
+    link.parent.mkdir(parents=True)
+    (tmp_path / "disk").mkdir()
+    link.symlink_to(tmp_path / "disk")
+    trained = trials.train(REQUEST, KEY, 3, 12)
+    assert Path(trained.run) == commands.run.relative_to(tmp_path)
+
+
+def test_a_search_under_a_linked_or_relative_path_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "disk" / LOGS).mkdir(parents=True)
+    (tmp_path / "search").symlink_to(tmp_path / "disk")
+    folder = Path("search")
+    commands = FakeCommands(folder, 12)
+    trained = training.train(folder, REQUEST, KEY, 3, 12, commands)
+    assert Path(trained.run) == commands.run.relative_to(folder)

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.cli import grammar
+from src.cli.candidate_choices import choices_of
 from src.cli.sweep import require_known, train_in_subprocess
 from src.errors import LightshipError, UsageError
 from src.forecast.candidate import requests_of
@@ -51,9 +52,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             found=subcommands[0],
             remedy=f"leave out {subcommands[0]}",
         )
-    requests = requests_of(words, grammar.DEFAULT_GROUPS["model"])
     grammar.require_plain(words)
-    for model in dict.fromkeys(request.model for request in requests):
+    choices = choices_of(words, CONFIGS)
+    requests = requests_of(words, choices.network, choices.images)
+    for model in dict.fromkeys(request.model for request in requests if request.is_named):
         require_known(model)
 
     # These import torch and matplotlib, which --help does not need.
