@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import msgspec
 import pytest
 
 from src.cli.commands import forecast as command
+from src.cli.commands import search as search_command
 from src.data.restore import PATHS
-from src.errors import UsageError
+from src.errors import LightshipError, UsageError
 from src.forecast import candidate, page
 from src.forecast.candidate import Request, named_file, requests_of
-from src.forecast.records import Forecast
-from src.forecast.stage import RECORD, forecast, sorted_by_latency
+from src.forecast.occupancy import LOCK, alone_in
+from src.forecast.records import Forecast, TrainingCost
+from src.forecast.stage import RECORD, forecast, known, sorted_by_latency
 from src.run.circumstances import Environment, Gpu
 from src.run.folder import Run
+from src.system import file_locks
 from tests.compare.test_comparison import keep
 from tests.conftest import CONFIGS
-from tests.report.planted import FAILED, latency, results, row
+from tests.report.planted import FAILED, latency, pipeline, results, row
 
 COMMAND = "python -m src.forecast model=a,b"
 
@@ -384,6 +390,106 @@ def test_candidates_with_a_failure_stay_in_the_record(
     measured_run.benchmark.write_text(good)
     made(tmp_path, environment, FakeTraining(measured_run), "c")
     assert models_in(tmp_path) == {"a": "ok", "b": "failed", "c": "ok"}
+
+
+def test_what_another_command_writes_meanwhile_stays_in_the_record(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    train = FakeTraining(measured_run)
+
+    def beside(argv: Sequence[str], run_file: Path, log: Path) -> int:
+        if "model=b" in argv:  # as on a file system without locks
+            made(tmp_path, environment, train, "c")
+        return train(argv, run_file, log)
+
+    requests = [Request(model, 64, ()) for model in ("a", "b")]
+    forecast(requests, environment, COMMAND, tmp_path, beside, lambda *_: None)
+    assert set(models_in(tmp_path)) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("module", [command, search_command])
+def test_the_folder_is_held_while_a_forecast_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    held: list[Path] = []
+
+    def fails(argv: Sequence[str], run_file: Path, log: Path, kept_open: Sequence[int] = ()) -> int:
+        held.extend(Path(f"/proc/self/fd/{number}").resolve() for number in kept_open)
+        other = os.open(tmp_path / "forecast" / LOCK, os.O_RDWR)
+        assert not file_locks.take_exclusive(other)
+        os.close(other)
+        return 2
+
+    monkeypatch.setattr(module, "train_in_subprocess", fails)
+    with pytest.raises(LightshipError, match="failed"):
+        module.main(["model=resnet34"])
+    assert tmp_path / "forecast" / LOCK in held  # by what a killed command leaves behind
+    with alone_in(tmp_path / "forecast", lambda phase, *_: pytest.fail(phase)):
+        pass
+
+
+def test_files_are_compared_by_calls_with_one_image(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    def page_of(model: str, *cells: dict[str, Any]) -> str:
+        measured = results(row("eager", latency=list(cells)))
+        measured["origin"] = {"dataset": "digits", "images": 1000}
+        measured_run.benchmark.write_text(json.dumps(measured))
+        text = page.markdown_page(made(tmp_path, environment, FakeTraining(measured_run), model))
+        return text.partition("\n- ")[0]
+
+    text = page_of("a", latency(8, 0.08), latency(1, 0.02))
+    assert ("20.00" in text, "80.00" in text, "batch" in text) == (True, False, False)
+    text = page_of("b", latency(8, 0.08))
+    assert ("80.00" in text, "batch" in text) == (True, True)
+
+
+def test_the_memory_of_the_training_is_on_the_page(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    result = made(tmp_path, environment, FakeTraining(measured_run), "a")
+    [candidate] = result.candidates
+    for device_bytes in (None, 3_210_000_000):
+        cost = TrainingCost(
+            images_per_second=100.0,
+            step_seconds=0.1,
+            peak_rss_bytes=1_234_000_000,
+            peak_device_bytes=device_bytes,
+            images=1000,
+            epochs=5,
+        )
+        known = msgspec.structs.replace(candidate, training=cost)
+        shown = msgspec.structs.replace(result, candidates=[known])
+        text = page.markdown_page(shown)
+        assert "1234" in text
+        assert ("GPU MB" in text, "3210" in text) == (bool(device_bytes), bool(device_bytes))
+
+
+def test_the_pipeline_of_a_file_is_on_the_page_and_may_be_missing(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    measured = results(row("eager", pipeline=[pipeline()]), row("onnx_fp32"))
+    measured["origin"] = {"dataset": "digits", "images": 1000}
+    measured_run.benchmark.write_text(json.dumps(measured))
+    result = made(tmp_path, environment, FakeTraining(measured_run), "a")
+    [candidate] = result.candidates
+    figures = measured_run.read_benchmark().rows[0].pipeline_of()
+    assert figures is not None
+    seconds = {file.format: file.pipeline_p50_s for file in candidate.files}
+    assert seconds == {"eager": figures.whole.p50_s, "onnx_fp32": None}
+    path = tmp_path / RECORD
+    content = json.loads(path.read_text())
+    for file in content["candidates"][0]["files"]:
+        del file["pipeline_p50_s"]
+    path.write_text(json.dumps(content))  # as an earlier version wrote it
+    [earlier] = known(tmp_path).values()
+    files = [msgspec.structs.replace(file, pipeline_p50_s=None) for file in candidate.files]
+    assert earlier == msgspec.structs.replace(candidate, files=files)
+    files = [msgspec.structs.replace(file, pipeline_p50_s=0.04321) for file in candidate.files]
+    timed = msgspec.structs.replace(candidate, files=files)
+    text = page.markdown_page(msgspec.structs.replace(result, candidates=[timed]))
+    assert "43.21" in text
 
 
 def test_a_damaged_record_is_refused_by_name(

@@ -25,6 +25,7 @@ from src.cli.search_conflicts import require_measured, require_whole_training
 from src.cli.search_options import HELP, SearchOptions
 from src.cli.sweep import CONFIGS, require_known, train_in_subprocess
 from src.errors import LightshipError, UsageError
+from src.forecast.occupancy import alone_in
 from src.search.ray_cluster import connected
 from src.search.remote import Place
 from src.search.spread import Spread
@@ -102,8 +103,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         resume_advice(lambda: f"go on with: {command}"),
         StageDisplay(console) as report,
         occupied(folder, report) as lock,
+        alone_in(options.forecast_folder, report) as forecast_lock,
     ):
-        kept_open = [lock]
+        kept_open = [lock, forecast_lock]
         trials = ProductTrials(
             folder=folder,
             forecast_folder=options.forecast_folder,
