@@ -15,7 +15,9 @@ import pytest
 import torch
 import yaml
 
+from src.benchmark.options import BenchmarkOptions
 from src.benchmark.statistics.latency import call_seconds
+from src.cli.stage_command import parse
 from src.forecast.candidate import Request
 from src.forecast.records import Candidate, FileCost, Forecast
 from src.forecast.stage import RECORD
@@ -312,3 +314,24 @@ def test_a_search_under_a_linked_or_relative_path_trains(
     commands = FakeCommands(folder, 12)
     trained = training.train(folder, REQUEST, KEY, 3, 12, commands)
     assert Path(trained.run) == commands.run.relative_to(folder)
+
+
+def test_a_row_that_failed_makes_no_failure_of_a_strict_measurement(
+    tmp_path: Path, trials: ProductTrials, commands: FakeCommands
+) -> None:
+    commands.write(12)
+    run = commands.run.relative_to(tmp_path)
+    measured = results(row("eager", latency=[latency(1, 0.02)], verdict=None), row("x", **FAILED))
+    (commands.run / "benchmark.json").write_text(json.dumps(measured))
+    config = {
+        "data": {"class_path": "src.data.datasets.digits.Digits", "init_args": {}},
+        "benchmark": {"strict": True},
+    }
+    (commands.run / "config.yaml").write_text(yaml.safe_dump(config))
+    judged = trials.judge(str(run), ["eager", "x"])
+    assert {file.format: file.status for file in judged.files} == {"eager": "ok", "x": "failed"}
+    words = dict(commands.calls)["src.benchmark"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["src.benchmark", *words])
+        _, options = parse("benchmark", None, BenchmarkOptions)
+    assert options.strict is False
