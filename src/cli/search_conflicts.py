@@ -1,4 +1,4 @@
-"""Limits of a search whose figure the measurement of its command line does not give."""
+"""Conflicts of the options of a search with the files of its command line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import yaml
 from src.cli import grammar
 from src.errors import UsageError
 from src.forecast.candidate import Request
+from src.search import own_options
 from src.search.figures import require_memory, require_single_images
 from src.search.records import Limits
 from src.system import safe_yaml
@@ -32,8 +33,8 @@ def require_measured(request: Request, limits: Limits, configs: Path) -> None:
     Raises:
         UsageError: a figure is not measured.
     """
-    for words in ([f"model={request.model}", *request.rest], request.argv(Path())):
-        options = _options(words, configs)
+    for words in (request.words, request.argv(Path())):
+        options = _measurement_options(words, configs)
         require_memory(
             limits,
             is_measured=options.get(_MEMORY) is not False,
@@ -44,17 +45,37 @@ def require_measured(request: Request, limits: Limits, configs: Path) -> None:
             require_single_images(sizes)
 
 
+def require_whole_training(request: Request, configs: Path) -> None:
+    """Check that no file of the command line ends a training early or resumes another one.
+
+    Args:
+        request: a candidate of the command line.
+        configs: the folder of configuration files.
+
+    Raises:
+        UsageError: a file does.
+    """
+    own_options.require_whole_training(_options(request.words, configs))
+
+
+def _measurement_options(words: Sequence[str], configs: Path) -> dict[str, object]:
+    """Return the two options; none of them if one is no YAML, which the first training reports."""
+    try:
+        return {
+            name: safe_yaml.load(value) if isinstance(value, str) else value
+            for name, value in _options(words, configs).items()
+            if name in {_MEMORY, _BATCH_SIZES}
+        }
+    except (ValueError, yaml.YAMLError):
+        return {}
+
+
 def _options(words: Sequence[str], configs: Path) -> dict[str, object]:
-    """Return the two options; none of them if the command line cannot be read.
+    """Return the options; none of them if the command line cannot be read.
 
     The first training reports what is wrong with it.
     """
     try:
-        options = grammar.all_options(grammar.translate(words, configs))
-        return {
-            name: safe_yaml.load(value) if isinstance(value, str) else value
-            for name, value in options.items()
-            if name in {_MEMORY, _BATCH_SIZES}
-        }
+        return grammar.all_options(grammar.translate(words, configs))
     except (OSError, ValueError, yaml.YAMLError, UsageError):
         return {}

@@ -14,13 +14,18 @@ from pathlib import Path
 import msgspec
 
 from src.errors import UsageError
+from src.forecast.image_listing import listing_hash
 from src.run.circumstances import Environment
 from src.run.layout import as_dict
 from src.system import atomic_files
 
 _MODEL = "model="
 _SIZE = "data.image_size="
+_SEVERAL = (_MODEL, _SIZE)  # words that take several values
 _BENCHMARK = "benchmark="
+_INIT_ARGS = ".init_args."
+# Options that would replace the network of `model=`.
+_NETWORK = ("model.class_path", "model.architecture")
 _LARGEST_SIDE = 32_768
 # A few steps: enough for two intervals of the throughput, of which the first one warms up.
 STEPS = 8
@@ -44,6 +49,7 @@ UNFROZEN = ("finetune.freeze_epochs=0", "finetune.unfreeze_epochs=0")
 _FIXED = ("trainer.default_root_dir=", "benchmark.baseline=", "twin=")
 _OPTIONS_OF_PATHS = {"root", "file", "path", "folder", "weights", "cache_dir", "default_root_dir"}
 _ROOT = Path(__file__).parents[2]
+_MEASUREMENT = _ROOT / "configs" / "benchmark" / "forecast.yaml"
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,9 @@ class Request:
     model: str
     image_size: int | None  # None: the default of the data
     rest: tuple[str, ...]
+    # False if no `model=` names the network: a file, an option or the default chooses it.
+    is_named: bool = True
+    images: str | None = None  # folder of the user's own images; None for another data set
 
     @property
     def name(self) -> str:
@@ -60,20 +69,25 @@ class Request:
         size = f"-{self.image_size}px" if self.image_size else ""
         return self.model.replace("/", "-") + size
 
+    @property
+    def words(self) -> list[str]:
+        """The words of the command line, with one network and one image size."""
+        model = [f"{_MODEL}{self.model}"] if self.is_named else []
+        size = [f"{_SIZE}{self.image_size}"] if self.image_size else []
+        return [*model, *size, *self.rest]
+
     def argv(self, root: Path) -> list[str]:
         """Return the command line of the short training.
+
+        The measurement of a forecast comes first, so that files of the user override it.
 
         Args:
             root: folder that the run is written to.
         """
-        words = [*self.rest]
-        if not any(word.startswith(_BENCHMARK) for word in words):
-            words.append(f"{_BENCHMARK}forecast")
-        size = [f"{_SIZE}{self.image_size}"] if self.image_size else []
+        is_chosen = any(word.startswith(_BENCHMARK) for word in self.rest)
         return [
-            f"{_MODEL}{self.model}",
-            *size,
-            *words,
+            *([] if is_chosen else [f"--config={_MEASUREMENT}"]),
+            *self.words,
             *SHORT_TRAINING,
             *UNFROZEN,
             f"trainer.default_root_dir={root}",
@@ -82,13 +96,16 @@ class Request:
     def key(self, environment: Environment) -> str:
         """Return a hash of everything that decides the figures.
 
-        These are the options and the content of the files that they name, the machine, the versions
-        and the code of this project. The present clock of a GPU is left out.
+        These are the options and the content of the files that they name, the names and sizes of
+        the images of the user, the machine, the versions and the code of this project. The present
+        clock of a GPU is left out.
         """
         gpu = environment.gpu and msgspec.structs.replace(environment.gpu, clock_hz=None)
         machine = msgspec.structs.replace(environment, gpu=gpu, git_commit=None)
         named = [named_file(word) for word in self.rest]
-        content = [self.model, self.image_size, self.rest, named, as_dict(machine), code_hash()]
+        network = [self.model, self.is_named, self.image_size]
+        images = self.images and listing_hash(self.images)
+        content = [network, self.rest, named, images, as_dict(machine), code_hash()]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -119,22 +136,25 @@ def code_hash() -> str:
     return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
 
-def requests_of(words: Sequence[str], default_model: str) -> list[Request]:
+def requests_of(
+    words: Sequence[str], default_model: str, images: str | None = None
+) -> list[Request]:
     """Return a request for each network and image size of a command line.
 
     Args:
         words: in the grammar of ``src.train``; ``model=`` and ``data.image_size=`` take several
-            values with commas between.
-        default_model: the network without ``model=``.
+            values with commas between, also as ``--model A,B``.
+        default_model: name of the network without ``model=``, for messages and files.
+        images: folder of the user's own images; None for another data set.
 
     Raises:
-        UsageError: a value is empty, repeated or no image size, or an option is set that a forecast
-            sets itself.
+        UsageError: a value is empty, repeated or no image size, an option is set that a forecast
+            sets itself, or an option would replace the networks of ``model=``.
     """
-    words = [_without_dashes(word) for word in words]
+    words = _in_one_form(words)
     own = {word.partition("=")[0] for word in (*SHORT_TRAINING, *_FIXED)}
     for word in words:
-        name = word.lstrip("-").partition("=")[0]
+        name = _option(word)
         if name in own or name.startswith("twin."):
             raise UsageError(
                 name,
@@ -142,19 +162,53 @@ def requests_of(words: Sequence[str], default_model: str) -> list[Request]:
                 found=word,
                 remedy=f"leave out {name}",
             )
-    models = _values(words, _MODEL) or [default_model]
+    models = _values(words, _MODEL)
     named: list[int | None] = [_side(text) for text in _values(words, _SIZE)]
-    sizes = named or [None]
-    rest = tuple(word for word in words if not word.startswith((_MODEL, _SIZE)))
+    rest = tuple(word for word in words if not word.startswith(_SEVERAL))
+    if models:
+        _require_no_network(rest)
     return [
-        Request(model, size, rest) for model, size in itertools.product(models, sizes or [None])
+        Request(model, size, rest, is_named=bool(models), images=images)
+        for model, size in itertools.product(models or [default_model], named or [None])
     ]
 
 
-def _without_dashes(word: str) -> str:
-    """Return ``--model=A`` as ``model=A``, which takes several values; other words stay."""
-    bare = word.lstrip("-")
-    return bare if bare.startswith((_MODEL, _SIZE)) else word
+def _require_no_network(rest: Sequence[str]) -> None:
+    """Refuse an option that would replace each network of ``model=``.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for word in rest:
+        if _option(word) in _NETWORK:
+            raise UsageError(
+                _option(word),
+                expected="it to be left out beside model=, because it replaces the network",
+                found=word,
+                remedy=f"leave out model= or {_option(word)}",
+            )
+
+
+def _option(word: str) -> str:
+    """Return the name of a word's option, without dashes and ``init_args``."""
+    return word.lstrip("-").partition("=")[0].replace(_INIT_ARGS, ".")
+
+
+def _in_one_form(words: Sequence[str]) -> list[str]:
+    """Return ``--model=A`` and ``--model A`` as ``model=A``, which takes several values.
+
+    The same holds for the image size; other words stay.
+    """
+    several = {prefix.rstrip("=") for prefix in _SEVERAL}
+    unified = []
+    pending = iter(words)
+    for word in pending:
+        name, equals, value = _option(word), *word.partition("=")[1:]
+        if name not in several or not (equals or word.startswith("-")):
+            unified.append(word)
+        else:
+            unified.append(f"{name}={value if equals else next(pending, '')}")
+    return unified
 
 
 def _values(words: Sequence[str], prefix: str) -> list[str]:

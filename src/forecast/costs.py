@@ -41,6 +41,7 @@ def candidate_of(model: str, key: str, run: Run) -> Candidate:
 
 
 def _file(row: Row) -> FileCost:
+    pipeline = row.pipeline_of()
     return FileCost(
         format=row.format,
         device=row.device,
@@ -48,6 +49,7 @@ def _file(row: Row) -> FileCost:
         reason=row.reason,
         size_bytes=row.size_bytes,
         timings=[_timing(cell) for cell in row.latency],
+        pipeline_p50_s=pipeline.whole.p50_s if pipeline else None,
     )
 
 

@@ -24,7 +24,9 @@ NOTES = (
     "memory do not depend on the values of the weights.",
     "An int8 file that keeps the accuracy of a trained network may keep some layers in float, and "
     "is then slower and larger than here.",
-    "Training: the time of the configured epochs, without validation, export and measurement.",
+    "Pipeline: from the bytes of an image file to its label, one image a call, decoded by Pillow.",
+    "Training: the time of the configured epochs, without validation, export and measurement, and "
+    "the peak memory of its process, without the processes that load images.",
 )
 
 
@@ -37,7 +39,9 @@ class _Row:
     @property
     def name(self) -> str:
         device = f" {self.file.device}" if self.file.device != "cpu" else ""
-        return f"{self.candidate.model} {self.candidate.image_size} px {self.file.format}{device}"
+        batch = f" batch {self.timing.batch_size}" if self.timing.batch_size > 1 else ""
+        size = self.candidate.image_size
+        return f"{self.candidate.model} {size} px {self.file.format}{device}{batch}"
 
 
 def show(made: Forecast, console: Console) -> None:
@@ -79,10 +83,10 @@ def html_page(made: Forecast) -> str:
 
 def _rows(made: Forecast) -> list[_Row]:
     return [
-        _Row(candidate, file, file.timings[0])
+        _Row(candidate, file, timing)
         for candidate in made.candidates
         for file in candidate.files
-        if file.timings
+        if (timing := file.compared)
     ]
 
 
@@ -96,12 +100,18 @@ def _table(made: Forecast) -> Table:
         _figure("size\nMB", lambda row: row.file.size_bytes, 1e-6, 1, best=min),
         _latency(),
         Column("times\neager", lambda row: speedups.cell(row.timing.speedup)),
+        _figure("pipeline\nms", lambda row: row.file.pipeline_p50_s, 1e3, 2),
         _figure("memory\nMB", lambda row: row.timing.peak_rss_bytes, 1e-6, 0),
         _figure("parameters\nM", lambda row: row.candidate.parameters, 1e-6, 2),
         _figure("GMACs", lambda row: row.candidate.macs, 1e-9, 3),
         _figure("training\nimages/s", _images_per_second, 1, 0),
         _figure("training\nminutes", _training_seconds, 1 / 60, 1),
+        _figure("training\nMB", _training_memory, 1e-6, 0),
     ]
+    if any(_training_device_memory(row) for row in rows):
+        columns.append(_figure("training\nGPU MB", _training_device_memory, 1e-6, 0))
+    if any(row.timing.batch_size > 1 for row in rows):
+        columns.insert(3, Column("batch", lambda row: Cell(str(row.timing.batch_size))))
     if len({row.file.device for row in rows}) > 1:
         columns.insert(3, text_column("device", lambda row: row.file.device))
     return tabulate("Cost of each network and format", columns, rows, name=lambda row: row.name)
@@ -136,6 +146,14 @@ def _training_seconds(row: _Row) -> float | None:
     return row.candidate.training.seconds if row.candidate.training else None
 
 
+def _training_memory(row: _Row) -> int | None:
+    return row.candidate.training.peak_rss_bytes if row.candidate.training else None
+
+
+def _training_device_memory(row: _Row) -> int | None:
+    return row.candidate.training.peak_device_bytes if row.candidate.training else None
+
+
 def _unmeasured(made: Forecast) -> Iterator[str]:
     """Yield a sentence on each candidate and each format without figures."""
     for candidate in made.candidates:
@@ -163,7 +181,7 @@ def _charts(made: Forecast) -> list[Chart]:
     ):
         points = [
             Point(
-                label=f"{row.candidate.model} {row.candidate.image_size} px {row.file.format}",
+                label=row.name,
                 group=row.file.format,
                 amount=value(row),
                 seconds=row.timing.p50_s,

@@ -45,6 +45,14 @@ class FileCost(Record, frozen=True, kw_only=True):
     reason: Text | None = null()  # for being skipped or failed
     size_bytes: Count | None = null()
     timings: list[Timing]
+    # From the bytes of an image file to its label, by the evaluation's decoder, one image a call;
+    # null if it was not timed, and in a forecast of an earlier version.
+    pipeline_p50_s: Positive | None = null()
+
+    @property
+    def compared(self) -> Timing | None:
+        """The timing by which files are compared: with one image, or else the first one."""
+        return self.timing(1) or next(iter(self.timings), None)
 
     def timing(self, batch_size: int) -> Timing | None:
         """Return the timing at a batch size; None if there is none."""

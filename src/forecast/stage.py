@@ -75,9 +75,9 @@ def forecast(
         )
 
     def with_others() -> list[Candidate]:
-        """Return what is found, and what the file had beside it."""
-        newest = stored | found
-        return [newest[key] for key in {**wanted, **stored} if key in newest]
+        """Return what is found, and what the file has beside it now."""
+        newest = known(folder) | found
+        return [newest[key] for key in {**wanted, **newest} if key in newest]
 
     (folder / LOGS).mkdir(exist_ok=True)
     missing = [key for key in wanted if key not in found]
@@ -148,7 +148,7 @@ def sorted_by_latency(made: Forecast) -> Forecast:
 
     def fastest(candidate: Candidate) -> float:
         return min(
-            (timing.p50_s for file in candidate.files for timing in file.timings[:1]),
+            (timing.p50_s for file in candidate.files if (timing := file.compared)),
             default=float("inf"),
         )
 

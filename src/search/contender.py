@@ -75,7 +75,7 @@ def evidence_on(forecast: Candidate, limits: Limits) -> list[Evidence]:
 def unmeasured(contender: Contender, measured: Measured) -> list[str]:
     """Return the formats of a contender that have no figures yet.
 
-    A format that failed is not among them: it would fail again.
+    A format that failed in this command is not among them: it is tried again by the next command.
     """
     known = {file.format for file in measured.files}
     return [name for name in contender.formats if name not in known]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from src.benchmark.statistics.shares import wilson
-from src.forecast.records import FileCost
+from src.forecast.records import FileCost, Timing
 from src.run.latency import Interval
 from src.search.records import AccuracyVerdict, Evidence, JudgedFile, LatencyVerdict, Limits
 
@@ -26,7 +26,7 @@ def evidence_of(file: FileCost, limits: Limits) -> Evidence:
         memory = timing.peak_rss_bytes
         reason = "; ".join(
             [
-                *_over_latency(timing.low_s, timing.high_s, limits),
+                *_over_latency(timing, limits),
                 *_over(file.size_bytes, limits.size_bytes, "files"),
                 *_over(memory, limits.memory_bytes, "peak memory"),
             ]
@@ -39,12 +39,13 @@ def evidence_of(file: FileCost, limits: Limits) -> Evidence:
     )
 
 
-def _over_latency(low_s: float, high_s: float, limits: Limits) -> Iterator[str]:
+def _over_latency(timing: Timing, limits: Limits) -> Iterator[str]:
     limit = limits.latency_s
-    if limit is not None and low_s > limit:
+    if limit is not None and timing.low_s > limit:
+        unstable = f" (unstable: {', '.join(timing.unstable)})" if timing.unstable else ""
         yield (
-            f"forecast {milliseconds(low_s)} to {milliseconds(high_s)} ms, "
-            f"wholly over {milliseconds(limit)} ms"
+            f"forecast {milliseconds(timing.low_s)} to {milliseconds(timing.high_s)} ms, "
+            f"wholly over {milliseconds(limit)} ms{unstable}"
         )
 
 

@@ -65,7 +65,9 @@ class Notebook:
         self._write(finished=False)
 
     def keep_only(self, is_present: Callable[[str], bool]) -> None:
-        """Forget trainings and files that are no longer in the folder.
+        """Forget trainings and files that are no longer in the folder, and failures.
+
+        A file may have failed by a full disk or want of memory, so each command tries it again.
 
         Args:
             is_present: returns True for the relative path of a folder that is still whole.
@@ -73,7 +75,11 @@ class Notebook:
         for key, entry in self._measured.items():
             if entry.run is not None and not is_present(entry.run):
                 entry = msgspec.structs.replace(entry, run=None, rungs=[], files=[])  # noqa: PLW2901
-            files = [file for file in entry.files if not file.folder or is_present(file.folder)]
+            files = [
+                file
+                for file in entry.files
+                if file.status != "failed" and (not file.folder or is_present(file.folder))
+            ]
             self._measured[key] = msgspec.structs.replace(entry, files=files)
 
     def measured(self, request: Request, key: str) -> Measured:

@@ -7,12 +7,11 @@ A training on another machine cannot inherit the lock of the folder, so it has o
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from src.system import file_locks
+from src.system import waiting_lock
 from src.system.console import Report
 
 LOCK = "search.lock"
@@ -30,15 +29,9 @@ def occupied(folder: Path, report: Report) -> Iterator[int]:
         folder: of the search.
         report: gets a line if another process has to be waited for.
     """
-    descriptor = _opened(folder / LOCK)
-    try:
-        if not file_locks.try_lock_exclusive(descriptor):
-            report(_waiting(folder))
-            file_locks.lock_exclusive(descriptor)
+    with waiting_lock.held(folder / LOCK, lambda: report(_waiting(folder))) as descriptor:
         wait_for_trainings(folder, report)
         yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def wait_for_trainings(folder: Path, report: Report) -> None:
@@ -51,13 +44,8 @@ def wait_for_trainings(folder: Path, report: Report) -> None:
         report: gets a line if a training has to be waited for.
     """
     for path in sorted(folder.glob(f"candidates/*/{TRAINING_LOCK}")):
-        training = _opened(path)
-        try:
-            if not file_locks.try_lock_exclusive(training):
-                report(_waiting(folder))
-                file_locks.lock_exclusive(training)
-        finally:
-            os.close(training)
+        with waiting_lock.held(path, lambda: report(_waiting(folder))):
+            pass
 
 
 def _waiting(folder: Path) -> str:
@@ -72,13 +60,9 @@ def held_for_training(root: Path) -> Iterator[int]:
         root: folder of the candidate's runs. It is made if it is missing.
     """
     root.mkdir(parents=True, exist_ok=True)
-    descriptor = _opened(root / TRAINING_LOCK)
-    try:
-        file_locks.lock_exclusive(descriptor)
+    with waiting_lock.held(root / TRAINING_LOCK, _wait_silently) as descriptor:
         yield descriptor
-    finally:
-        os.close(descriptor)
 
 
-def _opened(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+def _wait_silently() -> None:
+    """Say nothing: the command that starts trainings has said who is waited for."""

@@ -26,7 +26,8 @@ NOTES = (
     "Networks are dropped and chosen by their validation accuracy. Only the chosen file is judged "
     "by the test images: the test accuracy of the best of many is too high.",
     "An exception: a file that the test images do not show to keep the accuracy of its own network "
-    "is not chosen.",
+    "is not chosen. Another one: if they do not show the accuracy that is asked for, a file for "
+    "which they do is chosen, of the same network first, then by validation accuracy.",
     "Networks within one standard error of the best validation accuracy count as equal; then the "
     "fastest file is chosen. Where an accuracy is asked for, this holds only for networks whose "
     "validation images show it.",
@@ -35,8 +36,7 @@ NOTES = (
     "A latency is of one call with one image on this machine, with its 95 % interval over "
     "processes. It holds if the whole interval is under the limit. Each interval misses the true "
     "value in one of twenty cases. Several files were measured, so one that lies at the limit may "
-    "hold by luck: measure the chosen file once more with python -m src.benchmark RUN "
-    "benchmark.again=true.",
+    "hold by luck: measure the chosen file once more with python -m src.benchmark RUN again=true.",
 )
 
 

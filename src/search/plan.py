@@ -5,30 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from src.errors import UsageError
 from src.forecast.candidate import Request, requests_of
 from src.run.circumstances import Environment
 from src.search.halving import Point
+from src.search.own_options import require_no_own_option
 from src.search.records import EngineName, Limits
-
-# Options that a search sets itself, or that would end a training early or judge it otherwise.
-_OWN = (
-    "benchmark.enabled",
-    "checkpoint.mode",
-    "checkpoint.monitor",
-    "ckpt_path",
-    "export.enabled",
-    "finetune.find_batch_size",
-    "finetune.find_lr",
-    "finetune.patience",
-    "trainer.check_val_every_n_epoch",
-    "trainer.fast_dev_run",
-    "trainer.max_time",
-    "trainer.min_epochs",
-    "trainer.min_steps",
-)
-
-_PLATEAU = "ReduceLROnPlateau"  # Lightning does not repeat its step at the end of an epoch
 
 
 @dataclass(frozen=True)
@@ -76,31 +57,19 @@ class Plan:
         return list(dict.fromkeys(request.image_size for request in self.requests))
 
 
-def candidates_of(words: Sequence[str], default_model: str) -> list[Request]:
+def candidates_of(
+    words: Sequence[str], default_model: str, images: str | None = None
+) -> list[Request]:
     """Return the candidates of a command line, one for each network and image size.
 
     Args:
         words: in the grammar of ``src.train``; ``model=`` and ``data.image_size=`` take several
             values with commas between.
-        default_model: the network without ``model=``.
+        default_model: name of the network without ``model=``, for messages and files.
+        images: folder of the user's own images; None for another data set.
 
     Raises:
         UsageError: an option is set that a search sets itself, or as for a forecast.
     """
-    for word in words:
-        name = word.lstrip("-").partition("=")[0].removesuffix("+")
-        if name in _OWN:
-            raise UsageError(
-                name,
-                expected="it to be left out, because a search decides it",
-                found=word,
-                remedy=f"leave out {name}",
-            )
-        if _PLATEAU in word:
-            raise UsageError(
-                name,
-                expected="a schedule that goes on where a training paused",
-                found=word,
-                remedy="choose another schedule, or leave it out",
-            )
-    return requests_of(words, default_model)
+    require_no_own_option(words)
+    return requests_of(words, default_model, images)

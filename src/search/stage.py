@@ -228,11 +228,9 @@ class Search:
 
     def _export_and_measure(self, contender: Contender, measured: Measured) -> str | None:
         """Write down the files of a contender. Return why there are none; None if there are."""
-        failed = {file.format for file in measured.files if file.status == "failed"}
-        formats = [name for name in contender.formats if name not in failed]
         started = self._clock()
         try:
-            judged = self._trials.judge(measured.run or "", formats)
+            judged = self._trials.judge(measured.run or "", contender.formats)
         except TrialError as error:
             self._notebook.add_lost(measured, self._clock() - started)
             return str(error)

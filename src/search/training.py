@@ -59,7 +59,7 @@ def train(
     root = folder / place
     with held_for_training(root) as lock:
         run = _newest_run(root)
-        if run is None or _progress(run)[0] < epoch:
+        if run is None or _progress(Run.of(run))[0] < epoch:
             words = _words(request, root, resumes=run is not None)
             if epoch < epochs:
                 words.append(pause_after(epoch))
@@ -67,11 +67,14 @@ def train(
             run = _newest_run(root)
     if run is None:
         raise TrialError(f"{request.name}: the training left no checkpoint")
-    reached, best = _progress(run)
+    reached, best = _progress(Run.of(run))
     if reached < epoch:
         raise TrialError(f"{request.name}: the training ended after epoch {reached}")
-    relative = str(run.folder.relative_to(folder.resolve()))
-    return Trained(relative, epoch, best if reached == epoch else _best_until(run, epoch, best))
+    # Not resolved: a folder on the way may be a link to another disk.
+    relative = str(run.relative_to(folder))
+    if reached != epoch:
+        best = _best_until(Run.of(run), epoch, best)
+    return Trained(relative, epoch, best)
 
 
 def run_logged(
@@ -106,11 +109,8 @@ def pause_after(epoch: int) -> str:
 
 
 def _words(request: Request, root: Path, *, resumes: bool) -> list[str]:
-    size = [f"data.image_size={request.image_size}"] if request.image_size else []
     return [
-        f"model={request.model}",
-        *size,
-        *request.rest,
+        *request.words,
         "profiler=none",
         # Also where a file of the user says otherwise: rungs are compared by this.
         "checkpoint.monitor=val/top1",
@@ -124,12 +124,12 @@ def _words(request: Request, root: Path, *, resumes: bool) -> list[str]:
     ]
 
 
-def _newest_run(root: Path) -> Run | None:
-    """Return the run that a training goes on in; None if there is no checkpoint yet."""
+def _newest_run(root: Path) -> Path | None:
+    """Return the folder of the newest run; None if there is no checkpoint yet."""
     checkpoints = root.glob("lightning_logs/*/version_*/checkpoints/last.ckpt")
     runs = {path.parents[1].name.removeprefix("version_"): path.parents[1] for path in checkpoints}
     numbers = [number for number in runs if number.isdecimal()]
-    return Run.of(runs[max(numbers, key=int)]) if numbers else None
+    return runs[max(numbers, key=int)] if numbers else None
 
 
 def _progress(run: Run) -> tuple[int, float]:

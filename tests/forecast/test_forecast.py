@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import msgspec
 import pytest
 
 from src.cli.commands import forecast as command
+from src.cli.commands import search as search_command
 from src.data.restore import PATHS
-from src.errors import UsageError
+from src.errors import LightshipError, UsageError
 from src.forecast import candidate, page
 from src.forecast.candidate import Request, named_file, requests_of
-from src.forecast.records import Forecast
-from src.forecast.stage import RECORD, forecast, sorted_by_latency
+from src.forecast.occupancy import LOCK, alone_in
+from src.forecast.records import Forecast, TrainingCost
+from src.forecast.stage import RECORD, forecast, known, sorted_by_latency
 from src.run.circumstances import Environment, Gpu
 from src.run.folder import Run
+from src.system import file_locks
 from tests.compare.test_comparison import keep
-from tests.report.planted import FAILED, latency, results, row
+from tests.conftest import CONFIGS
+from tests.report.planted import FAILED, latency, pipeline, results, row
 
 COMMAND = "python -m src.forecast model=a,b"
 
@@ -35,20 +42,30 @@ def test_every_network_is_measured_at_every_image_size() -> None:
         ("timm/lcnet_050", 128),
     ]
     argv = requests[3].argv(Path("/scratch"))
-    assert argv[:3] == ["model=timm/lcnet_050", "data.image_size=128", "export=all"]
-    assert "benchmark=forecast" in argv
+    assert argv[0] == f"--config={CONFIGS / 'benchmark' / 'forecast.yaml'}"
+    assert argv[1:4] == ["model=timm/lcnet_050", "data.image_size=128", "export=all"]
     assert requests[3].name == "timm-lcnet_050-128px"
 
 
 def test_without_values_the_defaults_of_training_hold() -> None:
     [request] = requests_of([], "resnet34")
     assert (request.model, request.image_size) == ("resnet34", None)
-    assert not any(word.startswith("data.image_size") for word in request.argv(Path("x")))
+    words = request.argv(Path("x"))
+    assert not any(word.startswith(("data.image_size", "model=")) for word in words)
 
 
-@pytest.mark.parametrize("dashes", ["", "--"])
-def test_several_values_may_have_dashes_before_them(dashes: str) -> None:
-    words = [f"{dashes}model=a,b", f"{dashes}data.image_size=32,64", "--config=x.yaml"]
+@pytest.mark.parametrize(
+    "several",
+    [
+        ["model=a,b", "data.image_size=32,64"],
+        ["--model=a,b", "--data.image_size=32,64"],
+        ["--model", "a,b", "--data.image_size", "32,64"],
+        ["model=a,b", "data.init_args.image_size=32,64"],
+        ["--model", "a,b", "--data.init_args.image_size", "32,64"],
+    ],
+)
+def test_several_values_may_be_written_as_any_option(several: list[str]) -> None:
+    words = [*several, "--config=x.yaml"]
     requests = requests_of(words, "resnet34")
     assert [(each.model, each.image_size) for each in requests] == [
         ("a", 32), ("a", 64), ("b", 32), ("b", 64),
@@ -87,9 +104,8 @@ def test_a_home_that_nobody_has_is_no_file() -> None:
 
 def test_a_chosen_measurement_replaces_that_of_a_forecast() -> None:
     [request] = requests_of(["benchmark=quick"], "resnet34")
-    assert [word for word in request.argv(Path("x")) if word.startswith("benchmark=")] == [
-        "benchmark=quick"
-    ]
+    words = request.argv(Path("x"))
+    assert [word for word in words if "benchmark" in word] == ["benchmark=quick"]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +125,11 @@ def test_a_chosen_measurement_replaces_that_of_a_forecast() -> None:
         ["--trainer.max_steps=3"],
         ["export.judging_images=4"],
         ["trainer.default_root_dir=x"],
+        ["model=a,b", "model.class_path=src.models.convnext_t.ConvNeXtTiny"],
+        ["model=a", "--model.class_path", "src.models.convnext_t.ConvNeXtTiny"],
+        ["--model", "a", "--model.init_args.architecture=timm/lcnet_050"],
+        ["model=timm/lcnet_035", "model.architecture=timm/lcnet_050"],
+        ["--model"],
     ],
 )
 def test_a_wrong_word_is_one_line(words: list[str]) -> None:
@@ -125,6 +146,7 @@ def test_the_key_depends_on_options_machine_and_versions(environment: Environmen
         (environment, Request("resnet34", 64, ())),
         (environment, Request("densenet121", 64, ("export=all",))),
     ]
+    others.append((environment, Request("resnet34", 64, ("export=all",), is_named=False)))
     keys = {request.key(machine) for machine, request in [(environment, first), *others]}
     assert len(keys) == len(others) + 1
     swapped = Request("resnet34", 64, ("benchmark=quick", "benchmark=thorough"))
@@ -368,6 +390,106 @@ def test_candidates_with_a_failure_stay_in_the_record(
     measured_run.benchmark.write_text(good)
     made(tmp_path, environment, FakeTraining(measured_run), "c")
     assert models_in(tmp_path) == {"a": "ok", "b": "failed", "c": "ok"}
+
+
+def test_what_another_command_writes_meanwhile_stays_in_the_record(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    train = FakeTraining(measured_run)
+
+    def beside(argv: Sequence[str], run_file: Path, log: Path) -> int:
+        if "model=b" in argv:  # as on a file system without locks
+            made(tmp_path, environment, train, "c")
+        return train(argv, run_file, log)
+
+    requests = [Request(model, 64, ()) for model in ("a", "b")]
+    forecast(requests, environment, COMMAND, tmp_path, beside, lambda *_: None)
+    assert set(models_in(tmp_path)) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("module", [command, search_command])
+def test_the_folder_is_held_while_a_forecast_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    held: list[Path] = []
+
+    def fails(argv: Sequence[str], run_file: Path, log: Path, kept_open: Sequence[int] = ()) -> int:
+        held.extend(Path(f"/proc/self/fd/{number}").resolve() for number in kept_open)
+        other = os.open(tmp_path / "forecast" / LOCK, os.O_RDWR)
+        assert not file_locks.take_exclusive(other)
+        os.close(other)
+        return 2
+
+    monkeypatch.setattr(module, "train_in_subprocess", fails)
+    with pytest.raises(LightshipError, match="failed"):
+        module.main(["model=resnet34"])
+    assert tmp_path / "forecast" / LOCK in held  # by what a killed command leaves behind
+    with alone_in(tmp_path / "forecast", lambda phase, *_: pytest.fail(phase)):
+        pass
+
+
+def test_files_are_compared_by_calls_with_one_image(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    def page_of(model: str, *cells: dict[str, Any]) -> str:
+        measured = results(row("eager", latency=list(cells)))
+        measured["origin"] = {"dataset": "digits", "images": 1000}
+        measured_run.benchmark.write_text(json.dumps(measured))
+        text = page.markdown_page(made(tmp_path, environment, FakeTraining(measured_run), model))
+        return text.partition("\n- ")[0]
+
+    text = page_of("a", latency(8, 0.08), latency(1, 0.02))
+    assert ("20.00" in text, "80.00" in text, "batch" in text) == (True, False, False)
+    text = page_of("b", latency(8, 0.08))
+    assert ("80.00" in text, "batch" in text) == (True, True)
+
+
+def test_the_memory_of_the_training_is_on_the_page(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    result = made(tmp_path, environment, FakeTraining(measured_run), "a")
+    [candidate] = result.candidates
+    for device_bytes in (None, 3_210_000_000):
+        cost = TrainingCost(
+            images_per_second=100.0,
+            step_seconds=0.1,
+            peak_rss_bytes=1_234_000_000,
+            peak_device_bytes=device_bytes,
+            images=1000,
+            epochs=5,
+        )
+        known = msgspec.structs.replace(candidate, training=cost)
+        shown = msgspec.structs.replace(result, candidates=[known])
+        text = page.markdown_page(shown)
+        assert "1234" in text
+        assert ("GPU MB" in text, "3210" in text) == (bool(device_bytes), bool(device_bytes))
+
+
+def test_the_pipeline_of_a_file_is_on_the_page_and_may_be_missing(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    measured = results(row("eager", pipeline=[pipeline()]), row("onnx_fp32"))
+    measured["origin"] = {"dataset": "digits", "images": 1000}
+    measured_run.benchmark.write_text(json.dumps(measured))
+    result = made(tmp_path, environment, FakeTraining(measured_run), "a")
+    [candidate] = result.candidates
+    figures = measured_run.read_benchmark().rows[0].pipeline_of()
+    assert figures is not None
+    seconds = {file.format: file.pipeline_p50_s for file in candidate.files}
+    assert seconds == {"eager": figures.whole.p50_s, "onnx_fp32": None}
+    path = tmp_path / RECORD
+    content = json.loads(path.read_text())
+    for file in content["candidates"][0]["files"]:
+        del file["pipeline_p50_s"]
+    path.write_text(json.dumps(content))  # as an earlier version wrote it
+    [earlier] = known(tmp_path).values()
+    files = [msgspec.structs.replace(file, pipeline_p50_s=None) for file in candidate.files]
+    assert earlier == msgspec.structs.replace(candidate, files=files)
+    files = [msgspec.structs.replace(file, pipeline_p50_s=0.04321) for file in candidate.files]
+    timed = msgspec.structs.replace(candidate, files=files)
+    text = page.markdown_page(msgspec.structs.replace(result, candidates=[timed]))
+    assert "43.21" in text
 
 
 def test_a_damaged_record_is_refused_by_name(

@@ -14,6 +14,7 @@ from src.forecast.records import VERSION, Forecast
 from src.forecast.stage import RECORD
 from src.run import reading
 from src.run.layout import as_dict
+from src.search.budget import in_words
 from src.search.notebook import RECORD as SEARCH
 from src.search.records import VERSION as SEARCH_VERSION
 from src.search.records import Limits, SearchRecord
@@ -105,3 +106,19 @@ def test_a_replay_judges_the_formats_that_are_asked_for(grid: Path) -> None:
     replay = benchmark_search.Replay(recorded)
     judged = replay.judge(str(entry.measured.run), formats[1:])
     assert [file.format for file in judged.files] == formats[1:]
+
+
+def test_a_plain_grid_needs_no_forecasts(
+    grid: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(grid), "--replay-only", "--seeds", "1", "--settings", "2x2"]
+    monkeypatch.setattr(sys, "argv", ["benchmark_search.py", *words])
+    benchmark_search.main()
+    spent = reading.read(grid / SEARCH, SearchRecord, (SEARCH_VERSION,)).spent
+    assert spent.forecast_s > 0
+    whole = in_words(spent.training_s + spent.judging_s)
+    assert whole != in_words(spent.total)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith(f"epochs, {whole}")
+    [replay] = [line for line in lines if line.startswith("  seed ")]
+    assert f" of {whole} (" in replay

@@ -53,25 +53,43 @@ def order_of(grid: dict[str, Planted], seed: int) -> Sequence[Point]:
     return Halving(plan.models, plan.sizes, seed, plan.reduction).order
 
 
-def test_a_format_that_failed_is_not_judged_again(tmp_path: Path) -> None:
+def test_a_format_that_failed_is_judged_once_in_each_command(tmp_path: Path) -> None:
     trials = FailingFormats(GRID, failing=("onnx_fp32",))
-    first = search(tmp_path, trials, plan_of(GRID, WITH_FP32))
-    before = list(trials.steps)
-    again = search(tmp_path, trials, plan_of(GRID, WITH_FP32))
-    assert trials.steps == before
-    assert formats(again) == {"onnx_fp32": "failed", "onnx_int8": "ok"}
-    assert again.answer == first.answer
-    assert again.answer is not None
-    assert again.answer.satisfied
+    both = ("onnx_fp32", "onnx_int8")
+    for command in (1, 2):
+        record = search(tmp_path, trials, plan_of(GRID, WITH_FP32))
+        assert trials.asked == [both] * command
+        assert formats(record) == {"onnx_fp32": "failed", "onnx_int8": "ok"}
+        assert record.answer is not None
+        assert record.answer.satisfied
+    trials.failing = ()  # as a disk that has room again
+    for _ in range(2):
+        record = search(tmp_path, trials, plan_of(GRID, WITH_FP32))
+        assert trials.asked == [both] * 3
+        assert formats(record) == {"onnx_fp32": "ok", "onnx_int8": "ok"}
+    assert ("train", "a-32px") in trials.steps
+    assert trials.trained_epochs == 18
 
 
-def test_a_format_that_failed_stays_known_when_a_looser_limit_adds_another(tmp_path: Path) -> None:
+def test_a_format_that_failed_is_tried_with_one_that_a_looser_limit_adds(tmp_path: Path) -> None:
     trials = FailingFormats(GRID, failing=("onnx_fp32",))
     search(tmp_path, trials, plan_of(GRID, WITH_FP32))
     expected = {"eager": "ok", "onnx_fp32": "failed", "onnx_int8": "ok"}
-    for _ in range(2):
-        assert formats(search(tmp_path, trials, plan_of(GRID, WITH_ALL))) == expected
-    assert trials.asked == [("onnx_fp32", "onnx_int8"), ("eager", "onnx_int8")]
+    assert formats(search(tmp_path, trials, plan_of(GRID, WITH_ALL))) == expected
+    assert trials.asked == [("onnx_fp32", "onnx_int8"), ("eager", "onnx_fp32", "onnx_int8")]
+
+
+def test_without_time_a_format_that_failed_is_named_and_the_others_are_kept(
+    tmp_path: Path,
+) -> None:
+    trials = FailingFormats(GRID, failing=("onnx_fp32",))
+    first = search(tmp_path, trials, plan_of(GRID, WITH_FP32))
+    again = search(tmp_path, trials, plan_of(GRID, WITH_FP32, budget_s=trials.now + 10))
+    assert len(trials.asked) == 1
+    assert again.answer == first.answer
+    kind, reason = outcome(again)
+    assert kind == "judged"
+    assert "not measured: onnx_fp32 (out of time" in reason
 
 
 def test_known_files_are_answered_with_when_a_further_format_does_not_fit(tmp_path: Path) -> None:

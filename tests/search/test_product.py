@@ -15,7 +15,9 @@ import pytest
 import torch
 import yaml
 
+from src.benchmark.options import BenchmarkOptions
 from src.benchmark.statistics.latency import call_seconds
+from src.cli.stage_command import parse
 from src.forecast.candidate import Request
 from src.forecast.records import Candidate, FileCost, Forecast
 from src.forecast.stage import RECORD
@@ -23,6 +25,7 @@ from src.run.folder import Run
 from src.run.latency import Cell
 from src.run.layout import as_dict
 from src.run.reading import convert
+from src.search import training
 from src.search.occupancy import LOCK, TRAINING_LOCK, held_for_training, occupied
 from src.search.product import ProductTrials
 from src.search.training import LOGS
@@ -274,3 +277,61 @@ def test_the_newest_run_of_a_candidate_is_continued(
         commands.write(6)
     trained = trials.train(REQUEST, KEY, 6, 12)
     assert Run(tmp_path / trained.run).folder.name == "version_10"
+
+
+def test_the_folder_of_candidates_may_be_a_link_to_another_disk(
+    tmp_path: Path, trials: ProductTrials, commands: FakeCommands
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "candidates").symlink_to(tmp_path / "disk")
+    for epoch in (3, 12):
+        trained = trials.train(REQUEST, KEY, epoch, 12)
+        assert (trained.epoch, Path(trained.run)) == (epoch, commands.run.relative_to(tmp_path))
+        assert trials.is_present(trained.run)
+    assert trials.train(REQUEST, KEY, 12, 12).run == trained.run
+    assert len(commands.calls) == 2
+
+
+@pytest.mark.parametrize("place", ["", "lightning_logs", "lightning_logs/lcnet"])
+def test_a_folder_within_a_candidate_may_be_a_link(
+    tmp_path: Path, trials: ProductTrials, commands: FakeCommands, place: str
+) -> None:
+    link = tmp_path / slug(REQUEST, KEY) / place
+    link.parent.mkdir(parents=True)
+    (tmp_path / "disk").mkdir()
+    link.symlink_to(tmp_path / "disk")
+    trained = trials.train(REQUEST, KEY, 3, 12)
+    assert Path(trained.run) == commands.run.relative_to(tmp_path)
+
+
+def test_a_search_under_a_linked_or_relative_path_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "disk" / LOGS).mkdir(parents=True)
+    (tmp_path / "search").symlink_to(tmp_path / "disk")
+    folder = Path("search")
+    commands = FakeCommands(folder, 12)
+    trained = training.train(folder, REQUEST, KEY, 3, 12, commands)
+    assert Path(trained.run) == commands.run.relative_to(folder)
+
+
+def test_a_row_that_failed_makes_no_failure_of_a_strict_measurement(
+    tmp_path: Path, trials: ProductTrials, commands: FakeCommands
+) -> None:
+    commands.write(12)
+    run = commands.run.relative_to(tmp_path)
+    measured = results(row("eager", latency=[latency(1, 0.02)], verdict=None), row("x", **FAILED))
+    (commands.run / "benchmark.json").write_text(json.dumps(measured))
+    config = {
+        "data": {"class_path": "src.data.datasets.digits.Digits", "init_args": {}},
+        "benchmark": {"strict": True},
+    }
+    (commands.run / "config.yaml").write_text(yaml.safe_dump(config))
+    judged = trials.judge(str(run), ["eager", "x"])
+    assert {file.format: file.status for file in judged.files} == {"eager": "ok", "x": "failed"}
+    words = dict(commands.calls)["src.benchmark"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["src.benchmark", *words])
+        _, options = parse("benchmark", None, BenchmarkOptions)
+    assert options.strict is False

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 from rich.console import Console
 
+from src.benchmark.options import BenchmarkOptions
+from src.cli.stage_command import parse
+from src.forecast.records import FileCost, Timing
 from src.search import page
 from src.search.answer import answer_of, standard_error
 from src.search.limits import breaches, evidence_of
@@ -114,3 +119,23 @@ def test_memory_and_skipped_formats_are_evidence(tmp_path: Path) -> None:
     assert reason == "forecast 50.0 MB of peak memory, over 40.0 MB"
     skipped = msgspec.structs.replace(cost, status="skipped", reason="no openvino", timings=[])
     assert evidence_of(skipped, Limits()).reason == "skipped in the forecast: no openvino"
+
+
+def test_a_forecast_that_was_disturbed_says_so_where_it_rules_out() -> None:
+    timing = Timing(batch_size=1, p50_s=0.02, low_s=0.019, high_s=0.021, unstable=["busy", "steal"])
+    file = FileCost(format="eager", device="cpu", status="ok", size_bytes=1, timings=[timing])
+    reason = evidence_of(file, Limits(latency_s=0.005)).reason
+    assert reason == "forecast 19 to 21 ms, wholly over 5 ms (unstable: busy, steal)"
+    assert evidence_of(file, Limits(latency_s=0.03)).reason is None
+    calm = msgspec.structs.replace(file, timings=[msgspec.structs.replace(timing, unstable=[])])
+    assert "unstable" not in (evidence_of(calm, Limits(latency_s=0.005)).reason or "")
+
+
+def test_the_advice_to_measure_again_is_a_command_that_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [word] = re.findall(r"python -m src\.benchmark RUN (\S+)\.(?:\s|$)", " ".join(page.NOTES))
+    (tmp_path / "config.yaml").write_text("data: {}\n")
+    monkeypatch.setattr(sys, "argv", ["src.benchmark", str(tmp_path), word])
+    _, options = parse("benchmark", None, BenchmarkOptions)
+    assert options.again

@@ -11,15 +11,18 @@ same options, machine and versions is not measured again.
 
 from __future__ import annotations
 
+import functools
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from src.cli import grammar
+from src.cli.candidate_choices import choices_of
 from src.cli.sweep import require_known, train_in_subprocess
 from src.errors import LightshipError, UsageError
 from src.forecast.candidate import requests_of
+from src.forecast.occupancy import alone_in
 from src.system import atomic_files, machine
 from src.system.console import StageDisplay, open_console
 from src.system.paths import user_path
@@ -51,9 +54,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             found=subcommands[0],
             remedy=f"leave out {subcommands[0]}",
         )
-    requests = requests_of(words, grammar.DEFAULT_GROUPS["model"])
     grammar.require_plain(words)
-    for model in dict.fromkeys(request.model for request in requests):
+    choices = choices_of(words, CONFIGS)
+    requests = requests_of(words, choices.network, choices.images)
+    for model in dict.fromkeys(request.model for request in requests if request.is_named):
         require_known(model)
 
     # These import torch and matplotlib, which --help does not need.
@@ -63,11 +67,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     console = open_console()
-    with StageDisplay(console) as report:
+    with StageDisplay(console) as report, alone_in(folder, report) as lock:
         environment = description.describe(machine.usable_cores())
-        made = forecast(
-            requests, environment, command, folder, train_in_subprocess, report, again=again
-        )
+        train = functools.partial(train_in_subprocess, kept_open=[lock])
+        made = forecast(requests, environment, command, folder, train, report, again=again)
     made = sorted_by_latency(made)
     atomic_files.write_text(folder / "forecast.md", page.markdown_page(made))
     atomic_files.write_text(folder / "forecast.html", page.html_page(made))

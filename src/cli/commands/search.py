@@ -20,10 +20,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.cli import grammar
-from src.cli.search_conflicts import require_measured
+from src.cli.candidate_choices import choices_of
+from src.cli.search_conflicts import require_measured, require_whole_training
 from src.cli.search_options import HELP, SearchOptions
 from src.cli.sweep import CONFIGS, require_known, train_in_subprocess
 from src.errors import LightshipError, UsageError
+from src.forecast.occupancy import alone_in
 from src.search.ray_cluster import connected
 from src.search.remote import Place
 from src.search.spread import Spread
@@ -71,8 +73,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from src.search.stage import Search
     from src.search.training import LOGS
 
+    choices = choices_of(words, CONFIGS)
     plan = Plan(
-        requests=candidates_of(words, grammar.DEFAULT_GROUPS["model"]),
+        requests=candidates_of(words, choices.network, choices.images),
         limits=Limits(
             latency_s=options.latency_s,
             size_bytes=options.size_bytes,
@@ -87,8 +90,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         budget_s=options.budget_s,
         engine=options.engine,
     )
-    for model in plan.models:
-        require_known(model)
+    for request in {request.model: request for request in plan.requests}.values():
+        if request.is_named:
+            require_known(request.model)
+        require_whole_training(request, CONFIGS)
     require_measured(plan.requests[0], plan.limits, CONFIGS)
     folder = options.folder
     (folder / LOGS).mkdir(parents=True, exist_ok=True)
@@ -98,14 +103,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         resume_advice(lambda: f"go on with: {command}"),
         StageDisplay(console) as report,
         occupied(folder, report) as lock,
+        alone_in(options.forecast_folder, report) as forecast_lock,
     ):
+        kept_open = [lock, forecast_lock]
         trials = ProductTrials(
             folder=folder,
             forecast_folder=options.forecast_folder,
             environment=plan.environment,
             command=command,
-            forecast_training=functools.partial(train_in_subprocess, kept_open=[lock]),
-            run_command=functools.partial(_run_with_lock, lock),
+            forecast_training=functools.partial(train_in_subprocess, kept_open=kept_open),
+            run_command=functools.partial(_run_with_locks, kept_open),
         )
         notebook = Notebook(folder, plan)
         engine = None
@@ -124,11 +131,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     console.print(f"File: {folder / record.answer.folder}", soft_wrap=True)
 
 
-def _run_with_lock(
-    lock: int, module: str, words: Sequence[str], log: Path, *, kept_open: Sequence[int] = ()
+def _run_with_locks(
+    locks: Sequence[int],
+    module: str,
+    words: Sequence[str],
+    log: Path,
+    *,
+    kept_open: Sequence[int] = (),
 ) -> int:
-    """Run a command that holds the lock of the search."""
-    return run_in_subprocess(module, words, log, kept_open=[lock, *kept_open])
+    """Run a command that holds the locks of the search."""
+    return run_in_subprocess(module, words, log, kept_open=[*locks, *kept_open])
 
 
 def _spread(options: SearchOptions, words: tuple[str, ...], report: Report) -> Spread:
