@@ -40,7 +40,7 @@ def from_rounds(run: Run, measured: Rounds, options: BenchmarkOptions, report: R
             str(run.rounds),
             expected=error.expected,
             found=error.found,
-            remedy="measure again, with benchmark.again=true",
+            remedy=f"measure again: python -m src.benchmark {run.quoted} again=true",
         ) from error
 
 

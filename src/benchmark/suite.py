@@ -89,7 +89,7 @@ def measure_unless_done(
     latest = None if options.again else up_to_date.find(run, options, scored)
     if latest is None:
         return measure(run, data, options, report)
-    report(f"measured already, at {latest.measured_at}; benchmark.again=true measures once more")
+    report(f"measured already, at {latest.measured_at}; again=true measures once more")
     return latest
 
 
