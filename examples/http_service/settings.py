@@ -21,7 +21,7 @@ class Settings:
     the rate and the limit of the p99, of which ``most_in_hand`` is made.
 
     Args:
-        threads: of the model in each stream; None for one a core.
+        threads: of the model in each stream; None for the runtime's own choice.
         streams: batches that are answered at the same time, each by a model of its own.
         window: seconds that the oldest request waits for others.
         largest_batch: images of a batch at most.
@@ -61,11 +61,12 @@ class Settings:
 
         Args:
             bundle: its folder.
-            cores: that the service may use; all streams together have no more threads.
+            cores: that the service may use, of its container and not of the machine; all streams
+                together have no more threads.
         """
         file = bundle / "serving.json"
         if not file.is_file():
-            return cls()
+            return cls(threads=cores)
         measured = json.loads(file.read_text(encoding="utf-8"))
         streams, largest = min(measured["streams"], cores), measured["largest_batch"]
         # Little's law: at this rate, so many requests are in hand if each takes the whole limit.

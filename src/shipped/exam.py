@@ -30,6 +30,7 @@ if TYPE_CHECKING or __package__:  # a part of a package
     from .exam_files import ExamError
     from .exam_output import Output, UnusableOutputError
     from .measure import Sessions
+    from .predict_opening import UnusableModelError, description
 else:  # in the folder of a model
     import exam_files
     import exam_output
@@ -43,6 +44,7 @@ else:  # in the folder of a model
     from exam_files import ExamError
     from exam_output import Output, UnusableOutputError
     from measure import Sessions
+    from predict_opening import UnusableModelError, description
 
     import predict
 
@@ -83,7 +85,7 @@ def _take(options: argparse.Namespace, output: Output) -> tuple[list[str], list[
     """
     started = time.monotonic()
     exam = exam_files.read(HERE)
-    settings = {} if options.threads is None else {"threads": options.threads}
+    settings = {"threads": options.threads or _threads()}
     if options.answers:
         most = min(options.images or len(exam.labels), len(exam.labels))
         seconds = MOST_SECONDS if options.seconds is None else options.seconds
@@ -103,6 +105,21 @@ def _take(options: argparse.Namespace, output: Output) -> tuple[list[str], list[
         _print(lines)
         raise UnusableOutputError(f"--output: {error}") from error
     return lines, answers.problems
+
+
+def _threads() -> int:
+    """Return the threads of the measurement, or of all usable cores if they are fewer.
+
+    Without a number, a runtime takes the cores of the machine, not those of its container.
+
+    Raises:
+        ExamError: the description of the model is damaged.
+    """
+    cores = machine.usable_cores()
+    try:
+        return min(description(HERE)["threads"] or cores, cores)
+    except UnusableModelError as error:
+        raise ExamError(f"{error}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,7 +158,8 @@ def _parser() -> argparse.ArgumentParser:
         "--threads",
         type=predict.chosen_threads,
         metavar="N",
-        help="threads of the runtime, or measured: as many as in the run's measurement",
+        help="threads of the runtime, or measured: as many as in the run's measurement (default: as "
+        "many as that, and at most the usable cores; without a measurement, all of them)",
     )
     return parser
 

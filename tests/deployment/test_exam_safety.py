@@ -67,14 +67,18 @@ def planted(tmp_path: Path) -> tuple[Path, Facts, Arrays]:
         (folder / "exam" / name).write_bytes(b"an image")
         facts["hashes"][name] = exam_files.sha256_of(folder / "exam" / name)
     write_exam(folder, facts, arrays)
+    described(folder / "model.onnx", GOLDEN.rules[0], threads=2)
     return folder, facts, arrays
 
 
 class PlantedSessions:
     """Answers as at home, and planted times."""
 
-    def __init__(self, folder: Path, *_: Any) -> None:
+    settings: dict[str, Any]
+
+    def __init__(self, folder: Path, _: int, __: float, settings: Any, *___: Any) -> None:
         self._exam = exam_files.read(folder)
+        PlantedSessions.settings = settings
 
     def answers(self) -> tuple[Any, list[str]]:
         return self._exam.answers, self._exam.class_names
@@ -338,6 +342,55 @@ def test_more_threads_than_cores_are_refused(
         .endswith("--threads: expected a number from 1 to 3, the usable cores here, found 4")
     )
     exam.main(["--threads", "3", "--output", str(bundle)])
+
+
+@pytest.mark.parametrize(
+    ("measured", "cores", "words", "threads"),
+    [
+        (2, 8, [], 2),
+        (8, 3, [], 3),  # the quota of a container
+        (None, 3, [], 3),
+        (2, 8, ["--threads", "5"], 5),
+        (3, 8, ["--threads", "measured"], 3),
+    ],
+)
+def test_an_exam_names_its_threads_to_the_runtime(
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    measured: int | None,
+    cores: int,
+    words: list[str],
+    threads: int,
+) -> None:
+    described(bundle / "model.onnx", GOLDEN.rules[0], threads=measured)
+    monkeypatch.setattr(machine, "usable_cores", lambda: cores)
+    monkeypatch.setattr(predict, "HERE", bundle)
+    exam.main([*words, "--output", str(bundle)])
+    assert PlantedSessions.settings == {"threads": threads}
+
+
+def test_an_exam_of_answers_names_its_threads_to_the_runtime(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described(bundle / "model.onnx", GOLDEN.rules[0], threads=8)
+    monkeypatch.setattr(machine, "usable_cores", lambda: 3)
+    loaded: list[Any] = []
+
+    class Loading(Slow):
+        def ask(self, name: str, **request: Any) -> dict[str, Any]:
+            loaded.append(request)
+            raise ExamError("no more is asked")
+
+    monkeypatch.setattr(untimed, "Process", Loading)
+    with pytest.raises(SystemExit):
+        exam.main(["--answers", "--output", str(bundle)])
+    assert loaded == [{"settings": {"threads": 3}}]
+
+
+def test_an_exam_beside_a_damaged_description_is_one_line(bundle: Path) -> None:
+    (bundle / "model.json").write_text("{")
+    with pytest.raises(SystemExit, match=r"^error: model\.json: .*; unpack the zip file again$"):
+        exam.main(["--output", str(bundle)])
 
 
 EXPECTED = {"image": "x.png", "class": "a", "probabilities": [0.5, 0.5], "tolerance": 0.01}

@@ -367,7 +367,7 @@ def test_measured_settings_are_read_from_the_bundle(
     monkeypatch.syspath_prepend(ROOT / "examples" / "http_service")
     settings: Any = importlib.import_module("settings").Settings
     cores = 4
-    assert settings.of(tmp_path, cores) == settings()
+    assert settings.of(tmp_path, cores) == settings(threads=cores)
     measured = {"threads": 8, "streams": streams, "window_s": 0.004, "largest_batch": 8}
     (tmp_path / "serving.json").write_text(
         json.dumps({**measured, "rate": rate, "p99_limit_s": limit})
@@ -391,16 +391,22 @@ def test_measured_threads_are_kept_where_there_are_more_cores(
     assert [(one.streams, one.threads) for one in found] == [(1, 1), (2, 1), (2, 2), (2, 3), (2, 3)]
 
 
+@pytest.mark.parametrize(("is_measured", "streams", "threads"), [(True, 2, 3), (False, 1, 6)])
 def test_the_service_counts_the_cores_of_its_container(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_measured: bool,
+    streams: int,
+    threads: int,
 ) -> None:
     """The quota of the container bounds the threads, whatever the machine has."""
     for folder in (ROOT / "src" / "shipped", ROOT / "examples" / "http_service"):
         monkeypatch.syspath_prepend(folder)
     measured = {"threads": 8, "streams": 2, "window_s": 0.004, "largest_batch": 8}
-    (tmp_path / "serving.json").write_text(
-        json.dumps({**measured, "rate": 310.0, "p99_limit_s": 0.02})
-    )
+    if is_measured:
+        content = {**measured, "rate": 310.0, "p99_limit_s": 0.02}
+        (tmp_path / "serving.json").write_text(json.dumps(content))
     monkeypatch.setenv("BUNDLE", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["service.py"])
     before = dict(sys.modules)
@@ -421,7 +427,7 @@ def test_the_service_counts_the_cores_of_its_container(
                 del sys.modules[name]
         sys.modules.update(before)
     (settings,) = served
-    assert (settings.streams, settings.threads) == (2, 3)
+    assert (settings.streams, settings.threads) == (streams, threads)
 
 
 PLANTED_PROGRAM = """
