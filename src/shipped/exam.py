@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING or __package__:  # a part of a package
     from . import exam_files, exam_output, exam_record, machine, predict, summary, terminal, untimed
@@ -29,7 +29,7 @@ if TYPE_CHECKING or __package__:  # a part of a package
     from .exam_checks import MOST_IMAGES
     from .exam_files import ExamError
     from .exam_output import Output, UnusableOutputError
-    from .measure import Sessions
+    from .measure import Measurement, Sessions
     from .predict_opening import UnusableModelError, description
 else:  # in the folder of a model
     import exam_files
@@ -43,7 +43,7 @@ else:  # in the folder of a model
     from exam_checks import MOST_IMAGES
     from exam_files import ExamError
     from exam_output import Output, UnusableOutputError
-    from measure import Sessions
+    from measure import Measurement, Sessions
     from predict_opening import UnusableModelError, description
 
     import predict
@@ -63,24 +63,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     written: Path | None = None
     try:
         with _ending_on_signals(), _opened(parser, options.output) as output:
-            lines, problems = _take(options, output)
+            taken = _take(options, output)
             written = output.path
-            _print([*lines, f"written: {written}"])
+            _print([*taken.lines, f"written: {written}"])
+            if isinstance(taken.stop, KeyboardInterrupt):
+                raise taken.stop
     except (ExamError, UnusableOutputError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         result = "no measurement was written" if written is None else f"{written} is written"
         print(f"stopped: {result}", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    if problems:
-        sys.exit(f"error: {'; '.join(problems)}")
+    if taken.problems:
+        sys.exit(f"error: {'; '.join(taken.problems)}")
 
 
-def _take(options: argparse.Namespace, output: Output) -> tuple[list[str], list[str]]:
-    """Take the exam, write the measurement, and return its lines and what does not hold.
+class _Taken(NamedTuple):
+    """An exam whose measurement is written."""
+
+    lines: list[str]  # its summary
+    problems: list[str]  # in the answers, and the failure that ended it
+    stop: untimed.Stop
+
+
+def _take(options: argparse.Namespace, output: Output) -> _Taken:
+    """Take the exam and write the measurement.
+
+    A failure or Ctrl-C after the answers costs the speed and no answer.
 
     Raises:
-        ExamError: the exam or the model is damaged.
+        ExamError: the exam or the model is damaged, or there is no answer.
         UnusableOutputError: the file cannot be written any more. The lines are printed.
     """
     started = time.monotonic()
@@ -89,14 +101,16 @@ def _take(options: argparse.Namespace, output: Output) -> tuple[list[str], list[
     if options.answers:
         most = min(options.images or len(exam.labels), len(exam.labels))
         seconds = MOST_SECONDS if options.seconds is None else options.seconds
-        logits, measurement = untimed.answers(HERE, most, seconds, settings, _report)
+        logits, measurement, stop = untimed.answers(HERE, most, seconds, settings, _report)
         exam = exam.first(len(logits))
         answers = Answers.of(exam, logits, measurement.loaded[0]["class_names"])
+        missing = f"{len(logits)} of {most} images are answered"
     else:
         seconds = SECONDS if options.seconds is None else options.seconds
         sessions = Sessions(HERE, len(exam.images), seconds, settings, _report)
         answers = Answers.of(exam, *sessions.answers())
-        measurement = sessions.run()
+        measurement, stop = _timed(sessions)
+        missing = "the speed is not measured"
     record = exam_record.record_of(exam, answers, measurement, time.monotonic() - started)
     lines = list(summary.lines(exam, answers.drift, answers.home, record))
     try:
@@ -104,7 +118,16 @@ def _take(options: argparse.Namespace, output: Output) -> tuple[list[str], list[
     except UnusableOutputError as error:
         _print(lines)
         raise UnusableOutputError(f"--output: {error}") from error
-    return lines, answers.problems
+    failures = [f"{missing}: {stop}"] if isinstance(stop, ExamError) else []
+    return _Taken(lines, [*answers.problems, *failures], stop)
+
+
+def _timed(sessions: Sessions) -> tuple[Measurement, untimed.Stop]:
+    """Return the measurement; one without times if a process fails or is interrupted."""
+    try:
+        return sessions.run(), None
+    except (ExamError, KeyboardInterrupt) as error:
+        return sessions.untimed(), error
 
 
 def _threads() -> int:

@@ -514,9 +514,136 @@ def test_an_exam_of_answers_ends_at_its_limit_with_those_that_it_has(
 ) -> None:
     monkeypatch.setattr(untimed, "Process", Slow)
     clock = lambda: Slow.now  # noqa: E731
-    logits, measured = untimed.answers(tmp_path, most, seconds, {}, lambda _: None, clock)
-    assert logits[:, 0].tolist() == list(range(images))
-    assert not measured.merged
+    answered = untimed.answers(tmp_path, most, seconds, {}, lambda _: None, clock)
+    assert answered.logits[:, 0].tolist() == list(range(images))
+    assert not answered.measurement.merged
+    assert answered.stop is None
+
+
+class Answering:
+    """A process that answers as at home, and fails at one request."""
+
+    exam: exam_files.Exam
+    fails: tuple[str, int]  # request, and its number
+    failure: BaseException = ExamError("the process that ran the model ended: exit code -9")
+
+    def __init__(self, folder: Path) -> None:
+        self._asked: dict[str, int] = {}
+
+    def ask(self, name: str, **request: Any) -> dict[str, Any]:
+        number = self._asked[name] = self._asked.get(name, 0) + 1
+        if (name, number) == self.fails:
+            raise self.failure
+        if name == "load":
+            loaded = planted_exam.measurement().loaded[0]
+            return {**loaded, "class_names": self.exam.class_names}
+        if name in {"batch", "answer"}:
+            logits = self.exam.answers.astype("<f4")
+            if name == "answer":
+                logits = logits[request["image"]][None]
+            return {
+                "logits": base64.b64encode(logits.tobytes()).decode(),
+                "shape": logits.shape,
+                "left": 0,
+            }
+        times = {"seconds": [0.001], "elapsed_seconds": 0.001, "cpu_seconds": 0.001}
+        return {
+            "bytes": 1,
+            "warm": True,
+            "settled": True,
+            **times,
+            "request_cpu_seconds": 0.0,
+        }
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def answering(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> type[Answering]:
+    monkeypatch.setattr(exam, "Sessions", Sessions)
+    for module in (measure, untimed):
+        monkeypatch.setattr(module, "Process", Answering)
+    monkeypatch.setattr(Answering, "exam", exam_files.read(bundle), raising=False)
+    return Answering
+
+
+@pytest.mark.parametrize("request_", ["peak", "warm_up", "time"])
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_an_exam_whose_timing_fails_keeps_its_answers(
+    answering: type[Answering],
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request_: str,
+    *,
+    is_interrupted: bool,
+) -> None:
+    monkeypatch.setattr(answering, "fails", (request_, 1), raising=False)
+    if is_interrupted:
+        monkeypatch.setattr(answering, "failure", KeyboardInterrupt())
+    path = bundle / "measurement.json"
+    with pytest.raises(SystemExit) as ended:
+        exam.main(["--output", str(path)])
+    record = run_exam.read(path)
+    assert record.holds
+    assert record.answers.images == IMAGES
+    assert record.row.verdict == "same"
+    assert record.cell is record.pipeline is record.same_file_twice is None
+    told = capsys.readouterr()
+    assert "speed and memory: not measured" in told.out
+    assert "result: holds here" in told.out
+    if is_interrupted:
+        assert ended.value.code == 130
+        assert told.err.splitlines()[-1] == f"stopped: {path} is written"
+    else:
+        assert ended.value.code == (
+            "error: the speed is not measured: the process that ran the model ended: exit code -9"
+        )
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_an_exam_of_answers_that_fails_keeps_those_that_it_has(
+    answering: type[Answering],
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    is_interrupted: bool,
+) -> None:
+    monkeypatch.setattr(answering, "fails", ("answer", 4), raising=False)
+    if is_interrupted:
+        monkeypatch.setattr(answering, "failure", KeyboardInterrupt())
+    path = bundle / "measurement.json"
+    with pytest.raises(SystemExit) as ended:
+        exam.main(["--answers", "--output", str(path)])
+    record = run_exam.read(path)
+    assert (record.answers.images, record.holds) == (3, True)
+    told = capsys.readouterr()
+    assert f", 3 of {IMAGES} images of " in told.out
+    if is_interrupted:
+        assert ended.value.code == 130
+        assert told.err.splitlines()[-1] == f"stopped: {path} is written"
+    else:
+        assert str(ended.value.code).startswith(f"error: 3 of {IMAGES} images are answered: ")
+
+
+@pytest.mark.parametrize("fails", [("load", 1), ("answer", 1)])
+@pytest.mark.parametrize("failure", [ExamError("no such kernel"), KeyboardInterrupt()])
+def test_an_exam_without_any_answer_writes_nothing(
+    answering: type[Answering],
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: tuple[str, int],
+    failure: BaseException,
+) -> None:
+    monkeypatch.setattr(answering, "fails", fails, raising=False)
+    monkeypatch.setattr(answering, "failure", failure)
+    with pytest.raises(SystemExit) as ended:
+        exam.main(["--answers", "--output", str(bundle)])
+    is_interrupted = isinstance(failure, KeyboardInterrupt)
+    assert ended.value.code == (130 if is_interrupted else "error: no such kernel")
+    assert not [*bundle.glob("*measurement*")]
 
 
 def test_a_part_of_an_exam_is_another_set_of_images(
