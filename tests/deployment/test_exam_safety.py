@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def planted(tmp_path: Path) -> tuple[Path, Facts, Arrays]:
     (folder / "exam").mkdir(parents=True)
     taken = planted_exam.exam(folder, IMAGES)
     arrays = {name: getattr(taken, name) for name in ("labels", "answers", "reference")}
-    facts = {one.name: getattr(taken, one.name) for one in fields(taken)}
+    facts = {one.name: getattr(taken, one.name) for one in dataclasses.fields(taken)}
     facts = {name: facts[name] for name in facts.keys() - arrays.keys() - {"folder", "packed"}}
     facts |= {"schema_version": 1, "hashes": {}}
     for name in taken.images:
@@ -672,6 +672,42 @@ def test_few_images_are_no_proof_of_the_same_network(
     assert answers.verdict == ("same" if is_enough else "inconclusive")
     assert ("holds here" in last) == is_enough
     assert ("too few images" in last) != is_enough
+
+
+@pytest.mark.parametrize(
+    ("measured", "change", "is_problem"),
+    [
+        ("pass", None, False),
+        ("same", None, False),
+        ("fail", None, True),
+        ("inconclusive", None, True),
+        (None, None, True),
+        ("pass", "flip", True),
+        ("pass", "rounding", True),
+    ],
+)
+def test_a_few_images_that_fail_by_chance_are_no_problem_of_answers_as_at_home(
+    tmp_path: Path, measured: str | None, change: str | None, *, is_problem: bool
+) -> None:
+    sound = planted_exam.exam(tmp_path, 64, precision="int8", measured_verdict=measured)
+    lost = sound.answers.copy()
+    lost[10:14] = np.roll(lost[10:14], 1, axis=1)  # 4 lost and 0 gained: worse than the budget
+    taken = dataclasses.replace(sound, answers=lost)
+    here = lost.copy()
+    if change == "flip":
+        here[20, :2] = here[20].max() + np.array([1e-6, 2e-6])  # a near-tie within the tolerance
+        taken = dataclasses.replace(taken, tolerance=1.0)
+    elif change == "rounding":
+        here += np.linspace(0, 1e-3, here.shape[1], dtype=np.float32)
+    answers = Answers.of(taken, here, taken.class_names)
+    assert answers.verdict == "fail"
+    assert bool(answers.problems) == is_problem
+    untimed_exam = Measurement(loaded=[{"threads": 2, "embedded": False, "takes_pixels": False}])
+    record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
+    lines = list(summary.lines(taken, answers.drift, answers.home, record))
+    assert lines[-1].startswith("result: DOES NOT HOLD" if is_problem else "result: holds here")
+    (verdict,) = [line for line in lines if line.startswith("verdict: fail")]
+    assert ("the answers are those of home" in verdict) != is_problem
 
 
 @pytest.mark.parametrize(
