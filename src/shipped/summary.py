@@ -73,6 +73,11 @@ def visible(text: str) -> str:
 def _conclusion(exam: Exam, drift: Drift, home: Changes, record: Json) -> str:
     if record["problems"]:
         return "result: DOES NOT HOLD here"
+    if home.flips and drift.beyond_rounding:
+        return (
+            f"result: {home.flips} answers flip here; no probability differs by more than "
+            f"{exam.tolerance:g}, as another processor explains"
+        )
     if home.flips:
         return f"result: {home.flips} answers flip here, within what rounding explains"
     if len(exam.labels) < LEAST_SAME:

@@ -710,6 +710,27 @@ def test_a_few_images_that_fail_by_chance_are_no_problem_of_answers_as_at_home(
     assert ("the answers are those of home" in verdict) != is_problem
 
 
+@pytest.mark.parametrize("is_beyond", [False, True])
+def test_flips_are_not_called_rounding_where_logits_differ_by_more(
+    tmp_path: Path, *, is_beyond: bool
+) -> None:
+    taken = planted_exam.exam(tmp_path, 64, precision="int8", tolerance=0.05)
+    top = taken.answers[20].max()
+    taken.answers[20, :2] = top + np.array([2e-6, 1e-6])  # a near-tie
+    here = taken.answers.copy()
+    here[20, 1] = top + (0.05 if is_beyond else 3e-6)
+    answers = Answers.of(taken, here, taken.class_names)
+    assert (answers.problems, answers.home.flips) == ([], 1)
+    assert bool(answers.drift.beyond_rounding) == is_beyond
+    untimed_exam = Measurement(loaded=[{"threads": 2, "embedded": False, "takes_pixels": False}])
+    record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
+    lines = list(summary.lines(taken, answers.drift, answers.home, record))
+    assert any("beyond float32 rounding" in line for line in lines) == is_beyond
+    assert lines[-1].startswith("result: 1 answers flip here")
+    assert ("within what rounding explains" in lines[-1]) != is_beyond
+    assert ("by more than 0.05, as another processor explains" in lines[-1]) == is_beyond
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
