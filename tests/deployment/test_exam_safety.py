@@ -140,6 +140,21 @@ def test_a_print_that_fails_costs_no_measurement(
     assert ("measurement.json is written" in line) == (code is not None)
 
 
+def test_a_file_that_a_killed_exam_has_left_blocks_no_other_exam(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # as in each container
+    killed = exam_output.Output(str(bundle), bundle)  # which never ends
+    left = [*bundle.glob(".measurement.json.*")]
+    assert len(left) == 1
+    exam.main(["--output", str(bundle)])
+    assert run_exam.read(bundle / "measurement.json").holds
+    assert [*bundle.glob(".measurement.json.*")] == left
+    with killed:
+        pass
+    assert not [*bundle.glob(".measurement.json.*")]
+
+
 def test_an_earlier_measurement_is_replaced(bundle: Path) -> None:
     exam.main(["--output", str(bundle)])
     path = bundle / "measurement.json"
