@@ -36,12 +36,21 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from metrics import Metrics
 from settings import Settings
 
-sys.path.insert(0, os.environ.get("BUNDLE", "model"))
-from machine import usable_cores  # the bundle's own, as is the next one
-
-from predict import Model, UnreadableImageError
-
 BUNDLE = Path(os.environ.get("BUNDLE", "model"))
+sys.path.insert(0, str(BUNDLE))
+sys.dont_write_bytecode = True  # no file may be added to a signed bundle
+try:
+    from machine import usable_cores  # the bundle's own, as is the next one
+
+    from predict import Model, UnreadableImageError
+except ModuleNotFoundError as missing:
+    if missing.name in {"machine", "predict"}:
+        sys.exit(
+            f"error: BUNDLE: expected the folder of an unpacked bundle, found {BUNDLE}; unzip one "
+            "and name its folder, as in BUNDLE=model"
+        )
+    sys.exit(f"error: {missing}; pip install -r {BUNDLE / 'requirements.txt'}")
+
 TOP = 5
 
 

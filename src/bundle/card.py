@@ -78,7 +78,7 @@ An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as {fil
 
 `predict.py` turns an image upright, converts it to RGB{_prepared(manifest, name)} as the
 evaluation did; the rule stands in the model's own metadata, with the class names. Import `Model`
-from it to use it in a program. `--threads measured` sets the number of threads of the measurement.
+from it to use it in a program{_imported(shipment)}. `--threads measured` sets the number of threads of the measurement.
 {_decoded(shipment)}{_trust(shipment)}
 ## How good it is
 
@@ -103,6 +103,13 @@ Run {quoting.markdown_code(manifest.run)}, epoch {checkpoint.epoch}, checkpoint 
 def _exam(shipment: Shipment) -> str:
     """Return the line of the exam, which writes no file into a signed folder."""
     return _EXAM if shipment.key_sha256 is None else _SIGNED_EXAM
+
+
+def _imported(shipment: Shipment) -> str:
+    """Return the remark on the bytecode of imported modules, which no signature has."""
+    if shipment.key_sha256 is None:
+        return ""
+    return " (by `python -B`, for no `__pycache__` may be added to a signed folder)"
 
 
 def _decoded(shipment: Shipment) -> str:

@@ -768,3 +768,10 @@ def test_the_card_of_a_signed_bundle_writes_the_measurement_elsewhere() -> None:
     assert bundling is not None
     assert "--exam --output .." in card._exam(Shipment(bundling, key_sha256="0" * 64))
     assert "--output" not in card._exam(Shipment(bundling))
+
+
+def test_the_card_of_a_signed_bundle_tells_how_to_import_its_program() -> None:
+    bundling = formats.get("onnx_fp32").bundling
+    assert bundling is not None
+    assert "`python -B`" in card._imported(Shipment(bundling, key_sha256="0" * 64))
+    assert not card._imported(Shipment(bundling))

@@ -430,6 +430,41 @@ def test_the_service_counts_the_cores_of_its_container(
     assert (settings.streams, settings.threads) == (streams, threads)
 
 
+def service_with(bundle: Path | None, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the service as far as its options; None leaves the variable out."""
+    left_out = {"BUNDLE", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH"}
+    variables = {name: text for name, text in os.environ.items() if name not in left_out}
+    return subprocess.run(
+        [sys.executable, ROOT / "examples" / "http_service" / "service.py", "--help"],
+        env=variables | ({} if bundle is None else {"BUNDLE": str(bundle)}),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", [None, "misspelt"])
+def test_a_bundle_that_is_not_there_is_one_line(tmp_path: Path, name: str | None) -> None:
+    ended = service_with(None if name is None else tmp_path / name, tmp_path)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: BUNDLE: expected the folder of an unpacked bundle, found ")
+    assert (name or "model") in line
+
+
+def test_the_service_adds_no_file_to_a_bundle(tmp_path: Path) -> None:
+    """A signature covers all files of the folder."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(
+        ROOT / "src" / "shipped", bundle, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    before = sorted(bundle.rglob("*"))
+    ended = service_with(bundle, tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(bundle.rglob("*")) == before
+
+
 PLANTED_PROGRAM = """
 import time
 import numpy as np
