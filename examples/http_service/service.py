@@ -70,6 +70,7 @@ class Service:
         self.in_hand = 0  # requests without an answer, those whose body is still coming included
         self._load = load
         self._answering = 0  # requests whose body is there
+        self._prepared = 0  # bytes of their images
         self._bodies = Bodies(settings)
         self._models: Sequence[Any] = ()
         self._decoders = ThreadPoolExecutor(settings.decoders, "decoder")
@@ -139,11 +140,26 @@ class Service:
             image = await loop.run_in_executor(self._decoders, prepare, io.BytesIO(body))
         except UnreadableImageError as error:
             raise HTTPException(415, f"not an image: {error}") from error
+        with self._room(image.nbytes):
+            try:
+                return await batcher.classify(image)
+            except Exception as error:
+                LOG.exception("no answer for an image")
+                raise HTTPException(500, "the model has no answer for this image") from error
+
+    @contextlib.contextmanager
+    def _room(self, size: int) -> Iterator[None]:
+        """Hold the bytes of a prepared image until its answer; one alone always has room.
+
+        A model with its preprocessing inside takes the image in its whole size.
+        """
+        if self._prepared and self._prepared + size > self.settings.most_prepared:
+            raise HTTPException(429, "too many large images at once", SOON)
+        self._prepared += size
         try:
-            return await batcher.classify(image)
-        except Exception as error:
-            LOG.exception("no answer for an image")
-            raise HTTPException(500, "the model has no answer for this image") from error
+            yield
+        finally:
+            self._prepared -= size
 
 
 def create_app(service: Service) -> Any:

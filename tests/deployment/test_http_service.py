@@ -301,6 +301,22 @@ def test_more_requests_than_can_be_in_hand_are_told_to_come_later(port: int) -> 
     assert classify(port)[0] == 200
 
 
+def test_images_that_are_large_when_prepared_are_told_to_come_later() -> None:
+    """The planted model makes 24 bytes of an image."""
+    limits = ("most_prepared=100", "most_in_hand=20", "window=0.5", "largest_batch=16")
+    with started(*limits) as (port, _), ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: classify(port), range(10)))
+        statuses = sorted(status for status, _, _ in answers)
+        assert statuses == [200] * 4 + [429] * 6
+        assert {headers["retry-after"] for status, headers, _ in answers if status == 429} == {"1"}
+        assert classify(port)[0] == 200  # there is room again
+
+
+def test_an_image_alone_is_never_too_large_when_prepared() -> None:
+    with started("most_prepared=1") as (port, _):
+        assert [classify(port)[0] for _ in range(2)] == [200, 200]
+
+
 def test_live_and_ready_are_told_apart(port: int) -> None:
     assert get(port, "/health")[0] == 200
     assert json.loads(get(port, "/ready")[2]) == {"ready": True}
@@ -409,6 +425,7 @@ def test_the_service_counts_the_cores_of_its_container(
         (tmp_path / "serving.json").write_text(json.dumps(content))
     monkeypatch.setenv("BUNDLE", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["service.py"])
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)  # restores it
     before = dict(sys.modules)
     try:
         for name in ("service", "machine", "predict"):
