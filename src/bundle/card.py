@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from src.bundle import licences, sbom, signature
+from src.bundle import licences, packages, sbom, signature
 from src.formats.base import Bundling
 from src.run.facts import ScoredDataset
 from src.run.manifest import Manifest
@@ -30,6 +30,7 @@ class Shipment:
         has_bill: there is a bill of materials.
         key_sha256: SHA-256 of the public key of the signature, if there is one.
         decoder: of image files.
+        lock_command: installs ``requirements.lock``.
     """
 
     bundling: Bundling
@@ -37,6 +38,7 @@ class Shipment:
     has_bill: bool = False
     key_sha256: str | None = None
     decoder: Decoder = REFERENCE
+    lock_command: str = packages.lock_command(())
 
 
 def card(
@@ -166,11 +168,11 @@ signature shows who packed it.
 
 
 def _versions(shipment: Shipment) -> str:
-    versions = """\
+    versions = f"""\
 `requirements.txt` has ranges, from the versions that it was tried with. Use it where the model
 shares an environment with other software, and run `--check` there. `requirements.lock` has the
 exact versions of all packages that `expected.json` was made with. To have the same environment
-again, on the same platform: `pip install --no-deps -r requirements.lock`."""
+again, on the same platform: `{shipment.lock_command}`."""
     if shipment.bundling.remark:
         versions = f"{versions}\n\n{shipment.bundling.remark}"
     if not shipment.has_bill:
