@@ -134,6 +134,9 @@ def test_the_http_service_predicts_as_the_evaluation(
             refused.value.close()
         for content in damaged_images.READABLE:
             assert ask(f"{address}/classify", content())["top"], content.__name__
+        taken = lines([sys.executable, EXAMPLES / "http_service" / "exam.py", address, bundle])
+        assert taken[-1] == "result: holds in the service"
+        assert f"answers: 0 of {len(bodies)} flip against those of where it was packed" in taken[1]
     for answer, name, probabilities in zip(
         answers, expected.classes, expected.probabilities, strict=True
     ):
