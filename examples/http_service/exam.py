@@ -30,7 +30,7 @@ Answer = dict[str, float]  # probabilities by class, the likeliest first
 
 
 class WrongAnswerError(Exception):
-    """No answer, or one that cannot be compared: told in one line."""
+    """Nothing to ask, no answer, or one that cannot be compared: told in one line."""
 
 
 class Compared(NamedTuple):
@@ -51,11 +51,6 @@ def main() -> None:
     exam_files, accuracy, summary = _modules_of(options.bundle.resolve())
     try:
         exam = exam_files.read(options.bundle)
-        if not exam.images:
-            raise WrongAnswerError(
-                "BUNDLE: expected an exam with image files, found arrays; pack it with "
-                "exam_content=images"
-            )
         answers = [_ask(options.url, content) for content in _files(exam)]
         compared = _compare(exam, answers, accuracy)
     except (exam_files.ExamError, WrongAnswerError) as error:
@@ -92,7 +87,16 @@ def _modules_of(bundle: Path) -> list[Any]:
 
 
 def _files(exam: Any) -> Iterator[tuple[str, bytes]]:
-    """Yield the names and contents of the images."""
+    """Yield the names and contents of the images.
+
+    Raises:
+        WrongAnswerError: there are none.
+    """
+    if not exam.images:
+        raise WrongAnswerError(
+            "BUNDLE: expected an exam with image files, found arrays; pack it with "
+            "exam_content=images"
+        )
     yield from zip(exam.images, exam.contents(), strict=True)
 
 
@@ -110,7 +114,9 @@ def _ask(url: str, file: tuple[str, bytes]) -> tuple[str, Answer]:
         return name, {str(one["class"]): float(one["probability"]) for one in top}
     except urllib.error.HTTPError as error:
         detail = " ".join(error.read(MOST_BYTES).decode(errors="replace").split())[:200]
-        raise WrongAnswerError(f"{name}: expected an answer, found {error.code}: {detail}") from error
+        raise WrongAnswerError(
+            f"{name}: expected an answer, found {error.code}: {detail}"
+        ) from error
     except OSError as error:
         raise WrongAnswerError(
             f"URL: expected a service, found {url} ({error}); start it, or name another address"

@@ -80,7 +80,8 @@ An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as {fil
 
 `predict.py` turns an image upright, converts it to RGB{_prepared(manifest, name)} as the
 evaluation did; the rule stands in the model's own metadata, with the class names. Import `Model`
-from it to use it in a program{_imported(shipment)}. `--threads measured` sets the number of threads of the measurement.
+from it to use it in a program{_imported(shipment)}.
+`--threads measured` sets the number of threads of the measurement.
 {_decoded(shipment)}{_trust(shipment)}
 ## How good it is
 

@@ -181,8 +181,8 @@ def _parser() -> argparse.ArgumentParser:
         "--threads",
         type=predict.chosen_threads,
         metavar="N",
-        help="threads of the runtime, or measured: as many as in the run's measurement (default: as "
-        "many as that, and at most the usable cores; without a measurement, all of them)",
+        help="threads of the runtime, or measured: as many as in the run's measurement (default: "
+        "as many as that, and at most the usable cores; without a measurement, all of them)",
     )
     return parser
 

@@ -40,7 +40,8 @@ class Output:
         try:
             self.path = _resolved(words)
             _require_free(self.path, bundle.resolve())
-            # Not named by the process: in a container, each exam is process 1. A killed one leaves it.
+            # Not by the number of the process: in a container each exam is 1, and a killed one
+            # leaves it.
             unique = secrets.token_hex(4)
             self._temporary = self.path.with_name(f".{self.path.name}.{unique}.partial")
             self._file: IO[str] = self._temporary.open("x", encoding="utf-8")

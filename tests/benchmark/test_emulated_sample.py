@@ -24,7 +24,7 @@ class Emulated:
 
     emulator = "qemu-x86_64 7.2.9, Haswell"
     now = 0.0
-    seconds: Callable[[], float]
+    seconds: Callable[[], float] = staticmethod(lambda: 0.0)
     closed = False
 
     def __init__(self, *_: object) -> None:
@@ -82,7 +82,7 @@ def sorted_labels() -> NDArray[np.int64]:
         sorted_labels()[::-1].copy(),
         np.arange(IMAGES) % CLASSES,
         np.random.default_rng(0).permutation(sorted_labels()),
-        np.sort(np.arange(IMAGES) % CLASSES ** 2 % CLASSES),
+        np.sort(np.arange(IMAGES) % CLASSES**2 % CLASSES),
     ],
     ids=["sorted", "backwards", "in turn", "shuffled", "sorted again"],
 )

@@ -33,9 +33,7 @@ Change = Callable[[int, Top], Any]  # of the answer to an image; bytes are sent 
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program of a bundle, and an exam whose images are their numbers."""
     folder = tmp_path_factory.mktemp("http") / "bundle"
-    shutil.copytree(
-        ROOT / "src" / "shipped", folder, ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(ROOT / "src" / "shipped", folder, ignore=shutil.ignore_patterns("__pycache__"))
     write(folder, planted_exam.exam(folder, IMAGES))
     return folder
 
@@ -117,7 +115,9 @@ def test_a_service_that_answers_as_at_home_passes_and_its_bundle_stays_as_it_is(
         ended = take(f"{url}/", bundle)
     assert ended.returncode == 0, ended.stderr
     exam, answers, probabilities, top1, result = ended.stdout.splitlines()
-    assert exam == f"exam: onnx_fp32 of planted/version_0, {IMAGES} images of digits, by the service"
+    assert (
+        exam == f"exam: onnx_fp32 of planted/version_0, {IMAGES} images of digits, by the service"
+    )
     assert "answers: 0 of 12 flip" in answers
     assert answers.endswith("0.0 % [0.0, 24.2]")
     assert probabilities.endswith(", 0.001 is due")

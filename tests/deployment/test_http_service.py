@@ -473,9 +473,7 @@ def test_a_bundle_that_is_not_there_is_one_line(tmp_path: Path, name: str | None
 def test_the_service_adds_no_file_to_a_bundle(tmp_path: Path) -> None:
     """A signature covers all files of the folder."""
     bundle = tmp_path / "bundle"
-    shutil.copytree(
-        ROOT / "src" / "shipped", bundle, ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(ROOT / "src" / "shipped", bundle, ignore=shutil.ignore_patterns("__pycache__"))
     before = sorted(bundle.rglob("*"))
     ended = service_with(bundle, tmp_path)
     assert ended.returncode == 0, ended.stderr

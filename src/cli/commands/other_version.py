@@ -91,6 +91,6 @@ def require_no_regression(comparison: VersionComparison, *, strict: bool) -> Non
     if strict and undecided:
         raise LightshipError(
             f"strict: {len(undecided)} of {len(comparison.files)} files cannot be told to keep the "
-            f"limits under {comparison.package} {comparison.there}: {', '.join(undecided)}; measure "
-            "longer (max_seconds), or with more test images"
+            f"limits under {comparison.package} {comparison.there}: {', '.join(undecided)}; "
+            "measure longer (max_seconds), or with more test images"
         )
