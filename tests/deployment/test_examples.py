@@ -116,7 +116,7 @@ def test_the_http_service_predicts_as_the_evaluation(
 ) -> None:
     for package in ("fastapi", "uvicorn", "prometheus_client"):
         pytest.importorskip(package)
-    bundle = bundled(run, tmp_path / "model.zip", "format=onnx_fp32")
+    bundle = bundled(run, tmp_path / "model.zip", "format=onnx_fp32", "exam=512")
     expected = evaluation("onnx_fp32")
     bodies = [path.read_bytes() for path in expected.paths]
     with service(bundle) as address, ThreadPoolExecutor(len(bodies)) as pool:
