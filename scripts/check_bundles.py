@@ -54,6 +54,7 @@ from src import formats as formats_known
 from src.backends.base import Unavailable
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.statistics.latency import Rounds, speedup, summarize
+from src.bundle import packages
 from src.cli.entry_point import run_command
 from src.compare.collection import exams_among
 from src.data.restore import data_of
@@ -204,7 +205,7 @@ def environment_of(bundle: Path, folder: Path, name: str) -> str:
         LightshipError: it cannot be made, or it has PyTorch beside another runtime.
         Unavailable: the format's own environment cannot be made.
     """
-    locked(bundle)  # refuses anything but versions
+    indexes = packages.build_indexes(locked(bundle))  # refuses anything but versions
     uv, form = environments.uv(), formats_known.get(name)
     if uv is None:
         raise LightshipError("environments are made with uv, and it was not found")
@@ -218,6 +219,9 @@ def environment_of(bundle: Path, folder: Path, name: str) -> str:
         print(f"{name}: makes {environment}", file=sys.stderr, flush=True)
         command([uv, "venv", "--quiet", "--python", str(own), str(environment)])
         install = [uv, "pip", "install", "--quiet", "--no-deps", "--python", python]
+        install += [word for index in indexes for word in ("--extra-index-url", index)]
+        if indexes:  # they have other packages too, in some versions
+            install += ["--index-strategy", "unsafe-best-match"]
         command([*install, "-r", str(bundle / LOCK)])
         done.touch()
     found = _ended([python, "-c", "import torch"], environments.without_python())

@@ -36,12 +36,21 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from metrics import Metrics
 from settings import Settings
 
-sys.path.insert(0, os.environ.get("BUNDLE", "model"))
-from machine import usable_cores  # the bundle's own, as is the next one
-
-from predict import Model, UnreadableImageError
-
 BUNDLE = Path(os.environ.get("BUNDLE", "model"))
+sys.path.insert(0, str(BUNDLE))
+sys.dont_write_bytecode = True  # no file may be added to a signed bundle
+try:
+    from machine import usable_cores  # the bundle's own, as is the next one
+
+    from predict import Model, UnreadableImageError
+except ModuleNotFoundError as missing:
+    if missing.name in {"machine", "predict"}:
+        sys.exit(
+            f"error: BUNDLE: expected the folder of an unpacked bundle, found {BUNDLE}; unzip one "
+            "and name its folder, as in BUNDLE=model"
+        )
+    sys.exit(f"error: {missing}; pip install -r {BUNDLE / 'requirements.txt'}")
+
 TOP = 5
 
 
@@ -61,6 +70,7 @@ class Service:
         self.in_hand = 0  # requests without an answer, those whose body is still coming included
         self._load = load
         self._answering = 0  # requests whose body is there
+        self._prepared = 0  # bytes of their images
         self._bodies = Bodies(settings)
         self._models: Sequence[Any] = ()
         self._decoders = ThreadPoolExecutor(settings.decoders, "decoder")
@@ -130,11 +140,26 @@ class Service:
             image = await loop.run_in_executor(self._decoders, prepare, io.BytesIO(body))
         except UnreadableImageError as error:
             raise HTTPException(415, f"not an image: {error}") from error
+        with self._room(image.nbytes):
+            try:
+                return await batcher.classify(image)
+            except Exception as error:
+                LOG.exception("no answer for an image")
+                raise HTTPException(500, "the model has no answer for this image") from error
+
+    @contextlib.contextmanager
+    def _room(self, size: int) -> Iterator[None]:
+        """Hold the bytes of a prepared image until its answer; one alone always has room.
+
+        A model with its preprocessing inside takes the image in its whole size.
+        """
+        if self._prepared and self._prepared + size > self.settings.most_prepared:
+            raise HTTPException(429, "too many large images at once", SOON)
+        self._prepared += size
         try:
-            return await batcher.classify(image)
-        except Exception as error:
-            LOG.exception("no answer for an image")
-            raise HTTPException(500, "the model has no answer for this image") from error
+            yield
+        finally:
+            self._prepared -= size
 
 
 def create_app(service: Service) -> Any:

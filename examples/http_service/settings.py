@@ -14,20 +14,23 @@ class Settings:
     """Batching, and the bounds of the service.
 
     The bytes, pixels and seconds of one request are bounded for each client. ``most_in_hand``,
-    ``most_buffered``, ``most_connections`` and ``decoders`` are of all clients together; a proxy
-    in front has to bound the share of one.
+    ``most_buffered``, ``most_prepared``, ``most_connections`` and ``decoders`` are of all clients
+    together; a proxy in front has to bound the share of one.
 
     ``serving.json`` of a bundle has the first four as they were measured by ``src.serve_test``, and
     the rate and the limit of the p99, of which ``most_in_hand`` is made.
 
     Args:
-        threads: of the model in each stream; None for one a core.
+        threads: of the model in each stream; None for the runtime's own choice.
         streams: batches that are answered at the same time, each by a model of its own.
         window: seconds that the oldest request waits for others.
         largest_batch: images of a batch at most.
         most_in_hand: requests from the whole body to the answer; further ones get 429.
         most_bytes: of an image file; a larger one gets 413.
         most_buffered: bytes of all bodies together; what does not fit gets 429.
+        most_prepared: bytes of all prepared images together; what does not fit gets 429. They are
+            small but for a model with its preprocessing inside, which takes an image in its whole
+            size: three bytes a pixel.
         most_pixels: that an image file may unpack to; a larger one gets 415.
         body_seconds: that a body may take to arrive; a slower one gets 408.
         head_seconds: that the head of a request may take, a connection may be idle, and an answer
@@ -47,6 +50,7 @@ class Settings:
     most_in_hand: int = 64
     most_bytes: int = 20_000_000
     most_buffered: int = 200_000_000
+    most_prepared: int = 400_000_000
     most_pixels: int = 50_000_000
     body_seconds: float = 10.0
     head_seconds: float = 10.0
@@ -61,11 +65,12 @@ class Settings:
 
         Args:
             bundle: its folder.
-            cores: that the service may use; all streams together have no more threads.
+            cores: that the service may use, of its container and not of the machine; all streams
+                together have no more threads.
         """
         file = bundle / "serving.json"
         if not file.is_file():
-            return cls()
+            return cls(threads=cores)
         measured = json.loads(file.read_text(encoding="utf-8"))
         streams, largest = min(measured["streams"], cores), measured["largest_batch"]
         # Little's law: at this rate, so many requests are in hand if each takes the whole limit.

@@ -54,6 +54,8 @@ def normalise(picture: Image.Image, rule: dict[str, Any]) -> np.ndarray:
     return ((values - mean) / std).transpose(2, 0, 1)  # (3, H, W)
 
 
+if not sys.argv[2:]:
+    sys.exit("error: expected a model and images; python classify.py MODEL IMAGE...")
 path, *images = sys.argv[1:]
 core = ov.Core()
 model = core.read_model(path)

@@ -25,6 +25,8 @@ def upright_rgb(path: str) -> Image.Image:
     return picture.convert("RGBA").convert("RGB")  # a palette needs both
 
 
+if not sys.argv[2:]:
+    sys.exit("error: expected a model and images; python classify.py MODEL IMAGE...")
 model, *paths = sys.argv[1:]
 session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
 class_names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])

@@ -69,6 +69,7 @@ class VersionOptions:
         timeout_seconds: time limit, in seconds, for one answer.
         max_slowdown: allowed increase of the time of a call, as a share of 1.
         max_accuracy_drop: top-1 accuracy that may be lost, as a share of 1.
+        strict: exit with code 1 also if it cannot be told whether a file is beyond a limit.
     """
 
     other_version: str
@@ -84,6 +85,7 @@ class VersionOptions:
     timeout_seconds: PositiveFloat = 120.0
     max_slowdown: PositiveFloat = 0.05
     max_accuracy_drop: AccuracyDrop = 0.01
+    strict: bool = False
 
     def __post_init__(self) -> None:
         require_ranges(self, "benchmark")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +16,8 @@ from src import formats
 from src.backends.base import Unavailable
 from src.benchmark.statistics.scorecard import Scorecard
 from src.benchmark.statistics.verdict import with_same
+from src.data.stratified import stratified
+from src.run.accuracy import Accuracy
 from src.run.file_input import BatchMaker
 from src.run.instruction_sets import InstructionSetAnswers
 from src.run.record import Status
@@ -32,7 +35,7 @@ from src.worker.process import WorkerProcess
 # a hidden instruction set, and an older processor cannot run it.
 _COMPILED = "its code is compiled for this processor; compile it on the other one"
 
-EMULATED_SECONDS = 60.0  # of one row; it answers as many images as it can until then
+EMULATED_SECONDS = 60.0  # of one row; it answers as many images of the split as it can meanwhile
 EMULATED_BATCH = 1  # floating-point instructions are emulated in software: seconds an image
 
 
@@ -90,27 +93,46 @@ class _Answers:
         return InstructionSetAnswers(
             instruction_set=name,
             status="ok",
-            accuracy=score.accuracy,
+            accuracy=score.accuracy if self.emulated is None else _without_flips(score.accuracy),
             verdict=score.verdict,
             changed=self.changed,
             emulated=self.emulated,
         )
 
 
+def _without_flips(accuracy: Accuracy) -> Accuracy:
+    """Return an accuracy without the images that flip: a sample does not know their positions."""
+    if accuracy.paired is None:
+        return accuracy
+    paired = msgspec.structs.replace(accuracy.paired, flips=[])
+    return msgspec.structs.replace(accuracy, paired=paired)
+
+
 def _answered_in_time(
-    worker: WorkerProcess, images: NDArray[np.float32], answers: _Answers
+    worker: WorkerProcess,
+    images: NDArray[np.float32],
+    order: NDArray[np.int64],
+    answers: _Answers,
+    seconds: float,
 ) -> Logits:
-    """Return the logits of the first images (n, K) until emulation has taken its time.
+    """Return the logits of the first images in an order, (n, K), until their time is up.
+
+    Args:
+        worker: an emulated process.
+        images: (N, 3, H, W).
+        order: of their positions, (N,).
+        answers: those so far, with the time that they took.
+        seconds: limit of that time.
 
     Raises:
         WorkerError: a call fails.
     """
     parts: list[Logits] = []
     for start in range(0, len(images), EMULATED_BATCH):
-        if answers.seconds >= EMULATED_SECONDS:
+        if answers.seconds >= seconds:
             break
         started = time.monotonic()
-        parts.append(worker.predict(images[start : start + EMULATED_BATCH]))
+        parts.append(worker.predict(images[order[start : start + EMULATED_BATCH]]))
         answers.seconds += time.monotonic() - started
     return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
@@ -126,6 +148,7 @@ class RowInstructionSets:
         self._class_names = class_names
         self._workers: dict[InstructionSet, WorkerProcess] = {}
         self._measured: dict[InstructionSet, _Answers] = {}
+        self._batches = 0  # a seed of each: the first image of all must not be of one class
 
     def start(
         self,
@@ -161,8 +184,13 @@ class RowInstructionSets:
         logits: Logits,
         baseline: Logits | None,
         targets: NDArray[np.int64],
+        share: float,
     ) -> None:
         """Classify a batch of n images with each instruction set.
+
+        Emulation is too slow for all of them. Up to each batch it takes its share of the time, and
+        of a batch it takes all classes in proportion. So its images are spread over the split,
+        which may be sorted by class.
 
         Args:
             images: (n, 3, H, W).
@@ -170,20 +198,23 @@ class RowInstructionSets:
             baseline: the baseline's for them, (n, K); None for the baseline itself, which is
                 compared with its own.
             targets: the labels, (n,).
+            share: of the split that has been scored, this batch included.
         """
+        self._batches += 1
         reference = logits if baseline is None else baseline
         for instruction_set, worker in list(self._workers.items()):
             answers = self._measured[instruction_set]
             with self._ending(instruction_set):
-                there = (
-                    worker.answer(images)
-                    if answers.emulated is None
-                    else _answered_in_time(worker, images, answers)
-                )
-                count = len(there)
-                if count:
-                    answers.scorecard.add(there, targets[:count], reference[:count])
-                    changed = there.argmax(axis=1) != logits[:count].argmax(axis=1)
+                if answers.emulated is None:
+                    order, there = np.arange(len(images)), worker.answer(images)
+                else:
+                    order = stratified(targets, seed=self._batches)
+                    seconds = share * EMULATED_SECONDS
+                    there = _answered_in_time(worker, images, order, answers, seconds)
+                chosen = order[: len(there)]
+                if len(chosen):
+                    answers.scorecard.add(there, targets[chosen], reference[chosen])
+                    changed = there.argmax(axis=1) != logits[chosen].argmax(axis=1)
                     answers.changed += int(changed.sum())
             if answers.seconds >= EMULATED_SECONDS:
                 self._end(instruction_set)  # it would hold its memory until all are scored

@@ -284,7 +284,7 @@ def _score(
         contents = pipeline_files.contents_for(rows, data, _SCORED, positions)
         for row, logits, baseline in _answers(rows, schedule, images):
             row.scorecard.add(logits, labels, baseline)
-            row.instruction_sets.add(images, logits, baseline, labels)
+            row.instruction_sets.add(images, logits, baseline, labels, positions.stop / total)
             pipeline_files.add_answers(row, decoded, logits, labels)
             row.embedded.add(contents, logits, baseline, labels)
             if baseline is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from src.bundle import licences, sbom, signature
+from src.bundle import licences, packages, sbom, signature
 from src.formats.base import Bundling
 from src.run.facts import ScoredDataset
 from src.run.manifest import Manifest
@@ -30,6 +30,7 @@ class Shipment:
         has_bill: there is a bill of materials.
         key_sha256: SHA-256 of the public key of the signature, if there is one.
         decoder: of image files.
+        lock_command: installs ``requirements.lock``.
     """
 
     bundling: Bundling
@@ -37,6 +38,7 @@ class Shipment:
     has_bill: bool = False
     key_sha256: str | None = None
     decoder: Decoder = REFERENCE
+    lock_command: str = packages.lock_command(())
 
 
 def card(
@@ -78,7 +80,8 @@ An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as {fil
 
 `predict.py` turns an image upright, converts it to RGB{_prepared(manifest, name)} as the
 evaluation did; the rule stands in the model's own metadata, with the class names. Import `Model`
-from it to use it in a program. `--threads measured` sets the number of threads of the measurement.
+from it to use it in a program{_imported(shipment)}.
+`--threads measured` sets the number of threads of the measurement.
 {_decoded(shipment)}{_trust(shipment)}
 ## How good it is
 
@@ -103,6 +106,13 @@ Run {quoting.markdown_code(manifest.run)}, epoch {checkpoint.epoch}, checkpoint 
 def _exam(shipment: Shipment) -> str:
     """Return the line of the exam, which writes no file into a signed folder."""
     return _EXAM if shipment.key_sha256 is None else _SIGNED_EXAM
+
+
+def _imported(shipment: Shipment) -> str:
+    """Return the remark on the bytecode of imported modules, which no signature has."""
+    if shipment.key_sha256 is None:
+        return ""
+    return " (by `python -B`, for no `__pycache__` may be added to a signed folder)"
 
 
 def _decoded(shipment: Shipment) -> str:
@@ -159,11 +169,11 @@ signature shows who packed it.
 
 
 def _versions(shipment: Shipment) -> str:
-    versions = """\
+    versions = f"""\
 `requirements.txt` has ranges, from the versions that it was tried with. Use it where the model
 shares an environment with other software, and run `--check` there. `requirements.lock` has the
 exact versions of all packages that `expected.json` was made with. To have the same environment
-again, on the same platform: `pip install --no-deps -r requirements.lock`."""
+again, on the same platform: `{shipment.lock_command}`."""
     if shipment.bundling.remark:
         versions = f"{versions}\n\n{shipment.bundling.remark}"
     if not shipment.has_bill:

@@ -40,7 +40,7 @@ from src.worker.call_size import images_per_call
 Logits = NDArray[np.float32]  # (n, K)
 Files = dict[str, bytes]  # by name
 
-_UNMEASURED_BASELINE = "eager"
+_TRAINED = "eager"  # the trained network as it is
 
 
 @dataclass(frozen=True)
@@ -220,8 +220,13 @@ def _log_probabilities(logits: Logits) -> Logits:
 
 
 def _baseline(run: Run, manifest: Manifest) -> str | None:
-    """Return the format that computes the trained network; None if the run has no file of it."""
-    name = run.read_benchmark().baseline if run.benchmark.is_file() else _UNMEASURED_BASELINE
+    """Return the format that computes the trained network on a CPU; None without a file of it.
+
+    A measurement may have a baseline that runs on a GPU only. It then has compared no row of a CPU.
+    """
+    name = run.read_benchmark().baseline if run.benchmark.is_file() else _TRAINED
+    if "cpu" not in formats.get(name).devices:
+        name = _TRAINED
     return name if name in manifest.exported else None
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from src.data.pipeline import encoded
 from src.data.pipeline.encoded import ImagesOfSplit
+from src.data.stratified import stratified
 
 MOST_BYTES = 64_000_000  # of all image files, unless the first one is larger
-_SEED = 0
 _LARGE_BYTES = 8_000_000  # from here on, a PNG may be smaller than the file
 # Kinds that every Pillow decodes. Others become PNG, with the same pixels.
 _KEPT = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png"}
@@ -26,7 +26,7 @@ class ExamImages:
     contents: list[bytes]
     names: list[str]  # file names
     labels: NDArray[np.int64]  # (n,)
-    positions: list[int]  # in the split, ascending
+    positions: list[int]  # in the split
     available: int  # images of the split
 
     @property
@@ -40,6 +40,8 @@ class ExamImages:
 
 def chosen(test: ImagesOfSplit, count: int) -> ExamImages:
     """Return ``count`` images of the test split, the same each time, by class in proportion.
+
+    The first of them have the classes in proportion too, for an exam may end after a few.
 
     They are fewer where the split has fewer, or where they would take more than ``MOST_BYTES``.
 
@@ -55,7 +57,7 @@ def chosen(test: ImagesOfSplit, count: int) -> ExamImages:
         if kept and total > MOST_BYTES:
             break
         kept[position] = (content, ending)
-    positions = sorted(kept)
+    positions = list(kept)
     return ExamImages(
         contents=[kept[position][0] for position in positions],
         names=[f"{number:03}.{kept[position][1]}" for number, position in enumerate(positions)],
@@ -63,21 +65,6 @@ def chosen(test: ImagesOfSplit, count: int) -> ExamImages:
         positions=positions,
         available=len(labels),
     )
-
-
-def stratified(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return all positions of ``labels`` (n,) in an order of which each part has all classes.
-
-    The images of a class are shuffled and spread evenly over the whole, from a random start. So the
-    first m have each class in proportion, to within one image.
-    """
-    generator = np.random.default_rng(_SEED)
-    places = np.empty(len(labels))
-    for label in np.unique(labels):
-        members = generator.permutation(np.flatnonzero(labels == label))
-        start = generator.random()
-        places[members] = (np.arange(len(members)) + start) / len(members)
-    return np.argsort(places, kind="stable").astype(np.int64)
 
 
 def _file(test: ImagesOfSplit, position: int) -> tuple[bytes, str]:

@@ -6,6 +6,7 @@ format has; nothing is asked over the network.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -21,6 +22,24 @@ PROGRAM = ("numpy", "pillow")  # that predict.py imports itself
 _CLASSIFIER = "License :: "
 _LARGEST_PATCH = 99_999  # of a version; a larger number in its place is a date
 _LONGEST_LICENCE = 80  # of a name; some packages have the whole text in this field
+_INDEX = "https://download.pytorch.org/whl/{build}"  # of the builds that are not on PyPI
+_BUILDS = re.compile(r"(?:torch|torchaudio|torchvision)==[^+]+\+(cpu|cu[0-9]+|rocm[0-9.]+|xpu)")
+
+
+def lock_command(requirements: Iterable[str]) -> str:
+    """Return the command that installs a lock with these requirements, ``name==version`` each.
+
+    PyPI has one build of a release of PyTorch, for Linux that with CUDA. The others are in indexes
+    of PyTorch, and their name is the local part of the version.
+    """
+    indexes = "".join(f"--extra-index-url {index} " for index in build_indexes(requirements))
+    return f"pip install --no-deps {indexes}-r requirements.lock"
+
+
+def build_indexes(requirements: Iterable[str]) -> list[str]:
+    """Return the indexes of PyTorch that have the builds in a lock; mostly none."""
+    matches = filter(None, map(_BUILDS.fullmatch, requirements))
+    return sorted({_INDEX.format(build=match[1]) for match in matches})
 
 
 @dataclass(frozen=True)
@@ -33,6 +52,7 @@ class Package:
         licence: as its metadata name it; None if they do not.
         requires: names of the packages that it needs here.
         absent: requirements of it that are not installed here.
+        build: the local part of the version; None if there is none.
     """
 
     name: str
@@ -40,6 +60,17 @@ class Package:
     licence: str | None
     requires: tuple[str, ...]
     absent: tuple[str, ...]
+    build: str | None = None
+
+    @property
+    def locked(self) -> str:
+        """The requirement of this very version, and of this build if PyTorch's index has it.
+
+        Other local versions are those of one site, whose wheels nobody else can get.
+        """
+        public = f"{self.name}=={self.version}"
+        exact = f"{public}+{self.build}"
+        return exact if build_indexes([exact]) else public
 
     def range(self, *, same_minor: bool) -> str:
         """Return the requirement: from this minor version on, below the next major one."""
@@ -70,6 +101,11 @@ class Software:
         """Return the version of each package by its name."""
         return {package.name: package.version for package in self.every}
 
+    @property
+    def lock_command(self) -> str:
+        """The command that installs :meth:`lock`."""
+        return lock_command(package.locked for package in self.every)
+
     def requirements(self) -> str:
         """Return the content of ``requirements.txt``: ranges of what is imported."""
         return "".join(
@@ -79,7 +115,10 @@ class Software:
 
     def lock(self) -> str:
         """Return the content of ``requirements.lock``: the exact versions of all."""
-        lines = [f"{package.name}=={package.version}\n" for package in self.every]
+        requirements = [package.locked for package in self.every]
+        lines = [f"{requirement}\n" for requirement in requirements]
+        if build_indexes(requirements):
+            lines.append(f"# A build that PyPI does not have: {self.lock_command}\n")
         lines += [
             f"# {package.name} also asks for {requirement}, which was not installed\n"
             for package in self.every
@@ -147,12 +186,14 @@ def _package(
             absent.append(str(requirement).partition(";")[0].strip())
         else:
             asked.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
+    version = Version(distribution.version)
     package = Package(
         name,
-        Version(distribution.version).public,
+        version.public,
         _licence(distribution.metadata),
         tuple(sorted(asked)),
         tuple(sorted(absent)),
+        version.local,
     )
     return package, asked
 

@@ -79,6 +79,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         has_bill=has_bill,
         key_sha256=signer.public_sha256 if signer else None,
         decoder=decoder,
+        lock_command=software.lock_command,
     )
     about = card(
         manifest,

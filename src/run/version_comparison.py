@@ -43,6 +43,12 @@ class ComparedFile(Record, frozen=True, kw_only=True):
             return self.runs_here
         return "regressed" in {self.speed_outcome, self.answers_outcome}
 
+    @property
+    def is_inconclusive(self) -> bool:
+        """True if it runs under both versions, and it cannot be told whether it regressed."""
+        outcomes = {self.speed_outcome, self.answers_outcome}
+        return self.status == "ok" and not self.regressed and outcomes != {"ok"}
+
 
 class VersionComparison(Record, frozen=True, kw_only=True):
     """The content of ``versions/<package>-<version>.json``."""

@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING or __package__:  # a part of a package
     from . import exam_files, exam_output, exam_record, machine, predict, summary, terminal, untimed
@@ -29,7 +29,8 @@ if TYPE_CHECKING or __package__:  # a part of a package
     from .exam_checks import MOST_IMAGES
     from .exam_files import ExamError
     from .exam_output import Output, UnusableOutputError
-    from .measure import Sessions
+    from .measure import Measurement, Sessions
+    from .predict_opening import UnusableModelError, description
 else:  # in the folder of a model
     import exam_files
     import exam_output
@@ -42,7 +43,8 @@ else:  # in the folder of a model
     from exam_checks import MOST_IMAGES
     from exam_files import ExamError
     from exam_output import Output, UnusableOutputError
-    from measure import Sessions
+    from measure import Measurement, Sessions
+    from predict_opening import UnusableModelError, description
 
     import predict
 
@@ -61,40 +63,54 @@ def main(argv: Sequence[str] | None = None) -> None:
     written: Path | None = None
     try:
         with _ending_on_signals(), _opened(parser, options.output) as output:
-            lines, problems = _take(options, output)
+            taken = _take(options, output)
             written = output.path
-            _print([*lines, f"written: {written}"])
+            _print([*taken.lines, f"written: {written}"])
+            if isinstance(taken.stop, KeyboardInterrupt):
+                raise taken.stop
     except (ExamError, UnusableOutputError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         result = "no measurement was written" if written is None else f"{written} is written"
         print(f"stopped: {result}", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    if problems:
-        sys.exit(f"error: {'; '.join(problems)}")
+    if taken.problems:
+        sys.exit(f"error: {'; '.join(taken.problems)}")
 
 
-def _take(options: argparse.Namespace, output: Output) -> tuple[list[str], list[str]]:
-    """Take the exam, write the measurement, and return its lines and what does not hold.
+class _Taken(NamedTuple):
+    """An exam whose measurement is written."""
+
+    lines: list[str]  # its summary
+    problems: list[str]  # in the answers, and the failure that ended it
+    stop: untimed.Stop
+
+
+def _take(options: argparse.Namespace, output: Output) -> _Taken:
+    """Take the exam and write the measurement.
+
+    A failure or Ctrl-C after the answers costs the speed and no answer.
 
     Raises:
-        ExamError: the exam or the model is damaged.
+        ExamError: the exam or the model is damaged, or there is no answer.
         UnusableOutputError: the file cannot be written any more. The lines are printed.
     """
     started = time.monotonic()
     exam = exam_files.read(HERE)
-    settings = {} if options.threads is None else {"threads": options.threads}
+    settings = {"threads": options.threads or _threads()}
     if options.answers:
         most = min(options.images or len(exam.labels), len(exam.labels))
         seconds = MOST_SECONDS if options.seconds is None else options.seconds
-        logits, measurement = untimed.answers(HERE, most, seconds, settings, _report)
+        logits, measurement, stop = untimed.answers(HERE, most, seconds, settings, _report)
         exam = exam.first(len(logits))
         answers = Answers.of(exam, logits, measurement.loaded[0]["class_names"])
+        missing = f"{len(logits)} of {most} images are answered"
     else:
         seconds = SECONDS if options.seconds is None else options.seconds
         sessions = Sessions(HERE, len(exam.images), seconds, settings, _report)
         answers = Answers.of(exam, *sessions.answers())
-        measurement = sessions.run()
+        measurement, stop = _timed(sessions)
+        missing = "the speed is not measured"
     record = exam_record.record_of(exam, answers, measurement, time.monotonic() - started)
     lines = list(summary.lines(exam, answers.drift, answers.home, record))
     try:
@@ -102,7 +118,31 @@ def _take(options: argparse.Namespace, output: Output) -> tuple[list[str], list[
     except UnusableOutputError as error:
         _print(lines)
         raise UnusableOutputError(f"--output: {error}") from error
-    return lines, answers.problems
+    failures = [f"{missing}: {stop}"] if isinstance(stop, ExamError) else []
+    return _Taken(lines, [*answers.problems, *failures], stop)
+
+
+def _timed(sessions: Sessions) -> tuple[Measurement, untimed.Stop]:
+    """Return the measurement; one without times if a process fails or is interrupted."""
+    try:
+        return sessions.run(), None
+    except (ExamError, KeyboardInterrupt) as error:
+        return sessions.untimed(), error
+
+
+def _threads() -> int:
+    """Return the threads of the measurement, or of all usable cores if they are fewer.
+
+    Without a number, a runtime takes the cores of the machine, not those of its container.
+
+    Raises:
+        ExamError: the description of the model is damaged.
+    """
+    cores = machine.usable_cores()
+    try:
+        return min(description(HERE)["threads"] or cores, cores)
+    except UnusableModelError as error:
+        raise ExamError(f"{error}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,7 +181,8 @@ def _parser() -> argparse.ArgumentParser:
         "--threads",
         type=predict.chosen_threads,
         metavar="N",
-        help="threads of the runtime, or measured: as many as in the run's measurement",
+        help="threads of the runtime, or measured: as many as in the run's measurement (default: "
+        "as many as that, and at most the usable cores; without a measurement, all of them)",
     )
     return parser
 

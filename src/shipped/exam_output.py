@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -39,7 +40,10 @@ class Output:
         try:
             self.path = _resolved(words)
             _require_free(self.path, bundle.resolve())
-            self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+            # Not by the number of the process: in a container each exam is 1, and a killed one
+            # leaves it.
+            unique = secrets.token_hex(4)
+            self._temporary = self.path.with_name(f".{self.path.name}.{unique}.partial")
             self._file: IO[str] = self._temporary.open("x", encoding="utf-8")
         except (OSError, RuntimeError) as error:  # the latter is a loop of links
             reason = error.strerror if isinstance(error, OSError) else None

@@ -123,6 +123,7 @@ class Sessions:
         self._end = self._started + seconds
         self._round = self._pipeline_round = 0
         self._threads: int | None = None  # of a call
+        self._answered: list[Json] = []  # the start of the process that answered
         self.measurement = Measurement()
         if not files:
             self.measurement.pipeline_reason = "the exam has arrays and no image files"
@@ -143,10 +144,19 @@ class Sessions:
     def answers(self) -> tuple[Array, list[str]]:
         """Return the logits (n, K) of the exam in a new process, and the classes of the model."""
         with self.started() as (first,):
+            self._answered = [first.loaded]
             return all_logits(first.process, self._report), first.loaded["class_names"]
 
+    def untimed(self) -> Measurement:
+        """Return a measurement without times, of the process that answered."""
+        return Measurement(loaded=self._answered)
+
     def run(self) -> Measurement:
-        """Time sessions until the time is up, and measure the memory."""
+        """Time sessions until the time is up, and measure the memory.
+
+        Raises:
+            ExamError: a process fails.
+        """
         with self.started() as (first,):
             self._report("measuring memory")
             self.measurement.peak_rss_bytes = first.process.ask("peak")["bytes"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:  # a part of a package
@@ -47,7 +47,7 @@ def lines(exam: Exam, drift: Drift, home: Changes, record: Json) -> Iterator[str
         f"top-1: {100 * row['accuracy']['top1']:.2f} % here, {100 * answers['top1_home']:.2f} % "
         f"there, {100 * home.delta:+.2f} points [{100 * home.low:+.2f}, {100 * home.high:+.2f}]"
     )
-    yield f"verdict: {_verdict(exam, row)}"
+    yield f"verdict: {_verdict(exam, row, record['problems'])}"
     yield from _figures(record) if row["latency"] else ["speed and memory: not measured"]
     yield _conclusion(exam, drift, home, record)
 
@@ -73,6 +73,11 @@ def visible(text: str) -> str:
 def _conclusion(exam: Exam, drift: Drift, home: Changes, record: Json) -> str:
     if record["problems"]:
         return "result: DOES NOT HOLD here"
+    if home.flips and drift.beyond_rounding:
+        return (
+            f"result: {home.flips} answers flip here; no probability differs by more than "
+            f"{exam.tolerance:g}, as another processor explains"
+        )
     if home.flips:
         return f"result: {home.flips} answers flip here, within what rounding explains"
     if len(exam.labels) < LEAST_SAME:
@@ -93,13 +98,16 @@ def _machine(description: Json, runtime: str) -> str:
     )
 
 
-def _verdict(exam: Exam, row: Json) -> str:
+def _verdict(exam: Exam, row: Json, problems: Sequence[str]) -> str:
     points = 100 * exam.max_drop
     budget = f"at most {points:g} point{'s' * (points != 1)} below the trained network"
     if row["verdict"] is None:
         return "not known, for the answers of the trained network were not packed"
     if row["verdict"] == "same":
         return "same network, by its logits on every image"
+    if row["verdict"] == "fail" and not problems:
+        there = f"{exam.measured_verdict} there on all test images"
+        return f"fail on these images ({budget}); the answers are those of home, {there}"
     needed = row["accuracy"]["images_needed"]
     more = f"; about {needed} images would settle it" if needed else ""
     return f"{row['verdict']} ({budget}{more})"

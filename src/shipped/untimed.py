@@ -5,19 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING or __package__:  # a part of a package
+    from .exam_files import ExamError
     from .measure import Measurement
     from .model_process import Process, logits_of
 else:  # in the folder of a model
+    from exam_files import ExamError
     from measure import Measurement
     from model_process import Process, logits_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
+Stop = ExamError | KeyboardInterrupt | None  # that ended an exam early
+
+
+class Answered(NamedTuple):
+    """The images that were answered."""
+
+    logits: Array  # (n, K)
+    measurement: Measurement  # without times
+    stop: Stop
 
 
 def answers(
@@ -27,8 +38,11 @@ def answers(
     settings: Json,
     report: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
-) -> tuple[Array, Measurement]:
+) -> Answered:
     """Answer the first images of the exam in a new process, one at a time.
+
+    A failure or Ctrl-C after the first image costs no answer before it: an image may have taken
+    minutes.
 
     Args:
         folder: of the model.
@@ -38,22 +52,23 @@ def answers(
         report: gets a line on the progress.
         clock: seconds; replaced in tests.
 
-    Returns:
-        The logits of the images that were answered, (n, K), and a measurement without times.
-
     Raises:
-        ExamError: the model fails.
+        ExamError: the model cannot be loaded, or it fails on the first image.
     """
     end = clock() + seconds
     process = Process(folder)
+    stop: Stop = None
+    rows: list[Array] = []
     try:
         report("loading the model")
         measured = Measurement(loaded=[process.ask("load", settings=settings)])
-        rows: list[Array] = []
         while len(rows) < most and (not rows or clock() < end):
             report(f"answering image {len(rows) + 1} of {most}")
-            answer = process.ask("answer", image=len(rows))
-            rows.append(logits_of(answer))
+            rows.append(logits_of(process.ask("answer", image=len(rows))))
+    except (ExamError, KeyboardInterrupt) as error:
+        if not rows:
+            raise
+        stop = error
     finally:
         process.close()
-    return np.concatenate(rows), measured
+    return Answered(np.concatenate(rows), measured, stop)

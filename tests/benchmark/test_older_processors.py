@@ -225,10 +225,15 @@ def test_the_same_logits_on_few_emulated_images_are_no_answer(
     only(run, "eager")  # which is compared with itself
     taken: list[int] = []
 
-    def answered(worker: WorkerProcess, images_: NDArray[np.float32], answers: Any) -> Logits:
+    def answered(
+        worker: WorkerProcess,
+        images_: NDArray[np.float32],
+        order: NDArray[np.int64],
+        *_: Any,
+    ) -> Logits:
         count = min(len(images_), images - sum(taken))
         taken.append(count)
-        return worker.predict(images_[:count]) if count else np.empty((0, 0), np.float32)
+        return worker.predict(images_[order[:count]]) if count else np.empty((0, 0), np.float32)
 
     monkeypatch.setattr(row_instruction_sets, "_answered_in_time", answered)
     measured = measure(run, Data(), replace(OPTIONS, also_as=["avx2"]), silent)

@@ -68,7 +68,7 @@ def test_a_version_that_is_slower_or_answers_otherwise_is_found(run: Run) -> Non
     assert crash.reason is not None
     assert crash.reason.startswith("the other version: the worker process ended with SIGABRT")
     with pytest.raises(LightshipError, match=r"of 4 files regressed under numpy 0\.1: .*other-"):
-        require_no_regression(comparison)
+        require_no_regression(comparison, strict=False)
     told = [*sentences(comparison)]
     assert told[1].startswith("regressed: other-answers under numpy 0.1: ")
     assert "50 of 50 answers change" in told[1]
@@ -99,6 +99,7 @@ def compared(**changes: Any) -> VersionComparison:
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
+        ({}, None),
         ({"answers_outcome": "inconclusive"}, None),
         ({"answers_outcome": "regressed"}, "1 of 2 files regressed under numpy 0.1: onnx"),
         ({"speed_outcome": "regressed"}, "1 of 2 files regressed under numpy 0.1: onnx"),
@@ -114,11 +115,27 @@ def test_the_exit_code_tells_which_version_is_at_fault(
     changes: dict[str, Any], error: str | None
 ) -> None:
     if error is None:
-        require_no_regression(compared(**changes))
+        require_no_regression(compared(**changes), strict=False)
         return
-    with pytest.raises(LightshipError) as raised:
-        require_no_regression(compared(**changes))
-    assert str(raised.value) == error
+    for strict in (False, True):
+        with pytest.raises(LightshipError) as raised:
+            require_no_regression(compared(**changes), strict=strict)
+        assert str(raised.value) == error
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"answers_outcome": "inconclusive"},
+        {"speed_outcome": "inconclusive"},
+        {"speed_outcome": None},
+    ],
+)
+def test_what_cannot_be_told_fails_if_it_is_asked_to(changes: dict[str, Any]) -> None:
+    require_no_regression(compared(**changes), strict=False)
+    with pytest.raises(LightshipError, match=r"^strict: 1 of 2 files cannot be told .*: onnx; "):
+        require_no_regression(compared(**changes), strict=True)
+    require_no_regression(compared(), strict=True)
 
 
 @pytest.mark.parametrize("words", [["run", "--with"], ["--with", "--help-me"]])

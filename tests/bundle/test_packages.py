@@ -14,8 +14,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from src import formats
-from src.bundle import packages
+from src.bundle import card, packages
+from src.bundle.card import Shipment
 from src.errors import UsageError
+from src.system import environments
 from tests.conftest import ROOT
 
 
@@ -70,6 +72,43 @@ def test_the_lock_has_all_that_the_packages_need_here(planted: Planted) -> None:
         ("pillow", None),
         ("tool-kit", "Apache 2.0"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "locked", "index"),
+    [
+        ("2.15.0", "torch==2.15.0", None),
+        ("2.15.0+cpu", "torch==2.15.0+cpu", "https://download.pytorch.org/whl/cpu"),
+        ("2.15.0+cu126", "torch==2.15.0+cu126", "https://download.pytorch.org/whl/cu126"),
+        ("2.15.0+rocm6.4", "torch==2.15.0+rocm6.4", "https://download.pytorch.org/whl/rocm6.4"),
+        ("2.15.0+xpu", "torch==2.15.0+xpu", "https://download.pytorch.org/whl/xpu"),
+        ("2.15.0+our.cluster", "torch==2.15.0", None),  # whose wheels nobody else can get
+    ],
+)
+def test_the_lock_names_the_build_of_pytorch_and_the_index_that_has_it(
+    monkeypatch: pytest.MonkeyPatch, version: str, locked: str, index: str | None
+) -> None:
+    planted = Planted(PLANTED, torch=(version, ["engine"], {}))
+    monkeypatch.setattr(metadata, "distribution", planted.distribution)
+    software = packages.installed(["torch"], same_minor=False)
+    lines = software.lock().splitlines()
+    requirements = [line for line in lines if not line.startswith("#")]
+    assert requirements == sorted(
+        [locked, "engine==0.9.2", "numpy==2.4.1", "part==2026.4.1", "pillow==11.3", "tool-kit==3"]
+    )
+    assert [str(environments.parse("lock", line)) for line in requirements] == requirements
+    more = "" if index is None else f"--extra-index-url {index} "
+    command = f"pip install --no-deps {more}-r requirements.lock"
+    assert software.lock_command == command
+    noted = f"# A build that PyPI does not have: {command}"
+    assert (noted in lines) == (index is not None)
+    assert packages.build_indexes(requirements) == ([] if index is None else [index])
+    bundling = formats.get("torchscript").bundling
+    assert bundling
+    text = card._versions(Shipment(bundling, lock_command=software.lock_command))
+    assert f"`{command}`" in text
+    assert "torch>=2.15,<3\n" in software.requirements()
+    assert software.versions()["torch"] == "2.15.0"
 
 
 def test_the_ranges_begin_at_the_minor_version_here(planted: Planted) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -60,21 +60,25 @@ def planted(tmp_path: Path) -> tuple[Path, Facts, Arrays]:
     (folder / "exam").mkdir(parents=True)
     taken = planted_exam.exam(folder, IMAGES)
     arrays = {name: getattr(taken, name) for name in ("labels", "answers", "reference")}
-    facts = {one.name: getattr(taken, one.name) for one in fields(taken)}
+    facts = {one.name: getattr(taken, one.name) for one in dataclasses.fields(taken)}
     facts = {name: facts[name] for name in facts.keys() - arrays.keys() - {"folder", "packed"}}
     facts |= {"schema_version": 1, "hashes": {}}
     for name in taken.images:
         (folder / "exam" / name).write_bytes(b"an image")
         facts["hashes"][name] = exam_files.sha256_of(folder / "exam" / name)
     write_exam(folder, facts, arrays)
+    described(folder / "model.onnx", GOLDEN.rules[0], threads=2)
     return folder, facts, arrays
 
 
 class PlantedSessions:
     """Answers as at home, and planted times."""
 
-    def __init__(self, folder: Path, *_: Any) -> None:
+    settings: dict[str, Any]
+
+    def __init__(self, folder: Path, _: int, __: float, settings: Any, *___: Any) -> None:
         self._exam = exam_files.read(folder)
+        PlantedSessions.settings = settings
 
     def answers(self) -> tuple[Any, list[str]]:
         return self._exam.answers, self._exam.class_names
@@ -134,6 +138,21 @@ def test_a_print_that_fails_costs_no_measurement(
     assert sorted(os.listdir(tmp_path)) == ["bundle", "measurement.json"]  # noqa: PTH208
     (line,) = capsys.readouterr().err.splitlines()
     assert ("measurement.json is written" in line) == (code is not None)
+
+
+def test_a_file_that_a_killed_exam_has_left_blocks_no_other_exam(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # as in each container
+    killed = exam_output.Output(str(bundle), bundle)  # which never ends
+    left = [*bundle.glob(".measurement.json.*")]
+    assert len(left) == 1
+    exam.main(["--output", str(bundle)])
+    assert run_exam.read(bundle / "measurement.json").holds
+    assert [*bundle.glob(".measurement.json.*")] == left
+    with killed:
+        pass
+    assert not [*bundle.glob(".measurement.json.*")]
 
 
 def test_an_earlier_measurement_is_replaced(bundle: Path) -> None:
@@ -340,6 +359,55 @@ def test_more_threads_than_cores_are_refused(
     exam.main(["--threads", "3", "--output", str(bundle)])
 
 
+@pytest.mark.parametrize(
+    ("measured", "cores", "words", "threads"),
+    [
+        (2, 8, [], 2),
+        (8, 3, [], 3),  # the quota of a container
+        (None, 3, [], 3),
+        (2, 8, ["--threads", "5"], 5),
+        (3, 8, ["--threads", "measured"], 3),
+    ],
+)
+def test_an_exam_names_its_threads_to_the_runtime(
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    measured: int | None,
+    cores: int,
+    words: list[str],
+    threads: int,
+) -> None:
+    described(bundle / "model.onnx", GOLDEN.rules[0], threads=measured)
+    monkeypatch.setattr(machine, "usable_cores", lambda: cores)
+    monkeypatch.setattr(predict, "HERE", bundle)
+    exam.main([*words, "--output", str(bundle)])
+    assert PlantedSessions.settings == {"threads": threads}
+
+
+def test_an_exam_of_answers_names_its_threads_to_the_runtime(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described(bundle / "model.onnx", GOLDEN.rules[0], threads=8)
+    monkeypatch.setattr(machine, "usable_cores", lambda: 3)
+    loaded: list[Any] = []
+
+    class Loading(Slow):
+        def ask(self, name: str, **request: Any) -> dict[str, Any]:
+            loaded.append(request)
+            raise ExamError("no more is asked")
+
+    monkeypatch.setattr(untimed, "Process", Loading)
+    with pytest.raises(SystemExit):
+        exam.main(["--answers", "--output", str(bundle)])
+    assert loaded == [{"settings": {"threads": 3}}]
+
+
+def test_an_exam_beside_a_damaged_description_is_one_line(bundle: Path) -> None:
+    (bundle / "model.json").write_text("{")
+    with pytest.raises(SystemExit, match=r"^error: model\.json: .*; unpack the zip file again$"):
+        exam.main(["--output", str(bundle)])
+
+
 EXPECTED = {"image": "x.png", "class": "a", "probabilities": [0.5, 0.5], "tolerance": 0.01}
 
 
@@ -461,9 +529,136 @@ def test_an_exam_of_answers_ends_at_its_limit_with_those_that_it_has(
 ) -> None:
     monkeypatch.setattr(untimed, "Process", Slow)
     clock = lambda: Slow.now  # noqa: E731
-    logits, measured = untimed.answers(tmp_path, most, seconds, {}, lambda _: None, clock)
-    assert logits[:, 0].tolist() == list(range(images))
-    assert not measured.merged
+    answered = untimed.answers(tmp_path, most, seconds, {}, lambda _: None, clock)
+    assert answered.logits[:, 0].tolist() == list(range(images))
+    assert not answered.measurement.merged
+    assert answered.stop is None
+
+
+class Answering:
+    """A process that answers as at home, and fails at one request."""
+
+    exam: exam_files.Exam
+    fails: tuple[str, int]  # request, and its number
+    failure: BaseException = ExamError("the process that ran the model ended: exit code -9")
+
+    def __init__(self, folder: Path) -> None:
+        self._asked: dict[str, int] = {}
+
+    def ask(self, name: str, **request: Any) -> dict[str, Any]:
+        number = self._asked[name] = self._asked.get(name, 0) + 1
+        if (name, number) == self.fails:
+            raise self.failure
+        if name == "load":
+            loaded = planted_exam.measurement().loaded[0]
+            return {**loaded, "class_names": self.exam.class_names}
+        if name in {"batch", "answer"}:
+            logits = self.exam.answers.astype("<f4")
+            if name == "answer":
+                logits = logits[request["image"]][None]
+            return {
+                "logits": base64.b64encode(logits.tobytes()).decode(),
+                "shape": logits.shape,
+                "left": 0,
+            }
+        times = {"seconds": [0.001], "elapsed_seconds": 0.001, "cpu_seconds": 0.001}
+        return {
+            "bytes": 1,
+            "warm": True,
+            "settled": True,
+            **times,
+            "request_cpu_seconds": 0.0,
+        }
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def answering(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> type[Answering]:
+    monkeypatch.setattr(exam, "Sessions", Sessions)
+    for module in (measure, untimed):
+        monkeypatch.setattr(module, "Process", Answering)
+    monkeypatch.setattr(Answering, "exam", exam_files.read(bundle), raising=False)
+    return Answering
+
+
+@pytest.mark.parametrize("request_", ["peak", "warm_up", "time"])
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_an_exam_whose_timing_fails_keeps_its_answers(
+    answering: type[Answering],
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request_: str,
+    *,
+    is_interrupted: bool,
+) -> None:
+    monkeypatch.setattr(answering, "fails", (request_, 1), raising=False)
+    if is_interrupted:
+        monkeypatch.setattr(answering, "failure", KeyboardInterrupt())
+    path = bundle / "measurement.json"
+    with pytest.raises(SystemExit) as ended:
+        exam.main(["--output", str(path)])
+    record = run_exam.read(path)
+    assert record.holds
+    assert record.answers.images == IMAGES
+    assert record.row.verdict == "same"
+    assert record.cell is record.pipeline is record.same_file_twice is None
+    told = capsys.readouterr()
+    assert "speed and memory: not measured" in told.out
+    assert "result: holds here" in told.out
+    if is_interrupted:
+        assert ended.value.code == 130
+        assert told.err.splitlines()[-1] == f"stopped: {path} is written"
+    else:
+        assert ended.value.code == (
+            "error: the speed is not measured: the process that ran the model ended: exit code -9"
+        )
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_an_exam_of_answers_that_fails_keeps_those_that_it_has(
+    answering: type[Answering],
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    is_interrupted: bool,
+) -> None:
+    monkeypatch.setattr(answering, "fails", ("answer", 4), raising=False)
+    if is_interrupted:
+        monkeypatch.setattr(answering, "failure", KeyboardInterrupt())
+    path = bundle / "measurement.json"
+    with pytest.raises(SystemExit) as ended:
+        exam.main(["--answers", "--output", str(path)])
+    record = run_exam.read(path)
+    assert (record.answers.images, record.holds) == (3, True)
+    told = capsys.readouterr()
+    assert f", 3 of {IMAGES} images of " in told.out
+    if is_interrupted:
+        assert ended.value.code == 130
+        assert told.err.splitlines()[-1] == f"stopped: {path} is written"
+    else:
+        assert str(ended.value.code).startswith(f"error: 3 of {IMAGES} images are answered: ")
+
+
+@pytest.mark.parametrize("fails", [("load", 1), ("answer", 1)])
+@pytest.mark.parametrize("failure", [ExamError("no such kernel"), KeyboardInterrupt()])
+def test_an_exam_without_any_answer_writes_nothing(
+    answering: type[Answering],
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: tuple[str, int],
+    failure: BaseException,
+) -> None:
+    monkeypatch.setattr(answering, "fails", fails, raising=False)
+    monkeypatch.setattr(answering, "failure", failure)
+    with pytest.raises(SystemExit) as ended:
+        exam.main(["--answers", "--output", str(bundle)])
+    is_interrupted = isinstance(failure, KeyboardInterrupt)
+    assert ended.value.code == (130 if is_interrupted else "error: no such kernel")
+    assert not [*bundle.glob("*measurement*")]
 
 
 def test_a_part_of_an_exam_is_another_set_of_images(
@@ -495,6 +690,63 @@ def test_few_images_are_no_proof_of_the_same_network(
 
 
 @pytest.mark.parametrize(
+    ("measured", "change", "is_problem"),
+    [
+        ("pass", None, False),
+        ("same", None, False),
+        ("fail", None, True),
+        ("inconclusive", None, True),
+        (None, None, True),
+        ("pass", "flip", True),
+        ("pass", "rounding", True),
+    ],
+)
+def test_a_few_images_that_fail_by_chance_are_no_problem_of_answers_as_at_home(
+    tmp_path: Path, measured: str | None, change: str | None, *, is_problem: bool
+) -> None:
+    sound = planted_exam.exam(tmp_path, 64, precision="int8", measured_verdict=measured)
+    lost = sound.answers.copy()
+    lost[10:14] = np.roll(lost[10:14], 1, axis=1)  # 4 lost and 0 gained: worse than the budget
+    taken = dataclasses.replace(sound, answers=lost)
+    here = lost.copy()
+    if change == "flip":
+        here[20, :2] = here[20].max() + np.array([1e-6, 2e-6])  # a near-tie within the tolerance
+        taken = dataclasses.replace(taken, tolerance=1.0)
+    elif change == "rounding":
+        here += np.linspace(0, 1e-3, here.shape[1], dtype=np.float32)
+    answers = Answers.of(taken, here, taken.class_names)
+    assert answers.verdict == "fail"
+    assert bool(answers.problems) == is_problem
+    untimed_exam = Measurement(loaded=[{"threads": 2, "embedded": False, "takes_pixels": False}])
+    record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
+    lines = list(summary.lines(taken, answers.drift, answers.home, record))
+    assert lines[-1].startswith("result: DOES NOT HOLD" if is_problem else "result: holds here")
+    (verdict,) = [line for line in lines if line.startswith("verdict: fail")]
+    assert ("the answers are those of home" in verdict) != is_problem
+
+
+@pytest.mark.parametrize("is_beyond", [False, True])
+def test_flips_are_not_called_rounding_where_logits_differ_by_more(
+    tmp_path: Path, *, is_beyond: bool
+) -> None:
+    taken = planted_exam.exam(tmp_path, 64, precision="int8", tolerance=0.05)
+    top = taken.answers[20].max()
+    taken.answers[20, :2] = top + np.array([2e-6, 1e-6])  # a near-tie
+    here = taken.answers.copy()
+    here[20, 1] = top + (0.05 if is_beyond else 3e-6)
+    answers = Answers.of(taken, here, taken.class_names)
+    assert (answers.problems, answers.home.flips) == ([], 1)
+    assert bool(answers.drift.beyond_rounding) == is_beyond
+    untimed_exam = Measurement(loaded=[{"threads": 2, "embedded": False, "takes_pixels": False}])
+    record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
+    lines = list(summary.lines(taken, answers.drift, answers.home, record))
+    assert any("beyond float32 rounding" in line for line in lines) == is_beyond
+    assert lines[-1].startswith("result: 1 answers flip here")
+    assert ("within what rounding explains" in lines[-1]) != is_beyond
+    assert ("by more than 0.05, as another processor explains" in lines[-1]) == is_beyond
+
+
+@pytest.mark.parametrize(
     ("words", "told"),
     [
         (["--images", "3"], "--images: expected it with --answers"),
@@ -516,3 +768,10 @@ def test_the_card_of_a_signed_bundle_writes_the_measurement_elsewhere() -> None:
     assert bundling is not None
     assert "--exam --output .." in card._exam(Shipment(bundling, key_sha256="0" * 64))
     assert "--output" not in card._exam(Shipment(bundling))
+
+
+def test_the_card_of_a_signed_bundle_tells_how_to_import_its_program() -> None:
+    bundling = formats.get("onnx_fp32").bundling
+    assert bundling is not None
+    assert "`python -B`" in card._imported(Shipment(bundling, key_sha256="0" * 64))
+    assert not card._imported(Shipment(bundling))

@@ -116,7 +116,7 @@ def test_the_http_service_predicts_as_the_evaluation(
 ) -> None:
     for package in ("fastapi", "uvicorn", "prometheus_client"):
         pytest.importorskip(package)
-    bundle = bundled(run, tmp_path / "model.zip", "format=onnx_fp32")
+    bundle = bundled(run, tmp_path / "model.zip", "format=onnx_fp32", "exam=512")
     expected = evaluation("onnx_fp32")
     bodies = [path.read_bytes() for path in expected.paths]
     with service(bundle) as address, ThreadPoolExecutor(len(bodies)) as pool:
@@ -134,6 +134,9 @@ def test_the_http_service_predicts_as_the_evaluation(
             refused.value.close()
         for content in damaged_images.READABLE:
             assert ask(f"{address}/classify", content())["top"], content.__name__
+        taken = lines([sys.executable, EXAMPLES / "http_service" / "exam.py", address, bundle])
+        assert taken[-1] == "result: holds in the service"
+        assert f"answers: 0 of {len(bodies)} flip against those of where it was packed" in taken[1]
     for answer, name, probabilities in zip(
         answers, expected.classes, expected.probabilities, strict=True
     ):

@@ -301,6 +301,22 @@ def test_more_requests_than_can_be_in_hand_are_told_to_come_later(port: int) -> 
     assert classify(port)[0] == 200
 
 
+def test_images_that_are_large_when_prepared_are_told_to_come_later() -> None:
+    """The planted model makes 24 bytes of an image."""
+    limits = ("most_prepared=100", "most_in_hand=20", "window=0.5", "largest_batch=16")
+    with started(*limits) as (port, _), ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: classify(port), range(10)))
+        statuses = sorted(status for status, _, _ in answers)
+        assert statuses == [200] * 4 + [429] * 6
+        assert {headers["retry-after"] for status, headers, _ in answers if status == 429} == {"1"}
+        assert classify(port)[0] == 200  # there is room again
+
+
+def test_an_image_alone_is_never_too_large_when_prepared() -> None:
+    with started("most_prepared=1") as (port, _):
+        assert [classify(port)[0] for _ in range(2)] == [200, 200]
+
+
 def test_live_and_ready_are_told_apart(port: int) -> None:
     assert get(port, "/health")[0] == 200
     assert json.loads(get(port, "/ready")[2]) == {"ready": True}
@@ -367,7 +383,7 @@ def test_measured_settings_are_read_from_the_bundle(
     monkeypatch.syspath_prepend(ROOT / "examples" / "http_service")
     settings: Any = importlib.import_module("settings").Settings
     cores = 4
-    assert settings.of(tmp_path, cores) == settings()
+    assert settings.of(tmp_path, cores) == settings(threads=cores)
     measured = {"threads": 8, "streams": streams, "window_s": 0.004, "largest_batch": 8}
     (tmp_path / "serving.json").write_text(
         json.dumps({**measured, "rate": rate, "p99_limit_s": limit})
@@ -391,18 +407,25 @@ def test_measured_threads_are_kept_where_there_are_more_cores(
     assert [(one.streams, one.threads) for one in found] == [(1, 1), (2, 1), (2, 2), (2, 3), (2, 3)]
 
 
+@pytest.mark.parametrize(("is_measured", "streams", "threads"), [(True, 2, 3), (False, 1, 6)])
 def test_the_service_counts_the_cores_of_its_container(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_measured: bool,
+    streams: int,
+    threads: int,
 ) -> None:
     """The quota of the container bounds the threads, whatever the machine has."""
     for folder in (ROOT / "src" / "shipped", ROOT / "examples" / "http_service"):
         monkeypatch.syspath_prepend(folder)
     measured = {"threads": 8, "streams": 2, "window_s": 0.004, "largest_batch": 8}
-    (tmp_path / "serving.json").write_text(
-        json.dumps({**measured, "rate": 310.0, "p99_limit_s": 0.02})
-    )
+    if is_measured:
+        content = {**measured, "rate": 310.0, "p99_limit_s": 0.02}
+        (tmp_path / "serving.json").write_text(json.dumps(content))
     monkeypatch.setenv("BUNDLE", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["service.py"])
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)  # restores it
     before = dict(sys.modules)
     try:
         for name in ("service", "machine", "predict"):
@@ -421,7 +444,40 @@ def test_the_service_counts_the_cores_of_its_container(
                 del sys.modules[name]
         sys.modules.update(before)
     (settings,) = served
-    assert (settings.streams, settings.threads) == (2, 3)
+    assert (settings.streams, settings.threads) == (streams, threads)
+
+
+def service_with(bundle: Path | None, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the service as far as its options; None leaves the variable out."""
+    left_out = {"BUNDLE", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH"}
+    variables = {name: text for name, text in os.environ.items() if name not in left_out}
+    return subprocess.run(
+        [sys.executable, ROOT / "examples" / "http_service" / "service.py", "--help"],
+        env=variables | ({} if bundle is None else {"BUNDLE": str(bundle)}),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", [None, "misspelt"])
+def test_a_bundle_that_is_not_there_is_one_line(tmp_path: Path, name: str | None) -> None:
+    ended = service_with(None if name is None else tmp_path / name, tmp_path)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: BUNDLE: expected the folder of an unpacked bundle, found ")
+    assert (name or "model") in line
+
+
+def test_the_service_adds_no_file_to_a_bundle(tmp_path: Path) -> None:
+    """A signature covers all files of the folder."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(ROOT / "src" / "shipped", bundle, ignore=shutil.ignore_patterns("__pycache__"))
+    before = sorted(bundle.rglob("*"))
+    ended = service_with(bundle, tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(bundle.rglob("*")) == before
 
 
 PLANTED_PROGRAM = """

@@ -213,6 +213,11 @@ def test_an_environment_is_made_once_and_without_pytorch(
     assert len(commands) == 2
     (bundle / script.LOCK).write_text("numpy==2.3.5\n")
     assert script.environment_of(bundle, folder, "onnx_int8") != first
+    assert "--extra-index-url" not in commands[-1]
+    (bundle / script.LOCK).write_text("torch==2.15.0+cpu\n# a remark\n")
+    script.environment_of(bundle, folder, "onnx_int8")
+    index = commands[-1].index("--extra-index-url")
+    assert commands[-1][index + 1] == "https://download.pytorch.org/whl/cpu"
     with_torch = subprocess.CompletedProcess([], 0, "", "")
     monkeypatch.setattr(script, "_ended", lambda *_: with_torch)
     with pytest.raises(LightshipError, match="its environment has PyTorch"):

@@ -98,7 +98,7 @@ def bundle(tmp_path: Path) -> Path:
     (folder / "exam" / "exam.json").write_text("{}")
     (folder / "untimed.py").write_text("")
     (folder / "predict.py").write_text(PREDICT)
-    (folder / "requirements.lock").write_text("numpy==2.4.6\n# a remark\npillow==13.0.0\n")
+    (folder / "requirements.lock").write_text("numpy==2.4.6\n# a remark\npillow==13.0.0+cpu\n")
     return folder
 
 

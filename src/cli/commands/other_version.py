@@ -3,7 +3,8 @@
 python -m src.benchmark lightning_logs/convnext_t/version_0 --with onnxruntime==1.30.0
 
 Both versions score the test images and are timed in turn, in one session. The exit code is 1 if a
-file is slower by more than max_slowdown, loses more than max_accuracy_drop, or no longer runs.
+file is slower by more than max_slowdown, loses more than max_accuracy_drop, or no longer runs; with
+strict=true also if that cannot be told.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def main() -> None:
 
     Raises:
         UsageError: the command line is wrong, or the version cannot be installed.
-        LightshipError: a file regressed.
+        LightshipError: a file regressed, or with ``strict`` it cannot be told.
     """
     from src.benchmark.other_version import VersionOptions, compare_versions
     from src.cli import run_splits
@@ -45,7 +46,7 @@ def main() -> None:
     for sentence in sentences(comparison):
         console.print(sentence, soft_wrap=True, markup=False)
     console.print(f"Figures: {run.versions}", soft_wrap=True, markup=False)
-    require_no_regression(comparison)
+    require_no_regression(comparison, strict=options.strict)
 
 
 def _require_version(argv: list[str]) -> None:
@@ -64,8 +65,12 @@ def _require_version(argv: list[str]) -> None:
         )
 
 
-def require_no_regression(comparison: VersionComparison) -> None:
+def require_no_regression(comparison: VersionComparison, *, strict: bool) -> None:
     """Raise an error if a file regressed under the other version, or could not be compared.
+
+    Args:
+        comparison: of all files.
+        strict: refuse an inconclusive comparison too.
 
     Raises:
         LightshipError: it is slower or answers otherwise beyond what is allowed, or does not run.
@@ -81,4 +86,11 @@ def require_no_regression(comparison: VersionComparison) -> None:
         raise LightshipError(
             f"{len(unknown)} of {len(comparison.files)} files do not run under the installed "
             f"{comparison.package} {comparison.here}, so nothing is known: {', '.join(unknown)}"
+        )
+    undecided = [file.format for file in comparison.files if file.is_inconclusive]
+    if strict and undecided:
+        raise LightshipError(
+            f"strict: {len(undecided)} of {len(comparison.files)} files cannot be told to keep the "
+            f"limits under {comparison.package} {comparison.there}: {', '.join(undecided)}; "
+            "measure longer (max_seconds), or with more test images"
         )
