@@ -6,8 +6,9 @@ scripts/compare_runtimes.py [--models resnet34 ...] [--root FOLDER] [--seconds 2
 
 The four networks at 224 pixels, batch 1, all cores, trained on the digits so that accuracy is
 real. All files of a network are timed in one run, taken in turn; speed-ups are over plain ONNX
-Runtime in fp32, with 95 % intervals. A quick start is a format like any other, in
-scripts/quick_starts/; one whose package is not installed is skipped with that reason.
+Runtime in fp32, with 95 % intervals. An aim is held against the speed-up itself, not against an
+end of its interval. A quick start is a format like any other, in scripts/quick_starts/; one whose
+package is not installed is skipped with that reason.
 
 With --instruction-set, newer instruction sets are hidden from all processes, so that files are
 made, chosen and timed with the kernels for an older processor. Caches, clock and memory stay those

@@ -112,11 +112,13 @@ class TwinAccount(Record, frozen=True, kw_only=True):
     distilled: Validated | None = null()  # in float, before fake quantization
     twin: Validated | None = null()  # under fake quantization
     in_float: Validated | None = null()  # the float graph with the same weights
-    calibrated: Validated | None = null()  # the calibrated int8 file of the teacher
+    calibrated: Validated | None = null()  # the plain int8 file of the teacher
     epochs: list[Epoch] = empty_list()
     missed: MissedBudget | None = null()  # null if the budget is kept on the validation images
-    int8_speedup: Positive | None = null()  # of its int8 file over that of the teacher
+    int8_speedup: Positive | None = null()  # of its int8 file over the teacher's plain one
     fp32_speedup: Positive | None = null()  # of its float graph over that of the teacher
+    # Of its int8 file over the onnx_int8 that the run had exported; null without one.
+    exported_speedup: Positive | None = null()
 
     def __post_init__(self) -> None:
         if self.chosen is not None and self.chosen >= len(self.tried):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from src.errors import UsageError
 from src.run import reading, twin
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.twin import Cost, TrainingCost, Twin
 from src.system import atomic_files
+from src.system.folder_lock import FolderLock
 
 _TRAINING = re.compile(r"(distillation|quantization)-[0-9a-f]{8}")
 
@@ -37,6 +40,24 @@ class TwinFiles:
     def unfinished_graph(self) -> Path:
         """The graph of a twin that is being made, until it takes the place of the earlier one."""
         return self.run.own("twin", "unfinished.onnx")
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from making the twin within the block.
+
+        Raises:
+            UsageError: one makes it already.
+        """
+        self.run.twin.mkdir(exist_ok=True)
+        with FolderLock() as lock:
+            if not lock.try_take(self.run.twin):
+                raise UsageError(
+                    "RUN",
+                    expected="a run whose int8 twin no other process makes",
+                    found=f"{self.run.folder}, whose twin is being made",
+                    remedy="wait until that has ended, or stop it; then run the command again",
+                )
+            yield
 
     def read(self) -> Twin | None:
         """Return the account of the twin; None if there is none.

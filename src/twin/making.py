@@ -87,8 +87,7 @@ class Making:
     @functools.cached_property
     def validation(self) -> Validation:
         """The validation split with the teacher's answers."""
-        is_cuda = self.accelerator != "cpu" and torch.cuda.is_available()
-        return Validation(self.network, self.data, torch.device("cuda" if is_cuda else "cpu"))
+        return Validation(self.network, self.data, torch.device(self.accelerator))
 
     @functools.cached_property
     def survey(self) -> Survey:
@@ -120,9 +119,13 @@ class Making:
         return dataclasses.replace(self, processor=record.processor)
 
     @property
-    def accelerator(self) -> Literal["auto", "cpu"]:
-        """The device of its training: the CPU if the run used it, else the fastest one."""
-        return "cpu" if self._trainer.get("accelerator") == "cpu" else "auto"
+    def accelerator(self) -> Literal["cuda", "cpu"]:
+        """The device of its training: CUDA if there is a GPU and the run was not kept to the CPU.
+
+        "auto" may be MPS, which has no float64: :class:`GraphNetwork` rounds biases in it.
+        """
+        is_cpu = self._trainer.get("accelerator") == "cpu"
+        return "cuda" if not is_cpu and torch.cuda.is_available() else "cpu"
 
     @property
     def seed(self) -> int:

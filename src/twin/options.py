@@ -28,7 +28,7 @@ class TwinOptions:
         probe_steps: steps of distillation with which a set of parts shows whether it can be learnt;
             0 takes the fastest set.
         max_accuracy_drop: top-1 that the twin may give up, a share of 1; and the share of answers
-            that a calibrated int8 file of the trained network may change for no twin to be needed.
+            that the plain int8 file of the trained network may change for no twin to be needed.
         seed: of the trainings; by default that of the run's training.
         again: make the twin again that the run has.
     """

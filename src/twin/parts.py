@@ -22,7 +22,7 @@ class Parts:
         tried: the first one replaces nothing.
         chosen: index in ``tried``; None if there is nothing to train.
         reason: why there is nothing to train.
-        calibrated: the calibrated int8 file of the trained network on the validation images; None
+        calibrated: the plain int8 file of the trained network on the validation images; None
             if it cannot be trained.
     """
 
@@ -34,7 +34,7 @@ class Parts:
 
 def chosen(making: Making) -> Parts:
     """Survey the network, and choose the parts."""
-    making.report("validating the calibrated int8 file")
+    making.report("validating the plain int8 file")
     unchanged = Surveyed((), 1.0, 1.0)
     try:
         with making.quantized(making.network) as quantization:
@@ -91,13 +91,13 @@ def _needs_none(making: Making, tried: Sequence[TriedPlan], calibrated: Validate
         return None
     fastest = max(tried, key=lambda plan: plan.speedup)
     if fastest.speedup <= LEAST_GAIN:
-        why = "no replacement makes the int8 file faster by a twentieth"
+        why = "no replacement makes the plain int8 file faster by a twentieth"
         if making.survey.left_out:
             reasons = (f"{name}: {reason}" for name, reason in making.survey.left_out.items())
             why += f" (left out: {'; '.join(reasons)})"
     else:
         why = f"no replacement that gains speed can be learnt ({_outcome(fastest)})"
-    return f"{why}, and the calibrated int8 file changes {changed:.1%} of the validation answers"
+    return f"{why}, and the plain int8 file changes {changed:.1%} of the validation answers"
 
 
 def _outcome(plan: TriedPlan) -> str:

@@ -10,7 +10,7 @@ from src.errors import LightshipError
 from src.run.twin import Phase, Twin, Validated
 from src.run.twin_files import TwinFiles
 from src.system import atomic_files
-from src.twin import speed, training
+from src.twin import checkpoints, speed, training
 from src.twin.account import Account
 from src.twin.curve import missed_budget
 from src.twin.graph_network import GraphNetwork, UnknownOperatorError
@@ -53,14 +53,21 @@ def train(making: Making, account: Account) -> None:
         in_float=making.validation.of(_float_graph(files)),
         graph_sha256=atomic_files.sha256(files.unfinished_graph),
         ranges=ranges,
+        # An earlier command may have been stopped after its judgement; this one judges anew.
+        reason=None,
+        missed=None,
     )
     gained = speed.measured(making, files.unfinished_graph, ranges)
-    account.note(int8_speedup=gained.int8, fp32_speedup=gained.fp32)
+    account.note(
+        int8_speedup=gained.int8,
+        fp32_speedup=gained.fp32,
+        exported_speedup=gained.exported_int8,
+    )
     _judge(making, account)
 
 
 def _undo_lost(making: Making, account: Account) -> None:
-    """Undo finished trainings whose checkpoints are gone, so that they are trained again.
+    """Undo trainings whose checkpoints are gone or damaged, so that they are trained again.
 
     The graph under fake quantization is that of the distilled network. So if the distillation is
     lost, both begin anew, in other folders.
@@ -68,8 +75,12 @@ def _undo_lost(making: Making, account: Account) -> None:
     record = account.record
 
     def is_lost(phase: Phase, done: Validated | None) -> bool:
-        checkpoints = training.checkpoints_of(making.run, making.folder(phase, record))
-        return done is not None and training.saved_in(checkpoints) is None
+        folder = checkpoints.folder_of(making.run, making.folder(phase, record))
+        damaged = checkpoints.remove_damaged(folder)
+        for line in damaged:
+            print(line)  # stays on a terminal, unlike a report
+        is_begun = done is not None or bool(damaged)
+        return is_begun and checkpoints.best_in(folder) is None
 
     if is_lost("distillation", record.distilled):
         making.report("the checkpoints of the distillation are gone: both trainings begin anew")
@@ -152,7 +163,7 @@ def _judge(making: Making, account: Account) -> None:
         return
     account.note(
         graph_sha256=None,
-        reason=f"after its training it is {speedup:.2f} times as fast as the network's int8 file, "
-        f"and gives the trained network's class for {twin.agreement:.1%} of the validation images, "
-        f"the calibrated int8 file for {calibrated.agreement:.1%}",
+        reason=f"after its training it is {speedup:.2f} times as fast as the network's plain int8 "
+        f"file, and gives the trained network's class for {twin.agreement:.1%} of the validation "
+        f"images, the plain int8 file for {calibrated.agreement:.1%}",
     )

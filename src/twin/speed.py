@@ -14,7 +14,7 @@ from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.twin import ends
 from src.run.twin import Ranges
 from src.system import machine
-from src.twin import survey
+from src.twin import exported, survey
 from src.twin.making import Making
 
 if TYPE_CHECKING:
@@ -23,10 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Speedups:
-    """Times as fast as the network's own file, by the median of turns in this process."""
+    """Times as fast as another file, by the median of turns in this process.
+
+    Args:
+        int8: over the plain int8 file of the network.
+        fp32: over the fp32 file of the network.
+        exported_int8: over the int8 file that the run has exported; None without one.
+    """
 
     int8: float
     fp32: float
+    exported_int8: float | None = None
 
 
 def measured(making: Making, graph: Path, ranges: Ranges) -> Speedups:
@@ -56,6 +63,9 @@ def measured(making: Making, graph: Path, ranges: Ranges) -> Speedups:
         return Speedups(
             int8=speedup_in_turn(int8[0], int8[1], image),
             fp32=speedup_in_turn(fp32[0], fp32[1], image),
+            exported_int8=exported.speedup_over(
+                making.run, making.checkpoint.sha256, int8[0], image, making.report
+            ),
         )
 
 

@@ -36,12 +36,18 @@ def make_twin(run: Run, options: TwinOptions, command: str, report: Report) -> T
         The record, as it was written to ``twin/twin.json``.
 
     Raises:
-        UsageError: the run cannot be read.
+        UsageError: the run cannot be read, or another process makes its twin.
         LightshipError: the training diverged.
     """
     checkpoint = Checkpoint.read(run.require(run.exported_checkpoint, "train it again"))
-    making = Making(run, checkpoint, options, report)
     files = TwinFiles(run)
+    with files.held():
+        return _made(Making(run, checkpoint, options, report), files, command)
+
+
+def _made(making: Making, files: TwinFiles, command: str) -> Twin:
+    """Make the twin while no other process does."""
+    options = making.options
     finished, begun = earlier(files, again=options.again)
     number = max((each.making for each in (finished, begun) if each is not None), default=-1) + 1
     if begun is not None and (options.again or begun.key != making.key):

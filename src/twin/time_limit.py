@@ -36,6 +36,13 @@ class TimeLimit(Callback):
             return 0.0
         return min(1.0, self.spent / self.seconds) if self.seconds > 0 else 1.0
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"spent": self.spent}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the time up to a checkpoint over, which a killed command noted nowhere else."""
+        self._spent = max(self._spent, float(state_dict["spent"]))
+
     def start(self) -> None:
         """Begin to count."""
         self._started = time.monotonic()

@@ -15,6 +15,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
+from src.callbacks.atomic_checkpoints import with_atomic_checkpoint_io
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.callbacks.progress import EpochLines
 from src.callbacks.save_on_signal import StopOnSignal
@@ -22,6 +23,7 @@ from src.data.dataset_module import DatasetModule
 from src.errors import LightshipError
 from src.run.folder import Run
 from src.run.twin import Epoch, Phase, Validated
+from src.twin import checkpoints
 from src.twin.distillation import Distillation
 from src.twin.time_limit import TimeLimit
 from src.twin.validation import Validation
@@ -92,27 +94,16 @@ class Training:
     epochs: int
     lr: float
     limit: TimeLimit
-    accelerator: str = "auto"
+    accelerator: str
 
     @property
     def checkpoints(self) -> Path:
         """The folder of the training's checkpoints."""
-        return checkpoints_of(self.run, self.folder)
-
-
-def checkpoints_of(run: Run, folder: str) -> Path:
-    """Return the folder of the checkpoints of a training, by the name of the training's folder."""
-    return run.own("twin", folder, "checkpoints")
-
-
-def saved_in(checkpoints: Path) -> Path | None:
-    """Return the best checkpoint of a training; None if there is none."""
-    files = [checkpoints / name for name in ("best.ckpt", "last.ckpt")]
-    return next((file for file in files if file.is_file()), None)
+        return checkpoints.folder_of(self.run, self.folder)
 
 
 def fit(training: Training, student: nn.Module) -> list[Epoch]:
-    """Train a student in place, from the last checkpoint of the same folder if there is one.
+    """Train a student in place, from the last checkpoint in the same folder if there is one.
 
     Returns:
         The curve. The weights are those of the last step: see :func:`best_of`.
@@ -121,12 +112,12 @@ def fit(training: Training, student: nn.Module) -> list[Epoch]:
         LightshipError: the loss is not finite.
     """
     curve = Curve(training.phase)
-    resumed = training.checkpoints / "last.ckpt"
+    resumed = checkpoints.last_in(training.checkpoints)
     training.limit.start()
     _trainer(training, curve).fit(
         _module(training, student.train()),  # Lightning trains each module in the mode that it has
         datamodule=training.data,
-        ckpt_path=str(resumed) if resumed.is_file() else None,
+        ckpt_path=None if resumed is None else str(resumed),
         weights_only=True,
     )
     training.teacher.cpu()
@@ -147,7 +138,7 @@ def best_of(training: Training, student: nn.Module, begun: Mapping[str, Tensor])
     """
     student.load_state_dict(dict(begun))
     untrained = training.validation.of(student.eval())
-    saved = saved_in(training.checkpoints)
+    saved = checkpoints.best_in(training.checkpoints)
     if saved is None:
         return untrained
     content = torch.load(saved, map_location="cpu", weights_only=True)
@@ -185,7 +176,7 @@ def _trainer(training: Training, curve: Curve) -> Trainer:
         accelerator=training.accelerator,
         devices=1,
         # One process, also within a job of several: their variables describe the run's training.
-        plugins=[LightningEnvironment()],
+        plugins=with_atomic_checkpoint_io([LightningEnvironment()]),
         logger=TensorBoardLogger(folder, name="twin", version=training.folder),
         callbacks=[EpochLines(), curve, training.limit, best, last, StopOnSignal(last)],
         enable_model_summary=False,

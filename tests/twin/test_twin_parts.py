@@ -32,7 +32,7 @@ class Making:
 
     Args:
         tried: what the survey gives after the unchanged network.
-        calibrated: agreement of the calibrated int8 file.
+        calibrated: agreement of the plain int8 file.
         unknown: plans whose graph cannot be trained.
         probed: agreement after the probe.
         error: of a graph that cannot be trained.
@@ -164,7 +164,7 @@ def test_the_reason_names_the_parts_that_were_left_out() -> None:
 @pytest.mark.parametrize(
     ("speedup", "unknown", "expected"),
     [
-        (1.02, [], "no replacement makes the int8 file faster by a twentieth"),
+        (1.02, [], "no replacement makes the plain int8 file faster by a twentieth"),
         (1.7, [], "can be learnt (1 SiLU by ReLU is 1.70 times as fast, and after a few steps"),
         (1.7, [RELU], "can be learnt (1 SiLU by ReLU is 1.70 times as fast; no training through"),
     ],
@@ -175,7 +175,7 @@ def test_the_reason_is_the_true_one(speedup: float, unknown: list[object], expec
     assert found.chosen is None
     assert found.reason is not None
     assert expected in found.reason
-    assert "changes 0.5% of the validation answers" in found.reason
+    assert "the plain int8 file changes 0.5% of the validation answers" in found.reason
 
 
 @pytest.mark.usefixtures("probing")

@@ -1,23 +1,30 @@
-"""The trainings of a twin that an earlier command finished, and whose checkpoints are gone."""
+"""The trainings of a twin that an earlier command left: finished, gone, damaged, or judged."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import errno
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
+import torch
 from torch import nn
 
 from src.export.source import Checkpoint
 from src.run.folder import Run
 from src.run.twin import Epoch, Phase, Twin, Validated
+from src.run.twin_files import TwinFiles
 from src.twin import result
 from src.twin.account import Account
 from src.twin.making import Making
 from src.twin.options import TwinOptions
+from src.twin.speed import Speedups
+from tests.support.user_files import leave_unfinished
 from tests.twin.planted import record
 
 DONE = Validated(images=100, top1=0.9, agreement=0.9)
@@ -53,10 +60,14 @@ def begun(making: Making, **changes: object) -> Twin:
     return msgspec.structs.replace(whole, spent_s=spent, **changes)
 
 
-def save(making: Making, kept: Twin, phase: Phase, name: str) -> None:
+def save(making: Making, kept: Twin, phase: Phase, name: str) -> Path:
+    """Write a small whole checkpoint."""
     folder = making.run.own("twin", making.folder(phase, kept), "checkpoints")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).touch()
+    parts = ("state_dict", "loops", "callbacks", "optimizer_states", "lr_schedulers")
+    content = {part: {"weights": torch.arange(1000.0)} for part in parts}
+    torch.save(content, folder / name)
+    return folder / name
 
 
 def trained(
@@ -124,3 +135,153 @@ def test_a_training_that_has_not_ended_keeps_its_time(
     phases, after = trained(making, kept, monkeypatch)
     assert phases == [("distillation", True), ("quantization", False)]
     assert after.spent_s == kept.spent_s
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def zero_the_end(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 3].ljust(len(content), b"\0"))
+
+
+def change_a_weight(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[content.index(torch.arange(500.0, 510.0).numpy().tobytes()) + 3] ^= 0x40
+    file.write_bytes(content)
+
+
+def store_a_foreign_object(file: Path) -> None:
+    torch.save({"state_dict": SimpleNamespace()}, file)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "empty": lambda file: file.write_bytes(b""),
+    "cut": cut,
+    "zeros at its end": zero_the_end,
+    "a changed weight": change_a_weight,
+    "text": lambda file: file.write_text("version https://git-lfs.github.com/spec/v1\n"),
+    "another program's pickle": lambda file: file.write_bytes(pickle.dumps({"a": Path()})),
+    "weights alone": lambda file: torch.save({"state_dict": {}}, file),
+    "another program's object": store_a_foreign_object,
+    "a list": lambda file: torch.save([1, 2], file),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize(("damaged", "left"), [("best", "last"), ("last", "best")])
+def test_a_damaged_checkpoint_is_removed_with_a_line_and_the_other_one_goes_on(
+    damaged: str,
+    left: str,
+    damage: str,
+    making: Making,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kept = begun(making)
+    for phase in PHASES:
+        save(making, kept, phase, "best.ckpt")
+    other = save(making, kept, "distillation", f"{left}.ckpt")
+    file = save(making, kept, "distillation", f"{damaged}.ckpt")
+    DAMAGE[damage](file)
+    phases, after = trained(making, kept, monkeypatch)
+    assert phases == [("distillation", True), ("quantization", True)]
+    assert (file.is_file(), other.is_file(), after.making) == (False, True, kept.making)
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{file} is damaged and was removed: ")
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("distilled", [DONE, None])
+def test_a_distillation_of_which_only_damaged_checkpoints_are_left_begins_anew(
+    distilled: Validated | None, damage: str, making: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = begun(making, distilled=distilled, twin=None)
+    for name in ("best.ckpt", "last.ckpt"):
+        DAMAGE[damage](save(making, kept, "distillation", name))
+    phases, after = trained(making, kept, monkeypatch)
+    assert phases == [("distillation", False), ("quantization", False)]
+    assert (after.making, after.spent_s, after.epochs) == (kept.making + 1, {}, [])
+
+
+@pytest.mark.parametrize(
+    ("reader", "name", "error"),
+    [
+        (Path, "read_bytes", OSError(errno.EIO, "failed")),
+        (Path, "read_bytes", OSError(errno.EINVAL, "a network disk is away")),
+        (torch, "load", MemoryError()),
+        (torch, "load", RuntimeError("not enough memory: you tried to allocate 9 bytes")),
+    ],
+)
+def test_a_checkpoint_that_the_machine_cannot_read_now_stays(
+    reader: object, name: str, error: Exception, making: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = begun(making)
+    file = save(making, kept, "distillation", "best.ckpt")
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(reader, name, fail)
+    with pytest.raises(type(error)):
+        result.train(making, Account(kept, lambda _: None))
+    assert file.is_file()
+
+
+JUDGED = {
+    "no gain": {"reason": "after its training it is 1.00 times as fast"},
+    "a missed budget": {
+        "missed": {"drop": 0.1, "allowed": 0.01, "phase": "quantization", "trained": 2}
+        | {"curve": "few"}
+    },
+}
+
+
+@pytest.mark.parametrize("judged", JUDGED)
+@pytest.mark.parametrize(("speedup", "is_made"), [(1.5, True), (1.0, False)])
+def test_a_command_that_was_stopped_after_its_judgement_judges_anew(
+    speedup: float,
+    is_made: bool,
+    judged: str,
+    making: Making,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = TwinFiles(making.run)
+    earlier = record(key=making.key, graph_sha256=None, **JUDGED[judged])
+    assert earlier.reason or earlier.missed
+    kept = msgspec.structs.replace(earlier, calibrated=DONE)
+
+    @contextlib.contextmanager
+    def quantized(*_: object) -> Iterator[Any]:
+        yield SimpleNamespace(
+            network=nn.Identity,
+            write=lambda _, path: path.write_bytes(b"graph"),
+            ranges=lambda: {"images": [-1.0, 1.0]},
+        )
+
+    monkeypatch.setattr(Making, "quantized", quantized)
+    monkeypatch.setattr(result, "_fit", lambda *_: DONE)
+    monkeypatch.setattr(result, "_float_graph", lambda _: nn.Identity())
+    monkeypatch.setattr(result.speed, "measured", lambda *_: Speedups(speedup, 1.1, 0.9))
+    account = Account(kept, files.write_unfinished)
+    account.note()
+    result.train(making, account)
+    after = files.read_unfinished()
+    assert after == account.record
+    assert (after.is_complete, after.reason is None) == (is_made, is_made)
+    assert after.missed is None
+    assert after.exported_speedup == 0.9
+
+
+def test_what_a_killed_command_left_half_written_is_removed(
+    making: Making, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = begun(making)
+    files = [save(making, kept, phase, "best.ckpt") for phase in PHASES]
+    for file in files:
+        leave_unfinished(file)
+    trained(making, kept, monkeypatch)
+    for file in files:
+        assert list(file.parent.iterdir()) == [file]
+    assert capsys.readouterr().out == ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -133,3 +135,55 @@ def test_agreement_is_with_the_teacher_and_top1_with_the_labels(
     assert (own.images, own.agreement) == (180, 1.0)
     assert own.top1 < 0.5  # random weights
     assert validation.of(network(7)).agreement < 1
+
+
+def test_a_full_disk_leaves_the_checkpoints_as_they_were(
+    tmp_path: Path, teacher: nn.Module, validation: Validation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = job(tmp_path, teacher, validation, epochs=1)
+    training.fit(first, network())
+    before = {path.name: path.read_bytes() for path in first.checkpoints.iterdir()}
+    assert sorted(before) == ["best.ckpt", "last.ckpt"]
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        training.fit(job(tmp_path, teacher, validation, epochs=2), network())
+    assert {path.name: path.read_bytes() for path in first.checkpoints.iterdir()} == before
+
+
+def test_a_training_without_its_last_checkpoint_goes_on_from_the_best_one(
+    tmp_path: Path, teacher: nn.Module, validation: Validation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = job(tmp_path, teacher, validation, epochs=1)
+    training.fit(first, network())  # the first epoch is the best one so far
+    (first.checkpoints / "last.ckpt").unlink()
+    later = training.fit(job(tmp_path, teacher, validation, epochs=2), network())
+    assert [each.epoch for each in later] == [1, 2]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1/1", "epoch 2/2"]
+
+
+def test_a_killed_training_goes_on_with_the_time_up_to_its_last_checkpoint(
+    tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    begun = TimeLimit(1e4, spent=4000.0)
+    training.fit(job(tmp_path, teacher, validation, epochs=1, limit=begun), network())
+    forgotten = TimeLimit(1e4)  # the command was killed before it noted its time
+    training.fit(job(tmp_path, teacher, validation, epochs=2, limit=forgotten), network())
+    assert 4000 < forgotten.spent < 6000
+    noted = TimeLimit(1e4, spent=7000.0)  # time after the checkpoint counts, too
+    training.fit(job(tmp_path, teacher, validation, epochs=3, limit=noted), network())
+    assert 7000 < noted.spent < 9000
+
+
+def test_a_training_that_a_killed_command_brought_to_its_limit_ends(
+    tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    begun = TimeLimit(1e4, spent=9e3)
+    training.fit(job(tmp_path, teacher, validation, epochs=1, limit=begun), network())
+    over = TimeLimit(5e3)
+    epochs = training.fit(job(tmp_path, teacher, validation, epochs=9, limit=over), network())
+    assert [each.epoch for each in epochs] == [1, 2]

@@ -134,3 +134,21 @@ def missed_budget(account: TwinAccount) -> Iterator[str]:
         f"Its top-1 on the validation images is {100 * missed.drop:.2f} points lower, and the "
         f"budget is {100 * missed.allowed:.2f}: {advice}."
     )
+
+
+def against_exported(account: TwinAccount) -> Iterator[str]:
+    """Yield how fast the twin's int8 file is beside the one that the run had exported."""
+    speedup = account.exported_speedup
+    if speedup is None:
+        return
+    text = (
+        f"Timed the same way, its int8 file is {speedup:.2f} times as fast as the onnx_int8 that "
+        "the run had exported then"
+    )
+    if speedup > 1:
+        yield f"{text}."
+    else:
+        yield (
+            f"{text}: the twin gains no speed over that file, which computes the trained network "
+            "itself."
+        )

@@ -34,7 +34,7 @@ def main() -> None:
     # These import torch and Lightning, which --help does not need.
     import torch
 
-    from src.backends.onnx.twin import sentences
+    from src.backends.onnx.twin import against_exported, sentences
     from src.report.sections import twin
     from src.report.writers.console import show_lines
     from src.twin.stage import make_twin
@@ -53,7 +53,7 @@ def main() -> None:
     if record.reason is not None:
         show_lines([f"No twin: {record.reason}."], console, style="bold")
         return
-    show_lines([*sentences(record)], console, style="bold")
+    show_lines([*sentences(record), *against_exported(record)], console, style="bold")
     show_lines(
         [
             f"It took {record.seconds / 60:.1f} minutes. Account: {run.twin_record}",

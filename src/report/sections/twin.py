@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from src.backends.onnx.twin import missed_budget
+from src.backends.onnx.twin import against_exported, missed_budget
 from src.report.document import MISSING, Head, Section, Table, number
 from src.report.sections import speedups
 from src.report.sections.rows import accuracy_of, measured, name_of, paired_of
@@ -96,7 +96,7 @@ def _speed(results: Results, row: Row) -> str:
 def _validated(account: TwinAccount, twin: Validated) -> str:
     """Return the agreement with the trained network on the validation images, step by step."""
     steps = {
-        "the calibrated int8 file of the trained network": account.calibrated,
+        "the plain int8 file of the trained network": account.calibrated,
         "the distilled network in float": account.distilled,
         "the twin under fake quantization": twin,
     }
@@ -166,7 +166,8 @@ def _notes(account: TwinAccount) -> Iterator[str]:
     )
     if account.int8_speedup is not None and account.fp32_speedup is not None:
         yield (
-            f"After its training, timed the same way: {account.int8_speedup:.2f} times the int8 "
-            f"file, and in fp32 {account.fp32_speedup:.2f} times the fp32 file."
+            f"After its training, timed the same way: {account.int8_speedup:.2f} times the plain "
+            f"int8 file, and in fp32 {account.fp32_speedup:.2f} times the fp32 file."
         )
+    yield from against_exported(account)
     yield "Memory: resident memory of the process, without those that load images."

@@ -52,11 +52,11 @@ def test_it_says_that_it_is_another_network_and_how_it_compares() -> None:
         "8 to a wrong one and 1 to the right one",
         "-1.23 [-2.34, +0.12] points: whether it keeps the budget is open",
         "Times eager: 2.00 [1.90, 2.10].",
-        "the calibrated int8 file of the trained network 97.5%",
+        "the plain int8 file of the trained network 97.5%",
         "the distilled network in float 98.0%, the twin under fake quantization 99.0%",
         "Its making took 1.5 minutes, 1.80 GB of memory at its peak.",
         "The training took 2.0 minutes, 1.20 GB of memory at its peak.",
-        "1.62 times the int8 file, and in fp32 1.11 times the fp32 file",
+        "1.62 times the plain int8 file, and in fp32 1.11 times the fp32 file",
     ):
         assert part in text, part
     assert "eager on cpu gives the answer" not in text
@@ -73,6 +73,30 @@ def test_what_was_tried_is_a_table_with_the_chosen_set() -> None:
         "-",
     ]
     assert [each.is_chosen for each in section.table.rows] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("speedup", "expected"),
+    [
+        (1.3, "1.30 times as fast as the onnx_int8 that the run had exported then."),
+        (
+            1.0,
+            "1.00 times as fast as the onnx_int8 that the run had exported then: the twin gains no",
+        ),
+        (
+            0.91,
+            "0.91 times as fast as the onnx_int8 that the run had exported then: the twin gains no",
+        ),
+    ],
+)
+def test_a_twin_that_is_not_faster_than_the_exported_file_is_told_so(
+    speedup: float, expected: str
+) -> None:
+    assert expected in page(row("eager"), row("fast_twin", **OF_TWIN), exported_speedup=speedup)
+
+
+def test_without_an_exported_int8_file_none_is_named() -> None:
+    assert "had exported" not in page(row("eager"), row("fast_twin", **OF_TWIN))
 
 
 def test_no_twin_has_its_reason() -> None:
