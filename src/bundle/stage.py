@@ -12,6 +12,7 @@ from PIL import Image
 
 import src
 from src import formats
+from src.backends import own_environment
 from src.backends.base import Unavailable
 from src.bundle import archive, exam, licences, own_program, packages, sbom, serving, signature
 from src.bundle import decoder as decoders
@@ -138,7 +139,7 @@ def _software(name: str, bundling: Bundling, decoder: Decoder) -> packages.Softw
     environment, site = formats.get(name).environment, None
     if environment is not None:
         try:
-            environment.python()
+            site = own_environment.site_packages(environment.python())
         except Unavailable as reason:
             raise UsageError(
                 "format",
@@ -146,7 +147,6 @@ def _software(name: str, bundling: Bundling, decoder: Decoder) -> packages.Softw
                 found=f"{name}: {reason}",
                 remedy="name another format",
             ) from reason
-        site = environment.site_packages
     return packages.installed(
         (*bundling.packages, *decoders.packages(decoder)),
         same_minor=bundling.same_minor,

@@ -30,6 +30,7 @@ from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.manifest import Export, Manifest
 from src.run.reading import convert
+from src.system import environments
 from tests.export.drawn_images import DrawnImages
 from tests.report.planted import of_version_1
 from tests.report.planted import results as table_results
@@ -393,3 +394,24 @@ def test_the_origin_of_files_has_the_hash_that_earlier_exports_wrote(
 ) -> None:
     manifest = convert(HEAD, Manifest)
     assert up_to_date.made_from(manifest, None, ExportOptions(), name) == origin
+
+
+def test_another_lock_makes_other_files_of_its_format_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    names = ("mnn", "litert", "litert_int8", "eager")
+
+    def origins() -> dict[str, str]:
+        manifest = convert(HEAD, Manifest)
+        return {name: up_to_date.made_from(manifest, None, ExportOptions(), name) for name in names}
+
+    for name in ("mnn", "litert"):
+        (tmp_path / f"{name}.lock").write_text(name)
+    before = origins()
+    assert origins() == before
+    (tmp_path / "litert.lock").write_text("another")
+    changed = origins()
+    assert {name for name in names if changed[name] != before[name]} == {"litert", "litert_int8"}
+    (tmp_path / "mnn.lock").unlink()  # the export tells it
+    assert origins()["mnn"] != before["mnn"]
