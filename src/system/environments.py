@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from packaging.version import InvalidVersion, Version
-
 from src.errors import UsageError
 from src.system import atomic_files, file_locks, installer_errors
 
@@ -67,6 +65,8 @@ def parse(argument: str, text: str) -> Requirement:
 
 
 def _is_version(text: str) -> bool:
+    from packaging.version import InvalidVersion, Version  # not in every environment of a format
+
     try:
         Version(text)
     except InvalidVersion:

@@ -437,3 +437,39 @@ def test_no_format_of_the_default_run_or_of_all_has_an_environment_of_its_own() 
     text = (ROOT / "configs" / "export" / "all.yaml").read_text(encoding="utf-8")
     named = {line.strip().removeprefix("- ") for line in text.splitlines()}
     assert not {*formats.DEFAULT, *named} & set(WITH_ENVIRONMENT)
+
+
+# Refuses the packages of this environment that are not in a lock, and those of the system.
+IMPORTER = """
+import importlib, importlib.metadata, re, sys
+name, lock = sys.argv[1:]
+locked = set(re.findall(r"^([a-z0-9-]+)==", open(lock).read(), re.MULTILINE))
+def canonical(text): return re.sub("[-_.]+", "-", text).lower()
+missing = {
+    module for module, distributions in importlib.metadata.packages_distributions().items()
+    if not locked & set(map(canonical, distributions))
+}
+class Refusing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in missing:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Refusing())
+for module in ("src.worker.server", "src.quantization.other_environment", f"src.formats.{name}"):
+    importlib.import_module(module)
+"""
+
+
+@pytest.mark.parametrize("name", WITH_ENVIRONMENT)
+def test_a_worker_imports_nothing_that_the_environment_of_its_format_lacks(name: str) -> None:
+    environment = formats.get(name).environment
+    assert environment
+    lock = ROOT / "environments" / f"{environment.name}.lock"
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORTER, name, str(lock)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
