@@ -160,7 +160,7 @@ def _is_of(
         and _decisive(measured.options) == _decisive(options.record())
         and len(measured_hashes) == len(rows)
         and measured_hashes == present_hashes
-        and all(map(_has_present_packages, rows))
+        and all(map(has_present_packages, rows))
         and _machine(measured.environment)
         == _machine(description.describe(options.effective_threads))
         and measured.dataset.sha256 is not None  # else the scored images are unknown
@@ -168,7 +168,7 @@ def _is_of(
     )
 
 
-def _has_present_packages(row: RowFigures) -> bool:
+def has_present_packages(row: RowFigures) -> bool:
     """Return True if the packages of a format's own environment are those of the measurement."""
     if row.format not in formats.names() or (row.environment is None and not row.is_ok):
         return True  # it ran with no packages at all

@@ -169,7 +169,7 @@ def test_a_row_is_up_to_date_with_the_packages_that_it_was_measured_with(
 
     def is_current(format_name: str, **changes: Any) -> bool:
         planted = convert(results(row("onnx_fp32"), row(format_name, **changes)), Results)
-        return up_to_date._has_present_packages(planted.rows[1])
+        return up_to_date.has_present_packages(planted.rows[1])
 
     never_ran = {**FAILED, "status": "skipped", "reason": "it was not exported"}
     could_not_run = {**never_ran, "environment": name}
