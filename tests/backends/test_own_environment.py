@@ -49,10 +49,12 @@ def wheel(folder: Path, version: str) -> str:
     record = ""
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in files.items():
-            archive.writestr(name, text)
+            archive.writestr(zipfile.ZipInfo(name), text)  # without a time: the same bytes
             digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
             record += f"{name},sha256={digest.rstrip(b'=').decode()},{len(text)}\n"
-        archive.writestr(f"{information}/RECORD", f"{record}{information}/RECORD,,\n")
+        archive.writestr(
+            zipfile.ZipInfo(f"{information}/RECORD"), f"{record}{information}/RECORD,,\n"
+        )
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
