@@ -4,12 +4,13 @@
 scripts/benchmark_environments.py RUN ...             prints the table
 scripts/benchmark_environments.py RUN ... --write     writes it into docs/performance.md
 
-Each run is copied; the copy is exported from the run's best checkpoint, with the run's calibration
-and selection images, and measured by the rules of every measurement: batch 1, all cores, all files
-of a network in turn, speed-ups over onnx_fp32 with 95 % intervals. An environment is installed at
-its first use, that of executorch takes 6 GB: --formats names others. Of four networks at 64 pixels
-it takes about an hour on two cores, most of it for the int8 searches. --root keeps the copies, so
-that the same command goes on where it ended. Leave the machine alone meanwhile.
+Each run is copied; the copy is exported from the run's best checkpoint, with the number of
+calibration and selection images and the input of its training, and measured by the rules of every
+measurement: batch 1, all cores, all files of a network in turn, speed-ups over onnx_fp32 with 95 %
+intervals. An environment is installed at its first use, that of executorch takes 6 GB: --formats
+names others. Of four networks at 64 pixels it takes about an hour on two cores, most of it for the
+int8 searches. --root keeps the copies, so that the same command goes on where it ended. Leave the
+machine alone meanwhile.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ BEGIN = "<!-- made by scripts/benchmark_environments.py: begin -->"
 END = "<!-- made by scripts/benchmark_environments.py: end -->"
 BASELINE = "onnx_fp32"
 BESIDE = (BASELINE, "onnx_int8", "openvino_fp32", "openvino_int8")
+OF_TRAINING = ("calibration_images", "judging_images", "input")  # options of its export
 LEFT_OUT = ("exports", "profile", "flipped", "measurements", "benchmark.json", "rounds.json")
 
 
@@ -102,9 +104,16 @@ def copy_of(run: Run, root: Path) -> Run:
 def measure(run: Run, names: Sequence[str], options: BenchmarkOptions) -> Results:
     """Export these formats and measure them in turn, unless that was done."""
     data = data_of(run)
-    wanted = ExportOptions(formats=list(names), max_accuracy_drop=options.max_accuracy_drop)
+    wanted = export_options(run, names, options.max_accuracy_drop)
     export_run(run, Checkpoint.read(run.best_checkpoint), data, wanted, _say)
     return measure_unless_done(run, data, options, _say)
+
+
+def export_options(run: Run, names: Sequence[str], max_accuracy_drop: float) -> ExportOptions:
+    """Return the options for these formats, with the images and the input of the training."""
+    trained = run.read_config().get("export") or {}
+    kept = {name: trained[name] for name in OF_TRAINING if name in trained}
+    return ExportOptions(formats=list(names), max_accuracy_drop=max_accuracy_drop, **kept)
 
 
 def page_lines(measured: Sequence[Results]) -> list[str]:

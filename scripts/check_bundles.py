@@ -331,6 +331,7 @@ def _ended(words: list[str], variables: dict[str, str] | None) -> subprocess.Com
             env=variables,
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
             timeout=SECONDS,
         )

@@ -82,7 +82,12 @@ def emulator(model: str) -> str:
     if path is None:
         raise LightshipError(f"no {QEMU} on the PATH; install qemu-user, as by apt-get")
     known = subprocess.run(
-        [path, "-cpu", "help"], capture_output=True, text=True, check=False, timeout=60
+        [path, "-cpu", "help"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=60,
     ).stdout.split()
     if model not in known:
         raise LightshipError(
@@ -271,6 +276,7 @@ def _run(command: Sequence[str], variables: Mapping[str, str] | None = None) -> 
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=_SECONDS,
             check=False,
         )

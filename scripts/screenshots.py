@@ -178,6 +178,7 @@ def served(run: Path) -> Iterator[str]:
         [sys.executable, "-m", "tensorboard.main", *arguments],
         stderr=subprocess.PIPE,
         text=True,
+        errors="replace",
         start_new_session=True,
     )
     try:

@@ -1,9 +1,11 @@
 """Environments of their own for runtimes whose packages conflict with those of this project.
 
 Each has a committed lock, ``environments/NAME.lock``, with the versions and hashes of all its
-packages. uv makes ``environments/NAME/`` at the first use. It is kept, and needs no network
-afterwards. This process imports none of its packages: its interpreter runs our small programs,
-which convert a file, and the worker processes, which open one.
+packages. uv makes ``environments/NAME-HASH/`` at the first use. HASH is that of the lock and of the
+version of Python, so an environment that is in use is never changed: another lock makes another
+folder beside it. All are kept, and need no network afterwards. This process imports none of their
+packages: an interpreter there runs our small programs, which convert a file, and the worker
+processes, which open one.
 """
 
 from __future__ import annotations
@@ -17,18 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.backends.base import Unavailable
-from src.errors import one_line
-from src.system import atomic_files, environments
+from src.system import atomic_files, environments, installer_errors
 from src.system.limited_process import LimitedProcessError, run_limited
 
 # Exit code of a program whose runtime cannot do what is asked for; its last line says why.
 CANNOT = 3
 _STAMP = "lightship.json"  # written last: an environment without it is not whole
+_HASH_DIGITS = 12
 _MAKE_SECONDS = 3600.0
 _TOO_NEW = "3.14"  # the first Python that this project is not tested with
-_LAST = 300  # characters of an installer's message
-_MAX_BYTES = 16_000_000_000  # resident bytes of a program
+_MAX_BYTES = 16_000_000_000  # resident bytes of a program with its children
 _SECONDS = 1800.0
+_AGAIN = "export or measure it again"
 
 
 class ConversionError(Exception):
@@ -40,7 +42,7 @@ class OwnEnvironment:
     """An environment that is made at its first use.
 
     Args:
-        name: of the folder and of the lock in ``environments/``.
+        name: of the lock in ``environments/``, with which the name of the folder begins.
         size_bytes: space on the disk, about; it is told before the installation.
         minutes: time that the installation takes, about.
         least_python: the oldest Python that its packages run with; None for any of this project.
@@ -53,45 +55,69 @@ class OwnEnvironment:
     least_python: tuple[int, int] | None = None
 
     @property
-    def folder(self) -> Path:
-        """The folder of the environment."""
-        return environments.ROOT / self.name
-
-    @property
-    def site_packages(self) -> Path:
-        """The folder of its packages, once it is made."""
-        # The Python there may be another one than this.
-        return next(self.folder.glob("lib/python3.*/site-packages"), self.folder)
-
-    @property
     def lock(self) -> Path:
         """The file of all packages with their versions and hashes."""
         return environments.ROOT / f"{self.name}.lock"
 
+    @property
+    def lock_sha256(self) -> str:
+        """The SHA-256 of the lock.
+
+        Raises:
+            Unavailable: the lock cannot be read.
+        """
+        try:
+            return atomic_files.sha256(self.lock)
+        except OSError as error:
+            raise Unavailable(
+                f"environments/{self.lock.name} cannot be read ({error.strerror}); "
+                "restore it from the repository"
+            ) from error
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the environment: its name holds a hash of the lock and of the Python.
+
+        Raises:
+            Unavailable: the lock cannot be read.
+        """
+        return self._folder_of(self._stamp())
+
     def python(self) -> Path:
         """Return the interpreter; make the environment if there is none that is whole.
 
-        An environment of another lock or of another version of Python is made again. Of two
-        processes that need it at once, one waits until the other has made it.
+        Of two processes that need it at once, one waits until the other has made it.
 
         Raises:
             Unavailable: it cannot be made, for example without a network or without uv.
         """
-        wanted = self._stamp()
-        if not self._is_whole(wanted):
+        stamp = self._stamp()  # once: the lock may change meanwhile
+        folder = self._folder_of(stamp)
+        if not _is_whole(folder, stamp):
             try:
-                with environments.making(self.folder) as guard:
-                    if not self._is_whole(wanted):  # nobody made it in the meantime
-                        self._make(wanted, guard)
+                with environments.making(folder) as guard:
+                    if not _is_whole(folder, stamp):  # nobody made it in the meantime
+                        self._make(folder, stamp, guard)
             except OSError as error:
                 raise self._unavailable(
-                    f"{environments.ROOT}: {error.strerror}", "make that folder writable"
+                    f"{environments.ROOT}: {error.strerror}",
+                    installer_errors.remedy_for_folder(error),
                 ) from error
-        return self.folder / "bin" / "python"
+        return _python_of(folder)
 
     def is_cause_of(self, reason: str) -> bool:
         """Return whether a row was skipped for the reason that this environment is missing."""
         return reason.startswith(f"environments/{self.name}")
+
+    def may_be_had(self) -> bool:
+        """Return True if it is whole, or if there are its lock, uv and a folder to make it in."""
+        try:
+            stamp = self._stamp()
+        except Unavailable:
+            return False
+        if _is_whole(self._folder_of(stamp), stamp):
+            return True
+        return environments.uv() is not None and environments.can_be_written()
 
     def run(
         self,
@@ -106,7 +132,7 @@ class OwnEnvironment:
             module: the import name; it imports nothing that the environment lacks.
             argv: its arguments.
             seconds: the time limit.
-            max_bytes: the limit of its resident memory.
+            max_bytes: the limit of the resident memory of the program and its children.
 
         Raises:
             Unavailable: the environment cannot be made, or the program ended with ``CANNOT``.
@@ -126,14 +152,11 @@ class OwnEnvironment:
             raise ConversionError(f"in environments/{self.name}: {error}") from error
 
     def _stamp(self) -> dict[str, str]:
-        try:
-            digest = hashlib.sha256(self.lock.read_bytes()).hexdigest()
-        except OSError as error:
-            raise Unavailable(
-                f"environments/{self.lock.name} cannot be read ({error.strerror}); "
-                "restore it from the repository"
-            ) from error
-        return {"lock_sha256": digest, "python": self._wanted_python}
+        return {"lock_sha256": self.lock_sha256, "python": self._wanted_python}
+
+    def _folder_of(self, stamp: dict[str, str]) -> Path:
+        digest = hashlib.sha256(json.dumps(stamp, sort_keys=True).encode()).hexdigest()
+        return environments.ROOT / f"{self.name}-{digest[:_HASH_DIGITS]}"
 
     @property
     def _wanted_python(self) -> str:
@@ -149,40 +172,77 @@ class OwnEnvironment:
         wanted = self._wanted_python
         return wanted if wanted.startswith(">") else sys.executable
 
-    def _is_whole(self, wanted: dict[str, str]) -> bool:
-        # The interpreter is a link, which an update of the system can break.
-        if not (self.folder / "bin" / "python").exists():
-            return False
-        try:
-            return bool(json.loads((self.folder / _STAMP).read_bytes()) == wanted)
-        except (OSError, ValueError):
-            return False
-
-    def _make(self, stamp: dict[str, str], guard: int) -> None:
+    def _make(self, folder: Path, stamp: dict[str, str], guard: int) -> None:
         installer = environments.uv()
         if installer is None:
             raise self._unavailable("uv is not installed", "install uv")
-        shutil.rmtree(self.folder, ignore_errors=True)  # half made, or of another lock
+        # Half made, or its Python was removed: no process can run in it.
+        shutil.rmtree(folder, ignore_errors=True)
         sys.stderr.write(
-            f"installing environments/{self.name} once: about {self.size_bytes / 1e6:.0f} MB on "
+            f"installing environments/{folder.name} once: about {self.size_bytes / 1e6:.0f} MB on "
             f"the disk, about {self.minutes} min; it needs no network afterwards\n"
         )
         try:
             environments.run_installer(
-                [installer, "venv", "--quiet", "--python", self._interpreter, str(self.folder)],
+                [installer, "venv", "--quiet", "--python", self._interpreter, str(folder)],
                 _MAKE_SECONDS,
                 guard,
             )
-            python = str(self.folder / "bin" / "python")
+            lock = self._copy_of_lock(folder, stamp)
+            python = str(_python_of(folder))
             sync = [installer, "pip", "sync", "--quiet", "--require-hashes", "--python", python]
-            environments.run_installer([*sync, str(self.lock)], _MAKE_SECONDS, guard)
-            atomic_files.write_json(self.folder / _STAMP, stamp)
+            environments.run_installer([*sync, str(lock)], _MAKE_SECONDS, guard)
+            atomic_files.write_json(folder / _STAMP, stamp)
         except (OSError, subprocess.SubprocessError) as error:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            message = getattr(error, "stderr", None) or str(error)
+            shutil.rmtree(folder, ignore_errors=True)
             raise self._unavailable(
-                one_line(str(message))[-_LAST:], "export or measure it again with a network"
+                installer_errors.problem(error),
+                installer_errors.remedy(
+                    error,
+                    connection=f"{_AGAIN} with a network",
+                    package="leave this format out: its packages do not fit this system or Python",
+                    other=f"mend that, then {_AGAIN}",
+                ),
             ) from error
+
+    def _copy_of_lock(self, folder: Path, stamp: dict[str, str]) -> Path:
+        """Return a copy of the lock, which cannot change while it is installed.
+
+        Raises:
+            OSError: the lock is another one than that of the stamp, or cannot be copied.
+        """
+        lock = Path(shutil.copy(self.lock, folder))
+        if atomic_files.sha256(lock) != stamp["lock_sha256"]:
+            raise OSError(f"{self.lock.name} was changed meanwhile")
+        return lock
 
     def _unavailable(self, problem: str, remedy: str) -> Unavailable:
         return Unavailable(f"environments/{self.name} cannot be installed: {problem}; {remedy}")
+
+
+def name_of(python: Path) -> str | None:
+    """Return the name of the environment of an interpreter; None if it is none of these."""
+    folder = python.parent.parent
+    is_ours = folder.parent == environments.ROOT and (folder / _STAMP).is_file()
+    return folder.name if is_ours else None
+
+
+def site_packages(python: Path) -> Path:
+    """Return the folder of the packages that an interpreter of such an environment imports."""
+    # The Python there may be another one than this.
+    folder = python.parent.parent
+    return next(folder.glob("lib/python3.*/site-packages"), folder)
+
+
+def _python_of(folder: Path) -> Path:
+    return folder / "bin" / "python"
+
+
+def _is_whole(folder: Path, stamp: dict[str, str]) -> bool:
+    # The interpreter is a link, which an update of the system can break.
+    if not _python_of(folder).exists():
+        return False
+    try:
+        return bool(json.loads((folder / _STAMP).read_bytes()) == stamp)
+    except (OSError, ValueError):
+        return False

@@ -89,7 +89,9 @@ def measure(
 def _peak(row: Row, images: Images, exports: Path, limits: Limits) -> Memory:
     """Return the peaks of one file, measured in a new process."""
     try:
-        worker = WorkerProcess(row.name, exports / row.name, row.device, limits, row.batch_maker)
+        worker = WorkerProcess(
+            row.name, exports / row.name, row.device, limits, row.batch_maker, python=row.python
+        )
     except Unavailable as error:
         return Memory(memory_reason=str(error))
     try:

@@ -33,8 +33,8 @@ def answering(
     try:
         for number, row in enumerate(chosen):
             report("loading for older processors", row.name, number, len(chosen))
-            folder = exports / row.name
-            row.instruction_sets.start(row.name, folder, limits, row.batch_maker, instruction_sets)
+            file = (row.name, exports / row.name, limits, row.batch_maker)
+            row.instruction_sets.start(*file, instruction_sets, row.python)
         yield
     finally:
         for row in chosen:

@@ -121,7 +121,7 @@ def start_embedded(
     """Load the file with its preprocessing inside of each row that has one, if files are timed."""
     for row in rows if files is not None else ():
         if row.ok:
-            row.embedded.start(exports, limits)
+            row.embedded.start(exports, limits, row.python)
 
 
 def contents_for(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src import formats
+from src.backends import own_environment
 from src.backends.base import Unavailable
 from src.benchmark import row_figures
 from src.benchmark.options import BenchmarkOptions
@@ -51,7 +52,7 @@ class Row:
         export: the format's entry in the manifest.
         class_names: K, in label order.
         batch_maker: makes the file's input of images; None leaves them as they are.
-        python: interpreter of the processes; None for this one.
+        python: interpreter of the processes; None for that of the format.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Row:
         batch_maker: BatchMaker | None = None,
         python: Path | None = None,
     ) -> None:
-        self.batch_maker, self._python = batch_maker, python
+        self.batch_maker, self.python = batch_maker, python
         self.name = name
         self.device = device
         self.tolerance = formats.get(name).tolerance
@@ -113,11 +114,11 @@ class Row:
             if self.device == "cuda" and not machine.may_have_gpu():
                 # No process is started: it would import a runtime only to find this out.
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
-            folder, python = exports / self.name, self._python
+            self.python = self.python or formats.get(self.name).python()  # of all its processes
+            self._set(environment=own_environment.name_of(self.python))
+            file = (self.name, exports / self.name, self.device, limits, self.batch_maker)
             self._processes = RowProcesses(
-                lambda: WorkerProcess(
-                    self.name, folder, self.device, limits, self.batch_maker, python=python
-                ),
+                lambda: WorkerProcess(*file, python=self.python),
                 self.classes,
                 reference,
                 self.tolerance,
@@ -241,8 +242,7 @@ class Row:
                 embedded=self.embedded.figures(self.pipeline, over, max_drop),
             )
         self.close()
-        fields = self.figures.__struct_fields__
-        return records.Row(**{name: getattr(self.figures, name) for name in fields})
+        return records.Row(**msgspec.structs.asdict(self.figures))
 
     def _cell(self, size: int, baseline: Row | None, counterpart: Row | None) -> Cell:
         """Return the figures at one batch size."""

@@ -43,7 +43,7 @@ class RowEmbedded:
         self._status: Status = embedded.status if embedded else "skipped"
         self._reason = embedded.reason if embedded else None
         self._is_asked = False
-        self._place: tuple[Path, Limits] | None = None
+        self._place: tuple[Path, Limits, Path | None] | None = None
         self._worker: WorkerProcess | None = None
         self._process = -1  # of the row, that the worker belongs to
         self._rounds: dict[int, PipelineTurn] = {}
@@ -55,15 +55,21 @@ class RowEmbedded:
         """True if the file is to be scored."""
         return self._is_asked and self._status == "ok"
 
-    def start(self, exports: Path, limits: Limits) -> None:
-        """Load the file in a process of its own, if there is one."""
+    def start(self, exports: Path, limits: Limits, python: Path | None) -> None:
+        """Load the file in a process of its own, if there is one.
+
+        Args:
+            exports: the folder that holds the formats' folders.
+            limits: of the process.
+            python: interpreter of the row's processes; None for that of the format.
+        """
         if self._embedded is None:
             return
         self._is_asked = True
         if not self.is_answering:
             return  # it was not written
         with self._ending():
-            self._place = exports / self._embedded.folder, limits
+            self._place = exports / self._embedded.folder, limits, python
             self._files = row_figures.of_files(self._place[0], self._embedded.files)
             missing = [path for path, sha256 in self._files.sha256.items() if sha256 is None]
             if missing:
@@ -205,8 +211,8 @@ class RowEmbedded:
         if self._worker is None:
             if self._place is None:
                 raise WorkerError("the file was not loaded")
-            folder, limits = self._place
-            self._worker = WorkerProcess(self._name, folder, "cpu", limits)
+            folder, limits, python = self._place
+            self._worker = WorkerProcess(self._name, folder, "cpu", limits, python=python)
             self._worker.ask(protocol.Load(classes=self._classes, embedded=True))
         return self._worker
 

@@ -157,6 +157,7 @@ class RowInstructionSets:
         limits: Limits,
         batch_maker: BatchMaker | None,
         instruction_sets: Sequence[InstructionSet],
+        python: Path | None,
     ) -> None:
         """Load the file in a process for each instruction set.
 
@@ -166,6 +167,7 @@ class RowInstructionSets:
             limits: of each process.
             batch_maker: see :class:`WorkerProcess`.
             instruction_sets: the newest one that each process may use.
+            python: interpreter of the row's processes; None for that of the format.
         """
         limits = dataclasses.replace(limits, high_priority=False)
         for instruction_set in instruction_sets:
@@ -173,7 +175,8 @@ class RowInstructionSets:
             with self._ending(instruction_set):
                 if formats.get(name).compiles:
                     raise Unavailable(_COMPILED)
-                worker = WorkerProcess(name, folder, "cpu", limits, batch_maker, instruction_set)
+                file = (name, folder, "cpu", limits, batch_maker)
+                worker = WorkerProcess(*file, instruction_set, python)
                 self._workers[instruction_set] = worker
                 self._measured[instruction_set].emulated = worker.emulator
                 worker.ask(protocol.Load(classes=len(self._class_names)))

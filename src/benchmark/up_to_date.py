@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from src import formats
+from src.backends.base import Unavailable
 from src.backends.browser import packages
 from src.benchmark.environment import description
 from src.benchmark.options import BenchmarkOptions
@@ -28,9 +29,9 @@ ScoredNow = Callable[[], str | None]
 def find(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Results | None:
     """Return the latest measurement if measuring again would measure the same; else None.
 
-    It is the same if the files have the same bytes, and the test images, options and machine are
-    the same. A measurement with a failed row is not returned, nor one that lacks the answers with
-    an instruction set, or the rows of a browser, that can be tried now.
+    It is the same if the files have the same bytes, and the test images, options, packages and
+    machine are the same. A measurement with a failed row is not returned, nor one that lacks the
+    answers with an instruction set, or the rows of a browser, that can be tried now.
 
     Args:
         run: the run.
@@ -102,7 +103,11 @@ def _lacked_its_environment(row: RowFigures) -> bool:
     if row.format not in formats.names():
         return False
     environment = formats.get(row.format).environment
-    return environment is not None and environment.is_cause_of(row.reason or "")
+    return (
+        environment is not None
+        and environment.is_cause_of(row.reason or "")
+        and environment.may_be_had()
+    )
 
 
 def _has_embedded(
@@ -155,11 +160,24 @@ def _is_of(
         and _decisive(measured.options) == _decisive(options.record())
         and len(measured_hashes) == len(rows)
         and measured_hashes == present_hashes
+        and all(map(has_present_packages, rows))
         and _machine(measured.environment)
         == _machine(description.describe(options.effective_threads))
         and measured.dataset.sha256 is not None  # else the scored images are unknown
         and scored() in {measured.dataset.sha256, None}
     )
+
+
+def has_present_packages(row: RowFigures) -> bool:
+    """Return True if the packages of a format's own environment are those of the measurement."""
+    if row.format not in formats.names() or (row.environment is None and not row.is_ok):
+        return True  # it ran with no packages at all
+    environment = formats.get(row.format).environment
+    try:
+        present = environment.folder.name if environment else None
+    except Unavailable:
+        return False
+    return row.environment == present
 
 
 def _decisive(options: MeasuringOptions) -> MeasuringOptions:

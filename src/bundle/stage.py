@@ -12,7 +12,9 @@ from PIL import Image
 
 import src
 from src import formats
+from src.backends import own_environment
 from src.backends.base import Unavailable
+from src.benchmark.up_to_date import has_present_packages
 from src.bundle import archive, exam, licences, own_program, packages, sbom, serving, signature
 from src.bundle import decoder as decoders
 from src.bundle.card import Shipment, card
@@ -139,7 +141,7 @@ def _software(name: str, bundling: Bundling, decoder: Decoder) -> packages.Softw
     environment, site = formats.get(name).environment, None
     if environment is not None:
         try:
-            environment.python()
+            site = own_environment.site_packages(environment.python())
         except Unavailable as reason:
             raise UsageError(
                 "format",
@@ -147,7 +149,6 @@ def _software(name: str, bundling: Bundling, decoder: Decoder) -> packages.Softw
                 found=f"{name}: {reason}",
                 remedy="name another format",
             ) from reason
-        site = environment.site_packages
     return packages.installed(
         (*bundling.packages, *decoders.packages(decoder)),
         same_minor=bundling.same_minor,
@@ -219,7 +220,8 @@ def _measured(
     """Return the row of this very file on a CPU, and the data that it was scored on.
 
     With ``embedded`` it is the row of the file without its preprocessing, from which the embedded
-    one was made. None if the files were exported or changed after the measurement.
+    one was made. None if the files were exported or changed after the measurement, or if it was of
+    other packages than those that are packed.
     """
     if not run.benchmark.is_file():
         return None, None
@@ -227,7 +229,7 @@ def _measured(
     written = manifest.formats[name].files
     hashes = fingerprint.of(written if embedded else files_now(run, manifest, name))
     row = results.row(name, "cpu")
-    if row and row.is_ok and row.sha256 == hashes:
+    if row and row.is_ok and row.sha256 == hashes and has_present_packages(row):
         return row, results.dataset
     return None, None
 

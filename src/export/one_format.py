@@ -53,20 +53,17 @@ def export_one(
         return entry(format_, source, "skipped", reason=reason)
     try:
         format_.python()  # before the time is taken: making an environment is no part of an export
-    except Unavailable as error:
-        return entry(format_, source, "skipped", reason=str(error))
-    started = time.perf_counter()
-    try:
+        started = time.perf_counter()
         with atomic_files.whole_folder(folder, replaced=written_files(earlier)) as fresh:
             with quiet():
                 details = format_.export(source, fresh)
                 read_by = format_.read_by(fresh)
             files = _files_in(fresh)
+        seconds = time.perf_counter() - started
     except Unavailable as error:
         return entry(format_, source, "skipped", reason=str(error))
     except Exception as error:  # whatever a format raises becomes the reason in its entry
         return entry(format_, source, "failed", reason=_reason(error))
-    seconds = time.perf_counter() - started
     return entry(
         format_,
         source,

@@ -12,7 +12,8 @@ import msgspec
 from torch import Tensor
 
 from src import formats
-from src.backends.base import TwinGraph
+from src.backends.base import TwinGraph, Unavailable
+from src.backends.own_environment import OwnEnvironment
 from src.errors import UsageError
 from src.export.options import ExportOptions
 from src.run import fingerprint
@@ -116,7 +117,17 @@ def made_from(
         parts["input"] = str(options.takes)
     if name is not None and formats.get(name).of_twin:
         parts["twin"] = None if twin is None else twin.record.graph_sha256
+    if name is not None and (environment := formats.get(name).environment):
+        parts["lock"] = _lock_of(environment)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _lock_of(environment: OwnEnvironment) -> str | None:
+    """Return the hash of all packages that convert a file; None if the lock cannot be read."""
+    try:
+        return environment.lock_sha256
+    except Unavailable:
+        return None  # the export tells it
 
 
 def _decisive(head: Manifest) -> dict[str, object]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from src.backends.base import ExportSource, Unavailable
 from src.backends.own_environment import ConversionError, OwnEnvironment
+from src.errors import describe
 from src.quantization import account
 from src.quantization.candidates import CannotRunError, SpeedUp
 from src.quantization.evaluation import Evaluation
@@ -25,6 +26,7 @@ from src.quantization.recipe import Recipe
 from src.quantization.search import Outcome, search
 from src.quantization.trials import Trials
 from src.run.facts import ExportDetails
+from src.system import os_errors
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,10 @@ class EnvironmentCandidates:
         try:
             return self._program.order()
         except (ConversionError, Unavailable) as error:
-            # The files before it stay: see Trials.
             self.unordered = str(error)
-            return []
+        except Exception as error:  # whatever a network or its layers raise
+            self.unordered = os_errors.explain(error) or describe(error)
+        return []  # the files before it stay: see Trials
 
     def speed_ups(self, trials: Trials[FloatLayers, Path]) -> Iterator[SpeedUp[FloatLayers]]:
         """Yield nothing: no change is known that makes such a file faster."""

@@ -85,6 +85,7 @@ class RowFigures(Record, frozen=True, kw_only=True):
     varies: Text | None = null()  # reason why two exports give different bytes
     usage: Text | None = null()  # lines of Python
     runs_with: list[Text] = empty_list()  # packages, by import name
+    environment: Word | None = None  # folder in environments/ that ran it; None: this project's
     input: FileInput | None = None  # None: the network's own, normalised float32
     latency: list[Cell]
     pipeline: list[Pipeline] = empty_list()  # by decoder, the reference first

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -56,6 +57,7 @@ class Subject:
     environment: Environment
     placement: Placement
     command: str
+    own_environment: str | None  # name of its folder, for a format that has one
 
     @property
     def key(self) -> str:
@@ -73,6 +75,8 @@ class Subject:
             [options.device, options.samples, options.p99_limit, options.largest_batch],
             [options.threads, options.streams, sorted(options.windows)],
         ]
+        if self.own_environment is not None:
+            content.append(self.own_environment)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -104,18 +108,20 @@ def serve_test(
     require_exported(manifest, name)
     require_known(run, manifest, name)
     placement = Placement.here()
-    subject = Subject(
-        run=run,
-        name=name,
-        options=options,
-        sha256=fingerprint.of(files_now(run, manifest, name)),
-        environment=description.describe(placement.stream_cores),
-        placement=placement,
-        command=command,
-    )
-    if open_streams is None:
-        open_streams = _Opener(subject, manifest).open
+    own = formats.get(name).environment
     try:
+        subject = Subject(
+            run=run,
+            name=name,
+            options=options,
+            sha256=fingerprint.of(files_now(run, manifest, name)),
+            environment=description.describe(placement.stream_cores),
+            placement=placement,
+            command=command,
+            own_environment=own.folder.name if own else None,
+        )
+        if open_streams is None:
+            open_streams = _Opener(subject, manifest).open
         return _Session(subject, open_streams, report).run()
     except Unavailable as reason:
         raise UsageError(
@@ -133,6 +139,7 @@ class _Opener:
 
     def __init__(self, subject: Subject, manifest: Manifest) -> None:
         self._subject = subject
+        self._python: Path | None = None  # of all processes
         self._classes = len(manifest.class_names)
         self._batch_maker = BatchMaker(manifest.formats[subject.name].takes, manifest.preprocessing)
         self._images, _ = reference_outputs.read(subject.run.own("exports", "probe.npz"))
@@ -150,9 +157,11 @@ class _Opener:
             high_priority=subject.placement.generator is not None,
         )
         folder = subject.run.own("exports", subject.name)
+        self._python = self._python or formats.get(subject.name).python()
 
         def start() -> WorkerProcess:
-            return WorkerProcess(subject.name, folder, options.device, limits, self._batch_maker)
+            file = (subject.name, folder, options.device, limits, self._batch_maker)
+            return WorkerProcess(*file, python=self._python)
 
         with subject.placement.starting_streams():
             streams = ProcessStreams(

@@ -217,7 +217,8 @@ def _sysctl(key: str) -> str:
         ended = subprocess.run(
             ["sysctl", "-n", key],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_SYSCTL_SECONDS,
             check=True,
         )

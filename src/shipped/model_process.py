@@ -51,6 +51,7 @@ class Process:
             env=variables,
             text=True,
             encoding="utf-8",
+            errors="replace",
         )
         self._lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()

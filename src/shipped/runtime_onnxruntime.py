@@ -25,11 +25,9 @@ class Runtime:
     """
 
     def __init__(self, path: Path, threads: int | None) -> None:
-        options = ort.SessionOptions()
-        if threads is not None:
-            options.intra_op_num_threads = threads
-            options.inter_op_num_threads = 1
-        self._session = ort.InferenceSession(path, options, providers=self.providers(threads))
+        self._session = ort.InferenceSession(
+            path, self.options(threads), providers=self.providers(threads)
+        )
         self._input = self._session.get_inputs()[0].name
         texts = self._session.get_modelmeta().custom_metadata_map
         self.metadata: dict[str, Any] = {
@@ -39,6 +37,14 @@ class Runtime:
         }
         if "preprocessing_embedded" in texts:
             self.metadata["preprocessing_embedded"] = True
+
+    def options(self, threads: int | None) -> ort.SessionOptions:
+        """Return the options of the session."""
+        options = ort.SessionOptions()
+        if threads is not None:
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+        return options
 
     def providers(self, threads: int | None) -> list[tuple[str, dict[str, str]]]:
         """Return the execution providers with their options, the preferred one first."""

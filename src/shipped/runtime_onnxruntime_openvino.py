@@ -33,6 +33,12 @@ class Runtime(runtime_onnxruntime.Runtime):
             )
         super().__init__(path, threads)
 
+    def options(self, threads: int | None) -> ort.SessionOptions:
+        """Return the options of the session, which refuses a part that OpenVINO does not take."""
+        options = super().options(threads)
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        return options
+
     def providers(self, threads: int | None) -> list[tuple[str, dict[str, str]]]:
         """Return the execution provider with its options."""
         number = {} if threads is None else {"num_of_threads": str(threads)}

@@ -14,10 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from packaging.version import InvalidVersion, Version
-
-from src.errors import UsageError, one_line
-from src.system import atomic_files, file_locks
+from src.errors import UsageError
+from src.system import atomic_files, file_locks, installer_errors
 
 ROOT = Path(__file__).parents[2] / "environments"  # only locks in it are committed
 _RECORD = "environment.json"  # written last: an environment without it is not whole
@@ -67,6 +65,8 @@ def parse(argument: str, text: str) -> Requirement:
 
 
 def _is_version(text: str) -> bool:
+    from packaging.version import InvalidVersion, Version  # not in every environment of a format
+
     try:
         Version(text)
     except InvalidVersion:
@@ -100,7 +100,7 @@ def made(requirement: Requirement, others: Mapping[str, str]) -> Environment:
                 str(requirement),
                 expected=f"a folder {ROOT} that can be written",
                 found=str(error.strerror),
-                remedy="make it writable",
+                remedy=installer_errors.remedy_for_folder(error),
             ) from error
     packages: dict[str, str] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     return Environment(_python_of(folder), packages)
@@ -125,6 +125,11 @@ def making(folder: Path) -> Iterator[int]:
     with (ROOT / f"{folder.name}.making").open("w", encoding="ascii") as lock:
         file_locks.lock_exclusive(lock.fileno())
         yield lock.fileno()
+
+
+def can_be_written() -> bool:
+    """Return True if an environment can be made in the folder of all environments."""
+    return os.access(ROOT if ROOT.exists() else ROOT.parent, os.W_OK)
 
 
 def variables_of_another() -> dict[str, str]:
@@ -188,7 +193,8 @@ def run_installer(command: list[str], seconds: float, guard: int) -> str:
         check=True,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",  # as uv prints, whatever the locale
+        errors="replace",
         timeout=seconds,
         pass_fds=[guard],
         # A virtual environment that is active must not decide where packages go.
@@ -201,12 +207,16 @@ def _run(requirement: Requirement, guard: int, command: list[str]) -> str:
     try:
         return run_installer(command, _SECONDS, guard)
     except (OSError, subprocess.SubprocessError) as error:
-        message = getattr(error, "stderr", None) or str(error)
         raise UsageError(
             str(requirement),
             expected="a version that can be installed in an environment of its own",
-            found=one_line(str(message))[-300:],
-            remedy="name another version, or see that the package index can be reached",
+            found=installer_errors.problem(error),
+            remedy=installer_errors.remedy(
+                error,
+                connection="see that the package index can be reached",
+                package="name another version",
+                other="name another version, or see that the package index can be reached",
+            ),
         ) from error
 
 

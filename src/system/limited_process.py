@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import IO
 
 from src.errors import one_line
+from src.system import sessions
 from src.system.subprocesses import resident_bytes
 
 _ROOT = Path(__file__).parents[2]
 _POLL_SECONDS = 0.05
+_REST = 10  # times as long as a look at the processes
 _LAST = 300  # characters of the program's last line
 _MAX_OUTPUT = 1 << 20  # bytes of its output
 
@@ -49,7 +51,8 @@ def run_limited(
     Args:
         command: the program and its arguments.
         seconds: the time limit.
-        max_bytes: the limit of the resident memory of the program, without its children.
+        max_bytes: the limit of the resident memory of the program and its children together.
+            Pages that they share count in each of them.
         variables: all of its environment variables; None for those of this process.
 
     Raises:
@@ -80,16 +83,22 @@ def run_limited(
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float, max_bytes: int) -> None:
-    end = time.monotonic() + seconds
+    end, was_over = time.monotonic() + seconds, False
     while process.poll() is None:
-        resident = resident_bytes(process.pid)
-        if resident > max_bytes:
+        looked = time.monotonic()
+        resident = sum(resident_bytes(member.pid) for member in sessions.members(process.pid))
+        is_over = resident > max_bytes
+        # Twice in a row: a new child has its parent's memory until it executes its own program.
+        if is_over and was_over:
             raise LimitedProcessError(
                 f"{resident / 1e9:.1f} GB resident, over {max_bytes / 1e9:.1f} GB; killed"
             )
-        if time.monotonic() > end:
+        was_over = is_over
+        now = time.monotonic()
+        if now > end:
             raise LimitedProcessError(f"not done within {seconds:g} s; killed")
-        time.sleep(_POLL_SECONDS)
+        # A machine with many processes is not looked at all the time.
+        time.sleep(max(_POLL_SECONDS, _REST * (now - looked)))
 
 
 def _failure(code: int, errors: IO[bytes], output: IO[bytes]) -> LimitedProcessError:

@@ -26,6 +26,11 @@ class Member(NamedTuple):
     cpu_seconds: float
 
 
+def are_known() -> bool:
+    """Return True if this system has a ``/proc``, as Linux has."""
+    return (_PROC / "self").exists()
+
+
 def members(leader: int) -> Iterator[Member]:
     """Yield the processes of the session that a process leads; none without ``/proc``."""
     ticks = os.sysconf("SC_CLK_TCK")

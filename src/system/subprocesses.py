@@ -33,6 +33,7 @@ def run_module(name: str, *argv: str, seconds: float) -> subprocess.CompletedPro
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        errors="replace",  # a library may print other bytes
         timeout=seconds,
         check=False,
     )

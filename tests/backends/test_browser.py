@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import signal
 import tempfile
@@ -10,18 +12,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from src import formats
 from src.backends.base import Unavailable
 from src.backends.browser import chromium, packages, runtime
 from src.backends.browser.chromium import Chromium
 from src.backends.browser.runtime import BrowserRuntime
 from src.backends.browser.server import Result, Server
 from src.errors import LightshipError
+from src.system import environments, sessions
 from src.worker import stopwatch
 from tests.conftest import ROOT
 
@@ -79,7 +83,7 @@ def test_without_chromium_or_npm_a_row_is_not_available(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(packages, "ROOT", tmp_path / "environments")
+    monkeypatch.setattr(environments, "ROOT", tmp_path / "environments")
     with pytest.raises(Unavailable, match=r"no browser: none of chromium, .*; install Chromium"):
         chromium.program()
     with pytest.raises(Unavailable, match=r"no npm on the PATH.*; install Node.js and npm"):
@@ -93,7 +97,7 @@ def test_npm_without_a_network_says_what_to_do(
     npm.write_text("#!/bin/sh\necho 'npm error code EAI_AGAIN' >&2\nexit 1\n")
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    monkeypatch.setattr(packages, "ROOT", tmp_path / "environments")
+    monkeypatch.setattr(environments, "ROOT", tmp_path / "environments")
     with pytest.raises(Unavailable, match=r"EAI_AGAIN\); measure once with a network"):
         packages.files()
     assert not packages.kept()
@@ -102,7 +106,7 @@ def test_npm_without_a_network_says_what_to_do(
 def test_kept_files_need_no_npm_and_changed_ones_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packages, "ROOT", tmp_path)
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
     monkeypatch.setattr(packages, "_fetch", lambda folder: pytest.fail("fetched again"))
     folder = tmp_path / f"onnxruntime-web-{packages.VERSION}"
     folder.mkdir()
@@ -114,6 +118,72 @@ def test_kept_files_need_no_npm_and_changed_ones_are_refused(
     (folder / "ort.wasm.bundle.min.mjs").write_bytes(b"another")
     with pytest.raises(Unavailable, match=r"ort.wasm.bundle.min.mjs in .* is not the file of"):
         packages.files()
+
+
+def test_kept_files_are_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    monkeypatch.setattr(environments, "making", lambda _: pytest.fail("it is written"))
+    folder = tmp_path / f"onnxruntime-web-{packages.VERSION}"
+    folder.mkdir()
+    for name in packages.SHA256:
+        (folder / name).write_bytes(b"")
+    monkeypatch.setattr(
+        packages, "SHA256", dict.fromkeys(packages.SHA256, hashlib.sha256(b"").hexdigest())
+    )
+    assert set(packages.files()) == set(packages.SHA256)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.EROFS, "make that folder writable"),
+        (errno.EACCES, "make that folder writable"),
+        (errno.ENOSPC, "make room on its disk"),
+    ],
+)
+@pytest.mark.parametrize("step", ["lock", "fetch"])
+def test_files_that_cannot_be_kept_skip_the_row_with_a_remedy(
+    step: str, number: int, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(folder: Path) -> NoReturn:
+        raise OSError(number, os.strerror(number), str(folder))
+
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    if step == "lock":
+        monkeypatch.setattr(environments, "making", refused)
+    else:
+        monkeypatch.setattr(packages, "_fetch", refused)
+    with pytest.raises(Unavailable, match=f"cannot be kept: .*: {os.strerror(number)}; {remedy}"):
+        packages.files()
+
+
+def test_the_file_that_keeps_two_workers_apart_is_not_one_to_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    monkeypatch.setattr(packages, "_fetch", lambda folder: folder.mkdir())
+    with pytest.raises(Unavailable, match="cannot be kept"):  # nothing was fetched
+        packages.files()
+    assert not list(tmp_path.glob("*.lock"))
+    known = {formats.get(name).environment for name in formats.names()}
+    locks = {environment.lock.name for environment in known if environment}
+    assert {path.name for path in (ROOT / "environments").glob("*.lock")} == locks
+
+
+def test_without_the_process_of_a_page_a_row_is_not_available(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path / "chromium", "exit")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(packages, "kept", lambda: True)
+    assert packages.may_be_had()
+    monkeypatch.setattr(sessions, "_PROC", tmp_path / "proc")  # as on macOS
+    with pytest.raises(Unavailable, match=r"no browser: .*/proc.*; measure it on Linux"):
+        chromium.program()
+    assert not packages.may_be_had()
 
 
 def test_the_locked_version_is_the_one_whose_hashes_are_known() -> None:
@@ -245,7 +315,7 @@ def test_a_browser_may_be_had_with_chromium_and_its_files_or_npm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(packages, "ROOT", tmp_path)
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
     assert not packages.may_be_had()
     program(tmp_path / "chromium", "exit")
     assert not packages.may_be_had()
@@ -254,6 +324,8 @@ def test_a_browser_may_be_had_with_chromium_and_its_files_or_npm(
         assert packages.may_be_had()
     program(tmp_path / "npm", "exit")
     assert packages.may_be_had()
+    monkeypatch.setattr(environments, "can_be_written", lambda: False)
+    assert not packages.may_be_had()  # else every command would measure again
 
 
 def test_the_cpu_time_of_a_turn_is_that_of_its_timed_calls(

@@ -10,13 +10,15 @@ import dataclasses
 import errno
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -47,10 +49,12 @@ def wheel(folder: Path, version: str) -> str:
     record = ""
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in files.items():
-            archive.writestr(name, text)
+            archive.writestr(zipfile.ZipInfo(name), text)  # without a time: the same bytes
             digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
             record += f"{name},sha256={digest.rstrip(b'=').decode()},{len(text)}\n"
-        archive.writestr(f"{information}/RECORD", f"{record}{information}/RECORD,,\n")
+        archive.writestr(
+            zipfile.ZipInfo(f"{information}/RECORD"), f"{record}{information}/RECORD,,\n"
+        )
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -112,9 +116,67 @@ def test_an_active_environment_does_not_decide_where_packages_go(
     assert not (tmp_path / "other").exists()
 
 
-def test_another_lock_makes_it_again(lock: Lock) -> None:
-    assert version_in(lock("0.0.1").python()) == "0.0.1"
-    assert version_in(lock("0.0.2").python()) == "0.0.2"
+def test_another_lock_makes_another_one_and_leaves_the_first_as_it_is(lock: Lock) -> None:
+    first = lock("0.0.1").python()  # a worker may run with it
+    second = lock("0.0.2").python()
+    assert first != second
+    assert [version_in(python) for python in (first, second)] == ["0.0.1", "0.0.2"]
+    assert lock("0.0.1").python() == first
+
+
+def test_another_python_makes_another_one_and_leaves_the_first_as_it_is(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = lock("0.0.1")
+    first = environment.python()
+    monkeypatch.setattr(OwnEnvironment, "_wanted_python", "3.99")
+    second = environment.python()
+    assert first != second
+    assert [version_in(python) for python in (first, second)] == ["0.0.1", "0.0.1"]
+
+
+def test_a_lock_that_changes_while_it_is_installed_is_not_taken_for_the_other(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = lock("0.0.1")
+    run = environments.run_installer
+
+    def changing(command: list[str], seconds: float, guard: int) -> str:
+        if command[1] == "venv":
+            lock("0.0.2")
+        return run(command, seconds, guard)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(environments, "run_installer", changing)
+        with pytest.raises(Unavailable, match=r"planted\.lock was changed meanwhile"):
+            environment.python()
+    assert version_in(environment.python()) == "0.0.2"
+
+
+def test_the_name_of_an_environment_is_known_by_its_interpreter(lock: Lock) -> None:
+    environment = lock("0.0.1")
+    python = environment.python()
+    assert own_environment.name_of(python) == environment.folder.name
+    assert own_environment.name_of(Path(sys.executable)) is None
+
+
+def test_it_may_be_had_if_it_is_whole_or_can_be_made(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = lock("0.0.1")
+    assert environment.may_be_had()
+    with monkeypatch.context() as patch:
+        patch.setattr(environments, "can_be_written", lambda: False)
+        assert not environment.may_be_had()
+    with monkeypatch.context() as patch:
+        patch.setattr(environments, "uv", lambda: None)
+        assert not environment.may_be_had()
+        environment.lock.rename(environment.lock.with_suffix(".aside"))
+        assert not environment.may_be_had()
+        environment.lock.with_suffix(".aside").rename(environment.lock)
+    environment.python()
+    monkeypatch.setattr(environments, "can_be_written", lambda: False)
+    assert environment.may_be_had()
 
 
 @pytest.mark.parametrize("is_old", [False, True])
@@ -140,7 +202,8 @@ def test_packages_for_a_newer_python_get_one(
     assert started == [newer if is_old else sys.executable]
     assert environment.python().exists()
     assert len(started) == 1  # it is kept
-    assert (environment.site_packages / "numpy" / "__init__.py").is_file()
+    site = own_environment.site_packages(environment.python())
+    assert (site / "numpy" / "__init__.py").is_file()
 
 
 @pytest.mark.parametrize("damage", ["no stamp", "half a stamp", "no interpreter"])
@@ -179,14 +242,14 @@ def test_one_that_cannot_be_made_is_unavailable_with_reason_and_remedy(
     problem: str, lock: Lock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     environment = lock("0.0.1")
-    if problem == "no package":  # as without a network
+    if problem == "no package":  # as on another system
         (tmp_path / "wheels" / "numpy-0.0.1-py3-none-any.whl").unlink()
-        reason = "planted cannot be installed: .*numpy.*; export or measure it again with a network"
+        reason = "planted cannot be installed: .*numpy.*; leave this format out: its packages do"
     elif problem == "another hash":
         wheel(tmp_path / "wheels", "0.0.1")
         path = tmp_path / "wheels" / "numpy-0.0.1-py3-none-any.whl"
         path.write_bytes(path.read_bytes() + b"\0")
-        reason = "planted cannot be installed: .*ash"
+        reason = "planted cannot be installed: .*ash.*; use a package index whose files are those"
     elif problem == "no uv":
         monkeypatch.setattr(environments, "uv", lambda: None)
         reason = "planted cannot be installed: uv is not installed; install uv"
@@ -195,7 +258,7 @@ def test_one_that_cannot_be_made_is_unavailable_with_reason_and_remedy(
         reason = r"planted.lock cannot be read \(No such file.*; restore it"
     with pytest.raises(Unavailable, match=reason):
         environment.python()
-    assert not environment.folder.exists()
+    assert not [path for path in environments.ROOT.glob("planted*") if path.is_dir()]
 
 
 PROGRAM = "tests.support.limited_program"
@@ -226,22 +289,31 @@ def test_a_users_modules_do_not_reach_it(
     assert subprocess.check_output(command, text=True, env=variables).strip() == "0.0.1"
 
 
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.EROFS, "make that folder writable"),
+        (errno.EACCES, "make that folder writable"),
+        (errno.ENOSPC, "make room on its disk"),
+        (errno.EDQUOT, "make room on its disk"),
+    ],
+)
 def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(
-    lock: Lock, monkeypatch: pytest.MonkeyPatch
+    number: int, remedy: str, lock: Lock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = lock("0.0.1")
 
     def refused(folder: Path) -> NoReturn:
-        raise OSError(errno.EROFS, "Read-only file system", str(folder))
+        raise OSError(number, os.strerror(number), str(folder))
 
     monkeypatch.setattr(environments, "making", refused)
     with pytest.raises(Unavailable) as raised:
         environment.python()
-    assert str(raised.value).endswith(": Read-only file system; make that folder writable")
+    assert str(raised.value).endswith(f": {os.strerror(number)}; {remedy}")
     assert environment.is_cause_of(str(raised.value))
     assert not environment.is_cause_of("no kernel for Gelu")
     requirement = environments.Requirement("onnxruntime", "1.30.0")
-    with pytest.raises(UsageError, match="found Read-only file system; make it writable"):
+    with pytest.raises(UsageError, match=f"found {os.strerror(number)}; {remedy}"):
         environments.made(requirement, {})
 
 
@@ -259,6 +331,7 @@ def test_one_that_is_whole_is_used_where_nothing_can_be_written(
         ("die", {}, "in environments/planted: SIGABRT"),
         ("wait", {"seconds": 0.3}, r"not done within 0\.3 s; killed"),
         ("fill", {"max_bytes": 100_000_000}, r"GB resident, over 0\.1 GB; killed"),
+        ("fill in a child", {"max_bytes": 150_000_000}, r"GB resident, over 0\.1 GB; killed"),
     ],
 )
 def test_a_program_that_fails_or_exceeds_a_limit_is_an_error_of_one_line(
@@ -298,27 +371,46 @@ def _is_running(pid: int) -> bool:
 WITH_ENVIRONMENT = [name for name in formats.names() if formats.get(name).environment]
 
 
+def planted_source() -> Any:
+    from src.run.file_input import NORMALISED
+    from tests.formats.test_contract import CLASSES, PREPROCESSING
+
+    return SimpleNamespace(
+        class_names=CLASSES,
+        preprocessing=PREPROCESSING,
+        builder="resnet34",
+        fp32_graph=SimpleNamespace(batch=SimpleNamespace(takes=NORMALISED)),
+    )
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no such encoding"), MemoryError(), OSError(errno.EIO, "input/output")]
+)
+def test_a_format_whose_environment_fails_in_another_way_fails_alone(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def failing(_: OwnEnvironment) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(OwnEnvironment, "python", failing)
+    entry = export_one("mnn", planted_source(), tmp_path / "mnn")
+    assert entry.status == "failed"
+    assert entry.reason
+    assert not (tmp_path / "mnn").exists()
+
+
 @pytest.mark.parametrize("name", WITH_ENVIRONMENT)
 def test_a_format_whose_environment_cannot_be_made_is_skipped_with_the_reason(
     name: str, lock: Lock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Without a network, in the export and in the measurement alike."""
-    from tests.formats.test_contract import CLASSES, PREPROCESSING
-
     lock("0.0.1")
     monkeypatch.setattr(environments, "uv", lambda: None)
     environment = formats.get(name).environment
     assert environment
     (environments.ROOT / f"{environment.name}.lock").write_text("nothing==1\n")
 
-    class Source:
-        class_names, preprocessing, builder = CLASSES, PREPROCESSING, "resnet34"
-        fp32_graph = type("Graph", (), {"batch": type("Batch", (), {})})
-
-    from src.run.file_input import NORMALISED
-
-    Source.fp32_graph.batch.takes = NORMALISED  # type: ignore[attr-defined]
-    entry = export_one(name, Source(), tmp_path / name)  # type: ignore[arg-type]
+    entry = export_one(name, planted_source(), tmp_path / name)
     assert entry.status == "skipped"
     assert entry.reason
     assert f"environments/{environment.name} cannot be installed: uv is not" in entry.reason
@@ -347,3 +439,39 @@ def test_no_format_of_the_default_run_or_of_all_has_an_environment_of_its_own() 
     text = (ROOT / "configs" / "export" / "all.yaml").read_text(encoding="utf-8")
     named = {line.strip().removeprefix("- ") for line in text.splitlines()}
     assert not {*formats.DEFAULT, *named} & set(WITH_ENVIRONMENT)
+
+
+# Refuses the packages of this environment that are not in a lock, and those of the system.
+IMPORTER = """
+import importlib, importlib.metadata, re, sys
+name, lock = sys.argv[1:]
+locked = set(re.findall(r"^([a-z0-9-]+)==", open(lock).read(), re.MULTILINE))
+def canonical(text): return re.sub("[-_.]+", "-", text).lower()
+missing = {
+    module for module, distributions in importlib.metadata.packages_distributions().items()
+    if not locked & set(map(canonical, distributions))
+}
+class Refusing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in missing:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Refusing())
+for module in ("src.worker.server", "src.quantization.other_environment", f"src.formats.{name}"):
+    importlib.import_module(module)
+"""
+
+
+@pytest.mark.parametrize("name", WITH_ENVIRONMENT)
+def test_a_worker_imports_nothing_that_the_environment_of_its_format_lacks(name: str) -> None:
+    environment = formats.get(name).environment
+    assert environment
+    lock = ROOT / "environments" / f"{environment.name}.lock"
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORTER, name, str(lock)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from src import formats
+from src.backends import own_environment
+from src.backends.own_environment import OwnEnvironment
 from src.benchmark import up_to_date
 from src.benchmark.suite import measure, measure_unless_done
 from src.errors import UsageError
@@ -15,7 +20,7 @@ from src.report.sections.footnotes import footnotes
 from src.run.folder import Run
 from src.run.reading import convert
 from src.run.results import Results
-from src.system import atomic_files
+from src.system import atomic_files, environments
 from tests.benchmark.planted_formats import (
     FEW,
     Data,
@@ -141,9 +146,69 @@ def test_a_file_that_is_changed_while_it_is_measured_is_a_failed_row(well_behave
     ],
 )
 def test_a_row_whose_environment_was_missing_is_measured_once_it_is_there(
-    reason: str, is_open: bool
+    reason: str, is_open: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planted = results(row("eager"), row("mnn", **{**FAILED, "status": "skipped", "reason": reason}))
     measured, skipped = convert(planted, Results).rows
+    monkeypatch.setattr(OwnEnvironment, "may_be_had", lambda _: True)
     assert not up_to_date._has_failed(measured)
     assert up_to_date._has_failed(skipped) is is_open
+    monkeypatch.setattr(OwnEnvironment, "may_be_had", lambda _: False)
+    assert not up_to_date._has_failed(skipped)  # else every command would measure again
+
+
+def test_a_row_is_up_to_date_with_the_packages_that_it_was_measured_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    lock = tmp_path / "mnn.lock"
+    lock.write_text("one")
+    environment = formats.get("mnn").environment
+    assert environment
+    name = environment.folder.name
+
+    def is_current(format_name: str, **changes: Any) -> bool:
+        planted = convert(results(row("onnx_fp32"), row(format_name, **changes)), Results)
+        return up_to_date.has_present_packages(planted.rows[1])
+
+    never_ran = {**FAILED, "status": "skipped", "reason": "it was not exported"}
+    could_not_run = {**never_ran, "environment": name}
+    assert is_current("mnn", environment=name)
+    assert is_current("mnn", **could_not_run)
+    assert is_current("mnn", **never_ran)
+    assert not is_current("mnn")  # it was measured before rows had an environment
+    assert is_current("eager")
+    assert not is_current("eager", environment=name)
+    assert is_current("of_another_project", environment=name)
+    lock.write_text("two")
+    assert not is_current("mnn", environment=name)
+    assert not is_current("mnn", **could_not_run)
+    lock.write_text("one")
+    with monkeypatch.context() as patch:
+        patch.setattr(OwnEnvironment, "_wanted_python", "3.99")
+        assert not is_current("mnn", environment=name)
+    lock.unlink()
+    assert not is_current("mnn", environment=name)
+
+
+def test_a_row_has_one_environment_in_all_its_processes_and_another_one_is_measured(
+    well_behaved: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Environment:
+        folder = Path("planted-1")
+
+        def python(self) -> Path:
+            asked.append(self.folder)
+            return Path(sys.executable)
+
+    monkeypatch.setattr(type(formats.get("eager")), "environment", Environment())
+    monkeypatch.setattr(own_environment, "name_of", lambda _: "planted-1")
+    options = replace(FEW, processes=2, memory=True)
+    measured = measure(well_behaved, Data(), options, silent)
+    assert len(asked) == len(measured.rows)
+    assert {row.environment for row in measured.rows} == {"planted-1"}
+    assert up_to_date.find(well_behaved, options, lambda: None) is not None
+    monkeypatch.setattr(Environment, "folder", Path("planted-2"))
+    assert up_to_date.find(well_behaved, options, lambda: None) is None

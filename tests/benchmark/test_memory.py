@@ -134,7 +134,13 @@ class Process:
     lock = threading.Lock()
 
     def __init__(
-        self, name: str, folder: Path, device: str, limits: Limits, batch_maker: None
+        self,
+        name: str,
+        folder: Path,
+        device: str,
+        limits: Limits,
+        batch_maker: None,
+        python: None,
     ) -> None:
         assert limits.exclusive
         self.name, self.device = name, device
@@ -166,7 +172,13 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> type[Process]:
 
 def planted(name: str, device: str = "cpu", ok: bool = True) -> Any:
     return SimpleNamespace(
-        name=name, device=device, ok=ok, classes=3, memory=RowMemory(), batch_maker=None
+        name=name,
+        device=device,
+        ok=ok,
+        classes=3,
+        memory=RowMemory(),
+        batch_maker=None,
+        python=None,
     )
 
 

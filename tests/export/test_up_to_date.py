@@ -7,12 +7,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import yaml
 
+from src import formats
 from src.benchmark import up_to_date as measured
 from src.benchmark.options import BenchmarkOptions
 from src.bundle.stage import _measured
@@ -30,6 +32,7 @@ from src.run.folder import Run
 from src.run.layout import as_dict
 from src.run.manifest import Export, Manifest
 from src.run.reading import convert
+from src.system import environments
 from tests.export.drawn_images import DrawnImages
 from tests.report.planted import of_version_1
 from tests.report.planted import results as table_results
@@ -243,7 +246,9 @@ def test_what_was_changed_after_its_export_is_neither_used_nor_recommended(
     assert _measured(run, manifest, "eager", embedded=False) == (None, None)
 
 
-def test_what_was_changed_and_measured_since_is_used(run: Run) -> None:
+def test_what_was_changed_and_measured_since_is_used(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_measurement(run)
     exchanged(run.exports / "eager" / "model.safetensors")
     measure_as_it_is(run)
@@ -252,6 +257,14 @@ def test_what_was_changed_and_measured_since_is_used(run: Run) -> None:
     assert _measured(run, run.read_manifest(), "eager", embedded=False)[0] is not None
     # What its preprocessing was put into is what was exported, which was not measured.
     assert _measured(run, run.read_manifest(), "eager", embedded=True) == (None, None)
+    # A bundle has no figures of other packages than those that it names.
+    environment = SimpleNamespace(folder=Path("planted-1"))
+    monkeypatch.setattr(type(formats.get("eager")), "environment", environment)
+    assert _measured(run, run.read_manifest(), "eager", embedded=False) == (None, None)
+    results = as_dict(run.read_benchmark())
+    next(row for row in results["rows"] if row["format"] == "eager")["environment"] = "planted-1"
+    run.benchmark.write_text(json.dumps(results))
+    assert _measured(run, run.read_manifest(), "eager", embedded=False)[0] is not None
 
 
 def test_what_was_exported_anew_is_not_taken_for_what_was_measured(run: Run) -> None:
@@ -393,3 +406,24 @@ def test_the_origin_of_files_has_the_hash_that_earlier_exports_wrote(
 ) -> None:
     manifest = convert(HEAD, Manifest)
     assert up_to_date.made_from(manifest, None, ExportOptions(), name) == origin
+
+
+def test_another_lock_makes_other_files_of_its_format_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    names = ("mnn", "litert", "litert_int8", "eager")
+
+    def origins() -> dict[str, str]:
+        manifest = convert(HEAD, Manifest)
+        return {name: up_to_date.made_from(manifest, None, ExportOptions(), name) for name in names}
+
+    for name in ("mnn", "litert"):
+        (tmp_path / f"{name}.lock").write_text(name)
+    before = origins()
+    assert origins() == before
+    (tmp_path / "litert.lock").write_text("another")
+    changed = origins()
+    assert {name for name in names if changed[name] != before[name]} == {"litert", "litert_int8"}
+    (tmp_path / "mnn.lock").unlink()  # the export tells it
+    assert origins()["mnn"] != before["mnn"]

@@ -253,8 +253,9 @@ def test_a_damaged_file_ends_a_bundle_in_one_line(
     kind = formats.get(name)
     bundling = kind.bundling
     assert bundling
-    for file in CONTENTS.glob("predict*.py"):
-        shutil.copy(file, tmp_path)
+    for file in CONTENTS.glob("*.py"):
+        if not file.name.startswith("runtime_"):
+            shutil.copy(file, tmp_path)
     for runtime in (bundling.runtime, *bundling.imports):
         shutil.copy(CONTENTS / f"{runtime}.py", tmp_path)
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)

@@ -135,6 +135,27 @@ def test_layers_that_cannot_be_ordered_leave_the_judged_file(
     assert any(f"could not be ordered: {error}" in line for line in details.summary)
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("sizes differ\nby 1"), "ValueError: sizes differ by 1"),
+        (RuntimeError("no kernel"), "RuntimeError: no kernel"),
+        (AttributeError("weight"), "AttributeError: weight"),
+        (MemoryError(), "out of memory: MemoryError"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_any_failure_of_the_order_leaves_the_judged_file_with_its_reason(
+    error: Exception, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def order() -> NoReturn:
+        raise error
+
+    content, details = written(tmp_path, monkeypatch, lambda _: None, order)
+    assert content == str(PLAIN)
+    assert any(f"could not be ordered: {reason}" in line for line in details.summary)
+
+
 def test_a_file_that_cannot_be_timed_is_not_taken() -> None:
     class Untimed(Planted):
         def speedup(self, model: Recipe, other: Recipe) -> float:

@@ -91,3 +91,24 @@ def test_a_run_without_a_checkpoint_is_refused_before_anything_is_made(
         script.main()
     assert list(tmp_path.iterdir()) == []
     assert script.PAGE.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (
+            "export:\n  calibration_images: 7\n  judging_images: 0\n  input: uint8\n",
+            (7, 0, "uint8"),
+        ),
+        ("export:\n  calibration_images: 7\n  formats: [eager]\n", (7, 256, "float")),
+        ("export: null\n", (128, 256, "float")),
+        ("model: {}\n", (128, 256, "float")),
+    ],
+)
+def test_a_copy_is_exported_with_the_images_and_the_input_of_its_training(
+    stored: str, expected: tuple[int, int, str], script: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text(stored)
+    options = script.export_options(Run(tmp_path), ["onnx_fp32", "mnn"], 0.02)
+    assert (options.calibration_images, options.judging_images, options.input) == expected
+    assert (options.formats, options.max_accuracy_drop) == (["onnx_fp32", "mnn"], 0.02)

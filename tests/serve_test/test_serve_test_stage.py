@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -118,6 +119,20 @@ def test_the_default_limit_is_ten_times_a_single_call(run: Run) -> None:
     again_record = serve_test(run, options(run, "again=true"), "a command", ignore, slower)
     assert again_record.p99_limit_s == pytest.approx(0.2)
     assert slower.setups
+
+
+def test_packages_of_another_environment_are_put_under_load_anew(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = SimpleNamespace(folder=Path("planted-1"))
+    monkeypatch.setattr(type(formats.get(FORMAT)), "environment", environment)
+    serve_test(run, options(run), "a command", ignore, Opened(lambda images: 0.01))
+    again = Opened(lambda images: 0.5)
+    serve_test(run, options(run), "a command", ignore, again)
+    assert again.setups == []
+    environment.folder = Path("planted-2")
+    serve_test(run, options(run), "a command", ignore, again)
+    assert again.setups
 
 
 def killed_at(number: int) -> Callable[..., None]:

@@ -31,6 +31,8 @@ def main() -> None:
             content = bytearray(300_000_000)
             content[::4096] = b"1" * len(content[::4096])
             time.sleep(60)
+        case "fill in a child":
+            subprocess.run([sys.executable, __file__, "fill"], check=False)
         case "children":
             child = subprocess.Popen(["sleep", "60"])
             Path(words[0]).write_text(str(child.pid))

@@ -61,6 +61,31 @@ def test_an_environment_that_was_not_finished_is_made_again(root: Path, installe
     assert environments.made(ONE, {}).python.is_file()
 
 
+def test_an_installer_may_print_any_bytes(root: Path, installer: Path) -> None:
+    planted = installer.with_name("uv")
+    planted.write_text("#!/bin/sh\nprintf '\\377 no such \\351dition' >&2\nexit 2\n")
+    with pytest.raises(UsageError, match="found \ufffd no such \ufffddition; name another"):
+        environments.made(ONE, {})
+
+
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        ("No space left on device (os error 28)", "make room on the disk"),
+        ("error sending request for url", "see that the package index can be reached"),
+        ("there is no version of onnxruntime==1.30.0", "name another version"),
+    ],
+)
+def test_a_failed_installation_has_the_remedy_of_its_cause(
+    message: str, remedy: str, root: Path, installer: Path
+) -> None:
+    planted = installer.with_name("uv")
+    planted.write_text(f'#!/bin/sh\necho "{message}" >&2\nexit 2\n')
+    with pytest.raises(UsageError) as raised:
+        environments.made(ONE, {})
+    assert f"; {remedy}" in str(raised.value)
+
+
 def test_an_environment_whose_interpreter_is_gone_is_made_again(
     root: Path, installer: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from src.system import subprocesses
+from tests.conftest import ROOT
 
 PROGRAMS = {
     "answers": ("echo one; echo two", "one\ntwo"),
@@ -31,6 +33,20 @@ PROGRAMS = {
 def test_output_of_a_program_that(name: str) -> None:
     text, answer = PROGRAMS[name]
     assert subprocesses.output_of(["sh", "-c", text], seconds=0.5) == answer
+
+
+def test_no_program_is_read_as_text_that_must_be_of_one_encoding() -> None:
+    """A foreign program prints in its own encoding, and names files as they are on the disk."""
+    strict = []
+    for path in (ROOT / "src").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        calls = ast.walk(ast.parse(text)) if "subprocess." in text else ()
+        for node in calls:
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("subprocess."):
+                names = {keyword.arg for keyword in node.keywords}
+                if names & {"text", "encoding", "universal_newlines"} and "errors" not in names:
+                    strict.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert strict == []
 
 
 def test_output_of_a_missing_program_is_none(tmp_path: Path) -> None:

@@ -31,12 +31,17 @@ def program() -> str:
     """Return the path of Chromium.
 
     Raises:
-        Unavailable: none is on the PATH.
+        Unavailable: none is on the PATH, or its processes are not known here.
     """
     path = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if path is None:
         raise Unavailable(
             f"no browser: none of {', '.join(PROGRAMS)} on the PATH; install Chromium"
+        )
+    if not sessions.are_known():
+        raise Unavailable(
+            "no browser: the process of a page is found in /proc, which this system has not; "
+            "measure it on Linux"
         )
     return path
 

@@ -15,10 +15,9 @@ from pathlib import Path
 from src.backends.base import Unavailable
 from src.backends.browser.chromium import PROGRAMS
 from src.errors import one_line
-from src.system import atomic_files, file_locks
+from src.system import atomic_files, environments, installer_errors, sessions
 
 PAGE = Path(__file__).parent / "page"
-ROOT = Path(__file__).parents[3] / "environments"  # not committed
 VERSION = "1.30.0"
 DIST = "node_modules/onnxruntime-web/dist"
 SHA256 = {
@@ -37,25 +36,32 @@ def kept() -> bool:
 
 
 def may_be_had() -> bool:
-    """Return True if there are Chromium and the files, or npm to fetch them."""
-    has_browser = any(map(shutil.which, PROGRAMS))
-    return has_browser and (kept() or shutil.which("npm") is not None)
+    """Return True if Chromium can run, and there are the files or the means to fetch them."""
+    has_browser = sessions.are_known() and any(map(shutil.which, PROGRAMS))
+    may_be_fetched = shutil.which("npm") is not None and environments.can_be_written()
+    return has_browser and (kept() or may_be_fetched)
 
 
 def files() -> dict[str, Path]:
     """Return the files by name; fetch them at the first use.
 
     Raises:
-        Unavailable: they cannot be fetched, or are not the expected bytes.
+        Unavailable: they cannot be fetched, kept or read, or are not the expected bytes.
     """
     folder = _folder()
-    ROOT.mkdir(exist_ok=True)
-    with (ROOT / f"{folder.name}.lock").open("w", encoding="ascii") as lock:
-        file_locks.lock_exclusive(lock.fileno())  # another worker may be fetching them
-        if not kept():
-            _fetch(folder)
     paths = {name: folder / name for name in SHA256}
-    changed = [name for name, path in paths.items() if atomic_files.sha256(path) != SHA256[name]]
+    try:
+        if not kept():
+            with environments.making(folder):
+                if not kept():  # no other worker fetched them in the meantime
+                    _fetch(folder)
+        hashes = {name: atomic_files.sha256(path) for name, path in paths.items()}
+    except OSError as error:
+        raise Unavailable(
+            f"onnxruntime-web cannot be kept: {error.filename or folder}: {error.strerror}; "
+            f"{installer_errors.remedy_for_folder(error)}"
+        ) from error
+    changed = [name for name, sha256 in hashes.items() if sha256 != SHA256[name]]
     if changed:
         raise Unavailable(
             f"{', '.join(changed)} in {folder} is not the file of onnxruntime-web {VERSION}; "
@@ -65,7 +71,7 @@ def files() -> dict[str, Path]:
 
 
 def _folder() -> Path:
-    return ROOT / f"onnxruntime-web-{VERSION}"
+    return environments.ROOT / f"onnxruntime-web-{VERSION}"
 
 
 def _fetch(folder: Path) -> None:
@@ -94,7 +100,8 @@ def _install(folder: Path) -> None:
             env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_SECONDS,
             check=False,
         )

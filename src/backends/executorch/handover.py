@@ -21,5 +21,7 @@ def program(source: ExportSource) -> Path:
         exported = torch.export.export(
             source.network, (source.example,), dynamic_shapes=({0: batch},)
         )
-        torch.export.save(exported, path)
+        part = path.with_stem(f"{path.stem}.part")  # one that was cut short is no program
+        torch.export.save(exported, part)
+        part.replace(path)
     return path

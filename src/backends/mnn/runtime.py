@@ -34,6 +34,8 @@ class MnnRuntime:
         self._module = nn.load_module_from_file(
             str(path), [INPUT], [OUTPUT], runtime_manager=self._manager
         )
+        if self._module is None:
+            raise ValueError("it is no file of MNN")
         self.settings: Settings = {
             "runtime": f"MNN {mnn.version()}",
             "device": "cpu",

@@ -31,7 +31,8 @@ def main() -> None:
         [str(program), onnx_file.name, f"inputshape=[{shape}]f32", "fp16=0"],
         cwd=onnx_file.parent,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
     parameters, weights = (onnx_file.with_suffix(f".ncnn{ending}") for ending in (".param", ".bin"))

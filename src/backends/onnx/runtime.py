@@ -148,7 +148,8 @@ class OnnxRuntime:
 def _is_about(error: Exception, provider: str) -> bool:
     """Return True if an error is about the provider, and not about a broken file."""
     text = str(error)
-    return any(word in text for word in (provider, "CUDA", "cuDNN", "CUDNN", "TensorRT", ".so"))
+    words = (provider, "CUDA", "cuDNN", "CUDNN", "TensorRT", ".so", "default CPU EP")
+    return any(word in text for word in words)
 
 
 def operations(events: Sequence[Event]) -> list[Operation]:

@@ -49,14 +49,17 @@ def sensitivity_order(network: nn.Module, images: Tensor) -> list[str]:
 
 
 def _forward(layer: nn.Module, weight: Tensor, inputs: Tensor) -> Tensor:
-    """Run a layer with another weight; calling it would run its hook again."""
-    import torch
+    """Run a layer with another weight, by its own ``forward``: it may pad, or change its weight.
 
-    output: Tensor
-    if isinstance(layer, torch.nn.Conv2d):
-        output = layer._conv_forward(inputs, weight, layer.bias)  # noqa: SLF001  # all its options
-    else:
-        output = torch.nn.functional.linear(inputs, weight, layer.get_parameter("bias"))
+    Calling the layer would run its hook again.
+    """
+    parameter = layer.get_parameter("weight")
+    own = parameter.data
+    try:
+        parameter.data = weight
+        output: Tensor = layer.forward(inputs)
+    finally:
+        parameter.data = own
     return output
 
 
