@@ -190,3 +190,19 @@ def test_ctrl_z_stops_a_command_with_its_parent_and_both_go_on(tmp_path: Path) -
         wait_until(lambda: all(map(is_stopped, pids)))
         os.kill(process.pid, signal.SIGCONT)
         wait_until(lambda: not any(map(is_stopped, pids)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_stopped_command_stays_stopped_when_its_parent_is_killed(tmp_path: Path) -> None:
+    # The kernel ends and wakes a stopped group of its own session that loses its parent.
+    with sweep(tmp_path, stdout=subprocess.DEVNULL) as process:
+        command = int((tmp_path / "ready").read_text())
+        os.kill(command, signal.SIGSTOP)
+        wait_until(lambda: is_stopped(command))
+        process.kill()
+        process.wait()
+        try:
+            time.sleep(0.2)
+            assert is_stopped(command)
+        finally:
+            os.kill(command, signal.SIGKILL)
