@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable, Collection
 
 
 def positive(text: str) -> int:
@@ -30,3 +31,18 @@ def positive_number(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
     return value
+
+
+def names_among(known: Collection[str]) -> Callable[[str], list[str]]:
+    """Return a type for names with commas between, each of them a known one."""
+
+    def among(text: str) -> list[str]:
+        words = text.split(",")
+        for word in words:
+            if word not in known:
+                raise argparse.ArgumentTypeError(
+                    f"expected names among {', '.join(known)}; found {word or 'nothing'}"
+                )
+        return words
+
+    return among

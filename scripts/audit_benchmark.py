@@ -15,6 +15,7 @@ scripts/audit_benchmark.py RUN [--only aa,pipeline,load,independent,crash]
 It measures a copy of the run's exports, prints a table, and exits with 1 on a miss. All parts take
 up to 110 minutes; each says beforehand how long it may take. Leave the machine alone meanwhile.
 With --keep, sessions of A/A are stored as they are made and not made again, so it can be stopped.
+They are of one run, machine, commit and set of options: others are refused.
 """
 
 from __future__ import annotations
@@ -33,16 +34,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import audit_pipeline
 import numpy as np
+from argument_types import names_among, positive
 from audit_coverage import Check, Sessions, cells_of, found, held, shown
 from bare_loops import BARE_EAGER, BARE_ONNX
 from more_formats import plant
 
+from src.benchmark.environment.description import describe
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
 from src.data.restore import data_of
@@ -66,13 +69,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", help="a finished run's folder")
-    parser.add_argument("--only", default=",".join(PARTS), help="parts, in this order")
-    parser.add_argument("--files", default=",".join(TWINS), help="of A/A")
-    parser.add_argument("--sessions", type=int, default=SESSIONS, help="of A/A, for each file")
-    parser.add_argument("--simulated", type=int, default=SIMULATED, help="measurements, likewise")
+    parser.add_argument(
+        "--only", type=names_among(PARTS), default=",".join(PARTS), help="parts, in order"
+    )
+    parser.add_argument("--files", type=names_among(TWINS), default=",".join(TWINS), help="of A/A")
+    parser.add_argument("--sessions", type=positive, default=SESSIONS, help="of A/A, for each file")
+    parser.add_argument(
+        "--simulated", type=positive, default=SIMULATED, help="measurements, likewise"
+    )
     parser.add_argument("--keep", type=Path, help="a file of A/A's sessions, to go on from")
     chosen = parser.parse_args()
-    files = chosen.files.split(",")
+    files = chosen.files
     session = DEFAULT.max_seconds + MOST_SECONDS_BESIDE
     # A part, and the seconds that it takes at most on two cores.
     parts: dict[str, tuple[Callable[[Audit], Iterator[Check]], float]] = {
@@ -92,12 +99,12 @@ def main() -> None:
     }
     met = True
     with tempfile.TemporaryDirectory() as folder:
-        audit = Audit(Run.open(chosen.run), Path(folder), Sessions(chosen.keep))
+        run = Run.open(chosen.run)
+        audit = Audit(run, Path(folder), Sessions(chosen.keep, circumstances(run)))
         lines = ["| planted | demanded | found | |", "|---|---|---|---|"]
-        names = chosen.only.split(",")
-        for name in names:
+        for name in chosen.only:
             print(f"{name}: up to {parts[name][1] / 60:.0f} minutes", flush=True)
-        for name in names:
+        for name in chosen.only:
             started = time.monotonic()
             for planted, demand, found, good in parts[name][0](audit):
                 lines.append(f"| {planted} | {demand} | {found} | {'met' if good else 'MISSED'} |")
@@ -109,6 +116,17 @@ def main() -> None:
         print(f"{environment['packages']}\n")
     print("\n".join(lines))
     sys.exit(0 if met else 1)
+
+
+def circumstances(run: Run) -> dict[str, Any]:
+    """All that the figures of A/A depend on."""
+    environment = as_dict(describe(DEFAULT.effective_threads))
+    return {
+        "run": as_dict(run.read_manifest())["checkpoint"]["sha256"],
+        "commit": environment.pop("git_commit"),
+        "machine": environment,
+        "options": [asdict(options) for options in (DEFAULT, audit_pipeline.OPTIONS)],
+    }
 
 
 class Audit:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,14 +68,22 @@ class Sessions:
 
     Args:
         path: where they are kept, a line each; None to keep none.
+        circumstances: all that the figures depend on, such as the machine.
+
+    Raises:
+        SystemExit: those in ``path`` were measured in other circumstances.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(
+        self, path: Path | None = None, circumstances: Mapping[str, Any] | None = None
+    ) -> None:
         self._path = path
+        self._circumstances = json.loads(json.dumps(circumstances or {}, default=str))
         self._by_file: dict[str, list[dict[str, list[Cell]]]] = {}
         lines = path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
         for line in lines:
             kept = json.loads(line)
+            self._require_alike(kept.get("circumstances", {}))
             self._by_file.setdefault(kept["file"], []).append(kept["cells"])
 
     def of(self, name: str) -> list[dict[str, list[Cell]]]:
@@ -86,7 +95,19 @@ class Sessions:
         self._by_file.setdefault(name, []).append(cells)
         if self._path:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"file": name, "cells": cells}) + "\n")
+                line = {"file": name, "circumstances": self._circumstances, "cells": cells}
+                file.write(json.dumps(line) + "\n")
+
+    def _require_alike(self, kept: Any) -> None:
+        there, here, place = kept, self._circumstances, []
+        while there != here and isinstance(there, dict) and isinstance(here, dict):
+            key = next(key for key in {**here, **there} if here.get(key) != there.get(key))
+            there, here, place = there.get(key), here.get(key), [*place, key]
+        if there != here:
+            sys.exit(
+                f"error: --keep: expected sessions with {' '.join(place)} {here}; found {there} in "
+                f"{self._path}; name another file"
+            )
 
 
 def cells_of(row: Mapping[str, Any]) -> list[Cell]:

@@ -34,6 +34,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from kept_runs import trained
 from more_formats import plant
 
 from src import formats
@@ -42,7 +43,6 @@ from src.benchmark.statistics.latency import rounds_of, speedup
 from src.benchmark.statistics.verdict import keeps_budget
 from src.benchmark.suite import measure
 from src.data.restore import data_of
-from src.errors import LightshipError
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
 from src.export.stage import export_run
@@ -101,7 +101,7 @@ def main() -> None:
         summary = ["| network | file | speed-up | at least | |", "|---|---|---:|---:|---|"]
         met = True
         for model in chosen.models:
-            run = trained(model, chosen.root or scratch)
+            run = trained(model, training(model), chosen.root or scratch, "checkpoints/best.ckpt")
             if chosen.twin:
                 subprocess.run([sys.executable, "-m", "src.twin", str(run.folder)], check=True)
             results = compare(run, chosen.seconds, TWINS if chosen.twin else ())
@@ -117,23 +117,12 @@ def main() -> None:
     sys.exit(0 if met else 1)
 
 
-def trained(model: str, root: Path) -> folder.Run:
-    """The newest run of ``model`` below ``root``, or a new one."""
-    found = folder.newest(root, model, having="checkpoints/best.ckpt")
-    if found is None:
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "src.train", f"model={model}", "data.image_size=224"),
-                *("data.batch_size=32", f"trainer.max_epochs={NETWORKS[model][0]}"),
-                *(f"trainer.default_root_dir={root}", "export.enabled=false"),
-                "benchmark.enabled=false",
-            ],
-            check=True,
-        )
-        found = folder.newest(root, model, having="checkpoints/best.ckpt")
-    if found is None:
-        raise LightshipError(f"{model}: the training left no checkpoint in {root}")
-    return found
+def training(model: str) -> list[str]:
+    """The command line by which a network is trained."""
+    return [
+        *("data.image_size=224", "data.batch_size=32", f"trainer.max_epochs={NETWORKS[model][0]}"),
+        *("export.enabled=false", "benchmark.enabled=false"),
+    ]
 
 
 def compare(run: folder.Run, seconds: float, twins: Sequence[str] = ()) -> Results:

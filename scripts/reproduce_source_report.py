@@ -14,8 +14,6 @@ import restart_in_environment  # noqa: F401  # continues in .venv
 import argparse
 import csv
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,9 +24,9 @@ import torch
 import torchvision
 from gpu import page as gpu_page
 from gpu.timing import clocks
+from kept_runs import trained
 
 from src.report.sections.int8_slowdown import explanations
-from src.run import folder
 from src.run import results as records
 from src.run.layout import as_dict
 from src.run.reading import convert
@@ -52,6 +50,10 @@ FAMILIES = {
     "efficientnet_b0": ("efficientnet_b0", "efficientnet_b1", "efficientnet_b2"),
     "convnext_t": ("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
 }
+TRAINING = (
+    *("experiment=source_report", "data.image_size=224", "data.batch_size=32"),
+    "benchmark.batch_sizes=[1]",
+)
 HEADS = (10, 1000)
 MIB = 2**20  # the report's "MB": its sizes are whole networks' only so
 Results = dict[str, Any]
@@ -68,7 +70,7 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         root = (chosen.root or Path(name)).resolve()
-        found = {model: trained(model, root) for model in FAMILIES}
+        found = {model: trained(model, TRAINING, root, "benchmark.json") for model in FAMILIES}
         results = {model: as_dict(run.read_benchmark()) for model, run in found.items()}
         traces = sum(
             file.stat().st_size
@@ -81,22 +83,6 @@ def main() -> None:
         # The cells of a GPU that another machine has.
         gpu_page.fill_source_report(json.loads(gpu_page.KEPT.read_text("utf-8")), chosen.page)
     print(f"{chosen.page}, in {minutes:.0f} minutes")
-
-
-def trained(model: str, root: Path) -> folder.Run:
-    """The newest measured run of ``model`` below ``root``, or a new one."""
-    found = folder.newest(root, model, having="benchmark.json")
-    if found is None:
-        command = [
-            *(sys.executable, "-m", "src.train", "experiment=source_report", f"model={model}"),
-            *("data.image_size=224", "data.batch_size=32", f"trainer.default_root_dir={root}"),
-            "benchmark.batch_sizes=[1]",
-        ]
-        subprocess.run(command, check=True)
-        found = folder.newest(root, model, having="benchmark.json")
-    if found is None:
-        sys.exit(f"{model}: the training left no benchmark.json in {root}")
-    return found
 
 
 def page(report: list[dict[str, str]], results: dict[str, Results], traces: int) -> list[str]:

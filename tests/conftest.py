@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
 
+# The scripts set it; the tests expect the commands of a Python that is on the PATH.
+os.environ.pop("LIGHTSHIP_SCRIPTS", None)
 # Child processes of tests share the cores with them, and waiting OpenMP threads spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell lets background commands ignore Ctrl-C, and their children inherit that.
@@ -73,6 +75,14 @@ def _restore_global_state() -> Iterator[None]:
         yield
     torch.set_num_threads(threads)
     torch.set_flush_denormal(False)  # the train command turns it on
+
+
+@pytest.fixture
+def reacts_to_hang_up() -> Iterator[None]:
+    """Stop ignoring SIGHUP, as all processes do that nohup started."""
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, earlier)
 
 
 @pytest.fixture

@@ -186,6 +186,13 @@ def test_every_script_is_on_the_page_of_the_command_line() -> None:
     assert [name for name in scripts if f"`{name}`" not in text] == []
 
 
+def test_every_group_of_configurations_is_on_the_page_of_the_command_line() -> None:
+    groups = [path.name for path in (ROOT / "configs").iterdir() if path.is_dir()]
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    sentence = page.partition("The groups are")[2].partition(".")[0]
+    assert sorted(re.findall(r"`(\w+)`", sentence)) == sorted(groups)
+
+
 def test_the_floors_of_the_architecture_page_are_those_of_the_code() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     shown = re.findall(r"^ +(\d+)  (\w[\w ]*)$", text, flags=re.MULTILINE)

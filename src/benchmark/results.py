@@ -21,6 +21,7 @@ from src.run.results import VERSION, Results
 from src.run.rounds import Rounds
 from src.run.row import Row as RowFigures
 from src.system.console import Report
+from src.system.project_commands import typed
 
 
 def from_rounds(run: Run, measured: Rounds, options: BenchmarkOptions, report: Report) -> Results:
@@ -139,6 +140,6 @@ def _noting_rounds(run: Run) -> Iterator[None]:
     except Exception as error:
         error.add_note(
             f"nothing that was measured is lost: it is in {run.rounds}, and "
-            f"python -m src.benchmark {run.quoted} goes on from there"
+            f"{typed('src.benchmark')} {run.quoted} goes on from there"
         )
         raise

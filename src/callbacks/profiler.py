@@ -54,7 +54,7 @@ class ProfilerCallback(Callback):
         self.enabled = enabled
         self.options = ProfilingOptions(**options)
         self.profiler = RegionProfiler()
-        self._first_epoch = 0
+        self._first_epoch: int | None = None  # the first one that this process begins
         self._windows: list[Window] = []
         self._validation_windows = 0  # still to record in this epoch
 
@@ -62,7 +62,7 @@ class ProfilerCallback(Callback):
         folder = trainer.log_dir  # a collective call: rank 0 broadcasts it to all processes
         if not self.enabled or folder is None or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        self._first_epoch = trainer.current_epoch
+        self._first_epoch = None
         self.profiler.recorder = Recorder(
             Run(Path(folder)).profile,
             trainer.global_rank,
@@ -74,6 +74,8 @@ class ProfilerCallback(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.profiler.recorder is None:
             return
+        if self._first_epoch is None:  # known now: a checkpoint is restored after on_fit_start
+            self._first_epoch = trainer.current_epoch
         steps = _steps(trainer.num_training_batches)
         self._windows = training_windows(
             trainer.current_epoch - self._first_epoch, self._epochs(trainer), steps, self.options
@@ -148,6 +150,7 @@ class ProfilerCallback(Callback):
             window = self._windows.pop(0)
             if recorder is not None:
                 now = trainer.global_step
+                recorder.steps_per_update = trainer.accumulate_grad_batches
                 recorder.open(window, "train", trainer.current_epoch, now, now)
 
     def _close(self, trainer: Trainer) -> None:
@@ -178,7 +181,7 @@ class ProfilerCallback(Callback):
             last = math.ceil(steps / math.ceil(batches / trainer.accumulate_grad_batches))
         else:
             last = max(trainer.max_epochs or 1, 1)
-        return max(1, last - self._first_epoch)
+        return max(1, last - (self._first_epoch or 0))
 
 
 def _steps(batches: float) -> int:

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SLURM's signal during training: finish the step, save, stop."""
+"""Ctrl-C, SIGTERM, SIGHUP and SLURM's signal during training: finish the step, save, stop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from src.errors import LightshipError
 from src.models.classifier import Classifier
 from src.run.folder import Run
 from src.system.console import open_console
-from src.system.signals import Stopped, handling, stop
+from src.system.project_commands import typed
+from src.system.signals import STOPPING, Stopped, handling, stop
 
 _STOPPING = b"\nstopping after this step; press Ctrl-C again to stop at once\n"
 
@@ -46,7 +47,7 @@ class StopOnSignal(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Lightning has installed its handlers by now: these replace them.
-        signals = [signal.SIGINT, signal.SIGTERM]
+        signals = list(STOPPING)
         cluster = trainer._accelerator_connector.cluster_environment  # noqa: SLF001
         if isinstance(cluster, SLURMEnvironment) and cluster.auto_requeue:
             number = cluster.requeue_signal or signal.SIGUSR1
@@ -109,7 +110,7 @@ class StopOnSignal(Checkpoint):
     def _stop(self, trainer: Trainer, place: str) -> None:
         first = trainer.is_global_zero
         number = self._received or signal.SIGTERM  # None: another process received it
-        if first and number not in {signal.SIGINT, signal.SIGTERM}:
+        if first and number not in STOPPING:
             _requeue()
         if _is_trial(trainer):
             details = "nothing is kept of a try with trainer.fast_dev_run"
@@ -160,7 +161,8 @@ def _explain_lost_process(error: RuntimeError) -> None:
 
 
 def _export_note(run: Run) -> str:
-    return f"exported the best checkpoint (measure it with: python -m src.benchmark {run.quoted})"
+    command = f"{typed('src.benchmark')} {run.quoted}"
+    return f"exported the best checkpoint (measure it with: {command})"
 
 
 def _requeue() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from src.cli import grammar, parser_errors
-from src.cli.stage_command import CONFIGS, StageParser
+from src.cli.stage_command import CONFIGS, StageParser, is_path
 from src.data.dataset_module import DatasetModule
 from src.errors import UsageError, one_line
 from src.system import library_errors, safe_yaml
@@ -75,7 +75,9 @@ def place_of_run(words: Sequence[str]) -> tuple[str, dict[str, str]] | None:
     rest = iter(words)
     for word in rest:
         name, equals, value = word.lstrip("-").partition("=")
-        if name in _PLACES and (equals or word.startswith("-")):
+        if is_path(word):
+            folders.append(word)
+        elif name in _PLACES and (equals or word.startswith("-")):
             moved[name.removeprefix(f"{_GROUP}.")] = value if equals else next(rest, "")
         elif equals or word.startswith("-"):
             return None

@@ -110,12 +110,13 @@ def user_options(translated: Iterable[str], configs: Path) -> dict[str, object]:
     return _options(translated, lambda file: not file.is_relative_to(configs))
 
 
-def all_options(translated: Iterable[str]) -> dict[str, object]:
-    """Return the options of a command line and of all its files, as :func:`user_options` does.
+def line_options(translated: Iterable[str]) -> dict[str, object]:
+    """Return the options of a command line without its files, as :func:`user_options` does."""
+    return _options(translated, lambda _: False)
 
-    Args:
-        translated: the result of :func:`translate`.
-    """
+
+def all_options(translated: Iterable[str]) -> dict[str, object]:
+    """Return the options of a command line and of all its files, as :func:`user_options` does."""
     return _options(translated, lambda _: True)
 
 

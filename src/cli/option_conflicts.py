@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from src import formats
+from src.cli import typed_options
 from src.errors import UsageError
 from src.models.architecture import Architecture
 from src.models.classifier import METRICS
@@ -121,13 +122,8 @@ def _check_minimums(config: Any) -> None:
             )
 
 
-def _names(args: Sequence[str]) -> list[str]:
-    """Return the names of the options on the command line, without their dashes."""
-    return [word.partition("=")[0].removeprefix("--") for word in args]
-
-
 def _check_fit_only(subcommand: str, args: Sequence[str]) -> None:
-    for name in _names(args):
+    for name in typed_options.names(args):
         if name.partition(".")[0] in FIT_ONLY:
             raise UsageError(
                 name,
@@ -140,7 +136,7 @@ def _check_fit_only(subcommand: str, args: Sequence[str]) -> None:
 def _check_profiler(config: Any, args: Sequence[str]) -> None:
     if config.trainer.profiler is None:
         return
-    for name in _names(args):
+    for name in typed_options.names(args):
         if name.startswith("profiler."):
             raise UsageError(
                 "trainer.profiler",
@@ -156,7 +152,7 @@ def _check_published_weights(config: Any, args: Sequence[str]) -> None:
     architecture = options.get("architecture")
     if not architecture or options.pretrained or options.get("weights"):
         return
-    if "model.pretrained" not in _names(args):
+    if "model.pretrained" not in typed_options.names(args):
         return
     if weights := Architecture.parse(architecture).published:
         raise UsageError(
@@ -178,7 +174,10 @@ def _check_optimizer(config: Any, args: Sequence[str]) -> None:
         )
     replaced = ["model.lr", "model.weight_decay", "model.layer_decay", "finetune.find_lr"]
     replaced += ["model.warmup_fraction"] if schedule else []
-    user_options = [*_names(args), *(["finetune.find_lr"] if _finds_lr(config) else [])]
+    user_options = [
+        *typed_options.names(args),
+        *(["finetune.find_lr"] if _finds_lr(config) else []),
+    ]
     for name in replaced if optimizer else []:
         if name in user_options:
             raise UsageError(
@@ -196,7 +195,7 @@ def _finds_lr(config: Any) -> bool:
 
 def _check_finders(config: Any, args: Sequence[str]) -> None:
     finders = {"model.lr": "find_lr", "data.batch_size": "find_batch_size"}
-    user_options = _names(args)
+    user_options = typed_options.names(args)
     for name, finder in finders.items():
         if name in user_options and config.finetune[finder]:
             raise UsageError(
@@ -210,7 +209,7 @@ def _check_finders(config: Any, args: Sequence[str]) -> None:
 def _check_twin(config: Any, args: Sequence[str]) -> None:
     """Refuse options of a twin that is not made, unless they say what is so without them."""
     defaults = {f"twin.{field.name}": field.default for field in dataclasses.fields(TwinOptions)}
-    for name in [] if config.twin.enabled else _names(args):
+    for name in [] if config.twin.enabled else typed_options.names(args):
         if name in defaults and config.twin[name.removeprefix("twin.")] != defaults[name]:
             raise UsageError(
                 name,

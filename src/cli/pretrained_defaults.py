@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from src.cli import typed_options
 from src.models.architecture import Architecture
 from src.models.network import published_preprocessing
 
@@ -42,14 +43,13 @@ def adopt_preprocessing(config: Any, args: Sequence[str], presets: Path) -> None
 
 def _user_data_options(args: Sequence[str], presets: Path) -> set[str]:
     """Return the names of the data's options that the user has set."""
-    names = set()
+    names = {
+        name.removeprefix("data.") for name in typed_options.names(args) if name.startswith("data.")
+    }
     for word in args:
         name, _, value = word.partition("=")
-        if name == "--config":
-            if Path(value).resolve().parent != presets.resolve():
-                names |= _data_options_in(Path(value))
-        elif name.startswith("--data."):
-            names.add(name.removeprefix("--data.").removeprefix("init_args."))
+        if name == "--config" and Path(value).resolve().parent != presets.resolve():
+            names |= _data_options_in(Path(value))
     return names
 
 

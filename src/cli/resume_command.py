@@ -9,6 +9,7 @@ from pathlib import Path
 
 from src.run import folder as runs
 from src.run.folder import LAST, Run
+from src.system.project_commands import typed
 
 # The option that takes the result of each finder. A training that goes on accepts no finder.
 _FINDERS = {"finetune.find_lr": "model.lr", "finetune.find_batch_size": "data.batch_size"}
@@ -17,7 +18,7 @@ _ROOT = "trainer.default_root_dir"
 
 
 def as_typed(argv: Sequence[str]) -> str:
-    """Return a command line of ``src.train``, quoted for a shell."""
+    """Return a command line of ``src.train``, quoted for a shell, for a run's record."""
     return shlex.join(["python", "-m", "src.train", *argv])
 
 
@@ -45,7 +46,7 @@ def resume_command(
         words += [] if finder in dict(pairs) else [f"{finder}=false"]
         words.append(f"{_FINDERS[finder]}={found[_FINDERS[finder]]}")
     root = Path(str(options.get(_ROOT) or "."))
-    return as_typed([*words, f"{_CKPT_PATH}={_last_or_folder(run, root, model)}"])
+    return typed("src.train", [*words, f"{_CKPT_PATH}={_last_or_folder(run, root, model)}"])
 
 
 def _options(argv: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

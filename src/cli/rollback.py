@@ -31,8 +31,9 @@ class RunRollback:
         self._created = run
 
     def resumes(self, run: Run) -> None:
-        """Note a run whose configuration this command will replace."""
-        replaced = (run.config, run.command)
+        """Note a run in which this command will replace files before its first step."""
+        summaries = run.profile.glob("rank*.json")
+        replaced = (run.config, run.command, run.started_in_file, *summaries)
         self._earlier_contents = {file: file.read_bytes() for file in replaced if file.is_file()}
 
     @contextlib.contextmanager

@@ -206,6 +206,12 @@ def _in_full(word: str) -> str:
     return _SHORT.get(name, name) + equals + value
 
 
+def is_path(word: str) -> bool:
+    """Return True for a word that names a path, which may contain "=", and for no option."""
+    exists = os.path.exists(word)  # noqa: PTH110  # Path's raises for some text
+    return exists or os.sep in word.partition("=")[0]
+
+
 def _split_operands(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the options with their values, and the operands, in any order of the line."""
     options: list[str] = []
@@ -218,8 +224,7 @@ def _split_operands(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             options.append(_in_full(word))
             if "=" not in word:
                 options += [value for value in [next(pending, None)] if value is not None]
-        elif "=" in word and not os.path.exists(word):  # noqa: PTH110  # Path's raises for some text
-            # An existing path is an operand: an image's name may contain "=".
+        elif "=" in word and not is_path(word):
             options.append(_in_full(f"--{word}"))
         else:
             operands.append(word)

@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 from torch.profiler import ProfilerAction, profile, record_function
 
+from src.errors import UsageError
 from src.profiling import allocator
 from src.profiling.options import ProfilingOptions
 from src.profiling.plan import Window
 from src.profiling.subprocess_summary import summarize_in_subprocess
-from src.run.folder import TRACE_SUFFIX
+from src.run.folder import TRACE_SUFFIX, read_training_profile
 from src.run.training_profile import Choice, Context, Place, TrainingProfile
 from src.run.training_profile import Window as RecordedWindow
 from src.system import atomic_files
@@ -24,7 +25,8 @@ class Recorder:
     """Writer of one process's traces and, in ``rank<N>.json``, of their summaries.
 
     It holds a profiler only while a window is open, so that its memory does not grow with the
-    training. A failure to record is added to :attr:`notes` and never stops the training.
+    training. A failure to record is added to :attr:`notes` and never stops the training. A resumed
+    training adds to the windows and notes that are in the file.
 
     Args:
         folder: folder of the run's traces.
@@ -56,6 +58,25 @@ class Recorder:
         self.notes: list[str] = []
         self.windows: list[RecordedWindow] = []
         self._context = context
+        self.steps_per_update = 1  # steps of a window between two steps of the optimizer
+        self._continue_file()
+
+    def _continue_file(self) -> None:
+        """Take over the windows of the training so far, whose traces count as bytes used up."""
+        path = self._folder / f"rank{self._rank}.json"
+        try:
+            if not path.is_file():
+                return
+            earlier = read_training_profile(path)
+        except (UsageError, OSError) as error:
+            self._note(f"the windows of the training so far are lost: {error}")
+            return
+        self.notes.extend(earlier.notes)
+        self.windows.extend(earlier.windows)
+        for window in earlier.windows:
+            self._note_size(window.bytes, len(window.step_seconds))
+            if window.file is not None:
+                self._bytes_left -= window.bytes
 
     @property
     def recording(self) -> bool:
@@ -188,11 +209,13 @@ class Recorder:
     def _summarize(self, path: Path, *, cut: bool) -> None:
         size = path.stat().st_size
         try:
-            figures = summarize_in_subprocess(path.resolve(), self._place.stage, cut=cut)
+            figures = summarize_in_subprocess(
+                path.resolve(), self._place.stage, cut=cut, steps_per_update=self.steps_per_update
+            )
         except ValueError as error:
             self._note(f"{path.name} is broken: {error}")
             return
-        self._max_step_bytes = max(self._max_step_bytes, size // max(1, len(figures.step_seconds)))
+        self._note_size(size, len(figures.step_seconds))
         kept = size <= self._bytes_left
         if not kept:
             path.unlink()
@@ -213,6 +236,9 @@ class Recorder:
             )
         )
         self.save()
+
+    def _note_size(self, size: int, steps: int) -> None:
+        self._max_step_bytes = max(self._max_step_bytes, size // max(1, steps))
 
     def _note(self, text: str) -> None:
         if text not in self.notes:

@@ -3,7 +3,7 @@
 A trace takes more than ten times its compressed size in memory. In the training's process that
 memory would be freed in fragments, and the resident set would grow with the number of windows.
 
-python -m src.profiling.subprocess_summary TRACE STAGE whole|cut    prints the figures as JSON
+python -m src.profiling.subprocess_summary TRACE STAGE whole|cut STEPS    prints the figures as JSON
 """
 
 from __future__ import annotations
@@ -29,20 +29,24 @@ class _Answer(msgspec.Struct):
     broken: str | None = None
 
 
-def summarize_in_subprocess(path: Path, stage: str, *, cut: bool) -> Figures:
+def summarize_in_subprocess(
+    path: Path, stage: str, *, cut: bool, steps_per_update: int = 1
+) -> Figures:
     """Return the figures of :func:`src.profiling.summary.summarize` for a file.
 
     Args:
         path: a ``.json.gz`` file.
         stage: ``train`` or ``val``.
         cut: True if recording ended within the last step, which is then ignored.
+        steps_per_update: as for that function.
 
     Raises:
         ValueError: the file is damaged, is not a trace, or could not be read.
     """
     end = "cut" if cut else "whole"
     try:
-        done = run_module(__name__, str(path), stage, end, seconds=TIMEOUT_SECONDS)
+        words = [str(path), stage, end, str(steps_per_update)]
+        done = run_module(__name__, *words, seconds=TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ValueError(f"it could not be read back: {error}") from error
     if done.returncode:
@@ -56,10 +60,11 @@ def summarize_in_subprocess(path: Path, stage: str, *, cut: bool) -> Figures:
 
 def main() -> None:
     """Summarize the trace that the arguments name, and print an answer."""
-    path, stage, end = sys.argv[1:]
+    path, stage, end, steps = sys.argv[1:]
     try:
         trace = Trace.read(Path(path))
-        figures = summarize(trace.without_last_step() if end == "cut" else trace, stage)
+        shown = trace.without_last_step() if end == "cut" else trace
+        figures = summarize(shown, stage, steps_per_update=int(steps))
         answer = _Answer(figures=figures)
     except ValueError as error:
         answer = _Answer(broken=str(error))

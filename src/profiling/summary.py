@@ -17,24 +17,29 @@ from src.run.training_profile import Figures, Operator
 MAX_OPERATORS = 20
 
 
-def summarize(trace: Trace, stage: str) -> Figures:
+def summarize(trace: Trace, stage: str, *, steps_per_update: int = 1) -> Figures:
     """Return the figures of a window.
 
     Args:
         trace: of the window.
         stage: ``train`` or ``val``.
+        steps_per_update: steps between two steps of the optimizer, which a window of fewer steps
+            may lack.
     """
     count = max(1, len(trace.steps))
     split = _by_region(trace)
     operators = _operators(trace, count)
     device = _by_device(trace)
+    expected = list(regions.EXPECTED[stage])
+    if regions.OPTIMIZER in expected and count < steps_per_update:
+        expected.remove(regions.OPTIMIZER)
     return Figures(
         step_seconds=[step.seconds for step in trace.steps],
         regions={name: split[name] / count for name in regions.ORDER if name in split},
         device={name: device[name] / count for name in regions.ORDER if name in device},
         operators=operators,
         memory=_memory(trace),
-        problems=list(_problems(trace, stage, split, operators)),
+        problems=list(_problems(trace, expected, split, operators)),
     )
 
 
@@ -127,12 +132,12 @@ def _memory(trace: Trace) -> dict[str, list[tuple[float, float]]]:
 
 
 def _problems(
-    trace: Trace, stage: str, split: dict[str, float], operators: list[Operator]
+    trace: Trace, expected: list[str], split: dict[str, float], operators: list[Operator]
 ) -> Iterable[str]:
     if not trace.steps:
         yield f"no step is marked ({STEP}N)"
     if not operators:
         yield "it holds no operators"
-    for name in regions.EXPECTED[stage]:
+    for name in expected:
         if not split.get(name):
             yield f"no region {name!r} in its steps"

@@ -20,6 +20,7 @@ from src.run.folder import Run
 from src.run.serving import current_serve_test
 from src.run.training_profile import TrainingProfile
 from src.system import atomic_files
+from src.system.project_commands import typed
 
 
 def report_run(run: Run, screen: Console) -> None:
@@ -53,7 +54,7 @@ def report_run(run: Run, screen: Console) -> None:
 
 def _later_measurement(run: Run) -> str:
     """Return what is known of the raw measurement in ``rounds.json``, and what to do."""
-    command = f"python -m src.benchmark {run.quoted}"
+    command = f"{typed('src.benchmark')} {run.quoted}"
     try:
         is_complete = run.read_rounds().complete
     except UsageError as error:

@@ -1,4 +1,9 @@
-"""Commands of this project in processes of their own, which get the signals of this one."""
+r"""Commands of this project in processes of their own, which get the signals of this one.
+
+A terminal sends Ctrl-C, Ctrl-\ and Ctrl-Z to the processes in its foreground. A command gets a
+session of its own, so that only this process receives them and passes each on once, wherever it
+came from: a second Ctrl-C stops a training at once.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from src.system import signals
 
@@ -39,18 +45,50 @@ def run_in_subprocess(
     paths = [str(_ROOT), *([inherited] if inherited else [])]
     command = [sys.executable, "-m", module, *argv]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    with log.open("wb") if log else nullcontext() as output:
-        child = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, pass_fds=tuple(kept_open)
-        )
-        return wait_for(child)
+    with (
+        log.open("wb") if log else nullcontext() as output,
+        signals.noting_signals() as early,  # that come before wait_for handles them
+    ):
+        return wait_for(start(command, environment, output, kept_open), early)
 
 
-def wait_for(child: subprocess.Popen[bytes]) -> int:
+def start(
+    command: Sequence[str],
+    environment: dict[str, str] | None = None,
+    output: IO[bytes] | None = None,
+    kept_open: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a command in a session of its own, for :func:`wait_for`.
+
+    Its input is empty, because its parent is the one that the terminal belongs to.
+
+    Args:
+        command: the program and its arguments.
+        environment: all of its variables; by default those of this process.
+        output: file for the output; by default it goes where this process's goes.
+        kept_open: descriptors that the new process inherits.
+    """
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=tuple(kept_open),
+        start_new_session=True,
+    )
+
+
+def wait_for(child: subprocess.Popen[bytes], early: Sequence[int] = ()) -> int:
     """Return the exit code of a command. Pass signals on to it and still wait for its end.
 
     A signal that this process has blocked comes from a program that simulates it, as Ray does with
-    Ctrl-C. The command gets SIGTERM then.
+    Ctrl-C. The command gets SIGTERM then. Ctrl-Z stops the command with this process, and both go
+    on together.
+
+    Args:
+        child: the command.
+        early: numbers of signals that came before. Some may come until this function handles them.
 
     Raises:
         Stopped: a signal came, and the command has ended.
@@ -62,11 +100,21 @@ def wait_for(child: subprocess.Popen[bytes]) -> int:
         received.append(number)
         if number in blocked:  # by the child as well, which inherits this
             child.terminate()
-        # A terminal sends Ctrl-C to all processes of a command, including the child.
-        elif number != signal.SIGINT or not sys.stdin.isatty():
+        else:
             child.send_signal(number)
 
-    with signals.handling(pass_on, signal.SIGINT, signal.SIGTERM):
+    def pause(number: int, _: FrameType | None) -> None:
+        _signal_group(child, signal.SIGSTOP)
+        with signals.handling(signal.SIG_DFL, signal.SIGTSTP):
+            signal.raise_signal(number)  # returns when this process goes on
+        _signal_group(child, signal.SIGCONT)
+
+    with (
+        signals.handling(pass_on, *signals.STOPPING, signal.SIGQUIT),
+        signals.handling(pause, signal.SIGTSTP),
+    ):
+        for number in early:
+            pass_on(number, None)
         code = None
         while code is None:
             # Python runs a handler between two instructions. A wait without a timeout would delay
@@ -76,3 +124,10 @@ def wait_for(child: subprocess.Popen[bytes]) -> int:
     if received:
         raise signals.Stopped(received[0])
     return code
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
+    """Send a signal to a command and the processes that it started; none if it has ended."""
+    if child.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, number)

@@ -28,9 +28,16 @@ _DISTINCT_LETTERS = 6  # from this length on, a name is found in any case, as De
 _PARSER = "jsonargparse"
 _REMOTE = "Traceback (most recent call last)"  # in the text of an error from another process
 _OPTION_ERROR = "MisconfigurationException"  # Lightning raises it about options only
-_LIBRARIES = tuple(
-    {Path(folder).resolve() for folder in (*site.getsitepackages(), sysconfig.get_path("purelib"))}
-)
+
+
+def _library_folders() -> tuple[Path, ...]:
+    folders = {*site.getsitepackages(), sysconfig.get_path("purelib")}
+    if site.ENABLE_USER_SITE:  # the packages of pip install --user
+        folders.add(site.getusersitepackages())
+    return tuple({Path(folder).resolve() for folder in folders})
+
+
+_LIBRARIES = _library_folders()
 _STANDARD = Path(sysconfig.get_path("stdlib")).resolve()
 # Modules that pass a user's options to a library directly.
 _CALLERS = {"app.py", "library_errors.py", "parser.py", "schedule_check.py", "stage_command.py"}

@@ -1,4 +1,7 @@
-"""Handlers for the signals that stop a command: Ctrl-C, and SIGTERM as clusters send it."""
+"""Handlers for the signals that stop a command.
+
+They are Ctrl-C, SIGTERM as clusters send it, and SIGHUP, which comes when a terminal is lost.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NAMES = {signal.SIGINT: "Ctrl-C"}
 
 
@@ -41,13 +45,16 @@ class Stopped(BaseException):
 
 @contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    """Raise :class:`Stopped` on Ctrl-C and SIGTERM, at any point of the block."""
-    with handling(stop, signal.SIGINT, signal.SIGTERM):
+    """Raise :class:`Stopped` on Ctrl-C, SIGTERM and SIGHUP, at any point of the block."""
+    with handling(stop, *STOPPING):
         yield
 
 
 def stop(number: int, _: FrameType | None = None) -> None:
     """Handle a signal by raising :class:`Stopped`."""
+    if number == signal.SIGHUP:
+        # The kernel and the shell both send it. The second one must not interrupt the clean-up.
+        signal.signal(number, signal.SIG_IGN)
     raise Stopped(number)
 
 
@@ -71,12 +78,12 @@ def handling(handler: signal._HANDLER, *numbers: signal.Signals) -> Iterator[Non
 
 @contextmanager
 def noting_signals() -> Iterator[list[int]]:
-    """Yield a list that gets the numbers of Ctrl-C and SIGTERM, which do nothing else in the block.
+    """Yield a list that gets the numbers of stopping signals, which do nothing else in the block.
 
     This is for libraries that lose an exception of a handler. The block looks at the list.
     """
     received: list[int] = []
-    with handling(lambda number, _: received.append(number), signal.SIGINT, signal.SIGTERM):
+    with handling(lambda number, _: received.append(number), *STOPPING):
         yield received
 
 

@@ -18,6 +18,7 @@ from src.system import machine
 from src.system.child_commands import run_in_subprocess
 from src.system.console import open_console
 from src.system.packages import missing_packages
+from src.system.project_commands import typed
 from src.twin.options import TwinOptions
 
 REQUIRES = ("onnx", "onnxscript", "onnxruntime", "sympy")
@@ -72,7 +73,7 @@ class TwinCallback(Callback):
         code = run_in_subprocess("src.twin", [str(run.folder), *words])
         if code:
             cause = f"exit code {code}" if code > 0 else signal.Signals(-code).name
-            self.failure = f"the int8 twin was not made ({cause}): python -m src.twin {run.quoted}"
+            self.failure = f"the int8 twin was not made ({cause}): {typed('src.twin')} {run.quoted}"
             line = f"{self.failure} goes on with it; the export goes on without it"
             console.print(line, soft_wrap=True, style="yellow")
 

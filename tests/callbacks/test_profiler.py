@@ -34,13 +34,26 @@ class StateAtFitEnd(Callback):
         self.recorder = trainer.profiler.recorder
 
 
-def fit(folder: Path, *, batches: int = 8, **options: Any) -> tuple[Path, StateAtFitEnd]:
-    """Train; return the run folder and the state at the end of the fit."""
+def fit(
+    folder: Path,
+    *,
+    batches: int = 8,
+    epochs: int = 3,
+    accumulated: int = 1,
+    checkpoint: Path | None = None,
+    **options: Any,
+) -> tuple[Path, StateAtFitEnd]:
+    """Train; return the run folder and the state at the end of the fit.
+
+    A ``checkpoint`` that exists is gone on from, and it is written at the end.
+    """
+    torch.manual_seed(0)  # a training goes on with the seed that it began with
     callback, end = ProfilerCallback(**options), StateAtFitEnd()
     data = Digits(image_size=32, batch_size=16, num_workers=0)
     trainer = Trainer(
         accelerator="cpu",
-        max_epochs=3,
+        max_epochs=epochs,
+        accumulate_grad_batches=accumulated,
         limit_train_batches=batches,
         limit_val_batches=4,
         log_every_n_steps=2,
@@ -51,7 +64,10 @@ def fit(folder: Path, *, batches: int = 8, **options: Any) -> tuple[Path, StateA
         enable_model_summary=False,
         enable_checkpointing=False,
     )
-    trainer.fit(Tiny(data.class_names), datamodule=data)
+    resumed = str(checkpoint) if checkpoint is not None and checkpoint.exists() else None
+    trainer.fit(Tiny(data.class_names), datamodule=data, ckpt_path=resumed)
+    if checkpoint is not None:
+        trainer.save_checkpoint(checkpoint)
     return folder / "tiny" / "version_0", end
 
 
@@ -152,6 +168,56 @@ def test_a_training_that_fails_within_a_window_keeps_its_trace(tmp_path: Path) -
     assert not torch.autograd._profiler_enabled()
     [window] = profile_of(tmp_path / "tiny" / "version_0")["windows"]
     assert len(window["step_seconds"]) == 2
+
+
+def test_a_resumed_training_adds_its_windows_to_those_before_the_stop(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options: dict[str, Any] = {"batches": 2, "windows": 1, "checkpoint": tmp_path / "last.ckpt"}
+    run, _ = fit(tmp_path, epochs=1, **options)
+    before = profile_of(run)["windows"]
+    assert [(window["stage"], window["epoch"]) for window in before] == [("train", 0), ("val", 0)]
+    capsys.readouterr()
+    fit(tmp_path, epochs=3, **options)
+    after = profile_of(run)
+    assert after["windows"][:2] == before
+    added = [(window["stage"], window["epoch"]) for window in after["windows"][2:]]
+    assert added == [("train", 1), ("val", 1)]
+    assert after["notes"] == []
+    files = {window["file"] for window in after["windows"]}
+    assert files == {path.name for path in (run / "profile").glob("*.json.gz")}
+    assert "4 traces" in capsys.readouterr().out
+    fit(tmp_path, epochs=3, **options)  # it has ended already
+    assert profile_of(run)["windows"] == after["windows"]
+    assert "before a window" not in capsys.readouterr().out
+
+
+def test_windows_begin_with_the_first_epoch_that_a_resumed_training_begins() -> None:
+    # Lightning does not call the hook for the epoch in the middle of which it goes on.
+    opened: list[tuple[Any, ...]] = []
+    callback = ProfilerCallback(windows=1, wait=0)
+    callback.profiler.recorder = SimpleNamespace(  # type: ignore[assignment]
+        recording=False, open=lambda *place: opened.append(place)
+    )
+    trainer: Any = SimpleNamespace(
+        estimated_stepping_batches=400,
+        num_training_batches=50,
+        accumulate_grad_batches=1,
+        max_epochs=8,
+        global_step=200,
+    )
+    for epoch in (4, 5):
+        trainer.current_epoch = epoch
+        callback.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
+    assert [(stage, epoch) for _, stage, epoch, *_ in opened] == [("train", 4)]
+
+
+def test_accumulated_batches_above_the_window_are_no_fault_of_its_trace(tmp_path: Path) -> None:
+    run, _ = fit(tmp_path, epochs=1, wait=0, warmup=0, active=2, accumulated=6)
+    [window, _] = profile_of(run)["windows"]
+    assert "optimizer" not in window["regions"]
+    assert window["problems"] == []
+    assert profile_of(run)["notes"] == []
 
 
 def test_a_disabled_profiler_records_nothing(tmp_path: Path) -> None:

@@ -13,10 +13,13 @@ from lightning.pytorch import Callback, Trainer
 from src.callbacks.checkpoint import LastCheckpoint
 from src.callbacks.export import ExportCallback
 from src.callbacks.save_on_signal import StopOnSignal
-from src.system.signals import Stopped
+from src.system.signals import STOPPING, Stopped
 from tests.support.tiny_classifier import TinyNet, loader, trainer
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.usefixtures("reacts_to_hang_up"),
+]
 
 
 class Interrupt(Callback):
@@ -49,7 +52,7 @@ def stopped(number: signal.Signals, step: int, **options: Any) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOPPING)
 @pytest.mark.parametrize("step", [0, 2])
 def test_a_trial_that_a_signal_stops_keeps_nothing(
     step: int, number: signal.Signals, elsewhere: Path
@@ -59,7 +62,11 @@ def test_a_trial_that_a_signal_stops_keeps_nothing(
     assert not list(elsewhere.iterdir())
 
 
-def test_a_training_that_a_signal_stops_keeps_its_last_checkpoint(elsewhere: Path) -> None:
-    line = stopped(signal.SIGTERM, 0)
-    assert line == "stopped by SIGTERM; saved checkpoints/last.ckpt at step 1 of epoch 1"
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_training_that_a_signal_stops_keeps_its_last_checkpoint(
+    number: signal.Signals, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)  # it is put back into no queue
+    line = stopped(number, 0)
+    assert line == f"stopped by {number.name}; saved checkpoints/last.ckpt at step 1 of epoch 1"
     assert [path.name for path in elsewhere.rglob("*.ckpt")] == ["last.ckpt"]

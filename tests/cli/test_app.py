@@ -118,6 +118,8 @@ def test_pretrained_weights_set_the_preprocessing_that_the_user_did_not_set() ->
     words = ("model.pretrained=true", "data.image_size=32", "--config", "mine.yaml")
     mine = parse(*words).data.init_args
     assert (mine.image_size, mine.resize, mine.mean) == (32, "squash", (0.485, 0.456, 0.406))
+    for word in ("--data.init_args={image_size: 32}", "data.init_args.image_size=32"):
+        assert parse("model.pretrained=true", word).data.init_args.image_size == 32
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -238,11 +240,22 @@ MISTAKES: list[tuple[list[str], str]] = [
     ([*PLATEAU, "lr_scheduler.mode=max"], "lr_scheduler.mode: expected min, for a smaller"),
     (["lr_scheduler=CosineAnnealingLR", "lr_scheduler.T_max=3"], "expected an optimizer"),
     (["optimizer=SGD", "optimizer.lr=0.1", "model.lr=1"], "model.lr: expected no replacement"),
+    ([*SGD, "model.init_args.lr=1"], "model.lr: expected no replacement"),
+    ([*SGD, "--model.lr=1"], "model.lr: expected no replacement"),
+    ([*SGD, "--model.init_args.lr", "1"], "model.lr: expected no replacement"),
+    ([*SGD, "model.init_args={lr: 1}"], "model.lr: expected no replacement"),
     (["model.layer_decay=1.5"], "model.layer_decay: expected a number from"),
     (["model.weights=missing.pt"], "model.weights: expected a state dict"),
     (["finetune.patience=-1"], "finetune.patience: expected a number of epochs, or 0"),
     (["finetune.pacience=1"], "did you mean finetune.patience?"),
     (["finetune.find_lr=true", "model.lr=1"], "expected no value beside finetune.find_lr"),
+    (["finetune.find_lr=true", "model.init_args.lr=1"], "no value beside finetune.find_lr"),
+    (
+        ["--finetune={find_batch_size: true}", "data.init_args.batch_size=2"],
+        "data.batch_size: expected no value beside finetune.find_batch_size",
+    ),
+    (["test", "--export={enabled: false}"], "export: expected no such option, for only fit"),
+    (["--twin={epochs: 3}"], "twin.epochs: expected twin=true beside it"),
     (["epochs=3"], "did you mean trainer.max_epochs?"),
     (["--lr", "0.1"], "did you mean model.lr?"),
     (["twin.epochs=3"], "twin.epochs: expected twin=true beside it, for no twin is made without"),

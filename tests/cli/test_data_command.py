@@ -109,6 +109,8 @@ def test_the_place_of_the_contact_sheet_has_every_form(words: list[str]) -> None
         (["runs/0", "data.root=there"], ("runs/0", {"root": "there"})),
         (["--data.file=a=b.csv", "runs/0"], ("runs/0", {"file": "a=b.csv"})),
         (["runs/0", "--data.root", "there"], ("runs/0", {"root": "there"})),
+        (["runs/a=c/0"], ("runs/a=c/0", {})),
+        (["lr=1/0", "data.root=a=b"], ("lr=1/0", {"root": "a=b"})),  # there is such a folder
         (["data=digits"], None),
         (["data.root=there"], None),
         (["runs/0", "runs/1"], None),
@@ -117,6 +119,7 @@ def test_the_place_of_the_contact_sheet_has_every_form(words: list[str]) -> None
     ],
 )
 def test_a_run_and_the_place_of_its_data_are_told_from_options_of_a_data_set(
-    words: list[str], expected: tuple[str, dict[str, str]] | None
+    words: list[str], expected: tuple[str, dict[str, str]] | None, elsewhere: Path
 ) -> None:
+    (elsewhere / "lr=1" / "0").mkdir(parents=True)
     assert place_of_run(words) == expected

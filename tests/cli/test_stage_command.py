@@ -56,6 +56,11 @@ def test_an_existing_file_named_like_an_option_is_an_operand(tmp_path: Path) -> 
     assert parsed(tmp_path, str(file), "size=2") == ([str(file)], Options(2))
 
 
+def test_a_word_with_a_separator_before_its_equals_sign_is_an_operand(tmp_path: Path) -> None:
+    missing = str(tmp_path / "lr=1" / "cat.png")
+    assert parsed(tmp_path, missing, f"output={missing}") == ([missing], Options(1, missing))
+
+
 def test_a_missing_operand_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="THING: expected at least one; found none"):
         parsed(tmp_path, "size=2")

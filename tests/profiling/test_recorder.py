@@ -156,3 +156,33 @@ def test_a_finished_window_frees_its_profiler(tmp_path: Path) -> None:
         assert reference() is None
     finally:
         gc.enable()
+
+
+def test_a_second_recorder_of_a_folder_keeps_windows_notes_and_the_size_limit(
+    tmp_path: Path,
+) -> None:
+    first = recorder(tmp_path)
+    first.open(WINDOW, "train", epoch=0, step=0, global_step=0)
+    train(first, 3)
+    first.notes.append("a fault")
+    first.save()
+    size = first.windows[0].bytes
+    second = recorder(tmp_path, max_trace_bytes=size + size // 4)
+    assert second.windows == first.windows
+    assert second.notes == ["a fault"]
+    second.open(WINDOW, "train", epoch=1, step=3, global_step=3)
+    train(second, 3)
+    assert traced_bytes(tmp_path / "profile") == size
+    assert any("max_trace_bytes" in note for note in second.notes)
+    assert second.windows == first.windows
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"schema_version": 99}', '{"windows": 3}'])
+def test_a_damaged_record_of_the_windows_so_far_adds_a_note(tmp_path: Path, content: str) -> None:
+    (tmp_path / "profile").mkdir()
+    (tmp_path / "profile" / "rank0.json").write_text(content)
+    recording = recorder(tmp_path)
+    [note] = recording.notes
+    assert note.startswith("the windows of the training so far are lost: ")
+    recording.save()
+    assert json.loads((tmp_path / "profile" / "rank0.json").read_text())["windows"] == []

@@ -33,8 +33,9 @@ STEP = [
 ]
 
 
-def figures(*events: Any, stage: str = "train") -> Figures:
-    return summarize(Trace.from_spans(spans_of(*events)), stage)
+def figures(*events: Any, stage: str = "train", steps_per_update: int = 1) -> Figures:
+    trace = Trace.from_spans(spans_of(*events))
+    return summarize(trace, stage, steps_per_update=steps_per_update)
 
 
 def test_each_moment_of_a_step_counts_in_one_region() -> None:
@@ -103,6 +104,18 @@ def test_a_missing_region_is_a_problem(missing: str) -> None:
     events = [event for event in STEP if not event["name"].startswith(missing)]
     [problem] = figures(*events).problems
     assert missing.lower() in problem
+
+
+@pytest.mark.parametrize(
+    ("steps", "steps_per_update", "problems"),
+    [(1, 1, 1), (1, 2, 0), (2, 2, 1), (2, 3, 0), (3, 3, 1), (3, 8, 0)],
+)
+def test_a_window_shorter_than_the_accumulated_batches_may_lack_the_optimizer(
+    steps: int, steps_per_update: int, problems: int
+) -> None:
+    events = [event for event in STEP if not event["name"].startswith("Optimizer")]
+    window = [{**event, "ts": event["ts"] + k * 1e5} for k in range(steps) for event in events]
+    assert len(figures(*window, steps_per_update=steps_per_update).problems) == problems
 
 
 def test_missing_steps_and_operators_are_problems() -> None:

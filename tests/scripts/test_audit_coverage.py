@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,3 +130,61 @@ def test_sessions_are_kept_and_gone_on_from(tmp_path: Path) -> None:
     again = Sessions(path)
     assert again.of("eager") == first.of("eager") == [{"eager": [{"batch_size": 1}]}]
     assert again.of("another") == []
+
+
+HERE = {"run": "abc", "machine": {"cpu": "A", "threads": 2}, "options": [{"rounds": 3}]}
+
+
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        ({**HERE, "run": "def"}, "with run def; found abc"),
+        ({**HERE, "machine": {"cpu": "B", "threads": 2}}, "with machine cpu B; found A"),
+        ({**HERE, "machine": {"cpu": "A"}}, "with machine threads None; found 2"),
+        ({**HERE, "options": []}, r"with options \[\]; found \[{'rounds': 3}\]"),
+        ({}, "with run None; found abc"),
+    ],
+)
+def test_sessions_of_other_circumstances_are_refused(
+    there: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "sessions.jsonl"
+    Sessions(path, HERE).add("eager", {"eager": []})
+    assert Sessions(path, HERE).of("eager") == [{"eager": []}]
+    with pytest.raises(SystemExit, match=f"^error: --keep: expected sessions {message} in "):
+        Sessions(path, there)
+
+
+def test_sessions_of_unknown_circumstances_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.jsonl"
+    path.write_text('{"file": "eager", "cells": {"eager": []}}\n')
+    with pytest.raises(SystemExit, match=r"expected sessions with run abc; found None in "):
+        Sessions(path, HERE)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--only", "aa,nonsense"],
+            "--only: expected names among aa, pipeline, load, .*; found nons",
+        ),
+        (["--only", ""], "--only: expected names among .*; found nothing"),
+        (["--files", "onnx"], "--files: expected names among eager, onnx_fp32; found onnx"),
+        (["--sessions", "0"], "--sessions: expected 1 or more, found 0"),
+        (["--simulated", "-1"], "--simulated: expected 1 or more, found -1"),
+    ],
+)
+def test_a_mistake_in_the_options_of_the_audit_is_one_line(
+    words: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import audit_benchmark
+
+    monkeypatch.setattr(sys, "argv", ["audit_benchmark.py", "RUN", *words])
+    with pytest.raises(SystemExit) as ended:
+        audit_benchmark.main()
+    assert ended.value.code == 2
+    assert re.search(f"error: argument {message}", capsys.readouterr().err)

@@ -35,6 +35,7 @@ PYTHON = """#!/bin/sh
 echo "in: $PWD"
 echo "path: $PYTHONPATH"
 echo "safe: ${PYTHONSAFEPATH-no}"
+echo "scripts: ${LIGHTSHIP_SCRIPTS-no}"
 echo "words: $*"
 """
 
@@ -108,6 +109,7 @@ def test_a_script_runs_in_the_folder_that_it_is_called_from(
         assert told["words"].endswith("data.root=photos")
         assert told["path"].split(os.pathsep)[0] == str(project)  # before the user's own src/
         assert told["safe"] == "1"
+        assert told["scripts"] == ("no" if name == "check_gpu" else str(project / "scripts"))
 
 
 @pytest.mark.parametrize("name", IN_THIS_PROCESS)
@@ -209,18 +211,51 @@ def test_an_environment_of_an_older_lock_is_made_again(project: Path, own: Path)
     assert lock == (project / "requirements.lock").read_text()
 
 
-def test_an_environment_is_made_where_there_is_none(project: Path, own: Path) -> None:
+def let_uv_make_environments(project: Path) -> None:
+    """Let uv make an environment, where there is none, with a Python as in the others."""
     python = (project / ".venv" / "bin" / "python").read_text()
-    shutil.rmtree(project / ".venv")
-    make = f'#!/bin/sh\necho "uv $*" >>"$UV_CALLS"\nmkdir -p \'{project}/.venv/bin\'\n'
+    make = '#!/bin/sh\necho "uv $*" >>"$UV_CALLS"\n[ "$1" = venv ] || exit 0\n'
+    make += f"[ ! -e '{project}/.venv' ] || exit 2\nmkdir -p '{project}/.venv/bin'\n"
     make += f"printf '{chr(37)}s' '{python}' >'{project}/.venv/bin/python'\n"
     make += f"chmod +x '{project}/.venv/bin/python'\n"
     make_program(project.parent / "tools" / "uv", make)
+
+
+def test_an_environment_is_made_where_there_is_none(project: Path, own: Path) -> None:
+    let_uv_make_environments(project)
+    shutil.rmtree(project / ".venv")
     assert run(project / "scripts" / "train", own).returncode == 0
     calls = (own / "uv_calls").read_text().splitlines()
     assert [call.split()[1] for call in calls] == ["venv", "pip", "pip"]
     assert "--python >=3.11,<3.14 " in calls[0]
     assert calls[2] == INSTALLATION.format(project)
+
+
+@pytest.mark.parametrize("is_current", [True, False])
+@pytest.mark.parametrize("left", ["a broken link", "nothing"])
+def test_an_environment_whose_python_is_gone_is_made_again(
+    project: Path, own: Path, left: str, is_current: bool
+) -> None:
+    let_uv_make_environments(project)
+    python = project / ".venv" / "bin" / "python"
+    python.unlink()
+    if left == "a broken link":
+        python.symlink_to(own / "a Python that was removed")
+    if not is_current:
+        (project / ".venv" / "requirements.lock").write_text("")
+    ended = run(project / "scripts" / "train", own, "data.root=photos")
+    assert ended.returncode == 0, ended.stderr
+    assert "data.root=photos" in ended.stdout
+    calls = (own / "uv_calls").read_text().splitlines()
+    assert [call.split()[1] for call in calls] == ["venv", "pip", "pip"]
+
+
+def test_a_foreign_environment_without_a_python_is_left_alone(project: Path, own: Path) -> None:
+    (project / ".venv" / "requirements.lock").unlink()
+    (project / ".venv" / "bin" / "python").unlink()
+    assert run(project / "scripts" / "train", own).returncode == 1
+    assert (project / ".venv" / "bin" / "ruff").is_file()
+    assert not (own / "uv_calls").exists()
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", LOADER / "__init__.py"])
@@ -293,6 +328,35 @@ def test_the_python_of_an_environment_can_be_chosen(
     monkeypatch.setenv("UV_PYTHON", "3.12")
     run(project / "scripts" / "train", own)
     assert "--python 3.12 " in (own / "uv_calls").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "made_by", "is_told"),
+    [
+        ("3.12", "", True),
+        ("3.11", "", False),
+        ("3.11.7", "", False),
+        ("3.1", "", True),
+        ("/opt/python", "", True),
+        ("/opt/python", "/opt/python", False),
+        ("", "3.11", False),
+    ],
+)
+def test_a_choice_of_python_that_comes_too_late_is_told(
+    project: Path,
+    own: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: str,
+    made_by: str,
+    is_told: bool,
+) -> None:
+    (project / ".venv" / "pyvenv.cfg").write_text("home = /usr/bin\nversion_info = 3.11.7\n")
+    (project / ".venv" / "lightship.python").write_text(f"{made_by}\n")
+    monkeypatch.setenv("UV_PYTHON", chosen)
+    ended = run(project / "scripts" / "train", own)
+    assert ended.returncode == 0
+    assert (f"note: UV_PYTHON={chosen} has no effect on .venv" in ended.stderr) == is_told
+    assert ("with Python 3.11.7; remove it for another one" in ended.stderr) == is_told
 
 
 def test_a_package_that_one_script_needs_is_added_to_the_environment(

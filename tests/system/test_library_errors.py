@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import site
 from pathlib import Path
 from typing import Any
 
@@ -127,15 +129,26 @@ def test_an_option_in_a_file_of_the_user_is_named_as_well(
     assert error_line(capsys).startswith("error: trainer.val_check_interval: ")
 
 
+def contents(run: Run) -> dict[str, bytes]:
+    """Return the content of each file of a run, but for TensorBoard's."""
+    files = [path for path in run.folder.rglob("*") if path.is_file()]
+    return {
+        str(path): path.read_bytes() for path in files if not path.name.startswith("events.out")
+    }
+
+
 def test_a_refused_option_leaves_a_resumed_run_unchanged(
-    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_command(lambda: app.main([*SHORT, "trainer.max_epochs=1"]))
     run = Run(Path("lightning_logs/resnet34/version_0").resolve())
-    before = (run.config.read_bytes(), run.command.read_bytes())
+    before = contents(run)
+    assert str(run.started_in_file) in before
+    (elsewhere / "another").mkdir()
+    monkeypatch.chdir("another")  # the place that relative paths of the options begin at
     for word in ("trainer.val_check_interval=1000", "model.lr=0.5"):
-        assert train(word, "ckpt_path=last") == UsageError.exit_code
-        assert (run.config.read_bytes(), run.command.read_bytes()) == before
+        assert train(word, f"ckpt_path={run.folder}") == UsageError.exit_code
+        assert contents(run) == before
         assert run.best_checkpoint.is_file()
         assert error_line(capsys).startswith(f"error: {word.partition('=')[0]}: ")
 
@@ -179,6 +192,30 @@ def test_a_defect_of_our_own_keeps_its_traceback(
     monkeypatch.setattr(place, defect)
     with pytest.raises(kind):
         run_command(lambda: app.main([*SHORT, "data.image_size=32", "data.batch_size=8"]))
+
+
+@pytest.mark.parametrize("is_used", [True, False, None])
+def test_a_package_of_the_user_is_a_library_if_python_uses_such_packages(
+    is_used: bool | None, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", is_used)
+    monkeypatch.setattr(site, "getusersitepackages", lambda: str(elsewhere / "packages"))
+    monkeypatch.setattr(library_errors, "_LIBRARIES", library_errors._library_folders())
+    package = elsewhere / "packages" / "lightning" / "__init__.py"
+    package.parent.mkdir(parents=True)
+    package.write_text("def check(*_): raise ValueError('wrong')\n")
+    spec = importlib.util.spec_from_file_location("planted_lightning", package)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert library_errors.is_library_file(str(package)) == bool(is_used)
+    monkeypatch.setattr(app, "require_hardware", module.check)
+    if is_used:
+        assert train() == UsageError.exit_code
+    else:  # a module of the user's own
+        with pytest.raises(ValueError, match="wrong"):
+            run_command(lambda: app.main([*SHORT]))
 
 
 def test_the_traceback_variable_keeps_a_librarys_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,10 +41,12 @@ def _react_to_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, earlier)
 
 
-BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+pytestmark = pytest.mark.usefixtures("reacts_to_hang_up")
+
+ALL = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
-@BOTH
+@ALL
 def test_a_signal_ends_a_command_with_one_line_and_its_exit_code(
     number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,18 +65,35 @@ def test_a_signal_ends_a_command_with_one_line_and_its_exit_code(
     with pytest.raises(SystemExit) as ended:
         run_command(command)
     assert ended.value.code == 128 + number
-    name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+    name = "Ctrl-C" if number == signal.SIGINT else number.name
     assert capsys.readouterr().err == f"stopped by {name}; go on with: this\n"
     assert cleaned == ["left"]
     assert signal.getsignal(number) == earlier
 
 
-def test_a_signal_that_is_ignored_stays_ignored() -> None:
-    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
+@ALL  # SIGINT by a shell in the background, SIGHUP by nohup
+def test_a_signal_that_is_ignored_stays_ignored(number: signal.Signals) -> None:
+    earlier = signal.signal(number, signal.SIG_IGN)
     try:
-        run_command(lambda: signal.raise_signal(signal.SIGINT))
+        run_command(lambda: signal.raise_signal(number))
     finally:
-        signal.signal(signal.SIGINT, earlier)
+        signal.signal(number, earlier)
+
+
+def test_a_second_hang_up_does_not_interrupt_the_clean_up() -> None:
+    cleaned = []
+
+    def command() -> None:
+        try:
+            signal.raise_signal(signal.SIGHUP)
+        finally:
+            signal.raise_signal(signal.SIGHUP)
+            cleaned.append("all")
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(command)
+    assert ended.value.code == 128 + signal.SIGHUP
+    assert cleaned == ["all"]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -122,7 +141,7 @@ os.kill(os.getpid(), 9)
     wait_until(lambda: not alive(pid))
 
 
-@BOTH
+@ALL
 def test_a_sweep_waits_for_its_training_to_stop(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,8 +13,9 @@ import sys
 
 from src.benchmark.options import BenchmarkOptions
 from src.cli.commands import other_version
-from src.cli.stage_command import command_line, parse
+from src.cli.stage_command import parse
 from src.system.console import StageDisplay, open_console
+from src.system.project_commands import typed
 from src.system.signals import resume_advice
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     run.remove_unfinished()
     data = data_of(run)
     console = open_console()
-    advice = f"go on with: {command_line('benchmark')}"
+    advice = f"go on with: {typed('src.benchmark', sys.argv[1:])}"
     with resume_advice(lambda: advice), StageDisplay(console) as report:
         results = measure_unless_done(run, data, options, report)
     for line in run_splits.notes(data):

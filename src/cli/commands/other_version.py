@@ -12,9 +12,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from src.cli.stage_command import command_line, parse
+from src.cli.stage_command import parse
 from src.errors import LightshipError, UsageError
 from src.system.console import StageDisplay, open_console
+from src.system.project_commands import typed
 from src.system.signals import resume_advice
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def main() -> None:
     run.remove_unfinished()
     data = data_of(run)
     console = open_console()
-    advice = f"start again with: {command_line('benchmark')}"
+    advice = f"start again with: {typed('src.benchmark', sys.argv[1:])}"
     with resume_advice(lambda: advice), StageDisplay(console) as report:
         comparison = compare_versions(run, data, options, report)
     for line in run_splits.notes(data):

@@ -33,6 +33,7 @@ from src.system import atomic_files, machine
 from src.system.child_commands import run_in_subprocess
 from src.system.console import Report, StageDisplay, open_console
 from src.system.packages import missing_packages
+from src.system.project_commands import typed
 from src.system.signals import resume_advice
 
 
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, meaning in HELP.items():
             print(f"{name + '=':14}{meaning}")
         return
-    command = shlex.join(["python", "-m", "src.search", *words])
+    command, again = shlex.join(["python", "-m", "src.search", *words]), typed("src.search", words)
     options, words = SearchOptions.split(words)
     grammar.require_plain(words)
     _require_package("python -m src.search", "optuna", "search")
@@ -100,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options.forecast_folder.mkdir(parents=True, exist_ok=True)
     console = open_console()
     with (
-        resume_advice(lambda: f"go on with: {command}"),
+        resume_advice(lambda: f"go on with: {again}"),
         StageDisplay(console) as report,
         occupied(folder, report) as lock,
         alone_in(options.forecast_folder, report) as forecast_lock,

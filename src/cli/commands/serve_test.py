@@ -10,10 +10,13 @@ output is serve_test.json and load.png in the run; the same command goes on wher
 
 from __future__ import annotations
 
+import sys
+
 from src.cli.stage_command import command_line, parse
 from src.errors import LightshipError
 from src.serve_test.options import ServeTestOptions
 from src.system.console import StageDisplay, open_console
+from src.system.project_commands import typed
 from src.system.signals import resume_advice
 
 
@@ -36,7 +39,8 @@ def main() -> None:
     run.remove_unfinished()
     command = command_line("serve_test")
     console = open_console()
-    with resume_advice(lambda: f"go on with: {command}"), StageDisplay(console) as report:
+    again = typed("src.serve_test", sys.argv[1:])
+    with resume_advice(lambda: f"go on with: {again}"), StageDisplay(console) as report:
         record = serve_test(run, options, command, report)
     # An earlier result stays in its place if this one has none.
     is_kept = record.choice is None and not record.is_complete

@@ -11,12 +11,15 @@ twin; export and measure it as the formats onnx_int8_twin, openvino_int8_twin an
 
 from __future__ import annotations
 
+import sys
+
 from src.cli.stage_command import command_line, parse
 from src.errors import UsageError
 from src.run.folder import Run
 from src.run.twin_files import TwinFiles
 from src.system import log_filters
 from src.system.console import StageDisplay, open_console
+from src.system.project_commands import typed
 from src.system.signals import resume_advice
 from src.twin.options import TwinOptions
 
@@ -42,10 +45,10 @@ def main() -> None:
     log_filters.silence_lightning()
     torch.set_flush_denormal(True)  # as in the run's training
     run.remove_unfinished()
-    command = command_line("twin")
+    command, again = command_line("twin"), typed("src.twin", sys.argv[1:])
     console = open_console()
     with (
-        resume_advice(lambda: f"go on with: {_again(run, options, command)}"),
+        resume_advice(lambda: f"go on with: {_again(run, options, again)}"),
         StageDisplay(console) as report,
     ):
         record = make_twin(run, options, command, report)

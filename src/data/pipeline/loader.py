@@ -75,12 +75,13 @@ def _end_workers(reference: weakref.ref[Any]) -> None:
 
 
 def outlast_signals(_: int) -> None:
-    """Make a worker process ignore SIGINT, and end some time after SIGTERM.
+    """Make a worker process ignore SIGINT and SIGHUP, and end some time after SIGTERM.
 
-    A terminal sends Ctrl-C, and a cluster SIGTERM, to all processes of a command. The training
-    process finishes its step first, and needs its workers until then.
+    A terminal sends Ctrl-C and, when it is lost, SIGHUP to all processes of a command, and a
+    cluster SIGTERM. The training process finishes its step first, and needs its workers until then.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_soon)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from src.cli.entry_point import run_command
 from src.data.datasets.digits import Digits
+from src.system.signals import STOPPING
 from tests.conftest import ROOT
 
 _SECONDS = 60
@@ -34,7 +35,8 @@ def read_batches(folder: Path) -> None:
     run_command(command)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("reacts_to_hang_up")
+@pytest.mark.parametrize("number", STOPPING)
 def test_a_signal_to_the_process_group_of_a_command_ends_it_with_one_line(
     number: signal.Signals, tmp_path: Path
 ) -> None:
