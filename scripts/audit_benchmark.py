@@ -120,7 +120,7 @@ def main() -> None:
 
 def circumstances(run: Run) -> dict[str, Any]:
     """All that the figures of A/A depend on."""
-    environment = as_dict(describe(DEFAULT.effective_threads))
+    environment = as_dict(describe(DEFAULT.effective_threads).lasting)
     return {
         "run": as_dict(run.read_manifest())["checkpoint"]["sha256"],
         "commit": environment.pop("git_commit"),

@@ -17,6 +17,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from src.backends.base import Unavailable
 from src.system import atomic_files, environments, installer_errors
@@ -76,7 +77,7 @@ class OwnEnvironment:
 
     @property
     def folder(self) -> Path:
-        """The folder of the environment: its name holds a hash of the lock and of the Python.
+        """The folder of the environment, by default its :attr:`identity`.
 
         Raises:
             Unavailable: the lock cannot be read.
@@ -104,6 +105,15 @@ class OwnEnvironment:
                     installer_errors.remedy_for_folder(error),
                 ) from error
         return _python_of(folder)
+
+    @property
+    def identity(self) -> str:
+        """The name of the environment with a hash of its lock and Python.
+
+        Raises:
+            Unavailable: the lock cannot be read.
+        """
+        return self._identity(self._stamp())
 
     def is_cause_of(self, reason: str) -> bool:
         """Return whether a row was skipped for the reason that this environment is missing."""
@@ -155,8 +165,12 @@ class OwnEnvironment:
         return {"lock_sha256": self.lock_sha256, "python": self._wanted_python}
 
     def _folder_of(self, stamp: dict[str, str]) -> Path:
-        digest = hashlib.sha256(json.dumps(stamp, sort_keys=True).encode()).hexdigest()
-        return environments.ROOT / f"{self.name}-{digest[:_HASH_DIGITS]}"
+        # An environment of an earlier version of this project, which needs no network.
+        earlier = environments.ROOT / self.name
+        return earlier if _is_whole(earlier, stamp) else environments.ROOT / self._identity(stamp)
+
+    def _identity(self, stamp: dict[str, str]) -> str:
+        return f"{self.name}-{_digest(stamp)}"
 
     @property
     def _wanted_python(self) -> str:
@@ -220,11 +234,19 @@ class OwnEnvironment:
         return Unavailable(f"environments/{self.name} cannot be installed: {problem}; {remedy}")
 
 
-def name_of(python: Path) -> str | None:
-    """Return the name of the environment of an interpreter; None if it is none of these."""
+def identity_of(python: Path) -> str | None:
+    """Return the identity of the environment of an interpreter; None if it is none of these."""
     folder = python.parent.parent
-    is_ours = folder.parent == environments.ROOT and (folder / _STAMP).is_file()
-    return folder.name if is_ours else None
+    stamp = _stamp_in(folder) if folder.parent == environments.ROOT else None
+    if not isinstance(stamp, dict):
+        return None
+    name = folder.name.removesuffix(f"-{_digest(stamp)}")
+    return f"{name}-{_digest(stamp)}"
+
+
+def _digest(stamp: dict[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(stamp, sort_keys=True).encode()).hexdigest()
+    return digest[:_HASH_DIGITS]
 
 
 def site_packages(python: Path) -> Path:
@@ -240,9 +262,11 @@ def _python_of(folder: Path) -> Path:
 
 def _is_whole(folder: Path, stamp: dict[str, str]) -> bool:
     # The interpreter is a link, which an update of the system can break.
-    if not _python_of(folder).exists():
-        return False
+    return _python_of(folder).exists() and bool(_stamp_in(folder) == stamp)
+
+
+def _stamp_in(folder: Path) -> Any:
     try:
-        return bool(json.loads((folder / _STAMP).read_bytes()) == stamp)
+        return json.loads((folder / _STAMP).read_bytes())
     except (OSError, ValueError):
-        return False
+        return None

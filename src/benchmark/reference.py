@@ -11,6 +11,7 @@ from src.export.stage import PROBE
 from src.run import fingerprint
 from src.run.folder import Run
 from src.run.manifest import Manifest
+from src.system.project_commands import typed
 
 Images = NDArray[np.float32]
 
@@ -21,13 +22,14 @@ def reference_of(run: Run, manifest: Manifest) -> tuple[Images, Images]:
     Raises:
         UsageError: the reference outputs are missing, or not as the export wrote them.
     """
-    path = run.require(run.own("exports", PROBE), f"run python -m src.export {run.quoted}")
+    remedy = f"run {typed('src.export')} {run.quoted}"
+    path = run.require(run.own("exports", PROBE), remedy)
     written = manifest.probe_files
     if written and not fingerprint.is_as_written(run.exports, written):
         raise UsageError(
             str(path),
             expected="the images and logits that the export wrote",
             found="another file",
-            remedy=f"run python -m src.export {run.quoted}",
+            remedy=remedy,
         )
     return reference_outputs.read(path)

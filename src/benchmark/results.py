@@ -41,7 +41,7 @@ def from_rounds(run: Run, measured: Rounds, options: BenchmarkOptions, report: R
             str(run.rounds),
             expected=error.expected,
             found=error.found,
-            remedy=f"measure again: python -m src.benchmark {run.quoted} again=true",
+            remedy=f"measure again: {typed('src.benchmark')} {run.quoted} again=true",
         ) from error
 
 

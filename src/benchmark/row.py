@@ -115,7 +115,7 @@ class Row:
                 # No process is started: it would import a runtime only to find this out.
                 raise Unavailable("no CUDA device: this system has no driver of a GPU")
             self.python = self.python or formats.get(self.name).python()  # of all its processes
-            self._set(environment=own_environment.name_of(self.python))
+            self._set(environment=own_environment.identity_of(self.python))
             file = (self.name, exports / self.name, self.device, limits, self.batch_maker)
             self._processes = RowProcesses(
                 lambda: WorkerProcess(*file, python=self.python),

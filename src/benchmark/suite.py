@@ -37,6 +37,7 @@ from src.run.results import VERSION, Results
 from src.run.rounds import Rounds
 from src.run.row import RowFigures
 from src.system.console import Report
+from src.system.project_commands import typed
 from src.worker.call_size import EVALUATION_BATCH
 from src.worker.guarded_process import Limits
 
@@ -89,7 +90,10 @@ def measure_unless_done(
     latest = None if options.again else up_to_date.find(run, options, scored)
     if latest is None:
         return measure(run, data, options, report)
-    report(f"measured already, at {latest.measured_at}; again=true measures once more")
+    report(
+        f"measured already, at {latest.measured_at}; "
+        f"{typed('src.benchmark')} {run.quoted} again=true measures once more"
+    )
     return latest
 
 

@@ -174,7 +174,7 @@ def has_present_packages(row: RowFigures) -> bool:
         return True  # it ran with no packages at all
     environment = formats.get(row.format).environment
     try:
-        present = environment.folder.name if environment else None
+        present = environment.identity if environment else None
     except Unavailable:
         return False
     return row.environment == present

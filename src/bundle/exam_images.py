@@ -31,9 +31,10 @@ class ExamImages:
 
     @property
     def sha256(self) -> str:
-        """Hash of the images and labels."""
+        """Hash of the images and labels in the order of the split, not of the exam."""
         digest = hashlib.sha256()
-        for content, label in zip(self.contents, self.labels.tolist(), strict=True):
+        images = zip(self.positions, self.contents, self.labels.tolist(), strict=True)
+        for _, content, label in sorted(images, key=lambda image: image[0]):
             digest.update(f"{hashlib.sha256(content).hexdigest()} {label}\n".encode())
         return digest.hexdigest()
 

@@ -23,7 +23,8 @@ _CLASSIFIER = "License :: "
 _LARGEST_PATCH = 99_999  # of a version; a larger number in its place is a date
 _LONGEST_LICENCE = 80  # of a name; some packages have the whole text in this field
 _INDEX = "https://download.pytorch.org/whl/{build}"  # of the builds that are not on PyPI
-_BUILDS = re.compile(r"(?:torch|torchaudio|torchvision)==[^+]+\+(cpu|cu[0-9]+|rocm[0-9.]+|xpu)")
+_BUILDS = re.compile(r"(?:torch|torchaudio|torchvision)==([^+]+)\+(cpu|cu[0-9]+|rocm[0-9.]+|xpu)")
+_NIGHTLY = ".dev"  # in a version; these builds have indexes of their own
 
 
 def lock_command(requirements: Iterable[str]) -> str:
@@ -39,7 +40,12 @@ def lock_command(requirements: Iterable[str]) -> str:
 def build_indexes(requirements: Iterable[str]) -> list[str]:
     """Return the indexes of PyTorch that have the builds in a lock; mostly none."""
     matches = filter(None, map(_BUILDS.fullmatch, requirements))
-    return sorted({_INDEX.format(build=match[1]) for match in matches})
+    return sorted(
+        {
+            _INDEX.format(build=f"nightly/{build}" if _NIGHTLY in version else build)
+            for version, build in (match.groups() for match in matches)
+        }
+    )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 
 import msgspec
 
+from src import formats
 from src.run.folder import Run
 from src.run.serving import ServingSettings, current_serve_test
 
@@ -16,13 +17,16 @@ def contents(run: Run, name: str, *, embedded: bool) -> dict[str, bytes]:
     """Return ``serving.json``, or nothing if this very file was not put under load on a CPU.
 
     A file with its preprocessing inside is another one than the measured one, and takes one image
-    at a time.
+    at a time. Other packages than the measured ones have another speed.
 
     Raises:
         UsageError: ``serve_test.json`` is not as its stage writes it.
     """
     record = None if embedded else current_serve_test(run)
     if record is None or (record.format, record.device) != (name, "cpu"):
+        return {}
+    environment = formats.get(name).environment if name in formats.names() else None
+    if record.own_environment != (environment.identity if environment else None):
         return {}
     settings = ServingSettings.of(record)
     if settings is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from src.run.folder import Run
 from src.run.manifest import Manifest
 from src.run.pipeline import REFERENCE, Decoder
 from src.run.row import Row
+from src.system.project_commands import typed
 
 CONTENTS = Path(src.__file__).parent / "shipped"
 RUNTIMES = "runtime_"  # beginning of the names of modules, of which one is shipped
@@ -229,9 +231,15 @@ def _measured(
     written = manifest.formats[name].files
     hashes = fingerprint.of(written if embedded else files_now(run, manifest, name))
     row = results.row(name, "cpu")
-    if row and row.is_ok and row.sha256 == hashes and has_present_packages(row):
-        return row, results.dataset
-    return None, None
+    if row is None or not row.is_ok or row.sha256 != hashes:
+        return None, None
+    if not has_present_packages(row):
+        sys.stderr.write(
+            f"warning: {name} was measured with other packages than are packed, so the bundle has "
+            f"no figures; measure it again: {typed('src.benchmark')} {run.quoted}\n"
+        )
+        return None, None
+    return row, results.dataset
 
 
 def _json(value: Any) -> bytes:

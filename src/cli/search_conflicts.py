@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from src.cli import grammar
+from src.cli.typed_options import in_full
 from src.errors import UsageError
 from src.forecast.candidate import Request
 from src.search import own_options
@@ -46,14 +47,14 @@ def require_measured(request: Request, limits: Limits, configs: Path) -> None:
 
 
 def require_whole_training(request: Request, configs: Path) -> None:
-    """Check that no file of the command line ends a training early or resumes another one.
+    """Check that no file or mapping of the command line ends a training early or resumes another.
 
     Args:
         request: a candidate of the command line.
         configs: the folder of configuration files.
 
     Raises:
-        UsageError: a file does.
+        UsageError: one does.
     """
     own_options.require_whole_training(_options(request.words, configs))
 
@@ -76,6 +77,7 @@ def _options(words: Sequence[str], configs: Path) -> dict[str, object]:
     The first training reports what is wrong with it.
     """
     try:
-        return grammar.all_options(grammar.translate(words, configs))
+        options = grammar.all_options(grammar.translate(words, configs))
+        return dict(each for name, value in options.items() for each in in_full(name, value))
     except (OSError, ValueError, yaml.YAMLError, UsageError):
         return {}

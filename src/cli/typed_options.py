@@ -26,19 +26,19 @@ def names(args: Sequence[str]) -> list[str]:
         args: the translated command line.
     """
     typed = grammar.line_options(args)
-    return [_short(name) for option, value in typed.items() for name in _names(option, value)]
+    return [name for option, value in typed.items() for name, _ in in_full(option, value)]
 
 
-def _names(option: str, value: object) -> Iterator[str]:
-    """Yield the name of an option and, for a value that is a mapping, those in the mapping."""
-    yield option
+def in_full(option: str, value: object) -> Iterator[tuple[str, object]]:
+    """Yield an option and, for a value that is a mapping, the options in the mapping."""
+    yield _short(option), value
     try:
         content = safe_yaml.load(value) if isinstance(value, str) else value
     except (ValueError, yaml.YAMLError):
         return  # the parser reports it
     if isinstance(content, dict):
         for name, inner in content.items():
-            yield from _names(f"{option}.{name}", inner)
+            yield from in_full(f"{option}.{name}", inner)
 
 
 def _short(name: str) -> str:

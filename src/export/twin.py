@@ -10,6 +10,7 @@ from src.export.source import Checkpoint
 from src.run.folder import Run
 from src.run.twin import TwinAccount
 from src.run.twin_files import TwinFiles
+from src.system.project_commands import typed
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def twin_of(run: Run, checkpoint: Checkpoint) -> TwinOfRun:
         record = files.read()
     except UsageError as error:  # the other formats need no twin
         return TwinOfRun(missing=str(error))
-    make = f"python -m src.twin {run.quoted}"
+    make = f"{typed('src.twin')} {run.quoted}"
     if record is None:
         return TwinOfRun(missing=f"the run has no int8 twin; make it: {make}")
     if record.checkpoint_sha256 != checkpoint.sha256:

@@ -100,8 +100,7 @@ class Request:
         the images of the user, the machine, the versions and the code of this project. The present
         clock of a GPU is left out.
         """
-        gpu = environment.gpu and msgspec.structs.replace(environment.gpu, clock_hz=None)
-        machine = msgspec.structs.replace(environment, gpu=gpu, git_commit=None)
+        machine = msgspec.structs.replace(environment.lasting, git_commit=None)
         named = [named_file(word) for word in self.rest]
         network = [self.model, self.is_named, self.image_size]
         images = self.images and listing_hash(self.images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from src.run.record import Cores, Count, Number, Record, Share, Text, null
@@ -47,6 +48,12 @@ class Environment(Record, frozen=True, kw_only=True):
     python: Text
     packages: dict[Text, Text]  # versions by name
     git_commit: Text | None = null()  # of this project
+
+    @property
+    def lasting(self) -> Environment:
+        """The same without the present clock of the GPU, which differs at each look."""
+        gpu = self.gpu and msgspec.structs.replace(self.gpu, clock_hz=None)
+        return msgspec.structs.replace(self, gpu=gpu)
 
     @property
     def processor(self) -> str:

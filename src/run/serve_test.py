@@ -179,6 +179,7 @@ class ServeTest(Record, frozen=True, kw_only=True):
     device: Device
     sha256: dict[Text, Text | None]  # of each file of the format
     key: Text  # hash of everything that decides the figures
+    own_environment: Word | None = None  # its identity, for a format that has one
     environment: Environment
     worker_cores: Cores  # that the streams may use
     own_core: bool  # the generator had a core that the streams did not use

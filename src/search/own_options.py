@@ -62,7 +62,7 @@ def require_no_own_option(words: Sequence[str]) -> None:
 
 
 def require_whole_training(options: Mapping[str, object]) -> None:
-    """Check that the files of a command line end no training early, and resume no other one.
+    """Check that files and mappings of a command line end no training early and resume no other.
 
     Args:
         options: of the command line and of all its files, with names such as
@@ -74,7 +74,7 @@ def require_whole_training(options: Mapping[str, object]) -> None:
     for name, value in options.items():
         for own, harmless in _HARMLESS.items():
             if (name == own or name.startswith(f"{own}.")) and value not in harmless:
-                raise _decided(own, f"{name}: {value} in a file")
+                raise _decided(own, f"{name}: {value} in a file or mapping")
         for text in _texts(value):
             _require_whole(name, text, text)
 

@@ -57,13 +57,12 @@ class Subject:
     environment: Environment
     placement: Placement
     command: str
-    own_environment: str | None  # name of its folder, for a format that has one
+    own_environment: str | None  # its identity, for a format that has one
 
     @property
     def key(self) -> str:
         """Hash of everything that decides the figures; more runs or more time only add to them."""
-        gpu = self.environment.gpu and msgspec.structs.replace(self.environment.gpu, clock_hz=None)
-        machine = msgspec.structs.replace(self.environment, gpu=gpu, git_commit=None)
+        machine = msgspec.structs.replace(self.environment.lasting, git_commit=None)
         options = self.options
         content = [
             VERSION,
@@ -118,7 +117,7 @@ def serve_test(
             environment=description.describe(placement.stream_cores),
             placement=placement,
             command=command,
-            own_environment=own.folder.name if own else None,
+            own_environment=own.identity if own else None,
         )
         if open_streams is None:
             open_streams = _Opener(subject, manifest).open
@@ -272,6 +271,7 @@ class _Session:
             device=subject.options.device,
             sha256=subject.sha256,
             key=subject.key,
+            own_environment=subject.own_environment,
             environment=subject.environment,
             worker_cores=subject.placement.stream_cores,
             own_core=subject.placement.generator is not None,

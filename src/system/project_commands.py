@@ -32,4 +32,6 @@ def typed(module: str, words: Sequence[str] = ()) -> str:
 def _from_here(script: Path) -> str:
     """Return a path relative to the working folder if it lies below that."""
     relative = os.path.relpath(script)
-    return str(script) if relative.startswith(os.pardir) else relative
+    if relative.startswith(os.pardir):
+        return str(script)
+    return relative if os.sep in relative else f"{os.curdir}{os.sep}{relative}"

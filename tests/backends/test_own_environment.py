@@ -156,8 +156,25 @@ def test_a_lock_that_changes_while_it_is_installed_is_not_taken_for_the_other(
 def test_the_name_of_an_environment_is_known_by_its_interpreter(lock: Lock) -> None:
     environment = lock("0.0.1")
     python = environment.python()
-    assert own_environment.name_of(python) == environment.folder.name
-    assert own_environment.name_of(Path(sys.executable)) is None
+    assert own_environment.identity_of(python) == environment.identity == environment.folder.name
+    assert own_environment.identity_of(Path(sys.executable)) is None
+
+
+def test_an_environment_of_an_earlier_version_is_taken_while_its_lock_is_the_same(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = lock("0.0.1")
+    identity = environment.identity
+    environment.python()
+    earlier = environment.folder.rename(environments.ROOT / "planted")
+    with monkeypatch.context() as patch:
+        patch.setattr(environments, "uv", lambda: None)  # as without a network
+        assert environment.python() == earlier / "bin" / "python"
+        assert environment.may_be_had()
+    assert own_environment.identity_of(environment.python()) == environment.identity == identity
+    other = lock("0.0.2")
+    assert version_in(other.python()) == "0.0.2"
+    assert version_in(earlier / "bin" / "python") == "0.0.1"
 
 
 def test_it_may_be_had_if_it_is_whole_or_can_be_made(

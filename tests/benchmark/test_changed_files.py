@@ -165,7 +165,7 @@ def test_a_row_is_up_to_date_with_the_packages_that_it_was_measured_with(
     lock.write_text("one")
     environment = formats.get("mnn").environment
     assert environment
-    name = environment.folder.name
+    name = environment.identity
 
     def is_current(format_name: str, **changes: Any) -> bool:
         planted = convert(results(row("onnx_fp32"), row(format_name, **changes)), Results)
@@ -197,18 +197,18 @@ def test_a_row_has_one_environment_in_all_its_processes_and_another_one_is_measu
     asked = []
 
     class Environment:
-        folder = Path("planted-1")
+        identity = "planted-1"
 
         def python(self) -> Path:
-            asked.append(self.folder)
+            asked.append(self.identity)
             return Path(sys.executable)
 
     monkeypatch.setattr(type(formats.get("eager")), "environment", Environment())
-    monkeypatch.setattr(own_environment, "name_of", lambda _: "planted-1")
+    monkeypatch.setattr(own_environment, "identity_of", lambda _: "planted-1")
     options = replace(FEW, processes=2, memory=True)
     measured = measure(well_behaved, Data(), options, silent)
     assert len(asked) == len(measured.rows)
     assert {row.environment for row in measured.rows} == {"planted-1"}
     assert up_to_date.find(well_behaved, options, lambda: None) is not None
-    monkeypatch.setattr(Environment, "folder", Path("planted-2"))
+    monkeypatch.setattr(Environment, "identity", "planted-2")
     assert up_to_date.find(well_behaved, options, lambda: None) is None

@@ -58,7 +58,7 @@ def answered(
     clock = SimpleNamespace(monotonic=lambda: Emulated.now)
     monkeypatch.setattr(row_instruction_sets, "time", clock)
     row = RowInstructionSets([str(name) for name in range(CLASSES)])
-    row.start("onnx_int8", Path(), LIMITS, None, ["avx2"])
+    row.start("onnx_int8", Path(), LIMITS, None, ["avx2"], None)
     for start in range(0, len(labels), BATCH):
         targets = labels[start : start + BATCH]
         images = targets.astype(np.float32).reshape(-1, 1, 1, 1)

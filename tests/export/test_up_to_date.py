@@ -247,7 +247,7 @@ def test_what_was_changed_after_its_export_is_neither_used_nor_recommended(
 
 
 def test_what_was_changed_and_measured_since_is_used(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_measurement(run)
     exchanged(run.exports / "eager" / "model.safetensors")
@@ -258,9 +258,11 @@ def test_what_was_changed_and_measured_since_is_used(
     # What its preprocessing was put into is what was exported, which was not measured.
     assert _measured(run, run.read_manifest(), "eager", embedded=True) == (None, None)
     # A bundle has no figures of other packages than those that it names.
-    environment = SimpleNamespace(folder=Path("planted-1"))
+    environment = SimpleNamespace(identity="planted-1")
     monkeypatch.setattr(type(formats.get("eager")), "environment", environment)
+    assert capsys.readouterr().err == ""
     assert _measured(run, run.read_manifest(), "eager", embedded=False) == (None, None)
+    assert "warning: eager was measured with other packages" in capsys.readouterr().err
     results = as_dict(run.read_benchmark())
     next(row for row in results["rows"] if row["format"] == "eager")["environment"] = "planted-1"
     run.benchmark.write_text(json.dumps(results))

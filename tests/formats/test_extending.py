@@ -62,6 +62,7 @@ def test_the_example_is_a_format_whose_options_change_its_file(folder: Path) -> 
     assert domains == [{""}, {"", "com.microsoft"}]
 
 
+@pytest.mark.slow
 def test_the_options_of_the_example_are_on_the_command_line(folder: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", HELP, "--help", str(folder)],

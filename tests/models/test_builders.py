@@ -90,6 +90,7 @@ def test_a_network_much_larger_than_its_weights_is_refused_before_it_takes_memor
         Checkpoint.read(tmp_path / "x.ckpt").network()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_memory")
 def test_every_torchvision_classifier_can_be_built_without_memory() -> None:
     for name in builders.names():

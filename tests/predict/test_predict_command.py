@@ -273,6 +273,7 @@ def test_a_closed_pipe_does_not_lose_predictions_in_the_file(place: Path) -> Non
     assert len(answers(place / "piped.json")) == EVALUATION_BATCH
 
 
+@pytest.mark.slow
 def test_without_an_output_file_a_closed_pipe_ends_the_command_quietly(place: Path) -> None:
     with started(place) as process:
         assert process.stdout

@@ -99,6 +99,7 @@ def test_the_first_recipe_is_shipped_when_the_time_is_up(tmp_path: Path) -> None
     )
 
 
+@pytest.mark.slow
 def test_no_layer_is_kept_in_float_after_the_deadline(tmp_path: Path) -> None:
     source = source_of(Fragile(1_000, branches=True), tmp_path)
     images, labels = (part.numpy() for part in source.selection)
@@ -116,6 +117,7 @@ def test_no_layer_is_kept_in_float_after_the_deadline(tmp_path: Path) -> None:
     assert not outcome.best.within_budget
 
 
+@pytest.mark.slow
 def test_without_a_search_the_recipe_for_transformers_is_taken_and_it_says_why(
     tmp_path: Path,
 ) -> None:
@@ -147,7 +149,7 @@ class Uneven(nn.Module):
         return self.layers(images).mean(dim=(2, 3))[:, :2]
 
 
-@pytest.mark.parametrize("reader", [1, 3])
+@pytest.mark.parametrize("reader", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_layer_that_reads_an_outlier_channel_is_the_most_sensitive(
     tmp_path: Path, reader: int
 ) -> None:

@@ -67,7 +67,13 @@ def test_every_kind_of_dot_product_is_seen(monkeypatch: pytest.MonkeyPatch) -> N
         assert _int8_target.choose("auto").processor == "vnni"
 
 
-@pytest.mark.parametrize("target", TYPES)
+@pytest.mark.parametrize(
+    "target",
+    [
+        target if target == "avx2" else pytest.param(target, marks=pytest.mark.slow)
+        for target in TYPES
+    ],
+)
 def test_the_files_types_and_the_manifests_entry_are_the_targets(
     target: _int8_target.Target, tmp_path: Path
 ) -> None:

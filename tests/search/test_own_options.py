@@ -84,6 +84,23 @@ def test_a_later_file_may_take_the_option_back() -> None:
         command.main(["--config=own.yaml", "--config=later.yaml"])
 
 
+@pytest.mark.parametrize(
+    ("word", "option"),
+    [
+        ("--finetune={find_lr: true}", "finetune.find_lr"),
+        ('--trainer={max_epochs: 3, max_time: "00:01:00:00"}', "trainer.max_time"),
+        ("--checkpoint={monitor: val/loss}", None),
+        ("--trainer={max_epochs: 3}", None),
+    ],
+)
+def test_a_mapping_that_ends_trainings_early_is_refused_as_a_file_is(
+    word: str, option: str | None
+) -> None:
+    with pytest.raises(UsageError if option else MeasuringError) as caught:
+        command.main([word])
+    assert str(caught.value).startswith(f"{option}: expected " if option else "")
+
+
 @pytest.mark.parametrize("value", ["EarlyStopping", "lightning.pytorch.callbacks.Timer"])
 def test_a_callback_that_ends_trainings_early_is_refused_as_a_word(value: str) -> None:
     for words in (

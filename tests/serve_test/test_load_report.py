@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -179,7 +180,9 @@ def test_a_file_that_is_not_as_it_is_written_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
-def test_the_load_of_another_file_is_not_shown_and_not_shipped(run: Run) -> None:
+def test_the_load_of_another_file_is_not_shown_and_not_shipped(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert current_serve_test(run) is not None
     assert json.loads(serving.contents(run, "onnx", embedded=False)["serving.json"]) == {
         "threads": 1,
@@ -192,6 +195,13 @@ def test_the_load_of_another_file_is_not_shown_and_not_shipped(run: Run) -> None
         "worker_cores": 1,
     }
     assert serving.contents(run, "onnx", embedded=True) == {}
+    with monkeypatch.context() as patch:  # as the record of a format whose packages are others now
+        environment = SimpleNamespace(identity="planted-2")
+        patch.setattr(serving.formats, "names", lambda: ["onnx"])
+        patch.setattr(serving.formats, "get", lambda _: SimpleNamespace(environment=environment))
+        assert serving.contents(run, "onnx", embedded=False) == {}
+        environment.identity = None
+        assert serving.contents(run, "onnx", embedded=False) != {}
     assert serving.contents(run, "eager", embedded=False) == {}
     (run.exports / "onnx" / "model").write_bytes(b"another model")
     assert current_serve_test(run) is None

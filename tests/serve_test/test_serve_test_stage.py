@@ -124,13 +124,13 @@ def test_the_default_limit_is_ten_times_a_single_call(run: Run) -> None:
 def test_packages_of_another_environment_are_put_under_load_anew(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment = SimpleNamespace(folder=Path("planted-1"))
+    environment = SimpleNamespace(identity="planted-1")
     monkeypatch.setattr(type(formats.get(FORMAT)), "environment", environment)
     serve_test(run, options(run), "a command", ignore, Opened(lambda images: 0.01))
     again = Opened(lambda images: 0.5)
     serve_test(run, options(run), "a command", ignore, again)
     assert again.setups == []
-    environment.folder = Path("planted-2")
+    environment.identity = "planted-2"
     serve_test(run, options(run), "a command", ignore, again)
     assert again.setups
 
@@ -296,10 +296,14 @@ def test_streams_answer_at_the_same_time(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
-    [("crashing", "SIGABRT"), ("hanging", "timeout_seconds"), ("nan-of-three", "not finite")],
+    ("name", "reason", "seconds"),
+    [
+        ("crashing", "SIGABRT", 30),
+        ("hanging", "timeout_seconds", 1.5),
+        ("nan-of-three", "not finite", 30),
+    ],
 )
-def test_a_stream_that_fails_is_named(run: Run, name: str, reason: str) -> None:
+def test_a_stream_that_fails_is_named(run: Run, name: str, reason: str, seconds: float) -> None:
     (run.exports / name).mkdir(exist_ok=True)
-    with pytest.raises(WorkerError, match=reason), streams(run, name, seconds=1.5):
+    with pytest.raises(WorkerError, match=reason), streams(run, name, seconds=seconds):
         pass

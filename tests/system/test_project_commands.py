@@ -14,6 +14,14 @@ def test_a_command_is_that_of_python_where_the_user_started_python() -> None:
     assert typed("src.benchmark") == "python -m src.benchmark"
 
 
+def test_a_script_in_the_working_folder_is_not_looked_for_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SCRIPTS, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert typed("src.train", ["model=resnet34"]) == "./train model=resnet34"
+
+
 @pytest.mark.parametrize(
     ("place", "shown"), [("clone", "scripts"), (".", "clone/scripts"), ("other", "{}/scripts")]
 )

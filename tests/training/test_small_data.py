@@ -67,7 +67,16 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("three images of each class", "one image more than full batches"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("a batch larger than the set", "a batch of one")
+        ),
+    ],
+)
 def test_small_data_sets_can_be_trained_on(name: str) -> None:
     folders, count, words = SMALL[name]
     write_images(*folders, count=count)

@@ -55,6 +55,6 @@ def main() -> None:
     show_lines(section.sentences, console, style="bold")
     show_lines([f"Measurement: {place}"], console)
     if run.benchmark.is_file() and place == run.serve_test:
-        show_lines([f"Add it to the report: python -m src.report {run.quoted}"], console)
+        show_lines([f"Add it to the report: {typed('src.report')} {run.quoted}"], console)
     if record.choice is None:
         raise LightshipError(f"no configuration of {record.format} was shown to hold a rate")

@@ -60,7 +60,7 @@ def main() -> None:
     show_lines(
         [
             f"It took {record.seconds / 60:.1f} minutes. Account: {run.twin_record}",
-            f"Export it: python -m src.export {run.quoted} formats=[onnx_fp32,{_FORMATS}]",
+            f"Export it: {typed('src.export')} {run.quoted} formats=[onnx_fp32,{_FORMATS}]",
         ],
         console,
     )

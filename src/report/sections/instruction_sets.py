@@ -100,8 +100,8 @@ def _notes(results: Results, entries: list[Answered]) -> Iterator[str]:
     if emulators := {entry.answers.emulated for entry in entries} - {None}:
         yield (
             f"Emulated by {', '.join(map(str, emulators))}: instruction sets cannot be hidden from "
-            "a process here, so an older processor is emulated. It is slow, so it answers the "
-            "first images only, as many as it can in a minute. Where they are too few to tell "
+            "a process here, so an older processor is emulated. It is slow, so it answers "
+            "only as many images as it can in a minute. Where they are too few to tell "
             "whether the budget is kept, the recommendation does not depend on them; the same "
             f"logits count as the same network from {LEAST_SAME} images on."
         )
