@@ -249,7 +249,9 @@ def problem_of_comparison(
 ) -> str | None:
     """Return the reason why ``src.compare`` does not take an exam beside its run; else None."""
     words = [sys.executable, "-m", "src.compare", str(run.folder.resolve()), str(output)]
-    compared = _ended([*words, "--output", str(scratch / "comparison")], None)
+    folder = scratch / "comparison"
+    folder.mkdir()
+    compared = _ended([*words, "--output", str(folder)], None)
     if compared.returncode != 0:
         return f"compare: {last_line(compared)}"
     said = f"{exam.row.format} of {exam.run} on "

@@ -178,14 +178,20 @@ def test_an_exam_holds_on_its_own_machine_with_the_same_logits_only(
 def test_a_comparison_has_to_take_the_exam(
     script: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     code: int,
     printed: str,
     problem: str | None,
 ) -> None:
     ended = subprocess.CompletedProcess([], code, printed, "")
-    monkeypatch.setattr(script, "_ended", lambda *_: ended)
+
+    def compare(words: list[str], _: object) -> subprocess.CompletedProcess[str]:
+        assert Path(words[-1]).is_dir()
+        return ended
+
+    monkeypatch.setattr(script, "_ended", compare)
     run = SimpleNamespace(folder=Path("run"))
-    found = script.problem_of_comparison(run, exam(), Path("measurement.json"), Path("scratch"))
+    found = script.problem_of_comparison(run, exam(), Path("measurement.json"), tmp_path)
     assert (found is None) if problem is None else found.startswith(problem)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.shipped import measure, model_process
+from src.shipped import measure, model_process, predict
 from src.shipped.exam_files import ExamError
 from src.shipped.model_process import all_logits
 from src.shipped.session import Session
@@ -86,3 +86,22 @@ def test_the_timing_answers_the_exam_batch_by_batch(
     logits, class_names = measure.Sessions(tmp_path, 0, 1.0, {}, lines.append).answers()
     assert (len(logits), class_names) == (10, ["a"])
     assert lines[-1] == "answering the exam, 8 images so far"
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+def test_a_timed_call_is_that_of_the_runtime_alone(embedded: bool) -> None:
+    given: list[Any] = []
+
+    def runtime(images: Any) -> str:
+        given.append(images)
+        return "not looked at"
+
+    model: Any = predict.Model.__new__(predict.Model)
+    model._embedded, model._runtime = embedded, runtime
+    image = np.ones((3, 2, 2), np.float32)
+    call = model.call([image])
+    assert given == []
+    assert [call(), call()] == ["not looked at"] * 2
+    first, second = given
+    assert first is second  # nothing is copied within the call
+    assert first.shape == (image.shape if embedded else (1, *image.shape))
