@@ -90,10 +90,8 @@ def measure_unless_done(
     latest = None if options.again else up_to_date.find(run, options, scored)
     if latest is None:
         return measure(run, data, options, report)
-    report(
-        f"measured already, at {latest.measured_at}; "
-        f"{typed('src.benchmark')} {run.quoted} again=true measures once more"
-    )
+    again = f"{typed('src.benchmark')} {run.quoted} again=true"
+    report(f"measured already, at {latest.measured_at}; {again} measures once more")
     return latest
 
 

@@ -117,7 +117,7 @@ class TwinAccount(Record, frozen=True, kw_only=True):
     missed: MissedBudget | None = null()  # null if the budget is kept on the validation images
     int8_speedup: Positive | None = null()  # of its int8 file over the teacher's plain one
     fp32_speedup: Positive | None = null()  # of its float graph over that of the teacher
-    # Of its int8 file over the onnx_int8 that the run had exported; null without one.
+    # The gain of its int8 file over the run's exported onnx_int8; null without one.
     exported_speedup: Positive | None = null()
 
     def __post_init__(self) -> None:

@@ -139,7 +139,7 @@ console.log(JSON.stringify(sizes.map((size) => size && [size.width, size.height]
 
 
 def in_node(program: str) -> Any:
-    """What a program of JavaScript prints as JSON; skip the test without node."""
+    """Return the JSON that a program of JavaScript prints; skip the test without node."""
     if shutil.which("node") is None:
         pytest.skip("no node")
     ended = subprocess.run(
