@@ -143,8 +143,8 @@ def time_in_turn(
 ) -> list[Timed]:
     """Time files on a batch, in rounds whose order rotates.
 
-    Every file is loaded anew up to ``options.processes`` times, and each time it has
-    ``options.rounds`` rounds.
+    Every file is loaded anew up to ``options.processes`` times, in an order that rotates as well,
+    and each time it has ``options.rounds`` rounds.
 
     Args:
         openers: each starts a process that has loaded a file.
@@ -166,11 +166,15 @@ def time_in_turn(
         if precision_is_checked(process) and is_precise(files):
             break
         with contextlib.ExitStack() as stack:
-            clocks = [stack.enter_context(contextlib.closing(start())) for start in openers]
+            order = rotated(range(len(openers)), process)
+            started = {
+                place: stack.enter_context(contextlib.closing(openers[place]())) for place in order
+            }
+            clocks = [started[place] for place in range(len(openers))]
             look(process, clocks)
+            for place in order:
+                files[place].warm &= clocks[place].warm_up(images, options)
             places = list(zip(files, clocks, strict=True))
-            for file, clock in places:
-                file.warm &= clock.warm_up(images, options)
             for _ in range(options.rounds):
                 for file, clock in rotated(places, number):
                     file.rounds[number] = clock.time_turn(options, process)

@@ -134,7 +134,8 @@ class Schedule:
         """Give each row a new process, except files that take too long to load.
 
         All processes import their runtimes at the same time. Then the files are loaded, by default
-        one after the other.
+        one after the other. The order rotates with the processes: a process that was loaded before
+        others may be slower than they are for as long as it runs.
         """
         renewed = [
             row
@@ -144,9 +145,10 @@ class Schedule:
         self._report_progress(
             f"starting process {process + 1} of {self._options.processes} of each file"
         )
-        for row in renewed:
+        in_order = rotated(renewed, process) if renewed else []
+        for row in in_order:
             row.begin_process()
-        run_concurrently([row.open_process for row in renewed], self._options.loads_at_once)
+        run_concurrently([row.open_process for row in in_order], self._options.loads_at_once)
 
     def _run_rounds(
         self, images: NDArray[np.float32], rows: Sequence[Row], process: int, deadline: float

@@ -174,7 +174,8 @@ class Sessions:
 
     def _session(self, pair: Sequence[Started], number: int, deadline: float) -> None:
         measured = self.measurement
-        named = dict(zip(measured.rounds, pair, strict=True))
+        # A process that was loaded before the other may be slower for its whole life.
+        named = dict(zip(measured.rounds, pair if number % 2 == 0 else pair[::-1], strict=True))
         for one in pair:
             measured.loaded.append(one.loaded)
             most = min(WARMUP_SECONDS, max(0.0, deadline - self._clock()) / 4)

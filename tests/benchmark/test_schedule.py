@@ -104,10 +104,20 @@ def test_nothing_is_timed_while_a_process_starts_and_all_import_at_once() -> Non
     log: list[Any] = []
     run([FakeRow(name, log) for name in "ab"], log, max_seconds=1000, processes=2, rounds=1)
     # A fake row that is begun and not open refuses to be timed.
-    starts = [("begin", "a"), ("begin", "b"), ("open", "a"), ("open", "b")]
+    starts = [("begin", "b"), ("begin", "a"), ("open", "b"), ("open", "a")]
     assert [each for each in log if each[0] in {"begin", "open"}] == starts
     assert [turn for turn, _ in log[:2]] == [0, 0]
     assert [turn for turn, _ in log[-2:]] == [1, 1]
+
+
+def test_no_row_is_always_loaded_before_the_others() -> None:
+    # The process that is loaded first may be slower than the others for its whole life.
+    log: list[Any] = []
+    run([FakeRow(name, log) for name in "abc"], log, max_seconds=1000, processes=7, rounds=1)
+    for step in ("begin", "open"):
+        order = "".join(each[1] for each in log if each[0] == step)
+        starts = [order[place : place + 3] for place in range(0, len(order), 3)]
+        assert starts == ["cba", "bca", "acb", "cab", "bac", "abc"]
 
 
 def test_a_file_that_takes_long_to_load_keeps_its_process_and_its_rounds() -> None:

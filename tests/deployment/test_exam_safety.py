@@ -506,6 +506,43 @@ def test_a_session_starts_only_if_the_time_of_the_last_one_is_left(
     assert len(timed.loaded) == 2 * sessions
 
 
+def test_a_file_is_as_fast_as_itself_where_the_process_that_is_loaded_first_is_slower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[object] = []
+
+    class Planted:
+        """A process that is slower for its whole life where it was loaded before another."""
+
+        def __init__(self, folder: Path) -> None:
+            self._seconds = 0.0
+
+        def ask(self, name: str, **_: Any) -> dict[str, Any]:
+            if name == "load":
+                # One process alone is loaded for the memory, then they come in pairs.
+                self._seconds = 0.00105 if len(loaded) % 2 else 0.001
+                loaded.append(self)
+            return {
+                "warm": True,
+                "settled": True,
+                "bytes": 1,
+                "seconds": [self._seconds],
+                "elapsed_seconds": self._seconds,
+                "cpu_seconds": self._seconds,
+                "request_cpu_seconds": 0.0,
+                "threads": 2,
+            }
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(measure, "Process", Planted)
+    ratio = Sessions(tmp_path, 0, 1e6, {}, lambda _: None).run().same_file_twice
+    assert ratio is not None
+    assert ratio.value == pytest.approx(1, abs=0.01)
+    assert ratio.low < 1 < ratio.high
+
+
 class Slow:
     """A process that answers one image in 10 s, the last class each time."""
 
