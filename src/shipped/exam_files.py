@@ -21,8 +21,10 @@ import numpy as np
 
 if TYPE_CHECKING or __package__:  # a part of a package
     from . import exam_checks
+    from .file_hash import sha256_of
 else:  # in the folder of a model
     import exam_checks
+    from file_hash import sha256_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -158,15 +160,6 @@ def read(folder: Path) -> Exam:
         words = " ".join(f"{error}".split()) or type(error).__name__
         raise ExamError(f"{FOLDER}: {words}; unpack the zip file again") from error
     return exam
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _facts(path: Path) -> dict[str, Any]:

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING or __package__:  # a part of a package
-    from . import accuracy, exam_files, latencies, machine
+    from . import accuracy, latencies, machine
     from .answers import Answers
     from .exam_files import Exam
+    from .file_hash import sha256_of
     from .measure import Measurement
     from .stages import STAGES
 else:  # in the folder of a model
     import accuracy
-    import exam_files
     import latencies
     import machine
     from answers import Answers
     from exam_files import Exam
+    from file_hash import sha256_of
     from measure import Measurement
     from stages import STAGES
 
@@ -84,9 +85,7 @@ def _row_values(exam: Exam, answers: Answers, measured: Measurement, environment
         "reason": None,
         "size_bytes": sum(path.stat().st_size for path in files if path.is_file()),
         "files": list(exam.model_files),
-        "sha256": {
-            path.name: exam_files.sha256_of(path) if path.is_file() else None for path in files
-        },
+        "sha256": {path.name: sha256_of(path) if path.is_file() else None for path in files},
         # As in benchmark.json, the network's own input is not written.
         **({"input": PIXELS} if measured.loaded[0]["takes_pixels"] else {}),
         "latency": [],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import math
@@ -13,10 +12,12 @@ import numpy as np
 
 if TYPE_CHECKING or __package__:  # a part of a package
     from .decoder_names import DECODERS, PACKAGES, PLAIN
+    from .file_hash import sha256_of
     from .jpeg_decoders import MissingDecoderError, load
     from .predict_images import RESAMPLING
 else:  # in the folder of a model
     from decoder_names import DECODERS, PACKAGES, PLAIN
+    from file_hash import sha256_of
     from jpeg_decoders import MissingDecoderError, load
     from predict_images import RESAMPLING
 
@@ -245,8 +246,7 @@ def open_runtime(folder: Path, about: dict[str, Any], threads: int | None) -> Ru
 def require_hash(path: Path, expected: str) -> None:
     """Refuse a file that is not the one that was packed, before anything in it is executed."""
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         raise UnusableModelError(f"{path.name} cannot be read: {error}") from error
     if found != expected:

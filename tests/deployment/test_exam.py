@@ -32,7 +32,7 @@ from src.run import exam
 from src.run.accuracy import Flip
 from src.run.folder import Run
 from src.run.row import Row
-from src.shipped import accuracy, exam_files, measure
+from src.shipped import accuracy, exam_files, file_hash, measure
 from src.shipped.answers import Answers
 from src.shipped.exam_files import Exam, ExamError
 from src.shipped.measure import Sessions
@@ -74,7 +74,7 @@ def change_model(folder: Path, change: Callable[[onnx.ModelProto], None]) -> Non
 def pass_for_packed(folder: Path) -> None:
     """Let the exam take a changed model for the packed one."""
     facts = json.loads((folder / "exam" / "exam.json").read_text())
-    facts["model_files"] = {"model.onnx": exam_files.sha256_of(folder / "model.onnx")}
+    facts["model_files"] = {"model.onnx": file_hash.sha256_of(folder / "model.onnx")}
     (folder / "exam" / "exam.json").write_text(json.dumps(facts))
 
 

@@ -25,6 +25,7 @@ from src.shipped import (
     exam_files,
     exam_output,
     exam_record,
+    file_hash,
     machine,
     measure,
     predict,
@@ -49,7 +50,7 @@ def write_exam(folder: Path, facts: Facts, arrays: Arrays) -> None:
     """Write facts and arrays with the hash of the latter, as a careful forger would."""
     path = folder / "exam" / "answers.npz"
     np.savez(path, **arrays)
-    facts = {**facts, "hashes": {**facts["hashes"], path.name: exam_files.sha256_of(path)}}
+    facts = {**facts, "hashes": {**facts["hashes"], path.name: file_hash.sha256_of(path)}}
     (folder / "exam" / "exam.json").write_text(json.dumps(facts))
 
 
@@ -65,7 +66,7 @@ def planted(tmp_path: Path) -> tuple[Path, Facts, Arrays]:
     facts |= {"schema_version": 1, "hashes": {}}
     for name in taken.images:
         (folder / "exam" / name).write_bytes(b"an image")
-        facts["hashes"][name] = exam_files.sha256_of(folder / "exam" / name)
+        facts["hashes"][name] = file_hash.sha256_of(folder / "exam" / name)
     write_exam(folder, facts, arrays)
     described(folder / "model.onnx", GOLDEN.rules[0], threads=2)
     return folder, facts, arrays

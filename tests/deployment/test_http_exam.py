@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.shipped import accuracy, exam_files
+from src.shipped import accuracy, exam_files, file_hash
 from src.shipped.exam_files import Exam
 from tests.conftest import ROOT
 from tests.support import planted_exam
@@ -50,7 +50,7 @@ def write(folder: Path, taken: Exam) -> None:
     if not taken.images:
         np.savez(folder / "exam" / "inputs.npz", inputs=np.zeros((IMAGES, 1)))
         files.append("inputs.npz")
-    facts["hashes"] = {name: exam_files.sha256_of(folder / "exam" / name) for name in files}
+    facts["hashes"] = {name: file_hash.sha256_of(folder / "exam" / name) for name in files}
     (folder / "exam" / "exam.json").write_text(json.dumps(facts | {"schema_version": 1}))
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from src.shipped import exam_record
 from src.shipped.answers import Answers
-from src.shipped.exam_files import Exam, sha256_of
+from src.shipped.exam_files import Exam
+from src.shipped.file_hash import sha256_of
 from src.shipped.latencies import Disturbance, Turn
 from src.shipped.measure import Measurement
 from src.shipped.stages import STAGES
