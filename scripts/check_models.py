@@ -4,12 +4,17 @@
 scripts/check_models.py --root FOLDER            all networks of the list, then writes the table
 scripts/check_models.py --root FOLDER NAME ...   these networks
 scripts/check_models.py --root FOLDER --page -   prints the table
+scripts/check_models.py --root FOLDER --own      formats with an environment of their own instead
 
 Each network has a process and 10 minutes of its own. At 224 pixels most take a minute on two cores
 of an AMD EPYC (AVX2), so the whole list takes over an hour. --root keeps the figures, so a second
 command goes on. It measures those of another processor or of other versions again. BatchNorm's
 statistics are estimated on random images, so that activations have an ordinary size. Without timm
 its networks are left out.
+
+--own takes ten networks by default, beside onnx_fp32, and writes a table of their own. They need
+the environments, of up to 6 GB, and minutes for each network. Their int8 files are of the plain
+recipe, because random weights have no accuracy to judge one by.
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from src import formats
 from src.benchmark.environment.description import package_versions
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
@@ -69,6 +75,16 @@ mixnet_s mobilenetv4_conv_small mobileone_s0 mobilevit_xxs mobilevitv2_050 nf_re
 poolformer_s12 regnetx_002 repvgg_a0 repvit_m0_9 resmlp_12_224 resnet18d resnet26 selecsls42b
 starnet_s1 tf_efficientnetv2_b0 tiny_vit_5m_224 tinynet_e vit_tiny_patch16_224
 xcit_nano_12_p16_224""".split()  # noqa: SIM905
+
+# Those that --own takes: convolutions of every kind, and a transformer.
+FEW = """torchvision/resnet18 torchvision/mobilenet_v2 torchvision/mobilenet_v3_small
+torchvision/regnet_y_400mf torchvision/shufflenet_v2_x0_5 torchvision/squeezenet1_1
+timm/efficientnet_lite0 timm/lcnet_050 timm/mobilenetv4_conv_small
+timm/deit_tiny_patch16_224""".split()  # noqa: SIM905
+BEGIN_OWN = "<!-- made by scripts/check_models.py --own: begin -->"
+END_OWN = "<!-- made by scripts/check_models.py --own: end -->"
+BASELINE_OF_OWN = "onnx_fp32"
+SECONDS_OF_OWN = 3600
 
 
 class RandomImages:
@@ -113,75 +129,96 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="such as timm/lcnet_050")
     parser.add_argument("--root", type=Path, required=True, help="folder of the figures")
     parser.add_argument("--page", default=str(ROOT / "docs" / "models.md"), help="or - to print")
+    parser.add_argument(
+        "--own", action="store_true", help="the formats with an environment of their own"
+    )
     parser.add_argument("--measure", help=argparse.SUPPRESS)  # one network, in this process
     chosen = parser.parse_args()
+    own = chosen.own
     if chosen.measure:
-        record = one(chosen.measure)
-        atomic_files.write_json(file_of(chosen.root, chosen.measure), as_dict(record))
+        record = one(chosen.measure, own=own)
+        atomic_files.write_json(file_of(chosen.root, chosen.measure, own=own), as_dict(record))
         return
+    marks = (BEGIN_OWN, END_OWN) if own else (BEGIN, END)
     if chosen.page != "-":
-        marked_page.require(Path(chosen.page), BEGIN, END)
-    names = chosen.names or every_name()
+        marked_page.require(Path(chosen.page), *marks)
+    names = chosen.names or every_name(own=own)
     for number, name in enumerate(names, 1):
-        if not is_known(chosen.root, name):
+        if not is_known(chosen.root, name, own=own):
             print(f"{name}, {number} of {len(names)}", flush=True)
-            in_process(chosen.root, name)
-    lines = table([read(chosen.root, name) for name in names])
+            in_process(chosen.root, name, own=own)
+    lines = table([read(chosen.root, name, own=own) for name in names], own=own)
     if chosen.page == "-":
         print("\n".join(lines))
         return
-    marked_page.fill(Path(chosen.page), BEGIN, END, lines)
+    marked_page.fill(Path(chosen.page), *marks, lines)
 
 
-def every_name() -> list[str]:
-    names = [f"torchvision/{name}" for name in TORCHVISION]
-    if importlib.util.find_spec("timm"):
-        names += [f"timm/{name}" for name in TIMM]
-    return names
+def every_name(*, own: bool = False) -> list[str]:
+    names = FEW if own else [f"torchvision/{name}" for name in TORCHVISION]
+    names = names if own else [*names, *(f"timm/{name}" for name in TIMM)]
+    has_timm = importlib.util.find_spec("timm") is not None
+    return [name for name in names if has_timm or not name.startswith("timm/")]
 
 
-def file_of(root: Path, name: str) -> Path:
+def own_formats() -> list[str]:
+    """Return the formats with an environment of their own."""
+    return [name for name in formats.names() if formats.get(name).environment]
+
+
+def file_of(root: Path, name: str, *, own: bool = False) -> Path:
     root.mkdir(parents=True, exist_ok=True)
-    return root / f"{name.replace('/', '-')}.json"
+    return root / f"{'own-' if own else ''}{name.replace('/', '-')}.json"
 
 
-def circumstances() -> str:
+def circumstances(*, own: bool = False) -> str:
     """Return the processor, the threads and the versions that the figures are of."""
     names = ("torch", "torchvision", "timm", "onnx", "onnxruntime")
     known = package_versions()
-    versions = ", ".join(f"{name} {known[name]}" for name in names if name in known)
+    versions = [f"{name} {known[name]}" for name in names if name in known]
+    if own:
+        versions += sorted({environment_of(name) for name in own_formats()})
     processor = f"{machine.cpu_model()} ({', '.join(machine.instruction_sets())})"
-    return f"{machine.usable_cores()} threads of {processor}, {versions}"
+    return f"{machine.usable_cores()} threads of {processor}, {', '.join(versions)}"
 
 
-def is_known(root: Path, name: str) -> bool:
+def environment_of(name: str) -> str:
+    """Return the name of a format's environment, which has the hash of its lock."""
+    environment = formats.get(name).environment
+    return environment.identity if environment else ""
+
+
+def is_known(root: Path, name: str, *, own: bool = False) -> bool:
     """Return whether a network was measured here with these versions."""
-    return file_of(root, name).is_file() and read(root, name).key == circumstances()
+    path = file_of(root, name, own=own)
+    return path.is_file() and read(root, name, own=own).key == circumstances(own=own)
 
 
-def in_process(root: Path, name: str) -> None:
+def in_process(root: Path, name: str, *, own: bool = False) -> None:
     """Measure a network in a process of its own; write the reason if it fails as a whole."""
     command = [sys.executable, __file__, "--root", str(root), "--measure", name]
-    file_of(root, name).unlink(missing_ok=True)
+    command += ["--own"] if own else []
+    seconds, file = SECONDS_OF_OWN if own else SECONDS, file_of(root, name, own=own)
+    file.unlink(missing_ok=True)
     try:
-        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else f"exit code {done.returncode}"
     except subprocess.TimeoutExpired:
-        reason = f"not done within {SECONDS} s"
-    if not file_of(root, name).is_file():
+        reason = f"not done within {seconds} s"
+    if not file.is_file():
         record = Candidate(
             model=name,
             image_size=SIDE,
-            key=circumstances(),
+            key=circumstances(own=own),
             status="failed",
             reason=reason[:300],
             files=[],
         )
-        atomic_files.write_json(file_of(root, name), as_dict(record))
+        atomic_files.write_json(file, as_dict(record))
 
 
-def one(name: str, side: int = SIDE) -> Candidate:
+def one(name: str, side: int = SIDE, *, own: bool = False) -> Candidate:
     """Export a network with random weights and measure its files."""
     torch.manual_seed(0)
     architecture = Architecture.parse(name)
@@ -206,6 +243,7 @@ def one(name: str, side: int = SIDE) -> Candidate:
         torch.save(content, run.best_checkpoint)
         options = BenchmarkOptions(
             batch_sizes=[1],
+            baseline=BASELINE_OF_OWN if own else "eager",
             devices=["cpu"],
             processes=2,
             rounds=4,
@@ -220,22 +258,31 @@ def one(name: str, side: int = SIDE) -> Candidate:
         )
         with StageDisplay(open_console()) as report:
             checkpoint = Checkpoint.read(run.best_checkpoint)
-            export_run(run, checkpoint, data, ExportOptions(judging_images=0), report)
+            export_run(run, checkpoint, data, export_options(own=own), report)
             measure(run, data, options, report)
-        return candidate_of(name, circumstances(), run)
+        return candidate_of(name, circumstances(own=own), run)
 
 
-def read(root: Path, name: str) -> Candidate:
-    return reading.convert(json.loads(file_of(root, name).read_text("utf-8")), Candidate)
+def export_options(*, own: bool) -> ExportOptions:
+    """Return the options of an export with random weights."""
+    chosen = [BASELINE_OF_OWN, *own_formats()] if own else ExportOptions().formats
+    return ExportOptions(formats=chosen, judging_images=0)
 
 
-def table(candidates: list[Candidate]) -> list[str]:
+def read(root: Path, name: str, *, own: bool = False) -> Candidate:
+    content = json.loads(file_of(root, name, own=own).read_text("utf-8"))
+    return reading.convert(content, Candidate)
+
+
+def table(candidates: list[Candidate], *, own: bool = False) -> list[str]:
     """Return the table, and the reasons of what does not work."""
-    formats = list(dict.fromkeys(file.format for each in candidates for file in each.files))
-    head = ["network", "parameters, M", "GMACs", "fp32 MB", "int8 MB"]
+    columns = list(dict.fromkeys(file.format for each in candidates for file in each.files))
+    of_size = {"fp32 MB": "onnx_fp32", "int8 MB": "onnx_int8"}
+    of_size = {title: name for title, name in of_size.items() if name in columns}
+    head = ["network", "parameters, M", "GMACs", *of_size]
     lines = [
-        f"| {' | '.join([*head, *(f'`{name}` ms' for name in formats)])} |",
-        f"|---|{'---:|' * (len(head) + len(formats) - 1)}",
+        f"| {' | '.join([*head, *(f'`{name}` ms' for name in columns)])} |",
+        f"|---|{'---:|' * (len(head) + len(columns) - 1)}",
     ]
     reasons: list[str] = []
     for each in candidates:
@@ -243,9 +290,9 @@ def table(candidates: list[Candidate]) -> list[str]:
         cells = [each.model, scaled(each.parameters, 1e6, 2), scaled(each.macs, 1e9, 3)]
         cells += [
             scaled(files[name].size_bytes if name in files else None, 1e6, 1)
-            for name in ("onnx_fp32", "onnx_int8")
+            for name in of_size.values()
         ]
-        for name in formats:
+        for name in columns:
             file = files.get(name)
             timing = file.timing(1) if file else None
             cause = f" ~{timing.unstable[0]}" if timing and timing.unstable else ""
@@ -260,7 +307,8 @@ def table(candidates: list[Candidate]) -> list[str]:
         for each in candidates
     )
     return [
-        f"{whole} of {len(candidates)} networks work in every default format. Batch 1, {SIDE} "
+        f"{whole} of {len(candidates)} networks work in every "
+        f"{'one of these formats' if own else 'default format'}. Batch 1, {SIDE} "
         f"pixels, random weights, {' / '.join(dict.fromkeys(each.key for each in candidates))}.",
         "",
         *lines,

@@ -116,12 +116,16 @@ def system() -> Path:
     return folder
 
 
-def packages(root: Path, requirements: Sequence[str]) -> Path:
+def packages(root: Path, requirements: Sequence[str], versions: Sequence[str]) -> Path:
     """Return a folder with packages for the Python of a system; make it at its first use.
+
+    What they need in turn is asked for this kind of processor: a lock that was made on another kind
+    may name packages that only that one needs, and that have no wheel for this one.
 
     Args:
         root: the system.
-        requirements: as in ``numpy==2.4.6``, each with one version.
+        requirements: what a program imports, as in ``numpy==2.4.6``.
+        versions: of these and of what they need in turn, as in ``numpy==2.4.6``.
 
     Raises:
         LightshipError: uv is missing, or a wheel cannot be fetched.
@@ -130,12 +134,16 @@ def packages(root: Path, requirements: Sequence[str]) -> Path:
     if uv is None:
         raise LightshipError("no uv on the PATH, which fetches the wheels; install it by pip")
     version = python_of(root).name.removeprefix("python")
-    key = hashlib.sha256(json.dumps([version, *requirements]).encode()).hexdigest()[:8]
+    words = json.dumps([version, *requirements, "with", *versions])
+    key = hashlib.sha256(words.encode()).hexdigest()[:8]
     folder = environments.ROOT / f"{MACHINE}-{key}"
     with _made_once(folder, f"{MACHINE} wheels of {', '.join(requirements)}") as scratch:
         if scratch is not None:
-            options = ["--python-platform", _PLATFORM, "--python-version", version, "--no-deps"]
-            target = ["--only-binary", ":all:", "--target", str(scratch / "whole")]
+            fixed = scratch / "versions.txt"
+            fixed.write_text("".join(f"{line}\n" for line in versions), encoding="utf-8")
+            options = ["--python-platform", _PLATFORM, "--python-version", version]
+            options += ["--constraint", str(fixed), "--only-binary", ":all:"]
+            target = ["--target", str(scratch / "whole")]
             _run([uv, "pip", "install", "--quiet", *options, *target, *requirements])
     return folder
 

@@ -4,10 +4,10 @@
 scripts/exam_elsewhere.py model.zip                                  all images of the exam
 scripts/exam_elsewhere.py model.zip --cpu cortex-a72 --images 16
 
-The bundle's own program runs under QEMU's user mode with the wheels of its requirements.lock for
-aarch64, and tells flips and verdict there. --cpu is the processor: cortex-a53, cortex-a72 and
-cortex-a76 are those of the Raspberry Pi 3, 4 and 5, neoverse-n1 that of many servers; the first two
-have no int8 dot product. Emulation is hundreds of times slower, so no time is measured.
+The bundle's own program runs under QEMU's user mode with wheels for aarch64, of the versions in its
+requirements.lock, and tells flips and verdict there. --cpu is the processor: cortex-a53, cortex-a72
+and cortex-a76 are those of the Raspberry Pi 3, 4 and 5, neoverse-n1 that of many servers; the first
+two have no int8 dot product. Emulation is hundreds of times slower, so no time is measured.
 
 It needs QEMU (qemu-user), and at the first use apt-get and dpkg-deb, uv, and a network. It writes
 measurement.json, which `python -m src.compare RUN measurement.json` takes. The bundle's program is
@@ -20,12 +20,13 @@ import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
 import contextlib
+import re
 import subprocess
 import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import emulated_arm
@@ -35,7 +36,8 @@ from src.cli.entry_point import run_command
 from src.errors import UsageError, one_line
 from src.system import environments
 
-PROGRAM, LOCK, EXAM = "predict.py", "requirements.lock", "exam/exam.json"
+PROGRAM, EXAM = "predict.py", "exam/exam.json"
+LOCK, REQUIREMENTS = "requirements.lock", "requirements.txt"
 UNTIMED = "untimed.py"  # that answers without timing
 MOST_BYTES = 2**33  # of an unpacked bundle
 MOST_FILES = 10_000
@@ -45,10 +47,11 @@ def main() -> None:
     chosen = _parser().parse_args()
     with unpacked(chosen.bundle) as bundle:
         # Another kind of processor has no wheel of this one's build.
-        requirements = [requirement.partition("+")[0] for requirement in locked(bundle)]
+        versions = [requirement.partition("+")[0] for requirement in locked(bundle)]
+        wanted = imported(bundle, versions)
         emulated_arm.emulator(chosen.cpu)  # before anything is fetched
         root = emulated_arm.system()
-        packages = emulated_arm.packages(root, requirements)
+        packages = emulated_arm.packages(root, wanted, versions)
         with emulated_arm.emulated(chosen.cpu, root, packages) as there:
             words = [PROGRAM, "--exam", "--answers", "--output", str(chosen.output.resolve())]
             for name in ("images", "seconds"):
@@ -96,6 +99,26 @@ def locked(bundle: Path) -> list[str]:
     return [
         str(environments.parse(LOCK, line)) for line in lines if line and not line.startswith("#")
     ]
+
+
+def imported(bundle: Path, versions: Sequence[str]) -> list[str]:
+    """Return those of the locked packages that the program imports, which requirements.txt names.
+
+    Raises:
+        UsageError: that file is not there, or the lock lacks one of its packages.
+    """
+    path = bundle / REQUIREMENTS
+    if not path.is_file():
+        raise _wrong(bundle, f"no {REQUIREMENTS} in it", "unpack the zip file again")
+    known = {version.partition("==")[0]: version for version in versions}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    names = [re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", name)[0]).lower() for name in names]
+    missing = [name for name in names if name not in known]
+    if missing or not names:
+        found = f"{LOCK} has no {', '.join(missing)}" if missing else f"nothing in {REQUIREMENTS}"
+        raise _wrong(bundle, found, "pack it again")
+    return [known[name] for name in names]
 
 
 def _unpack(path: Path, folder: Path) -> None:

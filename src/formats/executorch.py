@@ -10,7 +10,7 @@ from src.backends.base import ExportSource
 from src.backends.executorch import handover
 from src.backends.executorch.runtime import FILE, ExecutorchRuntime
 from src.backends.own_environment import OwnEnvironment
-from src.formats.base import Format
+from src.formats.base import Bundling, Format
 from src.run import usage_code
 from src.run.facts import ExportDetails, PreprocessingFacts
 
@@ -26,6 +26,13 @@ class Executorch(Format):
     precision = "fp32"
     tolerance: ClassVar[float | None] = 5e-3  # other kernels, BatchNorm folded
     environment = OwnEnvironment("executorch", size_bytes=5_600_000_000, minutes=5)
+    bundling = Bundling(
+        "runtime_executorch",
+        (FILE, metadata_file.FILE),
+        ("executorch", "torch"),
+        remark="The Python package of ExecuTorch needs PyTorch. Its runtimes in C++, Kotlin and "
+        "Swift, for phones and boards, do without: they read the same file.",
+    )
 
     def export(self, source: ExportSource, folder: Path) -> ExportDetails | None:
         self.environment.run(CONVERT, str(handover.program(source)), str(folder / FILE))

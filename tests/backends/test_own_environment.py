@@ -5,16 +5,13 @@ The packages are wheels that the tests write, so no network is used. uv is the r
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import errno
-import hashlib
 import json
 import os
 import subprocess
 import sys
 import threading
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,29 +30,9 @@ from src.system import environments
 from src.worker.guarded_process import Limits
 from src.worker.process import WorkerProcess
 from tests.conftest import ROOT
+from tests.support.planted_wheels import wheel
 
 Lock = Callable[[str], OwnEnvironment]
-
-
-def wheel(folder: Path, version: str) -> str:
-    """Write a wheel that is called numpy, as this project's, and return its SHA-256."""
-    path = folder / f"numpy-{version}-py3-none-any.whl"
-    information = f"numpy-{version}.dist-info"
-    files = {
-        "numpy/__init__.py": f'__version__ = "{version}"\n',
-        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: numpy\nVersion: {version}\n",
-        f"{information}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = ""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(zipfile.ZipInfo(name), text)  # without a time: the same bytes
-            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
-            record += f"{name},sha256={digest.rstrip(b'=').decode()},{len(text)}\n"
-        archive.writestr(
-            zipfile.ZipInfo(f"{information}/RECORD"), f"{record}{information}/RECORD,,\n"
-        )
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture

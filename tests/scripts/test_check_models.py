@@ -111,3 +111,38 @@ def test_figures_of_another_machine_or_version_are_not_taken_for_this_one(
     versions = {**check_models.package_versions(), "torch": "1.0"}
     monkeypatch.setattr(check_models, "package_versions", lambda: versions)
     assert not check_models.is_known(tmp_path, "timm/a")
+
+
+def test_formats_with_environments_of_their_own_have_figures_and_a_table_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {"mnn", "ncnn", "litert", "executorch", "onnx_openvino"} <= {*check_models.own_formats()}
+    assert not {"eager", "onnx_fp32", "openvino_int8"} & {*check_models.own_formats()}
+    options = check_models.export_options(own=True)
+    assert options.formats == ["onnx_fp32", *check_models.own_formats()]
+    assert options.judging_images == 0
+    pytest.importorskip("timm")
+    few = check_models.every_name(own=True)
+    assert len(few) == 10
+    assert set(few) <= set(check_models.every_name())  # so they are in the other table as well
+    usual = check_models.file_of(tmp_path, "timm/a")
+    assert check_models.file_of(tmp_path, "timm/a", own=True) != usual
+    key = check_models.circumstances(own=True)
+    record = Candidate(model="timm/a", image_size=224, key=key, status="ok", files=[])
+    check_models.file_of(tmp_path, "timm/a", own=True).write_text(json.dumps(as_dict(record)))
+    assert check_models.is_known(tmp_path, "timm/a", own=True)
+    assert not check_models.is_known(tmp_path, "timm/a")
+    lines = check_models.table([check_models.read(tmp_path, "timm/a", own=True)], own=True)
+    assert lines[0].startswith("1 of 1 networks work in every one of these formats. Batch 1")
+    # Another lock is another environment, and so are its figures.
+    monkeypatch.setattr(check_models, "environment_of", lambda name: f"{name}-another")
+    assert not check_models.is_known(tmp_path, "timm/a", own=True)
+
+
+@pytest.mark.slow
+def test_a_network_by_name_works_in_the_formats_with_environments_of_their_own() -> None:
+    candidate = check_models.one("torchvision/shufflenet_v2_x0_5", side=64, own=True)
+    files = {file.format: file for file in candidate.files}
+    assert set(files) == {"onnx_fp32", *check_models.own_formats()}
+    failed = {name: file.reason for name, file in files.items() if file.status == "failed"}
+    assert failed == {}

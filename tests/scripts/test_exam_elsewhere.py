@@ -36,7 +36,11 @@ mkdir -p "$3/usr/bin" && ln -s PYTHON "$3/usr/bin/python3"
 """
 UV = """
 echo "$@" >> LOG
-for word; do [ "$last" = --target ] && target="$word"; last="$word"; done
+for word; do
+  [ "$last" = --target ] && target="$word"
+  [ "$last" = --constraint ] && tr '\n' ' ' < "$word" > LOG.versions
+  last="$word"
+done
 mkdir -p "$target"
 """
 # It starts a process of its own Python, as the exam does.
@@ -98,7 +102,9 @@ def bundle(tmp_path: Path) -> Path:
     (folder / "exam" / "exam.json").write_text("{}")
     (folder / "untimed.py").write_text("")
     (folder / "predict.py").write_text(PREDICT)
-    (folder / "requirements.lock").write_text("numpy==2.4.6\n# a remark\npillow==13.0.0+cpu\n")
+    lock = "coremltools==9.0\nnumpy==2.4.6\n# a remark\npillow==13.0.0+cpu\n"
+    (folder / "requirements.lock").write_text(lock)
+    (folder / "requirements.txt").write_text("numpy>=2.4,<3\nPillow==13.0.*\n")
     return folder
 
 
@@ -141,7 +147,12 @@ def test_the_exam_runs_on_the_emulated_processor_and_so_do_its_processes(
     assert install.endswith("--download-only python3 libstdc++6")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert f"--python-platform aarch64-manylinux_2_28 --python-version {version} " in wheels
+    # One of the lock may be needed on the other kind of processor only, so it is no more than a
+    # version of what the imported packages may need here.
     assert wheels.endswith("numpy==2.4.6 pillow==13.0.0")
+    assert "--no-deps" not in wheels
+    versions = (tmp_path / "log.versions").read_text()
+    assert versions == "coremltools==9.0 numpy==2.4.6 pillow==13.0.0 "
     assert "fetching once: aarch64 packages of Debian" in capfd.readouterr().out
     run(bundle, "--seconds", "2.5", "--output", output)
     assert json.loads(output.read_text())["argv"][-2:] == ["--seconds", "2.5"]
@@ -214,6 +225,15 @@ def test_a_processor_that_this_qemu_lacks_is_refused_before_anything_is_fetched(
         (lambda folder: shutil.rmtree(folder / "exam"), r"none without an exam; pack it with"),
         (lambda folder: (folder / "untimed.py").unlink(), r"of an earlier version.*; pack it"),
         (lambda folder: (folder / "requirements.lock").unlink(), r"no requirements\.lock in it"),
+        (lambda folder: (folder / "requirements.txt").unlink(), r"no requirements\.txt in it"),
+        (
+            lambda folder: (folder / "requirements.txt").write_text("--index-url evil\n"),
+            r"requirements\.lock has no -index-url; pack it again",
+        ),
+        (
+            lambda folder: (folder / "requirements.txt").write_text("# nothing\n"),
+            r"nothing in requirements\.txt; pack it again",
+        ),
         (
             lambda folder: (folder / "requirements.lock").write_text("--index-url evil\n"),
             r"requirements\.lock: expected a package and one version",

@@ -5,11 +5,16 @@ python -m src.backends.executorch.convert PT2 PTE IMAGES [FLOAT_MODULE...]
 
 With IMAGES.npy the program is quantized first (PT2E), calibrated on these images; the modules that
 are named stay in float.
+
+Some networks compute sizes from the size of the batch, as ShuffleNet does, and ExecuTorch may take
+these for fixed. So the lowered program is tried with batches of several sizes, in a process of its
+own. If it fails, the network is lowered for one image a call instead.
 https://docs.pytorch.org/executorch/stable/backends/xnnpack/xnnpack-quantization.html
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,17 +27,57 @@ _BATCH = 8  # calibration images of one call
 
 
 def main() -> None:
+    source, target, *quantization = sys.argv[1:]
+    path = Path(target)
+    program = _program(source, quantization, single=False)
+    path.write_bytes(_lowered(program))
+    if not _takes_batches(path, _image_shape(program)):
+        path.write_bytes(_lowered(_program(source, quantization, single=True)))
+
+
+def _program(source: str, quantization: Sequence[str], *, single: bool) -> Any:
+    """Return the program to lower, for one image a call if ``single``.
+
+    It is made from the file each time: lowering changes a program.
+    """
+    program = torch.export.load(source)
+    largest, shape = _largest_batch(program), _image_shape(program)
+    if quantization:
+        images, *float_modules = quantization
+        module = _quantized(program, images, float_modules)
+    elif single:
+        module = program.module()
+    else:
+        return program
+    if single:
+        return torch.export.export(module, (torch.zeros(1, *shape),))
+    batch = torch.export.Dim("batch", min=1, max=largest)
+    return torch.export.export(module, (torch.zeros(2, *shape),), dynamic_shapes=({0: batch},))
+
+
+def _lowered(program: Any) -> bytes:
+    """Return the program for XNNPACK."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    source, target, *quantization = sys.argv[1:]
-    program = torch.export.load(source)
-    if quantization:
-        images, *float_modules = quantization
-        program = _quantized(program, images, float_modules)
+    largest = _largest_batch(program)
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-    _bound_sizes(lowered.exported_program(), _largest_batch(program))
-    Path(target).write_bytes(lowered.to_executorch().buffer)
+    _bound_sizes(lowered.exported_program(), largest)
+    return bytes(lowered.to_executorch().buffer)
+
+
+def _takes_batches(path: Path, shape: Sequence[int]) -> bool:
+    """Return True if a program answers batches of several sizes; it may end its process."""
+    command = [sys.executable, "-m", "src.backends.executorch.batches", str(path)]
+    command += [str(size) for size in shape]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def _image_shape(program: Any) -> list[int]:
+    """Return (C, H, W) of the program's input."""
+    [name] = program.graph_signature.user_inputs
+    [node] = [node for node in program.graph.nodes if node.name == name]
+    return [int(size) for size in node.meta["val"].shape[1:]]
 
 
 def _quantized(program: Any, images: str, float_modules: Sequence[str]) -> Any:
@@ -51,9 +96,7 @@ def _quantized(program: Any, images: str, float_modules: Sequence[str]) -> Any:
     with torch.no_grad():
         for start in range(0, len(calibration), _BATCH):
             prepared(calibration[start : start + _BATCH])
-    example = calibration[:2]
-    batch = torch.export.Dim("batch", min=1, max=_largest_batch(program))
-    return torch.export.export(convert_pt2e(prepared), (example,), dynamic_shapes=({0: batch},))
+    return convert_pt2e(prepared)
 
 
 def _bound_sizes(program: Any, largest: int) -> None:
@@ -81,8 +124,8 @@ def modules_of(node: Any) -> list[str]:
 
 
 def _largest_batch(program: Any) -> int:
-    [limits] = program.range_constraints.values()
-    return int(limits.upper)
+    """Return the most images of a call; one for a program without a range of them."""
+    return max((int(limits.upper) for limits in program.range_constraints.values()), default=1)
 
 
 if __name__ == "__main__":

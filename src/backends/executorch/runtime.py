@@ -20,7 +20,7 @@ MOST_IMAGES = 64
 
 
 class ExecutorchRuntime:
-    """An ExecuTorch program that takes up to ``MOST_IMAGES`` images a call.
+    """An ExecuTorch program that takes up to ``MOST_IMAGES`` images a call, or one image.
 
     Args:
         path: the ``.pte`` file.
@@ -35,17 +35,20 @@ class ExecutorchRuntime:
         runtime = importlib.import_module("executorch.runtime").Runtime.get()
         self._program = runtime.load_program(str(path))
         self._method = self._program.load_method("forward")
+        # Of a program for one image it is the size, of all others the largest one.
+        self._most_images = int(self._method.metadata.input_tensor_meta(0).sizes()[0])
         self.settings: Settings = {
             "runtime": f"executorch {importlib.metadata.version('executorch')}",
             "device": "cpu",
             "input": str(NORMALISED),
             "threads": bindings._threadpool_get_thread_count(),  # noqa: SLF001  # as above
             "backend": "XNNPACK",
+            "images_per_call": self._most_images,
         }
 
     def __call__(self, images: Batch) -> NDArray[np.float32]:
-        starts = range(0, len(images), MOST_IMAGES)
-        parts = [self._logits(images[start : start + MOST_IMAGES]) for start in starts]
+        most = self._most_images
+        parts = [self._logits(images[at : at + most]) for at in range(0, len(images), most)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _logits(self, images: Batch) -> NDArray[np.float32]:
