@@ -1,4 +1,7 @@
-"""The candidates of a command line, and the command that measures one."""
+"""The candidates of a command line, and the command that measures one.
+
+A candidate is a network at a width and an image size.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,14 @@ import msgspec
 
 from src.errors import UsageError
 from src.forecast.image_listing import listing_hash
+from src.forecast.records import network_of
 from src.run.circumstances import Environment
 from src.run.layout import as_dict
 from src.system import atomic_files
 
 _MODEL = "model="
 _SIZE = "data.image_size="
+WIDTH = "model.width"  # the option of a training
 _SEVERAL = (_MODEL, _SIZE)  # words that take several values
 _BENCHMARK = "benchmark="
 _INIT_ARGS = ".init_args."
@@ -54,7 +59,7 @@ _MEASUREMENT = _ROOT / "configs" / "benchmark" / "forecast.yaml"
 
 @dataclass(frozen=True)
 class Request:
-    """One network at one image size, and the other words of the command line."""
+    """One network at one width and image size, and the other words of the command line."""
 
     model: str
     image_size: int | None  # None: the default of the data
@@ -62,19 +67,27 @@ class Request:
     # False if no `model=` names the network: a file, an option or the default chooses it.
     is_named: bool = True
     images: str | None = None  # folder of the user's own images; None for another data set
+    width: float | None = None  # factor on the channels; None for the network's own width
 
     @property
     def name(self) -> str:
-        """Name for messages and files, such as ``timm-lcnet_050-64px``."""
+        """Name for messages and files, such as ``timm-lcnet_050-64px`` or ``rexnet-x0.5-64px``."""
+        width = f"-x{self.width:g}" if self.width else ""
         size = f"-{self.image_size}px" if self.image_size else ""
-        return self.model.replace("/", "-") + size
+        return self.model.replace("/", "-") + width + size
+
+    @property
+    def point(self) -> tuple[str, int | None]:
+        """The network with its width in words, and the image size."""
+        return network_of(self.model, self.width), self.image_size
 
     @property
     def words(self) -> list[str]:
-        """The words of the command line, with one network and one image size."""
+        """The words of the command line, with one network, one width and one image size."""
         model = [f"{_MODEL}{self.model}"] if self.is_named else []
+        width = [f"{WIDTH}={self.width:g}"] if self.width else []
         size = [f"{_SIZE}{self.image_size}"] if self.image_size else []
-        return [*model, *size, *self.rest]
+        return [*model, *size, *width, *self.rest]
 
     def argv(self, root: Path) -> list[str]:
         """Return the command line of the short training.
@@ -102,7 +115,9 @@ class Request:
         """
         machine = msgspec.structs.replace(environment.lasting, git_commit=None)
         named = [named_file(word) for word in self.rest]
-        network = [self.model, self.is_named, self.image_size]
+        network: list[object] = [self.model, self.is_named, self.image_size]
+        if self.width is not None:
+            network.append(self.width)
         images = self.images and listing_hash(self.images)
         content = [network, self.rest, named, images, as_dict(machine), code_hash()]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -45,8 +45,8 @@ class Contender:
 
     @property
     def point(self) -> Point:
-        """The network and the image size, by which the grid names it."""
-        return self.request.model, self.request.image_size
+        """The network with its width, and the image size, by which the grid names it."""
+        return self.request.point
 
     @property
     def formats(self) -> list[str]:

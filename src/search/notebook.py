@@ -85,7 +85,7 @@ class Notebook:
     def measured(self, request: Request, key: str) -> Measured:
         """Return what is known of a candidate."""
         return self._measured.get(key) or Measured(
-            key=key, model=request.model, image_size=request.image_size
+            key=key, model=request.model, width=request.width, image_size=request.image_size
         )
 
     @property
@@ -137,9 +137,10 @@ class Notebook:
 
         It is on disk with the next measurement. A decision needs no more than the measurements.
         """
-        self._outcomes[request.model, request.image_size] = Outcome(
+        self._outcomes[request.point] = Outcome(
             key=key,
             model=request.model,
+            width=request.width,
             image_size=request.image_size,
             kind=kind,
             reason=reason,
@@ -171,6 +172,7 @@ class Notebook:
             reduction=plan.reduction,
             rungs=plan.rungs,
             engine=plan.engine,
+            own_width_only=list(plan.own_width_only),
             finished=finished,
             spent=spent_on(self.of_plan),
             measured=list(self._measured.values()),

@@ -53,7 +53,7 @@ class Search:
         self._budget = Budget(plan.budget_s, lambda: notebook.of_plan)
         self._times = StepTimes(notebook.of_plan)
         self._reserve = Reserve(self._budget, self._times, notebook, clock)
-        self._halving = Halving(plan.models, plan.sizes, plan.seed, plan.reduction)
+        self._halving = Halving(plan.networks, plan.sizes, plan.seed, plan.reduction)
         self._contenders: dict[Point, Contender] = {}
         self._noted = 0.0  # the time until which the seconds of a rung are written down
 
