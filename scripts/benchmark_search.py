@@ -132,6 +132,9 @@ class Replay:
         """Return True: a replay opens no file."""
         return True
 
+    def adopt_options(self, request: Request, run: str) -> None:
+        """Do nothing: a replay has one command."""
+
     def judge(self, run: str, formats: Sequence[str]) -> Judged:
         """Return the recorded files of these formats, of which the grid may have more."""
         measured = self._by_run[run].measured

@@ -28,6 +28,7 @@ _SIZE = "data.image_size="
 WIDTH = "model.width"  # the option of a training
 _SEVERAL = (_MODEL, _SIZE)  # words that take several values
 _BENCHMARK = "benchmark="
+_OF_JUDGING = ("benchmark", "export")  # groups of options that a training ignores in a search
 _INIT_ARGS = ".init_args."
 # Options that would replace the network of `model=`.
 _NETWORK = ("model.class_path", "model.architecture")
@@ -107,20 +108,48 @@ class Request:
         ]
 
     def key(self, environment: Environment) -> str:
-        """Return a hash of everything that decides the figures.
+        """Return a hash of everything that decides the figures of a forecast and of a judgement.
 
         These are the options and the content of the files that they name, the names and sizes of
         the images of the user, the machine, the versions and the code of this project. The present
         clock of a GPU is left out.
         """
+        return self._hash(environment, self.rest)
+
+    def training_key(self, environment: Environment) -> str:
+        """Return a hash of everything that decides the weights: no word of export or measurement.
+
+        Files count as a whole, also those that have such options. It is the key itself if the
+        command line has no such word.
+        """
+        return self._hash(environment, training_words(self.rest))
+
+    def _hash(self, environment: Environment, rest: Sequence[str]) -> str:
         machine = msgspec.structs.replace(environment.lasting, git_commit=None)
-        named = [named_file(word) for word in self.rest]
+        named = [named_file(word) for word in rest]
         network: list[object] = [self.model, self.is_named, self.image_size]
         if self.width is not None:
             network.append(self.width)
         images = self.images and listing_hash(self.images)
-        content = [network, self.rest, named, images, as_dict(machine), code_hash()]
+        content = [network, rest, named, images, as_dict(machine), code_hash()]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def training_words(words: Sequence[str]) -> list[str]:
+    """Leave out the words of the groups ``export`` and ``benchmark``, which decide no weights.
+
+    Args:
+        words: in the grammar of ``src.train``.
+    """
+    kept = []
+    pending = iter(words)
+    for word in pending:
+        is_pair = word.startswith("-") and "=" not in word
+        value = next(pending, None) if is_pair else None
+        is_option = is_pair or "=" in word
+        if not is_option or _option(word).partition(".")[0] not in _OF_JUDGING:
+            kept += [word] if value is None else [word, value]
+    return kept
 
 
 def named_file(word: str) -> list[str]:

@@ -40,10 +40,12 @@ class Plan:
     engine: EngineName = "local"
     own_width_only: Sequence[str] = ()
     keys: dict[Point, str] = field(default_factory=dict)
+    training_keys: dict[Point, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for request in self.requests:
             self.keys[request.point] = request.key(self.environment)
+            self.training_keys[request.point] = request.training_key(self.environment)
 
     @property
     def by_point(self) -> dict[Point, Request]:

@@ -95,6 +95,7 @@ class Measured(Record, frozen=True, kw_only=True):
     """Measurements of one candidate: a network at a width and an image size."""
 
     key: Text  # hash of everything that decides the figures
+    training_key: Text | None = null()  # the same without the options of export and measurement
     model: ShortText  # as on the command line
     width: Positive | None = null()  # factor on its channels; null for the network's own width
     image_size: Side | None  # null for the default of the data
@@ -119,6 +120,11 @@ class Measured(Record, frozen=True, kw_only=True):
     def network(self) -> str:
         """The network and its width in words."""
         return network_of(self.model, self.width)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the training; 0 before it began."""
+        return self.rungs[-1].epoch if self.rungs else 0
 
     @property
     def seconds(self) -> float:

@@ -131,11 +131,11 @@ def test_a_width_has_a_folder_and_words_of_its_own() -> None:
     assert keys[0] != keys[1]
     place = slug(half, keys[1])
     assert place == Path("candidates") / f"torchvision-mobilenet_v2-x0.5-32px-{keys[1][:8]}"
-    words = training._words(half, place, resumes=True)
+    words = training.words_of(half, place, resumes=True)
     assert words[:4] == [
         "model=torchvision/mobilenet_v2", "data.image_size=32", "model.width=0.5", "data=digits",
     ]  # fmt: skip
-    assert not any("width" in word for word in training._words(whole, place, resumes=True))
+    assert not any("width" in word for word in training.words_of(whole, place, resumes=True))
 
 
 @pytest.mark.parametrize("width", [0.5, 1.25])
