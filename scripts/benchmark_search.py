@@ -84,7 +84,7 @@ class Replay:
     """The steps of a search, with recorded results and seconds.
 
     Args:
-        grid: the candidates by network and image size.
+        grid: the candidates by network, with its width, and image size.
     """
 
     def __init__(self, grid: dict[tuple[str, int | None], Recorded]) -> None:
@@ -103,10 +103,11 @@ class Replay:
 
     def forecast(self, request: Request) -> Candidate:
         """Return the recorded forecast; a failed one for what the grid has not measured."""
-        entry = self._grid.get((request.model, request.image_size))
+        entry = self._grid.get(request.point)
         if entry is None:
             return Candidate(
                 model=request.model,
+                width=request.width,
                 image_size=request.image_size,
                 key=request.name,
                 status="failed",
@@ -118,7 +119,7 @@ class Replay:
 
     def train(self, request: Request, key: str, epoch: int, epochs: int) -> Trained:
         """Return the recorded state after an epoch."""
-        entry = self._grid[request.model, request.image_size]
+        entry = self._grid[request.point]
         done = self._epochs.get(key, 0)
         if epoch > len(entry.curve):
             raise TrialError(f"{request.name}: the grid has {len(entry.curve)} epochs of it")
@@ -130,6 +131,9 @@ class Replay:
     def is_present(self, folder: str) -> bool:
         """Return True: a replay opens no file."""
         return True
+
+    def adopt_options(self, request: Request, run: str) -> None:
+        """Do nothing: a replay has one command."""
 
     def judge(self, run: str, formats: Sequence[str]) -> Judged:
         """Return the recorded files of these formats, of which the grid may have more."""
@@ -200,7 +204,7 @@ def _recorded(folder: Path, record: SearchRecord) -> dict[tuple[str, int | None]
     by_key = {candidate.key: candidate for candidate in forecasts.candidates}
     kinds = {outcome.key: outcome.kind for outcome in record.outcomes}
     return {
-        (entry.model, entry.image_size): _with_curve(folder, entry, by_key[entry.key])
+        (entry.network, entry.image_size): _with_curve(folder, entry, by_key[entry.key])
         for entry in record.measured
         if kinds.get(entry.key) == "judged"
     }
@@ -257,7 +261,10 @@ def _replayed(
     """Return the result of a replay in one line."""
     replay = Replay(grid)
     plan = Plan(
-        requests=[Request(entry.model, entry.image_size, ()) for entry in record.outcomes],
+        requests=[
+            Request(entry.model, entry.image_size, (), width=entry.width)
+            for entry in record.outcomes
+        ],
         limits=limits,
         environment=record.environment,
         command=record.command,

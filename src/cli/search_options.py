@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.cli import grammar, quantities
+from src.cli import grammar, quantities, width_choices
 from src.errors import UsageError
 from src.search.machines import RayOptions, require_address
 from src.search.records import EngineName
@@ -23,6 +23,7 @@ HELP = {
     "seed": "decides the order of the candidates (default: 0)",
     "output": "folder of the output (default: search)",
     "forecast": "folder of the forecast, which may have figures already (default: forecast)",
+    width_choices.NAME: width_choices.HELP,
     "engine": "trains on this machine (local) or on those of a Ray cluster (ray) (default: local)",
     "ray.address": "of a running cluster (default: RAY_ADDRESS, else Ray on this machine)",
     "ray.cpus": "CPUs of a training (default: a whole machine)",
@@ -62,6 +63,7 @@ class SearchOptions:
     forecast_folder: Path
     engine: EngineName
     ray: RayOptions
+    widths: tuple[float, ...] = ()  # none for the networks' own
 
     @classmethod
     def split(cls, words: Sequence[str]) -> tuple[SearchOptions, list[str]]:
@@ -116,6 +118,9 @@ class SearchOptions:
                 cpus=_number("ray.cpus", known) if "ray.cpus" in known else None,
                 gpus=_number("ray.gpus", known) if "ray.gpus" in known else None,
             ),
+            widths=tuple(width_choices.parse(values[width_choices.NAME]))
+            if width_choices.NAME in values
+            else (),
         )
 
 

@@ -1,4 +1,7 @@
-"""The candidates of a command line, and the command that measures one."""
+"""The candidates of a command line, and the command that measures one.
+
+A candidate is a network at a width and an image size.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,17 @@ import msgspec
 
 from src.errors import UsageError
 from src.forecast.image_listing import listing_hash
+from src.forecast.records import network_of
 from src.run.circumstances import Environment
 from src.run.layout import as_dict
 from src.system import atomic_files
 
 _MODEL = "model="
 _SIZE = "data.image_size="
+WIDTH = "model.width"  # the option of a training
 _SEVERAL = (_MODEL, _SIZE)  # words that take several values
 _BENCHMARK = "benchmark="
+_OF_JUDGING = ("benchmark", "export")  # groups of options that a training ignores in a search
 _INIT_ARGS = ".init_args."
 # Options that would replace the network of `model=`.
 _NETWORK = ("model.class_path", "model.architecture")
@@ -54,7 +60,7 @@ _MEASUREMENT = _ROOT / "configs" / "benchmark" / "forecast.yaml"
 
 @dataclass(frozen=True)
 class Request:
-    """One network at one image size, and the other words of the command line."""
+    """One network at one width and image size, and the other words of the command line."""
 
     model: str
     image_size: int | None  # None: the default of the data
@@ -62,19 +68,27 @@ class Request:
     # False if no `model=` names the network: a file, an option or the default chooses it.
     is_named: bool = True
     images: str | None = None  # folder of the user's own images; None for another data set
+    width: float | None = None  # factor on the channels; None for the network's own width
 
     @property
     def name(self) -> str:
-        """Name for messages and files, such as ``timm-lcnet_050-64px``."""
+        """Name for messages and files, such as ``timm-lcnet_050-64px`` or ``rexnet-x0.5-64px``."""
+        width = f"-x{self.width:g}" if self.width else ""
         size = f"-{self.image_size}px" if self.image_size else ""
-        return self.model.replace("/", "-") + size
+        return self.model.replace("/", "-") + width + size
+
+    @property
+    def point(self) -> tuple[str, int | None]:
+        """The network with its width in words, and the image size."""
+        return network_of(self.model, self.width), self.image_size
 
     @property
     def words(self) -> list[str]:
-        """The words of the command line, with one network and one image size."""
+        """The words of the command line, with one network, one width and one image size."""
         model = [f"{_MODEL}{self.model}"] if self.is_named else []
+        width = [f"{WIDTH}={self.width:g}"] if self.width else []
         size = [f"{_SIZE}{self.image_size}"] if self.image_size else []
-        return [*model, *size, *self.rest]
+        return [*model, *size, *width, *self.rest]
 
     def argv(self, root: Path) -> list[str]:
         """Return the command line of the short training.
@@ -94,18 +108,48 @@ class Request:
         ]
 
     def key(self, environment: Environment) -> str:
-        """Return a hash of everything that decides the figures.
+        """Return a hash of everything that decides the figures of a forecast and of a judgement.
 
         These are the options and the content of the files that they name, the names and sizes of
         the images of the user, the machine, the versions and the code of this project. The present
         clock of a GPU is left out.
         """
+        return self._hash(environment, self.rest)
+
+    def training_key(self, environment: Environment) -> str:
+        """Return a hash of everything that decides the weights: no word of export or measurement.
+
+        Files count as a whole, also those that have such options. It is the key itself if the
+        command line has no such word.
+        """
+        return self._hash(environment, training_words(self.rest))
+
+    def _hash(self, environment: Environment, rest: Sequence[str]) -> str:
         machine = msgspec.structs.replace(environment.lasting, git_commit=None)
-        named = [named_file(word) for word in self.rest]
-        network = [self.model, self.is_named, self.image_size]
+        named = [named_file(word) for word in rest]
+        network: list[object] = [self.model, self.is_named, self.image_size]
+        if self.width is not None:
+            network.append(self.width)
         images = self.images and listing_hash(self.images)
-        content = [network, self.rest, named, images, as_dict(machine), code_hash()]
+        content = [network, rest, named, images, as_dict(machine), code_hash()]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def training_words(words: Sequence[str]) -> list[str]:
+    """Leave out the words of the groups ``export`` and ``benchmark``, which decide no weights.
+
+    Args:
+        words: in the grammar of ``src.train``.
+    """
+    kept = []
+    pending = iter(words)
+    for word in pending:
+        is_pair = word.startswith("-") and "=" not in word
+        value = next(pending, None) if is_pair else None
+        is_option = is_pair or "=" in word
+        if not is_option or _option(word).partition(".")[0] not in _OF_JUDGING:
+            kept += [word] if value is None else [word, value]
+    return kept
 
 
 def named_file(word: str) -> list[str]:

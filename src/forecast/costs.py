@@ -16,13 +16,14 @@ from src.run.results import Results
 from src.run.row import Row
 
 
-def candidate_of(model: str, key: str, run: Run) -> Candidate:
+def candidate_of(model: str, key: str, run: Run, width: float | None = None) -> Candidate:
     """Return the record of a candidate.
 
     Args:
         model: as on the command line.
         key: of the candidate.
         run: of the short training, exported and measured.
+        width: factor on the channels of the network; None for its own width.
 
     Raises:
         UsageError: the run has no measurement.
@@ -30,6 +31,7 @@ def candidate_of(model: str, key: str, run: Run) -> Candidate:
     results = run.read_benchmark()
     return Candidate(
         model=model,
+        width=width,
         image_size=results.input_shape[-1],
         key=key,
         status="ok",

@@ -9,7 +9,14 @@ from typing import Any
 
 from rich.console import Console
 
-from src.forecast.records import NO_TRAINING_TIME, Candidate, FileCost, Forecast, Timing
+from src.forecast.records import (
+    NO_TRAINING_TIME,
+    Candidate,
+    FileCost,
+    Forecast,
+    Timing,
+    own_width_line,
+)
 from src.report.charts.chart import Chart
 from src.report.charts.complexity import Point, complexity, complexity_in_words
 from src.report.document import MISSING, Cell, Column, Table, number, tabulate, text_column
@@ -41,7 +48,7 @@ class _Row:
         device = f" {self.file.device}" if self.file.device != "cpu" else ""
         batch = f" batch {self.timing.batch_size}" if self.timing.batch_size > 1 else ""
         size = self.candidate.image_size
-        return f"{self.candidate.model} {size} px {self.file.format}{device}{batch}"
+        return f"{self.candidate.network} {size} px {self.file.format}{device}{batch}"
 
 
 def show(made: Forecast, console: Console) -> None:
@@ -94,7 +101,7 @@ def _table(made: Forecast) -> Table:
     """Return the table, with one row per network, image size and format."""
     rows = _rows(made)
     columns: list[Column[_Row]] = [
-        text_column("network", lambda row: row.candidate.model),
+        text_column("network", lambda row: row.candidate.network),
         Column("px", lambda row: Cell(str(row.candidate.image_size))),
         text_column("format", lambda row: row.file.format),
         _figure("size\nMB", lambda row: row.file.size_bytes, 1e-6, 1, best=min),
@@ -155,7 +162,9 @@ def _training_device_memory(row: _Row) -> int | None:
 
 
 def _unmeasured(made: Forecast) -> Iterator[str]:
-    """Yield a sentence on each candidate and each format without figures."""
+    """Yield a sentence on each candidate, width and format without figures."""
+    if made.own_width_only:
+        yield own_width_line(made.own_width_only)
     for candidate in made.candidates:
         if candidate.status != "ok":
             yield f"{candidate.name} failed: {candidate.reason or MISSING}"

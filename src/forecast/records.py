@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from src.run.circumstances import Environment
@@ -17,6 +18,7 @@ from src.run.record import (
     Status,
     Text,
     Word,
+    empty_list,
     null,
 )
 
@@ -83,9 +85,10 @@ class TrainingCost(Record, frozen=True, kw_only=True):
 
 
 class Candidate(Record, frozen=True, kw_only=True):
-    """One network at one image size."""
+    """One network at one width and image size."""
 
     model: ShortText  # as on the command line
+    width: Positive | None = null()  # factor on its channels; null for the network's own width
     image_size: Side | None  # null if the candidate failed and the command line does not name it
     key: Text  # hash of everything that decides the figures
     status: Literal["ok", "failed"]
@@ -97,8 +100,13 @@ class Candidate(Record, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The network and the image size in words."""
-        return f"{self.model} at {self.image_size} px" if self.image_size else self.model
+        """The network, its width and the image size in words."""
+        return name_of(self.network, self.image_size)
+
+    @property
+    def network(self) -> str:
+        """The network and its width in words."""
+        return network_of(self.model, self.width)
 
 
 class Forecast(Record, frozen=True, kw_only=True):
@@ -109,4 +117,22 @@ class Forecast(Record, frozen=True, kw_only=True):
     made_at: Text  # ISO 8601, UTC
     environment: Environment
     baseline: Word
+    own_width_only: list[ShortText] = empty_list()  # networks that `widths=` has no effect on
     candidates: list[Candidate]
+
+
+def network_of(model: str, width: float | None) -> str:
+    """Return a network and its width in words, such as ``torchvision/mobilenet_v2 x0.5``."""
+    return model if width is None else f"{model} x{width:g}"
+
+
+def name_of(network: str, image_size: int | None) -> str:
+    """Return a network at an image size in words."""
+    return f"{network} at {image_size} px" if image_size else network
+
+
+def own_width_line(networks: Sequence[str]) -> str:
+    """Return the sentence on the networks that have no other width."""
+    return (
+        f"At their own width only, because their constructors have no other: {', '.join(networks)}"
+    )

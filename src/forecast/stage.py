@@ -38,6 +38,7 @@ def forecast(
     report: Report,
     *,
     again: bool = False,
+    own_width_only: Sequence[str] = (),
 ) -> Forecast:
     """Measure each candidate that ``folder`` has no figures of, and write ``forecast.json``.
 
@@ -52,6 +53,7 @@ def forecast(
         train: runs a short training.
         report: gets the progress.
         again: measure these candidates again although their figures are known.
+        own_width_only: networks that have no other width, for the record.
 
     Raises:
         UsageError: ``forecast.json`` in the folder is not a forecast.
@@ -71,6 +73,7 @@ def forecast(
             made_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             environment=environment,
             baseline="eager",
+            own_width_only=list(own_width_only),
             candidates=list(candidates),
         )
 
@@ -118,10 +121,11 @@ def _measure(request: Request, key: str, logs: Path, train: Train) -> Candidate:
         code = train(request.argv(Path(scratch)), run_file, log)
         run = Run(Path(run_file.read_text("utf-8"))) if run_file.is_file() else None
         if run is not None and run.benchmark.is_file():
-            return candidate_of(request.model, key, run)
+            return candidate_of(request.model, key, run, request.width)
         reason = last_line(log) or f"exit code {code}"
         return Candidate(
             model=request.model,
+            width=request.width,
             image_size=request.image_size,
             key=key,
             status="failed",

@@ -15,6 +15,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassStatScores
 
 from src.errors import NonFiniteLossError, UsageError
+from src.models import widths
 from src.models.batch_norm_statistics import FrozenStatistics
 from src.models.metrics import classification_metrics
 from src.models.network import NetworkSpec
@@ -49,6 +50,7 @@ class Classifier(LightningModule):
         channels_last: store images and weights as NHWC, the faster layout for convolutions.
         compile: train through ``torch.compile``.
         network_options: more arguments of the builder.
+        width: factor on the channels of all layers, where the builder has one: src.models.widths.
         weights: file of weights to start from, with or without the head's.
         layer_decay: factor of the learning rate from one stage to the next one towards the input
             (Clark et al., 2020, arXiv 2003.10555); 1 for the same rate everywhere.
@@ -72,6 +74,7 @@ class Classifier(LightningModule):
         channels_last: bool = True,
         compile: bool = False,  # noqa: A002  # torch's name
         network_options: dict[str, Any] | None = None,
+        width: float = 1.0,
         weights: str | None = None,
         layer_decay: float = 1.0,
         test_time_augmentation: Literal["none", "flip"] = "none",
@@ -94,9 +97,9 @@ class Classifier(LightningModule):
         self.save_hyperparameters(ignore=["weights"])
         self.class_names = list(class_names)
         self.pretrained = pretrained
-        self.spec = NetworkSpec.of(
-            self.builder, len(class_names), image_size, network_options or {}
-        )
+        self.width = width
+        arguments = widths.with_width(self.builder, width, network_options or {})
+        self.spec = NetworkSpec.of(self.builder, len(class_names), image_size, arguments)
         self.network = (
             self.spec.build_pretrained(self.published) if pretrained else self.spec.build()
         )
@@ -125,8 +128,8 @@ class Classifier(LightningModule):
 
     @property
     def name(self) -> str:
-        """Name of the architecture, which is the name of its module."""
-        return type(self).__module__.rpartition(".")[2]
+        """Name of the architecture, which is the name of its module, and another width."""
+        return type(self).__module__.rpartition(".")[2] + widths.suffix(self.width)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, K) for images (N, 3, H, W)."""

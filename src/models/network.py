@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from src.errors import UsageError, describe
-from src.models import builders
+from src.models import builders, widths
 from src.models.input_check import other_sides
 
 _replaces_weights: ContextVar[bool] = ContextVar("_replaces_weights", default=False)
@@ -129,8 +129,10 @@ class NetworkSpec:
             tag: name of the weights; empty for the library's default.
 
         Raises:
-            UsageError: the weights are not on this machine and cannot be downloaded.
+            UsageError: the weights are not on this machine and cannot be downloaded, or the network
+                has another width than its own.
         """
+        widths.require_own(self.builder, self.options)
         network = self.build()
         if _replaces_weights.get():
             return network

@@ -19,6 +19,7 @@ class Contender:
     Args:
         request: the candidate.
         key: of the candidate.
+        training_key: of its training.
         cost: of its training.
         evidence: on each of its formats; at least one is not ruled out.
         epochs: of each rung; the last one is the whole training.
@@ -26,6 +27,7 @@ class Contender:
 
     request: Request
     key: str
+    training_key: str
     cost: TrainingCost
     evidence: list[Evidence]
     epochs: list[int]
@@ -35,18 +37,18 @@ class Contender:
         cls,
         plan: Plan,
         request: Request,
-        key: str,
         cost: TrainingCost,
         evidence: list[Evidence],
     ) -> Contender:
-        """Return the contender with the epochs of its rungs."""
+        """Return the contender with its keys and the epochs of its rungs."""
         epochs = rung_epochs(cost.epochs, plan.rungs, plan.reduction)
-        return cls(request, key, cost, evidence, epochs)
+        key, training_key = plan.keys[request.point], plan.training_keys[request.point]
+        return cls(request, key, training_key, cost, evidence, epochs)
 
     @property
     def point(self) -> Point:
-        """The network and the image size, by which the grid names it."""
-        return self.request.model, self.request.image_size
+        """The network with its width, and the image size, by which the grid names it."""
+        return self.request.point
 
     @property
     def formats(self) -> list[str]:

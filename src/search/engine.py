@@ -17,7 +17,7 @@ class Training:
 
     Args:
         request: the candidate.
-        key: of the candidate.
+        key: of the training.
         epoch: epochs to have been trained at the end.
         epochs: of the whole training.
     """

@@ -24,7 +24,7 @@ from optuna.samplers import GridSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial
 
-Point = tuple[str, int | None]  # network and image size
+Point = tuple[str, int | None]  # network with its width, and image size
 
 _MODEL, _SIZE = "model", "image_size"
 # The faster of two equally accurate candidates is better: a second of latency costs a billionth of
@@ -98,7 +98,7 @@ class Halving:
     """A study with one trial for each network and image size.
 
     Args:
-        models: networks, as on the command line.
+        models: networks, each with its width: not all have the same ones.
         sizes: image sizes; None for the default of the data.
         seed: decides the order of the trials.
         reduction: of this number of candidates one goes on.

@@ -53,6 +53,21 @@ class Notebook:
             else []
         )
         self._measured = {entry.key: entry for entry in earlier}
+        for request in plan.requests:
+            self._adopt_training(request)
+
+    def _adopt_training(self, request: Request) -> None:
+        """Take the longest training of commands that differ in export and measurement only."""
+        key, training_key = self._plan.keys[request.point], self._plan.training_keys[request.point]
+        same = [
+            entry
+            for entry in self._measured.values()
+            if entry.training_key == training_key and entry.rungs
+        ]
+        own = self.measured(request, key)
+        longest = max([own, *same], key=lambda entry: entry.epochs)
+        if longest is not own:
+            self._measured[key] = msgspec.structs.replace(own, run=longest.run, rungs=longest.rungs)
 
     def begin(self, order: Sequence[Point]) -> None:
         """Begin with no decisions.
@@ -85,7 +100,11 @@ class Notebook:
     def measured(self, request: Request, key: str) -> Measured:
         """Return what is known of a candidate."""
         return self._measured.get(key) or Measured(
-            key=key, model=request.model, image_size=request.image_size
+            key=key,
+            training_key=self._plan.training_keys.get(request.point),
+            model=request.model,
+            width=request.width,
+            image_size=request.image_size,
         )
 
     @property
@@ -112,6 +131,25 @@ class Notebook:
         rungs = sorted([*measured.rungs, rung], key=lambda entry: entry.epoch)
         self._keep(msgspec.structs.replace(measured, rungs=rungs, run=trained.run))
 
+    def take_over(self, measured: Measured) -> bool:
+        """Forget the files in a candidate's run that were made with other options.
+
+        They are replaced when the candidate is judged.
+
+        Returns:
+            True if a command with other options of export or measurement used the run.
+        """
+        others = [
+            entry
+            for entry in self._measured.values()
+            if entry.run and entry.run == measured.run and entry.key != measured.key
+        ]
+        for entry in others:
+            self._measured[entry.key] = msgspec.structs.replace(entry, files=[])
+        if others:
+            self._write(finished=False)
+        return bool(others)
+
     def add_files(self, measured: Measured, judged: Judged, seconds: float) -> None:
         """Write down the files of a candidate, beside those of formats that were known before."""
         judged_now = {file.format for file in judged.files}
@@ -137,9 +175,10 @@ class Notebook:
 
         It is on disk with the next measurement. A decision needs no more than the measurements.
         """
-        self._outcomes[request.model, request.image_size] = Outcome(
+        self._outcomes[request.point] = Outcome(
             key=key,
             model=request.model,
+            width=request.width,
             image_size=request.image_size,
             kind=kind,
             reason=reason,
@@ -171,6 +210,7 @@ class Notebook:
             reduction=plan.reduction,
             rungs=plan.rungs,
             engine=plan.engine,
+            own_width_only=list(plan.own_width_only),
             finished=finished,
             spent=spent_on(self.of_plan),
             measured=list(self._measured.values()),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from src.forecast.records import own_width_line
 from src.report.document import MISSING, Cell, Column, Head, Table, number, tabulate, text_column
 from src.report.writers import html
 from src.report.writers.console import rich_table, show_lines
@@ -124,13 +125,14 @@ def _asked(record: SearchRecord) -> Iterator[str]:
         f"peak memory under {limits.memory_bytes / 1e6:g} MB" if limits.memory_bytes else "",
     ]
     yield f"Limits: {', '.join(text for text in wanted if text) or 'none'}"
-    budget = (
-        "no bound of time" if record.budget_s is None else f"budget {in_words(record.budget_s)}"
-    )
+    bound = record.budget_s
+    budget = "no bound of time" if bound is None else f"budget {in_words(bound)}"
     rungs = f"1 of {record.reduction} goes on" if record.rungs else "no rung, so all go on"
     if record.rungs:
         rungs += f" at each rung, and there {'is' if record.rungs == 1 else 'are'} {record.rungs}"
     yield f"{len(record.outcomes)} candidates; {rungs}; {budget}; seed {record.seed}"
+    if record.own_width_only:
+        yield own_width_line(record.own_width_only)
     if machines := _machines(record):
         yield (
             f"Trainings by Ray on {', '.join(machines)}. Forecasts and measurements on one machine "
@@ -183,7 +185,7 @@ def _candidates(record: SearchRecord) -> Table:
         return Cell(number(value, 1 / 60, 1), value=value)
 
     columns: list[Column[Outcome]] = [
-        text_column("network", lambda outcome: outcome.model),
+        text_column("network", lambda outcome: outcome.network),
         Column("px", lambda outcome: Cell(str(outcome.image_size or MISSING))),
         Column("epochs\ntrained", epoch),
         Column("validation\ntop-1 %", top1, best=max),
@@ -241,7 +243,7 @@ def _judged(record: SearchRecord, files: list[_File]) -> Table:
     answer = record.answer
     chosen = (answer.key, answer.format, answer.device) if answer else None
     columns: list[Column[_File]] = [
-        text_column("network", lambda row: row.candidate.model),
+        text_column("network", lambda row: row.candidate.network),
         Column("px", lambda row: Cell(str(row.candidate.image_size or MISSING))),
         text_column("format", lambda row: row.file.format),
         Column("ms", latency),
@@ -277,7 +279,7 @@ def _evidence(record: SearchRecord) -> Table:
     """Return the table of what the forecast says of each format."""
     rows = [
         [
-            outcome.model,
+            outcome.network,
             str(outcome.image_size or MISSING),
             entry.format,
             entry.device,

@@ -26,6 +26,7 @@ class Plan:
         rungs: comparisons before the end of a training.
         budget_s: seconds for everything; None for no bound.
         engine: trains the candidates.
+        own_width_only: networks that have no other width than their own, for the record.
     """
 
     requests: Sequence[Request]
@@ -37,20 +38,24 @@ class Plan:
     rungs: int = 2
     budget_s: float | None = None
     engine: EngineName = "local"
+    own_width_only: Sequence[str] = ()
     keys: dict[Point, str] = field(default_factory=dict)
+    training_keys: dict[Point, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for request in self.requests:
-            self.keys[request.model, request.image_size] = request.key(self.environment)
+            self.keys[request.point] = request.key(self.environment)
+            self.training_keys[request.point] = request.training_key(self.environment)
 
     @property
     def by_point(self) -> dict[Point, Request]:
-        """The candidates by network and image size."""
-        return {(request.model, request.image_size): request for request in self.requests}
+        """The candidates by network, with its width, and image size."""
+        return {request.point: request for request in self.requests}
 
     @property
-    def models(self) -> list[str]:
-        return list(dict.fromkeys(request.model for request in self.requests))
+    def networks(self) -> list[str]:
+        """The networks, each with its width."""
+        return list(dict.fromkeys(network for network, _ in self.by_point))
 
     @property
     def sizes(self) -> list[int | None]:

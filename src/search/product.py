@@ -17,6 +17,7 @@ from src.run.circumstances import Environment
 from src.run.folder import Run
 from src.run.row import Row
 from src.search import training
+from src.search.judging_options import adopt_options
 from src.search.limits import BATCH_SIZE
 from src.search.records import JudgedFile
 from src.search.training import Command, run_logged
@@ -63,6 +64,10 @@ class ProductTrials:
     def train(self, request: Request, key: str, epoch: int, epochs: int) -> Trained:
         """Train until an epoch, from ``last.ckpt`` if there is one."""
         return training.train(self.folder, request, key, epoch, epochs, self.run_command)
+
+    def adopt_options(self, request: Request, run: str) -> None:
+        """Write the options of this command for export and measurement into a run's config.yaml."""
+        adopt_options(self.folder, request, run, self.run_command)
 
     def judge(self, run: str, formats: Sequence[str]) -> Judged:
         """Export and measure a run, and return its files."""

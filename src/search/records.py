@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+from src.forecast.records import name_of, network_of
 from src.run.circumstances import Environment
 from src.run.latency import Interval
 from src.run.record import (
@@ -91,10 +92,12 @@ class JudgedFile(Record, frozen=True, kw_only=True):
 
 
 class Measured(Record, frozen=True, kw_only=True):
-    """Measurements of one candidate: a network at an image size."""
+    """Measurements of one candidate: a network at a width and an image size."""
 
     key: Text  # hash of everything that decides the figures
+    training_key: Text | None = null()  # the same without the options of export and measurement
     model: ShortText  # as on the command line
+    width: Positive | None = null()  # factor on its channels; null for the network's own width
     image_size: Side | None  # null for the default of the data
     forecast_seconds: LongSeconds = 0.0  # 0 if the forecast was known
     rungs: list[Rung] = empty_list()
@@ -110,8 +113,18 @@ class Measured(Record, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The network and the image size in words."""
-        return name_of(self.model, self.image_size)
+        """The network, its width and the image size in words."""
+        return name_of(self.network, self.image_size)
+
+    @property
+    def network(self) -> str:
+        """The network and its width in words."""
+        return network_of(self.model, self.width)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the training; 0 before it began."""
+        return self.rungs[-1].epoch if self.rungs else 0
 
     @property
     def seconds(self) -> float:
@@ -134,6 +147,7 @@ class Outcome(Record, frozen=True, kw_only=True):
 
     key: Text
     model: ShortText
+    width: Positive | None = null()
     image_size: Side | None
     kind: Kind
     reason: Text
@@ -141,8 +155,13 @@ class Outcome(Record, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The network and the image size in words."""
-        return name_of(self.model, self.image_size)
+        """The network, its width and the image size in words."""
+        return name_of(self.network, self.image_size)
+
+    @property
+    def network(self) -> str:
+        """The network and its width in words."""
+        return network_of(self.model, self.width)
 
 
 class Answer(Record, frozen=True, kw_only=True):
@@ -187,13 +206,9 @@ class SearchRecord(Record, frozen=True, kw_only=True):
     reduction: Annotated[int, Meta(ge=2, le=1000)]
     rungs: Annotated[int, Meta(ge=0, le=20)]
     engine: EngineName = "local"
+    own_width_only: list[ShortText] = empty_list()  # networks that `widths=` has no effect on
     finished: bool  # false while the command works, and after it was stopped
     spent: Spent
     measured: list[Measured]  # also of candidates of earlier commands
     outcomes: list[Outcome]  # of the candidates of this command, in the order of the grid
     answer: Answer | None = null()  # null if no file was judged
-
-
-def name_of(model: str, image_size: int | None) -> str:
-    """Return a candidate in words."""
-    return f"{model} at {image_size} px" if image_size else model

@@ -53,7 +53,7 @@ class Search:
         self._budget = Budget(plan.budget_s, lambda: notebook.of_plan)
         self._times = StepTimes(notebook.of_plan)
         self._reserve = Reserve(self._budget, self._times, notebook, clock)
-        self._halving = Halving(plan.models, plan.sizes, plan.seed, plan.reduction)
+        self._halving = Halving(plan.networks, plan.sizes, plan.seed, plan.reduction)
         self._contenders: dict[Point, Contender] = {}
         self._noted = 0.0  # the time until which the seconds of a rung are written down
 
@@ -104,13 +104,11 @@ class Search:
                 reason = "the forecast rules out every format"
                 self._notebook.decide(request, key, "ruled out", reason, evidence)
                 continue
-            self._contenders[point] = Contender.of(
-                self._plan, request, key, forecast.training, evidence
-            )
+            self._contenders[point] = Contender.of(self._plan, request, forecast.training, evidence)
 
     def _reach(self, rung: int, contenders: Sequence[Contender]) -> list[Contender]:
         """Train contenders to a rung, as far as the time lasts, and return those that got there."""
-        by_key = {contender.key: contender for contender in contenders}
+        by_key = {contender.training_key: contender for contender in contenders}
         reached: set[str] = set()
         due: dict[str, float] = {}  # the forecast end of each training that runs
         self._noted = self._clock()
@@ -127,7 +125,7 @@ class Search:
                 del due[key]
                 if self._note(by_key[key], ended):
                     reached.add(key)
-        return [contender for contender in contenders if contender.key in reached]
+        return [contender for contender in contenders if contender.training_key in reached]
 
     def _trainings(
         self, rung: int, contenders: Sequence[Contender], reached: set[str], due: dict[str, float]
@@ -137,11 +135,12 @@ class Search:
         Args:
             rung: number of the rung, from 0.
             contenders: those to train.
-            reached: gets the keys of those that are trained already.
+            reached: gets the training keys of those that are trained already.
             due: gets the forecast end of each training.
         """
         for number, contender in enumerate(contenders):
-            tried = [other for other in contenders if other.key in reached or other.key in due]
+            key, known = contender.training_key, {*reached, *due}
+            tried = [other for other in contenders if other.training_key in known]
             unnoted = self._clock() - self._noted
             if shortage := self._reserve.training_shortage(
                 contender, rung, [*tried, contender], due.values(), unnoted
@@ -154,10 +153,10 @@ class Search:
             detail = f"{contender.request.name} to epoch {epoch} of {contender.epochs[-1]}"
             self._report(phase, detail, number, len(contenders))
             if any(entry.epoch == epoch for entry in self._measured(contender).rungs):
-                reached.add(contender.key)
+                reached.add(key)
                 continue
-            due[contender.key] = self._clock() + self._reserve.seconds(contender, epoch)
-            yield Training(contender.request, contender.key, epoch, contender.epochs[-1])
+            due[key] = self._clock() + self._reserve.seconds(contender, epoch)
+            yield Training(contender.request, key, epoch, contender.epochs[-1])
 
     def _note(self, contender: Contender, ended: Ended) -> bool:
         """Write down a training that has ended. Return False if it failed."""
@@ -230,6 +229,8 @@ class Search:
         """Write down the files of a contender. Return why there are none; None if there are."""
         started = self._clock()
         try:
+            if self._notebook.take_over(measured):
+                self._trials.adopt_options(contender.request, measured.run or "")
             judged = self._trials.judge(measured.run or "", contender.formats)
         except TrialError as error:
             self._notebook.add_lost(measured, self._clock() - started)

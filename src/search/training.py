@@ -47,7 +47,7 @@ def train(
     Args:
         folder: of the search; it has a folder ``logs``.
         request: the candidate.
-        key: of the candidate.
+        key: of the training.
         epoch: epochs to have been trained at the end of this step.
         epochs: of the whole training.
         run_command: runs a command.
@@ -60,7 +60,7 @@ def train(
     with held_for_training(root) as lock:
         run = _newest_run(root)
         if run is None or _progress(Run.of(run))[0] < epoch:
-            words = _words(request, root, resumes=run is not None)
+            words = words_of(request, root, resumes=run is not None)
             if epoch < epochs:
                 words.append(pause_after(epoch))
             run_logged(run_command, folder, "src.train", words, place.name, kept_open=[lock])
@@ -108,7 +108,14 @@ def pause_after(epoch: int) -> str:
     return f"trainer.callbacks+={json.dumps(value)}"
 
 
-def _words(request: Request, root: Path, *, resumes: bool) -> list[str]:
+def words_of(request: Request, root: Path, *, resumes: bool) -> list[str]:
+    """Return the command line of a candidate's training to its end.
+
+    Args:
+        request: the candidate.
+        root: folder of its runs.
+        resumes: True if there is a checkpoint.
+    """
     return [
         *request.words,
         "profiler=none",

@@ -48,12 +48,23 @@ class Trials(Protocol):
 
         Args:
             request: the candidate.
-            key: of the candidate.
+            key: of the training.
             epoch: epochs to have been trained at the end of this step.
             epochs: of the whole training.
 
         Raises:
             TrialError: the training failed.
+        """
+
+    def adopt_options(self, request: Request, run: str) -> None:
+        """Give a run the options of export and measurement of this command.
+
+        Args:
+            request: the candidate.
+            run: folder of its run, relative to that of the search.
+
+        Raises:
+            TrialError: the options cannot be read.
         """
 
     def judge(self, run: str, formats: Sequence[str]) -> Judged:
@@ -72,5 +83,5 @@ class Trials(Protocol):
 
 
 def slug(request: Request, key: str) -> Path:
-    """Return the folder of a candidate's trainings, relative to that of the search."""
+    """Return the folder of a candidate's training, with its key, relative to that of the search."""
     return Path("candidates") / f"{request.name}-{key[:8]}"

@@ -148,6 +148,13 @@ def test_a_model_by_class_name_gets_no_options_of_the_default_model() -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
+def test_a_width_is_a_plain_value_of_the_configuration() -> None:
+    config = parse("model=torchvision/mobilenet_v2", "model.width=0.5", "data.image_size=32")
+    assert config.model.init_args.width == 0.5
+    assert parse("model=efficientnet_b0").model.init_args.width == 1.0
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_the_baseline_format_is_always_exported() -> None:
     config = parse("export.formats=[onnx_int8]", "benchmark.baseline=onnx_fp32")
     assert config.export.formats == ["onnx_fp32", "onnx_int8"]
@@ -244,6 +251,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     ([*SGD, "--model.lr=1"], "model.lr: expected no replacement"),
     ([*SGD, "--model.init_args.lr", "1"], "model.lr: expected no replacement"),
     ([*SGD, "model.init_args={lr: 1}"], "model.lr: expected no replacement"),
+    (["model.width=0.5"], "model.width: expected 1, because the constructor of torchvision's"),
     (["model.layer_decay=1.5"], "model.layer_decay: expected a number from"),
     (["model.weights=missing.pt"], "model.weights: expected a state dict"),
     (["finetune.patience=-1"], "finetune.patience: expected a number of epochs, or 0"),

@@ -29,7 +29,7 @@ def options_of(*words: str) -> dict[str, object]:
 
 def options_of_search(request: Request) -> dict[str, object]:
     """Return the options that the training of a candidate to a rung has."""
-    return options_of(*training._words(request, ROOT, resumes=False))
+    return options_of(*training.words_of(request, ROOT, resumes=False))
 
 
 def options_of_forecast(request: Request) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -24,6 +26,7 @@ from src.forecast.records import Forecast, TrainingCost
 from src.forecast.stage import RECORD, forecast, known, sorted_by_latency
 from src.run.circumstances import Environment, Gpu
 from src.run.folder import Run
+from src.run.layout import as_dict
 from src.system import file_locks
 from tests.compare.test_comparison import keep
 from tests.conftest import CONFIGS
@@ -171,6 +174,55 @@ def test_the_key_depends_on_the_content_of_files_and_not_on_a_clock(
         return request.key(machine)
 
     assert at(1e9, "a" * 40) == at(2e9, "b" * 40)
+
+
+def test_the_key_of_the_own_width_is_that_of_a_command_without_widths(
+    environment: Environment,
+) -> None:
+    request = Request("resnet34", 64, ("export=all",))
+    machine = msgspec.structs.replace(environment.lasting, git_commit=None)
+    network = ["resnet34", True, 64]
+    content = [network, request.rest, [[]], None, as_dict(machine), candidate.code_hash()]
+    text = json.dumps(content, sort_keys=True)
+    assert request.key(environment) == hashlib.sha256(text.encode()).hexdigest()
+    keys = {
+        dataclasses.replace(request, width=width).key(environment) for width in (None, 0.5, 0.75)
+    }
+    assert len(keys) == 3
+
+
+def test_a_forecast_of_several_widths_names_each(
+    tmp_path: Path, measured_run: Run, environment: Environment
+) -> None:
+    requests = [Request("a", 64, (), width=width) for width in (0.5, None)]
+    train = FakeTraining(measured_run)
+    made = forecast(
+        [*requests, Request("b", 64, ())],
+        environment,
+        COMMAND,
+        tmp_path,
+        train,
+        lambda *_: None,
+        own_width_only=["b"],
+    )
+    assert [each.network for each in made.candidates] == ["a x0.5", "a", "b"]
+    assert {log.name for log in (tmp_path / "logs").iterdir()} == {
+        "a-x0.5-64px.txt", "a-64px.txt", "b-64px.txt",
+    }  # fmt: skip
+    for text in (page.markdown_page(made), page.html_page(made)):
+        assert "a x0.5" in text
+        assert "At their own width only, because their constructors have no other: b" in text
+    content = json.loads((tmp_path / RECORD).read_text())
+    assert [each["width"] for each in content["candidates"]] == [0.5, None, None]
+    content.pop("own_width_only")
+    for each in content["candidates"]:
+        if each["width"] is None:
+            del each["width"]
+    (tmp_path / RECORD).write_text(json.dumps(content))  # as an earlier version wrote it
+    assert [each.width for each in known(tmp_path).values()] == [0.5, None, None]
+    again = forecast(requests, environment, COMMAND, tmp_path, train, lambda *_: None)
+    assert [each.network for each in again.candidates] == ["a x0.5", "a"]
+    assert train.trained == ["a", "a", "b"]
 
 
 @pytest.mark.parametrize("subcommand", ["fit", "test"])

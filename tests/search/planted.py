@@ -81,6 +81,7 @@ class PlantedTrials:
     start_s: float = 5.0
     done: dict[str, int] = field(default_factory=dict)  # epochs trained, by candidate
     steps: list[tuple[str, str]] = field(default_factory=list)
+    adopted: list[str] = field(default_factory=list)  # candidates whose runs got other options
     removed: set[str] = field(default_factory=set)  # candidates whose folders are gone
     dies_after: int | None = None  # steps until the command is killed
 
@@ -163,6 +164,10 @@ class PlantedTrials:
 
     def is_present(self, folder: str) -> bool:
         return Path(folder).parts[1] not in self.removed
+
+    def adopt_options(self, request: Request, run: str) -> None:
+        assert run == f"candidates/{request.name}"
+        self.adopted.append(request.name)
 
     def judge(self, run: str, formats: Sequence[str]) -> Judged:
         name = Path(run).name

@@ -50,7 +50,7 @@ def formats(record: SearchRecord, model: str = "a") -> dict[str, str]:
 
 def order_of(grid: dict[str, Planted], seed: int) -> Sequence[Point]:
     plan = plan_of(grid, INT8_ONLY)
-    return Halving(plan.models, plan.sizes, seed, plan.reduction).order
+    return Halving(plan.networks, plan.sizes, seed, plan.reduction).order
 
 
 def test_a_format_that_failed_is_judged_once_in_each_command(tmp_path: Path) -> None:

@@ -291,7 +291,7 @@ def test_the_time_of_a_rung_that_runs_and_a_retried_training_count(
     first_long = (
         seed
         for seed in range(20)
-        if Halving(plan.models, plan.sizes, seed, plan.reduction).order[0][0] == "long"
+        if Halving(plan.networks, plan.sizes, seed, plan.reduction).order[0][0] == "long"
     )
     plan = dataclasses.replace(plan, seed=next(first_long))
     trials = Uneven(grid)

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.cli import grammar
+from src.cli import grammar, width_choices
 from src.cli.candidate_choices import choices_of
 from src.cli.sweep import require_known, train_in_subprocess
 from src.errors import LightshipError, UsageError
@@ -30,6 +30,7 @@ from src.system.paths import user_path
 CONFIGS = Path(__file__).parents[3] / "configs"
 _OUTPUT = "output="
 _AGAIN = "again="
+_WIDTHS = f"{width_choices.NAME}="
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -43,10 +44,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if {"-h", "--help"} & set(words):
         print(__doc__)
         print("output=FOLDER   folder of the output (default: forecast)")
+        print(f"widths=A,B      {width_choices.HELP}")
         print("again=true      measure candidates again that forecast.json has")
         return
     command = shlex.join(["python", "-m", "src.forecast", *words])
-    folder, again, words = _own_options(words)
+    folder, again, widths, words = _own_options(words)
     if subcommands := [word for word in words if word in grammar.SUBCOMMANDS]:
         raise UsageError(
             "command line",
@@ -59,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     requests = requests_of(words, choices.network, choices.images)
     for model in dict.fromkeys(request.model for request in requests if request.is_named):
         require_known(model)
+    widened = width_choices.at_widths(requests, widths, CONFIGS)
 
     # These import torch and matplotlib, which --help does not need.
     from src.benchmark.environment import description
@@ -70,7 +73,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     with StageDisplay(console) as report, alone_in(folder, report) as lock:
         environment = description.describe(machine.usable_cores())
         train = functools.partial(train_in_subprocess, kept_open=[lock])
-        made = forecast(requests, environment, command, folder, train, report, again=again)
+        made = forecast(
+            widened.requests,
+            environment,
+            command,
+            folder,
+            train,
+            report,
+            again=again,
+            own_width_only=widened.own_width_only,
+        )
     made = sorted_by_latency(made)
     atomic_files.write_text(folder / "forecast.md", page.markdown_page(made))
     atomic_files.write_text(folder / "forecast.html", page.html_page(made))
@@ -83,15 +95,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
 
 
-def _own_options(words: Sequence[str]) -> tuple[Path, bool, list[str]]:
-    """Return the output folder, the value of ``again``, and the other words."""
+def _own_options(words: Sequence[str]) -> tuple[Path, bool, list[float], list[str]]:
+    """Return the output folder, the value of ``again``, the widths, and the other words."""
     folder, again, rest = "forecast", "false", []
+    widths: list[float] = []
     for word in words:
         bare = word.lstrip("-")
         if bare.startswith(_OUTPUT):
             folder = bare.removeprefix(_OUTPUT)
         elif bare.startswith(_AGAIN):
             again = bare.removeprefix(_AGAIN)
+        elif bare.startswith(_WIDTHS):
+            widths = width_choices.parse(bare.removeprefix(_WIDTHS))
         else:
             rest.append(word)
     if again not in {"true", "false"}:
@@ -103,4 +118,4 @@ def _own_options(words: Sequence[str]) -> tuple[Path, bool, list[str]]:
         raise UsageError(
             "output", expected="a folder", found=f"{path}, which is none", remedy="name another"
         )
-    return path, again == "true", rest
+    return path, again == "true", widths, rest

@@ -24,8 +24,10 @@ from src.cli.candidate_choices import choices_of
 from src.cli.search_conflicts import require_measured, require_whole_training
 from src.cli.search_options import HELP, SearchOptions
 from src.cli.sweep import CONFIGS, require_known, train_in_subprocess
+from src.cli.width_choices import Widened, at_widths
 from src.errors import LightshipError, UsageError
 from src.forecast.occupancy import alone_in
+from src.forecast.records import own_width_line
 from src.search.ray_cluster import connected
 from src.search.remote import Place
 from src.search.spread import Spread
@@ -68,15 +70,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     from src.search import page
     from src.search.notebook import Notebook
     from src.search.occupancy import occupied
-    from src.search.plan import Plan, candidates_of
+    from src.search.plan import Plan
     from src.search.product import ProductTrials
     from src.search.records import Limits
     from src.search.stage import Search
     from src.search.training import LOGS
 
-    choices = choices_of(words, CONFIGS)
+    widened = _candidates(words, options.widths)
     plan = Plan(
-        requests=candidates_of(words, choices.network, choices.images),
+        requests=widened.requests,
         limits=Limits(
             latency_s=options.latency_s,
             size_bytes=options.size_bytes,
@@ -90,16 +92,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         rungs=options.rungs,
         budget_s=options.budget_s,
         engine=options.engine,
+        own_width_only=widened.own_width_only,
     )
-    for request in {request.model: request for request in plan.requests}.values():
-        if request.is_named:
-            require_known(request.model)
-        require_whole_training(request, CONFIGS)
     require_measured(plan.requests[0], plan.limits, CONFIGS)
     folder = options.folder
     (folder / LOGS).mkdir(parents=True, exist_ok=True)
     options.forecast_folder.mkdir(parents=True, exist_ok=True)
     console = open_console()
+    if widened.own_width_only:
+        console.print(own_width_line(widened.own_width_only), soft_wrap=True, markup=False)
     with (
         resume_advice(lambda: f"go on with: {again}"),
         StageDisplay(console) as report,
@@ -130,6 +131,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     if record.answer is None or not record.answer.satisfied:
         raise NothingFoundError(page.sentence(record))
     console.print(f"File: {folder / record.answer.folder}", soft_wrap=True)
+
+
+def _candidates(words: Sequence[str], widths: Sequence[float]) -> Widened:
+    """Return the candidates of a command line, whose networks and options have been checked."""
+    from src.search.plan import candidates_of  # imports optuna
+
+    choices = choices_of(words, CONFIGS)
+    requests = candidates_of(words, choices.network, choices.images)
+    for request in {request.model: request for request in requests}.values():
+        if request.is_named:
+            require_known(request.model)
+        require_whole_training(request, CONFIGS)
+    return at_widths(requests, widths, CONFIGS)
 
 
 def _run_with_locks(
