@@ -72,7 +72,9 @@ for _name_of in ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow"
     setattr(_Proxy, f"__{_name_of}__", _recorded(getattr(operator, _name_of)))
 
 
-class _Tracer(fx.Tracer):
+class Tracer(fx.Tracer):
+    """Records each operation in place as one, ``+=`` as well."""
+
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Proxy(node, self)
 
@@ -85,7 +87,7 @@ def first_hazard(network: nn.Module) -> str | None:
     Args:
         network: in eval mode; torch.fx can trace it.
     """
-    graph_module = fx.GraphModule(network, _Tracer().trace(network))
+    graph_module = fx.GraphModule(network, Tracer().trace(network))
     for node in graph_module.graph.nodes:
         for value in _modified(graph_module, node):
             sharing = _sharing(graph_module, value)

@@ -52,6 +52,16 @@ class TriedPlan(Record, frozen=True, kw_only=True):
     refused: Text | None = null()  # why it cannot be trained; null if it can, or was not asked
 
 
+class DroppedBlock(Record, frozen=True, kw_only=True):
+    """A squeeze-excite, by what it costs to drop it alone: see :mod:`src.twin.blocks`."""
+
+    path: Text
+    damage: Annotated[
+        float, Meta(ge=0, le=1e12)
+    ]  # squared change of logits, a share of their variance
+    saved: Share  # of the time of the network's plain int8 file
+
+
 class Validated(Record, frozen=True, kw_only=True):
     """Answers on the validation split."""
 
@@ -102,6 +112,8 @@ class TwinAccount(Record, frozen=True, kw_only=True):
 
     made_at: Text  # ISO 8601, UTC
     tried: list[TriedPlan]
+    # Squeeze-excites, in the order in which they are dropped one by one.
+    blocks: list[DroppedBlock] = empty_list()
     chosen: Count | None = null()  # index in tried; null if nothing is gained
     reason: Text | None = null()  # why there is no twin
     seconds: Seconds  # of all of it so far

@@ -131,7 +131,8 @@ class GraphNetwork(nn.Module):
     def _keep(self, name: str, value: Array) -> None:
         buffer = f"constant_{len(self._buffer_of)}"
         self._buffer_of[name] = buffer
-        self.register_buffer(buffer, torch.from_numpy(value.copy()), persistent=False)
+        # A product of numpy's arrays without axes is no array.
+        self.register_buffer(buffer, torch.from_numpy(np.array(value)), persistent=False)
 
     def weights(self) -> dict[str, Array]:
         """Return the present float weights by their names in the graph."""

@@ -23,6 +23,7 @@ _READ: Mapping[str, set[str]] = MappingProxyType(
         "HardSigmoid": {"alpha", "beta"},
         "LayerNormalization": {"axis", "epsilon"},
         "MaxPool": _POOL | {"dilations"},
+        "ReduceMax": {"axes", "keepdims"},
         "ReduceMean": {"axes", "keepdims"},
         "Reshape": {"allowzero"},
         "Shape": {"start", "end"},
@@ -33,6 +34,7 @@ _READ: Mapping[str, set[str]] = MappingProxyType(
 )
 _SPATIAL = {"AveragePool", "Conv", "MaxPool"}
 _RANKS = (3, 4, 5)  # of images: (N, C, W), (N, C, H, W), (N, C, D, H, W)
+_NEUTRAL = {"auto_pad": {b"", b"NOTSET", b"VALID"}, "reduction": {b"", b"none"}}
 _MULTIPLE_OUTPUTS = {"Split"}
 
 
@@ -65,8 +67,8 @@ def problem(
 
 def _is_neutral(name: str, value: Any, inputs: Sequence[str]) -> bool:
     """Return True if a value changes nothing."""
-    if name == "auto_pad":
-        return value in {b"", b"NOTSET", b"VALID"}
+    if name in _NEUTRAL:
+        return value in _NEUTRAL[name]
     if name == "dilations":
         return all(step == 1 for step in value)
     if name == "storage_order":  # of the indices of a maximum

@@ -129,11 +129,21 @@ def _clip(inputs: list[Any], _: Mapping[str, Any]) -> Tensor:
     )
 
 
-def _reduce_mean(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
-    every = list(range(inputs[0].dim()))
-    axes = _integers(inputs[1]) if len(inputs) > 1 else list(attributes.get("axes", every))
-    mean: Tensor = inputs[0].mean(axes, keepdim=bool(attributes.get("keepdims", 1)))
-    return mean
+def _reduced(by: Callable[..., Tensor]) -> Callable[[list[Any], Mapping[str, Any]], Tensor]:
+    def reduce(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
+        every = list(range(inputs[0].dim()))
+        axes = _integers(inputs[1]) if len(inputs) > 1 else list(attributes.get("axes", every))
+        return by(inputs[0], axes, keepdim=bool(attributes.get("keepdims", 1)))
+
+    return reduce
+
+
+def _scatter(inputs: list[Any], _: Mapping[str, Any]) -> Tensor:
+    """Return the first input with slices replaced, as the export writes operations in place."""
+    value, indices, updates = inputs
+    places = torch.as_tensor(np.asarray(indices), device=value.device)
+    scattered: Tensor = value.index_put(places.unbind(-1), updates)
+    return scattered
 
 
 def _gelu(inputs: list[Any], attributes: Mapping[str, Any]) -> Tensor:
@@ -228,13 +238,15 @@ OPERATORS: Mapping[str, Callable[[list[Any], Mapping[str, Any]], Any]] = {
     "MatMul": lambda inputs, _: inputs[0] @ inputs[1],
     "MaxPool": _max_pool,
     "Mul": lambda inputs, _: inputs[0] * inputs[1],
-    "ReduceMean": _reduce_mean,
+    "ReduceMax": _reduced(torch.amax),
+    "ReduceMean": _reduced(torch.mean),
     "Relu": lambda inputs, _: torch.relu(inputs[0]),
     "Reshape": _reshape,
     "Sigmoid": lambda inputs, _: torch.sigmoid(inputs[0]),
     "Slice": _slice,
     "Softmax": lambda inputs, options: torch.softmax(inputs[0], options.get("axis", -1)),
     "Range": lambda inputs, _: np.arange(*(int(each) for each in inputs), dtype=np.int64),
+    "ScatterND": _scatter,
     "Shape": _shape,
     "Split": _split,
     "Squeeze": _squeeze,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
-from src.run.twin import ReplacedParts, TriedPlan, Validated
-from src.twin import probe, survey
+import torch
+
+from src.run.twin import DroppedBlock, ReplacedParts, TriedPlan, Validated
+from src.twin import blocks, probe, survey
 from src.twin.making import Making
+from src.twin.replacements import DROP
 from src.twin.survey import LEAST_GAIN, Surveyed
 
 LEARNABLE = 0.8  # agreement after the probe
@@ -24,12 +28,14 @@ class Parts:
         reason: why there is nothing to train.
         calibrated: the plain int8 file of the trained network on the validation images; None
             if it cannot be trained.
+        blocks: squeeze-excites in the order in which they are dropped.
     """
 
     tried: list[TriedPlan]
     chosen: int | None
     reason: str | None
     calibrated: Validated | None
+    blocks: list[DroppedBlock] = dataclasses.field(default_factory=list)
 
 
 def chosen(making: Making) -> Parts:
@@ -44,21 +50,78 @@ def chosen(making: Making) -> Parts:
         return Parts([_as_record(unchanged)], None, why, None)
     making.report("timing the network in int8")
     tried = making.survey.run()
-    probed: dict[survey.Plan, float] = {}
-    refused: dict[survey.Plan, str] = {}
-
-    def is_learnable(each: Surveyed) -> bool:
-        if reason := _untrainable(making, each):
-            refused[each.plan] = reason
-            return False
-        if making.options.probe_steps:
-            probed[each.plan] = _probed(making, each)
-        return probed.get(each.plan, 1.0) >= LEARNABLE
-
-    best = survey.ranked(tried, is_learnable)
-    records = [_as_record(each, probed.get(each.plan), refused.get(each.plan)) for each in tried]
+    plans = _Plans(making)
+    best = survey.ranked(tried, plans.is_learnable)
+    tried += plans.with_fewer_blocks(tried, best)
+    best = survey.ranked(tried, plans.is_learnable)
+    records = [
+        _as_record(each, plans.probed.get(each.plan), plans.refused.get(each.plan))
+        for each in tried
+    ]
     reason = None if best.plan else _needs_none(making, records, calibrated)
-    return Parts(records, None if reason else tried.index(best), reason, calibrated)
+    return Parts(
+        records,
+        None if reason else tried.index(best),
+        reason,
+        calibrated,
+        [DroppedBlock(path=b.path, damage=b.damage, saved=b.saved) for b in making.survey.blocks],
+    )
+
+
+class _Plans:
+    """Remembers the plans that can be learnt, and those that cannot.
+
+    Args:
+        making: of the twin.
+    """
+
+    def __init__(self, making: Making) -> None:
+        self._making = making
+        self.probed: dict[survey.Plan, float] = {}
+        self.refused: dict[survey.Plan, str] = {}
+        self._trainable: set[survey.Plan] = set()
+
+    def is_learnable(self, each: Surveyed) -> bool:
+        """Return True if a plan can be trained here, and was learnt in a short distillation."""
+        plan = each.plan
+        if plan not in self.refused and plan not in self._trainable:
+            if reason := _untrainable(self._making, each):
+                self.refused[plan] = reason
+            else:
+                self._trainable.add(plan)
+        return plan in self._trainable and self._is_learnt(each)
+
+    def with_fewer_blocks(self, tried: Sequence[Surveyed], best: Surveyed) -> list[Surveyed]:
+        """Time the fastest plan that was not learnt, with as many blocks kept as it needs.
+
+        Args:
+            tried: all plans so far.
+            best: the fastest one that can be learnt.
+        """
+        of_survey = self._making.survey
+        ranked = {block.path for block in of_survey.blocks}
+        for each in sorted(tried, key=lambda plan: -plan.speedup):
+            if each.speedup <= max(best.speedup, LEAST_GAIN):
+                break
+            dropped = [part.paths for part in each.plan if part.by == DROP]
+            if not dropped or self.probed.get(each.plan, 1.0) >= LEARNABLE:
+                continue
+            count = len(ranked & set(dropped[0]))
+            if count < len(dropped[0]) or count < 2 or not self._has_learnt(each, 0):  # noqa: PLR2004
+                continue
+            most = blocks.most(count, functools.partial(self._has_learnt, each))
+            return of_survey.timed(of_survey.with_fewer_blocks(each.plan, most)) if most else []
+        return []
+
+    def _has_learnt(self, each: Surveyed, count: int) -> bool:
+        """Return True if a plan that drops fewer blocks is learnt."""
+        plan = self._making.survey.with_fewer_blocks(each.plan, count)
+        return not plan or self._is_learnt(dataclasses.replace(each, plan=plan))
+
+    def _is_learnt(self, each: Surveyed) -> bool:
+        if self._making.options.probe_steps and each.plan not in self.probed:
+            self.probed[each.plan] = _probed(self._making, each)
+        return self.probed.get(each.plan, 1.0) >= LEARNABLE
 
 
 def _untrainable(making: Making, each: Surveyed) -> str | None:
@@ -81,6 +144,7 @@ def _probed(making: Making, each: Surveyed) -> float:
         making.survey.expected,
         making.options.probe_steps,
         making.options.lr,
+        torch.device(making.accelerator),
     )
 
 
@@ -90,7 +154,9 @@ def _needs_none(making: Making, tried: Sequence[TriedPlan], calibrated: Validate
     if changed > making.options.max_accuracy_drop + _ROUNDING:
         return None
     fastest = max(tried, key=lambda plan: plan.speedup)
-    if fastest.speedup <= LEAST_GAIN:
+    if len(tried) == 1 and not making.survey.left_out:
+        why = "the network has no parts for which there are faster ones in int8"
+    elif fastest.speedup <= LEAST_GAIN:
         why = "no replacement makes the plain int8 file faster by a twentieth"
         if making.survey.left_out:
             reasons = (f"{name}: {reason}" for name, reason in making.survey.left_out.items())

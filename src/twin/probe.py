@@ -23,6 +23,7 @@ def agreement_after(
     expected: Tensor,
     steps: int,
     lr: float,
+    device: torch.device,
 ) -> float:
     """Return the share of images with the teacher's top-1 class after some steps.
 
@@ -34,18 +35,22 @@ def agreement_after(
         expected: the teacher's class of each of them, (n,).
         steps: of AdamW.
         lr: its learning rate.
+        device: on which both are run; afterwards they are on the CPU.
     """
+    teacher.to(device)
+    student.to(device)
     optimizer = torch.optim.AdamW(student.parameters(), lr=lr, weight_decay=0.0)
     student.train()
     batches = itertools.chain.from_iterable(itertools.repeat(data.train_dataloader()))
     for batch, _ in zip(batches, range(steps), strict=False):
-        inputs = data.preprocessing.normalised(batch[0])
+        inputs = data.preprocessing.normalised(batch[0].to(device))
         with torch.no_grad():
             logits = teacher(inputs)
         loss = distillation_loss(student(inputs), logits, _TEMPERATURE)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    student.eval()
+    teacher.cpu()
+    student.cpu().eval()
     reestimate_statistics(student, images)
     return agreement(student, images, expected)

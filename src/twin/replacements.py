@@ -1,7 +1,8 @@
 """Parts of a network that are slow in int8, and parts that may stand in their place.
 
-Parts are found by their class, in any network. A replacement is stored as plain values: the kind of
-the part, the name of its substitute and the paths of the modules.
+Parts are found by their class, in any network; :mod:`src.twin.functional_calls` makes modules of
+activations that are called as functions. A replacement is stored as plain values: the kind of the
+part, the name of its substitute and the paths of the modules.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-DROP = "drop"
-_IMAGE_AXES, _TOKEN_AXES = 4, 3
+from src.twin.layer_norms import batch_norm
+
+DROP, SQUEEZE, GATE = "drop", "squeeze-excite", "gate"
+_GATED = "_lightship_scales_channels"  # attribute of a module that was marked
 _RATES = {"p", "prob"}  # attributes of a module of noise: torch's and torchvision's, timm's
 _NOISY = ("drop", "stochasticdepth")  # in the name of its class
-_CLOSE = 1e-3  # of normalised values
 
 
 @dataclass(frozen=True)
@@ -41,42 +42,6 @@ class Replacement:
         return f"{len(self.paths)} {self.kind} {verb}"
 
 
-class ImageBatchNorm(nn.Module):
-    """BatchNorm over the channels of images with the channels first or last.
-
-    Args:
-        channels: number of channels.
-        eps: added to the variance.
-        channels_last: images are (N, H, W, C) instead of (N, C, H, W).
-    """
-
-    def __init__(self, channels: int, eps: float, *, channels_last: bool) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm2d(channels, eps=eps)
-        self.channels_last = channels_last
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the normalised images, in their layout."""
-        if not self.channels_last:
-            normed: Tensor = self.norm(images)
-            return normed
-        first: Tensor = self.norm(images.permute(0, 3, 1, 2))
-        return first.permute(0, 2, 3, 1)
-
-
-class TokenBatchNorm(nn.Module):
-    """BatchNorm over the last axis of tokens (N, L, C) or vectors (N, C)."""
-
-    def __init__(self, channels: int, eps: float) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(channels, eps=eps)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Return the normalised values, (N, L, C) or (N, C)."""
-        normed: Tensor = self.norm(values.transpose(1, -1))
-        return normed.transpose(1, -1)
-
-
 # Makes a substitute of the module that it replaces and the shape of that module's input, which is
 # empty for a module that is not called.
 Factory = Callable[[nn.Module, Sequence[int]], nn.Module]
@@ -86,88 +51,39 @@ Factory = Callable[[nn.Module, Sequence[int]], nn.Module]
 class Kind:
     """Parts of one kind: how they are recognised, and their substitutes by name."""
 
-    is_part: Callable[[nn.Module, nn.Module], bool]  # of a module and its parent
+    is_part: Callable[[nn.Module, bool], bool]  # of a module, and whether it is within a gated one
     substitutes: Mapping[str, Factory]
 
 
-def _activation(*classes: type[nn.Module]) -> Callable[[nn.Module, nn.Module], bool]:
-    return lambda module, parent: type(module) in classes and not _is_gated(parent)
+def _activation(which: type[nn.Module]) -> Callable[[nn.Module, bool], bool]:
+    return lambda module, is_within: type(module) is which and not is_within
 
 
-def _is_gated(module: nn.Module) -> bool:
+def _is_gated(module: nn.Module, _: bool = False) -> bool:
     """Return True if a module scales the channels of its input by a gate (Hu et al., 2018)."""
     name = type(module).__name__.lower()
-    return "squeezeexcit" in name or name in {"semodule", "effectivesemodule"}
+    is_known = "squeezeexcit" in name or name in {"semodule", "effectivesemodule"}
+    return is_known or hasattr(module, _GATED)
 
 
-def _is_gate(module: nn.Module, parent: nn.Module) -> bool:
-    return isinstance(module, nn.Sigmoid) and _is_gated(parent)
+def _is_sigmoid(module: nn.Module, _: bool) -> bool:
+    return isinstance(module, nn.Sigmoid)
 
 
-def _is_squeeze(module: nn.Module, _: nn.Module) -> bool:
-    return _is_gated(module)
-
-
-def _is_layer_norm(module: nn.Module, _: nn.Module) -> bool:
+def _is_layer_norm(module: nn.Module, _: bool) -> bool:
     return isinstance(module, nn.LayerNorm) and len(module.normalized_shape) == 1
 
 
-def _batch_norm(module: nn.Module, shape: Sequence[int]) -> nn.Module:
-    """Return a BatchNorm that begins with the weights of a LayerNorm.
+def _like(make: Callable[..., nn.Module]) -> Factory:
+    """Return a factory of activations that work in place where the replaced one does.
 
-    Raises:
-        ValueError: there is no such BatchNorm for that input.
+    Otherwise a substitute could overwrite a tensor that is read elsewhere, or a part of one.
+    Autograd refuses an operation in place on a result of ``chunk``.
     """
-    if not isinstance(module, nn.LayerNorm):
-        raise TypeError(f"expected a LayerNorm, found {type(module).__name__}")
-    [channels] = module.normalized_shape
-    last = not shape or _normalises_last(module, shape)
-    if len(shape) == _IMAGE_AXES:
-        new: nn.Module = ImageBatchNorm(channels, module.eps, channels_last=last)
-    elif last and len(shape) <= _TOKEN_AXES:
-        new = TokenBatchNorm(channels, module.eps)
-    else:
-        raise ValueError(f"no BatchNorm for an input of {len(shape)} axes")
-    norm = new.norm
-    assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)  # noqa: S101  # for mypy
-    if module.elementwise_affine:
-        norm.weight.data.copy_(module.weight.data)
-        if module.bias is not None:
-            norm.bias.data.copy_(module.bias.data)
-    return new
+    return lambda module, _: make(inplace=bool(getattr(module, "inplace", False)))
 
 
-def _normalises_last(module: nn.LayerNorm, shape: Sequence[int]) -> bool:
-    """Return True if a LayerNorm normalises the last axis of an input, False for the second one.
-
-    Its class does not say it: subclasses in torchvision and timm exist for both layouts.
-
-    Raises:
-        ValueError: it computes something else.
-    """
-    with torch.no_grad():
-        values = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
-        values = values.to(next(iter(module.parameters()), values).device)
-        normalised = module(values)
-        for axis in (-1, 1):
-            moved = values.movedim(axis, -1)
-            if moved.shape[-1:] != tuple(module.normalized_shape):
-                continue
-            expected = functional.layer_norm(
-                moved, moved.shape[-1:], module.weight, module.bias, module.eps
-            )
-            if torch.allclose(normalised.movedim(axis, -1), expected, rtol=_CLOSE, atol=_CLOSE):
-                return axis == -1
-    raise ValueError(f"{type(module).__name__} normalises neither the last nor the second axis")
-
-
-def _new(factory: Callable[[], nn.Module]) -> Factory:
-    return lambda _module, _shape: factory()
-
-
-_RELU6 = _new(lambda: nn.ReLU6(inplace=True))
-_RELU = _new(lambda: nn.ReLU(inplace=True))
-_HARD_SWISH = _new(lambda: nn.Hardswish(inplace=True))
+_RELU6, _RELU, _HARD_SWISH = _like(nn.ReLU6), _like(nn.ReLU), _like(nn.Hardswish)
 _SMOOTH = {"ReLU6": _RELU6, "ReLU": _RELU, "hard swish": _HARD_SWISH}
 
 # In the order in which they are decided: what gains most comes first.
@@ -176,9 +92,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "SiLU": Kind(_activation(nn.SiLU), _SMOOTH),
         "GELU": Kind(_activation(nn.GELU), _SMOOTH),
         "hard swish": Kind(_activation(nn.Hardswish), {"ReLU6": _RELU6, "ReLU": _RELU}),
-        "squeeze-excite": Kind(_is_squeeze, {DROP: _new(nn.Identity)}),
-        "gate": Kind(_is_gate, {"hard sigmoid": _new(lambda: nn.Hardsigmoid(inplace=True))}),
-        "LayerNorm": Kind(_is_layer_norm, {"BatchNorm": _batch_norm}),
+        SQUEEZE: Kind(_is_gated, {DROP: lambda _module, _shape: nn.Identity()}),
+        GATE: Kind(_is_sigmoid, {"hard sigmoid": _like(nn.Hardsigmoid)}),
+        "LayerNorm": Kind(_is_layer_norm, {"BatchNorm": batch_norm}),
     }
 )
 
@@ -202,11 +118,21 @@ def without_noise(network: nn.Module) -> nn.Module:
 def find(network: nn.Module) -> dict[str, list[str]]:
     """Return the paths of the parts of each kind, in the order of the network."""
     found: dict[str, list[str]] = {}
-    for path, module, parent in _modules(network):
+    for path, module, is_in_gated in _modules(network):
         for name, kind in KINDS.items():
-            if kind.is_part(module, parent):
+            if kind.is_part(module, is_in_gated):
                 found.setdefault(name, []).append(path)
     return {name: found[name] for name in KINDS if name in found}
+
+
+def mark_gated(module: nn.Module) -> None:
+    """Mark a module as a squeeze-excite, whatever its class; a copy is marked as well."""
+    setattr(module, _GATED, True)
+
+
+def is_within(path: str, others: Iterable[str]) -> bool:
+    """Return True if a module is a part of one of some others."""
+    return any(path.startswith(f"{other}.") for other in others)
 
 
 def replaced(network: nn.Module, replacements: Iterable[Replacement], image: Tensor) -> nn.Module:
@@ -230,7 +156,7 @@ def replaced(network: nn.Module, replacements: Iterable[Replacement], image: Ten
         if missing := set(each.paths) - present.get(each.kind, set()):
             raise ValueError(f"no {each.kind} at {min(missing)!r}"[:200])
     wanted = [path for each in replacements if each.kind == "LayerNorm" for path in each.paths]
-    shapes = _input_shapes(network, wanted, image) if wanted else {}
+    shapes = input_shapes(network, wanted, image) if wanted else {}
     for each in replacements:
         make = KINDS[each.kind].substitutes[each.by]
         for path in each.paths:
@@ -244,14 +170,21 @@ def replaced(network: nn.Module, replacements: Iterable[Replacement], image: Ten
     return student
 
 
-def _modules(network: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Module]]:
-    """Yield the path of each module, the module and its parent."""
+def _modules(network: nn.Module) -> Iterator[tuple[str, nn.Module, bool]]:
+    """Yield the path of each module, the module, and whether it is within a gated one.
+
+    The modules within one that has two paths come once.
+    """
+    gated: list[str] = []
     for parent_path, parent in network.named_modules():
+        if _is_gated(parent):
+            gated.append(parent_path)
         for name, module in parent.named_children():
-            yield f"{parent_path}.{name}" if parent_path else name, module, parent
+            path = f"{parent_path}.{name}" if parent_path else name
+            yield path, module, is_within(path, gated)
 
 
-def _input_shapes(
+def input_shapes(
     network: nn.Module, paths: Iterable[str], image: Tensor
 ) -> dict[str, tuple[int, ...]]:
     """Return the shape of the first input of some modules for one image."""

@@ -101,6 +101,7 @@ def _surveyed(making: Making, number: int, command: str) -> Twin:
         processor=making.choice.processor,
         checkpoint_sha256=making.checkpoint.sha256,
         tried=found.tried,
+        blocks=found.blocks,
         chosen=found.chosen,
         reason=found.reason,
         calibrated=found.calibrated,

@@ -278,6 +278,7 @@ REFUSED = {
     "Squeeze with axes=[1]": node("Squeeze", "images", "logits", axes=[1]),
     "Split with split=[1, 2]": node("Split", "images sizes", "logits b", split=[1, 2]),
     "Split with neither sizes nor their number": node("Split", "images", "logits b"),
+    "ScatterND with reduction=add": node("ScatterND", "images w v", "logits", reduction="add"),
     "Gelu with planted=1": node("Gelu", "images", "logits", planted=1),
 }
 

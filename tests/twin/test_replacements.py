@@ -7,7 +7,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from src.twin.replacements import ImageBatchNorm, Replacement, find, replaced
+from src.twin.layer_norms import ImageBatchNorm
+from src.twin.replacements import Replacement, find, replaced
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +160,41 @@ def test_what_a_file_must_not_name_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=expected.replace(".", r"\.")):
         replaced(efficientnet, [replacement], IMAGE)
+
+
+@pytest.mark.parametrize("is_in_place", [True, False])
+@pytest.mark.parametrize("by", ["ReLU6", "ReLU", "hard swish"])
+def test_a_substitute_works_in_place_where_the_activation_did(by: str, is_in_place: bool) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.SiLU(inplace=is_in_place), nn.GELU())
+    plan = [Replacement("SiLU", by, ("1",)), Replacement("GELU", by, ("2",))]
+    student = replaced(network, plan, IMAGE)
+    assert student.get_submodule("1").inplace is is_in_place
+    assert student.get_submodule("2").inplace is False
+
+
+def test_a_sigmoid_is_a_gate_anywhere() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.gate = nn.Conv2d(3, 3, 1), nn.Sigmoid()
+
+        def forward(self, images: Tensor) -> Tensor:
+            scaled: Tensor = images * self.gate(self.layer(images))
+            return scaled
+
+    assert find(nn.Sequential(Attention(), nn.Flatten())) == {"gate": ["0.gate"]}
+
+
+def test_activations_deep_within_a_gated_module_are_not_those_of_layers() -> None:
+    class SqueezeExcite(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Sequential(nn.Conv2d(3, 3, 1), nn.SiLU()), nn.Sigmoid())
+
+    found = find(nn.Sequential(nn.SiLU(), SqueezeExcite(), nn.SiLU()))
+    assert found == {"SiLU": ["0", "2"], "squeeze-excite": ["1"], "gate": ["1.body.1"]}
+
+
+def test_a_part_of_a_module_with_two_paths_comes_once() -> None:
+    shared = nn.Sequential(nn.LayerNorm(4))
+    assert find(nn.Sequential(shared, shared)) == {"LayerNorm": ["0.0"]}

@@ -15,6 +15,7 @@ from torch import nn
 from src.errors import LightshipError, describe
 from src.run.twin import Validated
 from src.twin import parts, probe
+from src.twin.blocks import Block
 from src.twin.graph_network import UnknownOperatorError
 from src.twin.options import TwinOptions
 from src.twin.replacements import Replacement
@@ -47,6 +48,7 @@ class Making:
         error: Exception = UNKNOWN,
     ) -> None:
         self.network = nn.Identity()
+        self.accelerator = "cpu"
         self.options = TwinOptions()
         self.report = lambda *_: None
         self.images = torch.zeros(1)
@@ -58,6 +60,7 @@ class Making:
             student=lambda plan: plan,
             expected=torch.zeros(1),
             left_out={},
+            blocks=[],
         )
         validated = Validated(images=100, top1=0.9, agreement=calibrated)
         self.validation = SimpleNamespace(of=lambda _: validated)
@@ -152,6 +155,14 @@ def test_a_failure_of_the_machine_is_no_reason_against_a_twin(error: Exception) 
 
 
 @pytest.mark.usefixtures("probing")
+def test_a_network_without_parts_to_replace_is_told() -> None:
+    found = chosen(Making([], 0.995))
+    assert found.chosen is None
+    assert found.reason is not None
+    assert "the network has no parts for which there are faster ones in int8" in found.reason
+
+
+@pytest.mark.usefixtures("probing")
 def test_the_reason_names_the_parts_that_were_left_out() -> None:
     making = Making([], 0.995)
     making.survey.left_out["1 LayerNorm by BatchNorm"] = "an input of 5 axes"
@@ -198,3 +209,81 @@ def test_answers_are_computed_in_batches() -> None:
     assert max(seen) <= 64
     assert agreement(Noting(), images, expected) == 1.0
     assert agreement(Noting(), images, 1 - expected) == 0.0
+
+
+def of_blocks(count: int) -> tuple[Replacement, ...]:
+    """Return a plan that drops the first blocks of eight, with another part replaced."""
+    paths = tuple(str(number) for number in range(count))
+    return (*RELU, Replacement("squeeze-excite", "drop", paths)) if count else RELU
+
+
+class Blocks(Making):
+    """A making of a network with eight blocks, of which some can be dropped.
+
+    Args:
+        limit: number of blocks that can be dropped; below 0 if not even the other part is learnt.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__([Surveyed(RELU, 1.2, 0.5), Surveyed(of_blocks(8), 2.0, 0.3)], 0.9)
+        self.limit = limit
+        self.timed: list[int] = []
+        self.survey.blocks = [Block(str(number), 0.1 * number, 0.05) for number in range(8)]
+        self.survey.with_fewer_blocks = lambda _, count: of_blocks(count)
+        self.survey.timed = self.with_figures
+
+    @staticmethod
+    def count(plan: object) -> int:
+        return next(count for count in range(9) if of_blocks(count) == plan)
+
+    def with_figures(self, plan: Sequence[Replacement]) -> list[Surveyed]:
+        self.timed.append(self.count(plan))
+        return [Surveyed(tuple(plan), 1.2 + 0.1 * self.count(plan), 0.4)]
+
+
+@pytest.fixture
+def learning(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Number of blocks of each probe."""
+    probes: list[int] = []
+
+    def probed(making: Any, each: Surveyed) -> float:
+        probes.append(making.count(each.plan))
+        return 0.9 if probes[-1] <= making.limit else 0.5
+
+    monkeypatch.setattr(parts, "_probed", probed)
+    return probes
+
+
+@pytest.mark.parametrize("limit", range(1, 8))
+def test_blocks_are_dropped_as_far_as_they_can_be_learnt(limit: int, learning: list[int]) -> None:
+    making = Blocks(limit)
+    found = chosen(making)
+    assert making.timed == [limit]
+    assert found.chosen == 3
+    assert found.tried[3].name == f"1 SiLU by ReLU, {limit} squeeze-excite dropped"
+    assert found.tried[3].probe_agreement == 0.9
+    assert sorted(set(learning)) == sorted(learning)  # none twice
+    assert len(learning) <= 5  # all, none and three of a bisection
+    assert [block.path for block in found.blocks] == [str(number) for number in range(8)]
+
+
+def test_all_blocks_are_dropped_if_that_can_be_learnt(learning: list[int]) -> None:
+    making = Blocks(8)
+    assert chosen(making).chosen == 2
+    assert (learning, making.timed) == ([8], [])
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_blocks_that_cannot_be_dropped_are_not_timed(limit: int, learning: list[int]) -> None:
+    making = Blocks(limit)
+    found = chosen(making)
+    assert found.chosen == (1 if limit == 0 else 0)
+    assert making.timed == []
+
+
+def test_fewer_blocks_that_gain_no_speed_are_not_chosen(
+    learning: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making = Blocks(3)
+    monkeypatch.setattr(making.survey, "timed", lambda plan: [Surveyed(tuple(plan), 1.1, 0.4)])
+    assert chosen(making).chosen == 1

@@ -55,7 +55,9 @@ class Fp32Graph:
         import torch
 
         path = self._folder / "fp32.onnx"
-        with warnings.catch_warnings():
+        # Without gradients: with them autograd refuses an operation in place on a part of a chunk,
+        # which a network may do in layers that are not trained.
+        with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the exporter's internals, not the result
             torch.onnx.export(
                 self._network,

@@ -14,6 +14,7 @@ from src.run.row import Row
 from src.run.twin import Cost, TriedPlan, TwinAccount, Validated
 
 TITLE = "The int8 twin"
+_SHOWN_BLOCKS = 20
 _VERDICTS = {
     "same": "the same network",
     "pass": "it keeps the budget",
@@ -54,6 +55,24 @@ def tried(account: TwinAccount) -> Iterator[str]:
             f"{plan.name}: {plan.speedup:.2f} times the int8 file, {plan.agreement:.1%}{learnt}"
             f"{refused}"
         )
+    yield from _blocks(account)
+
+
+def _blocks(account: TwinAccount) -> Iterator[str]:
+    """Yield the squeeze-excites in the order in which they are dropped."""
+    if not account.blocks:
+        return
+    shown = ", ".join(
+        f"{block.path} ({block.damage:.2g} for {block.saved:.1%})"
+        for block in account.blocks[:_SHOWN_BLOCKS]
+    )
+    more = len(account.blocks) - _SHOWN_BLOCKS
+    rest = f" and {more} more, in twin/twin.json" if more > 0 else ""
+    yield (
+        "Squeeze-excites in the order in which they are dropped, with the squared change of the "
+        "logits without each, a share of their variance, and the time that it saves, a share of "
+        f"that of the plain int8 file: {shown}{rest}."
+    )
 
 
 def _what_it_is(account: TwinAccount) -> str:
@@ -164,6 +183,7 @@ def _notes(account: TwinAccount) -> Iterator[str]:
         "training images with the trained network's class, before training and after a few steps "
         "of distillation. The fastest set that can be learnt is chosen."
     )
+    yield from _blocks(account)
     if account.int8_speedup is not None and account.fp32_speedup is not None:
         yield (
             f"After its training, timed the same way: {account.int8_speedup:.2f} times the plain "

@@ -141,3 +141,23 @@ def test_a_recommended_twin_is_said_to_be_another_network() -> None:
     assert "it computes another network, distilled from the trained one" in told
     plain = report(results(row("fast"), row("eager")))
     assert "another network" not in plain.recommendation[0]
+
+
+def test_squeeze_excites_are_listed_in_the_order_in_which_they_are_dropped() -> None:
+    assert "Squeeze-excites in the order" not in page(row("eager"))
+    blocks = [
+        {"path": f"features.{number}.se", "damage": 0.0123 * number, "saved": 0.015}
+        for number in range(23)
+    ]
+    text = page(row("eager"), blocks=blocks)
+    assert "features.0.se (0 for 1.5%), features.1.se (0.012 for 1.5%)" in text
+    assert "features.19.se (0.23 for 1.5%) and 3 more, in twin/twin.json." in text
+    made = convert(account(blocks=blocks[:2]), TwinAccount)
+    assert "features.1.se (0.012 for 1.5%)." in [*twin.tried(made)][-1]
+
+
+@pytest.mark.parametrize("damage", [-0.1, 1e13])
+def test_a_damage_that_cannot_be_is_refused(damage: float) -> None:
+    block = {"path": "a", "damage": damage, "saved": 0.1}
+    with pytest.raises(InvalidValueError, match=r"blocks\[0\]\.damage"):
+        convert(account(blocks=[block]), TwinAccount)
