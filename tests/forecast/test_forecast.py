@@ -79,6 +79,18 @@ def test_all_parts_train_in_the_few_steps_of_a_forecast() -> None:
     assert argv.index("finetune.freeze_epochs=0") > argv.index("finetune.freeze_epochs=2")
 
 
+def test_a_file_does_not_make_a_forecast_put_its_networks_under_load() -> None:
+    [request] = requests_of(["--config=own.yaml"], "resnet34")
+    argv = request.argv(Path("x"))
+    later = argv[argv.index("--config=own.yaml") :]
+    for name, value in (
+        ("load", "false"),
+        ("load_p99_limit", "null"),
+        ("load_max_seconds", "null"),
+    ):
+        assert f"benchmark.{name}={value}" in later
+
+
 def test_the_key_does_not_depend_on_a_folder_that_the_command_makes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: Environment
 ) -> None:
@@ -124,6 +136,8 @@ def test_a_chosen_measurement_replaces_that_of_a_forecast() -> None:
         ["trainer.max_steps=3"],
         ["--trainer.max_steps=3"],
         ["export.judging_images=4"],
+        ["benchmark.load=true"],
+        ["--benchmark.load_max_seconds=9"],
         ["trainer.default_root_dir=x"],
         ["model=a,b", "model.class_path=src.models.convnext_t.ConvNeXtTiny"],
         ["model=a", "--model.class_path", "src.models.convnext_t.ConvNeXtTiny"],
