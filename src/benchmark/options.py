@@ -13,6 +13,8 @@ from src.system import machine
 from src.system.cpuid_mask import InstructionSet
 from src.system.ranges import (
     AccuracyDrop,
+    LatencyLimit,
+    OptionalPositiveFloat,
     OptionalPositiveInt,
     PositiveFloat,
     PositiveInt,
@@ -71,11 +73,21 @@ class BenchmarkOptions:
             headless Chromium and onnxruntime-web, WebAssembly with one thread. It needs Chromium,
             and npm at the first use. A page is another destination, with a recommendation of its
             own.
-        objective: figure by which the recommended row is the best.
+        objective: figure by which the recommended row is the best: latency, throughput, memory,
+            size or pipeline. By default it is the pipeline, the time from an image file to its
+            label, if the images of the data set are files and their pipelines are timed, else the
+            latency.
         baseline: the format that speed and accuracy are compared with.
+        load: put the recommended file under load after the rows, as ``src.serve_test`` does: it
+            finds the highest rate of requests that the file holds. It is the file for the CPU, or
+            the one for the GPU where none is recommended for the CPU.
+        load_p99_limit: limit of the 99th percentile of the latency under load, in seconds; by
+            default that of ``src.serve_test``, ten times the median of a single call.
+        load_max_seconds: time limit, in seconds, for the load test; by default that of
+            ``src.serve_test``.
         trace: after timing a row, write a trace of some calls into the run's
             ``profile/inference``, and show its operators.
-        strict: exit with an error if a row failed.
+        strict: exit with an error if a row or the load test failed.
         again: measure again, even if these options have been measured already.
     """
 
@@ -98,9 +110,12 @@ class BenchmarkOptions:
     pipeline_images: PositiveInt = 64
     decoders: list[Decoder] = field(default_factory=lambda: list(DECODERS))
     also_as: list[InstructionSet] = field(default_factory=list)
-    objective: Objective = "latency"
+    objective: Objective | None = None
     baseline: str = "eager"
     browser: bool = False
+    load: bool = False
+    load_p99_limit: LatencyLimit = None
+    load_max_seconds: OptionalPositiveFloat = None
     trace: bool = False
     strict: bool = False
     again: bool = False
@@ -128,6 +143,14 @@ class BenchmarkOptions:
                 found="pipeline, which is not timed",
                 remedy="leave benchmark.pipeline at true, or name another objective",
             )
+        for name in ("load_p99_limit", "load_max_seconds"):
+            if getattr(self, name) is not None and not self.load:
+                raise UsageError(
+                    f"benchmark.{name}",
+                    expected="benchmark.load=true beside it, for nothing is put under load without",
+                    found="benchmark.load=false",
+                    remedy=f"add benchmark.load=true, or leave out benchmark.{name}",
+                )
         if REFERENCE not in self.decoders or len(set(self.decoders)) < len(self.decoders):
             raise UsageError(
                 "benchmark.decoders",

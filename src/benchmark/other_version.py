@@ -14,6 +14,7 @@ from packaging.version import Version
 from src import formats
 from src.benchmark import suite
 from src.benchmark.environment import description
+from src.benchmark.evaluation_data import EvaluationData
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.reference import reference_of
 from src.benchmark.row import Row
@@ -117,7 +118,7 @@ class Pair(NamedTuple):
 
 
 def compare_versions(
-    run: Run, data: suite.EvaluationData, options: VersionOptions, report: Report
+    run: Run, data: EvaluationData, options: VersionOptions, report: Report
 ) -> VersionComparison:
     """Score and time a run's files under two versions of their runtime.
 
@@ -229,7 +230,7 @@ def _pair(manifest: Manifest, name: str, environment: Environment) -> Pair:
     return Pair(here, there)
 
 
-def _score(pairs: Sequence[Pair], data: suite.EvaluationData, report: Report) -> int:
+def _score(pairs: Sequence[Pair], data: EvaluationData, report: Report) -> int:
     """Score both versions on the test split, each file under the other version paired with here."""
     total, done = data.count("test"), 0
     for images, labels in data.batches("test", EVALUATION_BATCH):

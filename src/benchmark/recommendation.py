@@ -10,6 +10,7 @@ import msgspec
 from src.benchmark.statistics.latency import rounds_of, speedup
 from src.benchmark.statistics.verdict import TESTED, fails_on, keeps_budget, keeps_budget_here
 from src.run.latency import Cell, Memory
+from src.run.pipeline import ImageSample
 from src.run.results import HoldsHereOnly, Objective, Recommendation, Undecided
 from src.run.row import RowFigures
 
@@ -17,7 +18,13 @@ Rows = Sequence[RowFigures]
 _Leads = Callable[[RowFigures, RowFigures], bool]
 
 
-def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> Recommendation:
+def recommend(
+    rows: Rows,
+    baseline: str,
+    device: str,
+    chosen_objective: Objective | None,
+    images: ImageSample | None,
+) -> Recommendation:
     """Return the row to ship on ``device`` among those that keep the accuracy budget.
 
     A row qualifies if no row that keeps the budget is measurably better. The smallest file of those
@@ -27,13 +34,15 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
         rows: rows of a measurement.
         baseline: the format that accuracy is compared with.
         device: the device; rows of other devices are ignored.
-        objective: ``latency`` or ``memory`` at the smallest batch, ``throughput`` at the largest,
-            ``size`` of the files, or ``pipeline`` from an image file to its label with the
-            evaluation's decoder; ``latency`` where no row has one, as in a web page. The memory is
-            the peak of a separate process. On a GPU it is the peak on the GPU if that is known for
-            all rows, else the resident memory.
+        chosen_objective: ``latency`` or ``memory`` at the smallest batch, ``throughput`` at the
+            largest, ``size`` of the files, or ``pipeline`` from an image file to its label with the
+            evaluation's decoder. The memory is the peak of a separate process. On a GPU it is the
+            peak on the GPU if that is known for all rows, else the resident memory. None for the
+            default: see :func:`resolved`.
+        images: the image files that pipelines were timed on; None without pipelines.
 
     Returns:
+        ``objective`` is the one that the rows were compared by;
         ``equals`` are the rows whose difference from the chosen one was not measurable;
         ``inconclusive`` are rows that are better but not shown to keep the budget, each with the
         number of images that would settle it; ``holds_here_only`` are better rows that keep the
@@ -44,8 +53,7 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
         :mod:`src.benchmark.statistics.departure`.
     """
     rows = [row for row in rows if row.is_ok and row.device == device]
-    if objective == "pipeline" and not any(map(_whole, rows)):
-        objective = "latency"
+    objective = resolved(chosen_objective, rows, baseline, images)
     sizes = {cell.batch_size for row in rows for cell in row.latency}
     size = {"latency": min, "throughput": max, "memory": min}.get(objective, lambda _: None)(sizes)
     figure = _figure(objective, size, rows)
@@ -104,6 +112,24 @@ def recommend(rows: Rows, baseline: str, device: str, objective: Objective) -> R
             if keeps_budget_here(row)
         ],
     )
+
+
+def resolved(
+    objective: Objective | None, rows: Rows, baseline: str, images: ImageSample | None
+) -> Objective:
+    """Return the objective to compare the rows of a device by.
+
+    The default is the pipeline if the images of the data set are files and each row that keeps the
+    budget has one, else the latency. A pipeline that the user chose is replaced by the latency only
+    where no row has one, as in a web page.
+    """
+    if objective is None:
+        compared = [row for row in rows if keeps_budget(row, baseline)]
+        are_files = images is not None and images.are_files
+        return "pipeline" if are_files and compared and all(map(_whole, compared)) else "latency"
+    if objective == "pipeline" and not any(map(_whole, rows)):
+        return "latency"
+    return objective
 
 
 def _chosen(ranked: Rows, leads: _Leads, *, is_exact: bool) -> RowFigures:

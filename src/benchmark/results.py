@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from src.benchmark import training_curves
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.plan import planned
@@ -14,12 +16,17 @@ from src.benchmark.row import Row
 from src.benchmark.schedule import Schedule
 from src.benchmark.statistics.departure import BOUNDS
 from src.errors import UsageError
+from src.run import reading
+from src.run.circumstances import MeasuringOptions
 from src.run.facts import Calibration
 from src.run.folder import Run
-from src.run.record import InvalidValueError
-from src.run.results import VERSION, Results
+from src.run.layout import as_dict
+from src.run.pipeline import ImageSample
+from src.run.record import Device, InvalidValueError
+from src.run.results import VERSION, Recommendation, Results
 from src.run.rounds import Rounds
 from src.run.row import Row as RowFigures
+from src.system import atomic_files
 from src.system.console import Report
 from src.system.project_commands import typed
 
@@ -82,14 +89,50 @@ def write_figures(
     return results
 
 
+def with_objective(run: Run, results: Results, options: BenchmarkOptions) -> Results:
+    """Return a measurement with the recommendation by the objective of ``options``.
+
+    Nothing is measured for it. A recommendation by another objective is replaced in
+    ``benchmark.json``; the file in ``measurements/`` stays as it was.
+    """
+    if results.options.objective == options.objective:
+        return results
+    advice = _recommendation(results.rows, options, results.image_sample)
+    decided = msgspec.structs.replace(
+        results,
+        options=_with_present(results.options, options),
+        recommendation=advice,
+        recommended=_names(advice),
+    )
+    reading.require_readable(decided)
+    atomic_files.write_json(run.benchmark, as_dict(decided))
+    return decided
+
+
+def _with_present(measured: MeasuringOptions, options: BenchmarkOptions) -> MeasuringOptions:
+    """Return the options of a measurement with the present one that needs no measurement."""
+    return msgspec.structs.replace(measured, objective=options.objective)
+
+
+def _recommendation(
+    rows: Sequence[RowFigures], options: BenchmarkOptions, images: ImageSample | None
+) -> dict[Device, Recommendation]:
+    """Return the recommendation for each device that has rows."""
+    return {
+        device: recommend(rows, options.baseline, device, options.objective, images)
+        for device in dict.fromkeys(row.device for row in rows if row.is_ok)
+    }
+
+
+def _names(advice: dict[Device, Recommendation]) -> dict[str, str | None]:
+    return {device: entry.format for device, entry in advice.items()}
+
+
 def _results(
     run: Run, measured: Rounds, finished: list[RowFigures], options: BenchmarkOptions
 ) -> Results:
     manifest = run.read_manifest()
-    recommendation = {
-        device: recommend(finished, options.baseline, device, options.objective)
-        for device in dict.fromkeys(row.device for row in finished if row.is_ok)
-    }
+    recommendation = _recommendation(finished, options, measured.image_sample)
     return Results(
         schema_version=VERSION,
         run=manifest.run,
@@ -113,7 +156,7 @@ def _results(
         training=training_curves.read(run.folder),
         measured_at=measured.measured_at,
         measured_seconds=measured.measured_seconds,
-        options=measured.options,
+        options=_with_present(measured.options, options),
         dataset=measured.dataset,
         image_sample=measured.image_sample,
         environment=measured.environment,
@@ -121,7 +164,7 @@ def _results(
         function_bounds=BOUNDS,
         rows=finished,
         recommendation=recommendation,
-        recommended={device: advice.format for device, advice in recommendation.items()},
+        recommended=_names(recommendation),
     )
 
 

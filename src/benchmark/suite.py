@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from src.benchmark import memory, older_processors, pipeline_files, results, up_
 from src.benchmark.calibration_leakage import CalibrationLeakage
 from src.benchmark.concurrency import run_concurrently
 from src.benchmark.environment import description
+from src.benchmark.evaluation_data import EvaluationData
 from src.benchmark.flipped import FlippedImages
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.plan import planned_with_baseline
@@ -25,7 +26,6 @@ from src.benchmark.reference import reference_of
 from src.benchmark.row import Row
 from src.benchmark.row_pipeline import PipelineFiles
 from src.benchmark.schedule import Schedule
-from src.data.pipeline.encoded import ImagesOfSplit
 from src.data.pipeline.split import Split
 from src.errors import LightshipError, UsageError
 from src.run import class_names
@@ -47,37 +47,14 @@ _CHECKED: Split = "val"
 _SCORED: Split = "test"
 
 
-class EvaluationData(Protocol):
-    """Images and labels that rows are checked and scored on."""
-
-    @property
-    def dataset_name(self) -> str: ...
-
-    @property
-    def class_names(self) -> list[str]: ...
-
-    def count(self, split: Split) -> int:
-        """Return the number of images of a split."""
-
-    def batches(
-        self, split: Split, batch_size: int = 64
-    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """Yield a split once, in order: images (n, 3, H, W) and labels (n,)."""
-
-    def sha256(self, split: Split) -> str:
-        """Return a hash of a split's images and labels, before any preprocessing."""
-
-    def dataset(self, split: Split) -> ImagesOfSplit:
-        """Return a split's images; used only if pipelines are timed."""
-
-
 def measure_unless_done(
     run: Run, data: EvaluationData, options: BenchmarkOptions, report: Report
 ) -> Results:
     """Return the measurement of the present files and test images with these options and machine.
 
     It is made if there is none yet, or if a row failed in the last one. All rows are measured
-    again: rows are timed together, so a single row cannot be added later.
+    again: rows are timed together, so a single row cannot be added later. Another objective changes
+    only the recommendation.
 
     Raises:
         UsageError: see :func:`measure`.
@@ -92,7 +69,7 @@ def measure_unless_done(
         return measure(run, data, options, report)
     again = f"{typed('src.benchmark')} {run.quoted} again=true"
     report(f"measured already, at {latest.measured_at}; {again} measures once more")
-    return latest
+    return results.with_objective(run, latest, options)
 
 
 def measure(

@@ -182,7 +182,10 @@ def has_present_packages(row: RowFigures) -> bool:
 
 def _decisive(options: MeasuringOptions) -> MeasuringOptions:
     """Return the options without those that do not change a measurement."""
-    options = msgspec.structs.replace(options, again=None, strict=None)
+    options = msgspec.structs.replace(options, again=None, strict=None, objective=None)
+    options = msgspec.structs.replace(
+        options, load=None, load_p99_limit=None, load_max_seconds=None
+    )
     if not options.pipeline:  # null in a measurement of before there were pipelines
         options = msgspec.structs.replace(
             options, pipeline=False, pipeline_images=None, decoders=None

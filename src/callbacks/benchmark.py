@@ -1,4 +1,4 @@
-"""Measurement and report at the end of a fit, after the export."""
+"""Measurement, load test and report at the end of a fit, after the export."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.suite import measure_unless_done, require_success
+from src.benchmark.suite import measure_unless_done
 from src.callbacks.export import data_of, finished_checkpoint, run_of
-from src.report.stage import report_run
+from src.serve_test.measurement_end import finish_measurement
 from src.system.console import StageDisplay, open_console
 
 
@@ -38,5 +38,4 @@ class BenchmarkCallback(Callback):
         console = open_console()
         with StageDisplay(console) as report:
             results = measure_unless_done(run, data_of(trainer), self.options, report)
-        report_run(run, console)
-        require_success(results.rows, self.options)
+        finish_measurement(run, results, self.options, console)

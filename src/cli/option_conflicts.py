@@ -83,6 +83,13 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
     _check_monitors(config)
     if config.benchmark.enabled:
         _check_benchmark(config)
+    elif config.benchmark.load:
+        raise UsageError(
+            "benchmark.load",
+            expected="benchmark.enabled=true beside it, for the measurement recommends the file",
+            found="benchmark.enabled=false",
+            remedy="leave out one of the two",
+        )
 
 
 def notices(config: Any, *, has_best: bool) -> list[str]:

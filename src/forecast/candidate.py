@@ -43,6 +43,9 @@ SHORT_TRAINING = (
     "export.preflight=false",
     # Without selection images no recipe of int8 is searched: there is no accuracy to keep yet.
     "export.judging_images=0",
+    "benchmark.load=false",
+    "benchmark.load_p99_limit=null",
+    "benchmark.load_max_seconds=null",
     # A twin is of trained weights, so all options of twins are refused.
     "twin.enabled=false",
 )

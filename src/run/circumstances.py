@@ -64,7 +64,7 @@ class Environment(Record, frozen=True, kw_only=True):
 class MeasuringOptions(Record, frozen=True, kw_only=True):
     """The options of the measurement: see :class:`src.benchmark.options.BenchmarkOptions`.
 
-    An option that a measurement of an earlier version does not have is None. For the two options
+    An option that a measurement of an earlier version does not have is None. For the options
     with ``null()``, None is also a value of the option.
     """
 
@@ -88,8 +88,11 @@ class MeasuringOptions(Record, frozen=True, kw_only=True):
     decoders: list[Text] | None = None
     also_as: list[Text] | None = None
     browser: bool | None = None
-    objective: Text | None = None
+    objective: Text | None = null()  # null: by the data set, see `recommendation` for the result
     baseline: Text | None = None
+    load: bool | None = None
+    load_p99_limit: float | None = null()  # null: that of src.serve_test
+    load_max_seconds: float | None = null()  # likewise
     trace: bool | None = None
     strict: bool | None = None
     again: bool | None = None

@@ -15,7 +15,8 @@ History of the format; every version can be read:
    preprocessing inside. Answers with an instruction set have ``emulated``.
 6. A pipeline's ``decoder`` may be ``simplejpeg``, ``opencv`` or ``torchvision``; a row has
    ``decoders_left_out``; answers after a decoder have the interval of the share that changes.
-   A disturbance may have ``cores`` and ``threads``, and a row ``environment``.
+   A disturbance may have ``cores`` and ``threads``, and a row ``environment``. ``objective`` of the
+   options may be null: a recommendation has the one that its rows were compared by.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from src.errors import UsageError
 # Options that a search sets itself, or that would end a training early or judge it otherwise.
 _OWN = (
     "benchmark.enabled",
+    "benchmark.load",
     "checkpoint.mode",
     "checkpoint.monitor",
     "ckpt_path",
@@ -28,6 +29,7 @@ _OWN = (
 )
 # In a file, the values of these options that change nothing. The search sets the other ones back.
 _HARMLESS: dict[str, tuple[object, ...]] = {
+    "benchmark.load": (False,),
     "ckpt_path": (None,),
     "finetune.find_batch_size": (False, None),
     "finetune.find_lr": (False, None),

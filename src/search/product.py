@@ -84,7 +84,9 @@ class ProductTrials:
             if not _exported(opened, formats):
                 raise
         # The record says which row failed. The figures of the others are wanted all the same.
-        self._run("src.benchmark", [folder, "--strict=false"], log)
+        # A search compares calls, and so does the page of the run, unless the user says otherwise.
+        objective = [] if _names_objective(opened) else ["--objective=latency"]
+        self._run("src.benchmark", [folder, "--strict=false", *objective], log)
         results = opened.read_benchmark()
         timed = {row.format for row in results.rows if row.is_ok}
         files = [
@@ -113,6 +115,12 @@ def _exported(run: Run, formats: Sequence[str]) -> bool:
     except UsageError:
         return False
     return any(entry.status == "ok" for name, entry in manifest.formats.items() if name in formats)
+
+
+def _names_objective(run: Run) -> bool:
+    """Return True if the training of a run names the objective of its recommendation."""
+    options = run.read_config().get("benchmark")
+    return isinstance(options, dict) and options.get("objective") is not None
 
 
 def _quiet(phase: str, detail: str = "", done: int = 0, total: int = 0) -> None:

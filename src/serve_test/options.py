@@ -9,6 +9,7 @@ from src.errors import UsageError
 from src.run.record import NativeDevice
 from src.system import machine
 from src.system.ranges import (
+    LatencyLimit,
     OptionalPositiveInt,
     PositiveFloat,
     Range,
@@ -38,10 +39,6 @@ _Runs = Annotated[
 _Batch = Annotated[
     int,
     Range("a whole number from 1 to 1024", "leave out {argument} for 16", least=1, most=1024),
-]
-_Limit = Annotated[
-    float | None,
-    Range("seconds from 0.00001 to 1000", "for example p99_limit=0.02", least=1e-5, most=1000),
 ]
 
 
@@ -82,7 +79,7 @@ class ServeTestOptions:
     streams: list[_Few] | None = None
     windows: list[_Window] = field(default_factory=lambda: [0.0, 0.002, 0.005])
     largest_batch: _Batch = 16
-    p99_limit: _Limit = None
+    p99_limit: LatencyLimit = None
     samples: _Samples = 800
     runs: _Runs = 3
     max_seconds: PositiveFloat = 300.0

@@ -70,6 +70,15 @@ OptionalPositiveInt = Annotated[int | None, _POSITIVE]
 PositiveFloat = Annotated[float, _POSITIVE]
 """A number above 0, in the unit that the option's name states."""
 
+OptionalPositiveFloat = Annotated[float | None, _POSITIVE]
+"""A number above 0, or None."""
+
+LatencyLimit = Annotated[
+    float | None,
+    Range("seconds from 0.00001 to 1000", "for example {argument}=0.02", least=1e-5, most=1000),
+]
+"""A limit of a latency, in seconds, or None."""
+
 AccuracyDrop = Annotated[
     float,
     Range("a share of 1, as 0.01 for one point", "leave it out for one point", least=0, below=1),

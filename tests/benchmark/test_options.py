@@ -41,6 +41,20 @@ def test_the_default_preset_is_what_a_run_does_by_itself() -> None:
             {"objective": "memory", "memory": False},
             "benchmark.objective: expected benchmark.memory=true",
         ),
+        (
+            {"load_p99_limit": 0.02},
+            "benchmark.load_p99_limit: expected benchmark.load=true beside it",
+        ),
+        (
+            {"load_max_seconds": 30.0},
+            "benchmark.load_max_seconds: expected benchmark.load=true beside it",
+        ),
+        (
+            {"load": True, "load_p99_limit": 0.0},
+            "benchmark.load_p99_limit: expected seconds from 0.00001 to 1000; found 0.0; for "
+            "example benchmark.load_p99_limit=0.02",
+        ),
+        ({"load": True, "load_max_seconds": 0.0}, "load_max_seconds: expected a positive number"),
         ({"threads": 0}, "benchmark.threads: expected a positive number"),
         ({"max_memory_bytes": -1}, "benchmark.max_memory_bytes: expected a positive number"),
         ({"max_accuracy_drop": 1.5}, "benchmark.max_accuracy_drop: expected a share of 1"),

@@ -7,11 +7,11 @@ import pytest
 from src.benchmark.recommendation import recommend
 from src.run.latency import Cell
 from src.run.layout import as_dict
-from src.run.pipeline import STAGES
+from src.run.pipeline import STAGES, ImageSample
 from src.run.reading import convert
 from src.run.results import HoldsHereOnly, Recommendation, Undecided
 from src.run.row import RowFigures
-from tests.report.planted import latency, there
+from tests.report.planted import IMAGE_SAMPLE, latency, there
 from tests.report.planted import row as table_row
 
 
@@ -53,8 +53,11 @@ def busy(cell: dict[str, Any]) -> dict[str, Any]:
     return {**cell, "seconds": seconds, "disturbance": {**seen, "frequency_spread": None}}
 
 
-def best(*rows: dict[str, Any], objective: Any = "latency") -> Recommendation:
-    return recommend([convert(each, RowFigures) for each in rows], "eager", "cpu", objective)
+def best(
+    *rows: dict[str, Any], objective: Any = "latency", images: ImageSample | None = None
+) -> Recommendation:
+    converted = [convert(each, RowFigures) for each in rows]
+    return recommend(converted, "eager", "cpu", objective, images)
 
 
 def test_the_fastest_that_passes_is_recommended() -> None:
@@ -332,3 +335,56 @@ def test_on_a_gpu_its_own_memory_decides_where_all_rows_tell() -> None:
     assert best(*rows, objective="memory").format == "eager"
     rows[0]["latency"][0]["peak_device_bytes"] = None
     assert best(*rows, objective="memory").format == "onnx"
+
+
+FILES = convert(IMAGE_SAMPLE, ImageSample)
+ENCODED = convert({**IMAGE_SAMPLE, "are_files": False}, ImageSample)
+
+
+def quick_call_and_quick_pipeline() -> list[dict[str, Any]]:
+    """Two files: the first has the faster call, the second the faster pipeline."""
+    return [
+        row("eager", 4.0, pipeline=[timed(20.0)]),
+        row("call", 1.0, pipeline=[timed(9.0)]),
+        row("whole", 2.0, pipeline=[timed(5.0)]),
+    ]
+
+
+def test_by_default_images_in_files_are_compared_by_the_pipeline() -> None:
+    rows = quick_call_and_quick_pipeline()
+    advice = best(*rows, objective=None, images=FILES)
+    assert (advice.format, advice.objective, advice.batch_size) == ("whole", "pipeline", None)
+
+
+@pytest.mark.parametrize("images", [ENCODED, None])
+def test_by_default_images_without_files_are_compared_by_the_latency(
+    images: ImageSample | None,
+) -> None:
+    rows = quick_call_and_quick_pipeline()
+    advice = best(*rows, objective=None, images=images)
+    assert (advice.format, advice.objective, advice.batch_size) == ("call", "latency", 1)
+
+
+@pytest.mark.parametrize("objective", ["latency", "throughput", "size", "memory"])
+def test_an_objective_that_is_named_is_not_replaced_by_the_default(objective: str) -> None:
+    rows = quick_call_and_quick_pipeline()
+    assert best(*rows, objective=objective, images=FILES).objective == objective
+    encoded = best(*rows, objective="pipeline", images=ENCODED)
+    assert (encoded.format, encoded.objective) == ("whole", "pipeline")
+
+
+def test_by_default_a_file_without_a_pipeline_is_not_left_out_of_the_comparison() -> None:
+    eager, call, whole = quick_call_and_quick_pipeline()
+    untimed = {**call, "pipeline": []}
+    advice = best(eager, untimed, whole, objective=None, images=FILES)
+    assert (advice.format, advice.objective) == ("call", "latency")
+    # A file that is not shipped anyway changes nothing.
+    failing = {**untimed, "verdict": "fail"}
+    advice = best(eager, failing, whole, objective=None, images=FILES)
+    assert (advice.format, advice.objective) == ("whole", "pipeline")
+
+
+def test_by_default_nothing_to_choose_from_is_no_pipeline() -> None:
+    failing = [{**each, "verdict": "fail"} for each in quick_call_and_quick_pipeline()[1:]]
+    advice = best(*failing, objective=None, images=FILES)
+    assert (advice.format, advice.objective) == (None, "latency")

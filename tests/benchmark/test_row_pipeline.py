@@ -183,6 +183,50 @@ def test_the_pipeline_can_be_the_objective_or_left_out(well_behaved: Run, tmp_pa
     assert report_of(without).pipeline is None
 
 
+class NoFiles(Files):
+    """The same data, which must not be read: nothing is measured again."""
+
+    def batches(self, split: str, batch_size: int = 64) -> Iterator[Any]:
+        raise AssertionError("it is measured again")
+
+
+def test_images_in_files_are_recommended_for_by_the_pipeline_unless_an_objective_is_named(
+    well_behaved: Run, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, decoders=["pillow"])
+    measured = measure(well_behaved, Files(tmp_path / "files", 8, "png"), options, silent)
+    assert measured.options.objective is None
+    assert measured.recommendation["cpu"].objective == "pipeline"
+    kept = {path: path.read_bytes() for path in well_behaved.measurements.iterdir()}
+    # Another objective is a decision of its own, for which nothing is measured.
+    data = NoFiles(tmp_path / "same", 8, "png")
+    named = replace(options, objective="latency")
+    by_latency = measure_unless_done(well_behaved, data, named, silent)
+    assert by_latency == well_behaved.read_benchmark()
+    assert by_latency.options.objective == "latency"
+    advice = by_latency.recommendation["cpu"]
+    assert (advice.objective, advice.batch_size) == ("latency", 1)
+    assert by_latency.recommended == {"cpu": advice.format}
+    assert by_latency.rows == measured.rows
+    # The default again is the first measurement again.
+    assert measure_unless_done(well_behaved, data, options, silent) == measured
+    assert {path: path.read_bytes() for path in well_behaved.measurements.iterdir()} == kept
+
+
+def test_figures_that_are_computed_later_are_judged_by_the_present_objective(
+    well_behaved: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = replace(OPTIONS, decoders=["pillow"])
+    with monkeypatch.context() as patch:
+        patch.setattr(figures, "recommend", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            measure(well_behaved, Files(tmp_path / "files", 8, "png"), options, silent)
+    data = NoFiles(tmp_path / "same", 8, "png")
+    later = measure_unless_done(well_behaved, data, replace(options, objective="size"), silent)
+    assert later.options.objective == "size"
+    assert later.recommendation["cpu"].objective == "size"
+
+
 def test_a_file_that_became_unreadable_is_named(well_behaved: Run, tmp_path: Path) -> None:
     data = Files(tmp_path / "files", 48)
     Path(data.paths[0]).write_bytes(damaged_images.a_png_of_half_its_bytes())

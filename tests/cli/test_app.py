@@ -236,6 +236,12 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["export.judging_images=-1"], "export.judging_images: expected a number of images, or 0"),
     (["export.max_accuracy_drop=0.1"], "set benchmark.max_accuracy_drop instead"),
     (["export.enabled=false"], "benchmark.enabled: expected false where export.enabled is"),
+    (
+        ["benchmark.load=true", "benchmark.enabled=false"],
+        "benchmark.load: expected benchmark.enabled=true beside it",
+    ),
+    (["benchmark.load_p99_limit=0.02"], "benchmark.load_p99_limit: expected benchmark.load=true"),
+    (["benchmark.objective=speed"], "benchmark.objective: expected one of latency, size"),
     (["benchmark.batch_sizes=[0]"], "benchmark.batch_sizes: expected a positive number; found 0"),
     (
         ["checkpoint.monitor=val/loss", "checkpoint.mode=max"],

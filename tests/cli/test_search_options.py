@@ -112,6 +112,8 @@ def test_an_option_twice_is_refused() -> None:
         "checkpoint.monitor=val/loss",
         "export.enabled=false",
         "benchmark.enabled=false",
+        "benchmark.load=true",
+        "--benchmark.load_p99_limit=0.02",
         "twin=true",
         "twin.enabled=true",
         "twin.epochs=3",

@@ -20,7 +20,7 @@ from src.cli.commands import search as search_command
 from src.data.restore import PATHS
 from src.errors import LightshipError, UsageError
 from src.forecast import candidate, page
-from src.forecast.candidate import Request, named_file, requests_of
+from src.forecast.candidate import SHORT_TRAINING, Request, named_file, requests_of
 from src.forecast.occupancy import LOCK, alone_in
 from src.forecast.records import Forecast, TrainingCost
 from src.forecast.stage import RECORD, forecast, known, sorted_by_latency
@@ -82,6 +82,18 @@ def test_all_parts_train_in_the_few_steps_of_a_forecast() -> None:
     assert argv.index("finetune.freeze_epochs=0") > argv.index("finetune.freeze_epochs=2")
 
 
+def test_a_file_does_not_make_a_forecast_put_its_networks_under_load() -> None:
+    [request] = requests_of(["--config=own.yaml"], "resnet34")
+    argv = request.argv(Path("x"))
+    later = argv[argv.index("--config=own.yaml") :]
+    for name, value in (
+        ("load", "false"),
+        ("load_p99_limit", "null"),
+        ("load_max_seconds", "null"),
+    ):
+        assert f"benchmark.{name}={value}" in later
+
+
 def test_the_key_does_not_depend_on_a_folder_that_the_command_makes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: Environment
 ) -> None:
@@ -108,7 +120,8 @@ def test_a_home_that_nobody_has_is_no_file() -> None:
 def test_a_chosen_measurement_replaces_that_of_a_forecast() -> None:
     [request] = requests_of(["benchmark=quick"], "resnet34")
     words = request.argv(Path("x"))
-    assert [word for word in words if "benchmark" in word] == ["benchmark=quick"]
+    chosen = [word for word in words if "benchmark" in word and word not in SHORT_TRAINING]
+    assert chosen == ["benchmark=quick"]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +140,8 @@ def test_a_chosen_measurement_replaces_that_of_a_forecast() -> None:
         ["trainer.max_steps=3"],
         ["--trainer.max_steps=3"],
         ["export.judging_images=4"],
+        ["benchmark.load=true"],
+        ["--benchmark.load_max_seconds=9"],
         ["trainer.default_root_dir=x"],
         ["model=a,b", "model.class_path=src.models.convnext_t.ConvNeXtTiny"],
         ["model=a", "--model.class_path", "src.models.convnext_t.ConvNeXtTiny"],

@@ -37,6 +37,7 @@ def nothing_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("trainer: {min_epochs: 5}", "trainer.min_epochs"),
         ("trainer: {check_val_every_n_epoch: 2}", "trainer.check_val_every_n_epoch"),
         ("ckpt_path: best", "ckpt_path"),
+        ("benchmark: {load: true}", "benchmark.load"),
         (
             "lr_scheduler: {class_path: torch.optim.lr_scheduler.ReduceLROnPlateau}",
             "lr_scheduler.class_path",
@@ -67,6 +68,7 @@ def test_a_file_that_ends_trainings_early_is_refused_in_one_line(
         "finetune: {find_lr: false, patience: 3}",
         "trainer: {max_time: null, fast_dev_run: false, max_steps: -1, min_epochs: 1}",
         "trainer: {check_val_every_n_epoch: 1, max_epochs: 3}",
+        "benchmark: {load: false}",
         "checkpoint: {monitor: val/loss}\nexport: {enabled: false}\nckpt_path: null",
         "trainer: {callbacks: [{class_path: lightning.pytorch.callbacks.LearningRateMonitor}]}",
     ],

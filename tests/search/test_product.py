@@ -330,8 +330,35 @@ def test_a_row_that_failed_makes_no_failure_of_a_strict_measurement(
     (commands.run / "config.yaml").write_text(yaml.safe_dump(config))
     judged = trials.judge(str(run), ["eager", "x"])
     assert {file.format: file.status for file in judged.files} == {"eager": "ok", "x": "failed"}
+    assert benchmark_options(commands).strict is False
+
+
+def benchmark_options(commands: FakeCommands) -> BenchmarkOptions:
+    """Return the options of the last measurement."""
     words = dict(commands.calls)["src.benchmark"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["src.benchmark", *words])
-        _, options = parse("benchmark", None, BenchmarkOptions)
-    assert options.strict is False
+        return parse("benchmark", None, BenchmarkOptions)[1]
+
+
+@pytest.mark.parametrize(
+    ("configured", "objective"),
+    [({}, "latency"), ({"objective": None}, "latency"), ({"objective": "memory"}, "memory")],
+)
+def test_the_page_of_a_judged_run_compares_calls_as_the_search_does(
+    tmp_path: Path,
+    trials: ProductTrials,
+    commands: FakeCommands,
+    configured: dict[str, str | None],
+    objective: str,
+) -> None:
+    commands.write(12)
+    measured = results(row("eager", latency=[latency(1, 0.02)], verdict=None))
+    (commands.run / "benchmark.json").write_text(json.dumps(measured))
+    config = {
+        "data": {"class_path": "src.data.datasets.digits.Digits", "init_args": {}},
+        "benchmark": configured,
+    }
+    (commands.run / "config.yaml").write_text(yaml.safe_dump(config))
+    trials.judge(str(commands.run.relative_to(tmp_path)), ["eager"])
+    assert benchmark_options(commands).objective == objective

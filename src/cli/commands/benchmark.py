@@ -1,6 +1,7 @@
 """Measure the exported files of a finished run, without training.
 
 python -m src.benchmark lightning_logs/convnext_t/version_0 --batch_sizes '[1,32]'
+python -m src.benchmark lightning_logs/convnext_t/version_0 load=true
 
 Compare the files under another version of their runtime, side by side:
 
@@ -25,19 +26,19 @@ def main() -> None:
         other_version.main()
         return
     # These import torch, Lightning or matplotlib, which --help does not need.
-    from src.benchmark.suite import measure_unless_done, require_success
+    from src.benchmark.suite import measure_unless_done
     from src.cli import run_splits
     from src.data.restore import data_of
-    from src.report.stage import report_run
+    from src.serve_test.measurement_end import finish_measurement
 
     run, options = parse("benchmark", __doc__, BenchmarkOptions)
     run.remove_unfinished()
     data = data_of(run)
     console = open_console()
     advice = f"go on with: {typed('src.benchmark', sys.argv[1:])}"
-    with resume_advice(lambda: advice), StageDisplay(console) as report:
-        results = measure_unless_done(run, data, options, report)
-    for line in run_splits.notes(data):
-        console.print(line, soft_wrap=True, markup=False)
-    report_run(run, console)
-    require_success(results.rows, options)
+    with resume_advice(lambda: advice):
+        with StageDisplay(console) as report:
+            results = measure_unless_done(run, data, options, report)
+        for line in run_splits.notes(data):
+            console.print(line, soft_wrap=True, markup=False)
+        finish_measurement(run, results, options, console)

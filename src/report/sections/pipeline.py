@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from src.report.document import MISSING, Cell, Column, Section, number, tabulate, text_column
-from src.report.sections import speedups
+from src.report.sections import speedups, stages
 from src.report.sections.recommendation import points
 from src.report.sections.rows import measured, name_of
 from src.report.sections.speedups import Evidence, at_least, at_most, factor
@@ -19,22 +19,6 @@ from src.run.row import Row
 TITLE = "From the image file to the label"
 _IMAGES = 1_000_000  # of the costs in words
 _SECONDS_PER_HOUR = 3600
-# The help against a stage that takes the most time.
-_REMEDIES: dict[Stage, str] = {
-    "decode": "smaller or less compressed image files, or a faster decoder, help more than a "
-    "faster network",
-    "resize": "images stored nearer to the network's size help more than a faster network",
-    "convert": "a smaller image size helps",
-    "infer": "a faster file or a smaller network helps the most",
-    "label": "the number of classes decides it",
-}
-_NAMES: dict[Stage, str] = {
-    "decode": "decoding",
-    "resize": "resizing",
-    "convert": "the conversion to the input",
-    "infer": "the network",
-    "label": "the labelling",
-}
 
 
 class Timed(NamedTuple):
@@ -72,17 +56,11 @@ def sentences(results: Results) -> Iterator[str]:
         pipeline = row.pipeline_of() if row else None
         if row is None or pipeline is None:
             continue
-        yield _by_stage(row, pipeline)
+        advice = results.recommendation.get(row.device)
+        is_advised = advice is not None and advice.objective == "pipeline"
+        yield _by_stage(row, pipeline, is_advised=is_advised)
         yield from _faster_decoder(row)
         yield _cost(row, next(iter(row.faster_pipelines()), pipeline))
-
-
-def dominant(pipeline: Pipeline) -> tuple[Stage, float]:
-    """Return the stage that takes the most time, and its share of all stages."""
-    means = {stage: pipeline.stages[stage].mean_s for stage in STAGES}
-    stage = max(STAGES, key=lambda name: means[name])
-    total = sum(means.values())
-    return stage, means[stage] / total if total else 0.0
 
 
 def cause_of(whole: Timing) -> str | None:
@@ -96,16 +74,21 @@ def cell(row: Row) -> Cell:
     return _whole(lambda whole: whole.p50_s)(Timed(row, pipeline)) if pipeline else Cell(MISSING)
 
 
-def _by_stage(row: Row, pipeline: Pipeline) -> str:
-    stage, share = dominant(pipeline)
-    remedy = _REMEDIES[stage]
-    if stage == "convert" and row.input is None:
-        remedy = "a file that takes pixels saves it, in formats that can (export.input=uint8)"
+def _by_stage(row: Row, pipeline: Pipeline, *, is_advised: bool) -> str:
+    """Return the stages in words.
+
+    Args:
+        row: the row.
+        pipeline: the row's.
+        is_advised: the recommendation says what helps against the dominant stage.
+    """
+    stage, share = stages.dominant(pipeline)
+    remedy = "" if is_advised else f": {stages.remedy(stage, row)}"
     parts = ", ".join(f"{name} {number(pipeline.stages[name].mean_s, 1e3, 2)}" for name in STAGES)
     return (
         f"From the bytes of an image file to its label, {name_of(row)} takes "
         f"{number(pipeline.whole.mean_s, 1e3, 2)} ms in the mean ({parts}). {share:.0%} of it is "
-        f"{_NAMES[stage]}: {remedy}."
+        f"{stages.NAMES[stage]}{remedy}."
     )
 
 

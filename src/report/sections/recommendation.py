@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from src.report.sections import speedups
+from src.report.sections import speedups, stages
 from src.report.sections.rows import accuracy_of, memory_of
 from src.report.sections.speedups import Evidence, at_least, factor
 from src.report.sections.verdicts import departures
@@ -72,7 +72,10 @@ def _sentence(results: Results, device: str, advice: Recommendation) -> str:
         )
         text += f"; {undecided.format} is {better}, but whether it keeps within {budget} is open: "
         text += enough
-    return f"{text}.{_choice(row, advice, baseline)}"
+    return (
+        f"{text}.{_choice(row, advice, baseline)}{_basis(results, device, advice)}"
+        f"{_dominant_stage(row, advice)}"
+    )
 
 
 def _choice(row: Row, advice: Recommendation, baseline: str) -> str:
@@ -89,6 +92,39 @@ def _choice(row: Row, advice: Recommendation, baseline: str) -> str:
     if row.verdict == "pass" and tested > 1:
         text += f"; {tested} files were tested, and each test passes a bad file up to 1 time in 20"
     return f"{text}."
+
+
+def _basis(results: Results, device: str, advice: Recommendation) -> str:
+    """Return why the files were compared by this figure, if the images are files.
+
+    Nothing is said of a figure that the user named, nor of a web page, which has no pipeline.
+    """
+    images = results.image_sample
+    is_default = results.options.objective is None and images is not None and images.are_files
+    if not is_default or device == "browser":
+        return ""
+    if advice.objective == "pipeline":
+        return (
+            " It was chosen by the time from the bytes of an image file to its label, because the "
+            "images of this data set are files; benchmark.objective=latency chooses by the call "
+            "alone."
+        )
+    return (
+        " It was chosen by the call alone, because not every file that keeps the budget was timed "
+        "from an image file to its label."
+    )
+
+
+def _dominant_stage(row: Row, advice: Recommendation) -> str:
+    """Return the stage that takes the most time, and what helps, if the pipeline was compared."""
+    pipeline = row.pipeline_of()
+    if advice.objective != "pipeline" or pipeline is None:
+        return ""
+    stage, share = stages.dominant(pipeline)
+    return (
+        f" {share:.0%} of the time from the image file to the label is {stages.NAMES[stage]}: "
+        f"{stages.remedy(stage, row)}."
+    )
 
 
 def _reasons(

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from src.report.charts.measured import charts
 from src.report.sections import pipeline as sections
+from src.report.sections import stages
 from src.report.sections.report import Report
 from src.report.sections.scalars import scalars
 from src.report.writers import console
@@ -50,8 +51,8 @@ def test_every_stage_can_be_the_dominant_one(stage: str) -> None:
     slow = pipeline()
     slow["stages"][stage] |= {"mean_s": 0.09}
     text = section(measured(slow)).sentences[0]
-    assert sections._NAMES[stage] in text  # type: ignore[index]
-    remedy = sections._REMEDIES[stage]  # type: ignore[index]
+    assert stages.NAMES[stage] in text  # type: ignore[index]
+    remedy = stages.REMEDIES[stage]  # type: ignore[index]
     assert ("export.input=uint8" if stage == "convert" else remedy) in text
 
 
@@ -229,3 +230,75 @@ def test_a_recommendation_by_the_pipeline_gives_its_speed() -> None:
     (text,) = report(content).recommendation
     assert "2.0x faster than eager [1.90, 2.10] from the image file to the label" in text
     assert "at batch 1" not in text
+
+
+BASIS = (
+    " It was chosen by the time from the bytes of an image file to its label, because the images "
+    "of this data set are files; benchmark.objective=latency chooses by the call alone."
+)
+
+
+def by_default(objective: str = "pipeline", **sample: Any) -> dict[str, Any]:
+    """Return a measurement whose objective the user did not name."""
+    content = measured(pipeline(), **sample)
+    content["options"]["objective"] = None
+    size = None if objective == "pipeline" else 1
+    content["recommendation"]["cpu"] |= {"objective": objective, "batch_size": size}
+    return content
+
+
+def test_a_recommendation_by_the_pipeline_names_the_dominant_stage_and_what_helps(
+    tmp_path: Path,
+) -> None:
+    content = by_default()
+    (text,) = report(content).recommendation
+    assert text.endswith(
+        f"{BASIS} 60% of the time from the image file to the label is decoding: smaller or less "
+        "compressed image files, or a faster decoder, help more than a faster network."
+    )
+    for page in (html_page(content, tmp_path), markdown_page(content), printed(report(content))):
+        assert BASIS.strip() in page
+        # The help is told once.
+        assert page.count("help more than a faster network") == 1
+    assert section(content).sentences[0].endswith("60% of it is decoding.")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_its_help_in_the_recommendation(stage: str) -> None:
+    content = by_default()
+    content["rows"][0]["pipeline"][0]["stages"][stage] |= {"mean_s": 0.09}
+    (text,) = report(content).recommendation
+    assert f"is {stages.NAMES[stage]}: " in text  # type: ignore[index]
+    remedy = stages.REMEDIES[stage]  # type: ignore[index]
+    assert ("export.input=uint8" if stage == "convert" else remedy) in text
+
+
+def test_nothing_is_said_of_the_default_where_an_objective_was_named() -> None:
+    content = by_default()
+    content["options"]["objective"] = "pipeline"
+    (text,) = report(content).recommendation
+    assert "It was chosen by" not in text
+    assert "60% of the time from the image file to the label is decoding" in text
+    content = by_default("latency")
+    content["options"]["objective"] = "latency"
+    assert "It was chosen by" not in report(content).recommendation[0]
+
+
+def test_nothing_is_said_of_the_default_where_the_images_are_no_files() -> None:
+    (text,) = report(by_default("latency", are_files=False)).recommendation
+    assert "It was chosen by" not in text
+    assert "of the time from the image file" not in text
+
+
+def test_a_default_that_falls_back_to_the_call_says_why() -> None:
+    (text,) = report(by_default("latency")).recommendation
+    assert text.endswith(
+        " It was chosen by the call alone, because not every file that keeps the budget was timed "
+        "from an image file to its label."
+    )
+    content = by_default("latency")
+    for entry in content["rows"]:
+        entry |= {"device": "browser", "pipeline": []}
+    content["recommendation"] = {"browser": content["recommendation"]["cpu"]}
+    content["recommended"] = {"browser": "onnx_int8"}
+    assert "It was chosen by" not in report(content).recommendation[0]

@@ -1,0 +1,88 @@
+"""The end of a measurement: the recommended file under load, if asked for, and the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from src.benchmark.options import BenchmarkOptions
+from src.benchmark.suite import require_success
+from src.errors import LightshipError
+from src.report.stage import report_run
+from src.report.writers.console import show_warning
+from src.run.folder import Run
+from src.run.record import NativeDevice
+from src.run.results import Results
+from src.serve_test.options import ServeTestOptions
+from src.serve_test.stage import serve_test
+from src.system.console import StageDisplay
+from src.system.project_commands import typed
+
+_DEVICES: tuple[NativeDevice, ...] = ("cpu", "cuda")  # in the order of preference
+_ARGUMENT = "benchmark.load"
+
+
+def finish_measurement(
+    run: Run, results: Results, options: BenchmarkOptions, console: Console
+) -> None:
+    """Put the recommended file under load if ``options.load`` is set, and report everything.
+
+    The rows are in ``benchmark.json`` by then. A load test that fails is one line below the report.
+
+    Raises:
+        LightshipError: ``options.strict`` is set, and a row or the load test failed.
+    """
+    failure = None
+    if options.load:
+        try:
+            _put_under_load(run, results, options, console)
+        except LightshipError as error:
+            failure = LightshipError(f"{_ARGUMENT}: {error}; the rows are in benchmark.json")
+        except Exception:
+            report_run(run, console)
+            raise
+    report_run(run, console)
+    if failure is not None:
+        show_warning(str(failure), console)
+    require_success(results.rows, options)
+    if options.strict and failure is not None:
+        raise failure
+
+
+def _put_under_load(
+    run: Run, results: Results, options: BenchmarkOptions, console: Console
+) -> None:
+    """Measure the highest rate of the recommended file, or what is missing of that.
+
+    The record names the command of the load test alone, which has the same conditions.
+
+    Raises:
+        LightshipError: no file is recommended, it cannot be put under load, or it held no rate.
+    """
+    device = next((device for device in _DEVICES if results.recommended.get(device)), None)
+    if device is None:
+        raise LightshipError("no file is recommended for the CPU or the GPU")
+    chosen: dict[str, Any] = {
+        "device": device,
+        "p99_limit": options.load_p99_limit,
+        "max_seconds": options.load_max_seconds or ServeTestOptions.max_seconds,
+    }
+    load_options = ServeTestOptions(
+        **chosen,
+        timeout_seconds=options.timeout_seconds,
+        max_memory_bytes=options.max_memory_bytes,
+        again=options.again,
+    )
+    words = [
+        f"{name}={value}"
+        for name, value in chosen.items()
+        if value != getattr(ServeTestOptions, name)
+    ]
+    command = typed("src.serve_test", [str(run.folder), *words])
+    with StageDisplay(console) as report:
+        report("under load", str(results.recommended[device]))
+        record = serve_test(run, load_options, command, report)
+    if record.choice is None:
+        later = "" if record.is_complete else f"; {command} goes on with it"
+        raise LightshipError(f"no configuration of {record.format} was shown to hold a rate{later}")
