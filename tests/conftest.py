@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
+HAS_GPU = torch.cuda.is_available()
 
 # The scripts set it; the tests expect the commands of a Python that is on the PATH.
 os.environ.pop("LIGHTSHIP_SCRIPTS", None)
@@ -38,6 +39,10 @@ LONGEST = (
     "tests/system/test_library_errors.py",
     "tests/cli/test_app.py",
     "tests/training/test_errors_in_training.py",
+    # They would come among the last ones.
+    "tests/training/test_ends_of_training.py",
+    "tests/training/test_small_data.py",
+    "tests/tensorboard_plugin/test_files_view.py",
 )
 ONE_SCOPE = "tests/deployment"  # its files share a training, and so stay in one process
 
@@ -71,7 +76,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 def _restore_global_state() -> Iterator[None]:
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        # torch.manual_seed also keeps the stack of its caller for each kind of device that is not
+        # in use yet, which takes milliseconds, at each of thousands of tests.
+        (torch.manual_seed if HAS_GPU else torch.default_generator.manual_seed)(0)
         yield
     torch.set_num_threads(threads)
     torch.set_flush_denormal(False)  # the train command turns it on

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import Logger
 
 import src.models.any_network  # noqa: F401  # so that --model finds all architectures by class name
@@ -34,7 +34,7 @@ from src.cli import (
     twin_formats,
 )
 from src.cli.announcement import announce, announce_loaded_weights
-from src.cli.parser import Parser, prefer_integers
+from src.cli.parser import Parser, SubcommandCLI, prefer_integers
 from src.cli.resume_command import as_typed, resume_command
 from src.cli.rollback import RunRollback
 from src.cli.run_lock import RunLock
@@ -55,7 +55,7 @@ from src.twin.callback import TwinCallback
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
-class CLI(LightningCLI):
+class CLI(SubcommandCLI):
     """``fit``, ``validate``, ``test`` and ``predict``, each with all groups of options."""
 
     run: runs.Run | None = None
@@ -233,7 +233,7 @@ class CLI(LightningCLI):
         if lr_scheduler is None:
             return [optimizer], [lightning_module.schedule(optimizer)]
         check_schedule(optimizer, lr_scheduler)
-        return LightningCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
+        return SubcommandCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
 
     def before_fit(self) -> None:
         data = self.datamodule

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+from collections.abc import Sequence
 from typing import Any, NoReturn, Union, get_args, get_origin
 
-from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from src.cli import parser_errors
 from src.data.dataset_module import DatasetModule
@@ -27,6 +28,28 @@ class Parser(LightningArgumentParser):
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
         raise parser_errors.from_parser(message, _options(parser)) from ex
+
+
+class SubcommandCLI(LightningCLI):
+    """LightningCLI that makes the options of one subcommand, the one on the command line.
+
+    LightningCLI makes those of all four. Each of them asks the signatures of the Trainer, the
+    model, the data and all optimizers.
+    """
+
+    def __init__(
+        self, model_class: Any, datamodule_class: Any, *, args: Sequence[str], **options: Any
+    ) -> None:
+        self._chosen = args[0] if args else ""  # a subcommand, or --help, which lists all of them
+        super().__init__(model_class, datamodule_class, args=list(args), **options)
+
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        if subcommand == self._chosen:
+            return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        self._subcommand_method_arguments[subcommand] = []
+        return self.init_parser(**kwargs)
 
 
 def prefer_integers(parser: Any) -> None:

@@ -11,9 +11,10 @@ from src.cli import app
 from src.cli.entry_point import run_command
 from src.run import folder as runs
 from src.run.folder import Run
+from tests.support.small_network import NAME, WORDS
 
 OPTIONS = (
-    *("model=resnet34", "data.image_size=32", "data.batch_size=4", "data.num_workers=0"),
+    *(*WORDS, "data.image_size=32", "data.batch_size=4", "data.num_workers=0"),
     *("trainer.precision=32", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false"),
 )
 ONE_BATCH = ("trainer.limit_predict_batches=1", "trainer.limit_test_batches=1")
@@ -28,7 +29,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         run_command(lambda: app.main([*OPTIONS, *stages, "trainer.max_epochs=0"]))
-    return Run(folder / "lightning_logs" / "resnet34" / "version_0")
+    return Run(folder / "lightning_logs" / NAME / "version_0")
 
 
 def files_below(folder: Path) -> set[str]:

@@ -17,12 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.throughput import ThroughputScalars
 from src.data.datasets.digits import Digits
-from src.models.classifier import Classifier
 from src.system import machine
-
-
-class Tiny(Classifier):
-    builder = "resnet18"
+from tests.support.small_training import SmallNet
 
 
 class StateAtFitEnd(Callback):
@@ -65,7 +61,7 @@ def fit(
         enable_checkpointing=False,
     )
     resumed = str(checkpoint) if checkpoint is not None and checkpoint.exists() else None
-    trainer.fit(Tiny(data.class_names), datamodule=data, ckpt_path=resumed)
+    trainer.fit(SmallNet(), datamodule=data, ckpt_path=resumed)
     if checkpoint is not None:
         trainer.save_checkpoint(checkpoint)
     return folder / "tiny" / "version_0", end
@@ -145,7 +141,7 @@ def test_a_training_shorter_than_the_schedule_still_has_a_trace(
 
 
 def test_a_training_that_fails_within_a_window_keeps_its_trace(tmp_path: Path) -> None:
-    class Failing(Tiny):
+    class Failing(SmallNet):
         def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
             if batch_idx == 8:
                 raise RuntimeError("the sky has fallen")
@@ -164,7 +160,7 @@ def test_a_training_that_fails_within_a_window_keeps_its_trace(tmp_path: Path) -
         enable_checkpointing=False,
     )
     with pytest.raises(RuntimeError, match="the sky has fallen"):
-        trainer.fit(Failing(data.class_names), datamodule=data)
+        trainer.fit(Failing(), datamodule=data)
     assert not torch.autograd._profiler_enabled()
     [window] = profile_of(tmp_path / "tiny" / "version_0")["windows"]
     assert len(window["step_seconds"]) == 2

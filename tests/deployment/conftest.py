@@ -30,7 +30,7 @@ MORE_FORMATS = (
     *(["openvino_fp32"] if importlib.util.find_spec("openvino") else []),
 )
 TRAINING = (
-    *("model=resnet34", "data=image_folder", "data.root=photos", "data.image_size=32"),
+    *("model=torchvision/resnet18", "data=image_folder", "data.root=photos", "data.image_size=32"),
     *("data.batch_size=8", "data.num_workers=0", "data.test_share=0.3", "trainer.max_epochs=1"),
     *("trainer.limit_train_batches=8", "trainer.enable_progress_bar=false", "profiler=none"),
     *(f"export.formats=[{','.join(FORMATS)}]", "export.embed_preprocessing=true"),
@@ -48,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     photos.write(folder / "photos", 14)
     ended = command(folder, "src.train", *TRAINING)
     assert ended.returncode == 0, ended.stderr
-    return Run(folder / "lightning_logs" / "resnet34" / "version_0")
+    return Run(folder / "lightning_logs" / "resnet18" / "version_0")
 
 
 @pytest.fixture(scope="package")

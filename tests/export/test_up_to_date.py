@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +40,7 @@ from tests.report.planted import results as table_results
 from tests.report.planted import row as table_row
 
 DATA = DrawnImages(Preprocessing(32), 4, [str(label) for label in range(10)])
-SPEC = NetworkSpec("shufflenet_v2_x0_5", 10, {})
+SPEC = NetworkSpec("squeezenet1_1", 10, {})
 
 
 def save(run: Run, seed: int) -> None:
@@ -75,12 +76,18 @@ def export(run: Run, **options: Any) -> list[str]:
     return made
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    run = Run(tmp_path / "small" / "version_0")
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = Run(tmp_path_factory.mktemp("exported") / "small" / "version_0")
     save(run, 0)
     assert export(run) == ["eager", "torchscript"]
     return run
+
+
+@pytest.fixture
+def run(exported: Run, tmp_path: Path) -> Run:
+    """A copy of the exported run, which a test may change."""
+    return Run(shutil.copytree(exported.folder, tmp_path / "small" / "version_0"))
 
 
 def test_what_is_whole_is_kept(run: Run) -> None:

@@ -3,8 +3,8 @@
 Formats and architectures are discovered, so new ones are tested too. Formats that call a compiler
 are tested with a tiny network in ``test_compiled.py``, those with an environment of their own in
 ``test_own_environments.py``. Formats that write the files of another
-format, or run on a GPU only, are tested with one architecture here, and so are those whose files
-differ little by architecture. The slow tests have every format with every architecture.
+format, or run on a GPU only, are tested with one small architecture here, and so are those whose
+files differ little by architecture. The slow tests have every format with every architecture.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from tests.conftest import ROOT
 CLASSES = ["zero", "one", "two", "a | <b>", "four"]
 PREPROCESSING = Preprocessing(32, "squash", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).facts()
 BUILDERS = sorted({getattr(models, name).builder for name in models.__all__})
-QUICKEST = "resnet34"
+QUICKEST = "squeezenet1_1"  # 3 MB; ResNet-34 has 85 MB
 LARGEST_GRAPH = "densenet121"  # the slowest to export, of the operators of the others
 # With all architectures here, because their files are rewritten or quantized most.
 WITH_ALL = {"onnx_fp32", "onnx_int8"}
@@ -60,7 +60,7 @@ POOLINGS = {"efficientnet_b0": 16 + 1}  # one in each squeeze-excite, and the la
 
 def cases() -> Iterator[ParameterSet]:
     """Return the pairs of builder and format."""
-    for builder, name in itertools.product(BUILDERS, formats.names()):
+    for builder, name in itertools.product([QUICKEST, *BUILDERS], formats.names()):
         kind = formats.get(name)
         if kind.of_twin:  # another network: tests/twin/test_twin_formats.py
             continue

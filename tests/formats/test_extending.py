@@ -17,7 +17,8 @@ from src.export.one_format import export_one
 from src.export.source import make_source
 from src.models.network import NetworkSpec
 from tests.conftest import ROOT
-from tests.formats.test_contract import CLASSES, PREPROCESSING, trained_network
+from tests.formats.test_contract import CLASSES, PREPROCESSING
+from tests.support.small_network import small_network
 
 NAME = "onnx_optimized"
 HELP = """
@@ -44,8 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_example_is_a_format_whose_options_change_its_file(folder: Path) -> None:
     images = torch.randn(4, 3, 32, 32)
-    spec = NetworkSpec("resnet34", len(CLASSES))
-    network = trained_network(spec, images)
+    spec, network = NetworkSpec("small", len(CLASSES)), small_network(len(CLASSES), images)
     (folder / "scratch").mkdir()
     plain = make_source(network, spec, CLASSES, images, PREPROCESSING, folder / "scratch")
     options: Any = formats.options()[NAME]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -25,7 +27,8 @@ from src.models.network import NetworkSpec
 from src.quantization import evaluation
 from src.system import machine
 from tests.conftest import ROOT
-from tests.formats.test_contract import CLASSES, PREPROCESSING, trained_network
+from tests.formats.test_contract import CLASSES, PREPROCESSING
+from tests.support.small_network import small_network
 
 NAMES = [
     name
@@ -37,18 +40,34 @@ IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> ExportSource:
-    spec = NetworkSpec("resnet34", len(CLASSES))
+    torch.manual_seed(0)
+    spec, network = NetworkSpec("small", len(CLASSES)), small_network(len(CLASSES), IMAGES)
     scratch = tmp_path_factory.mktemp("scratch")
-    return make_source(trained_network(spec, IMAGES), spec, CLASSES, IMAGES, PREPROCESSING, scratch)
+    return make_source(network, spec, CLASSES, IMAGES, PREPROCESSING, scratch)
+
+
+@pytest.fixture(scope="module")
+def exported(
+    source: ExportSource, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The folder of a format, which is exported at its first use."""
+
+    @functools.cache
+    def export(name: str) -> Path:
+        folder = tmp_path_factory.mktemp("exports") / name
+        assert export_one(name, source, folder).status == "ok"
+        return folder
+
+    return export
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_needs_openvino_and_nothing_else(
-    name: str, source: ExportSource, tmp_path: Path
+    name: str, source: ExportSource, exported: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    assert export_one(name, source, tmp_path / name).status == "ok"
-    assert sorted(path.name for path in (tmp_path / name).iterdir()) == ["model.bin", "model.xml"]
-    text = (tmp_path / name / "model.xml").read_text()
+    folder = exported(name)
+    assert sorted(path.name for path in folder.iterdir()) == ["model.bin", "model.xml"]
+    text = (folder / "model.xml").read_text()
     assert str(ROOT) not in text
     assert str(source.scratch) not in text
     program = """
@@ -63,7 +82,7 @@ print(json.dumps([logits["logits"].shape, *(
     for key in ("class_names", "preprocessing"))]))
 """
     answer = subprocess.run(
-        [sys.executable, "-c", program, tmp_path / name / "model.xml"],
+        [sys.executable, "-c", program, folder / "model.xml"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -78,22 +97,19 @@ print(json.dumps([logits["logits"].shape, *(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_settings_are_those_of_the_compiled_model(
-    name: str, source: ExportSource, tmp_path: Path
+    name: str, exported: Callable[[str], Path]
 ) -> None:
     if name == "openvino_bf16" and not machine.has_bfloat16():
         pytest.skip("this processor has no bfloat16")
-    assert export_one(name, source, tmp_path / name).status == "ok"
-    settings = formats.get(name).load(tmp_path / name, "cpu", 1).settings
+    settings = formats.get(name).load(exported(name), "cpu", 1).settings
     assert settings["runtime"].startswith("openvino 20")
     assert (settings["device"], settings["threads"], settings["streams"]) == ("cpu", 1, 1)
     assert settings["inference_precision"] == ("bf16" if name == "openvino_bf16" else "f32")
 
 
 @pytest.fixture(scope="module")
-def fp32(source: ExportSource, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("fp32") / "openvino_fp32"
-    assert export_one("openvino_fp32", source, folder).status == "ok"
-    return folder
+def fp32(exported: Callable[[str], Path]) -> Path:
+    return exported("openvino_fp32")
 
 
 def test_every_batch_size_is_compiled_once_and_answers_the_same(
@@ -216,7 +232,7 @@ def test_the_int8_recipe_is_chosen_by_images_that_it_was_not_calibrated_on(
     judged = dataclasses.replace(source, selection=(images, labels), max_accuracy_drop=0.99)
     details = export_one("openvino_int8", judged, tmp_path / "openvino_int8").details
     names = [row[0] for row in details.table.rows]
-    # ResNet-34 has no activation to harden; what it has in float may be tried in bf16.
+    # The network has no activation to harden; what it has in float may be tried in bf16.
     assert names[:3] == ["the fp32 graph", *map(str, openvino_int8.RECIPES)]
     assert len(names) == 3 + machine.has_bfloat16()
     assert details.more["recipe"] == names[details.table.chosen]

@@ -35,7 +35,8 @@ from src.worker import protocol
 from src.worker.errors import WorkerError
 from src.worker.guarded_process import Limits
 from src.worker.process import WorkerProcess
-from tests.formats.test_contract import BUILDERS, CLASSES, QUICKEST, trained_network
+from tests.formats.test_contract import BUILDERS, CLASSES, trained_network
+from tests.support.small_network import small_network
 
 PREPROCESSING = Preprocessing(32)  # ImageNet's colours: three centres, none of them whole
 NAMES = [
@@ -43,7 +44,7 @@ NAMES = [
     for name in formats.names()
     if formats.get(name).takes_pixels and not formats.get(name).environment
 ]
-OTHERS = [builder for builder in BUILDERS if builder != QUICKEST]
+SMALL = "small"  # a network of no library
 ON_CPU = [name for name in NAMES if "cpu" in formats.get(name).devices]
 LIMITS = Limits(threads=1, answer_seconds=100, resident_bytes=10**11)
 QUICK = {"onnx_fp32", "onnx_int8", "openvino_fp32"}
@@ -64,6 +65,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Ex
     @functools.cache
     def network(builder: str) -> torch.nn.Module:
         torch.manual_seed(0)
+        if builder == SMALL:
+            return small_network(len(CLASSES), images())
         return trained_network(NetworkSpec(builder, len(CLASSES)), images())
 
     @functools.cache
@@ -113,7 +116,7 @@ def relative(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
 
 
 @pytest.mark.parametrize(
-    "builder", [QUICKEST, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+    "builder", [SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in BUILDERS)]
 )
 @pytest.mark.parametrize("name", quick(*NAMES))
 def test_a_file_of_pixels_gives_the_logits_of_the_float_file(
@@ -149,9 +152,9 @@ def test_a_worker_feeds_pixels_and_the_reference_outputs_hold(
     sources: Callable[[str, str], ExportSource],
     exported: Callable[[str, str, str], tuple[Path, Export]],
 ) -> None:
-    folder, entry = exported(QUICKEST, name, "uint8")
+    folder, entry = exported(SMALL, name, "uint8")
     with torch.inference_mode():
-        reference = sources(QUICKEST, "uint8").network(images()).numpy()
+        reference = sources(SMALL, "uint8").network(images()).numpy()
     with worker(name, folder, entry.takes) as process:
         assert process.ask(protocol.Load(classes=len(CLASSES))).effective["input"] == "uint8 NHWC"
         answer = process.answer(images().numpy())
@@ -167,7 +170,7 @@ def test_a_worker_feeds_pixels_and_the_reference_outputs_hold(
 def test_a_wrong_record_of_the_input_fails_the_row(
     name: str, kind: str, takes: FileInput, exported: Callable[[str, str, str], tuple[Path, Export]]
 ) -> None:
-    folder, _ = exported(QUICKEST, name, kind)
+    folder, _ = exported(SMALL, name, kind)
     with worker(name, folder, takes) as process:
         with pytest.raises(WorkerError, match=f"the manifest has the input {takes}, but the file"):
             process.ask(protocol.Load(classes=len(CLASSES)))
@@ -190,10 +193,10 @@ def test_a_file_that_is_fed_other_pixels_fails_by_the_reference_outputs(
     sources: Callable[[str, str], ExportSource],
     exported: Callable[[str, str, str], tuple[Path, Export]],
 ) -> None:
-    folder, entry = exported(QUICKEST, name, "uint8")
+    folder, entry = exported(SMALL, name, "uint8")
     few = images()[:8]
     with torch.inference_mode():
-        reference = few.numpy(), sources(QUICKEST, "uint8").network(few).numpy()
+        reference = few.numpy(), sources(SMALL, "uint8").network(few).numpy()
     with worker(name, folder, entry.takes) as process:
         processes = RowProcesses(
             lambda: process, len(CLASSES), reference, formats.get(name).tolerance
@@ -223,7 +226,7 @@ def test_the_usage_program_of_a_file_of_pixels_predicts_as_the_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder, entry = exported(QUICKEST, name, "uint8")
+    folder, entry = exported(SMALL, name, "uint8")
     noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     picture = Image.fromarray(noise)
     picture.save(tmp_path / "picture.png")
@@ -243,7 +246,7 @@ def test_a_file_of_pixels_holds_its_preprocessing_too(
 ) -> None:
     import onnxruntime as ort
 
-    folder, _ = exported(QUICKEST, name, "uint8")
+    folder, _ = exported(SMALL, name, "uint8")
     formats.get(name).embed(folder, tmp_path)
     providers = ["CPUExecutionProvider"]
     session = ort.InferenceSession(tmp_path / "model.onnx", providers=providers)
@@ -257,7 +260,7 @@ def test_a_file_of_pixels_holds_its_preprocessing_too(
 def test_an_int8_file_takes_pixels_without_a_pass_in_float(
     exported: Callable[[str, str, str], tuple[Path, Export]],
 ) -> None:
-    folder, _ = exported(QUICKEST, "onnx_int8", "uint8")
+    folder, _ = exported(SMALL, "onnx_int8", "uint8")
     model = onnx.load(folder / "model.onnx")
     metadata = {item.key: item.value for item in model.metadata_props}
     assert json.loads(metadata["input"]) == msgspec.to_builtins(PIXELS)

@@ -14,6 +14,7 @@ from src.models.network import NetworkSpec
 from src.quantization import target as _int8_target
 from src.system import machine
 from tests.formats.test_contract import PREPROCESSING
+from tests.support.small_network import SmallNetwork
 
 PROCESSORS = {
     "avx2": (("AVX2",), False),
@@ -78,10 +79,10 @@ def test_the_files_types_and_the_manifests_entry_are_the_targets(
     target: _int8_target.Target, tmp_path: Path
 ) -> None:
     images = torch.randn(8, 3, 32, 32)
-    spec = NetworkSpec("resnet18", 3)
+    spec = NetworkSpec("small", 3)
     options = ExportOptions(onnx_int8=OnnxInt8Options(target=target))
     source = make_source(
-        spec.build().eval(), spec, list("abc"), images, PREPROCESSING, tmp_path, options=options
+        SmallNetwork(3).eval(), spec, list("abc"), images, PREPROCESSING, tmp_path, options=options
     )
     entry = export_one("onnx_int8", source, tmp_path / "file")
     assert entry.status == "ok", entry.reason
@@ -95,4 +96,4 @@ def test_the_files_types_and_the_manifests_entry_are_the_targets(
     weights = [value for value in values.values() if value.dtype == "int8" and value.ndim == 4]
     assert max(abs(value.astype(int)).max() for value in weights) == (64 if reduced else 127)
     scales = [values[node.input[1]] for node in graph.node if node.op_type == "DequantizeLinear"]
-    assert max(scale.size for scale in scales) == 512  # one for each output channel
+    assert max(scale.size for scale in scales) == SmallNetwork.channels  # per channel

@@ -17,6 +17,7 @@ from src.cli.rollback import remove_untrained
 from src.errors import UsageError
 from src.run.folder import Run
 from src.system import library_errors
+from tests.support.small_network import NAME
 from tests.training.test_errors_in_training import SHORT
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("elsewhere")]
@@ -141,7 +142,7 @@ def test_a_refused_option_leaves_a_resumed_run_unchanged(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_command(lambda: app.main([*SHORT, "trainer.max_epochs=1"]))
-    run = Run(Path("lightning_logs/resnet34/version_0").resolve())
+    run = Run(Path(f"lightning_logs/{NAME}/version_0").resolve())
     before = contents(run)
     assert str(run.started_in_file) in before
     (elsewhere / "another").mkdir()

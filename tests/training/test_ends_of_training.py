@@ -21,9 +21,10 @@ from src.run.folder import Run
 from tests.cli.test_app import parse
 from tests.report.pages import record
 from tests.report.planted import results, row
+from tests.support.small_network import NAME, WORDS
 
 SHORT = (
-    *("model=resnet34", "data.image_size=32", "data.batch_size=8", "data.num_workers=0"),
+    *(*WORDS, "data.image_size=32", "data.batch_size=8", "data.num_workers=0"),
     *("trainer.max_epochs=2", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1"),
     *("trainer.precision=32", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false"),
     *("export.formats=[eager]", "export.preflight=false", "export.calibration_images=2"),
@@ -35,7 +36,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("els
 
 def train(*words: str) -> Run:
     run_command(lambda: app.main([*SHORT, *words]))
-    return Run(Path("lightning_logs/resnet34/version_0").resolve())
+    return Run(Path(f"lightning_logs/{NAME}/version_0").resolve())
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -65,12 +66,12 @@ def test_a_copied_run_that_ended_within_an_epoch_resumes_in_the_copy(
     assert step_of(first.last_checkpoint) == 3
     shutil.copytree(elsewhere / "lightning_logs", elsewhere / "copy" / "lightning_logs")
     before = first.last_checkpoint.read_bytes(), first.manifest.read_bytes()
-    (elsewhere / "copy" / "lightning_logs" / "resnet34" / "version_0").rename(
-        elsewhere / "copy" / "lightning_logs" / "resnet34" / "the good one"
+    (elsewhere / "copy" / "lightning_logs" / NAME / "version_0").rename(
+        elsewhere / "copy" / "lightning_logs" / NAME / "the good one"
     )
     monkeypatch.chdir(elsewhere / "copy")
     # Set a best score that no later weights can reach.
-    copy = Run(Path("lightning_logs/resnet34/the good one").resolve())
+    copy = Run(Path(f"lightning_logs/{NAME}/the good one").resolve())
     content = torch.load(copy.last_checkpoint, weights_only=True)
     content["callbacks"]["BestCheckpoint"]["score"] = torch.tensor(2.0)
     torch.save(content, copy.last_checkpoint)
@@ -80,7 +81,7 @@ def test_a_copied_run_that_ended_within_an_epoch_resumes_in_the_copy(
     assert f"ckpt_path=last is {copy.last_checkpoint}" in capsys.readouterr().out
     assert [path.name for path in copy.folder.parent.iterdir()] == ["the good one"]
     assert copy.best_checkpoint.read_bytes() == best
-    assert copy.read_manifest().run == "resnet34/the good one"
+    assert copy.read_manifest().run == f"{NAME}/the good one"
     assert step_of(copy.last_checkpoint) == 5
     assert (first.last_checkpoint.read_bytes(), first.manifest.read_bytes()) == before
 
@@ -134,11 +135,11 @@ def test_the_printed_command_goes_on_with_the_stopped_run_and_the_rate_that_was_
     words = shlex.split(printed.partition("; go on with: ")[2])[3:]
     assert words[-2:] == ["model.lr=0.003", "ckpt_path=last"]
     # Another training has begun in the meantime.
-    run = Run(elsewhere / "lightning_logs" / "resnet34" / "version_0")
+    run = Run(elsewhere / "lightning_logs" / NAME / "version_0")
     newer = Run(run.folder.with_name("version_1"))
     shutil.copytree(run.folder, newer.folder)
     before = newer.last_checkpoint.read_bytes()
-    words[-1] = "ckpt_path=lightning_logs/resnet34/version_0"
+    words[-1] = f"ckpt_path=lightning_logs/{NAME}/version_0"
     run_command(lambda: app.main(words))
     assert (step_of(run.last_checkpoint), newer.last_checkpoint.read_bytes()) == (4, before)
     assert len(list(run.folder.parent.iterdir())) == 2

@@ -17,11 +17,12 @@ from src.run.folder import Run
 from tests.data.datasets.test_image_folder import broken_image
 from tests.support.checkpoints import checkpoint_bytes, checkpoint_content
 from tests.support.failing_disk import failing_disk
+from tests.support.small_network import BUILDER, NAME, WORDS
 from tests.support.warm_command import command
 from tests.training.test_train import SHORT as SHORT_WITH_STAGES
 
 SHORT = (
-    *("model=resnet34", "data.image_size=32", "data.batch_size=8", "data.num_workers=0"),
+    *(*WORDS, "data.image_size=32", "data.batch_size=8", "data.num_workers=0"),
     *("trainer.max_epochs=2", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1"),
     *("trainer.num_sanity_val_steps=0", "trainer.precision=32", "trainer.log_every_n_steps=1"),
     *("export.enabled=false", "benchmark.enabled=false", "profiler=none"),
@@ -49,7 +50,7 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def only_run() -> Run:
-    return Run(Path("lightning_logs/resnet34/version_0").resolve())
+    return Run(Path(f"lightning_logs/{NAME}/version_0").resolve())
 
 
 def test_out_of_memory_suggests_a_smaller_batch(capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,9 +122,9 @@ DAMAGED = {
     "empty": (b"", "expected a whole checkpoint"),
     "truncated": (0.5, "expected a whole checkpoint"),
     "flipped": (-1, "expected a whole checkpoint"),
-    "another network": ("builder", "expected a checkpoint of resnet34 .*one of resnet18"),
+    "another network": ("builder", f"expected a checkpoint of {NAME} .*one of resnet18"),
     "other classes": ("classes", r"for 10 classes \(0, 1.*for 2 classes \(cat, dog\)"),
-    "other weights": ("weights", "expected the weights of resnet34 with 10 classes"),
+    "other weights": ("weights", f"expected the weights of {NAME} with 10 classes"),
 }
 
 
@@ -134,7 +135,7 @@ def test_an_unusable_checkpoint_is_reported_before_training(
     damage, expected = DAMAGED[name]
     content = checkpoint_content()
     description = content["lightship"]
-    description["network"] = {"builder": "resnet34", "num_classes": 10, "options": {}}
+    description["network"] = {"builder": BUILDER, "num_classes": 10, "options": {}}
     description["class_names"] = [str(digit) for digit in range(10)]
     if damage == "builder":
         description["network"]["builder"] = "resnet18"
@@ -198,7 +199,7 @@ def test_a_loss_that_is_not_finite_exports_nothing(tmp_path: Path) -> None:
     assert process.returncode == 1
     last = process.stderr.strip().splitlines()[-1]
     assert last.startswith("error: the loss is not finite at step ")
-    run = tmp_path / "lightning_logs" / "resnet34" / "version_0"
+    run = tmp_path / "lightning_logs" / "resnet18" / "version_0"
     assert not (run / "exports").exists()
     assert not (run / "checkpoints").exists()
 

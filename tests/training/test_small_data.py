@@ -11,6 +11,7 @@ from src.cli.entry_point import run_command
 from src.run.folder import Run
 from tests.data.datasets.test_image_folder import fill
 from tests.data.test_folder_walk import mixed
+from tests.support.small_network import NAME, WORDS
 
 SHORT = (
     *("data=image_folder", "data.root=photos", "data.num_workers=0", "trainer.max_epochs=1"),
@@ -80,7 +81,13 @@ SMALL = {
 def test_small_data_sets_can_be_trained_on(name: str) -> None:
     folders, count, words = SMALL[name]
     write_images(*folders, count=count)
-    assert train("model=resnet34", "data.image_size=32", *words.split()) == 0
+    assert train(*WORDS, "data.image_size=32", *words.split()) == 0
+    assert Run(Path(f"lightning_logs/{NAME}/version_0")).best_checkpoint.is_file()
+
+
+def test_the_default_network_can_be_trained_by_default() -> None:
+    write_images("ant", "bee", "cow", count=3)
+    assert train("data.image_size=32") == 0
     assert Run(Path("lightning_logs/resnet34/version_0")).best_checkpoint.is_file()
 
 
@@ -93,7 +100,7 @@ def test_a_training_set_of_one_image_is_refused(capsys: pytest.CaptureFixture[st
 
 def test_training_prints_the_files_that_it_ignored(capsys: pytest.CaptureFixture[str]) -> None:
     mixed(Path("photos").absolute())
-    assert train("model=resnet34", "data.image_size=32", "trainer.limit_train_batches=1") == 0
+    assert train(*WORDS, "data.image_size=32", "trainer.limit_train_batches=1") == 0
     printed = capsys.readouterr().out
     assert [line for line in printed.splitlines() if line.startswith("passed over ")] == [
         "passed over 6 of 48 files in photos: 2 .h5, 2 .pdf, 2 HEIC; "
@@ -105,20 +112,22 @@ def test_images_too_small_for_the_network_are_refused_in_test_too(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_images("cat", "dog", count=6)
-    network = ("model=densenet121", "data.image_size=32", "data.batch_size=4")
+    model = "model=torchvision/squeezenet1_1"
+    network = (model, "data.image_size=32", "data.batch_size=4")
     assert train(*network, "trainer.limit_train_batches=1") == 0
     words = ("data=image_folder", "data.root=photos", "data.num_workers=0", "ckpt_path=best")
     with pytest.raises(SystemExit) as caught:
-        run_command(lambda: app.main(["test", "model=densenet121", "data.image_size=28", *words]))
+        run_command(lambda: app.main(["test", model, "data.image_size=8", *words]))
     assert caught.value.code == 2
-    assert "error: data.image_size: expected images that densenet" in capsys.readouterr().err
+    expected = "error: data.image_size: expected images that squeezenet1_1 takes"
+    assert expected in capsys.readouterr().err
 
 
 def test_images_that_are_added_after_a_training_are_not_tested(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_images("cat", "dog", count=10)
-    network = ("model=resnet34", "data.image_size=32", "data.batch_size=4")
+    network = (*WORDS, "data.image_size=32", "data.batch_size=4")
     assert train(*network, "trainer.limit_train_batches=1") == 0
     write_images("!new", count=3)
     for image in Path("photos/!new").glob("*.png"):

@@ -23,8 +23,7 @@ from src.system.atomic_files import sha256
 from tests.report.writers.parsed_page import Page
 from tests.support.warm_command import command, commands
 
-SHORT = (
-    "model=resnet34",
+OPTIONS = (
     "data.image_size=32",
     "trainer.max_epochs=2",
     # So early in training many logits are near-ties; a search would keep most layers in float.
@@ -33,22 +32,29 @@ SHORT = (
     "benchmark=quick",
     "benchmark.threads=1",
 )
-
-
-# Options that test and predict accept.
-READING = tuple(word for word in SHORT if not word.startswith(("export.", "benchmark.")))
-
+# Half of ResNet-34, whose files take most of the time. The slow tests have the default network.
+SHORT = ("model=torchvision/resnet18", *OPTIONS)
 
 FORMATS = ["eager", "torchscript", "onnx_fp32", "onnx_int8_dynamic", "onnx_int8"]
 
 
+@pytest.fixture(
+    scope="module",
+    params=["torchvision/resnet18", pytest.param("resnet34", marks=pytest.mark.slow)],
+)
+def words(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The command line of the training."""
+    return (f"model={request.param}", *OPTIONS)
+
+
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: Any) -> tuple[Run, str]:
+def trained(words: tuple[str, ...], tmp_path_factory: Any) -> tuple[Run, str]:
     """Train once; return the run and the output of the command."""
     folder = tmp_path_factory.mktemp("user")
-    process = command(folder, "src.train", *SHORT)
+    process = command(folder, "src.train", *words)
     assert process.returncode == 0, process.stderr
-    return Run(folder / "lightning_logs" / "resnet34" / "version_0"), process.stdout
+    [run] = (folder / "lightning_logs").glob("*/version_0")
+    return Run(run), process.stdout
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +101,11 @@ def test_the_run_folder_contains_every_expected_file(trained: tuple[Run, str]) -
 
 
 def test_the_measurement_holds_everything_that_the_report_needs(
-    trained: tuple[Run, str], results: dict[str, Any]
+    trained: tuple[Run, str], words: tuple[str, ...], results: dict[str, Any]
 ) -> None:
     run, _ = trained
-    words = "".join(Page(run.page.read_text()).words)
-    assert results["command"] == f"python -m src.train {shlex.join(SHORT)}"
+    shown = "".join(Page(run.page.read_text()).words)
+    assert results["command"] == f"python -m src.train {shlex.join(words)}"
     assert results["training"]["val_top1"]["epochs"] == [1.0, 2.0]
     assert results["origin"]["dataset"] == "digits"
     assert results["origin"]["pretrained"] is False
@@ -110,7 +116,7 @@ def test_the_measurement_holds_everything_that_the_report_needs(
         assert row["size_bytes"] == sum((folder / name).stat().st_size for name in row["files"])
         assert row["sha256"] == {name: sha256(folder / name) for name in row["files"]}
         exports = f"lightning_logs/{run.name}/exports"
-        assert row["usage"].replace("{folder}", f"{exports}/{row['format']}") in words
+        assert row["usage"].replace("{folder}", f"{exports}/{row['format']}") in shown
         if row["status"] == "ok":
             assert f"{1e3 * row['latency'][0]['p50_s']:.2f}" in (folder / "README.md").read_text()
 
@@ -207,7 +213,8 @@ def test_stages_run_again_without_training(trained: tuple[Run, str]) -> None:
         ("src.benchmark", str(run.folder), *options),
     )
     assert process.returncode == 0, process.stderr
-    assert "onnx_fp32: ok, 85." in process.stdout
+    size = sum(file.bytes for file in run.read_manifest().formats["onnx_fp32"].files)
+    assert f"onnx_fp32: ok, {size / 1e6:.1f} MB" in process.stdout
     rows = run.read_benchmark().rows
     assert {row.format for row in rows} == {"eager", "onnx_fp32"}
     assert [cell.batch_size for cell in rows[0].latency or []] == [2]
@@ -218,12 +225,14 @@ def test_stages_run_again_without_training(trained: tuple[Run, str]) -> None:
     assert run.best_checkpoint.read_bytes() == weights
 
 
-def test_training_resumes_in_its_run_and_predicts(trained: tuple[Run, str]) -> None:
+def test_training_resumes_in_its_run_and_predicts(
+    trained: tuple[Run, str], words: tuple[str, ...]
+) -> None:
     run, _ = trained
     root = run.folder.parent.parent.parent
     no_stages = ("export.enabled=false", "benchmark.enabled=false")
     process = command(
-        root, "src.train", *SHORT, "trainer.max_epochs=3", "ckpt_path=last", *no_stages
+        root, "src.train", *words, "trainer.max_epochs=3", "ckpt_path=last", *no_stages
     )
     assert process.returncode == 0, process.stderr
     assert "epoch 3/3" in process.stdout
@@ -231,13 +240,17 @@ def test_training_resumes_in_its_run_and_predicts(trained: tuple[Run, str]) -> N
     assert [path.name for path in run.folder.parent.iterdir()] == ["version_0"]
     assert torch.load(run.last_checkpoint, weights_only=True)["epoch"] == 2
 
-    process = command(root, "src.train", "predict", *READING, "ckpt_path=best")
+    # Options that test and predict accept.
+    reading = [word for word in words if not word.startswith(("export.", "benchmark."))]
+    process = commands(
+        root,
+        ("src.train", "predict", *reading, "ckpt_path=best"),
+        ("src.train", "test", *reading, "ckpt_path=best"),
+    )
     assert process.returncode == 0, process.stderr
     lines = (run.folder / "predictions.csv").read_text().splitlines()
     assert lines[0] == "position,true,predicted,probability"
     assert len(lines) == 541
-    process = command(root, "src.train", "test", *READING, "ckpt_path=best")
-    assert process.returncode == 0, process.stderr
     correct = sum(line.split(",")[1] == line.split(",")[2] for line in lines[1:])
     printed = re.search(r"test/top1\W+([\d.]+)", process.stdout)
     assert printed
