@@ -417,6 +417,10 @@ def test_a_shipped_file_imports_only_its_requirements(path: Path) -> None:
     # A runtime is imported by the file that is named after it, and by no other.
     kind, _, runtime = path.stem.partition("_")
     own = {name for name in others if f"{runtime}_".startswith(f"{name.removeprefix('runtime_')}_")}
+    # Some need a package beside it, which the bundle requires as well.
+    for bundling in (formats.get(name).bundling for name in formats.names()):
+        if bundling is not None and bundling.runtime == path.stem:
+            own |= {package.lower() for package in bundling.packages}
     assert others - (own if kind == "runtime" else set()) <= {"numpy", "pil"}
 
 
