@@ -42,6 +42,7 @@ WINDOW_CALLS, WINDOW_SECONDS = 3, 0.05  # of a warm-up window, at least
 TURN_WARMUP_SECONDS = 0.02
 LEAST_CALLS, MOST_CALLS, STEADY = 3, 20, 0.01  # until the peak of memory no longer grows
 IDLE_CHECK_SECONDS, IDLE_SHARE, IDLE_CEILING_SECONDS = 0.005, 0.1, 0.5
+IDLE_LOOKS = 2  # in a row: on a busy machine a thread that spins may not run during one
 MOST_UNEXPLAINED = 0.03  # share of a call by which the stages may miss the outer clock
 
 
@@ -213,11 +214,13 @@ def is_steady(medians: list[float], tolerance: float) -> bool:
 
 def wait_until_idle() -> bool:
     """Wait until this process uses no CPU; False if it still does at the ceiling."""
-    end = perf_counter() + IDLE_CEILING_SECONDS
+    end, idle = perf_counter() + IDLE_CEILING_SECONDS, 0
     while perf_counter() < end:
         wall, cpu = perf_counter(), process_time()
         time.sleep(IDLE_CHECK_SECONDS)
-        if process_time() - cpu < IDLE_SHARE * (perf_counter() - wall):
+        used = process_time() - cpu
+        idle = idle + 1 if used < IDLE_SHARE * (perf_counter() - wall) else 0
+        if idle == IDLE_LOOKS:
             return True
     return False
 

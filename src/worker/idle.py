@@ -11,6 +11,7 @@ from time import perf_counter, process_time, sleep
 
 _CHECK_SECONDS = 0.005
 _SHARE = 0.1  # of one core
+_LOOKS = 2  # in a row: on a busy machine a thread that spins may not run during one
 _CEILING_SECONDS = 0.5
 
 
@@ -23,10 +24,12 @@ def wait_until_idle(
         cpu_clock: returns its CPU time in seconds; by default that of this process.
         check_seconds: length of a look, ten times the resolution of the clock at least.
     """
-    end = perf_counter() + _CEILING_SECONDS
+    end, idle = perf_counter() + _CEILING_SECONDS, 0
     while perf_counter() < end:
         wall, cpu = perf_counter(), cpu_clock()
         sleep(check_seconds)
-        if cpu_clock() - cpu < _SHARE * (perf_counter() - wall):
+        used = cpu_clock() - cpu
+        idle = idle + 1 if used < _SHARE * (perf_counter() - wall) else 0
+        if idle == _LOOKS:
             return True
     return False

@@ -203,6 +203,7 @@ def test_a_bundle_and_the_report_name_the_same_stages_and_limits() -> None:
         idle._SHARE,
         idle._CEILING_SECONDS,
     )
+    assert session.IDLE_LOOKS == idle._LOOKS
     for name in ("STEAL_SHARE", "OTHER_CORES", "FREQUENCY_SPREAD", "BUSY_SHARE"):
         assert getattr(latencies, name) == getattr(records, name)
     assert latencies.LEAST_SAMPLES == latency.LEAST_SAMPLES
