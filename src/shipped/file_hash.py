@@ -7,7 +7,7 @@ from pathlib import Path
 
 # glibc gives a block of 128 KiB or more pages of its own. When the first such block is freed, it
 # stops doing so up to that size, and the arrays of a runtime that is opened afterwards lie
-# elsewhere: MNN was several percent slower there, and TorchScript a little.
+# elsewhere, which can change its speed.
 BLOCK = 1 << 16
 
 
